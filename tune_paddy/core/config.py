@@ -1,0 +1,122 @@
+"""The configuration of one member and of one search: every parameter, its unit and its bounds."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+MAX_SIDE = 4096
+"""Largest image side, in pixels, that a member may be trained at."""
+
+
+def _as_height_width(value: Any) -> Any:
+    """Turn one side, in pixels, into (height, width); leave pairs as they are."""
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Side = Annotated[int, Field(ge=8, le=MAX_SIDE)]
+Size = Annotated[
+    tuple[Side, Side],
+    BeforeValidator(_as_height_width),
+    PlainSerializer(list, return_type=list[int]),
+]
+"""(height, width) in pixels; a single integer means a square."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class MemberConfig(BaseModel):
+    """Everything that decides what one member is; frozen, and complete enough to train it again.
+
+    Augmentation defaults and their meaning are fastai's `aug_transforms`; `min_scale` is its
+    random-resized-crop share.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    arch: str = Field(min_length=1, description="timm model name; deprecated names are accepted")
+    pretrained: bool | str = Field(
+        True, description="true: timm's weights; false: random; a path: a folder or .safetensors file"
+    )
+    size: Size = Field((224, 224), description="input of the network: side or [height, width], px")
+    resize: Literal["squish", "crop", "pad"] = Field(
+        "squish", description="how an image gets to resize_size before augmentation"
+    )
+    resize_size: Size | None = Field(
+        None, description="side or [height, width] in px after resizing; none: the same as size"
+    )
+    batch_size: int = Field(64, ge=1, le=65536, description="images per optimizer step")
+    accum: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto", description="micro-batch = batch_size // accum; auto: the smallest that fits"
+    )
+    epochs: int = Field(12, ge=1, le=10_000, description="epochs with the whole network training")
+    freeze_epochs: int = Field(
+        1, ge=0, le=10_000, description="fine_tune only: epochs before, with only the head training"
+    )
+    schedule: Literal["fine_tune", "one_cycle"] = Field("fine_tune", description="as in fastai")
+    lr: float = Field(0.01, gt=0, le=100, description="peak learning rate (fine_tune: fastai's base_lr)")
+    weight_decay: float = Field(0.01, ge=0, le=10, description="decoupled weight decay")
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with momentum")
+    min_scale: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the area")
+    flip: Literal["none", "horizontal", "dihedral"] = Field(
+        "horizontal", description="dihedral: the eight flips and quarter turns"
+    )
+    max_rotate: float = Field(10.0, ge=0, le=180, description="degrees")
+    max_zoom: float = Field(1.1, ge=1, le=4, description="largest zoom factor")
+    max_warp: float = Field(0.2, ge=0, lt=1, description="magnitude of the perspective warp")
+    max_lighting: float = Field(0.2, ge=0, lt=1, description="brightness and contrast change")
+    p_affine: Share = Field(0.75, description="probability of each of rotation, zoom and warp")
+    p_lighting: Share = Field(0.75, description="probability of each of brightness and contrast")
+    mixup: float = Field(0.0, ge=0, le=10, description="alpha of mixup's Beta distribution; 0: off")
+    cutmix: float = Field(0.0, ge=0, le=10, description="alpha of CutMix's Beta distribution; 0: off")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="mass spread over all classes")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth of the body")
+    dropout: float = Field(0.5, ge=0, lt=1, description="dropout before the last layer of the head")
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
+        "auto", description="auto: bf16 where the device has it, else fp16 on CUDA, else fp32"
+    )
+    tta: int = Field(4, ge=0, le=64, description="augmented passes of test-time augmentation; 0: none")
+    subsample: float = Field(0.8, gt=0, le=1, description="share of the training images that it sees")
+    seed: int = Field(42, ge=0, lt=2**31, description="of the initial weights, order and augmentation")
+
+    @model_validator(mode="after")
+    def _check_contradictions(self) -> "MemberConfig":
+        if isinstance(self.accum, int) and self.accum > self.batch_size:
+            raise ValueError(f"accum {self.accum} is larger than batch_size {self.batch_size}")
+        if self.resize_size is not None and any(
+            r < s for r, s in zip(self.resize_size, self.size, strict=True)
+        ):
+            raise ValueError(f"resize_size {list(self.resize_size)} is smaller than size {list(self.size)}")
+        return self
+
+    @property
+    def item_size(self) -> tuple[int, int]:
+        """(height, width) in px of an image after resizing, before augmentation."""
+        return self.resize_size or self.size
+
+    @property
+    def total_epochs(self) -> int:
+        """All epochs of the schedule, the frozen ones included."""
+        return self.epochs + (self.freeze_epochs if self.schedule == "fine_tune" else 0)
+
+
+class SearchSettings(BaseModel):
+    """How a search runs: what may stand under `search:` in a space, each overridden by its flag."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trials: int = Field(20, ge=1, le=1_000_000, description="members to train, the recipes included")
+    minutes: float | None = Field(None, gt=0, description="no new trial after so many minutes")
+    concurrency: int | None = Field(None, ge=1, description="trials at once; none: as many as fit")
+    cpus: float = Field(1, gt=0, description="CPUs of one trial")
+    gpu: float = Field(
+        0.0, ge=0, le=64, description="GPUs of one trial; a fraction shares one GPU between trials"
+    )
+    scheduler: Literal["none", "asha"] = Field("none", description="asha stops weak trials early")
+    objective: Literal["calibrated_log_loss", "log_loss", "error_rate"] = Field(
+        "calibrated_log_loss", description="what the sampler minimises, on the select split"
+    )
+    select_share: float = Field(
+        0.2, gt=0, lt=1, description="share of the labelled images that no member trains on"
+    )
+    retries: int = Field(1, ge=0, le=100, description="how often a trial that died is started again")
+    seed: int = Field(42, ge=0, lt=2**31, description="of the select split and the sampler")

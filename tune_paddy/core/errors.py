@@ -1,0 +1,17 @@
+"""The two kinds of errors that a person sees as one line."""
+
+
+class TunePaddyError(Exception):
+    """An error whose message alone tells a person what is wrong and what to do; exit status 1.
+
+    Attributes:
+        exit_status: What the command line returns.
+    """
+
+    exit_status = 1
+
+
+class InputError(TunePaddyError):
+    """Something given from outside is wrong: a file, a folder, a flag, a key; exit status 2."""
+
+    exit_status = 2

@@ -1,0 +1,220 @@
+"""The predictions of one member, and the pool of aligned predictions that selection works on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+PLAIN = "plain"
+TTA = "tta"
+ROW_SUM_TOLERANCE = 1e-3
+"""How far the probabilities of one image may be from summing to 1 (float32 softmax: about 1e-6)."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Class probabilities of one member, per view, on the select split and on the test set.
+
+    Attributes:
+        classes: Class names; the last axis of every array.
+        split: Fingerprint of the select split.
+        select_ids: str [select images].
+        select_labels: int64 [select images], indices into `classes`.
+        test_ids: str [test images], possibly empty.
+        select: View name → float32 [select images, classes].
+        test: View name → float32 [test images, classes]; the same views as `select`.
+    """
+
+    classes: tuple[str, ...]
+    split: str
+    select_ids: NDArray[np.str_]
+    select_labels: NDArray[np.int64]
+    test_ids: NDArray[np.str_]
+    select: Mapping[str, NDArray[np.float32]]
+    test: Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class View:
+    """One way of reading one member: a candidate of selection.
+
+    Attributes:
+        member: Name of the member, unique within the pool, such as `0007-convnext_tiny-224`.
+        kind: `plain` or `tta`.
+        run_id: The MLflow run that holds the predictions.
+        arch: timm name.
+        info: Further facts of the member for tables, such as seconds or size.
+    """
+
+    member: str
+    kind: str
+    run_id: str
+    arch: str
+    info: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """`member/kind`: unique in a pool, stable over runs; fixed weights match on it."""
+        return f"{self.member}/{self.kind}"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A member that cannot be in the pool, and why, in words for a person."""
+
+    member: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Aligned predictions of several members.
+
+    Attributes:
+        views: The candidates, in a fixed order (by member, then plain before tta).
+        classes: Class names.
+        split: Fingerprint of the select split that all members share.
+        labels: int64 [select images].
+        select_ids: str [select images].
+        test_ids: str [test images].
+        select: float32 [views, select images, classes].
+        test: float32 [views, test images, classes].
+        refused: Members left out, each with its reason.
+    """
+
+    views: tuple[View, ...]
+    classes: tuple[str, ...]
+    split: str
+    labels: NDArray[np.int64]
+    select_ids: NDArray[np.str_]
+    test_ids: NDArray[np.str_]
+    select: NDArray[np.float32]
+    test: NDArray[np.float32]
+    refused: tuple[Refusal, ...] = ()
+
+
+def check(predictions: Predictions) -> str | None:
+    """Say what makes predictions unusable, or None: shapes, finite values, rows that sum to 1."""
+    n_classes = len(predictions.classes)
+    if len(predictions.select_labels) != len(predictions.select_ids):
+        return f"{len(predictions.select_labels)} labels for {len(predictions.select_ids)} images"
+    if predictions.select.keys() != predictions.test.keys() or not predictions.select:
+        return f"views differ: select has {sorted(predictions.select)}, test has {sorted(predictions.test)}"
+    for part, ids, by_view in (
+        ("select", predictions.select_ids, predictions.select),
+        ("test", predictions.test_ids, predictions.test),
+    ):
+        if len(set(ids.tolist())) != len(ids):
+            return f"the {part} set names an image twice"
+        for view, probs in by_view.items():
+            problem = _check_probabilities(probs, (len(ids), n_classes))
+            if problem:
+                return f"{part}/{view}: {problem}"
+    return None
+
+
+def _check_probabilities(probs: NDArray[np.float32], shape: tuple[int, int]) -> str | None:
+    if probs.shape != shape:
+        return f"shape {probs.shape} where {shape} is needed"
+    if not np.isfinite(probs).all():
+        return f"{int((~np.isfinite(probs)).any(axis=1).sum())} images have values that are not finite"
+    if (probs < 0).any():
+        return "negative probabilities"
+    off = np.abs(probs.sum(axis=1, dtype=np.float64) - 1)
+    if off.size and off.max() > ROW_SUM_TOLERANCE:
+        return f"a row sums to {1 + off.max():.4f} or {1 - off.max():.4f} where 1 is needed"
+    return None
+
+
+def align(members: Sequence[tuple[View, Predictions]]) -> Pool:
+    """Build a pool from members in any order; members that do not fit are refused by name.
+
+    The reference (split, classes, ids) is the one that most members share, the earliest on a tie.
+    Images are brought into the reference's order by id, and classes by name.
+
+    Args:
+        members: For each member a view that stands for it (its `kind` is ignored) and its predictions.
+
+    Returns:
+        The pool; it may have no views when every member was refused.
+    """
+    refused: list[Refusal] = []
+    sound: list[tuple[View, Predictions]] = []
+    for view, predictions in sorted(members, key=lambda pair: pair[0].member):
+        problem = check(predictions)
+        if problem:
+            refused.append(Refusal(view.member, problem))
+        else:
+            sound.append((view, predictions))
+    if not sound:
+        empty = np.empty((0, 0, 0), np.float32)
+        none = np.empty(0, np.str_)
+        return Pool((), (), "", np.empty(0, np.int64), none, none, empty, empty, tuple(refused))
+    reference = _most_shared([predictions for _, predictions in sound])
+    views: list[View] = []
+    select: list[NDArray[np.float32]] = []
+    test: list[NDArray[np.float32]] = []
+    for view, predictions in sound:
+        problem = _misfit(predictions, reference)
+        if problem:
+            refused.append(Refusal(view.member, problem))
+            continue
+        columns = [predictions.classes.index(name) for name in reference.classes]
+        rows_select = _order(predictions.select_ids, reference.select_ids)
+        rows_test = _order(predictions.test_ids, reference.test_ids)
+        for kind in sorted(predictions.select):
+            views.append(View(view.member, kind, view.run_id, view.arch, view.info))
+            select.append(predictions.select[kind][rows_select][:, columns])
+            test.append(predictions.test[kind][rows_test][:, columns])
+    return Pool(
+        views=tuple(views),
+        classes=reference.classes,
+        split=reference.split,
+        labels=reference.select_labels,
+        select_ids=reference.select_ids,
+        test_ids=reference.test_ids,
+        select=np.stack(select).astype(np.float32, copy=False),
+        test=np.stack(test).astype(np.float32, copy=False),
+        refused=tuple(sorted(refused, key=lambda refusal: refusal.member)),
+    )
+
+
+def _identity(predictions: Predictions) -> tuple[str, frozenset[str], frozenset[str], frozenset[str]]:
+    return (
+        predictions.split,
+        frozenset(predictions.classes),
+        frozenset(predictions.select_ids.tolist()),
+        frozenset(predictions.test_ids.tolist()),
+    )
+
+
+def _most_shared(all_predictions: Sequence[Predictions]) -> Predictions:
+    identities = [_identity(predictions) for predictions in all_predictions]
+    counts = [identities.count(identity) for identity in identities]
+    return all_predictions[counts.index(max(counts))]
+
+
+def _misfit(predictions: Predictions, reference: Predictions) -> str | None:
+    """Say why predictions cannot be averaged with the reference, or None."""
+    if predictions.split != reference.split:
+        return f"select split {predictions.split} differs from the pool's {reference.split}"
+    for what, mine, theirs in (
+        ("classes", set(predictions.classes), set(reference.classes)),
+        ("select images", set(predictions.select_ids.tolist()), set(reference.select_ids.tolist())),
+        ("test images", set(predictions.test_ids.tolist()), set(reference.test_ids.tolist())),
+    ):
+        if mine != theirs:
+            odd = sorted(mine ^ theirs)
+            return f"{len(odd)} {what} differ from the pool's, the first is {odd[0]!r}"
+    rows = _order(predictions.select_ids, reference.select_ids)
+    mine_labels = np.asarray(predictions.classes)[predictions.select_labels[rows]]
+    if not np.array_equal(mine_labels, np.asarray(reference.classes)[reference.select_labels]):
+        return "its labels of the select split differ from the pool's"
+    return None
+
+
+def _order(ids: NDArray[np.str_], wanted: NDArray[np.str_]) -> NDArray[np.intp]:
+    """Row numbers in `ids` of the ids in `wanted`; both hold the same ids."""
+    position = {name: row for row, name in enumerate(ids.tolist())}
+    return np.array([position[name] for name in wanted.tolist()], dtype=np.intp)

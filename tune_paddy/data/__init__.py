@@ -1,0 +1,1 @@
+"""Image files, labels, splits on disk, search-space files and submissions."""

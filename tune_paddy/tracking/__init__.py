@@ -1,0 +1,1 @@
+"""The record: the only place that knows MLflow's tracking API."""

@@ -1,0 +1,1 @@
+"""Training of one member: the only place that knows torch, fastai and timm."""
