@@ -15,3 +15,11 @@ class InputError(TunePaddyError):
     """Something given from outside is wrong: a file, a folder, a flag, a key; exit status 2."""
 
     exit_status = 2
+
+
+class InfeasibleError(TunePaddyError):
+    """A member does not fit into memory even with one image at a time."""
+
+
+class DivergedError(TunePaddyError):
+    """The loss or the predictions of a member are no longer finite numbers."""

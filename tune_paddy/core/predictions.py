@@ -1,5 +1,6 @@
 """The predictions of one member, and the pool of aligned predictions that selection works on."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -99,6 +100,9 @@ def check(predictions: Predictions) -> str | None:
     n_classes = len(predictions.classes)
     if len(predictions.select_labels) != len(predictions.select_ids):
         return f"{len(predictions.select_labels)} labels for {len(predictions.select_ids)} images"
+    labels = predictions.select_labels
+    if labels.size and not (0 <= labels.min() and labels.max() < n_classes):
+        return f"labels from {labels.min()} to {labels.max()} for {n_classes} classes"
     if predictions.select.keys() != predictions.test.keys() or not predictions.select:
         return f"views differ: select has {sorted(predictions.select)}, test has {sorted(predictions.test)}"
     for part, ids, by_view in (
@@ -180,19 +184,17 @@ def align(members: Sequence[tuple[View, Predictions]]) -> Pool:
     )
 
 
-def _identity(predictions: Predictions) -> tuple[str, frozenset[str], frozenset[str], frozenset[str]]:
-    return (
-        predictions.split,
-        frozenset(predictions.classes),
-        frozenset(predictions.select_ids.tolist()),
-        frozenset(predictions.test_ids.tolist()),
-    )
+def _identity(predictions: Predictions) -> tuple[str, int, int, int]:
+    """What members must share, in any order; short, since a pool may have hundreds of members."""
+    parts = (predictions.classes, predictions.select_ids.tolist(), predictions.test_ids.tolist())
+    classes, select, test = (hash(frozenset(part)) for part in parts)
+    return predictions.split, classes, select, test
 
 
 def _most_shared(all_predictions: Sequence[Predictions]) -> Predictions:
     identities = [_identity(predictions) for predictions in all_predictions]
-    counts = [identities.count(identity) for identity in identities]
-    return all_predictions[counts.index(max(counts))]
+    counts = Counter(identities)
+    return all_predictions[identities.index(max(identities, key=lambda identity: counts[identity]))]
 
 
 def _misfit(predictions: Predictions, reference: Predictions) -> str | None:
@@ -216,5 +218,7 @@ def _misfit(predictions: Predictions, reference: Predictions) -> str | None:
 
 def _order(ids: NDArray[np.str_], wanted: NDArray[np.str_]) -> NDArray[np.intp]:
     """Row numbers in `ids` of the ids in `wanted`; both hold the same ids."""
+    if np.array_equal(ids, wanted):
+        return np.arange(len(ids))
     position = {name: row for row, name in enumerate(ids.tolist())}
     return np.array([position[name] for name in wanted.tolist()], dtype=np.intp)

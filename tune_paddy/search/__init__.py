@@ -1,1 +1,5 @@
 """The search: the only place that knows Ray and Optuna."""
+
+from tune_paddy.search.environment import prepare_environment
+
+prepare_environment()

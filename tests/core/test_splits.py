@@ -1,0 +1,196 @@
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.splits import group_folds, stratified_group_split
+
+
+def singles(*counts):
+    """Labels and groups of classes with so many images each, every image a group of its own."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    return labels, np.arange(len(labels))
+
+
+@st.composite
+def grouped_images(draw, least=2):
+    """Labels and groups: every group within one class, every class with at least `least` groups."""
+    sizes = draw(st.lists(st.lists(st.integers(1, 7), min_size=least, max_size=30), min_size=2, max_size=6))
+    labels = np.repeat(np.arange(len(sizes)), [sum(of_class) for of_class in sizes])
+    every_size = [size for of_class in sizes for size in of_class]
+    groups = np.repeat(np.arange(len(every_size)), every_size)
+    order = np.random.default_rng(draw(st.integers(0, 99))).permutation(len(labels))
+    return labels[order], groups[order]
+
+
+def divided(groups, part):
+    return [group for group in np.unique(groups) if len(np.unique(part[groups == group])) > 1]
+
+
+def test_without_copies_every_class_gets_its_share_to_the_image():
+    labels, groups = singles(1000, 500, 37, 4)
+    chosen = stratified_group_split(labels, groups, share=0.2, seed=0)
+    np.testing.assert_array_equal(np.bincount(labels[chosen]), [200, 100, 7, 1])
+
+
+def test_the_whole_is_as_exact_as_the_classes():
+    """Ten classes of 14 images: a share of 2.8 each is rounded so that the sum is 28, not 30."""
+    labels, groups = singles(*[14] * 10)
+    assert stratified_group_split(labels, groups, share=0.2, seed=0).sum() == 28
+
+
+@given(grouped_images(), st.floats(0.05, 0.95), st.integers(0, 2**31))
+def test_groups_stay_whole_and_classes_are_on_both_sides(images, share, seed):
+    labels, groups = images
+    chosen = stratified_group_split(labels, groups, share=share, seed=seed)
+    assert not divided(groups, chosen)
+    assert set(labels[chosen]) == set(labels[~chosen]) == set(labels)
+
+
+@given(grouped_images(), st.floats(0.05, 0.95), st.integers(0, 2**31))
+def test_no_other_choice_of_whole_groups_is_nearer_to_a_classes_share(images, share, seed):
+    """Checked against every sum that the class's group sizes can reach."""
+    labels, groups = images
+    chosen = stratified_group_split(labels, groups, share=share, seed=seed)
+    for label in np.unique(labels):
+        sizes = np.unique(groups[labels == label], return_counts=True)[1]
+        sums = {0}
+        for size in sizes:
+            sums |= {size + other for other in sums}
+        possible = np.array(sorted(sums - {0, sizes.sum()}))
+        got = chosen[labels == label].sum()
+        exact = share * sizes.sum()
+        # The target is the exact share rounded up or down, so that all classes' targets sum up right.
+        assert abs(got - exact) <= np.abs(possible - exact).min() + 2
+
+
+@given(grouped_images(), st.integers(0, 2**31))
+def test_the_same_seed_gives_the_same_split_in_any_order_of_names(images, seed):
+    """Group numbers are names only: other numbers in the same order change nothing."""
+    labels, groups = images
+    one = stratified_group_split(labels, groups, share=0.3, seed=seed)
+    two = stratified_group_split(labels, groups * 10 + 3, share=0.3, seed=seed)
+    np.testing.assert_array_equal(one, two)
+
+
+def test_another_seed_gives_another_split():
+    labels, groups = singles(100, 100)
+    splits = {stratified_group_split(labels, groups, share=0.2, seed=seed).tobytes() for seed in range(10)}
+    assert len(splits) == 10
+
+
+def test_the_split_of_a_seed_is_the_same_on_every_machine():
+    labels, groups = singles(6, 6)
+    chosen = stratified_group_split(labels, groups, share=0.34, seed=0)
+    assert np.flatnonzero(chosen).tolist() == [2, 3, 10, 11]
+
+
+def test_copies_are_chosen_as_often_as_other_images():
+    """Neither large groups first nor single images first: the share of copies is the share of all."""
+    labels = np.zeros(1000, np.int64)
+    labels[500:] = 1
+    groups = np.arange(1000)
+    copies = np.r_[0:200, 500:700]
+    groups[copies] = copies // 4
+    shares = [
+        stratified_group_split(labels, groups, share=0.2, seed=seed)[copies].mean() for seed in range(50)
+    ]
+    assert np.mean(shares) == pytest.approx(0.2, abs=0.02)
+
+
+def test_groups_that_span_classes_stay_whole_and_are_chosen_in_their_share():
+    labels = np.tile([0, 1], 500)
+    groups = np.arange(1000)
+    groups[:400] //= 2
+    picked = []
+    for seed in range(20):
+        chosen = stratified_group_split(labels, groups, share=0.2, seed=seed)
+        assert not divided(groups, chosen)
+        assert np.bincount(labels[chosen]).tolist() == [100, 100]
+        picked.append(chosen[:400].mean())
+    assert np.mean(picked) == pytest.approx(0.2, abs=0.02)
+
+
+def test_classes_held_only_by_groups_that_span_them_are_on_both_sides():
+    labels, groups = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
+    for seed in range(10):
+        chosen = stratified_group_split(labels, groups, share=0.1, seed=seed)
+        assert chosen.sum() == 2
+
+
+def test_classes_tied_together_so_that_none_can_be_on_both_sides_are_refused():
+    """Three classes, three groups, each with two of the classes: one class always misses a side."""
+    labels, groups = np.array([0, 1, 1, 2, 2, 0]), np.array([0, 0, 1, 1, 2, 2])
+    with pytest.raises(InputError, match="tie classes together"):
+        stratified_group_split(labels, groups, share=0.5, seed=0)
+
+
+def test_a_class_with_one_group_is_refused():
+    labels, groups = np.array([0, 0, 1, 1]), np.array([0, 1, 2, 2])
+    with pytest.raises(InputError, match="has 1 distinct images"):
+        stratified_group_split(labels, groups, share=0.5, seed=0)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])
+def test_a_share_that_leaves_a_side_empty_is_refused(share):
+    with pytest.raises(InputError, match="between 0 and 1"):
+        stratified_group_split(*singles(5, 5), share=share, seed=0)
+
+
+def test_lists_of_different_lengths_are_refused():
+    with pytest.raises(InputError, match="equally long"):
+        stratified_group_split(np.zeros(3, np.int64), np.zeros(4, np.int64), share=0.5, seed=0)
+
+
+@given(st.lists(st.integers(5, 60), min_size=2, max_size=5), st.integers(2, 5), st.integers(0, 2**31))
+def test_without_copies_folds_differ_by_one_image_of_a_class_and_one_in_all(counts, k, seed):
+    labels, groups = singles(*counts)
+    folds = group_folds(labels, groups, k=k, seed=seed)
+    per_fold = np.stack([np.bincount(labels[folds == fold], minlength=len(counts)) for fold in range(k)])
+    assert np.ptp(per_fold, axis=0).max() <= 1
+    assert np.ptp(per_fold.sum(axis=1)) <= 1
+
+
+@settings(max_examples=50)
+@given(grouped_images(least=4), st.integers(2, 4), st.integers(0, 2**31))
+def test_folds_keep_groups_whole_and_hold_every_class(images, k, seed):
+    labels, groups = images
+    folds = group_folds(labels, groups, k=k, seed=seed)
+    assert not divided(groups, folds)
+    assert all(set(labels[folds == fold]) == set(labels) for fold in range(k))
+    np.testing.assert_array_equal(folds, group_folds(labels, groups, k=k, seed=seed))
+
+
+@given(grouped_images(least=4), st.integers(0, 2**31))
+def test_a_fold_holds_at_most_one_group_too_many_of_a_class(images, seed):
+    """Dealing to the emptiest fold: folds differ by no more than the class's largest group."""
+    labels, groups = images
+    folds = group_folds(labels, groups, k=3, seed=seed)
+    for label in np.unique(labels):
+        largest = np.unique(groups[labels == label], return_counts=True)[1].max()
+        assert np.ptp(np.bincount(folds[labels == label], minlength=3)) <= largest
+
+
+def test_other_seeds_give_other_folds():
+    labels, groups = singles(20, 20)
+    assert len({group_folds(labels, groups, k=4, seed=seed).tobytes() for seed in range(5)}) == 5
+
+
+@given(grouped_images(), st.integers(3, 8))
+def test_a_class_with_fewer_groups_than_folds_is_refused(images, k):
+    labels, groups = images
+    assume(min(len(np.unique(groups[labels == label])) for label in np.unique(labels)) < k)
+    with pytest.raises(InputError, match=f"needs {k}"):
+        group_folds(labels, groups, k=k, seed=0)
+
+
+def test_folds_that_groups_of_several_classes_leave_without_a_class_are_refused():
+    labels, groups = np.array([0, 1, 1, 2, 2, 0]), np.array([0, 0, 1, 1, 2, 2])
+    with pytest.raises(InputError, match="missing from one of 2 folds"):
+        group_folds(labels, groups, k=2, seed=0)
+
+
+def test_one_fold_is_no_division():
+    with pytest.raises(InputError, match="at least 2 folds"):
+        group_folds(*singles(5, 5), k=1, seed=0)

@@ -1,0 +1,49 @@
+import pytest
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.predictions import View
+from tune_paddy.ensemble.fixed_weights import parse_weights, weigh
+
+VIEWS = [
+    View("0000-vit_large-224", "plain", "a", "vit_large"),
+    View("0000-vit_large-224", "tta", "a", "vit_large"),
+    View("0001-convnext-224", "plain", "b", "convnext"),
+    View("0001-convnext-224", "tta", "b", "convnext"),
+    View("0002-swin-192", "plain", "c", "swin"),
+]
+
+
+def test_without_patterns_each_member_counts_once_with_its_tta_view_where_it_has_one() -> None:
+    assert weigh(VIEWS, []) == [0, 1, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["vit*=2"], [0, 2, 0, 1, 1]),
+        (["*=0", "0001-*=1"], [0, 0, 0, 1, 0]),
+        (["vit*=2,swin=0.5"], [0, 2, 0, 1, 0.5]),
+        (["*/tta=0", "*/plain=1"], [1, 0, 1, 0, 1]),
+        (["0002-*=3"], [0, 1, 0, 1, 3]),
+    ],
+)
+def test_patterns_match_architectures_members_and_with_a_slash_views(
+    texts: list[str], expected: list[float]
+) -> None:
+    assert weigh(VIEWS, parse_weights(texts)) == expected
+
+
+def test_weights_that_leave_nothing_are_refused() -> None:
+    with pytest.raises(InputError, match="every member has weight 0"):
+        weigh(VIEWS, [("*", 0.0)])
+
+
+def test_a_pattern_that_matches_nothing_names_the_architectures() -> None:
+    with pytest.raises(InputError, match=r"'beit\*' matches no member; the architectures are vit_large, conv"):
+        weigh(VIEWS, [("beit*", 1.0)])
+
+
+@pytest.mark.parametrize("text", ["vit*", "=2", "vit*=x", "vit*=-1", "vit*=inf", "vit*=nan", ""])
+def test_a_text_of_another_form_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="write PATTERN=WEIGHT"):
+        parse_weights([text])

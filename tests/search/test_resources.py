@@ -1,0 +1,38 @@
+import pytest
+
+from tune_paddy.core.config import SearchSettings
+from tune_paddy.core.errors import InputError
+from tune_paddy.search.resources import check_resources
+
+
+@pytest.mark.parametrize(
+    ("settings", "available", "expected"),
+    [
+        ({"cpus": 1}, {"CPU": 2}, 2),
+        ({"cpus": 2, "gpu": 0.25}, {"CPU": 16, "GPU": 1}, 4),
+        ({"cpus": 8, "gpu": 0.25}, {"CPU": 16, "GPU": 1}, 2),
+        ({"cpus": 1, "gpu": 0.6}, {"CPU": 16, "GPU": 2}, 2),
+        ({"cpus": 1, "gpu": 2}, {"CPU": 16, "GPU": 5}, 2),
+        ({"cpus": 1, "concurrency": 3}, {"CPU": 8}, 3),
+        ({"cpus": 1, "concurrency": 30}, {"CPU": 8}, 8),
+    ],
+)
+def test_as_many_trials_run_at_once_as_fit(
+    settings: dict[str, float], available: dict[str, float], expected: int
+) -> None:
+    assert check_resources(SearchSettings(**settings), available) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "available", "words"),
+    [
+        ({"gpu": 0.5}, {"CPU": 2}, "there is none; use --gpu 0"),
+        ({"gpu": 2}, {"CPU": 2, "GPU": 1}, "asks for 2 GPUs and there are 1"),
+        ({"cpus": 4}, {"CPU": 2}, "asks for 4 CPUs and there are 2"),
+    ],
+)
+def test_a_trial_that_would_wait_for_ever_is_refused(
+    settings: dict[str, float], available: dict[str, float], words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        check_resources(SearchSettings(**settings), available)

@@ -1,0 +1,152 @@
+import math
+from pathlib import Path
+
+import pytest
+from ray.tune.search import Searcher
+
+from tune_paddy.core.domains import Choice, Fixed, Range, Recipe, SubSpace
+from tune_paddy.search.sampler import MemberSearcher, Proposer, parameter_names
+
+VIT = SubSpace(
+    "vit",
+    {"arch": Fixed("test_vit"), "size": Choice((32, (64, 32))), "lr": Range(1e-4, 1e-2, log=True)},
+)
+CONVNEXT = SubSpace(
+    "convnext",
+    {"arch": Fixed("test_convnext"), "size": Fixed(48), "lr": Range(1e-4, 1e-2, log=True)},
+)
+OUTSIDE = Recipe("outside", {"arch": "test_resnet", "size": 96, "lr": 1.0})
+INSIDE = Recipe("inside", {"arch": "test_vit", "size": (64, 32), "lr": 2e-3})
+
+
+def test_recipes_come_first_and_in_order_whether_or_not_the_space_holds_them() -> None:
+    proposer = Proposer([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=0)
+    first, second, third = (proposer.ask() for _ in range(3))
+    assert first and second and third
+    assert (first.origin, second.origin) == ("outside", "inside")
+    assert (first.config.arch, first.config.lr) == ("test_resnet", 1.0)
+    assert (second.config.size, second.config.lr) == ((64, 32), 2e-3)
+    assert third.origin in ("vit", "convnext")
+
+
+def test_a_recipe_that_the_space_holds_teaches_the_sampler() -> None:
+    proposer = Proposer([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=0)
+    for _ in range(2):
+        proposal = proposer.ask()
+        assert proposal
+        proposer.tell(proposal.number, 0.5, {}, pruned=False)
+    outside, inside = proposer.trials()
+    assert outside.params == {}
+    assert inside.params == {"space": "vit", "size": 1, "lr": 2e-3}
+
+
+def test_every_proposal_lies_in_its_sub_space() -> None:
+    proposer = Proposer([], [VIT, CONVNEXT], seed=1)
+    for _ in range(30):
+        proposal = proposer.ask()
+        assert proposal
+        proposer.tell(proposal.number, proposal.config.lr, {}, pruned=False)
+        sizes = {"vit": {(32, 32), (64, 32)}, "convnext": {(48, 48)}}[proposal.origin]
+        assert proposal.config.size in sizes
+        assert 1e-4 <= proposal.config.lr <= 1e-2
+
+
+def test_the_sampler_prefers_what_did_well() -> None:
+    proposer = Proposer([], [VIT], seed=3)
+    late: list[float] = []
+    for number in range(60):
+        proposal = proposer.ask()
+        assert proposal
+        distance = abs(math.log10(proposal.config.lr) + 3)
+        proposer.tell(proposal.number, distance, {}, pruned=False)
+        if number >= 40:
+            late.append(distance)
+    assert sum(late) / len(late) < 0.25  # at random, the mean distance on this range is 0.5
+
+
+def test_only_recipes_end_when_they_are_used_up() -> None:
+    proposer = Proposer([INSIDE], [], seed=0)
+    assert proposer.ask()
+    assert proposer.ask() is None
+
+
+def test_members_have_seeds_of_their_own_and_telling_names() -> None:
+    proposer = Proposer([INSIDE], [CONVNEXT], seed=7)
+    first, second = proposer.ask(), proposer.ask()
+    assert first and second
+    assert (first.config.seed, second.config.seed) == (7, 8)
+    assert first.member == "0000-test_vit-64x32"
+    assert second.member == "0001-test_convnext-48"
+
+
+def test_the_same_seed_proposes_the_same_members() -> None:
+    one, other = (Proposer([], [VIT, CONVNEXT], seed=5) for _ in range(2))
+    assert [one.ask() for _ in range(5)] == [other.ask() for _ in range(5)]
+
+
+def test_a_domain_that_is_the_same_in_all_sub_spaces_is_learnt_once() -> None:
+    other = SubSpace("other", {"lr": Range(1e-4, 1e-2, log=True), "size": Choice((64, 96))})
+    names = parameter_names([VIT, other])
+    assert names[0, "lr"] == names[1, "lr"] == "lr"
+    assert (names[0, "size"], names[1, "size"]) == ("vit.size", "other.size")
+
+
+def test_a_trial_without_a_score_is_a_failure_and_one_stopped_early_is_pruned_with_its_curve() -> None:
+    proposer = Proposer([], [VIT], seed=0)
+    failed, stopped = proposer.ask(), proposer.ask()
+    assert failed and stopped
+    proposer.tell(failed.number, None, {1: 0.9}, pruned=False)
+    proposer.tell(stopped.number, None, {1: 0.9, 2: 0.7}, pruned=True)
+    first, second = proposer.trials()
+    assert first.state.name == "FAIL"
+    assert (second.state.name, second.intermediate_values) == ("PRUNED", {1: 0.9, 2: 0.7})
+
+
+def test_telling_twice_changes_nothing() -> None:
+    proposer = Proposer([], [VIT], seed=0)
+    proposal = proposer.ask()
+    assert proposal
+    proposer.tell(proposal.number, 0.5, {}, pruned=False)
+    proposer.tell(proposal.number, None, {}, pruned=False)
+    assert proposer.trials()[0].value == 0.5
+
+
+def test_the_study_is_kept_in_its_file(tmp_path: Path) -> None:
+    storage = tmp_path / "study.journal"
+    proposer = Proposer([], [VIT], seed=0, storage=storage)
+    proposal = proposer.ask()
+    assert proposal
+    proposer.tell(proposal.number, 0.5, {}, pruned=False)
+    again = Proposer([], [VIT], seed=0, storage=storage)
+    assert [trial.value for trial in again.trials()] == [0.5]
+    following = again.ask()
+    assert following
+    assert following.number == 1
+
+
+@pytest.fixture
+def searcher() -> MemberSearcher:
+    return MemberSearcher(Proposer([], [VIT], seed=0), trials=2, expired=lambda: False)
+
+
+def test_the_searcher_ends_after_its_trials(searcher: MemberSearcher) -> None:
+    assert searcher.suggest("a")["number"] == 0
+    assert searcher.suggest("b")["number"] == 1
+    assert searcher.suggest("c") == Searcher.FINISHED
+
+
+def test_the_searcher_starts_nothing_after_its_time() -> None:
+    late = MemberSearcher(Proposer([], [VIT], seed=0), trials=2, expired=lambda: True)
+    assert late.suggest("a") == Searcher.FINISHED
+
+
+def test_the_searcher_tells_outcomes_and_takes_a_second_telling(searcher: MemberSearcher) -> None:
+    for trial in ("a", "b"):
+        searcher.suggest(trial)
+        searcher.on_trial_result(trial, {"epoch": 1, "objective": 0.8})
+    searcher.on_trial_complete("a", {"outcome": "finished", "objective": 0.4})
+    searcher.on_trial_complete("a", error=True)
+    searcher.on_trial_complete("b", {"outcome": "infeasible", "epoch": 0})
+    first, second = searcher.proposer.trials()
+    assert (first.state.name, first.value) == ("COMPLETE", 0.4)
+    assert second.state.name == "FAIL"

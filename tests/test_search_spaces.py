@@ -1,0 +1,176 @@
+"""The search spaces that ship: each loads with timm's own answers, and README describes their schema."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic.fields import FieldInfo
+
+from tune_paddy.core.config import MemberConfig, SearchSettings
+from tune_paddy.core.domains import locate
+from tune_paddy.data.space import SearchSpace, find_space
+from tune_paddy.training.architectures import current_name, stand_in
+from tune_paddy.training.model import check_arch
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = sorted(path.stem for path in (ROOT / "search_spaces").glob("*.yaml"))
+
+
+@cache
+def load(name: str) -> SearchSpace:
+    """A shipped space, its architectures not checked."""
+    return SearchSpace.load(find_space(name))
+
+
+def members(name: str) -> list[MemberConfig]:
+    """A shipped space's recipes."""
+    return [MemberConfig(**recipe.values) for recipe in load(name).recipes]
+
+
+def test_what_ships() -> None:
+    """The spaces that README names are there."""
+    assert {"digits_demo", "paddy_search", "road_to_the_top"} <= set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_sizes_and_names(name: str) -> None:
+    """Every architecture is known to timm, and takes every size that the space gives it."""
+    SearchSpace.load(find_space(name), check_arch=check_arch)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_stand_ins(name: str) -> None:
+    """Every space can be rehearsed: the tiny relatives take the small sizes."""
+    rehearsal = load(name).with_stand_ins(stand_in)
+    sizes = {(member["arch"], member["size"]) for member in reachable(rehearsal)}
+    assert [check_arch(arch, as_pair(size)) for arch, size in sizes] == [None] * len(sizes)
+
+
+def reachable(space: SearchSpace) -> list[dict[str, Any]]:
+    """Every combination of architecture and size; the shipped spaces list all their sizes."""
+    found = [dict(recipe.values) for recipe in space.recipes]
+    for sub in space.spaces:
+        archs, sizes = (getattr(sub.domains[name], "values", None) for name in ("arch", "size"))
+        found += [
+            {"arch": arch, "size": size}
+            for arch in archs or [sub.domains["arch"].value]  # type: ignore[union-attr]
+            for size in sizes or [sub.domains["size"].value]  # type: ignore[union-attr]
+        ]
+    return found
+
+
+def as_pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of a size in a space."""
+    return size if isinstance(size, tuple) else (size, size)
+
+
+def test_the_notebooks_members() -> None:
+    """The six members are the notebook's: architectures, resizing, sizes, order."""
+    found = [(m.arch.partition(".")[0], m.resize, m.resize_size, m.size) for m in members("road_to_the_top")]
+    squish, crop = ("squish", (480, 480)), ("crop", (640, 480))
+    assert found == [
+        ("convnext_large", *crop, (320, 224)),
+        ("vit_large_patch16_224", *squish, (224, 224)),
+        ("vit_large_patch16_224", *crop, (224, 224)),
+        ("swinv2_large_window12_192", *squish, (192, 192)),
+        ("swinv2_large_window12_192", *crop, (192, 192)),
+        ("swin_large_patch4_window7_224", *crop, (224, 224)),
+    ]
+
+
+def test_the_notebooks_names() -> None:
+    """The deprecated names of the notebook lead to the names in the space."""
+    old = ("convnext_large_in22k", "swinv2_large_window12_192_22k")
+    assert {current_name(name) for name in old} <= set(load("road_to_the_top").architectures())
+
+
+def test_the_notebooks_training() -> None:
+    """All six train with fine_tune(12, 0.01), fp16, batches of 64, min_scale 0.75 and four TTA passes."""
+    wanted = {"schedule": "fine_tune", "epochs": 12, "freeze_epochs": 1, "lr": 0.01, "precision": "fp16"}
+    wanted |= {"batch_size": 64, "min_scale": 0.75, "tta": 4, "flip": "horizontal", "subsample": 1.0}
+    for member in members("road_to_the_top"):
+        assert {name: getattr(member, name) for name in wanted} == wanted
+
+
+def test_recipes_teach_the_sampler() -> None:
+    """Every recipe of the search lies in a sub-space, so that its score guides what follows."""
+    space = load("paddy_search")
+    assert all(locate(recipe.values, space.spaces) for recipe in space.recipes)
+
+
+def test_the_demo_needs_nothing() -> None:
+    """The demo downloads no weights, asks for no GPU and mirrors no digit."""
+    space = load("digits_demo")
+    assert space.settings.gpu == 0
+    assert all(member.pretrained is False and member.flip == "none" for member in members("digits_demo"))
+    for sub in space.spaces:
+        assert sub.domains["pretrained"].value is False  # type: ignore[union-attr]
+        assert sub.domains["flip"].value == "none"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("model", [MemberConfig, SearchSettings])
+def test_readme(model: type[MemberConfig] | type[SearchSettings]) -> None:
+    """README's tables of parameters and settings say what the fields say."""
+    assert schema_table(model) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def schema_table(model: type[MemberConfig] | type[SearchSettings]) -> str:
+    """A markdown table with one row for each field."""
+    rows = [
+        f"| `{name}` | {default(field)} | {allowed(name, field)} | {field.description} |"
+        for name, field in model.model_fields.items()
+    ]
+    return "\n".join(["| key | default | values | meaning |", "|---|---|---|---|", *rows])
+
+
+def default(field: FieldInfo) -> str:
+    """A field's default, as YAML writes it."""
+    if field.is_required():
+        return "required"
+    value = field.default
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "none"}[value]
+    return (
+        str(value[0])
+        if isinstance(value, tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+IN_WORDS = {
+    "arch": "text",
+    "pretrained": "true, false or a path",
+    "size": "side or [h, w]",
+    "resize_size": "side or [h, w]",
+    "accum": "auto or integer ≥ 1",
+    "minutes": "number > 0",
+    "concurrency": "integer ≥ 1",
+}
+
+
+def allowed(name: str, field: FieldInfo) -> str:
+    """The values that a field takes."""
+    if name in IN_WORDS:
+        return IN_WORDS[name]
+    if field.annotation in (int, float):
+        kind = "integer" if field.annotation is int else "number"
+        return " ".join([kind, *filter(None, [bound(rule) for rule in field.metadata])])
+    return ", ".join(get_args(field.annotation))
+
+
+def bound(rule: object) -> str:
+    """One bound of a number."""
+    match rule:
+        case Ge(ge=value):
+            return f"≥ {value}"
+        case Gt(gt=value):
+            return f"> {value}"
+        case Le(le=value):
+            return f"≤ {value}"
+        case Lt(lt=value):
+            return f"< {value}"
+    return ""

@@ -1,0 +1,103 @@
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+from mlflow import MlflowException
+
+from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.tracking.client import one_line, redact, wait_out_locks
+
+LOCKED = "(sqlite3.OperationalError) database is locked\n[SQL: UPDATE runs SET status=?]"
+
+
+def outcomes(*results: object) -> Callable[[], object]:
+    """A call that raises or returns the results one after the other."""
+    remaining: Iterator[object] = iter(results)
+
+    def attempt() -> object:
+        result = next(remaining)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    return attempt
+
+
+class FakeTime:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def clock(self) -> float:
+        """Seconds so far."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let them pass."""
+        self.now += seconds
+
+
+def test_a_locked_database_is_tried_again() -> None:
+    """MLflow's own wait ends after 20 s; ours goes on to the result."""
+    time = FakeTime()
+    attempt = outcomes(MlflowException(LOCKED), MlflowException(LOCKED), "done")
+    assert wait_out_locks(attempt, patience=60, clock=time.clock, sleep=time.sleep) == "done"
+
+
+def test_patience_ends() -> None:
+    """A database that stays locked is a failure in one line, not a hang."""
+    time = FakeTime()
+    attempt = outcomes(*[MlflowException(LOCKED)] * 100)
+    with pytest.raises(TunePaddyError, match=r"^MLflow: .*database is locked") as error:
+        wait_out_locks(attempt, patience=10, clock=time.clock, sleep=time.sleep)
+    assert "\n" not in str(error.value)
+    assert time.now == pytest.approx(10)
+
+
+def test_other_failures_are_not_repeated() -> None:
+    """What is no lock would fail again."""
+    with pytest.raises(TunePaddyError, match="no such run"):
+        wait_out_locks(outcomes(MlflowException("no such run"), "never"), patience=60)
+
+
+def test_mistakes_in_the_program_are_not_dressed_up() -> None:
+    """Only failures of MLflow, its database and its files become a line for people."""
+    with pytest.raises(ZeroDivisionError):
+        wait_out_locks(outcomes(ZeroDivisionError()), patience=60)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "API request to http://me:hunter2@host:5000/api failed",
+        "postgresql+psycopg2://me:hunter2@host/db refused",
+        "postgresql:///db?user=me&password=hunter2&sslmode=require",
+        "http://me:hun@ter/hunter2 hunter2".replace("/hunter2 hunter2", "hunter2@host/"),
+    ],
+)
+def test_credentials_are_hidden(text: str) -> None:
+    """No password of an address reaches a message."""
+    assert "hunter2" not in redact(text)
+    assert "hunter2" not in one_line(text)
+
+
+def test_long_text_is_cut() -> None:
+    """A traceback in a reason does not fill the screen."""
+    assert len(one_line("word\n" * 1000)) == 500
+
+
+def test_importing_the_package_leaves_mlflow_alone() -> None:
+    """`tune-paddy --help` must not wait for MLflow; and it starts with its telemetry off."""
+    code = """
+import os, sys
+import tune_paddy.tracking
+assert "mlflow" not in sys.modules
+from tune_paddy.tracking.client import load_mlflow
+load_mlflow()
+from mlflow.telemetry.utils import is_telemetry_disabled
+assert is_telemetry_disabled()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

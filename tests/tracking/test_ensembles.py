@@ -1,0 +1,117 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.core.predictions import Predictions
+from tune_paddy.tracking.ensembles import log_ensemble, log_live_score
+from tune_paddy.tracking.members import log_member, start_member, start_search
+from tune_paddy.tracking.runs import get_search, list_ensembles, list_members
+from tune_paddy.tracking.store import Store
+
+SELECTION = {"members": {"0001-m/plain": 0.75, "0002-m/tta": 0.25}, "metric": "log_loss"}
+
+
+@pytest.fixture
+def members(store: Store, make_predictions: Callable[..., Predictions]) -> list[str]:
+    """Runs of three finished members of the search `night`."""
+    parent = start_search(store, name="night")
+    runs = []
+    for i in range(3):
+        name = f"000{i}-m"
+        runs.append(start_member(store, search="night", member=name, parent_run_id=parent, params={}))
+        log_member(store, runs[-1], make_predictions(i), {"log_loss": 0.5})
+    return runs
+
+
+def record(store: Store, folder: Path, weights: dict[str, float], log_loss: float = 0.25) -> str:
+    """Record an ensemble of `night` with a submission."""
+    submission = folder / "submission.csv"
+    submission.write_text("image_id,label\n1.jpg,normal\n")
+    return log_ensemble(
+        store,
+        search="night",
+        selection_dict=SELECTION | {"log_loss": log_loss},
+        files=[submission],
+        metrics={"log_loss": log_loss},
+        params={"metric": "log_loss"},
+        weights=weights,
+        description="| member | weight |",
+    )
+
+
+def artifact(store: Store, run_id: str, name: str) -> str:
+    """The text of a file of a run."""
+    uri: str = store.client.get_run(run_id).info.artifact_uri
+    return (Path(uri.removeprefix("file://")) / name).read_text()
+
+
+def test_an_ensemble_is_a_run_under_its_search(store: Store, members: list[str], tmp_path: Path) -> None:
+    """With its files, its settings, its scores and a page to read, and no member of the pool."""
+    run_id = record(store, tmp_path, {})
+    (ensemble,) = list_ensembles(store, "night")
+    assert ensemble.run_id == run_id
+    assert (ensemble.status, ensemble.kind) == ("FINISHED", "ensemble")
+    assert ensemble.tags["mlflow.parentRunId"] == get_search(store, "night").run_id
+    assert ensemble.tags["mlflow.note.content"] == "| member | weight |"
+    assert (ensemble.params, ensemble.metrics) == ({"metric": "log_loss"}, {"log_loss": 0.25})
+    assert artifact(store, run_id, "submission.csv").endswith("1.jpg,normal\n")
+    assert json.loads(artifact(store, run_id, "ensemble.json"))["members"] == SELECTION["members"]
+    assert {member.run_id for member in list_members(store, "night")} == set(members)
+
+
+def test_a_file_of_the_callers_own_is_kept(store: Store, members: list[str], tmp_path: Path) -> None:
+    """An `ensemble.json` among the files is the one that is stored, to the byte."""
+    assert members
+    own = tmp_path / "ensemble.json"
+    own.write_text('{"mine": 1}')
+    run_id = log_ensemble(store, search="night", selection_dict=SELECTION, files=[own], metrics={}, params={})
+    assert artifact(store, run_id, "ensemble.json") == '{"mine": 1}'
+
+
+def test_the_same_selection_is_recorded_once(store: Store, members: list[str], tmp_path: Path) -> None:
+    """Selecting again from the same pool does not fill the page; another selection is another run."""
+    assert record(store, tmp_path, {members[0]: 1.0}) == record(store, tmp_path, {members[0]: 1.0})
+    assert record(store, tmp_path, {members[0]: 1.0}, log_loss=0.125) not in {None, *members}
+    assert len(list_ensembles(store, "night")) == 2
+
+
+def test_the_latest_ensemble_shows_on_search_and_members(
+    store: Store, members: list[str], tmp_path: Path
+) -> None:
+    """The table's rows say how good the search is and which members are in, with what weight."""
+    record(store, tmp_path, dict(zip(members, (0.75, 0.25, 0.0), strict=True)))
+    record(store, tmp_path, dict(zip(members, (0.0, 0.5, 0.5), strict=True)), log_loss=0.125)
+    assert get_search(store, "night").metrics["log_loss"] == 0.125
+    weights = [member.metrics["ensemble_weight"] for member in list_members(store, "night")]
+    assert weights == [0.0, 0.5, 0.5]
+
+
+def test_the_live_curve_has_one_point_per_finished_member(store: Store, members: list[str]) -> None:
+    """A resumed search that computes a point again does not double it."""
+    assert members
+    parent = get_search(store, "night").run_id
+    for step, score in ((1, 0.5), (2, 0.25), (2, 0.25), (3, 0.125)):
+        log_live_score(store, parent, step, score, score / 10)
+    for name, factor in (("live_log_loss", 1), ("live_error_rate", 10)):
+        curve = [
+            (point.step, point.value * factor) for point in store.client.get_metric_history(parent, name)
+        ]
+        assert curve == [(1, 0.5), (2, 0.25), (3, 0.125)]
+
+
+def test_a_missing_file_is_named(store: Store, members: list[str], tmp_path: Path) -> None:
+    """The ensemble is not called finished without what it should carry."""
+    assert members
+    with pytest.raises(TunePaddyError, match=r"No such file.*nowhere\.csv"):
+        log_ensemble(
+            store,
+            search="night",
+            selection_dict=SELECTION,
+            files=[tmp_path / "nowhere.csv"],
+            metrics={},
+            params={},
+        )
+    assert [ensemble.status for ensemble in list_ensembles(store, "night")] != ["FINISHED"]

@@ -1,0 +1,237 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.core.predictions import Predictions
+from tune_paddy.tracking.members import (
+    close_stale,
+    fail_member,
+    finish_run,
+    log_epoch,
+    log_member,
+    start_member,
+    start_search,
+)
+from tune_paddy.tracking.provenance import this_process
+from tune_paddy.tracking.runs import get_search, list_members, list_searches
+from tune_paddy.tracking.store import Store, open_store
+
+Make = Callable[..., Predictions]
+NAME = "0007-convnext_tiny-224"
+PARAMS = {"arch": "convnext_tiny", "size": [224, 224], "lr": 0.01, "accum": "auto"}
+
+
+@pytest.fixture
+def parent(store: Store) -> str:
+    """The run of a search named `night`."""
+    return start_search(
+        store, name="night", params={"trials": 20}, tags={"split": "abc"}, description="# Night"
+    )
+
+
+def start(store: Store, parent: str, member: str = NAME, **params: object) -> str:
+    """Open the run of a member of `night`."""
+    return start_member(
+        store,
+        search="night",
+        member=member,
+        parent_run_id=parent,
+        params=PARAMS | params,
+        tags={"split": "abc"},
+    )
+
+
+@contextmanager
+def other_process() -> Iterator[int]:
+    """A process that lives as long as the block."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        yield process.pid
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_a_search_continues_its_own_run(store: Store, parent: str) -> None:
+    """Started again, a search has one run, its first settings and its latest tags."""
+    finish_run(store, parent, "KILLED")
+    again = start_search(store, name="night", params={"trials": 30, "minutes": 5}, tags={"split": "def"})
+    (search,) = list_searches(store)
+    assert search.run_id == again == parent
+    assert (search.status, search.outcome, search.ended) == ("RUNNING", "running", None)
+    assert search.params == {"trials": "20", "minutes": "5"}
+    assert search.tags["tune_paddy.split"] == "def"
+    assert search.tags["mlflow.note.content"] == "# Night"
+
+
+def test_a_name_belongs_to_one_dataset(store: Store, parent: str, tmp_path: Path) -> None:
+    """A search of another experiment cannot take a name: `select NAME` would not know which is meant."""
+    assert parent
+    other = open_store(store.tracking_uri, experiment="paddy", artifact_root=tmp_path, create=True)
+    with pytest.raises(InputError, match="'night' belongs to another dataset"):
+        start_search(other, name="night")
+    assert get_search(other, "night").run_id == parent
+
+
+@pytest.mark.parametrize("name", ["", "it's", "a/b", "-x", "a\nb", "x" * 201])
+def test_names_that_break_queries_or_folders_are_refused(store: Store, name: str) -> None:
+    """Quotes, slashes, line breaks and the like stand in no name."""
+    with pytest.raises(InputError, match="letters, digits"):
+        start_search(store, name=name)
+
+
+def test_a_member_stands_under_its_search(store: Store, parent: str) -> None:
+    """MLflow nests by a tag; name, architecture and split are there to filter by."""
+    run = store.client.get_run(start(store, parent))
+    assert run.info.run_name == "0007 convnext_tiny 224"
+    assert run.info.status == "RUNNING"
+    assert run.data.params == {"arch": "convnext_tiny", "size": "[224, 224]", "lr": "0.01", "accum": "auto"}
+    expected = {
+        "mlflow.parentRunId": parent,
+        "tune_paddy.kind": "member",
+        "tune_paddy.search": "night",
+        "tune_paddy.member": NAME,
+        "tune_paddy.arch": "convnext_tiny",
+        "tune_paddy.split": "abc",
+    }
+    assert expected.items() <= run.data.tags.items()
+
+
+def test_a_member_has_the_commit_of_its_search(store: Store, parent: str) -> None:
+    """A trial works in a temporary folder, where git knows nothing."""
+    store.client.set_tag(parent, "mlflow.source.git.commit", "c0ffee")
+    run = store.client.get_run(start(store, parent))
+    assert run.data.tags["mlflow.source.git.commit"] == "c0ffee"
+
+
+def test_a_retried_member_continues_its_run(store: Store, parent: str) -> None:
+    """One run, RUNNING again, its failure forgotten, its attempts counted, its first parameters kept."""
+    first = start(store, parent)
+    log_epoch(store, first, {"loss": 1.0}, 0)
+    fail_member(store, first, "out\nof memory", "failed")
+    assert start(store, parent, accum="4") == first
+    log_epoch(store, first, {"loss": 0.5}, 1)
+    (member,) = list_members(store, "night")
+    assert (member.status, member.outcome, member.failure) == ("RUNNING", "running", "")
+    assert member.tags["tune_paddy.attempts"] == "2"
+    assert member.params["accum"] == "auto"
+    history = store.client.get_metric_history(first, "loss")
+    assert [(point.step, point.value) for point in history] == [(0, 1.0), (1, 0.5)]
+
+
+def test_the_same_member_of_another_search_is_another_run(store: Store, parent: str) -> None:
+    """Members are named within their search."""
+    other = start_search(store, name="day")
+    run = start_member(store, search="day", member=NAME, parent_run_id=other, params=PARAMS)
+    assert run != start(store, parent)
+
+
+def test_an_epoch_repeated_with_equal_values_adds_nothing(store: Store, parent: str) -> None:
+    """After a crash the epoch is trained again; on a CPU it gives the same numbers, NaN included."""
+    run = start(store, parent)
+    for time in (1000, 2000):
+        log_epoch(store, run, {"loss": 0.25, "grad": math.nan}, 3, time)
+    for name in ("loss", "grad"):
+        assert [point.timestamp for point in store.client.get_metric_history(run, name)] == [1000]
+
+
+def test_an_epoch_repeated_with_other_values_is_current(store: Store, parent: str) -> None:
+    """On a GPU the repetition may differ: it is what the member's weights come from."""
+    run = start(store, parent)
+    log_epoch(store, run, {"loss": 0.25, "error": 0.5}, 3, 1000)
+    log_epoch(store, run, {"loss": 0.125, "error": 0.5}, 3, 2000)
+    assert store.client.get_run(run).data.metrics == {"loss": 0.125, "error": 0.5}
+    assert len(store.client.get_metric_history(run, "error")) == 1
+
+
+def test_infinite_values_do_not_ruin_charts(store: Store, parent: str) -> None:
+    """MLflow would store the largest double in their place."""
+    run = start(store, parent)
+    log_epoch(store, run, {"loss": math.inf}, 0)
+    assert math.isnan(store.client.get_run(run).data.metrics["loss"])
+
+
+def test_a_summary_is_current_over_epochs(store: Store, parent: str, make_predictions: Make) -> None:
+    """Even when an epoch of the same name came at a later step, and the clock was set back since."""
+    run = start(store, parent)
+    log_epoch(store, run, {"log_loss": 0.9}, 12, milliseconds=2**42)
+    log_member(store, run, make_predictions(), {"log_loss": 0.8, "seconds": 60}, {"accum": 4})
+    (member,) = list_members(store, "night")
+    assert member.metrics == {"log_loss": 0.8, "seconds": 60.0}
+    assert member.tags["tune_paddy.accum"] == "4"
+    assert (member.status, member.outcome) == ("FINISHED", "finished")
+    assert member.ended is not None
+    assert member.ended >= member.started
+
+
+def test_no_member_is_finished_without_predictions(
+    store: Store, parent: str, make_predictions: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the file cannot be stored, the run does not claim that it was."""
+    run = start(store, parent)
+
+    def no_space(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(
+        "mlflow.store.artifact.local_artifact_repo.LocalArtifactRepository.log_artifact", no_space
+    )
+    with pytest.raises(TunePaddyError, match="No space left"):
+        log_member(store, run, make_predictions(), {"log_loss": 0.8})
+    assert list_members(store, "night")[0].status == "RUNNING"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("failed", "FAILED"), ("infeasible", "FAILED"), ("diverged", "FAILED"), ("stopped", "KILLED")],
+)
+def test_a_failure_says_why(store: Store, parent: str, kind: str, status: str) -> None:
+    """In one line, without credentials, with a kind that tables can count."""
+    fail_member(store, start(store, parent), "CUDA out of\n memory at http://me:pw@host", kind)
+    (member,) = list_members(store, "night")
+    assert (member.status, member.outcome) == (status, kind)
+    assert member.failure == "CUDA out of memory at http://***@host"
+
+
+def test_members_whose_process_died_are_closed(store: Store, parent: str) -> None:
+    """Those of living processes, of other machines, and those that ended are left alone."""
+    with other_process() as pid:
+        host, _, start_of_other = named(pid)
+        processes = {
+            "alive": f"{host}:{pid}:{start_of_other}",
+            "dead": f"{host}:{2**22 + 1}:1.00",
+            "elsewhere": "another-host:1:1.00",
+            "recycled": f"{host}:{pid}:1.00",
+            "unknown": "",
+        }
+        for member, process in processes.items():
+            store.client.set_tag(start(store, parent, member), "tune_paddy.process", process)
+        finish_run(store, start(store, parent, "done"), "FINISHED")
+        assert start(store, parent, "mine")
+        assert close_stale(store, "night") == ("dead", "recycled", "unknown")
+    outcomes = {member.name: member.status for member in list_members(store, "night")}
+    assert outcomes["alive"] == outcomes["elsewhere"] == outcomes["mine"] == "RUNNING"
+    assert outcomes["dead"] == outcomes["recycled"] == "KILLED"
+    assert close_stale(store, "night", all_ended=True) == ("alive", "elsewhere", "mine")
+
+
+def named(pid: int) -> tuple[str, str, str]:
+    """Host, process id and start of a process, as `this_process` writes them."""
+    host = this_process().split(":")[0]
+    boot = psutil.boot_time()
+    return host, str(pid), f"{psutil.Process(pid).create_time() - boot:.2f}"
+
+
+def test_a_search_with_many_settings_is_recorded_whole(store: Store) -> None:
+    """MLflow takes a hundred parameters at once."""
+    start_search(store, name="wide", params={f"p{i}": i for i in range(250)})
+    assert len(get_search(store, "wide").params) == 250

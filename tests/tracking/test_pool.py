@@ -1,0 +1,117 @@
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.predictions import Predictions
+from tune_paddy.tracking.members import fail_member, log_member, start_member, start_search
+from tune_paddy.tracking.pool import load_pool
+from tune_paddy.tracking.store import Store
+
+Make = Callable[..., Predictions]
+
+
+def search_of(store: Store, name: str, members: dict[str, Predictions]) -> dict[str, str]:
+    """Record a search with finished members; member → run id."""
+    parent = start_search(store, name=name)
+    runs = {}
+    for member, predictions in members.items():
+        params = {"arch": "tiny", "size": "[64, 64]"}
+        runs[member] = start_member(store, search=name, member=member, parent_run_id=parent, params=params)
+        log_member(store, runs[member], predictions, {"log_loss": 0.5, "seconds": 60})
+    return runs
+
+
+def file_of(store: Store, run_id: str) -> Path:
+    """Where a run's predictions lie."""
+    uri: str = store.client.get_run(run_id).info.artifact_uri
+    return Path(uri.removeprefix("file://")) / "predictions.npz"
+
+
+def test_a_pool_holds_what_members_logged(store: Store, make_predictions: Make) -> None:
+    """Every view of every finished member, aligned by id, with facts for tables."""
+    first, second = make_predictions(1), make_predictions(2)
+    order = np.array([3, 0, 5, 1, 4, 2])
+    shuffled = dataclasses.replace(
+        second,
+        select_ids=second.select_ids[order],
+        select_labels=second.select_labels[order],
+        select={view: probs[order] for view, probs in second.select.items()},
+    )
+    runs = search_of(store, "night", {"0001-a": first, "0002-b": shuffled})
+    pool = load_pool(store, ["night"])
+    assert [view.name for view in pool.views] == ["0001-a/plain", "0001-a/tta", "0002-b/plain", "0002-b/tta"]
+    assert [view.run_id for view in pool.views] == [runs["0001-a"]] * 2 + [runs["0002-b"]] * 2
+    np.testing.assert_array_equal(pool.select[1], first.select["tta"])
+    np.testing.assert_array_equal(pool.select[2], second.select["plain"])
+    np.testing.assert_array_equal(pool.test[3], second.test["tta"])
+    assert pool.views[0].arch == "tiny"
+    assert pool.views[0].info == {"arch": "tiny", "size": "[64, 64]", "log_loss": 0.5, "seconds": 60.0}
+    assert pool.refused == ()
+
+
+def test_members_that_cannot_be_used_are_refused_by_name(store: Store, make_predictions: Make) -> None:
+    """A missing file, a broken one and another split stop nobody else."""
+    runs = search_of(
+        store,
+        "night",
+        {
+            "0001-good": make_predictions(1),
+            "0002-good": make_predictions(2),
+            "0003-missing": make_predictions(3),
+            "0004-cut": make_predictions(4),
+            "0005-split": make_predictions(5, split="other"),
+        },
+    )
+    file_of(store, runs["0003-missing"]).unlink()
+    cut = file_of(store, runs["0004-cut"])
+    cut.write_bytes(cut.read_bytes()[:-100])
+    pool = load_pool(store, ["night"])
+    assert {view.member for view in pool.views} == {"0001-good", "0002-good"}
+    reasons = {refusal.member: refusal.reason for refusal in pool.refused}
+    assert reasons.keys() == {"0003-missing", "0004-cut", "0005-split"}
+    assert f"run {runs['0003-missing']} has no predictions.npz" in reasons["0003-missing"]
+    assert f"run {runs['0004-cut']}" in reasons["0004-cut"]
+    assert "split other differs" in reasons["0005-split"]
+    assert not any("\n" in reason for reason in reasons.values())
+
+
+def test_members_that_did_not_finish_are_not_looked_at(store: Store, make_predictions: Make) -> None:
+    """Running, failed and stopped members are no part of a pool, whatever they left."""
+    runs = search_of(store, "night", {f"{i:04}-m": make_predictions(i) for i in range(4)})
+    fail_member(store, runs["0001-m"], "diverged", "diverged")
+    fail_member(store, runs["0002-m"], "stopped", "stopped")
+    store.client.update_run(runs["0003-m"], status="RUNNING")
+    pool = load_pool(store, ["night"])
+    assert {view.member for view in pool.views} == {"0000-m"}
+    assert pool.refused == ()
+
+
+def test_searches_are_pooled_under_their_names(store: Store, make_predictions: Make) -> None:
+    """Two searches may each have a member of the same name; a search named twice counts once."""
+    search_of(store, "night", {"0001-m": make_predictions(1)})
+    search_of(store, "day", {"0001-m": make_predictions(2)})
+    pool = load_pool(store, ["night", "day", "night"])
+    assert sorted({view.member for view in pool.views}) == ["day:0001-m", "night:0001-m"]
+
+
+def test_a_member_counts_once(store: Store, make_predictions: Make) -> None:
+    """A second run of a member, however it came about, would weigh twice."""
+    (first,) = search_of(store, "night", {"0001-m": make_predictions(1)}).values()
+    tags = store.client.get_run(first).data.tags
+    copy = store.client.create_run(store.experiment_id, tags=tags).info.run_id
+    log_member(store, copy, make_predictions(1), {})
+    pool = load_pool(store, ["night"])
+    assert {view.run_id for view in pool.views} == {first}
+    assert [refusal.reason for refusal in pool.refused] == [f"run {copy} repeats run {first}, which is used"]
+
+
+def test_a_search_without_members_is_an_empty_pool(store: Store) -> None:
+    """And a search that does not exist is an error."""
+    start_search(store, name="night")
+    assert load_pool(store, ["night"]).views == ()
+    with pytest.raises(InputError, match="no search 'dawn'"):
+        load_pool(store, ["night", "dawn"])

@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.tracking import runs
+from tune_paddy.tracking.members import log_epoch, start_member, start_search
+from tune_paddy.tracking.runs import get_search, list_members, list_searches
+from tune_paddy.tracking.store import Store, open_store
+
+
+def test_an_unknown_search_gets_the_nearest_names(store: Store) -> None:
+    """A misspelled name costs one line and no look into MLflow."""
+    start_search(store, name="paddy-night")
+    with pytest.raises(InputError, match=r"no search 'pady-night' in sqlite.*did you mean 'paddy-night'\?"):
+        get_search(store, "pady-night")
+    with pytest.raises(InputError, match="there are 'paddy-night'"):
+        get_search(store, "zzz")
+
+
+def test_an_empty_record_says_so(store: Store) -> None:
+    """There is no name to propose."""
+    with pytest.raises(InputError, match="it has none yet"):
+        list_members(store, "night")
+
+
+def test_members_are_listed_by_name_over_all_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search with more members than one answer of MLflow holds is listed whole."""
+    monkeypatch.setattr(runs, "PAGE", 2)
+    parent = start_search(store, name="night")
+    names = [f"{i:04}-tiny-64" for i in range(5)]
+    for name in reversed(names):
+        start_member(store, search="night", member=name, parent_run_id=parent, params={"arch": "tiny"})
+    members = list_members(store, "night")
+    assert [member.name for member in members] == names
+    assert {member.arch for member in members} == {"tiny"}
+
+
+def test_the_machines_own_metrics_are_left_out(store: Store) -> None:
+    """Tables of members compare members."""
+    parent = start_search(store, name="night")
+    log_epoch(store, parent, {"log_loss": 1.0, "system/cpu_utilization_percentage": 99.0}, 0)
+    assert get_search(store, "night").metrics == {"log_loss": 1.0}
+
+
+def test_a_store_opened_to_read_sees_every_experiment(store: Store, tmp_path: Path) -> None:
+    """`select NAME` needs no dataset: names are unique in the record."""
+    start_search(store, name="night")
+    reader = open_store(store.tracking_uri, experiment=None, artifact_root=tmp_path, create=False)
+    assert [search.name for search in list_searches(reader)] == ["night"]

@@ -1,0 +1,199 @@
+import shutil
+import sqlite3
+import threading
+from contextlib import closing
+from multiprocessing import get_context
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.tracking.members import log_epoch
+from tune_paddy.tracking.store import Store, open_store, resolve_uri, sqlite_path, use_write_ahead_log
+
+WRITERS = 4
+POINTS = 50
+
+
+def write_points(uri: str, root: Path, writer: int) -> None:
+    """What each of several processes does at once: open a fresh database, log into its own run."""
+    store = open_store(uri, experiment="race", artifact_root=root, create=True)
+    run_id = store.client.create_run(store.experiment_id, run_name=f"writer {writer}").info.run_id
+    for step in range(POINTS):
+        log_epoch(store, run_id, {"loss": writer + step / POINTS}, step)
+
+
+def test_processes_that_start_at_once_lose_nothing(tmp_path: Path) -> None:
+    """Several processes initialise one fresh database and write 50 points each: all are there."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["mlflow.store.tracking.sqlalchemy_store", "tune_paddy.tracking.store"])
+    processes = [context.Process(target=write_points, args=(uri, tmp_path, i)) for i in range(WRITERS)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * WRITERS
+    store = open_store(uri, experiment="race", artifact_root=tmp_path, create=False)
+    runs = store.client.search_runs([store.experiment_id])
+    assert sorted(run.info.run_name for run in runs) == [f"writer {i}" for i in range(WRITERS)]
+    for run in runs:
+        history = store.client.get_metric_history(run.info.run_id, "loss")
+        writer = int(run.info.run_name[-1])
+        assert [point.value for point in history] == [writer + step / POINTS for step in range(POINTS)]
+
+
+def test_a_writer_waits_while_another_holds_the_database(store: Store, database: Path) -> None:
+    """A lock of five seconds costs five seconds and no point."""
+    run_id = store.client.create_run(store.experiment_id).info.run_id
+    released = threading.Event()
+    with closing(sqlite3.connect(database, check_same_thread=False)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+
+        def release() -> None:
+            released.set()
+            other.rollback()
+
+        timer = threading.Timer(5, release)
+        timer.start()
+        log_epoch(store, run_id, {"loss": 1.5}, 1)
+        assert released.is_set()
+        timer.join()
+    assert store.client.get_run(run_id).data.metrics == {"loss": 1.5}
+
+
+def test_an_experiment_is_made_once(store: Store, database: Path) -> None:
+    """Opening again, with or without `create`, gives the same experiment."""
+    for create in (True, False):
+        again = open_store(
+            store.tracking_uri, experiment="digits", artifact_root=database.parent, create=create
+        )
+        assert again == store
+
+
+def test_files_of_runs_lie_under_the_artifact_root(store: Store, database: Path) -> None:
+    """Artifacts go where they were asked to go, whatever folder the process works in."""
+    run_id = store.client.create_run(store.experiment_id).info.run_id
+    store.client.log_text(run_id, "hello", "note.txt")
+    assert (database.parent / "runs" / "artifacts" / run_id / "artifacts" / "note.txt").read_text() == "hello"
+
+
+def test_odd_characters_in_the_path_work(database: Path, tmp_path: Path) -> None:
+    """Spaces, hashes and letters beyond ASCII need no escaping by the user."""
+    folder = tmp_path / "a b #ü"
+    folder.mkdir()
+    shutil.copyfile(database, folder / "mlflow.db")
+    store = open_store(
+        f"sqlite:///{folder}/mlflow.db", experiment="e", artifact_root=folder / "r", create=True
+    )
+    run_id = store.client.create_run(store.experiment_id).info.run_id
+    store.client.log_text(run_id, "hello", "note.txt")
+    assert (folder / "r" / run_id / "artifacts" / "note.txt").exists()
+    assert open_store(store.tracking_uri, experiment="e", artifact_root=folder, create=False) == store
+
+
+def test_the_default_is_a_database_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Relative addresses are made absolute, since trials work elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    assert resolve_uri(None) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert resolve_uri("sqlite:///sub/my.db") == f"sqlite:///{tmp_path}/sub/my.db"
+    assert sqlite_path(resolve_uri(None)) == tmp_path / "mlflow.db"
+
+
+@pytest.mark.parametrize("uri", ["http://host:5000", "https://host/x", "postgresql+psycopg2://u:p@h/db"])
+def test_addresses_of_servers_stay_as_they_are(uri: str) -> None:
+    """What is absolute already is not touched."""
+    assert resolve_uri(uri) == uri
+    assert sqlite_path(uri) is None
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mlruns",
+        "file:///tmp/mlruns",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///a.db?x=1",
+        "ftp://me:pw@host",
+    ],
+)
+def test_addresses_without_a_record_are_refused(uri: str) -> None:
+    """File stores, databases in memory and the like get one line, without credentials."""
+    with pytest.raises(InputError, match=r"sqlite:///") as error:
+        resolve_uri(uri)
+    assert "pw" not in str(error.value)
+
+
+def test_opening_without_create_makes_nothing(tmp_path: Path) -> None:
+    """A trial, or `select` in the wrong folder, is told so and leaves no database behind."""
+    with pytest.raises(InputError, match="no record here"):
+        open_store(f"sqlite:///{tmp_path}/mlflow.db", experiment="e", artifact_root=tmp_path, create=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_database_without_a_schema_is_no_record(tmp_path: Path) -> None:
+    """MLflow would start to make the schema, and two trials at once would break it."""
+    path = tmp_path / "mlflow.db"
+    sqlite3.connect(path).close()
+    path.touch()
+    with pytest.raises(InputError, match="no record here"):
+        open_store(f"sqlite:///{path}", experiment=None, artifact_root=tmp_path, create=False)
+    assert path.read_bytes() == b""
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    """Neither reading nor creating harms it."""
+    path = tmp_path / "mlflow.db"
+    path.write_text("this is a letter, not a database\n" * 100)
+    for create in (True, False):
+        with pytest.raises(InputError, match=r"mlflow\.db: not a"):
+            open_store(f"sqlite:///{path}", experiment="e", artifact_root=tmp_path, create=create)
+    assert path.read_text().startswith("this is a letter")
+
+
+def test_an_unknown_experiment_is_named(database: Path) -> None:
+    """Without `create` no experiment comes into being."""
+    with pytest.raises(InputError, match="no experiment 'other'"):
+        open_store(f"sqlite:///{database}", experiment="other", artifact_root=database.parent, create=False)
+
+
+def test_a_deleted_experiment_is_refused_with_the_way_back(store: Store, database: Path) -> None:
+    """MLflow would refuse each run later, in words of its own."""
+    store.client.delete_experiment(store.experiment_id)
+    with pytest.raises(InputError, match=f"experiments restore --experiment-id {store.experiment_id}"):
+        open_store(store.tracking_uri, experiment="digits", artifact_root=database.parent, create=True)
+
+
+def test_a_server_that_does_not_answer_is_said_at_once(tmp_path: Path) -> None:
+    """MLflow's client would try for minutes."""
+    with pytest.raises(TunePaddyError, match=r"http://\*\*\*@127.0.0.1:9: no MLflow server answers"):
+        open_store("http://me:pw@127.0.0.1:9", experiment="e", artifact_root=tmp_path, create=True)
+
+
+def test_readers_do_not_block_the_writer(store: Store, database: Path) -> None:
+    """A browser in the middle of reading does not keep a trial from writing."""
+    run_id = store.client.create_run(store.experiment_id).info.run_id
+    with closing(sqlite3.connect(database)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM runs").fetchone()
+        log_epoch(store, run_id, {"loss": 1.0}, 1)
+        assert reader.execute("SELECT count(*) FROM metrics").fetchone() == (0,)
+        reader.rollback()
+        assert reader.execute("SELECT count(*) FROM metrics").fetchone() == (1,)
+
+
+def test_a_network_file_system_keeps_the_plain_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The write-ahead log needs memory shared by all writers, which two machines do not have."""
+    mount = SimpleNamespace(mountpoint=str(tmp_path), fstype="nfs4")
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: [mount])  # noqa: A006 - its signature
+    path = tmp_path / "mlflow.db"
+    use_write_ahead_log(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)

@@ -1,0 +1,58 @@
+"""What every selection refuses, in words that say what to do."""
+
+import numpy as np
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.metrics import Floats, Labels
+
+
+def check_pool(probs: Floats, labels: Labels) -> None:
+    """Refuse a pool that no ensemble can be selected from.
+
+    Args:
+        probs: Should be [views, images, classes], finite and within [0, 1].
+        labels: Should be integers [images] in which every class occurs.
+
+    Raises:
+        InputError: The arrays are not that.
+    """
+    check_shapes(probs, labels)
+    missing = np.setdiff1d(np.arange(probs.shape[2]), labels)
+    if len(missing):
+        raise InputError(
+            f"class {missing[0]} has no image among the {len(labels)} labels ({len(missing)} such classes): "
+            "select on a split that holds every class"
+        )
+    for number, view in enumerate(probs):
+        check_probabilities(view, number)
+
+
+def check_shapes(probs: Floats, labels: Labels) -> None:
+    """Refuse arrays whose shapes, types or labels do not fit together.
+
+    Raises:
+        InputError: They do not.
+    """
+    if probs.ndim != 3 or not np.issubdtype(probs.dtype, np.floating):
+        raise InputError(
+            f"predictions must be floats [views, images, classes], not {probs.dtype} {probs.shape}"
+        )
+    if not all(probs.shape):
+        raise InputError("nothing to select from: {} views, {} images, {} classes".format(*probs.shape))
+    if labels.shape != probs.shape[1:2] or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(
+            f"labels must be integers [{probs.shape[1]}], not {labels.dtype} {list(labels.shape)}"
+        )
+    if labels.min() < 0 or labels.max() >= probs.shape[2]:
+        raise InputError(f"labels must lie in 0..{probs.shape[2] - 1}, not {labels.min()}..{labels.max()}")
+
+
+def check_probabilities(view: Floats, number: int) -> None:
+    """Refuse a view [images, classes] with values that are no probabilities, by its number.
+
+    Raises:
+        InputError: A value is NaN, infinite, below 0 or above 1.
+    """
+    low, high = view.min(), view.max()
+    if not (low >= 0 and high <= 1 + 1e-3):  # false for NaN too
+        raise InputError(f"view {number} holds values from {low} to {high}, not probabilities: leave it out")

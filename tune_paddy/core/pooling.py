@@ -1,0 +1,67 @@
+"""Combination rules: how weighted views become one prediction, and what temperatures do to it."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_paddy.core.metrics import EPS, Floats
+
+Rule = Literal["mean", "log_linear"]
+"""`mean`: Σ w·p, the linear opinion pool. `log_linear`: softmax(Σ w·log p), the logarithmic one."""
+
+DOUBT = 0.03
+"""Share of the uniform distribution mixed into a view before its logarithm is pooled.
+
+In a product one view that is certain and wrong outvotes all others; no view is ever that certain here.
+"""
+
+
+def pool(
+    probs: Floats,
+    weights: NDArray[np.float64],
+    *,
+    rule: Rule = "mean",
+    temperature: float = 1.0,
+    member_temperatures: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Combine the views with one rule, then apply the final temperature.
+
+    Source: Genest and Zidek, "Combining probability distributions: a critique and an annotated
+    bibliography", Statistical Science 1986.
+
+    Args:
+        probs: float32 [views, images, classes]; may be memory-mapped: views without weight are not read.
+        weights: float64 [views], ≥ 0.
+        rule: The combination rule.
+        temperature: The pooled p becomes p^(1/temperature), normalised.
+        member_temperatures: float64 [views]; the same for each view before it is pooled.
+
+    Returns:
+        float64 [images, classes].
+    """
+    transform = doubted_logs if rule == "log_linear" else np.asarray
+    pooled = np.zeros(probs.shape[1:])
+    for view in np.flatnonzero(weights):
+        own = 1.0 if member_temperatures is None else float(member_temperatures[view])
+        pooled += weights[view] * transform(soften(probs[view], own))
+    return softmax(pooled / temperature) if rule == "log_linear" else soften(pooled, temperature)
+
+
+def soften(probs: Floats, temperature: float) -> NDArray[np.float64]:
+    """p^(1/temperature), normalised over the last axis; a temperature of 1 changes nothing."""
+    if temperature == 1:
+        return probs.astype(np.float64)
+    return softmax(np.log(np.maximum(probs, EPS), dtype=np.float64) / temperature)
+
+
+def doubted_logs(probs: Floats) -> NDArray[np.float64]:
+    """Logarithms of the probabilities with `DOUBT` mixed in, float64."""
+    return np.log((1 - DOUBT) * probs.astype(np.float64) + DOUBT / probs.shape[-1])
+
+
+def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Probabilities from logits, over the last axis."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
+    shifted /= shifted.sum(axis=-1, keepdims=True)
+    return shifted

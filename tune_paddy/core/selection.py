@@ -1,0 +1,229 @@
+"""What a selection is, and the plain ways to make one: greedy, fixed weights, uniform, best single."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_paddy.core.checks import check_pool
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.greedy import Scorer, run_greedy
+from tune_paddy.core.greedy_any import AnyScorer
+from tune_paddy.core.greedy_error import ErrorScorer
+from tune_paddy.core.greedy_log_loss import LogLossScorer, true_class_rows
+from tune_paddy.core.metrics import EPS, Floats, Labels, class_balance, get_metric, log_loss
+from tune_paddy.core.pooling import Rule, pool
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """How one method did in the cross-fitting of the automatic choice.
+
+    Attributes:
+        method: Its name.
+        score: Mean of the metric over the halves that it was not fitted on.
+        difference: What it loses to the best method, ≥ 0.
+        standard_error: Of the difference.
+        chosen: Whether it is the simplest whose difference is within one standard error.
+    """
+
+    method: str
+    score: float
+    difference: float
+    standard_error: float
+    chosen: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Which views are in the ensemble, with what weights, and how they are combined.
+
+    Attributes:
+        weights: float64 [views], ≥ 0, sum 1.
+        score: The metric on the images that it was selected on: optimistic.
+        metric: Name of the loss that was minimised, a key of `METRICS`.
+        method: Name of the method that chose the weights.
+        rule: How views are combined.
+        temperature: The combined probabilities p become p^(1/temperature), normalised; 1 changes nothing.
+        member_temperatures: float64 [views], the same for each view before; None: 1 for all.
+        trajectory: Greedy only: the score after each round, those after the best prefix included.
+        order: Greedy only: the view picked in each round, as long as `trajectory`.
+        kept: Greedy only: how many rounds the best prefix has.
+        gap: Bound on what any other weights of a plain mean could gain in log loss, in nats; None for
+            other rules.
+        candidates: Automatic choice only: the methods that were compared, in the order of simplicity.
+    """
+
+    weights: NDArray[np.float64]
+    score: float
+    metric: str = "log_loss"
+    method: str = "fixed"
+    rule: Rule = "mean"
+    temperature: float = 1.0
+    member_temperatures: NDArray[np.float64] | None = None
+    trajectory: tuple[float, ...] = ()
+    order: tuple[int, ...] = ()
+    kept: int = 0
+    gap: float | None = None
+    candidates: tuple[Candidate, ...] = ()
+
+    def blend(self, probs: Floats) -> NDArray[np.float64]:
+        """Combine predictions [views, images, classes] of the same views into float64 [images, classes].
+
+        Raises:
+            InputError: There are not as many views as weights.
+        """
+        if len(probs) != len(self.weights):
+            raise InputError(f"{len(probs)} views were given to a selection of {len(self.weights)}")
+        return pool(
+            probs,
+            self.weights,
+            rule=self.rule,
+            temperature=self.temperature,
+            member_temperatures=self.member_temperatures,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, for JSON."""
+        temperatures = self.member_temperatures
+        return {
+            **vars(self),
+            "weights": self.weights.tolist(),
+            "member_temperatures": None if temperatures is None else temperatures.tolist(),
+            "trajectory": list(self.trajectory),
+            "order": list(self.order),
+            "candidates": [vars(candidate) for candidate in self.candidates],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Selection":
+        """Read `to_dict` back; only `weights` is needed, and what is missing takes its default."""
+        given = dict(values)
+        temperatures = given.get("member_temperatures")
+        given["weights"] = np.asarray(given["weights"], np.float64)
+        given["member_temperatures"] = None if temperatures is None else np.asarray(temperatures, np.float64)
+        given["trajectory"] = tuple(given.get("trajectory", ()))
+        given["order"] = tuple(given.get("order", ()))
+        given["candidates"] = tuple(Candidate(**row) for row in given.get("candidates", ()))
+        return cls(**{"score": float("nan"), **given})
+
+
+def greedy_select(probs: Floats, labels: Labels, *, metric: str = "log_loss", rounds: int = 100) -> Selection:
+    """Greedy forward selection with replacement of the views whose mean predicts best.
+
+    Ties of the metric go to the lower log loss, then to the first view; the best prefix of the rounds
+    is kept. Source: Caruana et al., "Ensemble selection from libraries of models", ICML 2004.
+
+    Args:
+        probs: float32 [views, images, classes]; may be memory-mapped.
+        labels: int [images].
+        metric: The loss to minimise, a key of `METRICS`.
+        rounds: Views to add, repetitions counted.
+
+    Returns:
+        The selection, with its path.
+
+    Raises:
+        InputError: The pool cannot be selected from, see `check_pool`; no such metric; no rounds.
+    """
+    check_pool(probs, labels)
+    if rounds < 1:
+        raise InputError(f"greedy selection needs at least one round, not {rounds}")
+    rows = true_class_rows(probs, labels)
+    path = run_greedy(make_scorer(probs, labels, rows, metric), rounds)
+    weights = path.weights(len(probs))
+    return Selection(
+        weights,
+        score=path.choices[path.kept - 1].score,
+        metric=metric,
+        method="greedy",
+        trajectory=tuple(choice.score for choice in path.choices),
+        order=tuple(choice.view for choice in path.choices),
+        kept=path.kept,
+        gap=optimality_gap(rows, weights),
+    )
+
+
+def fixed_select(
+    probs: Floats,
+    labels: Labels,
+    weights: Sequence[float] | NDArray[np.floating[Any]],
+    *,
+    metric: str = "log_loss",
+) -> Selection:
+    """The mean with weights made by hand, [views]; they are scaled to sum to 1.
+
+    Raises:
+        InputError: The pool or the weights are unusable.
+    """
+    check_pool(probs, labels)
+    given = np.asarray(weights, np.float64)
+    if given.shape != (len(probs),) or not (np.isfinite(given).all() and given.min() >= 0 and given.any()):
+        raise InputError(f"{len(probs)} weights are needed, finite, none negative and one positive")
+    return with_score(Selection(given / given.sum(), np.nan, metric, "fixed"), probs, labels)
+
+
+def uniform_select(probs: Floats, labels: Labels, *, metric: str = "log_loss") -> Selection:
+    """The plain mean of all views.
+
+    Raises:
+        InputError: The pool cannot be selected from.
+    """
+    return top_select(probs, labels, metric=metric, count=len(probs), method="uniform")
+
+
+def best_single(probs: Floats, labels: Labels, *, metric: str = "log_loss") -> Selection:
+    """The one view that does best; a tie goes to the lower log loss, then to the first.
+
+    Raises:
+        InputError: The pool cannot be selected from.
+    """
+    return top_select(probs, labels, metric=metric, count=1, method="best_single")
+
+
+def top_select(
+    probs: Floats, labels: Labels, *, metric: str = "log_loss", count: int = 5, method: str = "top"
+) -> Selection:
+    """The plain mean of the `count` views that do best, each by itself.
+
+    Raises:
+        InputError: The pool cannot be selected from.
+    """
+    check_pool(probs, labels)
+    score = get_metric(metric)
+    ranking = sorted((score(view, labels), log_loss(view, labels), i) for i, view in enumerate(probs))
+    weights = np.zeros(len(probs))
+    weights[[i for _, _, i in ranking[:count]]] = 1 / min(count, len(probs))
+    return with_score(Selection(weights, np.nan, metric, method), probs, labels)
+
+
+def with_score(selection: Selection, probs: Floats, labels: Labels) -> Selection:
+    """The selection with its score on these images and, for a plain mean, its gap."""
+    score = get_metric(selection.metric)(selection.blend(probs), labels)
+    plain = selection.rule == "mean" and selection.temperature == 1 and selection.member_temperatures is None
+    gap = optimality_gap(true_class_rows(probs, labels), selection.weights) if plain else None
+    return replace(selection, score=score, gap=gap)
+
+
+def make_scorer(probs: Floats, labels: Labels, rows: Floats, metric: str) -> Scorer:
+    """The fastest scorer for the metric; `rows` are the pool's `true_class_rows`."""
+    if metric == "log_loss":
+        return LogLossScorer(rows)
+    if metric == "error_rate":
+        return ErrorScorer(probs, labels, rows, np.full(len(labels), 1 / len(labels)))
+    if metric == "balanced_error":
+        return ErrorScorer(probs, labels, rows, class_balance(labels, probs.shape[2]))
+    return AnyScorer(probs, labels, rows, get_metric(metric))
+
+
+def optimality_gap(rows: Floats, weights: NDArray[np.float64]) -> float:
+    """Bound on what any other weights of a mean could still gain in log loss, in nats, ≥ 0.
+
+    With p the true-class probabilities [views, images] and m their mean under `weights`, the gap is
+    max over views of mean(p / m) − 1: log x ≤ x − 1 bounds the gain of any mixture, and the best
+    mixture of a linear function is a single view.
+    """
+    mix = np.maximum(weights @ rows, EPS)
+    return max(0.0, float((rows @ (1 / mix)).max() / len(mix)) - 1)

@@ -1,0 +1,186 @@
+"""Divide labelled images: every class in its share on both sides, groups of copies never divided."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_paddy.core.errors import InputError
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+_ATTEMPTS = 20
+"""Draws of the groups that span classes, should the first leave a class on one side only."""
+
+
+def stratified_group_split(labels: Ints, groups: Ints, *, share: float, seed: int) -> Mask:
+    """Choose a random share of the images, the same share of every class, in whole groups.
+
+    Each class's target is its share of the images, rounded by the largest remainders so that the whole
+    comes out right as well. Groups are taken in random order; where sizes make it necessary some are
+    passed over, so that the nearest sum that whole groups can reach is reached (subset sums, Bellman 1957:
+    exact for a class whose groups hold no other class). Groups that span classes are drawn first.
+
+    Args:
+        labels: [images], class of each image.
+        groups: [images], equal where images must stay together.
+        share: Of the images that are chosen, within (0, 1).
+        seed: Of the choice; same arguments, same answer, on every platform.
+
+    Returns:
+        [images], True for the chosen ones; every class has images on both sides.
+
+    Raises:
+        InputError: A class has fewer than two groups, or groups that span classes tie classes together so
+            that no division leaves every class on both sides.
+    """
+    if not 0 < share < 1:
+        raise InputError(f"the share of a split must lie between 0 and 1, not {share}")
+    table = _count_images(labels, groups)
+    _check_groups_per_class(table, least=2)
+    rng = np.random.default_rng(seed)
+    targets = _round_targets(table.sum(axis=0), share)
+    draws = (_choose_groups(table, targets, share, rng) for _ in range(_ATTEMPTS))
+    chosen = next((draw for draw in draws if _on_both_sides(table, draw)), None)
+    if chosen is None:
+        raise InputError(
+            "no split leaves every class on both sides: images that count as copies of each other tie "
+            "classes together; correct their labels or remove them"
+        )
+    return chosen[np.unique(groups, return_inverse=True)[1]]
+
+
+def group_folds(labels: Ints, groups: Ints, *, k: int, seed: int) -> Ints:
+    """Deal the images into k folds of equal size and equal classes, in whole groups.
+
+    The largest groups are dealt first, then class by class in random order, each to the fold that holds
+    least of its classes, then least of all (the greedy rule of longest processing time, Graham 1969).
+    Without copies, folds so differ by at most one image of each class and by at most one in all.
+
+    Args:
+        labels: [images], class of each image.
+        groups: [images], equal where images must stay together.
+        k: Number of folds, at least 2.
+        seed: Of the order; same arguments, same answer, on every platform.
+
+    Returns:
+        [images], the fold of each image, 0 to k - 1; every class occurs in every fold.
+
+    Raises:
+        InputError: A class has fewer than k groups, or groups that span classes leave a fold without it.
+    """
+    if k < 2:
+        raise InputError(f"a division needs at least 2 folds, not {k}")
+    table = _count_images(labels, groups)
+    _check_groups_per_class(table, least=k)
+    fold_of_group = _deal(table, k, np.random.default_rng(seed))
+    for fold in range(k):
+        if not table[fold_of_group == fold].sum(axis=0).all():
+            raise InputError(f"a class is missing from one of {k} folds: use fewer folds")
+    return fold_of_group[np.unique(groups, return_inverse=True)[1]]
+
+
+def _count_images(labels: Ints, groups: Ints) -> Ints:
+    """Count images [groups, classes], both in sorted order."""
+    if labels.ndim != 1 or labels.shape != groups.shape or not len(labels):
+        raise InputError(f"labels {labels.shape} and groups {groups.shape} must be equally long lists")
+    names, group_rows = np.unique(groups, return_inverse=True)
+    classes, class_columns = np.unique(labels, return_inverse=True)
+    table = np.zeros((len(names), len(classes)), np.int64)
+    np.add.at(table, (group_rows, class_columns), 1)
+    return table
+
+
+def _check_groups_per_class(table: Ints, *, least: int) -> None:
+    counts = np.count_nonzero(table, axis=0)
+    if counts.min() < least:
+        raise InputError(
+            f"the class at position {counts.argmin()} of the sorted ones has {counts.min()} distinct images; "
+            f"a division needs {least}"
+        )
+
+
+def _round_targets(totals: Ints, share: float) -> Ints:
+    """Round share × totals to whole images of each class whose sum is the rounded sum."""
+    exact = totals * share
+    targets = np.floor(exact).astype(np.int64)
+    missing = round(float(exact.sum())) - int(targets.sum())
+    by_remainder = np.argsort(targets - exact, kind="stable")
+    targets[by_remainder[:missing]] += 1
+    return np.clip(targets, 1, totals - 1)
+
+
+def _choose_groups(table: Ints, targets: Ints, share: float, rng: np.random.Generator) -> Mask:
+    """Draw groups [groups] whose images come as near to each class's target as may be."""
+    chosen = np.zeros(len(table), np.bool_)
+    spanning = np.flatnonzero(np.count_nonzero(table, axis=1) > 1)
+    # Drawn in their own share: taken while they fit, they would nearly all end up on the chosen side.
+    chosen[rng.permutation(spanning)[: _round_at_random(share * len(spanning), rng)]] = True
+    for column, target in enumerate(targets):
+        own = rng.permutation(np.setdiff1d(np.flatnonzero(table[:, column]), spanning))
+        tied = table[spanning, column]
+        taken = int(tied[chosen[spanning]].sum())
+        sizes = table[own, column].tolist()
+        low = 0 if taken else 1
+        high = sum(sizes) - (taken == tied.sum())
+        rows = _nearest_sum(sizes, int(target) - taken, low=low, high=int(high))
+        chosen[own[rows]] = True
+    return chosen
+
+
+def _round_at_random(value: float, rng: np.random.Generator) -> int:
+    return int(value + rng.random())
+
+
+def _nearest_sum(sizes: Sequence[int], target: int, *, low: int, high: int) -> list[int]:
+    """Choose items whose sum is nearest to a target among the sums within [low, high]; early ones first.
+
+    Example:
+        >>> _nearest_sum([3, 1, 1, 2], 2, low=1, high=6)
+        [2, 1]
+    """
+    target = min(max(target, low), high)
+    longest = target + max(sizes, default=0) + 1  # larger sums have a nearer one: the same without an item
+    first = np.full(longest, -1)  # the item with which a sum was first reached
+    reached = np.zeros(longest, np.bool_)
+    reached[:1] = True
+    for item, size in enumerate(sizes):
+        if reached[target]:
+            break
+        new = np.zeros_like(reached)
+        new[size:] = reached[: longest - size]
+        new &= ~reached
+        first[new] = item
+        reached |= new
+    sums = np.flatnonzero(reached)
+    sums = sums[(sums >= low) & (sums <= high)]
+    return _items_of_sum(int(sums[np.abs(sums - target).argmin()]), sizes, first) if len(sums) else []
+
+
+def _items_of_sum(wanted: int, sizes: Sequence[int], first: NDArray[np.intp]) -> list[int]:
+    items: list[int] = []
+    while wanted:
+        items.append(int(first[wanted]))
+        wanted -= sizes[items[-1]]
+    return items
+
+
+def _on_both_sides(table: Ints, chosen: Mask) -> bool:
+    return bool(table[chosen].sum(axis=0).all() and table[~chosen].sum(axis=0).all())
+
+
+def _deal(table: Ints, k: int, rng: np.random.Generator) -> Ints:
+    """Return the fold [groups] of each group."""
+    totals = table.sum(axis=0)
+    order = rng.permutation(len(table))
+    order = order[np.lexsort((table[order].argmax(axis=1), -table[order].sum(axis=1)))]
+    held = np.zeros((k, table.shape[1]), np.int64)
+    fold_of_group = np.empty(len(table), np.int64)
+    for group in order:
+        present = table[group] > 0
+        of_its_classes = (held[:, present] / totals[present]).max(axis=1)
+        fold = np.lexsort((held.sum(axis=1), of_its_classes))[0]
+        fold_of_group[group] = fold
+        held[fold] += table[group]
+    return fold_of_group

@@ -1,0 +1,44 @@
+"""Temperatures: how much to sharpen or soften probabilities, held near 1 where images are few."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from tune_paddy.core.metrics import EPS, Floats, Labels, true_class
+
+STRENGTH = 10.0
+"""Penalty, in nats over the whole split, on (log temperature)²: worth ten images' nats at a factor of e.
+
+Without it, temperatures fitted on 53 or 142 images made test log loss worse; with it they helped or did no
+harm, and on 449 images and more it costs next to nothing.
+"""
+
+_LIMIT = float(np.log(8))
+
+
+def fit_temperature(probs: Floats, labels: Labels) -> float:
+    """The temperature with the lowest penalised log loss, between 1/8 and 8.
+
+    Source: Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017;
+    the penalty is ours.
+
+    Args:
+        probs: [images, classes].
+        labels: int [images].
+    """
+    logits = np.log(np.maximum(probs, EPS), dtype=np.float64)
+    logits -= logits.max(axis=1, keepdims=True)
+    own = true_class(logits, labels).mean()
+
+    def loss(log_temperature: float) -> float:
+        scale = np.exp(-log_temperature)
+        partition = np.log(np.exp(logits * scale).sum(axis=1)).mean()
+        return float(partition - own * scale + STRENGTH * log_temperature**2 / len(labels))
+
+    found = minimize_scalar(loss, bounds=(-_LIMIT, _LIMIT), method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(found.x))
+
+
+def fit_member_temperatures(probs: Floats, labels: Labels) -> NDArray[np.float64]:
+    """The temperature of each view by itself, float64 [views]; probs are [views, images, classes]."""
+    return np.array([fit_temperature(view, labels) for view in probs])

@@ -1,0 +1,211 @@
+"""Image files as RGB, whatever they are inside, and resized as fastai does it.
+
+Only formats of photographs are opened: Pillow also knows formats that run programs (EPS) or that
+are mere containers, and the name of a file says nothing about its content.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.wording import shown
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+"""Pillow's names of the formats that are opened, as far as its build knows them."""
+
+SUFFIXES = frozenset(
+    ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .mpo .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
+)
+"""How the names of image files end, in lower case; asked only where no table names the files."""
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
+_CENTRE = (0.5, 0.5)
+_BACKING = (255, 255, 255)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation → what puts the image upright."""
+
+# Pillow refuses an image of more than twice its limit and only warns of one above it. A filter holds for
+# the whole process anyway, and to change it around every call would not be safe among threads.
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+
+class ImageError(InputError):
+    """An image file that cannot be used.
+
+    Attributes:
+        path: The file.
+        reason: What is wrong with it, in words for a person.
+    """
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{shown(path)}: {reason}")
+        self.path = str(path)
+        self.reason = reason
+
+
+def load_rgb(path: str | Path) -> Image.Image:
+    """Decode an image file completely and return it upright, in mode RGB, 8 bits a channel.
+
+    - EXIF orientation is applied.
+    - Transparent parts show white, as on a page.
+    - 16-bit grey is divided by 257. 32-bit integers count as 16-bit unless they exceed it; floats are
+      scaled by the smallest of 1, 255 and 65535 that their largest value does not exceed.
+    - Of an animation or of several pages the first one counts.
+
+    Args:
+        path: A file of one of `FORMATS`; its name does not matter.
+
+    Raises:
+        ImageError: The file is missing, truncated, damaged, of another format, or larger than Pillow's
+            limit of about 89 million pixels.
+    """
+    with _opened(path) as image:
+        return _to_rgb(image)
+
+
+def load_thumbnail(path: str | Path, side: int) -> Image.Image:
+    """Decode an image file completely but cheaply, and squish it to `side` × `side` pixels, mode RGB.
+
+    The whole file is read and its entropy code undone, so that damage is found as by `load_rgb`; but a
+    JPEG's last step is then done at up to an eighth of the size (libjpeg's scaled inverse transform).
+
+    Raises:
+        ImageError: As `load_rgb`.
+    """
+    with _opened(path) as image:
+        image.draft("RGB", (side, side))
+        rgb = _to_rgb(image)
+        return rgb.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def resize(
+    image: Image.Image, size: Size, method: str, *, offset: tuple[float, float] = _CENTRE
+) -> Image.Image:
+    """Bring an image to exactly `size` with Pillow's bilinear filter, which averages when it shrinks.
+
+    The methods are those of fastai's `Resize`:
+
+    - `squish`: height and width are scaled each by its own factor; equal to fastai's, bit by bit.
+    - `crop`: the largest part with the shape of `size` is cut out, then scaled; equal to fastai's.
+    - `pad`: all of the image is scaled to fit, then the missing strips are filled by reflection. fastai
+      pads first and scales then: the same picture within a pixel, but without bounds on memory.
+
+    Args:
+        image: Mode RGB.
+        size: (height, width) in px.
+        method: `squish`, `crop` or `pad`.
+        offset: (y, x), each 0 to 1: where a crop, or the image within its padding, lies between top or left
+            (0) and bottom or right (1). fastai draws it at random in training and uses 0.5 otherwise.
+
+    Raises:
+        ValueError: No such method.
+    """
+    height, width = size
+    if method == "squish":
+        return image.resize((width, height), Image.Resampling.BILINEAR)
+    if method == "crop":
+        return _crop(image, size, offset).resize((width, height), Image.Resampling.BILINEAR)
+    if method == "pad":
+        return _pad(image, size, offset)
+    raise ValueError(f"no way of resizing is called {method!r}; there are squish, crop and pad")
+
+
+def _crop(image: Image.Image, size: Size, offset: tuple[float, float]) -> Image.Image:
+    scale = min(image.height / size[0], image.width / size[1])
+    # Truncation, and its pixel lost now and then to rounding, are fastai's.
+    height, width = (max(1, int(scale * side)) for side in size)
+    top, left = int(offset[0] * (image.height - height)), int(offset[1] * (image.width - width))
+    return image.crop((left, top, left + width, top + height))
+
+
+def _pad(image: Image.Image, size: Size, offset: tuple[float, float]) -> Image.Image:
+    scale = min(size[0] / image.height, size[1] / image.width)
+    height = min(size[0], max(1, round(image.height * scale)))
+    width = min(size[1], max(1, round(image.width * scale)))
+    pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    top, left = int(offset[0] * (size[0] - height)), int(offset[1] * (size[1] - width))
+    margins = ((top, size[0] - height - top), (left, size[1] - width - left), (0, 0))
+    return Image.fromarray(np.pad(pixels, margins, mode="reflect"))
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """Open an image file; whatever Pillow raises until the end of the block becomes an `ImageError`."""
+    try:
+        with Image.open(path, formats=_known_formats()) as image:
+            yield image
+    # Damaged files make Pillow raise nearly anything: OSError, SyntaxError, struct.error, KeyError …
+    except Exception as error:
+        raise ImageError(path, _reason(Path(path), error)) from error
+
+
+@cache
+def _known_formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _reason(path: Path, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, UnidentifiedImageError):
+        return "is empty" if path.stat().st_size == 0 else "is no image of a known format"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return "has more than 89 million pixels: make it smaller"
+    if isinstance(error, MemoryError):
+        return "does not fit into memory"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
+    text = (str(error) or type(error).__name__).splitlines()[0]
+    return f"cannot be decoded: {shown(text)}"
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    image.load()
+    upright = _upright(image)
+    if upright.mode in {"I", "F"} or upright.mode.startswith("I;"):
+        upright = Image.fromarray(_to_8_bit(upright))
+    if upright.has_transparency_data:
+        visible = upright.convert("RGBA")
+        backing = Image.new("RGBA", visible.size, _BACKING)
+        upright = Image.alpha_composite(backing, visible)
+    # Converting copies, so that nothing depends on the open file.
+    return upright.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Undo the orientation that a camera noted; damaged notes are no reason to refuse an image."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # Pillow's parser raises nearly anything on damaged EXIF
+        return image
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_8_bit(image: Image.Image) -> NDArray[np.uint8]:
+    """Scale one channel of integers or floats to 0 … 255, uint8 [height, width]."""
+    values = np.asarray(image).astype(np.float32)
+    np.nan_to_num(values, copy=False, posinf=np.inf, neginf=0.0)
+    largest = float(values.max(initial=0.0, where=np.isfinite(values)))
+    scales = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
+    full = next((scale for scale in scales if largest <= scale), max(largest, 1.0))
+    values *= 255.0 / full
+    return np.clip(np.rint(values, out=values), 0, 255, out=values).astype(np.uint8)

@@ -1,0 +1,174 @@
+"""Search spaces: what a search trains, read from a YAML file."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tune_paddy.core.config import SearchSettings
+from tune_paddy.core.domains import Choice, Range, Recipe, SubSpace
+from tune_paddy.data.space_problems import SpaceError, unknown
+from tune_paddy.data.space_reader import read_sections
+from tune_paddy.data.space_rules import ArchCheck
+from tune_paddy.data.stand_ins import recipe_of_stand_ins, settings_of_stand_ins, sub_space_of_stand_ins
+from tune_paddy.data.yaml_lines import MAX_BYTES
+
+__all__ = ["ArchCheck", "SearchSpace", "SpaceError", "find_space"]
+
+
+_FOLDERS = (
+    Path(__file__).resolve().parents[1] / "search_spaces",  # in an installed wheel
+    Path(__file__).resolve().parents[2] / "search_spaces",  # in a checkout
+)
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Known recipes, and the ranges to search.
+
+    A size's value is one side, or (height, width) where these differ.
+
+    Attributes:
+        name: The file's, without its ending.
+        description: For people.
+        settings: How the search runs, unless flags say otherwise.
+        recipes: Fixed members, trained first; every `MemberConfig(**recipe.values)` is valid.
+        spaces: Sub-spaces; whatever is drawn from one, defaults for the rest, is a valid `MemberConfig`.
+        text: The file as it was read.
+    """
+
+    name: str
+    description: str
+    settings: SearchSettings
+    recipes: tuple[Recipe, ...]
+    spaces: tuple[SubSpace, ...]
+    text: str
+
+    @classmethod
+    def load(cls, path: str | Path, *, check_arch: ArchCheck | None = None) -> "SearchSpace":
+        """Read a file.
+
+        Args:
+            path: YAML; relative `pretrained` paths in it start from its folder.
+            check_arch: Says why an architecture cannot take a size; None: not checked.
+
+        Raises:
+            SpaceError: One line for each problem: file, line, key, what is wrong and what to do.
+        """
+        path = Path(path)
+        return cls._read(_read_text(path), path.stem, str(path), path.absolute().parent, check_arch)
+
+    @classmethod
+    def parse(
+        cls, text: str, *, name: str, check_arch: ArchCheck | None = None, base: Path | None = None
+    ) -> "SearchSpace":
+        """Read a space from text, such as that of an earlier search.
+
+        Args:
+            text: YAML.
+            name: Of the space, also in messages.
+            check_arch: See `load`.
+            base: Folder that relative `pretrained` paths start from; None leaves them as they are.
+
+        Raises:
+            SpaceError: See `load`.
+        """
+        return cls._read(text, name, name, base, check_arch)
+
+    @classmethod
+    def _read(
+        cls, text: str, name: str, file: str, base: Path | None, check_arch: ArchCheck | None
+    ) -> "SearchSpace":
+        sections = read_sections(text, file=file, base=base, check_arch=check_arch)
+        return cls(
+            name=name,
+            description=sections.description,
+            settings=sections.settings,
+            recipes=sections.recipes,
+            spaces=sections.spaces,
+            text=text,
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of what is searched for and by which measure; comments and budgets leave it alone."""
+        meaning = {
+            "recipes": [asdict(recipe) for recipe in self.recipes],
+            "spaces": [_described(space) for space in self.spaces],
+            "objective": self.settings.objective,
+        }
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
+
+    def architectures(self) -> tuple[str, ...]:
+        """All timm names, each once, in the order in which they appear."""
+        return tuple(dict.fromkeys(self._architectures()))
+
+    def _architectures(self) -> Iterator[str]:
+        for recipe in self.recipes:
+            yield recipe.values["arch"]
+        for space in self.spaces:
+            arch = space.domains["arch"]
+            if not isinstance(arch, Range):
+                yield from arch.values if isinstance(arch, Choice) else (arch.value,)
+
+    def with_stand_ins(self, stand_in: Callable[[str], str], size: int = 64) -> "SearchSpace":
+        """Return a space to rehearse this one with, on any machine.
+
+        Tiny relatives without pretrained weights train on small images, and no trial asks for a GPU.
+        Choices that become equal are merged.
+
+        Args:
+            stand_in: Names the tiny relative of an architecture.
+            size: What 224 px become, in px; other sizes in proportion, in multiples of 32.
+        """
+        return replace(
+            self,
+            settings=settings_of_stand_ins(self.settings),
+            recipes=tuple(recipe_of_stand_ins(recipe, stand_in, size) for recipe in self.recipes),
+            spaces=tuple(sub_space_of_stand_ins(space, stand_in, size) for space in self.spaces),
+        )
+
+
+def _described(space: SubSpace) -> dict[str, Any]:
+    domains = {name: [type(domain).__name__, asdict(domain)] for name, domain in space.domains.items()}
+    return {"name": space.name, "domains": domains}
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SpaceError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SpaceError(f"{path}: cannot be read ({reason}); give a search space's YAML file") from error
+    if len(raw) > MAX_BYTES:
+        raise SpaceError(f"{path}: larger than {MAX_BYTES} bytes; is it a search space?")
+    return text
+
+
+def find_space(name_or_path: str | Path) -> Path:
+    """Find a search space: an existing file, or one that ships with the program, with or without `.yaml`.
+
+    Raises:
+        SpaceError: There is neither; the shipped ones are listed.
+    """
+    path = Path(name_or_path)
+    shipped = {file.stem: file for folder in reversed(_FOLDERS) for file in sorted(folder.glob("*.yaml"))}
+    if _is_file(path):
+        return path
+    if path.parent == Path() and path.name.removesuffix(".yaml") in shipped:
+        return shipped[path.name.removesuffix(".yaml")]
+    raise SpaceError(f"{unknown('search space', str(path), shipped)}; or give the path of a YAML file")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name longer than the file system allows
+        return False

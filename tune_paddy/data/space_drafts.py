@@ -1,0 +1,206 @@
+"""Recipes and sub-spaces while they are read: each parameter's domain, and the line it came from."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.domains import Domain, Fixed, change_values
+from tune_paddy.data.space_problems import Place, unknown
+from tune_paddy.data.space_rules import ArchCheck, arch_problems, contradictions
+from tune_paddy.data.yaml_lines import YamlEntry, YamlList, YamlMap, YamlNode, YamlScalar
+
+_LONGEST_NAME = 100
+
+ReadDomain = Callable[[YamlNode, str, Place], Domain | None]
+"""Reads one parameter; where it is wrong, says so and returns None."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The parameters under one heading.
+
+    Attributes:
+        domains: Of those that could be read.
+        nodes: What these were read from.
+        is_whole: Whether all could be read.
+    """
+
+    domains: Mapping[str, Domain]
+    nodes: Mapping[str, YamlNode]
+    is_whole: bool
+
+    def over(self, defaults: "Parameters") -> "Parameters":
+        """These, and the defaults of those that are not among them."""
+        return Parameters(
+            {**defaults.domains, **self.domains},
+            {**defaults.nodes, **self.nodes},
+            self.is_whole and defaults.is_whole,
+        )
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A recipe or a sub-space.
+
+    Attributes:
+        place: Where it stands.
+        line: Of its first key.
+        name: As given; None for none.
+        parameters: Its own over the defaults.
+    """
+
+    place: Place
+    line: int
+    name: str | None
+    parameters: Parameters
+
+    @property
+    def arch(self) -> str | None:
+        """The architecture, if it is always the same."""
+        domain = self.parameters.domains.get("arch")
+        return domain.value if isinstance(domain, Fixed) else None
+
+
+def read_parameters(
+    entries: Iterable[YamlEntry], place: Place, read: ReadDomain, base: Path | None
+) -> Parameters:
+    """Read parameters of a member, and report unknown and wrong ones.
+
+    Args:
+        entries: Keys and what stands under them.
+        place: Of the mapping.
+        read: Reads one of them.
+        base: Folder that relative `pretrained` paths start from; None leaves them as they are.
+    """
+    before = len(place.problems)
+    domains: dict[str, Domain] = {}
+    nodes: dict[str, YamlNode] = {}
+    for entry in entries:
+        if entry.key not in MemberConfig.model_fields:
+            place.refuse(entry.line, unknown("parameter", entry.key, MemberConfig.model_fields))
+            continue
+        domain = read(entry.node, entry.key, place / entry.key)
+        if domain is not None:
+            domains[entry.key] = _from_base(domain, base) if entry.key == "pretrained" else domain
+            nodes[entry.key] = entry.node
+    return Parameters(domains, nodes, is_whole=len(place.problems) == before)
+
+
+def _from_base(pretrained: Domain, base: Path | None) -> Domain:
+    def absolute(value: bool | str) -> bool | str:
+        if base is None or isinstance(value, bool) or value.startswith("~"):
+            return value
+        return str(base / value)
+
+    return change_values(pretrained, absolute)
+
+
+def read_drafts(
+    node: YamlNode | None, place: Place, read: ReadDomain, defaults: Parameters, base: Path | None
+) -> list[Draft]:
+    """Read a list of recipes or of sub-spaces.
+
+    Args:
+        node: The list; None for none.
+        place: Of the list.
+        read: Reads one parameter.
+        defaults: Of every item.
+        base: Folder that relative `pretrained` paths start from; None leaves them as they are.
+    """
+    if node is None:
+        return []
+    if not isinstance(node, YamlList):
+        place.refuse(node.line, "should be a list; start each item with a dash")
+        return []
+    drafts: list[Draft] = []
+    for index, item in enumerate(node.items):
+        if isinstance(item, YamlMap):
+            drafts.append(_read_draft(item, place[index], read, defaults, base))
+        else:
+            place[index].refuse(item.line, "should be a mapping from parameters to values")
+    _refuse_repeated_names(drafts)
+    return drafts
+
+
+def _read_draft(
+    node: YamlMap, place: Place, read: ReadDomain, defaults: Parameters, base: Path | None
+) -> Draft:
+    names = [entry for entry in node.entries if entry.key == "name"]
+    name = _read_name(names[0].node, place / "name") if names else None
+    entries = (entry for entry in node.entries if entry.key != "name")
+    return Draft(place, node.line, name, read_parameters(entries, place, read, base).over(defaults))
+
+
+def _read_name(node: YamlNode, place: Place) -> str | None:
+    name = node.text.strip() if isinstance(node, YamlScalar) else ""
+    if name and name.isprintable() and len(name) <= _LONGEST_NAME:
+        return name
+    place.refuse(node.line, f"should be 1 to {_LONGEST_NAME} printable characters on one line")
+    return None
+
+
+def _refuse_repeated_names(drafts: Iterable[Draft]) -> None:
+    first: dict[str, str] = {}
+    for draft in drafts:
+        if draft.name in first:
+            draft.place.refuse(draft.line, f"{first[draft.name]} is called {draft.name!r} too; rename one")
+        elif draft.name is not None:
+            first[draft.name] = draft.place.key
+
+
+def named(drafts: Iterable[Draft], otherwise: str) -> dict[str, Draft]:
+    """Give each draft a name of its own: the given one, or its architecture, or `otherwise`.
+
+    >>> list(named([], "space"))
+    []
+    """
+    drafts = list(drafts)
+    taken = {draft.name for draft in drafts}
+    names: dict[str, Draft] = {}
+    for draft in drafts:
+        name = draft.name or _free(draft.arch or otherwise, taken)
+        taken.add(name)
+        names[name] = draft
+    return names
+
+
+def _free(name: str, taken: Iterable[str | None]) -> str:
+    number = 1
+    numbered = name
+    while numbered in taken:
+        number += 1
+        numbered = f"{name}-{number}"
+    return numbered
+
+
+def check_draft(draft: Draft, check_arch: ArchCheck | None) -> None:
+    """Report what a draft lacks, what contradicts itself, and sizes that its architectures cannot take."""
+    parameters = draft.parameters
+    if "arch" not in parameters.domains:
+        if parameters.is_whole:
+            draft.place.refuse(draft.line, "no arch; name a timm model here or under defaults")
+        return
+    if check_arch is not None:
+        for arch, problem in arch_problems(parameters.domains, check_arch):
+            (draft.place / "arch").refuse(_line_of(arch, parameters.nodes["arch"]), problem)
+    if parameters.is_whole:
+        for message in contradictions(parameters.domains):
+            _refuse_contradiction(draft, message)
+
+
+def _line_of(word: str, node: YamlNode) -> int:
+    items = node.items if isinstance(node, YamlList) else (node,)
+    return next(
+        (item.line for item in items if isinstance(item, YamlScalar) and item.text == word), node.line
+    )
+
+
+def _refuse_contradiction(draft: Draft, message: str) -> None:
+    """At the parameter that the message begins with, where it does so."""
+    parameter = message.partition(" ")[0]
+    node = draft.parameters.nodes.get(parameter)
+    if node is None:
+        draft.place.refuse(draft.line, message)
+    else:
+        (draft.place / parameter).refuse(node.line, message)

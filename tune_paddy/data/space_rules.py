@@ -1,0 +1,93 @@
+"""What several parameters of one recipe or sub-space must not be together."""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import combinations, product
+from typing import Any
+
+from pydantic import ValidationError
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.domains import Choice, Domain, Fixed, Range
+
+ArchCheck = Callable[[str, tuple[int, int]], str | None]
+"""Says why an architecture cannot take images of (height, width) px, or None if it can."""
+
+Domains = Mapping[str, Domain]
+
+_MOST_WORDS = 8  # no parameter has more than that many words to choose from, but for free text
+
+
+def contradictions(domains: Domains) -> list[str]:
+    """What `MemberConfig` refuses among the members that the domains describe.
+
+    Every pair of parameters is tried with all combinations of their extreme values, the others staying
+    at their first ones; a contradiction between two parameters shows there if anywhere.
+    """
+    extremes = {parameter: _extremes(domain) for parameter, domain in domains.items()}
+    return list(dict.fromkeys(message for case in _cases(extremes) for message in _refusals(case)))
+
+
+def _cases(extremes: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    first = {parameter: values[0] for parameter, values in extremes.items()}
+    yield first
+    varied = {parameter: values for parameter, values in extremes.items() if len(values) > 1}
+    for parameter, values in varied.items():
+        yield from ({**first, parameter: value} for value in values)
+    for (one, ones), (other, others) in combinations(varied.items(), 2):
+        for value, another in product(ones, others):
+            yield {**first, one: value, other: another}
+
+
+def _refusals(values: dict[str, Any]) -> list[str]:
+    try:
+        MemberConfig(**values)
+    except ValidationError as error:
+        return [problem["msg"].removeprefix("Value error, ") for problem in error.errors()]
+    return []
+
+
+def _extremes(domain: Domain) -> list[Any]:
+    """The values at a domain's edges; of pairs, those that are extreme in height or in width."""
+    if isinstance(domain, Range):
+        return [domain.low, domain.high]
+    values = domain.values if isinstance(domain, Choice) else (domain.value,)
+    ordered = [value for value in values if _is_ordered(value)]
+    words = [value for value in values if not _is_ordered(value)]
+    return list(dict.fromkeys([*_edges(ordered, _height), *_edges(ordered, _width), *words[:_MOST_WORDS]]))
+
+
+def _is_ordered(value: Any) -> bool:
+    return isinstance(value, int | float | tuple) and not isinstance(value, bool)
+
+
+def _edges(values: list[Any], key: Callable[[Any], float]) -> list[Any]:
+    return [min(values, key=key), max(values, key=key)] if values else []
+
+
+def _height(value: Any) -> float:
+    return float(value[0] if isinstance(value, tuple) else value)
+
+
+def _width(value: Any) -> float:
+    return float(value[1] if isinstance(value, tuple) else value)
+
+
+def arch_problems(domains: Domains, check_arch: ArchCheck) -> Iterator[tuple[str, str]]:
+    """Ask about every architecture at every size that the domains reach, `arch` among them.
+
+    Of a range of sizes these are its ends and the second one: a model that takes both the first and the
+    second takes all sizes that lie one step apart.
+
+    Yields:
+        The architecture and the problem, each problem once.
+    """
+    sizes = _reached(domains.get("size", Fixed(MemberConfig.model_fields["size"].default)))
+    for arch in _reached(domains["arch"]):
+        answers = (check_arch(arch, size if isinstance(size, tuple) else (size, size)) for size in sizes)
+        yield from ((arch, problem) for problem in dict.fromkeys(answers) if problem is not None)
+
+
+def _reached(domain: Domain) -> tuple[Any, ...]:
+    if isinstance(domain, Range):
+        return tuple(dict.fromkeys((int(domain.low), int(domain.low + (domain.step or 1)), int(domain.high))))
+    return domain.values if isinstance(domain, Choice) else (domain.value,)

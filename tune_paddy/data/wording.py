@@ -1,0 +1,29 @@
+"""File names and lists of findings in messages: always readable, never endless."""
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+SHOWN = 20
+"""How many findings a message names before it says how many more there are."""
+
+_LONGEST_NAME = 300
+
+
+def shown(name: str | Path) -> str:
+    """Write a name from outside on one line: control characters escaped, long ones cut in the middle."""
+    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(name))
+    half = _LONGEST_NAME // 2
+    return text if len(text) <= _LONGEST_NAME else f"{text[:half]}…{text[-half:]}"
+
+
+def listed(findings: Iterable[str], count: int, *, limit: int = SHOWN) -> str:
+    """Write the first findings on indented lines of their own, and how many more there are.
+
+    Args:
+        findings: What was found; only the first `limit` are asked for.
+        count: How many there are.
+        limit: How many are written.
+    """
+    lines = [f"\n  {finding}" for finding in islice(findings, limit)]
+    return "".join(lines) + (f"\n  and {count - limit} more" if count > limit else "")

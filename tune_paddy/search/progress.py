@@ -1,0 +1,129 @@
+"""What a person sees while a search runs; nothing at all where nobody looks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray.tune import Callback
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+SHOWN = 20
+"""Rows of the table: the trials that run, and the last ones that ended."""
+
+
+class Watcher(Protocol):
+    """Is told what happens to trials, in the driver."""
+
+    def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:
+        """Take note of a trial's state: running, a retry, or an outcome, with its newest result."""
+
+
+class TrialEvents(Callback):
+    """Passes Ray's events on to watchers, with the words of this project."""
+
+    def __init__(self, watchers: list[Watcher]) -> None:
+        self._watchers = watchers
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray keeps a copy for its own restore, which is not how a search goes on."""
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial was placed."""
+        self._tell(trial, "running", {})
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A trial reported an epoch or its end."""
+        self._tell(trial, result.get("outcome", "running"), result)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial died and is started again."""
+        self._tell(trial, "retrying", {})
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial died for good."""
+        self._tell(trial, "failed", {"reason": failure_reason(trial)})
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial ended by itself or was stopped by the scheduler."""
+        if "outcome" not in (trial.last_result or {}):
+            self._tell(trial, "stopped", dict(trial.last_result or {}))
+
+    def _tell(self, trial: Any, state: str, result: dict[str, Any]) -> None:
+        for watcher in self._watchers:
+            watcher.trial_changed(trial.config["member"], state, {**result, "config": trial.config["config"]})
+
+
+def failure_reason(trial: Any) -> str:
+    """Say in one line why a trial died, from the traceback that Ray keeps."""
+    text = ""
+    if trial.error_file:
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = [line for line in lines if "Error" in line or "Exception" in line or "died" in line]
+    return (told or lines or ["its process ended without a word"])[-1][:300]
+
+
+@dataclass
+class _Row:
+    state: str
+    epochs: str = ""
+    log_loss: str = ""
+    error: str = ""
+    note: str = ""
+
+
+@dataclass
+class ProgressTable:
+    """A table that redraws itself: the trials, their epochs and their scores.
+
+    Attributes:
+        console: Where it is drawn; only a terminal gets a table.
+        total: Trials of the search.
+        total_epochs: Epochs of a member, from its configuration.
+    """
+
+    console: Console
+    total: int
+    total_epochs: Callable[[dict[str, Any]], int]
+    _rows: dict[str, _Row] = field(default_factory=dict)
+    _live: Live | None = None
+
+    def __enter__(self) -> "ProgressTable":
+        if self.console.is_terminal:
+            self._live = Live(self._table(), console=self.console, refresh_per_second=2, transient=True)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live is not None:
+            self._live.__exit__(None, None, None)
+
+    def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:
+        """Update a trial's row."""
+        row = self._rows.setdefault(member, _Row(state))
+        row.state = state
+        row.note = str(result.get("reason", ""))
+        if "log_loss" in result:
+            row.epochs = f"{result['epoch']}/{self.total_epochs(result['config'])}"
+        scores = {name: result.get(name, result.get(f"plain/{name}")) for name in ("log_loss", "error_rate")}
+        if scores["log_loss"] is not None and scores["error_rate"] is not None:
+            row.log_loss, row.error = f"{scores['log_loss']:.4f}", f"{scores['error_rate']:.2%}"
+        if self._live is not None:
+            self._live.update(self._table())
+
+    def _table(self) -> Table:
+        done = sum(row.state not in ("running", "retrying") for row in self._rows.values())
+        table = Table(title=f"{done} of {self.total} members done", title_justify="left")
+        for column in ("member", "state", "epoch", "log loss", "error", ""):
+            table.add_column(column, overflow="fold")
+        running = [item for item in self._rows.items() if item[1].state in ("running", "retrying")]
+        ended = [item for item in self._rows.items() if item not in running]
+        for member, row in [*ended[-max(SHOWN - len(running), 0) :], *running]:
+            table.add_row(member, row.state, row.epochs, row.log_loss, row.error, row.note)
+        return table

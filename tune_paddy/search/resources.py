@@ -1,0 +1,41 @@
+"""What a trial is given, and whether this machine or cluster can give it."""
+
+import math
+from collections.abc import Mapping
+
+from tune_paddy.core.config import SearchSettings
+from tune_paddy.core.errors import InputError
+
+
+def check_resources(settings: SearchSettings, available: Mapping[str, float]) -> int:
+    """Say how many trials run at once; refuse a search whose trials would wait for ever.
+
+    Args:
+        settings: CPUs and GPUs of one trial, and the wish for concurrency.
+        available: Ray's resources of the whole cluster: `CPU`, `GPU`.
+
+    Returns:
+        Trials at once, at least 1.
+
+    Raises:
+        InputError: One trial alone asks for more than there is.
+    """
+    cpus, gpus = available.get("CPU", 0), available.get("GPU", 0)
+    if settings.cpus > cpus:
+        raise InputError(f"a trial asks for {settings.cpus:g} CPUs and there are {cpus:g}; lower --cpus")
+    if settings.gpu > gpus:
+        have = f"there are {gpus:g}" if gpus else "there is none"
+        raise InputError(
+            f"a trial asks for {settings.gpu:g} GPUs and {have}; use --gpu 0 to train on the CPU"
+        )
+    fits = math.floor(cpus / settings.cpus + 1e-9)
+    if settings.gpu > 0:
+        fits = min(fits, _fit_on_gpus(settings.gpu, gpus))
+    return min(fits, settings.concurrency or fits)
+
+
+def _fit_on_gpus(share: float, gpus: float) -> int:
+    """Trials that fit on whole GPUs: a share below 1 never spans two of them."""
+    if share >= 1:
+        return math.floor(gpus / share)
+    return math.floor(1 / share + 1e-9) * math.floor(gpus)

@@ -1,0 +1,226 @@
+"""Run a search: split, record, sample, train, until the trials or the time are used up."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from rich.console import Console
+
+from tune_paddy.core.config import MemberConfig, SearchSettings
+from tune_paddy.core.domains import largest
+from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.parts import Parts, make_parts
+from tune_paddy.data.space import SearchSpace
+from tune_paddy.data.split import SelectSplit, make_select_split
+from tune_paddy.search.live import LiveEnsemble
+from tune_paddy.search.progress import ProgressTable, TrialEvents, Watcher
+from tune_paddy.search.ray_session import ray_session
+from tune_paddy.search.resources import check_resources
+from tune_paddy.search.sampler import MemberSearcher, Proposal, Proposer
+from tune_paddy.search.trainable import TrialContext, run_trial
+from tune_paddy.tracking.files import log_files
+from tune_paddy.tracking.members import close_stale, finish_run, start_search
+from tune_paddy.tracking.runs import RecordedRun, list_members
+from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.system_metrics import system_metrics
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """Everything that decides a search.
+
+    Attributes:
+        name: Unique in the record.
+        dataset: Labelled images, and those to predict.
+        space: Recipes and sub-spaces.
+        settings: Trials, time, resources, objective, seeds.
+        folder: Of this search: split, study, members.
+        weights_dir: Folder of pretrained weights, or None.
+        ray_address: Of a cluster, or None for this machine.
+        command: How it was started, for the record.
+    """
+
+    name: str
+    dataset: Dataset
+    space: SearchSpace
+    settings: SearchSettings
+    folder: Path
+    weights_dir: Path | None = None
+    ray_address: str | None = None
+    command: str = ""
+
+
+def preview(plan: SearchPlan, n: int) -> list[Proposal]:
+    """Propose the first `n` members of a search and start nothing."""
+    proposer = Proposer(plan.space.recipes, plan.space.spaces, seed=plan.settings.seed)
+    proposals: list[Proposal] = []
+    while len(proposals) < min(n, plan.settings.trials):
+        proposal = proposer.ask()
+        if proposal is None:
+            break
+        proposals.append(proposal)
+    return proposals
+
+
+def run_search(
+    plan: SearchPlan,
+    store: Store,
+    *,
+    console: Console,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[RecordedRun, ...]:
+    """Train the members of a search; afterwards everything is in the record.
+
+    Args:
+        plan: What to search, and how.
+        store: The record, opened for the dataset's experiment.
+        console: Where the progress table goes when it is a terminal.
+        clock: Seconds, for the time budget.
+
+    Returns:
+        All members, whatever became of them.
+
+    Raises:
+        InputError: A class is too small to split, or a trial asks for more than there is.
+        TunePaddyError: The record or Ray failed.
+    """
+    split = _stored_split(plan)
+    parts = make_parts(plan.dataset, split)
+    with ray_session(plan.ray_address) as ray, _recorded(plan, split, store) as parent:
+        at_once = check_resources(plan.settings, ray.cluster_resources())
+        with ExitStack() as stack:
+            stack.enter_context(system_metrics(store, parent))
+            live = stack.enter_context(LiveEnsemble(store, plan.name, parent))
+            table = stack.enter_context(ProgressTable(console, _total(plan), _total_epochs))
+            context = _context(plan, store, parent)
+            _fit(plan, parts, context, at_once=at_once, watchers=[live, table], clock=clock)
+    return list_members(store, plan.name)
+
+
+def _fit(
+    plan: SearchPlan,
+    parts: Parts,
+    context: TrialContext,
+    *,
+    at_once: int,
+    watchers: list[Watcher],
+    clock: Callable[[], float],
+) -> None:
+    settings = plan.settings
+    deadline = clock() + 60 * settings.minutes if settings.minutes else float("inf")
+    proposer = Proposer(
+        plan.space.recipes, plan.space.spaces, seed=settings.seed, storage=plan.folder / "study.journal"
+    )
+    searcher = MemberSearcher(proposer, trials=settings.trials, expired=lambda: clock() >= deadline)
+    tuner = tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(run_trial, context=context, parts=parts),
+            {"cpu": settings.cpus, "gpu": settings.gpu},
+        ),
+        tune_config=tune.TuneConfig(
+            metric="objective",
+            mode="min",
+            search_alg=searcher,
+            scheduler=_scheduler(plan),
+            num_samples=settings.trials,
+            max_concurrent_trials=at_once,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="ray",
+            storage_path=str(plan.folder.absolute()),
+            failure_config=tune.FailureConfig(max_failures=settings.retries),
+            callbacks=[TrialEvents(watchers)],
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+
+
+def _scheduler(plan: SearchPlan) -> TrialScheduler:
+    if plan.settings.scheduler == "none":
+        return FIFOScheduler()
+    longest = _longest(plan.space)
+    # A member that reaches the end must outlive its last epoch: it still has to predict.
+    return ASHAScheduler(time_attr="epoch", max_t=longest + 1, grace_period=max(3, longest // 4))
+
+
+def _stored_split(plan: SearchPlan) -> SelectSplit:
+    """Make the split once and keep it with the search: every member and every selection shares it."""
+    path = plan.folder / "split.json"
+    if path.exists():
+        return SelectSplit.load(path, plan.dataset)
+    split = make_select_split(plan.dataset, share=plan.settings.select_share, seed=plan.settings.seed)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    split.save(path)
+    return split
+
+
+@contextmanager
+def _recorded(plan: SearchPlan, split: SelectSplit, store: Store) -> Iterator[str]:
+    """Open the run of the search and close it with what became of it."""
+    dataset = plan.dataset
+    parent = start_search(
+        store,
+        name=plan.name,
+        params=plan.settings.model_dump(mode="json"),
+        tags={
+            "dataset": dataset.root,
+            "dataset_fingerprint": dataset.fingerprint,
+            "split": split.fingerprint,
+            "space": plan.space.name,
+            "space_fingerprint": plan.space.fingerprint,
+            "id_column": dataset.submission.id_column,
+            "label_column": dataset.submission.label_column,
+        },
+        description=f"Search `{plan.name}` of space `{plan.space.name}` on `{dataset.root}`.\n\n"
+        f"    {plan.command}\n",
+    )
+    space = plan.folder / "space.yaml"
+    space.write_text(plan.space.text, encoding="utf-8")
+    log_files(store, parent, [space, plan.folder / "split.json"])
+    try:
+        yield parent
+    except BaseException:
+        close_stale(store, plan.name, all_ended=True)
+        finish_run(store, parent, "FAILED")
+        raise
+    close_stale(store, plan.name, all_ended=True)
+    finish_run(store, parent, "FINISHED")
+
+
+def _context(plan: SearchPlan, store: Store, parent: str) -> TrialContext:
+    return TrialContext(
+        store=store,
+        search=plan.name,
+        parent_run_id=parent,
+        folder=plan.folder.absolute() / "members",
+        cpus=max(1, int(plan.settings.cpus)),
+        allow_gpu=plan.settings.gpu > 0,
+        objective=plan.settings.objective,
+        weights_dir=plan.weights_dir.absolute() if plan.weights_dir else None,
+    )
+
+
+def _total(plan: SearchPlan) -> int:
+    """Members that the search will train unless time runs out."""
+    return plan.settings.trials if plan.space.spaces else min(plan.settings.trials, len(plan.space.recipes))
+
+
+def _total_epochs(config: dict[str, Any]) -> int:
+    return MemberConfig(**config).total_epochs
+
+
+def _longest(space: SearchSpace) -> int:
+    """Epochs of the longest member that the space allows."""
+    recipes = [MemberConfig(**recipe.values).total_epochs for recipe in space.recipes]
+    extremes = [
+        {name: largest(domain) for name, domain in sub.domains.items() if name.endswith("epochs")}
+        for sub in space.spaces
+    ]
+    return max(recipes + [MemberConfig(arch="any", **values).total_epochs for values in extremes])

@@ -1,0 +1,102 @@
+"""One trial: train a member in a Ray worker, record it, report scalars."""
+
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import DivergedError, InfeasibleError, TunePaddyError
+from tune_paddy.data.parts import Parts
+from tune_paddy.tracking.members import fail_member, log_epoch, log_member, start_member
+from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.system_metrics import process_metrics
+
+
+@dataclass(frozen=True)
+class TrialContext:
+    """What every trial of a search shares; small and picklable.
+
+    Attributes:
+        store: The record.
+        search: Name of the search.
+        parent_run_id: Run of the search.
+        folder: Holds a folder for each member.
+        cpus: Threads of a trial.
+        allow_gpu: Whether trials were given a GPU.
+        objective: What the sampler minimises: a metric of the select split.
+        weights_dir: Folder of pretrained weights, or None.
+    """
+
+    store: Store
+    search: str
+    parent_run_id: str
+    folder: Path
+    cpus: int
+    allow_gpu: bool
+    objective: str
+    weights_dir: Path | None
+
+
+def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> None:
+    """Train one member; what goes wrong with it stays with it.
+
+    An error that another attempt cannot mend (bad weights, a size that does not fit, a loss that is not
+    finite) ends the trial with its reason in the record and no score; any other one is left to Ray,
+    which may start the trial again.
+
+    Args:
+        trial: `number`, `member`, `origin` and `config`, as the searcher proposed them.
+        context: What all trials share.
+        parts: The data, fetched once a node.
+    """
+    config = MemberConfig(**trial["config"])
+    run_id = start_member(
+        context.store,
+        search=context.search,
+        member=trial["member"],
+        parent_run_id=context.parent_run_id,
+        params=trial["config"],
+        tags={"trial": trial["number"], "origin": trial["origin"], "split": parts.split},
+    )
+    try:
+        _train(config, trial["member"], run_id, context, parts)
+    except TunePaddyError as error:
+        kind = _outcome(error)
+        fail_member(context.store, run_id, str(error), kind)
+        tune.report({"epoch": 0, "outcome": kind, "reason": str(error)})
+    except Exception as error:
+        fail_member(context.store, run_id, f"{type(error).__name__}: {error}", "failed")
+        raise
+    finally:
+        gc.collect()
+
+
+def _train(config: MemberConfig, member: str, run_id: str, context: TrialContext, parts: Parts) -> None:
+    # The driver imports this module too, and has no need of fastai, which takes seconds to import.
+    from tune_paddy.training.member import EpochReport, Runtime, train_member  # noqa: PLC0415
+
+    def report(epoch: EpochReport) -> None:
+        log_epoch(context.store, run_id, {**epoch.metrics, **process_metrics()}, epoch.epoch)
+        objective = epoch.metrics[context.objective]
+        tune.report({"epoch": epoch.epoch, "objective": objective, **epoch.metrics})
+
+    runtime = Runtime(
+        folder=context.folder / member,
+        cpus=context.cpus,
+        allow_gpu=context.allow_gpu,
+        weights_dir=context.weights_dir,
+    )
+    result = train_member(config, parts, runtime, report=report)
+    objective = min(value for name, value in result.metrics.items() if name.endswith(f"/{context.objective}"))
+    summary = {**result.metrics, "objective": objective, "accum": result.accum, "ooms": result.ooms}
+    log_member(context.store, run_id, result.predictions, summary)
+    tune.report({"epoch": config.total_epochs + 1, "outcome": "finished", "run_id": run_id, **summary})
+
+
+def _outcome(error: TunePaddyError) -> Any:
+    if isinstance(error, InfeasibleError):
+        return "infeasible"
+    return "diverged" if isinstance(error, DivergedError) else "failed"

@@ -1,0 +1,128 @@
+"""Writing the record of ensembles: the live curve of a search, and what was selected from it."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tune_paddy.tracking.client import call
+from tune_paddy.tracking.files import log_files
+from tune_paddy.tracking.members import finish_run
+from tune_paddy.tracking.provenance import git_revision, source_tags
+from tune_paddy.tracking.runs import (
+    KIND,
+    NOTE,
+    OUTCOME,
+    PARENT,
+    PREFIX,
+    SEARCH,
+    find_runs,
+    get_search,
+)
+from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.writing import log_at_step, log_latest, log_params, set_tags
+
+SELECTION = PREFIX + "selection"
+SELECTION_FILE = "ensemble.json"
+WEIGHT = "ensemble_weight"
+LIVE = "live_"
+"""What the names of the live curve's metrics begin with."""
+
+
+def log_live_score(store: Store, parent_run_id: str, step: int, log_loss: float, error_rate: float) -> None:
+    """Add a point to the live curve: the greedy ensemble's score after each finished member.
+
+    Args:
+        store: The record.
+        parent_run_id: Run of the search.
+        step: Number of finished members.
+        log_loss: Of the ensemble on the select split, in nats.
+        error_rate: The same, share of images.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    scores = {LIVE + "log_loss": log_loss, LIVE + "error_rate": error_rate}
+    log_at_step(store.client, parent_run_id, scores, step, None)
+
+
+def log_ensemble(
+    store: Store,
+    *,
+    search: str,
+    selection_dict: Mapping[str, Any],
+    files: Sequence[Path],
+    metrics: Mapping[str, float],
+    params: Mapping[str, object],
+    weights: Mapping[str, float] | None = None,
+    description: str = "",
+) -> str:
+    """Record an ensemble as a run under its search.
+
+    The same selection recorded again goes on in the same run. Its metrics also stand on the search's
+    run, so that the search can be compared with others in MLflow's table.
+
+    Args:
+        store: The record.
+        search: Name of the search.
+        selection_dict: What identifies the selection; plain JSON. Stored as `ensemble.json`, unless a
+            file of that name is among `files`.
+        files: Such as the submission and reports.
+        metrics: Scores of the ensemble.
+        params: Settings of the selection.
+        weights: MLflow run of a member → its weight, zeros for members that were not selected; written
+            to the members as the metric `ensemble_weight`.
+        description: Markdown for the run's page.
+
+    Returns:
+        The id of the run.
+
+    Raises:
+        InputError: There is no such search.
+        TunePaddyError: A file is missing, or MLflow failed.
+    """
+    client, parent = store.client, get_search(store, search)
+    content = json.dumps(selection_dict, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    tags = {
+        PARENT: parent.run_id,
+        KIND: "ensemble",
+        SEARCH: search,
+        SELECTION: digest,
+        OUTCOME: "running",
+        **source_tags(git_revision()),
+        **({NOTE: description} if description else {}),
+    }
+    run_id = _open(store, parent.experiment_id, digest, tags)
+    log_params(client, run_id, params)
+    _log_files(store, run_id, content, files)
+    for target in (run_id, parent.run_id):
+        log_latest(client, target, metrics)
+    for member, weight in (weights or {}).items():
+        log_latest(client, member, {WEIGHT: weight})
+    finish_run(store, run_id, "FINISHED")
+    return run_id
+
+
+def _open(store: Store, experiment_id: str, digest: str, tags: Mapping[str, str]) -> str:
+    condition = f"tags.`{PARENT}` = '{tags[PARENT]}' AND tags.`{SELECTION}` = '{digest}'"
+    known = find_runs(store, condition, [experiment_id])
+    if known:
+        run_id = str(known[0].info.run_id)
+        call(store.client.update_run, run_id, status="RUNNING")
+        set_tags(store.client, run_id, tags)
+        return run_id
+    name = f"ensemble {digest[:8]}"
+    return str(call(store.client.create_run, experiment_id, tags=dict(tags), run_name=name).info.run_id)
+
+
+def _log_files(store: Store, run_id: str, content: str, files: Sequence[Path]) -> None:
+    log_files(store, run_id, files)
+    if SELECTION_FILE in (path.name for path in files):
+        return
+    with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
+        path = Path(folder) / SELECTION_FILE
+        path.write_text(content, encoding="utf-8")
+        log_files(store, run_id, [path])

@@ -1,0 +1,268 @@
+"""Writing the record of a search and of its members: started, reported on, finished or failed.
+
+A run is found again by the names of its search and member, so a retried trial goes on in its own run.
+A member is FINISHED only once its predictions are stored: everyone who reads may rely on it.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.predictions import Predictions
+from tune_paddy.tracking.client import call, one_line
+from tune_paddy.tracking.predictions_file import FILE_NAME, write_predictions
+from tune_paddy.tracking.provenance import SOURCE, git_revision, is_gone, source_tags, this_process, user_name
+from tune_paddy.tracking.runs import (
+    ARCH,
+    ATTEMPTS,
+    FAILURE,
+    KIND,
+    MEMBER,
+    NOTE,
+    OUTCOME,
+    PARENT,
+    PREFIX,
+    PROCESS,
+    SEARCH,
+    check_name,
+    find_runs,
+    list_members,
+    list_searches,
+)
+from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.writing import log_at_step, log_latest, log_params, set_tags
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+Failure = Literal["failed", "infeasible", "diverged", "stopped"]
+
+
+def start_search(
+    store: Store,
+    *,
+    name: str,
+    params: Mapping[str, object] | None = None,
+    tags: Mapping[str, object] | None = None,
+    description: str = "",
+) -> str:
+    """Open the run of a search: a new one, or the one that it already has.
+
+    Parameters that the run has stay as they are, since MLflow refuses changes; tags follow the last call.
+
+    Args:
+        store: The record, opened for an experiment.
+        name: Of the search, unique in the record.
+        params: Settings of the search.
+        tags: Further tags; a name without a dot gets the prefix `tune_paddy.`.
+        description: Markdown for the run's page.
+
+    Returns:
+        The id of the run.
+
+    Raises:
+        InputError: The name cannot be used, or another experiment has a search of that name.
+        TunePaddyError: MLflow failed.
+    """
+    client = store.client
+    wanted = {
+        KIND: "search",
+        SEARCH: check_name(name, "search"),
+        OUTCOME: "running",
+        **source_tags(git_revision()),
+        **_prefixed(tags or {}),
+    }
+    if description:
+        wanted[NOTE] = description
+    run_id = _run_of(store, name)
+    if run_id is None:
+        run_id = str(call(client.create_run, store.experiment_id, tags=wanted, run_name=name).info.run_id)
+    else:
+        call(client.update_run, run_id, status="RUNNING")
+        set_tags(client, run_id, wanted)
+    log_params(client, run_id, params or {})
+    return run_id
+
+
+def finish_run(store: Store, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
+    """End a run now.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    outcome = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}[status]
+    set_tags(store.client, run_id, {OUTCOME: outcome})
+    call(store.client.set_terminated, run_id, status=status)
+
+
+def start_member(
+    store: Store,
+    *,
+    search: str,
+    member: str,
+    parent_run_id: str,
+    params: Mapping[str, object],
+    tags: Mapping[str, object] | None = None,
+) -> str:
+    """Open the run of a member: a new one, or its own when its trial is tried again.
+
+    On a retry, parameters that the run has stay as they are; what changed between attempts, such as
+    accum, belongs into a metric or a tag. The git revision is the search's, since a trial runs elsewhere.
+
+    Args:
+        store: The record, opened for the search's experiment.
+        search: Name of the search.
+        member: Name of the member, unique in the search, such as `0007-convnext_tiny-224`.
+        parent_run_id: Run of the search.
+        params: The member's configuration; `arch` becomes a tag, too.
+        tags: Further tags, such as `split`; a name without a dot gets the prefix `tune_paddy.`.
+
+    Returns:
+        The id of the run.
+
+    Raises:
+        InputError: A name cannot be used.
+        TunePaddyError: MLflow failed.
+    """
+    client = store.client
+    wanted = {
+        PARENT: parent_run_id,
+        KIND: "member",
+        SEARCH: check_name(search, "search"),
+        MEMBER: check_name(member, "member"),
+        OUTCOME: "running",
+        PROCESS: this_process(),
+        **({ARCH: str(params["arch"])} if "arch" in params else {}),
+        **_prefixed(tags or {}),
+    }
+    parent = call(client.get_run, parent_run_id)
+    condition = f"tags.`{PARENT}` = '{parent_run_id}' AND tags.`{MEMBER}` = '{member}'"
+    known = find_runs(store, condition, [parent.info.experiment_id])
+    if known:
+        return _reopen(store, known[0], wanted, params)
+    wanted |= {key: value for key, value in parent.data.tags.items() if key.startswith(SOURCE)}
+    wanted |= {"mlflow.user": parent.data.tags.get("mlflow.user", user_name()), ATTEMPTS: "1"}
+    name = member.replace("-", " ")
+    run = call(client.create_run, parent.info.experiment_id, tags=wanted, run_name=name)
+    run_id = str(run.info.run_id)
+    log_params(client, run_id, params)
+    return run_id
+
+
+def log_epoch(
+    store: Store,
+    run_id: str,
+    metrics: Mapping[str, float],
+    step: int,
+    milliseconds: int | None = None,
+) -> None:
+    """Log the metrics of one epoch, in one request.
+
+    MLflow never forgets a point. An epoch that is repeated after a crash adds nothing where a value is
+    the same as before (on a CPU it is, to the bit), and a second point, which becomes the current one,
+    where it differs.
+
+    Args:
+        store: The record.
+        run_id: Of the member.
+        metrics: Name → value; infinities are recorded as NaN.
+        step: Number of the epoch.
+        milliseconds: When, since 1970; None: now.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    log_at_step(store.client, run_id, metrics, step, milliseconds)
+
+
+def log_member(
+    store: Store,
+    run_id: str,
+    predictions: Predictions,
+    metrics: Mapping[str, float],
+    tags: Mapping[str, object] | None = None,
+) -> None:
+    """Store what a member yields and call it FINISHED, in this order.
+
+    Args:
+        store: The record.
+        run_id: Of the member.
+        predictions: On the select split and the test set.
+        metrics: Its summary: scores, seconds, footprint. They become the current values of their names.
+        tags: Further tags; a name without a dot gets the prefix `tune_paddy.`.
+
+    Raises:
+        TunePaddyError: The predictions cannot be used, or could not be stored.
+    """
+    with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
+        path = Path(folder) / FILE_NAME
+        write_predictions(path, predictions)
+        call(store.client.log_artifact, run_id, str(path))
+    log_latest(store.client, run_id, metrics)
+    set_tags(store.client, run_id, _prefixed(tags or {}))
+    finish_run(store, run_id, "FINISHED")
+
+
+def fail_member(store: Store, run_id: str, reason: str, kind: Failure) -> None:
+    """End a member that yields nothing: KILLED when it was stopped, FAILED otherwise.
+
+    Args:
+        store: The record.
+        run_id: Of the member.
+        reason: Why, for a person; brought onto one line.
+        kind: infeasible: it fits in no micro-batch; diverged: its loss was not finite; stopped: by a
+            person, the scheduler or the end of its process; failed: anything else.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    set_tags(store.client, run_id, {OUTCOME: kind, FAILURE: one_line(reason)})
+    call(store.client.set_terminated, run_id, status="KILLED" if kind == "stopped" else "FAILED")
+
+
+def close_stale(store: Store, search: str, *, all_ended: bool = False) -> tuple[str, ...]:
+    """End members that are RUNNING in the record and nowhere else.
+
+    Args:
+        store: The record.
+        search: Name of the search.
+        all_ended: The caller knows that no trial runs any more. Otherwise only those whose process on
+            this machine is gone are closed; of processes on other machines nothing can be said.
+
+    Returns:
+        The names of the members that were closed.
+
+    Raises:
+        InputError: There is no such search.
+        TunePaddyError: MLflow failed.
+    """
+    running = [member for member in list_members(store, search) if member.status == "RUNNING"]
+    stale = [member for member in running if all_ended or is_gone(member.tags.get(PROCESS, ""))]
+    for member in stale:
+        fail_member(store, member.run_id, "its process ended without a word", "stopped")
+    return tuple(member.name for member in stale)
+
+
+def _run_of(store: Store, search: str) -> str | None:
+    """The run that a search has already, the oldest of several."""
+    known = [recorded for recorded in list_searches(store) if recorded.name == search]
+    if any(recorded.experiment_id != store.experiment_id for recorded in known):
+        raise InputError(
+            f"search {search!r} belongs to another dataset in {store.address}; choose another name"
+        )
+    return known[0].run_id if known else None
+
+
+def _reopen(store: Store, run: "Run", tags: Mapping[str, str], params: Mapping[str, object]) -> str:
+    client, run_id = store.client, run.info.run_id
+    attempts = int(run.data.tags.get(ATTEMPTS, "1")) + 1
+    set_tags(client, run_id, {**tags, ATTEMPTS: attempts, FAILURE: ""})
+    call(client.update_run, run_id, status="RUNNING")
+    log_params(client, run_id, params)
+    return str(run_id)
+
+
+def _prefixed(tags: Mapping[str, object]) -> dict[str, str]:
+    return {key if "." in key else PREFIX + key: str(value) for key, value in tags.items()}

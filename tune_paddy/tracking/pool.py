@@ -1,0 +1,87 @@
+"""The pool of a search, or of several, read from the record alone."""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.core.predictions import PLAIN, Pool, Predictions, Refusal, View, align
+from tune_paddy.tracking.client import call, load_mlflow
+from tune_paddy.tracking.predictions_file import FILE_NAME, read_predictions
+from tune_paddy.tracking.runs import RecordedRun, list_members
+from tune_paddy.tracking.store import Store
+
+REMOTE_DOWNLOADS = 8
+"""Files fetched at once from a server; on a local disk threads only get in each other's way."""
+
+
+def load_pool(store: Store, searches: Sequence[str]) -> Pool:
+    """Align the predictions of all finished members.
+
+    A member whose file is missing, broken or of another split is refused by name, the rest go on.
+
+    Args:
+        store: The record.
+        searches: Names of searches. With more than one, members are named `SEARCH:MEMBER`.
+
+    Returns:
+        The pool; each view's `info` holds the member's parameters and metrics. It has no views when
+        no member is finished or all were refused.
+
+    Raises:
+        InputError: There is no such search.
+        TunePaddyError: MLflow failed.
+    """
+    names = tuple(dict.fromkeys(searches))
+    finished = [
+        member for name in names for member in list_members(store, name) if member.status == "FINISHED"
+    ]
+    finished = _renamed(finished) if len(names) > 1 else finished
+    once, again = _once(finished)
+    remote = any(not member.artifact_uri.startswith("file:") for member in once)
+    with ThreadPoolExecutor(REMOTE_DOWNLOADS if remote else 1) as threads:
+        results = list(threads.map(lambda member: _load(store, member), once))
+    sound = [
+        (_view(m), result) for m, result in zip(once, results, strict=True) if isinstance(result, Predictions)
+    ]
+    pool = align(sound)
+    broken = [result for result in results if isinstance(result, Refusal)]
+    return replace(pool, refused=tuple(sorted((*pool.refused, *broken, *again), key=lambda r: r.member)))
+
+
+def _renamed(members: Iterable[RecordedRun]) -> list[RecordedRun]:
+    return [replace(member, name=f"{member.search}:{member.name}") for member in members]
+
+
+def _once(members: Iterable[RecordedRun]) -> tuple[list[RecordedRun], list[Refusal]]:
+    """Keep the earliest run of each member; a copy counted twice would weigh twice."""
+    kept: dict[str, RecordedRun] = {}
+    again: list[Refusal] = []
+    for member in sorted(members, key=lambda member: (member.started, member.run_id)):
+        first = kept.setdefault(member.name, member)
+        if first is not member:
+            again.append(
+                Refusal(member.name, f"run {member.run_id} repeats run {first.run_id}, which is used")
+            )
+    return list(kept.values()), again
+
+
+def _load(store: Store, member: RecordedRun) -> Predictions | Refusal:
+    """Read one file, by its own address: by the run's, MLflow asks its database three times before."""
+    download = load_mlflow().artifacts.download_artifacts
+    uri = f"{member.artifact_uri.rstrip('/')}/{FILE_NAME}"
+    with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
+        try:
+            path = call(download, artifact_uri=uri, dst_path=folder, tracking_uri=store.tracking_uri)
+        except TunePaddyError as error:
+            return Refusal(member.name, f"run {member.run_id} has no {FILE_NAME} to load ({error})")
+        try:
+            return read_predictions(Path(path))
+        except InputError as error:
+            return Refusal(member.name, str(error).replace(folder, f"run {member.run_id}"))
+
+
+def _view(member: RecordedRun) -> View:
+    return View(member.name, PLAIN, member.run_id, member.arch, {**member.params, **member.metrics})

@@ -1,0 +1,224 @@
+"""Where the record is: a local SQLite database by default, an MLflow server by address."""
+
+import sqlite3
+import urllib.error
+import urllib.parse
+import urllib.request
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+from filelock import FileLock, Timeout
+
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.tracking.client import call, connect, redact
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DATABASE = "mlflow.db"
+"""The database in the working folder: where a bare `mlflow ui` looks."""
+
+DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
+INITIALISE_SECONDS = 300
+NETWORK_FILE_SYSTEMS = frozenset(
+    (
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "fuse.sshfs",
+        "glusterfs",
+        "gpfs",
+        "lustre",
+        "nfs",
+        "nfs4",
+        "smb3",
+        "smbfs",
+    )
+)
+"""File systems on which SQLite's write-ahead log is not safe: it needs shared memory on one machine."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open record; small and picklable, so that a trial can be given it.
+
+    Attributes:
+        tracking_uri: Absolute address of the database, or of the server; may hold credentials.
+        experiment: Name of the experiment that new runs go to; empty when opened only to read.
+        experiment_id: Its id; empty when opened only to read.
+    """
+
+    tracking_uri: str
+    experiment: str
+    experiment_id: str
+
+    @property
+    def client(self) -> "MlflowClient":
+        """MLflow's own client."""
+        return connect(self.tracking_uri)
+
+    @property
+    def address(self) -> str:
+        """The address without credentials, for messages."""
+        return redact(self.tracking_uri)
+
+
+def open_store(
+    tracking_uri: str | None, *, experiment: str | None, artifact_root: Path, create: bool
+) -> Store:
+    """Open the record, and make it first where that is asked for.
+
+    A search's driver opens with `create` before any trial starts: MLflow's schema takes seconds to make
+    and must not be made by two processes at once. Everyone else opens without.
+
+    Args:
+        tracking_uri: Address of a database or of a server; None: `mlflow.db` in the working folder.
+        experiment: The experiment of new runs, one per dataset; None: open to read every experiment.
+        artifact_root: Folder for the files of runs when the address is a database; a server keeps
+            files where it was told to.
+        create: Make the database and the experiment where they are missing.
+
+    Returns:
+        The store, its address absolute.
+
+    Raises:
+        InputError: The address cannot be used, or nothing is there and `create` is false.
+        TunePaddyError: The database or the server failed.
+    """
+    uri = resolve_uri(tracking_uri)
+    path = sqlite_path(uri)
+    if path is None:
+        _check_server(uri)
+        return _open(uri, experiment, artifact_root, create=create)
+    if not create:
+        _check_database(path, experiment)
+        return _open(uri, experiment, artifact_root, create=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(f"{path}.lock", timeout=INITIALISE_SECONDS):
+            use_write_ahead_log(path)
+            return _open(uri, experiment, artifact_root, create=True)
+    except Timeout:
+        raise TunePaddyError(
+            f"{path}: another process has been initialising this database for {INITIALISE_SECONDS} s"
+        ) from None
+
+
+def resolve_uri(tracking_uri: str | None) -> str:
+    """Make an address absolute: trials run in another folder.
+
+    Args:
+        tracking_uri: As a person writes it; None: `mlflow.db` in the working folder.
+
+    Raises:
+        InputError: A file store, which MLflow gave up, or a database in memory.
+    """
+    uri = tracking_uri or f"sqlite:///{DATABASE}"
+    scheme, _, rest = uri.partition("://")
+    if scheme.partition("+")[0] in DATABASE_SCHEMES[1:] or scheme in ("http", "https", "databricks"):
+        return uri
+    if scheme != "sqlite":
+        raise InputError(
+            f"{redact(uri)}: not an address of a record; use sqlite:///FILE, postgresql://…, or http(s)://HOST"
+        )
+    name = rest.removeprefix("/")
+    path = str(Path(name).absolute())
+    # SQLAlchemy 2.1 decodes percent signs, 2.0 does not, and MLflow reads the address both ways.
+    if not rest.startswith("/") or name in ("", ":memory:") or {"?", "%"} & set(path):
+        raise InputError(f"{uri}: name a file whose whole path has no '?' or '%', as in sqlite:///{DATABASE}")
+    return f"sqlite:///{path}"
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file behind the absolute address of an SQLite database; None for any other address."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def _open(uri: str, experiment: str | None, artifact_root: Path, *, create: bool) -> Store:
+    if experiment is None:
+        call(lambda: connect(uri).search_experiments(max_results=1))
+        return Store(uri, "", "")
+    return Store(uri, experiment, _experiment_id(uri, experiment, artifact_root, create=create))
+
+
+def _experiment_id(uri: str, name: str, artifact_root: Path, *, create: bool) -> str:
+    client = call(connect, uri)
+    found = call(client.get_experiment_by_name, name)
+    if found is None and not create:
+        raise InputError(f"{redact(uri)}: there is no experiment {name!r}; start a search to make it")
+    if found is None:
+        location = artifact_root.absolute().as_uri() if _is_database(uri) else None
+        # Without this tag MLflow's page asks whether to show the layout for language models.
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return str(call(client.create_experiment, name, artifact_location=location, tags=tags))
+    if found.lifecycle_stage != "active":
+        raise InputError(
+            f"{redact(uri)}: the experiment {name!r} was deleted; bring it back with "
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or name another"
+        )
+    return str(found.experiment_id)
+
+
+def _is_database(uri: str) -> bool:
+    return uri.partition("://")[0].partition("+")[0] in DATABASE_SCHEMES
+
+
+def _check_database(path: Path, experiment: str | None) -> None:
+    """Raise unless the schema is complete; looking must not create it, as MLflow's client would.
+
+    The driver adds experiments after the schema, so one that is there says that the schema is, too.
+    """
+    missing = f"{path}: no record here; start a search in this folder first, or give --tracking-uri"
+    if not path.is_file():
+        raise InputError(missing)
+    address = f"file:{urllib.parse.quote(str(path))}?mode=ro"
+    name = "Default" if experiment is None else experiment
+    try:
+        with closing(sqlite3.connect(address, uri=True, timeout=60)) as database:
+            found = database.execute("SELECT 1 FROM experiments WHERE name = ?", (name,)).fetchone()
+    except sqlite3.DatabaseError as error:
+        absent = "no such table" in str(error)
+        raise InputError(
+            missing if absent else f"{path}: not a database that can be read ({error})"
+        ) from None
+    if found is None:
+        raise InputError(f"{path}: there is no experiment {name!r}; start a search to make it")
+
+
+def use_write_ahead_log(path: Path) -> None:
+    """Let readers and one writer work at once, and halve the time of a write.
+
+    The mode is a lasting property of the file; while it is open, a `-wal` and a `-shm` file belong to it.
+    """
+    if _file_system(path.parent) in NETWORK_FILE_SYSTEMS:
+        return
+    try:
+        with closing(sqlite3.connect(path, timeout=60)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{path}: not a database that can be written ({error})") from None
+
+
+def _file_system(folder: Path) -> str:
+    """Type of the file system that holds a folder, empty when the system does not say."""
+    mounts = [part for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)]
+    return max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else ""
+
+
+def _check_server(uri: str) -> None:
+    """Raise when nothing answers: MLflow's own client would try for four minutes."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    parts = urllib.parse.urlsplit(uri)
+    host = parts.netloc.rpartition("@")[2]
+    health = urllib.parse.urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/health", "", ""))
+    try:
+        urllib.request.urlopen(health, timeout=20).close()  # noqa: S310 - the scheme was checked above
+    except urllib.error.HTTPError:
+        return  # An answer, if only to ask for the password.
+    except (OSError, ValueError) as error:
+        raise TunePaddyError(f"{redact(uri)}: no MLflow server answers ({error})") from None

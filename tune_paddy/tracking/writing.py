@@ -1,0 +1,101 @@
+"""Writing to a run: parameters, tags, points, and values that become the current ones."""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tune_paddy.tracking.client import call, load_mlflow
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+MAX_PARAMS = 100
+"""MLflow's limit of parameters per request."""
+
+
+def now() -> int:
+    """Milliseconds since 1970, MLflow's unit of time."""
+    return time.time_ns() // 1_000_000
+
+
+def points(metrics: Mapping[str, float], *, step: int = 0, milliseconds: int | None = None) -> list["Metric"]:
+    """Turn values into points of one moment.
+
+    MLflow's databases hold an infinity as the largest double, which ruins every chart: it becomes NaN.
+
+    Args:
+        metrics: Name → value.
+        step: Where on the x axis.
+        milliseconds: Since 1970; None: now.
+    """
+    entities = load_mlflow().entities
+    stamp = now() if milliseconds is None else milliseconds
+    return [
+        entities.Metric(key, float(value) if math.isfinite(value) else math.nan, stamp, step)
+        for key, value in metrics.items()
+    ]
+
+
+def log_at_step(
+    client: "MlflowClient", run_id: str, metrics: Mapping[str, float], step: int, milliseconds: int | None
+) -> None:
+    """Log values of one step in one request, leaving out those that the step has already.
+
+    MLflow tells points apart by step, time and value, and forgets none. A step that is repeated after a
+    crash so adds nothing where values are the same as before, and a second point where they differ; the
+    second is the current one.
+    """
+    first = next(iter(metrics), None)
+    if first is None:
+        return
+    batch = points(metrics, step=step, milliseconds=milliseconds)
+    if _values_at(client, run_id, first, step):
+        batch = [point for point in batch if not _stands(client, run_id, point)]
+    if batch:
+        call(client.log_batch, run_id, metrics=batch)
+
+
+def log_latest(client: "MlflowClient", run_id: str, metrics: Mapping[str, float]) -> None:
+    """Log values that become the current ones of their names, whatever was logged before.
+
+    MLflow takes the point with the greatest (step, time) for the current value, so a later value at an
+    earlier step, or after the clock was set back, would go unseen. Values that stand already are left.
+    """
+    current = call(client.get_run, run_id).data.metrics
+    batch: list[Metric] = []
+    for key, value in metrics.items():
+        if key not in current:
+            batch += points({key: value})
+        elif current[key] != value:
+            last = max(call(client.get_metric_history, run_id, key), key=lambda m: (m.step, m.timestamp))
+            batch += points({key: value}, step=last.step, milliseconds=max(now(), last.timestamp + 1))
+    if batch:
+        call(client.log_batch, run_id, metrics=batch)
+
+
+def log_params(client: "MlflowClient", run_id: str, params: Mapping[str, object]) -> None:
+    """Log parameters that the run does not have yet; MLflow refuses to change one."""
+    entities = load_mlflow().entities
+    known = call(client.get_run, run_id).data.params
+    new = [entities.Param(key, str(value)) for key, value in params.items() if key not in known]
+    for start in range(0, len(new), MAX_PARAMS):
+        call(client.log_batch, run_id, params=new[start : start + MAX_PARAMS])
+
+
+def set_tags(client: "MlflowClient", run_id: str, tags: Mapping[str, object]) -> None:
+    """Set tags in one request; existing ones change."""
+    entities = load_mlflow().entities
+    if tags:
+        batch = [entities.RunTag(key, str(value)) for key, value in tags.items()]
+        call(client.log_batch, run_id, tags=batch)
+
+
+def _values_at(client: "MlflowClient", run_id: str, key: str, step: int) -> list[float]:
+    return [point.value for point in call(client.get_metric_history, run_id, key) if point.step == step]
+
+
+def _stands(client: "MlflowClient", run_id: str, point: "Metric") -> bool:
+    values = _values_at(client, run_id, point.key, point.step)
+    return point.value in values or (math.isnan(point.value) and any(math.isnan(value) for value in values))

@@ -1,0 +1,158 @@
+"""One optimizer step per batch, whatever number of micro-batches it takes to fit.
+
+fastai's GradientAccumulation counts images over several loader batches, so its schedule, its
+augmentation and an epoch's last step depend on the micro-batch. Here the loader yields whole batches
+and the step cuts them: the optimizer sees the same images, the same random choices, the same learning
+rate and the same mean loss with any `accum`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from fastai.callback.core import CancelBatchException, TrainEvalCallback
+from fastai.learner import Learner
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.training.augment import augment, normalize
+from tune_paddy.training.devices import Device
+from tune_paddy.training.loaders import Batch
+from tune_paddy.training.mixing import mix_batch
+from tune_paddy.training.model import IMAGENET_MEAN, IMAGENET_STD
+
+Stats = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def micro_slices(n: int, accum: int) -> list[slice]:
+    """Cut `n` images into at most `accum` runs whose lengths differ by at most one.
+
+    >>> micro_slices(5, 2)
+    [slice(0, 3, None), slice(3, 5, None)]
+    """
+    parts = min(accum, n)
+    bounds = [-(-part * n // parts) for part in range(parts + 1)]
+    return [slice(start, stop) for start, stop in pairwise(bounds)]
+
+
+def micro_batch(batch_size: int, accum: int) -> int:
+    """Images of the largest micro-batch."""
+    return -(-batch_size // accum)
+
+
+class MemberLearner(Learner):
+    """A fastai Learner whose step cuts its batch into micro-batches, on any device and precision.
+
+    Validation is left to the caller: it wants probabilities, not a metric's average.
+
+    Args:
+        train: Yields `Batch`; has a length.
+        model: The network, on its device.
+        config: The member.
+        n_classes: Width of the network's output.
+        device: Where and in which precision it trains.
+        accum: Micro-batches of a step.
+        stats: Mean and standard deviation of the colour channels that the network expects.
+        **kwargs: For fastai's Learner: opt_func, splitter, cbs.
+    """
+
+    def __init__(
+        self,
+        train: Any,
+        model: nn.Module,
+        config: MemberConfig,
+        *,
+        n_classes: int,
+        device: Device,
+        accum: int = 1,
+        stats: Stats = (IMAGENET_MEAN, IMAGENET_STD),
+        **kwargs: Any,
+    ) -> None:
+        self.config = config
+        self.n_classes = n_classes
+        self.device = device
+        self.accum = accum
+        self.stats = stats
+        self.scaler = device.grad_scaler()
+        cbs = [TrainEvalCallback(), *kwargs.pop("cbs", [])]
+        super().__init__(
+            _Loaders(train, device.torch),
+            model,
+            loss_func=F.cross_entropy,
+            cbs=cbs,
+            default_cbs=False,
+            **kwargs,
+        )
+
+    def one_batch(self, i: int, b: Batch) -> None:
+        """Run the step of one batch between fastai's batch events."""
+        self.iter, self.batch = i, b
+        self._with_events(self._do_one_batch, "batch", CancelBatchException)
+
+    def _do_one_batch(self) -> None:
+        images, targets = self._prepare(self.batch)
+        n = len(images)
+        total = torch.zeros((), device=images.device)
+        for part in micro_slices(n, self.accum):
+            with self.device.autocast(), lone_image_norm(self.model, part.stop - part.start):
+                loss = self._loss(self.model(images[part]), targets[part]) / n
+            self.scaler.scale(loss).backward()
+            total += loss.detach()
+        self.loss = total
+        self._do_grad_opt()
+
+    def _backward(self) -> None:
+        """Nothing: the micro-batches have added up their gradients."""
+
+    def _step(self) -> None:
+        self.scaler.step(self.opt.opt)
+        self.scaler.update()
+
+    def _do_epoch_validate(self, *_args: Any, **_kwargs: Any) -> None:
+        """Nothing: see the class."""
+
+    def _prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Augment a whole batch, a micro-batch at a time, then mix it."""
+        images = batch.images.to(self.device.torch, non_blocking=True)
+        labels = batch.labels.to(self.device.torch, non_blocking=True)
+        ready = torch.cat(
+            [
+                normalize(augment(images[part], batch.draws[part], self.config.size), *self.stats)
+                for part in micro_slices(len(images), self.accum)
+            ]
+        )
+        if batch.mix is None:
+            return ready, labels
+        return mix_batch(ready, labels, self.n_classes, batch.mix)
+
+    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        smoothing = self.config.label_smoothing
+        return F.cross_entropy(logits.float(), targets, reduction="sum", label_smoothing=smoothing)
+
+
+class _Loaders:
+    """What fastai's Learner asks of its data: a training loader and a device."""
+
+    def __init__(self, train: Any, device: torch.device) -> None:
+        self.train = train
+        self.device = device
+
+
+@contextmanager
+def lone_image_norm(model: nn.Module, n: int) -> Iterator[None]:
+    """Let batch norms use their running statistics for one image alone, which has no batch to speak of.
+
+    torch refuses to normalise a single value per channel, as the head's norms would have to.
+    """
+    lone = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training] if n == 1 else []
+    for norm in lone:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in lone:
+            norm.train()

@@ -1,0 +1,100 @@
+"""Names of timm's architectures: current names, near names, and tiny relatives to rehearse with."""
+
+import difflib
+from functools import cache
+from typing import Any
+
+import timm
+import torch
+from timm.models import get_deprecated_models, list_modules, register_model
+from timm.models._registry import _model_to_module
+from torch import nn
+
+from tune_paddy.core.errors import InputError
+
+_TINY_SWIN = {"embed_dim": 24, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 4, 8)}
+
+
+@register_model
+def tiny_swin(pretrained: bool = False, **options: Any) -> nn.Module:
+    """Build a Swin of 0.7 M parameters: timm's own tiny `test_*` models have none of this family."""
+    return timm.create_model("swin_tiny_patch4_window7_224", pretrained, **{**_TINY_SWIN, **options})
+
+
+@register_model
+def tiny_swinv2(pretrained: bool = False, **options: Any) -> nn.Module:
+    """Build a Swin V2 of 0.7 M parameters: timm's own tiny `test_*` models have none of this family."""
+    return timm.create_model("swinv2_tiny_window8_256", pretrained, **{**_TINY_SWIN, **options})
+
+
+_TINY = {"swin_transformer": "tiny_swin", "swin_transformer_v2": "tiny_swinv2"}
+
+
+def current_name(arch: str) -> str:
+    """Return timm's current name for `arch`: deprecated names are mapped, others returned as they are.
+
+    Raises:
+        InputError: timm knows neither the name nor the tag of its weights; near names are given.
+    """
+    renamed = _deprecated().get(arch)
+    if renamed:
+        return renamed
+    base, _, tag = arch.partition(".")
+    if not timm.is_model(base):
+        near = difflib.get_close_matches(base, timm.list_models(), n=3, cutoff=0.5)
+        raise InputError(f"timm has no model {arch!r}" + _nearest(near))
+    if tag and arch not in _pretrained_names():
+        near = sorted(name for name in _pretrained_names() if name.partition(".")[0] == base)
+        raise InputError(f"timm has no weights {tag!r} for {base}" + _nearest(near))
+    return arch
+
+
+def module_of(arch: str) -> str:
+    """Name of the timm module that defines `arch`, such as `vision_transformer`."""
+    return str(_model_to_module[current_name(arch).partition(".")[0]])
+
+
+@cache
+def stand_in(arch: str) -> str:
+    """Return a tiny relative of `arch` from the same timm module, to rehearse a search without a GPU.
+
+    Raises:
+        InputError: timm has no model `arch`.
+    """
+    module = module_of(arch)
+    if module in _TINY:
+        return _TINY[module]
+    names = timm.list_models(module=module)
+    tests = [name for name in names if name.startswith("test_")]
+    return tests[0] if tests else smallest_model(module)
+
+
+@cache
+def smallest_model(module: str) -> str:
+    """Name of the model with the fewest parameters in a timm module; nothing is allocated."""
+    return min(timm.list_models(module=module), key=lambda name: (_parameters(name), name))
+
+
+def all_modules() -> tuple[str, ...]:
+    """Return the timm modules that hold models, in alphabetical order."""
+    ours = {module_of(name) for name in _TINY.values()}
+    return tuple(sorted(module for module in list_modules() if module not in ours))
+
+
+def _parameters(arch: str) -> int:
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in timm.create_model(arch).parameters())
+
+
+def _nearest(names: list[str]) -> str:
+    return f"; did you mean {' or '.join(names[:4])}?" if names else "; `timm.list_models()` lists all"
+
+
+@cache
+def _deprecated() -> dict[str, str]:
+    return {old: new for old, new in get_deprecated_models().items() if new}
+
+
+@cache
+def _pretrained_names() -> frozenset[str]:
+    return frozenset(timm.list_models(pretrained=True))

@@ -1,0 +1,252 @@
+"""Augmentation in one warp: crop, flip, rotation, zoom, perspective and resize share one sampling grid.
+
+The transforms, their ranges and probabilities are those of fastai's `aug_transforms` and of its
+`RandomResizedCropGPU`, which warp at full size first and crop afterwards; composing the same maps and
+sampling once at the output size is several times less work. All random numbers of an epoch are drawn
+beforehand, one row an image, so that they depend neither on the micro-batch nor on the worker.
+"""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.training.devices import area_resize
+
+Floats = NDArray[np.float64]
+
+_CORNERS = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], dtype=np.float64)
+_LOGIT_EPS = 1e-7
+_DIHEDRAL = 8
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random choices of augmentation; every array has one entry per image.
+
+    Attributes:
+        crop: Side of the crop as a share of the image's side.
+        crop_y: Vertical position of the crop, 0 (top) to 1 (bottom).
+        crop_x: Horizontal position, 0 (left) to 1 (right).
+        dihedral: 0 to 7: bit 0 mirrors left and right, bit 1 top and bottom, bit 2 swaps the axes.
+        angle: Radians.
+        zoom: Factor, at least 1.
+        zoom_y: Vertical centre of the zoom, 0 to 1.
+        zoom_x: Horizontal centre, 0 to 1.
+        warp_y: Perspective magnitude, -max_warp to max_warp.
+        warp_x: Likewise, horizontally.
+        brightness: Change of the pixels' logits.
+        contrast: Factor of the pixels' logits.
+    """
+
+    crop: Floats
+    crop_y: Floats
+    crop_x: Floats
+    dihedral: NDArray[np.int64]
+    angle: Floats
+    zoom: Floats
+    zoom_y: Floats
+    zoom_x: Floats
+    warp_y: Floats
+    warp_x: Floats
+    brightness: Floats
+    contrast: Floats
+
+    def __getitem__(self, rows: Any) -> "Draws":
+        """The choices of some of the images."""
+        return Draws(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+    def __len__(self) -> int:
+        return len(self.crop)
+
+
+def draw(config: MemberConfig, n: int, rng: np.random.Generator) -> Draws:
+    """Draw the augmentation of `n` images."""
+
+    def sometimes(p: float, values: Floats, neutral: float) -> Floats:
+        return np.where(rng.random(n) < p, values, neutral)
+
+    max_angle = math.radians(config.max_rotate)
+    light = config.max_lighting
+    spread = -math.log(1 - light)
+    return Draws(
+        crop=np.sqrt(rng.uniform(config.min_scale, 1, n)),
+        crop_y=rng.random(n),
+        crop_x=rng.random(n),
+        dihedral=_draw_dihedral(config.flip, n, rng),
+        angle=sometimes(config.p_affine, rng.uniform(-max_angle, max_angle, n), 0.0),
+        zoom=sometimes(config.p_affine, rng.uniform(1.0, config.max_zoom, n), 1.0),
+        zoom_y=rng.random(n),
+        zoom_x=rng.random(n),
+        warp_y=sometimes(config.p_affine, rng.uniform(-config.max_warp, config.max_warp, n), 0.0),
+        warp_x=sometimes(config.p_affine, rng.uniform(-config.max_warp, config.max_warp, n), 0.0),
+        brightness=sometimes(
+            config.p_lighting, _logit(rng.uniform((1 - light) / 2, (1 + light) / 2, n)), 0.0
+        ),
+        contrast=sometimes(config.p_lighting, np.exp(rng.uniform(-spread, spread, n)), 1.0),
+    )
+
+
+def _draw_dihedral(flip: str, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    choices = {"none": 1, "horizontal": 2, "dihedral": _DIHEDRAL}[flip]
+    return rng.integers(choices, size=n)
+
+
+def _logit(p: Floats) -> Floats:
+    return np.log(p / (1 - p))
+
+
+def warp_matrices(draws: Draws) -> NDArray[np.float32]:
+    """Compose each image's maps from output to input positions, both (x, y) in -1..1.
+
+    Returns:
+        float32 [n, 3, 3]: homographies, applied to (x, y, 1) and divided by the third coordinate.
+    """
+    matrices = (
+        _perspective(draws) @ _dihedral(draws.dihedral) @ _rotation(draws) @ _zoom(draws) @ _crop(draws)
+    )
+    return matrices.astype(np.float32)
+
+
+def _affine(n: int) -> Floats:
+    return np.tile(np.eye(3), (n, 1, 1))
+
+
+def _crop(draws: Draws) -> Floats:
+    matrices = _affine(len(draws))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = draws.crop
+    matrices[:, 0, 2] = (1 - draws.crop) * (2 * draws.crop_x - 1)
+    matrices[:, 1, 2] = (1 - draws.crop) * (2 * draws.crop_y - 1)
+    return matrices
+
+
+def _zoom(draws: Draws) -> Floats:
+    matrices = _affine(len(draws))
+    scale = 1 / draws.zoom
+    matrices[:, 0, 0] = matrices[:, 1, 1] = scale
+    matrices[:, 0, 2] = (1 - scale) * (2 * draws.zoom_x - 1)
+    matrices[:, 1, 2] = (1 - scale) * (2 * draws.zoom_y - 1)
+    return matrices
+
+
+def _rotation(draws: Draws) -> Floats:
+    matrices = _affine(len(draws))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = np.cos(draws.angle)
+    matrices[:, 0, 1] = np.sin(draws.angle)
+    matrices[:, 1, 0] = -np.sin(draws.angle)
+    return matrices
+
+
+def _dihedral(dihedral: NDArray[np.int64]) -> Floats:
+    matrices = _affine(len(dihedral))
+    matrices[:, 0, 0] = np.where(dihedral & 1, -1, 1)
+    matrices[:, 1, 1] = np.where(dihedral & 2, -1, 1)
+    swapped = (dihedral & 4) > 0
+    matrices[swapped] = matrices[swapped][:, [1, 0, 2]]
+    return matrices
+
+
+def _perspective(draws: Draws) -> Floats:
+    """Homographies that move the corners of the square as fastai's Warp does: one edge out, one in."""
+    x, y = draws.warp_x, draws.warp_y
+    corners = [(-1 - y, -1 - x), (-1 + y, 1 + x), (1 + y, -1 + x), (1 - y, 1 - x)]
+    targets = np.array(corners).transpose(2, 0, 1)  # [n, 4 corners, (x, y)]
+    n = len(draws)
+    system = np.zeros((n, 8, 8))
+    for corner, (u, v) in enumerate(_CORNERS):
+        for axis in (0, 1):
+            row = 2 * corner + axis
+            system[:, row, 3 * axis : 3 * axis + 3] = (u, v, 1)
+            system[:, row, 6] = -u * targets[:, corner, axis]
+            system[:, row, 7] = -v * targets[:, corner, axis]
+    solution = np.linalg.solve(system, targets.reshape(n, 8, 1))[..., 0]
+    return np.concatenate([solution, np.ones((n, 1))], axis=1).reshape(n, 3, 3)
+
+
+def augment(images: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
+    """Warp and light a batch.
+
+    Args:
+        images: uint8 [n, 3, H, W] on any device.
+        draws: The choices for these n images.
+        size: (height, width) in px of the result.
+
+    Returns:
+        float32 [n, 3, height, width], values 0..1.
+    """
+    matrices = torch.from_numpy(warp_matrices(draws)).to(images.device, non_blocking=True)
+    coords = warp_grid(matrices, size)
+    floats = _shrunk(as_floats(images), size)
+    warped = F.grid_sample(floats, coords, padding_mode="reflection", align_corners=False)
+    return _lighting(warped, draws)
+
+
+def warp_grid(matrices: Tensor, size: tuple[int, int]) -> Tensor:
+    """Input positions of every output pixel.
+
+    Args:
+        matrices: float32 [n, 3, 3], see `warp_matrices`.
+        size: (height, width) in px of the output.
+
+    Returns:
+        float32 [n, height, width, 2]: (x, y) in -1..1.
+    """
+    y, x = (_pixel_centres(side, matrices.device) for side in size)
+    ones = torch.ones(size, device=matrices.device)
+    points = torch.stack([x.expand(size), y[:, None].expand(size), ones], -1)
+    moved = points.reshape(1, -1, 3) @ matrices.transpose(1, 2)
+    return (moved[..., :2] / moved[..., 2:]).reshape(-1, *size, 2)
+
+
+def _pixel_centres(side: int, device: torch.device) -> Tensor:
+    return (2 * torch.arange(side, device=device) + 1) / side - 1
+
+
+def centre(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring images to `size` without any random choice, as validation sees them.
+
+    Args:
+        images: uint8 [n, 3, H, W].
+        size: (height, width) in px of the result.
+
+    Returns:
+        float32 [n, 3, height, width], values 0..1.
+    """
+    floats = _shrunk(as_floats(images), size)
+    if floats.shape[-2:] == size:
+        return floats
+    return F.interpolate(floats, size, mode="bilinear", align_corners=False)
+
+
+def as_floats(images: Tensor) -> Tensor:
+    """Turn uint8 values into float32 values 0..1."""
+    return images.to(torch.float32).div_(255)
+
+
+def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Subtract the mean and divide by the standard deviation of each channel, in place."""
+    shape = (1, -1, 1, 1)
+    return images.sub_(images.new_tensor(mean).view(shape)).div_(images.new_tensor(std).view(shape))
+
+
+def _shrunk(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Average areas first where bilinear sampling (four neighbours) would skip pixels, as fastai does."""
+    height, width = images.shape[-2:]
+    excess = min(height / size[0], width / size[1]) / 2
+    return area_resize(images, (int(height / excess), int(width / excess))) if excess > 1 else images
+
+
+def _lighting(images: Tensor, draws: Draws) -> Tensor:
+    if not (draws.brightness.any() or (draws.contrast != 1).any()):
+        return images
+    shape = (-1, 1, 1, 1)
+    brightness = torch.from_numpy(draws.brightness).to(images).view(shape)
+    contrast = torch.from_numpy(draws.contrast).to(images).view(shape)
+    logits = torch.logit(images, eps=_LOGIT_EPS)
+    return logits.add_(brightness).mul_(contrast).sigmoid_()

@@ -1,0 +1,93 @@
+"""Where and in which number format a member trains: CPU, CUDA or MPS; fp32, fp16 or bf16."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
+
+from tune_paddy.core.errors import InputError
+
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device and the precision that training uses on it.
+
+    Attributes:
+        type: `cpu`, `cuda` or `mps`.
+        precision: `fp32`, `fp16` or `bf16`, never `auto`.
+    """
+
+    type: str
+    precision: str
+
+    @property
+    def torch(self) -> torch.device:
+        """The torch device; within a trial there is only one of its type."""
+        return torch.device(self.type)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Context in which forward passes run in this precision."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.type, dtype=_DTYPES[self.precision])
+
+    def grad_scaler(self) -> GradScaler:
+        """Loss scaler: at work for fp16, whose small gradients vanish, and idle otherwise."""
+        return GradScaler(self.type, enabled=self.precision == "fp16")
+
+    def synchronize(self) -> None:
+        """Wait until the device has done its work, so that a clock measures it."""
+        if self.type == "cuda":
+            torch.cuda.synchronize()
+        elif self.type == "mps":
+            torch.mps.synchronize()
+
+    def peak_mib(self) -> float:
+        """Most memory that this process has reserved on the device, in MiB; 0 where it is not known."""
+        return torch.cuda.max_memory_reserved() / 2**20 if self.type == "cuda" else 0.0
+
+
+def pick_device(precision: str = "auto", *, allow_gpu: bool = True) -> Device:
+    """Choose the best device at hand, and resolve `auto` to a precision that it has.
+
+    Args:
+        precision: `auto`, `fp32`, `fp16` or `bf16`.
+        allow_gpu: False keeps to the CPU, for a trial that was given no GPU.
+
+    Raises:
+        InputError: The device cannot train in the precision that was asked for.
+    """
+    kind = "cpu"
+    if allow_gpu and torch.cuda.is_available():
+        kind = "cuda"
+    elif allow_gpu and torch.backends.mps.is_available():
+        kind = "mps"
+    return Device(kind, _resolve(precision, kind))
+
+
+def _resolve(precision: str, kind: str) -> str:
+    if kind != "cuda":
+        # fp16 exists to save GPU memory; elsewhere it is slower, so a space written for GPUs runs in fp32.
+        return "bf16" if precision == "bf16" and kind == "cpu" else "fp32"
+    has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    if precision == "auto":
+        return "bf16" if has_bf16 else "fp16"
+    if precision == "bf16" and not has_bf16:
+        raise InputError(f"precision: bf16 is not there on {torch.cuda.get_device_name()}; use fp16, or auto")
+    return precision
+
+
+def area_resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Shrink images [n, c, h, w] to `size` (height, width in px), each new pixel the mean of its area.
+
+    MPS has this only where the old size is a multiple of the new one; there the CPU does it.
+    """
+    divides = images.shape[-2] % size[0] == 0 and images.shape[-1] % size[1] == 0
+    if images.device.type == "mps" and not divides:
+        return F.interpolate(images.cpu(), size, mode="area").to(images.device)
+    return F.interpolate(images, size, mode="area")

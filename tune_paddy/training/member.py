@@ -1,0 +1,325 @@
+"""Train one member: build, train epoch by epoch with checkpoints, predict, in whatever memory there is."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fastai.callback.core import Callback
+from numpy.typing import NDArray
+from torch import nn
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import DivergedError, InfeasibleError
+from tune_paddy.core.metrics import calibrated_log_loss, error_rate, log_loss
+from tune_paddy.core.predictions import PLAIN, Predictions
+from tune_paddy.data.parts import Part, Parts
+from tune_paddy.training.accumulation import MemberLearner, micro_batch
+from tune_paddy.training.checkpoint import Checkpoint, load_latest, remove_checkpoints, save_checkpoint
+from tune_paddy.training.devices import Device, pick_device
+from tune_paddy.training.loaders import ImageReader, TrainLoader, subsample_rows
+from tune_paddy.training.model import build_model, plan_body
+from tune_paddy.training.oom import is_out_of_memory, release_memory
+from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, split_parameters
+from tune_paddy.training.saved_member import save_member
+from tune_paddy.training.tta import predict
+
+EVALUATION_FACTOR = 2
+"""Images of an evaluation batch per image of a micro-batch: without gradients more of them fit."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch showed.
+
+    Attributes:
+        epoch: Epochs done, over all phases, from 1.
+        metrics: Name → value; losses on the select split, seconds, learning rate, memory.
+    """
+
+    epoch: int
+    metrics: Mapping[str, float]
+
+
+Report = Callable[[EpochReport], None]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and with what a member trains; nothing here changes what it predicts.
+
+    Attributes:
+        folder: Of this member alone: checkpoints while it trains, its weights afterwards.
+        cpus: Threads for decoding and for torch.
+        allow_gpu: Whether a GPU may be used.
+        accum: Micro-batches of a step to begin with.
+        weights_dir: Folder of pretrained weights, or None.
+        keep_weights: Whether the trained weights stay on disk.
+        clock: Seconds, for durations.
+    """
+
+    folder: Path
+    cpus: int = 1
+    allow_gpu: bool = True
+    accum: int = 1
+    weights_dir: Path | None = None
+    keep_weights: bool = True
+    clock: Callable[[], float] = field(default=time.perf_counter)
+
+
+@dataclass(frozen=True)
+class MemberResult:
+    """A trained member.
+
+    Attributes:
+        config: As trained.
+        predictions: Of the select split and the test set, plain and, unless `tta` is 0, tta views.
+        history: Metrics of each epoch, in order.
+        metrics: Summary: scores of each view, seconds of training and prediction, images, parameters,
+            peak memory in MiB.
+        accum: Micro-batches of a step, as used in the end.
+        ooms: How often memory ran out before it fitted.
+    """
+
+    config: MemberConfig
+    predictions: Predictions
+    history: tuple[Mapping[str, float], ...]
+    metrics: Mapping[str, float]
+    accum: int
+    ooms: int
+
+
+def train_member(
+    config: MemberConfig,
+    parts: Parts,
+    runtime: Runtime,
+    *,
+    report: Report = lambda report: None,
+) -> MemberResult:
+    """Train a member and predict with it, going on from its newest checkpoint where there is one.
+
+    When memory runs out, the micro-batch is halved and training goes on from the last epoch's
+    checkpoint; the optimizer's steps stay the same.
+
+    Args:
+        config: The member; an integer `accum` overrides the runtime's.
+        parts: The data.
+        runtime: Folder, threads, device.
+        report: Called after each epoch; what it raises ends the training, resumably.
+
+    Raises:
+        InputError: The architecture, size, precision or weights cannot be had.
+        InfeasibleError: It does not fit with one image at a time.
+        DivergedError: The loss is not finite.
+    """
+    runtime.folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(runtime.cpus)
+    accum = config.accum if isinstance(config.accum, int) else runtime.accum
+    ooms = 0
+    while True:
+        try:
+            result = _Attempt(config, parts, replace(runtime, accum=accum), report).run()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            if micro_batch(config.batch_size, accum) == 1:
+                raise InfeasibleError(_too_large(config, accum, error)) from error
+        else:
+            return replace(result, accum=accum, ooms=ooms)
+        release_memory()
+        ooms += 1
+        accum = min(2 * accum, config.batch_size)
+
+
+def _too_large(config: MemberConfig, accum: int, error: Exception) -> str:
+    reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+    return (
+        f"{config.arch} at {config.size[0]}x{config.size[1]} px does not fit even with accum {accum}, "
+        f"one image at a time: {reason}"
+    )
+
+
+class _Attempt:
+    """One try to train a member with a fixed micro-batch."""
+
+    def __init__(self, config: MemberConfig, parts: Parts, runtime: Runtime, report: Report) -> None:
+        self.config, self.parts, self.runtime, self.report = config, parts, runtime, report
+        self.device: Device = pick_device(config.precision, allow_gpu=runtime.allow_gpu)
+        plan = plan_body(config.arch, config.size, config.drop_path)
+        self.stats = (plan.mean, plan.std)
+        self.history: list[dict[str, float]] = []
+
+    def run(self) -> MemberResult:
+        checkpoint = load_latest(self.runtime.folder)
+        model = self._model(checkpoint)
+        self._train(model, checkpoint)
+        started = self.runtime.clock()
+        views = {
+            name: self._predict(model, part, with_tta=True)
+            for name, part in (("select", self.parts.select), ("test", self.parts.test))
+        }
+        seconds = self.runtime.clock() - started
+        predictions = Predictions(
+            classes=self.parts.classes,
+            split=self.parts.split,
+            select_ids=self.parts.select.ids,
+            select_labels=self.parts.select.labels,
+            test_ids=self.parts.test.ids,
+            select=views["select"],
+            test=views["test"],
+        )
+        if self.runtime.keep_weights:
+            save_member(self.runtime.folder, model, self.config, self.parts.classes)
+        remove_checkpoints(self.runtime.folder)
+        metrics = self._summary(model, predictions, seconds)
+        return MemberResult(self.config, predictions, tuple(self.history), metrics, self.runtime.accum, 0)
+
+    def _model(self, checkpoint: Checkpoint | None) -> nn.Sequential:
+        config = self.config
+        torch.manual_seed(config.seed)
+        model = build_model(
+            config.arch,
+            len(self.parts.classes),
+            size=config.size,
+            pretrained=config.pretrained if checkpoint is None else False,
+            drop_path=config.drop_path,
+            dropout=config.dropout,
+            weights_dir=self.runtime.weights_dir,
+        )
+        if checkpoint is not None:
+            model.load_state_dict(dict(checkpoint.model))
+        return model.to(self.device.torch)
+
+    def _train(self, model: nn.Sequential, checkpoint: Checkpoint | None) -> None:
+        done = 0 if checkpoint is None else checkpoint.epoch
+        self.history = [] if checkpoint is None else list(checkpoint.history)
+        learner = MemberLearner(
+            self._loader(),
+            model,
+            self.config,
+            n_classes=len(self.parts.classes),
+            device=self.device,
+            accum=self.runtime.accum,
+            stats=self.stats,
+            opt_func=optimizer_factory(self.config),
+            splitter=split_parameters,
+        )
+        if checkpoint is not None:
+            learner.scaler.load_state_dict(dict(checkpoint.scaler))
+        first = 0
+        for phase in phases(self.config):
+            if done < first + phase.epochs:
+                watch = _EpochWatch(self, first, max(done - first, 0))
+                with learner.added_cbs([watch]):
+                    run_phase(
+                        learner,
+                        phase,
+                        start_epoch=max(done - first, 0),
+                        optimizer_state=checkpoint.restore_optimizer if checkpoint else None,
+                    )
+            first += phase.epochs
+
+    def _loader(self) -> TrainLoader:
+        rows = subsample_rows(len(self.parts.train), self.config)
+        paths = [self.parts.train.paths[row] for row in rows]
+        return TrainLoader(self._reader(paths), self.parts.train.labels[rows], self.config)
+
+    def _reader(self, paths: list[str]) -> ImageReader:
+        return ImageReader(paths, self.config.item_size, self.config.resize, self.runtime.cpus)
+
+    def _predict(self, model: nn.Module, part: Part, *, with_tta: bool) -> dict[str, NDArray[np.float32]]:
+        views = predict(
+            model,
+            self._reader(list(part.paths)),
+            self.config,
+            device=self.device,
+            batch_size=EVALUATION_FACTOR * micro_batch(self.config.batch_size, self.runtime.accum),
+            stats=self.stats,
+            n_classes=len(self.parts.classes),
+            with_tta=with_tta,
+        )
+        if not all(np.isfinite(probs).all() for probs in views.values()):
+            raise DivergedError(f"{self.config.arch} predicts values that are not finite numbers")
+        return views
+
+    def after_epoch(self, learner: Any, epoch: int, loss: float, seconds: float) -> None:
+        """Evaluate, write down and report an epoch; the checkpoint comes before the report."""
+        started = self.runtime.clock()
+        probs = self._predict(learner.model, self.parts.select, with_tta=False)[PLAIN]
+        metrics = {
+            "train_loss": loss,
+            **_scores(probs, self.parts.select.labels),
+            "lr": float(learner.opt.hypers[-1]["lr"]),
+            "train_seconds": seconds,
+            "eval_seconds": self.runtime.clock() - started,
+        }
+        self.history.append(metrics)
+        save_checkpoint(
+            self.runtime.folder,
+            epoch=epoch,
+            model=learner.model,
+            optimizer=learner.opt.opt,
+            scaler=learner.scaler,
+            history=self.history,
+        )
+        self.report(EpochReport(epoch, metrics))
+
+    def _summary(self, model: nn.Module, predictions: Predictions, seconds: float) -> dict[str, float]:
+        n_images = len(predictions.select_ids) + len(predictions.test_ids)
+        scores = {
+            f"{view}/{name}": value
+            for view, probs in predictions.select.items()
+            for name, value in _scores(probs, predictions.select_labels).items()
+        }
+        return {
+            **scores,
+            "train_seconds_total": sum(e["train_seconds"] + e["eval_seconds"] for e in self.history),
+            "predict_seconds": seconds,
+            "predict_ms_per_image": 1000 * seconds / n_images,
+            "train_images": float(len(subsample_rows(len(self.parts.train), self.config))),
+            "parameters_m": sum(parameter.numel() for parameter in model.parameters()) / 1e6,
+            "peak_mib": self.device.peak_mib(),
+        }
+
+
+def _scores(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
+    calibrated, temperature = calibrated_log_loss(probs, labels)
+    return {
+        "log_loss": log_loss(probs, labels),
+        "calibrated_log_loss": calibrated,
+        "temperature": temperature,
+        "error_rate": error_rate(probs, labels),
+    }
+
+
+class _EpochWatch(Callback):
+    """Begin each epoch's random streams anew, sum its loss, and hand it over when it is done."""
+
+    def __init__(self, attempt: _Attempt, first: int, skip: int) -> None:
+        self.attempt, self.first, self.skip = attempt, first, skip
+
+    def before_train(self) -> None:
+        epoch = self.first + self.learn.epoch
+        # Dropout and stochastic depth use torch's global stream; a stream of its own for each epoch makes
+        # a resumed member equal to one that never stopped, without storing any random state.
+        torch.manual_seed(self.attempt.config.seed * 100_003 + epoch)
+        self.learn.dls.train.epoch = epoch
+        self.losses: list[torch.Tensor] = []
+        self.started = self.attempt.runtime.clock()
+
+    def after_batch(self) -> None:
+        self.losses.append(self.learn.loss)
+
+    def after_epoch(self) -> None:
+        if self.learn.epoch < self.skip:
+            return  # fastai fires it for skipped epochs too
+        epoch = self.first + self.learn.epoch + 1
+        loss = torch.stack(self.losses).mean().item()
+        if not np.isfinite(loss):
+            raise DivergedError(f"the training loss is {loss} in epoch {epoch}")
+        self.attempt.device.synchronize()
+        seconds = self.attempt.runtime.clock() - self.started
+        self.attempt.after_epoch(self.learn, epoch, loss, seconds)

@@ -1,0 +1,81 @@
+"""mixup and CutMix on whole batches, from numbers drawn beforehand."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tune_paddy.core.config import MemberConfig
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How the images of one batch are mixed.
+
+    Attributes:
+        partner: int64 [n], the other image of each image.
+        weight: float64 [n], share of the image itself, 0.5 to 1 for mixup.
+        box: (top, bottom, left, right) as shares of the side, pasted from the partner; None for mixup.
+    """
+
+    partner: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    box: tuple[float, float, float, float] | None
+
+
+def draw_mix(config: MemberConfig, n: int, rng: np.random.Generator) -> Mix | None:
+    """Draw how a batch of `n` images is mixed; with both kinds on, each batch gets one of them.
+
+    mixup is Zhang et al. 2018 (arXiv:1710.09412), one weight an image and at least 0.5, as in fastai;
+    CutMix is Yun et al. 2019 (arXiv:1905.04899), one box a batch.
+    """
+    kinds = [kind for kind in ("mixup", "cutmix") if getattr(config, kind) > 0]
+    if not kinds:
+        return None
+    kind = kinds[rng.integers(len(kinds))]
+    partner = rng.permutation(n)
+    if kind == "mixup":
+        weight = rng.beta(config.mixup, config.mixup, n)
+        return Mix(partner, np.maximum(weight, 1 - weight), None)
+    side = np.sqrt(1 - rng.beta(config.cutmix, config.cutmix))
+    y, x = rng.random(2)
+    top, bottom = np.clip([y - side / 2, y + side / 2], 0, 1)
+    left, right = np.clip([x - side / 2, x + side / 2], 0, 1)
+    return Mix(partner, np.full(n, 1.0), (float(top), float(bottom), float(left), float(right)))
+
+
+def mix_batch(images: Tensor, labels: Tensor, n_classes: int, mix: Mix) -> tuple[Tensor, Tensor]:
+    """Mix a batch.
+
+    Args:
+        images: float [n, 3, h, w].
+        labels: int64 [n].
+        n_classes: Width of the targets.
+        mix: What was drawn for these n images.
+
+    Returns:
+        The mixed images, and float32 targets [n, n_classes] whose rows sum to 1.
+    """
+    partner = torch.from_numpy(mix.partner).to(images.device)
+    weight = torch.from_numpy(mix.weight).to(images)
+    if mix.box is None:
+        shares = weight.view(-1, 1, 1, 1)
+        mixed = images * shares + images[partner] * (1 - shares)
+    else:
+        mixed, share = _paste(images, images[partner], mix.box)
+        weight = torch.full_like(weight, share)
+    one_hot = F.one_hot(labels, n_classes).to(images.dtype)
+    return mixed, one_hot * weight[:, None] + one_hot[partner] * (1 - weight[:, None])
+
+
+def _paste(images: Tensor, others: Tensor, box: tuple[float, float, float, float]) -> tuple[Tensor, float]:
+    """Paste a box of `others`; also return the share of pixels that stay, exact after rounding."""
+    height, width = images.shape[-2:]
+    top, bottom = (round(share * height) for share in box[:2])
+    left, right = (round(share * width) for share in box[2:])
+    pasted = images.clone()
+    pasted[..., top:bottom, left:right] = others[..., top:bottom, left:right]
+    return pasted, 1 - (bottom - top) * (right - left) / (height * width)

@@ -1,0 +1,185 @@
+"""Build a member's network: a timm body with fastai's concat-pool head."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from fastai.layers import apply_init
+from fastai.vision.learner import create_head
+from torch import Tensor, nn
+
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.training.architectures import current_name
+from tune_paddy.training.weights import missing_weights, pretrained_file
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class BodyPlan:
+    """How a timm model is built for images of one size, and what comes out of it.
+
+    Attributes:
+        options: Further arguments for `timm.create_model`.
+        has_map: Whether the features are a map [images, channels, h, w], or [images, channels].
+        channels_last: Whether the model's own maps are [images, h, w, channels].
+        n_features: Channels.
+        mean: Of each colour channel (values 0..1) in the images that the weights were trained on.
+        std: Likewise the standard deviation.
+    """
+
+    options: Mapping[str, Any]
+    has_map: bool
+    channels_last: bool
+    n_features: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class Body(nn.Module):
+    """A timm model without its classifier that returns [images, channels, h, w] or [images, channels].
+
+    Whether its maps end with the channels is read from the model's own `output_fmt`; sizes are never
+    compared, since a map may well be as wide as it is deep.
+    """
+
+    def __init__(self, model: Any, plan: BodyPlan) -> None:
+        super().__init__()
+        self.model: Any = model
+        self.has_map = plan.has_map
+        self.channels_last = plan.channels_last
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images [n, 3, height, width] to features [n, channels, h, w] or [n, channels]."""
+        features: Tensor = self.model.forward_features(images)
+        if not self.has_map:
+            pooled: Tensor = self.model.forward_head(features, pre_logits=True)
+            return pooled.flatten(1)
+        return features.permute(0, 3, 1, 2) if self.channels_last else features
+
+
+def build_model(
+    arch: str,
+    n_classes: int,
+    *,
+    size: tuple[int, int],
+    pretrained: bool | str = False,
+    drop_path: float = 0.0,
+    dropout: float = 0.5,
+    weights_dir: Path | None = None,
+) -> nn.Sequential:
+    """Build `Sequential(body, head)`: the two parts train at different speeds.
+
+    Args:
+        arch: timm model name; deprecated names are accepted.
+        n_classes: Width of the last layer.
+        size: (height, width) in px of the images that it will see.
+        pretrained: True for timm's weights, False for random ones, or a folder or file of weights.
+        drop_path: Stochastic depth rate of the body; ignored by models that have none.
+        dropout: Dropout before the last layer; the one before it drops half as much, as in fastai.
+        weights_dir: Folder written by `tune-paddy weights fetch`, looked at before timm's own cache.
+
+    Raises:
+        InputError: Unknown arch, a size that it cannot take, or weights that are not at hand.
+    """
+    plan = plan_body(arch, size, drop_path)
+    model = _create(current_name(arch), plan, pretrained, weights_dir)
+    head = create_head(plan.n_features, n_classes, ps=dropout, pool=plan.has_map)
+    apply_init(head, nn.init.kaiming_normal_)
+    return nn.Sequential(Body(model, plan), head)
+
+
+def check_arch(arch: str, size: tuple[int, int]) -> str | None:
+    """Say why `arch` cannot train at `size` (height, width in px), or None; allocates no weights."""
+    try:
+        plan_body(arch, size, 0.0)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+@cache
+def plan_body(arch: str, size: tuple[int, int], drop_path: float) -> BodyPlan:
+    """Find out, by a forward pass that allocates nothing, how `arch` takes images of `size`.
+
+    Raises:
+        InputError: Unknown arch, or a size that it cannot take.
+    """
+    name = current_name(arch)
+    last: Exception | None = None
+    for device in ("meta", "cpu"):  # a few models compute with values while they are built
+        for options in _attempts(name, size, drop_path):
+            try:
+                with torch.device(device):
+                    return _probe(timm.create_model(name, num_classes=0, **options), size, options)
+            except _REFUSALS as error:
+                last = error
+    reason = (str(last) or type(last).__name__).splitlines()[0][:160]
+    raise InputError(f"{arch} cannot take images of {size[0]}x{size[1]} px: {reason}") from last
+
+
+# What timm's constructors and forward passes raise on sizes or options that a model does not take.
+_REFUSALS = (TypeError, ValueError, RuntimeError, AssertionError, IndexError, ZeroDivisionError)
+
+
+def _attempts(name: str, size: tuple[int, int], drop_path: float) -> list[dict[str, Any]]:
+    """Options in order of preference: models of a fixed size first get `img_size`, others do not."""
+    with torch.device("meta"):
+        model: Any = timm.create_model(name)
+    fixed = bool(model.pretrained_cfg.get("fixed_input_size"))
+    sizes: list[dict[str, Any]] = [{"img_size": size}, {}] if fixed else [{}, {"img_size": size}]
+    if drop_path == 0:
+        return sizes
+    return [{**options, "drop_path_rate": drop_path} for options in sizes] + sizes
+
+
+def _probe(model: Any, size: tuple[int, int], options: Mapping[str, Any]) -> BodyPlan:
+    if not hasattr(model, "forward_features") or not hasattr(model, "forward_head"):
+        raise TunePaddyError(f"{type(model).__name__} does not follow timm's forward_features/forward_head")
+    channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
+    with _evaluating(model), torch.no_grad():
+        features = model.forward_features(torch.zeros(2, 3, *size))
+        has_map = isinstance(features, Tensor) and features.ndim == 4  # noqa: PLR2004 n, c, h, w
+        if has_map:
+            n_features = features.shape[-1 if channels_last else 1]
+        else:
+            n_features = model.forward_head(features, pre_logits=True).flatten(1).shape[1]
+    config = model.pretrained_cfg
+    return BodyPlan(
+        options=dict(options),
+        has_map=has_map,
+        channels_last=channels_last,
+        n_features=int(n_features),
+        mean=tuple(config.get("mean") or IMAGENET_MEAN),
+        std=tuple(config.get("std") or IMAGENET_STD),
+    )
+
+
+def _create(name: str, plan: BodyPlan, pretrained: bool | str, weights_dir: Path | None) -> nn.Module:
+    if pretrained is False:
+        return timm.create_model(name, num_classes=0, **plan.options)
+    path = pretrained_file(name, pretrained, weights_dir)
+    overlay = None if path is None else {"file": str(path)}
+    try:
+        return timm.create_model(
+            name, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay, **plan.options
+        )
+    except Exception as error:  # hub clients raise a zoo of types
+        raise missing_weights(name, error) from error
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Leave no trace of a trial pass: no batch statistics, no dropout, no change of mode."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

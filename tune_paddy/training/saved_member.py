@@ -1,0 +1,69 @@
+"""A trained member on disk: safetensors weights beside a JSON configuration; rebuilt from both."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import InputError
+from tune_paddy.training.checkpoint import write_safetensors
+from tune_paddy.training.model import build_model
+
+WEIGHTS, CONFIG = "weights.safetensors", "member.json"
+
+
+class _SavedConfig(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    format: int
+    config: MemberConfig
+    classes: list[str]
+
+
+@dataclass(frozen=True)
+class SavedMember:
+    """A member read back: its configuration, its classes and its network in evaluation mode."""
+
+    config: MemberConfig
+    classes: tuple[str, ...]
+    model: nn.Sequential
+
+
+def save_member(folder: Path, model: nn.Module, config: MemberConfig, classes: tuple[str, ...]) -> None:
+    """Write a member; the configuration last, so that a folder that has one is whole."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    write_safetensors(folder / WEIGHTS, tensors, {"format": "pt"})
+    saved = _SavedConfig(format=1, config=config, classes=list(classes))
+    partial = folder / f".{CONFIG}.partial"
+    partial.write_text(saved.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder / CONFIG)
+
+
+def load_member(folder: Path) -> SavedMember:
+    """Rebuild a member from its folder.
+
+    Raises:
+        InputError: A file is missing or does not fit; the message names it.
+    """
+    try:
+        text = (folder / CONFIG).read_text(encoding="utf-8")
+        saved = _SavedConfig.model_validate(json.loads(text))
+        tensors = load_file(folder / WEIGHTS)
+    except (OSError, ValueError, ValidationError, SafetensorError) as error:
+        raise InputError(f"{folder} holds no readable member: {str(error).splitlines()[0]}") from error
+    config = saved.config
+    model = build_model(
+        config.arch, len(saved.classes), size=config.size, drop_path=config.drop_path, dropout=config.dropout
+    )
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{folder / WEIGHTS} does not fit {config.arch}: {reason}") from error
+    model.eval()
+    return SavedMember(config, tuple(saved.classes), model)

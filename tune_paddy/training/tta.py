@@ -1,0 +1,69 @@
+"""Predict: the plain view, and test-time augmentation, from one decoding of each image."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.predictions import PLAIN, TTA
+from tune_paddy.training.augment import augment, centre, draw, normalize
+from tune_paddy.training.devices import Device
+from tune_paddy.training.loaders import ImageReader
+
+BETA = 0.25
+"""Weight of the plain prediction in the tta view, as in fastai's `Learner.tta`."""
+
+_TTA = 3  # purpose of the random stream, see loaders
+
+
+def predict(
+    model: nn.Module,
+    reader: ImageReader,
+    config: MemberConfig,
+    *,
+    device: Device,
+    batch_size: int,
+    stats: tuple[tuple[float, ...], tuple[float, ...]],
+    n_classes: int,
+    with_tta: bool,
+) -> dict[str, NDArray[np.float32]]:
+    """Predict all images of a reader, in its order.
+
+    The tta view is fastai's: the mean over `config.tta` augmented passes, moved by a quarter towards the
+    plain prediction. Each image's augmentation depends on the member's seed and its place, never on the
+    batch size.
+
+    Returns:
+        View name → float32 [images, classes], rows summing to 1.
+    """
+    n = len(reader)
+    rng = np.random.default_rng([config.seed, _TTA])
+    passes = [draw(config, n, rng) for _ in range(config.tta if with_tta else 0)]
+    empty = np.empty((0, n_classes), np.float32)
+    views = {PLAIN: [empty], **({TTA: [empty]} if passes else {})}
+    infer = _inference(model, device, stats)
+    model.eval()
+    with torch.inference_mode():
+        for rows, images in reader.in_order(batch_size):
+            on_device = images.to(device.torch, non_blocking=True)
+            plain = infer(centre(on_device, config.size))
+            views[PLAIN].append(plain.cpu().numpy())
+            if passes:
+                augmented = [infer(augment(on_device, draws[rows], config.size)) for draws in passes]
+                mixed = torch.stack(augmented).mean(0).lerp(plain, BETA)
+                views[TTA].append(mixed.cpu().numpy())
+    return {view: np.concatenate(parts).astype(np.float32) for view, parts in views.items()}
+
+
+def _inference(
+    model: nn.Module, device: Device, stats: tuple[tuple[float, ...], tuple[float, ...]]
+) -> Callable[[Tensor], Tensor]:
+    def infer(images: Tensor) -> Tensor:
+        with device.autocast():
+            logits = model(normalize(images, *stats))
+        return torch.softmax(logits.float(), dim=1)
+
+    return infer

@@ -1,0 +1,96 @@
+"""Pretrained weights: from a local folder or file, or from timm's hub cache; and how to fetch them."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import timm
+from safetensors.torch import save_file
+from torch import nn
+
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.training.architectures import current_name
+
+
+def weights_file_name(arch: str) -> str:
+    """Name of the file that holds an architecture's weights in a weights folder."""
+    return f"{current_name(arch)}.safetensors"
+
+
+def pretrained_file(arch: str, pretrained: bool | str, weights_dir: Path | None) -> Path | None:
+    """Find the local file of weights that `pretrained` means, or None for timm's own cache.
+
+    Args:
+        arch: timm model name.
+        pretrained: True, or the path of a file, or of a folder with `ARCH.safetensors`.
+        weights_dir: Folder looked at first when `pretrained` is True; a missing file is no error.
+
+    Raises:
+        InputError: `pretrained` is a path, and there is no such file.
+    """
+    if pretrained is True:
+        candidate = weights_dir / weights_file_name(arch) if weights_dir else None
+        return candidate if candidate is not None and candidate.is_file() else None
+    path = Path(str(pretrained)).expanduser()
+    file = path / weights_file_name(arch) if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(
+            f"pretrained: there is no file {file}; `tune-paddy weights fetch SPACE --to FOLDER` saves it"
+        )
+    if file.suffix != ".safetensors":
+        raise InputError(f"pretrained: {file} is not a .safetensors file; other formats may run code")
+    return file
+
+
+def missing_weights(arch: str, error: Exception) -> InputError:
+    """The error that a person sees when an architecture's weights are not at hand."""
+    reason = (str(error) or type(error).__name__).splitlines()[0][:160]
+    return InputError(
+        f"the pretrained weights of {arch} are not on this machine and could not be downloaded ({reason}); "
+        f"where there is a network, run `tune-paddy weights fetch SPACE --to weights`, then search "
+        f"with `--weights weights`, or set `pretrained: false`"
+    )
+
+
+def fetch_weights(
+    archs: Iterable[str],
+    folder: Path,
+    *,
+    done: Callable[[str, Path], None] = lambda arch, path: None,
+    create: Callable[..., nn.Module] = timm.create_model,
+) -> list[Path]:
+    """Save the pretrained weights of `archs` as safetensors in `folder`, for machines without a network.
+
+    Files that are there already are kept, so an interrupted fetch goes on where it stopped.
+
+    Args:
+        archs: timm model names.
+        folder: Made when missing.
+        done: Called with each architecture and its file, also for files that were there.
+        create: timm's factory; it downloads through the hub's cache.
+
+    Raises:
+        TunePaddyError: One or more architectures could not be fetched; the others are saved.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    failures: list[str] = []
+    saved: list[Path] = []
+    for arch in dict.fromkeys(archs):
+        path = folder / weights_file_name(arch)
+        try:
+            if not path.is_file():
+                _save(create(current_name(arch), pretrained=True), path)
+        except Exception as error:
+            failures.append(f"{arch}: {(str(error) or type(error).__name__).splitlines()[0][:160]}")
+            continue
+        saved.append(path)
+        done(arch, path)
+    if failures:
+        raise TunePaddyError(f"{len(failures)} of the weights could not be fetched: " + "; ".join(failures))
+    return saved
+
+
+def _save(model: nn.Module, path: Path) -> None:
+    tensors = {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial)
+    partial.replace(path)
