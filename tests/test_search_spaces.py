@@ -157,20 +157,21 @@ def allowed(name: str, field: FieldInfo) -> str:
     if name in IN_WORDS:
         return IN_WORDS[name]
     if field.annotation in (int, float):
-        kind = "integer" if field.annotation is int else "number"
-        return " ".join([kind, *filter(None, [bound(rule) for rule in field.metadata])])
+        return f"{'integer' if field.annotation is int else 'number'} in {interval(field.metadata)}"
     return ", ".join(get_args(field.annotation))
 
 
-def bound(rule: object) -> str:
-    """One bound of a number."""
-    match rule:
-        case Ge(ge=value):
-            return f"≥ {value}"
-        case Gt(gt=value):
-            return f"> {value}"
-        case Le(le=value):
-            return f"≤ {value}"
-        case Lt(lt=value):
-            return f"< {value}"
-    return ""
+def interval(rules: list[Any]) -> str:
+    """The bounds of a number; a round bracket leaves the bound itself out."""
+    low, high = "(-∞", "∞)"
+    for rule in rules:
+        match rule:
+            case Ge(ge=value):
+                low = f"[{value}"
+            case Gt(gt=value):
+                low = f"({value}"
+            case Le(le=value):
+                high = f"{value}]"
+            case Lt(lt=value):
+                high = f"{value})"
+    return f"{low}, {high}"

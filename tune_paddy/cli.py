@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 import traceback
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,6 +69,8 @@ HandWeightsOption = Annotated[
 def main() -> None:
     """Run the command line: an error is one line, exit status 2 for bad input and 1 for failure."""
     debug = "--debug" in sys.argv
+    if not debug:
+        warnings.simplefilter("ignore")  # of the libraries to each other; a person can do nothing about them
     try:
         app([argument for argument in sys.argv[1:] if argument != "--debug"])
     except TunePaddyError as error:
@@ -269,15 +272,20 @@ def _plan(
     weights_dir: Path | None = None,
     ray_address: str | None = None,
 ) -> "SearchPlan":
-    from tune_paddy.search.run import SearchPlan
-    from tune_paddy.training.architectures import stand_in
+    from tune_paddy.data.space import SearchSpace, find_space
 
-    loaded = _load_space(space)
-    if stand_ins:
-        loaded = loaded.with_stand_ins(stand_in)
-    settings = _settings(loaded.settings, overrides)
+    # The cheap mistakes first: torch, timm and Ray take many seconds to import.
+    _settings(SearchSpace.load(find_space(space)).settings, overrides)
     dataset = _open_dataset(data, skip)
     _print_dataset(dataset)
+    loaded = _load_space(space)
+    if stand_ins:
+        from tune_paddy.training.architectures import stand_in
+
+        loaded = loaded.with_stand_ins(stand_in)
+    settings = _settings(loaded.settings, overrides)
+    from tune_paddy.search.run import SearchPlan
+
     chosen = name or _new_name(runs, prefix or loaded.name)
     return SearchPlan(
         name=chosen,

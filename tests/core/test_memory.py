@@ -10,6 +10,7 @@ from tune_paddy.core.memory import (
     Budget,
     Footprint,
     accum_choices,
+    allocator_share,
     plan_accum,
     plan_fraction,
 )
@@ -95,6 +96,13 @@ def test_each_process_pays_for_its_own_context() -> None:
     assert plan_fraction(MEMBER, context, quarter, 64).at_once == 2
 
 
+def test_the_allocator_stops_where_the_context_fills_the_rest_of_the_budget() -> None:
+    calibration = Calibration(name="x", context_mib=500, slack=1)
+    budget = Budget(16000, 0.25)
+    assert allocator_share(budget, calibration) * 16000 + 500 == pytest.approx(budget.mib)
+    assert allocator_share(Budget(2000, 0.125), calibration) == 0
+
+
 @given(
     batch_size=st.integers(1, 300),
     gpu_mib=st.floats(1, 1e5),
@@ -128,7 +136,7 @@ def test_accum_doubles_up_to_the_largest_allowed(
 
 
 def test_contradictions_are_refused_with_a_sentence() -> None:
-    with pytest.raises(InputError, match="accum 65 is not in 1..64"):
+    with pytest.raises(InputError, match=r"accum 65 is not in 1\.\.64"):
         accum_choices(64, least=65)
     with pytest.raises(InputError, match="max_accum 2 is below accum 4"):
         accum_choices(64, least=4, most=2)

@@ -92,6 +92,17 @@ def test_single_choices() -> None:
     assert (domains["size"], domains["resize_size"]) == (Fixed((320, 224)), Fixed(480))
 
 
+def test_none() -> None:
+    """The word none means no value where a parameter may have none, and itself where it is a choice."""
+    text = (
+        "search: {minutes: none, scheduler: none}\nspaces: [{arch: a, resize_size: [none, 256], flip: none}]"
+    )
+    space = parse(text)
+    assert (space.settings.minutes, space.settings.scheduler) == (None, "none")
+    assert space.spaces[0].domains["resize_size"] == Choice((None, 256))
+    assert space.spaces[0].domains["flip"] == Fixed("none")
+
+
 def test_empty_sections() -> None:
     """A section whose content is commented out counts as left out."""
     assert parse("search:\ndefaults:\nrecipes:\nspaces:\n  - arch: a\n").recipes == ()

@@ -200,6 +200,12 @@ def test_lines_of_architectures() -> None:
     ]
 
 
+def test_no_follow_up_problems() -> None:
+    """Where the size is wrong, nothing is said of the architecture at the default size."""
+    _, check = recorder(lambda arch, size: True)
+    assert only_problem(sub_space("size: big"), check).startswith("x:3: spaces[0].size: 'big'")
+
+
 def test_unknown_architectures() -> None:
     """An unknown name is told once, however many sizes there are."""
     text = sub_space("size: [192, 224, 256]")

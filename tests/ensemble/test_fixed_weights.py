@@ -39,7 +39,9 @@ def test_weights_that_leave_nothing_are_refused() -> None:
 
 
 def test_a_pattern_that_matches_nothing_names_the_architectures() -> None:
-    with pytest.raises(InputError, match=r"'beit\*' matches no member; the architectures are vit_large, conv"):
+    with pytest.raises(
+        InputError, match=r"'beit\*' matches no member; the architectures are vit_large, conv"
+    ):
         weigh(VIEWS, [("beit*", 1.0)])
 
 

@@ -22,7 +22,9 @@ INSIDE = Recipe("inside", {"arch": "test_vit", "size": (64, 32), "lr": 2e-3})
 def test_recipes_come_first_and_in_order_whether_or_not_the_space_holds_them() -> None:
     proposer = Proposer([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=0)
     first, second, third = (proposer.ask() for _ in range(3))
-    assert first and second and third
+    assert first
+    assert second
+    assert third
     assert (first.origin, second.origin) == ("outside", "inside")
     assert (first.config.arch, first.config.lr) == ("test_resnet", 1.0)
     assert (second.config.size, second.config.lr) == ((64, 32), 2e-3)
@@ -73,7 +75,8 @@ def test_only_recipes_end_when_they_are_used_up() -> None:
 def test_members_have_seeds_of_their_own_and_telling_names() -> None:
     proposer = Proposer([INSIDE], [CONVNEXT], seed=7)
     first, second = proposer.ask(), proposer.ask()
-    assert first and second
+    assert first
+    assert second
     assert (first.config.seed, second.config.seed) == (7, 8)
     assert first.member == "0000-test_vit-64x32"
     assert second.member == "0001-test_convnext-48"
@@ -94,7 +97,8 @@ def test_a_domain_that_is_the_same_in_all_sub_spaces_is_learnt_once() -> None:
 def test_a_trial_without_a_score_is_a_failure_and_one_stopped_early_is_pruned_with_its_curve() -> None:
     proposer = Proposer([], [VIT], seed=0)
     failed, stopped = proposer.ask(), proposer.ask()
-    assert failed and stopped
+    assert failed
+    assert stopped
     proposer.tell(failed.number, None, {1: 0.9}, pruned=False)
     proposer.tell(stopped.number, None, {1: 0.9, 2: 0.7}, pruned=True)
     first, second = proposer.trials()

@@ -1,5 +1,4 @@
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -218,18 +217,3 @@ def test_in_fp16_an_overflow_skips_its_step_and_halves_the_scale(
     run_phase(learner, phases(config)[0], start_epoch=0)
     assert torch.equal(model[0].linear.weight, start)
     assert learner.scaler.get_scale() == scale / 2
-
-
-def epochs_of(train: TrainLoader, n: int) -> Iterator[list[int]]:
-    for train.epoch in range(n):
-        yield [len(batch.labels) for batch in train]
-
-
-def test_an_epochs_last_step_is_as_large_as_the_others(
-    parts: Parts, reader: ImageReader, make_config: Callable[..., MemberConfig]
-) -> None:
-    """100 images and batches of at most 33: four of 25, not three of 33 and one of one."""
-    train = TrainLoader(reader, parts.train.labels, make_config(batch_size=33))
-    first, second = epochs_of(train, 2)
-    assert first == second == [25, 25, 25, 25]
-    assert all(a == b for a, b in pairwise(first))

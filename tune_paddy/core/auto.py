@@ -25,11 +25,13 @@ def auto_select(
 ) -> Selection:
     """Select with the simplest method that cannot be told from the best one.
 
-    Five times the images are cut into two random halves, and every method is fitted on each half and scored on
-    the other. Of the methods whose mean difference from the best one is within its standard
-    error over the ten halves, the first is fitted on all images. Source: the 5×2 scheme of Dietterich,
-    "Approximate statistical tests for comparing supervised classification learning algorithms", Neural
-    Computation 1998; the rule of one standard error of Breiman et al., "Classification and regression trees", 1984.
+    Five times the images are cut into two random halves, and every method is fitted on each half and
+    scored on the other. Of the methods whose mean difference from the best one is within its standard
+    error over the ten halves, the first is fitted on all images.
+
+    Source: the 5×2 scheme of Dietterich, "Approximate statistical tests for comparing supervised
+    classification learning algorithms", Neural Computation 1998; the rule of one standard error of
+    Breiman et al., "Classification and regression trees", 1984.
 
     Args:
         probs: float32 [views, images, classes].

@@ -72,6 +72,6 @@ def _bagged_weights(probs: Floats, labels: Labels, metric: str, seed: int) -> ND
     weights = np.zeros(len(probs))
     for _ in range(BAGS):
         views = np.sort(rng.permutation(len(probs))[: (len(probs) + 1) // 2])
-        scorer = make_scorer(probs[views], labels, rows[views], metric)
+        scorer = make_scorer(probs, labels, rows, metric, views)
         weights[views] += run_greedy(scorer, ROUNDS).weights(len(views)) / BAGS
     return weights

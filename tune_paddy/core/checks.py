@@ -4,6 +4,9 @@ import numpy as np
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import Floats, Labels
+from tune_paddy.core.predictions import ROW_SUM_TOLERANCE
+
+_AXES = 3
 
 
 def check_pool(probs: Floats, labels: Labels) -> None:
@@ -33,7 +36,7 @@ def check_shapes(probs: Floats, labels: Labels) -> None:
     Raises:
         InputError: They do not.
     """
-    if probs.ndim != 3 or not np.issubdtype(probs.dtype, np.floating):
+    if probs.ndim != _AXES or not np.issubdtype(probs.dtype, np.floating):
         raise InputError(
             f"predictions must be floats [views, images, classes], not {probs.dtype} {probs.shape}"
         )
@@ -54,5 +57,5 @@ def check_probabilities(view: Floats, number: int) -> None:
         InputError: A value is NaN, infinite, below 0 or above 1.
     """
     low, high = view.min(), view.max()
-    if not (low >= 0 and high <= 1 + 1e-3):  # false for NaN too
+    if not (low >= 0 and high <= 1 + ROW_SUM_TOLERANCE):  # false for NaN too
         raise InputError(f"view {number} holds values from {low} to {high}, not probabilities: leave it out")

@@ -1,11 +1,11 @@
 """Honest scores: cross-fitted estimates with an interval, and paired comparisons on the same images.
 
-The score that a selection reached on the images it was made from is optimistic. Here the selection is made again
-on parts of the images and scored on the rest, so that every image is predicted by an
-ensemble that has not seen it.
+The score that a selection reached on the images it was made from is optimistic. Here the selection is
+made again on parts of the images and scored on the rest, so that every image is predicted by an ensemble
+that has not seen it. Where the selection includes the choice of a method, that is made again too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from tune_paddy.core.checks import check_pool
 from tune_paddy.core.folds import stratified_folds
 from tune_paddy.core.metrics import Floats, Labels, get_metric
-from tune_paddy.core.selection import Selection
+from tune_paddy.core.selection import Selection, best_single, fixed_select, uniform_select
 
 Fit = Callable[[Floats, Labels], Selection]
 """Selects from float32 [views, images, classes] and labels int [images]."""
 
 FOLDS = 5
-REPEATS = 2
 RESAMPLES = 1000
+_NORMAL = 1.959964
+"""97.5 % point of the standard normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,10 @@ class Estimate:
     """What the metric will be on images that were not selected on.
 
     Attributes:
-        score: Mean over the repeats of the cross-fitted predictions' score.
-        standard_error: Standard deviation of it over bootstrap samples of the images.
-        low: 2.5 % point of the bootstrap.
-        high: 97.5 % point.
+        score: Of the cross-fitted predictions.
+        standard_error: Of the score, for the images being a sample.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
     """
 
     score: float
@@ -49,8 +50,8 @@ class Comparison:
         rival: Its name.
         rival_score: Its cross-fitted score.
         difference: The ensemble's score minus the rival's; negative: the ensemble is better.
-        low: 2.5 % point of the difference over bootstrap samples of the images.
-        high: 97.5 % point.
+        low: Lower end of the difference's 95 % interval.
+        high: Upper end.
         better: Share of the bootstrap samples in which the ensemble is better; a tie counts half.
     """
 
@@ -62,8 +63,52 @@ class Comparison:
     better: float
 
 
+@dataclass(frozen=True)
+class Assessment:
+    """What may be said of an ensemble in public: its estimate and how it compares."""
+
+    estimate: Estimate
+    comparisons: tuple[Comparison, ...]
+
+
+def assess(
+    probs: Floats,
+    labels: Labels,
+    fit: Fit,
+    *,
+    metric: str = "log_loss",
+    seed: int = 0,
+    weights: Sequence[float] | None = None,
+) -> Assessment:
+    """Estimate the score of what `fit` selects, beside the best single view, the uniform mean and a hand's.
+
+    Args:
+        probs: float32 [views, images, classes].
+        labels: int [images].
+        fit: How the ensemble is selected, all choices included.
+        metric: A key of `METRICS`.
+        seed: Of the folds and of the bootstrap.
+        weights: Hand-made weights [views] to compare with, if any.
+
+    Raises:
+        InputError: The pool cannot be selected from; a class has a single image; unusable weights.
+    """
+    rivals: dict[str, Fit] = {
+        "best_single": lambda part, truth: best_single(part, truth, metric=metric),
+        "uniform": lambda part, truth: uniform_select(part, truth, metric=metric),
+    }
+    if weights is not None:
+        rivals["fixed"] = lambda part, truth: fixed_select(part, truth, weights, metric=metric)
+    own = cross_fit(probs, labels, fit, seed=seed)
+    others = {name: cross_fit(probs, labels, rival, seed=seed) for name, rival in rivals.items()}
+    return Assessment(
+        estimate(own, labels, metric=metric, seed=seed),
+        compare_paired(own, others, labels, metric=metric, seed=seed),
+    )
+
+
 def cross_fit(
-    probs: Floats, labels: Labels, fit: Fit, *, seed: int = 0, folds: int = FOLDS, repeats: int = REPEATS
+    probs: Floats, labels: Labels, fit: Fit, *, seed: int = 0, folds: int = FOLDS
 ) -> NDArray[np.float64]:
     """Predict every image with a selection that was made without it.
 
@@ -71,36 +116,39 @@ def cross_fit(
         probs: float32 [views, images, classes].
         labels: int [images].
         fit: How to select.
-        seed: Of the folds: the same seed gives different `fit`s the same ones.
+        seed: Of the folds: the same seed gives every `fit` the same ones.
         folds: Parts of the images; each is predicted from the others.
-        repeats: Times that new folds are drawn.
 
     Returns:
-        float64 [repeats, images, classes].
+        float64 [images, classes].
 
     Raises:
         InputError: The pool cannot be selected from; a class has a single image.
     """
     check_pool(probs, labels)
-    rng = np.random.default_rng(seed)
-    predictions = np.empty((repeats, *probs.shape[1:]))
-    for prediction in predictions:
-        fold = stratified_folds(labels, folds, rng)
-        for number in np.unique(fold):
-            fitted, held = fold != number, fold == number
-            selection = fit(probs[:, fitted], labels[fitted])
-            prediction[held] = selection.blend(probs[:, held])
+    fold = stratified_folds(labels, folds, np.random.default_rng(seed))
+    predictions = np.empty(probs.shape[1:])
+    for number in np.unique(fold):
+        fitted, held = fold != number, fold == number
+        predictions[held] = fit(probs[:, fitted], labels[fitted]).blend(probs[:, held])
     return predictions
 
 
 def estimate(
     predictions: NDArray[np.float64], labels: Labels, *, metric: str = "log_loss", seed: int = 0
 ) -> Estimate:
-    """Score cross-fitted predictions [repeats, images, classes], with a bootstrap interval."""
+    """Score cross-fitted predictions [images, classes], with a 95 % interval.
+
+    The interval is that of the bootstrap over images; for the error rate Wilson's, since
+    bootstrap samples of images without an error would claim to be certain.
+    """
+    score = get_metric(metric)(predictions, labels)
+    if metric == "error_rate":
+        low, high = _wilson(score, len(labels))
+        return Estimate(score, (high - low) / (2 * _NORMAL), low, high)
     samples = _bootstrap(predictions, labels, metric, seed)
-    low, high = np.quantile(samples, (0.025, 0.975))
-    score = _mean_score(predictions, labels, metric)
-    return Estimate(score, float(samples.std(ddof=1)), float(low), float(high))
+    low, high = _interval(samples)
+    return Estimate(score, float(samples.std(ddof=1)), low, high)
 
 
 def compare_paired(
@@ -111,27 +159,26 @@ def compare_paired(
     metric: str = "log_loss",
     seed: int = 0,
 ) -> tuple[Comparison, ...]:
-    """Compare cross-fitted predictions with those of rivals; all see the same bootstrap samples.
+    """Compare cross-fitted predictions with those of rivals, all on the same bootstrap samples.
 
     Source: Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13 (percentiles).
 
     Args:
-        predictions: float64 [repeats, images, classes].
-        rivals: Name → predictions; [1, images, classes] for what is not fitted.
+        predictions: float64 [images, classes].
+        rivals: Name → predictions [images, classes].
         labels: int [images].
         metric: A key of `METRICS`.
         seed: Of the samples.
     """
     own = _bootstrap(predictions, labels, metric, seed)
-    score = _mean_score(predictions, labels, metric)
+    score = get_metric(metric)(predictions, labels)
     comparisons = []
     for name, others in rivals.items():
+        rival_score = get_metric(metric)(others, labels)
         differences = own - _bootstrap(others, labels, metric, seed)
-        rival_score = _mean_score(others, labels, metric)
-        low, high = np.quantile(differences, (0.025, 0.975))
         better = float((differences < 0).mean() + (differences == 0).mean() / 2)
         comparisons.append(
-            Comparison(name, rival_score, score - rival_score, float(low), float(high), better)
+            Comparison(name, rival_score, score - rival_score, *_interval(differences), better)
         )
     return tuple(comparisons)
 
@@ -139,15 +186,24 @@ def compare_paired(
 def _bootstrap(
     predictions: NDArray[np.float64], labels: Labels, metric: str, seed: int
 ) -> NDArray[np.float64]:
-    """Mean score over the repeats on each sample of the images, float64 [`RESAMPLES`]."""
+    """Score on each sample of the images, drawn with replacement, float64 [`RESAMPLES`]."""
     rng = np.random.default_rng(seed)
+    score = get_metric(metric)
     samples = np.empty(RESAMPLES)
     for number in range(RESAMPLES):
         images = rng.integers(0, len(labels), len(labels))
-        samples[number] = _mean_score(predictions[:, images], labels[images], metric)
+        samples[number] = score(predictions[images], labels[images])
     return samples
 
 
-def _mean_score(predictions: NDArray[np.float64], labels: Labels, metric: str) -> float:
-    score = get_metric(metric)
-    return float(np.mean([score(prediction, labels) for prediction in predictions]))
+def _interval(samples: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.quantile(samples, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    """95 % interval of a share seen in `n` images (Wilson, JASA 1927)."""
+    squared = _NORMAL**2
+    center = (share + squared / (2 * n)) / (1 + squared / n)
+    half = _NORMAL / (1 + squared / n) * np.sqrt(share * (1 - share) / n + squared / (4 * n * n))
+    return float(center - half), float(center + half)

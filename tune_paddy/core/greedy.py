@@ -14,7 +14,7 @@ TIE = 1e-12
 """Losses closer than this are equal: rounding must not decide between two views."""
 
 
-class Choice(NamedTuple):
+class Pick(NamedTuple):
     """The best view to add next.
 
     Attributes:
@@ -31,7 +31,7 @@ class Choice(NamedTuple):
 class Scorer(Protocol):
     """Knows the sum of the views chosen so far, and which further view would serve it best."""
 
-    def best(self) -> Choice:
+    def best(self) -> Pick:
         """The view with the lowest score; then the lowest log loss; then the lowest index."""
 
     def add(self, view: int) -> None:
@@ -43,34 +43,34 @@ class GreedyPath:
     """The rounds of one greedy run.
 
     Attributes:
-        choices: One per round.
+        picks: One per round.
         kept: Length of the best prefix: the lowest score, then the lowest log loss, then the shortest.
     """
 
-    choices: tuple[Choice, ...]
+    picks: tuple[Pick, ...]
     kept: int
 
     def weights(self, n_views: int) -> NDArray[np.float64]:
         """Share of the kept rounds that went to each view, float64 [views]."""
-        picked = [choice.view for choice in self.choices[: self.kept]]
-        return np.bincount(picked, minlength=n_views) / self.kept
+        views = [pick.view for pick in self.picks[: self.kept]]
+        return np.bincount(views, minlength=n_views) / self.kept
 
 
 def run_greedy(scorer: Scorer, rounds: int) -> GreedyPath:
     """Add the best view `rounds` times, and find the best prefix."""
-    choices = []
+    picks = []
     for _ in range(rounds):
-        choice = scorer.best()
-        scorer.add(choice.view)
-        choices.append(choice)
-    return GreedyPath(tuple(choices), _best_prefix(choices))
+        pick = scorer.best()
+        scorer.add(pick.view)
+        picks.append(pick)
+    return GreedyPath(tuple(picks), _best_prefix(picks))
 
 
-def _best_prefix(choices: list[Choice]) -> int:
+def _best_prefix(picks: list[Pick]) -> int:
     """Length of the best prefix, 1 or more."""
-    lowest = min(choice.score for choice in choices)
-    tied = [choice for choice in choices if choice.score <= lowest + TIE]
-    limit = min(choice.log_loss for choice in tied) + TIE
+    lowest = min(pick.score for pick in picks)
+    tied = [pick for pick in picks if pick.score <= lowest + TIE]
+    limit = min(pick.log_loss for pick in tied) + TIE
     return 1 + next(
-        n for n, choice in enumerate(choices) if choice.score <= lowest + TIE and choice.log_loss <= limit
+        n for n, pick in enumerate(picks) if pick.score <= lowest + TIE and pick.log_loss <= limit
     )

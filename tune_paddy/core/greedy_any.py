@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tune_paddy.core.greedy import Choice
+from tune_paddy.core.greedy import Pick
 from tune_paddy.core.greedy_log_loss import LogLossScorer
 from tune_paddy.core.metrics import Floats, Labels, Metric
 
@@ -25,7 +25,7 @@ class AnyScorer:
         self._sum = np.zeros(probs.shape[1:])
         self._rounds = 0
 
-    def best(self) -> Choice:
+    def best(self) -> Pick:
         """The candidate with the lowest metric, then the lowest log loss, then the lowest index."""
         scores = np.array([self._score(view) for view in self._probs])
         return self._log_loss.break_tie(scores)

@@ -1,10 +1,10 @@
 """Greedy rounds on the error rate, or a weighted one: exact, and fast since few images can change sides.
 
-With S the sum of the views chosen so far, an image's lead is S of its true class minus S of its rival,
-the strongest other class. Adding a view changes the lead by at least the view's own margin, and by at most
-its true-class value minus its value at the rival. The two bounds decide most images for
-all candidates at once, and of the rest most for one candidate; then only the candidates that may still
-be the best are evaluated, on the images that are still open.
+With S the sum of the views chosen so far, an image's lead is S of its true class minus S of its
+rival, the strongest other class. Adding a view changes the lead by at least the view's own margin, and
+by at most its true-class value minus its value at the rival. The two bounds decide most images for all
+candidates at once, and of the rest most for one candidate; then only the candidates that may still be
+the best are evaluated, on the images that are still open.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.core.greedy import TIE, Choice
+from tune_paddy.core.greedy import TIE, Pick
 from tune_paddy.core.greedy_log_loss import LogLossScorer
 from tune_paddy.core.metrics import Floats, Labels
 
@@ -53,7 +53,7 @@ class ErrorScorer:
         self._sum = np.zeros((probs.shape[2], probs.shape[1]))
         self._rounds = 0
 
-    def best(self) -> Choice:
+    def best(self) -> Pick:
         """The candidate with the fewest wrong images, then the lowest log loss, then the lowest index."""
         scores = self._later_scores() if self._rounds else self._first_scores()
         return self._log_loss.break_tie(scores)
@@ -66,10 +66,14 @@ class ErrorScorer:
 
     def _first_scores(self) -> NDArray[np.float64]:
         """Error of each view alone, float64 [views]."""
-        wrong = self._margins < 0
-        images, views = np.nonzero(self._margins == 0)
-        wrong[images, views] = self._probs[views, images].argmax(axis=1) != self._labels[images]
-        return self._image_weights @ wrong
+        errors = np.zeros(len(self._probs))
+        for part in _chunks(len(self._labels), self._probs[:, 0].size):
+            wrong = self._margins[part] < 0
+            images, views = np.nonzero(self._margins[part] == 0)
+            tied = self._probs[views, images + part.start].argmax(axis=1)
+            wrong[images, views] = tied != self._labels[part][images]
+            errors += self._image_weights[part] @ wrong
+        return errors
 
     def _later_scores(self) -> NDArray[np.float64]:
         """Error after adding each view, float64 [views]; infinite where another is better for certain."""
@@ -78,7 +82,8 @@ class ErrorScorer:
         images = np.flatnonzero((lead + self._lowest_margin <= _SLACK) & ~lost)
         self._refresh_differences(images, rival[images])
         least, most = self._bounds(images, lead[images])
-        return self._image_weights[lost].sum() + self._evaluate_promising(images, least, most.min())
+        certain = float(self._image_weights[lost].sum())
+        return certain + self._evaluate_promising(images, least, float(most.min()))
 
     def _refresh_differences(self, images: NDArray[np.intp], rival: NDArray[np.intp]) -> None:
         """Bring true-class value minus value at the rival up to date where the rival has changed."""
@@ -104,7 +109,7 @@ class ErrorScorer:
     def _evaluate_promising(
         self, images: NDArray[np.intp], least: NDArray[np.float64], limit: float
     ) -> NDArray[np.float64]:
-        """Error on the open `images`, float64 [views]; infinite where `least` excludes that a view is best."""
+        """Error on the open `images`, float64 [views]; infinite where `least` rules a view out."""
         errors = np.full(len(least), np.inf)
         queue = np.argsort(least, kind="stable")
         for part in _chunks(len(queue), _CHUNK // _BATCH):
@@ -135,7 +140,7 @@ def _all_margins(probs: Floats, labels: Labels) -> NDArray[np.float32]:
 
 
 def _lead(sums: Floats, labels: Labels) -> Floats:
-    """Value of the true class minus the greatest other one, [images, ...]; overwrites `sums` [classes, ...]."""
+    """True-class value minus the greatest other one, [images, ...]; overwrites `sums` [classes, ...]."""
     images = np.arange(len(labels))
     own = sums[labels, images]
     sums[labels, images] = -1
@@ -157,7 +162,7 @@ def _wrong(sums: NDArray[np.float64], labels: Labels) -> NDArray[np.bool_]:
     lead = _lead(sums.copy(), labels)
     wrong = lead < 0
     tied = np.nonzero(lead == 0)
-    wrong[tied] = sums[(slice(None), *tied)].argmax(axis=0) != labels[tied[0]]
+    wrong[tied] = np.moveaxis(sums, 0, -1)[tied].argmax(axis=-1) != labels[tied[0]]
     return wrong
 
 

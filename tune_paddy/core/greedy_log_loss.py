@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.core.greedy import TIE, Choice
+from tune_paddy.core.greedy import TIE, Pick
 from tune_paddy.core.metrics import EPS, Floats, Labels
 
 _FIRST_BATCH = 16
@@ -19,6 +19,8 @@ _SLACK = 1e-9
 """Relative rounding error granted to a bound; a float64 dot product of 10⁶ terms errs by 1e-10 at most."""
 _CHUNK = 1 << 17
 """Values worked on at once: 1 MiB of float64, which stays in the processor's cache."""
+_SHORTEST = 64
+"""Rows are not folded below this many values: there the logarithms cost less than the folding."""
 
 
 def true_class_rows(probs: Floats, labels: Labels) -> Floats:
@@ -27,7 +29,8 @@ def true_class_rows(probs: Floats, labels: Labels) -> Floats:
     In float64 for speed, or as they are where that would take more than half the memory of `probs`.
     """
     n_views, n_images, n_classes = probs.shape
-    rows = np.empty((n_views, n_images), np.float64 if n_classes >= 4 else probs.dtype)
+    small = n_views * n_images * 8 <= probs.nbytes / 2
+    rows = np.empty((n_views, n_images), np.float64 if small else probs.dtype)
     index = np.arange(n_images) * n_classes + labels
     for row, view in zip(rows, probs, strict=True):
         row[:] = view.reshape(-1)[index]
@@ -46,24 +49,24 @@ class LogLossScorer:
         self._sum = np.zeros(rows.shape[1])
         self._rounds = 0
 
-    def best(self) -> Choice:
+    def best(self) -> Pick:
         """The candidate with the lowest log loss; the lowest index among equals."""
         views, logs = self._evaluate_promising()
         winner = int(views[logs >= logs.max() - TIE].min())
         loss = -float(logs.max())
-        return Choice(winner, loss, loss)
+        return Pick(winner, loss, loss)
 
     def add(self, view: int) -> None:
         """Add a view to the sum."""
         self._sum = self._sum + self._rows[view]
         self._rounds += 1
 
-    def break_tie(self, scores: NDArray[np.float64]) -> Choice:
+    def break_tie(self, scores: NDArray[np.float64]) -> Pick:
         """The candidate with the lowest of another metric's scores [views], ties decided by log loss."""
         tied = np.flatnonzero(scores <= scores.min() + TIE)
         logs = self.mean_logs(tied)
         winner = int(tied[logs >= logs.max() - TIE][0])
-        return Choice(winner, float(scores.min()), -float(logs.max()))
+        return Pick(winner, float(scores.min()), -float(logs.max()))
 
     def mean_logs(self, views: NDArray[np.intp]) -> NDArray[np.float64]:
         """Mean log probability of the true class after adding each of `views`, float64 [len(views)]."""
@@ -92,13 +95,16 @@ class LogLossScorer:
         slopes = 1 / (at * len(at))
         chunks = self._chunks(len(self._rows))
         gains = np.concatenate([self._rows[part].astype(np.float64, copy=False) @ slopes for part in chunks])
-        return np.log(at).mean() - np.log(self._rounds + 1) + gains * (1 + _SLACK) + _SLACK
+        constant = float(np.log(at).mean() - np.log(self._rounds + 1))
+        return gains * (1 + _SLACK) + (constant + _SLACK)
 
     def _mean_logs(self, views: NDArray[np.intp]) -> NDArray[np.float64]:
-        mixes = self._rows[views] + self._sum
+        mixes: NDArray[np.float64] = self._rows[views] + self._sum
         mixes *= 1 / (self._rounds + 1)
         np.maximum(mixes, EPS, out=mixes)
-        return _sum_logs(mixes) / mixes.shape[1]
+        logs = _sum_logs(mixes)
+        logs /= mixes.shape[1]
+        return logs
 
     def _chunks(self, n_views: int) -> Iterator[slice]:
         size = max(1, _CHUNK // max(1, self._rows.shape[1]))
@@ -106,17 +112,17 @@ class LogLossScorer:
 
 
 def _sum_logs(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Row sums of the logarithms; up to 16 values are multiplied first, as a logarithm costs 10 products.
+    """Row sums of the logarithms; overlong rows are folded first, as a logarithm costs ten products.
 
-    The values lie in [EPS, 1], so that a product of 16 stays above 1e-240.
+    The values are `EPS` or more, and four foldings make products of 16: they stay above 1e-240.
     """
+    unpaired = np.zeros(len(values))
     for _ in range(4):
         half, odd = divmod(values.shape[1], 2)
-        if half < 32:
+        if 2 * half < _SHORTEST:
             break
-        folded = values[:, :half] * values[:, half : 2 * half]
         if odd:
-            folded[:, 0] *= values[:, -1]  # at most four times, within a power of the bound
-        values = folded
-    sums: NDArray[np.float64] = np.log(values).sum(axis=1)
+            unpaired += np.log(values[:, -1])
+        values = values[:, :half] * values[:, half : 2 * half]
+    sums: NDArray[np.float64] = np.log(values).sum(axis=1) + unpaired
     return sums

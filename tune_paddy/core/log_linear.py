@@ -50,7 +50,7 @@ def log_linear_select(probs: Floats, labels: Labels, *, metric: str = "log_loss"
 
 
 def _relative_logs(probs: Floats, labels: Labels) -> NDArray[np.float32]:
-    """log p − log p of the true class, float32 [views, images · classes]."""
+    """Log probabilities minus that of the true class, float32 [views, images · classes]."""
     images = np.arange(len(labels))
     relative = np.empty((len(probs), probs.shape[1] * probs.shape[2]), np.float32)
     for row, view in zip(relative, probs, strict=True):

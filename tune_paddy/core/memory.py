@@ -222,6 +222,14 @@ def plan_fraction(
     return plan_accum(footprint, calibration, whole, batch_size, accum=accum, max_accum=max_accum)
 
 
+def allocator_share(budget: Budget, calibration: Calibration) -> float:
+    """Return the share of the whole GPU at which torch's allocator has to stop, 0 to 1.
+
+    For `torch.cuda.set_per_process_memory_fraction`, which does not see the process's CUDA context.
+    """
+    return max(0.0, budget.mib - calibration.context_mib) / budget.gpu_mib
+
+
 def _plan(
     footprint: Footprint, calibration: Calibration, budget: Budget, batch_size: int, accum: int
 ) -> Plan:

@@ -43,12 +43,12 @@ def error_rate(probs: Floats, labels: Labels) -> float:
 
 def balanced_error(probs: Floats, labels: Labels) -> float:
     """Mean over the classes of the share of their images that are wrong: 1 − balanced accuracy."""
-    return float(class_balance(labels, probs.shape[1]) @ (probs.argmax(axis=1) != labels))
+    return float(class_balance(labels) @ (probs.argmax(axis=1) != labels))
 
 
-def class_balance(labels: Labels, n_classes: int) -> NDArray[np.float64]:
+def class_balance(labels: Labels) -> NDArray[np.float64]:
     """Weight of each image, float64 [images], with which every class that occurs weighs the same."""
-    counts = np.bincount(labels, minlength=n_classes)
+    counts = np.bincount(labels)
     return 1 / (counts[labels] * np.count_nonzero(counts))
 
 
@@ -67,8 +67,8 @@ def roc_auc_loss(probs: Floats, labels: Labels) -> float:
     """1 − the mean over the classes of the area under the one-versus-rest ROC curve.
 
     The area is the Mann-Whitney statistic: the chance that an image of the class is given a higher
-    probability of it than an image of another class, ties counted half. Where all labels are of one class there is no
-    curve, and the loss is that of chance, 0.5.
+    probability of it than an image of another class, ties counted half. Where all labels are of one
+    class there is no curve, and the loss is that of chance, 0.5.
     """
     positives = np.bincount(labels, minlength=probs.shape[1])
     classes = np.flatnonzero((positives > 0) & (positives < len(labels)))

@@ -57,11 +57,12 @@ def soften(probs: Floats, temperature: float) -> NDArray[np.float64]:
 
 def doubted_logs(probs: Floats) -> NDArray[np.float64]:
     """Logarithms of the probabilities with `DOUBT` mixed in, float64."""
-    return np.log((1 - DOUBT) * probs.astype(np.float64) + DOUBT / probs.shape[-1])
+    logs: NDArray[np.float64] = np.log((1 - DOUBT) * probs.astype(np.float64) + DOUBT / probs.shape[-1])
+    return logs
 
 
 def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Probabilities from logits, over the last axis."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
-    shifted /= shifted.sum(axis=-1, keepdims=True)
-    return shifted
+    powers: NDArray[np.float64] = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
+    powers /= powers.sum(axis=-1, keepdims=True)
+    return powers

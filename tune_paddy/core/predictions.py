@@ -101,7 +101,7 @@ def check(predictions: Predictions) -> str | None:
     if len(predictions.select_labels) != len(predictions.select_ids):
         return f"{len(predictions.select_labels)} labels for {len(predictions.select_ids)} images"
     labels = predictions.select_labels
-    if labels.size and not (0 <= labels.min() and labels.max() < n_classes):
+    if labels.size and (labels.min() < 0 or labels.max() >= n_classes):
         return f"labels from {labels.min()} to {labels.max()} for {n_classes} classes"
     if predictions.select.keys() != predictions.test.keys() or not predictions.select:
         return f"views differ: select has {sorted(predictions.select)}, test has {sorted(predictions.test)}"

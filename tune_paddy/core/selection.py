@@ -136,11 +136,11 @@ def greedy_select(probs: Floats, labels: Labels, *, metric: str = "log_loss", ro
     weights = path.weights(len(probs))
     return Selection(
         weights,
-        score=path.choices[path.kept - 1].score,
+        score=path.picks[path.kept - 1].score,
         metric=metric,
         method="greedy",
-        trajectory=tuple(choice.score for choice in path.choices),
-        order=tuple(choice.view for choice in path.choices),
+        trajectory=tuple(pick.score for pick in path.picks),
+        order=tuple(pick.view for pick in path.picks),
         kept=path.kept,
         gap=optimality_gap(rows, weights),
     )
@@ -207,15 +207,26 @@ def with_score(selection: Selection, probs: Floats, labels: Labels) -> Selection
     return replace(selection, score=score, gap=gap)
 
 
-def make_scorer(probs: Floats, labels: Labels, rows: Floats, metric: str) -> Scorer:
-    """The fastest scorer for the metric; `rows` are the pool's `true_class_rows`."""
+def make_scorer(
+    probs: Floats, labels: Labels, rows: Floats, metric: str, views: NDArray[np.intp] | None = None
+) -> Scorer:
+    """The fastest scorer for the metric, of all views or of some.
+
+    Args:
+        probs: float32 [views, images, classes].
+        labels: int [images].
+        rows: The pool's `true_class_rows`.
+        metric: A key of `METRICS`.
+        views: The candidates, which the scorer numbers from 0; None: all.
+    """
+    candidates = slice(None) if views is None else views
     if metric == "log_loss":
-        return LogLossScorer(rows)
-    if metric == "error_rate":
-        return ErrorScorer(probs, labels, rows, np.full(len(labels), 1 / len(labels)))
-    if metric == "balanced_error":
-        return ErrorScorer(probs, labels, rows, class_balance(labels, probs.shape[2]))
-    return AnyScorer(probs, labels, rows, get_metric(metric))
+        return LogLossScorer(rows[candidates])
+    if metric in {"error_rate", "balanced_error"}:
+        balanced = metric == "balanced_error"
+        weights = class_balance(labels) if balanced else np.full(len(labels), 1 / len(labels))
+        return ErrorScorer(probs[candidates], labels, rows[candidates], weights)
+    return AnyScorer(probs[candidates], labels, rows[candidates], get_metric(metric))
 
 
 def optimality_gap(rows: Floats, weights: NDArray[np.float64]) -> float:
@@ -225,5 +236,6 @@ def optimality_gap(rows: Floats, weights: NDArray[np.float64]) -> float:
     max over views of mean(p / m) − 1: log x ≤ x − 1 bounds the gain of any mixture, and the best
     mixture of a linear function is a single view.
     """
-    mix = np.maximum(weights @ rows, EPS)
-    return max(0.0, float((rows @ (1 / mix)).max() / len(mix)) - 1)
+    used = np.flatnonzero(weights)
+    slopes = 1 / np.maximum(weights[used] @ rows[used], EPS)
+    return max(0.0, max(float(row @ slopes) for row in rows) / len(slopes) - 1)

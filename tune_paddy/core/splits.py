@@ -70,7 +70,7 @@ def group_folds(labels: Ints, groups: Ints, *, k: int, seed: int) -> Ints:
     Raises:
         InputError: A class has fewer than k groups, or groups that span classes leave a fold without it.
     """
-    if k < 2:
+    if k < 2:  # noqa: PLR2004 one fold is no division
         raise InputError(f"a division needs at least 2 folds, not {k}")
     table = _count_images(labels, groups)
     _check_groups_per_class(table, least=k)
@@ -108,7 +108,8 @@ def _round_targets(totals: Ints, share: float) -> Ints:
     missing = round(float(exact.sum())) - int(targets.sum())
     by_remainder = np.argsort(targets - exact, kind="stable")
     targets[by_remainder[:missing]] += 1
-    return np.clip(targets, 1, totals - 1)
+    bounded: Ints = np.clip(targets, 1, totals - 1)
+    return bounded
 
 
 def _choose_groups(table: Ints, targets: Ints, share: float, rng: np.random.Generator) -> Mask:
@@ -176,7 +177,7 @@ def _deal(table: Ints, k: int, rng: np.random.Generator) -> Ints:
     order = rng.permutation(len(table))
     order = order[np.lexsort((table[order].argmax(axis=1), -table[order].sum(axis=1)))]
     held = np.zeros((k, table.shape[1]), np.int64)
-    fold_of_group = np.empty(len(table), np.int64)
+    fold_of_group: Ints = np.empty(len(table), np.int64)
     for group in order:
         present = table[group] > 0
         of_its_classes = (held[:, present] / totals[present]).max(axis=1)

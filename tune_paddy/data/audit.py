@@ -1,4 +1,4 @@
-"""One pass over all images: which cannot be decoded, which are the same, and what they hold."""
+"""The check of all images: each is decoded once, in parallel, and leaves behind what tells copies apart."""
 
 import hashlib
 import os
@@ -10,112 +10,123 @@ from pathlib import Path
 import imagehash
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
-from tune_paddy.data.images import ImageError, probe
+from tune_paddy.data.copies import SIDE
+from tune_paddy.data.images import ImageError, load_rgb, load_thumbnail
+from tune_paddy.data.wording import listed, shown
 
-THUMBNAIL = 32
-"""Side in px of the greyscale thumbnails that confirm a likeness."""
-
-MAX_HASH_DISTANCE = 6
-"""Bits of the 64-bit perceptual hash by which candidates may differ."""
-
-MIN_CORRELATION = 0.998
-"""Of two thumbnails' pixels. Copies re-encoded, resized or brightened stay above it (0.999 and more);
-the two most alike of scikit-learn's 1,797 handwritten digits, which are different images, do not."""
-
-_BLOCK = 1024
-_FLAT = 1.0  # standard deviation, in grey levels, below which a thumbnail has no pattern to compare
+_FEW = 5
+"""Findings of one kind that a report names before it only counts."""
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What one pass found out about one image.
+    """What the check keeps of an image.
 
     Attributes:
-        sha256: Of the file, in hex.
-        perceptual_hash: 64 bits that similar images share; Zauner's pHash.
-        thumbnail: uint8 [THUMBNAIL, THUMBNAIL], grey.
+        sha256: Of the file's bytes, hex.
+        phash: Perceptual hash of 64 bits (imagehash's `phash`: signs of low frequencies).
+        thumbnail: uint8 [SIDE, SIDE, 3].
     """
 
     sha256: str
-    perceptual_hash: int
+    phash: int
     thumbnail: NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class AuditReport:
+    """What the check of a dataset found, beyond what it refuses.
+
+    Attributes:
+        notes: Files that were passed over, in words.
+        corrupt: Images left out since they cannot be decoded, with the reason.
+        conflicts: Ids of labelled images left out since the same image has another label.
+        groups: Ids of labelled images that are copies of each other, two or more in each group.
+        mixed: Those of the groups whose images, alike but not the same, have different labels.
+        test_copies: (test id, labelled id) of test images that are copies of labelled ones.
+    """
+
+    notes: tuple[str, ...] = ()
+    corrupt: tuple[ImageError, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
+    mixed: tuple[tuple[str, ...], ...] = ()
+    test_copies: tuple[tuple[str, str], ...] = ()
+
+    def lines(self) -> list[str]:
+        """What a person should know, a line or a short list for each kind of finding."""
+        alike = sum(map(len, self.groups))
+        pairs = [f"{shown(test)} = {shown(copy)}" for test, copy in self.test_copies]
+        return [
+            *self.notes,
+            *_section("images left out, which cannot be decoded", [str(error) for error in self.corrupt]),
+            *_section("images left out, whose copies have other labels", [shown(i) for i in self.conflicts]),
+            *_section(f"groups of copies, {alike} images, each kept on one side", _equations(self.groups)),
+            *_section("of these groups have several labels, look at them", _equations(self.mixed)),
+            *_section("test images are copies of labelled ones, or nearly", pairs),
+        ]
+
+
+def _section(text: str, findings: Sequence[str]) -> list[str]:
+    if not findings:
+        return []
+    return [f"{len(findings)} {text}:{listed(findings, len(findings), limit=_FEW)}"]
+
+
+def _equations(groups: Sequence[Sequence[str]]) -> list[str]:
+    return [_equation(ids) for ids in groups]
+
+
+def _equation(ids: Sequence[str]) -> str:
+    rest = f" and {len(ids) - _FEW} more" if len(ids) > _FEW else ""
+    return " = ".join(map(shown, ids[:_FEW])) + rest
+
+
 def inspect_images(paths: Sequence[str], *, jobs: int | None = None) -> list[ImageFacts | ImageError]:
-    """Decode every image once, in parallel.
+    """Decode every image completely, several at once: Pillow decodes without Python's lock.
 
     Args:
         paths: Image files.
-        jobs: Threads; None: one for each CPU.
+        jobs: Threads; None: one for each CPU that this process may use.
 
     Returns:
-        For each path its facts, or the error that its decoding raised.
+        [paths], facts of each image, or the error of one that cannot be decoded.
     """
-    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(jobs or usable_cpus(), thread_name_prefix="inspect") as pool:
         return list(pool.map(_inspect, paths))
+
+
+def hash_pixels(paths: Sequence[str], *, jobs: int | None = None) -> list[str]:
+    """Hash the pixels of images as training sees them: equal for the same image in other bytes.
+
+    Raises:
+        ImageError: An image cannot be decoded.
+    """
+    with ThreadPoolExecutor(jobs or usable_cpus(), thread_name_prefix="pixels") as pool:
+        return list(pool.map(_hash_pixels, paths))
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may run on, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _inspect(path: str) -> ImageFacts | ImageError:
     try:
-        grey = probe(path, THUMBNAIL)
-        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        thumbnail = load_thumbnail(path, SIDE)
+        with Path(path).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except ImageError as error:
         return error
     except OSError as error:
-        return ImageError(f"{path}: cannot be read: {error.strerror}")
-    bits = imagehash.phash(grey).hash.ravel()
-    return ImageFacts(digest, int(np.packbits(bits).view(">u8")[0]), np.asarray(grey))
+        return ImageError(path, f"cannot be read: {error.strerror}")
+    bits = np.packbits(imagehash.phash(thumbnail).hash)
+    return ImageFacts(digest, int.from_bytes(bits.tobytes()), np.asarray(thumbnail))
 
 
-def find_likeness(facts: Sequence[ImageFacts]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find images that are byte-identical or nearly the same.
-
-    The perceptual hash finds candidates; a comparison of pixels confirms them, since small plain images
-    have few different hashes.
-
-    Returns:
-        groups: int64 [images], equal for images that are linked by likeness.
-        pairs: int64 [pairs, 2], the confirmed pairs.
-    """
-    n = len(facts)
-    if n == 0:
-        return np.empty(0, np.int64), np.empty((0, 2), np.int64)
-    candidates = _candidate_pairs(np.array([fact.perceptual_hash for fact in facts], dtype=np.uint64))
-    _, digests = np.unique([fact.sha256 for fact in facts], return_inverse=True)
-    same = digests[candidates[:, 0]] == digests[candidates[:, 1]]
-    pairs = candidates[same | _alike(np.stack([fact.thumbnail for fact in facts]), candidates)]
-    links = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    _, groups = connected_components(links, directed=False)
-    return groups.astype(np.int64), pairs
-
-
-def _candidate_pairs(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """All pairs (i < j) whose hashes differ in few bits; in blocks, n² / 2 exclusive ors in all."""
-    found = []
-    for start in range(0, len(hashes), _BLOCK):
-        block = hashes[start : start + _BLOCK]
-        distance = np.bitwise_count(block[:, None] ^ hashes[None, start:])
-        rows, columns = np.nonzero(distance <= MAX_HASH_DISTANCE)
-        later = columns > rows
-        found.append(np.stack([rows[later], columns[later]], axis=1) + start)
-    return np.concatenate(found).astype(np.int64)
-
-
-def _alike(thumbnails: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the two thumbnails of each pair show the same picture, whatever its brightness."""
-    pixels = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
-    centred = pixels - pixels.mean(axis=1, keepdims=True)
-    spread = np.sqrt((centred**2).mean(axis=1))
-    unit = centred / np.maximum(spread, _FLAT)[:, None]
-    alike = np.empty(len(pairs), dtype=bool)
-    for start in range(0, len(pairs), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        first, second = pairs[part, 0], pairs[part, 1]
-        patterned = (spread[first] >= _FLAT) & (spread[second] >= _FLAT)
-        correlation = (unit[first] * unit[second]).mean(axis=1)
-        equal = (thumbnails[first] == thumbnails[second]).all(axis=(1, 2))
-        alike[part] = np.where(patterned, correlation >= MIN_CORRELATION, equal)
-    return alike
+def _hash_pixels(path: str) -> str:
+    image = load_rgb(path)
+    return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()

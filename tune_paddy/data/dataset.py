@@ -1,6 +1,7 @@
-"""A dataset: its labelled images, its test images, and proof that every one of them can be used."""
+"""A dataset: labelled images, images to predict, and the certainty that all of them can be used."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,60 +11,30 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.audit import ImageFacts, find_likeness, inspect_images
+from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images
+from tune_paddy.data.copies import group_copies
 from tune_paddy.data.images import ImageError
-from tune_paddy.data.layouts import Listing, find_listing
+from tune_paddy.data.layouts import list_dataset
+from tune_paddy.data.listing import Listing
 from tune_paddy.data.submission import SubmissionFormat
-
-SHOWN = 10
-"""Names that an error lists before it only counts."""
+from tune_paddy.data.wording import SHOWN, listed, shown
 
 
-@dataclass(frozen=True)
-class AuditReport:
-    """What was found on opening a dataset.
-
-    Attributes:
-        groups: Ids of labelled images that are the same or nearly so; each group stays on one side.
-        corrupt: Why each labelled image was left out that cannot be decoded.
-        conflicts: Ids of labelled images left out because an equal one has another label.
-    """
-
-    groups: tuple[tuple[str, ...], ...] = ()
-    corrupt: tuple[str, ...] = ()
-    conflicts: tuple[str, ...] = ()
-
-    def lines(self) -> list[str]:
-        """Say it to a person, a line for each kind."""
-        lines = []
-        if self.groups:
-            members = sum(map(len, self.groups))
-            example = " = ".join(self.groups[0][:4])
-            lines.append(
-                f"{members} images are the same or nearly so, in {len(self.groups)} groups that stay on one "
-                f"side of the split, such as {example}"
-            )
-        if self.corrupt:
-            lines.append(f"left out, cannot be decoded: {_listed(self.corrupt)}")
-        if self.conflicts:
-            lines.append(f"left out, the same image has another label: {_listed(self.conflicts)}")
-        return lines
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled images, and the images to predict.
+    """Images that were all decoded once, and what is known of them.
 
     Attributes:
         root: Absolute folder.
-        layout: `kaggle`, `folders` or `csv`.
-        labelled: One row an image: `id`, `path` (absolute), `label`, `group` (equal for images that are
-            the same or nearly so), then further columns of the CSV.
-        test: `id`, `path`, in the submission's order.
-        classes: Sorted.
-        fingerprint: 16 hex digits of all ids, labels and file contents.
-        submission: Columns of the submission.
-        report: What was found on opening it.
+        layout: Name of the layout, for a person.
+        labelled: Columns id (unique), path (absolute), label, then the further ones of a table.
+        test: Columns id (unique), path (absolute), in the submission's order; may be empty.
+        classes: Labels in sorted order, two or more.
+        fingerprint: 16 hex digits of all ids, labels and SHA-256 sums of files, in no particular order;
+            where the dataset lies does not matter.
+        submission: Columns of a submission.
+        groups: int64 [labelled], equal for images that are copies of each other or nearly so.
+        report: What the check found.
     """
 
     root: Path
@@ -73,6 +44,7 @@ class Dataset:
     classes: tuple[str, ...]
     fingerprint: str
     submission: SubmissionFormat
+    groups: NDArray[np.int64]
     report: AuditReport
 
     @classmethod
@@ -84,110 +56,158 @@ class Dataset:
         skip_conflicts: bool = False,
         jobs: int | None = None,
     ) -> "Dataset":
-        """Find a dataset's layout, decode each of its images once, and check what can be checked.
+        """Find the layout of a dataset, list its images and check every one.
+
+        Files that are the same to the pixel must have the same label. Images that are merely alike may
+        have different ones, which the report says.
 
         Args:
             path: A folder, or a CSV of paths and labels.
-            skip_corrupt: Leave out labelled images that cannot be decoded.
-            skip_conflicts: Leave out equal images that have different labels.
-            jobs: Threads; None: one for each CPU.
+            skip_corrupt: Leave out images that cannot be decoded, but for those that a sample submission
+                asks for.
+            skip_conflicts: Leave out images that are there under several labels.
+            jobs: Images decoded at once; None: as many as there are CPUs.
 
         Raises:
-            InputError: Nothing usable is there; the message names the file and what to do.
+            InputError: Something is wrong with the files; the message names them and says what to do.
         """
-        listing = find_listing(Path(path))
-        _require_files(listing)
-        facts = inspect_images([*listing.labelled["path"], *listing.test["path"]], jobs=jobs)
-        n = len(listing.labelled)
-        _require_test(facts[n:])
-        listing, labelled_facts, corrupt = _without_corrupt(listing, facts[:n], skip_corrupt)
-        groups, pairs = find_likeness(labelled_facts)
-        keep, conflicts = _without_conflicts(listing.labelled, pairs, skip_conflicts)
-        labelled = listing.labelled.assign(group=groups)[keep].reset_index(drop=True)
-        kept_facts = [fact for fact, kept in zip(labelled_facts, keep, strict=True) if kept]
-        test_facts = [fact for fact in facts[n:] if isinstance(fact, ImageFacts)]
-        if labelled.empty:
-            raise InputError(f"{listing.root}: no labelled image is left")
+        listing = list_dataset(Path(path))
+        checked = _check_images(listing, skip_corrupt, jobs)
+        checked = _check_conflicts(checked, skip_conflicts, jobs)
         return cls(
             root=listing.root,
             layout=listing.layout,
-            labelled=labelled,
-            test=listing.test,
-            classes=tuple(sorted(labelled["label"].unique())),
-            fingerprint=_fingerprint(labelled, listing.test, [*kept_facts, *test_facts]),
-            submission=listing.submission,
-            report=AuditReport(_group_names(labelled), corrupt, conflicts),
+            labelled=checked.labelled,
+            test=checked.test,
+            classes=_check_classes(listing, checked.labelled),
+            fingerprint=_fingerprint(checked),
+            submission=listing.form,
+            groups=np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1],
+            report=_report(checked),
         )
 
 
-def _require_files(listing: Listing) -> None:
-    for kind, frame in (("labelled", listing.labelled), ("test", listing.test)):
-        missing = [path for path in frame["path"] if not Path(path).is_file()]
-        if missing:
-            raise InputError(
-                f"{listing.root}: {len(missing)} {kind} images have no file: {_listed(missing)}; "
-                f"add the files, or remove the lines that name them"
-            )
-    if listing.labelled.empty:
-        raise InputError(f"{listing.root}: there are no labelled images")
+@dataclass(frozen=True, eq=False)
+class _Checked:
+    """The images that remain, and facts and groups [labelled, then test] of them."""
+
+    labelled: pd.DataFrame
+    test: pd.DataFrame
+    facts: list[ImageFacts]
+    groups: NDArray[np.int64]
+    report: AuditReport
+
+    def without(self, dropped: NDArray[np.bool_], report: AuditReport) -> "_Checked":
+        """Leave out labelled images [labelled]."""
+        keep = np.concatenate([~dropped, np.ones(len(self.test), np.bool_)])
+        facts = [fact for fact, kept in zip(self.facts, keep, strict=True) if kept]
+        labelled = self.labelled[~dropped].reset_index(drop=True)
+        return _Checked(labelled, self.test, facts, self.groups[keep], report)
 
 
-def _require_test(facts: Sequence[ImageFacts | ImageError]) -> None:
-    broken = [str(fact) for fact in facts if isinstance(fact, ImageError)]
-    if broken:
+def _check_images(listing: Listing, skip_corrupt: bool, jobs: int | None) -> _Checked:
+    paths = [*listing.labelled["path"], *listing.test["path"]]
+    found = inspect_images(paths, jobs=jobs)
+    corrupt = tuple(finding for finding in found if isinstance(finding, ImageError))
+    _refuse_corrupt(listing, corrupt, skip_corrupt)
+    sound = np.array([isinstance(finding, ImageFacts) for finding in found], np.bool_)
+    n = len(listing.labelled)
+    facts = [finding for finding in found if isinstance(finding, ImageFacts)]
+    return _Checked(
+        labelled=listing.labelled[sound[:n]].reset_index(drop=True),
+        test=listing.test[sound[n:]].reset_index(drop=True),
+        facts=facts,
+        groups=_group(facts),
+        report=AuditReport(notes=listing.notes, corrupt=corrupt),
+    )
+
+
+def _refuse_corrupt(listing: Listing, corrupt: Sequence[ImageError], skip: bool) -> None:
+    if skip and listing.sample is not None:
+        asked_for = set(listing.test["path"])
+        corrupt = [error for error in corrupt if error.path in asked_for]
+        way_out = f"{shown(listing.sample)} asks for them: copy them again, or remove them and their lines"
+    elif skip:
+        return
+    else:
+        way_out = "copy them again, or leave them out with --skip-corrupt"
+    if corrupt:
         raise InputError(
-            f"{len(broken)} test images cannot be decoded: {_listed(broken)}; "
-            f"a submission needs them all: fetch these files again"
+            f"{shown(listing.root)}: {len(corrupt)} images cannot be decoded; {way_out}"
+            f"{listed(map(str, corrupt), len(corrupt))}"
         )
 
 
-def _without_corrupt(
-    listing: Listing, facts: Sequence[ImageFacts | ImageError], skip: bool
-) -> tuple[Listing, list[ImageFacts], tuple[str, ...]]:
-    broken = tuple(str(fact) for fact in facts if isinstance(fact, ImageError))
-    if broken and not skip:
+def _group(facts: Sequence[ImageFacts]) -> NDArray[np.int64]:
+    if not facts:
+        return np.empty(0, np.int64)
+    hashes = np.array([fact.phash for fact in facts], np.uint64)
+    return group_copies(hashes, np.stack([fact.thumbnail for fact in facts]))
+
+
+def _check_conflicts(checked: _Checked, skip: bool, jobs: int | None) -> _Checked:
+    """Refuse or leave out labelled images that are there, pixel for pixel, under several labels."""
+    frame = checked.labelled.assign(group=checked.groups[: len(checked.labelled)])
+    suspects = frame[frame.groupby("group")["label"].transform("nunique") > 1]
+    if suspects.empty:
+        return checked
+    suspects = suspects.assign(pixels=hash_pixels(suspects["path"].tolist(), jobs=jobs))
+    conflicts = suspects[suspects.groupby("pixels")["label"].transform("nunique") > 1]
+    if len(conflicts) and not skip:
+        raise InputError(_conflict_message(conflicts))
+    report = replace(checked.report, conflicts=tuple(conflicts["id"]))
+    return checked.without(frame.index.isin(conflicts.index), report)
+
+
+def _conflict_message(conflicts: pd.DataFrame) -> str:
+    lines = [
+        " = ".join(
+            f"{shown(path)} ({shown(label)})"
+            for path, label in zip(copies["path"][:SHOWN], copies["label"], strict=False)
+        )
+        for _, copies in conflicts.groupby("pixels", sort=False)
+    ]
+    return (
+        f"{len(lines)} images are there under several labels; correct the labels, or leave out every copy "
+        f"with --skip-conflicts{listed(lines, len(lines))}"
+    )
+
+
+def _check_classes(listing: Listing, labelled: pd.DataFrame) -> tuple[str, ...]:
+    before, classes = set(listing.labelled["label"]), tuple(sorted(set(labelled["label"])))
+    lost = sorted(before.difference(classes))
+    if lost:
         raise InputError(
-            f"{len(broken)} labelled images cannot be decoded: {_listed(broken)}; "
-            f"fetch these files again, or leave them out with --skip-corrupt"
+            f"{shown(listing.root)}: no image of class {shown(lost[0])} can be used: replace its images, "
+            "or remove the class"
         )
-    sound = [isinstance(fact, ImageFacts) for fact in facts]
-    labelled = listing.labelled[sound].reset_index(drop=True)
-    kept = [fact for fact in facts if isinstance(fact, ImageFacts)]
-    return replace(listing, labelled=labelled), kept, broken
-
-
-def _without_conflicts(
-    labelled: pd.DataFrame, pairs: NDArray[np.int64], skip: bool
-) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Find equal images under two labels; with `skip`, none of them is kept."""
-    labels, ids = labelled["label"].to_numpy(), labelled["id"].to_numpy()
-    keep = np.ones(len(labelled), dtype=bool)
-    clashing = pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]] if len(pairs) else pairs
-    if len(clashing) and not skip:
-        told = [f"{ids[a]} ({labels[a]}) = {ids[b]} ({labels[b]})" for a, b in clashing]
+    if len(classes) < 2:  # noqa: PLR2004 with one class there is nothing to tell apart
         raise InputError(
-            f"{len(told)} pairs of images are the same under two labels: {_listed(told)}; "
-            f"correct the labels, or leave both out with --skip-conflicts"
+            f"{shown(listing.root)} was read as {listing.layout}: its images have only the label "
+            f"{shown(classes[0])}; two are needed"
         )
-    keep[clashing.ravel()] = False
-    return keep, tuple(str(name) for name in ids[~keep])
+    return classes
 
 
-def _group_names(labelled: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
-    repeated = labelled[labelled["group"].duplicated(keep=False)]
-    return tuple(tuple(ids) for _, ids in repeated.groupby("group", sort=True)["id"])
+def _report(checked: _Checked) -> AuditReport:
+    """Add to the report what was found of copies."""
+    n = len(checked.labelled)
+    labelled = checked.labelled.assign(group=checked.groups[:n])
+    copies = labelled[labelled["group"].duplicated(keep=False)]
+    by_group = [rows for _, rows in copies.groupby("group", sort=False)]
+    first = labelled.drop_duplicates("group").set_index("group")["id"]
+    test = zip(checked.test["id"], checked.groups[n:].tolist(), strict=True)
+    return replace(
+        checked.report,
+        groups=tuple(tuple(rows["id"]) for rows in by_group),
+        mixed=tuple(tuple(rows["id"]) for rows in by_group if len(set(rows["label"])) > 1),
+        test_copies=tuple((name, str(first[group])) for name, group in test if group in first.index),
+    )
 
 
-def _fingerprint(labelled: pd.DataFrame, test: pd.DataFrame, facts: Sequence[ImageFacts]) -> str:
-    """Hash ids, labels and contents; where the folder lies does not matter."""
-    digest = hashlib.sha256()
-    ids = [*labelled["id"], *test["id"]]
-    labels = [*labelled["label"], *([""] * len(test))]
-    for name, label, fact in sorted(zip(ids, labels, (fact.sha256 for fact in facts), strict=True)):
-        digest.update("\0".join((name, label, fact)).encode() + b"\n")
-    return digest.hexdigest()[:16]
-
-
-def _listed(names: Sequence[str]) -> str:
-    rest = len(names) - SHOWN
-    return "; ".join(map(str, names[:SHOWN])) + (f"; and {rest} more" if rest > 0 else "")
+def _fingerprint(checked: _Checked) -> str:
+    sums = [fact.sha256 for fact in checked.facts]
+    n = len(checked.labelled)
+    labelled = sorted(zip(checked.labelled["id"], checked.labelled["label"], sums[:n], strict=True))
+    test = sorted(zip(checked.test["id"], sums[n:], strict=True))
+    return hashlib.sha256(json.dumps([labelled, test]).encode()).hexdigest()[:16]

@@ -4,6 +4,7 @@ Only formats of photographs are opened: Pillow also knows formats that run progr
 are mere containers, and the name of a file says nothing about its content.
 """
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,15 +21,18 @@ from tune_paddy.data.wording import shown
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's names of the formats that are opened, as far as its build knows them."""
 
-SUFFIXES = frozenset(
-    ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .mpo .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
-)
+SUFFIXES = frozenset((
+    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo",
+    ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+))  # fmt: skip
 """How the names of image files end, in lower case; asked only where no table names the files."""
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
 
 _CENTRE = (0.5, 0.5)
+_MOST_PADDED = 2**25
+"""Pixels of the largest padded image, about 100 MB; 1 × 1,000,000 pixels would become a terabyte."""
 _BACKING = (255, 255, 255)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -41,8 +45,9 @@ _TURNS = {
 }
 """EXIF orientation → what puts the image upright."""
 
-# Pillow refuses an image of more than twice its limit and only warns of one above it. A filter holds for
-# the whole process anyway, and to change it around every call would not be safe among threads.
+# Pillow refuses an image of more than twice its limit and only warns of one above it; we refuse both, in
+# `_check_pixels`. Without this filter the warning would be printed as well; and to change filters around
+# every call would not be safe among threads.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
@@ -104,8 +109,8 @@ def resize(
 
     - `squish`: height and width are scaled each by its own factor; equal to fastai's, bit by bit.
     - `crop`: the largest part with the shape of `size` is cut out, then scaled; equal to fastai's.
-    - `pad`: all of the image is scaled to fit, then the missing strips are filled by reflection. fastai
-      pads first and scales then: the same picture within a pixel, but without bounds on memory.
+    - `pad`: strips of its reflection bring it to the shape of `size`, then it is scaled; equal to fastai's,
+      but for images so long that they are made smaller first.
 
     Args:
         image: Mode RGB.
@@ -117,32 +122,43 @@ def resize(
     Raises:
         ValueError: No such method.
     """
-    height, width = size
-    if method == "squish":
-        return image.resize((width, height), Image.Resampling.BILINEAR)
     if method == "crop":
-        return _crop(image, size, offset).resize((width, height), Image.Resampling.BILINEAR)
-    if method == "pad":
-        return _pad(image, size, offset)
-    raise ValueError(f"no way of resizing is called {method!r}; there are squish, crop and pad")
+        image = _cut(image, size, offset, min(image.height / size[0], image.width / size[1]))
+    elif method == "pad":
+        image = _shrink_to_pad(image, size)
+        image = _cut(image, size, offset, max(image.height / size[0], image.width / size[1]))
+    elif method != "squish":
+        raise ValueError(f"no way of resizing is called {method!r}; there are squish, crop and pad")
+    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
 
 
-def _crop(image: Image.Image, size: Size, offset: tuple[float, float]) -> Image.Image:
-    scale = min(image.height / size[0], image.width / size[1])
-    # Truncation, and its pixel lost now and then to rounding, are fastai's.
+def _cut(image: Image.Image, size: Size, offset: tuple[float, float], scale: float) -> Image.Image:
+    """Give an image the shape of `size`, `scale` times as large: crop what sticks out, reflect what lacks."""
+    # Truncation, and the pixel that it costs now and then, are fastai's.
     height, width = (max(1, int(scale * side)) for side in size)
-    top, left = int(offset[0] * (image.height - height)), int(offset[1] * (image.width - width))
-    return image.crop((left, top, left + width, top + height))
+    top, bottom, rows = _span(image.height, height, offset[0])
+    left, right, columns = _span(image.width, width, offset[1])
+    visible = image.crop((left, top, right, bottom))
+    if not any(rows + columns):
+        return visible
+    return Image.fromarray(np.pad(np.asarray(visible), (rows, columns, (0, 0)), mode="reflect"))
 
 
-def _pad(image: Image.Image, size: Size, offset: tuple[float, float]) -> Image.Image:
-    scale = min(size[0] / image.height, size[1] / image.width)
-    height = min(size[0], max(1, round(image.height * scale)))
-    width = min(size[1], max(1, round(image.width * scale)))
-    pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
-    top, left = int(offset[0] * (size[0] - height)), int(offset[1] * (size[1] - width))
-    margins = ((top, size[0] - height - top), (left, size[1] - width - left), (0, 0))
-    return Image.fromarray(np.pad(pixels, margins, mode="reflect"))
+def _span(side: int, wanted: int, offset: float) -> tuple[int, int, tuple[int, int]]:
+    """First and last-but-one pixel that are visible, and how many lack before and behind."""
+    start = int(offset * (side - wanted))
+    end = start + wanted
+    return max(start, 0), min(end, side), (max(-start, 0), max(end - side, 0))
+
+
+def _shrink_to_pad(image: Image.Image, size: Size) -> Image.Image:
+    """Make a very long image smaller beforehand: padded as it is, it would not fit into memory."""
+    scale = max(image.height / size[0], image.width / size[1])
+    excess = math.sqrt(scale**2 * size[0] * size[1] / _MOST_PADDED)
+    if excess <= 1:
+        return image
+    height, width = (max(1, round(side / excess)) for side in (image.height, image.width))
+    return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
 @contextmanager
@@ -150,10 +166,16 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
     """Open an image file; whatever Pillow raises until the end of the block becomes an `ImageError`."""
     try:
         with Image.open(path, formats=_known_formats()) as image:
+            _check_pixels(image)
             yield image
     # Damaged files make Pillow raise nearly anything: OSError, SyntaxError, struct.error, KeyError …
     except Exception as error:
         raise ImageError(path, _reason(Path(path), error)) from error
+
+
+def _check_pixels(image: Image.Image) -> None:
+    if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+        raise Image.DecompressionBombError
 
 
 @cache
@@ -168,7 +190,7 @@ def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "is empty" if path.stat().st_size == 0 else "is no image of a known format"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return "has more than 89 million pixels: make it smaller"
+        return f"has more than {(Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels: make it smaller"
     if isinstance(error, MemoryError):
         return "does not fit into memory"
     if isinstance(error, OSError) and error.strerror:

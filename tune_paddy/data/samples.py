@@ -1,79 +1,130 @@
-"""Real images that ship inside scikit-learn: handwritten digits in Kaggle's layout."""
+"""Real images that come with scikit-learn, written as a dataset, and the leaderboard to go with them."""
 
-import json
+import csv
+import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image
 
-from tune_paddy.data.layouts import SAMPLE, TEST_IMAGES, TRAIN_CSV, TRAIN_IMAGES
-from tune_paddy.data.submission import SubmissionFormat, write_submission
-from tune_paddy.data.tables import read_table
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.core.splits import stratified_group_split
+from tune_paddy.data.layout_kaggle import IMAGES, TABLE, TEST_IMAGES
+from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_same_ids, read_submission
+from tune_paddy.data.wording import shown
 
 TEST_LABELS = "test_labels.csv"
-"""The true labels of the test images: kept for `score_submission`, unknown to every layout."""
+"""The true labels of the test images: for `score_submission` alone, no layout reads this file."""
 
 SIDE = 32
-"""The digits are 8x8 px; they are enlarged to this, as a camera would see them."""
+"""Of the images as they are written, in px; they were scanned at 8."""
 
-_DONE = ".digits.json"  # written last: a folder that has it is whole
+_FULL_SCALE = 16  # scikit-learn's digits hold 0 to 16
 _FORM = SubmissionFormat()
 
 
 def write_digits(folder: Path, *, test_share: float = 0.2, seed: int = 0) -> Path:
-    """Write scikit-learn's 1,797 handwritten digits in Kaggle's layout, some of them as test images.
+    """Write scikit-learn's 1,797 handwritten digits as PNG files in Kaggle's layout.
 
-    A folder that was written whole is left as it is.
+    The images are 8 × 8 px, enlarged by Pillow's bicubic filter. Files that are there already are compared
+    and left alone, so that a second call changes nothing and one that was interrupted is completed.
+
+    Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test set).
 
     Args:
-        folder: Made when missing.
-        test_share: Of all images, put into the test set, stratified.
+        folder: Made when missing; may hold hidden files, and nothing else.
+        test_share: Of the images of every class that become the test set; their labels go to
+            `TEST_LABELS`, which no layout reads.
         seed: Of that choice.
 
     Returns:
         The folder.
+
+    Raises:
+        InputError: The folder holds something else.
+        TunePaddyError: A file cannot be written.
     """
-    settings = json.dumps({"test_share": test_share, "seed": seed})
-    done = folder / _DONE
-    if done.is_file() and done.read_text(encoding="utf-8") == settings:
-        return folder
-    from sklearn.datasets import load_digits  # noqa: PLC0415 a second to import, for the demo only
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415
+    from sklearn.datasets import load_digits  # noqa: PLC0415 a second to import, for the demo alone
 
     digits = load_digits()
-    labels = digits.target.astype(str)
-    train, test = train_test_split(
-        np.arange(len(labels)), test_size=test_share, random_state=seed, stratify=labels
-    )
-    names = [f"{number:04d}.png" for number in range(len(labels))]
-    for number in sorted(train):
-        _save(digits.images[number], folder / TRAIN_IMAGES / labels[number] / names[number])
-    for number in sorted(test):
-        _save(digits.images[number], folder / TEST_IMAGES / names[number])
-    train_ids, test_ids = ([names[number] for number in sorted(part)] for part in (train, test))
-    pd.DataFrame({"image_id": train_ids, "label": labels[np.sort(train)]}).to_csv(
-        folder / TRAIN_CSV, index=False
-    )
-    write_submission(folder / SAMPLE, test_ids, [""] * len(test_ids), _FORM)
-    write_submission(folder / TEST_LABELS, test_ids, labels[np.sort(test)].tolist(), _FORM)
-    done.write_text(settings, encoding="utf-8")
+    labels = digits.target.astype(np.int64)
+    is_test = stratified_group_split(labels, np.arange(len(labels)), share=test_share, seed=seed)
+    files = dict(_image_files(digits.images, labels, is_test)) | dict(_tables(labels, is_test))
+    _refuse_others(folder, files)
+    try:
+        for name, content in files.items():
+            _complete(folder / name, content)
+    except OSError as error:
+        raise TunePaddyError(f"{shown(folder)}: cannot be written: {error.strerror or error}") from error
     return folder
 
 
 def score_submission(submission: Path, true_labels: Path) -> float:
-    """Share of right labels in a submission, 0 to 1, as a leaderboard would count it.
+    """Return the accuracy of a submission, 0 to 1: what a leaderboard says.
+
+    Args:
+        submission: CSV of ids and labels.
+        true_labels: The same with the true labels, such as a demo's `TEST_LABELS`.
 
     Raises:
-        InputError: A file is missing or no CSV.
+        InputError: A file is no submission, or they name different images.
     """
-    given, true = (
-        read_table(path).set_index(_FORM.id_column)[_FORM.label_column] for path in (submission, true_labels)
-    )
-    return float((given.reindex(true.index) == true).mean())
+    got, true = read_submission(submission), read_submission(true_labels)
+    check_same_ids(got.ids, true.ids, what=shown(submission), wanted_by=shown(true_labels))
+    answers = dict(zip(got.ids, got.labels, strict=True))
+    right = sum(answers[name] == label for name, label in zip(true.ids, true.labels, strict=True))
+    return right / len(true.ids)
 
 
-def _save(pixels: "np.ndarray[tuple[int, int], np.dtype[np.float64]]", path: Path) -> None:
+def _image_files(
+    images: NDArray[np.float64], labels: NDArray[np.int64], is_test: NDArray[np.bool_]
+) -> Iterator[tuple[str, bytes]]:
+    for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
+        folder = TEST_IMAGES if is_test[number] else f"{IMAGES}/{label}"
+        yield f"{folder}/{_name(number)}", _as_png(pixels)
+
+
+def _tables(labels: NDArray[np.int64], is_test: NDArray[np.bool_]) -> Iterator[tuple[str, bytes]]:
+    rows = [(_name(number), str(label)) for number, label in enumerate(labels)]
+    test = [row for row, testing in zip(rows, is_test, strict=True) if testing]
+    yield TABLE, _as_csv([row for row, testing in zip(rows, is_test, strict=True) if not testing])
+    yield SAMPLE, _as_csv([(name, "0") for name, _ in test])
+    yield TEST_LABELS, _as_csv(test)
+
+
+def _name(number: int) -> str:
+    return f"{number:04d}.png"
+
+
+def _as_png(pixels: NDArray[np.float64]) -> bytes:
+    grey = np.rint(pixels * (255 / _FULL_SCALE)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(file, "PNG")
+    return file.getvalue()
+
+
+def _as_csv(rows: Sequence[tuple[str, str]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([(_FORM.id_column, _FORM.label_column), *rows])
+    return text.getvalue().encode()
+
+
+def _refuse_others(folder: Path, files: dict[str, bytes]) -> None:
+    """Refuse a folder with other content: this must never be mixed with somebody's data."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{shown(folder)} is a file: name a folder for the digits")
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in files and not path.name.startswith("."):
+            raise InputError(
+                f"{shown(folder)} holds other files, such as {shown(name)}: name an empty folder"
+            )
+
+
+def _complete(path: Path, content: bytes) -> None:
+    if path.is_file() and path.read_bytes() == content:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    grey = (pixels * (255 / 16)).round().astype(np.uint8)
-    Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(path)
+    path.write_bytes(content)

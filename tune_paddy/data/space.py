@@ -17,7 +17,6 @@ from tune_paddy.data.yaml_lines import MAX_BYTES
 
 __all__ = ["ArchCheck", "SearchSpace", "SpaceError", "find_space"]
 
-
 _FOLDERS = (
     Path(__file__).resolve().parents[1] / "search_spaces",  # in an installed wheel
     Path(__file__).resolve().parents[2] / "search_spaces",  # in a checkout
@@ -140,16 +139,16 @@ def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise SpaceError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SpaceError(f"{path}: cannot be read ({reason}); give a search space's YAML file") from error
     if len(raw) > MAX_BYTES:
         raise SpaceError(f"{path}: larger than {MAX_BYTES} bytes; is it a search space?")
-    return text
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SpaceError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from None
 
 
 def find_space(name_or_path: str | Path) -> Path:

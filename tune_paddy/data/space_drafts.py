@@ -23,19 +23,19 @@ class Parameters:
     Attributes:
         domains: Of those that could be read.
         nodes: What these were read from.
-        is_whole: Whether all could be read.
+        refused: Keys of the others.
     """
 
     domains: Mapping[str, Domain]
     nodes: Mapping[str, YamlNode]
-    is_whole: bool
+    refused: frozenset[str]
 
     def over(self, defaults: "Parameters") -> "Parameters":
         """These, and the defaults of those that are not among them."""
         return Parameters(
             {**defaults.domains, **self.domains},
             {**defaults.nodes, **self.nodes},
-            self.is_whole and defaults.is_whole,
+            self.refused | (defaults.refused - self.domains.keys()),
         )
 
 
@@ -73,18 +73,24 @@ def read_parameters(
         read: Reads one of them.
         base: Folder that relative `pretrained` paths start from; None leaves them as they are.
     """
-    before = len(place.problems)
     domains: dict[str, Domain] = {}
     nodes: dict[str, YamlNode] = {}
+    refused: set[str] = set()
     for entry in entries:
-        if entry.key not in MemberConfig.model_fields:
-            place.refuse(entry.line, unknown("parameter", entry.key, MemberConfig.model_fields))
-            continue
-        domain = read(entry.node, entry.key, place / entry.key)
-        if domain is not None:
+        domain = _read_parameter(entry, place, read)
+        if domain is None:
+            refused.add(entry.key)
+        else:
             domains[entry.key] = _from_base(domain, base) if entry.key == "pretrained" else domain
             nodes[entry.key] = entry.node
-    return Parameters(domains, nodes, is_whole=len(place.problems) == before)
+    return Parameters(domains, nodes, frozenset(refused))
+
+
+def _read_parameter(entry: YamlEntry, place: Place, read: ReadDomain) -> Domain | None:
+    if entry.key in MemberConfig.model_fields:
+        return read(entry.node, entry.key, place / entry.key)
+    place.refuse(entry.line, unknown("parameter", entry.key, MemberConfig.model_fields))
+    return None
 
 
 def _from_base(pretrained: Domain, base: Path | None) -> Domain:
@@ -150,11 +156,7 @@ def _refuse_repeated_names(drafts: Iterable[Draft]) -> None:
 
 
 def named(drafts: Iterable[Draft], otherwise: str) -> dict[str, Draft]:
-    """Give each draft a name of its own: the given one, or its architecture, or `otherwise`.
-
-    >>> list(named([], "space"))
-    []
-    """
+    """Give each draft a name of its own: the given one, or its architecture, or `otherwise`."""
     drafts = list(drafts)
     taken = {draft.name for draft in drafts}
     names: dict[str, Draft] = {}
@@ -178,13 +180,13 @@ def check_draft(draft: Draft, check_arch: ArchCheck | None) -> None:
     """Report what a draft lacks, what contradicts itself, and sizes that its architectures cannot take."""
     parameters = draft.parameters
     if "arch" not in parameters.domains:
-        if parameters.is_whole:
+        if not parameters.refused:
             draft.place.refuse(draft.line, "no arch; name a timm model here or under defaults")
         return
-    if check_arch is not None:
+    if check_arch is not None and "size" not in parameters.refused:
         for arch, problem in arch_problems(parameters.domains, check_arch):
             (draft.place / "arch").refuse(_line_of(arch, parameters.nodes["arch"]), problem)
-    if parameters.is_whole:
+    if not parameters.refused:
         for message in contradictions(parameters.domains):
             _refuse_contradiction(draft, message)
 

@@ -45,6 +45,8 @@ def checked(model: type[BaseModel], name: str, value: Any) -> Any:
     Raises:
         ValueError: The field does not allow it; the message goes on after the value: "should be …".
     """
+    if value == "none" and model.model_fields[name].default is None:
+        return None  # as people write it; YAML's own word is null
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("should be a finite number")
     if isinstance(value, str) and not value.isprintable():

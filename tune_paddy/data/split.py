@@ -1,115 +1,135 @@
-"""The select split: made once per dataset and seed, stored, and shared by every member."""
+"""The select split: made once for a dataset and a seed, stored, shared by every member."""
 
 import hashlib
 import json
-import os
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.splits import stratified_group_split
+from tune_paddy.data.atomic import write_atomically
 from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.wording import listed, shown
 
 
 @dataclass(frozen=True)
 class SelectSplit:
-    """Which labelled images members train on, and which they are selected with.
+    """Which labelled images no member trains on.
 
     Attributes:
-        select_ids: Sorted.
-        train_ids: Sorted.
-        fingerprint: 16 hex digits of the dataset's fingerprint and the select ids.
-        dataset: Fingerprint of the dataset.
-        share: What was asked for.
-        seed: Likewise.
+        select_ids: The select split, sorted.
+        train_ids: All other labelled images, sorted.
+        fingerprint: 16 hex digits of the dataset's fingerprint and the select split.
+        share: Of the labelled images that was asked for.
+        seed: Of the choice.
     """
 
     select_ids: tuple[str, ...]
     train_ids: tuple[str, ...]
     fingerprint: str
-    dataset: str
     share: float
     seed: int
 
     def save(self, path: Path) -> None:
-        """Write the split, whole or not at all."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        """Write the split as JSON, atomically.
+
+        Raises:
+            TunePaddyError: The file cannot be written.
+        """
+        stored = {
+            "format": 1,
+            "fingerprint": self.fingerprint,
+            "share": self.share,
+            "seed": self.seed,
+            "select_ids": self.select_ids,
+        }
+        write_atomically(path, (json.dumps(stored, indent=1, ensure_ascii=False) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path, dataset: Dataset) -> "SelectSplit":
-        """Read a split back.
+        """Read the split of a dataset.
 
         Raises:
-            InputError: The file is no split, or belongs to other images than the dataset's.
+            InputError: The file is no split, or belongs to a dataset with other images or labels.
         """
-        try:
-            stored = _StoredSplit.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, ValidationError) as error:
-            raise InputError(f"{path}: not a readable split: {str(error).splitlines()[0]}") from error
-        split = cls(**stored.model_dump())
-        if split.dataset != dataset.fingerprint:
+        stored = _read(path)
+        split = _make(dataset, stored.select_ids, stored.share, stored.seed)
+        unknown = set(stored.select_ids).difference(dataset.labelled["id"])
+        if unknown or split.fingerprint != stored.fingerprint:
+            seen = f", such as {shown(min(unknown))} no longer being there" if unknown else ""
             raise InputError(
-                f"{path}: the split was made for other images or labels (dataset {split.dataset}, here "
-                f"{dataset.fingerprint}); restore them, or start a search of another name"
+                f"{shown(path)}: was made for other images or labels than {shown(dataset.root)} now holds"
+                f"{seen}: bring them back, or start a search under a new name"
             )
-        if {*split.select_ids, *split.train_ids} != set(dataset.labelled["id"]):
-            raise InputError(f"{path}: the split names other images than the dataset has")
         return split
 
 
-class _StoredSplit(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _Stored(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    select_ids: tuple[str, ...]
-    train_ids: tuple[str, ...]
-    fingerprint: str
-    dataset: str
-    share: float
-    seed: int
+    format: int = Field(ge=1, le=1)
+    fingerprint: str = Field(pattern="^[0-9a-f]{16}$")
+    share: float = Field(gt=0, lt=1)
+    seed: int = Field(ge=0)
+    select_ids: list[str]
 
 
 def make_select_split(dataset: Dataset, *, share: float, seed: int) -> SelectSplit:
-    """Choose the select split: a share of each class, equal images on one side.
+    """Choose the select split: the same share of every class, copies on one side.
+
+    Args:
+        dataset: What to divide; the order of its rows does not matter.
+        share: Of the labelled images that the select split takes, within (0, 1).
+        seed: Of the choice.
 
     Raises:
-        InputError: A class has too few different images to stand on both sides.
+        InputError: A class has fewer than two images that are no copies of each other.
     """
-    labelled = dataset.labelled
-    _require_enough(dataset)
-    codes = labelled["label"].map({name: code for code, name in enumerate(dataset.classes)})
-    ordered = np.argsort(labelled["id"].to_numpy(dtype=np.str_), kind="stable")
-    chosen = stratified_group_split(
-        codes.to_numpy()[ordered], _by_first_id(labelled["group"].to_numpy()[ordered]), share=share, seed=seed
-    )
-    ids = labelled["id"].to_numpy(dtype=np.str_)[ordered]
-    select, train = tuple(ids[chosen].tolist()), tuple(ids[~chosen].tolist())
-    text = "\n".join((dataset.fingerprint, *select))
+    _check_enough(dataset)
+    frame = dataset.labelled.assign(group=dataset.groups).sort_values("id")
+    _, labels = np.unique(frame["label"].to_numpy(np.str_), return_inverse=True)
+    # Groups are renamed after their first id: their numbers depend on the order of the files.
+    first_ids = frame.groupby("group")["id"].transform("min").to_numpy(np.str_)
+    groups = np.unique(first_ids, return_inverse=True)[1]
+    chosen = stratified_group_split(labels, groups, share=share, seed=seed)
+    return _make(dataset, frame["id"][chosen].tolist(), share, seed)
+
+
+def _make(dataset: Dataset, select_ids: Sequence[str], share: float, seed: int) -> SelectSplit:
+    select = set(select_ids)
+    train = sorted(name for name in dataset.labelled["id"] if name not in select)
+    text = json.dumps([dataset.fingerprint, sorted(select_ids)])
     fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return SelectSplit(select, train, fingerprint, dataset.fingerprint, share, seed)
+    return SelectSplit(tuple(sorted(select_ids)), tuple(train), fingerprint, share, seed)
 
 
-def _by_first_id(
-    groups: "np.ndarray[tuple[int], np.dtype[np.int64]]",
-) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    """Number groups by their first image, so that the order of files on disk does not matter."""
-    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
-    return first[inverse]
-
-
-def _require_enough(dataset: Dataset) -> None:
-    counts = dataset.labelled.groupby("label")["group"].nunique()
-    small = counts[counts < 2]  # noqa: PLR2004 one for either side
+def _check_enough(dataset: Dataset) -> None:
+    frame = dataset.labelled.assign(group=dataset.groups)
+    counts = frame.groupby("label").agg(images=("id", "size"), groups=("group", "nunique"))
+    small = counts[counts["groups"] < 2]  # noqa: PLR2004 one for each side
     if len(small):
+        lines = [
+            f"{shown(str(row.Index))}: {row.images} images, {row.groups} without copies"
+            for row in small.itertuples()
+        ]
         raise InputError(
-            f"{dataset.root}: class {small.index[0]!r} has {small.iloc[0]} image that differs from others, and "
-            f"needs 2 to stand on both sides of the select split; add images, or remove the class"
+            f"{shown(dataset.root)}: a class needs two images that are no copies of each other, one for the "
+            f"select split and one to train on; add images or remove the class{listed(lines, len(lines))}"
         )
-    if len(counts) < 2:  # noqa: PLR2004 nothing to tell apart
+
+
+def _read(path: Path) -> _Stored:
+    try:
+        return _Stored.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{shown(path)}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
         raise InputError(
-            f"{dataset.root}: all images have the label {counts.index[0]!r}; there is nothing to learn"
-        )
+            f"{shown(path)}: is no stored split: {shown(key)}: {first['msg']}; remove it to make a new one"
+        ) from error

@@ -1,50 +1,138 @@
-"""Submissions: one predicted label for each test image, in the sample submission's order."""
+"""Submissions: predicted labels of the test images, in the form that a leaderboard takes."""
 
-import os
-from collections.abc import Sequence
+import csv
+import io
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.tables import read_table, require_columns
+from tune_paddy.data.atomic import write_atomically
+from tune_paddy.data.csv_table import read_csv
+from tune_paddy.data.wording import shown
+
+SAMPLE = "sample_submission.csv"
+"""The file of a dataset that says which test images a submission names, and in what order."""
 
 
 @dataclass(frozen=True)
 class SubmissionFormat:
-    """Names of a submission's two columns."""
+    """Names of a submission's two columns; the defaults are Paddy Doctor's."""
 
     id_column: str = "image_id"
     label_column: str = "label"
 
 
+@dataclass(frozen=True)
+class Submission:
+    """A submission, or a sample of one, as read from a file.
+
+    Attributes:
+        path: Its file.
+        form: Names of its columns.
+        ids: [test images].
+        labels: [test images]; those of a sample mean nothing.
+    """
+
+    path: Path
+    form: SubmissionFormat
+    ids: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+def read_submission(path: Path) -> Submission:
+    """Read a CSV of two columns: ids, then labels.
+
+    Raises:
+        InputError: It is no such CSV, or names an image twice.
+    """
+    table = read_csv(path)
+    if len(table.columns) != 2:  # noqa: PLR2004 ids and labels
+        raise InputError(
+            f"{shown(path)}:1: has {len(table.columns)} columns; a submission has two, ids and labels"
+        )
+    ids, labels = zip(*table.rows, strict=True)
+    form = SubmissionFormat(*table.columns)
+    submission = Submission(path, form, ids, labels)
+    _check_unique(submission.ids, path)
+    return submission
+
+
 def write_submission(path: Path, ids: Sequence[str], labels: Sequence[str], form: SubmissionFormat) -> None:
-    """Write a submission, whole or not at all; equal predictions give equal bytes."""
-    frame = pd.DataFrame({form.id_column: list(ids), form.label_column: list(labels)})
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        frame.to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write a submission atomically; the same arguments give the same bytes on every platform.
+
+    Args:
+        path: Of the CSV.
+        ids: [test images], in the order of the dataset's test frame.
+        labels: [test images], a class name each.
+        form: Names of the columns.
+
+    Raises:
+        InputError: An image is named twice.
+        TunePaddyError: The file cannot be written.
+    """
+    _check_unique(ids, path)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([form.id_column, form.label_column])
+    writer.writerows(zip(ids, labels, strict=True))
+    write_atomically(path, text.getvalue().encode())
 
 
-def check_submission(path: Path, sample: Path, classes: Sequence[str]) -> None:
-    """Check a submission against the sample: same columns, same ids in the same order, known labels.
+def check_submission(submission: Path, sample: Path, classes: Collection[str]) -> None:
+    """Compare a submission with a sample: the same columns, the same ids in the same order, known labels.
 
     Raises:
         InputError: They differ; the message names the first difference.
     """
-    ours, theirs = read_table(path), read_table(sample)
-    columns = [str(column) for column in theirs.columns[:2]]
-    require_columns(ours, columns, path)
-    own_ids, sample_ids = ours[columns[0]].tolist(), theirs[columns[0]].tolist()
-    if len(own_ids) != len(sample_ids):
-        raise InputError(f"{path} has {len(own_ids)} lines where {sample} has {len(sample_ids)}")
-    for line, (mine, wanted) in enumerate(zip(own_ids, sample_ids, strict=True), start=2):
-        if mine != wanted:
-            raise InputError(f"{path}:{line}: {mine!r} stands where {sample} has {wanted!r}")
-    unknown = sorted(set(ours[columns[1]]) - set(classes))
-    if unknown:
-        raise InputError(f"{path}: {unknown[0]!r} is no class of this dataset")
+    got, wanted = read_submission(submission), read_submission(sample)
+    if got.form != wanted.form:
+        raise InputError(
+            f"{shown(submission)}: has columns {_names(got.form)} where "
+            f"{shown(sample)} has {_names(wanted.form)}"
+        )
+    check_same_ids(got.ids, wanted.ids, what=shown(submission), wanted_by=shown(sample))
+    _check_order(got, wanted)
+    strange = next((label for label in got.labels if label not in classes), None)
+    if strange is not None:
+        raise InputError(f"{shown(submission)}: {shown(strange)!r} is no class of the training images")
+
+
+def check_same_ids(got: Iterable[str], wanted: Iterable[str], *, what: str, wanted_by: str) -> None:
+    """Compare two sets of ids.
+
+    Args:
+        got: Ids that are there.
+        wanted: Ids that should be there.
+        what: Names what holds `got`, for the message.
+        wanted_by: Names what asks for `wanted`.
+
+    Raises:
+        InputError: They differ; the message counts missing and extra ids and names the first of each.
+    """
+    there, asked = set(got), set(wanted)
+    missing, extra = sorted(asked - there), sorted(there - asked)
+    texts = [f"lacks {len(missing)} images, such as {shown(missing[0])}"] if missing else []
+    texts += [f"has {len(extra)} others, such as {shown(extra[0])}"] if extra else []
+    if texts:
+        raise InputError(f"{what} does not fit {wanted_by}: it {' and '.join(texts)}")
+
+
+def _check_order(got: Submission, wanted: Submission) -> None:
+    for row, (mine, theirs) in enumerate(zip(got.ids, wanted.ids, strict=True)):
+        if mine != theirs:
+            raise InputError(
+                f"{shown(got.path)}: image {row + 1} is {shown(mine)} where {shown(wanted.path)} has "
+                f"{shown(theirs)}: bring them into its order"
+            )
+
+
+def _check_unique(ids: Iterable[str], path: Path) -> None:
+    twice = [name for name, count in Counter(ids).items() if count > 1]
+    if twice:
+        raise InputError(f"{shown(path)}: names {len(twice)} images twice, the first is {shown(twice[0])}")
+
+
+def _names(form: SubmissionFormat) -> str:
+    return f"{shown(form.id_column)}, {shown(form.label_column)}"

@@ -61,7 +61,7 @@ class YamlEntry:
 
 @dataclass(frozen=True)
 class YamlMap:
-    """A mapping; `line` is that of its first key."""
+    """A mapping; `line` is that of its first character."""
 
     entries: tuple[YamlEntry, ...]
     line: int

@@ -13,8 +13,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import METRICS
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection import Selection, best_single, fixed_select, greedy_select, uniform_select
-from tune_paddy.data.layouts import SAMPLE
-from tune_paddy.data.submission import SubmissionFormat, check_submission, write_submission
+from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
 from tune_paddy.ensemble.fixed_weights import parse_weights, weigh
 from tune_paddy.tracking.ensembles import log_ensemble
 from tune_paddy.tracking.pool import load_pool

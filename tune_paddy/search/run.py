@@ -91,14 +91,15 @@ def run_search(
     """
     split = _stored_split(plan)
     parts = make_parts(plan.dataset, split)
-    with ray_session(plan.ray_address) as ray, _recorded(plan, split, store) as parent:
+    with ExitStack() as stack:
+        ray = stack.enter_context(ray_session(plan.ray_address))
         at_once = check_resources(plan.settings, ray.cluster_resources())
-        with ExitStack() as stack:
-            stack.enter_context(system_metrics(store, parent))
-            live = stack.enter_context(LiveEnsemble(store, plan.name, parent))
-            table = stack.enter_context(ProgressTable(console, _total(plan), _total_epochs))
-            context = _context(plan, store, parent)
-            _fit(plan, parts, context, at_once=at_once, watchers=[live, table], clock=clock)
+        parent = stack.enter_context(_recorded(plan, split, store))
+        stack.enter_context(system_metrics(store, parent))
+        live = stack.enter_context(LiveEnsemble(store, plan.name, parent))
+        table = stack.enter_context(ProgressTable(console, _total(plan), _total_epochs))
+        context = _context(plan, store, parent)
+        _fit(plan, parts, context, at_once=at_once, watchers=[live, table], clock=clock)
     return list_members(store, plan.name)
 
 
@@ -186,9 +187,9 @@ def _recorded(plan: SearchPlan, split: SelectSplit, store: Store) -> Iterator[st
     log_files(store, parent, [space, plan.folder / "split.json"])
     try:
         yield parent
-    except BaseException:
+    except BaseException as error:
         close_stale(store, plan.name, all_ended=True)
-        finish_run(store, parent, "FAILED")
+        finish_run(store, parent, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     close_stale(store, plan.name, all_ended=True)
     finish_run(store, parent, "FINISHED")

@@ -8,7 +8,7 @@ from typing import Any
 from ray import tune
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.errors import DivergedError, InfeasibleError, TunePaddyError
+from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError, TunePaddyError
 from tune_paddy.data.parts import Parts
 from tune_paddy.tracking.members import fail_member, log_epoch, log_member, start_member
 from tune_paddy.tracking.store import Store
@@ -63,7 +63,7 @@ def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> 
     )
     try:
         _train(config, trial["member"], run_id, context, parts)
-    except TunePaddyError as error:
+    except (InputError, InfeasibleError, DivergedError) as error:
         kind = _outcome(error)
         fail_member(context.store, run_id, str(error), kind)
         tune.report({"epoch": 0, "outcome": kind, "reason": str(error)})

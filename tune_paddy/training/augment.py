@@ -74,7 +74,7 @@ def draw(config: MemberConfig, n: int, rng: np.random.Generator) -> Draws:
 
     max_angle = math.radians(config.max_rotate)
     light = config.max_lighting
-    spread = -math.log(1 - light)
+    spread = abs(math.log(1 - light))  # abs: numpy refuses the range 0.0 to -0.0
     return Draws(
         crop=np.sqrt(rng.uniform(config.min_scale, 1, n)),
         crop_y=rng.random(n),
@@ -102,16 +102,20 @@ def _logit(p: Floats) -> Floats:
     return np.log(p / (1 - p))
 
 
-def warp_matrices(draws: Draws) -> NDArray[np.float32]:
+def warp_matrices(draws: Draws, aspect: float = 1.0) -> NDArray[np.float32]:
     """Compose each image's maps from output to input positions, both (x, y) in -1..1.
+
+    Args:
+        draws: The choices for n images.
+        aspect: Height of the input images over their width: turning must not shear what is not square.
 
     Returns:
         float32 [n, 3, 3]: homographies, applied to (x, y, 1) and divided by the third coordinate.
     """
-    matrices = (
-        _perspective(draws) @ _dihedral(draws.dihedral) @ _rotation(draws) @ _zoom(draws) @ _crop(draws)
-    )
-    return matrices.astype(np.float32)
+    turned = _dihedral(draws.dihedral) @ _rotation(draws) @ _zoom(draws)
+    turned[:, 0, 1] *= aspect
+    turned[:, 1, 0] /= aspect
+    return (_perspective(draws) @ turned @ _crop(draws)).astype(np.float32)
 
 
 def _affine(n: int) -> Floats:
@@ -153,19 +157,20 @@ def _dihedral(dihedral: NDArray[np.int64]) -> Floats:
 
 
 def _perspective(draws: Draws) -> Floats:
-    """Homographies that move the corners of the square as fastai's Warp does: one edge out, one in."""
+    """Homographies of fastai's Warp: they bring one edge's corners in, the other's out, onto the square."""
     x, y = draws.warp_x, draws.warp_y
     corners = [(-1 - y, -1 - x), (-1 + y, 1 + x), (1 + y, -1 + x), (1 - y, 1 - x)]
-    targets = np.array(corners).transpose(2, 0, 1)  # [n, 4 corners, (x, y)]
     n = len(draws)
     system = np.zeros((n, 8, 8))
-    for corner, (u, v) in enumerate(_CORNERS):
+    for corner, (u, v) in enumerate(corners):
         for axis in (0, 1):
-            row = 2 * corner + axis
-            system[:, row, 3 * axis : 3 * axis + 3] = (u, v, 1)
-            system[:, row, 6] = -u * targets[:, corner, axis]
-            system[:, row, 7] = -v * targets[:, corner, axis]
-    solution = np.linalg.solve(system, targets.reshape(n, 8, 1))[..., 0]
+            row, target = 2 * corner + axis, _CORNERS[corner, axis]
+            system[:, row, 3 * axis] = u
+            system[:, row, 3 * axis + 1] = v
+            system[:, row, 3 * axis + 2] = 1
+            system[:, row, 6] = -u * target
+            system[:, row, 7] = -v * target
+    solution = np.linalg.solve(system, np.tile(_CORNERS.reshape(8, 1), (n, 1, 1)))[..., 0]
     return np.concatenate([solution, np.ones((n, 1))], axis=1).reshape(n, 3, 3)
 
 
@@ -180,8 +185,8 @@ def augment(images: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
     Returns:
         float32 [n, 3, height, width], values 0..1.
     """
-    matrices = torch.from_numpy(warp_matrices(draws)).to(images.device, non_blocking=True)
-    coords = warp_grid(matrices, size)
+    matrices = torch.from_numpy(warp_matrices(draws, images.shape[-2] / images.shape[-1]))
+    coords = warp_grid(matrices.to(images.device, non_blocking=True), size)
     floats = _shrunk(as_floats(images), size)
     warped = F.grid_sample(floats, coords, padding_mode="reflection", align_corners=False)
     return _lighting(warped, draws)

@@ -5,6 +5,10 @@ Activations take half the room in half precision, so a forecast has to know each
 them for tensors of any device, the meta device first of all. The lists are those of
 https://docs.pytorch.org/docs/stable/amp.html#cuda-op-specific-behavior, completed from
 `ATen/autocast_mode.h` of torch 2.15, and from the operators that are made of listed ones.
+
+Over the smallest model of each of timm's 98 modules, what is kept for the backward pass equals torch's own
+to the byte in 97. In `efficientvit_mit` it is 4 % less: that network switches autocast off around its
+attention, but not on the meta device.
 """
 
 from collections.abc import Callable, Iterable, Mapping

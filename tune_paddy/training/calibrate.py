@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tune_paddy.core.calibration import Calibration, CalibrationPoint, calibrate
-from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.memory import EVALUATION_FACTOR, MIB
 from tune_paddy.training.devices import Device, pick_device
 from tune_paddy.training.footprint import forecast
@@ -85,11 +85,18 @@ class Reading:
     versions: dict[str, str]
 
 
+def measure_afresh(probe: Probe) -> Reading | None:
+    """Measure one probe in a process of its own: see `measure_probe`."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
+        return pool.submit(measure_probe, probe).result()
+
+
 def calibrate_gpu(
     name: str,
     *,
     probes: Sequence[Probe] = PROBES,
-    measure: Callable[[Probe], Reading | None] | None = None,
+    measure: Callable[[Probe], Reading | None] = measure_afresh,
     report: Callable[[str], None] = lambda line: None,
 ) -> Calibration:
     """Measure the GPU at hand and make its calibration.
@@ -97,7 +104,7 @@ def calibrate_gpu(
     Args:
         name: The calibration's.
         probes: What to measure.
-        measure: Measures one probe; None: `measure_probe`, in a fresh process.
+        measure: Measures one probe.
         report: Called with a line on each probe.
 
     Raises:
@@ -106,7 +113,7 @@ def calibrate_gpu(
     """
     readings = []
     for probe in probes:
-        reading = (measure or _measure_afresh)(probe)
+        reading = measure(probe)
         if reading is None:
             report(f"{probe.label}: does not fit, left out")
             continue
@@ -123,12 +130,6 @@ def calibrate_gpu(
     )
 
 
-def _measure_afresh(probe: Probe) -> Reading | None:
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
-        return pool.submit(measure_probe, probe).result()
-
-
 def measure_probe(probe: Probe) -> Reading | None:
     """Measure one probe in this process, whose first use of CUDA this must be; None: it does not fit.
 
@@ -137,6 +138,8 @@ def measure_probe(probe: Probe) -> Reading | None:
     """
     meter = GpuMeter(load_nvml())
     device = pick_device()
+    if device.type != "cuda":
+        raise InputError("there is no GPU to calibrate here; CUDA does not find one")
     try:
         point = measure_point(probe, device, meter)
     except Exception as error:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
 KEEP = 2
-_PATTERN = "checkpoint-*.safetensors"
+_PATTERN, _PARTIALS = "checkpoint-*.safetensors", ".*.partial"
 _MODEL, _OPTIMIZER = "model/", "optimizer/"
 
 
@@ -74,15 +74,16 @@ def load_latest(folder: Path) -> Checkpoint | None:
     for path in sorted(folder.glob(_PATTERN), reverse=True):
         try:
             return _load(path)
-        except (SafetensorError, OSError, ValueError, KeyError):
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
             continue  # cut short by a full disk or a crash of the machine: the one before is whole
     return None
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Remove all checkpoints of a member that is done."""
-    for path in folder.glob(_PATTERN):
-        path.unlink()
+    """Remove all checkpoints of a member that is done, and what a killed process was writing."""
+    for pattern in (_PATTERN, _PARTIALS):
+        for path in folder.glob(pattern):
+            path.unlink()
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -1,5 +1,6 @@
 """Build a member's network: a timm body with fastai's concat-pool head."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ import timm
 import torch
 from fastai.layers import apply_init
 from fastai.vision.learner import create_head
+from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
-from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.core.errors import InputError
 from tune_paddy.training.architectures import current_name
-from tune_paddy.training.weights import missing_weights, pretrained_file
+from tune_paddy.training.weights import check_loaded, misfit, missing_weights, pretrained_file
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -96,7 +98,7 @@ def build_model(
 
 
 def check_arch(arch: str, size: tuple[int, int]) -> str | None:
-    """Say why `arch` cannot train at `size` (height, width in px), or None; allocates no weights."""
+    """Say why `arch` cannot train at `size` (height, width in px), or None; almost never allocates weights."""
     try:
         plan_body(arch, size, 0.0)
     except InputError as error:
@@ -112,27 +114,37 @@ def plan_body(arch: str, size: tuple[int, int], drop_path: float) -> BodyPlan:
         InputError: Unknown arch, or a size that it cannot take.
     """
     name = current_name(arch)
-    last: Exception | None = None
-    for device in ("meta", "cpu"):  # a few models compute with values while they are built
+    errors: list[Exception] = []
+    for device in ("meta", "cpu"):
         for options in _attempts(name, size, drop_path):
             try:
                 with torch.device(device):
                     return _probe(timm.create_model(name, num_classes=0, **options), size, options)
             except _REFUSALS as error:
-                last = error
-    reason = (str(last) or type(last).__name__).splitlines()[0][:160]
-    raise InputError(f"{arch} cannot take images of {size[0]}x{size[1]} px: {reason}") from last
+                errors.append(error)
+        if not any(_NEEDS_VALUES.search(str(error)) for error in errors):
+            break  # it is the size: real memory would not help
+    raise InputError(f"{arch} cannot take images of {size[0]}x{size[1]} px: {_reason(errors)}") from errors[0]
 
 
 # What timm's constructors and forward passes raise on sizes or options that a model does not take.
 _REFUSALS = (TypeError, ValueError, RuntimeError, AssertionError, IndexError, ZeroDivisionError)
 
+# How torch names the meta device when a model computes with the values of tensors that have none.
+_NEEDS_VALUES = re.compile(r"\bmeta\b", re.IGNORECASE)
+
+
+def _reason(errors: list[Exception]) -> str:
+    """First line of the most telling error: that a model has no such option says nothing of the size."""
+    telling = [error for error in errors if str(error) and "unexpected keyword" not in str(error)]
+    error = (telling or errors)[0]
+    return (str(error) or type(error).__name__).splitlines()[0][:160]
+
 
 def _attempts(name: str, size: tuple[int, int], drop_path: float) -> list[dict[str, Any]]:
     """Options in order of preference: models of a fixed size first get `img_size`, others do not."""
-    with torch.device("meta"):
-        model: Any = timm.create_model(name)
-    fixed = bool(model.pretrained_cfg.get("fixed_input_size"))
+    config = get_pretrained_cfg(name)
+    fixed = bool(config and config.fixed_input_size)
     sizes: list[dict[str, Any]] = [{"img_size": size}, {}] if fixed else [{}, {"img_size": size}]
     if drop_path == 0:
         return sizes
@@ -141,7 +153,7 @@ def _attempts(name: str, size: tuple[int, int], drop_path: float) -> list[dict[s
 
 def _probe(model: Any, size: tuple[int, int], options: Mapping[str, Any]) -> BodyPlan:
     if not hasattr(model, "forward_features") or not hasattr(model, "forward_head"):
-        raise TunePaddyError(f"{type(model).__name__} does not follow timm's forward_features/forward_head")
+        raise InputError(f"{type(model).__name__} lacks timm's forward_features or forward_head")
     channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
     with _evaluating(model), torch.no_grad():
         features = model.forward_features(torch.zeros(2, 3, *size))
@@ -165,13 +177,17 @@ def _create(name: str, plan: BodyPlan, pretrained: bool | str, weights_dir: Path
     if pretrained is False:
         return timm.create_model(name, num_classes=0, **plan.options)
     path = pretrained_file(name, pretrained, weights_dir)
-    overlay = None if path is None else {"file": str(path)}
+    # custom_load says how the architecture's own download is read; a local file is always safetensors.
+    overlay = None if path is None else {"file": str(path), "custom_load": False}
     try:
-        return timm.create_model(
+        model: nn.Module = timm.create_model(
             name, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay, **plan.options
         )
     except Exception as error:  # hub clients raise a zoo of types
-        raise missing_weights(name, error) from error
+        raise missing_weights(name, error) if path is None else misfit(name, path, error) from error
+    if path is not None:
+        check_loaded(model, name, path)
+    return model
 
 
 @contextmanager

@@ -72,9 +72,25 @@ def _make(
         for index, group in enumerate(groups)
     ]
     if name == "sgd":
-        return OptimWrapper(opt=torch.optim.SGD(parameters, lr=lr, momentum=_MOMENTUM, fused=True))
+        return OptimWrapper(opt=_sgd(parameters, lr))
     betas = (_MOMENTUM, _SQUARED_MOMENTUM)
     return OptimWrapper(opt=torch.optim.AdamW(parameters, lr=lr, betas=betas, eps=_EPS, fused=True))
+
+
+def _sgd(parameters: list[dict[str, Any]], lr: float) -> torch.optim.SGD:
+    """SGD whose weight decay is decoupled like AdamW's, as in fastai; torch's own adds it to the gradient."""
+    groups = [{"params": group["params"], "decay": group["weight_decay"]} for group in parameters]
+    optimizer = torch.optim.SGD(groups, lr=lr, momentum=_MOMENTUM, fused=True)
+    optimizer.register_step_pre_hook(_decay)
+    return optimizer
+
+
+@torch.no_grad()
+def _decay(optimizer: torch.optim.Optimizer, *_arguments: Any) -> None:
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if group["decay"] > 0 and parameter.grad is not None:
+                parameter.mul_(1 - group["lr"] * group["decay"])
 
 
 def run_phase(learner: Any, phase: Phase, *, start_epoch: int, optimizer_state: Any = None) -> None:

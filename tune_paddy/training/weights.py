@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import timm
+from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.training.architectures import current_name
@@ -49,6 +50,36 @@ def missing_weights(arch: str, error: Exception) -> InputError:
         f"where there is a network, run `tune-paddy weights fetch SPACE --to weights`, then search "
         f"with `--weights weights`, or set `pretrained: false`"
     )
+
+
+def misfit(arch: str, path: Path, error: Exception) -> InputError:
+    """The error that a person sees when a local file cannot be loaded into an architecture."""
+    reason = (str(error) or type(error).__name__).splitlines()[0][:160]
+    return InputError(f"pretrained: {path} does not hold weights of {arch}: {reason}")
+
+
+def check_loaded(model: nn.Module, arch: str, path: Path) -> None:
+    """Refuse a file of which little arrived in the model; timm keeps random values where names differ.
+
+    Values are compared, since timm renames weights of older formats; some may be split or resampled.
+
+    Raises:
+        InputError: Fewer than half of the model's matrices are in the file.
+    """
+    with safe_open(path, framework="pt") as file:
+        stored = {_signature(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118 not a dict
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    found = sum(_signature(matrix.detach()) in stored for matrix in matrices)
+    if 2 * found < len(matrices):
+        raise InputError(
+            f"pretrained: {path} does not hold weights of {arch}: "
+            f"{found} of its {len(matrices)} matrices are in the file"
+        )
+
+
+def _signature(tensor: Tensor) -> tuple[int, float, float]:
+    values = tensor.reshape(-1)
+    return (len(values), float(values[0]), float(values[-1])) if len(values) else (0, 0.0, 0.0)
 
 
 def fetch_weights(

@@ -1,0 +1,67 @@
+"""One peer's greedy ensemble selection on a saved pool; prints one line of JSON.
+
+Started by `selection_speed.py`, with the interpreter of an environment that holds the peer, since the
+peers' requirements do not go together:
+
+    uv venv autogluon && uv pip install --python autogluon/bin/python autogluon.core==1.6.3
+    uv venv amltk && uv pip install --python amltk/bin/python amltk==1.12.1 scikit-learn pandas
+
+Usage: python benchmarks/selection_peers.py PEER POOL.npz METRIC ROUNDS
+"""
+
+import json
+import sys
+import time
+
+import numpy as np
+
+EPS = 1e-15
+
+
+def numpy_log_loss(labels, probs):
+    return -np.log(np.maximum(probs[np.arange(len(labels)), labels], EPS)).mean()
+
+
+def numpy_error_rate(labels, probs):
+    return (probs.argmax(axis=1) != labels).mean()
+
+
+def run_autogluon(probs, labels, metric, rounds):
+    from autogluon.core.metrics import accuracy, log_loss
+    from autogluon.core.models.greedy_ensemble.ensemble_selection import EnsembleSelection
+
+    scorer = {"log_loss": log_loss, "error_rate": accuracy}[metric]
+    selection = EnsembleSelection(ensemble_size=rounds, problem_type="multiclass", metric=scorer)
+    selection.fit(list(probs), labels)
+    return {"weights": list(map(float, selection.weights_))}
+
+
+def run_amltk(probs, labels, metric, rounds):
+    from amltk.ensembling.weighted_ensemble_caruana import weighted_ensemble_caruana
+
+    weights, trajectory, _ = weighted_ensemble_caruana(
+        model_predictions=dict(enumerate(probs)),
+        targets=labels,
+        size=rounds,
+        metric={"log_loss": numpy_log_loss, "error_rate": numpy_error_rate}[metric],
+        select=min,
+        seed=0,
+    )
+    return {
+        "weights": [float(weights.get(view, 0.0)) for view in range(len(probs))],
+        "trajectory": [float(score) for _, score in trajectory],
+    }
+
+
+def main(peer, path, metric, rounds):
+    with np.load(path) as pool:
+        probs, labels = pool["probs"], pool["labels"]
+    run = {"autogluon": run_autogluon, "amltk": run_amltk}[peer]
+    run(probs[:3, :100], labels[:100], metric, 1)  # imports and first-call costs are not counted
+    start = time.perf_counter()
+    result = run(probs, labels, metric, int(rounds))
+    print(json.dumps({"seconds": time.perf_counter() - start, **result}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

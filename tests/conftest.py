@@ -1,0 +1,75 @@
+"""What several rooms share: a small real dataset, and one finished search on it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.samples import write_digits
+from tune_paddy.data.space import SearchSpace
+from tune_paddy.search.run import SearchPlan, run_search
+from tune_paddy.tracking.runs import RecordedRun
+from tune_paddy.tracking.store import Store, open_store
+
+PER_CLASS, TESTS = 15, 20
+
+SPACE = """
+search: {trials: 4, retries: 0}
+defaults:
+  {pretrained: false, schedule: one_cycle, size: 32, epochs: 2, batch_size: 16, tta: 1, flip: none, lr: 0.005}
+recipes:
+  - {name: resnet, arch: test_resnet}
+  - {name: convnext, arch: test_convnext}
+  - {name: broken, arch: test_convnext, pretrained: no-such-weights.safetensors}
+spaces:
+  - {name: nets, arch: [test_resnet, test_convnext], lr: {low: 0.002, high: 0.01, log: true}}
+"""
+
+
+@pytest.fixture(scope="session")
+def small_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """150 labelled digits and 20 to predict, in Kaggle's layout."""
+    folder = write_digits(tmp_path_factory.mktemp("data") / "digits")
+    table = pd.read_csv(folder / "train.csv", dtype=str)
+    kept = table.groupby("label").head(PER_CLASS)
+    for name, label in table.drop(kept.index).itertuples(index=False):
+        (folder / "train_images" / label / name).unlink()
+    kept.to_csv(folder / "train.csv", index=False)
+    sample = pd.read_csv(folder / "sample_submission.csv", dtype=str, keep_default_na=False)
+    for name in sample["image_id"][TESTS:]:
+        (folder / "test_images" / name).unlink()
+    sample.head(TESTS).to_csv(folder / "sample_submission.csv", index=False)
+    return folder
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A search that has run: where it is, and what came of it."""
+
+    plan: SearchPlan
+    store: Store
+    runs: Path
+    members: tuple[RecordedRun, ...]
+
+
+@pytest.fixture(scope="session")
+def finished(small_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Four trials on real Ray and MLflow: three that finish, one whose weights are missing."""
+    root = tmp_path_factory.mktemp("search")
+    plan = make_plan("first", small_digits, root / "runs", SPACE)
+    store = open_store(
+        f"sqlite:///{root}/mlflow.db", experiment="digits", artifact_root=root / "runs/artifacts", create=True
+    )
+    members = run_search(plan, store, console=Console(quiet=True))
+    return Finished(plan, store, root / "runs", members)
+
+
+def make_plan(name: str, data: Path, runs: Path, text: str) -> SearchPlan:
+    """Plan a search of a space given as text."""
+    space = SearchSpace.parse(text, name="tiny")
+    return SearchPlan(
+        name=name, dataset=Dataset.open(data), space=space, settings=space.settings, folder=runs / name
+    )

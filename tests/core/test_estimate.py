@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+
+from tests.core.conftest import RealPool
+from tune_paddy.core.estimate import assess, compare_paired, cross_fit, estimate
+from tune_paddy.core.log_linear import log_linear_select
+from tune_paddy.core.metrics import METRICS, error_rate, log_loss
+from tune_paddy.core.selection import best_single, greedy_select, uniform_select
+
+
+@pytest.mark.parametrize("select", [greedy_select, log_linear_select])
+def test_the_estimate_is_less_optimistic_and_covers_the_truth(real_pool: RealPool, select) -> None:
+    """Beside it the score on the select split flatters; new images score within its interval."""
+    selection = select(real_pool.probs, real_pool.labels)
+    honest = estimate(cross_fit(real_pool.probs, real_pool.labels, select), real_pool.labels)
+    truth = log_loss(selection.blend(real_pool.test_probs), real_pool.test_labels)
+    assert honest.score > selection.score
+    assert honest.low < truth < honest.high
+    assert honest.low < honest.score < honest.high
+
+
+def test_what_is_not_fitted_is_predicted_as_it_is(real_pool: RealPool) -> None:
+    """Cross-fitting the uniform mean is the uniform mean."""
+    predictions = cross_fit(real_pool.probs, real_pool.labels, uniform_select)
+    np.testing.assert_allclose(
+        predictions, uniform_select(real_pool.probs, real_pool.labels).blend(real_pool.probs)
+    )
+
+
+def test_every_image_is_predicted_without_itself(real_pool: RealPool) -> None:
+    """A view that is told the truth on the images it is fitted on gains nothing on the others."""
+    sizes = []
+
+    def fit(probs, labels):
+        sizes.append(len(labels))
+        return best_single(probs, labels)
+
+    cross_fit(real_pool.probs, real_pool.labels, fit)
+    assert len(sizes) == 5
+    assert sum(len(real_pool.labels) - size for size in sizes) == len(real_pool.labels)
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "error_rate", "balanced_error", "macro_f1"])
+def test_the_standard_error_is_that_of_fresh_samples(real_pool: RealPool, metric: str) -> None:
+    """Scores of disjoint hundreds of images scatter as the estimate on one of them says, give or take."""
+    probs = np.concatenate([real_pool.probs[12], real_pool.test_probs[12]])
+    labels = np.concatenate([real_pool.labels, real_pool.test_labels])
+    parts = np.array_split(np.random.default_rng(0).permutation(len(labels)), 9)
+    scores = [METRICS[metric](probs[part], labels[part]) for part in parts]
+    claimed = estimate(probs[parts[0]], labels[parts[0]], metric=metric).standard_error
+    assert 0.4 < claimed / np.std(scores, ddof=1) < 2.5
+
+
+def test_no_errors_seen_is_not_certainty() -> None:
+    """Fifty images without an error are compatible with a few percent."""
+    labels = np.tile([0, 1], 25)
+    honest = estimate(np.eye(2)[labels], labels, metric="error_rate")
+    assert honest.score == honest.low == 0
+    assert 0.05 < honest.high < 0.1
+    assert honest.standard_error > 0.01
+
+
+def test_wilson_covers_as_often_as_it_says() -> None:
+    """Of 2,000 samples of 100 images with an error rate of 5 %, 95 % have it in their interval."""
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(2000):
+        wrong = rng.random(100) < 0.05
+        honest = estimate(np.eye(2)[wrong.astype(int)], np.zeros(100, int), metric="error_rate")
+        covered += honest.low <= 0.05 <= honest.high
+    assert 0.93 < covered / 2000 < 0.98
+
+
+def test_a_rival_that_is_the_same_is_neither_better_nor_worse(real_pool: RealPool) -> None:
+    """The bootstrap is paired: all noise cancels."""
+    probs = real_pool.probs[3].astype(np.float64)
+    (comparison,) = compare_paired(probs, {"itself": probs}, real_pool.labels)
+    assert (comparison.difference, comparison.low, comparison.high, comparison.better) == (0, 0, 0, 0.5)
+
+
+def test_a_comparison_turns_with_its_sides(real_pool: RealPool) -> None:
+    """The difference and its interval change sign."""
+    one, two = (real_pool.probs[view].astype(np.float64) for view in (3, 10))
+    (forth,) = compare_paired(one, {"two": two}, real_pool.labels)
+    (back,) = compare_paired(two, {"one": one}, real_pool.labels)
+    assert forth.difference == -back.difference
+    assert forth.low == pytest.approx(-back.high)
+    assert forth.better == pytest.approx(1 - back.better)
+
+
+def test_pairing_sees_what_unpaired_intervals_hide(real_pool: RealPool) -> None:
+    """A slightly blurred copy is worse for certain, though the two intervals overlap."""
+    probs = real_pool.probs[14].astype(np.float64)
+    blurred = 0.97 * probs + 0.03 / 10
+    worse, better = sorted([probs, blurred], key=lambda p: -log_loss(p, real_pool.labels))
+    (comparison,) = compare_paired(better, {"worse": worse}, real_pool.labels)
+    one, two = estimate(better, real_pool.labels), estimate(worse, real_pool.labels)
+    assert comparison.high - comparison.low < one.high - one.low
+    assert one.high > two.low
+
+
+def test_the_assessment_names_its_rivals(real_pool: RealPool) -> None:
+    """Best single, uniform and, when given, the hand's weights; the ensemble beats the uniform mean."""
+    assessment = assess(
+        real_pool.probs, real_pool.labels, log_linear_select, weights=[1.0] * 12 + [0.0] * 12, seed=3
+    )
+    by_name = {comparison.rival: comparison for comparison in assessment.comparisons}
+    assert list(by_name) == ["best_single", "uniform", "fixed"]
+    assert by_name["uniform"].high < 0
+    for comparison in by_name.values():
+        expected = assessment.estimate.score - comparison.rival_score
+        assert comparison.difference == pytest.approx(expected)
+    assert by_name["uniform"].rival_score == pytest.approx(
+        uniform_select(real_pool.probs, real_pool.labels).score
+    )
+
+
+def test_the_metric_is_passed_on(real_pool: RealPool) -> None:
+    """An assessment of error rates reports error rates."""
+    assessment = assess(real_pool.probs, real_pool.labels, log_linear_select, metric="error_rate")
+    predictions = cross_fit(real_pool.probs, real_pool.labels, log_linear_select)
+    assert assessment.estimate.score == error_rate(predictions, real_pool.labels)

@@ -1,0 +1,346 @@
+import io
+import random
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, features
+
+from tune_paddy.data.images import FORMATS, ImageError, load_rgb, load_thumbnail, resize
+
+GREEN = (20, 200, 40)
+
+
+def encode(image, form, **options):
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def decode(tmp_path, content, name="image"):
+    path = tmp_path / name
+    path.write_bytes(content)
+    return load_rgb(path)
+
+
+def middle(image):
+    return image.getpixel((image.width // 2, image.height // 2))
+
+
+def plain(mode="RGB", colour=GREEN, size=(8, 6)):
+    return Image.new(mode, size, colour)
+
+
+# --- modes ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("image", "form", "expected"),
+    [
+        (plain(), "PNG", GREEN),
+        (plain("CMYK", (255, 0, 255, 0)), "JPEG", (0, 255, 0)),
+        (plain("CMYK", (255, 0, 255, 0)), "TIFF", (0, 255, 0)),
+        (plain("L", 90), "PNG", (90, 90, 90)),
+        (plain("L", 90), "JPEG", (90, 90, 90)),
+        (plain("1", 1), "PNG", (255, 255, 255)),
+        (plain().quantize(2), "GIF", GREEN),
+        (plain("RGBA", (*GREEN, 255)), "PNG", GREEN),
+        (plain("LA", (90, 255)), "PNG", (90, 90, 90)),
+        (plain("I;16", 90 * 257), "PNG", (90, 90, 90)),
+        (plain("I;16", 90 * 257), "TIFF", (90, 90, 90)),
+        (plain("I;16B", 90 * 257), "TIFF", (90, 90, 90)),
+        (plain("I", 90 * 257), "TIFF", (90, 90, 90)),
+        (plain("F", 90 / 255), "TIFF", (90, 90, 90)),
+        (plain("F", 90.0), "TIFF", (90, 90, 90)),
+        (plain("F", 90 * 257.0), "TIFF", (90, 90, 90)),
+        (plain("YCbCr", (128, 128, 128)), "JPEG", (128, 128, 128)),
+    ],
+    ids=lambda value: getattr(value, "mode", None),
+)
+def test_every_mode_loads_as_rgb_with_the_same_colour(tmp_path, image, form, expected):
+    loaded = decode(tmp_path, encode(image, form))
+    assert (loaded.mode, loaded.size) == ("RGB", (8, 6))
+    np.testing.assert_allclose(middle(loaded), expected, atol=4)
+
+
+def test_a_palette_with_a_transparent_colour_shows_white_there(tmp_path):
+    image = Image.new("P", (2, 1))
+    image.putpalette([*GREEN, 200, 0, 0])
+    image.putdata([0, 1])
+    loaded = decode(tmp_path, encode(image, "PNG", transparency=1))
+    assert [loaded.getpixel((x, 0)) for x in (0, 1)] == [GREEN, (255, 255, 255)]
+
+
+@pytest.mark.parametrize(
+    "image", [plain("RGBA", (*GREEN, 0)), plain("LA", (90, 0))], ids=lambda image: image.mode
+)
+def test_what_is_transparent_shows_white_and_not_the_colour_hidden_below(tmp_path, image):
+    assert middle(decode(tmp_path, encode(image, "PNG"))) == (255, 255, 255)
+
+
+def test_half_transparent_is_half_white(tmp_path):
+    np.testing.assert_allclose(
+        middle(decode(tmp_path, encode(plain("RGBA", (0, 0, 0, 128)), "PNG"))), 127, atol=1
+    )
+
+
+def test_floats_that_are_no_numbers_are_black_and_infinite_ones_white(tmp_path):
+    values = np.array([[np.nan, np.inf, -np.inf, 0.5]], np.float32)
+    loaded = decode(tmp_path, encode(Image.fromarray(values), "TIFF"))
+    assert np.asarray(loaded)[0, :, 0].tolist() == [0, 255, 0, 128]
+
+
+def test_two_16_bit_images_keep_their_order_of_brightness(tmp_path):
+    """No image is stretched by itself: the scale is that of the type."""
+    dark, light = (middle(decode(tmp_path, encode(plain("I;16", value), "PNG")))[0] for value in (2570, 5140))
+    assert (dark, light) == (10, 20)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_exif_orientation_is_undone(tmp_path, photo, orientation, form):
+    upright = photo(1)
+    undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]
+    # Turned the way back: what a camera held in that position writes.
+    stored = upright if undo is None else upright.transpose(Image.Transpose(undo))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"quality": 95} if form == "JPEG" else {"lossless": True} if form == "WEBP" else {}
+    loaded = decode(tmp_path, encode(stored, form, exif=exif, **options))
+    assert loaded.size == upright.size
+    assert np.abs(np.asarray(loaded, int) - np.asarray(upright, int)).mean() < 12
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
+@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"nonsense"])
+def test_damaged_exif_is_no_reason_to_refuse_an_image(tmp_path, photo, exif):
+    assert decode(tmp_path, encode(photo(1), "JPEG", exif=exif)).size == photo(1).size
+
+
+@pytest.mark.parametrize("orientation", [0, 9, "upside down"])
+def test_an_orientation_that_does_not_exist_is_passed_over(tmp_path, photo, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert decode(tmp_path, encode(photo(1), "JPEG", exif=exif)).size == photo(1).size
+
+
+@pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_of_an_animation_the_first_frame_counts(tmp_path, form):
+    options = {"lossless": True} if form == "WEBP" else {}
+    content = encode(plain(), form, save_all=True, append_images=[plain(colour=(200, 0, 0))], **options)
+    np.testing.assert_allclose(middle(decode(tmp_path, content)), GREEN, atol=4)
+
+
+# --- what cannot be used -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM", "TIFF"])
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
+@pytest.mark.parametrize("load", [load_rgb, lambda path: load_thumbnail(path, 16)], ids=["rgb", "thumbnail"])
+def test_a_truncated_file_is_an_error_that_names_it(tmp_path, photo, form, share, load):
+    content = encode(photo(1), form)
+    path = tmp_path / "cut"
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ImageError, match=r"cut: ") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_thumbnail_finds_a_jpeg_cut_anywhere(tmp_path, photo, progressive):
+    """It decodes at an eighth of the size, but reads as far as a full decoding does."""
+    content = encode(photo(1).resize((160, 120)), "JPEG", quality=90, progressive=progressive)
+    path = tmp_path / "cut.jpg"
+    for length in [*range(0, len(content), len(content) // 25), *range(len(content) - 5, len(content))]:
+        path.write_bytes(content[:length])
+        with pytest.raises(ImageError):
+            load_thumbnail(path, 16)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is empty"),
+        (b"not an image at all", "is no image of a known format"),
+        (b"\0" * 99, "known format"),
+    ],
+)
+def test_what_is_no_image_is_refused(tmp_path, content, reason):
+    with pytest.raises(ImageError, match=reason):
+        decode(tmp_path, content, "x.jpg")
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    with pytest.raises(ImageError, match=r"gone\.jpg: there is no such file"):
+        load_rgb(tmp_path / "gone.jpg")
+    with pytest.raises(ImageError, match="cannot be read: Is a directory"):
+        load_rgb(tmp_path)
+
+
+def bomb(width, height):
+    """A PNG of a few kilobytes that claims to hold width × height grey pixels."""
+
+    def chunk(kind, body):
+        return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
+
+    header = width.to_bytes(4) + height.to_bytes(4) + b"\x08\0\0\0\0"
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10**6)))
+
+
+@pytest.mark.parametrize("size", [(20_000, 20_000), (10_000, 10_000), (2**31 - 1, 2**31 - 1)])
+@pytest.mark.parametrize("load", [load_rgb, lambda path: load_thumbnail(path, 16)], ids=["rgb", "thumbnail"])
+def test_a_decompression_bomb_is_refused_and_not_only_warned_of(tmp_path, size, load):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(bomb(*size))
+    with pytest.raises(ImageError, match=r"bomb\.png: has more than 89 million pixels"):
+        load(path)
+
+
+def test_formats_that_run_programs_are_not_opened(tmp_path):
+    """Pillow hands EPS to Ghostscript."""
+    content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+    with pytest.raises(ImageError, match="known format"):
+        decode(tmp_path, content, "x.eps")
+
+
+def test_the_content_and_not_the_name_says_what_a_file_is(tmp_path, photo):
+    assert decode(tmp_path, encode(photo(1), "PNG"), "x.jpg").size == photo(1).size
+
+
+def test_an_image_with_an_archive_behind_it_is_the_image(tmp_path, photo):
+    content = encode(photo(1), "PNG")
+    assert decode(tmp_path, content + b"PK\x03\x04 and so on").tobytes() == photo(1).tobytes()
+
+
+@pytest.mark.parametrize("name", ["-rf", "with space.png", "ünïcödé 稻.png", "two\nlines.png", " .png"])
+def test_any_file_name_works_and_is_shown_on_one_line(tmp_path, photo, name):
+    assert decode(tmp_path, encode(photo(1), "PNG"), name).size == photo(1).size
+    with pytest.raises(ImageError) as caught:
+        decode(tmp_path, b"", name)
+    assert "\n" not in str(caught.value)
+
+
+SEEDS = {
+    form: encode(Image.effect_noise((24, 16), 60).convert("RGB"), form)
+    for form in FORMATS
+    if form != "AVIF" or features.check("avif")
+}
+
+
+def is_image_or_one_line(path):
+    try:
+        return load_rgb(path).mode == "RGB"
+    except ImageError as error:
+        return error.path == str(path) and "\n" not in str(error)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    form=st.sampled_from(sorted(SEEDS)),
+    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
+    cut=st.floats(0, 1),
+)
+def test_damaged_bytes_give_an_image_or_one_line(tmp_path, form, changes, cut):
+    content = bytearray(SEEDS[form])
+    for place, value in changes:
+        content[int(place * len(content))] = value
+    path = tmp_path / "fuzz"
+    path.write_bytes(content[: max(1, int(cut * len(content)))] if cut < 0.5 else content)
+    assert is_image_or_one_line(path)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    content=st.binary(max_size=200), magic=st.sampled_from([b"", b"\xff\xd8\xff", b"GIF89a", b"BM", b"II*\0"])
+)
+def test_arbitrary_bytes_give_an_image_or_one_line(tmp_path, content, magic):
+    path = tmp_path / "fuzz"
+    path.write_bytes(magic + content)
+    assert is_image_or_one_line(path)
+
+
+# --- resizing ------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(
+    st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    st.tuples(st.integers(8, 60), st.integers(8, 60)),
+    st.sampled_from(["squish", "crop", "pad"]),
+    st.tuples(st.floats(0, 1), st.floats(0, 1)),
+)
+def test_the_result_has_exactly_the_size(before, size, method, offset):
+    resized = resize(Image.new("RGB", before, GREEN), size, method, offset=offset)
+    assert (resized.height, resized.width) == size
+    assert resized.getpixel((0, 0)) == GREEN, "nothing but the picture itself fills it"
+
+
+@pytest.mark.parametrize("before", [(1, 1), (4000, 1), (3, 20_000)])
+@pytest.mark.parametrize("method", ["squish", "crop", "pad"])
+def test_extreme_shapes_need_no_extreme_memory(before, method):
+    assert resize(Image.new("RGB", before, GREEN), (320, 224), method).size == (224, 320)
+
+
+def columns(width, height=10):
+    """A picture whose red says the column, whose green says the row."""
+    grid = np.zeros((height, width, 3), np.uint8)
+    grid[..., 0] = np.arange(width)
+    grid[..., 1] = np.arange(height)[:, None]
+    return Image.fromarray(grid)
+
+
+@pytest.mark.parametrize(("offset", "first"), [(0.0, 0), (0.5, 10), (1.0, 20)])
+def test_a_crop_lies_where_the_offset_says(offset, first):
+    cropped = np.asarray(resize(columns(30), (10, 10), "crop", offset=(0.5, offset)))
+    assert cropped[0, :, 0].tolist() == list(range(first, first + 10))
+
+
+@pytest.mark.parametrize(("offset", "rows"), [(0.0, [0, 1, 2, 3, 2, 1, 0]), (1.0, [3, 2, 1, 0, 1, 2, 3])])
+def test_padding_reflects_the_picture_on_the_side_that_the_offset_leaves(offset, rows):
+    padded = np.asarray(resize(columns(7, 4), (7, 7), "pad", offset=(offset, 0.5)))
+    assert padded[:, 0, 1].tolist() == rows
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ValueError, match="there are squish, crop and pad"):
+        resize(plain(), (8, 8), "stretch")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+def test_resizing_is_fastais_to_the_bit(photo):
+    """At a validation image's centre, and at the offsets that fastai draws for training."""
+    from fastai.vision.augment import Resize  # noqa: PLC0415 seconds to import
+    from fastai.vision.core import PILImage  # noqa: PLC0415
+
+    rng = np.random.default_rng(0)
+    for seed in range(40):
+        before, size = rng.integers(9, 160, 2), tuple(rng.integers(9, 90, 2).tolist())
+        image = photo(seed, tuple(before.tolist()))
+        for method in ("squish", "crop", "pad"):
+            for split in (0, 1):
+                random.seed(seed)
+                theirs = Resize(size, method=method)(PILImage.create(np.asarray(image)), split_idx=split)
+                drawn = random.Random(seed)  # noqa: S311 what fastai draws from
+                across, down = (drawn.random(), drawn.random()) if split == 0 else (0.5, 0.5)
+                ours = resize(image, size, method, offset=(down, across))
+                assert np.array_equal(np.asarray(ours), np.asarray(theirs)), (before, size, method, split)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_a_thumbnail_is_the_squished_picture(tmp_path, photo, form):
+    path = tmp_path / "x"
+    path.write_bytes(encode(photo(3).resize((640, 480)), form))
+    thumbnail, squished = load_thumbnail(path, 32), resize(load_rgb(path), (32, 32), "squish")
+    assert np.abs(np.asarray(thumbnail, int) - np.asarray(squished, int)).mean() < 2
+
+
+def test_the_image_outlives_its_file(tmp_path: Path, photo):
+    path = tmp_path / "x.png"
+    photo(1).save(path)
+    loaded = load_rgb(path)
+    path.unlink()
+    assert loaded.resize((4, 4)).size == (4, 4)

@@ -1,0 +1,86 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Finished
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.selection import greedy_select
+from tune_paddy.ensemble.build import build_ensemble
+from tune_paddy.tracking.runs import list_ensembles, list_members
+
+
+def test_the_submission_holds_the_likeliest_class_of_each_test_image_in_the_samples_order(
+    finished: Finished, tmp_path: Path
+) -> None:
+    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path)
+    assert ensemble.submission
+    written = pd.read_csv(ensemble.submission, dtype=str)
+    sample = pd.read_csv(finished.plan.dataset.root / "sample_submission.csv", dtype=str)
+    assert written["image_id"].tolist() == sample["image_id"].tolist()
+    likeliest = ensemble.selection.blend(ensemble.pool.test).argmax(axis=1)
+    assert written["label"].tolist() == [ensemble.pool.classes[code] for code in likeliest]
+
+
+def test_the_weights_are_those_of_greedy_selection_and_stand_in_the_record(
+    finished: Finished, tmp_path: Path
+) -> None:
+    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, metric="error_rate")
+    expected = greedy_select(ensemble.pool.select, ensemble.pool.labels, metric="error_rate")
+    assert ensemble.selection.weights.tolist() == expected.weights.tolist()
+    described = json.loads((tmp_path / "ensemble.json").read_text())
+    assert [view["weight"] for view in described["views"]] == expected.weights.tolist()
+    recorded = {m.run_id: m.metrics.get("ensemble_weight") for m in list_members(finished.store, "first")}
+    for run_id in {view["run_id"] for view in described["views"]}:
+        total = sum(view["weight"] for view in described["views"] if view["run_id"] == run_id)
+        assert recorded[run_id] == pytest.approx(total)
+
+
+def test_another_process_without_torch_and_ray_selects_the_same_to_the_byte(
+    finished: Finished, tmp_path: Path
+) -> None:
+    build_ensemble(finished.store, ["first"], folder=tmp_path / "one")
+    script = (
+        "import sys; from tune_paddy.cli import main; sys.argv[1:] = sys.argv[2:]\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "heavy = {'torch', 'ray', 'fastai', 'timm', 'optuna'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    command = [sys.executable, "-c", script, "-", "select", "first", "--out", str(tmp_path / "two")]
+    command += ["--tracking-uri", finished.store.tracking_uri, "--runs", str(finished.runs)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("submission.csv", "ensemble.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_weights_by_hand_replace_the_selection(finished: Finished, tmp_path: Path) -> None:
+    ensemble = build_ensemble(
+        finished.store, ["first"], folder=tmp_path, weights=["test_resnet=2", "test_convnext=1"]
+    )
+    weights = dict(zip((view.name for view in ensemble.pool.views), ensemble.selection.weights, strict=True))
+    assert sum(weights.values()) == pytest.approx(1)
+    for name, weight in weights.items():
+        wanted = 0 if name.endswith("/plain") else 2 if "resnet" in name else 1
+        assert weight == pytest.approx(wanted * weights["0000-test_resnet-32/tta"] / 2)
+
+
+def test_the_ensemble_is_a_run_of_its_own_under_the_search(finished: Finished, tmp_path: Path) -> None:
+    before = len(list_ensembles(finished.store, "first"))
+    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, metric="balanced_error")
+    ensembles = list_ensembles(finished.store, "first")
+    assert len(ensembles) == before + 1
+    files = {file.path for file in finished.store.client.list_artifacts(ensemble.run_id)}
+    assert {"submission.csv", "ensemble.json"} <= files
+
+
+def test_a_search_without_a_finished_member_is_refused(finished: Finished, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no search 'second'"):
+        build_ensemble(finished.store, ["second"], folder=tmp_path)

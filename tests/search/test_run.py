@@ -1,0 +1,77 @@
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.conftest import Finished, make_plan
+from tune_paddy.core.config import SearchSettings
+from tune_paddy.core.errors import InputError
+from tune_paddy.search.run import preview, run_search
+from tune_paddy.tracking.pool import load_pool
+from tune_paddy.tracking.runs import get_search
+
+
+def test_every_trial_is_recorded_with_its_outcome(finished: Finished) -> None:
+    outcomes = {member.name: member.outcome for member in finished.members}
+    assert len(outcomes) == 4
+    assert sorted(outcomes.values()) == ["failed", "finished", "finished", "finished"]
+
+
+def test_a_failed_trial_fails_alone_and_says_why(finished: Finished) -> None:
+    failed = next(member for member in finished.members if member.outcome == "failed")
+    assert failed.name == "0002-test_convnext-32"
+    assert "no-such-weights.safetensors" in failed.failure
+    assert "\n" not in failed.failure
+
+
+def test_a_member_carries_its_parameters_scores_and_origin(finished: Finished) -> None:
+    member = finished.members[0]
+    assert (member.params["arch"], member.params["epochs"]) == ("test_resnet", "2")
+    assert member.tags["tune_paddy.origin"] == "resnet"
+    for name in ("plain/log_loss", "tta/log_loss", "objective", "accum", "train_seconds_total", "log_loss"):
+        assert member.metrics[name] >= 0
+
+
+def test_metrics_of_every_epoch_are_kept(finished: Finished) -> None:
+    curve = finished.store.client.get_metric_history(finished.members[0].run_id, "train_loss")
+    assert [point.step for point in curve] == [1, 2]
+
+
+def test_the_search_has_a_live_curve_with_a_point_for_its_last_member(finished: Finished) -> None:
+    parent = get_search(finished.store, "first")
+    curve = finished.store.client.get_metric_history(parent.run_id, "live_log_loss")
+    assert max(point.step for point in curve) == 3
+    assert parent.status == "FINISHED"
+
+
+def test_all_members_are_scored_on_the_stored_split(finished: Finished) -> None:
+    stored = json.loads((finished.plan.folder / "split.json").read_text())
+    pool = load_pool(finished.store, ["first"])
+    assert pool.refused == ()
+    assert pool.split == stored["fingerprint"]
+    assert sorted(pool.select_ids.tolist()) == stored["select_ids"]
+    assert pool.select.shape == (6, len(stored["select_ids"]), 10)
+    assert pool.test_ids.tolist() == finished.plan.dataset.test["id"].tolist()
+
+
+def test_nothing_is_left_of_a_finished_members_training_but_its_weights(finished: Finished) -> None:
+    folder = finished.plan.folder / "members" / finished.members[0].name
+    assert sorted(path.name for path in folder.iterdir()) == ["member.json", "weights.safetensors"]
+
+
+def test_a_preview_shows_the_members_that_a_search_trains_first(finished: Finished) -> None:
+    proposed = [proposal.member for proposal in preview(finished.plan, n=4)]
+    assert proposed[:2] == [member.name for member in finished.members[:2]]
+    assert len(proposed) == 4
+
+
+def test_a_search_that_asks_for_a_gpu_where_there_is_none_is_refused(
+    finished: Finished, tmp_path: Path
+) -> None:
+    plan = make_plan("greedy", finished.plan.dataset.root, tmp_path, "recipes: [{arch: test_resnet}]")
+    hungry = type(plan)(**{**vars(plan), "settings": SearchSettings(gpu=64)})
+    with pytest.raises(InputError, match="64 GPUs"):
+        run_search(hungry, finished.store, console=Console(quiet=True))
+    with pytest.raises(InputError, match="no search 'greedy'"):
+        get_search(finished.store, "greedy")

@@ -1,0 +1,135 @@
+"""The command line as a person meets it: in a process of its own."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Finished
+
+PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import main; main()"]
+
+
+def run(*arguments: str, cwd: Path, status: int = 0) -> str:
+    """Run `tune-paddy` in a folder; return what it printed, without line breaks inside sentences."""
+    environment = {**os.environ, "COLUMNS": "250", "NO_COLOR": "1"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN"):
+        environment.pop(name, None)
+    environment["KAGGLE_CONFIG_DIR"] = str(cwd)
+    done = subprocess.run(
+        [*PROGRAM, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    text = done.stdout + done.stderr
+    assert done.returncode == status, text
+    assert "Traceback" not in text
+    return text
+
+
+def test_the_demo_writes_a_submission_that_is_right_on_held_back_labels(tmp_path: Path) -> None:
+    text = run("demo", cwd=tmp_path)
+    accuracy = re.search(r"held-back test labels: ([\d.]+)%", text)
+    assert accuracy
+    assert float(accuracy[1]) >= 97
+    ensemble, single = (
+        re.search(rf"{row}[^\n]*?([\d.]+) │\s+([\d.]+)%", text) for row in ("ensemble", "best single member")
+    )
+    assert ensemble
+    assert single
+    assert float(ensemble[1]) <= float(single[1])
+    assert (tmp_path / "runs/demo-1/submission.csv").is_file()
+    assert "mlflow ui --backend-store-uri sqlite:///" in text
+
+
+def test_the_notebooks_six_members_are_rehearsed_with_stand_ins_and_the_vits_counted_twice(
+    small_digits: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(small_digits, tmp_path / "images")
+    arguments = ["search", str(data), "--space", "road_to_the_top", "--stand-ins", "--name", "road"]
+    text = run(*arguments, "--weights", "*vit*=2", cwd=tmp_path)
+    assert "6 of 6 members finished" in text
+    described = pd.read_json(tmp_path / "runs/road/ensemble.json", typ="series")
+    weights = {f"{view['member']}/{view['view']}": view["weight"] for view in described["views"]}
+    vits = [weight for name, weight in weights.items() if "vit" in name and name.endswith("/tta")]
+    others = [weight for name, weight in weights.items() if "vit" not in name and name.endswith("/tta")]
+    assert len(vits) == 2
+    assert len(others) == 4
+    assert vits == pytest.approx([0.25] * 2)
+    assert others == pytest.approx([0.125] * 4)
+    written = pd.read_csv(tmp_path / "runs/road/submission.csv", dtype=str)
+    sample = pd.read_csv(data / "sample_submission.csv", dtype=str)
+    assert written["image_id"].tolist() == sample["image_id"].tolist()
+
+
+def test_a_dry_run_prints_the_first_trials_and_leaves_nothing_behind(
+    small_digits: Path, tmp_path: Path
+) -> None:
+    text = run("search", str(small_digits), "--space", "road_to_the_top", "--dry-run", cwd=tmp_path)
+    assert "0000-convnext_large.fb_in22k-320x224" in text
+    assert "1 GPUs" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_select_prints_members_weights_and_what_the_ensemble_must_beat(
+    finished: Finished, tmp_path: Path
+) -> None:
+    arguments = ["select", "first", "--tracking-uri", finished.store.tracking_uri, "--metric", "error_rate"]
+    text = run(*arguments, "--out", "here", cwd=tmp_path)
+    for words in ("0000-test_resnet-32", "best single member", "uniform average", "Submission: here"):
+        assert words in text
+
+
+def test_check_counts_images_and_classes(small_digits: Path, tmp_path: Path) -> None:
+    text = run("data", "check", str(small_digits), cwd=tmp_path)
+    assert "150 labelled images of 10 classes, 20 to predict" in text
+
+
+def test_help_and_version_import_nothing_heavy(tmp_path: Path) -> None:
+    script = (
+        "import sys, tune_paddy.cli\n"
+        "heavy = {'torch', 'ray', 'fastai', 'timm', 'mlflow', 'pandas', 'optuna'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
+    for command in (
+        [],
+        ["demo"],
+        ["search"],
+        ["select"],
+        ["submit"],
+        ["weights", "fetch"],
+        ["data", "check"],
+    ):
+        text = run(*command, "--help", cwd=tmp_path)
+        assert not command or "Example: tune-paddy" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["search", "nowhere", "--space", "digits_demo"], "nowhere"),
+        (["search", ".", "--space", "no-such-space"], "no-such-space"),
+        (["search", ".", "--space", "digits_demo"], "no known layout"),
+        (["select", "no-such-search"], "mlflow.db"),
+        (["submit", "none.csv"], "there is no file none.csv"),
+        (["data", "check", "nowhere"], "nowhere"),
+        (["search"], "Missing argument"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_2(arguments: list[str], words: str, tmp_path: Path) -> None:
+    assert words in run(*arguments, cwd=tmp_path, status=2)
+
+
+def test_a_setting_out_of_its_bounds_names_its_flag(small_digits: Path, tmp_path: Path) -> None:
+    arguments = ["search", str(small_digits), "--space", "digits_demo", "--trials", "0"]
+    assert "--trials" in run(*arguments, cwd=tmp_path, status=2)
+
+
+def test_a_submission_without_credentials_says_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "submission.csv").write_text("image_id,label\n")
+    assert "KAGGLE_USERNAME" in run("submit", "submission.csv", cwd=tmp_path, status=2)

@@ -1,0 +1,126 @@
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.training.devices import Device, area_resize, pick_device
+
+
+@pytest.fixture
+def have(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Pretend that this machine has (or has not) CUDA, bf16 on it, and MPS."""
+
+    def pretend(*, cuda: bool = False, bf16: bool = False, mps: bool = False) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: bf16)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla P100")
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("machine", "precision", "expected"),
+    [
+        ({}, "auto", ("cpu", "fp32")),
+        ({}, "fp32", ("cpu", "fp32")),
+        ({}, "fp16", ("cpu", "fp32")),
+        ({}, "bf16", ("cpu", "bf16")),
+        ({"cuda": True, "bf16": True}, "auto", ("cuda", "bf16")),
+        ({"cuda": True, "bf16": True}, "fp16", ("cuda", "fp16")),
+        ({"cuda": True, "bf16": True}, "bf16", ("cuda", "bf16")),
+        ({"cuda": True, "bf16": True}, "fp32", ("cuda", "fp32")),
+        ({"cuda": True, "mps": True}, "auto", ("cuda", "fp16")),
+        ({"cuda": True}, "fp32", ("cuda", "fp32")),
+        ({"mps": True}, "auto", ("mps", "fp32")),
+        ({"mps": True}, "fp16", ("mps", "fp32")),
+        ({"mps": True}, "bf16", ("mps", "fp32")),
+    ],
+)
+def test_the_best_device_is_picked_with_a_precision_that_it_has(
+    have: Any, machine: dict[str, bool], precision: str, expected: tuple[str, str]
+) -> None:
+    have(**machine)
+    device = pick_device(precision)
+    assert (device.type, device.precision) == expected
+    assert device.torch.type == device.type
+
+
+@pytest.mark.parametrize("machine", [{"cuda": True, "bf16": True}, {"mps": True}])
+def test_a_trial_without_a_gpu_keeps_to_the_cpu(have: Any, machine: dict[str, bool]) -> None:
+    have(**machine)
+    assert pick_device("auto", allow_gpu=False) == Device("cpu", "fp32")
+
+
+def test_bf16_on_a_gpu_without_it_is_refused_by_name(have: Any) -> None:
+    have(cuda=True)
+    with pytest.raises(InputError, match="bf16 is not there on Tesla P100; use fp16"):
+        pick_device("bf16")
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_autocast_runs_products_in_the_precision_and_keeps_the_weights(
+    precision: str, dtype: torch.dtype
+) -> None:
+    linear = nn.Linear(4, 4)
+    with Device("cpu", precision).autocast():
+        assert linear(torch.rand(2, 4)).dtype == dtype
+    assert linear.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("precision", "enabled"), [("fp32", False), ("bf16", False), ("fp16", True)])
+def test_only_fp16_scales_its_loss(precision: str, enabled: bool) -> None:
+    assert Device("cpu", precision).grad_scaler().is_enabled() is enabled
+
+
+def test_the_cpu_has_nothing_to_wait_for_and_no_peak() -> None:
+    Device("cpu", "fp32").synchronize()
+    assert Device("cpu", "fp32").peak_mib() == 0
+
+
+IMAGES = torch.arange(2 * 3 * 12 * 18, dtype=torch.float32).reshape(2, 3, 12, 18)
+
+
+@pytest.mark.parametrize("size", [(6, 9), (4, 6), (5, 7), (12, 18), (1, 1)])
+def test_area_resize_takes_the_mean_of_areas(size: tuple[int, int]) -> None:
+    assert torch.equal(area_resize(IMAGES, size), F.interpolate(IMAGES, size, mode="area"))
+
+
+class OnMps(Tensor):
+    """A tensor that says it is on MPS, and counts its copies to the CPU."""
+
+    copies = 0
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("mps")
+
+    def cpu(self) -> "OnCpu":
+        OnMps.copies += 1
+        return self.as_subclass(OnCpu)
+
+
+class OnCpu(Tensor):
+    """Its copy on the CPU, which goes back to MPS alone."""
+
+    def to(self, device: torch.device) -> OnMps:
+        assert device.type == "mps"
+        return self.as_subclass(OnMps)
+
+
+@pytest.mark.parametrize(
+    ("size", "copies"), [((6, 9), 0), ((12, 18), 0), ((4, 6), 0), ((5, 9), 1), ((6, 7), 1)]
+)
+def test_mps_hands_areas_to_the_cpu_only_where_sizes_do_not_divide(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], copies: int
+) -> None:
+    monkeypatch.setattr(OnMps, "copies", 0)
+    shrunk = area_resize(IMAGES.as_subclass(OnMps), size)
+    assert isinstance(shrunk, OnMps)
+    assert OnMps.copies == copies
+    assert torch.equal(shrunk.as_subclass(Tensor), F.interpolate(IMAGES, size, mode="area"))

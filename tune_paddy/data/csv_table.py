@@ -1,0 +1,104 @@
+"""CSV files as text, with the line of every row, so that an error can name it."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.wording import shown
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """A table of text.
+
+    Attributes:
+        path: Its file.
+        columns: Names of the columns, without blanks around them.
+        rows: [rows][columns], as they stand in the file: `NA` is text, and so is a number.
+        lines: [rows], the line that each row ends on, from 1.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...]
+
+    def column(self, name: str) -> list[str]:
+        """Values of a column [rows]."""
+        at = self.columns.index(name)
+        return [row[at] for row in self.rows]
+
+    def find_column(self, names: Sequence[str]) -> str | None:
+        """The first of `names` that is a column's, whatever its case; None if none is."""
+        by_name = {column.casefold(): column for column in reversed(self.columns)}
+        return next((by_name[name] for name in names if name in by_name), None)
+
+    def need_column(self, names: Sequence[str]) -> str:
+        """As `find_column`.
+
+        Raises:
+            InputError: There is none.
+        """
+        column = self.find_column(names)
+        if column is None:
+            there = ", ".join(shown(column) for column in self.columns)
+            raise InputError(
+                f"{shown(self.path)}:1: no column is called {' or '.join(names)}; there are {there} "
+                "(columns are separated by commas)"
+            )
+        return column
+
+    def place(self, row: int) -> str:
+        """File and line of a row, for a message."""
+        return f"{shown(self.path)}:{self.lines[row]}"
+
+
+def read_csv(path: Path) -> CsvTable:
+    """Read a CSV file with a header line, in UTF-8 with or without a byte order mark.
+
+    Raises:
+        InputError: It cannot be read, is not UTF-8, has no header or no rows, names a column twice, or a
+            row has more or fewer values than the header.
+    """
+    try:
+        return _parse(path, path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{shown(path)}:{line}: byte 0x{error.object[error.start]:02x} is not UTF-8: "
+            "save the file as UTF-8"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{shown(path)}: cannot be read: {error.strerror}") from error
+
+
+def _parse(path: Path, text: str) -> CsvTable:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[tuple[str, ...]] = []
+    lines: list[int] = []
+    try:
+        for row in reader:
+            if row:
+                rows.append(tuple(row))
+                lines.append(reader.line_num)
+    except csv.Error as error:
+        raise InputError(f"{shown(path)}:{reader.line_num}: is no CSV: {error}") from error
+    if len(rows) < 2:  # noqa: PLR2004 the header and a row
+        raise InputError(f"{shown(path)}: needs a header line and at least one row below it")
+    columns = tuple(name.strip() for name in rows[0])
+    _check_shape(path, columns, rows, lines)
+    return CsvTable(path, columns, tuple(rows[1:]), tuple(lines[1:]))
+
+
+def _check_shape(
+    path: Path, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], lines: Sequence[int]
+) -> None:
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{shown(path)}:{lines[0]}: the column {shown(twice)!r} is there twice")
+    for row, line in zip(rows, lines, strict=True):
+        if len(row) != len(columns):
+            raise InputError(f"{shown(path)}:{line}: has {len(row)} values where {len(columns)} are needed")
