@@ -1,8 +1,9 @@
 """How fast is greedy selection beside AutoGluon's and AMLTK's, is it exact, and what does it hold in memory?
 
-Prints three tables: seconds and ratios on 200 views × 2,081 images × 10 classes; seconds and peak memory
-on a memory-mapped pool of 1,000 × 20,000 × 10; and, with `--pools`, the greatest distance of the
-trajectory from a plain float64 one on each pool in a folder (`*.npz` with preds_sel and y_sel).
+Prints up to three tables: with `--pools`, the greatest distance of the trajectory from a plain float64
+one on each pool in a folder (`*.npz` with preds_sel and y_sel); seconds and ratios on 200 views × 2,081
+images × 10 classes; seconds and memory on a memory-mapped pool of 1,000 × 20,000 × 10. Seconds are CPU
+seconds, which other work on the machine disturbs least.
 
 Usage, on one thread and with the peers' interpreters (see `selection_peers.py`):
 
@@ -12,12 +13,12 @@ Usage, on one thread and with the peers' interpreters (see `selection_peers.py`)
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +64,9 @@ def timed(function, repeats):
     """Median seconds, and the last result."""
     seconds = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         result = function()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     return statistics.median(seconds), result
 
 
@@ -95,9 +96,8 @@ def compare_peers(arguments, folder):
             for peer, result in peers.items()
             if result
         )
-    print(
-        f"\n{MEMBERS[0]} views × {MEMBERS[1]:,} images × {MEMBERS[2]} classes, {ROUNDS} rounds, set-up included"
-    )
+    size = "{} views × {:,} images × {} classes".format(*MEMBERS)
+    print(f"\n{size}, {ROUNDS} rounds, set-up included")
     print(f"{'metric':<12}{'selection':<14}{'seconds':>9}{'ratio':>9}{'views':>7}{'score':>11}")
     for metric, name, seconds, ratio, weights in rows:
         score = METRICS[metric](np.tensordot(weights, probs, 1), labels)
@@ -117,21 +117,21 @@ def measure_large(folder):
     print(
         f"\n{LARGE[0]:,} × {LARGE[1]:,} × {LARGE[2]} ({size / 2**20:.0f} MiB), {ROUNDS} rounds, memory-mapped"
     )
-    print(f"{'metric':<12}{'seconds':>9}{'peak memory / input':>21}")
+    print(f"{'metric':<12}{'seconds':>9}   memory held beside the input / input")
     for metric in ("log_loss", "error_rate"):
         command = [sys.executable, __file__, "--large-worker", path, folder / "labels.npy", metric]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         seconds, peak = json.loads(done.stdout)
-        print(f"{metric:<12}{seconds:>9.2f}{peak / size:>21.2f}")
+        print(f"{metric:<12}{seconds:>9.2f}   {peak / size:.2f}")
 
 
 def large_worker(path, labels_path, metric):
-    """Seconds, and the growth of the process in bytes: the mapped pool and what is held beside it."""
+    """Seconds, and in a second run the peak of what is allocated beside the mapped pool, in bytes."""
     probs, labels = np.load(path, mmap_mode="r"), np.load(labels_path)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds, _ = timed(lambda: greedy_select(probs, labels, metric=metric, rounds=ROUNDS), 1)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(json.dumps([seconds, grown * 1024]))
+    tracemalloc.start()
+    greedy_select(probs, labels, metric=metric, rounds=2)
+    print(json.dumps([seconds, tracemalloc.get_traced_memory()[1]]))
 
 
 def plain_trajectory(probs, labels, metric):
@@ -149,9 +149,8 @@ def plain_trajectory(probs, labels, metric):
 
 
 def check_exactness(folder):
-    print(
-        f"\n{'pool':<22}{'views × images':>16}{'log loss':>12}{'error rate':>12}   greatest distance from float64"
-    )
+    print("\nGreatest distance of a trajectory from plain float64")
+    print(f"{'pool':<22}{'views × images':>16}{'log loss':>12}{'error rate':>12}")
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as pool:
             probs, labels = pool["preds_sel"], pool["y_sel"]

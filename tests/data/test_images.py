@@ -120,10 +120,9 @@ def test_damaged_exif_is_no_reason_to_refuse_an_image(tmp_path, photo, exif):
     assert decode(tmp_path, encode(photo(1), "JPEG", exif=exif)).size == photo(1).size
 
 
-@pytest.mark.parametrize("orientation", [0, 9, "upside down"])
-def test_an_orientation_that_does_not_exist_is_passed_over(tmp_path, photo, orientation):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
+@pytest.mark.parametrize("kind_and_value", [b"\x03\0\x01\0\0\0\x09\0\0\0", b"\x02\0\x04\0\0\0abc\0"])
+def test_an_orientation_that_is_unknown_or_text_is_passed_over(tmp_path, photo, kind_and_value):
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01" + kind_and_value + b"\0\0\0\0"
     assert decode(tmp_path, encode(photo(1), "JPEG", exif=exif)).size == photo(1).size
 
 

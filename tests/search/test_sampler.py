@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 from ray.tune.search import Searcher
 
+from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Fixed, Range, Recipe, SubSpace
+from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.sampler import MemberSearcher, Proposer, parameter_names
 
 VIT = SubSpace(
@@ -128,9 +130,13 @@ def test_the_study_is_kept_in_its_file(tmp_path: Path) -> None:
     assert following.number == 1
 
 
+def on_cpu(_config: MemberConfig) -> TrialMemory:
+    return TrialMemory(gpu=0.0, accum=1)
+
+
 @pytest.fixture
 def searcher() -> MemberSearcher:
-    return MemberSearcher(Proposer([], [VIT], seed=0), trials=2, expired=lambda: False)
+    return MemberSearcher(Proposer([], [VIT], seed=0), trials=2, expired=lambda: False, plan=on_cpu)
 
 
 def test_the_searcher_ends_after_its_trials(searcher: MemberSearcher) -> None:
@@ -140,7 +146,7 @@ def test_the_searcher_ends_after_its_trials(searcher: MemberSearcher) -> None:
 
 
 def test_the_searcher_starts_nothing_after_its_time() -> None:
-    late = MemberSearcher(Proposer([], [VIT], seed=0), trials=2, expired=lambda: True)
+    late = MemberSearcher(Proposer([], [VIT], seed=0), trials=2, expired=lambda: True, plan=on_cpu)
     assert late.suggest("a") == Searcher.FINISHED
 
 

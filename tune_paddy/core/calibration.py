@@ -19,7 +19,7 @@ LEAST_MARGIN = 0.02
 """Networks differ from those that were measured; the next one may lie above all of them."""
 _SLACK_RANGE = (0.9, 1.5)
 """A fitted slack outside comes from noise or from too narrow a range of measurements."""
-_NARROW = 1.5
+_NARROW = 3.0
 """Measurements whose largest footprint is below so many times their smallest cannot tell the slack."""
 
 

@@ -108,8 +108,14 @@ class SearchSettings(BaseModel):
     minutes: float | None = Field(None, gt=0, description="no new trial after so many minutes")
     concurrency: int | None = Field(None, ge=1, description="trials at once; none: as many as fit")
     cpus: float = Field(1, gt=0, description="CPUs of one trial")
-    gpu: float = Field(
-        0.0, ge=0, le=64, description="GPUs of one trial; a fraction shares one GPU between trials"
+    gpu: Literal["auto"] | Annotated[float, Field(ge=0, le=64)] = Field(
+        0.0, description="GPUs of one trial; a fraction shares one; auto: as little as its forecast allows"
+    )
+    gpu_memory: float | None = Field(
+        None, gt=0, description="MiB of each GPU; none: asked of the one at hand"
+    )
+    max_accum: int | None = Field(
+        None, ge=1, description="largest accum that is chosen to fit; none: one image at a time"
     )
     scheduler: Literal["none", "asha"] = Field("none", description="asha stops weak trials early")
     objective: Literal["calibrated_log_loss", "log_loss", "error_rate"] = Field(

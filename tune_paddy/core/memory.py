@@ -124,6 +124,28 @@ class Plan:
         return math.floor(1 / self.fraction)
 
 
+@dataclass(frozen=True)
+class TrialMemory:
+    """What a trial is given of a GPU.
+
+    Attributes:
+        gpu: Share that Ray reserves; 0 trains on the CPU.
+        accum: Micro-batches of a step to begin with.
+        allocator_share: Share of the GPU at which torch's allocator stops, since Ray's share limits
+            nothing; 1 leaves it free.
+        raw_mib: The forecast before calibration; 0 without a GPU.
+        forecast_mib: Of the whole process.
+        budget_mib: What it may take.
+    """
+
+    gpu: float
+    accum: int
+    allocator_share: float = 1.0
+    raw_mib: float = 0.0
+    forecast_mib: float = 0.0
+    budget_mib: float = 0.0
+
+
 def accum_choices(batch_size: int, *, least: int = 1, most: int | None = None) -> tuple[int, ...]:
     """Return what accum may be, in increasing order: doublings of `least`, and last the largest allowed.
 

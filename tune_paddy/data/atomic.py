@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from tune_paddy.core.errors import TunePaddyError
@@ -25,4 +26,5 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         raise TunePaddyError(f"{shown(path)}: cannot be written: {error.strerror or error}") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # usually it has become the file
+            unfinished.unlink()

@@ -2,12 +2,14 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.wording import shown
+
+_SPECIAL = frozenset(',"\r\n')
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,18 @@ def read_csv(path: Path) -> CsvTable:
         raise InputError(f"{shown(path)}: cannot be read: {error.strerror}") from error
 
 
+def format_csv(rows: Iterable[Sequence[str]]) -> bytes:
+    """Write rows as CSV: UTF-8, lines that end in a line feed, quotes only where they are needed.
+
+    Python's writer leaves a lone carriage return unquoted, which no reader then takes for part of a name.
+    """
+    return "".join(",".join(map(_quote, row)) + "\n" for row in rows).encode()
+
+
+def _quote(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"' if not _SPECIAL.isdisjoint(value) else value
+
+
 def _parse(path: Path, text: str) -> CsvTable:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[tuple[str, ...]] = []
@@ -98,7 +112,7 @@ def _check_shape(
 ) -> None:
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"{shown(path)}:{lines[0]}: the column {shown(twice)!r} is there twice")
+        raise InputError(f"{shown(path)}:{lines[0]}: the column '{shown(twice)}' is there twice")
     for row, line in zip(rows, lines, strict=True):
         if len(row) != len(columns):
             raise InputError(f"{shown(path)}:{line}: has {len(row)} values where {len(columns)} are needed")

@@ -60,7 +60,7 @@ def _check_plain(table: CsvTable, names: Sequence[str], what: str) -> None:
     """Refuse names that are more than the name of a file or folder, such as `../x`."""
     for row, name in enumerate(names):
         if name in {".", ".."} or PurePath(name).name != name or "\0" in name:
-            raise InputError(f"{table.place(row)}: {what} {shown(name)!r} is not a plain name")
+            raise InputError(f"{table.place(row)}: {what} '{shown(name)}' is not a plain name")
 
 
 def _files_by_label(folder: Path) -> dict[str, set[str]]:

@@ -1,6 +1,5 @@
 """Real images that come with scikit-learn, written as a dataset, and the leaderboard to go with them."""
 
-import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from PIL import Image
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.splits import stratified_group_split
+from tune_paddy.data.csv_table import format_csv
 from tune_paddy.data.layout_kaggle import IMAGES, TABLE, TEST_IMAGES
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_same_ids, read_submission
 from tune_paddy.data.wording import shown
@@ -106,9 +106,7 @@ def _as_png(pixels: NDArray[np.float64]) -> bytes:
 
 
 def _as_csv(rows: Sequence[tuple[str, str]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([(_FORM.id_column, _FORM.label_column), *rows])
-    return text.getvalue().encode()
+    return format_csv([(_FORM.id_column, _FORM.label_column), *rows])
 
 
 def _refuse_others(folder: Path, files: dict[str, bytes]) -> None:

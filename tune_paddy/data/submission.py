@@ -1,7 +1,5 @@
 """Submissions: predicted labels of the test images, in the form that a leaderboard takes."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +7,7 @@ from pathlib import Path
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.atomic import write_atomically
-from tune_paddy.data.csv_table import read_csv
+from tune_paddy.data.csv_table import format_csv, read_csv
 from tune_paddy.data.wording import shown
 
 SAMPLE = "sample_submission.csv"
@@ -73,11 +71,8 @@ def write_submission(path: Path, ids: Sequence[str], labels: Sequence[str], form
         TunePaddyError: The file cannot be written.
     """
     _check_unique(ids, path)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([form.id_column, form.label_column])
-    writer.writerows(zip(ids, labels, strict=True))
-    write_atomically(path, text.getvalue().encode())
+    header = (form.id_column, form.label_column)
+    write_atomically(path, format_csv([header, *zip(ids, labels, strict=True)]))
 
 
 def check_submission(submission: Path, sample: Path, classes: Collection[str]) -> None:
@@ -96,7 +91,7 @@ def check_submission(submission: Path, sample: Path, classes: Collection[str]) -
     _check_order(got, wanted)
     strange = next((label for label in got.labels if label not in classes), None)
     if strange is not None:
-        raise InputError(f"{shown(submission)}: {shown(strange)!r} is no class of the training images")
+        raise InputError(f"{shown(submission)}: '{shown(strange)}' is no class of the training images")
 
 
 def check_same_ids(got: Iterable[str], wanted: Iterable[str], *, what: str, wanted_by: str) -> None:

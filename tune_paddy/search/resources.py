@@ -15,7 +15,7 @@ def check_resources(settings: SearchSettings, available: Mapping[str, float]) ->
         available: Ray's resources of the whole cluster: `CPU`, `GPU`.
 
     Returns:
-        Trials at once, at least 1.
+        Trials at once, at least 1; where each trial's share differs, Ray holds back what does not fit.
 
     Raises:
         InputError: One trial alone asks for more than there is.
@@ -23,13 +23,12 @@ def check_resources(settings: SearchSettings, available: Mapping[str, float]) ->
     cpus, gpus = available.get("CPU", 0), available.get("GPU", 0)
     if settings.cpus > cpus:
         raise InputError(f"a trial asks for {settings.cpus:g} CPUs and there are {cpus:g}; lower --cpus")
-    if settings.gpu > gpus:
+    wanted = 1 if settings.gpu == "auto" else settings.gpu
+    if wanted > gpus:
         have = f"there are {gpus:g}" if gpus else "there is none"
-        raise InputError(
-            f"a trial asks for {settings.gpu:g} GPUs and {have}; use --gpu 0 to train on the CPU"
-        )
+        raise InputError(f"a trial asks for {wanted:g} GPUs and {have}; use --gpu 0 to train on the CPU")
     fits = math.floor(cpus / settings.cpus + 1e-9)
-    if settings.gpu > 0:
+    if settings.gpu != "auto" and settings.gpu > 0:
         fits = min(fits, _fit_on_gpus(settings.gpu, gpus))
     return min(fits, settings.concurrency or fits)
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import largest
+from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.parts import Parts, make_parts
 from tune_paddy.data.space import SearchSpace
@@ -117,11 +118,13 @@ def _fit(
     proposer = Proposer(
         plan.space.recipes, plan.space.spaces, seed=settings.seed, storage=plan.folder / "study.journal"
     )
-    searcher = MemberSearcher(proposer, trials=settings.trials, expired=lambda: clock() >= deadline)
+    searcher = MemberSearcher(
+        proposer, trials=settings.trials, expired=lambda: clock() >= deadline, plan=_planner(plan)
+    )
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(run_trial, context=context, parts=parts),
-            {"cpu": settings.cpus, "gpu": settings.gpu},
+            lambda trial: tune.PlacementGroupFactory([{"CPU": settings.cpus, "GPU": trial["memory"]["gpu"]}]),
         ),
         tune_config=tune.TuneConfig(
             metric="objective",
@@ -141,6 +144,20 @@ def _fit(
         ),
     )
     tuner.fit()
+
+
+def _planner(plan: SearchPlan) -> Callable[[MemberConfig], TrialMemory]:
+    """Say what of a GPU a member is given; the forecasts take torch and timm, so not on a CPU search."""
+    settings = plan.settings
+    if settings.gpu == 0:
+        return lambda config: TrialMemory(0.0, config.accum if isinstance(config.accum, int) else 1)
+    from tune_paddy.training.planning import find_gpu, plan_trial  # noqa: PLC0415
+
+    gpu = find_gpu(mib=settings.gpu_memory)
+    n_classes = len(plan.dataset.classes)
+    return lambda config: plan_trial(
+        config, gpu, settings.gpu, n_classes=n_classes, max_accum=settings.max_accum
+    )
 
 
 def _scheduler(plan: SearchPlan) -> TrialScheduler:
@@ -202,7 +219,7 @@ def _context(plan: SearchPlan, store: Store, parent: str) -> TrialContext:
         parent_run_id=parent,
         folder=plan.folder.absolute() / "members",
         cpus=max(1, int(plan.settings.cpus)),
-        allow_gpu=plan.settings.gpu > 0,
+        allow_gpu=plan.settings.gpu != 0,
         objective=plan.settings.objective,
         weights_dir=plan.weights_dir.absolute() if plan.weights_dir else None,
     )

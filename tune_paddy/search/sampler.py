@@ -7,7 +7,7 @@ recipe that lies outside the space.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ray.tune.search import Searcher
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Domain, Fixed, Range, Recipe, SubSpace, locate
+from tune_paddy.core.memory import TrialMemory
 
 SPACE = "space"
 """Name of the parameter that says which sub-space a trial comes from."""
@@ -195,13 +196,22 @@ class MemberSearcher(Searcher):
         proposer: Where members come from.
         trials: How many to propose in all.
         expired: Says whether no new trial may start any more.
+        plan: Chooses what of a GPU a member is given.
     """
 
-    def __init__(self, proposer: Proposer, *, trials: int, expired: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        proposer: Proposer,
+        *,
+        trials: int,
+        expired: Callable[[], bool],
+        plan: Callable[[MemberConfig], TrialMemory],
+    ) -> None:
         super().__init__(metric="objective", mode="min")
         self.proposer = proposer
         self._left = trials
         self._expired = expired
+        self._plan = plan
         self._numbers: dict[str, int] = {}
         self._curves: dict[str, dict[int, float]] = {}
 
@@ -222,6 +232,7 @@ class MemberSearcher(Searcher):
             "member": proposal.member,
             "origin": proposal.origin,
             "config": proposal.config.model_dump(mode="json"),
+            "memory": asdict(self._plan(proposal.config)),
         }
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from ray import tune
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError, TunePaddyError
+from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.parts import Parts
 from tune_paddy.tracking.members import fail_member, log_epoch, log_member, start_member
 from tune_paddy.tracking.store import Store
@@ -48,7 +49,7 @@ def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> 
     which may start the trial again.
 
     Args:
-        trial: `number`, `member`, `origin` and `config`, as the searcher proposed them.
+        trial: `number`, `member`, `origin`, `config` and `memory`, as the searcher proposed them.
         context: What all trials share.
         parts: The data, fetched once a node.
     """
@@ -62,7 +63,7 @@ def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> 
         tags={"trial": trial["number"], "origin": trial["origin"], "split": parts.split},
     )
     try:
-        _train(config, trial["member"], run_id, context, parts)
+        _train(config, trial, run_id, context, parts)
     except (InputError, InfeasibleError, DivergedError) as error:
         kind = _outcome(error)
         fail_member(context.store, run_id, str(error), kind)
@@ -74,9 +75,14 @@ def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> 
         gc.collect()
 
 
-def _train(config: MemberConfig, member: str, run_id: str, context: TrialContext, parts: Parts) -> None:
+def _train(
+    config: MemberConfig, trial: dict[str, Any], run_id: str, context: TrialContext, parts: Parts
+) -> None:
     # The driver imports this module too, and has no need of fastai, which takes seconds to import.
+    from tune_paddy.training.gpu_memory import process_meter  # noqa: PLC0415
     from tune_paddy.training.member import EpochReport, Runtime, train_member  # noqa: PLC0415
+
+    memory = TrialMemory(**trial["memory"])
 
     def report(epoch: EpochReport) -> None:
         log_epoch(context.store, run_id, {**epoch.metrics, **process_metrics()}, epoch.epoch)
@@ -84,16 +90,32 @@ def _train(config: MemberConfig, member: str, run_id: str, context: TrialContext
         tune.report({"epoch": epoch.epoch, "objective": objective, **epoch.metrics})
 
     runtime = Runtime(
-        folder=context.folder / member,
+        folder=context.folder / trial["member"],
         cpus=context.cpus,
         allow_gpu=context.allow_gpu,
+        accum=memory.accum,
+        memory_share=memory.allocator_share,
         weights_dir=context.weights_dir,
     )
+    meter = process_meter() if context.allow_gpu else None
     result = train_member(config, parts, runtime, report=report)
     objective = min(value for name, value in result.metrics.items() if name.endswith(f"/{context.objective}"))
     summary = {**result.metrics, "objective": objective, "accum": result.accum, "ooms": result.ooms}
-    log_member(context.store, run_id, result.predictions, summary)
+    if meter is not None:
+        summary |= _memory_metrics(memory, result.accum, meter.peak_process_mib())
+    notes = {"notes": " ".join(result.notes)} if result.notes else {}
+    log_member(context.store, run_id, result.predictions, summary, tags=notes)
     tune.report({"epoch": config.total_epochs + 1, "outcome": "finished", "run_id": run_id, **summary})
+
+
+def _memory_metrics(memory: TrialMemory, accum: int, measured_mib: float) -> dict[str, float]:
+    """Forecast beside measurement, so that every run on a GPU sharpens the calibration."""
+    metrics = {"memory/measured_mib": measured_mib, "memory/budget_mib": memory.budget_mib}
+    if accum == memory.accum and memory.forecast_mib > 0:
+        metrics["memory/raw_mib"] = memory.raw_mib
+        metrics["memory/forecast_mib"] = memory.forecast_mib
+        metrics["memory/measured_to_forecast"] = measured_mib / memory.forecast_mib
+    return metrics
 
 
 def _outcome(error: TunePaddyError) -> Any:

@@ -6,8 +6,7 @@ from typing import Any
 
 import timm
 import torch
-from timm.models import get_deprecated_models, list_modules, register_model
-from timm.models._registry import _model_to_module
+from timm.models import get_deprecated_models, list_modules, model_entrypoint, register_model
 from torch import nn
 
 from tune_paddy.core.errors import InputError
@@ -51,7 +50,8 @@ def current_name(arch: str) -> str:
 
 def module_of(arch: str) -> str:
     """Name of the timm module that defines `arch`, such as `vision_transformer`."""
-    return str(_model_to_module[current_name(arch).partition(".")[0]])
+    entrypoint = model_entrypoint(current_name(arch).partition(".")[0])
+    return str(entrypoint.__module__).rpartition(".")[2]
 
 
 @cache
@@ -61,6 +61,8 @@ def stand_in(arch: str) -> str:
     Raises:
         InputError: timm has no model `arch`.
     """
+    if arch in _TINY.values():
+        return arch
     module = module_of(arch)
     if module in _TINY:
         return _TINY[module]

@@ -47,6 +47,15 @@ class Device:
         elif self.type == "mps":
             torch.mps.synchronize()
 
+    def limit_memory(self, share: float) -> None:
+        """Let torch's allocator take no more than a share of the device, 0 to 1; CUDA only."""
+        if self.type == "cuda":
+            torch.cuda.set_per_process_memory_fraction(share)
+
+    def alloc_retries(self) -> int:
+        """How often the allocator has had to empty its cache and try again; 0 where it is not known."""
+        return torch.cuda.memory_stats().get("num_alloc_retries", 0) if self.type == "cuda" else 0
+
     def peak_mib(self) -> float:
         """Most memory that this process has reserved on the device, in MiB; 0 where it is not known."""
         return torch.cuda.max_memory_reserved() / 2**20 if self.type == "cuda" else 0.0

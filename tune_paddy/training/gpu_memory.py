@@ -1,6 +1,7 @@
 """Read what this process takes of its GPU: torch knows its own allocations, NVML the whole process."""
 
 import os
+from functools import cache
 from typing import Any
 
 import torch
@@ -16,11 +17,11 @@ def load_nvml() -> Any:
         InputError: It is not installed, or there is no driver.
     """
     try:
-        import pynvml  # noqa: PLC0415 an optional dependency
+        import pynvml  # noqa: PLC0415 it looks for the driver
 
         pynvml.nvmlInit()
     except ImportError as error:
-        raise InputError("reading GPU memory needs nvidia-ml-py: pip install 'tune-paddy[gpu]'") from error
+        raise InputError("reading GPU memory needs nvidia-ml-py: pip install nvidia-ml-py") from error
     except pynvml.NVMLError as error:
         raise InputError(f"NVIDIA's driver does not answer: {error}") from error
     return pynvml
@@ -62,6 +63,18 @@ class GpuMeter:
 
     def _used(self) -> float:
         return float(self._nvml.nvmlDeviceGetMemoryInfo(self._gpu).used / MIB)
+
+
+@cache
+def process_meter() -> GpuMeter | None:
+    """Return this process's meter, made at the first call; None where there is no NVML.
+
+    Call it before the process's first use of CUDA: a worker that trains several members keeps its meter.
+    """
+    try:
+        return GpuMeter(load_nvml())
+    except InputError:
+        return None
 
 
 def _first_visible(nvml: Any) -> Any:

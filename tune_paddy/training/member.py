@@ -11,9 +11,11 @@ import torch
 from fastai.callback.core import Callback
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError, InfeasibleError
+from tune_paddy.core.memory import EVALUATION_FACTOR
 from tune_paddy.core.metrics import calibrated_log_loss, error_rate, log_loss
 from tune_paddy.core.predictions import PLAIN, Predictions
 from tune_paddy.data.parts import Part, Parts
@@ -22,13 +24,13 @@ from tune_paddy.training.checkpoint import Checkpoint, load_latest, remove_check
 from tune_paddy.training.devices import Device, pick_device
 from tune_paddy.training.loaders import ImageReader, TrainLoader, subsample_rows
 from tune_paddy.training.model import build_model, plan_body
-from tune_paddy.training.oom import is_out_of_memory, release_memory
+from tune_paddy.training.oom import ThrashWatch, is_out_of_memory, release_memory
 from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, split_parameters
 from tune_paddy.training.saved_member import save_member
 from tune_paddy.training.tta import predict
 
-EVALUATION_FACTOR = 2
-"""Images of an evaluation batch per image of a micro-batch: without gradients more of them fit."""
+FEW_FOR_BATCH_NORM = 8
+"""Images below which the statistics of a micro-batch are noisy enough to be worth a word."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class Runtime:
         folder: Of this member alone: checkpoints while it trains, its weights afterwards.
         cpus: Threads for decoding and for torch.
         allow_gpu: Whether a GPU may be used.
-        accum: Micro-batches of a step to begin with.
+        accum: Micro-batches of a step to begin with, unless the member sets them.
+        memory_share: Share of the GPU at which torch's allocator stops.
         weights_dir: Folder of pretrained weights, or None.
         keep_weights: Whether the trained weights stay on disk.
         clock: Seconds, for durations.
@@ -65,6 +68,7 @@ class Runtime:
     cpus: int = 1
     allow_gpu: bool = True
     accum: int = 1
+    memory_share: float = 1.0
     weights_dir: Path | None = None
     keep_weights: bool = True
     clock: Callable[[], float] = field(default=time.perf_counter)
@@ -82,6 +86,7 @@ class MemberResult:
             peak memory in MiB.
         accum: Micro-batches of a step, as used in the end.
         ooms: How often memory ran out before it fitted.
+        notes: What a person should know of it, a sentence each.
     """
 
     config: MemberConfig
@@ -90,6 +95,7 @@ class MemberResult:
     metrics: Mapping[str, float]
     accum: int
     ooms: int
+    notes: tuple[str, ...] = ()
 
 
 def train_member(
@@ -150,6 +156,7 @@ class _Attempt:
         self.device: Device = pick_device(config.precision, allow_gpu=runtime.allow_gpu)
         plan = plan_body(config.arch, config.size, config.drop_path)
         self.stats = (plan.mean, plan.std)
+        self.device.limit_memory(runtime.memory_share)
         self.history: list[dict[str, float]] = []
 
     def run(self) -> MemberResult:
@@ -175,7 +182,22 @@ class _Attempt:
             save_member(self.runtime.folder, model, self.config, self.parts.classes)
         remove_checkpoints(self.runtime.folder)
         metrics = self._summary(model, predictions, seconds)
-        return MemberResult(self.config, predictions, tuple(self.history), metrics, self.runtime.accum, 0)
+        return MemberResult(
+            config=self.config,
+            predictions=predictions,
+            history=tuple(self.history),
+            metrics=metrics,
+            accum=self.runtime.accum,
+            ooms=0,
+            notes=self._notes(model),
+        )
+
+    def _notes(self, model: nn.Sequential) -> tuple[str, ...]:
+        images = micro_batch(self.config.batch_size, self.runtime.accum)
+        few = self.runtime.accum > 1 and images < FEW_FOR_BATCH_NORM
+        if few and any(isinstance(module, _BatchNorm) for module in model[0].modules()):
+            return (f"batch norm saw {images} images at a time, since accum is {self.runtime.accum}",)
+        return ()
 
     def _model(self, checkpoint: Checkpoint | None) -> nn.Sequential:
         config = self.config
@@ -308,10 +330,12 @@ class _EpochWatch(Callback):
         torch.manual_seed(self.attempt.config.seed * 100_003 + epoch)
         self.learn.dls.train.epoch = epoch
         self.losses: list[torch.Tensor] = []
+        self.thrash = ThrashWatch(self.attempt.device.alloc_retries)
         self.started = self.attempt.runtime.clock()
 
     def after_batch(self) -> None:
         self.losses.append(self.learn.loss)
+        self.thrash.step()
 
     def after_epoch(self) -> None:
         if self.learn.epoch < self.skip:

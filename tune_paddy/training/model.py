@@ -98,7 +98,7 @@ def build_model(
 
 
 def check_arch(arch: str, size: tuple[int, int]) -> str | None:
-    """Say why `arch` cannot train at `size` (height, width in px), or None; almost never allocates weights."""
+    """Say why `arch` cannot train at `size` (height, width in px), or None, mostly without weights."""
     try:
         plan_body(arch, size, 0.0)
     except InputError as error:

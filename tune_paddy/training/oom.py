@@ -2,6 +2,7 @@
 
 import gc
 import re
+from collections.abc import Callable
 
 import torch
 
@@ -14,9 +15,41 @@ _MESSAGES = re.compile(
 )
 
 
+class ThrashingError(RuntimeError):
+    """Memory is so short that the allocator empties its cache at nearly every step."""
+
+
+class ThrashWatch:
+    """Notices an allocator that keeps giving memory back to get it again, long before it fails.
+
+    A single retry is normal where shapes change; several steps in a row that each need one mean that
+    training runs several times slower than with a smaller micro-batch.
+
+    Args:
+        retries: Reads how often the allocator has had to retry so far.
+        patience: Steps in a row with new retries that are borne.
+    """
+
+    def __init__(self, retries: Callable[[], int], patience: int = 5) -> None:
+        self._retries, self._patience = retries, patience
+        self._seen, self._in_a_row = retries(), 0
+
+    def step(self) -> None:
+        """Look once after an optimizer step.
+
+        Raises:
+            ThrashingError: Patience has run out.
+        """
+        now = self._retries()
+        self._in_a_row = self._in_a_row + 1 if now > self._seen else 0
+        self._seen = now
+        if self._in_a_row >= self._patience:
+            raise ThrashingError(f"the allocator had to retry in {self._in_a_row} steps in a row")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out, on a GPU or on the CPU."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if isinstance(error, torch.OutOfMemoryError | MemoryError | ThrashingError):
         return True
     return isinstance(error, RuntimeError) and bool(_MESSAGES.search(str(error)))
 

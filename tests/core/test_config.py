@@ -1,0 +1,60 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tune_paddy.core.config import MemberConfig, SearchSettings
+
+
+def test_a_side_means_a_square_and_a_pair_is_height_and_width() -> None:
+    assert MemberConfig(arch="vit", size=224).size == (224, 224)
+    assert MemberConfig(arch="vit", size=[320, 224]).size == (320, 224)
+
+
+def test_images_are_resized_to_the_networks_input_unless_said_otherwise() -> None:
+    assert MemberConfig(arch="vit", size=64).item_size == (64, 64)
+    assert MemberConfig(arch="vit", size=64, resize_size=[96, 80]).item_size == (96, 80)
+
+
+def test_a_configuration_survives_json() -> None:
+    config = MemberConfig(arch="vit", size=[320, 224], resize_size=480, accum=4, precision="fp16")
+    assert MemberConfig(**config.model_dump(mode="json")) == config
+    assert MemberConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_only_fine_tune_counts_frozen_epochs() -> None:
+    assert MemberConfig(arch="vit", epochs=5, freeze_epochs=2).total_epochs == 7
+    assert MemberConfig(arch="vit", epochs=5, freeze_epochs=2, schedule="one_cycle").total_epochs == 5
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"arch": ""},
+        {"size": 4},
+        {"size": [224]},
+        {"size": True},
+        {"lr": 0},
+        {"accum": 128, "batch_size": 64},
+        {"size": 224, "resize_size": 192},
+        {"flip": "vertical"},
+        {"learning_rate": 0.1},
+        {"subsample": 0},
+    ],
+)
+def test_contradictions_and_unknown_names_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        MemberConfig(**{"arch": "vit", **values})
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    config = MemberConfig(arch="vit")
+    with pytest.raises(ValidationError):
+        config.lr = 1.0  # type: ignore[misc]
+
+
+def test_settings_have_bounds() -> None:
+    with pytest.raises(ValidationError):
+        SearchSettings(trials=0)
+    with pytest.raises(ValidationError):
+        SearchSettings(select_share=1.0)

@@ -1,0 +1,97 @@
+import csv
+import io
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.csv_table import format_csv, read_csv
+
+texts = st.text(st.characters(codec="utf-8"))
+
+
+def table(tmp_path, content):
+    path = tmp_path / "t.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_csv(path)
+
+
+def test_everything_is_text(tmp_path):
+    """Pandas would read NA as missing and 007 as 7, and both are fine names of classes."""
+    read = table(tmp_path, "id,label\n007,NA\n1.0,null\n,None\n")
+    assert read.rows == (("007", "NA"), ("1.0", "null"), ("", "None"))
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["unix", "windows", "mac"])
+def test_what_spreadsheets_write_is_read(tmp_path, start, end):
+    read = table(tmp_path, start + b"id,label" + end + b"a,b" + end)
+    assert (read.columns, read.rows) == (("id", "label"), (("a", "b"),))
+
+
+def test_a_row_knows_its_line_past_blank_ones_and_ones_in_quotes(tmp_path):
+    read = table(tmp_path, 'id\n\n"two\nlines"\nx\n')
+    assert read.rows == (("two\nlines",), ("x",))
+    assert [read.place(row).rpartition(":")[2] for row in (0, 1)] == ["4", "5"]
+
+
+def test_a_column_is_found_by_the_first_name_that_fits_in_any_case(tmp_path):
+    read = table(tmp_path, " Image_ID ,Label,path\na,b,c\n")
+    assert read.find_column(("path", "image_id")) == "path"
+    assert read.find_column(("image_id", "path")) == "Image_ID"
+    assert read.find_column(("target",)) is None
+    assert read.column("Image_ID") == ["a"]
+
+
+def test_a_missing_column_is_named_with_those_that_are_there(tmp_path):
+    with pytest.raises(InputError, match=r"t\.csv:1: no column is called label or class; there are id;label"):
+        table(tmp_path, "id;label\na;b\n").need_column(("label", "class"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "t.csv: needs a header line and at least one row"),
+        (b"id,label\n", "t.csv: needs a header line and at least one row"),
+        (b"id,label\na\n", "t.csv:2: has 1 values where 2 are needed"),
+        (b"id,label\na,b\nc,d,e\n", "t.csv:3: has 3 values where 2 are needed"),
+        (b"id,id\na,b\n", "t.csv:1: the column 'id' is there twice"),
+        (b'id,label\na,"b\n', "t.csv:2: is no CSV: unexpected end of data"),
+        (b"id,label\na,b\nc,\xe9t\xe9\n", "t.csv:3: byte 0xe9 is not UTF-8: save the file as UTF-8"),
+        ("id,label\na,b\n".encode("utf-16"), "t.csv:1: byte 0xff is not UTF-8"),
+        (b"x" * 200_000 + b",y\na,b\n", "t.csv:1: is no CSV: field larger than field limit"),
+    ],
+)
+def test_an_unusable_file_is_named_with_its_line(tmp_path, content, message):
+    with pytest.raises(InputError) as caught:
+        table(tmp_path, content)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.csv: cannot be read: No such file"):
+        read_csv(tmp_path / "gone.csv")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=80) | st.text(alphabet='a,"\n\r;\0 é', max_size=40).map(str.encode))
+def test_any_bytes_give_a_table_or_one_line(tmp_path, content):
+    try:
+        read = table(tmp_path, content)
+    except InputError as error:
+        message = str(error)
+    else:
+        message = ""
+        assert all(len(row) == len(read.columns) for row in read.rows)
+        assert len(read.lines) == len(read.rows) > 0
+    assert "\n" not in message
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(texts, texts), min_size=1))
+def test_what_is_written_comes_back_here_and_from_pythons_reader(tmp_path, rows):
+    content = format_csv([("id", "label"), *rows])
+    assert list(table(tmp_path, content).rows) == rows
+    assert [tuple(row) for row in csv.reader(io.StringIO(content.decode(), newline=""))][1:] == rows

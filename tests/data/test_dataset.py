@@ -1,0 +1,221 @@
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.submission import SubmissionFormat
+
+
+def refusal(path, **options):
+    with pytest.raises(InputError) as caught:
+        Dataset.open(path, **options)
+    return str(caught.value)
+
+
+def add(folders, name, image):
+    path = folders / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+    return path
+
+
+# --- what is there -------------------------------------------------------------------------------------
+
+
+def test_a_dataset_knows_its_images_classes_and_form(kaggle):
+    dataset = Dataset.open(kaggle)
+    assert (dataset.root, dataset.layout) == (kaggle, "Kaggle's layout")
+    assert dataset.classes == ("blast", "hispa", "normal")
+    assert len(dataset.labelled) == 12
+    assert dataset.labelled.columns.tolist() == ["id", "path", "label", "variety", "age"]
+    assert dataset.test["id"].tolist() == ["200002.jpg", "200000.jpg", "200001.jpg"]
+    assert dataset.submission == SubmissionFormat("image_id", "label")
+    assert dataset.groups.tolist() == list(range(12))
+    assert dataset.report.lines() == []
+
+
+def test_the_three_layouts_of_the_same_images_have_the_same_groups(folders):
+    by_folder = Dataset.open(folders)
+    rows = zip(by_folder.labelled["id"], by_folder.labelled["label"], strict=True)
+    (folders / "labels.csv").write_text("path,label\n" + "".join(f"{name},{label}\n" for name, label in rows))
+    by_table = Dataset.open(folders / "labels.csv")
+    assert by_table.labelled.equals(by_folder.labelled)
+    assert by_table.fingerprint == by_folder.fingerprint
+
+
+def test_classes_are_sorted_whatever_the_order_of_the_table(kaggle):
+    header, *rows = (kaggle / "train.csv").read_text().splitlines(keepends=True)
+    (kaggle / "train.csv").write_text(header + "".join(reversed(rows)))
+    assert Dataset.open(kaggle).classes == ("blast", "hispa", "normal")
+
+
+# --- the fingerprint -----------------------------------------------------------------------------------
+
+
+def test_the_fingerprint_does_not_depend_on_the_place_or_the_order(kaggle, tmp_path_factory):
+    before = Dataset.open(kaggle).fingerprint
+    elsewhere = shutil.copytree(kaggle, tmp_path_factory.mktemp("copy") / "paddy")
+    header, *rows = (elsewhere / "train.csv").read_text().splitlines(keepends=True)
+    (elsewhere / "train.csv").write_text(header + "".join(reversed(rows)))
+    assert Dataset.open(elsewhere, jobs=1).fingerprint == before
+    assert len(before) == 16
+    assert int(before, 16) >= 0
+
+
+def change_content(root, save):
+    save(root / "train_images" / "blast" / "100330.jpg", 99)
+
+
+def change_test_content(root, save):
+    save(root / "test_images" / "200000.jpg", 99)
+
+
+def change_label(root, save):
+    image = root / "train_images" / "blast" / "100330.jpg"
+    image.rename(root / "train_images" / "hispa" / "100330.jpg")
+    text = (root / "train.csv").read_text()
+    (root / "train.csv").write_text(text.replace("100330.jpg,blast", "100330.jpg,hispa"))
+
+
+def change_name(root, save):
+    image = root / "train_images" / "blast" / "100330.jpg"
+    image.rename(image.with_name("new.jpg"))
+    text = (root / "train.csv").read_text()
+    (root / "train.csv").write_text(text.replace("100330.jpg", "new.jpg"))
+
+
+@pytest.mark.parametrize("change", [change_content, change_test_content, change_label, change_name])
+def test_the_fingerprint_tells_every_change(kaggle, save, change):
+    before = Dataset.open(kaggle).fingerprint
+    change(kaggle, save)
+    assert Dataset.open(kaggle).fingerprint != before
+
+
+# --- images that cannot be decoded ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def damaged(kaggle):
+    (kaggle / "train_images" / "blast" / "100330.jpg").write_bytes(b"")
+    whole = (kaggle / "train_images" / "hispa" / "100331.jpg").read_bytes()
+    (kaggle / "train_images" / "hispa" / "100331.jpg").write_bytes(whole[: len(whole) // 2])
+    return kaggle
+
+
+def test_all_images_that_cannot_be_decoded_are_listed(damaged):
+    message = refusal(damaged)
+    assert "2 images cannot be decoded; copy them again, or leave them out with --skip-corrupt" in message
+    assert f"\n  {damaged}/train_images/blast/100330.jpg: is empty" in message
+    assert f"\n  {damaged}/train_images/hispa/100331.jpg: cannot be decoded: " in message
+
+
+def test_they_are_left_out_by_flag_and_reported(damaged):
+    dataset = Dataset.open(damaged, skip_corrupt=True)
+    assert len(dataset.labelled) == len(dataset.groups) == 10
+    assert dataset.labelled.index.tolist() == list(range(10))
+    assert not dataset.labelled["id"].isin(["100330.jpg", "100331.jpg"]).any()
+    assert dataset.report.lines()[0].startswith("2 images left out, which cannot be decoded:")
+
+
+def test_one_that_the_sample_submission_asks_for_cannot_be_left_out(damaged):
+    (damaged / "test_images" / "200001.jpg").write_bytes(b"no image")
+    message = refusal(damaged, skip_corrupt=True)
+    assert "1 images cannot be decoded" in message
+    assert "sample_submission.csv asks for them" in message
+    assert "test_images/200001.jpg: is no image of a known format" in message
+
+
+def test_without_a_sample_a_test_image_can_be_left_out(damaged):
+    (damaged / "sample_submission.csv").unlink()
+    (damaged / "test_images" / "200001.jpg").write_bytes(b"no image")
+    dataset = Dataset.open(damaged, skip_corrupt=True)
+    assert dataset.test["id"].tolist() == ["200000.jpg", "200002.jpg"]
+    assert len(dataset.labelled) == 10
+
+
+def test_a_long_list_is_cut(folders):
+    for number in range(50):
+        (folders / "cat" / f"bad{number}.png").write_bytes(b"bad")
+    assert refusal(folders).endswith("and 30 more")
+
+
+def test_a_class_without_any_usable_image_is_refused(folders):
+    for path in (folders / "dog").iterdir():
+        path.write_bytes(b"")
+    assert "no image of class dog can be used" in refusal(folders, skip_corrupt=True)
+
+
+def test_images_of_one_class_alone_are_refused_and_the_layout_is_named(folders):
+    shutil.rmtree(folders / "dog")
+    assert "was read as a folder per class: its images have only the label cat" in refusal(folders)
+
+
+# --- copies --------------------------------------------------------------------------------------------
+
+
+def test_copies_are_one_group_and_reported(folders, photo):
+    add(folders, "cat/same.png", photo(0))
+    add(folders, "cat/smaller.jpg", photo(0).resize((40, 30)))
+    add(folders, "cat/brighter.png", ImageEnhance.Brightness(photo(0)).enhance(0.9))
+    dataset = Dataset.open(folders)
+    group = dict(zip(dataset.labelled["id"], dataset.groups, strict=True))
+    copies = ("cat/0.png", "cat/brighter.png", "cat/same.png", "cat/smaller.jpg")
+    assert {group[name] for name in copies} == {group["cat/0.png"]}
+    assert len(np.unique(dataset.groups)) == 6
+    assert dataset.report.groups == (copies,)
+    assert "1 groups of copies, 4 images" in dataset.report.lines()[0]
+
+
+def test_test_images_that_are_copies_of_labelled_ones_are_reported(folders, photo):
+    add(folders, "test/known.png", photo(1))
+    add(folders, "test/new.png", photo(77))
+    dataset = Dataset.open(folders)
+    assert dataset.report.test_copies == (("known.png", "dog/1.png"),)
+    assert dataset.report.groups == ()
+
+
+@pytest.mark.parametrize("form", ["png", "bmp"])
+def test_the_same_image_under_two_labels_is_refused_with_both_names(folders, photo, form):
+    """The same bytes, or the same pixels in another file."""
+    twin = add(folders, f"dog/twin.{form}", photo(0))
+    message = refusal(folders)
+    assert "1 images are there under several labels" in message
+    assert f"{folders}/cat/0.png (cat) = {twin} (dog)" in message
+    assert "--skip-conflicts" in message
+
+
+def test_by_flag_every_copy_is_left_out_and_reported(folders, photo):
+    add(folders, "dog/twin.png", photo(0))
+    add(folders, "cat/third.png", photo(0))
+    dataset = Dataset.open(folders, skip_conflicts=True)
+    assert dataset.report.conflicts == ("cat/0.png", "cat/third.png", "dog/twin.png")
+    assert len(dataset.labelled) == len(dataset.groups) == 5
+    assert dataset.groups.tolist() == list(range(5))
+    assert dataset.report.groups == ()
+
+
+def test_images_merely_alike_may_have_two_labels_and_the_report_says_so(folders, photo):
+    add(folders, "dog/alike.jpg", photo(0))
+    dataset = Dataset.open(folders)
+    assert dataset.report.mixed == dataset.report.groups == (("cat/0.png", "dog/alike.jpg"),)
+    assert "of these groups have several labels" in dataset.report.lines()[1]
+    assert len(dataset.labelled) == 7
+
+
+def test_copies_with_one_label_are_no_conflict(folders, photo):
+    add(folders, "cat/twin.png", photo(0))
+    assert len(Dataset.open(folders).labelled) == 7
+
+
+def test_a_class_of_conflicts_alone_is_refused_by_name(folders):
+    for number in (0, 2, 4):
+        shutil.copy(folders / "cat" / f"{number}.png", folders / "dog" / f"copy{number}.png")
+    assert "no image of class cat can be used" in refusal(folders, skip_conflicts=True)
+
+
+def test_an_image_that_is_too_large_is_refused_and_named(folders):
+    Image.new("1", (30_000, 4_000)).save(folders / "cat" / "huge.png")
+    assert "cat/huge.png: has more than 89 million pixels" in refusal(folders)

@@ -1,0 +1,109 @@
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.samples import TEST_LABELS, score_submission, write_digits
+from tune_paddy.data.submission import SubmissionFormat, check_submission, write_submission
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    return write_digits(tmp_path_factory.mktemp("data") / "digits")
+
+
+def snapshot(folder):
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_the_digits_are_a_dataset_of_1797_images_without_copies(digits):
+    dataset = Dataset.open(digits)
+    assert dataset.layout == "Kaggle's layout"
+    assert dataset.classes == tuple("0123456789")
+    assert (len(dataset.labelled), len(dataset.test)) == (1438, 359)
+    assert len(np.unique(dataset.groups)) == 1438
+    assert dataset.report.lines() == []
+
+
+def test_every_image_is_the_one_that_was_scanned(digits):
+    """Averaged back to 8 × 8 px, each is nearest to its own original."""
+    originals = load_digits().images * (255 / 16)
+    paths = sorted(digits.rglob("*.png"), key=lambda path: path.name)
+    small = np.stack(
+        [np.asarray(Image.open(path).resize((8, 8), Image.Resampling.BOX), float) for path in paths]
+    )
+    distances = np.abs(small[:, None] - originals[None, ::7]).mean(axis=(2, 3))
+    assert (distances[::7].argmin(axis=1) == np.arange(len(originals[::7]))).all()
+
+
+def test_test_images_are_a_share_of_every_digit_and_their_labels_are_kept_apart(digits):
+    truth = pd.read_csv(digits / TEST_LABELS, dtype=str)
+    counts = (
+        truth["label"].value_counts()
+        / np.bincount(load_digits().target).astype(float)[truth["label"].value_counts().index.astype(int)]
+    )
+    assert counts.between(0.19, 0.21).all()
+    sample = pd.read_csv(digits / "sample_submission.csv", dtype=str)
+    assert sample["image_id"].tolist() == truth["image_id"].tolist()
+    assert sample["label"].nunique() == 1
+
+
+def test_a_second_call_changes_nothing(digits):
+    before = snapshot(digits)
+    write_digits(digits)
+    assert snapshot(digits) == before
+
+
+def test_a_half_written_folder_is_completed(tmp_path, digits):
+    folder = write_digits(tmp_path / "digits")
+    whole = {path.relative_to(digits): path.read_bytes() for path in digits.rglob("*") if path.is_file()}
+    (folder / "train.csv").write_text("image_id,la")
+    (folder / "sample_submission.csv").unlink()
+    (folder / "test_images" / os.listdir(folder / "test_images")[0]).write_bytes(b"\x89PNG")
+    (folder / ".DS_Store").touch()
+    write_digits(folder)
+    assert {p.relative_to(folder): p.read_bytes() for p in folder.rglob("[!.]*") if p.is_file()} == whole
+
+
+def test_a_folder_with_somebodys_data_is_left_alone(kaggle):
+    before = snapshot(kaggle)
+    with pytest.raises(InputError, match="holds other files, such as test_images/200000.jpg"):
+        write_digits(kaggle)
+    assert snapshot(kaggle) == before
+
+
+def test_digits_of_another_seed_are_not_mixed_in(digits):
+    with pytest.raises(InputError, match="holds other files"):
+        write_digits(digits, seed=1)
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "digits").touch()
+    with pytest.raises(InputError, match="is a file: name a folder"):
+        write_digits(tmp_path / "digits")
+
+
+def test_a_leaderboard_counts_right_labels_whatever_their_order(digits, tmp_path):
+    truth = pd.read_csv(digits / TEST_LABELS, dtype=str).sample(frac=1, random_state=0)
+    answers = truth["label"].to_numpy().copy()
+    answers[:36] = [str((int(label) + 1) % 10) for label in answers[:36]]
+    path = tmp_path / "submission.csv"
+    write_submission(path, truth["image_id"].tolist(), answers.tolist(), SubmissionFormat())
+    assert score_submission(path, digits / TEST_LABELS) == (359 - 36) / 359
+
+
+def test_the_true_labels_fit_the_sample_submission(digits):
+    check_submission(digits / TEST_LABELS, digits / "sample_submission.csv", list("0123456789"))
+
+
+def test_a_submission_of_other_images_gets_no_score(digits, tmp_path):
+    write_submission(tmp_path / "s.csv", ["x.png"], ["1"], SubmissionFormat())
+    with pytest.raises(InputError, match="lacks 359 images"):
+        score_submission(tmp_path / "s.csv", digits / TEST_LABELS)

@@ -1,0 +1,146 @@
+import json
+
+import numpy as np
+import pytest
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.split import SelectSplit, make_select_split
+
+
+@pytest.fixture
+def dataset(kaggle):
+    return Dataset.open(kaggle)
+
+
+@pytest.fixture
+def stored(dataset, tmp_path_factory):
+    path = tmp_path_factory.mktemp("search") / "split.json"
+    make_select_split(dataset, share=0.3, seed=1).save(path)
+    return path
+
+
+def edit(path, **changes):
+    content = json.loads(path.read_text())
+    path.write_text(
+        json.dumps({key: value for key, value in {**content, **changes}.items() if value is not None})
+    )
+
+
+def test_a_split_divides_all_images_and_every_class(dataset):
+    split = make_select_split(dataset, share=0.3, seed=0)
+    assert sorted(split.select_ids + split.train_ids) == sorted(dataset.labelled["id"])
+    assert list(split.select_ids) == sorted(split.select_ids)
+    assert list(split.train_ids) == sorted(split.train_ids)
+    labels = dataset.labelled.set_index("id")["label"]
+    assert labels[list(split.select_ids)].value_counts().to_dict() == {
+        "blast": 1,
+        "hispa": 1,
+        "normal": 1,
+    } | {name: 2 for name, count in labels[list(split.select_ids)].value_counts().items() if count == 2}
+    assert len(split.select_ids) == 4
+
+
+def test_copies_stay_on_one_side(folders, save):
+    for number in range(6):
+        save(folders / ("cat", "dog")[number % 2] / f"copy{number}.jpg", number)
+    dataset = Dataset.open(folders)
+    for seed in range(20):
+        split = make_select_split(dataset, share=0.4, seed=seed)
+        for name in split.select_ids:
+            label, file = name.split("/")
+            twin = file.replace("copy", "").replace("jpg", "png")
+            assert {f"{label}/{twin}", f"{label}/copy{twin[0]}.jpg"} <= set(split.select_ids)
+
+
+def test_a_seed_decides_whatever_the_order_of_the_table(kaggle, dataset):
+    before = [make_select_split(dataset, share=0.3, seed=seed) for seed in range(5)]
+    header, *rows = (kaggle / "train.csv").read_text().splitlines(keepends=True)
+    (kaggle / "train.csv").write_text(header + "".join(reversed(rows)))
+    again = Dataset.open(kaggle)
+    assert [make_select_split(again, share=0.3, seed=seed) for seed in range(5)] == before
+    assert len({split.select_ids for split in before}) > 1
+
+
+def test_the_fingerprint_is_that_of_the_images_chosen_and_of_the_dataset(kaggle, dataset, save):
+    splits = [make_select_split(dataset, share=0.3, seed=seed) for seed in range(12)]
+    assert len({split.fingerprint for split in splits}) == len({split.select_ids for split in splits})
+    save(kaggle / "train_images" / "blast" / "100330.jpg", 55)
+    changed = make_select_split(Dataset.open(kaggle), share=0.3, seed=0)
+    assert changed.select_ids == splits[0].select_ids
+    assert changed.fingerprint != splits[0].fingerprint
+
+
+def test_a_stored_split_comes_back(dataset, stored):
+    assert SelectSplit.load(stored, dataset) == make_select_split(dataset, share=0.3, seed=1)
+    assert [path.name for path in stored.parent.iterdir()] == ["split.json"]
+
+
+def test_a_split_of_other_labels_is_refused(kaggle, stored, save):
+    save(kaggle / "train_images" / "blast" / "100330.jpg", 55)
+    with pytest.raises(InputError, match=r"split\.json: was made for other images or labels than"):
+        SelectSplit.load(stored, Dataset.open(kaggle))
+
+
+def test_a_split_of_images_that_are_gone_names_one(kaggle, dataset, stored):
+    name = make_select_split(dataset, share=0.3, seed=1).select_ids[0]
+    text = (kaggle / "train.csv").read_text()
+    (kaggle / "train.csv").write_text(
+        "".join(line for line in text.splitlines(keepends=True) if name not in line)
+    )
+    with pytest.raises(InputError, match=f"such as {name} no longer being there"):
+        SelectSplit.load(stored, Dataset.open(kaggle))
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"format": 2}, "format"),
+        ({"share": 1.5}, "share"),
+        ({"share": None}, "share"),
+        ({"seed": "1"}, "seed"),
+        ({"select_ids": [1, 2]}, r"select_ids\.0"),
+        ({"fingerprint": "x"}, "fingerprint"),
+        ({"extra": 1}, "extra"),
+    ],
+)
+def test_a_file_that_is_no_split_is_refused_with_the_key(dataset, stored, changes, key):
+    edit(stored, **changes)
+    with pytest.raises(InputError, match=rf"split\.json: is no stored split: {key}: ") as caught:
+        SelectSplit.load(stored, dataset)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"format": NaN}', b"[" * 100_000])
+def test_any_other_bytes_are_refused_on_one_line(dataset, stored, content):
+    stored.write_bytes(content)
+    with pytest.raises(InputError, match="is no stored split") as caught:
+        SelectSplit.load(stored, dataset)
+    assert "\n" not in str(caught.value)
+
+
+def test_ids_moved_by_hand_are_noticed(dataset, stored):
+    edit(stored, select_ids=list(make_select_split(dataset, share=0.3, seed=1).train_ids))
+    with pytest.raises(InputError, match="other images or labels"):
+        SelectSplit.load(stored, dataset)
+
+
+def test_a_missing_file_is_named(dataset, tmp_path):
+    with pytest.raises(InputError, match=r"gone\.json: cannot be read: No such file"):
+        SelectSplit.load(tmp_path / "gone.json", dataset)
+
+
+def test_classes_with_too_few_images_are_all_named_with_their_counts(folders, save):
+    save(folders / "mouse" / "only.png", 30)
+    for name in ("a.png", "b.bmp", "c.jpg"):
+        save(folders / "newt" / name, 31)
+    with pytest.raises(InputError) as caught:
+        make_select_split(Dataset.open(folders), share=0.2, seed=0)
+    assert "mouse: 1 images, 1 without copies\n  newt: 3 images, 1 without copies" in str(caught.value)
+
+
+def test_the_share_of_a_larger_dataset_is_exact(kaggle, dataset):
+    """Through the dataset's own frame: 25 % of 12 images are 3, one of each class."""
+    split = make_select_split(dataset, share=0.25, seed=3)
+    labels = dataset.labelled.set_index("id")["label"][list(split.select_ids)]
+    assert np.unique(labels, return_counts=True)[1].tolist() == [1, 1, 1]
