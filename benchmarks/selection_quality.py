@@ -1,9 +1,10 @@
 """How good are the selection methods on images that they have not seen, and is the estimate of it honest?
 
-Every method selects on preds_sel, y_sel of each pool (`*.npz`; NAME_sN is pool N of family NAME) and is scored on
-preds_test, y_test. Prints, beside plain greedy selection on log loss: the ratio of the test log
-losses (geometric means) and the difference of the error rates in points, by family; then for the automatic
-choice its optimistic score, its cross-fitted estimate (the choice of the method included) and the test score.
+Every method selects on preds_sel, y_sel of each pool (`*.npz`; NAME_sN is pool N of family NAME) and is
+scored on preds_test, y_test. Prints, beside plain greedy selection on log loss: the ratio of the test log
+losses (geometric means) and the difference of the error rates in points, by family; then for the
+automatic choice its optimistic score, its cross-fitted estimate (the choice of the method included) and
+the test score.
 
 Usage: OMP_NUM_THREADS=1 python benchmarks/selection_quality.py --pools POOLS [--seeds 3] [--no-estimates]
 """
@@ -17,7 +18,7 @@ import numpy as np
 from tune_paddy.core.auto import auto_select
 from tune_paddy.core.estimate import cross_fit, estimate
 from tune_paddy.core.methods import METHODS
-from tune_paddy.core.metrics import error_rate, log_loss
+from tune_paddy.core.metrics import EPS, error_rate, log_loss, true_class
 
 LARGE = 300
 """Images on the select split from which a family counts as large."""
@@ -81,12 +82,13 @@ def print_estimates(pools):
     for pool, (probs, labels, test, truth) in pools.items():
         selection = auto_select(probs, labels)
         honest = estimate(cross_fit(probs, labels, auto_select), labels)
-        seen = estimate(selection.blend(test), truth)
-        distance = abs(seen.score - honest.score)
-        both = np.hypot(honest.standard_error, seen.standard_error)
+        losses = -np.log(np.maximum(true_class(selection.blend(test), truth), EPS))
+        error = losses.std(ddof=1) / np.sqrt(len(truth))
+        distance = abs(losses.mean() - honest.score)
+        both = np.hypot(honest.standard_error, error)
         ratios.append((distance / honest.standard_error, distance / both))
         estimated = f"{honest.score:.4f} ± {honest.standard_error:.4f}"
-        tested = f"{seen.score:.4f} ± {seen.standard_error:.4f}"
+        tested = f"{losses.mean():.4f} ± {error:.4f}"
         own, joint = ratios[-1]
         print(f"{pool:<20}{selection.score:>13.4f}{estimated:>18}{tested:>18}{own:>8.2f}{joint:>12.2f}")
     own, joint = (np.array(ratios) <= 2).mean(axis=0)

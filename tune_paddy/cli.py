@@ -4,6 +4,8 @@ Heavy imports stand inside the commands: `--help` and `select` start without Ray
 """
 
 import json
+import os
+import platform
 import shlex
 import sys
 import time
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.data.space import SearchSpace
     from tune_paddy.ensemble.build import Ensemble
+    from tune_paddy.ensemble.choose import Wishes
     from tune_paddy.search.run import SearchPlan
     from tune_paddy.tracking.store import Store
     from tune_paddy.training.planning import Gpu, MemoryRow
@@ -65,6 +68,7 @@ StandInsOption = Annotated[
     bool, typer.Option("--stand-ins", help="Rehearse with tiny relatives of each architecture.")
 ]
 MetricOption = Annotated[str, typer.Option("--metric", help="Loss that selection minimises.")]
+MethodOption = Annotated[str, typer.Option("--method", help="Selection method, or auto to compare all.")]
 HandWeightsOption = Annotated[
     list[str] | None,
     typer.Option("--weights", "-w", help="Weights by hand, PATTERN=WEIGHT, such as 'vit*=2'; repeatable."),
@@ -75,7 +79,9 @@ def main() -> None:
     """Run the command line: an error is one line, exit status 2 for bad input and 1 for failure."""
     debug = "--debug" in sys.argv
     if not debug:
-        warnings.simplefilter("ignore")  # of the libraries to each other; a person can do nothing about them
+        # Of the libraries to each other: a person can do nothing about them. Child processes inherit it.
+        warnings.simplefilter("ignore")
+        os.environ.setdefault("PYTHONWARNINGS", "ignore")
     try:
         app([argument for argument in sys.argv[1:] if argument != "--debug"])
     except TunePaddyError as error:
@@ -119,7 +125,7 @@ def demo(
     plan = _plan(folder, "digits_demo", runs, name=None, overrides={}, prefix="demo")
     store = _store(tracking_uri, plan.dataset, runs)
     _search(plan, store)
-    ensemble = _select(store, [plan.name], runs, metric="log_loss", weights=[])
+    ensemble = _select(store, [plan.name], runs)
     if ensemble.submission is not None:
         accuracy = score_submission(ensemble.submission, folder / TEST_LABELS)
         console.print(f"Accuracy on the held-back test labels: [bold]{accuracy:.2%}[/bold]")
@@ -145,6 +151,7 @@ def search(
     objective: Annotated[str | None, typer.Option(help="What the sampler minimises.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the select split and the sampler.")] = None,
     metric: MetricOption = "log_loss",
+    method: MethodOption = "auto",
     weights: HandWeightsOption = None,
     stand_ins: StandInsOption = False,
     dry_run: Annotated[
@@ -189,14 +196,22 @@ def search(
         return
     store = _store(tracking_uri, plan.dataset, runs)
     _search(plan, store)
-    _select(store, [plan.name], runs, metric=metric, weights=weights or [])
+    from tune_paddy.ensemble.choose import Wishes
+
+    _select(store, [plan.name], runs, Wishes(metric=metric, method=method, weights=tuple(weights or ())))
 
 
 @app.command()
 def select(
     searches: Annotated[list[str], typer.Argument(help="Names of one or several searches.")],
     metric: MetricOption = "log_loss",
+    method: MethodOption = "auto",
     weights: HandWeightsOption = None,
+    max_members: Annotated[int | None, typer.Option(help="Most members in the ensemble.")] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="Most minutes to predict the test set.")] = None,
+    max_size: Annotated[float | None, typer.Option(help="Most MiB of weights.")] = None,
+    speed_factor: Annotated[float, typer.Option(help="How much slower the machine that predicts is.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the selection methods.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of the files; default RUNS/SEARCH.")] = None,
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
@@ -205,10 +220,14 @@ def select(
 
     Example: tune-paddy select my-search --metric error_rate
     """
+    from tune_paddy.ensemble.choose import Wishes
     from tune_paddy.tracking.store import open_store
 
+    wishes = Wishes(
+        metric, method, tuple(weights or ()), max_members, max_minutes, max_size, speed_factor, seed
+    )
     store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
-    _select(store, searches, runs, metric=metric, weights=weights or [], out=out)
+    _select(store, searches, runs, wishes, out=out)
 
 
 @app.command()
@@ -254,7 +273,16 @@ def check(
 
     Example: tune-paddy data check paddy/
     """
-    _print_dataset(_open_dataset(data, (skip_corrupt, skip_conflicts)))
+    from tune_paddy.core.config import SearchSettings
+    from tune_paddy.data.split import make_select_split
+
+    dataset = _open_dataset(data, (skip_corrupt, skip_conflicts))
+    _print_dataset(dataset)
+    settings = SearchSettings()
+    split = make_select_split(dataset, share=settings.select_share, seed=settings.seed)
+    console.print(
+        f"A select split of {len(split.select_ids):,} images leaves {len(split.train_ids):,} to train on"
+    )
 
 
 @app.command()
@@ -438,6 +466,7 @@ def _plan(
         folder=runs / chosen,
         weights_dir=weights_dir,
         ray_address=ray_address,
+        ray_gpus=1 if platform.machine() == "arm64" and sys.platform == "darwin" else None,
         command=shlex.join(["tune-paddy", *sys.argv[1:]]),
     )
 
@@ -487,16 +516,15 @@ def _select(
     store: "Store",
     searches: list[str],
     runs: Path,
+    wishes: "Wishes | None" = None,
     *,
-    metric: str,
-    weights: list[str],
     out: Path | None = None,
 ) -> "Ensemble":
     from tune_paddy.ensemble.build import build_ensemble
     from tune_paddy.ensemble.report import print_ensemble
 
     folder = out or runs / searches[0]
-    ensemble = build_ensemble(store, searches, folder=folder, metric=metric, weights=weights)
+    ensemble = build_ensemble(store, searches, folder=folder, wishes=wishes)
     print_ensemble(console, ensemble)
     if ensemble.submission is not None:
         console.print(f"Submission: {ensemble.submission}", soft_wrap=True)

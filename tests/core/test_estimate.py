@@ -43,7 +43,7 @@ def test_every_image_is_predicted_without_itself(real_pool: RealPool) -> None:
 @pytest.mark.parametrize("metric", ["log_loss", "error_rate", "balanced_error", "macro_f1"])
 def test_the_standard_error_is_that_of_fresh_samples(real_pool: RealPool, metric: str) -> None:
     """Scores of disjoint hundreds of images scatter as the estimate on one of them says, give or take."""
-    probs = np.concatenate([real_pool.probs[12], real_pool.test_probs[12]])
+    probs = np.concatenate([real_pool.probs[16], real_pool.test_probs[16]])
     labels = np.concatenate([real_pool.labels, real_pool.test_labels])
     parts = np.array_split(np.random.default_rng(0).permutation(len(labels)), 9)
     scores = [METRICS[metric](probs[part], labels[part]) for part in parts]
@@ -58,6 +58,14 @@ def test_no_errors_seen_is_not_certainty() -> None:
     assert honest.score == honest.low == 0
     assert 0.05 < honest.high < 0.1
     assert honest.standard_error > 0.01
+
+
+def test_a_perfect_log_loss_is_not_certainty() -> None:
+    """Fifty images predicted for certain may hide one mistake; two thousand hide less."""
+    few, many = (estimate(np.eye(2)[np.tile([0, 1], n // 2)], np.tile([0, 1], n // 2)) for n in (50, 2000))
+    assert few.low == few.score == 0
+    assert few.high == pytest.approx(1.96 * np.log(100) / 50, rel=1e-3)
+    assert many.high == pytest.approx(few.high / 40)
 
 
 def test_wilson_covers_as_often_as_it_says() -> None:

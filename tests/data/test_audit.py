@@ -15,18 +15,9 @@ def test_every_image_yields_its_facts_or_its_error_in_order(tmp_path, save, jobs
     paths = [str(save(tmp_path / f"{number}.png", number)) for number in range(5)]
     (tmp_path / "2.png").write_bytes(b"broken")
     found = inspect_images([*paths, str(tmp_path / "gone.png")], jobs=jobs)
-    assert [type(finding) for finding in found] == [
-        ImageFacts,
-        ImageFacts,
-        ImageError,
-        ImageFacts,
-        ImageFacts,
-        ImageError,
-    ]
-    assert [error.path for error in found if isinstance(error, ImageError)] == [
-        paths[2],
-        str(tmp_path / "gone.png"),
-    ]
+    assert [isinstance(finding, ImageFacts) for finding in found] == [True, True, False, True, True, False]
+    errors = [finding.path for finding in found if isinstance(finding, ImageError)]
+    assert errors == [paths[2], str(tmp_path / "gone.png")]
 
 
 def test_facts_are_the_sum_of_the_bytes_and_the_hash_of_the_small_picture(tmp_path, save):
@@ -60,7 +51,7 @@ def test_a_report_names_every_kind_of_finding():
         notes=("train/x is not used",),
         corrupt=(ImageError("a.jpg", "is empty"),),
         conflicts=("b.jpg",),
-        groups=(("c.jpg", "d.jpg"), tuple(f"{number}.jpg" for number in range(9))),
+        groups=(("c.jpg", "d.jpg"), tuple(map(str, range(9)))),
         mixed=(("c.jpg", "d.jpg"),),
         test_copies=(("t.jpg", "c.jpg"),),
     )
@@ -68,11 +59,10 @@ def test_a_report_names_every_kind_of_finding():
         "train/x is not used",
         "1 images left out, which cannot be decoded:\n  a.jpg: is empty",
         "1 images left out, whose copies have other labels:\n  b.jpg",
-        "2 groups of copies, 11 images, each kept on one side:\n  c.jpg = d.jpg\n"
-        "  0.jpg = 1.jpg = 2.jpg = 3.jpg = 4.jpg and 4 more",
+        "2 groups of copies, 11 images, each kept on one side:\n  c.jpg = d.jpg\n  0 = 1 = 2 and 6 more",
         "1 of these groups have several labels, look at them:\n  c.jpg = d.jpg",
         "1 test images are copies of labelled ones, or nearly:\n  t.jpg = c.jpg",
-    ]  # fmt: skip
+    ]
 
 
 def test_a_report_of_thousands_stays_short():

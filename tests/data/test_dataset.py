@@ -73,14 +73,14 @@ def change_test_content(root, save):
     save(root / "test_images" / "200000.jpg", 99)
 
 
-def change_label(root, save):
+def change_label(root, _save):
     image = root / "train_images" / "blast" / "100330.jpg"
     image.rename(root / "train_images" / "hispa" / "100330.jpg")
     text = (root / "train.csv").read_text()
     (root / "train.csv").write_text(text.replace("100330.jpg,blast", "100330.jpg,hispa"))
 
 
-def change_name(root, save):
+def change_name(root, _save):
     image = root / "train_images" / "blast" / "100330.jpg"
     image.rename(image.with_name("new.jpg"))
     text = (root / "train.csv").read_text()
@@ -158,11 +158,11 @@ def test_images_of_one_class_alone_are_refused_and_the_layout_is_named(folders):
 
 def test_copies_are_one_group_and_reported(folders, photo):
     add(folders, "cat/same.png", photo(0))
-    add(folders, "cat/smaller.jpg", photo(0).resize((40, 30)))
+    add(folders, "cat/smaller.png", photo(0).resize((44, 33)))
     add(folders, "cat/brighter.png", ImageEnhance.Brightness(photo(0)).enhance(0.9))
     dataset = Dataset.open(folders)
     group = dict(zip(dataset.labelled["id"], dataset.groups, strict=True))
-    copies = ("cat/0.png", "cat/brighter.png", "cat/same.png", "cat/smaller.jpg")
+    copies = ("cat/0.png", "cat/brighter.png", "cat/same.png", "cat/smaller.png")
     assert {group[name] for name in copies} == {group["cat/0.png"]}
     assert len(np.unique(dataset.groups)) == 6
     assert dataset.report.groups == (copies,)

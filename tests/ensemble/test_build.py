@@ -11,6 +11,7 @@ from tests.conftest import Finished
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.selection import greedy_select
 from tune_paddy.ensemble.build import build_ensemble
+from tune_paddy.ensemble.choose import Wishes
 from tune_paddy.tracking.runs import list_ensembles, list_members
 
 
@@ -29,7 +30,8 @@ def test_the_submission_holds_the_likeliest_class_of_each_test_image_in_the_samp
 def test_the_weights_are_those_of_greedy_selection_and_stand_in_the_record(
     finished: Finished, tmp_path: Path
 ) -> None:
-    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, metric="error_rate")
+    wishes = Wishes(metric="error_rate", method="greedy")
+    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=wishes)
     expected = greedy_select(ensemble.pool.select, ensemble.pool.labels, metric="error_rate")
     assert ensemble.selection.weights.tolist() == expected.weights.tolist()
     described = json.loads((tmp_path / "ensemble.json").read_text())
@@ -62,9 +64,8 @@ def test_another_process_without_torch_and_ray_selects_the_same_to_the_byte(
 
 
 def test_weights_by_hand_replace_the_selection(finished: Finished, tmp_path: Path) -> None:
-    ensemble = build_ensemble(
-        finished.store, ["first"], folder=tmp_path, weights=["test_resnet=2", "test_convnext=1"]
-    )
+    wishes = Wishes(weights=("test_resnet=2", "test_convnext=1"))
+    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=wishes)
     weights = dict(zip((view.name for view in ensemble.pool.views), ensemble.selection.weights, strict=True))
     assert sum(weights.values()) == pytest.approx(1)
     for name, weight in weights.items():
@@ -74,7 +75,7 @@ def test_weights_by_hand_replace_the_selection(finished: Finished, tmp_path: Pat
 
 def test_the_ensemble_is_a_run_of_its_own_under_the_search(finished: Finished, tmp_path: Path) -> None:
     before = len(list_ensembles(finished.store, "first"))
-    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, metric="balanced_error")
+    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=Wishes("balanced_error"))
     ensembles = list_ensembles(finished.store, "first")
     assert len(ensembles) == before + 1
     files = {file.path for file in finished.store.client.list_artifacts(ensemble.run_id)}

@@ -104,7 +104,7 @@ def test_fine_tune_sets_the_rates_and_momenta_of_fastais_at_every_step(
 
 
 def test_fine_tune_trains_to_the_weights_of_fastais(make_config: Callable[..., MemberConfig]) -> None:
-    """Through the frozen epoch, whose moments the second phase goes on with."""
+    """Through the frozen epoch, whose moments fastai forgets when it unfreezes."""
     config = make_config(epochs=3, freeze_epochs=1, lr=0.05, weight_decay=0.01)
     reference = network()
     learner(reference, Adam, by_group, Recorder(), wd=0.01).fine_tune(3, 0.05)

@@ -18,6 +18,9 @@ from tune_paddy.data.wording import listed, shown
 _FEW = 5
 """Findings of one kind that a report names before it only counts."""
 
+_NAMES = 3
+"""Images of one group that a report names before it only counts."""
+
 
 @dataclass(frozen=True)
 class ImageFacts:
@@ -79,8 +82,8 @@ def _equations(groups: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _equation(ids: Sequence[str]) -> str:
-    rest = f" and {len(ids) - _FEW} more" if len(ids) > _FEW else ""
-    return " = ".join(map(shown, ids[:_FEW])) + rest
+    rest = f" and {len(ids) - _NAMES} more" if len(ids) > _NAMES else ""
+    return " = ".join(map(shown, ids[:_NAMES])) + rest
 
 
 def inspect_images(paths: Sequence[str], *, jobs: int | None = None) -> list[ImageFacts | ImageError]:

@@ -39,7 +39,7 @@ _BLOCK = 2**22
 def group_copies(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Number the groups of images that are copies of each other, directly or by way of others.
 
-    All pairs of hashes are compared, in blocks: 14,000 images take about a second. Where many images
+    All pairs of hashes are compared, in blocks: 14,000 images take less than a second. Where many images
     have like hashes, the confirmation is a matrix product, so that the time stays bounded.
 
     Args:

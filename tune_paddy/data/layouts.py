@@ -23,8 +23,6 @@ from tune_paddy.data.listing import IMAGE_COLUMNS, LABEL_COLUMNS, Listing
 from tune_paddy.data.submission import SAMPLE, check_same_ids, read_submission
 from tune_paddy.data.wording import shown
 
-__all__ = ["SAMPLE", "list_dataset"]
-
 
 def list_dataset(path: Path) -> Listing:
     """Find out a dataset's layout and list its images, none of which is opened yet.

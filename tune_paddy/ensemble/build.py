@@ -1,20 +1,22 @@
 """From finished members to a submission: load the pool, select, blend, write, record."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.metrics import METRICS
+from tune_paddy.core.estimate import Assessment, assess
+from tune_paddy.core.explain import Redundancy, marginal_contributions, redundancies
 from tune_paddy.core.predictions import Pool
-from tune_paddy.core.selection import Selection, best_single, fixed_select, greedy_select, uniform_select
+from tune_paddy.core.selection import Selection
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
-from tune_paddy.ensemble.fixed_weights import parse_weights, weigh
+from tune_paddy.ensemble.choose import Fit, Wishes, hand_weights, make_fit, member_groups
 from tune_paddy.tracking.ensembles import log_ensemble
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import RecordedRun, get_search
@@ -25,43 +27,34 @@ SUBMISSION, ENSEMBLE = "submission.csv", "ensemble.json"
 
 @dataclass(frozen=True)
 class Ensemble:
-    """A selection of a pool, what it is compared with, and what was written.
+    """A selection of a pool, what may be said of it, and what was written.
 
     Attributes:
         pool: What was selected from.
         selection: The weights, and how they came about.
-        best_single: The best view alone.
-        uniform: The plain average of all views.
+        assessment: Its score on images it was not selected on, beside its rivals'.
+        contributions: Member number → what the loss would rise by without it, see `member_groups`.
+        redundancies: View left out → the chosen view that it resembles most.
         folder: Holds `submission.csv` (when there is a test set) and `ensemble.json`.
-        run_id: The MLflow run of the ensemble.
+        run_id: The MLflow run of the ensemble; empty until it is recorded.
     """
 
     pool: Pool
     selection: Selection
-    best_single: Selection
-    uniform: Selection
+    assessment: Assessment | None
+    contributions: Mapping[int, float]
+    redundancies: Mapping[int, Redundancy]
     folder: Path
-    run_id: str
+    run_id: str = ""
 
     @property
     def submission(self) -> Path | None:
         """The submission, or None without a test set."""
         return self.folder / SUBMISSION if len(self.pool.test_ids) else None
 
-    def scores(self, selection: Selection) -> dict[str, float]:
-        """Losses of a selection of this pool on the images that it was selected on."""
-        probs = selection.blend(self.pool.select)
-        return {name: METRICS[name](probs, self.pool.labels) for name in ("log_loss", "error_rate")}
-
 
 def build_ensemble(
-    store: Store,
-    searches: Sequence[str],
-    *,
-    folder: Path,
-    metric: str = "log_loss",
-    rounds: int = 100,
-    weights: Sequence[str] = (),
+    store: Store, searches: Sequence[str], *, folder: Path, wishes: Wishes | None = None
 ) -> Ensemble:
     """Select from the finished members of one or several searches, and write the submission.
 
@@ -69,31 +62,50 @@ def build_ensemble(
         store: The record; nothing else is read but the dataset's sample submission, where it exists.
         searches: Their names; the ensemble is recorded under the first.
         folder: Where the files go; made when missing.
-        metric: The loss that selection minimises.
-        rounds: Of greedy selection.
-        weights: `PATTERN=WEIGHT` texts: weights by hand instead of a selection.
+        wishes: Metric, method, budgets; None: the automatic choice for log loss.
 
     Raises:
-        InputError: No such search, no usable member, unusable weights, or a submission that does not
-            fit the sample submission.
+        InputError: No such search, no usable member, wishes that cannot be met, or a submission that
+            does not fit the sample submission.
     """
+    wishes = wishes or Wishes()
     search = get_search(store, searches[0])
     pool = load_pool(store, searches)
     if not pool.views:
         raise InputError(_nothing(searches, pool))
-    selection = _select(pool, metric, rounds, weights)
-    ensemble = Ensemble(
-        pool=pool,
-        selection=selection,
-        best_single=best_single(pool.select, pool.labels, metric=metric),
-        uniform=uniform_select(pool.select, pool.labels, metric=metric),
-        folder=folder,
-        run_id="",
-    )
+    # The products are small: more threads only wait for each other, and would add up in another order.
+    with threadpool_limits(1):
+        ensemble = _choose(pool, wishes, folder)
     folder.mkdir(parents=True, exist_ok=True)
     files = _write(ensemble, searches, search)
-    run_id = _record(store, ensemble, searches, files)
-    return Ensemble(pool, selection, ensemble.best_single, ensemble.uniform, folder, run_id)
+    return replace(ensemble, run_id=_record(store, ensemble, searches, files))
+
+
+def _choose(pool: Pool, wishes: Wishes, folder: Path) -> Ensemble:
+    fit = make_fit(pool, wishes)
+    selection = fit(pool.select, pool.labels)
+    return Ensemble(
+        pool=pool,
+        selection=selection,
+        assessment=_assess(pool, fit, wishes),
+        contributions=marginal_contributions(selection, pool.select, pool.labels, member_groups(pool)),
+        redundancies=redundancies(selection, pool.select, pool.labels),
+        folder=folder,
+    )
+
+
+def _assess(pool: Pool, fit: Fit, wishes: Wishes) -> Assessment | None:
+    """Cross-fit the whole selection; impossible where a class has a single image in the select split."""
+    if (np.bincount(pool.labels) == 1).any():
+        return None
+    return assess(
+        pool.select,
+        pool.labels,
+        fit,
+        metric=wishes.metric,
+        seed=wishes.seed,
+        weights=hand_weights(pool, wishes.weights),
+    )
 
 
 def predicted_labels(probs: NDArray[np.float64], classes: Sequence[str]) -> list[str]:
@@ -104,13 +116,6 @@ def predicted_labels(probs: NDArray[np.float64], classes: Sequence[str]) -> list
         classes: Names, in the order of the last axis.
     """
     return [classes[index] for index in probs.argmax(axis=1)]
-
-
-def _select(pool: Pool, metric: str, rounds: int, weights: Sequence[str]) -> Selection:
-    if weights:
-        by_hand = weigh(pool.views, parse_weights(weights))
-        return fixed_select(pool.select, pool.labels, by_hand, metric=metric)
-    return greedy_select(pool.select, pool.labels, metric=metric, rounds=rounds)
 
 
 def _nothing(searches: Sequence[str], pool: Pool) -> str:
@@ -133,7 +138,11 @@ def _write(ensemble: Ensemble, searches: Sequence[str], search: RecordedRun) -> 
     write_submission(ensemble.submission, pool.test_ids.tolist(), labels, form)
     sample = Path(search.tags.get("tune_paddy.dataset", "")) / SAMPLE
     if sample.is_file():  # the record may have come from another machine
-        check_submission(ensemble.submission, sample, pool.classes)
+        try:
+            check_submission(ensemble.submission, sample, pool.classes)
+        except InputError:
+            ensemble.submission.unlink()
+            raise
     return [ensemble.submission, path]
 
 
@@ -157,6 +166,7 @@ def describe(ensemble: Ensemble, searches: Sequence[str]) -> dict[str, Any]:
             for view, weight in zip(ensemble.pool.views, weights, strict=True)
         ],
         "selection": selection,
+        "assessment": None if ensemble.assessment is None else asdict(ensemble.assessment),
         "refused": [{"member": r.member, "reason": r.reason} for r in ensemble.pool.refused],
     }
 
@@ -170,13 +180,18 @@ def member_weights(ensemble: Ensemble) -> dict[str, float]:
 
 
 def _record(store: Store, ensemble: Ensemble, searches: Sequence[str], files: Sequence[Path]) -> str:
-    selection = ensemble.selection
+    selection, assessment = ensemble.selection, ensemble.assessment
+    metrics = {f"ensemble_select_{selection.metric}": selection.score}
+    if assessment is not None:
+        metrics[f"ensemble_{selection.metric}"] = assessment.estimate.score
+        metrics[f"ensemble_{selection.metric}_low"] = assessment.estimate.low
+        metrics[f"ensemble_{selection.metric}_high"] = assessment.estimate.high
     return log_ensemble(
         store,
         search=searches[0],
         selection_dict=describe(ensemble, searches),
         files=files,
-        metrics={f"ensemble_{name}": value for name, value in ensemble.scores(selection).items()},
+        metrics=metrics,
         params={"method": selection.method, "metric": selection.metric, "searches": ", ".join(searches)},
         weights=member_weights(ensemble),
     )

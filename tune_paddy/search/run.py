@@ -43,6 +43,7 @@ class SearchPlan:
         folder: Of this search: split, study, members.
         weights_dir: Folder of pretrained weights, or None.
         ray_address: Of a cluster, or None for this machine.
+        ray_gpus: GPUs of this machine that Ray cannot count itself, such as Apple's; None: it counts.
         command: How it was started, for the record.
     """
 
@@ -53,6 +54,7 @@ class SearchPlan:
     folder: Path
     weights_dir: Path | None = None
     ray_address: str | None = None
+    ray_gpus: int | None = None
     command: str = ""
 
 
@@ -93,7 +95,7 @@ def run_search(
     split = _stored_split(plan)
     parts = make_parts(plan.dataset, split)
     with ExitStack() as stack:
-        ray = stack.enter_context(ray_session(plan.ray_address))
+        ray = stack.enter_context(ray_session(plan.ray_address, num_gpus=plan.ray_gpus))
         at_once = check_resources(plan.settings, ray.cluster_resources())
         parent = stack.enter_context(_recorded(plan, split, store))
         stack.enter_context(system_metrics(store, parent))

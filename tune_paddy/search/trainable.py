@@ -60,7 +60,12 @@ def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> 
         member=trial["member"],
         parent_run_id=context.parent_run_id,
         params=trial["config"],
-        tags={"trial": trial["number"], "origin": trial["origin"], "split": parts.split},
+        tags={
+            "trial": trial["number"],
+            "origin": trial["origin"],
+            "split": parts.split,
+            "gpu_share": trial["memory"]["gpu"],
+        },
     )
     try:
         _train(config, trial, run_id, context, parts)
@@ -102,13 +107,13 @@ def _train(
     objective = min(value for name, value in result.metrics.items() if name.endswith(f"/{context.objective}"))
     summary = {**result.metrics, "objective": objective, "accum": result.accum, "ooms": result.ooms}
     if meter is not None:
-        summary |= _memory_metrics(memory, result.accum, meter.peak_process_mib())
+        summary |= memory_metrics(memory, result.accum, meter.peak_process_mib())
     notes = {"notes": " ".join(result.notes)} if result.notes else {}
     log_member(context.store, run_id, result.predictions, summary, tags=notes)
     tune.report({"epoch": config.total_epochs + 1, "outcome": "finished", "run_id": run_id, **summary})
 
 
-def _memory_metrics(memory: TrialMemory, accum: int, measured_mib: float) -> dict[str, float]:
+def memory_metrics(memory: TrialMemory, accum: int, measured_mib: float) -> dict[str, float]:
     """Forecast beside measurement, so that every run on a GPU sharpens the calibration."""
     metrics = {"memory/measured_mib": measured_mib, "memory/budget_mib": memory.budget_mib}
     if accum == memory.accum and memory.forecast_mib > 0:

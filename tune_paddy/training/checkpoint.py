@@ -56,11 +56,11 @@ def save_checkpoint(
     history: list[dict[str, float]],
 ) -> Path:
     """Write the checkpoint of an epoch and remove all but the last two; atomic."""
-    tensors = {_MODEL + name: _stored(tensor) for name, tensor in model.state_dict().items()}
+    tensors = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
     for number, values in optimizer.state_dict()["state"].items():
         for name, value in values.items():
             if isinstance(value, Tensor):
-                tensors[f"{_OPTIMIZER}{number}/{name}"] = _stored(value)
+                tensors[f"{_OPTIMIZER}{number}/{name}"] = value
     meta = {"epoch": epoch, "scaler": scaler.state_dict(), "history": history}
     path = folder / f"checkpoint-{epoch:05d}.safetensors"
     write_safetensors(path, tensors, {"meta": json.dumps(meta)})
@@ -87,10 +87,14 @@ def remove_checkpoints(folder: Path) -> None:
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file so that a reader finds the old file, the whole new one, or none."""
+    """Write a safetensors file so that a reader finds the old file, the whole new one, or none.
+
+    Tensors may be on any device and share memory, as tied weights do; each is stored for itself.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    stored = {name: _stored(tensor) for name, tensor in tensors.items()}
     try:
-        save_file(dict(tensors), partial, metadata=dict(metadata))
+        save_file(stored, partial, metadata=dict(metadata))
         with partial.open("rb") as handle:
             os.fsync(handle.fileno())
         partial.replace(path)

@@ -229,7 +229,7 @@ class _Attempt:
             opt_func=optimizer_factory(self.config),
             splitter=split_parameters,
         )
-        if checkpoint is not None:
+        if checkpoint is not None and checkpoint.scaler:  # empty where the loss was not scaled
             learner.scaler.load_state_dict(dict(checkpoint.scaler))
         first = 0
         for phase in phases(self.config):
@@ -322,6 +322,16 @@ class _EpochWatch(Callback):
 
     def __init__(self, attempt: _Attempt, first: int, skip: int) -> None:
         self.attempt, self.first, self.skip = attempt, first, skip
+
+    def __call__(self, event_name: str) -> None:
+        """Run what this callback does at an event.
+
+        Errors pass as they are; fastai's own `__call__` rewrites their messages, and fails on those
+        without one, such as a MemoryError.
+        """
+        action = getattr(type(self), event_name, None)
+        if action is not None:
+            action(self)
 
     def before_train(self) -> None:
         epoch = self.first + self.learn.epoch

@@ -75,7 +75,7 @@ class MemoryRow:
             "precision": self.config.precision,
             "parameters": self.footprint.parameters,
             "forecast_at_accum_1_mib": round(self.at_one.forecast_mib, 1),
-            **{name: round(value, 1) if isinstance(value, float) else value for name, value in self._plan()},
+            **{name: round(value, 1) if name.endswith("_mib") else value for name, value in self._plan()},
         }
 
     def _plan(self) -> Iterator[tuple[str, Any]]:

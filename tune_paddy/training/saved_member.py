@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
@@ -20,7 +21,7 @@ WEIGHTS, CONFIG = "weights.safetensors", "member.json"
 class _SavedConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    format: int
+    format: Literal[1]
     config: MemberConfig
     classes: list[str]
 
@@ -36,8 +37,7 @@ class SavedMember:
 
 def save_member(folder: Path, model: nn.Module, config: MemberConfig, classes: tuple[str, ...]) -> None:
     """Write a member; the configuration last, so that a folder that has one is whole."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_safetensors(folder / WEIGHTS, tensors, {"format": "pt"})
+    write_safetensors(folder / WEIGHTS, model.state_dict(), {"format": "pt"})
     saved = _SavedConfig(format=1, config=config, classes=list(classes))
     partial = folder / f".{CONFIG}.partial"
     partial.write_text(saved.model_dump_json(indent=2) + "\n", encoding="utf-8")

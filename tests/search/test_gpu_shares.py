@@ -1,0 +1,34 @@
+"""GPU shares in a real search: Ray is told of one GPU, which the trials then do not find."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.conftest import Finished, make_plan
+from tune_paddy.core.memory import TrialMemory
+from tune_paddy.search.run import run_search
+from tune_paddy.search.trainable import memory_metrics
+
+SPACE = """
+search: {trials: 2, gpu: auto, gpu_memory: 12000, cpus: 1}
+defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 1, batch_size: 16, tta: 0, flip: none}
+recipes: [{arch: test_resnet}, {arch: test_vit, batch_size: 8}]
+"""
+
+
+def test_trials_with_automatic_shares_run_and_record_their_plan(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNE_PADDY_CACHE", str(tmp_path / "cache"))
+    plan = make_plan("shares", finished.plan.dataset.root, tmp_path, SPACE)
+    members = run_search(replace(plan, ray_gpus=1), finished.store, console=Console(quiet=True))
+    assert [member.outcome for member in members] == ["finished", "finished"]
+    assert [member.tags["tune_paddy.gpu_share"] for member in members] == ["0.125", "0.125"]
+
+
+def test_a_measurement_is_compared_with_its_forecast_only_where_the_planned_accum_was_used() -> None:
+    memory = TrialMemory(gpu=0.5, accum=2, raw_mib=1000, forecast_mib=2000, budget_mib=4000)
+    assert memory_metrics(memory, accum=2, measured_mib=1900)["memory/measured_to_forecast"] == 0.95
+    assert "memory/measured_to_forecast" not in memory_metrics(memory, accum=4, measured_mib=1200)

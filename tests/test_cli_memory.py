@@ -1,0 +1,61 @@
+"""The memory command: one answer, for one member or a whole space, without a GPU."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.test_cli import run
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TUNE_PADDY_CACHE", str(tmp_path / "cache"))
+
+
+def test_the_notebooks_large_members_need_accum_2_on_kaggles_gpu(tmp_path: Path) -> None:
+    rows = json.loads(run("memory", "road_to_the_top", "--gpu-memory", "16280", "--json", cwd=tmp_path))
+    assert len(rows) == 6
+    for row in rows:
+        assert (row["accum"], row["batch_size"], row["fits"]) == (2, 64, True)
+        assert row["forecast_at_accum_1_mib"] > 16280 >= row["forecast_mib"] > row["raw_mib"]
+        assert row["budget_mib"] == 16280
+
+
+def test_a_single_question_is_answered_with_the_accum_that_was_asked(tmp_path: Path) -> None:
+    arguments = ["--arch", "test_vit", "--size", "64,96", "--batch-size", "32", "--accum", "4"]
+    (row,) = json.loads(run("memory", *arguments, "--gpu", "Tesla P100", "--json", cwd=tmp_path))
+    assert (row["arch"], row["size"], row["accum"], row["micro_batch"]) == ("test_vit", [64, 96], 4, 8)
+    assert row["fraction"] == 0.125
+    assert row["at_once"] == 8
+
+
+def test_the_table_names_each_member_and_the_gpu(tmp_path: Path) -> None:
+    text = run("memory", "digits_demo", "--gpu-memory", "16280", cwd=tmp_path)
+    assert "16,280 MiB" in text
+    assert "test_resnet" in text
+
+
+def test_what_cannot_fit_is_a_sentence_and_exit_status_1(tmp_path: Path) -> None:
+    arguments = ["memory", "--arch", "vit_large_patch16_224", "--gpu-memory", "3000"]
+    text = run(*arguments, cwd=tmp_path, status=1)
+    assert "1 of 1 do not fit 3,000 MiB: vit_large_patch16_224" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "name either a search space or --arch"),
+        (["digits_demo", "--arch", "test_vit"], "name either a search space or --arch"),
+        (["digits_demo"], "--gpu-memory 16280"),
+        (["digits_demo", "--gpu", "Voodoo"], "Voodoo"),
+        (["--arch", "test_vit", "--size", "big", "--gpu-memory", "9000"], "--size 'big'"),
+        (["--arch", "no_such_net", "--gpu-memory", "9000"], "no_such_net"),
+        (["digits_demo", "--gpu-memory", "9000", "--share", "2"], "--share '2'"),
+        (["calibrate", "--from-runs"], "mlflow.db"),
+    ],
+)
+def test_questions_that_cannot_be_answered_are_bad_input(
+    arguments: list[str], words: str, tmp_path: Path
+) -> None:
+    assert words in run("memory", *arguments, cwd=tmp_path, status=2)

@@ -1,0 +1,82 @@
+import pytest
+import torch
+
+from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.training.oom import ThrashingError, ThrashWatch, is_out_of_memory, release_memory
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        MemoryError(),
+        ThrashingError("the allocator had to retry in 5 steps in a row"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("Unable to find a valid cuDNN algorithm to run convolution"),
+    ],
+    ids=lambda error: str(error)[:30] or "no message",
+)
+def test_every_face_of_out_of_memory_is_known(error: Exception) -> None:
+    assert is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied (4x5 and 6x7)"),
+        RuntimeError("CUDA error: device-side assert triggered"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+        ValueError("out of memory"),
+        OSError(28, "No space left on device"),
+        TunePaddyError("weights are missing"),
+        KeyboardInterrupt(),
+    ],
+    ids=lambda error: str(error)[:30] or type(error).__name__,
+)
+def test_other_errors_are_not_taken_for_it(error: BaseException) -> None:
+    assert not is_out_of_memory(error)
+
+
+def test_the_cpus_own_allocator_is_understood() -> None:
+    """The message of this very build of torch, for more memory than any machine has."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+
+
+def test_releasing_works_without_a_gpu_and_collects_cycles() -> None:
+    alive = []
+
+    class Held:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            alive.append("collected")
+
+    Held()
+    release_memory()
+    assert alive == ["collected"]
+
+
+def test_retries_in_a_row_run_out_of_patience() -> None:
+    counts = iter([0, 1, 2, 4])
+    watch = ThrashWatch(lambda: next(counts), patience=3)
+    watch.step()
+    watch.step()
+    with pytest.raises(ThrashingError, match="3 steps in a row"):
+        watch.step()
+
+
+def test_a_step_without_retries_restores_patience() -> None:
+    """Retries before the watch began do not count either."""
+    counts = iter([7, 8, 9, 9, 10, 11, 11])
+    watch = ThrashWatch(lambda: next(counts), patience=3)
+    for _ in range(6):
+        watch.step()
+    assert next(counts, None) is None

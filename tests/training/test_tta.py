@@ -1,0 +1,150 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.training.augment import as_floats, augment, centre, normalize
+from tune_paddy.training.devices import Device
+from tune_paddy.training.loaders import ImageReader
+from tune_paddy.training.tta import predict
+
+N_CLASSES = 4
+STATS = ((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+
+
+class Network(nn.Module):
+    """Looks at every pixel, drops half of them while it trains, and counts its images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 32 * 32, N_CLASSES))
+        self.passes: list[int] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.passes.append(len(images))
+        logits: Tensor = self.layers(images)
+        return logits
+
+
+def views(
+    reader: ImageReader,
+    config: MemberConfig,
+    *,
+    model: nn.Module | None = None,
+    batch_size: int = 8,
+    with_tta: bool = True,
+    precision: str = "fp32",
+) -> dict[str, np.ndarray]:
+    return predict(
+        model or Network(),
+        reader,
+        config,
+        device=Device("cpu", precision),
+        batch_size=batch_size,
+        stats=STATS,
+        n_classes=N_CLASSES,
+        with_tta=with_tta,
+    )
+
+
+@pytest.fixture(scope="module")
+def few(reader: ImageReader) -> ImageReader:
+    """Thirteen images."""
+    return ImageReader(reader.paths[:13], (32, 32), "squish", 2)
+
+
+def test_the_plain_view_is_the_networks_softmax_in_order(
+    few: ImageReader, make_config: Callable[..., MemberConfig]
+) -> None:
+    model = Network()
+    images = torch.stack([torch.from_numpy(few.read(row)).permute(2, 0, 1) for row in range(13)])
+    with torch.no_grad():
+        logits = model.layers[2](normalize(as_floats(images), *STATS).flatten(1))
+    plain = views(few, make_config(), model=model)["plain"]
+    np.testing.assert_allclose(plain, logits.softmax(1).numpy(), atol=1e-6)
+
+
+def test_the_tta_view_is_fastais_three_quarters_augmented_one_quarter_plain(
+    few: ImageReader, make_config: Callable[..., MemberConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in `Learner.tta(beta=0.25)`: the mean over the passes, moved by a quarter to the plain view."""
+    probs: dict[str, list[Tensor]] = {"augmented": [], "plain": []}
+    model = Network()
+
+    def seen(kind: str, images: Tensor) -> Tensor:
+        logits = model.layers[2](normalize(images.clone(), *STATS).flatten(1))
+        probs[kind].append(logits.softmax(1))
+        return images
+
+    monkeypatch.setattr("tune_paddy.training.tta.augment", lambda *a: seen("augmented", augment(*a)))
+    monkeypatch.setattr("tune_paddy.training.tta.centre", lambda *a: seen("plain", centre(*a)))
+    tta = views(few, make_config(tta=3), model=model, batch_size=13)["tta"]
+    assert len(probs["augmented"]) == 3
+    expected = 0.75 * torch.stack(probs["augmented"]).mean(0) + 0.25 * probs["plain"][0]
+    np.testing.assert_allclose(tta, expected.numpy(), atol=1e-6)
+
+
+def test_no_view_depends_on_the_batch_size(
+    few: ImageReader, make_config: Callable[..., MemberConfig]
+) -> None:
+    config = make_config(flip="dihedral", resize_size=(32, 32))
+    reference = views(few, config, batch_size=13)
+    for batch_size in (1, 5, 100):
+        for view, probs in views(few, config, batch_size=batch_size).items():
+            np.testing.assert_allclose(probs, reference[view], atol=1e-5)
+
+
+def test_augmentation_depends_on_the_members_seed_alone(
+    few: ImageReader, make_config: Callable[..., MemberConfig]
+) -> None:
+    first = views(few, make_config(seed=1))
+    torch.rand(3)
+    again, other = views(few, make_config(seed=1)), views(few, make_config(seed=2))
+    assert np.array_equal(first["tta"], again["tta"])
+    assert not np.allclose(first["tta"], other["tta"])
+    assert np.array_equal(first["plain"], other["plain"])
+
+
+@pytest.mark.parametrize(("tta", "with_tta"), [(0, True), (3, False)])
+def test_without_passes_there_is_no_tta_view(
+    few: ImageReader, make_config: Callable[..., MemberConfig], tta: int, with_tta: bool
+) -> None:
+    model = Network()
+    assert views(few, make_config(tta=tta), model=model, with_tta=with_tta).keys() == {"plain"}
+    assert sum(model.passes) == 13
+
+
+def test_each_image_is_read_once_for_all_passes(
+    few: ImageReader, make_config: Callable[..., MemberConfig]
+) -> None:
+    reads: list[int] = []
+
+    class Counting(ImageReader):
+        def read(self, row: int, *args: Any) -> np.ndarray:
+            reads.append(row)
+            return super().read(row, *args)
+
+    model = Network()
+    views(Counting(few.paths, (32, 32), "squish", 1), make_config(tta=4), model=model)
+    assert sorted(reads) == list(range(13))
+    assert sum(model.passes) == 5 * 13
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_probabilities_are_float32_rows_that_sum_to_one(
+    few: ImageReader, make_config: Callable[..., MemberConfig], precision: str
+) -> None:
+    for probs in views(few, make_config(), precision=precision).values():
+        assert probs.dtype == np.float32
+        assert probs.shape == (13, N_CLASSES)
+        np.testing.assert_allclose(probs.sum(1), 1, atol=1e-6)
+
+
+def test_no_images_give_empty_views_of_the_right_width(make_config: Callable[..., MemberConfig]) -> None:
+    none = views(ImageReader([], (32, 32), "squish", 1), make_config())
+    assert {view: probs.shape for view, probs in none.items()} == {"plain": (0, 4), "tta": (0, 4)}

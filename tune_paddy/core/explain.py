@@ -1,0 +1,76 @@
+"""Why a view is in the ensemble or not: what it contributes, and which chosen view makes it redundant."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_paddy.core.metrics import Floats, Labels, get_metric
+from tune_paddy.core.selection import Selection
+
+
+@dataclass(frozen=True)
+class Redundancy:
+    """The chosen view whose errors are most like a left-out view's.
+
+    Attributes:
+        view: Index of the chosen view.
+        correlation: Of the two views' losses over the images, -1 to 1.
+    """
+
+    view: int
+    correlation: float
+
+
+def marginal_contributions(
+    selection: Selection, probs: Floats, labels: Labels, groups: NDArray[np.intp]
+) -> dict[int, float]:
+    """What the loss would rise by without each member, the other weights kept in proportion.
+
+    Args:
+        selection: Of these views.
+        probs: float32 [views, images, classes].
+        labels: int [images].
+        groups: int [views]: the member of each view; a member's views leave together.
+
+    Returns:
+        Member → rise of the loss (negative: the ensemble would be better without it); members without
+        weight, and the only member of an ensemble, are left out.
+    """
+    score = get_metric(selection.metric)
+    whole = score(selection.blend(probs), labels)
+    chosen = np.unique(groups[selection.weights > 0])
+    if len(chosen) < 2:  # noqa: PLR2004 nothing would be left
+        return {}
+    return {
+        int(member): score(_without(selection, groups == member).blend(probs), labels) - whole
+        for member in chosen
+    }
+
+
+def redundancies(selection: Selection, probs: Floats, labels: Labels) -> dict[int, Redundancy]:
+    """For each view without weight, the chosen view whose losses resemble its own most.
+
+    Args:
+        selection: Of these views.
+        probs: float32 [views, images, classes].
+        labels: int [images].
+    """
+    true = probs[:, np.arange(len(labels)), labels]
+    losses = -np.log(np.maximum(true, np.finfo(np.float32).tiny).astype(np.float64))
+    centred = losses - losses.mean(axis=1, keepdims=True)
+    norms = np.sqrt((centred**2).sum(axis=1))
+    unit = centred / np.where(norms > 0, norms, 1)[:, None]
+    chosen = np.flatnonzero(selection.weights > 0)
+    left_out = np.flatnonzero(selection.weights == 0)
+    correlation = unit[left_out] @ unit[chosen].T
+    nearest = correlation.argmax(axis=1)
+    return {
+        int(view): Redundancy(int(chosen[near]), float(correlation[row, near]))
+        for row, (view, near) in enumerate(zip(left_out, nearest, strict=True))
+    }
+
+
+def _without(selection: Selection, leaving: NDArray[np.bool_]) -> Selection:
+    left = np.where(leaving, 0.0, selection.weights)
+    return replace(selection, weights=left / left.sum())

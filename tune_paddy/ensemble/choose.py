@@ -1,0 +1,121 @@
+"""From what a person asks for to a selection: a method by name, weights by hand, budgets."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_paddy.core.auto import auto_select
+from tune_paddy.core.budget import Budget, budget_select
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.methods import METHODS
+from tune_paddy.core.metrics import METRICS, Floats, Labels
+from tune_paddy.core.predictions import TTA, Pool, View
+from tune_paddy.core.selection import Selection, fixed_select
+from tune_paddy.ensemble.fixed_weights import parse_weights, weigh
+
+AUTO = "auto"
+Fit = Callable[[Floats, Labels], Selection]
+
+_BYTES_PER_PARAMETER = 4
+_UNLIMITED = 1e18
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person asks of a selection.
+
+    Attributes:
+        metric: The loss to minimise.
+        method: Name of a selection method, or `auto`.
+        weights: `PATTERN=WEIGHT` texts; they replace the selection.
+        max_members: Most members in the ensemble, or None.
+        max_minutes: Most minutes that predicting the test set may take, or None.
+        max_size: Most MiB of weights, or None.
+        speed_factor: How much slower predicting is where it counts than where it was measured.
+        seed: Of the methods.
+    """
+
+    metric: str = "log_loss"
+    method: str = AUTO
+    weights: tuple[str, ...] = ()
+    max_members: int | None = None
+    max_minutes: float | None = None
+    max_size: float | None = None
+    speed_factor: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for flag, name, known in (
+            ("--metric", self.metric, METRICS),
+            ("--method", self.method, (AUTO, *METHODS)),
+        ):
+            if name not in known:
+                raise InputError(f"{flag} {name!r}: choose one of {', '.join(known)}")
+
+    @property
+    def bounded(self) -> bool:
+        """Whether any budget was given."""
+        return any(limit is not None for limit in (self.max_members, self.max_minutes, self.max_size))
+
+
+def make_fit(pool: Pool, wishes: Wishes) -> Fit:
+    """Return the function that selects as wished from any part of the pool's images.
+
+    Raises:
+        InputError: Weights by hand that cannot be used, or together with a budget.
+    """
+    if wishes.weights:
+        if wishes.bounded:
+            raise InputError("--weights fixes the members; it cannot be combined with a budget")
+        by_hand = weigh(pool.views, parse_weights(wishes.weights))
+        return lambda probs, labels: fixed_select(probs, labels, by_hand, metric=wishes.metric)
+    select: Callable[..., Selection] = auto_select if wishes.method == AUTO else METHODS[wishes.method]
+    if wishes.bounded:
+        select = partial(budget_select, budget=make_budget(pool, wishes), select=select)
+    return lambda probs, labels: select(probs, labels, metric=wishes.metric, seed=wishes.seed)
+
+
+def make_budget(pool: Pool, wishes: Wishes) -> Budget:
+    """Price each view in members, minutes and MiB, and limit what was asked to be limited."""
+    minutes = predicting_minutes(pool, wishes.speed_factor)
+    parameters = np.array([_number(view, "parameters_m") for view in pool.views]) * 1e6
+    limits = [wishes.max_members, wishes.max_minutes, wishes.max_size]
+    return Budget(
+        costs=np.stack([np.ones(len(pool.views)), minutes, parameters * _BYTES_PER_PARAMETER / 2**20]),
+        limits=np.array([_UNLIMITED if limit is None else float(limit) for limit in limits]),
+        groups=member_groups(pool),
+    )
+
+
+def predicting_minutes(pool: Pool, speed_factor: float = 1.0) -> NDArray[np.float64]:
+    """Minutes that each view takes to predict the test set, from what was measured, float64 [views].
+
+    A member's time was measured over its plain pass and all its augmented ones together.
+    """
+    milliseconds = [
+        _number(view, "predict_ms_per_image") / (1 if view.kind == TTA else 1 + _number(view, "tta"))
+        for view in pool.views
+    ]
+    return np.array(milliseconds) * len(pool.test_ids) * speed_factor / 60_000
+
+
+def member_groups(pool: Pool) -> NDArray[np.intp]:
+    """Number the members: int [views], the member of each view."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(v.member for v in pool.views))}
+    return np.array([numbers[view.member] for view in pool.views], dtype=np.intp)
+
+
+def hand_weights(pool: Pool, weights: Sequence[str]) -> list[float] | None:
+    """Weights by hand for a comparison, or None where none were given."""
+    return weigh(pool.views, parse_weights(weights)) if weights else None
+
+
+def _number(view: View, name: str) -> float:
+    """A figure of a view's member; parameters are recorded as text."""
+    try:
+        return float(view.info.get(name, 0))
+    except ValueError:
+        return 0.0
