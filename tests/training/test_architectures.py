@@ -45,7 +45,10 @@ def test_deprecated_names_are_mapped_to_current_ones(deprecated: str, current: s
         ("", r"timm has no model ''; `timm.list_models\(\)` lists all"),
         ("../../etc/passwd", r"timm has no model"),
         ("convnext_small.fb_in21k", r"no weights 'fb_in21k' for convnext_small; did you mean .*fb_in22k"),
-        ("test_resnet.nonsense", r"no weights 'nonsense' for test_resnet; did you mean test_resnet\.r160_in1k"),
+        (
+            "test_resnet.nonsense",
+            r"no weights 'nonsense' for test_resnet; did you mean test_resnet\.r160_in1k",
+        ),
         ("tiny_swin.in1k", r"no weights 'in1k' for tiny_swin; `timm.list_models\(\)` lists all"),
     ],
 )

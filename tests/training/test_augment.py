@@ -94,7 +94,10 @@ def fastai_crop(images: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
 @pytest.mark.parametrize("size", [(128, 128), (112, 96)], ids=str)
 @pytest.mark.parametrize("shape", ["square", "photo"])
 def test_one_warp_gives_the_images_of_fastais_chain(
-    shape: str, size: tuple[int, int], make_config: Callable[..., MemberConfig], request: pytest.FixtureRequest
+    shape: str,
+    size: tuple[int, int],
+    make_config: Callable[..., MemberConfig],
+    request: pytest.FixtureRequest,
 ) -> None:
     """Same choices, wide and square images: mean differences below 0.025 where the deviation is over 0.15."""
     image = request.getfixturevalue(shape)

@@ -63,7 +63,7 @@ def test_what_an_epoch_yields_does_not_depend_on_epochs_before_it(
 
 @pytest.mark.parametrize("batch_size", [1, 7, 33, 99, 100, 101, 1000])
 def test_an_epoch_deals_every_image_once_into_nearly_equal_batches(
-    batch_size: int, parts: Parts, make_config: Callable[..., MemberConfig]
+    batch_size: int, make_config: Callable[..., MemberConfig]
 ) -> None:
     n = 100
     numbers = np.arange(n)
@@ -187,6 +187,8 @@ def test_members_of_other_seeds_see_other_images(make_config: Callable[..., Memb
     assert shares[0] == set(subsample_rows(1000, make_config(seed=0)).tolist())
 
 
-def test_a_whole_share_is_every_image_and_the_smallest_is_one(make_config: Callable[..., MemberConfig]) -> None:
+def test_a_whole_share_is_every_image_and_the_smallest_is_one(
+    make_config: Callable[..., MemberConfig],
+) -> None:
     assert subsample_rows(10, make_config(subsample=1)).tolist() == list(range(10))
     assert len(subsample_rows(10, make_config(subsample=0.001))) == 1

@@ -195,7 +195,7 @@ def test_predictions_that_are_no_numbers_end_the_member_as_diverged(
 
 
 def test_an_error_of_the_report_passes_as_it_is(parts: Parts, make_config: Make, tmp_path: Path) -> None:
-    """fastai would rewrite the message of an error raised within a callback, over two lines."""
+    """By itself fastai rewrites the message of an error raised within a callback, over two lines."""
 
     def report(epoch: EpochReport) -> None:
         raise InputError(f"the record is gone in epoch {epoch.epoch}")

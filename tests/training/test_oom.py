@@ -16,7 +16,9 @@ from tune_paddy.training.oom import ThrashingError, ThrashWatch, is_out_of_memor
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"),
         RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+        ),
         RuntimeError("Unable to find a valid cuDNN algorithm to run convolution"),
     ],
     ids=lambda error: str(error)[:30] or "no message",

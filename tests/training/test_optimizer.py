@@ -53,7 +53,7 @@ def learner(model: nn.Module, opt_func: Any, splitter: Any, recorder: Callback, 
 
 
 def by_group(model: nn.Sequential) -> list[list[nn.Parameter]]:
-    """fastai's usual split: the body, and the head."""
+    """Split as fastai does: the body, and the head."""
     return [list(part.parameters()) for part in model]
 
 

@@ -55,7 +55,7 @@ def test_position_embeddings_are_resampled_for_another_size(tmp_path: Path) -> N
 
 
 def test_weights_whose_own_download_is_of_another_format_load_from_safetensors(tmp_path: Path) -> None:
-    """timm reads some vision transformers' downloads from .npz files; what we saved is no such file."""
+    """Some vision transformers' own downloads are .npz files; what we saved is no such file."""
     arch = "vit_tiny_patch16_224.augreg_in21k"
     assert timm.get_pretrained_cfg(arch).custom_load
     path = save_random(arch, tmp_path)
@@ -64,7 +64,7 @@ def test_weights_whose_own_download_is_of_another_format_load_from_safetensors(t
 
 @pytest.mark.parametrize(("arch", "other"), [("test_vit", "test_resnet"), ("test_resnet", "test_convnext")])
 def test_weights_of_another_architecture_are_refused(arch: str, other: str, tmp_path: Path) -> None:
-    """timm alone would keep random values for every name that the file lacks, and say nothing."""
+    """By itself timm keeps random values for every name that the file lacks, and says nothing."""
     path = save_random(other, tmp_path)
     with pytest.raises(InputError, match=f"{other}.safetensors does not hold weights of {arch}"):
         build_model(arch, 3, size=SIZE, pretrained=str(path))
@@ -93,7 +93,7 @@ def test_a_missing_file_or_folder_is_named_with_what_saves_it(tmp_path: Path) ->
 def test_formats_that_may_run_code_are_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "pytorch_model.bin"
     path.write_bytes(b"\x80\x04cos\nsystem\n")
-    with pytest.raises(InputError, match="is not a .safetensors file; other formats may run code"):
+    with pytest.raises(InputError, match=r"is not a \.safetensors file; other formats may run code"):
         build_model("test_resnet", 3, size=SIZE, pretrained=str(path))
 
 

@@ -1,20 +1,14 @@
 """The memory command: one answer, for one member or a whole space, without a GPU."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from tests.test_cli import run
+from tests.cli.conftest import Call
 
 
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TUNE_PADDY_CACHE", str(tmp_path / "cache"))
-
-
-def test_the_notebooks_large_members_need_accum_2_on_kaggles_gpu(tmp_path: Path) -> None:
-    rows = json.loads(run("memory", "road_to_the_top", "--gpu-memory", "16280", "--json", cwd=tmp_path))
+def test_the_notebooks_large_members_need_accum_2_on_kaggles_gpu(call: Call) -> None:
+    rows = json.loads(call("memory", "road_to_the_top", "--gpu-memory", "16280", "--json"))
     assert len(rows) == 6
     for row in rows:
         assert (row["accum"], row["batch_size"], row["fits"]) == (2, 64, True)
@@ -22,23 +16,23 @@ def test_the_notebooks_large_members_need_accum_2_on_kaggles_gpu(tmp_path: Path)
         assert row["budget_mib"] == 16280
 
 
-def test_a_single_question_is_answered_with_the_accum_that_was_asked(tmp_path: Path) -> None:
+def test_a_single_question_is_answered_with_the_accum_that_was_asked(call: Call) -> None:
     arguments = ["--arch", "test_vit", "--size", "64,96", "--batch-size", "32", "--accum", "4"]
-    (row,) = json.loads(run("memory", *arguments, "--gpu", "Tesla P100", "--json", cwd=tmp_path))
+    (row,) = json.loads(call("memory", *arguments, "--gpu", "Tesla P100", "--json"))
     assert (row["arch"], row["size"], row["accum"], row["micro_batch"]) == ("test_vit", [64, 96], 4, 8)
     assert row["fraction"] == 0.125
     assert row["at_once"] == 8
 
 
-def test_the_table_names_each_member_and_the_gpu(tmp_path: Path) -> None:
-    text = run("memory", "digits_demo", "--gpu-memory", "16280", cwd=tmp_path)
+def test_the_table_names_each_member_and_the_gpu(call: Call) -> None:
+    text = call("memory", "digits_demo", "--gpu-memory", "16280")
     assert "16,280 MiB" in text
     assert "test_resnet" in text
 
 
-def test_what_cannot_fit_is_a_sentence_and_exit_status_1(tmp_path: Path) -> None:
+def test_what_cannot_fit_is_a_sentence_and_exit_status_1(call: Call) -> None:
     arguments = ["memory", "--arch", "vit_large_patch16_224", "--gpu-memory", "3000"]
-    text = run(*arguments, cwd=tmp_path, status=1)
+    text = call(*arguments, status=1)
     assert "1 of 1 do not fit 3,000 MiB: vit_large_patch16_224" in text
 
 
@@ -56,6 +50,6 @@ def test_what_cannot_fit_is_a_sentence_and_exit_status_1(tmp_path: Path) -> None
     ],
 )
 def test_questions_that_cannot_be_answered_are_bad_input(
-    arguments: list[str], words: str, tmp_path: Path
+    arguments: list[str], words: str, call: Call
 ) -> None:
-    assert words in run("memory", *arguments, cwd=tmp_path, status=2)
+    assert words in call("memory", *arguments, status=2)

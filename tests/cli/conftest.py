@@ -1,0 +1,34 @@
+"""Run the command line in the test's own process, which saves importing everything again."""
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tune_paddy.cli import main
+
+Call = Callable[..., str]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run `tune-paddy` in this process and in an empty folder; return what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("TUNE_PADDY_CACHE", str(tmp_path / "cache"))
+    for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run_here(*arguments: str, status: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["tune-paddy", *arguments])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        text = printed.out + printed.err
+        assert (end.value.code or 0) == status, text
+        assert "Traceback" not in text
+        return text
+
+    return run_here

@@ -1,0 +1,175 @@
+"""A member that was killed and started again ends as one that never stopped: bit by bit, on the CPU."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.data.parts import Parts
+from tune_paddy.training.accumulation import MemberLearner
+from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train_member
+
+SCHEDULES: dict[str, dict[str, object]] = {
+    "fine_tune": {"schedule": "fine_tune", "epochs": 2, "freeze_epochs": 2, "drop_path": 0.2},
+    "one_cycle": {
+        "schedule": "one_cycle",
+        "epochs": 3,
+        "arch": "test_resnet",
+        "optimizer": "sgd",
+        "lr": 0.05,
+        "mixup": 0.4,
+        "drop_path": 0.1,
+    },
+}
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+@dataclass(frozen=True)
+class Uninterrupted:
+    """How a member ends that nobody disturbed."""
+
+    config: MemberConfig
+    result: MemberResult
+    weights: bytes
+
+
+@pytest.fixture(scope="module", params=SCHEDULES)
+def uninterrupted(
+    request: pytest.FixtureRequest,
+    parts: Parts,
+    make_config: Callable[..., MemberConfig],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Uninterrupted:
+    config = make_config(**SCHEDULES[request.param])
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    result = train_member(config, parts, Runtime(folder))
+    return Uninterrupted(config, result, (folder / "weights.safetensors").read_bytes())
+
+
+def kill_after(epoch: int) -> Callable[[EpochReport], None]:
+    def report(done: EpochReport) -> None:
+        if done.epoch == epoch:
+            raise KilledError
+
+    return report
+
+
+def kill_in_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """End the process before the optimizer's step of that number, from 1."""
+    step, taken = MemberLearner._step, iter(range(1, 1000))
+
+    def counted(learner: MemberLearner) -> None:
+        if next(taken) == number:
+            raise KilledError
+        step(learner)
+
+    monkeypatch.setattr(MemberLearner, "_step", counted)
+
+
+def assert_ends_alike(folder: Path, parts: Parts, expected: Uninterrupted) -> None:
+    """Start the member in `folder` again, in a process of another random state."""
+    torch.manual_seed(999)
+    result = train_member(expected.config, parts, Runtime(folder))
+    for part in ("select", "test"):
+        for view, probs in getattr(expected.result.predictions, part).items():
+            assert np.array_equal(getattr(result.predictions, part)[view], probs), (part, view)
+    assert (folder / "weights.safetensors").read_bytes() == expected.weights
+    scores = ("train_loss", "log_loss", "error_rate", "lr")
+    for ours, theirs in zip(result.history, expected.result.history, strict=True):
+        assert [ours[name] for name in scores] == [theirs[name] for name in scores]
+    assert sorted(path.name for path in folder.iterdir()) == ["member.json", "weights.safetensors"]
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_killed_after_an_epoch(
+    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path, epoch: int
+) -> None:
+    """Frozen or not, at the phases' border, and (of one cycle) after the last, before it has predicted."""
+    with pytest.raises(KilledError):
+        train_member(uninterrupted.config, parts, Runtime(tmp_path), report=kill_after(epoch))
+    assert_ends_alike(tmp_path, parts, uninterrupted)
+
+
+@pytest.mark.parametrize("step", [1, 8])
+def test_killed_within_an_epoch(
+    uninterrupted: Uninterrupted,
+    parts: Parts,
+    tmp_path: Path,
+    step: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There are three steps an epoch; the epoch that was cut short is trained again."""
+    with monkeypatch.context() as patch:
+        kill_in_step(patch, step)
+        with pytest.raises(KilledError):
+            train_member(uninterrupted.config, parts, Runtime(tmp_path))
+    assert_ends_alike(tmp_path, parts, uninterrupted)
+
+
+def test_killed_after_every_epoch(uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path) -> None:
+    for epoch in range(1, uninterrupted.config.total_epochs + 1):
+        with pytest.raises(KilledError):
+            train_member(uninterrupted.config, parts, Runtime(tmp_path), report=kill_after(epoch))
+    assert_ends_alike(tmp_path, parts, uninterrupted)
+
+
+@pytest.mark.parametrize("where", ["save_member", "remove_checkpoints"])
+def test_killed_after_training(
+    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its weights are written, and after."""
+
+    def kill(*_args: object, **_options: object) -> None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        train_member(
+            uninterrupted.config,
+            parts,
+            Runtime(tmp_path),
+            report=kill_after(uninterrupted.config.total_epochs),
+        )
+    with monkeypatch.context() as patch:
+        patch.setattr(f"tune_paddy.training.member.{where}", kill)
+        with pytest.raises(KilledError):
+            train_member(uninterrupted.config, parts, Runtime(tmp_path))
+    assert_ends_alike(tmp_path, parts, uninterrupted)
+
+
+def test_a_newest_checkpoint_that_is_damaged_costs_one_epoch(
+    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path
+) -> None:
+    with pytest.raises(KilledError):
+        train_member(uninterrupted.config, parts, Runtime(tmp_path), report=kill_after(3))
+    older, newest = sorted(tmp_path.iterdir())
+    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
+    epochs: list[int] = []
+    with pytest.raises(KilledError):
+        train_member(
+            uninterrupted.config,
+            parts,
+            Runtime(tmp_path),
+            report=lambda report: (epochs.append(report.epoch), kill_after(3)(report))[0],
+        )
+    assert (older.name, epochs) == ("checkpoint-00002.safetensors", [3])
+    assert_ends_alike(tmp_path, parts, uninterrupted)
+
+
+def test_at_most_two_checkpoints_are_on_disk(
+    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path
+) -> None:
+    seen: list[list[str]] = []
+
+    def report(_report: EpochReport) -> None:
+        seen.append(sorted(path.name for path in tmp_path.iterdir()))
+
+    train_member(uninterrupted.config, parts, Runtime(tmp_path), report=report)
+    numbers = range(1, uninterrupted.config.total_epochs + 1)
+    assert seen == [[f"checkpoint-{n:05d}.safetensors" for n in (last - 1, last) if n] for last in numbers]

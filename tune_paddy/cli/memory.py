@@ -1,0 +1,146 @@
+"""The memory command: what fits a GPU."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tune_paddy.cli.app import StandInsOption, UriOption, app, console, load_space
+from tune_paddy.core.errors import InputError, TunePaddyError
+
+if TYPE_CHECKING:
+    from tune_paddy.training.planning import Gpu, MemoryRow
+
+
+@app.command()
+def memory(
+    space: Annotated[
+        str | None, typer.Argument(help="A file, a shipped space, or `calibrate` to measure the GPU here.")
+    ] = None,
+    arch: Annotated[str | None, typer.Option(help="A single member instead of a space.")] = None,
+    size: Annotated[str, typer.Option(help="Its side or HEIGHT,WIDTH, px.")] = "224",
+    batch_size: Annotated[int, typer.Option(help="Images of an optimizer step.")] = 64,
+    accum: Annotated[int | None, typer.Option(help="Micro-batches of a step; default: what fits.")] = None,
+    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or auto.")] = "auto",
+    gpu: Annotated[str | None, typer.Option(help="Name of the GPU, such as 'Tesla P100'.")] = None,
+    gpu_memory: Annotated[float | None, typer.Option(help="Its memory, MiB.")] = None,
+    share: Annotated[str, typer.Option(help="Share of the GPU that a trial gets, or auto.")] = "auto",
+    max_accum: Annotated[int | None, typer.Option(help="Largest accum to choose.")] = None,
+    unfused: Annotated[bool, typer.Option("--unfused", help="Attention without fused kernels.")] = False,
+    calibration: Annotated[str | None, typer.Option(help="Name or file of a calibration.")] = None,
+    n_classes: Annotated[int, typer.Option(help="Classes to tell apart.")] = 10,
+    stand_ins: StandInsOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
+    from_runs: Annotated[bool, typer.Option(help="calibrate: from recorded runs, no GPU.")] = False,
+    name: Annotated[str, typer.Option(help="calibrate: name of the calibration.")] = "mine",
+    tracking_uri: UriOption = None,
+) -> None:
+    """Say whether members fit a GPU, at which accum, and how many at once; needs no GPU.
+
+    Example: tune-paddy memory road_to_the_top --gpu-memory 16280
+    """
+    if space == "calibrate":
+        _calibrate(name, from_runs, gpu, tracking_uri)
+        return
+    from tune_paddy.data.space import SearchSpace
+    from tune_paddy.training.planning import find_gpu, parse_share, plan_space
+
+    if (space is None) == (arch is None):
+        raise InputError("name either a search space or --arch; for example: tune-paddy memory digits_demo")
+    if space is not None:
+        loaded = load_space(space)
+    else:
+        member = {"arch": arch, "size": _size(size), "batch_size": batch_size, "precision": precision}
+        member |= {} if accum is None else {"accum": accum}
+        loaded = SearchSpace.parse(json.dumps({"recipes": [member]}), name="--arch")
+    if stand_ins:
+        from tune_paddy.training.architectures import stand_in
+
+        loaded = loaded.with_stand_ins(stand_in)
+    target = find_gpu(gpu, gpu_memory, calibration)
+    rows = list(
+        plan_space(
+            loaded,
+            target,
+            parse_share(share),
+            n_classes=n_classes,
+            max_accum=max_accum,
+            unfused=unfused or None,
+        )
+    )
+    _print_memory(rows, as_json, target)
+    unfit = [row for row in rows if not row.plan.fits]
+    if unfit:
+        worst = unfit[0]
+        raise TunePaddyError(
+            f"{len(unfit)} of {len(rows)} do not fit {target.mib:,.0f} MiB: {worst.config.arch} at "
+            f"{worst.config.size[0]}x{worst.config.size[1]} px takes {worst.plan.forecast_mib:,.0f} MiB "
+            f"with accum {worst.plan.accum}; take a smaller size or model, or a larger share or GPU"
+        )
+
+
+def _size(text: str) -> int | list[int]:
+    try:
+        sides = [int(side) for side in text.split(",")]
+    except ValueError:
+        raise InputError(f"--size {text!r}: write a side, as 224, or HEIGHT,WIDTH, as 320,224") from None
+    return sides[0] if len(sides) == 1 else sides
+
+
+def _calibrate(name: str, from_runs: bool, gpu: str | None, tracking_uri: str | None) -> None:
+    from tune_paddy.training.calibration_files import save_calibration
+
+    if from_runs:
+        from tune_paddy.core.calibration import calibrate
+        from tune_paddy.tracking.memory import measured_points
+        from tune_paddy.tracking.store import open_store
+
+        store = open_store(tracking_uri, experiment=None, artifact_root=Path("runs"), create=False)
+        points = measured_points(store)
+        made = calibrate(
+            points, name=name, gpu=gpu, versions={}, source=f"{len(points)} recorded members, by --from-runs"
+        )
+    else:
+        from tune_paddy.training.calibrate import calibrate_gpu
+
+        made = calibrate_gpu(name, report=lambda line: console.print(line, markup=False))
+    path = save_calibration(made)
+    console.print(
+        f"{made.name}: {made.context_mib:,.0f} MiB + {made.slack:.3f} × the forecast, "
+        f"margin {made.margin:.1%}; written to {path}",
+        soft_wrap=True,
+    )
+
+
+def _print_memory(rows: "list[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
+    if as_json:
+        sys.stdout.write(json.dumps([row.to_dict() for row in rows], indent=1) + "\n")
+        return
+    from rich import box
+    from rich.table import Table
+
+    from tune_paddy.training.planning import size_words
+
+    title = f"A GPU of {gpu.mib:,.0f} MiB, calibration {gpu.calibration.name}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("member", overflow="fold")
+    for column in ("px", "batch", "M par.", "accum 1", "accum", "MiB", "margin", "share", "at once"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        plan = row.plan
+        table.add_row(
+            row.config.arch.partition(".")[0],
+            size_words(row.config.size),
+            str(row.config.batch_size),
+            f"{row.footprint.parameters / 1e6:.1f}",
+            f"{row.at_one.forecast_mib:,.0f}",
+            str(plan.accum),
+            f"{plan.forecast_mib:,.0f}",
+            f"{plan.margin_mib:,.0f}",
+            f"{plan.fraction:g}",
+            str(plan.at_once) if plan.fits else "-",
+            style=None if plan.fits else "red",
+        )
+    console.print(table)

@@ -1,0 +1,226 @@
+"""The commands that train: demo and search."""
+
+import platform
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tune_paddy.cli.app import (
+    DataArgument,
+    HandWeightsOption,
+    MethodOption,
+    MetricOption,
+    RunsOption,
+    SkipConflictsOption,
+    SkipCorruptOption,
+    SpaceOption,
+    StandInsOption,
+    UriOption,
+    WeightsDirOption,
+    app,
+    console,
+    load_space,
+    make_store,
+    open_dataset,
+    print_dataset,
+)
+from tune_paddy.cli.select import select_and_print
+from tune_paddy.core.errors import InputError
+
+if TYPE_CHECKING:
+    from tune_paddy.core.config import SearchSettings
+    from tune_paddy.search.run import SearchPlan
+    from tune_paddy.tracking.store import Store
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--data", help="Where the images go.")] = Path("data/digits"),
+    tracking_uri: UriOption = None,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Do the main job on 1,797 real images of digits, in minutes, without a GPU.
+
+    Example: tune-paddy demo
+    """
+    from tune_paddy.data.samples import TEST_LABELS, score_submission, write_digits
+
+    started = time.monotonic()
+    console.print(f"Writing scikit-learn's handwritten digits to {folder} in Kaggle's layout")
+    write_digits(folder)
+    plan = make_plan(folder, "digits_demo", runs, name=None, overrides={}, prefix="demo")
+    store = make_store(tracking_uri, plan.dataset, runs)
+    train_and_print(plan, store)
+    ensemble = select_and_print(store, [plan.name], runs)
+    if ensemble.submission is not None:
+        accuracy = score_submission(ensemble.submission, folder / TEST_LABELS)
+        console.print(f"Accuracy on the held-back test labels: [bold]{accuracy:.2%}[/bold]")
+    console.print(f"Done in {time.monotonic() - started:.0f} s. Browse it with:")
+    console.print(f"  uv run mlflow ui --backend-store-uri {store.address}", soft_wrap=True)
+
+
+@app.command()
+def search(
+    data: DataArgument,
+    space: SpaceOption,
+    name: Annotated[str | None, typer.Option(help="Name of the search; default: made up.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Members to train, recipes included.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Start no trial after so many minutes.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Trials at once; default: as many as fit.")] = None,
+    cpus: Annotated[float | None, typer.Option(help="CPUs of one trial.")] = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="GPUs of one trial: 0.25 shares one among four; auto: by its forecast.")
+    ] = None,
+    gpu_memory: Annotated[float | None, typer.Option(help="MiB of a GPU; default: look.")] = None,
+    max_accum: Annotated[int | None, typer.Option(help="Largest accum to choose.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="none, or asha to stop weak trials early.")] = None,
+    objective: Annotated[str | None, typer.Option(help="What the sampler minimises.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the select split and the sampler.")] = None,
+    metric: MetricOption = "log_loss",
+    method: MethodOption = "auto",
+    weights: HandWeightsOption = None,
+    stand_ins: StandInsOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the first trials, start nothing.")
+    ] = False,
+    weights_dir: WeightsDirOption = None,
+    skip_corrupt: SkipCorruptOption = False,
+    skip_conflicts: SkipConflictsOption = False,
+    ray_address: Annotated[str | None, typer.Option(help="Ray cluster; default: this machine.")] = None,
+    tracking_uri: UriOption = None,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Train the members of a search space, then select from them and write the submission.
+
+    Example: tune-paddy search paddy/ --space paddy_search --trials 40 --gpu 0.5
+    """
+    settings = {
+        "trials": trials,
+        "minutes": minutes,
+        "concurrency": concurrency,
+        "cpus": cpus,
+        "gpu": gpu,
+        "gpu_memory": gpu_memory,
+        "max_accum": max_accum,
+        "scheduler": scheduler,
+        "objective": objective,
+        "seed": seed,
+    }
+    plan = make_plan(
+        data,
+        space,
+        runs,
+        name=name,
+        overrides={key: value for key, value in settings.items() if value is not None},
+        stand_ins=stand_ins,
+        skip=(skip_corrupt, skip_conflicts),
+        weights_dir=weights_dir,
+        ray_address=ray_address,
+    )
+    if dry_run:
+        _print_preview(plan)
+        return
+    store = make_store(tracking_uri, plan.dataset, runs)
+    train_and_print(plan, store)
+    from tune_paddy.ensemble.choose import Wishes
+
+    select_and_print(
+        store, [plan.name], runs, Wishes(metric=metric, method=method, weights=tuple(weights or ()))
+    )
+
+
+def make_plan(
+    data: Path,
+    space: str,
+    runs: Path,
+    *,
+    name: str | None,
+    overrides: dict[str, Any],
+    prefix: str | None = None,
+    stand_ins: bool = False,
+    skip: tuple[bool, bool] = (False, False),
+    weights_dir: Path | None = None,
+    ray_address: str | None = None,
+) -> "SearchPlan":
+    """Turn arguments into a plan: the space, the dataset and the settings checked, a name chosen."""
+    from tune_paddy.data.space import SearchSpace, find_space
+
+    # The cheap mistakes first: torch, timm and Ray take many seconds to import.
+    _settings(SearchSpace.load(find_space(space)).settings, overrides)
+    dataset = open_dataset(data, skip)
+    print_dataset(dataset)
+    loaded = load_space(space)
+    if stand_ins:
+        from tune_paddy.training.architectures import stand_in
+
+        loaded = loaded.with_stand_ins(stand_in)
+    settings = _settings(loaded.settings, overrides)
+    from tune_paddy.search.run import SearchPlan
+
+    chosen = name or _new_name(runs, prefix or loaded.name)
+    return SearchPlan(
+        name=chosen,
+        dataset=dataset,
+        space=loaded,
+        settings=settings,
+        folder=runs / chosen,
+        weights_dir=weights_dir,
+        ray_address=ray_address,
+        ray_gpus=1 if platform.machine() == "arm64" and sys.platform == "darwin" else None,
+        command=shlex.join(["tune-paddy", *sys.argv[1:]]),
+    )
+
+
+def _settings(settings: "SearchSettings", overrides: dict[str, Any]) -> "SearchSettings":
+    from pydantic import ValidationError
+
+    try:
+        return type(settings)(**{**settings.model_dump(), **overrides})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"--{first['loc'][0]}: {first['msg']}, not {first['input']!r}") from error
+
+
+def _new_name(runs: Path, prefix: str) -> str:
+    """The first free name; a search's folder says that its name is taken."""
+    number = 1
+    while (runs / f"{prefix}-{number}").exists():
+        number += 1
+    return f"{prefix}-{number}"
+
+
+def train_and_print(plan: "SearchPlan", store: "Store") -> None:
+    """Run a search, and say how many members came of it and why others did not."""
+    from tune_paddy.search.run import run_search
+
+    console.print(f"Search [bold]{plan.name}[/bold] of space {plan.space.name}")
+    started = time.monotonic()
+    members = run_search(plan, store, console=console)
+    seconds = time.monotonic() - started
+    finished = sum(member.outcome == "finished" for member in members)
+    console.print(f"{finished} of {len(members)} members finished in {seconds:.0f} s")
+    for member in members:
+        if member.outcome != "finished":
+            line = f"{member.name}: {member.outcome}: {member.failure}"
+            console.print(line, style="yellow", markup=False, soft_wrap=True)
+
+
+def _print_preview(plan: "SearchPlan") -> None:
+    from rich.table import Table
+
+    from tune_paddy.search.run import preview
+
+    proposals = preview(plan, n=10)
+    settings = plan.settings
+    console.print(f"Each trial: {settings.cpus:g} CPUs, {settings.gpu} GPUs. The first {len(proposals)}:")
+    table = Table("member", "from", "batch", "epochs", "lr", "resize", "seed")
+    for proposal in proposals:
+        config = proposal.config
+        resize = f"{config.resize} {config.item_size[0]}x{config.item_size[1]}"
+        row = [proposal.member, proposal.origin, config.batch_size, config.total_epochs, f"{config.lr:.2g}"]
+        table.add_row(*map(str, row), resize, str(config.seed))
+    console.print(table)
