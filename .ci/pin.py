@@ -31,7 +31,7 @@ def resolve(project: str) -> list[str]:
     """Versions of every package that a project's pyproject.toml leads to, with their markers."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "pyproject.toml").write_text(project, encoding="utf-8")
-        command = ["uv", "export", "--quiet", "--all-extras", "--all-groups"]
+        command = ["uv", "export", "--quiet", "--extra", "kaggle", "--all-groups"]
         command += ["--no-hashes", "--no-emit-project", "--no-annotate", "--no-header"]
         done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     # A quote would end the TOML string; uv writes markers with single ones.

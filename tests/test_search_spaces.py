@@ -149,6 +149,9 @@ IN_WORDS = {
     "accum": "auto or integer ≥ 1",
     "minutes": "number > 0",
     "concurrency": "integer ≥ 1",
+    "gpu": "auto or number in [0, 64]",
+    "gpu_memory": "number > 0",
+    "max_accum": "integer ≥ 1",
 }
 
 

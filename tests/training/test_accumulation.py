@@ -133,18 +133,19 @@ def test_the_number_of_steps_and_their_schedule_do_not_depend_on_accum(
     assert watches[0].steps == watches[1].steps == watches[2].steps
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_the_loss_of_a_step_is_the_mean_over_its_images_however_they_are_cut(
-    parts: Parts, reader: ImageReader, make_config: Callable[..., MemberConfig]
+    smoothing: float, parts: Parts, reader: ImageReader, make_config: Callable[..., MemberConfig]
 ) -> None:
     """Nine micro-batches of 6 and 5 images: a mean of means would weigh an image of a short one more."""
     neutral = {"min_scale": 1, "max_rotate": 0, "max_zoom": 1, "max_warp": 0, "max_lighting": 0}
-    config = make_config(batch_size=50, epochs=1, freeze_epochs=0, **neutral)
+    config = make_config(batch_size=50, epochs=1, freeze_epochs=0, label_smoothing=smoothing, **neutral)
     train = TrainLoader(reader, parts.train.labels, config)
     model, watch = network(), Watch()
     learner = make_learner(config, train, model, accum=9, cbs=(watch,))
     batch = next(iter(train))
     logits = model(normalize(centre(batch.images, (32, 32)), *learner.stats))
-    expected = F.cross_entropy(logits, batch.labels)
+    expected = F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
     run_phase(learner, phases(config)[0], start_epoch=0)
     assert watch.losses[0] == pytest.approx(expected.item(), rel=1e-5)
 
