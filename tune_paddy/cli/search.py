@@ -151,6 +151,8 @@ def make_plan(
 
     # The cheap mistakes first: torch, timm and Ray take many seconds to import.
     _settings(SearchSpace.load(find_space(space)).settings, overrides)
+    if name is not None:
+        _require_free(runs, name)
     dataset = open_dataset(data, skip)
     print_dataset(dataset)
     loaded = load_space(space)
@@ -183,6 +185,13 @@ def _settings(settings: "SearchSettings", overrides: dict[str, Any]) -> "SearchS
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"--{first['loc'][0]}: {first['msg']}, not {first['input']!r}") from error
+
+
+def _require_free(runs: Path, name: str) -> None:
+    from tune_paddy.tracking.runs import check_name
+
+    if (runs / check_name(name, "search")).exists():
+        raise InputError(f"there is a search {name!r} in {runs}; choose another --name, or remove its folder")
 
 
 def _new_name(runs: Path, prefix: str) -> str:
