@@ -1,5 +1,6 @@
 """What several rooms share: a small real dataset, and one finished search on it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.samples import write_digits
 from tune_paddy.data.space import SearchSpace
+from tune_paddy.search.ray_session import ray_session
 from tune_paddy.search.run import SearchPlan, run_search
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.store import Store, open_store
@@ -56,7 +58,14 @@ class Finished:
 
 
 @pytest.fixture(scope="session")
-def finished(small_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def ray_running() -> Iterator[None]:
+    """Ray on this machine for all searches of the tests, told of a GPU that no trial will find."""
+    with ray_session(None, num_gpus=1):
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished(small_digits: Path, tmp_path_factory: pytest.TempPathFactory, ray_running: None) -> Finished:
     """Four trials on real Ray and MLflow: three that finish, one whose weights are missing."""
     root = tmp_path_factory.mktemp("search")
     plan = make_plan("first", small_digits, root / "runs", SPACE)

@@ -1,10 +1,11 @@
+import itertools
 import json
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from tests.conftest import Finished, make_plan
+from tests.conftest import SPACE, Finished, make_plan
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
 from tune_paddy.search.run import preview, run_search
@@ -75,3 +76,34 @@ def test_a_search_that_asks_for_a_gpu_where_there_is_none_is_refused(
         run_search(hungry, finished.store, console=Console(quiet=True))
     with pytest.raises(InputError, match="no search 'greedy'"):
         get_search(finished.store, "greedy")
+
+
+ASHA = """
+search: {trials: 4, scheduler: asha, concurrency: 2}
+defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 5, batch_size: 32, tta: 0, flip: none}
+spaces: [{name: nets, arch: test_resnet, lr: {low: 1.0e-6, high: 0.01, log: true}}]
+"""
+
+
+def test_trials_that_asha_stops_are_recorded_as_stopped_and_the_others_finish(
+    finished: Finished, tmp_path: Path
+) -> None:
+    plan = make_plan("asha", finished.plan.dataset.root, tmp_path, ASHA)
+    members = run_search(plan, finished.store, console=Console(quiet=True))
+    outcomes = [member.outcome for member in members]
+    assert set(outcomes) <= {"finished", "stopped"}
+    assert "finished" in outcomes
+    for member in members:
+        epochs = len(finished.store.client.get_metric_history(member.run_id, "train_loss"))
+        assert epochs == 5 if member.outcome == "finished" else 3 <= epochs < 5
+    assert {view.member for view in load_pool(finished.store, ["asha"]).views} == {
+        member.name for member in members if member.outcome == "finished"
+    }
+
+
+def test_no_trial_starts_after_the_time_is_used_up(finished: Finished, tmp_path: Path) -> None:
+    text = SPACE.replace("trials: 4", "trials: 50, minutes: 0.001, concurrency: 1")
+    plan = make_plan("late", finished.plan.dataset.root, tmp_path, text)
+    ticks = itertools.count(step=0.05)  # seconds by this clock: the first looks are in time
+    members = run_search(plan, finished.store, console=Console(quiet=True), clock=lambda: next(ticks))
+    assert 1 <= len(members) <= 2

@@ -78,8 +78,21 @@ def test_only_fp16_scales_its_loss(precision: str, enabled: bool) -> None:
     assert Device("cpu", precision).grad_scaler().is_enabled() is enabled
 
 
+def test_a_gpus_peak_begins_with_what_is_still_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What earlier members of the process left cached is given back before the count begins."""
+    calls: list[str] = []
+    for name in ("empty_cache", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.cuda, name, lambda name=name: calls.append(name))
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 3 * 2**20)
+    device = Device("cuda", "fp32")
+    device.reset_peak()
+    assert calls == ["empty_cache", "reset_peak_memory_stats"]
+    assert device.peak_mib() == 3
+
+
 def test_the_cpu_has_nothing_to_wait_for_and_no_peak() -> None:
     Device("cpu", "fp32").synchronize()
+    Device("cpu", "fp32").reset_peak()
     assert Device("cpu", "fp32").peak_mib() == 0
 
 

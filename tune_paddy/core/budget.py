@@ -138,7 +138,8 @@ def frontier(rows: Floats, budget: Budget, *, resource: int = 0, steps: int = 8)
         rows: The pool's `true_class_rows`, [views, images].
         budget: What the views cost and what may be spent; its limit of the resource is not looked at.
         resource: Index of the resource.
-        steps: Limits that are tried, from the cheapest view to what is best without a limit.
+        steps: Limits that are tried, from the cheapest view to what is best without a limit; every view by
+            itself is looked at besides.
 
     Returns:
         The sets that no cheaper one equals, by cost.
@@ -147,8 +148,9 @@ def frontier(rows: Floats, budget: Budget, *, resource: int = 0, steps: int = 8)
         InputError: Not one view is within the other limits.
     """
     free = np.where(np.arange(len(budget.limits)) == resource, np.inf, budget.limits)
-    best = choose_within(rows, replace(budget, limits=free))
-    points = [best]
+    others = replace(budget, limits=free)
+    best = choose_within(rows, others)
+    points = [best, *(_evaluate(rows, budget, (v,)) for v in range(len(rows)) if others.allows([v]))]
     cheapest = max(float(budget.costs[resource].min()), 1e-9)
     for limit in np.geomspace(cheapest, max(float(best.cost[resource]), cheapest), steps)[:-1]:
         limits = np.where(np.arange(len(free)) == resource, limit, free)

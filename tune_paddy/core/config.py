@@ -124,5 +124,8 @@ class SearchSettings(BaseModel):
     select_share: float = Field(
         0.2, gt=0, lt=1, description="share of the labelled images that no member trains on"
     )
+    folds: int = Field(
+        0, ge=0, le=100, description="instead of a select split: k models a member, each image judged by one"
+    )
     retries: int = Field(1, ge=0, le=100, description="how often a trial that died is started again")
     seed: int = Field(42, ge=0, lt=2**31, description="of the select split and the sampler")

@@ -7,6 +7,7 @@ that has not seen it. Where the selection includes the choice of a method, that 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,12 +66,26 @@ class Comparison:
     better: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Assessment:
-    """What may be said of an ensemble in public: its estimate and how it compares."""
+    """What may be said of an ensemble in public: its estimate and how it compares.
+
+    Attributes:
+        estimate: Of its score.
+        comparisons: One per rival.
+        predictions: float64 [images, classes], the cross-fitted ones that the score is of.
+    """
 
     estimate: Estimate
     comparisons: tuple[Comparison, ...]
+    predictions: NDArray[np.float64]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scores as plain numbers, for JSON; without the predictions."""
+        return {
+            "estimate": vars(self.estimate),
+            "comparisons": [vars(comparison) for comparison in self.comparisons],
+        }
 
 
 def assess(
@@ -106,6 +121,7 @@ def assess(
     return Assessment(
         estimate(own, labels, metric=metric, seed=seed),
         compare_paired(own, others, labels, metric=metric, seed=seed),
+        own,
     )
 
 
@@ -148,7 +164,7 @@ def estimate(
     """
     score = get_metric(metric)(predictions, labels)
     if metric == "error_rate":
-        low, high = _wilson(score, len(labels))
+        low, high = wilson(score, len(labels))
         return Estimate(score, (high - low) / (2 * _NORMAL), low, high)
     samples = _bootstrap(predictions, labels, metric, seed)
     low, high = _interval(samples)
@@ -207,8 +223,11 @@ def _interval(samples: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _wilson(share: float, n: int) -> tuple[float, float]:
-    """95 % interval of a share seen in `n` images (Wilson, JASA 1927)."""
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """95 % interval of a share seen in `n` images.
+
+    Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
+    """
     squared = _NORMAL**2
     center = (share + squared / (2 * n)) / (1 + squared / n)
     half = _NORMAL / (1 + squared / n) * np.sqrt(share * (1 - share) / n + squared / (4 * n * n))

@@ -1,6 +1,7 @@
 """The three parts of a dataset as a member meets them: images to train on, to select with, to predict."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,11 @@ class Part:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def take(self, rows: NDArray[np.bool_]) -> "Part":
+        """Some of the images, rows [images], in the same order."""
+        paths = tuple(path for path, taken in zip(self.paths, rows, strict=True) if taken)
+        return Part(self.ids[rows], paths, self.labels[rows])
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -35,9 +41,11 @@ class Parts:
     Attributes:
         classes: Class names, sorted.
         split: Fingerprint of the select split.
-        train: Images that a member may train on.
-        select: The select split.
+        train: Images that a member may train on; with folds none, see `fold`.
+        select: The select split; with folds all labelled images.
         test: The test set in the submission's order, without labels; may be empty.
+        folds: int64 [select images], the fold of each, from 0; empty: one split for all models.
+        seen: Whether members train on the select split, too: scores on it then say nothing of quality.
     """
 
     classes: tuple[str, ...]
@@ -45,10 +53,24 @@ class Parts:
     train: Part
     select: Part
     test: Part
+    folds: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    seen: bool = False
+
+    @property
+    def n_folds(self) -> int:
+        """Number of folds; 0 without."""
+        return int(self.folds.max(initial=-1)) + 1
+
+    def fold(self, number: int) -> "Parts":
+        """What the model of one fold meets: the fold to select with, all others to train on."""
+        inside = self.folds == number
+        return replace(
+            self, train=self.select.take(~inside), select=self.select.take(inside), folds=self.folds[:0]
+        )
 
 
 def make_parts(dataset: Dataset, split: SelectSplit) -> Parts:
-    """Cut a dataset along its select split."""
+    """Cut a dataset along its select split or its folds."""
     codes = {name: code for code, name in enumerate(dataset.classes)}
     by_id = dataset.labelled.set_index("id", drop=False)
     return Parts(
@@ -57,7 +79,21 @@ def make_parts(dataset: Dataset, split: SelectSplit) -> Parts:
         train=_part(by_id.loc[list(split.train_ids)], codes),
         select=_part(by_id.loc[list(split.select_ids)], codes),
         test=_part(dataset.test, None),
+        folds=np.array(split.folds, np.int64),
     )
+
+
+def make_refit_parts(dataset: Dataset, split: SelectSplit) -> Parts:
+    """Train on all labelled images, the select split included.
+
+    The fingerprint differs from the split's, so that predictions of images that a member has seen are
+    never pooled with honest ones.
+    """
+    codes = {name: code for code, name in enumerate(dataset.classes)}
+    parts = make_parts(dataset, split)
+    fingerprint = hashlib.sha256(f"all images, {split.fingerprint}".encode()).hexdigest()[:16]
+    every = _part(dataset.labelled.sort_values("id"), codes)
+    return replace(parts, split=fingerprint, train=every, seen=True)
 
 
 def _part(frame: pd.DataFrame, codes: dict[str, int] | None) -> Part:

@@ -1,16 +1,18 @@
-"""The select split: made once for a dataset and a seed, stored, shared by every member."""
+"""The select split, or the folds: made once for a dataset and a seed, stored, shared by every member."""
 
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.splits import stratified_group_split
+from tune_paddy.core.splits import group_folds, stratified_group_split
 from tune_paddy.data.atomic import write_atomically
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.wording import listed, shown
@@ -18,14 +20,15 @@ from tune_paddy.data.wording import listed, shown
 
 @dataclass(frozen=True)
 class SelectSplit:
-    """Which labelled images no member trains on.
+    """Which labelled images no model trains on; with folds, which model of a member does not.
 
     Attributes:
-        select_ids: The select split, sorted.
-        train_ids: All other labelled images, sorted.
-        fingerprint: 16 hex digits of the dataset's fingerprint and the select split.
-        share: Of the labelled images that was asked for.
+        select_ids: The select split, sorted; with folds all labelled images.
+        train_ids: All other labelled images, sorted; with folds none.
+        fingerprint: 16 hex digits of the dataset's fingerprint, the select split and its folds.
+        share: Of the labelled images that was asked for; with folds that of one.
         seed: Of the choice.
+        folds: The fold of each select image, from 0; empty: one split for all models.
     """
 
     select_ids: tuple[str, ...]
@@ -33,6 +36,12 @@ class SelectSplit:
     fingerprint: str
     share: float
     seed: int
+    folds: tuple[int, ...] = ()
+
+    @property
+    def n_folds(self) -> int:
+        """Number of folds; 0 without."""
+        return max(self.folds, default=-1) + 1
 
     def save(self, path: Path) -> None:
         """Write the split as JSON, atomically.
@@ -40,13 +49,15 @@ class SelectSplit:
         Raises:
             TunePaddyError: The file cannot be written.
         """
-        stored = {
+        stored: dict[str, Any] = {
             "format": 1,
             "fingerprint": self.fingerprint,
             "share": self.share,
             "seed": self.seed,
             "select_ids": self.select_ids,
         }
+        if self.folds:
+            stored["folds"] = self.folds
         write_atomically(path, (json.dumps(stored, indent=1, ensure_ascii=False) + "\n").encode())
 
     @classmethod
@@ -57,7 +68,12 @@ class SelectSplit:
             InputError: The file is no split, or belongs to a dataset with other images or labels.
         """
         stored = _read(path)
-        split = _make(dataset, stored.select_ids, stored.share, stored.seed)
+        if stored.folds and len(stored.folds) != len(stored.select_ids):
+            raise InputError(
+                f"{shown(path)}: is no stored split: folds: {len(stored.folds)} for {len(stored.select_ids)} "
+                "images; remove it to make a new one"
+            )
+        split = _make(dataset, stored.select_ids, stored.share, stored.seed, stored.folds)
         unknown = set(stored.select_ids).difference(dataset.labelled["id"])
         if unknown or split.fingerprint != stored.fingerprint:
             seen = f", such as {shown(min(unknown))} no longer being there" if unknown else ""
@@ -76,6 +92,7 @@ class _Stored(BaseModel):
     share: float = Field(gt=0, lt=1)
     seed: int = Field(ge=0)
     select_ids: list[str]
+    folds: list[int] = []
 
 
 def make_select_split(dataset: Dataset, *, share: float, seed: int) -> SelectSplit:
@@ -89,36 +106,65 @@ def make_select_split(dataset: Dataset, *, share: float, seed: int) -> SelectSpl
     Raises:
         InputError: A class has fewer than two images that are no copies of each other.
     """
-    _check_enough(dataset)
+    _check_enough(dataset, 2, "one for the select split and one to train on")
+    ids, labels, groups = _sorted_images(dataset)
+    chosen = stratified_group_split(labels, groups, share=share, seed=seed)
+    return _make(dataset, ids[chosen].tolist(), share, seed)
+
+
+def make_folds(dataset: Dataset, *, k: int, seed: int) -> SelectSplit:
+    """Deal all labelled images into k folds: each class spread evenly, copies in one fold.
+
+    Args:
+        dataset: What to divide; the order of its rows does not matter.
+        k: Number of folds, at least 2.
+        seed: Of the choice.
+
+    Raises:
+        InputError: A class has fewer than k images that are no copies of each other.
+    """
+    _check_enough(dataset, k, f"one for each of {k} folds")
+    ids, labels, groups = _sorted_images(dataset)
+    folds = group_folds(labels, groups, k=k, seed=seed)
+    return _make(dataset, ids.tolist(), 1 / k, seed, folds.tolist())
+
+
+def _sorted_images(dataset: Dataset) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.int64]]:
+    """Ids, labels as numbers and groups of all labelled images, whatever the order of the files."""
     frame = dataset.labelled.assign(group=dataset.groups).sort_values("id")
     _, labels = np.unique(frame["label"].to_numpy(np.str_), return_inverse=True)
     # Groups are renamed after their first id: their numbers depend on the order of the files.
     first_ids = frame.groupby("group")["id"].transform("min").to_numpy(np.str_)
     groups = np.unique(first_ids, return_inverse=True)[1]
-    chosen = stratified_group_split(labels, groups, share=share, seed=seed)
-    return _make(dataset, frame["id"][chosen].tolist(), share, seed)
+    return frame["id"].to_numpy(np.str_), labels, groups
 
 
-def _make(dataset: Dataset, select_ids: Sequence[str], share: float, seed: int) -> SelectSplit:
+def _make(
+    dataset: Dataset, select_ids: Sequence[str], share: float, seed: int, folds: Sequence[int] = ()
+) -> SelectSplit:
     select = set(select_ids)
     train = sorted(name for name in dataset.labelled["id"] if name not in select)
-    text = json.dumps([dataset.fingerprint, sorted(select_ids)])
+    order = sorted(range(len(select_ids)), key=select_ids.__getitem__)
+    ids = [select_ids[row] for row in order]
+    dealt = [folds[row] for row in order] if folds else []
+    text = json.dumps([dataset.fingerprint, ids, *([dealt] if dealt else [])])
     fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return SelectSplit(tuple(sorted(select_ids)), tuple(train), fingerprint, share, seed)
+    return SelectSplit(tuple(ids), tuple(train), fingerprint, share, seed, tuple(dealt))
 
 
-def _check_enough(dataset: Dataset) -> None:
+def _check_enough(dataset: Dataset, least: int, purpose: str) -> None:
     frame = dataset.labelled.assign(group=dataset.groups)
     counts = frame.groupby("label").agg(images=("id", "size"), groups=("group", "nunique"))
-    small = counts[counts["groups"] < 2]  # noqa: PLR2004 one for each side
+    small = counts[counts["groups"] < least]
     if len(small):
         lines = [
             f"{shown(str(row.Index))}: {row.images} images, {row.groups} without copies"
             for row in small.itertuples()
         ]
+        number = "two" if least == 2 else str(least)  # noqa: PLR2004
         raise InputError(
-            f"{shown(dataset.root)}: a class needs two images that are no copies of each other, one for the "
-            f"select split and one to train on; add images or remove the class{listed(lines, len(lines))}"
+            f"{shown(dataset.root)}: a class needs {number} images that are no copies of each other, "
+            f"{purpose}; add images or remove the class{listed(lines, len(lines))}"
         )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection import Selection
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
 from tune_paddy.ensemble.choose import Fit, Wishes, hand_weights, make_fit, member_groups
+from tune_paddy.ensemble.frontier import Frontier, find_frontier
 from tune_paddy.tracking.ensembles import log_ensemble
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import RecordedRun, get_search
@@ -35,7 +36,8 @@ class Ensemble:
         assessment: Its score on images it was not selected on, beside its rivals'.
         contributions: Member number → what the loss would rise by without it, see `member_groups`.
         redundancies: View left out → the chosen view that it resembles most.
-        folder: Holds `submission.csv` (when there is a test set) and `ensemble.json`.
+        frontier: Log loss against minutes; None without a test set or measured times.
+        folder: Holds `submission.csv` (when there is a test set), `ensemble.json` and `figures`.
         run_id: The MLflow run of the ensemble; empty until it is recorded.
     """
 
@@ -44,6 +46,7 @@ class Ensemble:
     assessment: Assessment | None
     contributions: Mapping[int, float]
     redundancies: Mapping[int, Redundancy]
+    frontier: Frontier | None
     folder: Path
     run_id: str = ""
 
@@ -73,11 +76,12 @@ def build_ensemble(
     pool = load_pool(store, searches)
     if not pool.views:
         raise InputError(_nothing(searches, pool))
+    _check_classes(pool)
     # The products are small: more threads only wait for each other, and would add up in another order.
     with threadpool_limits(1):
         ensemble = _choose(pool, wishes, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    files = _write(ensemble, searches, search)
+    files = [*_write(ensemble, searches, search), _draw(ensemble)]
     return replace(ensemble, run_id=_record(store, ensemble, searches, files))
 
 
@@ -90,6 +94,7 @@ def _choose(pool: Pool, wishes: Wishes, folder: Path) -> Ensemble:
         assessment=_assess(pool, fit, wishes),
         contributions=marginal_contributions(selection, pool.select, pool.labels, member_groups(pool)),
         redundancies=redundancies(selection, pool.select, pool.labels),
+        frontier=find_frontier(pool, selection, wishes),
         folder=folder,
     )
 
@@ -124,6 +129,16 @@ def _nothing(searches: Sequence[str], pool: Pool) -> str:
     return f"{names}: no finished member to select from" + (f" ({reasons})" if reasons else "")
 
 
+def _check_classes(pool: Pool) -> None:
+    """Name the classes that the select split lacks; their numbers would tell a person nothing."""
+    missing = [name for code, name in enumerate(pool.classes) if not (pool.labels == code).any()]
+    if missing and len(pool.labels):
+        raise InputError(
+            f"the select split has no image of {', '.join(map(repr, missing[:5]))} "
+            f"({len(missing)} of {len(pool.classes)} classes): search again with a larger select split"
+        )
+
+
 def _write(ensemble: Ensemble, searches: Sequence[str], search: RecordedRun) -> list[Path]:
     path = ensemble.folder / ENSEMBLE
     path.write_text(json.dumps(describe(ensemble, searches), indent=2) + "\n", encoding="utf-8")
@@ -146,6 +161,17 @@ def _write(ensemble: Ensemble, searches: Sequence[str], search: RecordedRun) -> 
     return [ensemble.submission, path]
 
 
+def _draw(ensemble: Ensemble) -> Path:
+    """Write the figures; return their folder, which is recorded as a whole."""
+    # matplotlib takes half a second: a refusal does not wait for it.
+    from tune_paddy.ensemble.figures import FOLDER, draw_figures, write_figures  # noqa: PLC0415
+
+    folder = ensemble.folder / FOLDER
+    figures = draw_figures(ensemble.pool, ensemble.selection, ensemble.assessment, ensemble.frontier)
+    write_figures(figures, folder)
+    return folder
+
+
 def describe(ensemble: Ensemble, searches: Sequence[str]) -> dict[str, Any]:
     """The content of `ensemble.json`: enough to blend again from the members' runs."""
     selection = ensemble.selection.to_dict()
@@ -166,7 +192,7 @@ def describe(ensemble: Ensemble, searches: Sequence[str]) -> dict[str, Any]:
             for view, weight in zip(ensemble.pool.views, weights, strict=True)
         ],
         "selection": selection,
-        "assessment": None if ensemble.assessment is None else asdict(ensemble.assessment),
+        "assessment": None if ensemble.assessment is None else ensemble.assessment.to_dict(),
         "refused": [{"member": r.member, "reason": r.reason} for r in ensemble.pool.refused],
     }
 

@@ -1,27 +1,44 @@
 """What a person sees of an ensemble in the terminal."""
 
+from collections.abc import Iterator
+
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from tune_paddy.core.estimate import Assessment
-from tune_paddy.core.predictions import View
+from tune_paddy.core.estimate import Assessment, Comparison
+from tune_paddy.core.predictions import PLAIN, TTA, View
 from tune_paddy.ensemble.build import Ensemble, member_weights
 from tune_paddy.ensemble.choose import member_groups
+from tune_paddy.ensemble.frontier import Frontier
 
 _NAMES = {"best_single": "best single member", "uniform": "uniform average", "fixed": "weights by hand"}
+_MOST_ROUNDS = 8
+"""Greedy rounds that are printed; the figure shows more."""
 
 
 def print_ensemble(console: Console, ensemble: Ensemble) -> None:
-    """Print the members with their weights, why the rest were left out, and what the ensemble is worth."""
+    """Print how the ensemble came about, then what it is worth, which so stands last on the screen."""
     console.print(_members(ensemble))
+    for line in _view_kinds(ensemble):
+        console.print(line, highlight=False)
     for refusal in ensemble.pool.refused:
         console.print(f"refused: {refusal.member}: {refusal.reason}", style="yellow", markup=False)
+    if ensemble.selection.order:
+        console.print(_path(ensemble))
+    if ensemble.selection.gap is not None:
+        console.print(
+            f"No other weights of a plain mean would lower the log loss on the select split by more than "
+            f"{ensemble.selection.gap:.4f} (optimality gap).",
+            highlight=False,
+        )
     if ensemble.selection.candidates:
         console.print(_candidates(ensemble))
+    if ensemble.frontier is not None:
+        console.print(_frontier(ensemble.frontier, len(ensemble.pool.test_ids)))
     if ensemble.assessment is not None:
         console.print(_worth(ensemble, ensemble.assessment))
-    else:
-        console.print("No estimate of its quality: a class has a single image in the select split.")
+    console.print(_answer(ensemble), style="bold", highlight=False)
 
 
 def _members(ensemble: Ensemble) -> Table:
@@ -56,10 +73,55 @@ def _why_not(ensemble: Ensemble, number: int) -> str:
     return f"errs like {like} ({redundancy.correlation:.2f})"
 
 
+def _view_kinds(ensemble: Ensemble) -> Iterator[str]:
+    """How often each kind of view was chosen, with what weight, and how often it outweighs the other."""
+    views, groups = ensemble.pool.views, member_groups(ensemble.pool)
+    by_kind = {kind: np.zeros(groups.max() + 1) for kind in (PLAIN, TTA)}
+    for view, member, weight in zip(views, groups, ensemble.selection.weights, strict=True):
+        by_kind[view.kind][member] += weight
+    for kind, other in ((PLAIN, TTA), (TTA, PLAIN)):
+        there = sum(view.kind == kind for view in views)
+        if there:
+            chosen, ahead = np.count_nonzero(by_kind[kind]), np.count_nonzero(by_kind[kind] > by_kind[other])
+            yield (
+                f"{kind} views: {chosen} of {there} chosen, weights sum to {by_kind[kind].sum():.3f}, "
+                f"more weight than {other} in {ahead} members"
+            )
+
+
+def _path(ensemble: Ensemble) -> Table:
+    selection, views = ensemble.selection, ensemble.pool.views
+    title = f"Greedy rounds; the best prefix is {selection.kept} of {len(selection.order)}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("round", justify="right")
+    table.add_column("adds", overflow="fold")
+    table.add_column(selection.metric.replace("_", " "), justify="right")
+    rounds = list(range(selection.kept))
+    for number in rounds if len(rounds) <= _MOST_ROUNDS else [*rounds[: _MOST_ROUNDS - 2], -1, rounds[-1]]:
+        if number < 0:
+            table.add_row("…", "…", "…")
+        else:
+            name = views[selection.order[number]].name
+            table.add_row(str(number + 1), name, f"{selection.trajectory[number]:.4f}")
+    return table
+
+
+def _frontier(frontier: Frontier, n_images: int) -> Table:
+    title = f"What time buys: best weighted means by minutes for {n_images} test images"
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for column in ("members", "minutes", "MiB", "log loss (optimistic)"):
+        table.add_column(column, justify="right")
+    rows = [*(("", point) for point in frontier.points), ("the ensemble", frontier.selected)]
+    for name, offer in rows:
+        table.add_row(
+            name, str(offer.members), f"{offer.minutes:.3g}", f"{offer.mib:.3g}", f"{offer.log_loss:.4f}"
+        )
+    return table
+
+
 def _candidates(ensemble: Ensemble) -> Table:
-    table = Table(
-        title="Selection methods, cross-fitted; the simplest near the best is used", title_justify="left"
-    )
+    table = Table(title="Methods, cross-fitted; the simplest near the best is used", title_justify="left")
     table.add_column("method")
     for column in (ensemble.selection.metric.replace("_", " "), "behind the best"):
         table.add_column(column, justify="right")
@@ -80,10 +142,39 @@ def _worth(ensemble: Ensemble, assessment: Assessment) -> Table:
     own = assessment.estimate
     name = f"ensemble ({ensemble.selection.method})"
     table.add_row(name, f"{own.score:.4f}", f"{own.low:.4f} to {own.high:.4f}", "")
+    table.add_row(
+        "on the images it was selected on: optimistic", f"{ensemble.selection.score:.4f}", "", "", style="dim"
+    )
     for rival in assessment.comparisons:
         gain = f"{-rival.difference:+.4f} ({-rival.high:+.4f} to {-rival.low:+.4f})"
         table.add_row(_NAMES[rival.rival], f"{rival.rival_score:.4f}", "", gain)
     return table
+
+
+def _answer(ensemble: Ensemble) -> str:
+    """The ensemble in one or two sentences."""
+    selection, assessment = ensemble.selection, ensemble.assessment
+    members = len({v.member for v, w in zip(ensemble.pool.views, selection.weights, strict=True) if w > 0})
+    subject = f"Ensemble of {members} member{'s' * (members > 1)} ({selection.method})"
+    metric = selection.metric.replace("_", " ")
+    if assessment is None:
+        return (
+            f"{subject}: {metric} {selection.score:.4f} on the images it was selected on: optimistic.\n"
+            "No honest estimate can be made: a class has a single image in the select split."
+        )
+    own = assessment.estimate
+    score = f"{metric} {own.score:.4f} on new images (95 %: {own.low:.4f} to {own.high:.4f})"
+    return f"{subject}: {score}.\nIt {' and '.join(map(_verdict, assessment.comparisons))}."
+
+
+def _verdict(rival: Comparison) -> str:
+    """Whether a rival is beaten, and by how much; not where the interval holds 0."""
+    name = f"the {_NAMES[rival.rival]}"
+    if rival.high < 0:
+        return f"beats {name} by {-rival.difference:.4f}"
+    if rival.low > 0:
+        return f"is worse than {name} by {rival.difference:.4f}"
+    return f"cannot be told from {name}"
 
 
 def _number(view: View, name: str, form: str) -> str:

@@ -16,6 +16,8 @@ from tune_paddy.core.errors import InputError
 def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator[Any]:
     """Connect to a cluster, or run Ray on this machine while the block runs.
 
+    Where this process has Ray running already, that is used and left running.
+
     Args:
         address: Of a Ray cluster; None: this machine alone.
         num_gpus: GPUs of this machine; None: as many as Ray finds.
@@ -26,6 +28,9 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
     Raises:
         InputError: There is no cluster at the address.
     """
+    if ray.is_initialized():
+        yield ray
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own deprecations, at import and at start
         for name in ("ray", "ray.tune", "ray._private.worker"):

@@ -56,8 +56,14 @@ class Device:
         """How often the allocator has had to empty its cache and try again; 0 where it is not known."""
         return torch.cuda.memory_stats().get("num_alloc_retries", 0) if self.type == "cuda" else 0
 
+    def reset_peak(self) -> None:
+        """Begin a new peak: a process may train several members, one after the other."""
+        if self.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+
     def peak_mib(self) -> float:
-        """Most memory that this process has reserved on the device, in MiB; 0 where it is not known."""
+        """Most memory reserved on the device since `reset_peak`, in MiB; 0 where it is not known."""
         return torch.cuda.max_memory_reserved() / 2**20 if self.type == "cuda" else 0.0
 
 

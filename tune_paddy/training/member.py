@@ -157,6 +157,7 @@ class _Attempt:
         plan = plan_body(config.arch, config.size, config.drop_path)
         self.stats = (plan.mean, plan.std)
         self.device.limit_memory(runtime.memory_share)
+        self.device.reset_peak()
         self.history: list[dict[str, float]] = []
 
     def run(self) -> MemberResult:

@@ -1,0 +1,37 @@
+"""Pools of predictions for the tests of what is said and drawn of an ensemble."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from tune_paddy.core.predictions import PLAIN, TTA, Pool, View
+
+
+def make_pool(members: int = 3, classes: int = 3, images: int = 60, tests: int = 20, seed: int = 0) -> Pool:
+    """A pool of `plain` and `tta` views that are mostly right, each member a little better than the last."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(images + tests) % classes
+    views, probs = [], []
+    for number in range(members):
+        info = {"predict_ms_per_image": 30.0 * (1 + number), "tta": "2", "parameters_m": 1.5}
+        for kind in (PLAIN, TTA):
+            views.append(View(f"{number:04d}-net", kind, f"run {number}", "net", info))
+            logits = rng.normal(size=(images + tests, classes))
+            logits[np.arange(len(labels)), labels] += 1 + number / 2
+            probs.append(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
+    together = np.array(probs).astype(np.float32)
+    return Pool(
+        views=tuple(views),
+        classes=tuple(f"class {label}" for label in range(classes)),
+        split="abc",
+        labels=labels[:images],
+        select_ids=np.array([f"{i}.jpg" for i in range(images)]),
+        test_ids=np.array([f"test {i}.jpg" for i in range(tests)], dtype=np.str_),
+        select=together[:, :images],
+        test=together[:, images:],
+    )
+
+
+def first_view(pool: Pool) -> Pool:
+    """The pool of the first view alone."""
+    return replace(pool, views=pool.views[:1], select=pool.select[:1], test=pool.test[:1])
