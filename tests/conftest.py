@@ -65,7 +65,11 @@ def ray_running() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def finished(small_digits: Path, tmp_path_factory: pytest.TempPathFactory, ray_running: None) -> Finished:
+def finished(
+    small_digits: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    ray_running: None,  # noqa: ARG001 asked for what it starts
+) -> Finished:
     """Four trials on real Ray and MLflow: three that finish, one whose weights are missing."""
     root = tmp_path_factory.mktemp("search")
     plan = make_plan("first", small_digits, root / "runs", SPACE)

@@ -28,7 +28,14 @@ from tune_paddy.cli.app import (
     open_dataset,
     print_dataset,
 )
-from tune_paddy.cli.select import select_and_print
+from tune_paddy.cli.select import (
+    Machine,
+    RayAddressOption,
+    RefitOption,
+    check_refit,
+    refit_and_print,
+    select_and_print,
+)
 from tune_paddy.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -79,10 +86,14 @@ def search(
     max_accum: Annotated[int | None, typer.Option(help="Largest accum to choose.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="none, or asha to stop weak trials early.")] = None,
     objective: Annotated[str | None, typer.Option(help="What the sampler minimises.")] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Models of each member, one per fold, instead of a select split.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the select split and the sampler.")] = None,
     metric: MetricOption = "log_loss",
     method: MethodOption = "auto",
     weights: HandWeightsOption = None,
+    refit: RefitOption = None,
     stand_ins: StandInsOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the first trials, start nothing.")
@@ -90,7 +101,7 @@ def search(
     weights_dir: WeightsDirOption = None,
     skip_corrupt: SkipCorruptOption = False,
     skip_conflicts: SkipConflictsOption = False,
-    ray_address: Annotated[str | None, typer.Option(help="Ray cluster; default: this machine.")] = None,
+    ray_address: RayAddressOption = None,
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
@@ -98,6 +109,7 @@ def search(
 
     Example: tune-paddy search paddy/ --space paddy_search --trials 40 --gpu 0.5
     """
+    check_refit(refit)
     settings = {
         "trials": trials,
         "minutes": minutes,
@@ -108,6 +120,7 @@ def search(
         "max_accum": max_accum,
         "scheduler": scheduler,
         "objective": objective,
+        "folds": folds,
         "seed": seed,
     }
     plan = make_plan(
@@ -128,9 +141,12 @@ def search(
     train_and_print(plan, store)
     from tune_paddy.ensemble.choose import Wishes
 
-    select_and_print(
+    ensemble = select_and_print(
         store, [plan.name], runs, Wishes(metric=metric, method=method, weights=tuple(weights or ()))
     )
+    if refit is not None:
+        machine = Machine(weights_dir, ray_address)
+        refit_and_print(store, ensemble, [plan.name], runs, machine, plan.dataset)
 
 
 def make_plan(
@@ -174,6 +190,7 @@ def make_plan(
         ray_address=ray_address,
         ray_gpus=1 if platform.machine() == "arm64" and sys.platform == "darwin" else None,
         command=shlex.join(["tune-paddy", *sys.argv[1:]]),
+        data=data,
     )
 
 

@@ -231,4 +231,4 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     squared = _NORMAL**2
     center = (share + squared / (2 * n)) / (1 + squared / n)
     half = _NORMAL / (1 + squared / n) * np.sqrt(share * (1 - share) / n + squared / (4 * n * n))
-    return float(center - half), float(center + half)
+    return min(share, float(center - half)), max(share, float(center + half))  # rounding

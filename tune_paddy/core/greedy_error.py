@@ -80,9 +80,11 @@ class ErrorScorer:
         lead, rival = _leads(self._sum, self._labels)
         lost = lead + self._highest_own < -_SLACK
         images = np.flatnonzero((lead + self._lowest_margin <= _SLACK) & ~lost)
+        certain = float(self._image_weights[lost].sum())
+        if len(self._probs) <= _BATCH:  # bounds cost more than they spare
+            return certain + self._evaluate(np.arange(len(self._probs)), images)
         self._refresh_differences(images, rival[images])
         least, most = self._bounds(images, lead[images])
-        certain = float(self._image_weights[lost].sum())
         return certain + self._evaluate_promising(images, least, float(most.min()))
 
     def _refresh_differences(self, images: NDArray[np.intp], rival: NDArray[np.intp]) -> None:

@@ -74,7 +74,7 @@ class LogLossScorer:
 
     def _evaluate_promising(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """The candidates whose bound reaches the best exact value, and their exact values."""
-        if self._rounds == 0:
+        if self._rounds == 0 or len(self._rows) <= _FIRST_BATCH:  # bounds would spare nothing
             everything = np.arange(len(self._rows))
             return everything, self.mean_logs(everything)
         bounds = self._bounds()

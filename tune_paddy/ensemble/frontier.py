@@ -75,15 +75,16 @@ def find_frontier(pool: Pool, selection: Selection, wishes: Wishes) -> Frontier 
 
 def _candidates(budget: Budget, losses: NDArray[np.float64], selection: Selection) -> NDArray[np.intp]:
     """Views worth trying: those that no cheaper one beats, then the selected ones, then the best."""
-    by_cost = np.lexsort((losses, budget.costs[_MINUTES]))
-    before = np.minimum.accumulate(np.append(np.inf, losses[by_cost][:-1]))
-    unbeaten = np.zeros(len(losses), bool)
-    unbeaten[by_cost] = losses[by_cost] < before
     others = np.arange(len(budget.limits)) != _MINUTES
     affordable = (budget.costs[others] <= budget.limits[others, None]).all(axis=0)
-    ranking = np.lexsort((losses, -selection.weights, ~unbeaten))
-    kept: NDArray[np.intp] = ranking[affordable[ranking]][:_CANDIDATES]
-    return kept
+    by_cost = np.lexsort((losses, budget.costs[_MINUTES]))
+    by_cost = by_cost[affordable[by_cost]]
+    before = np.minimum.accumulate(np.append(np.inf, losses[by_cost][:-1]))
+    unbeaten = by_cost[losses[by_cost] < before]
+    spread = np.linspace(0, len(unbeaten) - 1, min(len(unbeaten), _CANDIDATES // 2)).astype(np.intp)
+    ranking = np.lexsort((losses, -selection.weights))
+    kept = dict.fromkeys([*unbeaten[spread].tolist(), *ranking[affordable[ranking]].tolist()])
+    return np.array(list(kept)[:_CANDIDATES])
 
 
 def _points(rows: Floats, budget: Budget, views: NDArray[np.intp]) -> tuple[Offer, ...]:

@@ -1,7 +1,7 @@
 """Run a search: split, record, sample, train, until the trials or the time are used up."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +9,17 @@ from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
 from rich.console import Console
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import largest
+from tune_paddy.core.errors import InputError
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.parts import Parts, make_parts
 from tune_paddy.data.space import SearchSpace
-from tune_paddy.data.split import SelectSplit, make_select_split
+from tune_paddy.data.split import SelectSplit, make_folds, make_select_split
 from tune_paddy.search.live import LiveEnsemble
 from tune_paddy.search.progress import ProgressTable, TrialEvents, Watcher
 from tune_paddy.search.ray_session import ray_session
@@ -45,6 +47,7 @@ class SearchPlan:
         ray_address: Of a cluster, or None for this machine.
         ray_gpus: GPUs of this machine that Ray cannot count itself, such as Apple's; None: it counts.
         command: How it was started, for the record.
+        data: What the dataset was opened from, for the record; None: its folder.
     """
 
     name: str
@@ -56,6 +59,7 @@ class SearchPlan:
     ray_address: str | None = None
     ray_gpus: int | None = None
     command: str = ""
+    data: Path | None = None
 
 
 def preview(plan: SearchPlan, n: int) -> list[Proposal]:
@@ -92,37 +96,71 @@ def run_search(
         InputError: A class is too small to split, or a trial asks for more than there is.
         TunePaddyError: The record or Ray failed.
     """
-    split = _stored_split(plan)
-    parts = make_parts(plan.dataset, split)
+    split = stored_split(plan)
+    run_trials(
+        plan, split, make_parts(plan.dataset, split), store, lambda: _searcher(plan, clock), console=console
+    )
+    return list_members(store, plan.name)
+
+
+def run_trials(
+    plan: SearchPlan,
+    split: SelectSplit,
+    parts: Parts,
+    store: Store,
+    make_searcher: Callable[[], Searcher],
+    *,
+    console: Console,
+    tags: Mapping[str, object] | None = None,
+) -> None:
+    """Train what a searcher proposes, at once as far as there is room, and record it.
+
+    Args:
+        plan: The search.
+        split: As stored with the search.
+        parts: What members train on and are scored on.
+        store: The record, opened for the dataset's experiment.
+        make_searcher: Called once Ray runs; its trials are those of `run_trial`.
+        console: Where the progress table goes when it is a terminal.
+        tags: Further tags of the search's run.
+
+    Raises:
+        InputError: A trial asks for more than there is.
+        TunePaddyError: The record or Ray failed.
+    """
     with ExitStack() as stack:
         ray = stack.enter_context(ray_session(plan.ray_address, num_gpus=plan.ray_gpus))
         at_once = check_resources(plan.settings, ray.cluster_resources())
-        parent = stack.enter_context(_recorded(plan, split, store))
+        parent = stack.enter_context(_recorded(plan, split, store, tags or {}))
         stack.enter_context(system_metrics(store, parent))
-        live = stack.enter_context(LiveEnsemble(store, plan.name, parent))
-        table = stack.enter_context(ProgressTable(console, _total(plan), _total_epochs))
-        context = _context(plan, store, parent)
-        _fit(plan, parts, context, at_once=at_once, watchers=[live, table], clock=clock)
-    return list_members(store, plan.name)
+        table = ProgressTable(console, _total(plan), lambda config: _total_epochs(config, parts.n_folds))
+        watchers: list[Watcher] = [stack.enter_context(table)]
+        if not parts.seen:  # else there is nothing that an ensemble could honestly be selected on
+            watchers.append(stack.enter_context(LiveEnsemble(store, plan.name, parent)))
+        _fit(plan, parts, _context(plan, store, parent), make_searcher(), at_once=at_once, watchers=watchers)
+
+
+def _searcher(plan: SearchPlan, clock: Callable[[], float]) -> MemberSearcher:
+    settings = plan.settings
+    deadline = clock() + 60 * settings.minutes if settings.minutes else float("inf")
+    proposer = Proposer(
+        plan.space.recipes, plan.space.spaces, seed=settings.seed, storage=plan.folder / "study.journal"
+    )
+    return MemberSearcher(
+        proposer, trials=settings.trials, expired=lambda: clock() >= deadline, plan=trial_planner(plan)
+    )
 
 
 def _fit(
     plan: SearchPlan,
     parts: Parts,
     context: TrialContext,
+    searcher: Searcher,
     *,
     at_once: int,
     watchers: list[Watcher],
-    clock: Callable[[], float],
 ) -> None:
     settings = plan.settings
-    deadline = clock() + 60 * settings.minutes if settings.minutes else float("inf")
-    proposer = Proposer(
-        plan.space.recipes, plan.space.spaces, seed=settings.seed, storage=plan.folder / "study.journal"
-    )
-    searcher = MemberSearcher(
-        proposer, trials=settings.trials, expired=lambda: clock() >= deadline, plan=_planner(plan)
-    )
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(run_trial, context=context, parts=parts),
@@ -148,7 +186,7 @@ def _fit(
     tuner.fit()
 
 
-def _planner(plan: SearchPlan) -> Callable[[MemberConfig], TrialMemory]:
+def trial_planner(plan: SearchPlan) -> Callable[[MemberConfig], TrialMemory]:
     """Say what of a GPU a member is given; the forecasts take torch and timm, so not on a CPU search."""
     settings = plan.settings
     if settings.gpu == 0:
@@ -167,22 +205,47 @@ def _scheduler(plan: SearchPlan) -> TrialScheduler:
         return FIFOScheduler()
     longest = _longest(plan.space)
     # A member that reaches the end must outlive its last epoch: it still has to predict.
-    return ASHAScheduler(time_attr="epoch", max_t=longest + 1, grace_period=max(3, longest // 4))
+    last = longest * max(1, plan.settings.folds) + 1
+    return ASHAScheduler(time_attr="epoch", max_t=last, grace_period=max(3, longest // 4))
 
 
-def _stored_split(plan: SearchPlan) -> SelectSplit:
-    """Make the split once and keep it with the search: every member and every selection shares it."""
+def stored_split(plan: SearchPlan) -> SelectSplit:
+    """Make the split once and keep it with the search: every member and every selection shares it.
+
+    Raises:
+        InputError: A class is too small to split, or the stored split is of other images or other folds.
+    """
     path = plan.folder / "split.json"
     if path.exists():
-        return SelectSplit.load(path, plan.dataset)
-    split = make_select_split(plan.dataset, share=plan.settings.select_share, seed=plan.settings.seed)
+        split = SelectSplit.load(path, plan.dataset)
+        if split.n_folds != wanted_folds(plan.settings):
+            raise InputError(
+                f"{path}: was made with {split.n_folds} folds, and now {wanted_folds(plan.settings)} are "
+                "asked for; start a search under a new name"
+            )
+        return split
+    split = _make_split(plan)
     plan.folder.mkdir(parents=True, exist_ok=True)
     split.save(path)
     return split
 
 
+def _make_split(plan: SearchPlan) -> SelectSplit:
+    settings, folds = plan.settings, wanted_folds(plan.settings)
+    if folds:
+        return make_folds(plan.dataset, k=folds, seed=settings.seed)
+    return make_select_split(plan.dataset, share=settings.select_share, seed=settings.seed)
+
+
+def wanted_folds(settings: SearchSettings) -> int:
+    """Number of folds; 0 where members share one select split: a single fold divides nothing."""
+    return settings.folds if settings.folds > 1 else 0
+
+
 @contextmanager
-def _recorded(plan: SearchPlan, split: SelectSplit, store: Store) -> Iterator[str]:
+def _recorded(
+    plan: SearchPlan, split: SelectSplit, store: Store, tags: Mapping[str, object]
+) -> Iterator[str]:
     """Open the run of the search and close it with what became of it."""
     dataset = plan.dataset
     parent = start_search(
@@ -191,12 +254,14 @@ def _recorded(plan: SearchPlan, split: SelectSplit, store: Store) -> Iterator[st
         params=plan.settings.model_dump(mode="json"),
         tags={
             "dataset": dataset.root,
+            "dataset_path": (plan.data or dataset.root).expanduser().absolute(),
             "dataset_fingerprint": dataset.fingerprint,
             "split": split.fingerprint,
             "space": plan.space.name,
             "space_fingerprint": plan.space.fingerprint,
             "id_column": dataset.submission.id_column,
             "label_column": dataset.submission.label_column,
+            **tags,
         },
         description=f"Search `{plan.name}` of space `{plan.space.name}` on `{dataset.root}`.\n\n"
         f"    {plan.command}\n",
@@ -232,8 +297,8 @@ def _total(plan: SearchPlan) -> int:
     return plan.settings.trials if plan.space.spaces else min(plan.settings.trials, len(plan.space.recipes))
 
 
-def _total_epochs(config: dict[str, Any]) -> int:
-    return MemberConfig(**config).total_epochs
+def _total_epochs(config: dict[str, Any], n_folds: int) -> int:
+    return MemberConfig(**config).total_epochs * max(1, n_folds)
 
 
 def _longest(space: SearchSpace) -> int:

@@ -1,6 +1,7 @@
 """One trial: train a member in a Ray worker, record it, report scalars."""
 
 import gc
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from tune_paddy.data.parts import Parts
 from tune_paddy.tracking.members import fail_member, log_epoch, log_member, start_member
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.system_metrics import process_metrics
+
+SCORES = frozenset(("log_loss", "calibrated_log_loss", "temperature", "error_rate", "objective"))
+"""Metrics that come from the select split, by the last part of their names."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,15 @@ def _train(
     config: MemberConfig, trial: dict[str, Any], run_id: str, context: TrialContext, parts: Parts
 ) -> None:
     # The driver imports this module too, and has no need of fastai, which takes seconds to import.
+    from tune_paddy.training.folds import train_folds  # noqa: PLC0415
     from tune_paddy.training.gpu_memory import process_meter  # noqa: PLC0415
     from tune_paddy.training.member import EpochReport, Runtime, train_member  # noqa: PLC0415
 
     memory = TrialMemory(**trial["memory"])
+    told = seen_metrics if parts.seen else dict
 
     def report(epoch: EpochReport) -> None:
-        log_epoch(context.store, run_id, {**epoch.metrics, **process_metrics()}, epoch.epoch)
+        log_epoch(context.store, run_id, {**told(epoch.metrics), **process_metrics()}, epoch.epoch)
         objective = epoch.metrics[context.objective]
         tune.report({"epoch": epoch.epoch, "objective": objective, **epoch.metrics})
 
@@ -103,14 +109,24 @@ def _train(
         weights_dir=context.weights_dir,
     )
     meter = process_meter() if context.allow_gpu else None
-    result = train_member(config, parts, runtime, report=report)
+    train = train_folds if parts.n_folds else train_member
+    result = train(config, parts, runtime, report=report)
     objective = min(value for name, value in result.metrics.items() if name.endswith(f"/{context.objective}"))
     summary = {**result.metrics, "objective": objective, "accum": result.accum, "ooms": result.ooms}
     if meter is not None:
         summary |= memory_metrics(memory, result.accum, meter.peak_process_mib())
     notes = {"notes": " ".join(result.notes)} if result.notes else {}
-    log_member(context.store, run_id, result.predictions, summary, tags=notes)
-    tune.report({"epoch": config.total_epochs + 1, "outcome": "finished", "run_id": run_id, **summary})
+    log_member(context.store, run_id, result.predictions, told(summary), tags=notes)
+    epochs = max(1, parts.n_folds) * config.total_epochs
+    tune.report({"epoch": epochs + 1, "outcome": "finished", "run_id": run_id, **summary})
+
+
+def seen_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Rename scores on images that the member was trained on: nobody shall take them for its quality."""
+    return {
+        f"seen/{name}" if name.rpartition("/")[2] in SCORES else name: value
+        for name, value in metrics.items()
+    }
 
 
 def memory_metrics(memory: TrialMemory, accum: int, measured_mib: float) -> dict[str, float]:

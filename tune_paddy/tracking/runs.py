@@ -7,11 +7,12 @@
 | one selection | `ensemble` | its search |
 """
 
+import ast
 import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.client import call
@@ -80,6 +81,22 @@ class RecordedRun:
     def arch(self) -> str:
         """Architecture of a member, timm's name; empty when it was not recorded."""
         return self.tags.get(ARCH) or self.params.get("arch", "")
+
+
+def parse_params(params: Mapping[str, str]) -> dict[str, Any]:
+    """Turn parameters back into values: the record keeps what `str` makes of them.
+
+    Example:
+        >>> parse_params({"size": "[32, 48]", "lr": "0.01", "resize": "squish", "resize_size": "None"})
+        {'size': [32, 48], 'lr': 0.01, 'resize': 'squish', 'resize_size': None}
+    """
+    values: dict[str, Any] = {}
+    for name, text in params.items():
+        try:
+            values[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):  # plain text, such as a name
+            values[name] = text
+    return values
 
 
 def check_name(name: str, what: str) -> str:

@@ -2,8 +2,8 @@
 
 fastai's GradientAccumulation counts images over several loader batches, so its schedule, its
 augmentation and an epoch's last step depend on the micro-batch. Here the loader yields whole batches
-and the step cuts them: the optimizer sees the same images, the same random choices, the same learning
-rate and the same mean loss with any `accum`.
+and the step cuts them: the optimizer sees the same images, augmented and mixed alike, the same learning
+rate and the same mean loss with any `accum`. Only dropout draws otherwise, and batch norm sees fewer images.
 """
 
 from collections.abc import Iterator

@@ -4,6 +4,9 @@ The transforms, their ranges and probabilities are those of fastai's `aug_transf
 `RandomResizedCropGPU`, which warp at full size first and crop afterwards; composing the same maps and
 sampling once at the output size is several times less work. All random numbers of an epoch are drawn
 beforehand, one row an image, so that they depend neither on the micro-batch nor on the worker.
+
+Two things differ on purpose: every image has a crop of its own, in the image's proportions (fastai cuts
+one square a batch), and `dihedral` draws its eight cases evenly (fastai leaves more than half alone).
 """
 
 import math

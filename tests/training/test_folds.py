@@ -1,0 +1,132 @@
+"""A member trained once for each fold: out-of-fold predictions of every image, resumed fold by fold."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.metrics import error_rate, log_loss
+from tune_paddy.data.parts import Part, Parts
+from tune_paddy.training.folds import RESULT, train_folds
+from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train_member
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A member of two folds that nobody disturbed, its data and its folder."""
+
+    config: MemberConfig
+    parts: Parts
+    folder: Path
+    result: MemberResult
+    epochs: list[int]
+
+
+@pytest.fixture(scope="module")
+def folded(
+    parts: Parts, make_config: Callable[..., MemberConfig], tmp_path_factory: pytest.TempPathFactory
+) -> Folded:
+    config = make_config(arch="test_resnet", schedule="one_cycle", epochs=2, tta=1, subsample=0.8)
+    dealt = with_folds(parts)
+    folder = tmp_path_factory.mktemp("folded")
+    epochs: list[int] = []
+    result = train_folds(config, dealt, Runtime(folder), report=lambda done: epochs.append(done.epoch))
+    return Folded(config, dealt, folder, result, epochs)
+
+
+def with_folds(parts: Parts) -> Parts:
+    """All labelled images in two folds, neither of them in one piece."""
+    every = Part(
+        np.concatenate([parts.train.ids, parts.select.ids]),
+        (*parts.train.paths, *parts.select.paths),
+        np.concatenate([parts.train.labels, parts.select.labels]),
+    )
+    folds = np.random.default_rng(0).permutation(np.arange(len(every)) % 2)
+    return replace(parts, train=every.take(folds < 0), select=every, folds=folds)
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_the_images_of_a_fold_are_predicted_as_by_a_plain_member_on_the_others(
+    folded: Folded, tmp_path: Path, fold: int
+) -> None:
+    parts = folded.parts.fold(fold)
+    assert not set(parts.train.ids) & set(parts.select.ids)
+    plain = train_member(folded.config, parts, Runtime(tmp_path))
+    rows = folded.parts.folds == fold
+    assert set(folded.result.predictions.select) == {"plain", "tta"}
+    for view, probs in plain.predictions.select.items():
+        assert np.array_equal(folded.result.predictions.select[view][rows], probs)
+    weights = folded.folder / f"fold-{fold}" / "weights.safetensors"
+    assert weights.read_bytes() == (tmp_path / "weights.safetensors").read_bytes()
+
+
+def test_the_test_set_is_predicted_by_the_mean_of_the_models(folded: Folded, tmp_path: Path) -> None:
+    models = [
+        train_member(folded.config, folded.parts.fold(fold), Runtime(tmp_path / str(fold))).predictions
+        for fold in (0, 1)
+    ]
+    for view, probs in folded.result.predictions.test.items():
+        assert probs == pytest.approx((models[0].test[view] + models[1].test[view]) / 2, abs=1e-6)
+
+
+def test_scores_are_those_of_the_merged_predictions_and_costs_those_of_all_models(folded: Folded) -> None:
+    predictions, metrics = folded.result.predictions, folded.result.metrics
+    assert predictions.select_ids.tolist() == folded.parts.select.ids.tolist()
+    assert metrics["tta/log_loss"] == log_loss(predictions.select["tta"], predictions.select_labels)
+    assert metrics["plain/error_rate"] == error_rate(predictions.select["plain"], predictions.select_labels)
+    assert metrics["train_images"] == pytest.approx(0.8 * len(predictions.select_ids) / 2)
+    history = folded.result.history
+    seconds = sum(epoch["train_seconds"] + epoch["eval_seconds"] for epoch in history)
+    assert metrics["train_seconds_total"] == pytest.approx(seconds)
+
+
+def test_epochs_count_on_over_the_folds(folded: Folded) -> None:
+    assert folded.epochs == [1, 2, 3, 4]
+    assert len(folded.result.history) == 4
+
+
+def test_a_member_killed_in_its_second_fold_goes_on_there_and_ends_alike(
+    folded: Folded, tmp_path: Path
+) -> None:
+    def kill(done: EpochReport) -> None:
+        if done.epoch == 3:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train_folds(folded.config, folded.parts, Runtime(tmp_path), report=kill)
+    epochs: list[int] = []
+    again = train_folds(
+        folded.config, folded.parts, Runtime(tmp_path), report=lambda done: epochs.append(done.epoch)
+    )
+    assert epochs == [4]
+    for part in ("select", "test"):
+        for view, probs in getattr(folded.result.predictions, part).items():
+            assert np.array_equal(getattr(again.predictions, part)[view], probs)
+    scores = {name for name in folded.result.metrics if "/" in name}
+    assert {name: again.metrics[name] for name in scores} == {
+        name: folded.result.metrics[name] for name in scores
+    }
+
+
+def test_what_was_kept_of_a_fold_is_used_only_for_the_same_member_and_when_it_is_whole(
+    folded: Folded, tmp_path: Path
+) -> None:
+    runtime = Runtime(tmp_path)
+    for fold in (0, 1):
+        (tmp_path / f"fold-{fold}").mkdir()
+        kept = (folded.folder / f"fold-{fold}" / RESULT).read_bytes()
+        (tmp_path / f"fold-{fold}" / RESULT).write_bytes(kept[: len(kept) // (1 + fold)])
+    epochs: list[int] = []
+    train_folds(folded.config, folded.parts, runtime, report=lambda done: epochs.append(done.epoch))
+    assert epochs == [3, 4]
+    other = folded.config.model_copy(update={"seed": 7})
+    epochs.clear()
+    train_folds(other, folded.parts, runtime, report=lambda done: epochs.append(done.epoch))
+    assert epochs == [1, 2, 3, 4]

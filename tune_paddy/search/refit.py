@@ -1,0 +1,280 @@
+"""Train selected members again, on all labelled images, as trials of a search of their own."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+from ray.tune.search import Searcher
+from rich.console import Console
+
+from tune_paddy.core.config import MemberConfig, SearchSettings
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.core.predictions import Pool, View
+from tune_paddy.core.selection import Selection
+from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.parts import make_refit_parts
+from tune_paddy.data.space import SearchSpace
+from tune_paddy.search.run import SearchPlan, run_trials, stored_split, trial_planner
+from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches, parse_params
+from tune_paddy.tracking.store import Store
+
+SUFFIX = "-refit"
+"""What the name of the refit's search adds to that of the first search."""
+
+
+@dataclass(frozen=True)
+class RefitMember:
+    """A member to train again.
+
+    Attributes:
+        name: In the refit's search.
+        config: As it was trained before.
+        run_id: The MLflow run in which it was.
+    """
+
+    name: str
+    config: MemberConfig
+    run_id: str
+
+
+def members_to_refit(
+    store: Store, searches: Sequence[str], views: Sequence[View], selection: Selection
+) -> tuple[RefitMember, ...]:
+    """Read the configurations of all members with weight from the record.
+
+    Args:
+        store: The record.
+        searches: Names of the searches that were selected from.
+        views: Of the pool that was selected from.
+        selection: Its weights, as many as views.
+
+    Raises:
+        InputError: A member's configuration cannot be read.
+    """
+    runs = {run.run_id: run for name in dict.fromkeys(searches) for run in list_members(store, name)}
+    chosen = {views[row].member: views[row].run_id for row in np.flatnonzero(selection.weights).tolist()}
+    return tuple(
+        RefitMember(_refit_name(name), _config(runs[run_id]), run_id) for name, run_id in chosen.items()
+    )
+
+
+def refit_plan(
+    search: RecordedRun, dataset: Dataset, members: Sequence[RefitMember], *, folder: Path
+) -> SearchPlan:
+    """Plan the search that trains members again: its settings are those of the search before.
+
+    Args:
+        search: The search that was selected from, the first of several.
+        dataset: The same that it had.
+        members: What to train.
+        folder: Of the refit's search.
+
+    Raises:
+        InputError: The settings in the record cannot be read.
+    """
+    recorded = parse_params({k: v for k, v in search.params.items() if k in SearchSettings.model_fields})
+    # Nothing is stopped early, and there is no honest score to divide the images for.
+    fixed = {"trials": len(members), "minutes": None, "scheduler": "none", "folds": 0}
+    try:
+        settings = SearchSettings(**{**recorded, **fixed})
+    except ValidationError as error:
+        raise InputError(f"search {search.name!r}: its settings cannot be read: {_first(error)}") from error
+    name = search.name + SUFFIX
+    return SearchPlan(
+        name=name, dataset=dataset, space=_space(name, members), settings=settings, folder=folder
+    )
+
+
+def run_refit(
+    plan: SearchPlan,
+    members: Sequence[RefitMember],
+    store: Store,
+    *,
+    console: Console,
+    tags: Mapping[str, object],
+) -> None:
+    """Train members on all labelled images, but for those that an earlier call has finished.
+
+    Their predictions of the select split are of images that they have seen; they are recorded under
+    another fingerprint, so that no pool mixes them with honest ones, and scores as `seen/…`.
+
+    Args:
+        plan: From `refit_plan`.
+        members: What to train.
+        store: The record, opened for the dataset's experiment.
+        console: Where the progress table goes when it is a terminal.
+        tags: Of the refit's search: what it is a refit of.
+
+    Raises:
+        InputError: The record has members of these names that were made otherwise, or a trial asks for
+            more than there is.
+        TunePaddyError: A member failed; the message names it. The others are kept.
+    """
+    split = stored_split(plan)
+    parts = make_refit_parts(plan.dataset, split)
+    done = _finished(store, plan, members, parts.split)
+    todo = [member for member in members if member.name not in done]
+    if todo:
+        settings = plan.settings.model_copy(update={"trials": len(todo)})
+        trials = _trials(plan, members, done)
+        part = replace(plan, settings=settings)
+        run_trials(part, split, parts, store, lambda: FixedTrials(trials), console=console, tags=tags)
+    _require_all(store, plan, members)
+
+
+class FixedTrials(Searcher):
+    """Hands out given trials in their order, and learns nothing from them.
+
+    Args:
+        trials: As `run_trial` takes them.
+    """
+
+    def __init__(self, trials: Sequence[dict[str, Any]]) -> None:
+        super().__init__(metric="objective", mode="min")
+        self._waiting = list(trials)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray keeps a copy for its own restore, which is not how a refit goes on."""
+        return {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:  # noqa: ARG002
+        """Return the next trial, or `Searcher.FINISHED`."""
+        finished: Any = Searcher.FINISHED  # a string, whatever the return type says
+        return self._waiting.pop(0) if self._waiting else finished
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Nothing: the record says how it ended."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: a refit goes on from its record."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: a refit goes on from its record."""
+
+
+def carry_over(selection: Selection, views: Sequence[View], refitted: Pool) -> tuple[Pool, Selection]:
+    """Give the refitted members' views the weights and temperatures that were selected before.
+
+    Args:
+        selection: Of the views before.
+        views: As many as it has weights.
+        refitted: Pool of the refit's search.
+
+    Returns:
+        The views with weight, in their order before, and the selection of these. Its score is that of the
+        selection before.
+
+    Raises:
+        TunePaddyError: A view is not there.
+    """
+    rows = {view.name: row for row, view in enumerate(refitted.views)}
+    chosen = np.flatnonzero(selection.weights).tolist()
+    names = [f"{_refit_name(views[row].member)}/{views[row].kind}" for row in chosen]
+    missing = [name for name in names if name not in rows]
+    if missing:
+        reasons = "; ".join(f"{refusal.member}: {refusal.reason}" for refusal in refitted.refused)
+        raise TunePaddyError(f"{', '.join(missing)}: no predictions after the refit ({reasons})")
+    order = [rows[name] for name in names]
+    temperatures = selection.member_temperatures
+    return (
+        replace(
+            refitted,
+            views=tuple(refitted.views[row] for row in order),
+            select=refitted.select[order],
+            test=refitted.test[order],
+        ),
+        replace(
+            selection,
+            weights=selection.weights[chosen],
+            member_temperatures=None if temperatures is None else temperatures[chosen],
+            trajectory=(),
+            order=(),
+            kept=0,
+            gap=None,
+        ),
+    )
+
+
+def _refit_name(member: str) -> str:
+    """Name of a member in the refit's search; one of several searches is `SEARCH:MEMBER` in its pool."""
+    return member.replace(":", ".")
+
+
+def _config(run: RecordedRun) -> MemberConfig:
+    values = parse_params({k: v for k, v in run.params.items() if k in MemberConfig.model_fields})
+    try:
+        return MemberConfig(**values)
+    except ValidationError as error:
+        raise InputError(f"{run.name}: its parameters cannot be read: {_first(error)}") from error
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def _space(name: str, members: Sequence[RefitMember]) -> SearchSpace:
+    """The members as recipes; JSON is YAML."""
+    recipes = [
+        {"name": member.name, **member.config.model_dump(mode="json", exclude_none=True)}
+        for member in members
+    ]
+    content = {"search": {"trials": len(members)}, "recipes": recipes}
+    return SearchSpace.parse(json.dumps(content, indent=1), name=name)
+
+
+def _trials(plan: SearchPlan, members: Sequence[RefitMember], done: set[str]) -> list[dict[str, Any]]:
+    memory_of = trial_planner(plan)
+    return [
+        {
+            "number": number,
+            "member": member.name,
+            "origin": f"refit of {member.run_id}",
+            "config": member.config.model_dump(mode="json"),
+            "memory": asdict(memory_of(member.config)),
+        }
+        for number, member in enumerate(members)
+        if member.name not in done
+    ]
+
+
+def _finished(store: Store, plan: SearchPlan, members: Sequence[RefitMember], split: str) -> set[str]:
+    """Names of members that need no training any more."""
+    known = _recorded_members(store, plan.name)
+    for member in members:
+        if member.name in known and _config(known[member.name]) != member.config:
+            raise InputError(
+                f"search {plan.name!r} has a member {member.name!r} with another configuration, of a search "
+                f"that had the same name: delete the runs of {plan.name!r} in MLflow, and {plan.folder}"
+            )
+    return {
+        name
+        for name, run in known.items()
+        if run.status == "FINISHED" and run.tags.get("tune_paddy.split") == split
+    }
+
+
+def _recorded_members(store: Store, search: str) -> dict[str, RecordedRun]:
+    if search not in (recorded.name for recorded in list_searches(store)):
+        return {}
+    return {run.name: run for run in list_members(store, search)}
+
+
+def _require_all(store: Store, plan: SearchPlan, members: Sequence[RefitMember]) -> None:
+    runs = _recorded_members(store, plan.name)
+    failed = [
+        f"{name}: {runs[name].outcome}: {runs[name].failure}" if name in runs else f"{name}: not started"
+        for name in (member.name for member in members)
+        if name not in runs or runs[name].status != "FINISHED"
+    ]
+    if failed:
+        raise TunePaddyError(
+            f"{len(failed)} of {len(members)} members were not trained again, so no submission was written; "
+            f"the same command goes on with these alone: {'; '.join(failed)}"
+        )

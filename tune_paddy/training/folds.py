@@ -1,0 +1,181 @@
+"""Train one member k times, so that every labelled image is predicted by a model that never saw it.
+
+Source: the out-of-fold predictions of Wolpert, "Stacked generalization", Neural Networks 1992.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.metrics import calibrated_log_loss, error_rate, log_loss
+from tune_paddy.core.predictions import Predictions
+from tune_paddy.data.atomic import write_atomically
+from tune_paddy.data.parts import Parts
+from tune_paddy.training.member import EpochReport, MemberResult, Report, Runtime, train_member
+from tune_paddy.training.oom import release_memory
+
+RESULT = "fold.npz"
+"""What a fold that is done leaves for the others: its predictions and metrics, without pickles."""
+
+TOTALS = ("train_seconds_total", "predict_seconds", "predict_ms_per_image", "parameters_m")
+"""Metrics that add up over the models of a member: to predict an image takes all of them."""
+
+
+def train_folds(
+    config: MemberConfig,
+    parts: Parts,
+    runtime: Runtime,
+    *,
+    report: Report = lambda report: None,
+) -> MemberResult:
+    """Train a member once for each fold, on all other folds, and merge what the models predict.
+
+    Every model has a folder of its own, `fold-0` and so on, where it goes on from its newest checkpoint;
+    one that is done is not trained again.
+
+    Args:
+        config: Of every model, the seed included.
+        parts: The data, with folds.
+        runtime: Of the member; memory that a fold ran out of is a lesson for the next ones.
+        report: Called after each epoch; epochs count on over the folds, and the scores are those of the
+            running fold. What it raises ends the training, resumably.
+
+    Returns:
+        Predictions of every labelled image by the model that did not see it, and of the test set by the
+        mean of all models; scores of these; times and parameters of all models together.
+
+    Raises:
+        InputError: The architecture, size, precision or weights cannot be had.
+        InfeasibleError: It does not fit with one image at a time.
+        DivergedError: The loss of a model is not finite.
+    """
+    results: list[MemberResult] = []
+    for fold in range(parts.n_folds):
+        own = replace(runtime, folder=runtime.folder / f"fold-{fold}")
+        if results:
+            own = replace(own, accum=results[-1].accum)
+        results.append(_train_fold(config, parts.fold(fold), own, _later(report, fold * config.total_epochs)))
+        release_memory()
+    return _merge(config, parts, results)
+
+
+def _later(report: Report, epochs: int) -> Report:
+    return lambda done: report(EpochReport(done.epoch + epochs, done.metrics))
+
+
+def _train_fold(config: MemberConfig, parts: Parts, runtime: Runtime, report: Report) -> MemberResult:
+    path = runtime.folder / RESULT
+    kept = _load(path, config, parts)
+    if kept is not None:
+        return kept
+    result = train_member(config, parts, runtime, report=report)
+    _save(path, result)
+    return result
+
+
+def _save(path: Path, result: MemberResult) -> None:
+    predictions = result.predictions
+    meta = {key: value for key, value in vars(result).items() if key not in ("config", "predictions")}
+    meta |= {"config": result.config.model_dump(mode="json"), "split": predictions.split}
+    arrays: dict[str, NDArray[Any]] = {
+        "meta": np.array(json.dumps(meta)),
+        "select_ids": predictions.select_ids,
+        "test_ids": predictions.test_ids,
+    }
+    for part in ("select", "test"):
+        arrays |= {f"{part}_{view}": probs for view, probs in getattr(predictions, part).items()}
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    write_atomically(path, file.getvalue())
+
+
+def _load(path: Path, config: MemberConfig, parts: Parts) -> MemberResult | None:
+    """What a fold yielded, or None where it is not done, or was of another member or other images."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        meta = json.loads(str(arrays["meta"]))
+        if MemberConfig(**meta.pop("config")) != config or meta.pop("split") != parts.split:
+            return None
+        ids = [arrays[f"{part}_ids"].tolist() for part in ("select", "test")]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None  # cut short, say, by a full disk: the fold is trained again
+    if ids != [parts.select.ids.tolist(), parts.test.ids.tolist()]:
+        return None
+    views = [name.removeprefix("test_") for name in arrays if name.startswith("test_") and name != "test_ids"]
+    predictions = _predictions(
+        parts, *({view: arrays[f"{part}_{view}"] for view in views} for part in ("select", "test"))
+    )
+    meta |= {"history": tuple(meta["history"]), "notes": tuple(meta["notes"])}
+    return MemberResult(config=config, predictions=predictions, **meta)
+
+
+def _predictions(
+    parts: Parts, select: Mapping[str, NDArray[np.float32]], test: Mapping[str, NDArray[np.float32]]
+) -> Predictions:
+    return Predictions(
+        classes=parts.classes,
+        split=parts.split,
+        select_ids=parts.select.ids,
+        select_labels=parts.select.labels,
+        test_ids=parts.test.ids,
+        select=select,
+        test=test,
+    )
+
+
+def _merge(config: MemberConfig, parts: Parts, results: Sequence[MemberResult]) -> MemberResult:
+    folds = [result.predictions for result in results]
+    views = list(folds[0].select)
+    select = {view: _in_order([fold.select[view] for fold in folds], parts.folds) for view in views}
+    test = {view: _mean([fold.test[view] for fold in folds]) for view in views}
+    predictions = _predictions(parts, select, test)
+    return MemberResult(
+        config=config,
+        predictions=predictions,
+        history=tuple(epoch for result in results for epoch in result.history),
+        metrics=_summary(predictions, results),
+        accum=max(result.accum for result in results),
+        ooms=sum(result.ooms for result in results),
+        notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),
+    )
+
+
+def _in_order(by_fold: Sequence[NDArray[np.float32]], folds: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Put predictions [images of a fold, classes] into the order of all images [images, classes]."""
+    merged = np.empty((len(folds), by_fold[0].shape[1]), np.float32)
+    for fold, probs in enumerate(by_fold):
+        merged[folds == fold] = probs
+    return merged
+
+
+def _mean(by_fold: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    mean: NDArray[np.float32] = np.stack(by_fold).mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean
+
+
+def _summary(predictions: Predictions, results: Sequence[MemberResult]) -> dict[str, float]:
+    """Scores of the merged predictions; sums, the largest peak and the mean number of images."""
+    metrics: dict[str, float] = {}
+    for view, probs in predictions.select.items():
+        labels = predictions.select_labels
+        calibrated, temperature = calibrated_log_loss(probs, labels)
+        metrics[f"{view}/log_loss"] = log_loss(probs, labels)
+        metrics |= {f"{view}/calibrated_log_loss": calibrated, f"{view}/temperature": temperature}
+        metrics[f"{view}/error_rate"] = error_rate(probs, labels)
+
+    def over_folds(combine: Callable[[list[float]], Any], name: str) -> float:
+        return float(combine([result.metrics[name] for result in results]))
+
+    metrics |= {name: over_folds(sum, name) for name in TOTALS}
+    metrics["train_images"] = over_folds(np.mean, "train_images")
+    metrics["peak_mib"] = over_folds(max, "peak_mib")
+    return metrics
