@@ -5,7 +5,7 @@ import pytest
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.split import SelectSplit, make_select_split
+from tune_paddy.data.split import SelectSplit, make_folds, make_select_split
 
 
 @pytest.fixture
@@ -136,3 +136,43 @@ def test_a_share_that_divides_every_class_is_exact(dataset):
     split = make_select_split(dataset, share=0.25, seed=3)
     labels = dataset.labelled.set_index("id")["label"][list(split.select_ids)]
     assert np.unique(labels, return_counts=True)[1].tolist() == [1, 1, 1]
+
+
+def test_folds_divide_all_images_and_every_class_whatever_the_order_of_the_table(kaggle, dataset):
+    split = make_folds(dataset, k=2, seed=4)
+    assert list(split.select_ids) == sorted(dataset.labelled["id"])
+    assert (split.train_ids, split.n_folds) == ((), 2)
+    labels = dataset.labelled.set_index("id")["label"][list(split.select_ids)]
+    for fold in (0, 1):
+        assert labels[np.array(split.folds) == fold].value_counts().tolist() == [2, 2, 2]
+    header, *rows = (kaggle / "train.csv").read_text().splitlines(keepends=True)
+    (kaggle / "train.csv").write_text(header + "".join(reversed(rows)))
+    assert make_folds(Dataset.open(kaggle), k=2, seed=4) == split
+
+
+def test_copies_stay_in_one_fold(folders, save):
+    for number in range(6):
+        save(folders / ("cat", "dog")[number % 2] / f"copy{number}.jpg", number)
+    for seed in range(10):
+        split = make_folds(Dataset.open(folders), k=3, seed=seed)
+        fold_of = dict(zip(split.select_ids, split.folds, strict=True))
+        for number in range(6):
+            folder = ("cat", "dog")[number % 2]
+            assert fold_of[f"{folder}/{number}.png"] == fold_of[f"{folder}/copy{number}.jpg"]
+
+
+def test_stored_folds_come_back_and_other_folds_are_noticed(dataset, tmp_path):
+    split = make_folds(dataset, k=3, seed=1)
+    split.save(tmp_path / "split.json")
+    assert SelectSplit.load(tmp_path / "split.json", dataset) == split
+    edit(tmp_path / "split.json", folds=[(fold + 1) % 3 for fold in split.folds])
+    with pytest.raises(InputError, match="other images or labels"):
+        SelectSplit.load(tmp_path / "split.json", dataset)
+    edit(tmp_path / "split.json", folds=[0, 1])
+    with pytest.raises(InputError, match="folds: 2 for 12 images"):
+        SelectSplit.load(tmp_path / "split.json", dataset)
+
+
+def test_more_folds_than_images_of_a_class_are_refused(dataset):
+    with pytest.raises(InputError, match=r"needs 5 images that are no copies .* each of 5"):
+        make_folds(dataset, k=5, seed=0)

@@ -173,3 +173,18 @@ def test_at_most_two_checkpoints_are_on_disk(
     train_member(uninterrupted.config, parts, Runtime(tmp_path), report=report)
     numbers = range(1, uninterrupted.config.total_epochs + 1)
     assert seen == [[f"checkpoint-{n:05d}.safetensors" for n in (last - 1, last) if n] for last in numbers]
+
+
+def test_killed_while_its_result_is_recorded(
+    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path
+) -> None:
+    """A caller that keeps the checkpoints and dies before it has recorded the result trains nothing again."""
+    keeping = Runtime(tmp_path, keep_checkpoints=True)
+    train_member(uninterrupted.config, parts, keeping)
+    epochs: list[int] = []
+    again = train_member(
+        uninterrupted.config, parts, keeping, report=lambda report: epochs.append(report.epoch)
+    )
+    assert epochs == []
+    for view, probs in uninterrupted.result.predictions.test.items():
+        np.testing.assert_array_equal(again.predictions.test[view], probs)

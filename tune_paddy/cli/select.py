@@ -150,15 +150,14 @@ def refit_and_print(
     dataset = dataset or _reopen_dataset(search)
     members = members_to_refit(store, searches, ensemble.pool.views, ensemble.selection)
     plan = replace(
-        refit_plan(search, dataset, members, folder=runs / f"{search.name}-refit"),
+        refit_plan(search, dataset, members, runs=runs),
         weights_dir=machine.weights_dir,
         ray_address=machine.ray_address,
         ray_gpus=1 if platform.machine() == "arm64" and sys.platform == "darwin" else None,
         command=shlex.join(["tune-paddy", *sys.argv[1:]]),
     )
-    console.print(
-        f"Refit [bold]{plan.name}[/bold]: {len(members)} members on all {len(dataset.labelled):,} labelled images"
-    )
+    images = f"{len(dataset.labelled):,} labelled images"
+    console.print(f"Refit [bold]{plan.name}[/bold]: {len(members)} members on all {images}")
     tags = {"refit_of": ", ".join(searches), "refit_of_ensemble": ensemble.run_id}
     writable = replace(store, experiment_id=search.experiment_id)
     run_refit(plan, members, writable, console=console, tags=tags)
@@ -241,7 +240,7 @@ def _write_refitted(
     files = [plan.folder / ENSEMBLE]
     files[0].write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
     if ensemble.submission is not None:
-        _write_submission(ensemble, plan.dataset)
+        _write_submission(ensemble, ensemble.submission, plan.dataset)
         files.append(ensemble.submission)
     run_id = log_ensemble(
         store,
@@ -256,11 +255,10 @@ def _write_refitted(
     return replace(ensemble, run_id=run_id)
 
 
-def _write_submission(ensemble: "Ensemble", dataset: "Dataset") -> None:
+def _write_submission(ensemble: "Ensemble", path: Path, dataset: "Dataset") -> None:
     from tune_paddy.data.submission import SAMPLE, check_submission, write_submission
     from tune_paddy.ensemble.build import predicted_labels
 
-    path = ensemble.folder / "submission.csv"
     labels = predicted_labels(ensemble.selection.blend(ensemble.pool.test), ensemble.pool.classes)
     write_submission(path, ensemble.pool.test_ids.tolist(), labels, dataset.submission)
     sample = dataset.root / SAMPLE

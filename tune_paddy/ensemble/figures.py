@@ -131,12 +131,13 @@ def draw_disagreement(pool: Pool, selection: Selection) -> Figure:
     numbers = [str(number) for number in range(1, len(shown) + 1)]
     names = [f"{pool.views[view].name}  {n}" for n, view in zip(numbers, shown.tolist(), strict=True)]
     _draw_cells(axes, shares, names, numbers, [f"{100 * share:.0f}" for share in shares.flat])
-    figure.colorbar(axes.images[0], ax=axes, format=PercentFormatter(1, decimals=0))
+    figure.colorbar(axes.images[0], ax=axes, aspect=40, format=PercentFormatter(1, decimals=0))
+    axes.tick_params(axis="x", labelsize=9 if len(shown) <= _MOST_NUMBERS else 7)
     which = "all views" if len(shown) == len(pool.views) else f"{len(shown)} of {len(pool.views)} views"
     _title(
         figure,
         f"Two views predict different classes for {apart.min():.1%} to {apart.max():.1%} of the images",
-        f"{which}, by weight; numbers are % of the {len(pool.labels)} images of the select split",
+        f"{which}, by weight; in % of the {len(pool.labels)} images of the select split",
     )
     return figure
 
@@ -275,13 +276,15 @@ def draw_frontier(frontier: Frontier, n_images: int) -> Figure:
     losses = [point.log_loss for point in frontier.points]
     alone = np.array([(single.minutes, single.log_loss) for single in frontier.singles])
     axes.plot(*alone.T, ".", color=_GREY, label="one view alone")
-    axes.step(minutes, losses, "o-", where="post", color=_BLUE, label="best weighted means")
+    axes.step(
+        minutes, losses, "o-", where="post", color=_BLUE, label="best weighted means (number of members)"
+    )
     for point in frontier.points:
-        text = f"{point.members} member" + "s" * (point.members > 1)
-        axes.annotate(text, (point.minutes, point.log_loss), (6, 6), textcoords="offset points", fontsize=9)
+        at = (point.minutes, point.log_loss)
+        axes.annotate(str(point.members), at, (6, 6), textcoords="offset points", fontsize=10)
     own = frontier.selected
     axes.plot(own.minutes, own.log_loss, "*", color=_ORANGE, markersize=14, label="the selected ensemble")
-    _scale_frontier(axes, minutes, [*losses, own.log_loss])
+    _scale_frontier(axes, [*minutes, own.minutes], [*losses, own.log_loss])
     axes.set_xlabel(f"minutes to predict {n_images} test images")
     axes.set_ylabel("log loss on the select split (optimistic)")
     axes.legend(loc="upper right")
@@ -294,7 +297,7 @@ def _scale_frontier(axes: Axes, minutes: Sequence[float], losses: Sequence[float
     """Show the frontier whole; views that are far worse may leave the picture."""
     margin = 0.1 * (max(losses) - min(losses))
     axes.set_ylim(min(losses) - margin, max(losses) + 2 * margin)
-    if minutes[-1] > 10 * minutes[0]:
+    if max(minutes) > 10 * min(minutes):
         axes.set_xscale("log")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
     axes.grid(alpha=0.3)

@@ -1,10 +1,12 @@
 """What a person sees of an ensemble in the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tune_paddy.core.estimate import Assessment, Comparison
 from tune_paddy.core.predictions import PLAIN, TTA, View
@@ -19,58 +21,78 @@ _MOST_ROUNDS = 8
 
 def print_ensemble(console: Console, ensemble: Ensemble) -> None:
     """Print how the ensemble came about, then what it is worth, which so stands last on the screen."""
-    console.print(_members(ensemble))
-    for line in _view_kinds(ensemble):
-        console.print(line, highlight=False)
-    for refusal in ensemble.pool.refused:
-        console.print(f"refused: {refusal.member}: {refusal.reason}", style="yellow", markup=False)
-    if ensemble.selection.order:
-        console.print(_path(ensemble))
-    if ensemble.selection.gap is not None:
-        console.print(
-            f"No other weights of a plain mean would lower the log loss on the select split by more than "
-            f"{ensemble.selection.gap:.4f} (optimality gap).",
-            highlight=False,
-        )
-    if ensemble.selection.candidates:
-        console.print(_candidates(ensemble))
+    for block in _blocks(ensemble):
+        console.print(block, highlight=False)
+        console.print()
+    console.print(Text(_answer(ensemble), style="bold"))
+
+
+def _blocks(ensemble: Ensemble) -> Iterator[Table | Text]:
+    selection = ensemble.selection
+    yield _members(ensemble)
+    yield Text("\n".join(_view_kinds(ensemble)))
+    if ensemble.pool.refused:
+        refused = (f"refused: {refusal.member}: {refusal.reason}" for refusal in ensemble.pool.refused)
+        yield Text("\n".join(refused), style="yellow")
+    if selection.order:
+        yield _path(ensemble)
+    if selection.gap is not None:
+        yield Text(f"Optimality gap: other weights of a plain mean gain {selection.gap:.4f} nats at most.")
+    if selection.candidates:
+        yield _candidates(ensemble)
     if ensemble.frontier is not None:
-        console.print(_frontier(ensemble.frontier, len(ensemble.pool.test_ids)))
+        yield _frontier(ensemble.frontier, len(ensemble.pool.test_ids))
     if ensemble.assessment is not None:
-        console.print(_worth(ensemble, ensemble.assessment))
-    console.print(_answer(ensemble), style="bold", highlight=False)
+        yield _worth(ensemble, ensemble.assessment)
 
 
 def _members(ensemble: Ensemble) -> Table:
-    table = Table(title="Members", title_justify="left")
+    """The views, those of the heaviest member first; the last column names a row by its number."""
+    table = _table("Members")
+    table.add_column("#", justify="right")
     table.add_column("member", overflow="fold")
     table.add_column("view")
-    for column in ("weight", "log loss", "error", "without it"):
+    for column in ("weight", "log loss", "error", "without it", "errs like"):
         table.add_column(column, justify="right")
-    table.add_column("why not", overflow="fold")
     groups, totals = member_groups(ensemble.pool), member_weights(ensemble)
-    rows = list(enumerate(zip(ensemble.pool.views, ensemble.selection.weights, strict=True)))
-    for number, (view, weight) in sorted(rows, key=lambda row: (-totals[row[1][0].run_id], row[1][0].name)):
-        contribution = ensemble.contributions.get(int(groups[number])) if weight > 0 else None
+    views, weights = ensemble.pool.views, ensemble.selection.weights
+    order = sorted(range(len(views)), key=lambda n: (-totals[views[n].run_id], views[n].name))
+    for number in order:
+        view, chosen = views[number], weights[number] > 0
+        contribution = ensemble.contributions.get(int(groups[number])) if chosen else None
         table.add_row(
+            str(1 + order.index(number)),
             view.member,
             view.kind,
-            f"{weight:.3f}" if weight > 0 else "",
+            f"{weights[number]:.3f}" if chosen else "",
             _number(view, f"{view.kind}/log_loss", ".4f"),
             _number(view, f"{view.kind}/error_rate", ".2%"),
             "" if contribution is None else f"{contribution:+.4f}",
-            _why_not(ensemble, number),
-            style=None if weight > 0 else "dim",
+            _errs_like(ensemble, number, order),
+            style=None if chosen else "dim",
         )
     return table
 
 
-def _why_not(ensemble: Ensemble, number: int) -> str:
+def _table(title: str) -> Table:
+    """A table without vertical lines, which leaves room for names on narrow screens."""
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def _errs_like(ensemble: Ensemble, number: int, order: Sequence[int]) -> str:
+    """Why a view was left out: the row of the chosen one that it resembles, and how much."""
     redundancy = ensemble.redundancies.get(number)
     if redundancy is None:
         return ""
-    like = ensemble.pool.views[redundancy.view].name
-    return f"errs like {like} ({redundancy.correlation:.2f})"
+    return f"#{1 + order.index(redundancy.view)} ({redundancy.correlation:.2f})"
 
 
 def _view_kinds(ensemble: Ensemble) -> Iterator[str]:
@@ -82,17 +104,18 @@ def _view_kinds(ensemble: Ensemble) -> Iterator[str]:
     for kind, other in ((PLAIN, TTA), (TTA, PLAIN)):
         there = sum(view.kind == kind for view in views)
         if there:
-            chosen, ahead = np.count_nonzero(by_kind[kind]), np.count_nonzero(by_kind[kind] > by_kind[other])
+            chosen = np.count_nonzero(by_kind[kind])
+            ahead = int((by_kind[kind] > by_kind[other]).sum())
             yield (
                 f"{kind} views: {chosen} of {there} chosen, weights sum to {by_kind[kind].sum():.3f}, "
-                f"more weight than {other} in {ahead} members"
+                f"ahead of {other} in {ahead} of {groups.max() + 1} members"
             )
 
 
 def _path(ensemble: Ensemble) -> Table:
     selection, views = ensemble.selection, ensemble.pool.views
-    title = f"Greedy rounds; the best prefix is {selection.kept} of {len(selection.order)}"
-    table = Table(title=title, title_justify="left")
+    title = f"Greedy rounds: {selection.kept} of {len(selection.order)} kept"
+    table = _table(title)
     table.add_column("round", justify="right")
     table.add_column("adds", overflow="fold")
     table.add_column(selection.metric.replace("_", " "), justify="right")
@@ -107,8 +130,8 @@ def _path(ensemble: Ensemble) -> Table:
 
 
 def _frontier(frontier: Frontier, n_images: int) -> Table:
-    title = f"What time buys: best weighted means by minutes for {n_images} test images"
-    table = Table(title=title, title_justify="left")
+    title = f"What time buys: best means for {n_images} test images"
+    table = _table(title)
     table.add_column("")
     for column in ("members", "minutes", "MiB", "log loss (optimistic)"):
         table.add_column(column, justify="right")
@@ -121,7 +144,7 @@ def _frontier(frontier: Frontier, n_images: int) -> Table:
 
 
 def _candidates(ensemble: Ensemble) -> Table:
-    table = Table(title="Methods, cross-fitted; the simplest near the best is used", title_justify="left")
+    table = _table("Methods, cross-fitted: the simplest near the best")
     table.add_column("method")
     for column in (ensemble.selection.metric.replace("_", " "), "behind the best"):
         table.add_column(column, justify="right")
@@ -135,16 +158,14 @@ def _candidates(ensemble: Ensemble) -> Table:
 def _worth(ensemble: Ensemble, assessment: Assessment) -> Table:
     metric = ensemble.selection.metric.replace("_", " ")
     title = f"On images it was not selected on ({len(ensemble.pool.labels)}, cross-fitted; 95 % intervals)"
-    table = Table(title=title, title_justify="left")
+    table = _table(title)
     table.add_column("")
     for column in (metric, "interval", "the ensemble beats it by"):
         table.add_column(column, justify="right")
     own = assessment.estimate
     name = f"ensemble ({ensemble.selection.method})"
     table.add_row(name, f"{own.score:.4f}", f"{own.low:.4f} to {own.high:.4f}", "")
-    table.add_row(
-        "on the images it was selected on: optimistic", f"{ensemble.selection.score:.4f}", "", "", style="dim"
-    )
+    table.add_row("its optimistic score", f"{ensemble.selection.score:.4f}", "", "", style="dim")
     for rival in assessment.comparisons:
         gain = f"{-rival.difference:+.4f} ({-rival.high:+.4f} to {-rival.low:+.4f})"
         table.add_row(_NAMES[rival.rival], f"{rival.rival_score:.4f}", "", gain)

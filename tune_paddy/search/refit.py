@@ -63,7 +63,7 @@ def members_to_refit(
 
 
 def refit_plan(
-    search: RecordedRun, dataset: Dataset, members: Sequence[RefitMember], *, folder: Path
+    search: RecordedRun, dataset: Dataset, members: Sequence[RefitMember], *, runs: Path
 ) -> SearchPlan:
     """Plan the search that trains members again: its settings are those of the search before.
 
@@ -71,7 +71,7 @@ def refit_plan(
         search: The search that was selected from, the first of several.
         dataset: The same that it had.
         members: What to train.
-        folder: Of the refit's search.
+        runs: Folder that gets one for the refit's search.
 
     Raises:
         InputError: The settings in the record cannot be read.
@@ -85,7 +85,7 @@ def refit_plan(
         raise InputError(f"search {search.name!r}: its settings cannot be read: {_first(error)}") from error
     name = search.name + SUFFIX
     return SearchPlan(
-        name=name, dataset=dataset, space=_space(name, members), settings=settings, folder=folder
+        name=name, dataset=dataset, space=_space(name, members), settings=settings, folder=runs / name
     )
 
 

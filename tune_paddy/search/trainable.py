@@ -88,6 +88,7 @@ def _train(
     config: MemberConfig, trial: dict[str, Any], run_id: str, context: TrialContext, parts: Parts
 ) -> None:
     # The driver imports this module too, and has no need of fastai, which takes seconds to import.
+    from tune_paddy.training.checkpoint import remove_checkpoints  # noqa: PLC0415
     from tune_paddy.training.folds import train_folds  # noqa: PLC0415
     from tune_paddy.training.gpu_memory import process_meter  # noqa: PLC0415
     from tune_paddy.training.member import EpochReport, Runtime, train_member  # noqa: PLC0415
@@ -107,6 +108,7 @@ def _train(
         accum=memory.accum,
         memory_share=memory.allocator_share,
         weights_dir=context.weights_dir,
+        keep_checkpoints=not parts.n_folds,  # folds keep their predictions instead
     )
     meter = process_meter() if context.allow_gpu else None
     train = train_folds if parts.n_folds else train_member
@@ -117,6 +119,7 @@ def _train(
         summary |= memory_metrics(memory, result.accum, meter.peak_process_mib())
     notes = {"notes": " ".join(result.notes)} if result.notes else {}
     log_member(context.store, run_id, result.predictions, told(summary), tags=notes)
+    remove_checkpoints(runtime.folder)
     epochs = max(1, parts.n_folds) * config.total_epochs
     tune.report({"epoch": epochs + 1, "outcome": "finished", "run_id": run_id, **summary})
 

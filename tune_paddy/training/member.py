@@ -61,6 +61,8 @@ class Runtime:
         memory_share: Share of the GPU at which torch's allocator stops.
         weights_dir: Folder of pretrained weights, or None.
         keep_weights: Whether the trained weights stay on disk.
+        keep_checkpoints: Whether the last checkpoints stay, for a caller that still has to record the
+            result: should it die meanwhile, only the predictions are made again.
         clock: Seconds, for durations.
     """
 
@@ -71,6 +73,7 @@ class Runtime:
     memory_share: float = 1.0
     weights_dir: Path | None = None
     keep_weights: bool = True
+    keep_checkpoints: bool = False
     clock: Callable[[], float] = field(default=time.perf_counter)
 
 
@@ -181,7 +184,8 @@ class _Attempt:
         )
         if self.runtime.keep_weights:
             save_member(self.runtime.folder, model, self.config, self.parts.classes)
-        remove_checkpoints(self.runtime.folder)
+        if not self.runtime.keep_checkpoints:
+            remove_checkpoints(self.runtime.folder)
         metrics = self._summary(model, predictions, seconds)
         return MemberResult(
             config=self.config,

@@ -1,0 +1,165 @@
+"""`--refit all`: from a search to a submission of members that saw every labelled image."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.cli.conftest import Call
+from tests.conftest import Finished
+from tune_paddy.cli.select import Machine, refit_and_print
+from tune_paddy.ensemble.build import Ensemble, build_ensemble
+from tune_paddy.ensemble.choose import Wishes
+from tune_paddy.tracking.pool import load_pool
+from tune_paddy.tracking.runs import get_search, list_ensembles, list_members
+
+SPACE = """
+search: {trials: 1}
+defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 1, batch_size: 16, tta: 0, flip: none}
+recipes: [{arch: test_resnet, lr: 0.005}]
+"""
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """A search's ensemble, and the folder of its refit."""
+
+    ensemble: Ensemble
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def refitted(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Refitted:
+    folder = tmp_path_factory.mktemp("refitted")
+    wishes = Wishes(weights=("*/plain=1", "*/tta=2", "*convnext*/*=0"))
+    ensemble = build_ensemble(finished.store, ["first"], folder=folder / "first", wishes=wishes)
+    refit_and_print(finished.store, ensemble, ["first"], folder, Machine())
+    return Refitted(ensemble, folder / "first-refit")
+
+
+def test_the_chosen_members_are_trained_on_all_labelled_images(
+    finished: Finished, refitted: Refitted
+) -> None:
+    members = list_members(finished.store, "first-refit")
+    names = {
+        view.member for view, w in zip(refitted.ensemble.pool.views, weights(refitted), strict=True) if w
+    }
+    assert {member.name for member in members} == names
+    assert not any("convnext" in name for name in names)
+    labelled = len(finished.plan.dataset.labelled)
+    for member in members:
+        assert member.metrics["train_images"] == round(0.8 * labelled)
+    parent = get_search(finished.store, "first-refit")
+    assert parent.tags["tune_paddy.refit_of"] == "first"
+    assert parent.tags["tune_paddy.refit_of_ensemble"] == refitted.ensemble.run_id
+
+
+def weights(refitted: Refitted) -> list[float]:
+    """Of the selection."""
+    return [float(weight) for weight in refitted.ensemble.selection.weights]
+
+
+def test_the_submission_blends_them_with_the_same_weights_in_the_samples_order(
+    finished: Finished, refitted: Refitted
+) -> None:
+    pool = load_pool(finished.store, ["first-refit"])
+    rows = {view.name: row for row, view in enumerate(pool.views)}
+    mean = np.zeros(pool.test.shape[1:])
+    for view, weight in zip(refitted.ensemble.pool.views, weights(refitted), strict=True):
+        mean += weight * pool.test[rows[view.name]] if weight else 0
+    written = pd.read_csv(refitted.folder / "submission.csv", dtype=str)
+    sample = pd.read_csv(finished.plan.dataset.root / "sample_submission.csv", dtype=str)
+    assert written["image_id"].tolist() == sample["image_id"].tolist()
+    assert written["label"].tolist() == [pool.classes[code] for code in mean.argmax(axis=1)]
+    described = json.loads((refitted.folder / "ensemble.json").read_text())
+    assert [view["weight"] for view in described["views"]] == [w for w in weights(refitted) if w]
+    assert described["refit"]["ensemble_run_id"] == refitted.ensemble.run_id
+
+
+def test_no_score_on_images_that_were_trained_on_is_shown_as_quality(
+    finished: Finished, refitted: Refitted
+) -> None:
+    for member in list_members(finished.store, "first-refit"):
+        assert "seen/plain/log_loss" in member.metrics
+        scores = [name for name in member.metrics if name.rpartition("/")[2] in ("log_loss", "error_rate")]
+        assert all(name.startswith("seen/") for name in scores)
+    (ensemble,) = list_ensembles(finished.store, "first-refit")
+    assert not [name for name in ensemble.metrics if "loss" in name]
+    estimate = refitted.ensemble.assessment.estimate.score if refitted.ensemble.assessment else 0
+    assert (
+        f"the ensemble selected from first (run {refitted.ensemble.run_id}): log_loss {estimate:.4f}"
+        in (ensemble.tags["mlflow.note.content"])
+    )
+
+
+@pytest.mark.usefixtures("refitted")
+def test_members_that_saw_the_select_split_are_neither_selected_from_nor_mixed_with_others(
+    finished: Finished, call: Call
+) -> None:
+    uri = ["--tracking-uri", finished.store.tracking_uri]
+    for names in (["first-refit"], ["first", "first-refit"]):
+        assert "'first-refit' is a refit" in call("select", *names, *uri, status=2)
+    pool = load_pool(finished.store, ["first", "first-refit"])
+    assert len({view.member.partition(":")[0] for view in pool.views}) == 1
+    assert "split" in pool.refused[0].reason
+
+
+def test_a_second_call_trains_nothing_and_writes_the_submission_again(
+    finished: Finished, refitted: Refitted
+) -> None:
+    before = (refitted.folder / "submission.csv").read_bytes()
+    (refitted.folder / "submission.csv").unlink()
+    refit_and_print(finished.store, refitted.ensemble, ["first"], refitted.folder.parent, Machine())
+    assert (refitted.folder / "submission.csv").read_bytes() == before
+    attempts = {member.tags["tune_paddy.attempts"] for member in list_members(finished.store, "first-refit")}
+    assert attempts == {"1"}
+    assert len(list_ensembles(finished.store, "first-refit")) == 1
+
+
+@pytest.fixture
+def moved(finished: Finished, small_digits: Path, tmp_path: Path) -> Iterator[Path]:
+    """The record says that the dataset is in a folder that may be changed or removed."""
+    copy = shutil.copytree(small_digits, tmp_path / "images")
+    client, run = finished.store.client, get_search(finished.store, "first")
+    client.set_tag(run.run_id, "tune_paddy.dataset_path", str(copy))
+    yield copy
+    client.set_tag(run.run_id, "tune_paddy.dataset_path", run.tags["tune_paddy.dataset_path"])
+
+
+def test_images_that_are_gone_or_others_are_not_trained_on(
+    finished: Finished, moved: Path, call: Call
+) -> None:
+    arguments = ["select", "first", "--refit", "all", "--tracking-uri", finished.store.tracking_uri]
+    arguments += ["--method", "uniform"]
+    first = min((moved / "train_images").rglob("*.png"))
+    shutil.copy(min((moved / "test_images").rglob("*.png")), first)
+    assert "holds other images or labels than when search 'first' was made" in call(*arguments, status=2)
+    shutil.rmtree(moved)
+    assert f"no longer at {moved}" in call(*arguments, status=2)
+
+
+def test_a_refit_of_anything_but_all_images_is_refused_at_once(call: Call, small_digits: Path) -> None:
+    assert "only `all` is known" in call("select", "any", "--refit", "some", status=2)
+    arguments = ["search", str(small_digits), "--space", "digits_demo", "--refit", "some"]
+    assert "only `all` is known" in call(*arguments, status=2)
+
+
+def test_a_search_with_folds_ends_in_a_refit(
+    small_digits: Path, tmp_path: Path, finished: Finished, call: Call
+) -> None:
+    (tmp_path / "one.yaml").write_text(SPACE)
+    arguments = ["search", str(small_digits), "--space", "one.yaml", "--name", "dealt", "--folds", "2"]
+    arguments += ["--method", "uniform", "--refit", "all", "--tracking-uri", finished.store.tracking_uri]
+    text = call(*arguments)
+    assert "Refit dealt-refit: 1 members on all 150 labelled images" in text
+    assert "Refitted members have seen every labelled image" in text
+    assert len(load_pool(finished.store, ["dealt"]).select_ids) == 150
+    (member,) = list_members(finished.store, "dealt-refit")
+    assert member.metrics["train_images"] == 120
+    written = pd.read_csv(tmp_path / "runs/dealt-refit/submission.csv", dtype=str)
+    assert len(written) == 20

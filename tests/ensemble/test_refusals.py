@@ -1,0 +1,106 @@
+"""What cannot be selected from is refused before anything is written, in words that name it."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import Finished
+from tests.ensemble.conftest import make_pool
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.core.predictions import Predictions
+from tune_paddy.ensemble.build import Ensemble, build_ensemble
+from tune_paddy.ensemble.choose import Wishes
+from tune_paddy.tracking.members import log_member, start_member, start_search
+from tune_paddy.tracking.store import Store, open_store
+
+
+@pytest.fixture(scope="module")
+def store(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A copy of the record, as making MLflow's schema takes seconds; each test records a search in it."""
+    root = tmp_path_factory.mktemp("record")
+    known = finished.store.tracking_uri.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(known)) as source, closing(sqlite3.connect(root / "mlflow.db")) as target:
+        source.backup(target)
+    uri = f"sqlite:///{root}/mlflow.db"
+    return open_store(uri, experiment="refusals", artifact_root=root / "artifacts", create=True)
+
+
+def predictions_of(seed: int, **pool: int) -> Predictions:
+    """What one member predicts: both views."""
+    made = make_pool(1, seed=seed, **pool)
+    return Predictions(
+        classes=made.classes,
+        split=made.split,
+        select_ids=made.select_ids,
+        select_labels=made.labels,
+        test_ids=made.test_ids,
+        select=dict(zip(("plain", "tta"), made.select, strict=True)),
+        test=dict(zip(("plain", "tta"), made.test, strict=True)),
+    )
+
+
+def select_from(store: Store, name: str, members: Sequence[Predictions], folder: Path) -> Ensemble:
+    """Record a search of these members and select from it."""
+    parent = start_search(store, name=name)
+    for number, predictions in enumerate(members):
+        member = f"{number:04d}-net"
+        params = {"arch": "net"}
+        run_id = start_member(store, search=name, member=member, parent_run_id=parent, params=params)
+        log_member(store, run_id, predictions, {"log_loss": 0.5})
+    return build_ensemble(store, [name], folder=folder, wishes=Wishes(method="greedy"))
+
+
+def without_class(predictions: Predictions, label: int) -> Predictions:
+    """The same, but no image of the select split is of that class."""
+    return replace(
+        predictions, select_labels=np.where(predictions.select_labels == label, 0, predictions.select_labels)
+    )
+
+
+def test_a_class_without_images_is_named(store: Store, tmp_path: Path) -> None:
+    members = [without_class(predictions_of(seed), 2) for seed in (0, 1)]
+    with pytest.raises(InputError, match=r"no image of 'class 2' \(1 of 3 classes\)"):
+        select_from(store, "lacking", members, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_split_without_images_is_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing to select from: 4 views, 0 images"):
+        select_from(store, "empty", [predictions_of(seed, images=0) for seed in (0, 1)], tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_member_of_another_split_is_left_out_by_name(store: Store, tmp_path: Path) -> None:
+    members = [predictions_of(0), predictions_of(1), replace(predictions_of(2), split="other")]
+    ensemble = select_from(store, "splits", members, tmp_path)
+    assert {view.member for view in ensemble.pool.views} == {"0000-net", "0001-net"}
+    (refusal,) = ensemble.pool.refused
+    assert (refusal.member, "split other" in refusal.reason) == ("0002-net", True)
+
+
+def test_a_member_with_nan_never_gets_into_the_record(store: Store, tmp_path: Path) -> None:
+    """So there is none to select from."""
+    broken = predictions_of(0)
+    broken.select["tta"][3, 1] = np.nan
+    with pytest.raises(TunePaddyError, match="select/tta: 1 images have values that are not finite"):
+        select_from(store, "broken", [broken], tmp_path)
+    with pytest.raises(InputError, match="'broken': no finished member to select from"):
+        build_ensemble(store, ["broken"], folder=tmp_path)
+
+
+def test_one_member_is_an_ensemble_of_one(store: Store, tmp_path: Path) -> None:
+    """With a submission, an estimate and figures, but none that compares members."""
+    ensemble = select_from(store, "single", [predictions_of(0)], tmp_path)
+    assert ensemble.selection.weights.sum() == pytest.approx(1)
+    assert ensemble.assessment
+    assert ensemble.contributions == {}
+    assert ensemble.submission
+    assert ensemble.submission.exists()
+    assert (tmp_path / "figures" / "confusion.png").exists()
+    figures = {file.path for file in store.client.list_artifacts(ensemble.run_id, "figures")}
+    assert {"figures/confusion.png", "figures/recall.png", "figures/reliability.png"} <= figures

@@ -1,0 +1,147 @@
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from tests.ensemble.conftest import first_view, make_pool
+from tune_paddy.core.auto import auto_select
+from tune_paddy.core.estimate import Comparison, assess
+from tune_paddy.core.explain import marginal_contributions, redundancies
+from tune_paddy.core.predictions import Pool, Refusal
+from tune_paddy.core.selection import Selection, fixed_select, greedy_select
+from tune_paddy.ensemble.build import Ensemble
+from tune_paddy.ensemble.choose import Wishes, member_groups
+from tune_paddy.ensemble.frontier import find_frontier
+from tune_paddy.ensemble.report import print_ensemble
+
+
+def ensemble_of(pool: Pool, selection: Selection, *, assessed: bool = True) -> Ensemble:
+    """An ensemble that was not written anywhere; it is compared as if it had been fixed before."""
+    probs, labels = pool.select, pool.labels
+    return Ensemble(
+        pool=pool,
+        selection=selection,
+        assessment=assess(probs, labels, lambda *_: selection) if assessed else None,
+        contributions=marginal_contributions(selection, probs, labels, member_groups(pool)),
+        redundancies=redundancies(selection, probs, labels),
+        frontier=find_frontier(pool, selection, Wishes()),
+        folder=Path("unused"),
+    )
+
+
+def printed(ensemble: Ensemble, width: int = 120) -> str:
+    """What a person sees in a terminal of some width."""
+    console = Console(file=io.StringIO(), width=width)
+    print_ensemble(console, ensemble)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_answer_stands_last() -> None:
+    """How many members, the honest score with its interval, and what is beaten by how much."""
+    pool = make_pool()
+    ensemble = ensemble_of(pool, fixed_select(pool.select, pool.labels, [0, 0, 0, 1, 1, 1]))
+    first, second = printed(ensemble).splitlines()[-2:]
+    assert ensemble.assessment
+    honest, (_, uniform) = ensemble.assessment.estimate, ensemble.assessment.comparisons
+    assert first == (
+        f"Ensemble of 2 members (fixed): log loss {honest.score:.4f} on new images "
+        f"(95 %: {honest.low:.4f} to {honest.high:.4f})."
+    )
+    assert second.endswith(f" and beats the uniform average by {-uniform.difference:.4f}.")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-0.3, -0.1, "It beats the uniform average by 0.2000."),
+        (-0.3, 0.1, "It cannot be told from the uniform average."),
+        (0.1, 0.3, "It is worse than the uniform average by 0.2000."),
+    ],
+)
+def test_a_rival_is_beaten_only_where_the_interval_says_so(low: float, high: float, words: str) -> None:
+    pool = make_pool()
+    ensemble = ensemble_of(pool, greedy_select(pool.select, pool.labels))
+    assert ensemble.assessment
+    difference = -0.2 if high < 0 else 0.2
+    only = Comparison("uniform", 0.5, difference, low, high, 0.5)
+    changed = replace(ensemble, assessment=replace(ensemble.assessment, comparisons=(only,)))
+    assert printed(changed).endswith(words + "\n")
+
+
+def test_without_an_estimate_it_is_said_why() -> None:
+    pool = make_pool()
+    text = printed(ensemble_of(pool, greedy_select(pool.select, pool.labels), assessed=False))
+    assert text.endswith("No honest estimate can be made: a class has a single image in the select split.\n")
+    assert "optimistic.\n" in text
+
+
+def test_it_says_how_often_each_kind_of_view_won() -> None:
+    """Of three members, two of whose views share weight in unlike parts."""
+    pool = make_pool()
+    text = printed(ensemble_of(pool, fixed_select(pool.select, pool.labels, [3, 1, 0, 2, 0, 4])))
+    assert "plain views: 1 of 3 chosen, weights sum to 0.300, ahead of tta in 1 of 3 members\n" in text
+    assert "tta views: 3 of 3 chosen, weights sum to 0.700, ahead of plain in 2 of 3 members\n" in text
+
+
+def test_the_greedy_path_is_cut_to_a_few_lines() -> None:
+    """Its first rounds, and the last that is kept."""
+    pool = make_pool()
+    selection = greedy_select(pool.select, pool.labels)
+    path = replace(selection, order=(5,) * 60, trajectory=tuple(0.5 - i / 1000 for i in range(60)), kept=40)
+    lines = printed(ensemble_of(pool, path)).split("Greedy rounds: 40 of 60 kept")[1].splitlines()
+    rows = [line.split() for line in lines[3:11]]
+    assert [row[0] for row in rows] == ["1", "2", "3", "4", "5", "6", "…", "40"]
+    assert rows[-1] == ["40", "0002-net/tta", "0.4610"]
+
+
+def test_only_greedy_selections_have_a_path_and_plain_means_a_gap() -> None:
+    pool = make_pool()
+    greedy = printed(ensemble_of(pool, greedy_select(pool.select, pool.labels)))
+    pooled = replace(fixed_select(pool.select, pool.labels, np.ones(6)), gap=None)
+    assert "Greedy rounds" in greedy
+    assert "Optimality gap" in greedy
+    other = printed(ensemble_of(pool, pooled))
+    assert "Greedy rounds" not in other
+    assert "Optimality gap" not in other
+
+
+def test_the_frontier_is_printed_with_the_ensemble_beside_it() -> None:
+    """Members, minutes, MiB and log loss; not without a test set."""
+    pool = make_pool()
+    selection = fixed_select(pool.select, pool.labels, [1, 0, 1, 0, 1, 0])
+    text = printed(ensemble_of(pool, selection))
+    assert "What time buys: best means for 20 test images" in text
+    (row,) = [line for line in text.splitlines() if line.startswith("the ensemble ")]
+    assert row.split()[2:5] == ["3", "0.02", "17.2"]
+    assert "What time buys" not in printed(ensemble_of(make_pool(tests=0), selection))
+
+
+def test_reasons_and_refusals_name_members() -> None:
+    pool = replace(make_pool(), refused=(Refusal("0009-net", "select split b differs from the pool's a"),))
+    text = printed(ensemble_of(pool, fixed_select(pool.select, pool.labels, [0, 0, 0, 0, 0, 1])))
+    (chosen,) = [line.split() for line in text.splitlines() if " 1.000 " in line]
+    assert chosen[1:3] == ["0002-net", "tta"]
+    assert text.count(f"#{chosen[0]} (") == 5
+    assert "refused: 0009-net: select split b differs from the pool's a" in text
+
+
+def test_one_member_is_reported_as_such() -> None:
+    pool = first_view(make_pool())
+    text = printed(ensemble_of(pool, auto_select(pool.select, pool.labels)))
+    assert "Ensemble of 1 member (uniform)" in text
+    assert "It cannot be told from the best single member" in text
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_it_fits_the_terminal(width: int) -> None:
+    """Long names are folded, nothing is cut off."""
+    pool = make_pool()
+    views = tuple(replace(v, member=v.member + "-convnext_large.fb_in22k-480x360") for v in pool.views)
+    text = printed(ensemble_of(replace(pool, views=views), greedy_select(pool.select, pool.labels)), width)
+    assert max(map(len, text.splitlines())) <= width
+    if width == 160:
+        assert "0002-net-convnext_large.fb_in22k-480x360" in text

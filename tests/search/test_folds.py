@@ -1,0 +1,75 @@
+"""A real search with folds: every labelled image is predicted by a model that never saw it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from tests.conftest import Finished, make_plan
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.parts import make_parts
+from tune_paddy.data.split import SelectSplit
+from tune_paddy.ensemble.build import build_ensemble
+from tune_paddy.search.run import SearchPlan, run_search
+from tune_paddy.tracking.pool import load_pool
+from tune_paddy.tracking.runs import list_members
+from tune_paddy.training.member import Runtime, train_member
+
+SPACE = """
+search: {trials: 1, folds: 2, scheduler: asha}
+defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 2, batch_size: 16, tta: 1, flip: none}
+recipes: [{arch: test_resnet, lr: 0.005}]
+"""
+
+
+@pytest.fixture(scope="module")
+def folded(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> SearchPlan:
+    plan = make_plan("folded", finished.plan.dataset.root, tmp_path_factory.mktemp("folded"), SPACE)
+    run_search(plan, finished.store, console=Console(quiet=True))
+    return plan
+
+
+def test_a_member_holds_out_of_fold_predictions_of_all_labelled_images(
+    finished: Finished, folded: SearchPlan, tmp_path: Path
+) -> None:
+    pool = load_pool(finished.store, ["folded"])
+    assert pool.select_ids.tolist() == sorted(folded.dataset.labelled["id"])
+    assert [view.kind for view in pool.views] == ["plain", "tta"]
+    parts = make_parts(folded.dataset, SelectSplit.load(folded.folder / "split.json", folded.dataset))
+    config = MemberConfig(**{"seed": 42, **folded.space.recipes[0].values})
+    for fold in (0, 1):
+        plain = train_member(config, parts.fold(fold), Runtime(tmp_path / str(fold), allow_gpu=False))
+        for row, view in enumerate(pool.views):
+            expected = plain.predictions.select[view.kind]
+            np.testing.assert_allclose(pool.select[row][parts.folds == fold], expected, atol=1e-5)
+
+
+def test_epochs_of_all_folds_are_recorded_and_the_scheduler_lets_the_last_one_end(
+    finished: Finished, folded: SearchPlan
+) -> None:
+    (member,) = list_members(finished.store, folded.name)
+    assert member.outcome == "finished"
+    curve = finished.store.client.get_metric_history(member.run_id, "train_loss")
+    assert [point.step for point in curve] == [1, 2, 3, 4]
+
+
+def test_a_pool_of_folds_is_selected_from_as_any_other(
+    finished: Finished, folded: SearchPlan, tmp_path: Path
+) -> None:
+    ensemble = build_ensemble(finished.store, [folded.name], folder=tmp_path)
+    assert ensemble.assessment
+    assert ensemble.submission
+    assert ensemble.submission.is_file()
+    assert json.loads((tmp_path / "ensemble.json").read_text())["split"] == ensemble.pool.split
+
+
+def test_a_search_goes_on_only_with_the_folds_that_it_began_with(
+    finished: Finished, folded: SearchPlan
+) -> None:
+    plan = replace(folded, settings=folded.settings.model_copy(update={"folds": 0}))
+    with pytest.raises(InputError, match="was made with 2 folds, and now 0 are asked for"):
+        run_search(plan, finished.store, console=Console(quiet=True))
