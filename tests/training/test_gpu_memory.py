@@ -82,7 +82,7 @@ def test_memory_that_the_allocator_gave_back_still_counts_at_the_peak(
 
 def test_without_the_library_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    with pytest.raises(InputError, match=r"pip install 'tune-paddy\[gpu\]'"):
+    with pytest.raises(InputError, match=r"pip install nvidia-ml-py"):
         load_nvml()
 
 
