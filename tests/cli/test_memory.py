@@ -1,10 +1,13 @@
 """The memory command: one answer, for one member or a whole space, without a GPU."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Call
+from tune_paddy.tracking.members import log_epoch, start_member, start_search
+from tune_paddy.tracking.store import open_store
 
 
 def test_the_notebooks_large_members_need_accum_2_on_kaggles_gpu(call: Call) -> None:
@@ -53,3 +56,20 @@ def test_questions_that_cannot_be_answered_are_bad_input(
     arguments: list[str], words: str, call: Call
 ) -> None:
     assert words in call("memory", *arguments, status=2)
+
+
+def test_recorded_runs_sharpen_the_calibration(tmp_path: Path, call: Call) -> None:
+    """Two members that were measured on a GPU give the line through both."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    store = open_store(uri, experiment="images", artifact_root=tmp_path / "artifacts", create=True)
+    parent = start_search(store, name="measured")
+    for member, raw in (("small", 1000.0), ("large", 9000.0)):
+        run_id = start_member(store, search="measured", member=member, parent_run_id=parent, params={})
+        measured = {"memory/raw_mib": raw, "memory/measured_mib": 500 + 1.1 * raw}
+        log_epoch(store, run_id, measured, step=1)
+    text = call("memory", "calibrate", "--from-runs", "--name", "ours", "--gpu", "Tesla P100")
+    assert "ours: 500 MiB + 1.100 × the forecast" in text
+    (row,) = json.loads(
+        call("memory", "--arch", "test_vit", "--size", "64", "--gpu", "Tesla P100", "--share", "1", "--json")
+    )
+    assert row["forecast_mib"] == pytest.approx((500 + 1.1 * row["raw_mib"]) * 1.02, abs=0.2)

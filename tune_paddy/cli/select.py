@@ -1,6 +1,5 @@
 """The select command: an ensemble from finished members."""
 
-import json
 import platform
 import shlex
 import sys
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.ensemble.build import Ensemble
     from tune_paddy.ensemble.choose import Wishes
-    from tune_paddy.search.refit import RefitMember
-    from tune_paddy.search.run import SearchPlan
     from tune_paddy.tracking.runs import RecordedRun
     from tune_paddy.tracking.store import Store
 
@@ -36,9 +33,6 @@ RefitOption = Annotated[
     typer.Option("--refit", help="all: train the chosen members again on all labelled images."),
 ]
 RayAddressOption = Annotated[str | None, typer.Option(help="Ray cluster; default: this machine.")]
-REFIT_OF = "tune_paddy.refit_of"
-SEEN = "Refitted members have seen every labelled image: what is known of their quality is the estimate of"
-"""Begins the note that goes wherever a refit is shown; the name of the ensemble follows."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +95,6 @@ def select_and_print(
     from tune_paddy.ensemble.build import build_ensemble
     from tune_paddy.ensemble.report import print_ensemble
 
-    for name in searches:
-        _refuse_refit(store, name)
     folder = out or runs / searches[0]
     ensemble = build_ensemble(store, searches, folder=folder, wishes=wishes)
     print_ensemble(console, ensemble)
@@ -143,7 +135,9 @@ def refit_and_print(
         InputError: The dataset is gone or has changed.
         TunePaddyError: A member could not be trained; what was trained is kept for the next call.
     """
-    from tune_paddy.search.refit import members_to_refit, refit_plan, run_refit
+    from tune_paddy.ensemble.refit import quality_note, write_refitted
+    from tune_paddy.search.refit import carry_over, members_to_refit, refit_plan, run_refit
+    from tune_paddy.tracking.pool import load_pool
     from tune_paddy.tracking.runs import get_search
 
     search = get_search(store, searches[0])
@@ -161,20 +155,20 @@ def refit_and_print(
     tags = {"refit_of": ", ".join(searches), "refit_of_ensemble": ensemble.run_id}
     writable = replace(store, experiment_id=search.experiment_id)
     run_refit(plan, members, writable, console=console, tags=tags)
-    refitted = _write_refitted(writable, ensemble, searches, plan, members)
-    console.print(_note(ensemble, searches), markup=False, soft_wrap=True)
+    pool, selection = carry_over(ensemble.selection, ensemble.pool.views, load_pool(writable, [plan.name]))
+    refitted = write_refitted(
+        writable,
+        ensemble,
+        searches,
+        name=plan.name,
+        folder=plan.folder,
+        pool=pool,
+        selection=selection,
+        members={member.name: member.run_id for member in members},
+    )
+    console.print(quality_note(ensemble, searches), markup=False, soft_wrap=True)
     if refitted.submission is not None:
         console.print(f"Submission of the refitted members: {refitted.submission}", soft_wrap=True)
-
-
-def _refuse_refit(store: "Store", name: str) -> None:
-    from tune_paddy.tracking.runs import get_search
-
-    before = get_search(store, name).tags.get(REFIT_OF)
-    if before:
-        raise InputError(
-            f"search {name!r} is a refit, whose members have seen the select split: select from {before}"
-        )
 
 
 def _reopen_dataset(search: "RecordedRun") -> "Dataset":
@@ -195,76 +189,3 @@ def _reopen_dataset(search: "RecordedRun") -> "Dataset":
             "back, or search again"
         )
     return dataset
-
-
-def _note(ensemble: "Ensemble", searches: list[str]) -> str:
-    whose = f"{SEEN} the ensemble selected from {', '.join(searches)} (run {ensemble.run_id})"
-    if ensemble.assessment is None:
-        return f"{whose}, which has none."
-    estimate = ensemble.assessment.estimate
-    numbers = f"{estimate.score:.4f} ({estimate.low:.4f} to {estimate.high:.4f})"
-    return f"{whose}: {ensemble.selection.metric} {numbers}."
-
-
-def _write_refitted(
-    store: "Store",
-    original: "Ensemble",
-    searches: list[str],
-    plan: "SearchPlan",
-    members: "tuple[RefitMember, ...]",
-) -> "Ensemble":
-    """Blend the refitted members with the selection's weights; write and record what comes of it."""
-    from tune_paddy.ensemble.build import ENSEMBLE, describe, member_weights
-    from tune_paddy.search.refit import carry_over
-    from tune_paddy.tracking.ensembles import log_ensemble
-    from tune_paddy.tracking.pool import load_pool
-
-    pool, selection = carry_over(original.selection, original.pool.views, load_pool(store, [plan.name]))
-    ensemble = replace(
-        original,
-        pool=pool,
-        selection=selection,
-        contributions={},
-        redundancies={},
-        folder=plan.folder,
-        run_id="",
-    )
-    note = _note(original, searches)
-    described = describe(ensemble, [plan.name])
-    described["refit"] = {
-        "searches": searches,
-        "ensemble_run_id": original.run_id,
-        "members": {member.name: member.run_id for member in members},
-        "note": note,
-    }
-    files = [plan.folder / ENSEMBLE]
-    files[0].write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-    if ensemble.submission is not None:
-        _write_submission(ensemble, ensemble.submission, plan.dataset)
-        files.append(ensemble.submission)
-    run_id = log_ensemble(
-        store,
-        search=plan.name,
-        selection_dict=described,
-        files=files,
-        metrics={},
-        params={"method": selection.method, "metric": selection.metric, "refit_of": original.run_id},
-        weights=member_weights(ensemble),
-        description=note,
-    )
-    return replace(ensemble, run_id=run_id)
-
-
-def _write_submission(ensemble: "Ensemble", path: Path, dataset: "Dataset") -> None:
-    from tune_paddy.data.submission import SAMPLE, check_submission, write_submission
-    from tune_paddy.ensemble.build import predicted_labels
-
-    labels = predicted_labels(ensemble.selection.blend(ensemble.pool.test), ensemble.pool.classes)
-    write_submission(path, ensemble.pool.test_ids.tolist(), labels, dataset.submission)
-    sample = dataset.root / SAMPLE
-    if sample.is_file():
-        try:
-            check_submission(path, sample, ensemble.pool.classes)
-        except InputError:
-            path.unlink()
-            raise

@@ -72,7 +72,8 @@ def build_ensemble(
             does not fit the sample submission.
     """
     wishes = wishes or Wishes()
-    search = get_search(store, searches[0])
+    recorded = [get_search(store, name) for name in searches]
+    _refuse_refits(recorded)
     pool = load_pool(store, searches)
     if not pool.views:
         raise InputError(_nothing(searches, pool))
@@ -81,7 +82,7 @@ def build_ensemble(
     with threadpool_limits(1):
         ensemble = _choose(pool, wishes, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    files = [*_write(ensemble, searches, search), _draw(ensemble)]
+    files = [*_write(ensemble, searches, recorded[0]), _draw(ensemble)]
     return replace(ensemble, run_id=_record(store, ensemble, searches, files))
 
 
@@ -144,21 +145,41 @@ def _write(ensemble: Ensemble, searches: Sequence[str], search: RecordedRun) -> 
     path.write_text(json.dumps(describe(ensemble, searches), indent=2) + "\n", encoding="utf-8")
     if ensemble.submission is None:
         return [path]
+    write_checked_submission(ensemble, ensemble.submission, search)
+    return [ensemble.submission, path]
+
+
+def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun) -> None:
+    """Write the submission of an ensemble in the format of its search's dataset.
+
+    Raises:
+        InputError: It does not fit the sample submission; the file is removed again.
+    """
     pool = ensemble.pool
     form = SubmissionFormat(
         search.tags.get("tune_paddy.id_column", "image_id"),
         search.tags.get("tune_paddy.label_column", "label"),
     )
     labels = predicted_labels(ensemble.selection.blend(pool.test), pool.classes)
-    write_submission(ensemble.submission, pool.test_ids.tolist(), labels, form)
+    write_submission(path, pool.test_ids.tolist(), labels, form)
     sample = Path(search.tags.get("tune_paddy.dataset", "")) / SAMPLE
     if sample.is_file():  # the record may have come from another machine
         try:
-            check_submission(ensemble.submission, sample, pool.classes)
+            check_submission(path, sample, pool.classes)
         except InputError:
-            ensemble.submission.unlink()
+            path.unlink()
             raise
-    return [ensemble.submission, path]
+
+
+def _refuse_refits(searches: Sequence[RecordedRun]) -> None:
+    """Refuse to select from members that have seen the select split."""
+    for search in searches:
+        before = search.tags.get("tune_paddy.refit_of")
+        if before:
+            raise InputError(
+                f"search {search.name!r} is a refit, whose members have seen the select split: "
+                f"select from {before}"
+            )
 
 
 def _draw(ensemble: Ensemble) -> Path:
