@@ -27,3 +27,9 @@ def main() -> None:
             traceback.print_exc()
         errors.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(error.exit_status)
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        errors.print(f"error: {reason}", style="red", markup=False, soft_wrap=True)
+        sys.exit(1)

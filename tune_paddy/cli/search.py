@@ -1,9 +1,11 @@
 """The commands that train: demo and search."""
 
+import itertools
 import platform
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,7 +41,7 @@ from tune_paddy.cli.select import (
 from tune_paddy.core.errors import InputError
 
 if TYPE_CHECKING:
-    from tune_paddy.core.config import SearchSettings
+    from tune_paddy.core.config import MemberConfig, SearchSettings
     from tune_paddy.search.run import SearchPlan
     from tune_paddy.tracking.store import Store
 
@@ -61,6 +63,7 @@ def demo(
     write_digits(folder)
     plan = make_plan(folder, "digits_demo", runs, name=None, overrides={}, prefix="demo")
     store = make_store(tracking_uri, plan.dataset, runs)
+    plan = _with_free_name(plan, store, runs, given=False)
     train_and_print(plan, store)
     ensemble = select_and_print(store, [plan.name], runs)
     if ensemble.submission is not None:
@@ -123,6 +126,11 @@ def search(
         "folds": folds,
         "seed": seed,
     }
+    from tune_paddy.ensemble.choose import Wishes
+    from tune_paddy.ensemble.fixed_weights import parse_weights
+
+    wishes = Wishes(metric=metric, method=method, weights=tuple(weights or ()))
+    parse_weights(wishes.weights)
     plan = make_plan(
         data,
         space,
@@ -138,12 +146,9 @@ def search(
         _print_preview(plan)
         return
     store = make_store(tracking_uri, plan.dataset, runs)
+    plan = _with_free_name(plan, store, runs, given=name is not None)
     train_and_print(plan, store)
-    from tune_paddy.ensemble.choose import Wishes
-
-    ensemble = select_and_print(
-        store, [plan.name], runs, Wishes(metric=metric, method=method, weights=tuple(weights or ()))
-    )
+    ensemble = select_and_print(store, [plan.name], runs, wishes)
     if refit is not None:
         machine = Machine(weights_dir, ray_address)
         refit_and_print(store, ensemble, [plan.name], runs, machine, plan.dataset)
@@ -211,6 +216,24 @@ def _require_free(runs: Path, name: str) -> None:
         raise InputError(f"there is a search {name!r} in {runs}; choose another --name, or remove its folder")
 
 
+def _with_free_name(plan: "SearchPlan", store: "Store", runs: Path, *, given: bool) -> "SearchPlan":
+    """Keep clear of searches that the record has, too, wherever their files are."""
+    from tune_paddy.tracking.runs import list_searches
+
+    taken = {search.name for search in list_searches(store)}
+    if plan.name not in taken:
+        return plan
+    if given:
+        raise InputError(f"{store.address} has a search {plan.name!r}; choose another --name")
+    prefix, _, number = plan.name.rpartition("-")
+    free = next(
+        name
+        for name in (f"{prefix}-{later}" for later in itertools.count(int(number) + 1))
+        if name not in taken and not (runs / name).exists()
+    )
+    return replace(plan, name=free, folder=runs / free)
+
+
 def _new_name(runs: Path, prefix: str) -> str:
     """The first free name; a search's folder says that its name is taken."""
     number = 1
@@ -238,15 +261,31 @@ def train_and_print(plan: "SearchPlan", store: "Store") -> None:
 def _print_preview(plan: "SearchPlan") -> None:
     from rich.table import Table
 
-    from tune_paddy.search.run import preview
+    from tune_paddy.search.run import preview, trial_planner
 
     proposals = preview(plan, n=10)
     settings = plan.settings
     console.print(f"Each trial: {settings.cpus:g} CPUs, {settings.gpu} GPUs. The first {len(proposals)}:")
-    table = Table("member", "from", "batch", "epochs", "lr", "resize", "seed")
+    table = Table("member", "from", "configuration", "GPU", "accum", "forecast, MiB")
+    try:
+        give = trial_planner(plan)
+    except InputError as error:  # no GPU here to look at: the rest can be shown all the same
+        console.print(f"No forecasts: {error}", style="yellow", markup=False, soft_wrap=True)
+        give = trial_planner(replace(plan, settings=settings.model_copy(update={"gpu": 0})))
     for proposal in proposals:
-        config = proposal.config
-        resize = f"{config.resize} {config.item_size[0]}x{config.item_size[1]}"
-        row = [proposal.member, proposal.origin, config.batch_size, config.total_epochs, f"{config.lr:.2g}"]
-        table.add_row(*map(str, row), resize, str(config.seed))
+        given = give(proposal.config)
+        table.add_row(
+            proposal.member,
+            proposal.origin,
+            _told(proposal.config),
+            f"{given.gpu:g}",
+            str(given.accum),
+            f"{given.forecast_mib:,.0f}" if given.forecast_mib else "",
+        )
     console.print(table)
+
+
+def _told(config: "MemberConfig") -> str:
+    """Every parameter of a member that is not at its default, but for those in its name."""
+    chosen = config.model_dump(mode="json", exclude_defaults=True, exclude={"arch", "size"})
+    return " ".join(f"{name}={f'{v:.3g}' if isinstance(v, float) else v}" for name, v in chosen.items())

@@ -23,3 +23,9 @@ class InfeasibleError(TunePaddyError):
 
 class DivergedError(TunePaddyError):
     """The loss or the predictions of a member are no longer finite numbers."""
+
+
+class SearchInterruptedError(TunePaddyError):
+    """A person ended a search before its trials did; what has finished is in the record."""
+
+    exit_status = 130

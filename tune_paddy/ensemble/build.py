@@ -75,7 +75,8 @@ def build_ensemble(
     recorded = [get_search(store, name) for name in searches]
     _refuse_refits(recorded)
     pool = load_pool(store, searches)
-    if not pool.views:
+    own = [view for view in pool.views if len(searches) == 1 or view.member.startswith(f"{searches[0]}:")]
+    if not own:
         raise InputError(_nothing(searches, pool))
     _check_classes(pool)
     # The products are small: more threads only wait for each other, and would add up in another order.
@@ -141,19 +142,20 @@ def _check_classes(pool: Pool) -> None:
 
 
 def _write(ensemble: Ensemble, searches: Sequence[str], search: RecordedRun) -> list[Path]:
+    files = []
+    if ensemble.submission is not None:
+        write_checked_submission(ensemble, ensemble.submission, search)
+        files.append(ensemble.submission)
     path = ensemble.folder / ENSEMBLE
     path.write_text(json.dumps(describe(ensemble, searches), indent=2) + "\n", encoding="utf-8")
-    if ensemble.submission is None:
-        return [path]
-    write_checked_submission(ensemble, ensemble.submission, search)
-    return [ensemble.submission, path]
+    return [*files, path]
 
 
 def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun) -> None:
     """Write the submission of an ensemble in the format of its search's dataset.
 
     Raises:
-        InputError: It does not fit the sample submission; the file is removed again.
+        InputError: It does not fit the sample submission; an earlier file stays as it is.
     """
     pool = ensemble.pool
     form = SubmissionFormat(
@@ -161,14 +163,15 @@ def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun
         search.tags.get("tune_paddy.label_column", "label"),
     )
     labels = predicted_labels(ensemble.selection.blend(pool.test), pool.classes)
-    write_submission(path, pool.test_ids.tolist(), labels, form)
+    unchecked = path.with_name(f"unchecked-{path.name}")
+    write_submission(unchecked, pool.test_ids.tolist(), labels, form)
     sample = Path(search.tags.get("tune_paddy.dataset", "")) / SAMPLE
-    if sample.is_file():  # the record may have come from another machine
-        try:
-            check_submission(path, sample, pool.classes)
-        except InputError:
-            path.unlink()
-            raise
+    try:
+        if sample.is_file():  # the record may have come from another machine
+            check_submission(unchecked, sample, pool.classes)
+        unchecked.replace(path)
+    finally:
+        unchecked.unlink(missing_ok=True)
 
 
 def _refuse_refits(searches: Sequence[RecordedRun]) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import largest
-from tune_paddy.core.errors import InputError
+from tune_paddy.core.errors import InputError, SearchInterruptedError
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.parts import Parts, make_parts
@@ -62,6 +62,9 @@ class SearchPlan:
     data: Path | None = None
 
 
+_INTERRUPTIONS = (KeyboardInterrupt, SearchInterruptedError)
+
+
 def preview(plan: SearchPlan, n: int) -> list[Proposal]:
     """Propose the first `n` members of a search and start nothing."""
     proposer = Proposer(plan.space.recipes, plan.space.spaces, seed=plan.settings.seed)
@@ -96,11 +99,17 @@ def run_search(
         InputError: A class is too small to split, or a trial asks for more than there is.
         TunePaddyError: The record or Ray failed.
     """
+    with ray_session(plan.ray_address, num_gpus=plan.ray_gpus) as ray:
+        check_resources(plan.settings, ray.cluster_resources())  # before anything is written
+        _run_search(plan, store, console, clock)
+    return list_members(store, plan.name)
+
+
+def _run_search(plan: SearchPlan, store: Store, console: Console, clock: Callable[[], float]) -> None:
     split = stored_split(plan)
     run_trials(
         plan, split, make_parts(plan.dataset, split), store, lambda: _searcher(plan, clock), console=console
     )
-    return list_members(store, plan.name)
 
 
 def run_trials(
@@ -137,7 +146,13 @@ def run_trials(
         watchers: list[Watcher] = [stack.enter_context(table)]
         if not parts.seen:  # else there is nothing that an ensemble could honestly be selected on
             watchers.append(stack.enter_context(LiveEnsemble(store, plan.name, parent)))
-        _fit(plan, parts, _context(plan, store, parent), make_searcher(), at_once=at_once, watchers=watchers)
+        searcher = make_searcher()
+        _fit(plan, parts, _context(plan, store, parent), searcher, at_once=at_once, watchers=watchers)
+        if isinstance(searcher, MemberSearcher) and searcher.unfinished:
+            raise SearchInterruptedError(
+                f"search {plan.name} was interrupted; `tune-paddy select {plan.name}` selects from the "
+                "members that have finished"
+            )
 
 
 def _searcher(plan: SearchPlan, clock: Callable[[], float]) -> MemberSearcher:
@@ -195,9 +210,15 @@ def trial_planner(plan: SearchPlan) -> Callable[[MemberConfig], TrialMemory]:
 
     gpu = find_gpu(mib=settings.gpu_memory)
     n_classes = len(plan.dataset.classes)
-    return lambda config: plan_trial(
-        config, gpu, settings.gpu, n_classes=n_classes, max_accum=settings.max_accum
-    )
+
+    def give(config: MemberConfig) -> TrialMemory:
+        try:
+            return plan_trial(config, gpu, settings.gpu, n_classes=n_classes, max_accum=settings.max_accum)
+        except TunePaddyError:
+            # A forecast that fails is no reason to end a search: the trial itself says what is wrong.
+            return TrialMemory(1.0 if settings.gpu == "auto" else settings.gpu, 1)
+
+    return give
 
 
 def _scheduler(plan: SearchPlan) -> TrialScheduler:
@@ -273,7 +294,7 @@ def _recorded(
         yield parent
     except BaseException as error:
         close_stale(store, plan.name, all_ended=True)
-        finish_run(store, parent, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        finish_run(store, parent, "KILLED" if isinstance(error, _INTERRUPTIONS) else "FAILED")
         raise
     close_stale(store, plan.name, all_ended=True)
     finish_run(store, parent, "FINISHED")

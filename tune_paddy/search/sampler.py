@@ -103,6 +103,11 @@ class Proposer:
         else:
             self._study.tell(trial, value)
 
+    @property
+    def running(self) -> bool:
+        """Whether a trial that was asked for has not been told of."""
+        return bool(self._running)
+
     def trials(self) -> list[FrozenTrial]:
         """All trials as Optuna knows them, in order."""
         return self._study.get_trials()
@@ -128,7 +133,7 @@ class Proposer:
         return trial
 
     def _member(self, number: int, values: Mapping[str, Any]) -> MemberConfig:
-        return MemberConfig(**{"seed": self._seed + number, **values})
+        return MemberConfig(**{"seed": (self._seed + number) % 2**31, **values})
 
 
 def suggest(trial: optuna.Trial, spaces: Sequence[SubSpace]) -> tuple[SubSpace, dict[str, Any]]:
@@ -234,6 +239,11 @@ class MemberSearcher(Searcher):
             "config": proposal.config.model_dump(mode="json"),
             "memory": asdict(self._plan(proposal.config)),
         }
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether Ray has ended without a word on a trial: it swallows a person's Ctrl-C."""
+        return self.proposer.running
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep the curve, for trials that are stopped early."""
