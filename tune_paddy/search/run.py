@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import largest
-from tune_paddy.core.errors import InputError, SearchInterruptedError
+from tune_paddy.core.errors import InputError, SearchInterruptedError, TunePaddyError
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.parts import Parts, make_parts
