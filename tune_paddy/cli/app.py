@@ -1,5 +1,8 @@
 """What every command shares: the program, its consoles, its common options, how data and spaces open."""
 
+import platform
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -102,3 +105,13 @@ def print_dataset(dataset: "Dataset") -> None:
     )
     for line in dataset.report.lines():
         console.print(line, style="yellow", markup=False, soft_wrap=True)
+
+
+def uncounted_gpus() -> int | None:
+    """GPUs of this machine that Ray cannot count itself: Apple's one; None: it counts."""
+    return 1 if platform.machine() == "arm64" and sys.platform == "darwin" else None
+
+
+def typed_command() -> str:
+    """The command as it was typed, for the record."""
+    return shlex.join(["tune-paddy", *sys.argv[1:]])

@@ -1,9 +1,6 @@
 """The commands that train: demo and search."""
 
 import itertools
-import platform
-import shlex
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +26,8 @@ from tune_paddy.cli.app import (
     make_store,
     open_dataset,
     print_dataset,
+    typed_command,
+    uncounted_gpus,
 )
 from tune_paddy.cli.select import (
     Machine,
@@ -193,8 +192,8 @@ def make_plan(
         folder=runs / chosen,
         weights_dir=weights_dir,
         ray_address=ray_address,
-        ray_gpus=1 if platform.machine() == "arm64" and sys.platform == "darwin" else None,
-        command=shlex.join(["tune-paddy", *sys.argv[1:]]),
+        ray_gpus=uncounted_gpus(),
+        command=typed_command(),
         data=data,
     )
 

@@ -1,8 +1,5 @@
 """The select command: an ensemble from finished members."""
 
-import platform
-import shlex
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +15,8 @@ from tune_paddy.cli.app import (
     WeightsDirOption,
     app,
     console,
+    typed_command,
+    uncounted_gpus,
 )
 from tune_paddy.core.errors import InputError
 
@@ -147,8 +146,8 @@ def refit_and_print(
         refit_plan(search, dataset, members, runs=runs),
         weights_dir=machine.weights_dir,
         ray_address=machine.ray_address,
-        ray_gpus=1 if platform.machine() == "arm64" and sys.platform == "darwin" else None,
-        command=shlex.join(["tune-paddy", *sys.argv[1:]]),
+        ray_gpus=uncounted_gpus(),
+        command=typed_command(),
     )
     images = f"{len(dataset.labelled):,} labelled images"
     console.print(f"Refit [bold]{plan.name}[/bold]: {len(members)} members on all {images}")

@@ -12,6 +12,7 @@ from torch import nn
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
+from tune_paddy.data.atomic import write_atomically
 from tune_paddy.training.checkpoint import write_safetensors
 from tune_paddy.training.model import build_model
 
@@ -39,9 +40,7 @@ def save_member(folder: Path, model: nn.Module, config: MemberConfig, classes: t
     """Write a member; the configuration last, so that a folder that has one is whole."""
     write_safetensors(folder / WEIGHTS, model.state_dict(), {"format": "pt"})
     saved = _SavedConfig(format=1, config=config, classes=list(classes))
-    partial = folder / f".{CONFIG}.partial"
-    partial.write_text(saved.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / CONFIG)
+    write_atomically(folder / CONFIG, (saved.model_dump_json(indent=2) + "\n").encode())
 
 
 def load_member(folder: Path) -> SavedMember:
