@@ -4,12 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from tests.conftest import Finished
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.selection import greedy_select
+from tune_paddy.data.ensemble_file import read_ensemble
 from tune_paddy.ensemble.build import build_ensemble
 from tune_paddy.ensemble.choose import Wishes
 from tune_paddy.tracking.runs import list_ensembles, list_members
@@ -40,6 +42,22 @@ def test_the_weights_are_those_of_greedy_selection_and_stand_in_the_record(
     for run_id in {view["run_id"] for view in described["views"]}:
         total = sum(view["weight"] for view in described["views"] if view["run_id"] == run_id)
         assert recorded[run_id] == pytest.approx(total)
+
+
+@pytest.mark.parametrize("method", ["auto", "log_linear", "bagged_calibrated"])
+def test_what_is_written_is_read_back_and_blends_the_same(
+    finished: Finished, tmp_path: Path, method: str
+) -> None:
+    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=Wishes(method=method))
+    described = read_ensemble(tmp_path / "ensemble.json")
+    assert described.classes == ensemble.pool.classes
+    assert described.split == ensemble.pool.split
+    assert [(v.name, v.run_id, v.arch) for v in described.views] == [
+        (v.name, v.run_id, v.arch) for v in ensemble.pool.views
+    ]
+    blended = described.selection.blend(ensemble.pool.test)
+    np.testing.assert_array_equal(blended, ensemble.selection.blend(ensemble.pool.test))
+    assert described.selection.to_dict() == ensemble.selection.to_dict()
 
 
 def test_another_process_without_torch_and_ray_selects_the_same_to_the_byte(

@@ -1,0 +1,168 @@
+"""Read an `ensemble.json` back: the selection, and the members that it needs.
+
+The file may come from anywhere, so nothing of it is used before all of it fits together. Names of members
+become names of files when an ensemble is exported; those that could leave a folder are refused.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.pooling import Rule
+from tune_paddy.core.predictions import View
+from tune_paddy.core.selection import Candidate, Selection
+from tune_paddy.data.wording import shown
+
+MAX_BYTES = 64 * 2**20
+"""Largest file that is read; one of a thousand members and classes has less than one MiB."""
+
+_SUM_TOLERANCE = 1e-6  # of the weights; they are written with all their digits
+
+
+@dataclass(frozen=True)
+class DescribedEnsemble:
+    """What an `ensemble.json` says.
+
+    Attributes:
+        searches: Names of the searches that it was selected from.
+        split: Fingerprint of the select split that its members share.
+        classes: Class names, in the order of the last axis of every prediction.
+        views: The pool, in the order of the selection's weights; those without weight included.
+        selection: Weights, and how views are combined.
+    """
+
+    searches: tuple[str, ...]
+    split: str
+    classes: tuple[str, ...]
+    views: tuple[View, ...]
+    selection: Selection
+
+    @property
+    def weights(self) -> tuple[tuple[View, float], ...]:
+        """The views with weight, each with its weight."""
+        pairs = zip(self.views, self.selection.weights.tolist(), strict=True)
+        return tuple((view, weight) for view, weight in pairs if weight)
+
+
+def read_ensemble(path: Path) -> DescribedEnsemble:
+    """Read and check an `ensemble.json`; keys that this program does not know are left unread.
+
+    Raises:
+        InputError: It cannot be read, or is not what `tune-paddy select` writes; the message names the key.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{shown(path)}: is larger than {MAX_BYTES // 2**20} MiB: not an ensemble")
+        return _File.model_validate_json(path.read_bytes()).described()
+    except OSError as error:
+        raise InputError(f"{shown(path)}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InputError(
+            f"{shown(path)}: is no ensemble: {shown(key)}: {shown(reason)}; `tune-paddy select` writes one"
+        ) from error
+
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Text = Annotated[str, Field(min_length=1, max_length=1000)]
+
+# A member of one search among several is named SEARCH:MEMBER. The first letter excludes `.` and `..`.
+_NAME = re.compile(r"\w[\w .+-]{0,199}(:\w[\w .+-]{0,199})?")
+
+
+def _check_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError("no name of a search or member: letters, digits, spaces and . + - _")
+    return name
+
+
+_Name = Annotated[str, AfterValidator(_check_name)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)
+
+
+class _ViewEntry(_Strict):
+    member: _Name
+    view: str = Field(pattern="^[a-z0-9]{1,50}$")
+    arch: str = Field(max_length=1000)
+    run_id: str = Field(pattern="^[A-Za-z0-9_-]{1,64}$")
+    weight: _Share
+
+
+class _Candidate(_Strict):
+    method: _Text
+    score: _Finite
+    difference: _Finite
+    standard_error: _Finite
+    chosen: bool
+
+
+class _Selection(_Strict):
+    score: _Finite
+    metric: _Text
+    method: _Text
+    rule: Rule
+    temperature: _Temperature
+    member_temperatures: list[_Temperature] | None
+    trajectory: list[_Finite] = []
+    order: list[int] = []
+    kept: int = Field(0, ge=0)
+    gap: _Finite | None = None
+    candidates: list[_Candidate] = []
+
+
+class _File(_Strict):
+    format: Literal[1]
+    searches: list[_Name] = Field(min_length=1)
+    split: _Text
+    classes: list[_Text] = Field(min_length=1)
+    views: list[_ViewEntry] = Field(min_length=1)
+    selection: _Selection
+
+    @model_validator(mode="after")
+    def _check(self) -> "_File":
+        names = [(entry.member, entry.view) for entry in self.views]
+        temperatures = self.selection.member_temperatures
+        total = sum(entry.weight for entry in self.views)
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("a class is named twice")
+        if len(set(names)) < len(names):
+            raise ValueError("a view stands there twice")
+        if not abs(total - 1) <= _SUM_TOLERANCE:
+            raise ValueError(f"the weights sum to {total}, not to 1")
+        if temperatures is not None and len(temperatures) != len(names):
+            raise ValueError(f"{len(temperatures)} member_temperatures for {len(names)} views")
+        if not all(0 <= number < len(names) for number in self.selection.order):
+            raise ValueError(f"selection.order names a view beyond the {len(names)} there are")
+        return self
+
+    def described(self) -> DescribedEnsemble:
+        """Bring the file into the program's own terms."""
+        stored, temperatures = self.selection, self.selection.member_temperatures
+        selection = Selection(
+            weights=np.array([entry.weight for entry in self.views], np.float64),
+            score=stored.score,
+            metric=stored.metric,
+            method=stored.method,
+            rule=stored.rule,
+            temperature=stored.temperature,
+            member_temperatures=None if temperatures is None else np.array(temperatures, np.float64),
+            trajectory=tuple(stored.trajectory),
+            order=tuple(stored.order),
+            kept=stored.kept,
+            gap=stored.gap,
+            candidates=tuple(Candidate(**candidate.model_dump()) for candidate in stored.candidates),
+        )
+        views = tuple(View(entry.member, entry.view, entry.run_id, entry.arch) for entry in self.views)
+        return DescribedEnsemble(tuple(self.searches), self.split, tuple(self.classes), views, selection)
