@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.training.augment import as_floats, augment, centre, normalize
+from tune_paddy.training.augment import Draws, as_floats, augment, centre, normalize
 from tune_paddy.training.devices import Device
 from tune_paddy.training.loaders import ImageReader
 from tune_paddy.training.tta import predict
@@ -97,6 +97,34 @@ def test_no_view_depends_on_the_batch_size(
     for batch_size in (1, 5, 100):
         for view, probs in views(few, config, batch_size=batch_size).items():
             np.testing.assert_allclose(probs, reference[view], atol=1e-5)
+
+
+def test_an_image_is_predicted_alone_as_it_is_among_others_in_any_order(
+    few: ImageReader, make_config: Callable[..., MemberConfig]
+) -> None:
+    config = make_config(flip="dihedral", tta=3)
+    together = views(few, config)
+    backwards = views(ImageReader(few.paths[::-1], (32, 32), "squish", 1), config, batch_size=5)
+    for row in (0, 7, 12):
+        alone = views(ImageReader([few.paths[row]], (32, 32), "squish", 1), config)
+        for view, probs in together.items():
+            np.testing.assert_allclose(alone[view][0], probs[row], atol=1e-6)
+            np.testing.assert_allclose(backwards[view][12 - row], probs[row], atol=1e-6)
+
+
+def test_every_pass_augments_in_a_way_of_its_own(
+    few: ImageReader, make_config: Callable[..., MemberConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crops: list[np.ndarray] = []
+
+    def seen(images: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
+        crops.append(draws.crop)
+        return augment(images, draws, size)
+
+    monkeypatch.setattr("tune_paddy.training.tta.augment", seen)
+    views(few, make_config(tta=3), batch_size=13)
+    assert [len(set(crop.tolist())) for crop in crops] == [1, 1, 1]
+    assert len({crop[0] for crop in crops}) == 3
 
 
 def test_augmentation_depends_on_the_members_seed_alone(

@@ -33,26 +33,27 @@ def predict(
     """Predict all images of a reader, in its order.
 
     The tta view is fastai's: the mean over `config.tta` augmented passes, moved by a quarter towards the
-    plain prediction. Each image's augmentation depends on the member's seed and its place, never on the
-    batch size.
+    plain prediction. Each pass augments every image alike, by a choice that the member's seed makes. So what
+    is predicted of an image depends on neither the batch size, its place, nor the other images: one image
+    served alone is predicted as it was among the test set, and what selection judged is what is served.
 
     Returns:
         View name → float32 [images, classes], rows summing to 1.
     """
-    n = len(reader)
-    rng = np.random.default_rng([config.seed, _TTA])
-    passes = [draw(config, n, rng) for _ in range(config.tta if with_tta else 0)]
+    n_passes = config.tta if with_tta else 0
+    passes = draw(config, n_passes, np.random.default_rng([config.seed, _TTA]))
     empty = np.empty((0, n_classes), np.float32)
-    views = {PLAIN: [empty], **({TTA: [empty]} if passes else {})}
+    views = {PLAIN: [empty], **({TTA: [empty]} if n_passes else {})}
     infer = _inference(model, device, stats)
     model.eval()
     with torch.inference_mode():
-        for rows, images in reader.in_order(batch_size):
+        for _, images in reader.in_order(batch_size):
             on_device = images.to(device.torch, non_blocking=True)
             plain = infer(centre(on_device, config.size))
             views[PLAIN].append(plain.cpu().numpy())
-            if passes:
-                augmented = [infer(augment(on_device, draws[rows], config.size)) for draws in passes]
+            if n_passes:
+                alike = [passes[np.full(len(images), number)] for number in range(n_passes)]
+                augmented = [infer(augment(on_device, draws, config.size)) for draws in alike]
                 mixed = torch.stack(augmented).mean(0).lerp(plain, BETA)
                 views[TTA].append(mixed.cpu().numpy())
     return {view: np.concatenate(parts).astype(np.float32) for view, parts in views.items()}
