@@ -1,3 +1,55 @@
-"""tune_paddy: a Ray Tune-driven ensemble search for image classification."""
+"""tune_paddy: a Ray Tune-driven ensemble search for image classification.
+
+The few names that notebooks and scripts need are attributes of this package. Each is imported when it is
+first asked for, so that `import tune_paddy` itself imports nothing. This module stands above all floors:
+nothing below it may import from it.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tune_paddy.api import Chosen, SearchResult, forecast, load_pool, run_search, select
+    from tune_paddy.core.errors import InputError, TunePaddyError
+    from tune_paddy.core.selection import greedy_select
+    from tune_paddy.data.dataset import Dataset
+    from tune_paddy.data.space import SearchSpace
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Chosen",
+    "Dataset",
+    "InputError",
+    "SearchResult",
+    "SearchSpace",
+    "TunePaddyError",
+    "forecast",
+    "greedy_select",
+    "load_pool",
+    "run_search",
+    "select",
+]
+
+_HOMES = {
+    "Dataset": "tune_paddy.data.dataset",
+    "InputError": "tune_paddy.core.errors",
+    "SearchSpace": "tune_paddy.data.space",
+    "TunePaddyError": "tune_paddy.core.errors",
+    "greedy_select": "tune_paddy.core.selection",
+}
+"""Where a name is defined; all others are defined in `tune_paddy.api`."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of `__all__` when it is first asked for (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES.get(name, "tune_paddy.api")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """All names, those not yet imported included: completion in notebooks asks for them."""
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,5 @@
 """What every command shares: the program, its consoles, its common options, how data and spaces open."""
 
-import platform
 import shlex
 import sys
 from pathlib import Path
@@ -8,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-
-from tune_paddy import __version__
 
 if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
@@ -59,7 +56,9 @@ HandWeightsOption = Annotated[
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        console.print(f"tune-paddy {__version__}")
+        from importlib.metadata import version
+
+        console.print(f"tune-paddy {version('tune-paddy')}")
         raise typer.Exit
 
 
@@ -105,11 +104,6 @@ def print_dataset(dataset: "Dataset") -> None:
     )
     for line in dataset.report.lines():
         console.print(line, style="yellow", markup=False, soft_wrap=True)
-
-
-def uncounted_gpus() -> int | None:
-    """GPUs of this machine that Ray cannot count itself: Apple's one; None: it counts."""
-    return 1 if platform.machine() == "arm64" and sys.platform == "darwin" else None
 
 
 def typed_command() -> str:

@@ -1,6 +1,5 @@
 """The commands that train: demo and search."""
 
-import itertools
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,6 @@ from tune_paddy.cli.app import (
     open_dataset,
     print_dataset,
     typed_command,
-    uncounted_gpus,
 )
 from tune_paddy.cli.select import (
     Machine,
@@ -40,7 +38,7 @@ from tune_paddy.cli.select import (
 from tune_paddy.core.errors import InputError
 
 if TYPE_CHECKING:
-    from tune_paddy.core.config import MemberConfig, SearchSettings
+    from tune_paddy.core.config import MemberConfig
     from tune_paddy.search.run import SearchPlan
     from tune_paddy.tracking.store import Store
 
@@ -168,11 +166,12 @@ def make_plan(
 ) -> "SearchPlan":
     """Turn arguments into a plan: the space, the dataset and the settings checked, a name chosen."""
     from tune_paddy.data.space import SearchSpace, find_space
+    from tune_paddy.tracking.names import free_name, require_free
 
     # The cheap mistakes first: torch, timm and Ray take many seconds to import.
-    _settings(SearchSpace.load(find_space(space)).settings, overrides)
+    SearchSpace.load(find_space(space)).settings.override(overrides, prefix="--")
     if name is not None:
-        _require_free(runs, name)
+        require_free(name, runs)
     dataset = open_dataset(data, skip)
     print_dataset(dataset)
     loaded = load_space(space)
@@ -180,10 +179,11 @@ def make_plan(
         from tune_paddy.training.architectures import stand_in
 
         loaded = loaded.with_stand_ins(stand_in)
-    settings = _settings(loaded.settings, overrides)
+    settings = loaded.settings.override(overrides, prefix="--")
+    from tune_paddy.search.resources import uncounted_gpus
     from tune_paddy.search.run import SearchPlan
 
-    chosen = name or _new_name(runs, prefix or loaded.name)
+    chosen = name or free_name(prefix or loaded.name, runs)
     return SearchPlan(
         name=chosen,
         dataset=dataset,
@@ -198,47 +198,13 @@ def make_plan(
     )
 
 
-def _settings(settings: "SearchSettings", overrides: dict[str, Any]) -> "SearchSettings":
-    from pydantic import ValidationError
-
-    try:
-        return type(settings)(**{**settings.model_dump(), **overrides})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"--{first['loc'][0]}: {first['msg']}, not {first['input']!r}") from error
-
-
-def _require_free(runs: Path, name: str) -> None:
-    from tune_paddy.tracking.runs import check_name
-
-    if (runs / check_name(name, "search")).exists():
-        raise InputError(f"there is a search {name!r} in {runs}; choose another --name, or remove its folder")
-
-
 def _with_free_name(plan: "SearchPlan", store: "Store", runs: Path, *, given: bool) -> "SearchPlan":
     """Keep clear of searches that the record has, too, wherever their files are."""
-    from tune_paddy.tracking.runs import list_searches
+    from tune_paddy.tracking.names import free_name, require_free
 
-    taken = {search.name for search in list_searches(store)}
-    if plan.name not in taken:
-        return plan
-    if given:
-        raise InputError(f"{store.address} has a search {plan.name!r}; choose another --name")
-    prefix, _, number = plan.name.rpartition("-")
-    free = next(
-        name
-        for name in (f"{prefix}-{later}" for later in itertools.count(int(number) + 1))
-        if name not in taken and not (runs / name).exists()
-    )
-    return replace(plan, name=free, folder=runs / free)
-
-
-def _new_name(runs: Path, prefix: str) -> str:
-    """The first free name; a search's folder says that its name is taken."""
-    number = 1
-    while (runs / f"{prefix}-{number}").exists():
-        number += 1
-    return f"{prefix}-{number}"
+    prefix = plan.name.rpartition("-")[0]
+    name = require_free(plan.name, runs, store) if given else free_name(prefix, runs, store)
+    return replace(plan, name=name, folder=runs / name)
 
 
 def train_and_print(plan: "SearchPlan", store: "Store") -> None:

@@ -16,7 +16,6 @@ from tune_paddy.cli.app import (
     app,
     console,
     typed_command,
-    uncounted_gpus,
 )
 from tune_paddy.core.errors import InputError
 
@@ -136,6 +135,7 @@ def refit_and_print(
     """
     from tune_paddy.ensemble.refit import quality_note, write_refitted
     from tune_paddy.search.refit import carry_over, members_to_refit, refit_plan, run_refit
+    from tune_paddy.search.resources import uncounted_gpus
     from tune_paddy.tracking.pool import load_pool
     from tune_paddy.tracking.runs import get_search
 

@@ -1,8 +1,19 @@
 """The configuration of one member and of one search: every parameter, its unit and its bounds."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+
+from tune_paddy.core.errors import InputError
 
 MAX_SIDE = 4096
 """Largest image side, in pixels, that a member may be trained at."""
@@ -129,3 +140,19 @@ class SearchSettings(BaseModel):
     )
     retries: int = Field(1, ge=0, le=100, description="how often a trial that died is started again")
     seed: int = Field(42, ge=0, lt=2**31, description="of the select split and the sampler")
+
+    def override(self, values: Mapping[str, Any], *, prefix: str = "") -> "SearchSettings":
+        """Return settings with other values for some.
+
+        Args:
+            values: Setting → value.
+            prefix: Of a setting's name in messages: `--` where it is a flag.
+
+        Raises:
+            InputError: There is no such setting, or a value is out of its bounds.
+        """
+        try:
+            return SearchSettings(**{**self.model_dump(), **values})
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise InputError(f"{prefix}{first['loc'][0]}: {first['msg']}, not {first['input']!r}") from error

@@ -15,7 +15,7 @@ from tune_paddy.data.space_rules import ArchCheck
 from tune_paddy.data.stand_ins import recipe_of_stand_ins, settings_of_stand_ins, sub_space_of_stand_ins
 from tune_paddy.data.yaml_lines import MAX_BYTES
 
-__all__ = ["ArchCheck", "SearchSpace", "SpaceError", "find_space"]
+__all__ = ["ArchCheck", "SearchSpace", "SpaceError", "find_space", "shipped_spaces"]
 
 _FOLDERS = (
     Path(__file__).resolve().parents[1] / "search_spaces",  # in an installed wheel
@@ -50,13 +50,14 @@ class SearchSpace:
         """Read a file.
 
         Args:
-            path: YAML; relative `pretrained` paths in it start from its folder.
+            path: YAML, or the name of a space that ships with the program; relative `pretrained` paths in
+                it start from its folder.
             check_arch: Says why an architecture cannot take a size; None: not checked.
 
         Raises:
             SpaceError: One line for each problem: file, line, key, what is wrong and what to do.
         """
-        path = Path(path)
+        path = _shipped(Path(path)) or Path(path)
         return cls._read(_read_text(path), path.stem, str(path), path.absolute().parent, check_arch)
 
     @classmethod
@@ -158,12 +159,24 @@ def find_space(name_or_path: str | Path) -> Path:
         SpaceError: There is neither; the shipped ones are listed.
     """
     path = Path(name_or_path)
-    shipped = {file.stem: file for folder in reversed(_FOLDERS) for file in sorted(folder.glob("*.yaml"))}
-    if _is_file(path):
-        return path
-    if path.parent == Path() and path.name.removesuffix(".yaml") in shipped:
-        return shipped[path.name.removesuffix(".yaml")]
-    raise SpaceError(f"{unknown('search space', str(path), shipped)}; or give the path of a YAML file")
+    found = path if _is_file(path) else _shipped(path)
+    if found is None:
+        raise SpaceError(
+            f"{unknown('search space', str(path), shipped_spaces())}; or give the path of a YAML file"
+        )
+    return found
+
+
+def shipped_spaces() -> dict[str, Path]:
+    """Name → file of every space that ships with the program."""
+    return {file.stem: file for folder in reversed(_FOLDERS) for file in sorted(folder.glob("*.yaml"))}
+
+
+def _shipped(path: Path) -> Path | None:
+    """The shipped space that a bare name means, unless there is a file of that name."""
+    if path.parent != Path() or _is_file(path):
+        return None
+    return shipped_spaces().get(path.name.removesuffix(".yaml"))
 
 
 def _is_file(path: Path) -> bool:

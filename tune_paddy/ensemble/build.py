@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.estimate import Assessment, assess
+from tune_paddy.core.estimate import Assessment
 from tune_paddy.core.explain import Redundancy, marginal_contributions, redundancies
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection import Selection
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
-from tune_paddy.ensemble.choose import Fit, Wishes, hand_weights, make_fit, member_groups
+from tune_paddy.ensemble.choose import Wishes, assess_fit, make_fit, member_groups
 from tune_paddy.ensemble.frontier import Frontier, find_frontier
 from tune_paddy.tracking.ensembles import log_ensemble
 from tune_paddy.tracking.pool import load_pool
@@ -93,25 +93,11 @@ def _choose(pool: Pool, wishes: Wishes, folder: Path) -> Ensemble:
     return Ensemble(
         pool=pool,
         selection=selection,
-        assessment=_assess(pool, fit, wishes),
+        assessment=assess_fit(pool, fit, wishes),
         contributions=marginal_contributions(selection, pool.select, pool.labels, member_groups(pool)),
         redundancies=redundancies(selection, pool.select, pool.labels),
         frontier=find_frontier(pool, selection, wishes),
         folder=folder,
-    )
-
-
-def _assess(pool: Pool, fit: Fit, wishes: Wishes) -> Assessment | None:
-    """Cross-fit the whole selection; impossible where a class has a single image in the select split."""
-    if (np.bincount(pool.labels) == 1).any():
-        return None
-    return assess(
-        pool.select,
-        pool.labels,
-        fit,
-        metric=wishes.metric,
-        seed=wishes.seed,
-        weights=hand_weights(pool, wishes.weights),
     )
 
 

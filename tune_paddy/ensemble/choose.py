@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tune_paddy.core.auto import auto_select
 from tune_paddy.core.budget import Budget, budget_select
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.estimate import Assessment, assess
 from tune_paddy.core.methods import METHODS
 from tune_paddy.core.metrics import METRICS, Floats, Labels
 from tune_paddy.core.predictions import TTA, Pool, View
@@ -76,6 +77,29 @@ def make_fit(pool: Pool, wishes: Wishes) -> Fit:
     if wishes.bounded:
         select = partial(budget_select, budget=make_budget(pool, wishes), select=select)
     return lambda probs, labels: select(probs, labels, metric=wishes.metric, seed=wishes.seed)
+
+
+def assess_fit(pool: Pool, fit: Fit, wishes: Wishes) -> Assessment | None:
+    """Cross-fit a whole selection, the choice of its method included.
+
+    Args:
+        pool: What is selected from.
+        fit: From `make_fit`.
+        wishes: What it was made from.
+
+    Returns:
+        Its score on images that it has not seen; None where a class has a single image in the select split.
+    """
+    if (np.bincount(pool.labels) == 1).any():
+        return None
+    return assess(
+        pool.select,
+        pool.labels,
+        fit,
+        metric=wishes.metric,
+        seed=wishes.seed,
+        weights=hand_weights(pool, wishes.weights),
+    )
 
 
 def make_budget(pool: Pool, wishes: Wishes) -> Budget:

@@ -1,6 +1,8 @@
 """What a trial is given, and whether this machine or cluster can give it."""
 
 import math
+import platform
+import sys
 from collections.abc import Mapping
 
 from tune_paddy.core.config import SearchSettings
@@ -38,3 +40,8 @@ def _fit_on_gpus(share: float, gpus: float) -> int:
     if share >= 1:
         return math.floor(gpus / share)
     return math.floor(1 / share + 1e-9) * math.floor(gpus)
+
+
+def uncounted_gpus() -> int | None:
+    """GPUs of this machine that Ray cannot count itself: Apple's one; None: it counts."""
+    return 1 if platform.machine() == "arm64" and sys.platform == "darwin" else None

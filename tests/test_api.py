@@ -1,0 +1,129 @@
+"""What notebooks and scripts call: the attributes of the package."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tune_paddy as tp
+from tests.conftest import Finished
+from tune_paddy.core.metrics import log_loss
+from tune_paddy.core.predictions import Pool
+
+SPACE = """
+search: {trials: 9}
+defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 1, batch_size: 32, tta: 0, flip: none}
+recipes: [{arch: test_resnet, lr: 0.005}]
+"""
+
+
+@pytest.fixture(scope="module")
+def pool(finished: Finished) -> Pool:
+    return tp.load_pool("first", tracking_uri=finished.store.tracking_uri)
+
+
+def test_importing_the_package_imports_nothing_else(tmp_path: Path) -> None:
+    script = (
+        "import sys; before = set(sys.modules); import tune_paddy\n"
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names\n"
+        "assert new == {'tune_paddy'}, new\n"
+        "assert 'run_search' in dir(tune_paddy)\n"
+        "from tune_paddy import greedy_select\n"
+        "assert not {'torch', 'ray', 'mlflow', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("name", tp.__all__)
+def test_every_public_name_is_there_and_documented(name: str) -> None:
+    assert getattr(tp, name).__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no_such_name"):
+        tp.no_such_name  # noqa: B018 asking is the test
+
+
+def test_a_search_runs_from_python_and_its_settings_can_be_overridden(
+    small_digits: Path, tmp_path: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`finished` is asked for its record and for the Ray that runs."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(SPACE)
+    uri = finished.store.tracking_uri
+    data = tp.Dataset.open(small_digits)
+    result = tp.run_search(data, "mine.yaml", tracking_uri=uri, trials=1)
+    assert result.name == "mine-1"
+    assert [(member.name, member.outcome) for member in result.members] == [
+        ("0000-test_resnet-32", "finished")
+    ]
+    assert result.folder == Path("runs/mine-1")
+    assert (result.folder / "split.json").is_file()
+    with pytest.raises(tp.InputError, match="has a search 'mine-1'"):
+        tp.run_search(data, "mine.yaml", name="mine-1", tracking_uri=uri, runs="elsewhere")
+    with pytest.raises(tp.InputError, match=r"^trials: "):
+        tp.run_search(data, "mine.yaml", tracking_uri=uri, trials=0)
+    with pytest.raises(tp.InputError, match=r"^no_such_setting: "):
+        tp.run_search(data, "mine.yaml", tracking_uri=uri, no_such_setting=1)
+
+
+def test_a_pool_holds_the_members_that_finished(pool: Pool) -> None:
+    assert len({view.member for view in pool.views}) == 3
+    assert [refused.member for refused in pool.refused] == []
+
+
+def test_a_search_without_members_says_so(finished: Finished) -> None:
+    with pytest.raises(tp.InputError, match=r"no search 'frist'.*did you mean 'first'"):
+        tp.load_pool("frist", tracking_uri=finished.store.tracking_uri)
+
+
+def test_an_ensemble_is_chosen_and_judged_without_being_written(pool: Pool) -> None:
+    chosen = tp.select(pool, metric="error_rate", method="greedy")
+    assert chosen.selection.metric == "error_rate"
+    assert chosen.assessment is not None
+    estimate = chosen.assessment.estimate
+    assert estimate.low <= estimate.score <= estimate.high
+    table = chosen.table()
+    assert table["weight"].is_monotonic_decreasing
+    assert table["weight"].sum() == pytest.approx(1)
+    assert set(table["view"]) == {"plain", "tta"}
+
+
+def test_weights_by_hand_give_their_weighted_mean_as_prediction(pool: Pool) -> None:
+    chosen = tp.select(pool, weights=["*resnet*=2"])
+    predicted = chosen.predict()
+    assert predicted.index.tolist() == pool.test_ids.tolist()
+    assert predicted.columns.tolist() == list(pool.classes)
+    weights = np.array([(1 + ("resnet" in view.arch)) * (view.kind == "tta") for view in pool.views])
+    mean = np.tensordot(weights / weights.sum(), pool.test.astype(np.float64), 1)
+    np.testing.assert_allclose(predicted.to_numpy(), mean, atol=1e-9)
+
+
+def test_a_budget_of_one_member_chooses_one(pool: Pool) -> None:
+    table = tp.select(pool, method="greedy", max_members=1).table()
+    assert len(set(table[table["weight"] > 0]["member"])) == 1
+    with pytest.raises(tp.InputError, match="--metric 'accuracy'"):
+        tp.select(pool, metric="accuracy")
+
+
+def test_greedy_select_works_on_bare_arrays(pool: Pool) -> None:
+    selection = tp.greedy_select(pool.select, pool.labels)
+    blended = selection.blend(pool.select)
+    assert log_loss(blended, pool.labels) == pytest.approx(selection.score)
+    assert selection.score <= min(log_loss(probs, pool.labels) for probs in pool.select)
+
+
+def test_memory_is_forecast_and_grows_with_the_batch() -> None:
+    recipes = [{"arch": "test_vit", "size": 64, "batch_size": batch} for batch in (16, 256)]
+    space = tp.SearchSpace.parse(json.dumps({"recipes": recipes}), name="two")
+    small, large = tp.forecast(space, gpu_memory=16280, share=1)
+    assert small.plan.fits
+    assert small.plan.budget_mib == 16280
+    assert small.plan.forecast_mib < large.plan.forecast_mib
+
+
+def test_a_shipped_space_is_loaded_by_its_name() -> None:
+    assert len(tp.SearchSpace.load("road_to_the_top").recipes) == 6
