@@ -8,6 +8,9 @@ ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     # Ray renices its workers to 15; on a machine of one's own that only slows training down.
     "RAY_worker_niceness": "0",
+    # Despite its name it works everywhere: without clusters, every socket is bound to 127.0.0.1 alone. A
+    # cluster that others have started can still be connected to.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",

@@ -1,22 +1,34 @@
-"""Start and stop Ray quietly: no banner, no usage statistics, no copies of the working folder."""
+"""Start and stop Ray quietly and closed: no banner, no usage statistics, nothing open to others.
+
+Ray's processes send each other pickles, so whoever may talk to them may run programs as their user. Here
+they listen on 127.0.0.1 alone (see `environment`), ask for a token that is made anew for each process, and
+keep their files in a folder that no other user can enter; into Ray's own anyone may write.
+"""
 
 import logging
 import os
+import secrets
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import ray
 
 from tune_paddy.core.errors import InputError
 
+_LONGEST_FOLDER = 17
+"""Bytes; the rest of a socket's name takes 86: our folder, Ray's session with its date, the socket."""
+
 
 @contextmanager
 def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator[Any]:
     """Connect to a cluster, or run Ray on this machine while the block runs.
 
-    Where this process has Ray running already, that is used and left running.
+    Where this process has Ray running already, that is used and left running. Ray's logs are removed with its
+    session, unless RAY_TMPDIR names a folder to keep them in.
 
     Args:
         address: Of a Ray cluster; None: this machine alone.
@@ -35,15 +47,39 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
         warnings.simplefilter("ignore")  # Ray's own deprecations, at import and at start
         for name in ("ray", "ray.tune", "ray._private.worker"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        options: dict[str, Any] = {"address": address} if address else {"num_gpus": num_gpus}
-        if not address:
-            options |= {"include_dashboard": False, "num_cpus": os.cpu_count()}
-        try:
-            ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"Ray could not be reached at {address or 'this machine'}: {reason}") from error
-        try:
+        with ExitStack() as stack:
+            options = {"address": address} if address else stack.enter_context(_closed(num_gpus))
+            try:
+                ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
+            except (OSError, ValueError, RuntimeError) as error:
+                reason = str(error).splitlines()[0]
+                where = address or "this machine"
+                raise InputError(f"Ray could not be reached at {where}: {reason}") from error
+            stack.callback(ray.shutdown)
             yield ray
-        finally:
-            ray.shutdown()
+
+
+@contextmanager
+def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
+    """What starts Ray on this machine for this process alone; its files are removed afterwards."""
+    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray's workers inherit it
+    kept = os.environ.get("RAY_TMPDIR")
+    folder = tempfile.mkdtemp(prefix="tune_paddy-", dir=kept or _short_folder())  # mode 0700
+    try:
+        yield {
+            "address": "local",  # never the cluster that a file of Ray's in /tmp names
+            "include_dashboard": False,
+            "num_cpus": os.cpu_count(),
+            "num_gpus": num_gpus,
+            "_temp_dir": f"{folder}/r",  # Ray opens the folder itself to everyone, so it stands in ours
+        }
+    finally:
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _short_folder() -> str:
+    """The folder for temporary files, or /tmp: a socket's whole name has at most 103 bytes."""
+    folder = tempfile.gettempdir()
+    return folder if len(os.fsencode(folder)) <= _LONGEST_FOLDER else "/tmp"  # noqa: S108 a new folder in it

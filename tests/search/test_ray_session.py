@@ -1,0 +1,80 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import ray
+
+ASK = """
+import sys
+from ray._raylet import GcsClient
+print(GcsClient(address=sys.argv[1]).internal_kv_keys(b"", None, timeout=10))
+"""
+
+pytestmark = pytest.mark.usefixtures("ray_running")
+
+
+def worker_pid() -> int:
+    return os.getpid()
+
+
+def processes() -> list[psutil.Process]:
+    """This process and all of Ray's, with a worker among them."""
+    worker = ray.get(ray.remote(worker_pid).remote())
+    here = psutil.Process()
+    found = [here, *here.children(recursive=True)]
+    assert worker in {process.pid for process in found}
+    return found
+
+
+def test_every_socket_is_bound_to_this_machine_alone() -> None:
+    sockets = [
+        connection.laddr.ip
+        for process in processes()
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(sockets) >= 5
+    assert {ip.removeprefix("::ffff:") for ip in sockets} <= {"127.0.0.1", "::1"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "let_in"),
+    [
+        ({}, True),
+        ({"RAY_AUTH_TOKEN": "0" * 64}, False),
+        ({"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}, False),
+    ],
+)
+def test_only_who_has_the_token_is_let_in(environment: dict[str, str], let_in: bool) -> None:
+    command = [sys.executable, "-c", ASK, ray.get_runtime_context().gcs_address]
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert ("ray_cluster_id" in done.stdout) == let_in
+    assert let_in or "oken" in done.stderr
+
+
+def test_the_token_stands_in_no_command_line_and_no_file() -> None:
+    token = os.environ["RAY_AUTH_TOKEN"]
+    assert len(token) == 64
+    for process in processes():
+        assert token not in " ".join(process.cmdline())
+    for path in session_folder().rglob("*"):
+        assert not path.is_file() or token.encode() not in path.read_bytes()
+
+
+def test_no_other_user_can_enter_the_folder_of_rays_sockets_and_logs() -> None:
+    own = session_folder().parent.parent
+    assert own.name.startswith("tune_paddy-")
+    assert own.stat().st_mode & 0o777 == 0o700
+
+
+def session_folder() -> Path:
+    return Path(ray._private.worker._global_node.get_session_dir_path())
+
+
+def test_there_is_no_dashboard() -> None:
+    assert not ray._private.worker._global_node.webui_url
