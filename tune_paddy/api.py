@@ -140,7 +140,7 @@ def run_search(
         ray_gpus=uncounted_gpus(),
         command=EXPLORER,
     )
-    members = run(plan, store, console=Console())
+    members = run(plan, store, console=Console(markup=False))
     return SearchResult(chosen, members, plan.folder, store.tracking_uri)
 
 

@@ -65,7 +65,7 @@ def demo(
     ensemble = select_and_print(store, [plan.name], runs)
     if ensemble.submission is not None:
         accuracy = score_submission(ensemble.submission, folder / TEST_LABELS)
-        console.print(f"Accuracy on the held-back test labels: [bold]{accuracy:.2%}[/bold]")
+        console.print(f"Accuracy on the held-back test labels: {accuracy:.2%}")
     console.print(f"Done in {time.monotonic() - started:.0f} s. Browse it with:")
     console.print(f"  uv run mlflow ui --backend-store-uri {store.address}", soft_wrap=True)
 
@@ -211,7 +211,7 @@ def train_and_print(plan: "SearchPlan", store: "Store") -> None:
     """Run a search, and say how many members came of it and why others did not."""
     from tune_paddy.search.run import run_search
 
-    console.print(f"Search [bold]{plan.name}[/bold] of space {plan.space.name}")
+    console.print(f"Search {plan.name} of space {plan.space.name}")
     started = time.monotonic()
     members = run_search(plan, store, console=console)
     seconds = time.monotonic() - started
@@ -220,7 +220,7 @@ def train_and_print(plan: "SearchPlan", store: "Store") -> None:
     for member in members:
         if member.outcome != "finished":
             line = f"{member.name}: {member.outcome}: {member.failure}"
-            console.print(line, style="yellow", markup=False, soft_wrap=True)
+            console.print(line, style="yellow", soft_wrap=True)
 
 
 def _print_preview(plan: "SearchPlan") -> None:
@@ -235,7 +235,7 @@ def _print_preview(plan: "SearchPlan") -> None:
     try:
         give = trial_planner(plan)
     except InputError as error:  # no GPU here to look at: the rest can be shown all the same
-        console.print(f"No forecasts: {error}", style="yellow", markup=False, soft_wrap=True)
+        console.print(f"No forecasts: {error}", style="yellow", soft_wrap=True)
         give = trial_planner(replace(plan, settings=settings.model_copy(update={"gpu": 0})))
     for proposal in proposals:
         given = give(proposal.config)
