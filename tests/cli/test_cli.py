@@ -133,9 +133,12 @@ def test_a_setting_out_of_its_bounds_names_its_flag(small_digits: Path, call: Ca
     assert "--trials" in call(*arguments, status=2)
 
 
-def test_a_submission_without_credentials_says_what_is_missing(tmp_path: Path, call: Call) -> None:
-    (tmp_path / "submission.csv").write_text("image_id,label\n")
-    assert "KAGGLE_USERNAME" in call("submit", "submission.csv", status=2)
+def test_a_submission_without_credentials_says_what_is_missing(
+    tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "submission.csv").write_text("image_id,label\na.jpg,blast\n")
+    assert "KAGGLE_USERNAME" in call("submit", "submission.csv", "--yes", status=2)
 
 
 def test_a_name_that_is_taken_is_refused(small_digits: Path, tmp_path: Path, call: Call) -> None:

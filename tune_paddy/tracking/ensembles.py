@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_paddy.tracking.client import call
-from tune_paddy.tracking.files import log_files
+from tune_paddy.tracking.files import SUBMISSION_FILE, file_sha256, log_files
 from tune_paddy.tracking.members import finish_run
 from tune_paddy.tracking.provenance import git_revision, source_tags
 from tune_paddy.tracking.runs import (
@@ -18,6 +18,7 @@ from tune_paddy.tracking.runs import (
     PARENT,
     PREFIX,
     SEARCH,
+    SUBMISSION_SHA256,
     find_runs,
     get_search,
 )
@@ -94,6 +95,7 @@ def log_ensemble(
         OUTCOME: "running",
         **source_tags(git_revision()),
         **({NOTE: description} if description else {}),
+        **_submission_tag(files),
     }
     run_id = _open(store, parent.experiment_id, digest, tags)
     log_params(client, run_id, params)
@@ -116,6 +118,12 @@ def _open(store: Store, experiment_id: str, digest: str, tags: Mapping[str, str]
         return run_id
     name = f"ensemble {digest[:8]}"
     return str(call(store.client.create_run, experiment_id, tags=dict(tags), run_name=name).info.run_id)
+
+
+def _submission_tag(files: Sequence[Path]) -> dict[str, str]:
+    """By which the ensemble is found again when its submission is sent."""
+    written = [path for path in files if path.name == SUBMISSION_FILE and path.is_file()]
+    return {SUBMISSION_SHA256: file_sha256(written[0])} if written else {}
 
 
 def _log_files(store: Store, run_id: str, content: str, files: Sequence[Path]) -> None:
