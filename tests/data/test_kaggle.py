@@ -57,7 +57,11 @@ def http_error(status: int, words: str = "refused") -> requests.HTTPError:
         (http_error(404), InputError, "check the competition's name"),
         (http_error(500), TunePaddyError, "what Kaggle offers is on"),
         (requests.ConnectionError("no route to host"), TunePaddyError, "check the network and the disk"),
-        (requests.ConnectionError("Max retries exceeded (Caused by X(...))"), TunePaddyError, r"no connection \(X\)"),
+        (
+            requests.ConnectionError("Max retries exceeded (Caused by X(...))"),
+            TunePaddyError,
+            r"no connection \(X\)",
+        ),
         (ValueError("surprise"), TunePaddyError, "surprise"),
     ],
 )

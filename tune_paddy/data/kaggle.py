@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.redact import redact
 
 COMPETITION = "paddy-disease-classification"
 
@@ -16,7 +17,6 @@ _HOW_TO_SIGN_IN = (
     "create a token on your Kaggle account page, then put it into ~/.kaggle/kaggle.json, or set "
     "KAGGLE_USERNAME and KAGGLE_KEY (or KAGGLE_API_TOKEN)"
 )
-_SECRETS = ("KAGGLE_KEY", "KAGGLE_API_TOKEN")
 _LONGEST_REASON = 200
 
 
@@ -109,8 +109,5 @@ def reason(error: BaseException) -> str:
     cause = re.search(r"Max retries exceeded .*Caused by (\w+)", line)
     line = f"no connection ({cause[1]})" if cause else line
     line = re.sub(r"\?[^\s'\")]+", "?…", line)
-    line = re.sub(r"(?i)(bearer|basic) \S+", r"\1 …", line)
-    for name in _SECRETS:
-        secret = os.environ.get(name)
-        line = line.replace(secret, "…") if secret else line
+    line = redact(re.sub(r"(?i)(bearer|basic) \S+", r"\1 …", line))
     return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"
