@@ -11,12 +11,16 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.wording import shown
+
+try:
+    import simplejpeg
+except ImportError:  # where it has no build: Pillow decodes the same pixels, in more time
+    simplejpeg = None
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's names of the formats that are opened, as far as its build knows them."""
@@ -90,7 +94,7 @@ def load_pixels(path: str | Path) -> NDArray[np.uint8]:
         ImageError: As `load_rgb`.
     """
     content = _read_plain_jpeg(path)
-    if content is not None:
+    if content is not None and simplejpeg is not None:
         with suppress(ValueError):
             pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
                 content, "RGB", fastdct=False, fastupsample=False, strict=True

@@ -9,8 +9,8 @@ from tune_paddy.data.images import load_pixels
 from tune_paddy.data.resizing import Pixels, Size, scaled_size, visible_part
 from tune_paddy.training.devices import resize_uint8
 
-VERSIONS = tuple(f"{name} {version(name)}" for name in ("pillow", "simplejpeg", "torch"))
-"""What the pixels may depend on."""
+VERSIONS = tuple(f"{name} {version(name)}" for name in ("pillow", "torch"))
+"""What the pixels may depend on; simplejpeg's are Pillow's."""
 
 
 def load_scaled(path: str, size: Size, method: str) -> Pixels:
