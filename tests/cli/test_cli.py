@@ -44,7 +44,7 @@ def test_the_demo_writes_a_submission_that_is_right_on_held_back_labels(tmp_path
     assert losses[1]
     assert float(losses[0][1]) <= float(losses[1][1])
     assert (tmp_path / "runs/demo-1/submission.csv").is_file()
-    assert "mlflow ui --backend-store-uri sqlite:///" in text
+    assert "tune-paddy ui demo-1" in text
 
 
 def test_the_notebooks_six_members_are_rehearsed_with_stand_ins_and_the_vits_counted_twice(
@@ -103,6 +103,8 @@ def test_help_and_version_import_nothing_heavy(tmp_path: Path, call: Call) -> No
         ["search"],
         ["select"],
         ["submit"],
+        ["show"],
+        ["ui"],
         ["weights", "fetch"],
         ["data", "check"],
     ):

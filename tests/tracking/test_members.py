@@ -92,7 +92,7 @@ def test_names_that_break_queries_or_folders_are_refused(store: Store, name: str
 def test_a_member_stands_under_its_search(store: Store, parent: str) -> None:
     """MLflow nests by a tag; name, architecture and split are there to filter by."""
     run = store.client.get_run(start(store, parent))
-    assert run.info.run_name == "0007 convnext_tiny 224"
+    assert run.info.run_name == "convnext_tiny 224 #7"
     assert run.info.status == "RUNNING"
     assert run.data.params == {"arch": "convnext_tiny", "size": "[224, 224]", "lr": "0.01", "accum": "auto"}
     expected = {

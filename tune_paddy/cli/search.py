@@ -67,7 +67,8 @@ def demo(
         accuracy = score_submission(ensemble.submission, folder / TEST_LABELS)
         console.print(f"Accuracy on the held-back test labels: {accuracy:.2%}")
     console.print(f"Done in {time.monotonic() - started:.0f} s. Browse it with:")
-    console.print(f"  uv run mlflow ui --backend-store-uri {store.address}", soft_wrap=True)
+    where = f" --tracking-uri {store.address}" if tracking_uri else ""
+    console.print(f"  uv run tune-paddy ui {plan.name}{where}", soft_wrap=True)
 
 
 @app.command()

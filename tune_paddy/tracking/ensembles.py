@@ -23,11 +23,11 @@ from tune_paddy.tracking.runs import (
     get_search,
 )
 from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.views import CONTRIBUTION, WEIGHT
 from tune_paddy.tracking.writing import log_at_step, log_latest, log_params, set_tags
 
 SELECTION = PREFIX + "selection"
 SELECTION_FILE = "ensemble.json"
-WEIGHT = "ensemble_weight"
 LIVE = "live_"
 """What the names of the live curve's metrics begin with."""
 
@@ -58,6 +58,7 @@ def log_ensemble(
     metrics: Mapping[str, float],
     params: Mapping[str, object],
     weights: Mapping[str, float] | None = None,
+    contributions: Mapping[str, float] | None = None,
     description: str = "",
 ) -> str:
     """Record an ensemble as a run under its search.
@@ -75,6 +76,8 @@ def log_ensemble(
         params: Settings of the selection.
         weights: MLflow run of a member → its weight, zeros for members that were not selected; written
             to the members as the metric `ensemble_weight`.
+        contributions: MLflow run of a member → what the ensemble's loss would rise by without it; written
+            to the members as the metric `ensemble_contribution`.
         description: Markdown for the run's page.
 
     Returns:
@@ -102,10 +105,19 @@ def log_ensemble(
     _log_files(store, run_id, content, files)
     for target in (run_id, parent.run_id):
         log_latest(client, target, metrics)
-    for member, weight in (weights or {}).items():
-        log_latest(client, member, {WEIGHT: weight})
+    for member, values in _by_member({WEIGHT: weights or {}, CONTRIBUTION: contributions or {}}).items():
+        log_latest(client, member, values)
     finish_run(store, run_id, "FINISHED")
     return run_id
+
+
+def _by_member(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Metric → run → value, turned into run → metric → value: a request for each run."""
+    turned: dict[str, dict[str, float]] = {}
+    for name, values in metrics.items():
+        for run_id, value in values.items():
+            turned.setdefault(run_id, {})[name] = value
+    return turned
 
 
 def _open(store: Store, experiment_id: str, digest: str, tags: Mapping[str, str]) -> str:

@@ -32,6 +32,7 @@ from tune_paddy.tracking.runs import (
     list_searches,
 )
 from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.views import save_views, uses_gpu
 from tune_paddy.tracking.writing import log_at_step, log_latest, log_params, set_tags
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def start_search(
         call(client.update_run, run_id, status="RUNNING")
         set_tags(client, run_id, wanted)
     log_params(client, run_id, params or {})
+    save_views(store, name, run_id, on_gpu=uses_gpu((params or {}).get("gpu", 0)))
     return run_id
 
 
@@ -144,7 +146,7 @@ def start_member(
         return _reopen(store, known[0], wanted, params)
     wanted |= {key: value for key, value in parent.data.tags.items() if key.startswith(SOURCE)}
     wanted |= {"mlflow.user": parent.data.tags.get("mlflow.user", user_name()), ATTEMPTS: "1"}
-    name = member.replace("-", " ")
+    name = _row_name(member)
     run = call(client.create_run, parent.info.experiment_id, tags=wanted, run_name=name)
     run_id = str(run.info.run_id)
     log_params(client, run_id, params)
@@ -243,6 +245,17 @@ def close_stale(store: Store, search: str, *, all_ended: bool = False) -> tuple[
     for member in stale:
         fail_member(store, member.run_id, "its process ended without a word", "stopped")
     return tuple(member.name for member in stale)
+
+
+def _row_name(member: str) -> str:
+    """Name of a member's row in MLflow's table, which cuts long ones: what tells members apart comes first.
+
+    >>> _row_name("0007-convnext_tiny.fb_in22k-224")
+    'convnext_tiny.fb_in22k 224 #7'
+    """
+    number, _, rest = member.partition("-")
+    words = rest.replace("-", " ")
+    return f"{words} #{int(number)}" if number.isdecimal() and words else member.replace("-", " ")
 
 
 def _run_of(store: Store, search: str) -> str | None:

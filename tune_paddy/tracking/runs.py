@@ -182,6 +182,13 @@ def list_ensembles(store: Store, search: str) -> tuple[RecordedRun, ...]:
     return _children(store, search, "ensemble")
 
 
+def count_epochs(store: Store, run_id: str) -> int:
+    """Epochs that a member has trained so far."""
+    return max(
+        (point.step for point in call(store.client.get_metric_history, run_id, "train_loss")), default=0
+    )
+
+
 def recorded(run: "Run") -> RecordedRun:
     """Bring MLflow's run into ours."""
     info, tags = run.info, dict(run.data.tags)
