@@ -130,9 +130,16 @@ def test_bad_input_is_one_line_and_exit_status_2(arguments: list[str], words: st
     assert words in call(*arguments, status=2)
 
 
-def test_a_setting_out_of_its_bounds_names_its_flag(small_digits: Path, call: Call) -> None:
-    arguments = ["search", str(small_digits), "--space", "digits_demo", "--trials", "0"]
-    assert "--trials" in call(*arguments, status=2)
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--trials", "0", "--minutes", "-1"], "--trials: 0 should be greater than or equal to 1\n"),
+        (["--gpu", "1.5"], "--gpu: 1.5 should be 'auto' or up to 1 (a share of one GPU), or a whole number"),
+        (["--gpu-memory", "-1"], "--gpu-memory: -1.0 should be greater than 0"),
+    ],
+)
+def test_a_setting_out_of_its_bounds_names_its_flag(flags: list[str], words: str, call: Call) -> None:
+    assert words in call("search", ".", "--space", "digits_demo", *flags, status=2)
 
 
 def test_a_submission_without_credentials_says_what_is_missing(

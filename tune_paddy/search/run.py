@@ -310,6 +310,7 @@ def _context(plan: SearchPlan, store: Store, parent: str) -> TrialContext:
         allow_gpu=plan.settings.gpu != 0,
         objective=plan.settings.objective,
         weights_dir=plan.weights_dir.absolute() if plan.weights_dir else None,
+        max_accum=plan.settings.max_accum,
     )
 
 

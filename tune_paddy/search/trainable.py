@@ -33,6 +33,7 @@ class TrialContext:
         allow_gpu: Whether trials were given a GPU.
         objective: What the sampler minimises: a metric of the select split.
         weights_dir: Folder of pretrained weights, or None.
+        max_accum: To how many micro-batches a trial that runs out of memory may go.
     """
 
     store: Store
@@ -43,6 +44,7 @@ class TrialContext:
     allow_gpu: bool
     objective: str
     weights_dir: Path | None
+    max_accum: int | None = None
 
 
 def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> None:
@@ -106,6 +108,7 @@ def _train(
         cpus=context.cpus,
         allow_gpu=context.allow_gpu,
         accum=memory.accum,
+        max_accum=context.max_accum,
         memory_share=memory.allocator_share,
         weights_dir=context.weights_dir,
         keep_checkpoints=not parts.n_folds,  # folds keep their predictions instead
