@@ -4,6 +4,7 @@ Only formats of photographs are opened: Pillow also knows formats that run progr
 are mere containers, and the name of a file says nothing about its content.
 """
 
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,8 @@ SUFFIXES = frozenset((
 ))  # fmt: skip
 """How the names of image files end, in lower case; asked only where no table names the files."""
 
+_MOST_BYTES = 2**30
+"""Of a file; the largest image that is decoded takes half as much when it is not compressed at all."""
 _BACKING = (255, 255, 255)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -106,6 +109,7 @@ def load_pixels(path: str | Path) -> NDArray[np.uint8]:
 def _read_plain_jpeg(path: str | Path) -> bytes | None:
     """Return the content of an upright JPEG in three colours and of no more pixels than allowed, or None."""
     try:
+        _check_file(path)
         with Path(path).open("rb") as file, Image.open(file, formats=("JPEG",)) as image:
             _check_pixels(image)
             orientation = image.getexif().get(ExifTags.Base.Orientation)
@@ -136,12 +140,28 @@ def load_thumbnail(path: str | Path, side: int) -> Image.Image:
 def _opened(path: str | Path) -> Iterator[Image.Image]:
     """Open an image file; whatever Pillow raises until the end of the block becomes an `ImageError`."""
     try:
+        _check_file(path)
         with Image.open(path, formats=_known_formats()) as image:
             _check_pixels(image)
             yield image
+    except _UnfitFileError as error:
+        raise ImageError(path, str(error)) from None
     # Damaged files make Pillow raise nearly anything: OSError, SyntaxError, struct.error, KeyError …
     except Exception as error:
         raise ImageError(path, _reason(Path(path), error)) from error
+
+
+class _UnfitFileError(Exception):
+    """What is wrong with a file before anything is read of it."""
+
+
+def _check_file(path: str | Path) -> None:
+    """Refuse what would never end to be read: a pipe that nobody writes to, a device, a terabyte."""
+    found = Path(path).stat()
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # a folder has its own error
+        raise _UnfitFileError("is no plain file")
+    if found.st_size > _MOST_BYTES:
+        raise _UnfitFileError(f"is larger than {_MOST_BYTES // 2**30} GiB")
 
 
 def _check_pixels(image: Image.Image) -> None:
