@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +14,8 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.conftest import Finished
+from tune_paddy.tracking.runs import get_search
+from tune_paddy.tracking.store import open_store
 
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import main; main()"]
 
@@ -40,7 +44,7 @@ def test_the_demo_writes_a_submission_that_is_right_on_held_back_labels(tmp_path
     assert losses[1]
     assert float(losses[0][1]) <= float(losses[1][1])
     assert (tmp_path / "runs/demo-1/submission.csv").is_file()
-    assert "mlflow ui --backend-store-uri sqlite:///" in text
+    assert "tune-paddy ui demo-1" in text
 
 
 def test_the_notebooks_six_members_are_rehearsed_with_stand_ins_and_the_vits_counted_twice(
@@ -99,6 +103,8 @@ def test_help_and_version_import_nothing_heavy(tmp_path: Path, call: Call) -> No
         ["search"],
         ["select"],
         ["submit"],
+        ["show"],
+        ["ui"],
         ["weights", "fetch"],
         ["data", "check"],
     ):
@@ -115,8 +121,7 @@ def test_help_and_version_import_nothing_heavy(tmp_path: Path, call: Call) -> No
         (["select", "no-such-search"], "mlflow.db"),
         (["submit", "none.csv"], "there is no file none.csv"),
         (["data", "check", "nowhere"], "nowhere"),
-        (["search"], "give DATA and --space"),
-        (["search", "--resume", "no-such-search"], "mlflow.db"),
+        (["search"], "Missing argument"),
         (["search", ".", "--space", "digits_demo", "--metric", "accuracy"], "--metric 'accuracy'"),
         (["search", ".", "--space", "digits_demo", "--weights", "vit"], "write PATTERN=WEIGHT"),
     ],
@@ -125,18 +130,28 @@ def test_bad_input_is_one_line_and_exit_status_2(arguments: list[str], words: st
     assert words in call(*arguments, status=2)
 
 
-def test_a_setting_out_of_its_bounds_names_its_flag(small_digits: Path, call: Call) -> None:
-    arguments = ["search", str(small_digits), "--space", "digits_demo", "--trials", "0"]
-    assert "--trials" in call(*arguments, status=2)
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--trials", "0", "--minutes", "-1"], "--trials: 0 should be greater than or equal to 1\n"),
+        (["--gpu", "1.5"], "--gpu: 1.5 should be 'auto' or up to 1 (a share of one GPU), or a whole number"),
+        (["--gpu-memory", "-1"], "--gpu-memory: -1.0 should be greater than 0"),
+    ],
+)
+def test_a_setting_out_of_its_bounds_names_its_flag(flags: list[str], words: str, call: Call) -> None:
+    assert words in call("search", ".", "--space", "digits_demo", *flags, status=2)
 
 
-def test_a_submission_without_credentials_says_what_is_missing(tmp_path: Path, call: Call) -> None:
-    (tmp_path / "submission.csv").write_text("image_id,label\n")
-    assert "KAGGLE_USERNAME" in call("submit", "submission.csv", status=2)
+def test_a_submission_without_credentials_says_what_is_missing(
+    tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "submission.csv").write_text("image_id,label\na.jpg,blast\n")
+    assert "KAGGLE_USERNAME" in call("submit", "submission.csv", "--yes", status=2)
 
 
 def test_a_name_that_is_taken_is_refused(small_digits: Path, tmp_path: Path, call: Call) -> None:
-    (tmp_path / "runs/mine/members").mkdir(parents=True)
+    (tmp_path / "runs/mine").mkdir(parents=True)
     arguments = ["search", str(small_digits), "--space", "digits_demo", "--name", "mine"]
     assert "there is a search 'mine'" in call(*arguments, status=2)
 
@@ -144,7 +159,7 @@ def test_a_name_that_is_taken_is_refused(small_digits: Path, tmp_path: Path, cal
 def test_a_name_that_only_the_record_knows_is_refused_too(finished: Finished, call: Call) -> None:
     arguments = ["search", str(finished.plan.dataset.root), "--space", "digits_demo", "--name", "first"]
     text = call(*arguments, "--tracking-uri", finished.store.tracking_uri, status=2)
-    assert "there is a search 'first'; go on with it: tune-paddy search --resume first" in text
+    assert "has a search 'first'; choose another --name" in text
 
 
 def test_a_dry_run_shows_what_a_trial_is_given_of_a_gpu(small_digits: Path, call: Call) -> None:
@@ -152,3 +167,23 @@ def test_a_dry_run_shows_what_a_trial_is_given_of_a_gpu(small_digits: Path, call
     text = call(*arguments, "--gpu-memory", "16280")
     assert "0.125" in text
     assert "label_smoothing=" in text
+
+
+def test_an_interrupted_search_says_so_and_what_to_do_next(small_digits: Path, tmp_path: Path) -> None:
+    arguments = ["search", str(small_digits), "--space", "digits_demo", "--name", "cut", "--runs", "runs"]
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    deadline = time.monotonic() + 240
+    while not list(tmp_path.glob("runs/cut/members/*/checkpoint-*")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, text
+    assert "`tune-paddy select cut`" in text
+    store = open_store(
+        f"sqlite:///{tmp_path}/mlflow.db", experiment=None, artifact_root=tmp_path, create=False
+    )
+    assert get_search(store, "cut").status == "KILLED"

@@ -58,3 +58,14 @@ def test_settings_have_bounds() -> None:
         SearchSettings(trials=0)
     with pytest.raises(ValidationError):
         SearchSettings(select_share=1.0)
+
+
+@pytest.mark.parametrize("gpus", [0, 0.25, 1, 1.0, 3, "auto"])
+def test_a_trial_may_have_a_share_of_a_gpu_or_whole_ones(gpus: Any) -> None:
+    assert SearchSettings(gpu=gpus).gpu == gpus
+
+
+@pytest.mark.parametrize("gpus", [1.5, 2.25, 64.5, -0.5])
+def test_a_trial_cannot_have_one_and_a_half_gpus(gpus: float) -> None:
+    with pytest.raises(ValidationError):
+        SearchSettings(gpu=gpus)

@@ -112,7 +112,7 @@ def test_text_that_is_no_such_json_is_one_line(tmp_path: Path, text: str) -> Non
 
 
 def test_a_huge_or_missing_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ensemble_file, "MAX_BYTES", 10)
+    monkeypatch.setattr(ensemble_file, "MAX_MIB", 0)
     with pytest.raises(InputError, match="is larger than"):
         read(tmp_path, SOUND)
     with pytest.raises(InputError, match=r"none\.json: cannot be read: No such file"):

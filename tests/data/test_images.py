@@ -1,5 +1,4 @@
 import io
-import random
 import zlib
 from pathlib import Path
 
@@ -9,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from tune_paddy.data.images import FORMATS, ImageError, load_rgb, load_thumbnail, resize
+from tune_paddy.data import images
+from tune_paddy.data.images import FORMATS, ImageError, load_pixels, load_rgb, load_thumbnail
 
 GREEN = (20, 200, 40)
 
@@ -261,79 +261,11 @@ def test_arbitrary_bytes_give_an_image_or_one_line(tmp_path, content, magic):
     assert is_image_or_one_line(path)
 
 
-# --- resizing ------------------------------------------------------------------------------------------
-
-
-@settings(deadline=None)
-@given(
-    st.tuples(st.integers(1, 90), st.integers(1, 90)),
-    st.tuples(st.integers(8, 60), st.integers(8, 60)),
-    st.sampled_from(["squish", "crop", "pad"]),
-    st.tuples(st.floats(0, 1), st.floats(0, 1)),
-)
-def test_the_result_has_exactly_the_size(before, size, method, offset):
-    resized = resize(Image.new("RGB", before, GREEN), size, method, offset=offset)
-    assert (resized.height, resized.width) == size
-    assert resized.getpixel((0, 0)) == GREEN, "nothing but the picture itself fills it"
-
-
-@pytest.mark.parametrize("before", [(1, 1), (4000, 1), (3, 20_000)])
-@pytest.mark.parametrize("method", ["squish", "crop", "pad"])
-def test_extreme_shapes_need_no_extreme_memory(before, method):
-    assert resize(Image.new("RGB", before, GREEN), (320, 224), method).size == (224, 320)
-
-
-def columns(width, height=10):
-    """A picture whose red says the column, whose green says the row."""
-    grid = np.zeros((height, width, 3), np.uint8)
-    grid[..., 0] = np.arange(width)
-    grid[..., 1] = np.arange(height)[:, None]
-    return Image.fromarray(grid)
-
-
-@pytest.mark.parametrize(("offset", "first"), [(0.0, 0), (0.5, 10), (1.0, 20)])
-def test_a_crop_lies_where_the_offset_says(offset, first):
-    cropped = np.asarray(resize(columns(30), (10, 10), "crop", offset=(0.5, offset)))
-    assert cropped[0, :, 0].tolist() == list(range(first, first + 10))
-
-
-@pytest.mark.parametrize(("offset", "rows"), [(0.0, [0, 1, 2, 3, 2, 1, 0]), (1.0, [3, 2, 1, 0, 1, 2, 3])])
-def test_padding_reflects_the_picture_on_the_side_that_the_offset_leaves(offset, rows):
-    padded = np.asarray(resize(columns(7, 4), (7, 7), "pad", offset=(offset, 0.5)))
-    assert padded[:, 0, 1].tolist() == rows
-
-
-def test_an_unknown_method_is_refused():
-    with pytest.raises(ValueError, match="there are squish, crop and pad"):
-        resize(plain(), (8, 8), "stretch")
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
-def test_resizing_is_fastais_to_the_bit(photo):
-    """At a validation image's centre, and at the offsets that fastai draws for training."""
-    from fastai.vision.augment import Resize  # noqa: PLC0415 seconds to import
-    from fastai.vision.core import PILImage  # noqa: PLC0415
-
-    rng = np.random.default_rng(0)
-    for seed in range(40):
-        before, size = rng.integers(9, 160, 2), tuple(rng.integers(9, 90, 2).tolist())
-        image = photo(seed, tuple(before.tolist()))
-        for method in ("squish", "crop", "pad"):
-            for split in (0, 1):
-                random.seed(seed)
-                theirs = Resize(size, method=method)(PILImage.create(np.asarray(image)), split_idx=split)
-                drawn = random.Random(seed)  # noqa: S311 what fastai draws from
-                across, down = (drawn.random(), drawn.random()) if split == 0 else (0.5, 0.5)
-                ours = resize(image, size, method, offset=(down, across))
-                assert np.array_equal(np.asarray(ours), np.asarray(theirs)), (before, size, method, split)
-
-
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
 def test_a_thumbnail_is_the_squished_picture(tmp_path, photo, form):
     path = tmp_path / "x"
     path.write_bytes(encode(photo(3).resize((640, 480)), form))
-    thumbnail, squished = load_thumbnail(path, 32), resize(load_rgb(path), (32, 32), "squish")
+    thumbnail, squished = load_thumbnail(path, 32), load_rgb(path).resize((32, 32), Image.Resampling.BILINEAR)
     assert np.abs(np.asarray(thumbnail, int) - np.asarray(squished, int)).mean() < 2
 
 
@@ -343,3 +275,109 @@ def test_the_image_outlives_its_file(tmp_path: Path, photo):
     loaded = load_rgb(path)
     path.unlink()
     assert loaded.resize((4, 4)).size == (4, 4)
+
+
+# --- pixels: decoded faster where it can be -------------------------------------------------------------
+
+
+@pytest.fixture
+def never_pillow(monkeypatch):
+    """The fallback would hide that nothing was decoded faster."""
+    monkeypatch.delattr(images, "load_rgb")
+
+
+def noisy(photo, size):
+    pixels = np.asarray(photo(1).resize(size), int)
+    noise = np.random.default_rng(0).normal(0, 20, pixels.shape)
+    return Image.fromarray((pixels + noise).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.usefixtures("never_pillow")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"quality": 95, "subsampling": "4:4:4"},
+        {"quality": 75, "subsampling": "4:2:0"},
+        {"quality": 50, "subsampling": "4:2:2", "progressive": True},
+        {"quality": 90, "restart_marker_rows": 1, "optimize": True},
+    ],
+    ids=lambda options: "-".join(map(str, options.values())),
+)
+@pytest.mark.parametrize("size", [(320, 240), (111, 67), (1, 1)])
+def test_ordinary_jpegs_are_decoded_to_the_bit_as_pillow_decodes_them(tmp_path, photo, options, size):
+    path = tmp_path / "x.jpg"
+    path.write_bytes(encode(noisy(photo, size), "JPEG", **options))
+    assert np.array_equal(load_pixels(path), np.asarray(load_rgb(path)))
+
+
+OTHERS = {
+    "grey": lambda photo: encode(photo.convert("L"), "JPEG"),
+    "cmyk": lambda photo: encode(photo.convert("CMYK"), "JPEG"),
+    "png": lambda photo: encode(photo.convert("RGBA"), "PNG"),
+    "several": lambda photo: encode(photo, "MPO", save_all=True, append_images=[plain()]),
+    "turned": lambda photo: encode(photo, "JPEG", exif=orientation(6)),
+    "mirrored": lambda photo: encode(photo, "JPEG", exif=orientation(2)),
+}
+
+
+def orientation(value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_everything_else_is_decoded_by_pillow(tmp_path, photo, kind, monkeypatch):
+    path = tmp_path / "x.jpg"
+    path.write_bytes(OTHERS[kind](photo(1)))
+    monkeypatch.delattr(images, "simplejpeg")
+    assert np.array_equal(load_pixels(path), np.asarray(load_rgb(path)))
+
+
+def outcome(load, path):
+    """The picture, or the words of the error."""
+    try:
+        return np.asarray(load(path)).tolist()
+    except ImageError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_cut_anywhere_is_refused_in_the_same_words(tmp_path, photo, progressive):
+    content = encode(noisy(photo, (120, 90)), "JPEG", progressive=progressive)
+    path = tmp_path / "cut.jpg"
+    for length in [*range(0, len(content), len(content) // 25), *range(len(content) - 5, len(content))]:
+        path.write_bytes(content[:length])
+        assert isinstance(outcome(load_pixels, path), str)
+        assert outcome(load_pixels, path) == outcome(load_rgb, path)
+
+
+JPEGS = [
+    encode(Image.effect_noise((40, 24), 60).convert("RGB"), "JPEG", progressive=progressive)
+    for progressive in (False, True)
+]
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    content=st.sampled_from(JPEGS),
+    changes=st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4
+    ),
+)
+def test_damaged_jpegs_become_what_pillow_makes_of_them(tmp_path, content, changes):
+    damaged = bytearray(content)
+    for place, value in changes:
+        damaged[int(place * len(damaged))] = value
+    path = tmp_path / "damaged.jpg"
+    path.write_bytes(damaged)
+    assert outcome(load_pixels, path) == outcome(load_rgb, path)
+
+
+def test_a_jpeg_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, photo, monkeypatch):
+    path = tmp_path / "bomb.jpg"
+    path.write_bytes(encode(photo(1), "JPEG"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.delattr(images, "simplejpeg")
+    with pytest.raises(ImageError, match=r"bomb\.jpg: has more than"):
+        load_pixels(path)

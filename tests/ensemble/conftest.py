@@ -1,10 +1,17 @@
-"""Pools of predictions for the tests of what is said and drawn of an ensemble."""
+"""Pools of predictions, and ensembles of them, for the tests of what is said and drawn of an ensemble."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from tune_paddy.core.estimate import assess
+from tune_paddy.core.explain import marginal_contributions, redundancies
 from tune_paddy.core.predictions import PLAIN, TTA, Pool, View
+from tune_paddy.core.selection import Selection
+from tune_paddy.ensemble.build import Ensemble
+from tune_paddy.ensemble.choose import Wishes, member_groups
+from tune_paddy.ensemble.frontier import find_frontier
 
 
 def make_pool(members: int = 3, classes: int = 3, images: int = 60, tests: int = 20, seed: int = 0) -> Pool:
@@ -35,3 +42,17 @@ def make_pool(members: int = 3, classes: int = 3, images: int = 60, tests: int =
 def first_view(pool: Pool) -> Pool:
     """The pool of the first view alone."""
     return replace(pool, views=pool.views[:1], select=pool.select[:1], test=pool.test[:1])
+
+
+def ensemble_of(pool: Pool, selection: Selection, *, assessed: bool = True) -> Ensemble:
+    """An ensemble that was not written anywhere; it is compared as if it had been fixed before."""
+    probs, labels = pool.select, pool.labels
+    return Ensemble(
+        pool=pool,
+        selection=selection,
+        assessment=assess(probs, labels, lambda *_: selection) if assessed else None,
+        contributions=marginal_contributions(selection, probs, labels, member_groups(pool)),
+        redundancies=redundancies(selection, probs, labels),
+        frontier=find_frontier(pool, selection, Wishes()),
+        folder=Path("unused"),
+    )

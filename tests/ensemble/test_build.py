@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import subprocess
 import sys
@@ -9,12 +10,13 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Finished
+from tests.ensemble.conftest import ensemble_of, make_pool
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.selection import greedy_select
+from tune_paddy.core.selection import fixed_select, greedy_select
 from tune_paddy.data.ensemble_file import read_ensemble
-from tune_paddy.ensemble.build import build_ensemble
+from tune_paddy.ensemble.build import build_ensemble, member_contributions
 from tune_paddy.ensemble.choose import Wishes
-from tune_paddy.tracking.runs import list_ensembles, list_members
+from tune_paddy.tracking.runs import get_search, list_ensembles, list_members
 
 
 def test_the_submission_holds_the_likeliest_class_of_each_test_image_in_the_samples_order(
@@ -103,3 +105,26 @@ def test_the_ensemble_is_a_run_of_its_own_under_the_search(finished: Finished, t
 def test_a_search_without_a_finished_member_is_refused(finished: Finished, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no search 'second'"):
         build_ensemble(finished.store, ["second"], folder=tmp_path)
+
+
+def test_members_and_search_say_in_the_table_what_each_is_worth(finished: Finished, tmp_path: Path) -> None:
+    """What the loss would rise by without a member, 0 for those left out; the search has the honest score."""
+    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=Wishes(method="uniform"))
+    assert ensemble.assessment
+    recorded = {member.run_id: member.metrics for member in list_members(finished.store, "first")}
+    names = list(dict.fromkeys(view.run_id for view in ensemble.pool.views))
+    for number, run_id in enumerate(names):
+        told = recorded[run_id]["ensemble_contribution"]
+        assert told == pytest.approx(ensemble.contributions[number])
+    parent = get_search(finished.store, "first").metrics
+    assert parent["log_loss"] == pytest.approx(ensemble.assessment.estimate.score)
+    wrong = ensemble.assessment.predictions.argmax(axis=1) != ensemble.pool.labels
+    assert parent["error_rate"] == pytest.approx(wrong.mean())
+
+
+def test_the_only_member_of_an_ensemble_has_no_contribution_and_the_others_have_none_to_speak_of() -> None:
+    pool = make_pool()
+    ensemble = ensemble_of(pool, fixed_select(pool.select, pool.labels, [0, 0, 1, 0, 0, 0]))
+    told = member_contributions(ensemble)
+    assert math.isnan(told.pop("run 1"))
+    assert told == {"run 0": 0, "run 2": 0}

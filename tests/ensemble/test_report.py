@@ -1,35 +1,17 @@
 import io
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from tests.ensemble.conftest import first_view, make_pool
+from tests.ensemble.conftest import ensemble_of, first_view, make_pool
 from tune_paddy.core.auto import auto_select
-from tune_paddy.core.estimate import Comparison, assess
-from tune_paddy.core.explain import marginal_contributions, redundancies
-from tune_paddy.core.predictions import Pool, Refusal
-from tune_paddy.core.selection import Selection, fixed_select, greedy_select
+from tune_paddy.core.estimate import Comparison
+from tune_paddy.core.predictions import Refusal
+from tune_paddy.core.selection import fixed_select, greedy_select
 from tune_paddy.ensemble.build import Ensemble
-from tune_paddy.ensemble.choose import Wishes, member_groups
-from tune_paddy.ensemble.frontier import find_frontier
 from tune_paddy.ensemble.report import print_ensemble
-
-
-def ensemble_of(pool: Pool, selection: Selection, *, assessed: bool = True) -> Ensemble:
-    """An ensemble that was not written anywhere; it is compared as if it had been fixed before."""
-    probs, labels = pool.select, pool.labels
-    return Ensemble(
-        pool=pool,
-        selection=selection,
-        assessment=assess(probs, labels, lambda *_: selection) if assessed else None,
-        contributions=marginal_contributions(selection, probs, labels, member_groups(pool)),
-        redundancies=redundancies(selection, probs, labels),
-        frontier=find_frontier(pool, selection, Wishes()),
-        folder=Path("unused"),
-    )
 
 
 def printed(ensemble: Ensemble, width: int = 120) -> str:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.training.devices import Device, area_resize, pick_device
+from tune_paddy.training.devices import Device, pick_device, resize_uint8
 
 
 @pytest.fixture
@@ -96,12 +96,17 @@ def test_the_cpu_has_nothing_to_wait_for_and_no_peak() -> None:
     assert Device("cpu", "fp32").peak_mib() == 0
 
 
-IMAGES = torch.arange(2 * 3 * 12 * 18, dtype=torch.float32).reshape(2, 3, 12, 18)
+IMAGES = (torch.arange(2 * 3 * 12 * 18) * 37 % 256).to(torch.uint8).reshape(2, 3, 12, 18)
 
 
-@pytest.mark.parametrize("size", [(6, 9), (4, 6), (5, 7), (12, 18), (1, 1)])
-def test_area_resize_takes_the_mean_of_areas(size: tuple[int, int]) -> None:
-    assert torch.equal(area_resize(IMAGES, size), F.interpolate(IMAGES, size, mode="area"))
+@pytest.mark.parametrize("size", [(6, 9), (5, 7), (24, 20), (12, 18), (1, 1)])
+@pytest.mark.parametrize("antialias", [False, True])
+def test_bytes_are_resized_as_floats_are_but_for_rounding(size: tuple[int, int], antialias: bool) -> None:
+    """CUDA resizes floats, a CPU bytes."""
+    floats = F.interpolate(IMAGES.to(torch.float32), size, mode="bilinear", antialias=antialias)
+    resized = resize_uint8(IMAGES, size, antialias=antialias)
+    assert resized.dtype == torch.uint8
+    assert (resized - floats).abs().max() <= 1
 
 
 class OnMps(Tensor):
@@ -126,14 +131,9 @@ class OnCpu(Tensor):
         return self.as_subclass(OnMps)
 
 
-@pytest.mark.parametrize(
-    ("size", "copies"), [((6, 9), 0), ((12, 18), 0), ((4, 6), 0), ((5, 9), 1), ((6, 7), 1)]
-)
-def test_mps_hands_areas_to_the_cpu_only_where_sizes_do_not_divide(
-    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], copies: int
-) -> None:
+def test_mps_hands_images_to_the_cpu_and_gets_them_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OnMps, "copies", 0)
-    shrunk = area_resize(IMAGES.as_subclass(OnMps), size)
-    assert isinstance(shrunk, OnMps)
-    assert OnMps.copies == copies
-    assert torch.equal(shrunk.as_subclass(Tensor), F.interpolate(IMAGES, size, mode="area"))
+    resized = resize_uint8(IMAGES.as_subclass(OnMps), (5, 7), antialias=True)
+    assert isinstance(resized, OnMps)
+    assert OnMps.copies == 1
+    assert torch.equal(resized.as_subclass(Tensor), resize_uint8(IMAGES, (5, 7), antialias=True))

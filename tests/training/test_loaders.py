@@ -84,7 +84,7 @@ class NumberReader(ImageReader):
 
     def read(self, row: int, offset: tuple[float, float] = (0.5, 0.5)) -> NDArray[np.uint8]:
         assert 0 <= min(offset) <= max(offset) <= 1
-        return np.full((1, 1, 3), row, np.uint8)
+        return np.full((3, 1, 1), row, np.uint8)
 
 
 def test_every_image_comes_with_its_own_label(make_config: Callable[..., MemberConfig]) -> None:

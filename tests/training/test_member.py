@@ -197,7 +197,7 @@ def test_a_loss_that_is_no_number_ends_the_member_as_diverged(
 ) -> None:
     loss = MemberLearner._loss
     monkeypatch.setattr(MemberLearner, "_loss", lambda *args: loss(*args) * float("nan"))
-    with pytest.raises(DivergedError, match=r"^the training loss is nan in epoch 1$"):
+    with pytest.raises(DivergedError, match=r"^the training loss is not finite in 3 of 3 steps of epoch 1$"):
         train_member(make_config(), parts, Runtime(tmp_path))
 
 

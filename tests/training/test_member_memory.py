@@ -197,6 +197,33 @@ def test_what_does_not_fit_one_image_at_a_time_is_infeasible(
     assert tried == [6, 3, 2, 1]
 
 
+@pytest.mark.parametrize(("most", "tried"), [(4, [6, 3, 2]), (5, [6, 3, 2, 2]), (1, [6])])
+def test_accum_is_not_raised_beyond_the_largest_allowed(
+    *,
+    most: int,
+    tried: list[int],
+    parts: Parts,
+    make_config: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where doubling would pass over it."""
+    seen = limit(monkeypatch, 0)
+    words = f"with accum {most}, {tried[-1]} images at a time, the largest allowed: CUDA out of memory"
+    with pytest.raises(InfeasibleError, match=words):
+        train_member(make_config(batch_size=6), parts, Runtime(tmp_path, max_accum=most))
+    assert seen == tried
+
+
+def test_a_members_own_accum_may_lie_above_the_largest_allowed(
+    parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = limit(monkeypatch, 0)
+    with pytest.raises(InfeasibleError, match="with accum 3, 2 images at a time"):
+        train_member(make_config(batch_size=6, accum=3), parts, Runtime(tmp_path, max_accum=2))
+    assert tried == [2]
+
+
 def test_an_error_without_words_is_called_by_its_name(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,19 @@ from tune_paddy.training.oom import ThrashingError, ThrashWatch, is_out_of_memor
         RuntimeError("CUDA error: out of memory"),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+        RuntimeError(
+            "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. "
+            "This error may appear if you passed in a non-contiguous input."
+        ),
+        RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED"),
+        RuntimeError(
+            '!handles_.at(i) INTERNAL ASSERT FAILED at "/pytorch/c10/cuda/CUDACachingAllocator.cpp":430'
+        ),
+        RuntimeError("Invalid buffer size: 72.00 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes"),
         RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"),
         RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
         RuntimeError(
@@ -21,7 +34,7 @@ from tune_paddy.training.oom import ThrashingError, ThrashWatch, is_out_of_memor
         ),
         RuntimeError("Unable to find a valid cuDNN algorithm to run convolution"),
     ],
-    ids=lambda error: str(error)[:30] or "no message",
+    ids=lambda error: str(error)[:60] or "no message",
 )
 def test_every_face_of_out_of_memory_is_known(error: Exception) -> None:
     assert is_out_of_memory(error)
@@ -33,6 +46,8 @@ def test_every_face_of_out_of_memory_is_known(error: Exception) -> None:
         RuntimeError("mat1 and mat2 shapes cannot be multiplied (4x5 and 6x7)"),
         RuntimeError("CUDA error: device-side assert triggered"),
         RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH"),
+        RuntimeError('x INTERNAL ASSERT FAILED at "/pytorch/torch/csrc/autograd/engine.cpp":1'),
         ValueError("out of memory"),
         OSError(28, "No space left on device"),
         TunePaddyError("weights are missing"),

@@ -154,6 +154,31 @@ def test_only_matrices_decay(make_config: Callable[..., MemberConfig]) -> None:
     assert decayed == {"0.0.weight", "1.weight"}
 
 
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_a_step_that_the_loss_scaler_skips_changes_nothing(
+    name: str, make_config: Callable[..., MemberConfig]
+) -> None:
+    """Neither by weight decay nor by momentum: the next step is as if it had been the first."""
+    model, other = network().float(), network().float()
+    factory = optimizer_factory(make_config(weight_decay=0.5, optimizer=name))
+    start = deepcopy(model.state_dict())
+    scaler = torch.amp.GradScaler("cpu")
+
+    def step(model: nn.Module, optimizer: Any, factor: float) -> None:
+        scaler.scale(model(torch.ones(2, 6)).sum() * factor).backward()
+        scaler.step(optimizer.opt)
+        scaler.update()
+        optimizer.zero_grad()
+
+    optimizer = factory(split_parameters(model), lr=0.1)
+    step(model, optimizer, float("inf"))
+    assert all(torch.equal(weight, start[key]) for key, weight in model.state_dict().items())
+    step(model, optimizer, 1.0)
+    step(other, factory(split_parameters(other), lr=0.1), 1.0)
+    close(model, other)
+    assert not torch.equal(model[1].weight, start["1.weight"])
+
+
 def test_the_four_groups_hold_each_parameter_once() -> None:
     model = network()
     groups = split_parameters(model)

@@ -5,31 +5,27 @@ Heavy imports stand inside the commands: `--help` and `select` start without Ray
 
 import os
 import sys
-import traceback
 import warnings
 
-from tune_paddy.cli import data, memory, search, select  # noqa: F401 each adds its commands
-from tune_paddy.cli.app import app, errors
-from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.cli import data, memory, search, select, show, submit, ui  # noqa: F401 each adds its commands
+from tune_paddy.cli.app import app
+from tune_paddy.cli.failures import print_any_name, told_in_one_line
 
 
 def main() -> None:
     """Run the command line: an error is one line, exit status 2 for bad input and 1 for failure."""
-    debug = "--debug" in sys.argv
+    before, dashes, after = _parted(sys.argv[1:])
+    debug = "--debug" in before
     if not debug:
         # Of the libraries to each other: a person can do nothing about them. Child processes inherit it.
         warnings.simplefilter("ignore")
         os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    try:
-        app([argument for argument in sys.argv[1:] if argument != "--debug"])
-    except TunePaddyError as error:
-        if debug:
-            traceback.print_exc()
-        errors.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        sys.exit(error.exit_status)
-    except OSError as error:
-        if debug:
-            traceback.print_exc()
-        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        errors.print(f"error: {reason}", style="red", markup=False, soft_wrap=True)
-        sys.exit(1)
+    print_any_name(sys.stdout, sys.stderr)
+    with told_in_one_line(debug=debug):
+        app([*(argument for argument in before if argument != "--debug"), *dashes, *after])
+
+
+def _parted(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
+    """What stands before `--`, it, and what stands behind it: names there are no options."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:at], arguments[at : at + 1], arguments[at + 1 :]

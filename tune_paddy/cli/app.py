@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from tune_paddy.data.redact import redact
+
 if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.data.space import SearchSpace
@@ -22,10 +24,11 @@ app = typer.Typer(
 )
 
 PIPED_WIDTH = 160  # columns of what goes into a file or another program
-console = Console(highlight=False)
+# No markup: names of files and members may hold square brackets, which it would take for tags.
+console = Console(highlight=False, markup=False)
 if not console.is_terminal:
-    console = Console(highlight=False, width=PIPED_WIDTH)
-errors = Console(stderr=True, highlight=False)
+    console = Console(highlight=False, markup=False, width=PIPED_WIDTH)
+errors = Console(stderr=True, highlight=False, markup=False)
 
 DataArgument = Annotated[Path, typer.Argument(help="Folder or CSV of labelled images.")]
 SpaceOption = Annotated[str, typer.Option("--space", "-s", help="Search space: a file or a shipped name.")]
@@ -103,9 +106,9 @@ def print_dataset(dataset: "Dataset") -> None:
         f"{len(dataset.test):,} to predict"
     )
     for line in dataset.report.lines():
-        console.print(line, style="yellow", markup=False, soft_wrap=True)
+        console.print(line, style="yellow", soft_wrap=True)
 
 
 def typed_command() -> str:
-    """The command as it was typed, for the record."""
-    return shlex.join(["tune-paddy", *sys.argv[1:]])
+    """The command as it was typed, for the record, without the credentials in it."""
+    return redact(shlex.join(["tune-paddy", *sys.argv[1:]]))

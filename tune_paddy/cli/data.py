@@ -1,4 +1,4 @@
-"""Commands around data: check it, fetch weights, send a submission."""
+"""Commands around data: fetch and check it, fetch pretrained weights."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,30 +15,11 @@ from tune_paddy.cli.app import (
     open_dataset,
     print_dataset,
 )
-from tune_paddy.core.errors import InputError
 
 weights_app = typer.Typer(help="Pretrained weights for machines without a network.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
 data_app = typer.Typer(help="Look at data before training on it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-
-
-@app.command()
-def submit(
-    submission: Annotated[Path, typer.Argument(help="submission.csv")],
-    message: Annotated[str, typer.Option("--message", "-m", help="Shown beside it.")] = "tune-paddy",
-    competition: Annotated[str, typer.Option(help="Kaggle's name of it.")] = "paddy-disease-classification",
-) -> None:
-    """Send a submission to Kaggle with its official client.
-
-    Example: tune-paddy submit runs/my-search/submission.csv -m "first ensemble"
-    """
-    from tune_paddy.data.kaggle import find_client
-    from tune_paddy.data.kaggle import submit as send
-
-    if not submission.is_file():
-        raise InputError(f"there is no file {submission}; `tune-paddy select SEARCH` writes one")
-    console.print(send(find_client(), submission, message, competition))
 
 
 @weights_app.command("fetch")
@@ -54,6 +35,35 @@ def fetch(
 
     archs = load_space(space).architectures()
     fetch_weights(archs, to, done=lambda arch, path: console.print(f"{arch}: {path}", soft_wrap=True))
+
+
+@data_app.command("fetch")
+def fetch_data(
+    competition: Annotated[str, typer.Argument(help="Kaggle's name of it, as in its address.")],
+    to: Annotated[Path | None, typer.Option("--to", help="Folder; default data/COMPETITION.")] = None,
+) -> None:
+    """Download a Kaggle competition's images, or find them where they are mounted or were fetched before.
+
+    Example: tune-paddy data fetch paddy-disease-classification
+    """
+    from tune_paddy.data.kaggle import find_client
+    from tune_paddy.data.kaggle_fetch import fetch_competition
+    from tune_paddy.data.layouts import list_dataset
+
+    folder = fetch_competition(
+        competition,
+        to or Path("data") / competition,
+        client=find_client,
+        quiet=not console.is_terminal,
+        say=lambda line: console.print(line, markup=False, soft_wrap=True),
+    )
+    listing = list_dataset(folder)
+    console.print(
+        f"{len(listing.labelled):,} labelled images of {listing.labelled['label'].nunique()} classes, "
+        f"{len(listing.test):,} to predict; next: tune-paddy data check {folder}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @data_app.command("check")

@@ -105,7 +105,7 @@ def _calibrate(name: str, from_runs: bool, gpu: str | None, tracking_uri: str | 
     else:
         from tune_paddy.training.calibrate import calibrate_gpu
 
-        made = calibrate_gpu(name, report=lambda line: console.print(line, markup=False))
+        made = calibrate_gpu(name, report=console.print)
     path = save_calibration(made)
     console.print(
         f"{made.name}: {made.context_mib:,.0f} MiB + {made.slack:.3f} × the forecast, "

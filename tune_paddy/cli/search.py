@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_paddy.cli.app import (
+    DataArgument,
     HandWeightsOption,
     MethodOption,
     MetricOption,
     RunsOption,
     SkipConflictsOption,
     SkipCorruptOption,
+    SpaceOption,
     StandInsOption,
     UriOption,
     WeightsDirOption,
@@ -25,7 +27,6 @@ from tune_paddy.cli.app import (
     print_dataset,
     typed_command,
 )
-from tune_paddy.cli.resume import find_earlier, offer, plan_again, remembered
 from tune_paddy.cli.select import (
     Machine,
     RayAddressOption,
@@ -34,12 +35,11 @@ from tune_paddy.cli.select import (
     refit_and_print,
     select_and_print,
 )
-from tune_paddy.core.errors import InputError, SearchInterruptedError
+from tune_paddy.core.errors import InputError
 
 if TYPE_CHECKING:
     from tune_paddy.core.config import MemberConfig
-    from tune_paddy.ensemble.choose import Wishes
-    from tune_paddy.search.plan import SearchPlan
+    from tune_paddy.search.run import SearchPlan
     from tune_paddy.tracking.store import Store
 
 
@@ -65,18 +65,16 @@ def demo(
     ensemble = select_and_print(store, [plan.name], runs)
     if ensemble.submission is not None:
         accuracy = score_submission(ensemble.submission, folder / TEST_LABELS)
-        console.print(f"Accuracy on the held-back test labels: [bold]{accuracy:.2%}[/bold]")
+        console.print(f"Accuracy on the held-back test labels: {accuracy:.2%}")
     console.print(f"Done in {time.monotonic() - started:.0f} s. Browse it with:")
-    console.print(f"  uv run mlflow ui --backend-store-uri {store.address}", soft_wrap=True)
+    where = f" --tracking-uri {store.address}" if tracking_uri else ""
+    console.print(f"  uv run tune-paddy ui {plan.name}{where}", soft_wrap=True)
 
 
 @app.command()
 def search(
-    context: typer.Context,
-    data: Annotated[Path | None, typer.Argument(help="Folder or CSV of labelled images.")] = None,
-    space: Annotated[
-        str | None, typer.Option("--space", "-s", help="Search space: a file or a shipped name.")
-    ] = None,
+    data: DataArgument,
+    space: SpaceOption,
     name: Annotated[str | None, typer.Option(help="Name of the search; default: made up.")] = None,
     trials: Annotated[int | None, typer.Option(help="Members to train, recipes included.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Start no trial after so many minutes.")] = None,
@@ -93,12 +91,6 @@ def search(
         int | None, typer.Option(help="Models of each member, one per fold, instead of a select split.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the select split and the sampler.")] = None,
-    resume: Annotated[
-        str | None, typer.Option(help="Name of a search to go on with; all else is as it was.")
-    ] = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="With --resume: try failed members again, too.")
-    ] = False,
     metric: MetricOption = "log_loss",
     method: MethodOption = "auto",
     weights: HandWeightsOption = None,
@@ -117,8 +109,6 @@ def search(
     """Train the members of a search space, then select from them and write the submission.
 
     Example: tune-paddy search paddy/ --space paddy_search --trials 40 --gpu 0.5
-
-    After an interruption: tune-paddy search --resume paddy_search-1
     """
     check_refit(refit)
     settings = {
@@ -134,86 +124,32 @@ def search(
         "folds": folds,
         "seed": seed,
     }
-    overrides = {key: value for key, value in settings.items() if value is not None}
-    wishes = {"metric": metric, "method": method, "weights": weights, "refit": refit}
-    check_wishes(wishes)
-    if resume is None and not dry_run and data is not None:
-        resume = _earlier(tracking_uri, name)
-    if resume is not None:
-        plan, store = plan_again(
-            resume,
-            tracking_uri=tracking_uri,
-            overrides=overrides,
-            data=data,
-            space=space,
-            weights_dir=weights_dir,
-            ray_address=ray_address,
-            retry_failed=retry_failed,
-        )
-        wishes = remembered(context, dict(plan.asked), wishes)
-    elif data is None or space is None:
-        raise InputError("give DATA and --space to start a search, or --resume NAME to go on with one")
-    else:
-        plan = make_plan(
-            data,
-            space,
-            runs,
-            name=name,
-            overrides=overrides,
-            stand_ins=stand_ins,
-            skip=(skip_corrupt, skip_conflicts),
-            weights_dir=weights_dir,
-            ray_address=ray_address,
-        )
-    if dry_run:
-        _print_preview(plan)
-        return
-    if resume is None:
-        store = make_store(tracking_uri, plan.dataset, runs)
-        plan = _with_free_name(plan, store, runs, given=name is not None)
-    train_and_select(replace(plan, asked=wishes), store, wishes)
-
-
-def train_and_select(plan: "SearchPlan", store: "Store", wishes: dict[str, Any]) -> None:
-    """Train, select from what there is, and refit where that is wished; an interruption comes last.
-
-    Raises:
-        SearchInterruptedError: A signal ended the training early.
-    """
-    interrupted = None
-    try:
-        train_and_print(plan, store)
-    except SearchInterruptedError as error:
-        if error.at_once or not print_members(plan, store):
-            raise
-        interrupted = error
-    runs = plan.folder.parent
-    ensemble = select_and_print(store, [plan.name], runs, check_wishes(wishes))
-    if interrupted is not None:
-        raise interrupted
-    if wishes["refit"] is not None:
-        machine = Machine(plan.weights_dir, plan.ray_address)
-        refit_and_print(store, ensemble, [plan.name], runs, machine, plan.dataset)
-
-
-def check_wishes(wishes: dict[str, Any]) -> "Wishes":
-    """Turn options into wishes for the selection, before anything trains.
-
-    Raises:
-        InputError: One cannot be understood.
-    """
     from tune_paddy.ensemble.choose import Wishes
     from tune_paddy.ensemble.fixed_weights import parse_weights
 
-    weights = tuple(wishes["weights"] or ())
-    parse_weights(weights)
-    return Wishes(metric=wishes["metric"], method=wishes["method"], weights=weights)
-
-
-def _earlier(tracking_uri: str | None, name: str | None) -> str | None:
-    """Name of an earlier search that somebody wants to go on with instead of starting a new one."""
-    found = find_earlier(tracking_uri, name)
-    return found.name if found is not None and offer(found, named=name is not None) else None
+    wishes = Wishes(metric=metric, method=method, weights=tuple(weights or ()))
+    parse_weights(wishes.weights)
+    plan = make_plan(
+        data,
+        space,
+        runs,
+        name=name,
+        overrides={key: value for key, value in settings.items() if value is not None},
+        stand_ins=stand_ins,
+        skip=(skip_corrupt, skip_conflicts),
+        weights_dir=weights_dir,
+        ray_address=ray_address,
+    )
+    if dry_run:
+        _print_preview(plan)
+        return
+    store = make_store(tracking_uri, plan.dataset, runs)
+    plan = _with_free_name(plan, store, runs, given=name is not None)
+    train_and_print(plan, store)
+    ensemble = select_and_print(store, [plan.name], runs, wishes)
+    if refit is not None:
+        machine = Machine(weights_dir, ray_address)
+        refit_and_print(store, ensemble, [plan.name], runs, machine, plan.dataset)
 
 
 def make_plan(
@@ -245,8 +181,8 @@ def make_plan(
 
         loaded = loaded.with_stand_ins(stand_in)
     settings = loaded.settings.override(overrides, prefix="--")
-    from tune_paddy.search.plan import SearchPlan
     from tune_paddy.search.resources import uncounted_gpus
+    from tune_paddy.search.run import SearchPlan
 
     chosen = name or free_name(prefix or loaded.name, runs)
     return SearchPlan(
@@ -276,31 +212,22 @@ def train_and_print(plan: "SearchPlan", store: "Store") -> None:
     """Run a search, and say how many members came of it and why others did not."""
     from tune_paddy.search.run import run_search
 
-    console.print(f"Search [bold]{plan.name}[/bold] of space {plan.space.name}")
+    console.print(f"Search {plan.name} of space {plan.space.name}")
     started = time.monotonic()
-    run_search(plan, store, console=console)
-    print_members(plan, store, f" in {time.monotonic() - started:.0f} s")
-
-
-def print_members(plan: "SearchPlan", store: "Store", when: str = "") -> int:
-    """Say how many members have finished, and why others have not; return the number."""
-    from tune_paddy.tracking.runs import list_members
-
-    members = list_members(store, plan.name)
+    members = run_search(plan, store, console=console)
+    seconds = time.monotonic() - started
     finished = sum(member.outcome == "finished" for member in members)
-    console.print(f"{finished} of {len(members)} members finished{when}")
+    console.print(f"{finished} of {len(members)} members finished in {seconds:.0f} s")
     for member in members:
         if member.outcome != "finished":
             line = f"{member.name}: {member.outcome}: {member.failure}"
-            console.print(line, style="yellow", markup=False, soft_wrap=True)
-    return finished
+            console.print(line, style="yellow", soft_wrap=True)
 
 
 def _print_preview(plan: "SearchPlan") -> None:
     from rich.table import Table
 
-    from tune_paddy.search.plan import preview
-    from tune_paddy.search.tuning import trial_planner
+    from tune_paddy.search.run import preview, trial_planner
 
     proposals = preview(plan, n=10)
     settings = plan.settings
@@ -309,7 +236,7 @@ def _print_preview(plan: "SearchPlan") -> None:
     try:
         give = trial_planner(plan)
     except InputError as error:  # no GPU here to look at: the rest can be shown all the same
-        console.print(f"No forecasts: {error}", style="yellow", markup=False, soft_wrap=True)
+        console.print(f"No forecasts: {error}", style="yellow", soft_wrap=True)
         give = trial_planner(replace(plan, settings=settings.model_copy(update={"gpu": 0})))
     for proposal in proposals:
         given = give(proposal.config)

@@ -150,7 +150,7 @@ def refit_and_print(
         command=typed_command(),
     )
     images = f"{len(dataset.labelled):,} labelled images"
-    console.print(f"Refit [bold]{plan.name}[/bold]: {len(members)} members on all {images}")
+    console.print(f"Refit {plan.name}: {len(members)} members on all {images}")
     tags = {"refit_of": ", ".join(searches), "refit_of_ensemble": ensemble.run_id}
     writable = replace(store, experiment_id=search.experiment_id)
     run_refit(plan, members, writable, console=console, tags=tags)
@@ -165,7 +165,7 @@ def refit_and_print(
         selection=selection,
         members={member.name: member.run_id for member in members},
     )
-    console.print(quality_note(ensemble, searches), markup=False, soft_wrap=True)
+    console.print(quality_note(ensemble, searches), soft_wrap=True)
     if refitted.submission is not None:
         console.print(f"Submission of the refitted members: {refitted.submission}", soft_wrap=True)
 

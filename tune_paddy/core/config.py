@@ -1,9 +1,10 @@
 """The configuration of one member and of one search: every parameter, its unit and its bounds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -12,6 +13,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from tune_paddy.core.errors import InputError
 
@@ -33,6 +35,18 @@ Size = Annotated[
 """(height, width) in pixels; a single integer means a square."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _whole_above_one(gpus: float) -> float:
+    """Refuse 1.5 GPUs: Ray gives a share of one GPU, or whole ones."""
+    if gpus > 1 and not float(gpus).is_integer():
+        raise PydanticCustomError(
+            "gpu_count", "Input should be up to 1 (a share of one GPU), or a whole number of GPUs"
+        )
+    return gpus
+
+
+GpuCount = Annotated[float, Field(ge=0, le=64), AfterValidator(_whole_above_one)]
 
 
 class MemberConfig(BaseModel):
@@ -119,14 +133,14 @@ class SearchSettings(BaseModel):
     minutes: float | None = Field(None, gt=0, description="no new trial after so many minutes")
     concurrency: int | None = Field(None, ge=1, description="trials at once; none: as many as fit")
     cpus: float = Field(1, gt=0, description="CPUs of one trial")
-    gpu: Literal["auto"] | Annotated[float, Field(ge=0, le=64)] = Field(
+    gpu: Literal["auto"] | GpuCount = Field(
         0.0, description="GPUs of one trial; a fraction shares one; auto: as little as its forecast allows"
     )
     gpu_memory: float | None = Field(
         None, gt=0, description="MiB of each GPU; none: asked of the one at hand"
     )
     max_accum: int | None = Field(
-        None, ge=1, description="largest accum that is chosen to fit; none: one image at a time"
+        None, ge=1, description="largest accum to choose, or to try when memory runs out; none: batch_size"
     )
     scheduler: Literal["none", "asha"] = Field("none", description="asha stops weak trials early")
     objective: Literal["calibrated_log_loss", "log_loss", "error_rate"] = Field(
@@ -154,5 +168,15 @@ class SearchSettings(BaseModel):
         try:
             return SearchSettings(**{**self.model_dump(), **values})
         except ValidationError as error:
-            first = error.errors()[0]
-            raise InputError(f"{prefix}{first['loc'][0]}: {first['msg']}, not {first['input']!r}") from error
+            name = str(error.errors()[0]["loc"][0])
+            problems = [problem for problem in error.errors() if problem["loc"][0] == name]
+            flag = prefix + (name.replace("_", "-") if prefix else name)
+            if problems[0]["type"] == "extra_forbidden":
+                raise InputError(f"{flag}: there is no such setting") from error
+            raise InputError(f"{flag}: {values.get(name)} {requirement(problems)}") from error
+
+
+def requirement(problems: Sequence[Mapping[str, Any]]) -> str:
+    """Say what a field allows, from pydantic's problems with one value: "should be …", to go on after it."""
+    parts = (problem["msg"].removeprefix("Input should be ") for problem in problems)
+    return "should be " + " or ".join(dict.fromkeys(parts))

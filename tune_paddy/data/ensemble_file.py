@@ -16,10 +16,11 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.pooling import Rule
 from tune_paddy.core.predictions import View
 from tune_paddy.core.selection import Candidate, Selection
+from tune_paddy.data.reading import read_file
 from tune_paddy.data.wording import shown
 
-MAX_BYTES = 64 * 2**20
-"""Largest file that is read; one of a thousand members and classes has less than one MiB."""
+MAX_MIB = 64
+"""Largest file that is read, in MiB; one of a thousand members and classes has less than one."""
 
 _SUM_TOLERANCE = 1e-6  # of the weights; they are written with all their digits
 
@@ -56,11 +57,7 @@ def read_ensemble(path: Path) -> DescribedEnsemble:
         InputError: It cannot be read, or is not what `tune-paddy select` writes; the message names the key.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{shown(path)}: is larger than {MAX_BYTES // 2**20} MiB: not an ensemble")
-        return _File.model_validate_json(path.read_bytes()).described()
-    except OSError as error:
-        raise InputError(f"{shown(path)}: cannot be read: {error.strerror}") from error
+        return _File.model_validate_json(read_file(path, most=MAX_MIB, what="an ensemble")).described()
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from tune_paddy.core.config import MAX_SIDE, MemberConfig
+from tune_paddy.core.config import MAX_SIDE, MemberConfig, requirement
 from tune_paddy.core.domains import Fixed, side_or_pair
 from tune_paddy.data.space_problems import Place, shorten
 from tune_paddy.data.yaml_lines import YamlList, YamlMap, YamlNode, YamlScalar
@@ -70,8 +70,7 @@ def _adapter(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
 def _sentence(name: str, error: ValidationError) -> str:
     if name in SIZES:
         return f"should be a side, or a pair [height, width], of 8 to {MAX_SIDE} px"
-    parts = (problem["msg"].removeprefix("Input should be ") for problem in error.errors())
-    return "should be " + " or ".join(dict.fromkeys(parts))
+    return requirement(error.errors())
 
 
 def _plain(node: YamlNode) -> Any:

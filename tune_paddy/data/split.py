@@ -15,7 +15,11 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.splits import group_folds, stratified_group_split
 from tune_paddy.data.atomic import write_atomically
 from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.reading import read_file
 from tune_paddy.data.wording import listed, shown
+
+MAX_MIB = 256
+"""Largest stored split, in MiB."""
 
 
 @dataclass(frozen=True)
@@ -170,9 +174,7 @@ def _check_enough(dataset: Dataset, least: int, purpose: str) -> None:
 
 def _read(path: Path) -> _Stored:
     try:
-        return _Stored.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{shown(path)}: cannot be read: {error.strerror}") from error
+        return _Stored.model_validate_json(read_file(path, most=MAX_MIB, what="a stored split"))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"

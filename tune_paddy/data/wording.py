@@ -12,9 +12,18 @@ _LONGEST_NAME = 300
 
 def shown(name: str | Path) -> str:
     """Write a name from outside on one line: control characters escaped, long ones cut in the middle."""
-    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(name))
+    text = _escaped(str(name))
     half = _LONGEST_NAME // 2
     return text if len(text) <= _LONGEST_NAME else f"{text[:half]}…{text[-half:]}"
+
+
+def printable(text: str) -> str:
+    """Escape control characters, which could rewrite what a terminal shows; lines stay lines."""
+    return "\n".join(map(_escaped, text.split("\n")))
+
+
+def _escaped(text: str) -> str:
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def listed(findings: Iterable[str], count: int, *, limit: int = SHOWN) -> str:

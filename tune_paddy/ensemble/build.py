@@ -1,6 +1,7 @@
 """From finished members to a submission: load the pool, select, blend, write, record."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.estimate import Assessment
 from tune_paddy.core.explain import Redundancy, marginal_contributions, redundancies
+from tune_paddy.core.metrics import error_rate, log_loss
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection import Selection
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
@@ -22,6 +24,7 @@ from tune_paddy.tracking.ensembles import log_ensemble
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import RecordedRun, get_search
 from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.views import ERROR_RATE, LOG_LOSS
 
 SUBMISSION, ENSEMBLE = "submission.csv", "ensemble.json"
 
@@ -215,6 +218,22 @@ def member_weights(ensemble: Ensemble) -> dict[str, float]:
     return totals
 
 
+def member_contributions(ensemble: Ensemble) -> dict[str, float]:
+    """MLflow run of each member of the pool → what the loss would rise by without it.
+
+    0 for members without weight; the only member of an ensemble, without which nothing is left, has none.
+    """
+    weights = member_weights(ensemble)
+    numbers = dict(
+        zip((view.run_id for view in ensemble.pool.views), member_groups(ensemble.pool), strict=True)
+    )
+    alone = sum(weight > 0 for weight in weights.values()) == 1
+    return {
+        run_id: ensemble.contributions.get(int(numbers[run_id]), math.nan if alone and weight > 0 else 0.0)
+        for run_id, weight in weights.items()
+    }
+
+
 def _record(store: Store, ensemble: Ensemble, searches: Sequence[str], files: Sequence[Path]) -> str:
     selection, assessment = ensemble.selection, ensemble.assessment
     metrics = {f"ensemble_select_{selection.metric}": selection.score}
@@ -222,6 +241,9 @@ def _record(store: Store, ensemble: Ensemble, searches: Sequence[str], files: Se
         metrics[f"ensemble_{selection.metric}"] = assessment.estimate.score
         metrics[f"ensemble_{selection.metric}_low"] = assessment.estimate.low
         metrics[f"ensemble_{selection.metric}_high"] = assessment.estimate.high
+        # Under the names that members have, so that one column of the table compares them.
+        metrics[LOG_LOSS] = log_loss(assessment.predictions, ensemble.pool.labels)
+        metrics[ERROR_RATE] = error_rate(assessment.predictions, ensemble.pool.labels)
     return log_ensemble(
         store,
         search=searches[0],
@@ -230,4 +252,5 @@ def _record(store: Store, ensemble: Ensemble, searches: Sequence[str], files: Se
         metrics=metrics,
         params={"method": selection.method, "metric": selection.metric, "searches": ", ".join(searches)},
         weights=member_weights(ensemble),
+        contributions=member_contributions(ensemble),
     )

@@ -7,12 +7,12 @@ every call goes through `call`, which tries again for as long as the database is
 
 import logging
 import os
-import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.data.redact import redact
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,8 +31,6 @@ QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 """Environment that MLflow starts in, unless the user has set a variable otherwise."""
-
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+(?=@)|(?<=[?&]password=)[^&\s]+")
 
 
 def load_mlflow() -> Any:
@@ -114,12 +112,3 @@ def one_line(text: str, limit: int = 500) -> str:
     """Bring text for a person onto one line, without credentials, at most `limit` characters long."""
     line = redact(" ".join(text.split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
-def redact(text: str) -> str:
-    """Hide the user and password of every address in `text`.
-
-    >>> redact("https://me:secret@mlflow.example.org/api")
-    'https://***@mlflow.example.org/api'
-    """
-    return _CREDENTIALS.sub("***", text)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_paddy.tracking.client import call
-from tune_paddy.tracking.files import log_files
+from tune_paddy.tracking.files import SUBMISSION_FILE, file_sha256, log_files
 from tune_paddy.tracking.members import finish_run
 from tune_paddy.tracking.provenance import git_revision, source_tags
 from tune_paddy.tracking.runs import (
@@ -18,15 +18,16 @@ from tune_paddy.tracking.runs import (
     PARENT,
     PREFIX,
     SEARCH,
+    SUBMISSION_SHA256,
     find_runs,
     get_search,
 )
 from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.views import CONTRIBUTION, WEIGHT
 from tune_paddy.tracking.writing import log_at_step, log_latest, log_params, set_tags
 
 SELECTION = PREFIX + "selection"
 SELECTION_FILE = "ensemble.json"
-WEIGHT = "ensemble_weight"
 LIVE = "live_"
 """What the names of the live curve's metrics begin with."""
 
@@ -57,6 +58,7 @@ def log_ensemble(
     metrics: Mapping[str, float],
     params: Mapping[str, object],
     weights: Mapping[str, float] | None = None,
+    contributions: Mapping[str, float] | None = None,
     description: str = "",
 ) -> str:
     """Record an ensemble as a run under its search.
@@ -74,6 +76,8 @@ def log_ensemble(
         params: Settings of the selection.
         weights: MLflow run of a member → its weight, zeros for members that were not selected; written
             to the members as the metric `ensemble_weight`.
+        contributions: MLflow run of a member → what the ensemble's loss would rise by without it; written
+            to the members as the metric `ensemble_contribution`.
         description: Markdown for the run's page.
 
     Returns:
@@ -94,16 +98,26 @@ def log_ensemble(
         OUTCOME: "running",
         **source_tags(git_revision()),
         **({NOTE: description} if description else {}),
+        **_submission_tag(files),
     }
     run_id = _open(store, parent.experiment_id, digest, tags)
     log_params(client, run_id, params)
     _log_files(store, run_id, content, files)
     for target in (run_id, parent.run_id):
         log_latest(client, target, metrics)
-    for member, weight in (weights or {}).items():
-        log_latest(client, member, {WEIGHT: weight})
+    for member, values in _by_member({WEIGHT: weights or {}, CONTRIBUTION: contributions or {}}).items():
+        log_latest(client, member, values)
     finish_run(store, run_id, "FINISHED")
     return run_id
+
+
+def _by_member(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Metric → run → value, turned into run → metric → value: a request for each run."""
+    turned: dict[str, dict[str, float]] = {}
+    for name, values in metrics.items():
+        for run_id, value in values.items():
+            turned.setdefault(run_id, {})[name] = value
+    return turned
 
 
 def _open(store: Store, experiment_id: str, digest: str, tags: Mapping[str, str]) -> str:
@@ -116,6 +130,12 @@ def _open(store: Store, experiment_id: str, digest: str, tags: Mapping[str, str]
         return run_id
     name = f"ensemble {digest[:8]}"
     return str(call(store.client.create_run, experiment_id, tags=dict(tags), run_name=name).info.run_id)
+
+
+def _submission_tag(files: Sequence[Path]) -> dict[str, str]:
+    """By which the ensemble is found again when its submission is sent."""
+    written = [path for path in files if path.name == SUBMISSION_FILE and path.is_file()]
+    return {SUBMISSION_SHA256: file_sha256(written[0])} if written else {}
 
 
 def _log_files(store: Store, run_id: str, content: str, files: Sequence[Path]) -> None:

@@ -1,11 +1,14 @@
 """Files of a run."""
 
-import tempfile
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from tune_paddy.tracking.client import call, load_mlflow
+from tune_paddy.tracking.client import call
 from tune_paddy.tracking.store import Store
+
+SUBMISSION_FILE = "submission.csv"
+"""An ensemble's predicted labels of the test images, among the files of its run."""
 
 
 def log_files(store: Store, run_id: str, files: Sequence[Path]) -> None:
@@ -18,19 +21,10 @@ def log_files(store: Store, run_id: str, files: Sequence[Path]) -> None:
         call(store.client.log_artifact, run_id, str(file))
 
 
-def read_file(store: Store, artifact_uri: str, name: str) -> bytes:
-    """Read a file of a run.
-
-    Args:
-        store: The record.
-        artifact_uri: Where the run's files are.
-        name: Of the file.
+def file_sha256(path: Path) -> str:
+    """Hex digest by which a file is known again, wherever it lies.
 
     Raises:
-        TunePaddyError: There is none, or MLflow failed.
+        OSError: It cannot be read.
     """
-    download = load_mlflow().artifacts.download_artifacts
-    uri = f"{artifact_uri.rstrip('/')}/{name}"
-    with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
-        path = call(download, artifact_uri=uri, dst_path=folder, tracking_uri=store.tracking_uri)
-        return Path(path).read_bytes()
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -13,7 +13,8 @@ import psutil
 from filelock import FileLock, Timeout
 
 from tune_paddy.core.errors import InputError, TunePaddyError
-from tune_paddy.tracking.client import call, connect, redact
+from tune_paddy.data.redact import redact
+from tune_paddy.tracking.client import call, connect
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

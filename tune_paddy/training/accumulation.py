@@ -24,6 +24,7 @@ from tune_paddy.training.devices import Device
 from tune_paddy.training.loaders import Batch
 from tune_paddy.training.mixing import mix_batch
 from tune_paddy.training.model import IMAGENET_MEAN, IMAGENET_STD
+from tune_paddy.training.overflow import NormStatistics
 
 Stats = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -78,6 +79,7 @@ class MemberLearner(Learner):
         self.accum = accum
         self.stats = stats
         self.scaler = device.grad_scaler()
+        self.statistics = NormStatistics(model) if device.precision == "fp16" else None
         cbs = [TrainEvalCallback(), *kwargs.pop("cbs", [])]
         super().__init__(
             _Loaders(train, device.torch),
@@ -97,11 +99,15 @@ class MemberLearner(Learner):
         images, targets = self._prepare(self.batch)
         n = len(images)
         total = torch.zeros((), device=images.device)
+        if self.statistics is not None:
+            self.statistics.keep()
         for part in micro_slices(n, self.accum):
             with self.device.autocast(), lone_image_norm(self.model, part.stop - part.start):
                 loss = self._loss(self.model(images[part]), targets[part]) / n
             self.scaler.scale(loss).backward()
             total += loss.detach()
+        if self.statistics is not None:
+            self.statistics.mend()
         self.loss = total
         self._do_grad_opt()
 

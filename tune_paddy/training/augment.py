@@ -20,13 +20,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.training.devices import area_resize
+from tune_paddy.training.devices import resize_uint8
 
 Floats = NDArray[np.float64]
 
 _CORNERS = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], dtype=np.float64)
 _LOGIT_EPS = 1e-7
 _DIHEDRAL = 8
+_CACHED = 2**20
+"""Values of the images that a CPU thread augments at a time: 4 MiB as float32."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def augment(images: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
     """Warp and light a batch.
 
     Args:
-        images: uint8 [n, 3, H, W] on any device.
+        images: Values 0..255 [n, 3, H, W], bytes or floats, on any device.
         draws: The choices for these n images.
         size: (height, width) in px of the result.
 
@@ -189,10 +191,44 @@ def augment(images: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
         float32 [n, 3, height, width], values 0..1.
     """
     matrices = torch.from_numpy(warp_matrices(draws, images.shape[-2] / images.shape[-1]))
+    step = _at_a_time(images)
+    if step >= len(images):
+        return _augment(images, matrices, draws, size)
+    parts = [slice(start, start + step) for start in range(0, len(images), step)]
+    return torch.cat([_augment(images[part], matrices[part], draws[part], size) for part in parts])
+
+
+def _at_a_time(images: Tensor) -> int:
+    """How many images to work on at once: what stays in a CPU's cache; a GPU takes the whole batch."""
+    if images.device.type != "cpu":
+        return len(images)
+    return max(1, _CACHED // images[0].numel()) * torch.get_num_threads()
+
+
+def _augment(images: Tensor, matrices: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
     coords = warp_grid(matrices.to(images.device, non_blocking=True), size)
-    floats = _shrunk(as_floats(images), size)
+    floats = shrink(images, size).to(torch.float32)
     warped = F.grid_sample(floats, coords, padding_mode="reflection", align_corners=False)
-    return _lighting(warped, draws)
+    return _lighting(warped.div_(255), draws)
+
+
+def shrink(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring images to twice `size` where they are larger: bilinear sampling would skip pixels of them.
+
+    `augment` does it by itself; where one batch is augmented several times, it is worth doing beforehand.
+
+    Args:
+        images: uint8 [n, 3, H, W].
+        size: (height, width) in px of what `augment` shall return.
+
+    Returns:
+        Values 0..255, see `resize_uint8`; `images` themselves where nothing is to be done.
+    """
+    excess = min(images.shape[-2] / size[0], images.shape[-1] / size[1]) / 2
+    if excess <= 1:
+        return images
+    height, width = (int(side / excess) for side in images.shape[-2:])
+    return resize_uint8(images, (height, width), antialias=True)
 
 
 def warp_grid(matrices: Tensor, size: tuple[int, int]) -> Tensor:
@@ -206,10 +242,14 @@ def warp_grid(matrices: Tensor, size: tuple[int, int]) -> Tensor:
         float32 [n, height, width, 2]: (x, y) in -1..1.
     """
     y, x = (_pixel_centres(side, matrices.device) for side in size)
-    ones = torch.ones(size, device=matrices.device)
-    points = torch.stack([x.expand(size), y[:, None].expand(size), ones], -1)
-    moved = points.reshape(1, -1, 3) @ matrices.transpose(1, 2)
-    return (moved[..., :2] / moved[..., 2:]).reshape(-1, *size, 2)
+    factors = matrices[:, :, :, None, None]
+    across, down, depth = (
+        factors[:, row, 0] * x + (factors[:, row, 1] * y[:, None] + factors[:, row, 2]) for row in range(3)
+    )
+    grid = torch.empty(len(matrices), *size, 2, device=matrices.device)
+    torch.div(across, depth, out=grid[..., 0])
+    torch.div(down, depth, out=grid[..., 1])
+    return grid
 
 
 def _pixel_centres(side: int, device: torch.device) -> Tensor:
@@ -217,19 +257,17 @@ def _pixel_centres(side: int, device: torch.device) -> Tensor:
 
 
 def centre(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring images to `size` without any random choice, as validation sees them.
+    """Bring images to `size` without any random choice or warp, as validation sees them.
 
     Args:
-        images: uint8 [n, 3, H, W].
+        images: Values 0..255 [n, 3, H, W], bytes or floats.
         size: (height, width) in px of the result.
 
     Returns:
         float32 [n, 3, height, width], values 0..1.
     """
-    floats = _shrunk(as_floats(images), size)
-    if floats.shape[-2:] == size:
-        return floats
-    return F.interpolate(floats, size, mode="bilinear", align_corners=False)
+    small = shrink(images, size)
+    return as_floats(small if small.shape[-2:] == size else resize_uint8(small, size, antialias=False))
 
 
 def as_floats(images: Tensor) -> Tensor:
@@ -241,13 +279,6 @@ def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
     """Subtract the mean and divide by the standard deviation of each channel, in place."""
     shape = (1, -1, 1, 1)
     return images.sub_(images.new_tensor(mean).view(shape)).div_(images.new_tensor(std).view(shape))
-
-
-def _shrunk(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Average areas first where bilinear sampling (four neighbours) would skip pixels, as fastai does."""
-    height, width = images.shape[-2:]
-    excess = min(height / size[0], width / size[1]) / 2
-    return area_resize(images, (int(height / excess), int(width / excess))) if excess > 1 else images
 
 
 def _lighting(images: Tensor, draws: Draws) -> Tensor:

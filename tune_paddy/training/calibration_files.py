@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from tune_paddy.core.calibration import Calibration
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.gpus import same_model
+from tune_paddy.data.reading import read_file
 from tune_paddy.training.forward_cache import default_folder
 
 GENERIC = "generic"
@@ -75,9 +76,7 @@ def _all(own: Path) -> Iterator[Calibration]:
 
 def _read(path: Path) -> Calibration:
     try:
-        return Calibration.model_validate_json(path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        return Calibration.model_validate_json(read_file(path, most=1, what="a calibration"))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "file"

@@ -97,12 +97,23 @@ def _resolve(precision: str, kind: str) -> str:
     return precision
 
 
-def area_resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Shrink images [n, c, h, w] to `size` (height, width in px), each new pixel the mean of its area.
+def resize_uint8(images: Tensor, size: tuple[int, int], *, antialias: bool) -> Tensor:
+    """Resize uint8 images [n, c, h, w] to `size` (height, width in px), bilinearly.
 
-    MPS has this only where the old size is a multiple of the new one; there the CPU does it.
+    The CPU has a fast filter for bytes, CUDA has none and gets floats: their results differ by rounding.
+
+    Args:
+        images: On any device; MPS lacks both filters, there the CPU does it.
+        size: (height, width) in px.
+        antialias: Average over all pixels when shrinking, instead of over the four nearest.
+
+    Returns:
+        Values 0..255; uint8 from a CPU, float32 from CUDA.
     """
-    divides = images.shape[-2] % size[0] == 0 and images.shape[-1] % size[1] == 0
-    if images.device.type == "mps" and not divides:
-        return F.interpolate(images.cpu(), size, mode="area").to(images.device)
-    return F.interpolate(images, size, mode="area")
+    if images.device.type == "mps":
+        return resize_uint8(images.cpu(), size, antialias=antialias).to(images.device)
+    on_cuda = images.device.type == "cuda"
+    # torch 2.15's filter for bytes gives nonsense where a single column is left.
+    values = images.to(torch.float32) if on_cuda or size[1] == 1 else images
+    resized = F.interpolate(values, size, mode="bilinear", antialias=antialias, align_corners=False)
+    return resized if on_cuda or values is images else resized.round().to(torch.uint8)

@@ -1,6 +1,6 @@
 """Batches of images: decoded by threads ahead of time, every random choice drawn beforehand.
 
-Threads, not processes: Pillow decodes and resizes without Python's lock, a forked child of a Ray worker
+Threads, not processes: the decoders work without Python's lock, a forked child of a Ray worker
 would inherit its sockets, and shared memory is scarce in containers.
 """
 
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.data.images import load_rgb, resize
+from tune_paddy.data.resizing import CENTRE, Pixels, Size, place
 from tune_paddy.training.augment import Draws, draw
+from tune_paddy.training.decoding import load_scaled
 from tune_paddy.training.mixing import Mix, draw_mix
 
-CENTRE = (0.5, 0.5)
 _AHEAD = 3
 """Batches decoded before they are asked for: enough to hide one slow file, little memory."""
 
@@ -44,6 +44,10 @@ class Batch:
     mix: Mix | None
 
 
+Job = tuple[int, tuple[float, float]]
+"""An image to read: its row, and where to crop it, (y, x), each 0 to 1."""
+
+
 class ImageReader:
     """Reads images at a member's item size.
 
@@ -54,7 +58,7 @@ class ImageReader:
         threads: How many images are decoded at once.
     """
 
-    def __init__(self, paths: Sequence[str], size: tuple[int, int], method: str, threads: int) -> None:
+    def __init__(self, paths: Sequence[str], size: Size, method: str, threads: int) -> None:
         self.paths = list(paths)
         self._size = size
         self._method = method
@@ -63,25 +67,34 @@ class ImageReader:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def read(self, row: int, offset: tuple[float, float] = CENTRE) -> NDArray[np.uint8]:
-        """Decode one image to uint8 [H, W, 3]; `offset` (y, x), 0 to 1, places a crop."""
-        image = resize(load_rgb(self.paths[row]), self._size, self._method, offset=offset)
-        return np.asarray(image)
+    def read(self, row: int, offset: tuple[float, float] = CENTRE) -> Pixels:
+        """Read one image, uint8 [3, H, W]; `offset` (y, x), 0 to 1, places a crop."""
+        return place(load_scaled(self.paths[row], self._size, self._method), self._size, offset)
 
-    def batches(self, jobs: Sequence[Sequence[tuple[int, tuple[float, float]]]]) -> Iterator[Tensor]:
-        """Yield uint8 [n, 3, H, W] for each list of (row, crop offset), in order, decoded ahead."""
+    def batches(self, jobs: Sequence[Sequence[Job]]) -> Iterator[Tensor]:
+        """Yield uint8 [n, 3, H, W] for each list of images, in order, decoded ahead."""
         with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
-            waiting: deque[list[Future[NDArray[np.uint8]]]] = deque()
-            todo = iter(jobs)
+            waiting: deque[tuple[Tensor, list[Future[None]]]] = deque()
             try:
-                for job in todo:
-                    waiting.append([pool.submit(self.read, row, offset) for row, offset in job])
+                for job in jobs:
+                    waiting.append(self._submit(pool, job))
                     if len(waiting) >= _AHEAD:
-                        yield _stack(waiting.popleft())
+                        yield _finished(*waiting.popleft())
                 while waiting:
-                    yield _stack(waiting.popleft())
+                    yield _finished(*waiting.popleft())
             finally:
                 pool.shutdown(cancel_futures=True)
+
+    def _submit(self, pool: ThreadPoolExecutor, job: Sequence[Job]) -> tuple[Tensor, list[Future[None]]]:
+        """Let each thread read a part of a batch straight into its place."""
+        batch = torch.empty(len(job), 3, *self._size, dtype=torch.uint8)
+        parts = range(min(self._threads, len(job)))
+        futures = [pool.submit(self._fill, batch[at :: len(parts)], job[at :: len(parts)]) for at in parts]
+        return batch, futures
+
+    def _fill(self, images: Tensor, job: Sequence[Job]) -> None:
+        for image, (row, offset) in zip(images.numpy(), job, strict=True):
+            image[:] = self.read(row, offset)
 
     def in_order(self, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
         """Yield all images once, centred: the rows as a slice, and uint8 [n, 3, H, W]."""
@@ -91,9 +104,10 @@ class ImageReader:
         yield from zip(rows, self.batches(jobs), strict=True)
 
 
-def _stack(images: Sequence[Future[NDArray[np.uint8]]]) -> Tensor:
-    stacked = np.stack([image.result() for image in images])
-    return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
+def _finished(batch: Tensor, futures: Sequence[Future[None]]) -> Tensor:
+    for future in futures:
+        future.result()
+    return batch
 
 
 class TrainLoader:

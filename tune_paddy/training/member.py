@@ -20,13 +20,13 @@ from tune_paddy.core.metrics import calibrated_log_loss, error_rate, log_loss
 from tune_paddy.core.predictions import PLAIN, Predictions
 from tune_paddy.data.parts import Part, Parts
 from tune_paddy.training.accumulation import MemberLearner, micro_batch
-from tune_paddy.training.checkpoint import Checkpoint, load_latest, save_checkpoint
-from tune_paddy.training.checkpoint_files import remove_checkpoints
+from tune_paddy.training.checkpoint import Checkpoint, load_latest, remove_checkpoints, save_checkpoint
 from tune_paddy.training.devices import Device, pick_device
 from tune_paddy.training.loaders import ImageReader, TrainLoader, subsample_rows
 from tune_paddy.training.model import build_model, plan_body
 from tune_paddy.training.oom import ThrashWatch, is_out_of_memory, release_memory
 from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, split_parameters
+from tune_paddy.training.overflow import mean_loss
 from tune_paddy.training.saved_member import save_member
 from tune_paddy.training.tta import predict
 
@@ -59,6 +59,7 @@ class Runtime:
         cpus: Threads for decoding and for torch.
         allow_gpu: Whether a GPU may be used.
         accum: Micro-batches of a step to begin with, unless the member sets them.
+        max_accum: To how many memory that runs out may raise them; None: until one image is left.
         memory_share: Share of the GPU at which torch's allocator stops.
         weights_dir: Folder of pretrained weights, or None.
         keep_weights: Whether the trained weights stay on disk.
@@ -71,6 +72,7 @@ class Runtime:
     cpus: int = 1
     allow_gpu: bool = True
     accum: int = 1
+    max_accum: int | None = None
     memory_share: float = 1.0
     weights_dir: Path | None = None
     keep_weights: bool = True
@@ -122,12 +124,13 @@ def train_member(
 
     Raises:
         InputError: The architecture, size, precision or weights cannot be had.
-        InfeasibleError: It does not fit with one image at a time.
-        DivergedError: The loss is not finite.
+        InfeasibleError: It does not fit with one image at a time, or at the largest accum allowed.
+        DivergedError: Losses, weights or predictions are not finite, see `overflow`.
     """
     runtime.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(runtime.cpus)
     accum = config.accum if isinstance(config.accum, int) else runtime.accum
+    most = max(accum, min(runtime.max_accum or config.batch_size, config.batch_size))
     ooms = 0
     while True:
         try:
@@ -135,20 +138,22 @@ def train_member(
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            if micro_batch(config.batch_size, accum) == 1:
+            if accum >= most or micro_batch(config.batch_size, accum) == 1:
                 raise InfeasibleError(_too_large(config, accum, error)) from error
         else:
             return replace(result, accum=accum, ooms=ooms)
         release_memory()
         ooms += 1
-        accum = min(2 * accum, config.batch_size)
+        accum = min(2 * accum, most)
 
 
 def _too_large(config: MemberConfig, accum: int, error: Exception) -> str:
     reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+    images = micro_batch(config.batch_size, accum)
+    at_once = "one image at a time" if images == 1 else f"{images} images at a time, the largest allowed"
     return (
         f"{config.arch} at {config.size[0]}x{config.size[1]} px does not fit even with accum {accum}, "
-        f"one image at a time: {reason}"
+        f"{at_once}: {reason}"
     )
 
 
@@ -324,7 +329,7 @@ def _scores(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, 
 
 
 class _EpochWatch(Callback):
-    """Begin each epoch's random streams anew, sum its loss, and hand it over when it is done."""
+    """Begin each epoch's random streams anew, collect its losses, and hand it over when it is done."""
 
     def __init__(self, attempt: _Attempt, first: int, skip: int) -> None:
         self.attempt, self.first, self.skip = attempt, first, skip
@@ -357,9 +362,7 @@ class _EpochWatch(Callback):
         if self.learn.epoch < self.skip:
             return  # fastai fires it for skipped epochs too
         epoch = self.first + self.learn.epoch + 1
-        loss = torch.stack(self.losses).mean().item()
-        if not np.isfinite(loss):
-            raise DivergedError(f"the training loss is {loss} in epoch {epoch}")
+        loss = mean_loss(self.losses, self.learn.model, self.learn.scaler, epoch)
         self.attempt.device.synchronize()
         seconds = self.attempt.runtime.clock() - self.started
         self.attempt.after_epoch(self.learn, epoch, loss, seconds)

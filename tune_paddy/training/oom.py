@@ -6,11 +6,16 @@ from collections.abc import Callable
 
 import torch
 
-# What CUDA's libraries say in a plain RuntimeError when an allocation failed, and the CPU's allocator.
+# What libraries say in a plain RuntimeError when an allocation failed. A handle of cuBLAS or cuDNN that
+# cannot be made says NOT_INITIALIZED, and cuDNN without room for its workspace NOT_SUPPORTED; both have
+# rarer causes, too, and with these the member ends as infeasible with the message beside it.
 _MESSAGES = re.compile(
-    r"out of memory|CUDNN_STATUS_ALLOC_FAILED|CUBLAS_STATUS_ALLOC_FAILED|CUFFT_ALLOC_FAILED"
-    r"|CUDNN_STATUS_NOT_SUPPORTED.*workspace|DefaultCPUAllocator: can't allocate memory"
-    r"|Unable to find a valid cuDNN algorithm|cannot allocate memory",
+    r"out of memory|cannot allocate memory"
+    r"|(CUDNN|CUBLAS|CUSOLVER|CUSPARSE)_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)|CUFFT_ALLOC_FAILED"
+    r"|CUDNN_STATUS_INTERNAL_ERROR_(HOST|DEVICE)_ALLOCATION_FAILED"
+    r"|CUDNN_STATUS_NOT_SUPPORTED.*(workspace|non-contiguous input)|Unable to find a valid cuDNN algorithm"
+    r"|INTERNAL ASSERT FAILED at .*CUDACachingAllocator"
+    r"|DefaultCPUAllocator: (can't allocate|not enough) memory|^Invalid buffer size: ",
     re.IGNORECASE,
 )
 

@@ -78,19 +78,33 @@ def _make(
 
 
 def _sgd(parameters: list[dict[str, Any]], lr: float) -> torch.optim.SGD:
-    """SGD whose weight decay is decoupled like AdamW's, as in fastai; torch's own adds it to the gradient."""
+    """SGD whose weight decay is decoupled like AdamW's, as in fastai; torch's own adds it to the gradient.
+
+    A step that the loss scaler skips decays nothing.
+    """
     groups = [{"params": group["params"], "decay": group["weight_decay"]} for group in parameters]
     optimizer = torch.optim.SGD(groups, lr=lr, momentum=_MOMENTUM, fused=True)
+    optimizer.register_step_pre_hook(_begin_momentum)
     optimizer.register_step_pre_hook(_decay)
     return optimizer
 
 
-@torch.no_grad()
-def _decay(optimizer: torch.optim.Optimizer, *_arguments: Any) -> None:
+def _begin_momentum(optimizer: torch.optim.Optimizer, *_arguments: Any) -> None:
+    """Begin momentum at zero: torch leaves it unset in memory where the loss scaler skips the first step."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
+            if parameter.grad is not None and not optimizer.state[parameter]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
+@torch.no_grad()
+def _decay(optimizer: torch.optim.Optimizer, *_arguments: Any) -> None:
+    overflowed = getattr(optimizer, "found_inf", 0)  # a tensor of 0 or 1 where the loss is scaled
+    for group in optimizer.param_groups:
+        keep = 1 - group["lr"] * group["decay"] * (1 - overflowed)
+        for parameter in group["params"]:
             if group["decay"] > 0 and parameter.grad is not None:
-                parameter.mul_(1 - group["lr"] * group["decay"])
+                parameter.mul_(keep)
 
 
 def run_phase(learner: Any, phase: Phase, *, start_epoch: int, optimizer_state: Any = None) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.predictions import PLAIN, TTA
-from tune_paddy.training.augment import augment, centre, draw, normalize
+from tune_paddy.training.augment import augment, centre, draw, normalize, shrink
 from tune_paddy.training.devices import Device
 from tune_paddy.training.loaders import ImageReader
 
@@ -48,12 +48,12 @@ def predict(
     model.eval()
     with torch.inference_mode():
         for _, images in reader.in_order(batch_size):
-            on_device = images.to(device.torch, non_blocking=True)
-            plain = infer(centre(on_device, config.size))
+            small = shrink(images.to(device.torch, non_blocking=True), config.size)
+            plain = infer(centre(small, config.size))
             views[PLAIN].append(plain.cpu().numpy())
             if n_passes:
                 alike = [passes[np.full(len(images), number)] for number in range(n_passes)]
-                augmented = [infer(augment(on_device, draws, config.size)) for draws in alike]
+                augmented = [infer(augment(small, draws, config.size)) for draws in alike]
                 mixed = torch.stack(augmented).mean(0).lerp(plain, BETA)
                 views[TTA].append(mixed.cpu().numpy())
     return {view: np.concatenate(parts).astype(np.float32) for view, parts in views.items()}

@@ -1,0 +1,108 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Call
+from tune_paddy.cli import data as data_commands
+
+PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import main; main()"]
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def command(*_: object) -> None:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            ZeroDivisionError("a\nb"),
+            "this program made a mistake: ZeroDivisionError: a; run the same command",
+        ),
+        (KeyError(), "KeyError: without a word"),
+        (RecursionError("too deep"), "RecursionError: too deep"),
+        (MemoryError(), "error: there is not enough memory"),
+        (OSError(28, "No space left on device", "x/y"), "error: x/y: No space left on device"),
+        (OSError("odd"), "error: odd"),
+    ],
+)
+def test_what_nobody_expected_is_one_line_and_exit_status_1(
+    error: Exception, words: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_commands, "open_dataset", raising(error))
+    text = call("data", "check", "x", status=1)
+    assert words in text
+    assert text.count("\n") == 1
+
+
+def test_the_traceback_is_shown_on_demand(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_commands, "open_dataset", raising(ZeroDivisionError("odd")))
+    with pytest.raises(AssertionError, match="Traceback"):  # which `call` refuses
+        call("data", "check", "x", "--debug", status=1)
+
+
+def test_a_message_hides_credentials_and_control_characters(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "planted-secret")
+    error = OSError("http://me:hunter2@host planted-secret \x1b[2J\x07 \udcff [/red]")
+    monkeypatch.setattr(data_commands, "open_dataset", raising(error))
+    assert (
+        call("data", "check", "x", status=1) == r"error: http://***@host *** \x1b[2J\x07 \udcff [/red]" + "\n"
+    )
+
+
+def test_an_interruption_is_silent_and_exit_status_130(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_commands, "open_dataset", raising(KeyboardInterrupt()))
+    assert call("data", "check", "x", status=130) == ""
+
+
+WAITING = """
+import time
+from tune_paddy.cli import data, main
+data.open_dataset = lambda *_: (print("waiting", flush=True), time.sleep(60))
+main()
+"""
+
+
+def test_a_signal_ends_a_process_without_a_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WAITING, "data", "check", "x"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (130, "")
+
+
+def test_a_reader_that_has_enough_is_no_failure_to_tell(tmp_path: Path) -> None:
+    """As in `tune-paddy data check DATA | head -0`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*PROGRAM, "--version"], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_names_that_no_terminal_can_show_are_escaped(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "200"}
+    done = subprocess.run(
+        [*PROGRAM, "data", "check", "--", b"--debug \xff \xc3\xa4 [/x]\n"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert r"--debug \udcff \xe4 [/x]\n" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,61 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.cli.conftest import Call
+from tests.conftest import Finished
+from tune_paddy.tracking.members import start_member, start_search
+
+
+def test_a_search_is_shown_with_its_leaderboard_its_failures_and_what_to_do_next(
+    finished: Finished, call: Call
+) -> None:
+    text = call("show", "first", "--tracking-uri", finished.store.tracking_uri)
+    order = re.findall(r"^\d+ +(\S+)", text, re.MULTILINE)
+    best = sorted(
+        (m for m in finished.members if m.outcome == "finished"), key=lambda m: m.metrics["objective"]
+    )
+    assert order == [member.name for member in best]
+    assert "0002-test_convnext-32  failed" in text
+    assert "no-such-weights.safetensors" in text
+    assert "3 members finished, 1 not of at most 4" in text
+    assert "tune-paddy ui first" in text
+    assert "--resume" not in text
+
+
+def test_without_a_name_all_searches_are_listed(finished: Finished, call: Call) -> None:
+    text = call("show", "--tracking-uri", finished.store.tracking_uri)
+    assert any(line.split()[:3] == ["first", "finished", "tiny"] for line in text.splitlines())
+
+
+def test_what_runs_now_is_shown_with_its_epoch(finished: Finished, call: Call) -> None:
+    """A search and a member whose process is this test's."""
+    parent = start_search(finished.store, name="alive", params={"trials": 3, "folds": 0})
+    params = {"arch": "test_resnet", "epochs": 5, "schedule": "one_cycle"}
+    run_id = start_member(
+        finished.store, search="alive", member="0000-net", parent_run_id=parent, params=params
+    )
+    finished.store.client.log_metric(run_id, "train_loss", 0.5, step=2)
+    text = call("show", "alive", "--tracking-uri", finished.store.tracking_uri)
+    assert "0000-net  2/5" in text
+    assert "1 running of at most 3" in text
+
+
+def test_an_unknown_search_is_bad_input(finished: Finished, call: Call) -> None:
+    assert "did you mean 'first'?" in call(
+        "show", "frist", "--tracking-uri", finished.store.tracking_uri, status=2
+    )
+
+
+def test_show_starts_without_ray_and_torch(finished: Finished, tmp_path: Path) -> None:
+    script = (
+        "import sys; from tune_paddy.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "heavy = {'torch', 'ray', 'fastai', 'timm', 'optuna', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    command = [sys.executable, "-c", script, "show", "first", "--tracking-uri", finished.store.tracking_uri]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr

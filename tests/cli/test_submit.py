@@ -1,0 +1,216 @@
+"""The submit and fetch commands, with a stand-in for Kaggle's client: nothing leaves this machine."""
+
+import io
+import shutil
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Call
+from tests.conftest import Finished
+from tune_paddy.cli import main
+from tune_paddy.ensemble.build import Ensemble, build_ensemble
+from tune_paddy.ensemble.choose import Wishes
+from tune_paddy.tracking.runs import get_search, list_ensembles
+
+
+@dataclass
+class Kaggle:
+    """Keeps what it is given; scores a submission when it is asked the second time."""
+
+    archive: bytes = b""
+    sent: list[tuple[str, str, str]] = field(default_factory=list)
+    content: str = ""
+    asked: int = 0
+    problem: str = ""
+
+    def competition_submit(self, file_name: str, message: str, competition: str, quiet: bool = False) -> Any:
+        assert quiet
+        self.sent.append((Path(file_name).name, message, competition))
+        self.content = Path(file_name).read_text()
+        return SimpleNamespace(message="Successfully submitted to Paddy Doctor", ref=4711)
+
+    def competition_submissions(self, competition: str) -> list[Any]:
+        assert competition == "some-contest"
+        self.asked += 1
+        done = self.asked > 1
+        status = ("ERROR" if self.problem else "COMPLETE") if done else "PENDING"
+        scored = {"public_score": "0.98731" if done else "", "private_score": ""}
+        return [
+            SimpleNamespace(
+                ref=4711, status=SimpleNamespace(name=status), error_description=self.problem, **scored
+            )
+        ]
+
+    def competition_download_files(
+        self, competition: str, path: str | None = None, force: bool = False, quiet: bool = True
+    ) -> None:
+        assert quiet
+        assert not force
+        assert path is not None
+        (Path(path) / f"{competition}.zip").write_bytes(self.archive)
+
+
+@pytest.fixture
+def kaggle(monkeypatch: pytest.MonkeyPatch) -> Kaggle:
+    client = Kaggle()
+    monkeypatch.setattr("tune_paddy.data.kaggle.find_client", lambda: client)
+    return client
+
+
+@pytest.fixture(scope="module")
+def ensemble(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
+    """Of a metric that no other test asks for, so that what it is tagged with is its own."""
+    folder = tmp_path_factory.mktemp("ensemble")
+    wishes = Wishes(metric="balanced_error", method="uniform")
+    return build_ensemble(finished.store, ["first"], folder=folder, wishes=wishes)
+
+
+@pytest.fixture
+def tags(finished: Finished, ensemble: Ensemble) -> Iterator[dict[str, str]]:
+    """What the ensemble's run is tagged with about Kaggle, asked for when the test looks; removed after."""
+
+    class Tags(dict[str, str]):
+        def __missing__(self, name: str) -> str:
+            (run,) = (r for r in list_ensembles(finished.store, "first") if r.run_id == ensemble.run_id)
+            return run.tags.get(f"tune_paddy.kaggle.{name}", "")
+
+    yield Tags()
+    client = finished.store.client
+    for name in client.get_run(ensemble.run_id).data.tags:
+        if name.startswith("tune_paddy.kaggle."):
+            client.delete_tag(ensemble.run_id, name)
+
+
+def arguments(finished: Finished, what: Path | str, *more: str) -> list[str]:
+    return [
+        "submit",
+        str(what),
+        "--competition",
+        "some-contest",
+        "--tracking-uri",
+        finished.store.tracking_uri,
+        *more,
+    ]
+
+
+def test_a_search_is_sent_by_its_name_and_its_score_kept_with_the_ensemble(
+    finished: Finished, ensemble: Ensemble, kaggle: Kaggle, tags: dict[str, str], call: Call
+) -> None:
+    text = call(*arguments(finished, "first", "--yes", "-m", "my words", "--wait", "0"))
+    assert ensemble.submission is not None
+    assert kaggle.sent == [("submission.csv", "my words", "some-contest")]
+    assert kaggle.content == ensemble.submission.read_text()
+    assert "submission.csv, 20 rows: image_id, label" in text
+    assert "method uniform" in text
+    assert "0000-resnet" in text or "test_resnet" in text
+    assert "balanced_error 0." in text
+    assert "tune-paddy submit first --score" in text
+    assert (tags["ref"], tags["competition"], tags["message"]) == ("4711", "some-contest", "my words")
+    assert (tags["status"], tags["public"]) == ("pending", "")
+    assert "Score: public 0.98731" in call(*arguments(finished, "first", "--score"))
+    assert (tags["status"], tags["public"]) == ("complete", "0.98731")
+    assert len(kaggle.sent) == 1
+    again = call(*arguments(finished, "first", "--yes"))
+    assert "sent before" in again
+    assert "public score 0.98731" in again
+
+
+def test_a_copied_file_is_known_by_its_content(
+    finished: Finished, ensemble: Ensemble, kaggle: Kaggle, tags: dict[str, str], call: Call
+) -> None:
+    assert ensemble.submission is not None
+    copy = shutil.copy(ensemble.submission, "renamed.csv")
+    text = call(*arguments(finished, copy, "--yes", "--wait", "0"))
+    assert ensemble.run_id in text
+    assert kaggle.sent[0][1].startswith("tune-paddy first, balanced_error 0.")
+    assert tags["file_name"] == "renamed.csv"
+
+
+def test_a_file_that_the_record_does_not_know_is_sent_and_said_so(
+    finished: Finished, kaggle: Kaggle, call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "other.csv").write_text("image_id,label\na.jpg,blast\nb.jpg,tungro\nc.jpg,blast\n")
+    text = call(*arguments(finished, "other.csv", "--yes", "--wait", "0"))
+    assert "blast 2 (67%), tungro 1 (33%)" in text
+    assert "not in the record" in text
+    assert kaggle.sent == [("other.csv", "tune-paddy", "some-contest")]
+    text = call("submit", "other.csv", "--score", status=2)
+    assert "the record knows of no submission of other.csv" in text
+
+
+class Terminal(io.StringIO):
+    """What a person types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("answer", ["y\n", "n\n", "\n"])
+def test_a_person_is_asked_first(
+    finished: Finished, kaggle: Kaggle, call: Call, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    Path("mine.csv").write_text("image_id,label\na.jpg,blast\n")
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    text = call(*arguments(finished, "mine.csv", "--wait", "0"))
+    assert "Send it?" in text
+    assert len(kaggle.sent) == (answer == "y\n")
+    assert ("Not sent." in text) == (answer != "y\n")
+
+
+def test_without_a_terminal_nothing_is_sent_unasked(finished: Finished, kaggle: Kaggle, call: Call) -> None:
+    Path("mine.csv").write_text("image_id,label\na.jpg,blast\n")
+    assert "add --yes" in call(*arguments(finished, "mine.csv"), status=2)
+    assert kaggle.sent == []
+
+
+@pytest.mark.usefixtures("tags")
+def test_what_kaggle_cannot_score_is_a_failure(
+    finished: Finished, ensemble: Ensemble, kaggle: Kaggle, call: Call
+) -> None:
+    kaggle.asked, kaggle.problem = 1, "Evaluation Exception: wrong ids"
+    assert ensemble.submission is not None
+    text = call(*arguments(finished, ensemble.submission, "--yes"), status=1)
+    assert "wrong ids" in text
+
+
+def test_a_search_without_a_submission_says_what_to_do(finished: Finished, call: Call) -> None:
+    assert get_search(finished.store, "first")
+    assert "no search 'frist'" in call(*arguments(finished, "frist", "--yes"), status=2)
+
+
+def test_a_fetched_competition_passes_the_check(
+    small_digits: Path, kaggle: Kaggle, call: Call, tmp_path: Path
+) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in sorted(small_digits.rglob("*.*")):
+            archive.write(path, path.relative_to(small_digits).as_posix())
+    kaggle.archive = file.getvalue()
+    text = call("data", "fetch", "some-contest", "--to", "here")
+    assert "150 labelled images of 10 classes, 20 to predict; next: tune-paddy data check here" in text
+    assert "150 labelled images of 10 classes" in call("data", "check", "here")
+    assert "is complete" in call("data", "fetch", "some-contest", "--to", "here")
+    assert (
+        sorted(path.name for path in tmp_path.iterdir()) == ["cache", "here"] or (tmp_path / "here").is_dir()
+    )
+
+
+def test_a_refusal_shows_no_secret_even_in_a_traceback(
+    kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **_options: object) -> None:
+        raise ConnectionError("for url: https://storage.example/x.zip?Signature=s3cret")
+
+    monkeypatch.setattr(kaggle, "competition_download_files", refuse)
+    monkeypatch.setattr("sys.argv", ["tune-paddy", "--debug", "data", "fetch", "some-contest"])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    printed = capsys.readouterr()
+    assert "Traceback" in printed.err
+    assert "s3cret" not in printed.out + printed.err

@@ -1,0 +1,107 @@
+"""A forward pass that overflows fp16 costs its step; a training that has diverged ends."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import DivergedError
+from tune_paddy.data.parts import Parts
+from tune_paddy.training.devices import Device
+from tune_paddy.training.member import MemberResult, Runtime, train_member
+from tune_paddy.training.model import Body
+from tune_paddy.training.overflow import LEAST_SCALE, NormStatistics, mean_loss
+
+Make = Callable[..., MemberConfig]
+IDLE = Device("cpu", "fp32").grad_scaler()
+
+
+def losses(*values: float) -> list[Tensor]:
+    return [torch.tensor(value) for value in values]
+
+
+def test_steps_that_overflowed_are_left_out_of_the_mean() -> None:
+    assert mean_loss(losses(1, float("inf"), 3, 2, float("nan")), nn.Linear(2, 2), IDLE, 1) == 2
+
+
+def test_losses_that_are_mostly_no_numbers_are_divergence() -> None:
+    with pytest.raises(DivergedError, match=r"^the training loss is not finite in 2 of 4 steps of epoch 7$"):
+        mean_loss(losses(1, float("inf"), float("nan"), 2), nn.Linear(2, 2), IDLE, 7)
+
+
+@pytest.mark.parametrize("name", ["weight", "running_var"])
+def test_weights_or_statistics_that_are_no_numbers_are_divergence(name: str) -> None:
+    model = nn.BatchNorm1d(3)
+    with torch.no_grad():
+        getattr(model, name)[1] = float("nan")
+    with pytest.raises(DivergedError, match=r"^weights are not finite after epoch 2$"):
+        mean_loss(losses(1, 2), model, IDLE, 2)
+
+
+def test_a_loss_scale_of_next_to_nothing_is_divergence() -> None:
+    scaler = torch.amp.GradScaler("cpu", init_scale=LEAST_SCALE / 2)
+    scaler.scale(torch.ones(()))  # it makes its scale when first used
+    with pytest.raises(DivergedError, match="at any scale"):
+        mean_loss(losses(1, 2), nn.Linear(2, 2), scaler, 1)
+
+
+def test_only_channels_that_overflowed_get_their_statistics_back() -> None:
+    norm = nn.BatchNorm2d(2)
+    statistics = NormStatistics(norm)
+    norm(torch.randn(4, 2, 3, 3))
+    statistics.keep()
+    before = norm.running_mean.clone(), norm.running_var.clone()
+    images = torch.randn(4, 2, 3, 3)
+    images[0, 1] = float("inf")
+    norm(images)
+    assert not norm.running_mean[1].isfinite()
+    statistics.mend()
+    assert norm.running_mean[1] == before[0][1]
+    assert norm.running_var[1] == before[1][1]
+    assert norm.running_mean[0] != before[0][0]
+
+
+@pytest.fixture
+def train_in_fp16(
+    parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., MemberResult]:
+    """Train a network with batch norm in fp16, with infinite activations in some of its six steps."""
+
+    def train(overflowing: set[int], **changes: object) -> MemberResult:
+        monkeypatch.setattr(
+            "tune_paddy.training.member.pick_device", lambda *_args, **_options: Device("cpu", "fp16")
+        )
+        forward, calls = Body.forward, []
+
+        def faulty(body: Body, images: Tensor) -> Tensor:
+            if not body.training:
+                return forward(body, images)
+            calls.append(len(images))
+            return forward(body, images * float("inf") if len(calls) in overflowing else images)
+
+        monkeypatch.setattr(Body, "forward", faulty)
+        config = make_config(arch="test_resnet", schedule="one_cycle", epochs=2, tta=0, **changes)
+        result = train_member(config, parts, Runtime(tmp_path))
+        assert len(calls) == 6
+        return result
+
+    return train
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_member_survives_an_overflow_in_fp16(
+    optimizer: str, train_in_fp16: Callable[..., MemberResult]
+) -> None:
+    """Its first network pass in the second epoch; the batch norms' statistics would stay infinite."""
+    result = train_in_fp16({4}, optimizer=optimizer)
+    assert [epoch["train_loss"] < 5 for epoch in result.history] == [True, True]
+
+
+def test_a_member_that_overflows_all_the_time_has_diverged(
+    train_in_fp16: Callable[..., MemberResult],
+) -> None:
+    with pytest.raises(DivergedError, match="not finite in 2 of 3 steps of epoch 2"):
+        train_in_fp16({4, 6})

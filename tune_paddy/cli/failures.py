@@ -1,0 +1,75 @@
+"""How a command ends that cannot go on: one line for a person, no traceback, the right exit status.
+
+| exit status | when |
+|---|---|
+| 2 | what was given is wrong: a flag, a file, a folder |
+| 1 | it failed: no space, no network, out of memory, a mistake in this program |
+| 130 | a person ended it |
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+from tune_paddy.cli.app import errors
+from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.data.redact import redact
+from tune_paddy.data.wording import printable, shown
+
+INTERRUPTED = 130
+"""128 + SIGINT's number, as a shell has it."""
+
+
+@contextmanager
+def told_in_one_line(*, debug: bool) -> Iterator[None]:
+    """End the process with a line on stderr for whatever is raised within the block.
+
+    Args:
+        debug: Show the traceback before.
+
+    Raises:
+        SystemExit: Something was raised.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # who read our output has enough of it, such as `head`
+        _discard(sys.stdout)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        errors.print(f"error: {printable(redact(_reason(error)))}", style="red", soft_wrap=True)
+        sys.exit(error.exit_status if isinstance(error, TunePaddyError) else 1)
+
+
+def print_any_name(*streams: TextIO) -> None:
+    """Let streams escape what they cannot encode: names of files need not be valid text."""
+    for stream in streams:
+        if hasattr(stream, "reconfigure"):  # what took its place, as in a notebook, may have none
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TunePaddyError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    text = shown((str(error) or "without a word").strip().splitlines()[0])
+    return (
+        f"this program made a mistake: {type(error).__name__}: {text}; "
+        "run the same command with --debug to see where, and report that"
+    )
+
+
+def _discard(stream: TextIO) -> None:
+    """Let Python's own last flush succeed, which else would complain of the broken pipe."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

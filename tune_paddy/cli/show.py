@@ -1,0 +1,58 @@
+"""The show command: a search, or all of them, in the terminal."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tune_paddy.cli.app import RunsOption, UriOption, app, console
+
+if TYPE_CHECKING:
+    from tune_paddy.ensemble.overview import Overview
+    from tune_paddy.tracking.store import Store
+
+
+@app.command()
+def show(
+    search: Annotated[str | None, typer.Argument(help="Name of a search; default: list all.")] = None,
+    tracking_uri: UriOption = None,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Show how a search is doing: leaderboard, what runs now, what failed and why; also while it runs.
+
+    Example: tune-paddy show my-search
+    """
+    from tune_paddy.ensemble.overview import print_overview, print_searches
+    from tune_paddy.tracking.runs import list_searches
+    from tune_paddy.tracking.store import open_store
+
+    store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
+    if search is not None:
+        print_overview(console, read_overview(store, search))
+        return
+    searches = list_searches(store)
+    if not searches:
+        console.print(
+            f"{store.address} has no search yet; `tune-paddy search` or `tune-paddy demo` starts one"
+        )
+        return
+    print_searches(console, searches, time.time())
+    console.print(f"\nOne of them: tune-paddy show {searches[-1].name}")
+
+
+def read_overview(store: "Store", name: str) -> "Overview":
+    """Read a search as it stands in the record now."""
+    from tune_paddy.ensemble.overview import Overview
+    from tune_paddy.tracking.runs import count_epochs, get_search, list_ensembles, list_members
+
+    search = get_search(store, name)
+    members = list_members(store, name)
+    running = [member for member in members if member.outcome == "running"]
+    return Overview(
+        search=search,
+        members=members,
+        ensembles=list_ensembles(store, name),
+        epochs={member.name: count_epochs(store, member.run_id) for member in running},
+        now=time.time(),
+    )

@@ -1,0 +1,223 @@
+"""The submit command: show what would be sent, ask, send, and keep its score with the ensemble."""
+
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tune_paddy.cli.app import RunsOption, UriOption, app, console
+from tune_paddy.core.errors import InputError, TunePaddyError
+
+if TYPE_CHECKING:
+    from tune_paddy.data.kaggle_submit import Score, Sent
+    from tune_paddy.tracking.runs import RecordedRun
+    from tune_paddy.tracking.store import Store
+
+
+_SHOWN_MEMBERS = 8
+"""Views of an ensemble that are named before it is sent."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A submission, and what the record knows of it.
+
+    Attributes:
+        path: The file.
+        store: The record; None where there is none.
+        ensemble: Whose submission it is; None where the record does not know it.
+    """
+
+    path: Path
+    store: "Store | None"
+    ensemble: "RecordedRun | None"
+
+
+@app.command()
+def submit(
+    what: Annotated[str, typer.Argument(help="A search, for its newest ensemble, or a submission's file.")],
+    message: Annotated[str | None, typer.Option("--message", "-m", help="Shown beside it.")] = None,
+    competition: Annotated[str, typer.Option(help="Kaggle's name of it.")] = "paddy-disease-classification",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Send without asking.")] = False,
+    score: Annotated[
+        bool, typer.Option("--score", help="Send nothing: fetch the score of what was.")
+    ] = False,
+    wait: Annotated[float, typer.Option("--wait", help="Minutes to wait for the score.")] = 2.0,
+    tracking_uri: UriOption = None,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Send a submission to Kaggle with its official client, and record it and its score.
+
+    Example: tune-paddy submit my-search -m "first ensemble"
+    """
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tune_paddy-")))
+        found = _find(what, tracking_uri, runs, scratch)
+        if score:
+            _fetch_score(found, what, wait)
+        else:
+            words = message or _message(found)
+            _show(found, words, competition)
+            _send(found, what, words, competition, yes=yes, wait=wait)
+
+
+def _find(what: str, tracking_uri: str | None, runs: Path, scratch: Path) -> _Found:
+    from tune_paddy.tracking.files import SUBMISSION_FILE, file_sha256
+    from tune_paddy.tracking.store import open_store
+    from tune_paddy.tracking.submissions import download_file, find_ensemble, latest_ensemble
+
+    is_file = Path(what).is_file()
+    if not is_file and (Path(what).suffix == ".csv" or Path(what).parent != Path()):
+        raise InputError(f"there is no file {what}; `tune-paddy select SEARCH` writes one")
+    try:
+        store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
+    except InputError:
+        if not is_file:
+            raise
+        return _Found(Path(what), None, None)
+    if is_file:
+        return _Found(Path(what), store, find_ensemble(store, file_sha256(Path(what))))
+    ensemble = latest_ensemble(store, what)
+    return _Found(download_file(store, ensemble, SUBMISSION_FILE, scratch), store, ensemble)
+
+
+def _message(found: _Found) -> str:
+    """What stands beside a submission where a person says nothing: how good it is expected to be."""
+    if found.ensemble is None:
+        return "tune-paddy"
+    estimate = _estimate(found.ensemble)
+    return f"tune-paddy {found.ensemble.search}" + (f", {estimate}" if estimate else "")
+
+
+def _show(found: _Found, message: str, competition: str) -> None:
+    from rich.table import Table
+
+    from tune_paddy.data.kaggle_submit import label_counts, read_to_send
+
+    submission = read_to_send(found.path)
+    n_rows = len(submission.ids)
+    labels = ", ".join(f"{label} {n:,} ({n / n_rows:.0%})" for label, n in label_counts(submission))
+    columns = f"{submission.form.id_column}, {submission.form.label_column}"
+    rows = {
+        "file": f"{found.path.name}, {n_rows:,} rows: {columns}",
+        "to": f"https://www.kaggle.com/competitions/{competition}",
+        "message": message,
+        "labels": labels,
+        **_told(found),
+    }
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console.print(table, markup=False)
+
+
+def _told(found: _Found) -> dict[str, str]:
+    """What the record says of the ensemble, for a person who is about to send it."""
+    from tune_paddy.tracking.submissions import submission_facts
+
+    ensemble = found.ensemble
+    if ensemble is None or found.store is None:
+        return {"ensemble": "not in the record: its score will not be kept"}
+    before = submission_facts(ensemble)
+    rows = {
+        "ensemble": f"{ensemble.name} of {ensemble.search}, method {ensemble.params.get('method', '?')}, "
+        f"run {ensemble.run_id}",
+        "members": _members(found.store, ensemble),
+        "estimate": _estimate(ensemble) or "none: see the ensemble's description in MLflow",
+    }
+    if before:
+        rows["sent before"] = (
+            f"{before.get('sent_at', '?')}, public score {before.get('public', 'not known')}"
+        )
+    return rows
+
+
+def _members(store: "Store", ensemble: "RecordedRun") -> str:
+    from tune_paddy.data.ensemble_file import read_ensemble
+    from tune_paddy.tracking.ensembles import SELECTION_FILE
+    from tune_paddy.tracking.submissions import download_file
+
+    with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
+        described = read_ensemble(download_file(store, ensemble, SELECTION_FILE, Path(folder)))
+    heaviest = sorted(described.weights, key=lambda pair: -pair[1])
+    shown = [f"{view.name} {weight:.3f}" for view, weight in heaviest[:_SHOWN_MEMBERS]]
+    return ", ".join(shown) + (f" and {len(heaviest) - len(shown)} more" if heaviest[len(shown) :] else "")
+
+
+def _estimate(ensemble: "RecordedRun") -> str:
+    metric = ensemble.params.get("metric", "")
+    values = [ensemble.metrics.get(f"ensemble_{metric}{end}") for end in ("", "_low", "_high")]
+    if None in values:
+        return ""
+    estimate, low, high = values
+    return f"{metric} {estimate:.4f} ({low:.4f} to {high:.4f})"
+
+
+def _send(found: _Found, what: str, message: str, competition: str, *, yes: bool, wait: float) -> None:
+    from tune_paddy.data.kaggle import find_client
+    from tune_paddy.data.kaggle_submit import send, wait_for_score
+
+    if not yes and not sys.stdin.isatty():
+        raise InputError("there is no terminal to ask at: add --yes to send it without being asked")
+    client = find_client()
+    if not yes and not typer.confirm("Send it?"):
+        console.print("Not sent.")
+        return
+    sent = send(client, found.path, message, competition)
+    console.print(f"Kaggle: {sent.answer}", markup=False, soft_wrap=True)
+    _note(found, vars(sent))
+    try:
+        score = wait_for_score(client, sent, minutes=wait)
+    except TunePaddyError as error:  # it was sent all the same
+        console.print(f"No score yet: {error}", style="yellow", markup=False, soft_wrap=True)
+        return
+    _tell(found, what, score)
+
+
+def _fetch_score(found: _Found, what: str, wait: float) -> None:
+    from tune_paddy.data.kaggle import find_client
+    from tune_paddy.data.kaggle_submit import wait_for_score
+
+    _tell(found, what, wait_for_score(find_client(), _sent(found, what), minutes=wait))
+
+
+def _sent(found: _Found, what: str) -> "Sent":
+    """Read from the record what was sent."""
+    from tune_paddy.data.kaggle_submit import Sent
+    from tune_paddy.tracking.submissions import submission_facts
+
+    facts = submission_facts(found.ensemble) if found.ensemble is not None else {}
+    if "competition" not in facts:
+        raise InputError(f"the record knows of no submission of {what}; `tune-paddy submit {what}` sends it")
+    return Sent(
+        competition=facts["competition"],
+        ref=int(facts.get("ref", 0)),
+        file_name=facts.get("file_name", found.path.name),
+        message=facts.get("message", ""),
+        sent_at=facts.get("sent_at", ""),
+    )
+
+
+def _tell(found: _Found, what: str, score: "Score") -> None:
+    """Print a score, and note it in the record."""
+    _note(found, vars(score))
+    if score.pending:
+        console.print(f"Kaggle is still scoring it; later: tune-paddy submit {what} --score", soft_wrap=True)
+    elif score.problem:
+        raise TunePaddyError(f"Kaggle could not score it: {score.problem}")
+    else:
+        private = f", private {score.private}" if score.private else ""
+        console.print(f"Score: public {score.public or 'not told'}{private}", markup=False)
+
+
+def _note(found: _Found, facts: dict[str, object]) -> None:
+    from tune_paddy.tracking.submissions import log_submission
+
+    if found.store is not None and found.ensemble is not None:
+        log_submission(found.store, found.ensemble.run_id, facts)

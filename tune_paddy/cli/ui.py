@@ -1,0 +1,64 @@
+"""The ui command: MLflow's page on the record."""
+
+import signal
+import webbrowser
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tune_paddy.cli.app import RunsOption, UriOption, app, console
+from tune_paddy.core.errors import TunePaddyError
+
+
+@app.command()
+def ui(
+    search: Annotated[
+        str | None, typer.Argument(help="Open this search's members; default: all searches.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Default: 5000, or the first free one after it.")] = None,
+    browser: Annotated[bool, typer.Option("--browser", help="Open a browser, too.")] = False,
+    tracking_uri: UriOption = None,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Open MLflow's page on the record, for this machine alone; Ctrl-C ends it.
+
+    Example: tune-paddy ui my-search
+    """
+    from tune_paddy.tracking.runs import get_search, list_searches
+    from tune_paddy.tracking.server import HOST, free_port, mlflow_page
+    from tune_paddy.tracking.store import open_store
+    from tune_paddy.tracking.views import ALL_SEARCHES, members_view, save_views, uses_gpu, view_address
+
+    store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
+    shown = list_searches(store)[-1:] if search is None else (get_search(store, search),)
+    key = ALL_SEARCHES if search is None else members_view(search)
+
+    for one in shown:  # of searches that other versions made
+        writable = replace(store, experiment_id=one.experiment_id)
+        save_views(writable, one.name, one.run_id, on_gpu=uses_gpu(one.params.get("gpu", 0)))
+
+    def told(page: str) -> str:
+        return view_address(page, shown[0].experiment_id, key) if shown else page
+
+    if tracking_uri and tracking_uri.startswith(("http://", "https://")):
+        _tell(told(store.address.rstrip("/")), browser)
+        return
+    number = free_port(port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ending this must end the server, too
+    console.print(f"Starting MLflow on {store.address}", soft_wrap=True)
+    try:
+        with mlflow_page(store.tracking_uri, number) as server:
+            _tell(told(f"http://{HOST}:{number}"), browser)
+            console.print("Ctrl-C ends it.")
+            server.wait()
+        raise TunePaddyError("MLflow's page ended by itself")
+    except KeyboardInterrupt:
+        console.print("Ended.")
+
+
+def _tell(address: str, browser: bool) -> None:
+    console.print(f"Browse: {address}", soft_wrap=True, style="bold")
+    if browser:
+        webbrowser.open(address)

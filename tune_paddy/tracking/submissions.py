@@ -1,0 +1,79 @@
+"""Submissions in the record: which ensemble a file is of, where it was sent, what it scored there."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.tracking.client import call, load_mlflow
+from tune_paddy.tracking.runs import (
+    KIND,
+    PREFIX,
+    SUBMISSION_SHA256,
+    RecordedRun,
+    find_runs,
+    list_ensembles,
+    recorded,
+)
+from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.writing import set_tags
+
+KAGGLE = PREFIX + "kaggle."
+"""What the names of tags about a submission begin with: competition, ref, file_name, message, sent_at,
+and later status, public, private and problem."""
+
+
+def find_ensemble(store: Store, digest: str) -> RecordedRun | None:
+    """The newest ensemble whose submission has a digest, or None.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    condition = f"tags.`{KIND}` = 'ensemble' AND tags.`{SUBMISSION_SHA256}` = '{digest}'"
+    return _newest([recorded(run) for run in find_runs(store, condition)])
+
+
+def latest_ensemble(store: Store, search: str) -> RecordedRun:
+    """The ensemble that was selected last from a search, among those with a submission.
+
+    Raises:
+        InputError: There is no such search, or it has none.
+        TunePaddyError: MLflow failed.
+    """
+    newest = _newest([run for run in list_ensembles(store, search) if SUBMISSION_SHA256 in run.tags])
+    if newest is None:
+        raise InputError(
+            f"search {search!r} has no submission yet; `tune-paddy select {search}` writes one, if the "
+            "dataset has images to predict"
+        )
+    return newest
+
+
+def download_file(store: Store, ensemble: RecordedRun, name: str, folder: Path) -> Path:
+    """Bring a file of an ensemble out of the record into a folder.
+
+    Raises:
+        TunePaddyError: MLflow failed, or the file is gone.
+    """
+    download = load_mlflow().artifacts.download_artifacts
+    uri = f"{ensemble.artifact_uri.rstrip('/')}/{name}"
+    return Path(call(download, artifact_uri=uri, dst_path=str(folder), tracking_uri=store.tracking_uri))
+
+
+def log_submission(store: Store, run_id: str, facts: Mapping[str, object]) -> None:
+    """Note on an ensemble's run what was sent, or what Kaggle says of it; empty facts are left out.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    set_tags(store.client, run_id, {KAGGLE + name: value for name, value in facts.items() if value != ""})
+
+
+def submission_facts(ensemble: RecordedRun) -> dict[str, str]:
+    """What `log_submission` noted, names without their prefix; empty: it was never sent."""
+    return {
+        name.removeprefix(KAGGLE): value for name, value in ensemble.tags.items() if name.startswith(KAGGLE)
+    }
+
+
+def _newest(runs: list[RecordedRun]) -> RecordedRun | None:
+    return max(runs, key=lambda run: (run.ended or 0.0, run.run_id), default=None)

@@ -1,0 +1,101 @@
+"""Views of the runs table that show what matters; MLflow's own shows no metric until it is asked to.
+
+MLflow keeps the views that people save as tags of the experiment, lists them in its menu *Views*, and opens
+the one that an address names.
+"""
+
+import json
+import time
+from typing import Any
+from urllib.parse import quote
+
+from tune_paddy.tracking.client import call
+from tune_paddy.tracking.runs import KIND, PARENT, PREFIX
+from tune_paddy.tracking.store import Store
+
+VIEW = "mlflow.sharedViewState."
+ALL_SEARCHES = "tune_paddy-searches"
+"""Key of the view of all searches, whose rows unfold to their members."""
+
+WEIGHT = "ensemble_weight"
+CONTRIBUTION = "ensemble_contribution"
+LOG_LOSS, ERROR_RATE = "log_loss", "error_rate"
+GPU_SECONDS, CPU_SECONDS = "gpu_seconds", "cpu_seconds"
+
+_NAME, _CREATED, _DURATION = "attributes.`Run Name`", "runDateAndNestInfo", "duration"
+"""Columns that every view has, as MLflow's page calls them."""
+_WIDTHS = {
+    _NAME: 290,
+    _CREATED: 140,
+    _DURATION: 80,
+    f"metrics.`{CONTRIBUTION}`": 160,
+    f"metrics.`{WEIGHT}`": 135,
+}
+"""Pixels; the others get 110."""
+
+
+def save_views(store: Store, search: str, run_id: str, *, on_gpu: bool) -> None:
+    """Offer two views for a search: all searches with members to unfold, and this one's members, best first.
+
+    Args:
+        store: The record, opened for the search's experiment.
+        search: Its name.
+        run_id: Its run.
+        on_gpu: Whether its trials use GPUs, which is then what they cost.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    columns = _columns(on_gpu)
+    members = {
+        **columns,
+        "searchFilter": f"tags.`{PARENT}` = '{run_id}' AND tags.`{KIND}` != 'search'",
+        "orderByKey": f"metrics.`{LOG_LOSS}`",
+        "orderByAsc": True,
+    }
+    _save(store, ALL_SEARCHES, "Searches and their members", columns)
+    _save(store, members_view(search), f"{search}: members, best first", members)
+
+
+def uses_gpu(setting: object) -> bool:
+    """Whether a search's setting `gpu`, or what its record keeps of it, gives GPUs to trials.
+
+    >>> [uses_gpu(setting) for setting in (0, "0.0", "0.5", "auto")]
+    [False, False, True, True]
+    """
+    return str(setting) not in ("0", "0.0")
+
+
+def members_view(search: str) -> str:
+    """Key of the view of a search's members."""
+    return f"{PREFIX}{search}"
+
+
+def view_address(page: str, experiment_id: str, key: str) -> str:
+    """Where a browser finds a view.
+
+    Args:
+        page: Address of MLflow's page.
+        experiment_id: Of the experiment that the view is of.
+        key: Of the view.
+    """
+    query = f"workflowType=machine_learning&viewStateShareKey={quote(key, safe='')}"
+    return f"{page}/#/experiments/{experiment_id}/runs?{query}"
+
+
+def _columns(on_gpu: bool) -> dict[str, Any]:
+    cost = GPU_SECONDS if on_gpu else CPU_SECONDS
+    shown = [f"metrics.`{name}`" for name in (LOG_LOSS, ERROR_RATE, WEIGHT, CONTRIBUTION, cost)]
+    shown.append(f"tags.`{PREFIX}outcome`")
+    order = [_NAME, _CREATED, *shown, _DURATION]
+    return {
+        "selectedColumns": [*shown, "attributes.`Duration`"],
+        "columnOrder": order,
+        "columnWidths": {column: _WIDTHS.get(column, 110) for column in order},
+    }
+
+
+def _save(store: Store, key: str, name: str, state: dict[str, Any]) -> None:
+    moment = int(time.time() * 1000)
+    view = {"name": name, "createdAt": moment, "updatedAt": moment, "state": json.dumps(state)}
+    call(store.client.set_experiment_tag, store.experiment_id, VIEW + key, json.dumps(view))

@@ -1,0 +1,42 @@
+"""Decode and scale an image: the part of reading it that draws nothing at random, and takes the time."""
+
+from importlib.metadata import version
+
+import numpy as np
+import torch
+
+from tune_paddy.data.images import load_pixels
+from tune_paddy.data.resizing import Pixels, Size, scaled_size, visible_part
+from tune_paddy.training.devices import resize_uint8
+
+VERSIONS = tuple(f"{name} {version(name)}" for name in ("pillow", "torch"))
+"""What the pixels may depend on; simplejpeg's are Pillow's."""
+
+
+def load_scaled(path: str, size: Size, method: str) -> Pixels:
+    """Decode an image and do the first step of resizing, see `tune_paddy.data.resizing`.
+
+    The filter is Pillow's bilinear one, which averages when it shrinks. Its weights have 16 bits instead of
+    Pillow's 32, so that each of its two passes may round a value to the other side: most values are equal to
+    Pillow's, and none differs by more than 2 of 255.
+
+    Args:
+        path: An image file.
+        size: (height, width) in px of the final image.
+        method: squish, crop or pad.
+
+    Returns:
+        uint8 [3, h, w], contiguous; the final size for `squish`, no side smaller for `crop`, none larger for
+        `pad`.
+
+    Raises:
+        ImageError: The file cannot be used.
+        ValueError: No such method.
+    """
+    pixels = load_pixels(path)
+    left, top, right, bottom = visible_part(pixels.shape[:2], size, method)
+    part = torch.from_numpy(pixels[top:bottom, left:right]).permute(2, 0, 1)[None]
+    before, after = (bottom - top, right - left), scaled_size((bottom - top, right - left), size, method)
+    if before != after:
+        part = resize_uint8(part, after, antialias=True)
+    return np.ascontiguousarray(part[0].numpy())
