@@ -11,8 +11,9 @@ from rich.console import Console
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.samples import write_digits
 from tune_paddy.data.space import SearchSpace
+from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.ray_session import ray_session
-from tune_paddy.search.run import SearchPlan, run_search
+from tune_paddy.search.run import run_search
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.store import Store, open_store
 

@@ -120,8 +120,8 @@ def run_search(
     """
     from rich.console import Console
 
+    from tune_paddy.search.plan import SearchPlan
     from tune_paddy.search.resources import uncounted_gpus
-    from tune_paddy.search.run import SearchPlan
     from tune_paddy.search.run import run_search as run
     from tune_paddy.tracking.names import free_name, require_free
 

@@ -3,10 +3,8 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +12,6 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.conftest import Finished
-from tune_paddy.tracking.runs import get_search
-from tune_paddy.tracking.store import open_store
 
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import main; main()"]
 
@@ -121,7 +117,8 @@ def test_help_and_version_import_nothing_heavy(tmp_path: Path, call: Call) -> No
         (["select", "no-such-search"], "mlflow.db"),
         (["submit", "none.csv"], "there is no file none.csv"),
         (["data", "check", "nowhere"], "nowhere"),
-        (["search"], "Missing argument"),
+        (["search"], "give DATA and --space"),
+        (["search", "--resume", "no-such-search"], "mlflow.db"),
         (["search", ".", "--space", "digits_demo", "--metric", "accuracy"], "--metric 'accuracy'"),
         (["search", ".", "--space", "digits_demo", "--weights", "vit"], "write PATTERN=WEIGHT"),
     ],
@@ -151,7 +148,7 @@ def test_a_submission_without_credentials_says_what_is_missing(
 
 
 def test_a_name_that_is_taken_is_refused(small_digits: Path, tmp_path: Path, call: Call) -> None:
-    (tmp_path / "runs/mine").mkdir(parents=True)
+    (tmp_path / "runs/mine/members").mkdir(parents=True)
     arguments = ["search", str(small_digits), "--space", "digits_demo", "--name", "mine"]
     assert "there is a search 'mine'" in call(*arguments, status=2)
 
@@ -159,7 +156,7 @@ def test_a_name_that_is_taken_is_refused(small_digits: Path, tmp_path: Path, cal
 def test_a_name_that_only_the_record_knows_is_refused_too(finished: Finished, call: Call) -> None:
     arguments = ["search", str(finished.plan.dataset.root), "--space", "digits_demo", "--name", "first"]
     text = call(*arguments, "--tracking-uri", finished.store.tracking_uri, status=2)
-    assert "has a search 'first'; choose another --name" in text
+    assert "there is a search 'first'; go on with it: tune-paddy search --resume first" in text
 
 
 def test_a_dry_run_shows_what_a_trial_is_given_of_a_gpu(small_digits: Path, call: Call) -> None:
@@ -167,23 +164,3 @@ def test_a_dry_run_shows_what_a_trial_is_given_of_a_gpu(small_digits: Path, call
     text = call(*arguments, "--gpu-memory", "16280")
     assert "0.125" in text
     assert "label_smoothing=" in text
-
-
-def test_an_interrupted_search_says_so_and_what_to_do_next(small_digits: Path, tmp_path: Path) -> None:
-    arguments = ["search", str(small_digits), "--space", "digits_demo", "--name", "cut", "--runs", "runs"]
-    process = subprocess.Popen(
-        [*PROGRAM, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    deadline = time.monotonic() + 240
-    while not list(tmp_path.glob("runs/cut/members/*/checkpoint-*")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    text, _ = process.communicate(timeout=120)
-    assert process.returncode == 130, text
-    assert "`tune-paddy select cut`" in text
-    store = open_store(
-        f"sqlite:///{tmp_path}/mlflow.db", experiment=None, artifact_root=tmp_path, create=False
-    )
-    assert get_search(store, "cut").status == "KILLED"

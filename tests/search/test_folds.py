@@ -14,7 +14,8 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.data.parts import make_parts
 from tune_paddy.data.split import SelectSplit
 from tune_paddy.ensemble.build import build_ensemble
-from tune_paddy.search.run import SearchPlan, run_search
+from tune_paddy.search.plan import SearchPlan
+from tune_paddy.search.run import run_search
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import list_members
 from tune_paddy.training.member import Runtime, train_member

@@ -13,6 +13,7 @@ from tests.conftest import Finished
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection import Selection
+from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.refit import (
     RefitMember,
     carry_over,
@@ -20,7 +21,6 @@ from tune_paddy.search.refit import (
     refit_plan,
     run_refit,
 )
-from tune_paddy.search.run import SearchPlan
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import get_search, list_members
 

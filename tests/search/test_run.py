@@ -8,7 +8,8 @@ from rich.console import Console
 from tests.conftest import SPACE, Finished, make_plan
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
-from tune_paddy.search.run import preview, run_search
+from tune_paddy.search.plan import preview
+from tune_paddy.search.run import run_search
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import get_search
 

@@ -1,5 +1,4 @@
 import math
-from pathlib import Path
 
 import pytest
 from ray.tune.search import Searcher
@@ -7,7 +6,7 @@ from ray.tune.search import Searcher
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Fixed, Range, Recipe, SubSpace
 from tune_paddy.core.memory import TrialMemory
-from tune_paddy.search.sampler import MemberSearcher, Proposer, parameter_names
+from tune_paddy.search.sampler import MemberSearcher, PastTrial, Proposal, Proposer, parameter_names
 
 VIT = SubSpace(
     "vit",
@@ -117,17 +116,57 @@ def test_telling_twice_changes_nothing() -> None:
     assert proposer.trials()[0].value == 0.5
 
 
-def test_the_study_is_kept_in_its_file(tmp_path: Path) -> None:
-    storage = tmp_path / "study.journal"
-    proposer = Proposer([], [VIT], seed=0, storage=storage)
+def test_a_search_that_goes_on_proposes_what_it_would_have_proposed_without_the_break() -> None:
+    """Random streams begin anew with each trial, so nothing is lost with the process."""
+    scores = {0: 0.5, 1: 0.4, 2: 0.3, 3: 0.45}
+    whole = Proposer([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=4)
+    proposals = [ask(whole) for _ in range(5)]
+    for number, score in scores.items():
+        whole.tell(number, score, {}, pruned=False)
+    past = [
+        PastTrial(proposal, proposal.number in scores, scores.get(proposal.number)) for proposal in proposals
+    ]
+    again = Proposer([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=4)
+    assert again.replay(past) == proposals[4:]
+    assert [trial.params for trial in again.trials()] == [trial.params for trial in whole.trials()]
+    assert [trial.value for trial in again.trials()] == [trial.value for trial in whole.trials()]
+    assert [again.ask() for _ in range(8)] == [whole.ask() for _ in range(8)]
+
+
+def test_a_trial_that_was_stopped_early_is_known_with_its_curve_when_a_search_goes_on() -> None:
+    proposal = ask(Proposer([], [VIT], seed=0))
+    again = Proposer([], [VIT], seed=0)
+    assert again.replay([PastTrial(proposal, True, curve={1: 0.9, 2: 0.7})]) == []
+    (trial,) = again.trials()
+    assert (trial.state.name, trial.intermediate_values) == ("PRUNED", {1: 0.9, 2: 0.7})
+
+
+def test_a_recipe_whose_number_was_lost_before_it_was_recorded_is_proposed_again() -> None:
+    first, second, third = (ask(proposer) for proposer in [Proposer([OUTSIDE, INSIDE], [VIT], seed=0)] * 3)
+    again = Proposer([OUTSIDE, INSIDE], [VIT], seed=0)
+    assert again.replay([PastTrial(third, False), PastTrial(first, True, 0.5)]) == [second, third]
+
+
+def test_what_goes_on_is_handed_out_first_even_when_the_time_is_used_up() -> None:
+    proposer = Proposer([], [VIT], seed=0)
+    past = [PastTrial(ask(proposer), True, 0.5), PastTrial(ask(proposer), False)]
+    again = Proposer([], [VIT], seed=0)
+    searcher = MemberSearcher(again, trials=9, expired=lambda: True, plan=on_cpu, past=past)
+    assert searcher.suggest("a")["number"] == 1
+    assert searcher.suggest("b") == Searcher.FINISHED
+    assert searcher.unfinished
+
+
+def test_an_interrupted_search_hands_out_nothing() -> None:
+    proposer = Proposer([], [VIT], seed=0)
+    searcher = MemberSearcher(proposer, trials=9, expired=lambda: False, plan=on_cpu, stopping=lambda: True)
+    assert searcher.suggest("a") == Searcher.FINISHED
+
+
+def ask(proposer: Proposer) -> Proposal:
     proposal = proposer.ask()
     assert proposal
-    proposer.tell(proposal.number, 0.5, {}, pruned=False)
-    again = Proposer([], [VIT], seed=0, storage=storage)
-    assert [trial.value for trial in again.trials()] == [0.5]
-    following = again.ask()
-    assert following
-    assert following.number == 1
+    return proposal
 
 
 def on_cpu(_config: MemberConfig) -> TrialMemory:

@@ -164,7 +164,7 @@ def test_a_summary_is_current_over_epochs(store: Store, parent: str, make_predic
     """Even when an epoch of the same name came at a later step, and the clock was set back since."""
     run = start(store, parent)
     log_epoch(store, run, {"log_loss": 0.9}, 12, milliseconds=2**42)
-    log_member(store, run, make_predictions(), {"log_loss": 0.8, "seconds": 60}, {"accum": 4})
+    log_member(store, run, make_predictions(), {"log_loss": 0.8, "seconds": 60}, tags={"accum": 4})
     (member,) = list_members(store, "night")
     assert member.metrics == {"log_loss": 0.8, "seconds": 60.0}
     assert member.tags["tune_paddy.accum"] == "4"
@@ -192,7 +192,13 @@ def test_no_member_is_finished_without_predictions(
 
 @pytest.mark.parametrize(
     ("kind", "status"),
-    [("failed", "FAILED"), ("infeasible", "FAILED"), ("diverged", "FAILED"), ("stopped", "KILLED")],
+    [
+        ("failed", "FAILED"),
+        ("infeasible", "FAILED"),
+        ("diverged", "FAILED"),
+        ("stopped", "KILLED"),
+        ("interrupted", "KILLED"),
+    ],
 )
 def test_a_failure_says_why(store: Store, parent: str, kind: str, status: str) -> None:
     """In one line, without credentials, with a kind that tables can count."""

@@ -9,10 +9,10 @@ from torch import nn
 from tune_paddy.training.checkpoint import (
     Checkpoint,
     load_latest,
-    remove_checkpoints,
     save_checkpoint,
     write_safetensors,
 )
+from tune_paddy.training.checkpoint_files import remove_checkpoints
 from tune_paddy.training.devices import Device
 
 HISTORY = [{"log_loss": 1.2345678901234567, "lr": 3e-4}, {"log_loss": 0.1 + 0.2, "lr": 1e-9}]

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_paddy.cli.app import (
-    DataArgument,
     HandWeightsOption,
     MethodOption,
     MetricOption,
     RunsOption,
     SkipConflictsOption,
     SkipCorruptOption,
-    SpaceOption,
     StandInsOption,
     UriOption,
     WeightsDirOption,
@@ -27,6 +25,7 @@ from tune_paddy.cli.app import (
     print_dataset,
     typed_command,
 )
+from tune_paddy.cli.resume import find_earlier, offer, plan_again, remembered
 from tune_paddy.cli.select import (
     Machine,
     RayAddressOption,
@@ -35,11 +34,12 @@ from tune_paddy.cli.select import (
     refit_and_print,
     select_and_print,
 )
-from tune_paddy.core.errors import InputError
+from tune_paddy.core.errors import InputError, SearchInterruptedError
 
 if TYPE_CHECKING:
     from tune_paddy.core.config import MemberConfig
-    from tune_paddy.search.run import SearchPlan
+    from tune_paddy.ensemble.choose import Wishes
+    from tune_paddy.search.plan import SearchPlan
     from tune_paddy.tracking.store import Store
 
 
@@ -73,8 +73,11 @@ def demo(
 
 @app.command()
 def search(
-    data: DataArgument,
-    space: SpaceOption,
+    context: typer.Context,
+    data: Annotated[Path | None, typer.Argument(help="Folder or CSV of labelled images.")] = None,
+    space: Annotated[
+        str | None, typer.Option("--space", "-s", help="Search space: a file or a shipped name.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the search; default: made up.")] = None,
     trials: Annotated[int | None, typer.Option(help="Members to train, recipes included.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Start no trial after so many minutes.")] = None,
@@ -91,6 +94,12 @@ def search(
         int | None, typer.Option(help="Models of each member, one per fold, instead of a select split.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the select split and the sampler.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Name of a search to go on with; all else is as it was.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --resume: try failed members again, too.")
+    ] = False,
     metric: MetricOption = "log_loss",
     method: MethodOption = "auto",
     weights: HandWeightsOption = None,
@@ -109,6 +118,8 @@ def search(
     """Train the members of a search space, then select from them and write the submission.
 
     Example: tune-paddy search paddy/ --space paddy_search --trials 40 --gpu 0.5
+
+    After an interruption: tune-paddy search --resume paddy_search-1
     """
     check_refit(refit)
     settings = {
@@ -124,32 +135,86 @@ def search(
         "folds": folds,
         "seed": seed,
     }
-    from tune_paddy.ensemble.choose import Wishes
-    from tune_paddy.ensemble.fixed_weights import parse_weights
-
-    wishes = Wishes(metric=metric, method=method, weights=tuple(weights or ()))
-    parse_weights(wishes.weights)
-    plan = make_plan(
-        data,
-        space,
-        runs,
-        name=name,
-        overrides={key: value for key, value in settings.items() if value is not None},
-        stand_ins=stand_ins,
-        skip=(skip_corrupt, skip_conflicts),
-        weights_dir=weights_dir,
-        ray_address=ray_address,
-    )
+    overrides = {key: value for key, value in settings.items() if value is not None}
+    wishes = {"metric": metric, "method": method, "weights": weights, "refit": refit}
+    check_wishes(wishes)
+    if resume is None and not dry_run and data is not None:
+        resume = _earlier(tracking_uri, name)
+    if resume is not None:
+        plan, store = plan_again(
+            resume,
+            tracking_uri=tracking_uri,
+            overrides=overrides,
+            data=data,
+            space=space,
+            weights_dir=weights_dir,
+            ray_address=ray_address,
+            retry_failed=retry_failed,
+        )
+        wishes = remembered(context, dict(plan.asked), wishes)
+    elif data is None or space is None:
+        raise InputError("give DATA and --space to start a search, or --resume NAME to go on with one")
+    else:
+        plan = make_plan(
+            data,
+            space,
+            runs,
+            name=name,
+            overrides=overrides,
+            stand_ins=stand_ins,
+            skip=(skip_corrupt, skip_conflicts),
+            weights_dir=weights_dir,
+            ray_address=ray_address,
+        )
     if dry_run:
         _print_preview(plan)
         return
-    store = make_store(tracking_uri, plan.dataset, runs)
-    plan = _with_free_name(plan, store, runs, given=name is not None)
-    train_and_print(plan, store)
-    ensemble = select_and_print(store, [plan.name], runs, wishes)
-    if refit is not None:
-        machine = Machine(weights_dir, ray_address)
+    if resume is None:
+        store = make_store(tracking_uri, plan.dataset, runs)
+        plan = _with_free_name(plan, store, runs, given=name is not None)
+    train_and_select(replace(plan, asked=wishes), store, wishes)
+
+
+def train_and_select(plan: "SearchPlan", store: "Store", wishes: dict[str, Any]) -> None:
+    """Train, select from what there is, and refit where that is wished; an interruption comes last.
+
+    Raises:
+        SearchInterruptedError: A signal ended the training early.
+    """
+    interrupted = None
+    try:
+        train_and_print(plan, store)
+    except SearchInterruptedError as error:
+        if error.at_once or not print_members(plan, store):
+            raise
+        interrupted = error
+    runs = plan.folder.parent
+    ensemble = select_and_print(store, [plan.name], runs, check_wishes(wishes))
+    if interrupted is not None:
+        raise interrupted
+    if wishes["refit"] is not None:
+        machine = Machine(plan.weights_dir, plan.ray_address)
         refit_and_print(store, ensemble, [plan.name], runs, machine, plan.dataset)
+
+
+def check_wishes(wishes: dict[str, Any]) -> "Wishes":
+    """Turn options into wishes for the selection, before anything trains.
+
+    Raises:
+        InputError: One cannot be understood.
+    """
+    from tune_paddy.ensemble.choose import Wishes
+    from tune_paddy.ensemble.fixed_weights import parse_weights
+
+    weights = tuple(wishes["weights"] or ())
+    parse_weights(weights)
+    return Wishes(metric=wishes["metric"], method=wishes["method"], weights=weights)
+
+
+def _earlier(tracking_uri: str | None, name: str | None) -> str | None:
+    """Name of an earlier search that somebody wants to go on with instead of starting a new one."""
+    found = find_earlier(tracking_uri, name)
+    return found.name if found is not None and offer(found, named=name is not None) else None
 
 
 def make_plan(
@@ -181,8 +246,8 @@ def make_plan(
 
         loaded = loaded.with_stand_ins(stand_in)
     settings = loaded.settings.override(overrides, prefix="--")
+    from tune_paddy.search.plan import SearchPlan
     from tune_paddy.search.resources import uncounted_gpus
-    from tune_paddy.search.run import SearchPlan
 
     chosen = name or free_name(prefix or loaded.name, runs)
     return SearchPlan(
@@ -214,20 +279,29 @@ def train_and_print(plan: "SearchPlan", store: "Store") -> None:
 
     console.print(f"Search {plan.name} of space {plan.space.name}")
     started = time.monotonic()
-    members = run_search(plan, store, console=console)
-    seconds = time.monotonic() - started
+    run_search(plan, store, console=console)
+    print_members(plan, store, f" in {time.monotonic() - started:.0f} s")
+
+
+def print_members(plan: "SearchPlan", store: "Store", when: str = "") -> int:
+    """Say how many members have finished, and why others have not; return the number."""
+    from tune_paddy.tracking.runs import list_members
+
+    members = list_members(store, plan.name)
     finished = sum(member.outcome == "finished" for member in members)
-    console.print(f"{finished} of {len(members)} members finished in {seconds:.0f} s")
+    console.print(f"{finished} of {len(members)} members finished{when}")
     for member in members:
         if member.outcome != "finished":
             line = f"{member.name}: {member.outcome}: {member.failure}"
             console.print(line, style="yellow", soft_wrap=True)
+    return finished
 
 
 def _print_preview(plan: "SearchPlan") -> None:
     from rich.table import Table
 
-    from tune_paddy.search.run import preview, trial_planner
+    from tune_paddy.search.plan import preview
+    from tune_paddy.search.tuning import trial_planner
 
     proposals = preview(plan, n=10)
     settings = plan.settings

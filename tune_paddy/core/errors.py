@@ -26,6 +26,14 @@ class DivergedError(TunePaddyError):
 
 
 class SearchInterruptedError(TunePaddyError):
-    """A person ended a search before its trials did; what has finished is in the record."""
+    """A search was ended before its trials were done; what there is stands in the record.
 
-    exit_status = 130
+    Attributes:
+        exit_status: 128 and the number of the signal, as of a process that it ended.
+        at_once: Whether nothing more shall be done, not even a selection.
+    """
+
+    def __init__(self, message: str, *, signal: int = 2, at_once: bool = False) -> None:
+        super().__init__(message)
+        self.exit_status = 128 + signal
+        self.at_once = at_once

@@ -32,6 +32,7 @@ class Dataset:
         classes: Labels in sorted order, two or more.
         fingerprint: 16 hex digits of all ids, labels and SHA-256 sums of files, in no particular order;
             where the dataset lies does not matter.
+        sums: SHA-256 of each file, in hexadecimal [labelled, then test].
         submission: Columns of a submission.
         groups: int64 [labelled], equal for images that are copies of each other or nearly so.
         report: What the check found.
@@ -43,6 +44,7 @@ class Dataset:
     test: pd.DataFrame
     classes: tuple[str, ...]
     fingerprint: str
+    sums: tuple[str, ...]
     submission: SubmissionFormat
     groups: NDArray[np.int64]
     report: AuditReport
@@ -81,6 +83,7 @@ class Dataset:
             test=checked.test,
             classes=_check_classes(listing, checked.labelled),
             fingerprint=_fingerprint(checked),
+            sums=tuple(fact.sha256 for fact in checked.facts),
             submission=listing.form,
             groups=np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1],
             report=_report(checked),

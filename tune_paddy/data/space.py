@@ -36,6 +36,8 @@ class SearchSpace:
         recipes: Fixed members, trained first; every `MemberConfig(**recipe.values)` is valid.
         spaces: Sub-spaces; whatever is drawn from one, defaults for the rest, is a valid `MemberConfig`.
         text: The file as it was read.
+        base: Folder that relative paths in it start from; None: they stay as they are.
+        stands_in: Whether this is the rehearsal of what the text says.
     """
 
     name: str
@@ -44,6 +46,8 @@ class SearchSpace:
     recipes: tuple[Recipe, ...]
     spaces: tuple[SubSpace, ...]
     text: str
+    base: Path | None = None
+    stands_in: bool = False
 
     @classmethod
     def load(cls, path: str | Path, *, check_arch: ArchCheck | None = None) -> "SearchSpace":
@@ -89,6 +93,7 @@ class SearchSpace:
             recipes=sections.recipes,
             spaces=sections.spaces,
             text=text,
+            base=base,
         )
 
     @property
@@ -128,6 +133,7 @@ class SearchSpace:
             settings=settings_of_stand_ins(self.settings),
             recipes=tuple(recipe_of_stand_ins(recipe, stand_in, size) for recipe in self.recipes),
             spaces=tuple(sub_space_of_stand_ins(space, stand_in, size) for space in self.spaces),
+            stands_in=True,
         )
 
 

@@ -14,6 +14,8 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # A person's Ctrl-C is this package's to handle: see `interruption`.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # An infeasible or diverged member has no score, and is not to be given one.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_WARN_THRESHOLD_S": "60",

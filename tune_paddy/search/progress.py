@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from tune_paddy.search.interruption import Interruption
+
 SHOWN = 20
 """Rows of the table: the trials that run, and the last ones that ended."""
 
@@ -18,14 +20,21 @@ class Watcher(Protocol):
     """Is told what happens to trials, in the driver."""
 
     def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:
-        """Take note of a trial's state: running, a retry, or an outcome, with its newest result."""
+        """Take note of a trial's state: running, a retry, or an outcome, with its newest result.
+
+        Args:
+            member: Name of the member.
+            state: See above.
+            result: With the member's `config`, and the whole `trial` as it was proposed.
+        """
 
 
 class TrialEvents(Callback):
     """Passes Ray's events on to watchers, with the words of this project."""
 
-    def __init__(self, watchers: list[Watcher]) -> None:
+    def __init__(self, watchers: list[Watcher], interruption: Interruption) -> None:
         self._watchers = watchers
+        self._interruption = interruption
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy for its own restore, which is not how a search goes on."""
@@ -50,13 +59,15 @@ class TrialEvents(Callback):
         self._tell(trial, "failed", {"reason": failure_reason(trial)})
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial ended by itself or was stopped by the scheduler."""
+        """A trial ended by itself, or was stopped by the scheduler or a person."""
         if "outcome" not in (trial.last_result or {}):
-            self._tell(trial, "stopped", dict(trial.last_result or {}))
+            state = "interrupted" if self._interruption else "stopped"
+            self._tell(trial, state, dict(trial.last_result or {}))
 
     def _tell(self, trial: Any, state: str, result: dict[str, Any]) -> None:
+        told = {**result, "config": trial.config["config"], "trial": trial.config}
         for watcher in self._watchers:
-            watcher.trial_changed(trial.config["member"], state, {**result, "config": trial.config["config"]})
+            watcher.trial_changed(trial.config["member"], state, told)
 
 
 def failure_reason(trial: Any) -> str:
@@ -86,11 +97,13 @@ class ProgressTable:
         console: Where it is drawn; only a terminal gets a table.
         total: Trials of the search.
         total_epochs: Epochs of a member, from its configuration.
+        done: Members that earlier sessions have done.
     """
 
     console: Console
     total: int
     total_epochs: Callable[[dict[str, Any]], int]
+    done: int = 0
     _rows: dict[str, _Row] = field(default_factory=dict)
     _live: Live | None = None
 
@@ -118,7 +131,7 @@ class ProgressTable:
             self._live.update(self._table())
 
     def _table(self) -> Table:
-        done = sum(row.state not in ("running", "retrying") for row in self._rows.values())
+        done = self.done + sum(row.state not in ("running", "retrying") for row in self._rows.values())
         table = Table(title=f"{done} of {self.total} members done", title_justify="left")
         for column in ("member", "state", "epoch", "log loss", "error", ""):
             table.add_column(column, overflow="fold")

@@ -1,7 +1,7 @@
 """Train selected members again, on all labelled images, as trials of a search of their own."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,11 @@ from tune_paddy.core.selection import Selection
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.parts import make_refit_parts
 from tune_paddy.data.space import SearchSpace
-from tune_paddy.search.run import SearchPlan, run_trials, stored_split, trial_planner
+from tune_paddy.search.closing import only_one
+from tune_paddy.search.interruption import Interruption
+from tune_paddy.search.plan import SearchPlan, stored_split
+from tune_paddy.search.run import run_trials
+from tune_paddy.search.tuning import trial_planner
 from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches, parse_params
 from tune_paddy.tracking.store import Store
 
@@ -122,7 +126,19 @@ def run_refit(
         settings = plan.settings.model_copy(update={"trials": len(todo)})
         trials = _trials(plan, members, done)
         part = replace(plan, settings=settings)
-        run_trials(part, split, parts, store, lambda: FixedTrials(trials), console=console, tags=tags)
+        interruption = Interruption()
+        with only_one(plan.folder, plan.name):
+            run_trials(
+                part,
+                split,
+                parts,
+                store,
+                FixedTrials(trials, stopping=lambda: bool(interruption)),
+                n_trials=len(trials),
+                interruption=interruption,
+                console=console,
+                tags=tags,
+            )
     _require_all(store, plan, members)
 
 
@@ -131,11 +147,13 @@ class FixedTrials(Searcher):
 
     Args:
         trials: As `run_trial` takes them.
+        stopping: Says whether none may start any more.
     """
 
-    def __init__(self, trials: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, trials: Sequence[dict[str, Any]], stopping: Callable[[], bool]) -> None:
         super().__init__(metric="objective", mode="min")
         self._waiting = list(trials)
+        self._stopping = stopping
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy for its own restore, which is not how a refit goes on."""
@@ -144,7 +162,7 @@ class FixedTrials(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | None:  # noqa: ARG002
         """Return the next trial, or `Searcher.FINISHED`."""
         finished: Any = Searcher.FINISHED  # a string, whatever the return type says
-        return self._waiting.pop(0) if self._waiting else finished
+        return self._waiting.pop(0) if self._waiting and not self._stopping() else finished
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

@@ -1,80 +1,38 @@
 """Run a search: split, record, sample, train, until the trials or the time are used up."""
 
+import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ray import tune
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from rich.console import Console
 
-from tune_paddy.core.config import MemberConfig, SearchSettings
-from tune_paddy.core.domains import largest
-from tune_paddy.core.errors import InputError, SearchInterruptedError, TunePaddyError
-from tune_paddy.core.memory import TrialMemory
-from tune_paddy.data.dataset import Dataset
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import SearchInterruptedError
 from tune_paddy.data.parts import Parts, make_parts
-from tune_paddy.data.space import SearchSpace
-from tune_paddy.data.split import SelectSplit, make_folds, make_select_split
+from tune_paddy.data.split import SelectSplit
+from tune_paddy.search.closing import MemberCloser, Stopwatch, only_one, sweep
+from tune_paddy.search.interruption import Interruption, interruptible
 from tune_paddy.search.live import LiveEnsemble
+from tune_paddy.search.past import FIRST_SESSION, Earlier, read_earlier
+from tune_paddy.search.plan import SearchPlan, stored_split
 from tune_paddy.search.progress import ProgressTable, TrialEvents, Watcher
 from tune_paddy.search.ray_session import ray_session
 from tune_paddy.search.resources import check_resources
-from tune_paddy.search.sampler import MemberSearcher, Proposal, Proposer
-from tune_paddy.search.trainable import TrialContext, run_trial
+from tune_paddy.search.sameness import IMAGES, SPACE, check_same, describe_images
+from tune_paddy.search.sampler import MemberSearcher, Proposer
+from tune_paddy.search.trainable import LOCKS, TrialContext
+from tune_paddy.search.tuning import run_trials_on_ray, trial_planner
 from tune_paddy.tracking.files import log_files
 from tune_paddy.tracking.members import close_stale, finish_run, start_search
-from tune_paddy.tracking.runs import RecordedRun, list_members
+from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.system_metrics import system_metrics
 
-
-@dataclass(frozen=True)
-class SearchPlan:
-    """Everything that decides a search.
-
-    Attributes:
-        name: Unique in the record.
-        dataset: Labelled images, and those to predict.
-        space: Recipes and sub-spaces.
-        settings: Trials, time, resources, objective, seeds.
-        folder: Of this search: split, study, members.
-        weights_dir: Folder of pretrained weights, or None.
-        ray_address: Of a cluster, or None for this machine.
-        ray_gpus: GPUs of this machine that Ray cannot count itself, such as Apple's; None: it counts.
-        command: How it was started, for the record.
-        data: What the dataset was opened from, for the record; None: its folder.
-    """
-
-    name: str
-    dataset: Dataset
-    space: SearchSpace
-    settings: SearchSettings
-    folder: Path
-    weights_dir: Path | None = None
-    ray_address: str | None = None
-    ray_gpus: int | None = None
-    command: str = ""
-    data: Path | None = None
-
-
 _INTERRUPTIONS = (KeyboardInterrupt, SearchInterruptedError)
-
-
-def preview(plan: SearchPlan, n: int) -> list[Proposal]:
-    """Propose the first `n` members of a search and start nothing."""
-    proposer = Proposer(plan.space.recipes, plan.space.spaces, seed=plan.settings.seed)
-    proposals: list[Proposal] = []
-    while len(proposals) < min(n, plan.settings.trials):
-        proposal = proposer.ask()
-        if proposal is None:
-            break
-        proposals.append(proposal)
-    return proposals
 
 
 def run_search(
@@ -96,20 +54,46 @@ def run_search(
         All members, whatever became of them.
 
     Raises:
-        InputError: A class is too small to split, or a trial asks for more than there is.
+        InputError: A class is too small to split, a trial asks for more than there is, another process
+            runs this search, or it is to go on with another space, dataset or split.
+        SearchInterruptedError: A signal ended it early; it can go on.
         TunePaddyError: The record or Ray failed.
     """
-    with ray_session(plan.ray_address, num_gpus=plan.ray_gpus) as ray:
-        check_resources(plan.settings, ray.cluster_resources())  # before anything is written
-        _run_search(plan, store, console, clock)
+    with only_one(plan.folder, plan.name):
+        earlier = _look_back(plan, store) if plan.goes_on else FIRST_SESSION
+        if earlier.leaves_work(plan):
+            _train(plan, store, earlier, console, clock)
+        else:
+            with _recorded(plan, stored_split(plan), store, {}):
+                pass  # what is left open is closed
     return list_members(store, plan.name)
 
 
-def _run_search(plan: SearchPlan, store: Store, console: Console, clock: Callable[[], float]) -> None:
-    split = stored_split(plan)
-    run_trials(
-        plan, split, make_parts(plan.dataset, split), store, lambda: _searcher(plan, clock), console=console
-    )
+def _look_back(plan: SearchPlan, store: Store) -> Earlier:
+    search = get_search(store, plan.name)
+    check_same(plan, search, store)
+    return read_earlier(store, search, metric=plan.settings.objective, retry_failed=plan.retry_failed)
+
+
+def _train(
+    plan: SearchPlan, store: Store, earlier: Earlier, console: Console, clock: Callable[[], float]
+) -> None:
+    with ray_session(plan.ray_address, num_gpus=plan.ray_gpus) as ray:
+        check_resources(plan.settings, ray.cluster_resources())  # before anything is written
+        interruption = Interruption()
+        searcher = _searcher(plan, clock, earlier, interruption)
+        split = stored_split(plan)
+        run_trials(
+            plan,
+            split,
+            make_parts(plan.dataset, split),
+            store,
+            searcher,
+            n_trials=searcher.left,
+            interruption=interruption,
+            console=console,
+            earlier=earlier,
+        )
 
 
 def run_trials(
@@ -117,9 +101,12 @@ def run_trials(
     split: SelectSplit,
     parts: Parts,
     store: Store,
-    make_searcher: Callable[[], Searcher],
+    searcher: Searcher,
     *,
+    n_trials: int,
+    interruption: Interruption,
     console: Console,
+    earlier: Earlier = FIRST_SESSION,
     tags: Mapping[str, object] | None = None,
 ) -> None:
     """Train what a searcher proposes, at once as far as there is room, and record it.
@@ -129,12 +116,16 @@ def run_trials(
         split: As stored with the search.
         parts: What members train on and are scored on.
         store: The record, opened for the dataset's experiment.
-        make_searcher: Called once Ray runs; its trials are those of `run_trial`.
+        searcher: Its trials are those of `run_trial`.
+        n_trials: Most trials that it proposes.
+        interruption: Its wish for an end, which the searcher knows, too.
         console: Where the progress table goes when it is a terminal.
+        earlier: Sessions of the same search.
         tags: Further tags of the search's run.
 
     Raises:
         InputError: A trial asks for more than there is.
+        SearchInterruptedError: A signal ended the search early.
         TunePaddyError: The record or Ray failed.
     """
     with ExitStack() as stack:
@@ -142,125 +133,49 @@ def run_trials(
         at_once = check_resources(plan.settings, ray.cluster_resources())
         parent = stack.enter_context(_recorded(plan, split, store, tags or {}))
         stack.enter_context(system_metrics(store, parent))
-        table = ProgressTable(console, _total(plan), lambda config: _total_epochs(config, parts.n_folds))
-        watchers: list[Watcher] = [stack.enter_context(table)]
+        epochs_of = _total_epochs(parts.n_folds)
+        table = stack.enter_context(ProgressTable(console, plan.total, epochs_of, done=earlier.done))
+        context = _context(plan, store, parent)
+        watchers: list[Watcher] = [
+            MemberCloser(store, plan.name, parent, context.folder),
+            stack.enter_context(Stopwatch(store, parent, earlier.seconds)),
+            table,
+        ]
         if not parts.seen:  # else there is nothing that an ensemble could honestly be selected on
             watchers.append(stack.enter_context(LiveEnsemble(store, plan.name, parent)))
-        searcher = make_searcher()
-        _fit(plan, parts, _context(plan, store, parent), searcher, at_once=at_once, watchers=watchers)
-        if isinstance(searcher, MemberSearcher) and searcher.unfinished:
-            raise SearchInterruptedError(
-                f"search {plan.name} was interrupted; `tune-paddy select {plan.name}` selects from the "
-                "members that have finished"
+        stack.enter_context(interruptible(interruption, console.print))
+        run_trials_on_ray(
+            plan,
+            parts,
+            context,
+            searcher,
+            n_trials=n_trials,
+            at_once=at_once,
+            callbacks=[TrialEvents(watchers, interruption)],
+            interruption=interruption,
+        )
+        if interruption or (isinstance(searcher, MemberSearcher) and searcher.unfinished):
+            raise interruption.error(
+                f"search {plan.name} was interrupted; go on with `tune-paddy search --resume {plan.name}`"
             )
 
 
-def _searcher(plan: SearchPlan, clock: Callable[[], float]) -> MemberSearcher:
-    settings = plan.settings
-    deadline = clock() + 60 * settings.minutes if settings.minutes else float("inf")
-    proposer = Proposer(
-        plan.space.recipes, plan.space.spaces, seed=settings.seed, storage=plan.folder / "study.journal"
-    )
-    return MemberSearcher(
-        proposer, trials=settings.trials, expired=lambda: clock() >= deadline, plan=trial_planner(plan)
-    )
-
-
-def _fit(
+def _searcher(
     plan: SearchPlan,
-    parts: Parts,
-    context: TrialContext,
-    searcher: Searcher,
-    *,
-    at_once: int,
-    watchers: list[Watcher],
-) -> None:
+    clock: Callable[[], float],
+    earlier: Earlier,
+    interruption: Interruption,
+) -> MemberSearcher:
     settings = plan.settings
-    tuner = tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(run_trial, context=context, parts=parts),
-            lambda trial: tune.PlacementGroupFactory([{"CPU": settings.cpus, "GPU": trial["memory"]["gpu"]}]),
-        ),
-        tune_config=tune.TuneConfig(
-            metric="objective",
-            mode="min",
-            search_alg=searcher,
-            scheduler=_scheduler(plan),
-            num_samples=settings.trials,
-            max_concurrent_trials=at_once,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name="ray",
-            storage_path=str(plan.folder.absolute()),
-            failure_config=tune.FailureConfig(max_failures=settings.retries),
-            callbacks=[TrialEvents(watchers)],
-            verbose=0,
-        ),
+    deadline = clock() + 60 * settings.minutes - earlier.seconds if settings.minutes else float("inf")
+    return MemberSearcher(
+        Proposer(plan.space.recipes, plan.space.spaces, seed=settings.seed),
+        trials=plan.total,
+        expired=lambda: clock() >= deadline,
+        plan=trial_planner(plan),
+        past=earlier.trials,
+        stopping=lambda: bool(interruption),
     )
-    tuner.fit()
-
-
-def trial_planner(plan: SearchPlan) -> Callable[[MemberConfig], TrialMemory]:
-    """Say what of a GPU a member is given; the forecasts take torch and timm, so not on a CPU search."""
-    settings = plan.settings
-    if settings.gpu == 0:
-        return lambda config: TrialMemory(0.0, config.accum if isinstance(config.accum, int) else 1)
-    from tune_paddy.training.planning import find_gpu, plan_trial  # noqa: PLC0415
-
-    gpu = find_gpu(mib=settings.gpu_memory)
-    n_classes = len(plan.dataset.classes)
-
-    def give(config: MemberConfig) -> TrialMemory:
-        try:
-            return plan_trial(config, gpu, settings.gpu, n_classes=n_classes, max_accum=settings.max_accum)
-        except TunePaddyError:
-            # A forecast that fails is no reason to end a search: the trial itself says what is wrong.
-            return TrialMemory(1.0 if settings.gpu == "auto" else settings.gpu, 1)
-
-    return give
-
-
-def _scheduler(plan: SearchPlan) -> TrialScheduler:
-    if plan.settings.scheduler == "none":
-        return FIFOScheduler()
-    longest = _longest(plan.space)
-    # A member that reaches the end must outlive its last epoch: it still has to predict.
-    last = longest * max(1, plan.settings.folds) + 1
-    return ASHAScheduler(time_attr="epoch", max_t=last, grace_period=max(3, longest // 4))
-
-
-def stored_split(plan: SearchPlan) -> SelectSplit:
-    """Make the split once and keep it with the search: every member and every selection shares it.
-
-    Raises:
-        InputError: A class is too small to split, or the stored split is of other images or other folds.
-    """
-    path = plan.folder / "split.json"
-    if path.exists():
-        split = SelectSplit.load(path, plan.dataset)
-        if split.n_folds != wanted_folds(plan.settings):
-            raise InputError(
-                f"{path}: was made with {split.n_folds} folds, and now {wanted_folds(plan.settings)} are "
-                "asked for; start a search under a new name"
-            )
-        return split
-    split = _make_split(plan)
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    split.save(path)
-    return split
-
-
-def _make_split(plan: SearchPlan) -> SelectSplit:
-    settings, folds = plan.settings, wanted_folds(plan.settings)
-    if folds:
-        return make_folds(plan.dataset, k=folds, seed=settings.seed)
-    return make_select_split(plan.dataset, share=settings.select_share, seed=settings.seed)
-
-
-def wanted_folds(settings: SearchSettings) -> int:
-    """Number of folds; 0 where members share one select split: a single fold divides nothing."""
-    return settings.folds if settings.folds > 1 else 0
 
 
 @contextmanager
@@ -269,10 +184,11 @@ def _recorded(
 ) -> Iterator[str]:
     """Open the run of the search and close it with what became of it."""
     dataset = plan.dataset
+    settings = plan.settings.model_dump(mode="json")
     parent = start_search(
         store,
         name=plan.name,
-        params=plan.settings.model_dump(mode="json"),
+        params=settings,
         tags={
             "dataset": dataset.root,
             "dataset_path": (plan.data or dataset.root).expanduser().absolute(),
@@ -280,24 +196,47 @@ def _recorded(
             "split": split.fingerprint,
             "space": plan.space.name,
             "space_fingerprint": plan.space.fingerprint,
+            "space_base": plan.space.base or "",
+            "stand_ins": plan.space.stands_in,
+            "weights_dir": plan.weights_dir.absolute() if plan.weights_dir else "",
+            "ray_address": plan.ray_address or "",
             "id_column": dataset.submission.id_column,
             "label_column": dataset.submission.label_column,
+            "folder": plan.folder.absolute(),
+            "settings": json.dumps(settings),
+            "asked": json.dumps(plan.asked),
+            **({} if plan.goes_on else {"command": plan.command}),
             **tags,
         },
-        description=f"Search `{plan.name}` of space `{plan.space.name}` on `{dataset.root}`.\n\n"
-        f"    {plan.command}\n",
+        description="" if plan.goes_on else _description(plan),
     )
-    space = plan.folder / "space.yaml"
-    space.write_text(plan.space.text, encoding="utf-8")
-    log_files(store, parent, [space, plan.folder / "split.json"])
     try:
+        close_stale(store, plan.name, all_ended=True)
+        _store_files(plan, split, store, parent)
         yield parent
     except BaseException as error:
-        close_stale(store, plan.name, all_ended=True)
-        finish_run(store, parent, "KILLED" if isinstance(error, _INTERRUPTIONS) else "FAILED")
+        _close(plan, store, parent, "KILLED" if isinstance(error, _INTERRUPTIONS) else "FAILED")
         raise
+    _close(plan, store, parent, "FINISHED")
+
+
+def _description(plan: SearchPlan) -> str:
+    space, data = plan.space.name, plan.dataset.root
+    return f"Search `{plan.name}` of space `{space}` on `{data}`.\n\n    {plan.command}\n"
+
+
+def _store_files(plan: SearchPlan, split: SelectSplit, store: Store, parent: str) -> None:
+    split.save(plan.folder / "split.json")
+    (plan.folder / SPACE).write_text(plan.space.text, encoding="utf-8")
+    (plan.folder / IMAGES).write_text(describe_images(plan.dataset), encoding="utf-8")
+    log_files(store, parent, [plan.folder / name for name in (SPACE, IMAGES, "split.json")])
+
+
+def _close(plan: SearchPlan, store: Store, parent: str, status: Any) -> None:
     close_stale(store, plan.name, all_ended=True)
-    finish_run(store, parent, "FINISHED")
+    sweep(store, plan.name, plan.folder / "members")
+    shutil.rmtree(plan.folder / "members" / LOCKS, ignore_errors=True)
+    finish_run(store, parent, status)
 
 
 def _context(plan: SearchPlan, store: Store, parent: str) -> TrialContext:
@@ -314,20 +253,5 @@ def _context(plan: SearchPlan, store: Store, parent: str) -> TrialContext:
     )
 
 
-def _total(plan: SearchPlan) -> int:
-    """Members that the search will train unless time runs out."""
-    return plan.settings.trials if plan.space.spaces else min(plan.settings.trials, len(plan.space.recipes))
-
-
-def _total_epochs(config: dict[str, Any], n_folds: int) -> int:
-    return MemberConfig(**config).total_epochs * max(1, n_folds)
-
-
-def _longest(space: SearchSpace) -> int:
-    """Epochs of the longest member that the space allows."""
-    recipes = [MemberConfig(**recipe.values).total_epochs for recipe in space.recipes]
-    extremes = [
-        {name: largest(domain) for name, domain in sub.domains.items() if name.endswith("epochs")}
-        for sub in space.spaces
-    ]
-    return max(recipes + [MemberConfig(arch="any", **values).total_epochs for values in extremes])
+def _total_epochs(n_folds: int) -> Callable[[dict[str, Any]], int]:
+    return lambda config: MemberConfig(**config).total_epochs * max(1, n_folds)

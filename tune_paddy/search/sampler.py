@@ -1,5 +1,9 @@
 """Propose members: the recipes first, then Optuna's suggestions from the search space.
 
+Nothing of it is stored: what the sampler knows is in the record, and a search that goes on tells it again.
+Every proposal draws from a random stream of its own, begun anew from the search's seed and the trial's
+number, so no state of a generator is lost with a process either.
+
 Written on Optuna's ask-and-tell interface rather than on Ray's OptunaSearch, which tells Optuna that a
 trial stopped early is complete, leaves trials without a number running for ever, and cannot keep a
 recipe that lies outside the space.
@@ -7,13 +11,11 @@ recipe that lies outside the space.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
@@ -47,6 +49,23 @@ class Proposal:
         return f"{self.number:04d}-{self.config.arch}-{size}"
 
 
+@dataclass(frozen=True)
+class PastTrial:
+    """A trial of an earlier session of the search, as the record has it.
+
+    Attributes:
+        proposal: As it was made then.
+        ended: Whether it has its outcome; otherwise it goes on.
+        value: Its objective; None when it has none.
+        curve: Epoch → objective, as far as it went; needed of trials that were stopped early or go on.
+    """
+
+    proposal: Proposal
+    ended: bool
+    value: float | None = None
+    curve: Mapping[int, float] = field(default_factory=dict)
+
+
 class Proposer:
     """Ask Optuna for members, and tell it how they did.
 
@@ -54,30 +73,40 @@ class Proposer:
         recipes: Fixed members, proposed first and in order.
         spaces: Sub-spaces to sample from; may be empty.
         seed: Of the sampler; a member's own seed is this plus its number, unless the space sets it.
-        storage: File that keeps the study, or None to keep it in memory.
     """
 
-    def __init__(
-        self, recipes: Sequence[Recipe], spaces: Sequence[SubSpace], *, seed: int, storage: Path | None = None
-    ) -> None:
+    def __init__(self, recipes: Sequence[Recipe], spaces: Sequence[SubSpace], *, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         logging.getLogger("optuna").setLevel(logging.ERROR)
         self._recipes = tuple(recipes)
         self._spaces = tuple(spaces)
         self._seed = seed
         self._running: dict[int, optuna.Trial] = {}
-        backend = None if storage is None else JournalStorage(JournalFileBackend(str(storage)))
-        # Univariate on purpose: with few trials the multivariate one locks onto one kind of model.
-        sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-        self._study = optuna.create_study(
-            storage=backend, sampler=sampler, study_name="members", load_if_exists=True, direction="minimize"
-        )
+        self._study = optuna.create_study(study_name="members", direction="minimize")
+
+    def replay(self, past: Sequence[PastTrial]) -> list[Proposal]:
+        """Tell again what earlier sessions have found out, before anything is asked for.
+
+        Args:
+            past: Trials of the same recipes, sub-spaces and seed, at most one of each number.
+
+        Returns:
+            The members that are still to train, in order: those that have not ended, and those whose
+            number was given out and lost before the record knew of it.
+        """
+        by_number = {trial.proposal.number: trial for trial in past}
+        waiting: list[Proposal] = []
+        for number in range(max(by_number, default=-1) + 1):
+            trial = by_number.get(number)
+            proposal = self.ask() if trial is None else self._repeat(trial)
+            if proposal is not None:
+                waiting.append(proposal)
+        return waiting
 
     def ask(self) -> Proposal | None:
         """The next member, or None when recipes are all there is and all have been proposed."""
-        number = len(self._study.get_trials(deepcopy=False))
-        if number < len(self._recipes):
-            return self._ask_recipe(self._recipes[number])
+        if self.asked < len(self._recipes):
+            return self._ask_recipe(self._recipes[self.asked])
         if not self._spaces:
             return None
         trial = self._start()
@@ -104,6 +133,11 @@ class Proposer:
             self._study.tell(trial, value)
 
     @property
+    def asked(self) -> int:
+        """How many trials have been asked for, those of earlier sessions included."""
+        return len(self._study.get_trials(deepcopy=False))
+
+    @property
     def running(self) -> bool:
         """Whether a trial that was asked for has not been told of."""
         return bool(self._running)
@@ -113,24 +147,46 @@ class Proposer:
         return self._study.get_trials()
 
     def _ask_recipe(self, recipe: Recipe) -> Proposal:
-        place = locate(recipe.values, self._spaces)
-        if place is not None:
-            index, values = place
-            names = parameter_names(self._spaces)
-            domains = self._spaces[index].domains
-            fixed = {names[index, name]: _encode(domains[name], value) for name, value in values.items()}
-            if len(self._spaces) > 1:
-                fixed[SPACE] = self._spaces[index].name
-            self._study.enqueue_trial(fixed, user_attrs={"recipe": recipe.name})
+        number = self._place(recipe.values, self._spaces)
+        return Proposal(number, recipe.name, self._member(number, recipe.values))
+
+    def _repeat(self, past: PastTrial) -> Proposal | None:
+        """Ask for the same as before and tell how it ended; return what has not ended."""
+        proposal = past.proposal
+        drawn = proposal.number >= len(self._recipes)
+        spaces = [space for space in self._spaces if not drawn or space.name == proposal.origin]
+        self._place(proposal.config.model_dump(), spaces)
+        if not past.ended:
+            return proposal
+        self.tell(proposal.number, past.value, past.curve, pruned=bool(past.curve))
+        return None
+
+    def _place(self, values: Mapping[str, Any], spaces: Sequence[SubSpace]) -> int:
+        """Start a trial of given values; the sampler learns from it where a sub-space holds them."""
+        place = locate(values, spaces)
+        if place is None:
+            return self._start().number
+        space, point = spaces[place[0]], place[1]
+        names = parameter_names(self._spaces)
+        index = self._spaces.index(space)
+        fixed = {names[index, name]: _encode(space.domains[name], value) for name, value in point.items()}
+        if len(self._spaces) > 1:
+            fixed[SPACE] = space.name
+        self._study.enqueue_trial(fixed)
         trial = self._start()
-        if place is not None:
-            suggest(trial, self._spaces)
-        return Proposal(trial.number, recipe.name, self._member(trial.number, recipe.values))
+        suggest(trial, self._spaces)
+        return trial.number
 
     def _start(self) -> optuna.Trial:
+        # Univariate on purpose: with few trials the multivariate one locks onto one kind of model.
+        self._study.sampler = optuna.samplers.TPESampler(seed=self._stream(self.asked), constant_liar=True)
         trial = self._study.ask()
         self._running[trial.number] = trial
         return trial
+
+    def _stream(self, number: int) -> int:
+        """Seed of the random stream that a trial is drawn from."""
+        return int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
 
     def _member(self, number: int, values: Mapping[str, Any]) -> MemberConfig:
         return MemberConfig(**{"seed": (self._seed + number) % 2**31, **values})
@@ -199,9 +255,11 @@ class MemberSearcher(Searcher):
 
     Args:
         proposer: Where members come from.
-        trials: How many to propose in all.
-        expired: Says whether no new trial may start any more.
+        trials: How many there are to be in all, those of earlier sessions included.
+        expired: Says whether no new trial may start any more; those of earlier sessions still may.
         plan: Chooses what of a GPU a member is given.
+        past: Trials of earlier sessions; those that have not ended are handed out first.
+        stopping: Says whether nothing at all may start any more.
     """
 
     def __init__(
@@ -211,12 +269,17 @@ class MemberSearcher(Searcher):
         trials: int,
         expired: Callable[[], bool],
         plan: Callable[[MemberConfig], TrialMemory],
+        past: Sequence[PastTrial] = (),
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(metric="objective", mode="min")
         self.proposer = proposer
-        self._left = trials
+        self._trials = trials
         self._expired = expired
+        self._stopping = stopping
         self._plan = plan
+        self._waiting = proposer.replay(past)
+        self._past_curves = {trial.proposal.number: trial.curve for trial in past if not trial.ended}
         self._numbers: dict[str, int] = {}
         self._curves: dict[str, dict[int, float]] = {}
 
@@ -224,14 +287,19 @@ class MemberSearcher(Searcher):
         """Nothing: Ray keeps a copy for its own restore, which is not how a search goes on."""
         return {}
 
+    @property
+    def left(self) -> int:
+        """Trials that may still be handed out: those that go on, and new ones."""
+        return len(self._waiting) + max(0, self._trials - self.proposer.asked)
+
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the configuration of a new trial, or `Searcher.FINISHED`."""
-        proposal = None if self._left <= 0 or self._expired() else self.proposer.ask()
+        """Return the configuration of the next trial, or `Searcher.FINISHED`."""
+        proposal = None if self._stopping() else self._next()
         if proposal is None:
             finished: Any = Searcher.FINISHED  # a string, whatever the return type says
             return finished  # type: ignore[no-any-return]
-        self._left -= 1
         self._numbers[trial_id] = proposal.number
+        self._curves[trial_id] = dict(self._past_curves.get(proposal.number, {}))
         return {
             "number": proposal.number,
             "member": proposal.member,
@@ -240,9 +308,16 @@ class MemberSearcher(Searcher):
             "memory": asdict(self._plan(proposal.config)),
         }
 
+    def _next(self) -> Proposal | None:
+        if self._waiting:
+            return self._waiting.pop(0)
+        if self.proposer.asked >= self._trials or self._expired():
+            return None
+        return self.proposer.ask()
+
     @property
     def unfinished(self) -> bool:
-        """Whether Ray has ended without a word on a trial: it swallows a person's Ctrl-C."""
+        """Whether trials are left that were asked for, here or in an earlier session, and have not ended."""
         return self.proposer.running
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -260,7 +335,7 @@ class MemberSearcher(Searcher):
         self.proposer.tell(self._numbers[trial_id], value, curve, pruned=outcome is None and not error)
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the study keeps itself."""
+        """Nothing: the record has all that the proposer knows."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: a search goes on from its study and its record, not from Ray's snapshot."""
+        """Nothing: a search goes on from its record, not from Ray's snapshot."""

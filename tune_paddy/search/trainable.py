@@ -6,18 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from ray import tune
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError, TunePaddyError
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.parts import Parts
-from tune_paddy.tracking.members import fail_member, log_epoch, log_member, start_member
+from tune_paddy.search.past import trial_tags
+from tune_paddy.tracking.members import fail_member, finished_member, log_epoch, log_member, start_member
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.system_metrics import process_metrics
+from tune_paddy.training.checkpoint_files import remove_checkpoints
 
 SCORES = frozenset(("log_loss", "calibrated_log_loss", "temperature", "error_rate", "objective"))
 """Metrics that come from the select split, by the last part of their names."""
+
+LOCKS = ".locks"
+"""Folder of the members' locks, within that of all members."""
+
+LOCK_SECONDS = 60.0
+"""How long a process of the same member that is about to die is waited for."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,9 @@ class TrialContext:
 def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> None:
     """Train one member; what goes wrong with it stays with it.
 
+    A member that the record calls finished is not trained again: its process may have died just before
+    it could tell Ray. Its lock keeps out a process that outlives its own search by seconds.
+
     An error that another attempt cannot mend (bad weights, a size that does not fit, a loss that is not
     finite) ends the trial with its reason in the record and no score; any other one is left to Ray,
     which may start the trial again.
@@ -59,42 +71,59 @@ def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> 
         context: What all trials share.
         parts: The data, fetched once a node.
     """
-    config = MemberConfig(**trial["config"])
+    folder = context.folder / LOCKS
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / trial["member"], timeout=LOCK_SECONDS):
+            _run_locked(trial, context, parts)
+    finally:
+        gc.collect()
+
+
+def _run_locked(trial: dict[str, Any], context: TrialContext, parts: Parts) -> None:
+    done = finished_member(context.store, context.parent_run_id, trial["member"])
+    if done is not None:
+        tune.report(_finished(trial, parts, done.run_id, done.metrics))
+        return
     run_id = start_member(
         context.store,
         search=context.search,
         member=trial["member"],
         parent_run_id=context.parent_run_id,
         params=trial["config"],
-        tags={
-            "trial": trial["number"],
-            "origin": trial["origin"],
-            "split": parts.split,
-            "gpu_share": trial["memory"]["gpu"],
-        },
+        tags={**trial_tags(trial), "split": parts.split, "gpu_share": trial["memory"]["gpu"]},
     )
     try:
-        _train(config, trial, run_id, context, parts)
+        summary = _train(trial, run_id, context, parts)
     except (InputError, InfeasibleError, DivergedError) as error:
         kind = _outcome(error)
         fail_member(context.store, run_id, str(error), kind)
+        if kind != "failed":
+            remove_checkpoints(context.folder / trial["member"])
         tune.report({"epoch": 0, "outcome": kind, "reason": str(error)})
     except Exception as error:
         fail_member(context.store, run_id, f"{type(error).__name__}: {error}", "failed")
         raise
-    finally:
-        gc.collect()
+    else:
+        remove_checkpoints(context.folder / trial["member"])
+        tune.report(_finished(trial, parts, run_id, summary))
 
 
-def _train(
-    config: MemberConfig, trial: dict[str, Any], run_id: str, context: TrialContext, parts: Parts
-) -> None:
+def _finished(
+    trial: dict[str, Any], parts: Parts, run_id: str, metrics: Mapping[str, float]
+) -> dict[str, Any]:
+    epochs = max(1, parts.n_folds) * MemberConfig(**trial["config"]).total_epochs
+    return {**metrics, "epoch": epochs + 1, "outcome": "finished", "run_id": run_id}
+
+
+def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Parts) -> dict[str, float]:
+    """Train a member and store what it yields; return its summary."""
     # The driver imports this module too, and has no need of fastai, which takes seconds to import.
-    from tune_paddy.training.checkpoint import remove_checkpoints  # noqa: PLC0415
     from tune_paddy.training.folds import train_folds  # noqa: PLC0415
     from tune_paddy.training.gpu_memory import process_meter  # noqa: PLC0415
     from tune_paddy.training.member import EpochReport, Runtime, train_member  # noqa: PLC0415
 
+    config = MemberConfig(**trial["config"])
     memory = TrialMemory(**trial["memory"])
     told = seen_metrics if parts.seen else dict
 
@@ -121,10 +150,8 @@ def _train(
     if meter is not None:
         summary |= memory_metrics(memory, result.accum, meter.peak_process_mib())
     notes = {"notes": " ".join(result.notes)} if result.notes else {}
-    log_member(context.store, run_id, result.predictions, told(summary), tags=notes)
-    remove_checkpoints(runtime.folder)
-    epochs = max(1, parts.n_folds) * config.total_epochs
-    tune.report({"epoch": epochs + 1, "outcome": "finished", "run_id": run_id, **summary})
+    log_member(context.store, run_id, result.predictions, told(summary), tags=notes, workspace=runtime.folder)
+    return summary
 
 
 def seen_metrics(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -1,10 +1,11 @@
 """Files of a run."""
 
 import hashlib
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tune_paddy.tracking.client import call
+from tune_paddy.tracking.client import call, load_mlflow
 from tune_paddy.tracking.store import Store
 
 SUBMISSION_FILE = "submission.csv"
@@ -28,3 +29,21 @@ def file_sha256(path: Path) -> str:
         OSError: It cannot be read.
     """
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read_file(store: Store, artifact_uri: str, name: str) -> bytes:
+    """Read a file of a run.
+
+    Args:
+        store: The record.
+        artifact_uri: Where the run's files are.
+        name: Of the file.
+
+    Raises:
+        TunePaddyError: There is none, or MLflow failed.
+    """
+    download = load_mlflow().artifacts.download_artifacts
+    uri = f"{artifact_uri.rstrip('/')}/{name}"
+    with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
+        path = call(download, artifact_uri=uri, dst_path=folder, tracking_uri=store.tracking_uri)
+        return Path(path).read_bytes()

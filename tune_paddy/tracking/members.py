@@ -21,15 +21,19 @@ from tune_paddy.tracking.runs import (
     KIND,
     MEMBER,
     NOTE,
+    ORPHANED,
     OUTCOME,
     PARENT,
     PREFIX,
     PROCESS,
     SEARCH,
+    SECONDS,
+    RecordedRun,
     check_name,
     find_runs,
     list_members,
     list_searches,
+    recorded,
 )
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.views import save_views, uses_gpu
@@ -38,7 +42,10 @@ from tune_paddy.tracking.writing import log_at_step, log_latest, log_params, set
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-Failure = Literal["failed", "infeasible", "diverged", "stopped"]
+UPLOAD = "tune_paddy-"
+"""What the names of folders begin with that hold a file on its way to the record."""
+
+Failure = Literal["failed", "infeasible", "diverged", "stopped", "interrupted"]
 
 
 def start_search(
@@ -72,6 +79,7 @@ def start_search(
         KIND: "search",
         SEARCH: check_name(name, "search"),
         OUTCOME: "running",
+        PROCESS: this_process(),
         **source_tags(git_revision()),
         **_prefixed(tags or {}),
     }
@@ -94,7 +102,7 @@ def finish_run(store: Store, run_id: str, status: Literal["FINISHED", "FAILED", 
     Raises:
         TunePaddyError: MLflow failed.
     """
-    outcome = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}[status]
+    outcome = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "interrupted"}[status]
     set_tags(store.client, run_id, {OUTCOME: outcome})
     call(store.client.set_terminated, run_id, status=status)
 
@@ -140,10 +148,9 @@ def start_member(
         **_prefixed(tags or {}),
     }
     parent = call(client.get_run, parent_run_id)
-    condition = f"tags.`{PARENT}` = '{parent_run_id}' AND tags.`{MEMBER}` = '{member}'"
-    known = find_runs(store, condition, [parent.info.experiment_id])
-    if known:
-        return _reopen(store, known[0], wanted, params)
+    known = _find_member(store, parent_run_id, member)
+    if known is not None:
+        return _reopen(store, known, wanted, params)
     wanted |= {key: value for key, value in parent.data.tags.items() if key.startswith(SOURCE)}
     wanted |= {"mlflow.user": parent.data.tags.get("mlflow.user", user_name()), ATTEMPTS: "1"}
     name = _row_name(member)
@@ -184,7 +191,9 @@ def log_member(
     run_id: str,
     predictions: Predictions,
     metrics: Mapping[str, float],
+    *,
     tags: Mapping[str, object] | None = None,
+    workspace: Path | None = None,
 ) -> None:
     """Store what a member yields and call it FINISHED, in this order.
 
@@ -194,11 +203,13 @@ def log_member(
         predictions: On the select split and the test set.
         metrics: Its summary: scores, seconds, footprint. They become the current values of their names.
         tags: Further tags; a name without a dot gets the prefix `tune_paddy.`.
+        workspace: Existing folder for the file on its way, which its owner sweeps should this process be
+            killed; None: the system's.
 
     Raises:
         TunePaddyError: The predictions cannot be used, or could not be stored.
     """
-    with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
+    with tempfile.TemporaryDirectory(prefix=UPLOAD, dir=workspace) as folder:
         path = Path(folder) / FILE_NAME
         write_predictions(path, predictions)
         call(store.client.log_artifact, run_id, str(path))
@@ -214,14 +225,60 @@ def fail_member(store: Store, run_id: str, reason: str, kind: Failure) -> None:
         store: The record.
         run_id: Of the member.
         reason: Why, for a person; brought onto one line.
-        kind: infeasible: it fits in no micro-batch; diverged: its loss was not finite; stopped: by a
-            person, the scheduler or the end of its process; failed: anything else.
+        kind: infeasible: it fits in no micro-batch; diverged: its loss was not finite; stopped: by the
+            scheduler; interrupted: by a person or the end of its process, to go on some time; failed:
+            anything else.
 
     Raises:
         TunePaddyError: MLflow failed.
     """
     set_tags(store.client, run_id, {OUTCOME: kind, FAILURE: one_line(reason)})
-    call(store.client.set_terminated, run_id, status="KILLED" if kind == "stopped" else "FAILED")
+    call(
+        store.client.set_terminated,
+        run_id,
+        status="KILLED" if kind in ("stopped", "interrupted") else "FAILED",
+    )
+
+
+def end_member(store: Store, parent_run_id: str, member: str, reason: str, kind: Failure) -> bool:
+    """End a member whose own process no longer can; one that has ended stays as it is.
+
+    Args:
+        store: The record.
+        parent_run_id: Run of the search.
+        member: Name of the member.
+        reason: See `fail_member`.
+        kind: See `fail_member`.
+
+    Returns:
+        Whether the record has the member.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    run = _find_member(store, parent_run_id, member)
+    if run is not None and run.info.status == "RUNNING":
+        fail_member(store, run.info.run_id, reason, kind)
+    return run is not None
+
+
+def finished_member(store: Store, parent_run_id: str, member: str) -> RecordedRun | None:
+    """The run of a member whose predictions are stored, or None.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    run = _find_member(store, parent_run_id, member)
+    return recorded(run) if run is not None and run.info.status == "FINISHED" else None
+
+
+def log_seconds(store: Store, run_id: str, seconds: float) -> None:
+    """Note for how long a search has been running, over all its sessions.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    set_tags(store.client, run_id, {SECONDS: f"{seconds:.0f}"})
 
 
 def close_stale(store: Store, search: str, *, all_ended: bool = False) -> tuple[str, ...]:
@@ -243,7 +300,7 @@ def close_stale(store: Store, search: str, *, all_ended: bool = False) -> tuple[
     running = [member for member in list_members(store, search) if member.status == "RUNNING"]
     stale = [member for member in running if all_ended or is_gone(member.tags.get(PROCESS, ""))]
     for member in stale:
-        fail_member(store, member.run_id, "its process ended without a word", "stopped")
+        fail_member(store, member.run_id, ORPHANED, "interrupted")
     return tuple(member.name for member in stale)
 
 
@@ -266,6 +323,12 @@ def _run_of(store: Store, search: str) -> str | None:
             f"search {search!r} belongs to another dataset in {store.address}; choose another name"
         )
     return known[0].run_id if known else None
+
+
+def _find_member(store: Store, parent_run_id: str, member: str) -> "Run | None":
+    parent = call(store.client.get_run, parent_run_id)
+    condition = f"tags.`{PARENT}` = '{parent_run_id}' AND tags.`{MEMBER}` = '{member}'"
+    return next(iter(find_runs(store, condition, [parent.info.experiment_id])), None)
 
 
 def _reopen(store: Store, run: "Run", tags: Mapping[str, str], params: Mapping[str, object]) -> str:

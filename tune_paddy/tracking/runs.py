@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.client import call
+from tune_paddy.tracking.provenance import is_gone
 from tune_paddy.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -33,10 +34,17 @@ PROCESS = PREFIX + "process"
 SUBMISSION_SHA256 = PREFIX + "submission_sha256"
 """Of the file that an ensemble wrote: a submission is known by it wherever it lies."""
 
+PROPOSAL = PREFIX + "proposal"
+ASKED = PREFIX + "asked"
+SETTINGS = PREFIX + "settings"
+SECONDS = PREFIX + "seconds"
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 SYSTEM = "system/"
 """What the names of the machine's own metrics begin with."""
+
+ORPHANED = "its process ended without a word"
+"""Why a run has not ended although nobody works on it any more."""
 
 PAGE = 1000
 """Runs per request."""
@@ -55,7 +63,8 @@ class RecordedRun:
         run_id: MLflow's id.
         experiment_id: Of its experiment.
         status: MLflow's: RUNNING, FINISHED, FAILED or KILLED.
-        outcome: running, finished, failed, infeasible, diverged or stopped.
+        outcome: running, finished, failed, infeasible, diverged, stopped (by the scheduler) or interrupted:
+            by a person, or by the end of its process; a search that goes on takes it up again.
         failure: Why it did not finish, in one line; empty otherwise.
         started: Seconds since 1970.
         ended: Seconds since 1970; None while it runs.
@@ -189,12 +198,20 @@ def count_epochs(store: Store, run_id: str) -> int:
     )
 
 
+def read_curve(store: Store, run_id: str, metric: str) -> dict[int, float]:
+    """All values of a metric: step → the one that was logged last."""
+    points = call(store.client.get_metric_history, run_id, metric)
+    return {point.step: point.value for point in sorted(points, key=lambda point: point.timestamp)}
+
+
 def recorded(run: "Run") -> RecordedRun:
     """Bring MLflow's run into ours."""
     info, tags = run.info, dict(run.data.tags)
     kind = tags.get(KIND, "")
     search = tags.get(SEARCH, "")
     names = {"search": search, "member": tags.get(MEMBER, "")}
+    # A process that was killed could not say so: whoever reads the record sees that it is gone.
+    orphaned = info.status == "RUNNING" and PROCESS in tags and is_gone(tags[PROCESS])
     return RecordedRun(
         name=names.get(kind, info.run_name or ""),
         kind=kind,
@@ -202,8 +219,8 @@ def recorded(run: "Run") -> RecordedRun:
         run_id=info.run_id,
         experiment_id=info.experiment_id,
         status=info.status,
-        outcome=tags.get(OUTCOME, info.status.lower()),
-        failure=tags.get(FAILURE, ""),
+        outcome="interrupted" if orphaned else tags.get(OUTCOME, info.status.lower()),
+        failure=ORPHANED if orphaned else tags.get(FAILURE, ""),
         started=info.start_time / 1000,
         ended=None if info.status == "RUNNING" or info.end_time is None else info.end_time / 1000,
         metrics={key: value for key, value in run.data.metrics.items() if not key.startswith(SYSTEM)},

@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
+from tune_paddy.training.checkpoint_files import CHECKPOINTS
+
 KEEP = 2
-_PATTERN, _PARTIALS = "checkpoint-*.safetensors", ".*.partial"
 _MODEL, _OPTIMIZER = "model/", "optimizer/"
 
 
@@ -64,26 +65,19 @@ def save_checkpoint(
     meta = {"epoch": epoch, "scaler": scaler.state_dict(), "history": history}
     path = folder / f"checkpoint-{epoch:05d}.safetensors"
     write_safetensors(path, tensors, {"meta": json.dumps(meta)})
-    for old in sorted(folder.glob(_PATTERN))[:-KEEP]:
+    for old in sorted(folder.glob(CHECKPOINTS))[:-KEEP]:
         old.unlink()
     return path
 
 
 def load_latest(folder: Path) -> Checkpoint | None:
     """Read the newest checkpoint that is whole, or None."""
-    for path in sorted(folder.glob(_PATTERN), reverse=True):
+    for path in sorted(folder.glob(CHECKPOINTS), reverse=True):
         try:
             return _load(path)
         except (SafetensorError, OSError, ValueError, KeyError, TypeError):
             continue  # cut short by a full disk or a crash of the machine: the one before is whole
     return None
-
-
-def remove_checkpoints(folder: Path) -> None:
-    """Remove all checkpoints of a member that is done, and what a killed process was writing."""
-    for pattern in (_PATTERN, _PARTIALS):
-        for path in folder.glob(pattern):
-            path.unlink()
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

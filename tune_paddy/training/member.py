@@ -20,7 +20,8 @@ from tune_paddy.core.metrics import calibrated_log_loss, error_rate, log_loss
 from tune_paddy.core.predictions import PLAIN, Predictions
 from tune_paddy.data.parts import Part, Parts
 from tune_paddy.training.accumulation import MemberLearner, micro_batch
-from tune_paddy.training.checkpoint import Checkpoint, load_latest, remove_checkpoints, save_checkpoint
+from tune_paddy.training.checkpoint import Checkpoint, load_latest, save_checkpoint
+from tune_paddy.training.checkpoint_files import remove_checkpoints
 from tune_paddy.training.devices import Device, pick_device
 from tune_paddy.training.loaders import ImageReader, TrainLoader, subsample_rows
 from tune_paddy.training.model import build_model, plan_body

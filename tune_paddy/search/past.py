@@ -1,0 +1,96 @@
+"""What a search that goes on has behind it: its trials, read from the record alone."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import InputError
+from tune_paddy.search.plan import SearchPlan
+from tune_paddy.search.sampler import PastTrial, Proposal
+from tune_paddy.tracking.runs import PROPOSAL, SECONDS, RecordedRun, list_members, read_curve
+from tune_paddy.tracking.store import Store
+
+UNFINISHED = frozenset(("running", "interrupted"))
+"""Outcomes of members that go on where they were."""
+
+
+def trial_tags(trial: Mapping[str, Any]) -> dict[str, object]:
+    """Tags of a trial's run: as it was proposed, so that it can go on without its sampler."""
+    proposal = {key: trial[key] for key in ("number", "origin", "config")}
+    return {"trial": trial["number"], "origin": trial["origin"], "proposal": json.dumps(proposal)}
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Earlier sessions of a search.
+
+    Attributes:
+        trials: In order of their numbers.
+        seconds: For which they ran.
+    """
+
+    trials: tuple[PastTrial, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """Trials that have ended."""
+        return sum(trial.ended for trial in self.trials)
+
+    def leaves_work(self, plan: SearchPlan) -> bool:
+        """Whether trials are to go on, or new ones to start, within the trials and minutes of a plan."""
+        minutes = plan.settings.minutes
+        in_time = minutes is None or self.seconds < 60 * minutes
+        return self.done < len(self.trials) or (len(self.trials) < plan.total and in_time)
+
+
+FIRST_SESSION = Earlier()
+"""There is nothing to look back at."""
+
+
+def read_earlier(store: Store, search: RecordedRun, *, metric: str, retry_failed: bool) -> Earlier:
+    """Read all trials of a search and the time that it has used.
+
+    Members that were infeasible, diverged or stopped by the scheduler stay so. Those that failed stay
+    so, too, unless asked for: what made them fail may have been mended.
+
+    Args:
+        store: The record.
+        search: None of its trials runs.
+        metric: What the sampler minimises, as it is recorded at every epoch.
+        retry_failed: Whether members that failed go on.
+
+    Raises:
+        InputError: It was recorded without its proposals.
+        TunePaddyError: MLflow failed.
+    """
+    unfinished = UNFINISHED | ({"failed"} if retry_failed else set())
+    past = [
+        _past_trial(member, member.outcome not in unfinished, lambda run: read_curve(store, run, metric))
+        for member in list_members(store, search.name)
+    ]
+    trials = tuple(sorted(past, key=lambda trial: trial.proposal.number))
+    return Earlier(trials, float(search.tags.get(SECONDS, 0)))
+
+
+def _past_trial(
+    member: RecordedRun, ended: bool, curve_of: Callable[[str], Mapping[int, float]]
+) -> PastTrial:
+    try:
+        told = json.loads(member.tags[PROPOSAL])
+        config = MemberConfig(**told["config"])
+        proposal = Proposal(int(told["number"]), str(told["origin"]), config)
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(
+            f"search {member.search!r} cannot go on: its member {member.name!r} was recorded without its "
+            "proposal, by another version; select from it, and search on under a new name"
+        ) from error
+    if member.outcome == "finished":
+        return PastTrial(proposal, ended, member.metrics["objective"])
+    if ended and member.outcome != "stopped":
+        return PastTrial(proposal, ended)
+    curve = {epoch: value for epoch, value in curve_of(member.run_id).items() if math.isfinite(value)}
+    return PastTrial(proposal, ended, curve=curve)

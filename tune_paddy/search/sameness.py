@@ -1,0 +1,102 @@
+"""A search goes on only with what it began with; otherwise the difference is shown."""
+
+import csv
+import difflib
+import io
+from collections.abc import Iterator, Mapping
+
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.wording import listed, shown
+from tune_paddy.search.plan import SearchPlan
+from tune_paddy.tracking.files import read_file
+from tune_paddy.tracking.runs import PREFIX, RecordedRun, parse_params
+from tune_paddy.tracking.store import Store
+
+SPACE, IMAGES = "space.yaml", "images.csv"
+"""Files of a search's run: the space as it was read, and all images."""
+
+SPLITTING = ("seed", "folds", "select_share")
+"""Settings that decide the select split."""
+
+_HEADER = ("part", "id", "label", "sha256")
+
+
+def check_same(plan: SearchPlan, search: RecordedRun, store: Store) -> None:
+    """Compare a plan with the search that it takes up.
+
+    Args:
+        plan: Of the search that is to go on.
+        search: As the record has it.
+        store: The record.
+
+    Raises:
+        InputError: The space, the dataset or what decides the split is another; the message shows what.
+        TunePaddyError: MLflow failed.
+    """
+    advice = "start a search under a new name"
+    if plan.dataset.fingerprint != search.tags.get(PREFIX + "dataset_fingerprint"):
+        differences = list(_image_differences(_stored(store, search, IMAGES), describe_images(plan.dataset)))
+        raise InputError(
+            f"{shown(plan.dataset.root)}: holds other images or labels than when search {plan.name!r} began; "
+            f"bring them back, or {advice}{listed(differences, len(differences))}"
+        )
+    if plan.space.fingerprint != search.tags.get(PREFIX + "space_fingerprint"):
+        lines = list(_text_differences(_stored(store, search, SPACE), plan.space.text))
+        raise InputError(
+            f"space {plan.space.name!r} is not the one that search {plan.name!r} began with; leave out "
+            f"--space, or {advice}{listed(lines, len(lines))}"
+        )
+    settings, before = plan.settings.model_dump(mode="json"), parse_params(search.params)
+    changed = [name for name in SPLITTING if name in before and before[name] != settings[name]]
+    if changed:
+        lines = [f"{name}: {before[name]} → {settings[name]}" for name in changed]
+        raise InputError(
+            f"search {plan.name!r} began with another select split; {advice}{listed(lines, len(lines))}"
+        )
+
+
+def describe_images(dataset: Dataset) -> str:
+    """All images of a dataset as CSV, in the order of their ids: part, id, label, SHA-256 of the file."""
+    n = len(dataset.labelled)
+    labelled = zip(dataset.labelled["id"], dataset.labelled["label"], dataset.sums[:n], strict=True)
+    test = zip(dataset.test["id"], dataset.sums[n:], strict=True)
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(_HEADER)
+    table.writerows(["labelled", *row] for row in sorted(labelled))
+    table.writerows(["test", name, "", digest] for name, digest in sorted(test))
+    return text.getvalue()
+
+
+def _image_differences(before: str, now: str) -> Iterator[str]:
+    old, new = _by_image(before), _by_image(now)
+    for part, name in sorted(old.keys() | new.keys()):
+        image = f"{part} image {shown(name)}"
+        was, is_now = old.get((part, name)), new.get((part, name))
+        if was is None:
+            yield f"{image}: is new"
+        elif is_now is None:
+            yield f"{image}: is gone"
+        elif was[0] != is_now[0]:
+            yield f"{image}: label {shown(was[0])} → {shown(is_now[0])}"
+        elif was[1] != is_now[1]:
+            yield f"{image}: the file has changed"
+
+
+def _by_image(text: str) -> Mapping[tuple[str, str], tuple[str, str]]:
+    rows = csv.reader(io.StringIO(text, newline=""))
+    return {(row[0], row[1]): (row[2], row[3]) for row in rows if len(row) == len(_HEADER)}
+
+
+def _text_differences(before: str, now: str) -> Iterator[str]:
+    lines = difflib.unified_diff(before.splitlines(), now.splitlines(), lineterm="", n=0)
+    return (line for line in lines if not line.startswith(("---", "+++", "@@")))
+
+
+def _stored(store: Store, search: RecordedRun, name: str) -> str:
+    """A file of the search's run; empty where there is none, so that all of it counts as new."""
+    try:
+        return read_file(store, search.artifact_uri, name).decode("utf-8", errors="replace")
+    except TunePaddyError:
+        return ""

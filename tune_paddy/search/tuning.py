@@ -1,0 +1,100 @@
+"""Hand trials to Ray Tune: resources, scheduler, retries, callbacks."""
+
+import shutil
+from collections.abc import Callable, Sequence
+
+from ray import tune
+from ray.tune import Callback
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.core.memory import TrialMemory
+from tune_paddy.data.parts import Parts
+from tune_paddy.search.interruption import Interruption, RunningTrials
+from tune_paddy.search.plan import SearchPlan, longest
+from tune_paddy.search.trainable import TrialContext, run_trial
+
+RAY_FOLDER = "ray"
+"""Folder of Ray's own files within a search's; a search goes on without them."""
+
+
+def run_trials_on_ray(
+    plan: SearchPlan,
+    parts: Parts,
+    context: TrialContext,
+    searcher: Searcher,
+    *,
+    n_trials: int,
+    at_once: int,
+    callbacks: Sequence[Callback],
+    interruption: Interruption,
+) -> None:
+    """Train what a searcher proposes, until it has no more or the interruption is wished for.
+
+    Args:
+        plan: The search.
+        parts: What members train on and are scored on.
+        context: What all trials share.
+        searcher: Its trials are those of `run_trial`.
+        n_trials: Most trials that it proposes.
+        at_once: Most trials that run at once.
+        callbacks: Told of Ray's events.
+        interruption: Of a person or the system.
+    """
+    settings = plan.settings
+    tuner = tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(run_trial, context=context, parts=parts),
+            lambda trial: tune.PlacementGroupFactory([{"CPU": settings.cpus, "GPU": trial["memory"]["gpu"]}]),
+        ),
+        tune_config=tune.TuneConfig(
+            metric="objective",
+            mode="min",
+            search_alg=searcher,
+            scheduler=_scheduler(plan),
+            num_samples=n_trials,
+            max_concurrent_trials=at_once,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name=RAY_FOLDER,
+            storage_path=str(plan.folder.absolute()),
+            failure_config=tune.FailureConfig(max_failures=settings.retries),
+            stop=interruption,
+            callbacks=[RunningTrials(interruption), *callbacks],
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+    shutil.rmtree(plan.folder / RAY_FOLDER, ignore_errors=True)
+
+
+def trial_planner(plan: SearchPlan) -> Callable[[MemberConfig], TrialMemory]:
+    """Say what of a GPU a member is given; the forecasts take torch and timm, so not on a CPU search."""
+    settings = plan.settings
+    if settings.gpu == 0:
+        return lambda config: TrialMemory(0.0, config.accum if isinstance(config.accum, int) else 1)
+    from tune_paddy.training.planning import find_gpu, plan_trial  # noqa: PLC0415
+
+    gpu = find_gpu(mib=settings.gpu_memory)
+    n_classes = len(plan.dataset.classes)
+
+    def give(config: MemberConfig) -> TrialMemory:
+        try:
+            return plan_trial(config, gpu, settings.gpu, n_classes=n_classes, max_accum=settings.max_accum)
+        except TunePaddyError:
+            # A forecast that fails is no reason to end a search: the trial itself says what is wrong.
+            return TrialMemory(1.0 if settings.gpu == "auto" else settings.gpu, 1)
+
+    return give
+
+
+def _scheduler(plan: SearchPlan) -> TrialScheduler:
+    if plan.settings.scheduler == "none":
+        return FIFOScheduler()
+    epochs = longest(plan.space)
+    # A member that reaches the end must outlive its last epoch: it still has to predict.
+    last = epochs * max(1, plan.settings.folds) + 1
+    return ASHAScheduler(time_attr="epoch", max_t=last, grace_period=max(3, epochs // 4))
