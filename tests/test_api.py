@@ -123,7 +123,3 @@ def test_memory_is_forecast_and_grows_with_the_batch() -> None:
     assert small.plan.fits
     assert small.plan.budget_mib == 16280
     assert small.plan.forecast_mib < large.plan.forecast_mib
-
-
-def test_a_shipped_space_is_loaded_by_its_name() -> None:
-    assert len(tp.SearchSpace.load("road_to_the_top").recipes) == 6

@@ -124,9 +124,12 @@ def run_search(
     from tune_paddy.search.resources import uncounted_gpus
     from tune_paddy.search.run import run_search as run
     from tune_paddy.tracking.names import free_name, require_free
+    from tune_paddy.training.weights import check_weights
 
     loaded = _load_space(space, stand_ins=stand_ins)
     overridden = loaded.settings.override(settings)
+    if ray_address is None:
+        check_weights(loaded.weights(), None if weights_dir is None else Path(weights_dir))
     dataset, store = _open(data, tracking_uri, Path(runs))
     chosen = require_free(name, Path(runs), store) if name else free_name(loaded.name, Path(runs), store)
     plan = SearchPlan(

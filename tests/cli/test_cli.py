@@ -147,6 +147,19 @@ def test_a_submission_without_credentials_says_what_is_missing(
     assert "KAGGLE_USERNAME" in call("submit", "submission.csv", "--yes", status=2)
 
 
+def test_missing_weights_end_a_search_before_it_begins(
+    small_digits: Path, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "mine.yaml").write_text("recipes: [{arch: test_resnet, size: 32}]")
+    arguments = ["search", str(small_digits), "--space", "mine.yaml"]
+    assert "the pretrained weights of test_resnet are not on this machine" in call(*arguments, status=2)
+    assert "no folder nowhere" in call(*arguments, "--weights-dir", "nowhere", status=2)
+    assert not list(tmp_path.glob("mlflow.db*"))
+    assert "1 of the weights are neither in weights nor" in call("weights", "fetch", "mine.yaml", status=1)
+
+
 def test_a_name_that_is_taken_is_refused(small_digits: Path, tmp_path: Path, call: Call) -> None:
     (tmp_path / "runs/mine/members").mkdir(parents=True)
     arguments = ["search", str(small_digits), "--space", "digits_demo", "--name", "mine"]

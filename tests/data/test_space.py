@@ -264,3 +264,20 @@ def test_find_nothing(name: str) -> None:
     """An unknown space is refused with the names of shipped ones."""
     with pytest.raises(SpaceError, match="digits_demo"):
         find_space(name)
+
+
+def test_weights_are_listed_with_each_architecture() -> None:
+    """Every pair of an architecture and a value of `pretrained` is there once."""
+    space = parse("recipes: [{arch: a}, {arch: b, pretrained: false}]\nspaces: [{arch: [a, c]}]")
+    assert space.weights() == (("a", True), ("b", False), ("c", True))
+    assert space.architectures() == ("a", "b", "c")
+
+
+def test_a_shipped_space_is_loaded_by_its_name_unless_a_file_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `find_space` finds, `load` reads."""
+    monkeypatch.chdir(tmp_path)
+    assert len(SearchSpace.load("road_to_the_top").recipes) == 6
+    (tmp_path / "road_to_the_top").write_text("recipes: [{arch: a}]")
+    assert len(SearchSpace.load("road_to_the_top").recipes) == 1

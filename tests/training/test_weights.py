@@ -1,15 +1,26 @@
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.training.hub import failing_fast, is_cached, is_reachable
 from tune_paddy.training.model import build_model
-from tune_paddy.training.weights import fetch_weights, pretrained_file, weights_file_name
+from tune_paddy.training.weights import (
+    check_reach,
+    check_weights,
+    fetch_weights,
+    pretrained_file,
+    weights_file_name,
+)
 
 SIZE = (64, 64)
 
@@ -164,3 +175,63 @@ def test_tied_weights_are_fetched_too(tmp_path: Path) -> None:
     """CoaT registers a convolution under several names."""
     (path,) = fetch_weights(["coat_tiny"], tmp_path, create=Hub())
     assert_loaded(build_model("coat_tiny", 3, size=(224, 224), pretrained=str(path)), path)
+
+
+@pytest.fixture
+def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub where nobody listens, and an empty cache."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_without_a_hub_its_client_fails_at_once_and_is_itself_again_afterwards() -> None:
+    with failing_fast():
+        assert constants.HF_HUB_OFFLINE
+        with pytest.raises(Exception, match="connection"):
+            timm.create_model("test_resnet", pretrained=True)
+    assert not constants.HF_HUB_OFFLINE
+
+
+def test_any_answer_means_that_the_hub_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as hub:  # 501 to everything
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{hub.server_port}")
+        assert is_reachable()
+        with failing_fast():
+            assert not constants.HF_HUB_OFFLINE
+        check_weights([("test_vit", True)], None)
+        hub.shutdown()
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_weights_that_no_trial_could_have_are_missed_before_the_search(tmp_path: Path) -> None:
+    save_random("test_resnet", tmp_path)
+    check_weights([("test_resnet", True), ("test_vit", False)], tmp_path)
+    check_weights([("test_resnet", str(tmp_path))], None)
+    with pytest.raises(InputError, match=r"weights of test_vit, test_convnext are not on this machine"):
+        check_weights([("test_resnet", True), ("test_vit", True), ("test_convnext", True)], tmp_path)
+    with pytest.raises(TunePaddyError, match=r"does not answer, and 1 of the weights .*\(test_vit\)"):
+        check_reach(["test_resnet", "test_vit"], tmp_path)
+    with pytest.raises(InputError, match=r"no file .*test_vit\.safetensors; `tune-paddy weights fetch"):
+        check_weights([("test_vit", str(tmp_path))], None)
+    with pytest.raises(InputError, match=r"no folder .*none; `tune-paddy weights fetch SPACE --to .*none`"):
+        check_weights([("test_vit", False)], tmp_path / "none")
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_cached_weights_are_not_missed(tmp_path: Path) -> None:
+    config = timm.get_pretrained_cfg("test_vit")
+    assert config
+    folder = tmp_path / "cache" / f"models--{config.hf_hub_id.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs/main").write_text("0" * 40)
+    assert not is_cached("test_vit")
+    (folder / "snapshots" / ("0" * 40)).mkdir(parents=True)
+    (folder / "snapshots" / ("0" * 40) / "model.safetensors").write_bytes(b"")
+    assert is_cached("test_vit")
+    check_weights([("test_vit", True)], None)

@@ -13,6 +13,7 @@ from tune_paddy.data.redact import redact
 if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.data.space import SearchSpace
+    from tune_paddy.search.plan import SearchPlan
     from tune_paddy.tracking.store import Store
 
 app = typer.Typer(
@@ -88,6 +89,14 @@ def load_space(space: str) -> "SearchSpace":
     from tune_paddy.training.model import check_arch
 
     return SearchSpace.load(find_space(space), check_arch=check_arch)
+
+
+def check_pretrained(plan: "SearchPlan") -> None:
+    """Refuse a plan whose trials would not have their weights; a cluster's nodes may have other ones."""
+    from tune_paddy.training.weights import check_weights
+
+    if plan.ray_address is None:
+        check_weights(plan.space.weights(), plan.weights_dir)
 
 
 def make_store(tracking_uri: str | None, dataset: "Dataset", runs: Path) -> "Store":

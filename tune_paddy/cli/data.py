@@ -31,9 +31,10 @@ def fetch(
 
     Example: tune-paddy weights fetch road_to_the_top --to weights
     """
-    from tune_paddy.training.weights import fetch_weights
+    from tune_paddy.training.weights import check_reach, fetch_weights
 
     archs = load_space(space).architectures()
+    check_reach(archs, to)
     fetch_weights(archs, to, done=lambda arch, path: console.print(f"{arch}: {path}", soft_wrap=True))
 
 

@@ -18,6 +18,7 @@ from tune_paddy.cli.app import (
     UriOption,
     WeightsDirOption,
     app,
+    check_pretrained,
     console,
     load_space,
     make_store,
@@ -170,6 +171,7 @@ def search(
         _print_preview(plan)
         return
     if resume is None:
+        check_pretrained(plan)
         store = make_store(tracking_uri, plan.dataset, runs)
         plan = _with_free_name(plan, store, runs, given=name is not None)
     train_and_select(replace(plan, asked=wishes), store, wishes)

@@ -14,6 +14,7 @@ from tune_paddy.cli.app import (
     UriOption,
     WeightsDirOption,
     app,
+    check_pretrained,
     console,
     typed_command,
 )
@@ -149,6 +150,7 @@ def refit_and_print(
         ray_gpus=uncounted_gpus(),
         command=typed_command(),
     )
+    check_pretrained(plan)
     images = f"{len(dataset.labelled):,} labelled images"
     console.print(f"Refit {plan.name}: {len(members)} members on all {images}")
     tags = {"refit_of": ", ".join(searches), "refit_of_ensemble": ensemble.run_id}

@@ -1,14 +1,15 @@
 """Search spaces: what a search trains, read from a YAML file."""
 
 import hashlib
+import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tune_paddy.core.config import SearchSettings
-from tune_paddy.core.domains import Choice, Range, Recipe, SubSpace
+from tune_paddy.core.config import MemberConfig, SearchSettings
+from tune_paddy.core.domains import Choice, Domain, Fixed, Recipe, SubSpace
 from tune_paddy.data.space_problems import SpaceError, unknown
 from tune_paddy.data.space_reader import read_sections
 from tune_paddy.data.space_rules import ArchCheck
@@ -108,15 +109,16 @@ class SearchSpace:
 
     def architectures(self) -> tuple[str, ...]:
         """All timm names, each once, in the order in which they appear."""
-        return tuple(dict.fromkeys(self._architectures()))
+        return tuple(dict.fromkeys(arch for arch, _ in self.weights()))
 
-    def _architectures(self) -> Iterator[str]:
-        for recipe in self.recipes:
-            yield recipe.values["arch"]
+    def weights(self) -> tuple[tuple[str, bool | str], ...]:
+        """Each architecture with each value of `pretrained` that members may have, no pair twice."""
+        default = MemberConfig.model_fields["pretrained"].default
+        pairs = [(recipe.values["arch"], recipe.values.get("pretrained", default)) for recipe in self.recipes]
         for space in self.spaces:
-            arch = space.domains["arch"]
-            if not isinstance(arch, Range):
-                yield from arch.values if isinstance(arch, Choice) else (arch.value,)
+            wanted = _values(space.domains.get("pretrained", Fixed(default)))
+            pairs += itertools.product(_values(space.domains["arch"]), wanted)
+        return tuple(dict.fromkeys(pairs))
 
     def with_stand_ins(self, stand_in: Callable[[str], str], size: int = 64) -> "SearchSpace":
         """Return a space to rehearse this one with, on any machine.
@@ -135,6 +137,13 @@ class SearchSpace:
             spaces=tuple(sub_space_of_stand_ins(space, stand_in, size) for space in self.spaces),
             stands_in=True,
         )
+
+
+def _values(domain: Domain) -> tuple[Any, ...]:
+    """What a parameter that is no number may be."""
+    return (
+        domain.values if isinstance(domain, Choice) else (domain.value,) if isinstance(domain, Fixed) else ()
+    )
 
 
 def _described(space: SubSpace) -> dict[str, Any]:

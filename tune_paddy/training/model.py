@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.training.architectures import current_name
+from tune_paddy.training.hub import failing_fast
 from tune_paddy.training.weights import check_loaded, misfit, missing_weights, pretrained_file
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -180,9 +181,10 @@ def _create(name: str, plan: BodyPlan, pretrained: bool | str, weights_dir: Path
     # custom_load says how the architecture's own download is read; a local file is always safetensors.
     overlay = None if path is None else {"file": str(path), "custom_load": False}
     try:
-        model: nn.Module = timm.create_model(
-            name, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay, **plan.options
-        )
+        with failing_fast() if path is None else nullcontext():
+            model: nn.Module = timm.create_model(
+                name, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay, **plan.options
+            )
     except Exception as error:  # hub clients raise a zoo of types
         raise missing_weights(name, error) if path is None else misfit(name, path, error) from error
     if path is not None:

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import timm
+from huggingface_hub import constants
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.training.architectures import current_name
+from tune_paddy.training.hub import is_cached, is_reachable
 
 
 def weights_file_name(arch: str) -> str:
@@ -40,6 +42,41 @@ def pretrained_file(arch: str, pretrained: bool | str, weights_dir: Path | None)
     if file.suffix != ".safetensors":
         raise InputError(f"pretrained: {file} is not a .safetensors file; other formats may run code")
     return file
+
+
+def check_weights(needed: Iterable[tuple[str, bool | str]], weights_dir: Path | None) -> None:
+    """Find out before a search whether its trials will have their pretrained weights.
+
+    Args:
+        needed: Architectures, each with what a member's `pretrained` says.
+        weights_dir: Folder looked at first when `pretrained` is True.
+
+    Raises:
+        InputError: The folder or a file is not there, or weights are neither here nor to be downloaded.
+    """
+    if weights_dir is not None and not weights_dir.is_dir():
+        raise InputError(
+            f"there is no folder {weights_dir}; `tune-paddy weights fetch SPACE --to {weights_dir}` makes it"
+        )
+    missing = out_of_reach(needed, weights_dir)
+    if missing:
+        raise missing_weights(", ".join(missing), OSError(f"{constants.ENDPOINT} does not answer"))
+
+
+def out_of_reach(needed: Iterable[tuple[str, bool | str]], weights_dir: Path | None) -> list[str]:
+    """Architectures whose weights are neither here nor to be downloaded; see `check_weights`.
+
+    Raises:
+        InputError: A `pretrained` is a path, and there is no such file.
+    """
+    missing = [
+        arch
+        for arch, pretrained in dict.fromkeys(needed)
+        if pretrained is not False
+        and pretrained_file(arch, pretrained, weights_dir) is None
+        and not is_cached(arch)
+    ]
+    return missing if missing and not is_reachable() else []
 
 
 def missing_weights(arch: str, error: Exception) -> InputError:
@@ -82,6 +119,21 @@ def _signature(tensor: Tensor) -> tuple[int, float, float]:
     return (len(values), float(values[0]), float(values[-1])) if len(values) else (0, 0.0, 0.0)
 
 
+def check_reach(archs: Iterable[str], folder: Path) -> None:
+    """Find out, before large models are built, whether their weights can be fetched.
+
+    Raises:
+        TunePaddyError: Some are neither in the folder nor in the cache, and the hub does not answer.
+    """
+    missing = out_of_reach([(arch, True) for arch in archs], folder)
+    if missing:
+        raise TunePaddyError(
+            f"{constants.ENDPOINT} does not answer, and {len(missing)} of the weights are neither in "
+            f"{folder} nor in its cache ({', '.join(missing)}); run this where there is a network, "
+            f"then copy {folder}"
+        )
+
+
 def fetch_weights(
     archs: Iterable[str],
     folder: Path,
@@ -92,6 +144,7 @@ def fetch_weights(
     """Save the pretrained weights of `archs` as safetensors in `folder`, for machines without a network.
 
     Files that are there already are kept, so an interrupted fetch goes on where it stopped.
+    Without a network each architecture takes minutes to fail: call `check_reach` first.
 
     Args:
         archs: timm model names.
