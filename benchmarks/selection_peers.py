@@ -54,7 +54,7 @@ def run_amltk(probs, labels, metric, rounds):
 
 
 def main(peer, path, metric, rounds):
-    with np.load(path) as pool:
+    with np.load(path, allow_pickle=False) as pool:
         probs, labels = pool["probs"], pool["labels"]
     run = {"autogluon": run_autogluon, "amltk": run_amltk}[peer]
     run(probs[:3, :100], labels[:100], metric, 1)  # imports and first-call costs are not counted

@@ -34,7 +34,7 @@ def parse_arguments():
 
 
 def load(path):
-    with np.load(path) as pool:
+    with np.load(path, allow_pickle=False) as pool:
         return tuple(pool[key] for key in ("preds_sel", "y_sel", "preds_test", "y_test"))
 
 

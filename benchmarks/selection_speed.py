@@ -127,7 +127,7 @@ def measure_large(folder):
 
 def large_worker(path, labels_path, metric):
     """Seconds, and in a second run the peak of what is allocated beside the mapped pool, in bytes."""
-    probs, labels = np.load(path, mmap_mode="r"), np.load(labels_path)
+    probs, labels = np.load(path, mmap_mode="r", allow_pickle=False), np.load(labels_path, allow_pickle=False)
     seconds, _ = timed(lambda: greedy_select(probs, labels, metric=metric, rounds=ROUNDS), 1)
     tracemalloc.start()
     greedy_select(probs, labels, metric=metric, rounds=2)
@@ -152,7 +152,7 @@ def check_exactness(folder):
     print("\nGreatest distance of a trajectory from plain float64")
     print(f"{'pool':<22}{'views × images':>16}{'log loss':>12}{'error rate':>12}")
     for path in sorted(folder.glob("*.npz")):
-        with np.load(path) as pool:
+        with np.load(path, allow_pickle=False) as pool:
             probs, labels = pool["preds_sel"], pool["y_sel"]
         distances = [
             np.abs(

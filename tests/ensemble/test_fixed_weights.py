@@ -45,7 +45,9 @@ def test_a_pattern_that_matches_nothing_names_the_architectures() -> None:
         weigh(VIEWS, [("beit*", 1.0)])
 
 
-@pytest.mark.parametrize("text", ["vit*", "=2", "vit*=x", "vit*=-1", "vit*=inf", "vit*=nan", ""])
+@pytest.mark.parametrize(
+    "text", ["vit*", "=2", "vit*=x", "vit*=-1", "vit*=inf", "vit*=nan", "vit*=1e308", ""]
+)
 def test_a_text_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="write PATTERN=WEIGHT"):
         parse_weights([text])

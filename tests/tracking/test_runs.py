@@ -5,7 +5,7 @@ import pytest
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking import runs
 from tune_paddy.tracking.members import log_epoch, start_member, start_search
-from tune_paddy.tracking.runs import get_search, list_members, list_searches
+from tune_paddy.tracking.runs import get_search, list_members, list_searches, parse_params
 from tune_paddy.tracking.store import Store, open_store
 
 
@@ -48,3 +48,12 @@ def test_a_store_opened_to_read_sees_every_experiment(store: Store, tmp_path: Pa
     start_search(store, name="night")
     reader = open_store(store.tracking_uri, experiment=None, artifact_root=tmp_path, create=False)
     assert [search.name for search in list_searches(reader)] == ["night"]
+
+
+@pytest.mark.parametrize(
+    "text", ["-" * 6000 + "1", "(" * 6000, "[" * 90 + "]" * 90, "__import__('os').getpid()", "\0", "9" * 6000]
+)
+def test_a_parameter_that_others_wrote_is_a_value_or_text(text: str) -> None:
+    """A record may come from anywhere, and no parameter is a program."""
+    value = parse_params({"lr": text})["lr"]
+    assert value == text or isinstance(value, list)

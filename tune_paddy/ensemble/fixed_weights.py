@@ -6,12 +6,15 @@ from fnmatch import fnmatchcase
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.predictions import TTA, View
 
+MOST = 1_000_000
+"""Largest weight; the sum of many must stay finite."""
+
 
 def parse_weights(texts: Sequence[str]) -> list[tuple[str, float]]:
     """Read `PATTERN=WEIGHT` texts; several may stand in one, separated by commas.
 
     Raises:
-        InputError: One is not of that form, or its weight is no number of at least 0.
+        InputError: One is not of that form, or its weight is no number from 0 to `MOST`.
     """
     pairs: list[tuple[str, float]] = []
     for text in (part.strip() for whole in texts for part in whole.split(",")):
@@ -20,8 +23,10 @@ def parse_weights(texts: Sequence[str]) -> list[tuple[str, float]]:
             weight = float(number)
         except ValueError:
             weight = -1.0
-        if not pattern or not 0 <= weight < float("inf"):
-            raise InputError(f"--weights {text!r}: write PATTERN=WEIGHT, such as 'vit*=2', weight 0 or more")
+        if not pattern or not 0 <= weight <= MOST:
+            raise InputError(
+                f"--weights {text!r}: write PATTERN=WEIGHT, such as 'vit*=2', weight 0 or more, at most {MOST:,}"
+            )
         pairs.append((pattern, weight))
     return pairs
 

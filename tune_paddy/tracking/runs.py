@@ -106,7 +106,7 @@ def parse_params(params: Mapping[str, str]) -> dict[str, Any]:
     for name, text in params.items():
         try:
             values[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):  # plain text, such as a name
+        except (ValueError, SyntaxError, RecursionError, MemoryError):  # plain text, such as a name
             values[name] = text
     return values
 

@@ -1,0 +1,120 @@
+"""What runs code that came with data, or leaves it to a shell, is called nowhere in the program."""
+
+import ast
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted(
+    path
+    for folder in ("tune_paddy", "benchmarks", "notebooks", ".ci")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in {".py", ".ipynb"}
+)
+MODULES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "tarfile"}
+NAMES = {"eval", "exec", "compile", "__import__"}
+METHODS = {
+    ("os", "system"), ("os", "popen"), ("subprocess", "getoutput"), ("subprocess", "getstatusoutput"),
+    ("yaml", "load"), ("yaml", "unsafe_load"), ("yaml", "full_load"), ("yaml", "Loader"),
+    ("yaml", "UnsafeLoader"), ("yaml", "FullLoader"), ("pd", "read_pickle"), ("pandas", "read_pickle"),
+    ("hub", "load"), ("jit", "load"), ("shutil", "unpack_archive"), ("tempfile", "mktemp"),
+    ("Tuner", "restore"),  # Ray's own state is pickles
+}  # fmt: skip
+ANY_METHOD = {"extractall", "extract", "load_learner"}
+SAFE = {"torch": ("weights_only", True), "np": ("allow_pickle", False), "numpy": ("allow_pickle", False)}
+"""What `load` of a module needs to be told in so many words."""
+
+
+def forbidden(code: str) -> Iterator[str]:
+    """Every forbidden thing in a program, with its line."""
+    for node in ast.walk(ast.parse(code)):
+        for what in _forbidden(node):
+            yield f"line {getattr(node, 'lineno', 0)}: {what}"
+
+
+def _forbidden(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (name.name for name in node.names if name.name.partition(".")[0] in MODULES)
+    elif isinstance(node, ast.ImportFrom):
+        module = node.module or ""
+        parts = {*module.split("."), *(name.name for name in node.names)}
+        yield from sorted(parts & MODULES)
+        pairs = ((module.rpartition(".")[2], name.name) for name in node.names)
+        yield from (".".join(pair) for pair in pairs if pair in METHODS)
+    elif isinstance(node, ast.Attribute):
+        owner = _last_name(node.value)
+        if (owner, node.attr) in METHODS or node.attr in ANY_METHOD:
+            yield f"{owner}.{node.attr}"
+    elif isinstance(node, ast.Call):
+        yield from _forbidden_call(node)
+
+
+def _forbidden_call(call: ast.Call) -> Iterator[str]:
+    if isinstance(call.func, ast.Name) and call.func.id in NAMES:
+        yield call.func.id
+    given = {word.arg: getattr(word.value, "value", "computed") for word in call.keywords}
+    yield from (f"{word}={given[word]}" for word in ("shell", "allow_pickle") if given.get(word, False))
+    if isinstance(call.func, ast.Attribute) and call.func.attr == "load":
+        word, value = SAFE.get(_last_name(call.func.value), ("", None))
+        if given.get(word) is not value:
+            yield f"load without {word}={value}"
+
+
+def _last_name(node: ast.AST) -> str:
+    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+
+
+def code_of(path: Path) -> str:
+    """The program text of a module, or of all cells of a notebook."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        return text
+    cells = [cell["source"] for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    lines = "\n".join("".join(source) for source in cells).splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
+
+
+def test_nothing_forbidden_is_called() -> None:
+    assert len(SOURCES) > 100
+    found = {path.relative_to(ROOT).as_posix(): list(forbidden(code_of(path))) for path in SOURCES}
+    assert {name: what for name, what in found.items() if what} == {}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle",
+        "import ray.cloudpickle as x, dill.source",
+        "from pickle import loads",
+        "from ray import cloudpickle",
+        "from joblib import load",
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "torch.hub.load('a', 'b')",
+        "np.load(path)",
+        "numpy.load(path, allow_pickle=True)",
+        "np.save(path, x, allow_pickle=flag)",
+        "yaml.load(text, Loader=yaml.Loader)",
+        "from yaml import unsafe_load",
+        "eval(text)",
+        "exec(text)",
+        "subprocess.run(text, shell=True)",
+        "os.system(text)",
+        "archive.extractall(folder)",
+        "tune.Tuner.restore(path)",
+        "pd.read_pickle(path)",
+    ],
+)
+def test_the_search_finds(code: str) -> None:
+    assert list(forbidden(code))
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["torch.load(p, weights_only=True)", "np.load(p, allow_pickle=False)", "model.eval()", "json.load(f)"],
+)
+def test_the_search_passes_over(code: str) -> None:
+    assert not list(forbidden(code))
