@@ -104,3 +104,8 @@ def test_one_member_is_an_ensemble_of_one(store: Store, tmp_path: Path) -> None:
     assert (tmp_path / "figures" / "confusion.png").exists()
     figures = {file.path for file in store.client.list_artifacts(ensemble.run_id, "figures")}
     assert {"figures/confusion.png", "figures/recall.png", "figures/reliability.png"} <= figures
+
+
+def test_a_seed_below_0_is_refused_before_anything_is_loaded() -> None:
+    with pytest.raises(InputError, match="--seed -1: give a whole number from 0 on"):
+        Wishes(seed=-1)

@@ -55,6 +55,8 @@ class Wishes:
         ):
             if name not in known:
                 raise InputError(f"{flag} {name!r}: choose one of {', '.join(known)}")
+        if self.seed < 0:
+            raise InputError(f"--seed {self.seed}: give a whole number from 0 on")
 
     @property
     def bounded(self) -> bool:

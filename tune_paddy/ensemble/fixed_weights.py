@@ -25,7 +25,7 @@ def parse_weights(texts: Sequence[str]) -> list[tuple[str, float]]:
             weight = -1.0
         if not pattern or not 0 <= weight <= MOST:
             raise InputError(
-                f"--weights {text!r}: write PATTERN=WEIGHT, such as 'vit*=2', weight 0 or more, at most {MOST:,}"
+                f"--weights {text!r}: write PATTERN=WEIGHT, such as 'vit*=2', a weight from 0 to {MOST:,}"
             )
         pairs.append((pattern, weight))
     return pairs
