@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,9 +10,10 @@ from tune_paddy.core.estimate import assess
 from tune_paddy.core.explain import marginal_contributions, redundancies
 from tune_paddy.core.predictions import PLAIN, TTA, Pool, View
 from tune_paddy.core.selection import Selection
-from tune_paddy.ensemble.build import Ensemble
 from tune_paddy.ensemble.choose import Wishes, member_groups
+from tune_paddy.ensemble.chosen import Ensemble
 from tune_paddy.ensemble.frontier import find_frontier
+from tune_paddy.tracking.runs import RecordedRun
 
 
 def make_pool(members: int = 3, classes: int = 3, images: int = 60, tests: int = 20, seed: int = 0) -> Pool:
@@ -56,3 +58,24 @@ def ensemble_of(pool: Pool, selection: Selection, *, assessed: bool = True) -> E
         frontier=find_frontier(pool, selection, Wishes()),
         folder=Path("unused"),
     )
+
+
+def recorded(name: str, kind: str = "member", **changes: Any) -> RecordedRun:
+    """A finished run as the record tells of it."""
+    values = {
+        "name": name,
+        "kind": kind,
+        "search": "night",
+        "run_id": f"run {name}",
+        "experiment_id": "1",
+        "status": "FINISHED",
+        "outcome": "finished",
+        "failure": "",
+        "started": 1000.0,
+        "ended": 1060.0,
+        "metrics": {},
+        "params": {},
+        "tags": {},
+        "artifact_uri": "",
+    }
+    return RecordedRun(**(values | changes))

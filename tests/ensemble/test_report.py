@@ -10,7 +10,7 @@ from tune_paddy.core.auto import auto_select
 from tune_paddy.core.estimate import Comparison
 from tune_paddy.core.predictions import Refusal
 from tune_paddy.core.selection import fixed_select, greedy_select
-from tune_paddy.ensemble.build import Ensemble
+from tune_paddy.ensemble.chosen import Ensemble
 from tune_paddy.ensemble.report import print_ensemble
 
 

@@ -22,8 +22,8 @@ from tune_paddy.core.errors import InputError
 
 if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
-    from tune_paddy.ensemble.build import Ensemble
     from tune_paddy.ensemble.choose import Wishes
+    from tune_paddy.ensemble.chosen import Ensemble
     from tune_paddy.tracking.runs import RecordedRun
     from tune_paddy.tracking.store import Store
 

@@ -1,9 +1,8 @@
 """From finished members to a submission: load the pool, select, blend, write, record."""
 
 import json
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,52 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from tune_paddy.core.errors import InputError
-from tune_paddy.core.estimate import Assessment
-from tune_paddy.core.explain import Redundancy, marginal_contributions, redundancies
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.core.explain import marginal_contributions, redundancies
 from tune_paddy.core.metrics import error_rate, log_loss
 from tune_paddy.core.predictions import Pool
-from tune_paddy.core.selection import Selection
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
 from tune_paddy.ensemble.choose import Wishes, assess_fit, make_fit, member_groups
-from tune_paddy.ensemble.frontier import Frontier, find_frontier
+from tune_paddy.ensemble.chosen import Ensemble, member_contributions, member_weights
+from tune_paddy.ensemble.description import describe_ensemble
+from tune_paddy.ensemble.frontier import find_frontier
+from tune_paddy.ensemble.report_html import REPORT, Sources, write_report
 from tune_paddy.tracking.ensembles import log_ensemble
+from tune_paddy.tracking.files import read_file
 from tune_paddy.tracking.pool import load_pool
-from tune_paddy.tracking.runs import RecordedRun, get_search
+from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.views import ERROR_RATE, LOG_LOSS
 
-SUBMISSION, ENSEMBLE = "submission.csv", "ensemble.json"
-
-
-@dataclass(frozen=True)
-class Ensemble:
-    """A selection of a pool, what may be said of it, and what was written.
-
-    Attributes:
-        pool: What was selected from.
-        selection: The weights, and how they came about.
-        assessment: Its score on images it was not selected on, beside its rivals'.
-        contributions: Member number → what the loss would rise by without it, see `member_groups`.
-        redundancies: View left out → the chosen view that it resembles most.
-        frontier: Log loss against minutes; None without a test set or measured times.
-        folder: Holds `submission.csv` (when there is a test set), `ensemble.json` and `figures`.
-        run_id: The MLflow run of the ensemble; empty until it is recorded.
-    """
-
-    pool: Pool
-    selection: Selection
-    assessment: Assessment | None
-    contributions: Mapping[int, float]
-    redundancies: Mapping[int, Redundancy]
-    frontier: Frontier | None
-    folder: Path
-    run_id: str = ""
-
-    @property
-    def submission(self) -> Path | None:
-        """The submission, or None without a test set."""
-        return self.folder / SUBMISSION if len(self.pool.test_ids) else None
+ENSEMBLE = "ensemble.json"
 
 
 def build_ensemble(
@@ -86,8 +57,9 @@ def build_ensemble(
     with threadpool_limits(1):
         ensemble = _choose(pool, wishes, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    files = [*_write(ensemble, searches, recorded[0]), _draw(ensemble)]
-    return replace(ensemble, run_id=_record(store, ensemble, searches, files))
+    files = _write(ensemble, searches, recorded[0])
+    pages = _illustrate(store, ensemble, recorded, wishes)
+    return replace(ensemble, run_id=_record(store, ensemble, searches, wishes, files=files, pages=pages))
 
 
 def _choose(pool: Pool, wishes: Wishes, folder: Path) -> Ensemble:
@@ -174,15 +146,29 @@ def _refuse_refits(searches: Sequence[RecordedRun]) -> None:
             )
 
 
-def _draw(ensemble: Ensemble) -> Path:
-    """Write the figures; return their folder, which is recorded as a whole."""
+def _illustrate(
+    store: Store, ensemble: Ensemble, searches: Sequence[RecordedRun], wishes: Wishes
+) -> list[Path]:
+    """Draw the figures and write the report; return the folder and the page."""
     # matplotlib takes half a second: a refusal does not wait for it.
     from tune_paddy.ensemble.figures import FOLDER, draw_figures, write_figures  # noqa: PLC0415
+    from tune_paddy.ensemble.trial_figures import draw_trials, shown_figures  # noqa: PLC0415
 
-    folder = ensemble.folder / FOLDER
+    members = [member for search in searches for member in list_members(store, search.name)]
+    folder, report = ensemble.folder / FOLDER, ensemble.folder / REPORT
     figures = draw_figures(ensemble.pool, ensemble.selection, ensemble.assessment, ensemble.frontier)
-    write_figures(figures, folder)
-    return folder
+    write_figures(figures | draw_trials(store, searches, members, member_weights(ensemble)), folder)
+    sources = Sources(searches, members, wishes, _space_text(store, searches[0]))
+    write_report(report, ensemble, sources, shown_figures(folder))
+    return [folder, report]
+
+
+def _space_text(store: Store, search: RecordedRun) -> str:
+    """The space that a search was given; empty in records that do not have it."""
+    try:
+        return read_file(store, search.artifact_uri, "space.yaml").decode(errors="replace")
+    except TunePaddyError:
+        return ""
 
 
 def describe(ensemble: Ensemble, searches: Sequence[str]) -> dict[str, Any]:
@@ -210,31 +196,15 @@ def describe(ensemble: Ensemble, searches: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def member_weights(ensemble: Ensemble) -> dict[str, float]:
-    """MLflow run of each member of the pool → the sum of its views' weights."""
-    totals: dict[str, float] = {}
-    for view, weight in zip(ensemble.pool.views, ensemble.selection.weights, strict=True):
-        totals[view.run_id] = totals.get(view.run_id, 0.0) + float(weight)
-    return totals
-
-
-def member_contributions(ensemble: Ensemble) -> dict[str, float]:
-    """MLflow run of each member of the pool → what the loss would rise by without it.
-
-    0 for members without weight; the only member of an ensemble, without which nothing is left, has none.
-    """
-    weights = member_weights(ensemble)
-    numbers = dict(
-        zip((view.run_id for view in ensemble.pool.views), member_groups(ensemble.pool), strict=True)
-    )
-    alone = sum(weight > 0 for weight in weights.values()) == 1
-    return {
-        run_id: ensemble.contributions.get(int(numbers[run_id]), math.nan if alone and weight > 0 else 0.0)
-        for run_id, weight in weights.items()
-    }
-
-
-def _record(store: Store, ensemble: Ensemble, searches: Sequence[str], files: Sequence[Path]) -> str:
+def _record(
+    store: Store,
+    ensemble: Ensemble,
+    searches: Sequence[str],
+    wishes: Wishes,
+    *,
+    files: Sequence[Path],
+    pages: Sequence[Path],
+) -> str:
     selection, assessment = ensemble.selection, ensemble.assessment
     metrics = {f"ensemble_select_{selection.metric}": selection.score}
     if assessment is not None:
@@ -248,9 +218,11 @@ def _record(store: Store, ensemble: Ensemble, searches: Sequence[str], files: Se
         store,
         search=searches[0],
         selection_dict=describe(ensemble, searches),
-        files=files,
+        files=[*files, *pages],
         metrics=metrics,
         params={"method": selection.method, "metric": selection.metric, "searches": ", ".join(searches)},
         weights=member_weights(ensemble),
         contributions=member_contributions(ensemble),
+        description=describe_ensemble(ensemble, searches, wishes),
+        search_files=pages,
     )

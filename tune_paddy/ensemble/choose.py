@@ -1,7 +1,8 @@
 """From what a person asks for to a selection: a method by name, weights by hand, budgets."""
 
+import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 
 import numpy as np
@@ -62,6 +63,22 @@ class Wishes:
     def bounded(self) -> bool:
         """Whether any budget was given."""
         return any(limit is not None for limit in (self.max_members, self.max_minutes, self.max_size))
+
+
+def select_command(searches: Sequence[str], wishes: Wishes) -> str:
+    """The command that selects as wished.
+
+    >>> select_command(["night"], Wishes(metric="error_rate", weights=("*vit*=2",)))
+    "tune-paddy select night --metric error_rate --weights '*vit*=2'"
+    """
+    words = ["tune-paddy", "select", *searches]
+    for field in fields(wishes):
+        value = getattr(wishes, field.name)
+        if value != field.default:
+            flag = f"--{field.name.replace('_', '-')}"
+            values = value if isinstance(value, tuple) else (value,)
+            words += [word for one in values for word in (flag, str(one))]
+    return shlex.join(words)
 
 
 def make_fit(pool: Pool, wishes: Wishes) -> Fit:

@@ -17,11 +17,20 @@ from tune_paddy.core.selection import Selection, greedy_select
 from tune_paddy.ensemble.frontier import Frontier
 
 FOLDER = "figures"
-NAMES = ("selection_path", "disagreement", "confusion", "recall", "reliability", "frontier")
+NAMES = (
+    "selection_path",
+    "disagreement",
+    "confusion",
+    "recall",
+    "reliability",
+    "frontier",
+)
+TRIAL_NAMES = ("live_ensemble", "cost", "footprint")
+"""Figures of the trials, which a selection draws anew, too."""
 
-_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#777777"
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
 """Two of Okabe and Ito's colours, which every kind of colour vision tells apart, and a neutral one."""
-_WIDTH = 10.0
+WIDTH = 10.0
 """Inches; at 100 dots per inch, 1,000 pixels."""
 _DPI = 100
 _MOST_VIEWS = 30
@@ -66,11 +75,11 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
     """Write figures as `NAME.png`, and delete those of an earlier selection that are not drawn again.
 
     Args:
-        figures: By name, of `NAMES`.
+        figures: By name, of `NAMES` and `TRIAL_NAMES`.
         folder: Made when missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in NAMES:
+    for name in (*NAMES, *TRIAL_NAMES):
         if name in figures:
             figures[name].savefig(folder / f"{name}.png", dpi=_DPI)
         else:
@@ -84,19 +93,19 @@ def draw_path(pool: Pool, selection: Selection) -> Figure:
         greedy = greedy_select(pool.select, pool.labels, metric=selection.metric)
     shown = min(len(greedy.order), max(_ROUNDS, greedy.kept + 5))
     rounds = np.arange(1, shown + 1)
-    figure = Figure(figsize=(_WIDTH, 7), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 7), layout="constrained")
     scores, lanes = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    scores.plot(rounds, greedy.trajectory[:shown], "o-", color=_BLUE, label="greedy, after each round")
-    scores.axvline(greedy.kept, color=_GREY, linestyle="--", label=f"best prefix: {greedy.kept} rounds")
+    scores.plot(rounds, greedy.trajectory[:shown], "o-", color=BLUE, label="greedy, after each round")
+    scores.axvline(greedy.kept, color=GREY, linestyle="--", label=f"best prefix: {greedy.kept} rounds")
     if greedy is not selection:
-        scores.axhline(selection.score, color=_ORANGE, label=f"the selected ensemble ({selection.method})")
+        scores.axhline(selection.score, color=ORANGE, label=f"the selected ensemble ({selection.method})")
     metric = selection.metric.replace("_", " ")
     scores.set_ylabel(f"{metric}\non the select split (optimistic)")
     scores.legend(loc="upper right")
     scores.grid(axis="y", alpha=0.3)
     _draw_lanes(lanes, pool, greedy.order[:shown], greedy.kept)
     ends = f"{greedy.trajectory[0]:.4f} to {greedy.trajectory[greedy.kept - 1]:.4f}"
-    _title(figure, f"Greedy selection takes the {metric} from {ends} in {greedy.kept} rounds")
+    add_title(figure, f"Greedy selection takes the {metric} from {ends} in {greedy.kept} rounds")
     return figure
 
 
@@ -107,8 +116,8 @@ def _draw_lanes(axes: Axes, pool: Pool, order: Sequence[int], kept: int) -> None
     if len(views) > _LANES:
         names[-1] = f"{len(views) - _LANES + 1} others"
     rows = [min(views.index(view), len(names) - 1) for view in order]
-    faces = [_BLUE if number < kept else "white" for number in range(len(order))]
-    axes.scatter(range(1, len(order) + 1), rows, c=faces, edgecolors=_BLUE, zorder=2)
+    faces = [BLUE if number < kept else "white" for number in range(len(order))]
+    axes.scatter(range(1, len(order) + 1), rows, c=faces, edgecolors=BLUE, zorder=2)
     axes.set_yticks(range(len(names)), names, fontsize=9)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -126,7 +135,7 @@ def draw_disagreement(pool: Pool, selection: Selection) -> Figure:
     shown = np.lexsort((np.array(losses), -selection.weights))[:_MOST_VIEWS]
     shares = disagreement(pool.select[shown])
     apart = shares[~np.eye(len(shown), dtype=bool)]
-    figure = Figure(figsize=(_WIDTH, 2.2 + 0.3 * max(len(shown), 12)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2.2 + 0.3 * max(len(shown), 12)), layout="constrained")
     axes = figure.subplots()
     numbers = [str(number) for number in range(1, len(shown) + 1)]
     names = [f"{pool.views[view].name}  {n}" for n, view in zip(numbers, shown.tolist(), strict=True)]
@@ -134,7 +143,7 @@ def draw_disagreement(pool: Pool, selection: Selection) -> Figure:
     figure.colorbar(axes.images[0], ax=axes, aspect=40, format=PercentFormatter(1, decimals=0))
     axes.tick_params(axis="x", labelsize=9 if len(shown) <= _MOST_NUMBERS else 7)
     which = "all views" if len(shown) == len(pool.views) else f"{len(shown)} of {len(pool.views)} views"
-    _title(
+    add_title(
         figure,
         f"Two views predict different classes for {apart.min():.1%} to {apart.max():.1%} of the images",
         f"{which}, by weight; in % of the {len(pool.labels)} images of the select split",
@@ -155,7 +164,7 @@ def draw_confusion(
     """
     counts = confusion(predictions, labels)
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(_WIDTH, 8.5), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 8.5), layout="constrained")
     axes = figure.subplots()
     texts = [str(count) if count else "" for count in counts.flat]
     names = classes if len(classes) <= _MOST_NAMES else []
@@ -170,7 +179,7 @@ def draw_confusion(
     if wrong.any():
         often = f"{wrong.max()} of {totals[true, 0]} images"
         title = f"Most confused: {classes[true]!r} taken for {classes[taken]!r}, {often}"
-    _title(figure, title, source)
+    add_title(figure, title, source)
     return figure
 
 
@@ -206,11 +215,11 @@ def draw_recall(
     rows = np.arange(len(order))
     shares = np.array([found[label].share for label in order])
     low, high = (np.array([getattr(found[label], end) for label in order]) for end in ("low", "high"))
-    figure = Figure(figsize=(_WIDTH, 2 + 0.35 * max(8, min(len(order), _MOST_NAMES))), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2 + 0.35 * max(8, min(len(order), _MOST_NAMES))), layout="constrained")
     axes = figure.subplots()
-    axes.errorbar(shares, rows, xerr=[shares - low, high - shares], fmt="o", color=_BLUE, capsize=4)
+    axes.errorbar(shares, rows, xerr=[shares - low, high - shares], fmt="o", color=BLUE, capsize=4)
     overall = float((predictions.argmax(axis=1) == labels).mean())
-    axes.axvline(overall, color=_ORANGE, linestyle="--", label=f"all images: {overall:.1%}")
+    axes.axvline(overall, color=ORANGE, linestyle="--", label=f"all images: {overall:.1%}")
     if len(order) <= _MOST_NAMES:
         axes.set_yticks(rows, [f"{classes[label]} ({found[label].images})" for label in order])
     axes.set_ylim(len(order) - 0.5, -0.5)
@@ -221,7 +230,7 @@ def draw_recall(
     axes.legend()
     worst = found[order[0]]
     interval = f"{worst.share:.1%} ({worst.low:.1%} to {worst.high:.1%})"
-    _title(figure, f"Recall is lowest for {classes[order[0]]!r}: {interval}", source)
+    add_title(figure, f"Recall is lowest for {classes[order[0]]!r}: {interval}", source)
     return figure
 
 
@@ -234,13 +243,13 @@ def draw_reliability(predictions: NDArray[np.float64], labels: Labels, source: s
         source: Which images and predictions these are.
     """
     bins = reliability(predictions, labels)
-    figure = Figure(figsize=(_WIDTH, 7), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 7), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    axes.plot([0, 1], [0, 1], "--", color=_GREY, label="perfectly calibrated")
+    axes.plot([0, 1], [0, 1], "--", color=GREY, label="perfectly calibrated")
     ends = np.array([wilson(s, n) for s, n in zip(bins.accuracy.tolist(), bins.images.tolist(), strict=True)])
     bars = [bins.accuracy - ends[:, 0], ends[:, 1] - bins.accuracy]
     axes.errorbar(
-        bins.confidence, bins.accuracy, yerr=bars, fmt="o", color=_BLUE, capsize=4, label="the ensemble"
+        bins.confidence, bins.accuracy, yerr=bars, fmt="o", color=BLUE, capsize=4, label="the ensemble"
     )
     axes.set_ylabel("share of images that are right")
     axes.set_ylim(-0.02, 1.02)
@@ -250,12 +259,12 @@ def draw_reliability(predictions: NDArray[np.float64], labels: Labels, source: s
     claimed = float(bins.confidence @ bins.images / bins.images.sum())
     right = float(bins.accuracy @ bins.images / bins.images.sum())
     error = f"calibration error (ECE) {bins.calibration_error:.1%}"
-    _title(figure, f"The ensemble claims {claimed:.1%} and is right for {right:.1%}: {error}", source)
+    add_title(figure, f"The ensemble claims {claimed:.1%} and is right for {right:.1%}: {error}", source)
     return figure
 
 
 def _draw_bin_counts(axes: Axes, confidence: NDArray[np.float64], images: NDArray[np.intp]) -> None:
-    axes.bar(confidence, images, width=0.03, color=_BLUE)
+    axes.bar(confidence, images, width=0.03, color=BLUE)
     for x, count in zip(confidence.tolist(), images.tolist(), strict=True):
         axes.annotate(f"{count}", (x, count), ha="center", va="bottom", fontsize=9)
     axes.margins(y=0.3)
@@ -270,26 +279,26 @@ def draw_frontier(frontier: Frontier, n_images: int) -> Figure:
         frontier: Of 2 points or more.
         n_images: Of the test set.
     """
-    figure = Figure(figsize=(_WIDTH, 6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 6), layout="constrained")
     axes = figure.subplots()
     minutes = [point.minutes for point in frontier.points]
     losses = [point.log_loss for point in frontier.points]
     alone = np.array([(single.minutes, single.log_loss) for single in frontier.singles])
-    axes.plot(*alone.T, ".", color=_GREY, label="one view alone")
+    axes.plot(*alone.T, ".", color=GREY, label="one view alone")
     axes.step(
-        minutes, losses, "o-", where="post", color=_BLUE, label="best weighted means (number of members)"
+        minutes, losses, "o-", where="post", color=BLUE, label="best weighted means (number of members)"
     )
     for point in frontier.points:
         at = (point.minutes, point.log_loss)
         axes.annotate(str(point.members), at, (6, 6), textcoords="offset points", fontsize=10)
     own = frontier.selected
-    axes.plot(own.minutes, own.log_loss, "*", color=_ORANGE, markersize=14, label="the selected ensemble")
+    axes.plot(own.minutes, own.log_loss, "*", color=ORANGE, markersize=14, label="the selected ensemble")
     _scale_frontier(axes, [*minutes, own.minutes], [*losses, own.log_loss])
     axes.set_xlabel(f"minutes to predict {n_images} test images")
     axes.set_ylabel("log loss on the select split (optimistic)")
     axes.legend(loc="upper right")
     ends = [f"{loss:.4f} in {m:.2g}" for m, loss in ((minutes[0], losses[0]), (minutes[-1], losses[-1]))]
-    _title(figure, f"What time buys: log loss {ends[0]} minutes, {ends[1]}")
+    add_title(figure, f"What time buys: log loss {ends[0]} minutes, {ends[1]}")
     return figure
 
 
@@ -303,8 +312,8 @@ def _scale_frontier(axes: Axes, minutes: Sequence[float], losses: Sequence[float
     axes.grid(alpha=0.3)
 
 
-def _title(figure: Figure, title: str, detail: str = "") -> None:
-    """What is seen, and below it, smaller, what it was seen on."""
+def add_title(figure: Figure, title: str, detail: str = "") -> None:
+    """Write above a figure what is seen, and below it, smaller, what it was seen on."""
     figure.suptitle(title, fontsize=13, fontweight="bold")
     if detail:
         figure.axes[0].set_title(detail, fontsize=10)

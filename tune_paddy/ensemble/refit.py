@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection import Selection
-from tune_paddy.ensemble.build import ENSEMBLE, Ensemble, describe, member_weights, write_checked_submission
+from tune_paddy.ensemble.build import ENSEMBLE, describe, write_checked_submission
+from tune_paddy.ensemble.chosen import Ensemble, member_weights
 from tune_paddy.tracking.ensembles import log_ensemble
 from tune_paddy.tracking.runs import get_search
 from tune_paddy.tracking.store import Store

@@ -10,11 +10,12 @@ from rich.text import Text
 
 from tune_paddy.core.estimate import Assessment, Comparison
 from tune_paddy.core.predictions import PLAIN, TTA, View
-from tune_paddy.ensemble.build import Ensemble, member_weights
 from tune_paddy.ensemble.choose import member_groups
+from tune_paddy.ensemble.chosen import Ensemble, member_weights
 from tune_paddy.ensemble.frontier import Frontier
 
-_NAMES = {"best_single": "best single member", "uniform": "uniform average", "fixed": "weights by hand"}
+RIVALS = {"best_single": "best single member", "uniform": "uniform average", "fixed": "weights by hand"}
+"""What an ensemble is compared with → its name for a person."""
 _MOST_ROUNDS = 8
 """Greedy rounds that are printed; the figure shows more."""
 
@@ -24,7 +25,7 @@ def print_ensemble(console: Console, ensemble: Ensemble) -> None:
     for block in _blocks(ensemble):
         console.print(block, highlight=False)
         console.print()
-    console.print(Text(_answer(ensemble), style="bold"))
+    console.print(Text(answer(ensemble), style="bold"))
 
 
 def _blocks(ensemble: Ensemble) -> Iterator[Table | Text]:
@@ -168,11 +169,11 @@ def _worth(ensemble: Ensemble, assessment: Assessment) -> Table:
     table.add_row("its optimistic score", f"{ensemble.selection.score:.4f}", "", "", style="dim")
     for rival in assessment.comparisons:
         gain = f"{-rival.difference:+.4f} ({-rival.high:+.4f} to {-rival.low:+.4f})"
-        table.add_row(_NAMES[rival.rival], f"{rival.rival_score:.4f}", "", gain)
+        table.add_row(RIVALS[rival.rival], f"{rival.rival_score:.4f}", "", gain)
     return table
 
 
-def _answer(ensemble: Ensemble) -> str:
+def answer(ensemble: Ensemble) -> str:
     """The ensemble in one or two sentences."""
     selection, assessment = ensemble.selection, ensemble.assessment
     members = len({v.member for v, w in zip(ensemble.pool.views, selection.weights, strict=True) if w > 0})
@@ -190,7 +191,7 @@ def _answer(ensemble: Ensemble) -> str:
 
 def _verdict(rival: Comparison) -> str:
     """Whether a rival is beaten, and by how much; not where the interval holds 0."""
-    name = f"the {_NAMES[rival.rival]}"
+    name = f"the {RIVALS[rival.rival]}"
     if rival.high < 0:
         return f"beats {name} by {-rival.difference:.4f}"
     if rival.low > 0:

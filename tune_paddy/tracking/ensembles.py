@@ -28,6 +28,7 @@ from tune_paddy.tracking.writing import log_at_step, log_latest, log_params, set
 
 SELECTION = PREFIX + "selection"
 SELECTION_FILE = "ensemble.json"
+_HEADING = "## Its ensemble"
 LIVE = "live_"
 """What the names of the live curve's metrics begin with."""
 
@@ -60,6 +61,7 @@ def log_ensemble(
     weights: Mapping[str, float] | None = None,
     contributions: Mapping[str, float] | None = None,
     description: str = "",
+    search_files: Sequence[Path] = (),
 ) -> str:
     """Record an ensemble as a run under its search.
 
@@ -78,7 +80,8 @@ def log_ensemble(
             to the members as the metric `ensemble_weight`.
         contributions: MLflow run of a member → what the ensemble's loss would rise by without it; written
             to the members as the metric `ensemble_contribution`.
-        description: Markdown for the run's page.
+        description: Markdown for the run's page; it also ends the page of the search.
+        search_files: Files and folders that the search's run gets, in place of those of the same names.
 
     Returns:
         The id of the run.
@@ -107,8 +110,17 @@ def log_ensemble(
         log_latest(client, target, metrics)
     for member, values in _by_member({WEIGHT: weights or {}, CONTRIBUTION: contributions or {}}).items():
         log_latest(client, member, values)
+    log_files(store, parent.run_id, search_files)
+    if description:
+        set_tags(client, parent.run_id, {NOTE: _with_ensemble(parent.tags.get(NOTE, ""), description)})
     finish_run(store, run_id, "FINISHED")
     return run_id
+
+
+def _with_ensemble(note: str, description: str) -> str:
+    """The page of a search with its newest ensemble in place of an earlier one."""
+    own = note.partition(_HEADING)[0].rstrip()
+    return f"{own}\n\n{_HEADING}\n\n{description}"
 
 
 def _by_member(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:

@@ -38,6 +38,7 @@ PROPOSAL = PREFIX + "proposal"
 ASKED = PREFIX + "asked"
 SETTINGS = PREFIX + "settings"
 SECONDS = PREFIX + "seconds"
+COMMAND = PREFIX + "command"
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 SYSTEM = "system/"
@@ -191,17 +192,15 @@ def list_ensembles(store: Store, search: str) -> tuple[RecordedRun, ...]:
     return _children(store, search, "ensemble")
 
 
-def count_epochs(store: Store, run_id: str) -> int:
-    """Epochs that a member has trained so far."""
-    return max(
-        (point.step for point in call(store.client.get_metric_history, run_id, "train_loss")), default=0
-    )
-
-
 def read_curve(store: Store, run_id: str, metric: str) -> dict[int, float]:
     """All values of a metric: step → the one that was logged last."""
     points = call(store.client.get_metric_history, run_id, metric)
     return {point.step: point.value for point in sorted(points, key=lambda point: point.timestamp)}
+
+
+def count_epochs(store: Store, run_id: str) -> int:
+    """Epochs that a member has trained so far."""
+    return max(read_curve(store, run_id, "train_loss"), default=0)
 
 
 def recorded(run: "Run") -> RecordedRun:

@@ -1,0 +1,44 @@
+"""What MLflow's page says of an ensemble, in Markdown."""
+
+from collections.abc import Sequence
+
+from tune_paddy.core.predictions import PLAIN, TTA, View
+from tune_paddy.ensemble.choose import Wishes, select_command
+from tune_paddy.ensemble.chosen import Ensemble, member_contributions, member_weights
+from tune_paddy.ensemble.report import answer
+
+
+def describe_ensemble(ensemble: Ensemble, searches: Sequence[str], wishes: Wishes) -> str:
+    """Say what an ensemble is worth, what it is made of, and how to select it again."""
+    blocks = [f"**{line}**" for line in answer(ensemble).splitlines()]
+    blocks.append(_table(ensemble))
+    command = select_command(searches, wishes)
+    blocks.append(f"Among the artifacts: `report.html` and figures. Selected by\n\n    {command}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def _table(ensemble: Ensemble) -> str:
+    """The members with weight, the heaviest first."""
+    weights, contributions = member_weights(ensemble), member_contributions(ensemble)
+    views = {view.run_id: view for view in ensemble.pool.views}
+    lines = ["| member | weight | without it | log loss | error |", "|---|---:|---:|---:|---:|"]
+    for run_id in sorted(
+        (r for r in weights if weights[r] > 0), key=lambda r: (-weights[r], views[r].member)
+    ):
+        view = views[run_id]
+        cells = [
+            f"`{view.member}`",
+            f"{weights[run_id]:.3f}",
+            f"{contributions[run_id]:+.4f}",
+            _best(view, "log_loss", ".4f"),
+            _best(view, "error_rate", ".2%"),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _best(view: View, name: str, form: str) -> str:
+    """The lower of a member's plain score and that with test-time augmentation."""
+    scores = [view.info.get(f"{kind}/{name}") for kind in (PLAIN, TTA)]
+    numbers = [score for score in scores if isinstance(score, float)]
+    return format(min(numbers), form) if numbers else ""

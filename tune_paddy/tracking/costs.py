@@ -1,0 +1,27 @@
+"""What a trial cost: the seconds for which it held its share of a GPU, or its CPUs."""
+
+from tune_paddy.tracking.runs import RecordedRun
+from tune_paddy.tracking.views import CPU_SECONDS, GPU_SECONDS
+
+GPU_SHARE = "tune_paddy.gpu_share"
+
+
+def cost_metric(gpu_share: float) -> str:
+    """Name of the metric that a member's cost is recorded as."""
+    return GPU_SECONDS if gpu_share > 0 else CPU_SECONDS
+
+
+def trial_cost(search: RecordedRun, member: RecordedRun) -> tuple[str, float]:
+    """What a trial cost, whatever became of it: the metric's name, and GPU- or CPU-seconds.
+
+    A finished member says so itself, without the time that it waited to be resumed. Of others the time from
+    start to end counts.
+    """
+    share = float(member.tags.get(GPU_SHARE, "0"))
+    name = cost_metric(share)
+    if name in member.metrics:
+        return name, member.metrics[name]
+    seconds = member.metrics.get("train_seconds_total")
+    if seconds is None:
+        seconds = max((member.ended or member.started) - member.started, 0.0)
+    return name, seconds * (share or float(search.params.get("cpus", "1")))
