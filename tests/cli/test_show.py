@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.cli.conftest import Call
 from tests.conftest import Finished
 from tune_paddy.tracking.members import start_member, start_search
+from tune_paddy.tracking.runs import PROCESS
 
 
 def test_a_search_is_shown_with_its_leaderboard_its_failures_and_what_to_do_next(
@@ -40,6 +41,25 @@ def test_what_runs_now_is_shown_with_its_epoch(finished: Finished, call: Call) -
     text = call("show", "alive", "--tracking-uri", finished.store.tracking_uri)
     assert "0000-net  2/5" in text
     assert "1 running of at most 3" in text
+
+
+def test_a_search_whose_process_is_gone_is_shown_as_interrupted_with_the_way_to_go_on(
+    finished: Finished, call: Call
+) -> None:
+    parent = start_search(finished.store, name="dead", tags={PROCESS: ":0:0.00"})
+    start_member(
+        finished.store,
+        search="dead",
+        member="0000-net",
+        parent_run_id=parent,
+        params={"arch": "test_resnet"},
+        tags={PROCESS: ":0:0.00"},
+    )
+    text = call("show", "dead", "--tracking-uri", finished.store.tracking_uri)
+    assert "Search dead interrupted" in text
+    assert "0000-net  interrupted  its process ended without a word" in text
+    assert "tune-paddy search --resume dead" in text
+    assert "Running now" not in text
 
 
 def test_an_unknown_search_is_bad_input(finished: Finished, call: Call) -> None:
