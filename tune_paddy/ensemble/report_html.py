@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from tune_paddy import __version__
 from tune_paddy.core.estimate import Comparison, wilson
 from tune_paddy.core.metrics import error_rate
 from tune_paddy.core.predictions import PLAIN, TTA
@@ -89,7 +89,7 @@ def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> d
         ],
         "commands": _commands(sources),
         "space": sources.space,
-        "version": __version__,
+        "version": version("tune-paddy"),
         "split": pool.split,
         "revision": search.tags.get("mlflow.source.git.commit", ""),
     }
