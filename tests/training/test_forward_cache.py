@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tune_paddy.training import forward_cache
-from tune_paddy.training.forward_cache import ForwardCache, ForwardMemory, Subject, default_folder
+from tune_paddy.training.forward_cache import ForwardCache, ForwardMemory, Subject
 
 SUBJECT = Subject("resnet50", (224, 192), 10, "fp16")
 MEMORY = ForwardMemory(25, 100, (10, 20), (3, 4))
@@ -93,13 +93,6 @@ def test_a_folder_that_cannot_be_written_is_left_alone(tmp_path: Path) -> None:
     cache = ForwardCache(blocked)
     cache.put(SUBJECT, MEMORY)
     assert cache.get(SUBJECT) is None
-
-
-def test_the_folder_is_the_users_unless_the_environment_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TUNE_PADDY_CACHE", raising=False)
-    assert default_folder("footprints") == Path.home() / ".cache" / "tune-paddy" / "footprints"
-    monkeypatch.setenv("TUNE_PADDY_CACHE", "/elsewhere")
-    assert default_folder("footprints") == Path("/elsewhere/footprints")
 
 
 def test_a_known_forecast_needs_no_torch() -> None:

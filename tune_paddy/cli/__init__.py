@@ -10,6 +10,8 @@ import warnings
 from tune_paddy.cli import data, memory, search, select, show, submit, ui  # noqa: F401 each adds its commands
 from tune_paddy.cli.app import app
 from tune_paddy.cli.failures import print_any_name, told_in_one_line
+from tune_paddy.data.cache_folder import cache_folder
+from tune_paddy.search.environment import keep_byte_code
 
 
 def main() -> None:
@@ -20,6 +22,7 @@ def main() -> None:
         # Of the libraries to each other: a person can do nothing about them. Child processes inherit it.
         warnings.simplefilter("ignore")
         os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    keep_byte_code(cache_folder("byte_code"))
     print_any_name(sys.stdout, sys.stderr)
     with told_in_one_line(debug=debug):
         app([*(argument for argument in before if argument != "--debug"), *dashes, *after])

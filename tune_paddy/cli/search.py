@@ -55,14 +55,16 @@ def demo(
     Example: tune-paddy demo
     """
     from tune_paddy.data.samples import TEST_LABELS, score_submission, write_digits
+    from tune_paddy.search.ray_session import ray_session
 
     started = time.monotonic()
     console.print(f"Writing scikit-learn's handwritten digits to {folder} in Kaggle's layout")
     write_digits(folder)
     plan = make_plan(folder, "digits_demo", runs, name=None, overrides={}, prefix="demo")
-    store = make_store(tracking_uri, plan.dataset, runs)
-    plan = _with_free_name(plan, store, runs, given=False)
-    train_and_print(plan, store)
+    with ray_session(plan.ray_address, num_gpus=plan.ray_gpus):  # it warms up while the record is made
+        store = make_store(tracking_uri, plan.dataset, runs)
+        plan = _with_free_name(plan, store, runs, given=False)
+        train_and_print(plan, store)
     ensemble = select_and_print(store, [plan.name], runs)
     if ensemble.submission is not None:
         accuracy = score_submission(ensemble.submission, folder / TEST_LABELS)
@@ -172,9 +174,13 @@ def search(
         return
     if resume is None:
         check_pretrained(plan)
-        store = make_store(tracking_uri, plan.dataset, runs)
-        plan = _with_free_name(plan, store, runs, given=name is not None)
-    train_and_select(replace(plan, asked=wishes), store, wishes)
+    from tune_paddy.search.ray_session import ray_session
+
+    with ray_session(plan.ray_address, num_gpus=plan.ray_gpus):  # it warms up while the record is made
+        if resume is None:
+            store = make_store(tracking_uri, plan.dataset, runs)
+            plan = _with_free_name(plan, store, runs, given=name is not None)
+        train_and_select(replace(plan, asked=wishes), store, wishes)
 
 
 def train_and_select(plan: "SearchPlan", store: "Store", wishes: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from tune_paddy.core.errors import InputError
 
@@ -70,6 +69,8 @@ def roc_auc_loss(probs: Floats, labels: Labels) -> float:
     probability of it than an image of another class, ties counted half. Where all labels are of one
     class there is no curve, and the loss is that of chance, 0.5.
     """
+    from scipy.stats import rankdata  # noqa: PLC0415 - half a second, for this metric alone
+
     positives = np.bincount(labels, minlength=probs.shape[1])
     classes = np.flatnonzero((positives > 0) & (positives < len(labels)))
     if not len(classes):

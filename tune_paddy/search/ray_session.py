@@ -18,6 +18,8 @@ from typing import Any
 import ray
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.search.environment import warm_workers
+from tune_paddy.search.reuse import use_prestarted_workers
 
 _LONGEST_FOLDER = 17
 """Bytes; the rest of a socket's name takes 86: our folder, Ray's session with its date, the socket."""
@@ -64,13 +66,16 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
     """What starts Ray on this machine for this process alone; its files are removed afterwards."""
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray's workers inherit it
+    cpus = os.cpu_count() or 1
+    warm_workers(cpus)
+    use_prestarted_workers()
     kept = os.environ.get("RAY_TMPDIR")
     folder = tempfile.mkdtemp(prefix="tune_paddy-", dir=kept or _short_folder())  # mode 0700
     try:
         yield {
             "address": "local",  # never the cluster that a file of Ray's in /tmp names
             "include_dashboard": False,
-            "num_cpus": os.cpu_count(),
+            "num_cpus": cpus,
             "num_gpus": num_gpus,
             "_temp_dir": f"{folder}/r",  # Ray opens the folder itself to everyone, so it stands in ours
         }

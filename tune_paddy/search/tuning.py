@@ -14,6 +14,7 @@ from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.parts import Parts
 from tune_paddy.search.interruption import Interruption, RunningTrials
 from tune_paddy.search.plan import SearchPlan, longest
+from tune_paddy.search.reuse import fresh_after_spent
 from tune_paddy.search.trainable import TrialContext, run_trial
 
 RAY_FOLDER = "ray"
@@ -67,7 +68,8 @@ def run_trials_on_ray(
             verbose=0,
         ),
     )
-    tuner.fit()
+    with fresh_after_spent():
+        tuner.fit()
     shutil.rmtree(plan.folder / RAY_FOLDER, ignore_errors=True)
 
 

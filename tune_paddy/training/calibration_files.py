@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from tune_paddy.core.calibration import Calibration
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.gpus import same_model
+from tune_paddy.data.cache_folder import cache_folder
 from tune_paddy.data.reading import read_file
-from tune_paddy.training.forward_cache import default_folder
 
 GENERIC = "generic"
 """The calibration for GPUs that were never measured."""
@@ -54,12 +54,12 @@ def choose_calibration(gpu: str | None, torch_version: str, own: Path | None = N
 
 def all_calibrations(own: Path | None = None) -> list[Calibration]:
     """Return the package's calibrations and then this machine's, by file name."""
-    return list(_all(own or default_folder("calibrations")))
+    return list(_all(own or cache_folder("calibrations")))
 
 
 def save_calibration(calibration: Calibration, own: Path | None = None) -> Path:
     """Write a calibration for later plans on this machine, over one of the same name; return its file."""
-    folder = own or default_folder("calibrations")
+    folder = own or cache_folder("calibrations")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', calibration.name)}.json"
     unfinished = path.with_suffix(".part")

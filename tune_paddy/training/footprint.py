@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.memory import Footprint
-from tune_paddy.training.forward_cache import ForwardCache, ForwardMemory, Subject, default_folder
+from tune_paddy.data.cache_folder import cache_folder
+from tune_paddy.training.forward_cache import ForwardCache, ForwardMemory, Subject
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 _FLOAT32 = 4
@@ -49,7 +50,7 @@ def forecast(
     if optimizer not in _MOMENTS:
         raise InputError(f"optimizer {optimizer!r} is not one of {', '.join(_MOMENTS)}")
     subject = Subject(arch, size, n_classes, precision, channels_last, unfused)
-    memory = _measured(subject, ForwardCache(cache or default_folder("footprints")))
+    memory = _measured(subject, ForwardCache(cache or cache_folder("footprints")))
     return assemble(memory, size, item_size or size, optimizer)
 
 

@@ -5,7 +5,6 @@ Nothing here imports torch: a plan whose members were all measured before starts
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -96,12 +95,6 @@ class ForwardCache:
     def _path(self, key: Mapping[str, Any]) -> Path:
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         return self._folder / f"{digest[:32]}.json"
-
-
-def default_folder(name: str) -> Path:
-    """Return the folder for cached files of one kind: under $TUNE_PADDY_CACHE, or ~/.cache/tune-paddy."""
-    chosen = os.environ.get("TUNE_PADDY_CACHE")
-    return (Path(chosen) if chosen else Path.home() / ".cache" / "tune-paddy") / name
 
 
 def _key(subject: Subject) -> dict[str, Any]:

@@ -10,8 +10,6 @@ from typing import Any
 
 import timm
 import torch
-from fastai.layers import apply_init
-from fastai.vision.learner import create_head
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
@@ -91,6 +89,10 @@ def build_model(
     Raises:
         InputError: Unknown arch, a size that it cannot take, or weights that are not at hand.
     """
+    # They take most of a second to import, which checking a search space need not wait for.
+    from fastai.layers import apply_init  # noqa: PLC0415
+    from fastai.vision.learner import create_head  # noqa: PLC0415
+
     plan = plan_body(arch, size, drop_path)
     model = _create(current_name(arch), plan, pretrained, weights_dir)
     head = create_head(plan.n_features, n_classes, ps=dropout, pool=plan.has_map)

@@ -1,0 +1,12 @@
+"""Imported by Ray in its idle workers, so that a trial finds its modules there; see `warm_workers`."""
+
+import warnings
+
+from tune_paddy.tracking.client import load_mlflow
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import tune_paddy.search.trainable
+    import tune_paddy.training.folds  # noqa: F401
+
+    load_mlflow()
