@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.checks import check_pool
-from tune_paddy.core.greedy import run_greedy
+from tune_paddy.core.greedy import GreedyPath, run_greedy
+from tune_paddy.core.greedy_bags import LARGEST, ErrorBags, LogLossBags, run_bags
 from tune_paddy.core.greedy_log_loss import true_class_rows
 from tune_paddy.core.metrics import Floats, Labels
 from tune_paddy.core.pooling import pool, soften
-from tune_paddy.core.selection import Selection, make_scorer, with_score
+from tune_paddy.core.selection import ERROR_RATES, Selection, image_weights, make_scorer, with_score
 from tune_paddy.core.temperature import fit_member_temperatures, fit_temperature
 
 BAGS = 10
@@ -68,10 +69,20 @@ def bagged_calibrated_select(
 def _bagged_weights(probs: Floats, labels: Labels, metric: str, seed: int) -> NDArray[np.float64]:
     """Average weights of the greedy runs, float64 [views]."""
     rng = np.random.default_rng(seed)
-    rows = true_class_rows(probs, labels)
+    half = (len(probs) + 1) // 2
+    views = np.array([np.sort(rng.permutation(len(probs))[:half]) for _ in range(BAGS)])
     weights = np.zeros(len(probs))
-    for _ in range(BAGS):
-        views = np.sort(rng.permutation(len(probs))[: (len(probs) + 1) // 2])
-        scorer = make_scorer(probs, labels, rows, metric, views)
-        weights[views] += run_greedy(scorer, ROUNDS).weights(len(views)) / BAGS
+    for own, path in zip(views, _paths(probs, labels, metric, views), strict=True):
+        weights[own] += path.weights(half) / BAGS
     return weights
+
+
+def _paths(probs: Floats, labels: Labels, metric: str, views: NDArray[np.intp]) -> list[GreedyPath]:
+    """The greedy run among each row of `views` [runs, candidates]: all at once where the pool is small."""
+    rows = true_class_rows(probs, labels)
+    if views.size * len(labels) <= LARGEST:
+        if metric == "log_loss":
+            return run_bags(LogLossBags(rows, views), ROUNDS)
+        if metric in ERROR_RATES:
+            return run_bags(ErrorBags(probs, labels, rows, image_weights(labels, metric), views), ROUNDS)
+    return [run_greedy(make_scorer(probs, labels, rows, metric, own), ROUNDS) for own in views]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.checks import check_pool
 from tune_paddy.core.folds import stratified_folds
-from tune_paddy.core.metrics import Floats, Labels, get_metric
+from tune_paddy.core.metrics import Floats, Labels, get_metric, per_image
 from tune_paddy.core.selection import Selection, best_single, fixed_select, uniform_select
 
 Fit = Callable[[Floats, Labels], Selection]
@@ -22,6 +22,8 @@ Fit = Callable[[Floats, Labels], Selection]
 
 FOLDS = 5
 RESAMPLES = 1000
+_AT_ONCE = 50
+"""Samples of the bootstrap that are held at once."""
 RARE = 0.01
 """Probability of the truth of a mistake that happens too rarely to be seen on a small split."""
 _NORMAL = 1.959964
@@ -210,11 +212,16 @@ def _bootstrap(
 ) -> NDArray[np.float64]:
     """Score on each sample of the images, drawn with replacement, float64 [`RESAMPLES`]."""
     rng = np.random.default_rng(seed)
+    loss = per_image(metric, predictions, labels)
     score = get_metric(metric)
     samples = np.empty(RESAMPLES)
-    for number in range(RESAMPLES):
-        images = rng.integers(0, len(labels), len(labels))
-        samples[number] = score(predictions[images], labels[images])
+    for part in range(0, RESAMPLES, _AT_ONCE):
+        images = rng.integers(0, len(labels), (_AT_ONCE, len(labels)))
+        samples[part : part + _AT_ONCE] = (
+            [score(predictions[drawn], labels[drawn]) for drawn in images]
+            if loss is None
+            else loss[images].mean(axis=1)
+        )
     return samples
 
 

@@ -4,6 +4,7 @@ Source: Caruana, Niculescu-Mizil, Crew and Ksikes, "Ensemble selection from libr
 ICML 2004.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -63,10 +64,10 @@ def run_greedy(scorer: Scorer, rounds: int) -> GreedyPath:
         pick = scorer.best()
         scorer.add(pick.view)
         picks.append(pick)
-    return GreedyPath(tuple(picks), _best_prefix(picks))
+    return GreedyPath(tuple(picks), best_prefix(picks))
 
 
-def _best_prefix(picks: list[Pick]) -> int:
+def best_prefix(picks: Sequence[Pick]) -> int:
     """Length of the best prefix, 1 or more."""
     lowest = min(pick.score for pick in picks)
     tied = [pick for pick in picks if pick.score <= lowest + TIE]

@@ -16,7 +16,7 @@ from tune_paddy.core.greedy import TIE, Pick
 from tune_paddy.core.greedy_log_loss import LogLossScorer
 from tune_paddy.core.metrics import Floats, Labels
 
-_SLACK = 1e-6
+SLACK = 1e-6
 """What rounding float32 probabilities may do to a bound, with room to spare."""
 _CHUNK = 1 << 18
 """Values worked on at once."""
@@ -77,9 +77,9 @@ class ErrorScorer:
 
     def _later_scores(self) -> NDArray[np.float64]:
         """Error after adding each view, float64 [views]; infinite where another is better for certain."""
-        lead, rival = _leads(self._sum, self._labels)
-        lost = lead + self._highest_own < -_SLACK
-        images = np.flatnonzero((lead + self._lowest_margin <= _SLACK) & ~lost)
+        lead, rival = leads(self._sum, self._labels)
+        lost = lead + self._highest_own < -SLACK
+        images = np.flatnonzero((lead + self._lowest_margin <= SLACK) & ~lost)
         certain = float(self._image_weights[lost].sum())
         if len(self._probs) <= _BATCH:  # bounds cost more than they spare
             return certain + self._evaluate(np.arange(len(self._probs)), images)
@@ -97,15 +97,15 @@ class ErrorScorer:
             self._differences[i] = (self._rows[:, i] - self._probs[:, i, c]).T
 
     def _bounds(
-        self, images: NDArray[np.intp], lead: NDArray[np.float64]
+        self, images: NDArray[np.intp], lead: Floats
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Least and greatest possible error of each view on the open `images`, float64 [views] each."""
         least, most = np.zeros((2, len(self._probs)))
         need = -lead.astype(np.float32)[:, None]
         for part in _chunks(len(images), len(self._probs)):
             weights = self._image_weights[images[part]]
-            least += weights @ (self._differences[images[part]] < need[part] - _SLACK)
-            most += weights @ (self._margins[images[part]] <= need[part] + _SLACK)
+            least += weights @ (self._differences[images[part]] < need[part] - SLACK)
+            most += weights @ (self._margins[images[part]] <= need[part] + SLACK)
         return least, most
 
     def _evaluate_promising(
@@ -128,7 +128,7 @@ class ErrorScorer:
         for part in _chunks(len(images), len(views) * len(self._sum)):
             i = images[part]
             sums = self._sum[:, i, None] + self._probs[np.ix_(views, i)].transpose(2, 1, 0)
-            errors += self._image_weights[i] @ _wrong(sums, self._labels[i])
+            errors += self._image_weights[i] @ wrong(sums, self._labels[i])
         return errors
 
 
@@ -150,7 +150,7 @@ def _lead(sums: Floats, labels: Labels) -> Floats:
     return lead
 
 
-def _leads(sums: NDArray[np.float64], labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def leads(sums: Floats, labels: Labels) -> tuple[Floats, NDArray[np.intp]]:
     """Lead of the true class over the strongest other one, and that class, [images] each."""
     images = np.arange(len(labels))
     others = sums.copy()
@@ -159,7 +159,7 @@ def _leads(sums: NDArray[np.float64], labels: Labels) -> tuple[NDArray[np.float6
     return sums[labels, images] - others[rival, images], rival
 
 
-def _wrong(sums: NDArray[np.float64], labels: Labels) -> NDArray[np.bool_]:
+def wrong(sums: NDArray[np.float64], labels: Labels) -> NDArray[np.bool_]:
     """Whether the first greatest class is not the true one, [images, ...]; sums: [classes, images, ...]."""
     lead = _lead(sums.copy(), labels)
     wrong = lead < 0

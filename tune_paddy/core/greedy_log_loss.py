@@ -102,7 +102,7 @@ class LogLossScorer:
         mixes: NDArray[np.float64] = self._rows[views] + self._sum
         mixes *= 1 / (self._rounds + 1)
         np.maximum(mixes, EPS, out=mixes)
-        logs = _sum_logs(mixes)
+        logs = sum_logs(mixes)
         logs /= mixes.shape[1]
         return logs
 
@@ -111,7 +111,7 @@ class LogLossScorer:
         return (slice(start, start + size) for start in range(0, max(1, n_views), size))
 
 
-def _sum_logs(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def sum_logs(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Row sums of the logarithms; overlong rows are folded first, as a logarithm costs ten products.
 
     The values are `EPS` or more, and four foldings make products of 16: they stay above 1e-240.

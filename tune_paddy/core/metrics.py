@@ -82,6 +82,17 @@ def roc_auc_loss(probs: Floats, labels: Labels) -> float:
     return float(1 - (wins / (n_positive * (len(labels) - n_positive))).mean())
 
 
+def per_image(metric: str, probs: Floats, labels: Labels) -> NDArray[np.float64] | None:
+    """The loss of each image, float64 [images], for a metric that is their mean; None for the others."""
+    if metric == "log_loss":
+        losses: NDArray[np.float64] = -np.log(np.maximum(true_class(probs, labels), EPS))
+        return losses
+    if metric == "error_rate":
+        wrong: NDArray[np.bool_] = probs.argmax(axis=1) != labels
+        return wrong.astype(np.float64)
+    return None
+
+
 def calibrated_log_loss(probs: Floats, labels: Labels) -> tuple[float, float]:
     """Log loss at the best temperature of `TEMPERATURES`, for comparing members fairly.
 

@@ -16,6 +16,9 @@ from tune_paddy.core.greedy_log_loss import LogLossScorer, true_class_rows
 from tune_paddy.core.metrics import EPS, Floats, Labels, class_balance, get_metric, log_loss
 from tune_paddy.core.pooling import Rule, pool
 
+ERROR_RATES = frozenset(("error_rate", "balanced_error"))
+"""The metrics that are weighted shares of wrong images."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -222,11 +225,14 @@ def make_scorer(
     candidates = slice(None) if views is None else views
     if metric == "log_loss":
         return LogLossScorer(rows[candidates])
-    if metric in {"error_rate", "balanced_error"}:
-        balanced = metric == "balanced_error"
-        weights = class_balance(labels) if balanced else np.full(len(labels), 1 / len(labels))
-        return ErrorScorer(probs[candidates], labels, rows[candidates], weights)
+    if metric in ERROR_RATES:
+        return ErrorScorer(probs[candidates], labels, rows[candidates], image_weights(labels, metric))
     return AnyScorer(probs[candidates], labels, rows[candidates], get_metric(metric))
+
+
+def image_weights(labels: Labels, metric: str) -> NDArray[np.float64]:
+    """How much each image counts in one of the `ERROR_RATES`, float64 [images], sum 1."""
+    return class_balance(labels) if metric == "balanced_error" else np.full(len(labels), 1 / len(labels))
 
 
 def optimality_gap(rows: Floats, weights: NDArray[np.float64]) -> float:
