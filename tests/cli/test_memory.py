@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Call
-from tune_paddy.tracking.members import log_epoch, start_member, start_search
+from tune_paddy.tracking.members import finish_run, log_epoch, start_member, start_search
 from tune_paddy.tracking.store import open_store
 
 
@@ -58,18 +58,56 @@ def test_questions_that_cannot_be_answered_are_bad_input(
     assert words in call("memory", *arguments, status=2)
 
 
-def test_recorded_runs_sharpen_the_calibration(tmp_path: Path, call: Call) -> None:
-    """Two members that were measured on a GPU give the line through both."""
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    store = open_store(uri, experiment="images", artifact_root=tmp_path / "artifacts", create=True)
+GPU = {"device": "cuda", "gpu": "Tesla P100-PCIE-16GB", "torch": "2.15.0", "cuda": "13.2", "driver": "580"}
+
+
+def record(folder: Path, members: list[tuple[float, dict[str, str]]]) -> None:
+    """Members with their raw footprints, measured at 500 MiB and 1.1 times that, and their tags."""
+    uri = f"sqlite:///{folder}/mlflow.db"
+    store = open_store(uri, experiment="images", artifact_root=folder / "artifacts", create=True)
     parent = start_search(store, name="measured")
-    for member, raw in (("small", 1000.0), ("large", 9000.0)):
-        run_id = start_member(store, search="measured", member=member, parent_run_id=parent, params={})
-        measured = {"memory/raw_mib": raw, "memory/measured_mib": 500 + 1.1 * raw}
+    for number, (raw, tags) in enumerate(members):
+        run_id = start_member(
+            store, search="measured", member=f"m{number}", parent_run_id=parent, params={}, tags=tags
+        )
+        measured = {"memory/measured_mib": 500 + 1.1 * raw} | ({"memory/raw_mib": raw} if raw else {})
         log_epoch(store, run_id, measured, step=1)
-    text = call("memory", "calibrate", "--from-runs", "--name", "ours", "--gpu", "Tesla P100")
-    assert "ours: 500 MiB + 1.100 × the forecast" in text
-    (row,) = json.loads(
-        call("memory", "--arch", "test_vit", "--size", "64", "--gpu", "Tesla P100", "--share", "1", "--json")
-    )
+        finish_run(store, run_id, "FINISHED")
+
+
+def test_recorded_runs_sharpen_the_calibration_of_their_gpu_and_software(tmp_path: Path, call: Call) -> None:
+    """Two members on one stack give the line through both; another driver makes another calibration."""
+    own = {**GPU, "memory_source": "process"}
+    newer = {**own, "driver": "590", "memory_source": "alone"}
+    unusable = [
+        (5000.0, {**GPU, "memory_source": "assumed"}),
+        (5000.0, {"device": "cpu", "torch": "2.15.0"}),
+        (0.0, own),
+    ]
+    record(tmp_path, [(1000.0, own), (9000.0, own), (3000.0, newer), *unusable])
+    text = call("memory", "calibrate", "--from-runs")
+    name = "Tesla P100-PCIE-16GB, torch 2.15.0, cuda 13.2, driver"
+    assert f"{name} 580: 500 MiB + 1.100 × the forecast, margin 2.0%, from 2 members" in text
+    assert f"{name} 590: 605 MiB + 1.065 × the forecast, margin 2.0%, from 1 members" in text
+    for reason in (
+        "1 could not be told from its neighbours on the GPU",
+        "1 trained on no CUDA GPU",
+        "1 ended with another accum than was forecast",
+    ):
+        assert f"Left out: {reason}" in text
+    arguments = ["--arch", "test_vit", "--size", "64", "--gpu", "Tesla P100", "--share", "1", "--json"]
+    (row,) = json.loads(call("memory", *arguments, "--calibration", f"{name} 580"))
     assert row["forecast_mib"] == pytest.approx((500 + 1.1 * row["raw_mib"]) * 1.02, abs=0.2)
+    assert "one name for 2" in call("memory", "calibrate", "--from-runs", "--name", "ours", status=2)
+    text = call("memory", "calibrate", "--from-runs", "--gpu", "Tesla T4", status=2)
+    assert "5 trained on another GPU; 1 trained on no CUDA GPU" in text
+
+
+def test_batch_norm_with_few_images_at_a_time_is_warned_of_in_the_plan(call: Call) -> None:
+    arguments = ["memory", "--arch", "resnet50", "--gpu-memory", "1500", "--batch-size", "64"]
+    words = "resnet50: batch norm sees 4 images at a time, since accum is 16: its statistics are noisy"
+    assert words in " ".join(call(*arguments).split())
+    (row,) = json.loads(call(*arguments, "--json"))
+    assert row["warning"].startswith("batch norm sees 4 images")
+    (row,) = json.loads(call("memory", "--arch", "resnet50", "--gpu-memory", "16280", "--json"))
+    assert row["warning"] is None

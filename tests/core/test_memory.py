@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,8 @@ from tune_paddy.core.memory import (
     Budget,
     Footprint,
     accum_choices,
-    allocator_share,
+    allocator_mib,
+    batch_norm_warning,
     plan_accum,
     plan_fraction,
 )
@@ -34,6 +37,10 @@ def test_a_step_holds_the_state_its_micro_batch_and_its_whole_batch() -> None:
 
 def test_a_batch_size_that_is_not_given_is_the_micro_batch() -> None:
     assert MEMBER.raw_mib(16) == MEMBER.raw_mib(16, 16)
+
+
+def test_a_footprint_knows_the_micro_batch_that_it_was_asked_for() -> None:
+    assert replace(MEMBER, micro_batch=16).raw_mib() == MEMBER.raw_mib(16)
 
 
 def test_evaluation_decides_where_it_takes_more_than_a_step() -> None:
@@ -99,8 +106,15 @@ def test_each_process_pays_for_its_own_context() -> None:
 def test_the_allocator_stops_where_the_context_fills_the_rest_of_the_budget() -> None:
     calibration = Calibration(name="x", context_mib=500, slack=1)
     budget = Budget(16000, 0.25)
-    assert allocator_share(budget, calibration) * 16000 + 500 == pytest.approx(budget.mib)
-    assert allocator_share(Budget(2000, 0.125), calibration) == 0
+    assert allocator_mib(budget, calibration) + 500 == pytest.approx(budget.mib)
+    assert allocator_mib(Budget(2000, 0.125), calibration) == 0
+
+
+@pytest.mark.parametrize(("images", "accum", "warned"), [(7, 2, True), (8, 2, False), (4, 1, False)])
+def test_batch_norm_is_warned_of_where_accum_leaves_it_few_images(
+    images: int, accum: int, warned: bool
+) -> None:
+    assert (batch_norm_warning(images, accum) is not None) is warned
 
 
 @given(

@@ -8,7 +8,7 @@ from rich.console import Console
 from tests.conftest import Finished, make_plan
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.run import run_search
-from tune_paddy.search.trainable import memory_metrics
+from tune_paddy.search.trainable import memory_metrics, memory_words
 
 SPACE = """
 search: {trials: 2, gpu: auto, gpu_memory: 12000, cpus: 1}
@@ -25,6 +25,15 @@ def test_trials_with_automatic_shares_run_and_record_their_plan(
     members = run_search(plan, finished.store, console=Console(quiet=True))
     assert [member.outcome for member in members] == ["finished", "finished"]
     assert [member.tags["tune_paddy.gpu_share"] for member in members] == ["0.125", "0.125"]
+    assert {member.tags["tune_paddy.device"] for member in members} == {"cpu"}
+    assert all(member.tags["tune_paddy.torch"] and member.tags["tune_paddy.timm"] for member in members)
+    assert not any("memory/measured_mib" in member.metrics for member in members)
+
+
+def test_what_does_not_fit_is_told_with_its_forecast_and_its_budget() -> None:
+    memory = TrialMemory(gpu=0.25, accum=8, raw_mib=3000, forecast_mib=4210, budget_mib=4070)
+    assert memory_words(memory) == (" (forecast 4,210 MiB with accum 8, given 4,070 MiB, 0.25 of a GPU)")
+    assert memory_words(TrialMemory(gpu=0, accum=1)) == ""
 
 
 def test_a_measurement_is_compared_with_its_forecast_only_where_the_planned_accum_was_used() -> None:

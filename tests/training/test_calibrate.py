@@ -1,4 +1,5 @@
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,20 @@ def test_a_network_that_does_not_fit_is_left_out_and_named() -> None:
     ]
 
 
+def test_a_calibration_is_named_after_its_gpu_and_software() -> None:
+    made = calibrate_gpu(measure=functools.partial(measured, context_mib=600, slack=1.1))
+    assert made.name == "Tesla T4, torch 2.15, driver 570"
+
+
+def test_a_driver_that_does_not_tell_processes_apart_is_told_of_once() -> None:
+    lines: list[str] = []
+    calibrate_gpu(
+        measure=lambda probe: replace(measured(probe, context_mib=600, slack=1.1), told_apart=False),
+        report=lines.append,
+    )
+    assert [line.startswith("The driver does not tell processes apart") for line in lines].count(True) == 1
+
+
 def test_a_gpu_that_holds_nothing_is_refused() -> None:
     with pytest.raises(TunePaddyError, match="fits this one"):
         calibrate_gpu("tiny", measure=lambda _: None)
@@ -70,9 +85,9 @@ class CpuMeter:
         self.reads.append("peak")
         return 900.0
 
-    def driver_version(self) -> str:
-        """Of no driver."""
-        return "none"
+    def knows_process(self) -> bool:
+        """As a driver in a container."""
+        return False
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -99,7 +99,7 @@ class _NeedsValues(nn.Module):
 
 
 def test_a_network_that_needs_values_is_measured_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forward_memory, "build_model", lambda *_, **__: _NeedsValues())
+    monkeypatch.setattr(forward_memory, "build_model", lambda *_, **__: nn.Sequential(_NeedsValues()))
     memory = measure(Subject("any", (8, 8), 10, "fp32"))
     # the scaled images, and the logarithms of the probabilities with the total weight of the loss
     assert memory.parameters == 3 * 8 * 8 * 10 + 10

@@ -7,7 +7,18 @@ import pytest
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.memory import MIB
-from tune_paddy.training.gpu_memory import GpuMeter, load_nvml
+from tune_paddy.training.gpu_memory import (
+    GpuMeter,
+    Peak,
+    driver_version,
+    load_nvml,
+    measure_peak,
+    process_meter,
+)
+
+
+class NvmlError(Exception):
+    """What the library raises."""
 
 
 @dataclass
@@ -17,6 +28,8 @@ class Nvml:
     used_mib: float = 0
     processes: dict[int, int | None] = field(default_factory=dict)
     asked: list[Any] = field(default_factory=list)
+    silent: bool = False
+    NVMLError: type[Exception] = NvmlError
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> str:  # noqa: N802 NVML's name
         """By its place in the machine."""
@@ -31,12 +44,23 @@ class Nvml:
     def nvmlDeviceGetComputeRunningProcesses(self, gpu: str) -> list[SimpleNamespace]:  # noqa: N802 the same
         """What each process takes, where the driver tells."""
         assert gpu == "gpu"
+        self._answer()
         return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in self.processes.items()]
 
     def nvmlDeviceGetMemoryInfo(self, gpu: str) -> SimpleNamespace:  # noqa: N802 NVML's name
         """What all of them take."""
         assert gpu == "gpu"
+        self._answer()
         return SimpleNamespace(used=self.used_mib * MIB)
+
+    def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802 NVML's name
+        """Of the driver."""
+        self._answer()
+        return "580.95"
+
+    def _answer(self) -> None:
+        if self.silent:
+            raise NvmlError("Not Supported")
 
 
 def test_the_driver_tells_a_process_from_its_neighbours() -> None:
@@ -78,6 +102,66 @@ def test_memory_that_the_allocator_gave_back_still_counts_at_the_peak(
     monkeypatch.setattr("torch.cuda.memory_reserved", lambda: 400 * MIB)
     meter = GpuMeter(Nvml(processes={2: 1000 * MIB}), pid=2)
     assert meter.peak_process_mib() == 1000 + (900 - 400)
+
+
+@pytest.fixture
+def reserved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of torch's allocator, 400 MiB are reserved now."""
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda: 400 * MIB)
+
+
+def peak_of(nvml: Nvml, *, alone: bool, came_mib: float = 0) -> Peak:
+    """Peak of a process whose allocator had 900 MiB, after `came_mib` came onto the GPU."""
+    meter = GpuMeter(nvml, pid=2)
+    nvml.used_mib += came_mib
+    return measure_peak(meter, alone=alone, reserved_mib=900, context_mib=700)
+
+
+@pytest.mark.usefixtures("reserved")
+@pytest.mark.parametrize("alone", [True, False])
+def test_where_the_driver_knows_the_process_its_context_is_measured(alone: bool) -> None:
+    """1,000 MiB now, of which 400 are torch's: 600 beside the allocator's peak."""
+    nvml = Nvml(used_mib=9000, processes={1: 7000 * MIB, 2: 1000 * MIB})
+    assert peak_of(nvml, alone=alone, came_mib=5000) == Peak(900 + 600, "process")
+
+
+@pytest.mark.usefixtures("reserved")
+def test_a_process_that_has_the_gpu_to_itself_is_what_came_onto_it() -> None:
+    assert peak_of(Nvml(used_mib=300), alone=True, came_mib=1000) == Peak(900 + 600, "alone")
+
+
+@pytest.mark.usefixtures("reserved")
+def test_a_neighbours_memory_is_not_taken_for_its_own() -> None:
+    """In a container on a shared GPU the context is assumed, and the figure says so."""
+    assert peak_of(Nvml(used_mib=300), alone=False, came_mib=8000) == Peak(900 + 700, "assumed")
+
+
+@pytest.mark.usefixtures("reserved")
+@pytest.mark.parametrize("came_mib", [20_000, 100, -3000])
+def test_a_gpu_that_was_not_its_own_after_all_is_not_believed(came_mib: float) -> None:
+    """More came than any context takes, or less than torch holds: somebody else came or went."""
+    assert peak_of(Nvml(used_mib=5000), alone=True, came_mib=came_mib) == Peak(900 + 700, "assumed")
+
+
+@pytest.mark.usefixtures("reserved")
+def test_a_driver_that_falls_silent_costs_no_trial() -> None:
+    nvml = Nvml(processes={2: 1000 * MIB})
+    meter = GpuMeter(nvml, pid=2)
+    nvml.silent = True
+    peak = measure_peak(meter, alone=True, reserved_mib=900, context_mib=700)
+    assert peak == Peak(1600, "assumed")
+
+
+def test_a_driver_that_never_spoke_is_no_meter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tune_paddy.training.gpu_memory.load_nvml", lambda: Nvml(silent=True))
+    assert process_meter.__wrapped__() is None
+    assert driver_version.__wrapped__() is None
+    assert measure_peak(None, alone=True, reserved_mib=900, context_mib=700) == Peak(1600, "assumed")
+
+
+def test_the_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tune_paddy.training.gpu_memory.load_nvml", Nvml)
+    assert driver_version.__wrapped__() == "580.95"
 
 
 def test_without_the_library_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

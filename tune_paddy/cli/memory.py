@@ -11,6 +11,7 @@ from tune_paddy.cli.app import StandInsOption, UriOption, app, console, load_spa
 from tune_paddy.core.errors import InputError, TunePaddyError
 
 if TYPE_CHECKING:
+    from tune_paddy.core.calibration import Calibration
     from tune_paddy.training.planning import Gpu, MemoryRow
 
 
@@ -24,7 +25,9 @@ def memory(
     batch_size: Annotated[int, typer.Option(help="Images of an optimizer step.")] = 64,
     accum: Annotated[int | None, typer.Option(help="Micro-batches of a step; default: what fits.")] = None,
     precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or auto.")] = "auto",
-    gpu: Annotated[str | None, typer.Option(help="Name of the GPU, such as 'Tesla P100'.")] = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="Name of the GPU, such as 'Tesla P100'; --from-runs: only its runs.")
+    ] = None,
     gpu_memory: Annotated[float | None, typer.Option(help="Its memory, MiB.")] = None,
     share: Annotated[str, typer.Option(help="Share of the GPU that a trial gets, or auto.")] = "auto",
     max_accum: Annotated[int | None, typer.Option(help="Largest accum to choose.")] = None,
@@ -34,7 +37,9 @@ def memory(
     stand_ins: StandInsOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
     from_runs: Annotated[bool, typer.Option(help="calibrate: from recorded runs, no GPU.")] = False,
-    name: Annotated[str, typer.Option(help="calibrate: name of the calibration.")] = "mine",
+    name: Annotated[
+        str | None, typer.Option(help="calibrate: name of the calibration; default: GPU and software.")
+    ] = None,
     tracking_uri: UriOption = None,
 ) -> None:
     """Say whether members fit a GPU, at which accum, and how many at once; needs no GPU.
@@ -75,7 +80,7 @@ def memory(
     if unfit:
         worst = unfit[0]
         raise TunePaddyError(
-            f"{len(unfit)} of {len(rows)} do not fit {target.mib:,.0f} MiB: {worst.config.arch} at "
+            f"{len(unfit)} of {len(rows)} do not fit {worst.plan.budget_mib:,.0f} MiB: {worst.config.arch} at "
             f"{worst.config.size[0]}x{worst.config.size[1]} px takes {worst.plan.forecast_mib:,.0f} MiB "
             f"with accum {worst.plan.accum}; take a smaller size or model, or a larger share or GPU"
         )
@@ -89,29 +94,48 @@ def _size(text: str) -> int | list[int]:
     return sides[0] if len(sides) == 1 else sides
 
 
-def _calibrate(name: str, from_runs: bool, gpu: str | None, tracking_uri: str | None) -> None:
+def _calibrate(name: str | None, from_runs: bool, gpu: str | None, tracking_uri: str | None) -> None:
     from tune_paddy.training.calibration_files import save_calibration
 
     if from_runs:
-        from tune_paddy.core.calibration import calibrate
-        from tune_paddy.tracking.memory import measured_points
-        from tune_paddy.tracking.store import open_store
-
-        store = open_store(tracking_uri, experiment=None, artifact_root=Path("runs"), create=False)
-        points = measured_points(store)
-        made = calibrate(
-            points, name=name, gpu=gpu, versions={}, source=f"{len(points)} recorded members, by --from-runs"
-        )
+        made = _from_runs(name, gpu, tracking_uri)
     else:
         from tune_paddy.training.calibrate import calibrate_gpu
 
-        made = calibrate_gpu(name, report=console.print)
-    path = save_calibration(made)
-    console.print(
-        f"{made.name}: {made.context_mib:,.0f} MiB + {made.slack:.3f} × the forecast, "
-        f"margin {made.margin:.1%}; written to {path}",
-        soft_wrap=True,
-    )
+        made = [calibrate_gpu(name, report=console.print)]
+    for calibration in made:
+        path = save_calibration(calibration)
+        console.print(
+            f"{calibration.name}: {calibration.context_mib:,.0f} MiB + {calibration.slack:.3f} × the "
+            f"forecast, margin {calibration.margin:.1%}, from {len(calibration.points)} "
+            f"{'members' if from_runs else 'processes'}; written to {path}",
+            soft_wrap=True,
+        )
+
+
+def _from_runs(name: str | None, gpu: str | None, tracking_uri: str | None) -> "list[Calibration]":
+    """One calibration for each GPU and software stack in the record; a name of one's own is for one."""
+    from tune_paddy.core.calibration import calibrate, stack_name
+    from tune_paddy.tracking.memory import measured_stacks
+    from tune_paddy.tracking.store import open_store
+
+    store = open_store(tracking_uri, experiment=None, artifact_root=Path("runs"), create=False)
+    measured = measured_stacks(store, gpu)
+    for reason, n in measured.left_out.items():
+        console.print(f"Left out: {n} {reason}")
+    names = [stack_name(stack.gpu, stack.versions) for stack in measured.stacks]
+    if name is not None and len(names) > 1:
+        raise InputError(f"--name {name!r} is one name for {len(names)}: {'; '.join(names)}; leave it out")
+    return [
+        calibrate(
+            stack.points,
+            name=name or own,
+            gpu=stack.gpu,
+            versions=stack.versions,
+            source=f"{len(stack.points)} recorded members, by `tune-paddy memory calibrate --from-runs`",
+        )
+        for stack, own in zip(measured.stacks, names, strict=True)
+    ]
 
 
 def _print_memory(rows: "list[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
@@ -144,3 +168,10 @@ def _print_memory(rows: "list[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
             style=None if plan.fits else "red",
         )
     console.print(table)
+    warned = [row for row in rows if row.warning]
+    if warned:
+        console.print(
+            f"{len(warned)} of {len(rows)}, such as {warned[0].config.arch}: {warned[0].warning}",
+            style="yellow",
+            soft_wrap=True,
+        )

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tune_paddy.core.errors import InputError
 
+STACK = ("torch", "cuda", "driver", "timm")
+"""Versions of these decide, beside the GPU, how much memory the same training takes."""
 SLACK = 1.065
 """Of the stacks measured so far; where measurements cannot tell, this one is kept."""
 LEAST_MARGIN = 0.02
@@ -59,6 +61,11 @@ class Calibration(BaseModel):
         """MiB of a process whose footprint is `raw_mib`; planning adds the margin."""
         expected = self.context_mib + self.slack * raw_mib
         return expected * (1 + self.margin) if with_margin else expected
+
+
+def stack_name(gpu: str, versions: Mapping[str, str]) -> str:
+    """Name a calibration after what it holds for: `Tesla T4, torch 2.15.0, cuda 13.2, driver 580`."""
+    return ", ".join([gpu, *(f"{name} {versions[name]}" for name in STACK if name in versions)])
 
 
 def fit_calibration(points: Sequence[CalibrationPoint]) -> tuple[float, float]:

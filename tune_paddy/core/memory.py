@@ -16,6 +16,8 @@ FRACTIONS = (1.0, 0.5, 0.25, 0.125)
 """Shares of a GPU that are planned with: few, since workers are reused only between equal shares."""
 EVALUATION_FACTOR = 2
 """Images of an evaluation batch per image of a micro-batch: without gradients more of them fit."""
+FEW_FOR_BATCH_NORM = 8
+"""Images below which the statistics of a micro-batch are noisy enough to be worth a word."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Footprint:
         input_bytes_per_image: Augmented images, per image of the whole batch.
         eval_bytes: Held besides the state while evaluating: weights in half precision.
         eval_bytes_per_image: Most that is alive at once while evaluating, inputs included.
+        micro_batch: Images of one forward pass, where nothing else is said.
+        batch_norm: Whether the body norms each micro-batch by its own statistics.
     """
 
     parameters: int
@@ -42,6 +46,8 @@ class Footprint:
     input_bytes_per_image: int
     eval_bytes: int
     eval_bytes_per_image: int
+    micro_batch: int = 1
+    batch_norm: bool = False
 
     def train_bytes(self, micro_batch: int, batch_size: int) -> int:
         """Bytes at the peak of a training step, where its backward pass begins."""
@@ -53,13 +59,14 @@ class Footprint:
         images = EVALUATION_FACTOR * micro_batch
         return self.state_bytes + self.eval_bytes + images * self.eval_bytes_per_image
 
-    def raw_mib(self, micro_batch: int, batch_size: int | None = None) -> float:
+    def raw_mib(self, micro_batch: int | None = None, batch_size: int | None = None) -> float:
         """MiB at the higher of both peaks, before a calibration.
 
         Args:
-            micro_batch: Images of one forward pass.
+            micro_batch: Images of one forward pass; None: the footprint's own.
             batch_size: Images of one optimizer step, all held augmented; None: the micro-batch.
         """
+        micro_batch = micro_batch or self.micro_batch
         train = self.train_bytes(micro_batch, batch_size or micro_batch)
         return max(train, self.evaluation_bytes(micro_batch)) / MIB
 
@@ -131,8 +138,8 @@ class TrialMemory:
     Attributes:
         gpu: Share that Ray reserves; 0 trains on the CPU.
         accum: Micro-batches of a step to begin with.
-        allocator_share: Share of the GPU at which torch's allocator stops, since Ray's share limits
-            nothing; 1 leaves it free.
+        allocator_mib: Where torch's allocator stops, since Ray's share limits nothing; None leaves it free.
+        context_mib: What is expected beside torch's allocator.
         raw_mib: The forecast before calibration; 0 without a GPU.
         forecast_mib: Of the whole process.
         budget_mib: What it may take.
@@ -140,7 +147,8 @@ class TrialMemory:
 
     gpu: float
     accum: int
-    allocator_share: float = 1.0
+    allocator_mib: float | None = None
+    context_mib: float = 0.0
     raw_mib: float = 0.0
     forecast_mib: float = 0.0
     budget_mib: float = 0.0
@@ -244,12 +252,22 @@ def plan_fraction(
     return plan_accum(footprint, calibration, whole, batch_size, accum=accum, max_accum=max_accum)
 
 
-def allocator_share(budget: Budget, calibration: Calibration) -> float:
-    """Return the share of the whole GPU at which torch's allocator has to stop, 0 to 1.
+def allocator_mib(budget: Budget, calibration: Calibration) -> float:
+    """Return the MiB at which torch's allocator has to stop: it does not see the process's CUDA context."""
+    return max(0.0, budget.mib - calibration.context_mib)
 
-    For `torch.cuda.set_per_process_memory_fraction`, which does not see the process's CUDA context.
+
+def batch_norm_warning(images: int, accum: int) -> str | None:
+    """Say what few images at a time do to a network with batch norm; None where they are enough.
+
+    Args:
+        images: Of the largest micro-batch.
+        accum: Micro-batches of a step; 1: the batch is as small as it was asked for.
     """
-    return max(0.0, budget.mib - calibration.context_mib) / budget.gpu_mib
+    if accum == 1 or images >= FEW_FOR_BATCH_NORM:
+        return None
+    at_a_time = f"{images} image{'s' if images > 1 else ''} at a time"
+    return f"batch norm sees {at_a_time}, since accum is {accum}: its statistics are noisy"
 
 
 def _plan(

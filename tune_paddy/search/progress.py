@@ -70,6 +70,26 @@ class TrialEvents(Callback):
             watcher.trial_changed(trial.config["member"], state, told)
 
 
+class FirstNote:
+    """Prints the first note that a finished member has, and no other: the next would say the same.
+
+    Args:
+        console: Where it goes, above the table.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told = False
+
+    def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:
+        """Print a member's note where it is the first."""
+        del state
+        note = result.get("note", "")
+        if note and not self._told:
+            self._told = True
+            self._console.print(f"{member}: {note}", style="yellow", soft_wrap=True)
+
+
 def failure_reason(trial: Any) -> str:
     """Say in one line why a trial died, from the traceback that Ray keeps."""
     text = ""

@@ -19,7 +19,7 @@ from tune_paddy.search.interruption import Interruption, interruptible
 from tune_paddy.search.live import LiveEnsemble
 from tune_paddy.search.past import FIRST_SESSION, Earlier, read_earlier
 from tune_paddy.search.plan import SearchPlan, stored_split
-from tune_paddy.search.progress import ProgressTable, TrialEvents, Watcher
+from tune_paddy.search.progress import FirstNote, ProgressTable, TrialEvents, Watcher
 from tune_paddy.search.ray_session import ray_session
 from tune_paddy.search.resources import check_resources
 from tune_paddy.search.sameness import IMAGES, SPACE, check_same, describe_images
@@ -140,6 +140,7 @@ def run_trials(
             MemberCloser(store, plan.name, parent, context.folder),
             stack.enter_context(Stopwatch(store, parent, earlier.seconds)),
             table,
+            FirstNote(console),
         ]
         if not parts.seen:  # else there is nothing that an ensemble could honestly be selected on
             watchers.append(stack.enter_context(LiveEnsemble(store, plan.name, parent)))

@@ -100,12 +100,14 @@ def _run_locked(trial: dict[str, Any], context: TrialContext, parts: Parts) -> N
     try:
         summary = _train(trial, run_id, context, parts)
     except (InputError, InfeasibleError, DivergedError) as error:
-        kind = _outcome(error)
-        fail_member(context.store, run_id, str(error), kind)
+        kind, reason = _outcome(error), str(error)
+        if kind == "infeasible":
+            reason += memory_words(TrialMemory(**trial["memory"]))
+        fail_member(context.store, run_id, reason, kind)
         if kind != "failed":
             remove_checkpoints(context.folder / trial["member"])
         spent = context.allow_gpu and kind == "infeasible"
-        tune.report({"epoch": 0, "outcome": kind, "reason": str(error), SPENT: spent})
+        tune.report({"epoch": 0, "outcome": kind, "reason": reason, SPENT: spent})
     except Exception as error:
         fail_member(context.store, run_id, f"{type(error).__name__}: {error}", "failed")
         raise
@@ -116,17 +118,17 @@ def _run_locked(trial: dict[str, Any], context: TrialContext, parts: Parts) -> N
 
 
 def _finished(
-    trial: dict[str, Any], parts: Parts, run_id: str, metrics: Mapping[str, float]
+    trial: dict[str, Any], parts: Parts, run_id: str, summary: Mapping[str, Any]
 ) -> dict[str, Any]:
     epochs = max(1, parts.n_folds) * MemberConfig(**trial["config"]).total_epochs
-    return {**metrics, "epoch": epochs + 1, "outcome": "finished", "run_id": run_id}
+    return {**summary, "epoch": epochs + 1, "outcome": "finished", "run_id": run_id}
 
 
-def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Parts) -> dict[str, float]:
-    """Train a member and store what it yields; return its summary."""
+def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Parts) -> dict[str, Any]:
+    """Train a member and store what it yields; return its summary and what a person should know of it."""
     # The driver imports this module too, and has no need of fastai, which takes seconds to import.
     from tune_paddy.training.folds import train_folds  # noqa: PLC0415
-    from tune_paddy.training.gpu_memory import process_meter  # noqa: PLC0415
+    from tune_paddy.training.gpu_memory import measure_peak, process_meter  # noqa: PLC0415
     from tune_paddy.training.member import EpochReport, Runtime, train_member  # noqa: PLC0415
 
     config = MemberConfig(**trial["config"])
@@ -144,7 +146,7 @@ def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Par
         allow_gpu=context.allow_gpu,
         accum=memory.accum,
         max_accum=context.max_accum,
-        memory_share=memory.allocator_share,
+        memory_mib=memory.allocator_mib,
         weights_dir=context.weights_dir,
         keep_checkpoints=not parts.n_folds,  # folds keep their predictions instead
     )
@@ -153,11 +155,21 @@ def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Par
     result = train(config, parts, runtime, report=report)
     objective = min(value for name, value in result.metrics.items() if name.endswith(f"/{context.objective}"))
     summary = {**result.metrics, "objective": objective, "accum": result.accum, "ooms": result.ooms}
-    if meter is not None:
-        summary |= memory_metrics(memory, result.accum, meter.peak_process_mib())
-    notes = {"notes": " ".join(result.notes)} if result.notes else {}
-    log_member(context.store, run_id, result.predictions, told(summary), tags=notes, workspace=runtime.folder)
-    return summary
+    tags: dict[str, object] = {**result.stack}
+    if result.stack.get("device") == "cuda":
+        peak = measure_peak(
+            meter,
+            alone=memory.gpu >= 1,
+            reserved_mib=result.metrics["peak_mib"],
+            context_mib=memory.context_mib,
+        )
+        summary |= memory_metrics(memory, result.accum, peak.mib)
+        tags["memory_source"] = peak.source
+    note = "; ".join(result.notes)
+    if note:
+        tags["notes"] = note
+    log_member(context.store, run_id, result.predictions, told(summary), tags=tags, workspace=runtime.folder)
+    return {**summary, "note": note}
 
 
 def seen_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -188,6 +200,16 @@ def _release_memory() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
         if trim is not None:
             trim(0)
+
+
+def memory_words(memory: TrialMemory) -> str:
+    """What a trial was forecast to take and what it was given, to go on after a sentence; "" on the CPU."""
+    if not memory.budget_mib:
+        return ""
+    return (
+        f" (forecast {memory.forecast_mib:,.0f} MiB with accum {memory.accum}, given "
+        f"{memory.budget_mib:,.0f} MiB, {memory.gpu:g} of a GPU)"
+    )
 
 
 def _outcome(error: TunePaddyError) -> Any:

@@ -1,27 +1,102 @@
-"""What recorded members measured of a GPU's memory."""
+"""What recorded members measured of the memory of GPUs, by GPU and software."""
 
-from tune_paddy.core.calibration import CalibrationPoint
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tune_paddy.core.calibration import STACK, CalibrationPoint
 from tune_paddy.core.errors import InputError
-from tune_paddy.tracking.runs import list_members, list_searches
+from tune_paddy.core.gpus import same_model
+from tune_paddy.tracking.runs import PREFIX, RecordedRun, list_members, list_searches
 from tune_paddy.tracking.store import Store
 
+ASSUMED = "assumed"
+"""Value of the tag `memory_source` where the context was not measured but taken from a calibration."""
 
-def measured_points(store: Store) -> list[CalibrationPoint]:
-    """Footprint and measured memory of every member that trained on a GPU, over all searches.
+
+@dataclass(frozen=True)
+class MeasuredStack:
+    """What was measured on one kind of GPU with one set of versions.
+
+    Attributes:
+        gpu: Its name.
+        versions: Of torch, CUDA, the driver and timm.
+        points: One for each member.
+    """
+
+    gpu: str
+    versions: Mapping[str, str]
+    points: tuple[CalibrationPoint, ...]
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What a record tells about memory.
+
+    Attributes:
+        stacks: Each with at least one member.
+        left_out: Why finished members do not count → how many.
+    """
+
+    stacks: tuple[MeasuredStack, ...]
+    left_out: Mapping[str, int]
+
+
+def measured_stacks(store: Store, gpu: str | None = None) -> Measurements:
+    """Collect footprint and measured memory of finished members over all searches, by GPU and software.
+
+    Args:
+        store: The record.
+        gpu: Only those of this kind of GPU.
 
     Raises:
-        InputError: None did.
+        InputError: No member can be used; the message says why.
     """
-    points = [
+    members: dict[tuple[str, ...], list[RecordedRun]] = {}
+    left_out: Counter[str] = Counter()
+    for search in list_searches(store):
+        for member in list_members(store, search.name):
+            if member.outcome != "finished":
+                continue
+            reason = _unusable(member, gpu)
+            if reason is None:
+                members.setdefault(_stack(member), []).append(member)
+            else:
+                left_out[reason] += 1
+    if not members:
+        reasons = "; ".join(f"{n} {reason}" for reason, n in left_out.items()) or "it has no finished member"
+        raise InputError(f"{store.address}: there is nothing to calibrate with: {reasons}")
+    return Measurements(tuple(_measured(*item) for item in sorted(members.items())), left_out)
+
+
+def _unusable(member: RecordedRun, gpu: str | None) -> str | None:
+    """Why a finished member tells nothing about the memory of the GPU in question, or None."""
+    name = member.tags.get(PREFIX + "gpu", "")
+    if member.tags.get(PREFIX + "device") != "cuda" or not name:
+        return "trained on no CUDA GPU"
+    if gpu is not None and not same_model(name, gpu):
+        return "trained on another GPU"
+    if member.tags.get(PREFIX + "memory_source", ASSUMED) == ASSUMED:
+        return "could not be told from its neighbours on the GPU"
+    if not (member.metrics.get("memory/raw_mib", 0) > 0 and member.metrics.get("memory/measured_mib", 0) > 0):
+        return "ended with another accum than was forecast"
+    return None
+
+
+def _stack(member: RecordedRun) -> tuple[str, ...]:
+    return tuple(member.tags.get(PREFIX + name, "") for name in ("gpu", *STACK))
+
+
+def _measured(stack: tuple[str, ...], members: list[RecordedRun]) -> MeasuredStack:
+    gpu, *versions = stack
+    points = tuple(
         CalibrationPoint(
             raw_mib=member.metrics["memory/raw_mib"],
             process_mib=member.metrics["memory/measured_mib"],
-            label=member.name,
+            reserved_mib=member.metrics.get("peak_mib"),
+            label=f"{member.search}/{member.name}",
         )
-        for search in list_searches(store)
-        for member in list_members(store, search.name)
-        if member.metrics.get("memory/raw_mib", 0) > 0 and member.metrics.get("memory/measured_mib", 0) > 0
-    ]
-    if not points:
-        raise InputError(f"{store.address}: no recorded member trained on a GPU; there is nothing to fit")
-    return points
+        for member in members
+    )
+    named = {name: value for name, value in zip(STACK, versions, strict=True) if value}
+    return MeasuredStack(gpu, named, points)

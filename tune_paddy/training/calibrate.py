@@ -8,14 +8,13 @@ import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tune_paddy.core.calibration import Calibration, CalibrationPoint, calibrate
+from tune_paddy.core.calibration import Calibration, CalibrationPoint, calibrate, stack_name
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.memory import EVALUATION_FACTOR, MIB
 from tune_paddy.training.devices import Device, pick_device
@@ -23,6 +22,7 @@ from tune_paddy.training.footprint import forecast
 from tune_paddy.training.gpu_memory import GpuMeter, load_nvml
 from tune_paddy.training.model import build_model
 from tune_paddy.training.oom import is_out_of_memory
+from tune_paddy.training.stack import software_versions
 
 STEPS = 4
 """The optimizer's moments are there from the second step on; two more let the allocator settle."""
@@ -66,8 +66,8 @@ class Meter(Protocol):
     def peak_process_mib(self) -> float:
         """The most that it took."""
 
-    def driver_version(self) -> str:
-        """Version of the driver."""
+    def knows_process(self) -> bool:
+        """Whether it tells this process from others on the GPU."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,13 @@ class Reading:
         point: Its memory, and the footprint that was forecast for it.
         gpu: Name of the GPU.
         versions: Of the driver and the libraries.
+        told_apart: Whether the figures are the process's own, and not those of the whole GPU.
     """
 
     point: CalibrationPoint
     gpu: str
     versions: dict[str, str]
+    told_apart: bool = True
 
 
 def measure_afresh(probe: Probe) -> Reading | None:
@@ -93,7 +95,7 @@ def measure_afresh(probe: Probe) -> Reading | None:
 
 
 def calibrate_gpu(
-    name: str,
+    name: str | None = None,
     *,
     probes: Sequence[Probe] = PROBES,
     measure: Callable[[Probe], Reading | None] = measure_afresh,
@@ -102,7 +104,7 @@ def calibrate_gpu(
     """Measure the GPU at hand and make its calibration.
 
     Args:
-        name: The calibration's.
+        name: The calibration's; None: made up of the GPU and the software.
         probes: What to measure.
         measure: Measures one probe.
         report: Called with a line on each probe.
@@ -121,9 +123,14 @@ def calibrate_gpu(
         readings.append(reading)
     if not readings:
         raise TunePaddyError("none of the networks that calibrate a GPU fits this one")
+    if not all(reading.told_apart for reading in readings):
+        report(
+            "The driver does not tell processes apart here, as in a container: what other processes took "
+            "or gave back meanwhile is in these figures, so nothing else should have run on the GPU"
+        )
     return calibrate(
         [reading.point for reading in readings],
-        name=name,
+        name=name or stack_name(readings[0].gpu, readings[0].versions),
         gpu=readings[0].gpu,
         versions=readings[0].versions,
         source=f"{len(readings)} training processes, measured by `tune-paddy memory calibrate`",
@@ -146,7 +153,7 @@ def measure_probe(probe: Probe) -> Reading | None:
         if is_out_of_memory(error):
             return None
         raise
-    return Reading(point, torch.cuda.get_device_name(), _versions(meter))
+    return Reading(point, torch.cuda.get_device_name(), software_versions(), meter.knows_process())
 
 
 def measure_point(probe: Probe, device: Device, meter: Meter) -> CalibrationPoint:
@@ -201,12 +208,3 @@ def _evaluate(model: nn.Module, probe: Probe, device: Device) -> None:
 
 def _images(n: int, probe: Probe, device: Device) -> Tensor:
     return torch.randn(n, 3, *probe.size, device=device.torch)
-
-
-def _versions(meter: Meter) -> dict[str, str]:
-    return {
-        "driver": meter.driver_version(),
-        "cuda": str(torch.version.cuda),
-        "torch": torch.__version__,
-        "timm": version("timm"),
-    }

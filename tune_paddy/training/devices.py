@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.memory import MIB
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -47,10 +48,12 @@ class Device:
         elif self.type == "mps":
             torch.mps.synchronize()
 
-    def limit_memory(self, share: float) -> None:
-        """Let torch's allocator take no more than a share of the device, 0 to 1; CUDA only."""
-        if self.type == "cuda":
-            torch.cuda.set_per_process_memory_fraction(share)
+    def limit_memory(self, mib: float | None) -> None:
+        """Let torch's allocator take no more than so many MiB; None: all there is; CUDA only."""
+        if self.type != "cuda":
+            return
+        total = torch.cuda.get_device_properties(0).total_memory / MIB
+        torch.cuda.set_per_process_memory_fraction(1.0 if mib is None else min(1.0, mib / total))
 
     def alloc_retries(self) -> int:
         """How often the allocator has had to empty its cache and try again; 0 where it is not known."""

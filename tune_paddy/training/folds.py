@@ -145,6 +145,7 @@ def _merge(config: MemberConfig, parts: Parts, results: Sequence[MemberResult]) 
         metrics=_summary(predictions, results),
         accum=max(result.accum for result in results),
         ooms=sum(result.ooms for result in results),
+        stack=results[-1].stack,
         notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),
     )
 

@@ -3,6 +3,7 @@
 Every part follows linearly from the number of images: see `tune_paddy.core.memory.Footprint`.
 """
 
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -20,6 +21,7 @@ _MOMENTS = {"adamw": 2, "sgd": 1}
 def forecast(
     arch: str,
     size: tuple[int, int],
+    micro_batch: int = 1,
     *,
     precision: str = "fp16",
     optimizer: str = "adamw",
@@ -29,11 +31,12 @@ def forecast(
     unfused: bool = False,
     cache: Path | None = None,
 ) -> Footprint:
-    """Forecast a member's footprint for every micro-batch and batch size at once.
+    """Forecast a member's footprint: for one micro-batch, and, since it is a line, for every other one.
 
     Args:
         arch: timm name.
         size: (height, width) in px that the network sees.
+        micro_batch: Images of one forward pass, for `Footprint.raw_mib()`.
         precision: `fp32`, `fp16` or `bf16`.
         optimizer: `adamw` or `sgd` (with momentum).
         channels_last: Whether images and weights lie in memory with the channels last.
@@ -51,7 +54,7 @@ def forecast(
         raise InputError(f"optimizer {optimizer!r} is not one of {', '.join(_MOMENTS)}")
     subject = Subject(arch, size, n_classes, precision, channels_last, unfused)
     memory = _measured(subject, ForwardCache(cache or cache_folder("footprints")))
-    return assemble(memory, size, item_size or size, optimizer)
+    return replace(assemble(memory, size, item_size or size, optimizer), micro_batch=micro_batch)
 
 
 def assemble(
@@ -73,6 +76,7 @@ def assemble(
         input_bytes_per_image=image,
         eval_bytes=fixed,
         eval_bytes_per_image=alive + 2 * image + item,
+        batch_norm=memory.batch_norm,
     )
 
 

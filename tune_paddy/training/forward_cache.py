@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same network would be measured differently: what was written before is passed over."""
 
 
@@ -49,12 +49,14 @@ class ForwardMemory:
         weight_bytes: Parameters and buffers.
         saved: (fixed, per image) kept for the backward pass.
         predicting: (fixed, per image) alive at the peak of a forward pass without gradients.
+        batch_norm: Whether the body, the head left out, holds batch norms.
     """
 
     parameters: int
     weight_bytes: int
     saved: tuple[int, int]
     predicting: tuple[int, int]
+    batch_norm: bool = False
 
 
 _ADAPTER = TypeAdapter(ForwardMemory)

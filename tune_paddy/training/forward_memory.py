@@ -17,7 +17,7 @@ from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.training.autocast_emulation import CudaAutocast
 from tune_paddy.training.cuda_kernels import CudaKernels, UnfusedAttention
 from tune_paddy.training.forward_cache import ForwardMemory, Subject
-from tune_paddy.training.model import build_model
+from tune_paddy.training.model import build_model, has_batch_norm
 from tune_paddy.training.saved_bytes import LiveBytes, SavedBytes
 
 _HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -53,6 +53,7 @@ def _measure_on(device: str, subject: Subject) -> ForwardMemory:
             weight_bytes=sum(t.nbytes for t in (*model.parameters(), *model.buffers())),
             saved=(fewer - _BATCHES[0] * per_image, per_image),
             predicting=_predicting_bytes(model, _images(_BATCHES[0], subject), subject),
+            batch_norm=has_batch_norm(model[0]),
         )
 
 

@@ -11,11 +11,10 @@ import torch
 from fastai.callback.core import Callback
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError, InfeasibleError
-from tune_paddy.core.memory import EVALUATION_FACTOR
+from tune_paddy.core.memory import EVALUATION_FACTOR, batch_norm_warning
 from tune_paddy.core.metrics import calibrated_log_loss, error_rate, log_loss
 from tune_paddy.core.predictions import PLAIN, Predictions
 from tune_paddy.data.parts import Part, Parts
@@ -24,15 +23,13 @@ from tune_paddy.training.checkpoint import Checkpoint, load_latest, save_checkpo
 from tune_paddy.training.checkpoint_files import remove_checkpoints
 from tune_paddy.training.devices import Device, pick_device
 from tune_paddy.training.loaders import ImageReader, TrainLoader, subsample_rows
-from tune_paddy.training.model import build_model, plan_body
+from tune_paddy.training.model import build_model, has_batch_norm, plan_body
 from tune_paddy.training.oom import ThrashWatch, is_out_of_memory, release_memory
 from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, split_parameters
 from tune_paddy.training.overflow import mean_loss
 from tune_paddy.training.saved_member import save_member
+from tune_paddy.training.stack import describe_stack
 from tune_paddy.training.tta import predict
-
-FEW_FOR_BATCH_NORM = 8
-"""Images below which the statistics of a micro-batch are noisy enough to be worth a word."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class Runtime:
         allow_gpu: Whether a GPU may be used.
         accum: Micro-batches of a step to begin with, unless the member sets them.
         max_accum: To how many memory that runs out may raise them; None: until one image is left.
-        memory_share: Share of the GPU at which torch's allocator stops.
+        memory_mib: Where torch's allocator stops on a GPU; None: nowhere.
         weights_dir: Folder of pretrained weights, or None.
         keep_weights: Whether the trained weights stay on disk.
         keep_checkpoints: Whether the last checkpoints stay, for a caller that still has to record the
@@ -74,7 +71,7 @@ class Runtime:
     allow_gpu: bool = True
     accum: int = 1
     max_accum: int | None = None
-    memory_share: float = 1.0
+    memory_mib: float | None = None
     weights_dir: Path | None = None
     keep_weights: bool = True
     keep_checkpoints: bool = False
@@ -94,6 +91,7 @@ class MemberResult:
         accum: Micro-batches of a step, as used in the end.
         ooms: How often memory ran out before it fitted.
         notes: What a person should know of it, a sentence each.
+        stack: Where and with which software it trained, see `describe_stack`.
     """
 
     config: MemberConfig
@@ -103,6 +101,7 @@ class MemberResult:
     accum: int
     ooms: int
     notes: tuple[str, ...] = ()
+    stack: Mapping[str, str] = field(default_factory=dict)
 
 
 def train_member(
@@ -166,7 +165,7 @@ class _Attempt:
         self.device: Device = pick_device(config.precision, allow_gpu=runtime.allow_gpu)
         plan = plan_body(config.arch, config.size, config.drop_path)
         self.stats = (plan.mean, plan.std)
-        self.device.limit_memory(runtime.memory_share)
+        self.device.limit_memory(runtime.memory_mib)
         self.device.reset_peak()
         self.history: list[dict[str, float]] = []
 
@@ -202,14 +201,13 @@ class _Attempt:
             accum=self.runtime.accum,
             ooms=0,
             notes=self._notes(model),
+            stack=describe_stack(self.device),
         )
 
     def _notes(self, model: nn.Sequential) -> tuple[str, ...]:
         images = micro_batch(self.config.batch_size, self.runtime.accum)
-        few = self.runtime.accum > 1 and images < FEW_FOR_BATCH_NORM
-        if few and any(isinstance(module, _BatchNorm) for module in model[0].modules()):
-            return (f"batch norm saw {images} images at a time, since accum is {self.runtime.accum}",)
-        return ()
+        warning = batch_norm_warning(images, self.runtime.accum) if has_batch_norm(model[0]) else None
+        return (warning,) if warning else ()
 
     def _model(self, checkpoint: Checkpoint | None) -> nn.Sequential:
         config = self.config

@@ -12,6 +12,7 @@ import timm
 import torch
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.training.architectures import current_name
@@ -98,6 +99,11 @@ def build_model(
     head = create_head(plan.n_features, n_classes, ps=dropout, pool=plan.has_map)
     apply_init(head, nn.init.kaiming_normal_)
     return nn.Sequential(Body(model, plan), head)
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Whether a network norms a batch by the statistics of that batch."""
+    return any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
 def check_arch(arch: str, size: tuple[int, int]) -> str | None:

@@ -18,7 +18,8 @@ from tune_paddy.core.memory import (
     Footprint,
     Plan,
     TrialMemory,
-    allocator_share,
+    allocator_mib,
+    batch_norm_warning,
     plan_accum,
     plan_fraction,
 )
@@ -41,10 +42,12 @@ class Gpu:
     Attributes:
         mib: Its memory.
         calibration: What turns a footprint into the memory of a process on it.
+        stated: Whether its memory is what somebody said, who may mean a smaller GPU than is there.
     """
 
     mib: float
     calibration: Calibration
+    stated: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,14 @@ class MemoryRow:
             "parameters": self.footprint.parameters,
             "forecast_at_accum_1_mib": round(self.at_one.forecast_mib, 1),
             **{name: round(value, 1) if name.endswith("_mib") else value for name, value in self._plan()},
+            "warning": self.warning,
         }
+
+    @property
+    def warning(self) -> str | None:
+        """What a person should know of the plan, or None."""
+        plan = self.plan
+        return batch_norm_warning(plan.micro_batch, plan.accum) if self.footprint.batch_norm else None
 
     def _plan(self) -> Iterator[tuple[str, Any]]:
         yield from asdict(self.plan).items()
@@ -112,14 +122,15 @@ def find_gpu(name: str | None = None, mib: float | None = None, calibration: str
     Raises:
         InputError: Nothing is said, and there is no GPU here; or the name or calibration is unknown.
     """
-    if name is None and mib is None:
+    stated = name is not None or mib is not None
+    if not stated:
         name, mib = _gpu_at_hand()
     memory = float(gpu_mib(name)) if mib is None and name is not None else mib
     if calibration is not None:
         chosen = load_calibration(calibration)
     else:
         chosen = choose_calibration(name, torch.__version__)
-    return Gpu(memory or 0.0, chosen)
+    return Gpu(memory or 0.0, chosen, stated=stated)
 
 
 def plan_trial(
@@ -145,7 +156,8 @@ def plan_trial(
     return TrialMemory(
         gpu=plan.fraction if share == "auto" else float(share),
         accum=plan.accum,
-        allocator_share=allocator_share(budget, gpu.calibration) if plan.fraction < 1 else 1.0,
+        allocator_mib=allocator_mib(budget, gpu.calibration) if gpu.stated or plan.fraction < 1 else None,
+        context_mib=gpu.calibration.context_mib,
         raw_mib=plan.raw_mib,
         forecast_mib=plan.forecast_mib,
         budget_mib=plan.budget_mib,

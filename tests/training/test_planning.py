@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from tune_paddy.core.calibration import Calibration
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.training.devices import Device
+from tune_paddy.training.planning import Gpu, find_gpu, plan_trial
+
+EXACT = Calibration(name="exact", context_mib=500, slack=1)
+MEMBER = MemberConfig(arch="test_vit", pretrained=False, size=64, batch_size=16)
+
+
+@pytest.mark.parametrize(
+    ("share", "stated", "cap_mib"),
+    [(0.25, False, 3500), (0.25, True, 3500), (1.0, False, None), (1.0, True, 15_500), (2.0, True, 15_500)],
+)
+def test_the_allocator_is_capped_where_others_share_the_gpu_or_a_smaller_one_is_meant(
+    share: float, stated: bool, cap_mib: float | None
+) -> None:
+    memory = plan_trial(MEMBER, Gpu(16_000, EXACT, stated=stated), share, n_classes=10)
+    assert memory.allocator_mib == cap_mib
+    assert memory.context_mib == 500
+
+
+@pytest.mark.parametrize(
+    ("name", "mib", "stated"),
+    [("Tesla P100", None, True), (None, 9000.0, True), ("Tesla P100", 9000.0, True)],
+)
+def test_a_gpu_that_was_described_is_not_the_one_at_hand(
+    name: str | None, mib: float | None, stated: bool
+) -> None:
+    assert find_gpu(name, mib).stated is stated
+
+
+def test_a_cap_is_a_share_of_the_memory_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen thousand MiB of an 80 GiB GPU, whatever the plan called a whole one."""
+    shares: list[float] = []
+    properties = type("Properties", (), {"total_memory": 80_000 * 2**20})
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: properties)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", shares.append)
+    for mib in (16_000, None, 99_000):
+        Device("cuda", "bf16").limit_memory(mib)
+    Device("cpu", "fp32").limit_memory(16_000)
+    assert shares == [0.2, 1.0, 1.0]
