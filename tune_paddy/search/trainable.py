@@ -117,9 +117,7 @@ def _run_locked(trial: dict[str, Any], context: TrialContext, parts: Parts) -> N
         tune.report({**_finished(trial, parts, run_id, summary), SPENT: spent})
 
 
-def _finished(
-    trial: dict[str, Any], parts: Parts, run_id: str, summary: Mapping[str, Any]
-) -> dict[str, Any]:
+def _finished(trial: dict[str, Any], parts: Parts, run_id: str, summary: Mapping[str, Any]) -> dict[str, Any]:
     epochs = max(1, parts.n_folds) * MemberConfig(**trial["config"]).total_epochs
     return {**summary, "epoch": epochs + 1, "outcome": "finished", "run_id": run_id}
 
