@@ -81,8 +81,9 @@ def memory(
         worst = unfit[0]
         raise TunePaddyError(
             f"{len(unfit)} of {len(rows)} do not fit {worst.plan.budget_mib:,.0f} MiB: "
-            f"{worst.config.arch} at {worst.config.size[0]}x{worst.config.size[1]} px takes {worst.plan.forecast_mib:,.0f} MiB "
-            f"with accum {worst.plan.accum}; take a smaller size or model, or a larger share or GPU"
+            f"{worst.config.arch} at {worst.config.size[0]}x{worst.config.size[1]} px takes "
+            f"{worst.plan.forecast_mib:,.0f} MiB with accum {worst.plan.accum}; "
+            "take a smaller size or model, or a larger share or GPU"
         )
 
 
