@@ -129,6 +129,35 @@ def test_addresses_without_a_record_are_refused(uri: str) -> None:
     assert "pw" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("http://exa mple", "no address of a server has blanks"),
+        ("https://host\n", r"https://host\\n: no address of a server has blanks or control"),
+        ("http://[", "no MLflow server answers"),
+        ("mysql://me:pw@127.0.0.1:9/x", r"\*\*\*@127.0.0.1:9/x: needs the Python package MySQLdb: install"),
+        ("postgresql+nonsense://me:pw@127.0.0.1/x", "nonsense"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_one_line(tmp_path: Path, uri: str, words: str) -> None:
+    """Neither the parsers of addresses nor the lack of a driver end in a traceback."""
+    with pytest.raises(TunePaddyError, match=words) as error:
+        open_store(uri, experiment=None, artifact_root=tmp_path, create=False)
+    assert "\n" not in str(error.value)
+    assert "pw" not in str(error.value)
+
+
+def test_what_is_made_is_for_its_owner_alone(
+    initialised_database: Path, store: Store, database: Path
+) -> None:
+    """The record and all files under it: others on the machine see neither names nor predictions."""
+    assert initialised_database.stat().st_mode & 0o777 == 0o600
+    assert (database.parent / "runs").stat().st_mode & 0o777 == 0o700
+    run_id = store.client.create_run(store.experiment_id).info.run_id
+    store.client.log_text(run_id, "hello", "note.txt")
+    assert (database.parent / "runs" / "artifacts" / run_id).is_dir()
+
+
 def test_opening_without_create_makes_nothing(tmp_path: Path) -> None:
     """A trial, or `select` in the wrong folder, is told so and leaves no database behind."""
     with pytest.raises(InputError, match="no record here"):

@@ -10,6 +10,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.private import make_private_folder
 from tune_paddy.search.past import UNFINISHED, trial_tags
 from tune_paddy.tracking.members import Failure, end_member, fail_member, log_seconds, start_member
 from tune_paddy.tracking.names import LOCK
@@ -31,7 +32,7 @@ def only_one(folder: Path, name: str) -> Iterator[None]:
     Raises:
         InputError: Another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()

@@ -13,7 +13,9 @@ import psutil
 from filelock import FileLock, Timeout
 
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.private import make_private_file, make_private_folder
 from tune_paddy.data.redact import redact
+from tune_paddy.data.wording import shown
 from tune_paddy.tracking.client import call, connect
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def open_store(
         tracking_uri: Address of a database or of a server; None: `mlflow.db` in the working folder.
         experiment: The experiment of new runs, one per dataset; None: open to read every experiment.
         artifact_root: Folder for the files of runs when the address is a database; a server keeps
-            files where it was told to.
+            files where it was told to. What has to be made of it is made for this user alone.
         create: Make the database and the experiment where they are missing.
 
     Returns:
@@ -92,16 +94,18 @@ def open_store(
     """
     uri = resolve_uri(tracking_uri)
     path = sqlite_path(uri)
+    if create:
+        make_private_folder(artifact_root)
     if path is None:
         _check_server(uri)
         return _open(uri, experiment, artifact_root, create=create)
     if not create:
         _check_database(path, experiment)
         return _open(uri, experiment, artifact_root, create=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     try:
         with FileLock(f"{path}.lock", timeout=INITIALISE_SECONDS):
-            use_write_ahead_log(path)
+            use_write_ahead_log(make_private_file(path))
             return _open(uri, experiment, artifact_root, create=True)
     except Timeout:
         raise TunePaddyError(
@@ -116,11 +120,13 @@ def resolve_uri(tracking_uri: str | None) -> str:
         tracking_uri: As a person writes it; None: `mlflow.db` in the working folder.
 
     Raises:
-        InputError: A file store, which MLflow gave up, or a database in memory.
+        InputError: A file store, which MLflow gave up, a database in memory, or no address at all.
     """
     uri = tracking_uri or f"sqlite:///{DATABASE}"
     scheme, _, rest = uri.partition("://")
     if scheme.partition("+")[0] in DATABASE_SCHEMES[1:] or scheme in ("http", "https", "databricks"):
+        if not uri.isprintable() or " " in uri:
+            raise InputError(f"{shown(redact(uri))}: no address of a server has blanks or control characters")
         return uri
     if scheme != "sqlite":
         raise InputError(
@@ -140,10 +146,13 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def _open(uri: str, experiment: str | None, artifact_root: Path, *, create: bool) -> Store:
-    if experiment is None:
-        call(lambda: connect(uri).search_experiments(max_results=1))
-        return Store(uri, "", "")
-    return Store(uri, experiment, _experiment_id(uri, experiment, artifact_root, create=create))
+    try:
+        if experiment is None:
+            call(lambda: connect(uri).search_experiments(max_results=1))
+            return Store(uri, "", "")
+        return Store(uri, experiment, _experiment_id(uri, experiment, artifact_root, create=create))
+    except ImportError as error:  # of a database's driver, which MLflow leaves to the user
+        raise InputError(f"{redact(uri)}: needs the Python package {error.name}: install it") from error
 
 
 def _experiment_id(uri: str, name: str, artifact_root: Path, *, create: bool) -> str:
@@ -214,10 +223,10 @@ def _check_server(uri: str) -> None:
     """Raise when nothing answers: MLflow's own client would try for four minutes."""
     if not uri.startswith(("http://", "https://")):
         return
-    parts = urllib.parse.urlsplit(uri)
-    host = parts.netloc.rpartition("@")[2]
-    health = urllib.parse.urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/health", "", ""))
     try:
+        parts = urllib.parse.urlsplit(uri)
+        host = parts.netloc.rpartition("@")[2]
+        health = urllib.parse.urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/health", "", ""))
         urllib.request.urlopen(health, timeout=20).close()  # noqa: S310 - the scheme was checked above
     except urllib.error.HTTPError:
         return  # An answer, if only to ask for the password.
