@@ -2,9 +2,13 @@
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.tracking.client import call, load_mlflow
 from tune_paddy.tracking.store import Store
 
@@ -42,8 +46,29 @@ def read_file(store: Store, artifact_uri: str, name: str) -> bytes:
     Raises:
         TunePaddyError: There is none, or MLflow failed.
     """
-    download = load_mlflow().artifacts.download_artifacts
+    with fetched(store, artifact_uri, name) as path:
+        return path.read_bytes()
+
+
+@contextmanager
+def fetched(store: Store, artifact_uri: str, name: str) -> Iterator[Path]:
+    """Have a file of a run: where it lies, or, while the block runs, a copy of it from a server.
+
+    Args:
+        store: The record.
+        artifact_uri: Where the run's files are.
+        name: Of the file.
+
+    Raises:
+        TunePaddyError: There is none, or MLflow failed.
+    """
     uri = f"{artifact_uri.rstrip('/')}/{name}"
+    if uri.startswith("file:"):  # the part of MLflow that downloads takes most of a second to import
+        path = Path(url2pathname(urlsplit(uri).path))
+        if not path.is_file():
+            raise TunePaddyError(f"{path}: there is no such file")
+        yield path
+        return
+    download = load_mlflow().artifacts.download_artifacts
     with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
-        path = call(download, artifact_uri=uri, dst_path=folder, tracking_uri=store.tracking_uri)
-        return Path(path).read_bytes()
+        yield Path(call(download, artifact_uri=uri, dst_path=folder, tracking_uri=store.tracking_uri))

@@ -1,16 +1,15 @@
 """The pool of a search, or of several, read from the record alone."""
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import PLAIN, Pool, Predictions, Refusal, View, align
-from tune_paddy.tracking.client import call, load_mlflow
+from tune_paddy.tracking.client import call
+from tune_paddy.tracking.files import fetched
 from tune_paddy.tracking.predictions_file import FILE_NAME, read_predictions
-from tune_paddy.tracking.runs import RecordedRun, list_members
+from tune_paddy.tracking.runs import RecordedRun, list_members, recorded
 from tune_paddy.tracking.store import Store
 
 REMOTE_DOWNLOADS = 8
@@ -68,19 +67,29 @@ def _once(members: Iterable[RecordedRun]) -> tuple[list[RecordedRun], list[Refus
     return list(kept.values()), again
 
 
+def load_member(store: Store, run_id: str) -> tuple[View, Predictions]:
+    """Read the predictions of one finished member; its view stands for the member in `align`.
+
+    Raises:
+        TunePaddyError: There is no such run, or its predictions cannot be read.
+    """
+    member = recorded(call(store.client.get_run, run_id))
+    result = _load(store, member)
+    if isinstance(result, Refusal):
+        raise TunePaddyError(f"{result.member}: {result.reason}")
+    return _view(member), result
+
+
 def _load(store: Store, member: RecordedRun) -> Predictions | Refusal:
     """Read one file, by its own address: by the run's, MLflow asks its database three times before."""
-    download = load_mlflow().artifacts.download_artifacts
-    uri = f"{member.artifact_uri.rstrip('/')}/{FILE_NAME}"
-    with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
-        try:
-            path = call(download, artifact_uri=uri, dst_path=folder, tracking_uri=store.tracking_uri)
-        except TunePaddyError as error:
-            return Refusal(member.name, f"run {member.run_id} has no {FILE_NAME} to load ({error})")
-        try:
-            return read_predictions(Path(path))
-        except InputError as error:
-            return Refusal(member.name, str(error).replace(folder, f"run {member.run_id}"))
+    try:
+        with fetched(store, member.artifact_uri, FILE_NAME) as path:
+            try:
+                return read_predictions(path)
+            except InputError as error:
+                return Refusal(member.name, str(error).replace(str(path), f"run {member.run_id}/{FILE_NAME}"))
+    except TunePaddyError as error:
+        return Refusal(member.name, f"run {member.run_id} has no {FILE_NAME} to load ({error})")
 
 
 def _view(member: RecordedRun) -> View:
