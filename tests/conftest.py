@@ -32,6 +32,14 @@ spaces:
 """
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is cached, also by Ray's workers, stays out of the user's folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUNE_PADDY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def small_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """150 labelled digits and 20 to predict, in Kaggle's layout."""

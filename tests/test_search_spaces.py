@@ -152,6 +152,7 @@ IN_WORDS = {
     "gpu": "auto or number in [0, 64]",
     "gpu_memory": "number > 0",
     "max_accum": "integer ≥ 1",
+    "cache_limit": "number in [0, 1000000]",
 }
 
 

@@ -91,6 +91,9 @@ def search(
     ] = None,
     gpu_memory: Annotated[float | None, typer.Option(help="MiB of a GPU; default: look.")] = None,
     max_accum: Annotated[int | None, typer.Option(help="Largest accum to choose.")] = None,
+    cache_limit: Annotated[
+        float | None, typer.Option(help="GB of resized images kept; default: half the memory; 0: none.")
+    ] = None,
     scheduler: Annotated[str | None, typer.Option(help="none, or asha to stop weak trials early.")] = None,
     objective: Annotated[str | None, typer.Option(help="What the sampler minimises.")] = None,
     folds: Annotated[
@@ -133,6 +136,7 @@ def search(
         "gpu": gpu,
         "gpu_memory": gpu_memory,
         "max_accum": max_accum,
+        "cache_limit": cache_limit,
         "scheduler": scheduler,
         "objective": objective,
         "folds": folds,

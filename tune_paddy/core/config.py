@@ -142,6 +142,12 @@ class SearchSettings(BaseModel):
     max_accum: int | None = Field(
         None, ge=1, description="largest accum to choose, or to try when memory runs out; none: batch_size"
     )
+    cache_limit: float | None = Field(
+        None,
+        ge=0,
+        le=1e6,
+        description="GB of resized images kept on a machine; none: half of memory; 0: off",
+    )
     scheduler: Literal["none", "asha"] = Field("none", description="asha stops weak trials early")
     objective: Literal["calibrated_log_loss", "log_loss", "error_rate"] = Field(
         "calibrated_log_loss", description="what the sampler minimises, on the select split"

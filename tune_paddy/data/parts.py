@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tune_paddy.data.cache import ImageSet
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.split import SelectSplit
 
@@ -46,6 +47,7 @@ class Parts:
         test: The test set in the submission's order, without labels; may be empty.
         folds: int64 [select images], the fold of each, from 0; empty: one split for all models.
         seen: Whether members train on the select split, too: scores on it then say nothing of quality.
+        images: All images of the dataset, for the image cache; None: there shall be none.
     """
 
     classes: tuple[str, ...]
@@ -55,6 +57,7 @@ class Parts:
     test: Part
     folds: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     seen: bool = False
+    images: ImageSet | None = None
 
     @property
     def n_folds(self) -> int:
@@ -80,6 +83,7 @@ def make_parts(dataset: Dataset, split: SelectSplit) -> Parts:
         select=_part(by_id.loc[list(split.select_ids)], codes),
         test=_part(dataset.test, None),
         folds=np.array(split.folds, np.int64),
+        images=image_set(dataset),
     )
 
 
@@ -94,6 +98,13 @@ def make_refit_parts(dataset: Dataset, split: SelectSplit) -> Parts:
     fingerprint = hashlib.sha256(f"all images, {split.fingerprint}".encode()).hexdigest()[:16]
     every = _part(dataset.labelled.sort_values("id"), codes)
     return replace(parts, split=fingerprint, train=every, seen=True)
+
+
+def image_set(dataset: Dataset) -> ImageSet:
+    """All images of a dataset by id, the labelled ones first: wherever it lies, their order is the same."""
+    frames = (dataset.labelled, dataset.test)
+    paths = tuple(path for frame in frames for path in frame.sort_values("id")["path"])
+    return ImageSet(dataset.fingerprint, paths)
 
 
 def _part(frame: pd.DataFrame, codes: dict[str, int] | None) -> Part:

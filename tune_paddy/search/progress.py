@@ -1,15 +1,18 @@
 """What a person sees while a search runs; nothing at all where nobody looks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from ray.tune import Callback
-from rich.console import Console
+from rich.columns import Columns
+from rich.console import Console, Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from tune_paddy.data.cache import Progress
 from tune_paddy.search.interruption import Interruption
 
 SHOWN = 20
@@ -118,18 +121,20 @@ class ProgressTable:
         total: Trials of the search.
         total_epochs: Epochs of a member, from its configuration.
         done: Members that earlier sessions have done.
+        preparing: What of the image cache is being built; asked each time the table is drawn.
     """
 
     console: Console
     total: int
     total_epochs: Callable[[dict[str, Any]], int]
     done: int = 0
+    preparing: Callable[[], Sequence[Progress]] = tuple
     _rows: dict[str, _Row] = field(default_factory=dict)
     _live: Live | None = None
 
     def __enter__(self) -> "ProgressTable":
         if self.console.is_terminal:
-            self._live = Live(self._table(), console=self.console, refresh_per_second=2, transient=True)
+            self._live = Live(self, console=self.console, refresh_per_second=2, transient=True)
             self._live.__enter__()
         return self
 
@@ -148,7 +153,11 @@ class ProgressTable:
         if scores["log_loss"] is not None and scores["error_rate"] is not None:
             row.log_loss, row.error = f"{scores['log_loss']:.4f}", f"{scores['error_rate']:.2%}"
         if self._live is not None:
-            self._live.update(self._table())
+            self._live.refresh()
+
+    def __rich__(self) -> Group:
+        """The table, and above it how far images have been prepared; Rich asks for it twice a second."""
+        return Group(*map(_bar, self.preparing()), self._table())
 
     def _table(self) -> Table:
         done = self.done + sum(row.state not in ("running", "retrying") for row in self._rows.values())
@@ -160,3 +169,8 @@ class ProgressTable:
         for member, row in [*ended[-max(SHOWN - len(running), 0) :], *running]:
             table.add_row(member, row.state, row.epochs, row.log_loss, row.error, row.note)
         return table
+
+
+def _bar(progress: Progress) -> Columns:
+    words = f"Preparing images, {progress.resizing}: {progress.done} of {progress.total}"
+    return Columns([ProgressBar(total=progress.total, completed=progress.done, width=30), words])

@@ -15,6 +15,7 @@ from tune_paddy.core.errors import SearchInterruptedError
 from tune_paddy.data.parts import Parts, make_parts
 from tune_paddy.data.split import SelectSplit
 from tune_paddy.search.closing import MemberCloser, Stopwatch, only_one, sweep
+from tune_paddy.search.image_cache import announce_cache
 from tune_paddy.search.interruption import Interruption, interruptible
 from tune_paddy.search.live import LiveEnsemble
 from tune_paddy.search.past import FIRST_SESSION, Earlier, read_earlier
@@ -134,12 +135,13 @@ def run_trials(
         parent = stack.enter_context(_recorded(plan, split, store, tags or {}))
         stack.enter_context(system_metrics(store, parent))
         epochs_of = _total_epochs(parts.n_folds)
-        table = stack.enter_context(ProgressTable(console, plan.total, epochs_of, done=earlier.done))
+        preparing = announce_cache(plan.settings.cache_limit, parts.images, plan.space, console)
+        table = ProgressTable(console, plan.total, epochs_of, done=earlier.done, preparing=preparing)
         context = _context(plan, store, parent)
         watchers: list[Watcher] = [
             MemberCloser(store, plan.name, parent, context.folder),
             stack.enter_context(Stopwatch(store, parent, earlier.seconds)),
-            table,
+            stack.enter_context(table),
             FirstNote(console),
         ]
         if not parts.seen:  # else there is nothing that an ensemble could honestly be selected on
@@ -250,6 +252,7 @@ def _context(plan: SearchPlan, store: Store, parent: str) -> TrialContext:
         allow_gpu=plan.settings.gpu != 0,
         objective=plan.settings.objective,
         weights_dir=plan.weights_dir.absolute() if plan.weights_dir else None,
+        cache_limit=plan.settings.cache_limit,
         max_accum=plan.settings.max_accum,
     )
 

@@ -4,7 +4,7 @@ import ctypes
 import gc
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class TrialContext:
         allow_gpu: Whether trials were given a GPU.
         objective: What the sampler minimises: a metric of the select split.
         weights_dir: Folder of pretrained weights, or None.
+        cache_limit: GB of each machine's image cache; None: half of its memory; 0: no cache.
         max_accum: To how many micro-batches a trial that runs out of memory may go.
     """
 
@@ -56,6 +57,7 @@ class TrialContext:
     allow_gpu: bool
     objective: str
     weights_dir: Path | None
+    cache_limit: float | None = None
     max_accum: int | None = None
 
 
@@ -125,6 +127,7 @@ def _finished(trial: dict[str, Any], parts: Parts, run_id: str, summary: Mapping
 def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Parts) -> dict[str, Any]:
     """Train a member and store what it yields; return its summary and what a person should know of it."""
     # The driver imports this module too, and has no need of fastai, which takes seconds to import.
+    from tune_paddy.training.decoding import opened_cache  # noqa: PLC0415
     from tune_paddy.training.folds import train_folds  # noqa: PLC0415
     from tune_paddy.training.gpu_memory import measure_peak, process_meter  # noqa: PLC0415
     from tune_paddy.training.member import EpochReport, Runtime, train_member  # noqa: PLC0415
@@ -150,7 +153,8 @@ def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Par
     )
     meter = process_meter() if context.allow_gpu else None
     train = train_folds if parts.n_folds else train_member
-    result = train(config, parts, runtime, report=report)
+    with opened_cache(context.cache_limit, parts.images, config, threads=context.cpus) as (cached, refusals):
+        result = train(config, parts, replace(runtime, cached=cached), report=report)
     objective = min(value for name, value in result.metrics.items() if name.endswith(f"/{context.objective}"))
     summary = {**result.metrics, "objective": objective, "accum": result.accum, "ooms": result.ooms}
     tags: dict[str, object] = {**result.stack}
@@ -164,8 +168,8 @@ def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Par
         summary |= memory_metrics(memory, result.accum, peak.mib)
         tags["memory_source"] = peak.source
     note = "; ".join(result.notes)
-    if note:
-        tags["notes"] = note
+    if note or refusals:
+        tags["notes"] = "; ".join((*result.notes, *refusals))
     log_member(context.store, run_id, result.predictions, told(summary), tags=tags, workspace=runtime.folder)
     return {**summary, "note": note}
 

@@ -1,10 +1,16 @@
 """Decode and scale an image: the part of reading it that draws nothing at random, and takes the time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
 import torch
 
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.data.cache import CacheRefusedError, ImageSet, Resizing, machine_cache
+from tune_paddy.data.cached_images import CachedImages
 from tune_paddy.data.images import load_pixels
 from tune_paddy.data.resizing import Pixels, Size, scaled_size, visible_part
 from tune_paddy.training.devices import resize_uint8
@@ -40,3 +46,33 @@ def load_scaled(path: str, size: Size, method: str) -> Pixels:
     if before != after:
         part = resize_uint8(part, after, antialias=True)
     return np.ascontiguousarray(part[0].numpy())
+
+
+@contextmanager
+def opened_cache(
+    limit: float | None, images: ImageSet | None, config: MemberConfig, *, threads: int
+) -> Iterator[tuple[CachedImages | None, tuple[str, ...]]]:
+    """Open what this machine's image cache has for a member, building what lacks.
+
+    Args:
+        limit: GB, see `machine_cache`.
+        images: The dataset; None: there shall be no cache.
+        config: The member.
+        threads: How many images to decode at once.
+
+    Yields:
+        The images, or None where they are to be read from their files; and a sentence where there is no room.
+    """
+    cache = machine_cache(limit)
+    if cache is None or images is None:
+        yield None, ()
+        return
+    resizing = Resizing(config.item_size, config.resize)
+    load = partial(load_scaled, size=resizing.size, method=resizing.method)
+    try:
+        cached = cache.open(images, resizing, load, versions=VERSIONS, threads=threads)
+    except CacheRefusedError as error:
+        yield None, (f"no image cache: {error}",)
+        return
+    with cached:
+        yield cached, ()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.data.cached_images import CachedImages
 from tune_paddy.data.resizing import CENTRE, Pixels, Size, place
 from tune_paddy.training.augment import Draws, draw
 from tune_paddy.training.decoding import load_scaled
@@ -56,10 +57,19 @@ class ImageReader:
         size: (height, width) in px.
         method: squish, crop or pad.
         threads: How many images are decoded at once.
+        cached: What the image cache has of them, at this size and method.
     """
 
-    def __init__(self, paths: Sequence[str], size: Size, method: str, threads: int) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        size: Size,
+        method: str,
+        threads: int,
+        cached: CachedImages | None = None,
+    ) -> None:
         self.paths = list(paths)
+        self._cached = cached
         self._size = size
         self._method = method
         self._threads = max(1, threads)
@@ -69,7 +79,11 @@ class ImageReader:
 
     def read(self, row: int, offset: tuple[float, float] = CENTRE) -> Pixels:
         """Read one image, uint8 [3, H, W]; `offset` (y, x), 0 to 1, places a crop."""
-        return place(load_scaled(self.paths[row], self._size, self._method), self._size, offset)
+        path = self.paths[row]
+        scaled = self._cached.read(path) if self._cached else None
+        if scaled is None:
+            scaled = load_scaled(path, self._size, self._method)
+        return place(scaled, self._size, offset)
 
     def batches(self, jobs: Sequence[Sequence[Job]]) -> Iterator[Tensor]:
         """Yield uint8 [n, 3, H, W] for each list of images, in order, decoded ahead."""

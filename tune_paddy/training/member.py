@@ -17,6 +17,7 @@ from tune_paddy.core.errors import DivergedError, InfeasibleError
 from tune_paddy.core.memory import EVALUATION_FACTOR, batch_norm_warning
 from tune_paddy.core.metrics import calibrated_log_loss, error_rate, log_loss
 from tune_paddy.core.predictions import PLAIN, Predictions
+from tune_paddy.data.cached_images import CachedImages
 from tune_paddy.data.parts import Part, Parts
 from tune_paddy.training.accumulation import MemberLearner, micro_batch
 from tune_paddy.training.checkpoint import Checkpoint, load_latest, save_checkpoint
@@ -63,6 +64,7 @@ class Runtime:
         keep_weights: Whether the trained weights stay on disk.
         keep_checkpoints: Whether the last checkpoints stay, for a caller that still has to record the
             result: should it die meanwhile, only the predictions are made again.
+        cached: The images at this member's size, as far as the image cache has them.
         clock: Seconds, for durations.
     """
 
@@ -75,6 +77,7 @@ class Runtime:
     weights_dir: Path | None = None
     keep_weights: bool = True
     keep_checkpoints: bool = False
+    cached: CachedImages | None = None
     clock: Callable[[], float] = field(default=time.perf_counter)
 
 
@@ -260,7 +263,8 @@ class _Attempt:
         return TrainLoader(self._reader(paths), self.parts.train.labels[rows], self.config)
 
     def _reader(self, paths: list[str]) -> ImageReader:
-        return ImageReader(paths, self.config.item_size, self.config.resize, self.runtime.cpus)
+        runtime, config = self.runtime, self.config
+        return ImageReader(paths, config.item_size, config.resize, runtime.cpus, runtime.cached)
 
     def _predict(self, model: nn.Module, part: Part, *, with_tta: bool) -> dict[str, NDArray[np.float32]]:
         views = predict(

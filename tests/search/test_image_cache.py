@@ -1,0 +1,101 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from tests.conftest import Finished
+from tune_paddy.data.cache import GB, ImageCache, ImageSet, Progress, Resizing
+from tune_paddy.data.cache_folder import cache_folder
+from tune_paddy.data.shards import SUFFIX
+from tune_paddy.data.space import SearchSpace
+from tune_paddy.search.image_cache import announce_cache, resizings
+from tune_paddy.search.progress import ProgressTable
+
+SPACE = """
+recipes:
+  - {name: one, arch: test_resnet, size: 32, resize_size: [64, 48], resize: crop}
+spaces:
+  - {name: two, arch: test_resnet, size: [32, [40, 24]], resize: [squish, pad]}
+  - {name: three, arch: test_resnet, size: {low: 32, high: 96, step: 32}}
+  - {name: four, arch: test_resnet, size: 32, resize_size: [[64, 48], 80]}
+"""
+
+
+@pytest.fixture
+def space() -> SearchSpace:
+    return SearchSpace.parse(SPACE, name="sizes")
+
+
+@pytest.fixture
+def images() -> ImageSet:
+    return ImageSet("0123", ("x",) * 100_000)
+
+
+def test_a_search_fills_the_cache_by_itself(finished: Finished) -> None:
+    """One entry for the one size of its members, whose trials shared it."""
+    (entry,) = cache_folder("images").glob(f"{finished.plan.dataset.fingerprint}-*")
+    assert "-squish-32x32-" in entry.name
+    assert list(entry.glob(f"*{SUFFIX}"))
+    assert list(entry.glob("users/*")) == [], "nobody uses it any more"
+
+
+def test_every_way_of_resizing_that_a_space_can_ask_for_is_known(space: SearchSpace) -> None:
+    assert set(resizings(space)) == {
+        Resizing((64, 48), "crop"),
+        Resizing((32, 32), "squish"),
+        Resizing((40, 24), "squish"),
+        Resizing((32, 32), "pad"),
+        Resizing((40, 24), "pad"),
+        Resizing((96, 96), "squish"),
+        Resizing((64, 48), "squish"),
+        Resizing((80, 80), "squish"),
+    }
+
+
+def printed(limit: float | None, images: ImageSet | None, space: SearchSpace) -> str:
+    console = Console(file=io.StringIO(), width=300)
+    announce_cache(limit, images, space, console)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_one_line_says_if_images_do_not_fit(images: ImageSet, space: SearchSpace) -> None:
+    """100,000 images at 96x96 px are the first that are larger than 2 GB."""
+    said = printed(2, images, space)
+    assert said.count("\n") == 1
+    assert "100000 images, squish 96x96, take 2.8 GB, and the limit is 2.0 GB" in said
+    assert printed(5, images, space) == ""
+
+
+def test_nothing_is_said_where_no_cache_is_wanted(images: ImageSet, space: SearchSpace) -> None:
+    assert printed(0, images, space) == ""
+    assert printed(2, None, space) == ""
+
+
+def test_the_table_shows_how_far_images_are_prepared() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    preparing = [Progress("squish 480x480", 500, 2000)]
+    console.print(ProgressTable(console, 3, lambda config: 1, preparing=lambda: preparing))
+    assert "Preparing images, squish 480x480: 500 of 2000" in console.file.getvalue()  # type: ignore[attr-defined]
+    preparing.clear()
+    console = Console(file=io.StringIO(), width=100)
+    console.print(ProgressTable(console, 3, lambda config: 1, preparing=lambda: preparing))
+    assert "Preparing" not in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_announcement_returns_what_watches_the_machines_cache(
+    space: SearchSpace, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNE_PADDY_CACHE", str(tmp_path))
+    seen = []
+    images = ImageSet("0123", ("a", "b"))
+    preparing = announce_cache(1, images, space, Console(quiet=True))
+
+    def load(_path):
+        import numpy as np  # noqa: PLC0415
+
+        seen.extend(preparing())
+        return np.zeros((3, 8, 8), np.uint8)
+
+    ImageCache(tmp_path / "images", GB).open(images, Resizing((8, 8), "squish"), load).close()
+    assert seen == [Progress("squish 8x8", 0, 2)] * 2
+    assert list(preparing()) == []

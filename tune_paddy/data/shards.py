@@ -1,0 +1,132 @@
+"""Shards of the image cache: some images in one file, mapped into memory, each with a sum that tells damage.
+
+A file begins with a table of its images. It is written beside its place and moved there as a whole, so that
+a killed writer leaves nothing that is read; it is not flushed to the disk, since the sums tell what a power
+failure did to it.
+"""
+
+import secrets
+import zlib
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_paddy.data.resizing import Pixels
+
+SUFFIX = ".images"
+
+_MAGIC = b"paddy\x00\x001"
+_HEADER = np.dtype([("magic", "S8"), ("place", "<u8"), ("images", "<u8"), ("table_sum", "<u8")])
+_ENTRY = np.dtype([("start", "<u8"), ("height", "<u4"), ("width", "<u4"), ("sum", "<u8")])
+_ALIGNED = 8  # bytes; the sums are of 64-bit words
+_BLOCK = 4096  # bytes
+
+
+class DamagedShardError(Exception):
+    """A shard that was cut short or altered."""
+
+
+def write_shard(path: Path, images: Sequence[Pixels]) -> None:
+    """Write images, each uint8 [3, h, w], to a file that is there completely or not at all.
+
+    Raises:
+        OSError: It cannot be written, such as for want of space.
+    """
+    flat = [image.reshape(-1) for image in images]
+    table = np.empty(len(images), _ENTRY)
+    table["height"] = [image.shape[1] for image in images]
+    table["width"] = [image.shape[2] for image in images]
+    table["sum"] = [checksum(values) for values in flat]
+    lengths = np.array([len(values) + -len(values) % _ALIGNED for values in flat], np.uint64)
+    table["start"] = _HEADER.itemsize + table.nbytes + np.cumsum(lengths) - lengths
+    header = np.array((_MAGIC, _place(path), len(images), checksum(table.view(np.uint8))), _HEADER)
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with unfinished.open("xb") as file:
+            file.write(header.tobytes() + table.tobytes())
+            for values in flat:
+                file.write(values.data)
+                file.write(bytes(-len(values) % _ALIGNED))
+        unfinished.replace(path)
+    finally:
+        with suppress(OSError):  # usually it has become the file
+            unfinished.unlink()
+
+
+class Shard:
+    """A shard that was written, mapped into memory: all processes share what the system keeps of it.
+
+    Args:
+        path: The file. It may be deleted meanwhile.
+
+    Raises:
+        OSError: It is not there, or cannot be read.
+        DamagedShardError: It is not as it was written, as far as its table and its length say.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._bytes: NDArray[np.uint8] = np.asarray(np.memmap(path, np.uint8, mode="r"))
+        except ValueError as error:  # an empty file cannot be mapped
+            raise DamagedShardError(path) from error
+        self._table = self._read_table(path)
+        self._sound = np.zeros(len(self._table), np.bool_)
+
+    def _read_table(self, path: Path) -> NDArray[Any]:
+        if len(self._bytes) < _HEADER.itemsize:
+            raise DamagedShardError(path)
+        header = self._bytes[: _HEADER.itemsize].view(_HEADER)[0]
+        end = _HEADER.itemsize + int(header["images"]) * _ENTRY.itemsize
+        values = self._bytes[_HEADER.itemsize : end]
+        known = header["magic"] == _MAGIC and header["place"] == _place(path)
+        if not (known and len(self._bytes) >= end > _HEADER.itemsize):
+            raise DamagedShardError(path)
+        if checksum(values) != header["table_sum"]:
+            raise DamagedShardError(path)
+        table = values.view(_ENTRY)
+        last = table[-1]
+        length = 3 * int(last["height"]) * int(last["width"])
+        if int(last["start"]) + length + -length % _ALIGNED != len(self._bytes):
+            raise DamagedShardError(path)
+        return table
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def read(self, index: int) -> Pixels:
+        """Return an image, uint8 [3, h, w], which is not to be written to.
+
+        Its sum is compared the first time: much cheaper than decoding the image, and not for free.
+
+        Raises:
+            DamagedShardError: The image is not as it was written.
+        """
+        start, height, width, expected = self._table[index].tolist()
+        values = self._bytes[start : start + 3 * height * width]
+        if not self._sound[index]:
+            if checksum(values) != expected:
+                raise DamagedShardError(f"image {index}")
+            self._sound[index] = True
+        return values.reshape(3, height, width)
+
+
+def _place(path: Path) -> int:
+    """What tells a shard from another one of the same shape that took its name."""
+    return zlib.crc32(f"{path.parent.name}/{path.name}".encode())
+
+
+def checksum(values: NDArray[np.uint8]) -> int:
+    """Sum blocks of memory as 64-bit words, and take the CRC-32 of these sums: any change of a block shows.
+
+    It takes a tenth of the time of a CRC-32 of all bytes. It is no defence against intent.
+
+    Args:
+        values: uint8 [n].
+    """
+    whole = len(values) // _BLOCK * _BLOCK
+    sums = values[:whole].view(np.uint64).reshape(-1, _BLOCK // 8).sum(axis=1)
+    return zlib.crc32(values[whole:].tobytes(), zlib.crc32(sums.tobytes()))
