@@ -21,7 +21,7 @@ from tune_paddy.ensemble.description import describe_ensemble
 from tune_paddy.ensemble.frontier import find_frontier
 from tune_paddy.ensemble.report_html import REPORT, Sources, write_report
 from tune_paddy.tracking.ensembles import log_ensemble
-from tune_paddy.tracking.files import read_file
+from tune_paddy.tracking.files import FIGURES, read_file
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
 from tune_paddy.tracking.store import Store
@@ -151,11 +151,11 @@ def _illustrate(
 ) -> list[Path]:
     """Draw the figures and write the report; return the folder and the page."""
     # matplotlib takes half a second: a refusal does not wait for it.
-    from tune_paddy.ensemble.figures import FOLDER, draw_figures, write_figures  # noqa: PLC0415
+    from tune_paddy.ensemble.figures import draw_figures, write_figures  # noqa: PLC0415
     from tune_paddy.ensemble.trial_figures import draw_trials, shown_figures  # noqa: PLC0415
 
     members = [member for search in searches for member in list_members(store, search.name)]
-    folder, report = ensemble.folder / FOLDER, ensemble.folder / REPORT
+    folder, report = ensemble.folder / FIGURES, ensemble.folder / REPORT
     figures = draw_figures(ensemble.pool, ensemble.selection, ensemble.assessment, ensemble.frontier)
     write_figures(figures | draw_trials(store, searches, members, member_weights(ensemble)), folder)
     sources = Sources(searches, members, wishes, _space_text(store, searches[0]))

@@ -16,7 +16,6 @@ from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection import Selection, greedy_select
 from tune_paddy.ensemble.frontier import Frontier
 
-FOLDER = "figures"
 NAMES = (
     "selection_path",
     "disagreement",

@@ -4,14 +4,14 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from ray.tune.search import Searcher
 from rich.console import Console
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.errors import SearchInterruptedError
+from tune_paddy.core.errors import SearchInterruptedError, TunePaddyError
 from tune_paddy.data.parts import Parts, make_parts
 from tune_paddy.data.split import SelectSplit
 from tune_paddy.search.closing import MemberCloser, Stopwatch, only_one, sweep
@@ -27,7 +27,8 @@ from tune_paddy.search.sameness import IMAGES, SPACE, check_same, describe_image
 from tune_paddy.search.sampler import MemberSearcher, Proposer
 from tune_paddy.search.trainable import LOCKS, TrialContext
 from tune_paddy.search.tuning import run_trials_on_ray, trial_planner
-from tune_paddy.tracking.files import log_files
+from tune_paddy.tracking.datasets import UsedDataset, log_dataset
+from tune_paddy.tracking.files import FIGURES, log_files
 from tune_paddy.tracking.members import close_stale, finish_run, start_search
 from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
 from tune_paddy.tracking.store import Store
@@ -157,10 +158,22 @@ def run_trials(
             callbacks=[TrialEvents(watchers, interruption)],
             interruption=interruption,
         )
+        if isinstance(searcher, MemberSearcher):
+            _draw_study(plan, searcher, store, parent)
         if interruption or (isinstance(searcher, MemberSearcher) and searcher.unfinished):
             raise interruption.error(
                 f"search {plan.name} was interrupted; go on with `tune-paddy search --resume {plan.name}`"
             )
+
+
+def _draw_study(plan: SearchPlan, searcher: MemberSearcher, store: Store, parent: str) -> None:
+    """Leave Optuna's pictures with the search; that they cannot be stored does not undo it."""
+    from tune_paddy.search.study_figures import write_study_figures  # noqa: PLC0415 pyplot, for the end alone
+
+    folder = plan.folder / FIGURES
+    with suppress(TunePaddyError):
+        if write_study_figures(searcher.proposer.trials(), plan.space.spaces, folder):
+            log_files(store, parent, [folder])
 
 
 def _searcher(
@@ -215,12 +228,24 @@ def _recorded(
     )
     try:
         close_stale(store, plan.name, all_ended=True)
+        log_dataset(store, parent, _used(plan, split))
         _store_files(plan, split, store, parent)
         yield parent
     except BaseException as error:
         _close(plan, store, parent, "KILLED" if isinstance(error, _INTERRUPTIONS) else "FAILED")
         raise
     _close(plan, store, parent, "FINISHED")
+
+
+def _used(plan: SearchPlan, split: SelectSplit) -> UsedDataset:
+    dataset = plan.dataset
+    counts = {
+        "labelled": len(dataset.labelled),
+        "select": len(split.select_ids),
+        "test": len(dataset.test),
+        "classes": len(dataset.classes),
+    }
+    return UsedDataset(dataset.root.name, dataset.fingerprint, str(dataset.root), counts)
 
 
 def _description(plan: SearchPlan) -> str:

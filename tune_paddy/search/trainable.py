@@ -17,6 +17,7 @@ from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.parts import Parts
 from tune_paddy.search.past import trial_tags
 from tune_paddy.search.reuse import SPENT
+from tune_paddy.tracking.costs import cost_metrics
 from tune_paddy.tracking.members import fail_member, finished_member, log_epoch, log_member, start_member
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.system_metrics import process_metrics
@@ -157,6 +158,7 @@ def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Par
         result = train(config, parts, replace(runtime, cached=cached), report=report)
     objective = min(value for name, value in result.metrics.items() if name.endswith(f"/{context.objective}"))
     summary = {**result.metrics, "objective": objective, "accum": result.accum, "ooms": result.ooms}
+    summary |= cost_metrics(result.metrics, gpu_share=memory.gpu, cpus=context.cpus)
     tags: dict[str, object] = {**result.stack}
     if result.stack.get("device") == "cuda":
         peak = measure_peak(

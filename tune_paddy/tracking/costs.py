@@ -1,5 +1,7 @@
 """What a trial cost: the seconds for which it held its share of a GPU, or its CPUs."""
 
+from collections.abc import Mapping
+
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.views import CPU_SECONDS, GPU_SECONDS
 
@@ -9,6 +11,18 @@ GPU_SHARE = "tune_paddy.gpu_share"
 def cost_metric(gpu_share: float) -> str:
     """Name of the metric that a member's cost is recorded as."""
     return GPU_SECONDS if gpu_share > 0 else CPU_SECONDS
+
+
+def cost_metrics(metrics: Mapping[str, float], *, gpu_share: float, cpus: float) -> dict[str, float]:
+    """What a trained member cost.
+
+    Args:
+        metrics: Its seconds of training and of prediction.
+        gpu_share: Of a GPU that was kept for it; 0: it used CPUs alone.
+        cpus: That were kept for it.
+    """
+    seconds = metrics["train_seconds_total"] + metrics["predict_seconds"]
+    return {cost_metric(gpu_share): seconds * (gpu_share or cpus)}
 
 
 def trial_cost(search: RecordedRun, member: RecordedRun) -> tuple[str, float]:

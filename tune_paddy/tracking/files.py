@@ -15,6 +15,9 @@ from tune_paddy.tracking.store import Store
 SUBMISSION_FILE = "submission.csv"
 """An ensemble's predicted labels of the test images, among the files of its run."""
 
+FIGURES = "figures"
+"""Folder of pictures, of a search and among a run's files."""
+
 
 def log_files(store: Store, run_id: str, files: Sequence[Path]) -> None:
     """Store files as artifacts of a run, under their own names.

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Literal
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.tracking.client import call, one_line
+from tune_paddy.tracking.datasets import pass_on_dataset
 from tune_paddy.tracking.predictions_file import FILE_NAME, write_predictions
 from tune_paddy.tracking.provenance import SOURCE, git_revision, is_gone, source_tags, this_process, user_name
+from tune_paddy.tracking.reproduction import MEMBER_SPACE, describe_member, member_space
 from tune_paddy.tracking.runs import (
     ARCH,
     ATTEMPTS,
@@ -21,11 +23,13 @@ from tune_paddy.tracking.runs import (
     KIND,
     MEMBER,
     NOTE,
+    ORIGIN,
     ORPHANED,
     OUTCOME,
     PARENT,
     PREFIX,
     PROCESS,
+    REFIT_OF,
     SEARCH,
     SECONDS,
     RecordedRun,
@@ -118,8 +122,10 @@ def start_member(
 ) -> str:
     """Open the run of a member: a new one, or its own when its trial is tried again.
 
-    On a retry, parameters that the run has stay as they are; what changed between attempts, such as
-    accum, belongs into a metric or a tag. The git revision is the search's, since a trial runs elsewhere.
+    A new run gets the datasets of its search, a page that says what it is and how to train it again, and the
+    space for that, `member.yaml`. On a retry, parameters that the run has stay as they are; what changed
+    between attempts, such as accum, belongs into a metric or a tag. The git revision is the search's, since
+    a trial runs elsewhere.
 
     Args:
         store: The record, opened for the search's experiment.
@@ -153,10 +159,17 @@ def start_member(
         return _reopen(store, known, wanted, params)
     wanted |= {key: value for key, value in parent.data.tags.items() if key.startswith(SOURCE)}
     wanted |= {"mlflow.user": parent.data.tags.get("mlflow.user", user_name()), ATTEMPTS: "1"}
-    name = _row_name(member)
-    run = call(client.create_run, parent.info.experiment_id, tags=wanted, run_name=name)
+    origin = wanted.get(ORIGIN, "")
+    # A refit trains on other images than any search: its own command is the way to it.
+    alone = "arch" in params and REFIT_OF not in parent.data.tags
+    wanted[NOTE] = describe_member(member, origin, parent.data.tags, has_space=alone)
+    run = call(client.create_run, parent.info.experiment_id, tags=wanted, run_name=_row_name(member))
     run_id = str(run.info.run_id)
     log_params(client, run_id, params)
+    pass_on_dataset(store, parent, run_id)
+    if alone:
+        space = member_space(origin or member, params, parent.data.params)
+        call(client.log_text, run_id, space, MEMBER_SPACE)
     return run_id
 
 

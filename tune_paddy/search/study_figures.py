@@ -1,0 +1,198 @@
+"""Optuna's own pictures of a search: which parameters mattered, and where the good values lie."""
+
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import optuna
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState
+from optuna.visualization import matplotlib as plots
+from PIL import Image
+
+from tune_paddy.core.domains import Choice, SubSpace
+from tune_paddy.search.sampler import SPACE, parameter_names
+
+IMPORTANCES, SLICES = "importances", "slices"
+LEAST = 4
+"""Finished trials from which on the pictures say anything."""
+_FEWEST = 2
+"""Parameters that can be compared."""
+_WIDTH, _DPI = 10.0, 100
+"""Inches, and dots per inch: 1,000 pixels."""
+_COLUMNS, _MOST = 3, 12
+"""Parameters beside each other, and in all: those of the most trials."""
+
+
+def write_study_figures(
+    trials: Sequence[FrozenTrial], spaces: Sequence[SubSpace], folder: Path
+) -> list[Path]:
+    """Write what can be drawn of a study, as `importances.png` and `slices.png`.
+
+    Args:
+        trials: Of the study; those that finished count.
+        spaces: That they were drawn from.
+        folder: Made when missing.
+
+    Returns:
+        The files that were written: none for few trials, or where nothing was varied.
+    """
+    done = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    study = _readable(done, spaces)
+    varied = _varied(study.trials)
+    if len(done) < LEAST or not varied:
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    with warnings.catch_warnings(), plt.style.context("default"):
+        warnings.simplefilter("ignore")  # Optuna calls its own plots experimental
+        for name, draw in ((IMPORTANCES, _importances), (SLICES, _slices)):
+            # A degenerate study, such as one of equal losses, is no reason to end a search.
+            with suppress(ValueError, RuntimeError, ZeroDivisionError):
+                draw(study, varied).save(folder / f"{name}.png", optimize=True)
+                written.append(folder / f"{name}.png")
+            plt.close("all")
+    return written
+
+
+def _readable(trials: Sequence[FrozenTrial], spaces: Sequence[SubSpace]) -> optuna.Study:
+    """A copy of a study in which choices stand by their values, not by their places."""
+    names = parameter_names(spaces)
+    choices = {
+        names[index, name]: [str(value) for value in domain.values]
+        for index, space in enumerate(spaces)
+        for name, domain in space.domains.items()
+        if isinstance(domain, Choice)
+    }
+    study = optuna.create_study(direction="minimize")
+    for trial in trials:
+        values, distributions = _decoded(trial, choices)
+        study.add_trial(optuna.create_trial(params=values, distributions=distributions, value=trial.value))
+    return study
+
+
+def _decoded(
+    trial: FrozenTrial, choices: Mapping[str, list[str]]
+) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+    values, distributions = dict(trial.params), dict(trial.distributions)
+    for name in values.keys() & choices.keys():
+        values[name] = choices[name][values[name]]
+        distributions[name] = CategoricalDistribution(choices[name])
+    return values, distributions
+
+
+def _varied(trials: Sequence[FrozenTrial]) -> list[str]:
+    """Parameters with more than one value, those of the most trials first."""
+    seen: dict[str, list[Any]] = {}
+    for trial in trials:
+        for name, value in trial.params.items():
+            seen.setdefault(name, []).append(value)
+    varied = [name for name, values in seen.items() if len(set(values)) > 1]
+    return sorted(varied, key=lambda name: (-len(seen[name]), name))
+
+
+def _importances(study: optuna.Study, varied: Sequence[str]) -> Image.Image:
+    """Of the parameters that all trials have, or all of one sub-space: Optuna can compare no others."""
+    whose, compared = f"all {len(study.trials)} members", study
+    shared = _shared(compared, varied)
+    if len(shared) < _FEWEST:
+        space, compared = _largest_space(study)
+        whose, shared = f"the {len(compared.trials)} members from {space}", _shared(compared, varied)
+    if len(shared) < _FEWEST or len(compared.trials) < LEAST:
+        raise ValueError("the members share no two parameters")
+    axes = plots.plot_param_importances(compared, params=shared)
+    figure = _figure_of(axes)
+    figure.set_size_inches(_WIDTH, 1.5 + 0.4 * max(len(shared), 4))
+    axes.set_title("", loc="left")
+    axes.set_ylabel("")
+    if (legend := axes.get_legend()) is not None:
+        legend.remove()
+    widths = [float(bar.get_width()) for bar in axes.patches if isinstance(bar, Rectangle)]
+    first = axes.get_yticklabels()[widths.index(max(widths))].get_text()
+    figure.suptitle(f"Among {whose}, {first} mattered most", fontweight="bold")
+    return _rendered(figure)
+
+
+def _shared(study: optuna.Study, names: Sequence[str]) -> list[str]:
+    """Parameters that all trials have, with more than one value."""
+    values = {name: [trial.params.get(name) for trial in study.trials] for name in names}
+    return [name for name, given in values.items() if None not in given and len(set(given)) > 1]
+
+
+def _largest_space(study: optuna.Study) -> tuple[str, optuna.Study]:
+    """The sub-space of the most trials, and a study of those alone."""
+    spaces = [trial.params.get(SPACE, "") for trial in study.trials]
+    largest = max(spaces, key=spaces.count, default="")
+    part = optuna.create_study(direction="minimize")
+    part.add_trials([t for t, space in zip(study.trials, spaces, strict=True) if space == largest])
+    return largest, part
+
+
+def _slices(study: optuna.Study, varied: Sequence[str]) -> Image.Image:
+    """Optuna draws all parameters side by side: drawn a few at a time, rows fit a page."""
+    rows: list[Image.Image] = []
+    for shown in _in_rows(varied[:_MOST]):
+        drawn = np.atleast_1d(np.asarray(plots.plot_slice(study, params=shown)))
+        figure = _figure_of(drawn.flat[0])
+        figure.set_size_inches(_WIDTH, 3.6)
+        title = "" if rows else "Objective over each parameter: lower is better"
+        figure.suptitle(title, fontweight="bold")
+        for axes in drawn.flat:
+            _tidy(axes)
+        rows.append(_rendered(figure))
+    page = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
+    for number, row in enumerate(rows):
+        page.paste(row, (0, sum(above.height for above in rows[:number])))
+    return page
+
+
+def _in_rows(names: Sequence[str]) -> list[list[str]]:
+    """Share names out evenly over rows: none stands alone that need not.
+
+    >>> _in_rows(["a", "b", "c", "d"])
+    [['a', 'b'], ['c', 'd']]
+    """
+    rows = -(-len(names) // _COLUMNS)
+    return [row.tolist() for row in np.array_split(np.array(names), rows)]
+
+
+def _tidy(axes: Axes) -> None:
+    """Let the names of choices fit: without quotes and pretrained tags, at a slant."""
+    axes.set_title("")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if axes.get_xscale() == "log":
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    if any(label.startswith("'") for label in labels):
+        short = [label.strip("'") for label in labels]
+        short = [name if _is_number(name) else name.partition(".")[0] for name in short]
+        axes.set_xticks(axes.get_xticks(), short, rotation=20, ha="right", fontsize=9)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdecimal()
+
+
+def _figure_of(axes: Axes) -> Figure:
+    figure = axes.get_figure(root=True)
+    if figure is None:
+        raise ValueError("the plot has no figure")
+    return figure
+
+
+def _rendered(figure: Figure) -> Image.Image:
+    # matplotlib 3.11 cannot lay out a single plot with its colour bar otherwise.
+    figure.set_layout_engine("tight" if len(figure.axes) <= 2 else "constrained")  # noqa: PLR2004
+    file = io.BytesIO()
+    figure.savefig(file, dpi=_DPI)
+    return Image.open(file).convert("RGB")
