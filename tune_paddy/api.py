@@ -10,6 +10,7 @@ Everything here is also an attribute of the package, which imports it when it is
 modules and are attributes of the package, too.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from tune_paddy.tracking.runs import RecordedRun
     from tune_paddy.tracking.store import Store
     from tune_paddy.training.planning import MemoryRow
+
+# Of libraries to each other, and to nobody who reads a notebook: tqdm's, where there are no widgets for its
+# bars, and torch's, when timm and fastai are imported.
+warnings.filterwarnings("ignore", message="IProgress not found")
+warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=FutureWarning)
 
 EXPLORER = "tune_paddy, from Python"
 """How a search was started, where there is no command to record."""
