@@ -1,6 +1,7 @@
 """What several rooms share: a small real dataset, and one finished search on it."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.store import Store, open_store
 
 PER_CLASS, TESTS = 15, 20
+
+PLANTED = "planted-secret-7c1e"
+SECRETS = ("KAGGLE_KEY", "KAGGLE_API_TOKEN", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 
 SPACE = """
 search: {trials: 4, retries: 0}
@@ -69,7 +73,18 @@ class Finished:
 @pytest.fixture(scope="session")
 def ray_running() -> Iterator[None]:
     """Ray on this machine for all searches of the tests, told of a GPU that no trial will find."""
-    with ray_session(None, num_gpus=1):
+    with ExitStack() as stack:
+        with planted_secrets():
+            stack.enter_context(ray_session(None, num_gpus=1))
+        yield
+
+
+@contextmanager
+def planted_secrets() -> Iterator[None]:
+    """Set credentials, as a person may have, that are searched for afterwards in all that was written."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SECRETS:
+            patch.setenv(name, f"{PLANTED}-{name}")
         yield
 
 
@@ -85,7 +100,8 @@ def finished(
     store = open_store(
         f"sqlite:///{root}/mlflow.db", experiment="digits", artifact_root=root / "runs/artifacts", create=True
     )
-    members = run_search(plan, store, console=Console(quiet=True))
+    with planted_secrets():
+        members = run_search(plan, store, console=Console(quiet=True))
     return Finished(plan, store, root / "runs", members)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Call
 from tune_paddy.cli import data as data_commands
+from tune_paddy.cli.app import typed_command
 
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import main; main()"]
 
@@ -58,6 +59,14 @@ def test_a_message_hides_credentials_and_control_characters(
     assert (
         call("data", "check", "x", status=1) == r"error: http://***@host *** \x1b[2J\x07 \udcff [/red]" + "\n"
     )
+
+
+def test_the_recorded_command_holds_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAGGLE_KEY", "planted-secret")
+    uri = "postgresql://me:hunter2@host/db?password=hunter2"
+    monkeypatch.setattr(sys, "argv", ["x", "search", "a b", "--tracking-uri", uri, "--name=planted-secret"])
+    shown = "'postgresql://***@host/db?password=***' '--name=***'"
+    assert typed_command() == f"tune-paddy search 'a b' --tracking-uri {shown}"
 
 
 def test_an_interruption_is_silent_and_exit_status_130(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

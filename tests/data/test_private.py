@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tune_paddy.data.private import make_private_file, make_private_folder
+from tune_paddy.data.private import is_mine_alone, make_private_file, make_private_folder
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +35,12 @@ def test_what_is_there_already_stays_as_it_is(tmp_path: Path) -> None:
     assert mode(make_private_folder(shared / "mine").parent) == 0o770
     assert mode(make_private_file(file)) == 0o660
     assert file.read_text() == "content"
+
+
+def test_a_folder_is_mine_alone_where_no_other_may_write(tmp_path: Path) -> None:
+    for allowed, alone in ((0o700, True), (0o755, True), (0o770, False), (0o1777, False)):
+        tmp_path.chmod(allowed)
+        assert is_mine_alone(tmp_path) == alone
 
 
 def test_a_relative_folder_is_made_in_the_working_folder(

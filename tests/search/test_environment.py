@@ -35,6 +35,12 @@ def test_byte_code_goes_to_the_cache_where_it_is_forbidden_and_nobody_compiled_t
     assert not list(tmp_path.glob("source/**/*.pyc"))
 
 
+def test_no_byte_code_is_taken_from_a_folder_that_others_may_write_into(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    assert not _import_in(tmp_path, forbidden=True, compiled=False)
+
+
 @pytest.mark.parametrize(("forbidden", "compiled"), [(True, True), (False, False)])
 def test_byte_code_is_left_to_python_everywhere_else(tmp_path: Path, forbidden: bool, compiled: bool) -> None:
     assert not _import_in(tmp_path, forbidden=forbidden, compiled=compiled)

@@ -1,3 +1,4 @@
+import pickle
 import shutil
 import sqlite3
 import threading
@@ -145,6 +146,29 @@ def test_an_address_that_cannot_be_used_is_one_line(tmp_path: Path, uri: str, wo
         open_store(uri, experiment=None, artifact_root=tmp_path, create=False)
     assert "\n" not in str(error.value)
     assert "pw" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://me:hunter2@127.0.0.1:9/x",
+        "postgresql+psycopg2://me:hunter2@host/db",
+        "postgresql:///db?user=me&password=hunter2&sslmode=require",
+    ],
+)
+def test_a_pickled_store_holds_no_credentials_and_finds_them_in_the_environment(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray writes what it sends to trials into files; its workers inherit the environment."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://other")
+    with pytest.raises(TunePaddyError):  # nobody is there
+        open_store(uri, experiment=None, artifact_root=tmp_path, create=False)
+    pickled = pickle.dumps(Store(uri, "digits", "1"))
+    assert b"hunter2" not in pickled
+    assert pickle.loads(pickled) == Store(uri, "digits", "1")  # noqa: S301 our own
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:other@elsewhere")
+    assert "hunter2" not in pickle.loads(pickled).tracking_uri  # noqa: S301 our own
+    assert "elsewhere" not in pickle.loads(pickled).tracking_uri  # noqa: S301 our own
 
 
 def test_what_is_made_is_for_its_owner_alone(

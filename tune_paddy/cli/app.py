@@ -120,4 +120,4 @@ def print_dataset(dataset: "Dataset") -> None:
 
 def typed_command() -> str:
     """The command as it was typed, for the record, without the credentials in it."""
-    return redact(shlex.join(["tune-paddy", *sys.argv[1:]]))
+    return shlex.join(["tune-paddy", *map(redact, sys.argv[1:])])

@@ -17,7 +17,9 @@ def ui(
     search: Annotated[
         str | None, typer.Argument(help="Open this search's members; default: all searches.")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Default: 5000, or the first free one after it.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Default: 5000, or the first free one after it.", min=1, max=65535)
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser", help="Open a browser, too.")] = False,
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),

@@ -27,6 +27,7 @@ from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.atomic import write_atomically
 from tune_paddy.data.cache_folder import cache_folder
 from tune_paddy.data.cached_images import PATIENCE, CachedImages, shard_length
+from tune_paddy.data.private import make_private_folder
 from tune_paddy.data.resizing import Pixels, Size, scaled_size, visible_part
 from tune_paddy.data.shards import SUFFIX
 
@@ -197,7 +198,7 @@ class ImageCache:
 
     def _reserve(self, entry: Path, images: ImageSet, resizing: Resizing, length: int) -> FileLock:
         """Make room for an entry and keep it from going, until the lock is released."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.folder)
         with FileLock(self.folder / ".lock", timeout=PATIENCE):
             if not (entry / _ABOUT).exists():
                 self._make_room(estimate_bytes(images, resizing))

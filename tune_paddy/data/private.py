@@ -3,6 +3,8 @@
 What is there already keeps its permissions: who wants to share a folder or a database makes it beforehand.
 """
 
+import os
+import stat
 from pathlib import Path
 
 
@@ -16,6 +18,13 @@ def make_private_folder(folder: Path) -> Path:
     for path in (*reversed(folder.parents), folder):
         path.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def is_mine_alone(folder: Path) -> bool:
+    """Whether a folder is this user's and no other may write into it: what stands there may be run."""
+    found = folder.stat()
+    mine = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+    return mine and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def make_private_file(path: Path) -> Path:

@@ -11,6 +11,8 @@ _SHORTEST = 8
 
 HIDDEN = "***"
 
+_TO_STRIP = re.compile(r"(?<=://)[^/\s]+@|(?<=[?&])password=[^&\s]*&?")
+
 
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     """Hide the user and password of every address, and the value of every variable named like a secret.
@@ -30,3 +32,12 @@ def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
         if len(secret) >= _SHORTEST:
             text = text.replace(secret, HIDDEN)
     return _IN_ADDRESS.sub(HIDDEN, text)
+
+
+def strip_credentials(address: str) -> str:
+    """Take the user and password out of an address.
+
+    >>> strip_credentials("https://me:secret@mlflow.example.org/api")
+    'https://mlflow.example.org/api'
+    """
+    return _TO_STRIP.sub("", address)

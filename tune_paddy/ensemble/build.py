@@ -45,7 +45,7 @@ def build_ensemble(
         InputError: No such search, no usable member, wishes that cannot be met, or a submission that
             does not fit the sample submission.
     """
-    wishes = wishes or Wishes()
+    wishes, searches = wishes or Wishes(), tuple(dict.fromkeys(searches))
     recorded = [get_search(store, name) for name in searches]
     _refuse_refits(recorded)
     pool = load_pool(store, searches)

@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+from tune_paddy.data.private import is_mine_alone, make_private_folder
+
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Under `uv run`, Ray would start every worker through uv again, from a copy of the working folder.
@@ -60,9 +62,14 @@ def keep_byte_code(cache: Path) -> None:
     more. Packages that were compiled on installation are left alone, and nothing is written beside them.
 
     Args:
-        cache: The folder, made when missing.
+        cache: The folder, made when missing; not used where others may write, who could put programs there.
     """
     if not sys.dont_write_bytecode or sys.pycache_prefix or _is_compiled("ray"):
+        return
+    try:
+        if not is_mine_alone(make_private_folder(cache)):
+            return
+    except OSError:  # no place for a cache
         return
     sys.dont_write_bytecode, sys.pycache_prefix = False, str(cache)
     del os.environ["PYTHONDONTWRITEBYTECODE"]  # for child processes

@@ -1,5 +1,6 @@
 """Where the record is: a local SQLite database by default, an MLflow server by address."""
 
+import os
 import sqlite3
 import urllib.error
 import urllib.parse
@@ -7,14 +8,14 @@ import urllib.request
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from filelock import FileLock, Timeout
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.private import make_private_file, make_private_folder
-from tune_paddy.data.redact import redact
+from tune_paddy.data.redact import redact, strip_credentials
 from tune_paddy.data.wording import shown
 from tune_paddy.tracking.client import call, connect
 
@@ -25,6 +26,7 @@ DATABASE = "mlflow.db"
 """The database in the working folder: where a bare `mlflow ui` looks."""
 
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
 INITIALISE_SECONDS = 300
 NETWORK_FILE_SYSTEMS = frozenset(
     (
@@ -49,6 +51,10 @@ NETWORK_FILE_SYSTEMS = frozenset(
 class Store:
     """An open record; small and picklable, so that a trial can be given it.
 
+    A pickle of it holds no credentials, since Ray keeps pickles in files. Where it is unpickled, they are
+    taken from MLFLOW_TRACKING_URI, which Ray's workers on this machine inherit; on other machines that, or
+    MLflow's own MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, has to be set.
+
     Attributes:
         tracking_uri: Absolute address of the database, or of the server; may hold credentials.
         experiment: Name of the experiment that new runs go to; empty when opened only to read.
@@ -68,6 +74,14 @@ class Store:
     def address(self) -> str:
         """The address without credentials, for messages."""
         return redact(self.tracking_uri)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (strip_credentials(self.tracking_uri), self.experiment, self.experiment_id)
+
+
+def _unpickled(stripped: str, experiment: str, experiment_id: str) -> Store:
+    known = os.environ.get(URI_VARIABLE, "")
+    return Store(known if strip_credentials(known) == stripped else stripped, experiment, experiment_id)
 
 
 def open_store(
@@ -94,6 +108,8 @@ def open_store(
     """
     uri = resolve_uri(tracking_uri)
     path = sqlite_path(uri)
+    if strip_credentials(uri) != uri:
+        os.environ[URI_VARIABLE] = uri  # for trials, see `Store`
     if create:
         make_private_folder(artifact_root)
     if path is None:

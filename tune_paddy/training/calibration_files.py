@@ -11,6 +11,7 @@ from tune_paddy.core.calibration import Calibration
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.gpus import same_model
 from tune_paddy.data.cache_folder import cache_folder
+from tune_paddy.data.private import make_private_folder
 from tune_paddy.data.reading import read_file
 
 GENERIC = "generic"
@@ -60,7 +61,7 @@ def all_calibrations(own: Path | None = None) -> list[Calibration]:
 def save_calibration(calibration: Calibration, own: Path | None = None) -> Path:
     """Write a calibration for later plans on this machine, over one of the same name; return its file."""
     folder = own or cache_folder("calibrations")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
     path = folder / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', calibration.name)}.json"
     unfinished = path.with_suffix(".part")
     unfinished.write_text(calibration.model_dump_json(indent=1) + "\n", "utf-8")

@@ -15,6 +15,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from tune_paddy.data.private import make_private_folder
+
 FORMAT = 2
 """Raised whenever the same network would be measured differently: what was written before is passed over."""
 
@@ -89,7 +91,7 @@ class ForwardCache:
         key = _key(subject)
         text = json.dumps({"key": key, "value": asdict(memory)}, indent=1)
         with suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._folder)
             with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False, encoding="utf-8") as file:
                 file.write(text)
             Path(file.name).replace(self._path(key))

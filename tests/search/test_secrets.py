@@ -1,0 +1,47 @@
+"""Credentials of a search, planted by `tests.conftest`, in nothing that the search has written or shown."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+import ray
+
+from tests.conftest import PLANTED, SECRETS, Finished
+
+
+def files_with(folder: Path, text: bytes) -> list[str]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert files
+    return [path.relative_to(folder).as_posix() for path in files if text in path.read_bytes()]
+
+
+def test_no_file_of_a_search_and_not_its_record_holds_them(finished: Finished) -> None:
+    root = finished.runs.parent
+    assert (root / "mlflow.db").is_file()
+    assert files_with(root, PLANTED.encode()) == []
+
+
+def test_no_log_of_ray_holds_them(finished: Finished) -> None:  # noqa: ARG001 asked for what it writes
+    assert files_with(Path(ray._private.worker._global_node.get_session_dir_path()), PLANTED.encode()) == []
+
+
+def test_no_process_shows_them(finished: Finished) -> None:  # noqa: ARG001 asked for what it starts
+    alive = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    assert len(alive) > 3
+    assert all(PLANTED not in " ".join(process.cmdline()) for process in alive)
+
+
+def test_trials_have_the_credentials(finished: Finished) -> None:  # noqa: ARG001 asked for what it starts
+    """Else the tests above would prove nothing."""
+    alive = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    workers = [process.environ() for process in alive if process.name().startswith("ray::")]
+    assert workers
+    for name in SECRETS:
+        assert {worker.get(name) for worker in workers} == {f"{PLANTED}-{name}"}
+
+
+def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text(f"a{PLANTED}b")
+    assert files_with(tmp_path, PLANTED.encode()) == ["x"]
+    with pytest.raises(AssertionError):
+        files_with(tmp_path / "nowhere", b"")
