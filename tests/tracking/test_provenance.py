@@ -31,6 +31,20 @@ def test_the_commit_is_named_and_changes_are_marked(repository: Path) -> None:
     assert source_tags(revision)["mlflow.source.git.commit"] == revision
 
 
+def test_no_program_that_a_repository_names_is_run(repository: Path) -> None:
+    """A repository from elsewhere may say what watches its files."""
+    trace = repository / "trace"
+    watcher = repository / "watcher"
+    watcher.write_text(f"#!/bin/sh\ntouch '{trace}'\n")
+    watcher.chmod(0o700)
+    git = str(shutil.which("git"))
+    subprocess.run([git, "config", "core.fsmonitor", str(watcher)], cwd=repository, check=True)
+    assert git_revision(repository)
+    assert not trace.exists()
+    subprocess.run([git, "status"], cwd=repository, check=True, capture_output=True)
+    assert trace.exists(), "else this test would prove nothing"
+
+
 def test_without_a_repository_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A working folder need not be a repository, nor git be installed."""
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -1,6 +1,10 @@
+import json
+import math
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from tune_paddy.core.calibration import Calibration, CalibrationPoint, fit_calibration
 from tune_paddy.core.errors import InputError
@@ -122,3 +126,28 @@ def test_todays_forecast_is_the_one_that_the_notebook_was_fitted_to(arch: str, t
     for point in points:
         at_once = int(point.label.split(", ")[1].split()[0])
         assert footprint.raw_mib(at_once) == pytest.approx(point.raw_mib, rel=0.002)
+
+
+ODD = [None, True, -1, 0, 2**70, 1e308, math.inf, math.nan, "", "x\n", [[]], {}]
+VALUES = st.sampled_from(ODD) | st.floats()
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.binary(max_size=50)
+    | st.dictionaries(st.sampled_from([*Calibration.model_fields, "other"]), VALUES).map(
+        lambda fields: json.dumps({"name": "a", "context_mib": 1, "slack": 1, **fields}).encode()
+    )
+)
+@example(content=b'{"name": "a", "context_mib": 1, "slack": Infinity}')
+def test_any_content_is_a_calibration_or_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    try:
+        found = load_calibration(str(path))
+    except InputError as error:
+        assert "x.json: " in str(error)  # noqa: PT017 either outcome is right
+        assert "\n" not in str(error)  # noqa: PT017
+    else:
+        assert found.process_mib(100.0, with_margin=True) > 0
+        assert math.isfinite(found.process_mib(100.0))

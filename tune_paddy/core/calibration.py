@@ -31,7 +31,7 @@ class CalibrationPoint(BaseModel):
     A point needs `raw_mib` and `process_mib` alone; the rest is kept so that a person can judge it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     raw_mib: float = Field(gt=0, description="its footprint before calibration")
     process_mib: float = Field(gt=0, description="memory of the whole process, by NVML")
@@ -45,12 +45,12 @@ class CalibrationPoint(BaseModel):
 class Calibration(BaseModel):
     """What turns a raw footprint into the memory of a process on one GPU and software stack."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(min_length=1)
     gpu: str | None = Field(None, description="name as torch reports it; none: any GPU")
-    context_mib: float = Field(ge=0, description="held beside torch's allocator")
-    slack: float = Field(gt=0, description="what the allocator reserves per raw byte")
+    context_mib: float = Field(ge=0, le=1e6, description="held beside torch's allocator")
+    slack: float = Field(gt=0, le=100, description="what the allocator reserves per raw byte")
     margin: float = Field(0.0, ge=0, le=1, description="share added on top, for safety")
     unfused_attention: bool = Field(False, description="a stack without fused attention kernels")
     versions: dict[str, str] = Field(default_factory=dict, description="torch, CUDA, driver, ...")

@@ -11,7 +11,7 @@ from tune_paddy.data.reading import read_file
 from tune_paddy.data.wording import shown
 
 MAX_MIB = 128
-"""Largest table that is read, in MiB: two million images. Reading takes up to some twenty times as much."""
+"""Largest table that is read, in MiB: two million images. Reading takes up to forty times as much memory."""
 
 _SPECIAL = frozenset(',"\r\n')
 

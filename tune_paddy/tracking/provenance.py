@@ -27,7 +27,17 @@ def git_revision(folder: Path | None = None) -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
-    command = [git, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    # A repository's own settings may name a program to watch its files, which is not to be run for this.
+    command = [
+        git,
+        "-c",
+        "core.fsmonitor=false",
+        "describe",
+        "--always",
+        "--abbrev=40",
+        "--exclude=*",
+        "--dirty",
+    ]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
