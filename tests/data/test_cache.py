@@ -265,8 +265,19 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, images):
         ImageCache(tmp_path / "images", 10 * BYTES).open(images, SQUISH, load)
 
 
-def test_by_default_half_of_the_memory_may_be_used(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("limit", "memory"), [(str(10 * GB), 10), (str(99 * GB), 24), ("max\n", 24), (None, 24)]
+)
+def test_a_containers_memory_counts(tmp_path, monkeypatch, limit, memory):
     monkeypatch.setattr(cache_module.psutil, "virtual_memory", lambda: SimpleNamespace(total=24 * GB))
+    monkeypatch.setattr(cache_module, "_CONTAINER", tmp_path / "memory.max")
+    if limit is not None:
+        (tmp_path / "memory.max").write_text(limit)
+    assert ImageCache(tmp_path).allowed == memory * GB // 2
+
+
+def test_by_default_half_of_the_memory_may_be_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache_module, "_memory", lambda: 24 * GB)
     assert ImageCache(tmp_path).allowed == 12 * GB
     paddy = ImageSet("0", ("x",) * 13_876)
     assert cache_module.estimate_bytes(paddy, Resizing((480, 480), "squish")) == pytest.approx(

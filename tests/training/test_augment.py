@@ -1,4 +1,5 @@
 import math
+import random
 from collections.abc import Callable
 from dataclasses import fields, replace
 
@@ -6,10 +7,20 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fastai.vision.augment import Brightness, Contrast, Flip, Rotate, Warp, Zoom, setup_aug_tfms
+from fastai.vision.augment import (
+    Brightness,
+    Contrast,
+    Flip,
+    RandomResizedCropGPU,
+    Rotate,
+    Warp,
+    Zoom,
+    setup_aug_tfms,
+)
 from fastai.vision.core import TensorImage
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp
 from sklearn.datasets import load_sample_image
 from torch import Tensor
 
@@ -124,6 +135,13 @@ def test_centre_leaves_an_image_of_the_right_size_alone(square: Tensor) -> None:
     assert torch.equal(centre(square, (240, 240)), square / 255)
 
 
+def test_validation_warps_nothing(square: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An identity warp would sample every pixel for nothing."""
+    monkeypatch.setattr(F, "grid_sample", None)
+    for size in ((240, 240), (120, 120), (50, 60)):
+        assert centre(square, size).shape == (1, 3, *size)
+
+
 def test_centre_is_near_to_what_fastai_validates_on(square: Tensor) -> None:
     """It averages areas where four neighbours would skip pixels: far nearer than without any average."""
     for size in ((112, 112), (60, 60), (80, 72)):
@@ -229,6 +247,53 @@ def test_every_choice_stays_in_its_range_and_is_made_as_often_as_wanted(
         assert high - slack <= values.max() <= high, name
         assert np.mean(values != 0) == pytest.approx(share, abs=0.02), name
     np.testing.assert_allclose(np.bincount(draws.dihedral) / n, np.full(8, 1 / 8), atol=0.02)
+
+
+def fastais_draws(n: int) -> dict[str, np.ndarray]:
+    """What fastai's transforms draw for `n` images with their default strengths, neutral values included."""
+    torch.manual_seed(0)
+    random.seed(0)
+    images = TensorImage(torch.zeros(n, 3, 1, 1))
+    turn, zoom, flip = (
+        kind.aff_fs[0](images).numpy()
+        for kind in (Rotate(max_deg=10, p=0.75), Zoom(max_zoom=1.1, p=0.75), Flip(p=0.5))
+    )
+    warp = Warp(magnitude=0.2, p=0.75).coord_fs[0]
+    brightness, contrast = (kind(max_lighting=0.2, p=0.75).fs[0] for kind in (Brightness, Contrast))
+    for drawn in (warp, brightness, contrast):
+        drawn.before_call(images)
+    crop, huge = (
+        RandomResizedCropGPU(224, min_scale=0.75, ratio=(1, 1)),
+        torch.empty(1, 1, 10**4, 10**4, device="meta"),
+    )
+    sides, tops = [], []
+    for _ in range(n):  # one crop a batch
+        crop.before_call(huge, 0)
+        sides.append(crop.cp_size[0] / 10**4)
+        tops.append(crop.tl[0] / max(1, 10**4 - crop.cp_size[0]))
+    return {
+        "angle": np.arctan2(turn[:, 0, 1], turn[:, 0, 0]),
+        "zoom": 1 / zoom[:, 0, 0],
+        "dihedral": (flip[:, 0, 0] < 0).astype(int),
+        "warp_y": -1 - warp.targ_pts[:, 0, 0].numpy(),
+        "warp_x": -1 - warp.targ_pts[:, 0, 1].numpy(),
+        "brightness": torch.logit(brightness.change).numpy(),
+        "contrast": contrast.change.numpy(),
+        "crop": np.array(sides),
+        "crop_y": np.array(tops),
+    }
+
+
+def test_choices_are_distributed_as_fastais(make_config: Callable[..., MemberConfig]) -> None:
+    """By Kolmogorov and Smirnov's test, and the same share of images is left alone."""
+    n = 5000
+    ours = draw(make_config(flip="horizontal"), n, np.random.default_rng(0))
+    for name, theirs in fastais_draws(n).items():
+        mine = getattr(ours, name)
+        neutral = {"zoom": 1.0, "contrast": 1.0}.get(name, 0.0)
+        applied = [values[np.abs(values - neutral) > 1e-6] for values in (mine, theirs)]
+        assert len(applied[0]) / n == pytest.approx(len(applied[1]) / n, abs=0.03), name
+        assert ks_2samp(*applied).pvalue > 0.001, name
 
 
 @pytest.mark.parametrize(("flip", "cases"), [("none", 1), ("horizontal", 2), ("dihedral", 8)])

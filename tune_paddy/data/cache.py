@@ -39,6 +39,9 @@ GB = 10**9
 SPARE = GB
 """Bytes of the disk that are left free."""
 
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")
+"""Where Linux tells a container's limit."""
+
 _ABOUT = "entry.json"
 _USERS = "users"
 _SAMPLED = 64
@@ -117,7 +120,7 @@ class ImageCache:
     @property
     def allowed(self) -> int:
         """Bytes that all entries together may have."""
-        return int(psutil.virtual_memory().total) // 2 if self.limit is None else self.limit
+        return _memory() // 2 if self.limit is None else self.limit
 
     def check(self, images: ImageSet, resizing: Resizing) -> None:
         """Say beforehand whether there would be room for an entry, if it were alone.
@@ -279,6 +282,14 @@ def _remove(entry: Path) -> None:
     doomed = entry.with_name(f".{secrets.token_hex(4)}")
     entry.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or its container's."""
+    total = int(psutil.virtual_memory().total)
+    with suppress(OSError, ValueError):  # elsewhere, or "max"
+        return min(total, int(_CONTAINER.read_text("ascii")))
+    return total
 
 
 def _existing(folder: Path) -> Path:
