@@ -32,7 +32,6 @@ if not console.is_terminal:
 errors = Console(stderr=True, highlight=False, markup=False)
 
 DataArgument = Annotated[Path, typer.Argument(help="Folder or CSV of labelled images.")]
-SpaceOption = Annotated[str, typer.Option("--space", "-s", help="Search space: a file or a shipped name.")]
 UriOption = Annotated[
     str | None,
     typer.Option(

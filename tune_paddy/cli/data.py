@@ -15,6 +15,7 @@ from tune_paddy.cli.app import (
     open_dataset,
     print_dataset,
 )
+from tune_paddy.cli.completion import complete_space
 
 weights_app = typer.Typer(help="Pretrained weights for machines without a network.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
@@ -24,7 +25,9 @@ app.add_typer(data_app, name="data")
 
 @weights_app.command("fetch")
 def fetch(
-    space: Annotated[str, typer.Argument(help="Search space: a file or a shipped name.")],
+    space: Annotated[
+        str, typer.Argument(help="Search space: a file or a shipped name.", autocompletion=complete_space)
+    ],
     to: Annotated[Path, typer.Option("--to", help="Folder for the weights.")] = Path("weights"),
 ) -> None:
     """Save the pretrained weights that a search space needs, for machines without a network.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tune_paddy.cli.app import StandInsOption, UriOption, app, console, load_space
+from tune_paddy.cli.completion import complete_space
 from tune_paddy.core.errors import InputError, TunePaddyError
 
 if TYPE_CHECKING:
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 @app.command()
 def memory(
     space: Annotated[
-        str | None, typer.Argument(help="A file, a shipped space, or `calibrate` to measure the GPU here.")
+        str | None,
+        typer.Argument(
+            help="A file, a shipped space, or `calibrate` to measure the GPU here.",
+            autocompletion=complete_space,
+        ),
     ] = None,
     arch: Annotated[str | None, typer.Option(help="A single member instead of a space.")] = None,
     size: Annotated[str, typer.Option(help="Its side or HEIGHT,WIDTH, px.")] = "224",

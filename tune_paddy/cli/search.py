@@ -26,6 +26,7 @@ from tune_paddy.cli.app import (
     print_dataset,
     typed_command,
 )
+from tune_paddy.cli.completion import complete_search, complete_space
 from tune_paddy.cli.resume import find_earlier, offer, plan_again, remembered
 from tune_paddy.cli.select import (
     Machine,
@@ -79,7 +80,10 @@ def search(
     context: typer.Context,
     data: Annotated[Path | None, typer.Argument(help="Folder or CSV of labelled images.")] = None,
     space: Annotated[
-        str | None, typer.Option("--space", "-s", help="Search space: a file or a shipped name.")
+        str | None,
+        typer.Option(
+            "--space", "-s", help="Search space: a file or a shipped name.", autocompletion=complete_space
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the search; default: made up.")] = None,
     trials: Annotated[int | None, typer.Option(help="Members to train, recipes included.")] = None,
@@ -101,7 +105,10 @@ def search(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the select split and the sampler.")] = None,
     resume: Annotated[
-        str | None, typer.Option(help="Name of a search to go on with; all else is as it was.")
+        str | None,
+        typer.Option(
+            help="Name of a search to go on with; all else is as it was.", autocompletion=complete_search
+        ),
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="With --resume: try failed members again, too.")

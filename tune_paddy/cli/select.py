@@ -18,6 +18,7 @@ from tune_paddy.cli.app import (
     console,
     typed_command,
 )
+from tune_paddy.cli.completion import complete_search
 from tune_paddy.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ class Machine:
 
 @app.command()
 def select(
-    searches: Annotated[list[str], typer.Argument(help="Names of one or several searches.")],
+    searches: Annotated[
+        list[str], typer.Argument(help="Names of one or several searches.", autocompletion=complete_search)
+    ],
     metric: MetricOption = "log_loss",
     method: MethodOption = "auto",
     weights: HandWeightsOption = None,
@@ -73,6 +76,7 @@ def select(
     from tune_paddy.tracking.store import open_store
 
     check_refit(refit)
+    searches = list(dict.fromkeys(searches))
     wishes = Wishes(
         metric, method, tuple(weights or ()), max_members, max_minutes, max_size, speed_factor, seed
     )

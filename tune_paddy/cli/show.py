@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tune_paddy.cli.app import RunsOption, UriOption, app, console
+from tune_paddy.cli.completion import complete_search
 
 if TYPE_CHECKING:
     from tune_paddy.ensemble.overview import Overview
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 @app.command()
 def show(
-    search: Annotated[str | None, typer.Argument(help="Name of a search; default: list all.")] = None,
+    search: Annotated[
+        str | None,
+        typer.Argument(help="Name of a search; default: list all.", autocompletion=complete_search),
+    ] = None,
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tune_paddy.cli.app import RunsOption, UriOption, app, console
+from tune_paddy.cli.completion import complete_search
 from tune_paddy.core.errors import InputError, TunePaddyError
 
 if TYPE_CHECKING:
@@ -39,7 +40,12 @@ class _Found:
 
 @app.command()
 def submit(
-    what: Annotated[str, typer.Argument(help="A search, for its newest ensemble, or a submission's file.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A search, for its newest ensemble, or a submission's file.", autocompletion=complete_search
+        ),
+    ],
     message: Annotated[str | None, typer.Option("--message", "-m", help="Shown beside it.")] = None,
     competition: Annotated[str, typer.Option(help="Kaggle's name of it.")] = "paddy-disease-classification",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Send without asking.")] = False,

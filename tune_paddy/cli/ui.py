@@ -9,13 +9,17 @@ from typing import Annotated
 import typer
 
 from tune_paddy.cli.app import RunsOption, UriOption, app, console
+from tune_paddy.cli.completion import complete_search
 from tune_paddy.core.errors import TunePaddyError
 
 
 @app.command()
 def ui(
     search: Annotated[
-        str | None, typer.Argument(help="Open this search's members; default: all searches.")
+        str | None,
+        typer.Argument(
+            help="Open this search's members; default: all searches.", autocompletion=complete_search
+        ),
     ] = None,
     port: Annotated[
         int | None, typer.Option(help="Default: 5000, or the first free one after it.", min=1, max=65535)

@@ -1,0 +1,33 @@
+"""Parse command lines as the program does, without running what they ask for."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+import tune_paddy.cli  # noqa: F401 adds the commands
+from tune_paddy.cli.app import app
+
+
+def leaves(group: Any = None, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command that does something, by its words."""
+    group = typer.main.get_command(app) if group is None else group
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from leaves(command, (*names, name))
+        else:
+            yield (*names, name), command
+
+
+def parse(arguments: list[str]) -> dict[str, Any]:
+    """The values that a command line gives a command's parameters.
+
+    Raises:
+        click's exceptions: It cannot be parsed.
+    """
+    program = typer.main.get_command(app)
+    given: dict[str, Any] = {}
+    for _, command in leaves(program):
+        command.callback = lambda **values: given.update(values)
+    program.main(arguments, prog_name="tune-paddy", standalone_mode=False)
+    return given

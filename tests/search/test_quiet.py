@@ -1,0 +1,22 @@
+"""What Ray and MLflow are kept from sending, seen from inside a worker."""
+
+import pytest
+import ray
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_a_worker_sends_no_usage_statistics_and_no_telemetry() -> None:
+    @ray.remote
+    def sends() -> tuple[bool, bool]:
+        """As a trial does: import this package's room, then MLflow."""
+        import ray._common.usage.usage_lib as usage  # noqa: PLC0415 in the worker
+
+        import tune_paddy.search  # noqa: F401, PLC0415
+        from tune_paddy.tracking.client import load_mlflow  # noqa: PLC0415
+
+        load_mlflow()
+        from mlflow.telemetry.utils import is_telemetry_disabled  # noqa: PLC0415
+
+        return usage.usage_stats_enabled(), not is_telemetry_disabled()
+
+    assert ray.get(sends.remote()) == (False, False)
