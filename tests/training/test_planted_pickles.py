@@ -108,6 +108,14 @@ def test_a_planted_file_is_refused_and_nothing_runs(
     assert not trace.exists()
 
 
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff", b"", b"[]", b'{"format": 1, "classes": 1}'])
+def test_a_damaged_configuration_of_a_member_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "member.json").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        load_member(tmp_path)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("plant", PLANTS[:3])
 def test_the_plants_would_run(tmp_path: Path, plant: Callable[[Path], bytes]) -> None:
     """Else the test above would prove nothing."""

@@ -1,6 +1,5 @@
 """A trained member on disk: safetensors weights beside a JSON configuration; rebuilt from both."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +12,7 @@ from torch import nn
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.atomic import write_atomically
+from tune_paddy.data.reading import read_file
 from tune_paddy.training.checkpoint import write_safetensors
 from tune_paddy.training.model import build_model
 
@@ -50,10 +50,9 @@ def load_member(folder: Path) -> SavedMember:
         InputError: A file is missing or does not fit; the message names it.
     """
     try:
-        text = (folder / CONFIG).read_text(encoding="utf-8")
-        saved = _SavedConfig.model_validate(json.loads(text))
+        saved = _SavedConfig.model_validate_json(read_file(folder / CONFIG, most=64, what="a saved member"))
         tensors = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, ValidationError, SafetensorError) as error:
+    except (InputError, OSError, ValidationError, SafetensorError) as error:
         raise InputError(f"{folder} holds no readable member: {str(error).splitlines()[0]}") from error
     config = saved.config
     model = build_model(
