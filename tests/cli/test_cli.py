@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.conftest import Finished
+from tune_paddy.data.space import find_space
 
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import main; main()"]
 
@@ -44,11 +44,15 @@ def test_the_demo_writes_a_submission_that_is_right_on_held_back_labels(tmp_path
 
 
 def test_the_notebooks_six_members_are_rehearsed_with_stand_ins_and_the_vits_counted_twice(
-    small_digits: Path, tmp_path: Path
+    finished: Finished, tmp_path: Path, call: Call
 ) -> None:
-    data = shutil.copytree(small_digits, tmp_path / "images")
-    arguments = ["search", str(data), "--space", "road_to_the_top", "--stand-ins", "--name", "road"]
-    text = run(*arguments, "--weights", "*vit*=2", cwd=tmp_path)
+    data = finished.plan.dataset.root
+    space = find_space("road_to_the_top").read_text(encoding="utf-8")
+    assert "epochs: 12" in space
+    (tmp_path / "road.yaml").write_text(space.replace("epochs: 12", "epochs: 1"), encoding="utf-8")
+    arguments = ["search", str(data), "--space", "road.yaml", "--stand-ins", "--name", "road"]
+    record = ["--tracking-uri", finished.store.tracking_uri]
+    text = call(*arguments, *record, "--weights", "*vit*=2")
     assert "6 of 6 members finished" in text
     described = pd.read_json(tmp_path / "runs/road/ensemble.json", typ="series")
     weights = {f"{view['member']}/{view['view']}": view["weight"] for view in described["views"]}

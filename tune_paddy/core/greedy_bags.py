@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.greedy import TIE, GreedyPath, Pick, best_prefix
-from tune_paddy.core.greedy_error import SLACK, leads, wrong
+from tune_paddy.core.greedy_error import SLACK, own_lead, wrong
 from tune_paddy.core.greedy_log_loss import sum_logs
 from tune_paddy.core.metrics import EPS, Floats, Labels
 
@@ -121,13 +121,13 @@ class ErrorBags:
         self._runs = np.repeat(np.arange(runs), n_images)
         self._weights = np.tile(image_weights, runs)
         self._highest_own = rows[views].max(axis=1).ravel()
-        margins = leads(self._probs.reshape(len(self._probs), -1), np.tile(labels, len(probs)))[0]
+        margins = own_lead(self._probs.reshape(len(self._probs), -1).copy(), np.tile(labels, len(probs)))
         self._lowest_margin = margins.reshape(len(probs), -1)[views].min(axis=1).ravel()
         self._sums = np.zeros((len(self._probs), runs * n_images))
 
     def scores(self) -> tuple[Grid, Grid]:
         """The error, and the mean log probability of the true class."""
-        lead = leads(self._sums, self._labels)[0]
+        lead = own_lead(self._sums.copy(), self._labels)
         lost = lead + self._highest_own < -SLACK
         open_ = np.flatnonzero((lead + self._lowest_margin <= SLACK) & ~lost)
         runs, images = self._runs[open_], self._images[open_]

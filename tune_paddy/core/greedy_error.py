@@ -77,7 +77,7 @@ class ErrorScorer:
 
     def _later_scores(self) -> NDArray[np.float64]:
         """Error after adding each view, float64 [views]; infinite where another is better for certain."""
-        lead, rival = leads(self._sum, self._labels)
+        lead, rival = _leads(self._sum, self._labels)
         lost = lead + self._highest_own < -SLACK
         images = np.flatnonzero((lead + self._lowest_margin <= SLACK) & ~lost)
         certain = float(self._image_weights[lost].sum())
@@ -136,12 +136,12 @@ def _all_margins(probs: Floats, labels: Labels) -> NDArray[np.float32]:
     """True-class value minus the greatest other one, float32 [images, views]."""
     margins = np.empty((len(labels), len(probs)), np.float32)
     for part in _chunks(len(probs), _CHUNK // _BATCH):
-        block = [_lead(np.array(view.T, order="C"), labels) for view in probs[part]]
+        block = [own_lead(np.array(view.T, order="C"), labels) for view in probs[part]]
         margins[:, part] = np.array(block).T
     return margins
 
 
-def _lead(sums: Floats, labels: Labels) -> Floats:
+def own_lead(sums: Floats, labels: Labels) -> Floats:
     """True-class value minus the greatest other one, [images, ...]; overwrites `sums` [classes, ...]."""
     images = np.arange(len(labels))
     own = sums[labels, images]
@@ -150,7 +150,7 @@ def _lead(sums: Floats, labels: Labels) -> Floats:
     return lead
 
 
-def leads(sums: Floats, labels: Labels) -> tuple[Floats, NDArray[np.intp]]:
+def _leads(sums: Floats, labels: Labels) -> tuple[Floats, NDArray[np.intp]]:
     """Lead of the true class over the strongest other one, and that class, [images] each."""
     images = np.arange(len(labels))
     others = sums.copy()
@@ -161,7 +161,7 @@ def leads(sums: Floats, labels: Labels) -> tuple[Floats, NDArray[np.intp]]:
 
 def wrong(sums: NDArray[np.float64], labels: Labels) -> NDArray[np.bool_]:
     """Whether the first greatest class is not the true one, [images, ...]; sums: [classes, images, ...]."""
-    lead = _lead(sums.copy(), labels)
+    lead = own_lead(sums.copy(), labels)
     wrong = lead < 0
     tied = np.nonzero(lead == 0)
     wrong[tied] = np.moveaxis(sums, 0, -1)[tied].argmax(axis=-1) != labels[tied[0]]

@@ -1,0 +1,143 @@
+"""What a search costs beside training: starts, records, gaps between trials, the command line.
+
+    python benchmarks/search_overhead.py [--trials 8] [--noops 12]
+
+1. The demo's space on the digits, two trials at once: the share of the workers' wall time that is training,
+   evaluation and test-time augmentation. A worker's time runs from the opening of the search's run, before
+   any process is placed, to the end of its last trial; what is inside, the members have measured.
+2. Trials that do all but train (a process, a record with metrics and predictions, a report): wall time of a
+   worker for each, from the third on.
+3. `tune-paddy --help` and `tune-paddy select` on that search, in a process of their own: wall and CPU time,
+   the best of three. Wall time counts what else the machine does; CPU time hardly does.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from rich.console import Console
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.predictions import Predictions
+from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.parts import Parts
+from tune_paddy.data.samples import write_digits
+from tune_paddy.data.space import SearchSpace, find_space
+from tune_paddy.search import trainable, tuning
+from tune_paddy.search.plan import SearchPlan
+from tune_paddy.search.ray_session import ray_session
+from tune_paddy.search.run import run_search
+from tune_paddy.tracking.runs import RecordedRun, get_search
+from tune_paddy.tracking.store import Store, open_store
+
+AT_ONCE = 2
+INSIDE = ("train_seconds_total", "predict_seconds")
+
+
+def noop_trial(trial: dict[str, Any], *, context: trainable.TrialContext, parts: Parts) -> None:
+    """A trial whose member is trained in no time."""
+    from tune_paddy.training import member as training  # noqa: PLC0415 in the worker
+
+    def train(config: MemberConfig, parts: Parts, *_: Any, **__: Any) -> training.MemberResult:
+        n_classes = len(parts.classes)
+        views = [
+            np.full((len(ids), n_classes), 1 / n_classes, np.float32)
+            for ids in (parts.select.ids, parts.test.ids)
+        ]
+        predictions = Predictions(
+            classes=parts.classes,
+            split=parts.split,
+            select_ids=parts.select.ids,
+            select_labels=parts.select.labels,
+            test_ids=parts.test.ids,
+            select={"plain": views[0]},
+            test={"plain": views[1]},
+        )
+        metrics = {"plain/log_loss": 1.0, "plain/calibrated_log_loss": 1.0, "plain/error_rate": 0.5}
+        return training.MemberResult(config, predictions, (), metrics, accum=1, ooms=0)
+
+    with mock.patch.object(training, "train_member", train):
+        trainable.run_trial(trial, context=context, parts=parts)
+
+
+def search(name: str, dataset: Dataset, store: Store, folder: Path, trials: int) -> Sequence[RecordedRun]:
+    """Run the demo's space with so many trials, two at once."""
+    space = SearchSpace.load(find_space("digits_demo"))
+    settings = space.settings.override({"trials": trials, "concurrency": AT_ONCE, "cpus": 1})
+    plan = SearchPlan(
+        name=name, dataset=dataset, space=space, settings=settings, folder=folder / "runs" / name
+    )
+    return run_search(plan, store, console=Console(quiet=True))
+
+
+def worker_seconds(started: float, members: Sequence[RecordedRun]) -> float:
+    """Seconds of all workers from the search's start to the end of the last trial of each."""
+    free = [started] * AT_ONCE
+    for member in sorted(members, key=lambda member: member.started):
+        worker = int(np.argmin(free))
+        free[worker] = member.ended or free[worker]
+    return sum(free) - AT_ONCE * started
+
+
+def best_of_three(arguments: Sequence[str], folder: Path) -> tuple[float, float]:
+    """Least wall and CPU seconds of a command."""
+    walls, cpus = [], []
+    for _ in range(3):
+        before, started = os.times(), time.perf_counter()
+        command = [sys.executable, "-c", "from tune_paddy.cli import main; main()", *arguments]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        after = os.times()
+        walls.append(time.perf_counter() - started)
+        cpus.append(
+            after.children_user + after.children_system - before.children_user - before.children_system
+        )
+    return min(walls), min(cpus)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=8)
+    parser.add_argument("--noops", type=int, default=12)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        measure(folder, options)
+
+
+def measure(folder: Path, options: argparse.Namespace) -> None:
+    """Run all three and print the table."""
+    dataset = Dataset.open(write_digits(folder / "digits"))
+    with ray_session(None):
+        artifacts = folder / "runs/artifacts"
+        store = open_store(
+            f"sqlite:///{folder}/mlflow.db", experiment="digits", artifact_root=artifacts, create=True
+        )
+        members = search("demo", dataset, store, folder, options.trials)
+        with mock.patch.object(tuning, "run_trial", noop_trial):
+            noops = search("noops", dataset, store, folder, options.noops)
+    whole = worker_seconds(get_search(store, "demo").started, members)
+    inside = sum(member.metrics[key] for member in members for key in INSIDE)
+    ends = sorted(member.ended or 0.0 for member in noops)
+    noop = AT_ONCE * (ends[-1] - ends[AT_ONCE - 1]) / (len(ends) - AT_ONCE)
+    print(f"{len(members)} trials on {os.cpu_count()} CPUs, load average {os.getloadavg()[1]:.1f}\n")
+    print("| question | to reach | result |\n|---|---|---|")
+    print(f"| share of worker wall time inside | ≥ 85 % | {inside / whole:.1%} of {whole:.0f} s |")
+    print(f"| a trial that does not train | ≤ 1 s | {noop:.2f} s |")
+    for arguments, limit in ((["--help"], 0.5), (["select", "demo"], 5.0)):
+        wall, cpu = best_of_three(arguments, folder)
+        print(
+            f"| tune-paddy {' '.join(arguments)} | ≤ {limit} s | {wall:.2f} s, {cpu:.2f} s of CPU |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
