@@ -24,7 +24,7 @@ PLANTED = "planted-secret-7c1e"
 SECRETS = ("KAGGLE_KEY", "KAGGLE_API_TOKEN", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 
 SPACE = """
-search: {trials: 4, retries: 0}
+search: {trials: 4, retries: 0, concurrency: 1}  # a second process would import torch for seconds of work
 defaults:
   {pretrained: false, schedule: one_cycle, size: 32, epochs: 2, batch_size: 16, tta: 1, flip: none, lr: 0.005}
 recipes:

@@ -103,7 +103,7 @@ def test_trials_that_asha_stops_are_recorded_as_stopped_and_the_others_finish(
 
 
 def test_no_trial_starts_after_the_time_is_used_up(finished: Finished, tmp_path: Path) -> None:
-    text = SPACE.replace("trials: 4", "trials: 50, minutes: 0.001, concurrency: 1")
+    text = SPACE.replace("trials: 4", "trials: 50, minutes: 0.001")
     plan = make_plan("late", finished.plan.dataset.root, tmp_path, text)
     ticks = itertools.count(step=0.05)  # seconds by this clock: the first looks are in time
     members = run_search(plan, finished.store, console=Console(quiet=True), clock=lambda: next(ticks))
