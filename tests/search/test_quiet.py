@@ -15,8 +15,8 @@ def test_a_worker_sends_no_usage_statistics_and_no_telemetry() -> None:
         from tune_paddy.tracking.client import load_mlflow  # noqa: PLC0415
 
         load_mlflow()
-        from mlflow.telemetry.utils import is_telemetry_disabled  # noqa: PLC0415
+        from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY  # noqa: PLC0415
 
-        return usage.usage_stats_enabled(), not is_telemetry_disabled()
+        return usage.usage_stats_enabled(), not MLFLOW_DISABLE_TELEMETRY.get()
 
     assert ray.get(sends.remote()) == (False, False)

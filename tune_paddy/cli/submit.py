@@ -101,8 +101,10 @@ def _message(found: _Found) -> str:
 
 def _show(found: _Found, message: str, competition: str) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from tune_paddy.data.kaggle_submit import label_counts, read_to_send
+    from tune_paddy.data.wording import printable
 
     submission = read_to_send(found.path)
     n_rows = len(submission.ids)
@@ -119,7 +121,7 @@ def _show(found: _Found, message: str, competition: str) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows.items():
-        table.add_row(name, value)
+        table.add_row(name, Text(printable(value)))
     console.print(table, markup=False)
 
 
