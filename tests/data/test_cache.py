@@ -222,7 +222,7 @@ def test_least_recently_used_entries_go_first_and_never_those_in_use(tmp_path, i
 
 
 def entry_of(cache, resizing):
-    (entry,) = cache.folder.glob(f"*-{str(resizing).replace(' ', '-')}-*")
+    (entry,) = cache.folder.glob(f"*-{resizing.method}-{resizing.size[0]}x{resizing.size[1]}-*")
     return entry
 
 
@@ -231,7 +231,7 @@ def test_an_entry_that_is_larger_than_the_limit_is_refused_and_nothing_is_remove
     cache = ImageCache(tmp_path / "images", BYTES // 2)
     cache.open(ImageSet(images.fingerprint, images.paths[:8]), small, load).close()
     before = shards(cache)
-    with pytest.raises(CacheRefusedError, match="40 images, squish 24x20, take"):
+    with pytest.raises(CacheRefusedError, match=r"40 images, squish 24×20, take 0\.1 MB"):
         cache.open(images, SQUISH, load)
     assert shards(cache) == before != []
 
@@ -245,7 +245,7 @@ def test_when_all_entries_are_in_use_there_is_no_room(tmp_path, images):
 
 def test_too_little_disk_is_said_in_one_line(cache, images, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=GB + BYTES - 1))
-    with pytest.raises(CacheRefusedError, match=r"images has room for 0\.0 GB") as caught:
+    with pytest.raises(CacheRefusedError, match=r"images has room for 0\.1 MB") as caught:
         cache.open(images, SQUISH, load)
     assert "\n" not in str(caught.value)
 
@@ -253,7 +253,7 @@ def test_too_little_disk_is_said_in_one_line(cache, images, monkeypatch):
 def test_a_disk_that_fills_up_meanwhile_ends_the_build_and_lets_go(cache, images, monkeypatch):
     frees = iter([50 * GB] * 5)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=next(frees, 0)))
-    with pytest.raises(CacheRefusedError, match=r"has only 0\.0 GB free"):
+    with pytest.raises(CacheRefusedError, match=r"has only 0\.0 MB free"):
         cache.open(images, SQUISH, load)
     monkeypatch.undo()
     assert list(cache.folder.glob("*/users/*")) == []
@@ -306,7 +306,7 @@ def test_progress_shows_what_is_being_built(cache, images):
     counts = [progress.done for (progress,) in seen]
     assert counts == sorted(counts)
     assert (min(counts), max(counts)) == (0, 35)
-    assert {(progress.resizing, progress.total) for (progress,) in seen} == {("squish 24x20", N)}
+    assert {(progress.resizing, progress.total) for (progress,) in seen} == {("squish 24×20", N)}
     assert cache.progress(images.fingerprint) == []
     assert cache.progress("another") == []
 

@@ -62,7 +62,7 @@ def test_one_line_says_if_images_do_not_fit(images: ImageSet, space: SearchSpace
     """100,000 images at 96x96 px are the first that are larger than 2 GB."""
     said = printed(2, images, space)
     assert said.count("\n") == 1
-    assert "100000 images, squish 96x96, take 2.8 GB, and the limit is 2.0 GB" in said
+    assert "100000 images, squish 96×96, take 2.8 GB, and the limit is 2.0 GB" in said
     assert printed(5, images, space) == ""
 
 
@@ -73,9 +73,9 @@ def test_nothing_is_said_where_no_cache_is_wanted(images: ImageSet, space: Searc
 
 def test_the_table_shows_how_far_images_are_prepared() -> None:
     console = Console(file=io.StringIO(), width=100)
-    preparing = [Progress("squish 480x480", 500, 2000)]
+    preparing = [Progress("squish 480×480", 500, 2000)]
     console.print(ProgressTable(console, 3, lambda config: 1, preparing=lambda: preparing))
-    assert "Preparing images, squish 480x480: 500 of 2000" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "Preparing images, squish 480×480: 500 of 2000" in console.file.getvalue()  # type: ignore[attr-defined]
     preparing.clear()
     console = Console(file=io.StringIO(), width=100)
     console.print(ProgressTable(console, 3, lambda config: 1, preparing=lambda: preparing))
@@ -97,5 +97,5 @@ def test_the_announcement_returns_what_watches_the_machines_cache(
         return np.zeros((3, 8, 8), np.uint8)
 
     ImageCache(tmp_path / "images", GB).open(images, Resizing((8, 8), "squish"), load).close()
-    assert seen == [Progress("squish 8x8", 0, 2)] * 2
+    assert seen == [Progress("squish 8×8", 0, 2)] * 2
     assert list(preparing()) == []

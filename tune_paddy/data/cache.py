@@ -79,8 +79,8 @@ class Resizing:
     method: str
 
     def __str__(self) -> str:
-        """Such as `squish 480x480`."""
-        return f"{self.method} {self.size[0]}x{self.size[1]}"
+        """Such as `squish 480×480`."""
+        return f"{self.method} {self.size[0]}×{self.size[1]}"
 
     def image_bytes(self, before: Size) -> int:
         """Bytes of an image of a given (height, width) after the first step."""
@@ -130,12 +130,12 @@ class ImageCache:
         """
         needed = estimate_bytes(images, resizing)
         room = shutil.disk_usage(_existing(self.folder)).free - SPARE + sum(self._sizes().values())
-        what = f"{len(images.paths)} images, {resizing}, take {needed / GB:.1f} GB"
+        what = f"{len(images.paths)} images, {resizing}, take {_bytes(needed)}"
         if needed > self.allowed:
             limit = "half of the memory" if self.limit is None else "the limit"
-            raise CacheRefusedError(f"{what}, and {limit} is {self.allowed / GB:.1f} GB")
+            raise CacheRefusedError(f"{what}, and {limit} is {_bytes(self.allowed)}")
         if needed > room:
-            raise CacheRefusedError(f"{what}, and {self.folder} has room for {max(0, room) / GB:.1f} GB")
+            raise CacheRefusedError(f"{what}, and {self.folder} has room for {_bytes(max(0, room))}")
 
     def open(
         self,
@@ -182,9 +182,9 @@ class ImageCache:
         """
         used, free = sum(self._sizes().values()), shutil.disk_usage(self.folder).free
         if used + needed > self.allowed:
-            raise CacheRefusedError(f"{used / GB:.1f} GB are in use, of {self.allowed / GB:.1f} GB")
+            raise CacheRefusedError(f"{_bytes(used)} are in use, of {_bytes(self.allowed)}")
         if needed + SPARE > free:
-            raise CacheRefusedError(f"{self.folder} has only {free / GB:.1f} GB free")
+            raise CacheRefusedError(f"{self.folder} has only {_bytes(free)} free")
 
     def progress(self, fingerprint: str) -> list[Progress]:
         """Entries of a dataset that are growing now."""
@@ -262,7 +262,7 @@ def _shape(path: str) -> Size | None:
 
 def _entry_name(images: ImageSet, resizing: Resizing, versions: Sequence[str]) -> str:
     depends = json.dumps([FORMAT, asdict(resizing), *versions], sort_keys=True)
-    readable = str(resizing).replace(" ", "-")
+    readable = str(resizing).replace(" ", "-").replace("×", "x")
     return f"{images.fingerprint}-{readable}-{hashlib.sha256(depends.encode()).hexdigest()[:8]}"
 
 
@@ -282,6 +282,10 @@ def _remove(entry: Path) -> None:
     doomed = entry.with_name(f".{secrets.token_hex(4)}")
     entry.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _bytes(n: int) -> str:
+    return f"{n / GB:.1f} GB" if n >= GB // 10 else f"{n / 10**6:.1f} MB"
 
 
 def _memory() -> int:
