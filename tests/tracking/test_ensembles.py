@@ -89,6 +89,15 @@ def test_the_latest_ensemble_shows_on_search_and_members(
     assert weights == [0.0, 0.5, 0.5]
 
 
+def test_the_page_of_a_search_begins_with_its_newest_ensemble(store: Store, tmp_path: Path) -> None:
+    start_search(store, name="night", description="Search `night`.")
+    for _ in range(2):
+        record(store, tmp_path, {})
+        assert get_search(store, "night").tags["mlflow.note.content"] == (
+            "| member | weight |\n\n## The search\n\nSearch `night`.\n"
+        )
+
+
 def test_the_live_curve_has_one_point_per_finished_member(store: Store, members: list[str]) -> None:
     """A resumed search that computes a point again does not double it."""
     assert members

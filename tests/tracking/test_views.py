@@ -2,7 +2,7 @@ import json
 
 from tune_paddy.tracking.members import start_search
 from tune_paddy.tracking.store import Store
-from tune_paddy.tracking.views import ALL_SEARCHES, members_view, view_address
+from tune_paddy.tracking.views import ALL_SEARCHES, curves_view, members_view, view_address
 
 
 def saved(store: Store, key: str) -> tuple[str, dict]:
@@ -22,6 +22,14 @@ def test_a_search_brings_a_view_of_its_members_and_one_of_all_searches(store: St
     assert run_id in members["searchFilter"]
     assert members["orderByKey"] == "metrics.`log_loss`"
     assert "searchFilter" not in saved(store, ALL_SEARCHES)[1]
+
+
+def test_curves_stand_over_the_number_of_the_epoch(store: Store) -> None:
+    start_search(store, name="night", params={"gpu": 0})
+    name, curves = saved(store, curves_view("night"))
+    assert name == "night: curves by epoch"
+    assert {chart["xAxisKey"] for chart in curves["compareRunCharts"]} == {"step"}
+    assert [chart["metricKey"] for chart in curves["compareRunCharts"]][:2] == ["log_loss", "error_rate"]
 
 
 def test_the_cost_of_a_search_on_gpus_is_in_gpu_seconds(store: Store) -> None:

@@ -35,7 +35,14 @@ def ui(
     from tune_paddy.tracking.runs import get_search, list_searches
     from tune_paddy.tracking.server import HOST, free_port, mlflow_page
     from tune_paddy.tracking.store import open_store
-    from tune_paddy.tracking.views import ALL_SEARCHES, members_view, save_views, uses_gpu, view_address
+    from tune_paddy.tracking.views import (
+        ALL_SEARCHES,
+        curves_view,
+        members_view,
+        save_views,
+        uses_gpu,
+        view_address,
+    )
 
     store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
     shown = list_searches(store)[-1:] if search is None else (get_search(store, search),)
@@ -45,8 +52,14 @@ def ui(
         writable = replace(store, experiment_id=one.experiment_id)
         save_views(writable, one.name, one.run_id, on_gpu=uses_gpu(one.params.get("gpu", 0)))
 
-    def told(page: str) -> str:
-        return view_address(page, shown[0].experiment_id, key) if shown else page
+    def told(page: str) -> list[str]:
+        if not shown:
+            return [page]
+        curves = curves_view(shown[0].name)
+        return [
+            view_address(page, shown[0].experiment_id, key),
+            view_address(page, shown[0].experiment_id, curves, charts=True),
+        ]
 
     if tracking_uri and tracking_uri.startswith(("http://", "https://")):
         _tell(told(store.address.rstrip("/")), browser)
@@ -64,7 +77,9 @@ def ui(
         console.print("Ended.")
 
 
-def _tell(address: str, browser: bool) -> None:
-    console.print(f"Browse: {address}", soft_wrap=True, style="bold")
+def _tell(addresses: list[str], browser: bool) -> None:
+    """Print the address of the table and, where there is a search, that of its curves."""
+    for what, address in zip(("Browse:", "Curves:"), addresses, strict=False):
+        console.print(f"{what} {address}", soft_wrap=True, style="bold")
     if browser:
-        webbrowser.open(address)
+        webbrowser.open(addresses[0])

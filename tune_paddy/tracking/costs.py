@@ -22,7 +22,7 @@ def cost_metrics(metrics: Mapping[str, float], *, gpu_share: float, cpus: float)
         cpus: That were kept for it.
     """
     seconds = metrics["train_seconds_total"] + metrics["predict_seconds"]
-    return {cost_metric(gpu_share): seconds * (gpu_share or cpus)}
+    return {cost_metric(gpu_share): round(seconds * (gpu_share or cpus), 2)}
 
 
 def trial_cost(search: RecordedRun, member: RecordedRun) -> tuple[str, float]:

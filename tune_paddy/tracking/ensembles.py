@@ -28,7 +28,9 @@ from tune_paddy.tracking.writing import log_at_step, log_latest, log_params, set
 
 SELECTION = PREFIX + "selection"
 SELECTION_FILE = "ensemble.json"
-_HEADING = "## Its ensemble"
+_DIGITS = 5
+"""Decimals of weights and contributions: MLflow's table would show sixteen. `ensemble.json` has them all."""
+_HEADING = "## The search"
 LIVE = "live_"
 """What the names of the live curve's metrics begin with."""
 
@@ -80,7 +82,7 @@ def log_ensemble(
             to the members as the metric `ensemble_weight`.
         contributions: MLflow run of a member → what the ensemble's loss would rise by without it; written
             to the members as the metric `ensemble_contribution`.
-        description: Markdown for the run's page; it also ends the page of the search.
+        description: Markdown for the run's page; the page of the search begins with it, too.
         search_files: Files and folders that the search's run gets, in place of those of the same names.
 
     Returns:
@@ -118,17 +120,17 @@ def log_ensemble(
 
 
 def _with_ensemble(note: str, description: str) -> str:
-    """The page of a search with its newest ensemble in place of an earlier one."""
-    own = note.partition(_HEADING)[0].rstrip()
-    return f"{own}\n\n{_HEADING}\n\n{description}"
+    """The page of a search with its newest ensemble in place of an earlier one; MLflow shows only its top."""
+    before, heading, own = note.partition(_HEADING)
+    return f"{description.rstrip()}\n\n{_HEADING}\n\n{(own if heading else before).strip()}\n"
 
 
 def _by_member(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Metric → run → value, turned into run → metric → value: a request for each run."""
+    """Metric → run → value, rounded and turned into run → metric → value: a request for each run."""
     turned: dict[str, dict[str, float]] = {}
     for name, values in metrics.items():
         for run_id, value in values.items():
-            turned.setdefault(run_id, {})[name] = value
+            turned.setdefault(run_id, {})[name] = round(value, _DIGITS)
     return turned
 
 

@@ -21,7 +21,7 @@ PORT = 5000
 
 PATIENCE = 120.0
 """Seconds for which the server may start."""
-_POLITE = 10.0
+_POLITE = 3.0
 """Seconds for which it may end by itself."""
 _PORTS = 100
 """Ports after the wanted one that are tried."""

@@ -35,7 +35,7 @@ _WIDTHS = {
 
 
 def save_views(store: Store, search: str, run_id: str, *, on_gpu: bool) -> None:
-    """Offer two views for a search: all searches with members to unfold, and this one's members, best first.
+    """Offer three views for a search: all searches with members to unfold, its members, and their curves.
 
     Args:
         store: The record, opened for the search's experiment.
@@ -55,6 +55,7 @@ def save_views(store: Store, search: str, run_id: str, *, on_gpu: bool) -> None:
     }
     _save(store, ALL_SEARCHES, "Searches and their members", columns)
     _save(store, members_view(search), f"{search}: members, best first", members)
+    _save(store, curves_view(search), f"{search}: curves by epoch", members | _curves())
 
 
 def uses_gpu(setting: object) -> bool:
@@ -71,16 +72,22 @@ def members_view(search: str) -> str:
     return f"{PREFIX}{search}"
 
 
-def view_address(page: str, experiment_id: str, key: str) -> str:
+def curves_view(search: str) -> str:
+    """Key of the view of its members' curves, which shows when the page is switched to charts."""
+    return f"{members_view(search)}.curves"
+
+
+def view_address(page: str, experiment_id: str, key: str, *, charts: bool = False) -> str:
     """Where a browser finds a view.
 
     Args:
         page: Address of MLflow's page.
         experiment_id: Of the experiment that the view is of.
         key: Of the view.
+        charts: Whether to show charts instead of the table.
     """
     query = f"workflowType=machine_learning&viewStateShareKey={quote(key, safe='')}"
-    return f"{page}/#/experiments/{experiment_id}/runs?{query}"
+    return f"{page}/#/experiments/{experiment_id}/runs?{query}{'&compareRunsMode=CHART' * charts}"
 
 
 def _columns(on_gpu: bool) -> dict[str, Any]:
@@ -92,6 +99,37 @@ def _columns(on_gpu: bool) -> dict[str, Any]:
         "selectedColumns": [*shown, "attributes.`Duration`"],
         "columnOrder": order,
         "columnWidths": {column: _WIDTHS.get(column, 110) for column in order},
+    }
+
+
+def _curves() -> dict[str, Any]:
+    """Charts of what is recorded of every epoch, all over the number of the epoch."""
+    section = "every-epoch"
+    charts = [
+        {
+            "type": "LINE",
+            "uuid": name,
+            "metricSectionId": section,
+            "metricKey": name,
+            "selectedMetricKeys": [name],
+            "isGenerated": False,
+            "deleted": False,
+            "xAxisKey": "step",
+            "selectedXAxisMetricKey": "",
+            "xAxisScaleType": "linear",
+            "scaleType": "linear",
+            "lineSmoothness": 0,
+            "useGlobalXaxisKey": True,
+            "useGlobalLineSmoothing": True,
+        }
+        for name in (LOG_LOSS, ERROR_RATE, "train_loss", "lr")
+    ]
+    return {
+        "runsHiddenMode": "FIRST_20_RUNS",
+        "compareRunSections": [
+            {"uuid": section, "name": "Every epoch", "display": True, "isReordered": False}
+        ],
+        "compareRunCharts": charts,
     }
 
 

@@ -1,0 +1,118 @@
+"""MLflow's pages in a real browser: what a person finds who looks for a search.
+
+With TUNE_PADDY_SCREENSHOTS set to a folder, what the browser shows on its way is saved there.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from tests.conftest import Finished
+from tune_paddy.ensemble.build import build_ensemble
+from tune_paddy.tracking.views import ALL_SEARCHES, members_view
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SECONDS = 120_000  # the first page of a busy machine takes long
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; `apt-get install chromium`")
+
+Look = Callable[[str], None]
+
+
+@pytest.fixture
+def ui(finished: Finished, tmp_path: Path) -> Iterator[list[str]]:
+    """Addresses that `tune-paddy ui` prints for the finished search, after a selection; Ctrl-C ends it."""
+    build_ensemble(finished.store, ["first"], folder=tmp_path)
+    command = [sys.executable, "-c", "from tune_paddy.cli import main; main()", "ui", "first"]
+    command += ["--tracking-uri", finished.store.tracking_uri]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    told = ""
+    while "Ctrl-C" not in told:
+        line = process.stdout.readline()
+        assert line, told
+        told += line
+    try:
+        yield re.findall(r"(?:Browse|Curves): (\S+)", told)
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=60)
+    assert (process.returncode, rest) == (0, "Ended.\n")
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of a browser that has been here before: on a first visit an assistant opens by itself."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1360, "height": 760})
+        page.set_default_timeout(SECONDS)
+        page.add_init_script("localStorage['mlflow.assistant.fab.autoOpenedOnFirstLoad_v1'] = 'true'")
+        yield page
+        browser.close()
+
+
+@pytest.fixture
+def look(page: Page) -> Look:
+    """Save what the page shows, where that is asked for."""
+    folder = os.environ.get("TUNE_PADDY_SCREENSHOTS")
+
+    def save(name: str) -> None:
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=Path(folder) / f"{name}.png")
+
+    return save
+
+
+def test_a_person_finds_members_and_their_curves_the_search_a_figure_and_the_report(
+    ui: list[str], page: Page, look: Look
+) -> None:
+    """The table of members, their charts, the search unfolded, its page, a figure and the report."""
+    table, curves = ui
+    page.goto(table, wait_until="load")
+    page.get_by_role("link", name="test_resnet 32 #0").wait_for()
+    columns = page.locator(".ag-header-cell").all_inner_texts()
+    assert {"log_loss", "error_rate", "ensemble_weight", "ensemble_contribution", "cpu_seconds"} <= set(
+        columns
+    )
+    look("members")
+
+    page.goto(curves, wait_until="load")
+    page.reload()  # the part after the # alone loads no page anew
+    page.get_by_text("Every epoch").wait_for()
+    page.get_by_text("train_loss", exact=True).first.wait_for()
+    look("curves")
+
+    page.goto(table.replace(members_view("first"), ALL_SEARCHES), wait_until="load")
+    page.reload()
+    search = page.get_by_role("link", name="first", exact=True)
+    page.get_by_role("gridcell").filter(has=search).get_by_role("button").first.click()
+    page.get_by_role("link", name="test_resnet 32 #0").wait_for()
+    look("search")
+
+    search.click()
+    page.get_by_text("Ensemble of").first.wait_for()
+    look("page")
+    page.get_by_role("tab", name="Artifacts").click()
+    page.get_by_text("figures", exact=True).click()
+    page.get_by_text("cost.png").click()
+    figure = page.locator("img[src^=blob]").first
+    figure.wait_for()
+    assert figure.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1000
+    look("figure")
+
+    page.get_by_text("report.html").click()
+    report = page.frame_locator("iframe")
+    report.get_by_text("on new images", exact=False).first.wait_for()
+    thumbnails = report.locator(".card img")
+    assert thumbnails.evaluate_all("images => images.filter(image => image.naturalWidth > 0).length") > 10
+    look("report")
