@@ -39,7 +39,7 @@ def test_forecasts_of_memory_are_compared_with_measurements(tmp_path: Path) -> N
         for n, measured in enumerate((900.0, 1000.0, 1100.0))
     ]
     figure = draw_footprint(members)
-    assert "0.90 to 1.10 times its forecast" in figure.get_suptitle()
+    assert "0.90 to 1.10 times their forecast" in figure.get_suptitle()
     write_figures({"footprint": figure}, tmp_path)
 
 
