@@ -55,7 +55,7 @@ def test_a_search_runs_from_python_and_its_settings_can_be_overridden(
     (tmp_path / "mine.yaml").write_text(SPACE)
     uri = finished.store.tracking_uri
     data = tp.Dataset.open(small_digits)
-    result = tp.run_search(data, "mine.yaml", tracking_uri=uri, trials=1)
+    result = tp.run_search(small_digits, "mine.yaml", tracking_uri=uri, trials=1)
     assert result.name == "mine-1"
     assert [(member.name, member.outcome) for member in result.members] == [
         ("0000-test_resnet-32", "finished")

@@ -126,6 +126,7 @@ def run_search(
     """
     from rich.console import Console
 
+    from tune_paddy.data.dataset import Dataset
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.search.resources import uncounted_gpus
     from tune_paddy.search.run import run_search as run
@@ -148,6 +149,7 @@ def run_search(
         ray_address=ray_address,
         ray_gpus=uncounted_gpus(),
         command=EXPLORER,
+        data=None if isinstance(data, Dataset) else Path(data),
     )
     members = run(plan, store, console=Console(markup=False))
     return SearchResult(chosen, members, plan.folder, store.tracking_uri)
