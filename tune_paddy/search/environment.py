@@ -29,8 +29,8 @@ ENVIRONMENT = {
 }
 
 WARMED = "tune_paddy.search.warm_up"
-MOST_WARMED = 8
-"""CPUs up to which all workers import torch beforehand: each holds some 300 MiB then."""
+MOST_WARMED = 4
+"""CPUs up to which a worker for each imports torch beforehand: 600 MiB of its own each, used or not."""
 
 
 def prepare_environment() -> None:
