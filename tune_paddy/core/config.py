@@ -99,6 +99,9 @@ class MemberConfig(BaseModel):
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         "auto", description="auto: bf16 where the device has it, else fp16 on CUDA, else fp32"
     )
+    compile: bool = Field(
+        False, description="torch.compile the network: a slow first epoch, faster later ones"
+    )
     tta: int = Field(4, ge=0, le=64, description="augmented passes of test-time augmentation; 0: none")
     subsample: float = Field(0.8, gt=0, le=1, description="share of the training images that it sees")
     seed: int = Field(42, ge=0, lt=2**31, description="of the initial weights, order and augmentation")

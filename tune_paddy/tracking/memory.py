@@ -78,6 +78,8 @@ def _unusable(member: RecordedRun, gpu: str | None) -> str | None:
         return "trained on another GPU"
     if member.tags.get(PREFIX + "memory_source", ASSUMED) == ASSUMED:
         return "could not be told from its neighbours on the GPU"
+    if member.params.get("compile") == "True":
+        return "compiled, which forecasts do not know"
     if not (member.metrics.get("memory/raw_mib", 0) > 0 and member.metrics.get("memory/measured_mib", 0) > 0):
         return "ended with another accum than was forecast"
     return None

@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.training.augment import augment, normalize
-from tune_paddy.training.devices import Device
+from tune_paddy.training.devices import Device, send
 from tune_paddy.training.loaders import Batch
 from tune_paddy.training.mixing import mix_batch
 from tune_paddy.training.model import IMAGENET_MEAN, IMAGENET_STD
@@ -123,8 +123,7 @@ class MemberLearner(Learner):
 
     def _prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Augment a whole batch, a micro-batch at a time, then mix it."""
-        images = batch.images.to(self.device.torch, non_blocking=True)
-        labels = batch.labels.to(self.device.torch, non_blocking=True)
+        images, labels = (send(tensor, self.device.torch) for tensor in (batch.images, batch.labels))
         ready = torch.cat(
             [
                 normalize(augment(images[part], batch.draws[part], self.config.size), *self.stats)

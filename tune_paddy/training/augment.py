@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.training.devices import resize_uint8
+from tune_paddy.training.devices import resize_uint8, send
 
 Floats = NDArray[np.float64]
 
@@ -206,7 +206,7 @@ def _at_a_time(images: Tensor) -> int:
 
 
 def _augment(images: Tensor, matrices: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
-    coords = warp_grid(matrices.to(images.device, non_blocking=True), size)
+    coords = warp_grid(send(matrices, images.device), size)
     floats = shrink(images, size).to(torch.float32)
     warped = F.grid_sample(floats, coords, padding_mode="reflection", align_corners=False)
     return _lighting(warped.div_(255), draws)
@@ -278,14 +278,17 @@ def as_floats(images: Tensor) -> Tensor:
 def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """Subtract the mean and divide by the standard deviation of each channel, in place."""
     shape = (1, -1, 1, 1)
-    return images.sub_(images.new_tensor(mean).view(shape)).div_(images.new_tensor(std).view(shape))
+    means, stds = (send(torch.tensor(v, dtype=images.dtype), images.device).view(shape) for v in (mean, std))
+    return images.sub_(means).div_(stds)
 
 
 def _lighting(images: Tensor, draws: Draws) -> Tensor:
     if not (draws.brightness.any() or (draws.contrast != 1).any()):
         return images
     shape = (-1, 1, 1, 1)
-    brightness = torch.from_numpy(draws.brightness).to(images).view(shape)
-    contrast = torch.from_numpy(draws.contrast).to(images).view(shape)
+    brightness, contrast = (
+        send(torch.from_numpy(values).to(images.dtype), images.device).view(shape)
+        for values in (draws.brightness, draws.contrast)
+    )
     logits = torch.logit(images, eps=_LOGIT_EPS)
     return logits.add_(brightness).mul_(contrast).sigmoid_()

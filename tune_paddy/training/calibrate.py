@@ -20,7 +20,7 @@ from tune_paddy.core.memory import EVALUATION_FACTOR, MIB
 from tune_paddy.training.devices import Device, pick_device
 from tune_paddy.training.footprint import forecast
 from tune_paddy.training.gpu_memory import GpuMeter, load_nvml
-from tune_paddy.training.model import build_model
+from tune_paddy.training.model import build_model, lay_out
 from tune_paddy.training.oom import is_out_of_memory
 from tune_paddy.training.stack import software_versions
 
@@ -160,7 +160,8 @@ def measure_point(probe: Probe, device: Device, meter: Meter) -> CalibrationPoin
     """Train and evaluate a probe on `device`, and read what it took."""
     _touch(device)
     context_mib = meter.process_mib()
-    model = build_model(probe.arch, 10, size=probe.size).to(device.torch)
+    device.prefer_speed()
+    model = lay_out(build_model(probe.arch, 10, size=probe.size), device.type).to(device.torch)
     _train(model, probe, device)
     _evaluate(model, probe, device)
     device.synchronize()

@@ -42,8 +42,15 @@ class Checkpoint:
     history: list[dict[str, float]]
 
     def restore_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        """Put the moments back; learning rates and momentum are the schedule's to set."""
-        state = {number: dict(values) for number, values in self.optimizer.items()}
+        """Put the moments back; learning rates and momentum are the schedule's to set.
+
+        They get the parameters' memory layout: fused kernels walk through both side by side.
+        """
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        state = {
+            number: {name: _laid_out(value, parameters[number]) for name, value in values.items()}
+            for number, values in self.optimizer.items()
+        }
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
@@ -98,6 +105,13 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mappi
 
 def _stored(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", copy=True).contiguous()
+
+
+def _laid_out(value: Tensor, parameter: Tensor) -> Tensor:
+    """A moment in the memory layout of its parameter; a count of steps as it is."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
 
 
 def _load(path: Path) -> Checkpoint:

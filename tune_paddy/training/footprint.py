@@ -25,7 +25,7 @@ def forecast(
     *,
     precision: str = "fp16",
     optimizer: str = "adamw",
-    channels_last: bool = False,
+    channels_last: bool | None = None,
     n_classes: int = 10,
     item_size: tuple[int, int] | None = None,
     unfused: bool = False,
@@ -39,7 +39,7 @@ def forecast(
         micro_batch: Images of one forward pass, for `Footprint.raw_mib()`.
         precision: `fp32`, `fp16` or `bf16`.
         optimizer: `adamw` or `sgd` (with momentum).
-        channels_last: Whether images and weights lie in memory with the channels last.
+        channels_last: Whether images and weights lie in memory with the channels last; None: as a member's.
         n_classes: Width of the last layer.
         item_size: (height, width) in px of images before augmentation; None: `size`.
         unfused: Count attention without fused kernels, which keeps its queries x keys matrix.

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tune_paddy.data.private import make_private_folder
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same network would be measured differently: what was written before is passed over."""
 
 
@@ -30,7 +30,8 @@ class Subject:
         size: (height, width) of its images in px.
         n_classes: Width of its last layer.
         precision: `fp32`, `fp16` or `bf16`.
-        channels_last: Whether its weights and images lie in memory with the channels last.
+        channels_last: Whether its weights and images lie in memory with the channels last; None: the weights
+            as a member's, see `tune_paddy.training.model.lay_out`.
         unfused: Whether attention is computed by parts, as before fused kernels.
     """
 
@@ -38,7 +39,7 @@ class Subject:
     size: tuple[int, int]
     n_classes: int
     precision: str
-    channels_last: bool = False
+    channels_last: bool | None = None
     unfused: bool = False
 
 

@@ -17,7 +17,7 @@ from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.training.autocast_emulation import CudaAutocast
 from tune_paddy.training.cuda_kernels import CudaKernels, UnfusedAttention
 from tune_paddy.training.forward_cache import ForwardMemory, Subject
-from tune_paddy.training.model import build_model, has_batch_norm
+from tune_paddy.training.model import build_model, has_batch_norm, lay_out
 from tune_paddy.training.saved_bytes import LiveBytes, SavedBytes
 
 _HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -44,7 +44,9 @@ def measure(subject: Subject) -> ForwardMemory:
 def _measure_on(device: str, subject: Subject) -> ForwardMemory:
     with torch.device(device):
         model = build_model(subject.arch, subject.n_classes, size=subject.size)
-        if subject.channels_last:
+        if subject.channels_last is None:
+            lay_out(model, "cuda")
+        elif subject.channels_last:
             model.to(memory_format=torch.channels_last)
         fewer, more = (saved_bytes(model, _images(n, subject), subject) for n in _BATCHES)
         per_image = (more - fewer) // (_BATCHES[1] - _BATCHES[0])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.errors import DivergedError, InfeasibleError
+from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError
 from tune_paddy.core.memory import EVALUATION_FACTOR, batch_norm_warning
 from tune_paddy.core.metrics import calibrated_log_loss, error_rate, log_loss
 from tune_paddy.core.predictions import PLAIN, Predictions
@@ -22,9 +22,10 @@ from tune_paddy.data.parts import Part, Parts
 from tune_paddy.training.accumulation import MemberLearner, micro_batch
 from tune_paddy.training.checkpoint import Checkpoint, load_latest, save_checkpoint
 from tune_paddy.training.checkpoint_files import remove_checkpoints
-from tune_paddy.training.devices import Device, pick_device
+from tune_paddy.training.compilation import compile_model, forget_compiled, is_compiler_failure
+from tune_paddy.training.devices import Device, pick_device, use_threads
 from tune_paddy.training.loaders import ImageReader, TrainLoader, subsample_rows
-from tune_paddy.training.model import build_model, has_batch_norm, plan_body
+from tune_paddy.training.model import build_model, has_batch_norm, lay_out, plan_body
 from tune_paddy.training.oom import ThrashWatch, is_out_of_memory, release_memory
 from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, split_parameters
 from tune_paddy.training.overflow import mean_loss
@@ -131,7 +132,7 @@ def train_member(
         DivergedError: Losses, weights or predictions are not finite, see `overflow`.
     """
     runtime.folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(runtime.cpus)
+    use_threads(runtime.cpus)
     accum = config.accum if isinstance(config.accum, int) else runtime.accum
     most = max(accum, min(runtime.max_accum or config.batch_size, config.batch_size))
     ooms = 0
@@ -139,15 +140,25 @@ def train_member(
         try:
             result = _Attempt(config, parts, replace(runtime, accum=accum), report).run()
         except Exception as error:
+            if config.compile and not is_out_of_memory(error) and is_compiler_failure(error):
+                raise InputError(_not_compiled(config, error)) from error
             if not is_out_of_memory(error):
                 raise
             if accum >= most or micro_batch(config.batch_size, accum) == 1:
                 raise InfeasibleError(_too_large(config, accum, error)) from error
         else:
             return replace(result, accum=accum, ooms=ooms)
+        finally:
+            if config.compile:
+                forget_compiled()
         release_memory()
         ooms += 1
         accum = min(2 * accum, most)
+
+
+def _not_compiled(config: MemberConfig, error: Exception) -> str:
+    reason = next(line for line in str(error).splitlines() if line.strip())[:200]
+    return f"{config.arch} cannot be compiled here: {reason}; set compile: false"
 
 
 def _too_large(config: MemberConfig, accum: int, error: Exception) -> str:
@@ -168,6 +179,7 @@ class _Attempt:
         self.device: Device = pick_device(config.precision, allow_gpu=runtime.allow_gpu)
         plan = plan_body(config.arch, config.size, config.drop_path)
         self.stats = (plan.mean, plan.std)
+        self.device.prefer_speed()
         self.device.limit_memory(runtime.memory_mib)
         self.device.reset_peak()
         self.history: list[dict[str, float]] = []
@@ -226,7 +238,10 @@ class _Attempt:
         )
         if checkpoint is not None:
             model.load_state_dict(dict(checkpoint.model))
-        return model.to(self.device.torch)
+        lay_out(model, self.device.type).to(self.device.torch)
+        if config.compile:
+            compile_model(model, self.runtime.cpus)
+        return model
 
     def _train(self, model: nn.Sequential, checkpoint: Checkpoint | None) -> None:
         done = 0 if checkpoint is None else checkpoint.epoch

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.training.devices import send
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,16 @@ def mix_batch(images: Tensor, labels: Tensor, n_classes: int, mix: Mix) -> tuple
     Returns:
         The mixed images, and float32 targets [n, n_classes] whose rows sum to 1.
     """
-    partner = torch.from_numpy(mix.partner).to(images.device)
-    weight = torch.from_numpy(mix.weight).to(images)
+    partner = send(torch.from_numpy(mix.partner), images.device)
+    weight = send(torch.from_numpy(mix.weight).to(images.dtype), images.device)
     if mix.box is None:
         shares = weight.view(-1, 1, 1, 1)
         mixed = images * shares + images[partner] * (1 - shares)
     else:
         mixed, share = _paste(images, images[partner], mix.box)
         weight = torch.full_like(weight, share)
-    one_hot = F.one_hot(labels, n_classes).to(images.dtype)
+    # torch's one_hot reads the labels back, but for CUDA, to check them
+    one_hot = (labels[:, None] == torch.arange(n_classes, device=labels.device)).to(images.dtype)
     return mixed, one_hot * weight[:, None] + one_hot[partner] * (1 - weight[:, None])
 
 

@@ -14,7 +14,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.data.atomic import write_atomically
 from tune_paddy.data.reading import read_file
 from tune_paddy.training.checkpoint import write_safetensors
-from tune_paddy.training.model import build_model
+from tune_paddy.training.model import build_model, lay_out
 
 WEIGHTS, CONFIG = "weights.safetensors", "member.json"
 
@@ -63,5 +63,5 @@ def load_member(folder: Path) -> SavedMember:
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder / WEIGHTS} does not fit {config.arch}: {reason}") from error
-    model.eval()
+    lay_out(model, "cpu").eval()
     return SavedMember(config, tuple(saved.classes), model)

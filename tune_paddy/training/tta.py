@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.predictions import PLAIN, TTA
 from tune_paddy.training.augment import augment, centre, draw, normalize, shrink
-from tune_paddy.training.devices import Device
+from tune_paddy.training.devices import Device, send
 from tune_paddy.training.loaders import ImageReader
 
 BETA = 0.25
@@ -42,21 +42,22 @@ def predict(
     """
     n_passes = config.tta if with_tta else 0
     passes = draw(config, n_passes, np.random.default_rng([config.seed, _TTA]))
-    empty = np.empty((0, n_classes), np.float32)
+    # They stay on the device until all are there: to read each batch would be to wait for it.
+    empty = torch.empty((0, n_classes), device=device.torch)
     views = {PLAIN: [empty], **({TTA: [empty]} if n_passes else {})}
     infer = _inference(model, device, stats)
     model.eval()
     with torch.inference_mode():
         for _, images in reader.in_order(batch_size):
-            small = shrink(images.to(device.torch, non_blocking=True), config.size)
+            small = shrink(send(images, device.torch), config.size)
             plain = infer(centre(small, config.size))
-            views[PLAIN].append(plain.cpu().numpy())
+            views[PLAIN].append(plain)
             if n_passes:
                 alike = [passes[np.full(len(images), number)] for number in range(n_passes)]
                 augmented = [infer(augment(small, draws, config.size)) for draws in alike]
                 mixed = torch.stack(augmented).mean(0).lerp(plain, BETA)
-                views[TTA].append(mixed.cpu().numpy())
-    return {view: np.concatenate(parts).astype(np.float32) for view, parts in views.items()}
+                views[TTA].append(mixed)
+    return {view: torch.cat(parts).cpu().numpy() for view, parts in views.items()}
 
 
 def _inference(
