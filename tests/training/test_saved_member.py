@@ -8,7 +8,7 @@ from torch import nn
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
-from tune_paddy.training.model import build_model
+from tune_paddy.training.model import build_model, lay_out
 from tune_paddy.training.saved_member import load_member, save_member
 
 CLASSES = ("blast", "hispa", "normal")
@@ -41,7 +41,7 @@ def test_a_member_read_back_answers_as_it_did(
 ) -> None:
     """Bit by bit, also where a model registers one tensor under several names, as CoaT does."""
     config = make_config(arch=arch, **changes)
-    model = build(config).eval()
+    model = lay_out(build(config), "cpu").eval()  # as a member trains
     save_member(tmp_path, model, config, CLASSES)
     member = load_member(tmp_path)
     images = torch.rand(2, 3, *config.size)
