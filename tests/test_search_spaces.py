@@ -147,6 +147,7 @@ IN_WORDS = {
     "size": "side or [h, w]",
     "resize_size": "side or [h, w]",
     "accum": "auto or integer ≥ 1",
+    "compile": "true or false",
     "minutes": "number > 0",
     "concurrency": "integer ≥ 1",
     "gpu": "auto or number in [0, 64]",
