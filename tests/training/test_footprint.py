@@ -89,6 +89,8 @@ def test_the_meta_device_tells_what_a_pass_with_values_keeps(unfused: bool) -> N
 class _NeedsValues(nn.Module):
     """A network whose forward pass reads a value, which a meta tensor does not have."""
 
+    convolutional = False
+
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(3 * 8 * 8, 10)
