@@ -234,5 +234,5 @@ def test_few_images_at_a_time_are_worth_a_word_where_the_body_has_batch_norm(
     config = make_config(epochs=1, freeze_epochs=0, batch_size=16, accum=4, tta=0)
     runtime = Runtime(tmp_path, keep_weights=False)
     (note,) = train_member(config.model_copy(update={"arch": "test_resnet"}), parts, runtime).notes
-    assert note == "batch norm saw 4 images at a time, since accum is 4"
+    assert note == "batch norm sees 4 images at a time, since accum is 4: its statistics are noisy"
     assert train_member(config, parts, runtime).notes == ()
