@@ -47,7 +47,12 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 @pytest.fixture(scope="session")
 def small_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """150 labelled digits and 20 to predict, in Kaggle's layout."""
-    folder = write_digits(tmp_path_factory.mktemp("data") / "digits")
+    return write_small_digits(tmp_path_factory.mktemp("data") / "digits")
+
+
+def write_small_digits(folder: Path) -> Path:
+    """Write scikit-learn's digits into a folder and remove most of them."""
+    write_digits(folder)
     table = pd.read_csv(folder / "train.csv", dtype=str)
     kept = table.groupby("label").head(PER_CLASS)
     for name, label in table.drop(kept.index).itertuples(index=False):

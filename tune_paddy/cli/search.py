@@ -103,6 +103,10 @@ def search(
     folds: Annotated[
         int | None, typer.Option(help="Models of each member, one per fold, instead of a select split.")
     ] = None,
+    stall_minutes: Annotated[
+        float | None, typer.Option(help="Start a trial again that gives no sign of life for so long.")
+    ] = None,
+    retries: Annotated[int | None, typer.Option(help="How often to start a trial again that died.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the select split and the sampler.")] = None,
     resume: Annotated[
         str | None,
@@ -147,6 +151,8 @@ def search(
         "scheduler": scheduler,
         "objective": objective,
         "folds": folds,
+        "stall_minutes": stall_minutes,
+        "retries": retries,
         "seed": seed,
     }
     overrides = {key: value for key, value in settings.items() if value is not None}

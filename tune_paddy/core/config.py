@@ -161,6 +161,9 @@ class SearchSettings(BaseModel):
     folds: int = Field(
         0, ge=0, le=100, description="instead of a select split: k models a member, each image judged by one"
     )
+    stall_minutes: float | None = Field(
+        30.0, gt=0, description="a trial without a sign of life for so long is started again; none: never"
+    )
     retries: int = Field(1, ge=0, le=100, description="how often a trial that died is started again")
     seed: int = Field(42, ge=0, lt=2**31, description="of the select split and the sampler")
 

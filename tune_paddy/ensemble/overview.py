@@ -1,5 +1,6 @@
 """What a person sees of a search in the terminal: how far it is, what runs, what failed, who leads."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.tracking.runs import RecordedRun, parse_params
+from tune_paddy.tracking.runs import SECONDS, SETTINGS, RecordedRun, parse_params
 from tune_paddy.tracking.views import CONTRIBUTION, CPU_SECONDS, GPU_SECONDS, WEIGHT
 
 _STYLES = {"running": "cyan", "finished": "green", "failed": "red", "interrupted": "yellow"}
@@ -131,8 +132,9 @@ def _state(overview: Overview) -> Text:
     parts = [f"{counts['finished']} members finished"]
     parts += [f"{counts['running']} running"] if counts["running"] else []
     parts += [f"{others} not"] if others else []
-    limit = f" of at most {search.params['trials']}" if "trials" in search.params else ""
-    spent = _duration((search.ended or overview.now) - search.started)
+    limit = _trials(search)
+    running = (search.ended or overview.now) - search.started
+    spent = _duration(float(search.tags.get(SECONDS, running)) if overview.unfinished else running)
     text = Text(f"Search {search.name} ", style="bold")
     text.append(search.outcome, style=_STYLES.get(search.outcome, ""))
     where = (
@@ -142,6 +144,13 @@ def _state(overview: Overview) -> Text:
         f" after {spent}: {', '.join(parts)}{limit}\n{where}\n{_ensemble(overview)}", style="not bold"
     )
     return text
+
+
+def _trials(search: RecordedRun) -> str:
+    """How many members there shall be: what the last session was told, or the first."""
+    settings = json.loads(search.tags.get(SETTINGS, "{}"))
+    trials = settings.get("trials", search.params.get("trials"))
+    return f" of at most {trials}" if trials else ""
 
 
 def _ensemble(overview: Overview) -> str:

@@ -12,11 +12,13 @@ from filelock import FileLock, Timeout
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.private import make_private_folder
 from tune_paddy.search.past import UNFINISHED, trial_tags
+from tune_paddy.search.stall import stall_reason
+from tune_paddy.tracking.files import remove_partial_files
 from tune_paddy.tracking.members import Failure, end_member, fail_member, log_seconds, start_member
 from tune_paddy.tracking.names import LOCK
 from tune_paddy.tracking.runs import list_members
 from tune_paddy.tracking.store import Store
-from tune_paddy.training.checkpoint_files import remove_checkpoints
+from tune_paddy.training.checkpoint_files import remove_checkpoints, remove_leftovers
 
 HEARTBEAT = 15.0
 """Least seconds between two notes of the time that was used."""
@@ -50,7 +52,7 @@ def only_one(folder: Path, name: str) -> Iterator[None]:
 
 
 def sweep(store: Store, search: str, folder: Path) -> None:
-    """Remove what killed processes have left in the folders of members that no longer train.
+    """Remove what killed processes have left of members, and checkpoints of those that are done.
 
     Args:
         store: The record.
@@ -58,8 +60,9 @@ def sweep(store: Store, search: str, folder: Path) -> None:
         folder: Holds a folder for each member.
     """
     for member in list_members(store, search):
-        if member.outcome not in KEPT:
-            remove_checkpoints(folder / member.name)
+        remove = remove_leftovers if member.outcome in KEPT else remove_checkpoints
+        remove(folder / member.name)
+        remove_partial_files(member.artifact_uri)
 
 
 class MemberCloser:
@@ -86,7 +89,7 @@ class MemberCloser:
         elif state == "interrupted":
             reason, kind = f"interrupted after epoch {result.get('epoch', 0)}", "interrupted"
         elif state == "failed":
-            reason, kind = str(result["reason"]), "failed"
+            reason, kind = stall_reason(self._folder / member) or str(result["reason"]), "failed"
         else:
             return
         with suppress(TunePaddyError):  # the end of the search closes it all the same

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ FIRST_SESSION = Earlier()
 """There is nothing to look back at."""
 
 
-def read_earlier(store: Store, search: RecordedRun, *, metric: str, retry_failed: bool) -> Earlier:
+def read_earlier(store: Store, search: RecordedRun, plan: SearchPlan) -> Earlier:
     """Read all trials of a search and the time that it has used.
 
     Members that were infeasible, diverged or stopped by the scheduler stay so. Those that failed stay
@@ -60,25 +60,27 @@ def read_earlier(store: Store, search: RecordedRun, *, metric: str, retry_failed
     Args:
         store: The record.
         search: None of its trials runs.
-        metric: What the sampler minimises, as it is recorded at every epoch.
-        retry_failed: Whether members that failed go on.
+        plan: By which it goes on.
 
     Raises:
         InputError: It was recorded without its proposals.
         TunePaddyError: MLflow failed.
     """
-    unfinished = UNFINISHED | ({"failed"} if retry_failed else set())
+    unfinished = UNFINISHED | ({"failed"} if plan.retry_failed else set())
+    with_curve = unfinished | {"stopped"} | ({"finished"} if plan.settings.scheduler == "asha" else set())
     past = [
-        _past_trial(member, member.outcome not in unfinished, lambda run: read_curve(store, run, metric))
+        _past_trial(
+            member,
+            member.outcome not in unfinished,
+            read_curve(store, member.run_id, plan.settings.objective) if member.outcome in with_curve else {},
+        )
         for member in list_members(store, search.name)
     ]
     trials = tuple(sorted(past, key=lambda trial: trial.proposal.number))
     return Earlier(trials, float(search.tags.get(SECONDS, 0)))
 
 
-def _past_trial(
-    member: RecordedRun, ended: bool, curve_of: Callable[[str], Mapping[int, float]]
-) -> PastTrial:
+def _past_trial(member: RecordedRun, ended: bool, curve: Mapping[int, float]) -> PastTrial:
     try:
         told = json.loads(member.tags[PROPOSAL])
         config = MemberConfig(**told["config"])
@@ -88,9 +90,6 @@ def _past_trial(
             f"search {member.search!r} cannot go on: its member {member.name!r} was recorded without its "
             "proposal, by another version; select from it, and search on under a new name"
         ) from error
-    if member.outcome == "finished":
-        return PastTrial(proposal, ended, member.metrics["objective"])
-    if ended and member.outcome != "stopped":
-        return PastTrial(proposal, ended)
-    curve = {epoch: value for epoch, value in curve_of(member.run_id).items() if math.isfinite(value)}
-    return PastTrial(proposal, ended, curve=curve)
+    value = member.metrics["objective"] if member.outcome == "finished" else None
+    finite = {epoch: point for epoch, point in curve.items() if math.isfinite(point)}
+    return PastTrial(proposal, ended, value, finite)

@@ -9,17 +9,26 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import ray
+from filelock import FileLock, Timeout
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.search.environment import warm_workers
 from tune_paddy.search.reuse import use_prestarted_workers
+
+_PREFIX, _OWNED = "tune_paddy-", ".owned"
+"""Name of a session's folder, and of the file in it that its process has locked."""
+
+_ANSWER_SECONDS = 10.0
+"""How long a cluster is waited for before it counts as gone."""
 
 _LONGEST_FOLDER = 17
 """Bytes; the rest of a socket's name takes 86: our folder, Ray's session with its date, the socket."""
@@ -50,7 +59,11 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
         for name in ("ray", "ray.tune", "ray._private.worker"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with ExitStack() as stack:
+            if address:
+                _require_answer(address)
             options = {"address": address} if address else stack.enter_context(_closed(num_gpus))
+            # Ray tells of every worker that died in a paragraph on stdout; the record says it in a line.
+            ray._private.worker.listen_error_messages = lambda *_: None
             try:
                 ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
             except (OSError, ValueError, RuntimeError) as error:
@@ -70,8 +83,13 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
     warm_workers(cpus)
     use_prestarted_workers()
     kept = os.environ.get("RAY_TMPDIR")
-    folder = tempfile.mkdtemp(prefix="tune_paddy-", dir=kept or _short_folder())  # mode 0700
+    parent = Path(kept or _short_folder())
+    if not kept:
+        _sweep(parent)
+    folder = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)  # mode 0700
+    lock = FileLock(f"{folder}/{_OWNED}")
     try:
+        lock.acquire()
         yield {
             "address": "local",  # never the cluster that a file of Ray's in /tmp names
             "include_dashboard": False,
@@ -80,8 +98,37 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
             "_temp_dir": f"{folder}/r",  # Ray opens the folder itself to everyone, so it stands in ours
         }
     finally:
+        lock.release()
         if not kept:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove folders of sessions whose process was killed: nobody holds their locks any more."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        lock = FileLock(folder / _OWNED, timeout=0)
+        if not (folder / _OWNED).exists():
+            continue  # somebody else's, or not yet owned
+        with suppress(Timeout, OSError), lock:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_answer(address: str) -> None:
+    """Raise when nothing answers at HOST:PORT: Ray itself would try for minutes.
+
+    Raises:
+        InputError: There is nothing, or no such host.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not (host and port.isdecimal()):
+        return  # such as `auto`: Ray looks for a cluster on this machine
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_SECONDS).close()
+    except OSError as error:
+        raise InputError(
+            f"no Ray cluster answers at {address} ({error.strerror or error}); start one there with "
+            "`ray start --head`, or leave out --ray-address"
+        ) from error
 
 
 def _short_folder() -> str:

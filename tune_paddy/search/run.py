@@ -74,7 +74,7 @@ def run_search(
 def _look_back(plan: SearchPlan, store: Store) -> Earlier:
     search = get_search(store, plan.name)
     check_same(plan, search, store)
-    return read_earlier(store, search, metric=plan.settings.objective, retry_failed=plan.retry_failed)
+    return read_earlier(store, search, plan)
 
 
 def _train(
@@ -155,6 +155,7 @@ def run_trials(
             searcher,
             n_trials=n_trials,
             at_once=at_once,
+            earlier=earlier.trials,
             callbacks=[TrialEvents(watchers, interruption)],
             interruption=interruption,
         )
@@ -276,6 +277,7 @@ def _context(plan: SearchPlan, store: Store, parent: str) -> TrialContext:
         cpus=max(1, int(plan.settings.cpus)),
         allow_gpu=plan.settings.gpu != 0,
         objective=plan.settings.objective,
+        stall_minutes=plan.settings.stall_minutes,
         weights_dir=plan.weights_dir.absolute() if plan.weights_dir else None,
         cache_limit=plan.settings.cache_limit,
         max_accum=plan.settings.max_accum,

@@ -18,7 +18,9 @@ from tune_paddy.data.parts import Parts
 from tune_paddy.search.past import trial_tags
 from tune_paddy.search.reuse import SPENT
 from tune_paddy.tracking.costs import cost_metrics
+from tune_paddy.search.stall import StallWatch
 from tune_paddy.tracking.members import fail_member, finished_member, log_epoch, log_member, start_member
+from tune_paddy.tracking.runs import SPLIT
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.system_metrics import process_metrics
 from tune_paddy.training.checkpoint_files import remove_checkpoints
@@ -45,6 +47,7 @@ class TrialContext:
         cpus: Threads of a trial.
         allow_gpu: Whether trials were given a GPU.
         objective: What the sampler minimises: a metric of the select split.
+        stall_minutes: Without a sign of life, after which a trial is started again, or None.
         weights_dir: Folder of pretrained weights, or None.
         cache_limit: GB of each machine's image cache; None: half of its memory; 0: no cache.
         max_accum: To how many micro-batches a trial that runs out of memory may go.
@@ -57,6 +60,7 @@ class TrialContext:
     cpus: int
     allow_gpu: bool
     objective: str
+    stall_minutes: float | None
     weights_dir: Path | None
     cache_limit: float | None = None
     max_accum: int | None = None
@@ -89,7 +93,7 @@ def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> 
 
 def _run_locked(trial: dict[str, Any], context: TrialContext, parts: Parts) -> None:
     done = finished_member(context.store, context.parent_run_id, trial["member"])
-    if done is not None:
+    if done is not None and done.tags.get(SPLIT) == parts.split:
         tune.report(_finished(trial, parts, done.run_id, done.metrics))
         return
     run_id = start_member(
@@ -112,7 +116,8 @@ def _run_locked(trial: dict[str, Any], context: TrialContext, parts: Parts) -> N
         spent = context.allow_gpu and kind == "infeasible"
         tune.report({"epoch": 0, "outcome": kind, "reason": reason, SPENT: spent})
     except Exception as error:
-        fail_member(context.store, run_id, f"{type(error).__name__}: {error}", "failed")
+        # Another attempt goes on, now or in another session; when there is none, the driver calls it failed.
+        fail_member(context.store, run_id, f"{type(error).__name__}: {error}", "interrupted")
         raise
     else:
         remove_checkpoints(context.folder / trial["member"])
@@ -142,19 +147,25 @@ def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Par
         objective = epoch.metrics[context.objective]
         tune.report({"epoch": epoch.epoch, "objective": objective, **epoch.metrics})
 
+    folder = context.folder / trial["member"]
+    watch = StallWatch(context.stall_minutes, folder)
     runtime = Runtime(
-        folder=context.folder / trial["member"],
+        folder=folder,
         cpus=context.cpus,
         allow_gpu=context.allow_gpu,
         accum=memory.accum,
         max_accum=context.max_accum,
         memory_mib=memory.allocator_mib,
         weights_dir=context.weights_dir,
+        alive=watch.alive,
         keep_checkpoints=not parts.n_folds,  # folds keep their predictions instead
     )
     meter = process_meter() if context.allow_gpu else None
     train = train_folds if parts.n_folds else train_member
-    with opened_cache(context.cache_limit, parts.images, config, threads=context.cpus) as (cached, refusals):
+    with (
+        opened_cache(context.cache_limit, parts.images, config, threads=context.cpus) as (cached, refusals),
+        watch,
+    ):
         result = train(config, parts, replace(runtime, cached=cached), report=report)
     objective = min(value for name, value in result.metrics.items() if name.endswith(f"/{context.objective}"))
     summary = {**result.metrics, "objective": objective, "accum": result.accum, "ooms": result.ooms}

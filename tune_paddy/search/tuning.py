@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
 
 from ray import tune
 from ray.tune import Callback
@@ -15,6 +17,7 @@ from tune_paddy.data.parts import Parts
 from tune_paddy.search.interruption import Interruption, RunningTrials
 from tune_paddy.search.plan import SearchPlan, longest
 from tune_paddy.search.reuse import fresh_after_spent
+from tune_paddy.search.sampler import PastTrial
 from tune_paddy.search.trainable import TrialContext, run_trial
 
 RAY_FOLDER = "ray"
@@ -29,6 +32,7 @@ def run_trials_on_ray(
     *,
     n_trials: int,
     at_once: int,
+    earlier: Sequence[PastTrial],
     callbacks: Sequence[Callback],
     interruption: Interruption,
 ) -> None:
@@ -41,6 +45,7 @@ def run_trials_on_ray(
         searcher: Its trials are those of `run_trial`.
         n_trials: Most trials that it proposes.
         at_once: Most trials that run at once.
+        earlier: Trials of earlier sessions, which the scheduler compares with.
         callbacks: Told of Ray's events.
         interruption: Of a person or the system.
     """
@@ -54,7 +59,7 @@ def run_trials_on_ray(
             metric="objective",
             mode="min",
             search_alg=searcher,
-            scheduler=_scheduler(plan),
+            scheduler=_scheduler(plan, earlier),
             num_samples=n_trials,
             max_concurrent_trials=at_once,
             reuse_actors=True,
@@ -93,10 +98,34 @@ def trial_planner(plan: SearchPlan) -> Callable[[MemberConfig], TrialMemory]:
     return give
 
 
-def _scheduler(plan: SearchPlan) -> TrialScheduler:
+def _scheduler(plan: SearchPlan, earlier: Sequence[PastTrial]) -> TrialScheduler:
     if plan.settings.scheduler == "none":
         return FIFOScheduler()
     epochs = longest(plan.space)
     # A member that reaches the end must outlive its last epoch: it still has to predict.
     last = epochs * max(1, plan.settings.folds) + 1
-    return ASHAScheduler(time_attr="epoch", max_t=last, grace_period=max(3, epochs // 4))
+    return _RememberingASHA(earlier, time_attr="epoch", max_t=last, grace_period=max(3, epochs // 4))
+
+
+class _RememberingASHA(ASHAScheduler):
+    """ASHA that compares with the trials of earlier sessions, too.
+
+    Args:
+        earlier: Their curves; of a trial that goes on, the new session tells again.
+        **options: Of ASHA.
+    """
+
+    def __init__(self, earlier: Sequence[PastTrial], **options: Any) -> None:
+        super().__init__(**options)
+        self._earlier = [trial for trial in earlier if trial.ended]
+
+    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
+        """Replay the curves as soon as it is known what they are of."""
+        known: bool = super().set_search_properties(metric, mode, **spec)
+        nobody: Any = None  # in place of Ray's controller, which is not looked at
+        for past in self._earlier if known else ():
+            trial: Any = SimpleNamespace(trial_id=f"earlier-{past.proposal.number}")
+            self.on_trial_add(nobody, trial)
+            for epoch, value in sorted(past.curve.items()):
+                self.on_trial_result(nobody, trial, {"epoch": epoch, metric: value})
+        return known

@@ -18,6 +18,9 @@ SUBMISSION_FILE = "submission.csv"
 FIGURES = "figures"
 """Folder of pictures, of a search and among a run's files."""
 
+PARTIAL = ".artifact.uploading."
+"""What MLflow's names of files begin with that are not yet written."""
+
 
 def log_files(store: Store, run_id: str, files: Sequence[Path]) -> None:
     """Store files as artifacts of a run, under their own names.
@@ -36,6 +39,17 @@ def file_sha256(path: Path) -> str:
         OSError: It cannot be read.
     """
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def remove_partial_files(artifact_uri: str) -> None:
+    """Remove what a killed process was writing to a run's files, where these are on this machine.
+
+    Args:
+        artifact_uri: Where the files of a run are that nobody writes to.
+    """
+    if artifact_uri.startswith("file:"):
+        for path in list(Path(url2pathname(urlsplit(artifact_uri).path)).glob(f"{PARTIAL}*")):
+            path.unlink(missing_ok=True)
 
 
 def read_file(store: Store, artifact_uri: str, name: str) -> bytes:

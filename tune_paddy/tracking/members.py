@@ -254,13 +254,13 @@ def fail_member(store: Store, run_id: str, reason: str, kind: Failure) -> None:
 
 
 def end_member(store: Store, parent_run_id: str, member: str, reason: str, kind: Failure) -> bool:
-    """End a member whose own process no longer can; one that has ended stays as it is.
+    """End a member whose own process no longer can; one that has ended for good stays as it is.
 
     Args:
         store: The record.
         parent_run_id: Run of the search.
         member: Name of the member.
-        reason: See `fail_member`.
+        reason: See `fail_member`; one that its process has given itself stands.
         kind: See `fail_member`.
 
     Returns:
@@ -270,9 +270,12 @@ def end_member(store: Store, parent_run_id: str, member: str, reason: str, kind:
         TunePaddyError: MLflow failed.
     """
     run = _find_member(store, parent_run_id, member)
-    if run is not None and run.info.status == "RUNNING":
-        fail_member(store, run.info.run_id, reason, kind)
-    return run is not None
+    if run is None:
+        return False
+    tags = run.data.tags
+    if run.info.status == "RUNNING" or tags.get(OUTCOME) == "interrupted":
+        fail_member(store, run.info.run_id, tags.get(FAILURE) or reason, kind)
+    return True
 
 
 def finished_member(store: Store, parent_run_id: str, member: str) -> RecordedRun | None:

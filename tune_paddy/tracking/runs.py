@@ -34,6 +34,7 @@ PROCESS = PREFIX + "process"
 SUBMISSION_SHA256 = PREFIX + "submission_sha256"
 """Of the file that an ensemble wrote: a submission is known by it wherever it lies."""
 
+SPLIT = PREFIX + "split"
 PROPOSAL = PREFIX + "proposal"
 ASKED = PREFIX + "asked"
 SETTINGS = PREFIX + "settings"

@@ -66,6 +66,7 @@ class Runtime:
         keep_checkpoints: Whether the last checkpoints stay, for a caller that still has to record the
             result: should it die meanwhile, only the predictions are made again.
         cached: The images at this member's size, as far as the image cache has them.
+        alive: Called at every batch, in training and prediction.
         clock: Seconds, for durations.
     """
 
@@ -79,6 +80,7 @@ class Runtime:
     keep_weights: bool = True
     keep_checkpoints: bool = False
     cached: CachedImages | None = None
+    alive: Callable[[], None] = field(default=lambda: None)
     clock: Callable[[], float] = field(default=time.perf_counter)
 
 
@@ -291,6 +293,7 @@ class _Attempt:
             stats=self.stats,
             n_classes=len(self.parts.classes),
             with_tta=with_tta,
+            alive=self.runtime.alive,
         )
         if not all(np.isfinite(probs).all() for probs in views.values()):
             raise DivergedError(f"{self.config.arch} predicts values that are not finite numbers")
@@ -373,6 +376,7 @@ class _EpochWatch(Callback):
         self.started = self.attempt.runtime.clock()
 
     def after_batch(self) -> None:
+        self.attempt.runtime.alive()
         self.losses.append(self.learn.loss)
         self.thrash.step()
 

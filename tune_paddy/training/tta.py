@@ -29,6 +29,7 @@ def predict(
     stats: tuple[tuple[float, ...], tuple[float, ...]],
     n_classes: int,
     with_tta: bool,
+    alive: Callable[[], None] = lambda: None,
 ) -> dict[str, NDArray[np.float32]]:
     """Predict all images of a reader, in its order.
 
@@ -36,6 +37,7 @@ def predict(
     plain prediction. Each pass augments every image alike, by a choice that the member's seed makes. So what
     is predicted of an image depends on neither the batch size, its place, nor the other images: one image
     served alone is predicted as it was among the test set, and what selection judged is what is served.
+    `alive` is called at every batch.
 
     Returns:
         View name → float32 [images, classes], rows summing to 1.
@@ -49,6 +51,7 @@ def predict(
     model.eval()
     with torch.inference_mode():
         for _, images in reader.in_order(batch_size):
+            alive()
             small = shrink(send(images, device.torch), config.size)
             plain = infer(centre(small, config.size))
             views[PLAIN].append(plain)

@@ -1,0 +1,175 @@
+"""What does a search lose when its processes are killed, its disk is full, its clock or database misbehave?
+
+    python benchmarks/faults.py [--seed 0]
+
+Real searches of tiny members on 150 digits, each in a process of its own and broken on purpose (see
+tests/faults/). Prints a table with a row for each fault: how often it came, how many of the trials or
+searches that it hit came through, members that are not in the pool in the end, the most epochs that one
+trial trained again because of one fault, and members that the pool holds twice. Takes ten minutes or so.
+"""
+
+import argparse
+import random
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.conftest import write_small_digits
+from tests.faults.harness import NAME, Night, Session, kill
+from tune_paddy.core.errors import InputError
+from tune_paddy.tracking.pool import load_pool
+
+TRIAL_FAULTS = (
+    "kill in training",
+    "kill in a checkpoint",
+    "kill in TTA",
+    "kill in an upload",
+    "hang",
+    "NaN",
+    "full disk in a checkpoint",
+    "full disk in an upload",
+    "clock set back",
+    "always",
+)
+EXPECTED = {"NaN": "diverged", "always": "failed"}
+LOCKED_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table."""
+
+    fault: str
+    injected: int
+    survived: int
+    lost: int
+    repeated: int
+    duplicates: int
+
+
+def break_trials(night: Night) -> Iterator[Row]:
+    """All faults of trials, in one search; the last trial has none."""
+    status, text = night.begin().end(1800)
+    if status:
+        print(text)
+    outcomes = {int(m.tags["tune_paddy.trial"]): m.outcome for m in night.record()[1]}
+    for number, fault in night.faults.items():
+        came = (night.folder / f"fault-{number}").exists()
+        as_expected = outcomes.get(number) == EXPECTED.get(fault, "finished")
+        lost = int(fault not in EXPECTED and outcomes.get(number) != "finished")
+        yield Row(fault, came, came and as_expected, lost, repeats(night, number), duplicates(night))
+
+
+def kill_drivers(night: Night, rng: random.Random, times: int = 5) -> Row:
+    """The driver at random moments of the search, each followed by a resume."""
+    moments = sorted(rng.uniform(0, night.trials * night.epochs) for _ in range(times))
+    session, killed = night.begin(), 0
+    for moment in moments:
+        night.wait_for_epochs(int(moment), session, 900)
+        time.sleep(rng.uniform(0, 3))
+        if session.process.poll() is None:
+            kill(session.process)
+            killed += 1
+            session = night.resume()
+    return _searched(f"kill -9 of the driver, {times} moments, seed given", killed, night, session)
+
+
+def kill_raylet(night: Night) -> Row:
+    """Ray's own process of this machine, in training; then a resume."""
+    session = night.begin()
+    night.wait_for_epochs(3, session, 900)
+    for process in psutil.Process(session.process.pid).children(recursive=True):
+        if process.name() == "raylet":
+            process.kill()
+    started = time.monotonic()
+    status, _ = session.end(900)
+    print(
+        f"after the raylet's end the driver ended with status {status} in {time.monotonic() - started:.0f} s"
+    )
+    return _searched("kill -9 of the raylet", 1, night, night.resume())
+
+
+def lock_database(night: Night) -> Row:
+    """Another writer holds the record for half a minute while members train."""
+    session = night.begin()
+    night.wait_for_epochs(2, session, 900)
+
+    def hold() -> None:
+        with closing(
+            sqlite3.connect(night.folder / "mlflow.db", timeout=60, isolation_level=None)
+        ) as database:
+            database.execute("BEGIN IMMEDIATE")
+            time.sleep(LOCKED_SECONDS)
+            database.execute("ROLLBACK")
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    row = _searched(f"record locked for {LOCKED_SECONDS} s by another writer", 1, night, session)
+    holder.join()
+    return row
+
+
+def _searched(fault: str, injected: int, night: Night, session: Session) -> Row:
+    status, text = session.end(1800)
+    outcomes = Counter(member.outcome for member in night.record()[1])
+    lost = night.trials - outcomes["finished"]
+    survived = injected if status == 0 and not lost and not night.leftovers() else 0
+    if not survived:
+        print(text, night.leftovers(), outcomes)
+    return Row(fault, injected, survived, lost, repeats(night), duplicates(night))
+
+
+def repeats(night: Night, number: int | None = None) -> int:
+    """The most epochs that one trial, or a given one, trained twice because of one fault."""
+    repeated = night.repeated_epochs()
+    return max((n for (_, trial), n in repeated.items() if number in (None, trial)), default=0)
+
+
+def duplicates(night: Night) -> int:
+    """Members that have two runs, or stand in the pool twice."""
+    try:
+        _, members = night.record()
+    except InputError:
+        return 0
+    runs = Counter(member.name for member in members)
+    views = Counter((view.member, view.kind) for view in load_pool(night.store(), [NAME]).views)
+    return sum(times - 1 for times in (*runs.values(), *views.values()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    seed = parser.parse_args().seed
+    rng = random.Random(seed)  # noqa: S311 no secret
+    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+        root = Path(name)
+        data = write_small_digits(root / "digits")
+
+        def night(label: str, trials: int, epochs: int, faults: dict[int, str] | None = None) -> Night:
+            (root / label).mkdir()
+            return Night(root / label, data, trials, epochs, faults or {})
+
+        broken = night("trials", len(TRIAL_FAULTS) + 1, 3, dict(enumerate(TRIAL_FAULTS)))
+        rows = list(break_trials(broken))
+        rows.append(kill_drivers(night("drivers", 4, 4), rng))
+        rows.append(kill_raylet(night("raylet", 3, 4)))
+        rows.append(lock_database(night("locked", 3, 4)))
+    print("| fault | injected | survived | members lost | epochs repeated by a trial | duplicates |")
+    print("|---|---|---|---|---|---|")
+    for row in rows:
+        print("| " + " | ".join(str(int(v) if isinstance(v, bool) else v) for v in vars(row).values()) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""Break this Python process at a chosen point; it stands on the path of the processes under test alone.
+
+`FAULTS` is JSON: number of a trial → fault, each of which happens in the trial's first attempt, or `always`.
+`FAULTS_LOG` is a folder: it gets a line for every epoch that begins, and a file for every fault that came.
+"""
+
+import importlib.abc
+import importlib.util
+import json
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+FAULTS = json.loads(os.environ.get("FAULTS", "{}"))
+LOG = Path(os.environ.get("FAULTS_LOG", "."))
+HOUR = 3600
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process may grow beyond 1,000 bytes: writes fail as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def in_second_epoch(action: Callable[[Any], None]) -> Any:
+    """Do something after each batch of a member's second epoch."""
+    from tune_paddy.training.member import _EpochWatch
+
+    before = _EpochWatch.after_batch
+
+    def after_batch(watch: Any) -> None:
+        if watch.first + watch.learn.epoch == 1:
+            action(watch)
+        before(watch)
+
+    return patch.object(_EpochWatch, "after_batch", after_batch)
+
+
+def lose_loss(watch: Any) -> None:
+    watch.learn.loss = watch.learn.loss * float("nan")
+
+
+def in_second_checkpoint(action: Callable[..., None]) -> Any:
+    from tune_paddy.training import checkpoint
+
+    before, calls = checkpoint.save_file, []
+
+    def save_file(tensors: Any, path: Any, **options: Any) -> None:
+        calls.append(path)
+        if len(calls) == 2:
+            action(before, tensors, path, **options)
+        before(tensors, path, **options)
+
+    return patch.object(checkpoint, "save_file", save_file)
+
+
+def die_in_checkpoint(save: Any, tensors: Any, path: Any, **options: Any) -> None:
+    save(tensors, path, **options)
+    content = Path(path).read_bytes()
+    Path(path).write_bytes(content[: len(content) // 2])
+    die()
+
+
+def fail_in_checkpoint(save: Any, tensors: Any, path: Any, **options: Any) -> None:
+    with full_disk():
+        save(tensors, path, **options)
+
+
+def in_upload(action: Callable[..., None]) -> Any:
+    before = shutil.copyfileobj
+
+    def copyfileobj(source: Any, target: Any, length: int = 0) -> None:
+        if str(source.name).endswith("predictions.npz"):
+            action(before, source, target)
+        before(source, target, length)
+
+    return patch.object(shutil, "copyfileobj", copyfileobj)
+
+
+def die_in_upload(_copy: Any, source: Any, target: Any) -> None:
+    content = source.read()
+    target.write(content[: len(content) // 2])
+    target.flush()
+    die()
+
+
+def fail_in_upload(copy: Any, source: Any, target: Any) -> None:
+    with full_disk():
+        copy(source, target)
+        target.flush()
+
+
+def in_tta() -> Any:
+    from tune_paddy.training import tta
+
+    return patch.object(tta, "augment", lambda *_: die())
+
+
+def clock_back() -> Any:
+    """Set this process's clock back by an hour in the second epoch."""
+    true, back = time.time, [0]
+    stack = ExitStack()
+    stack.enter_context(patch.object(time, "time", lambda: true() - back[0]))
+    stack.enter_context(patch.object(time, "time_ns", lambda: int(1e9 * (true() - back[0]))))
+    stack.enter_context(in_second_epoch(lambda _: back.__setitem__(0, HOUR)))
+    return stack
+
+
+BREAKS: dict[str, Callable[[], Any]] = {
+    "kill in training": lambda: in_second_epoch(lambda _: die()),
+    "kill in TTA": in_tta,
+    "kill in a checkpoint": lambda: in_second_checkpoint(die_in_checkpoint),
+    "kill in an upload": lambda: in_upload(die_in_upload),
+    "hang": lambda: in_second_epoch(lambda _: time.sleep(HOUR)),
+    "NaN": lambda: in_second_epoch(lose_loss),
+    "full disk in a checkpoint": lambda: in_second_checkpoint(fail_in_checkpoint),
+    "full disk in an upload": lambda: in_upload(fail_in_upload),
+    "clock set back": clock_back,
+    "always": lambda: in_second_epoch(lambda _: die()),
+}
+
+
+def begins(number: int, fault: str) -> bool:
+    """Whether a trial's fault comes now; the first attempt leaves a file."""
+    mark = LOG / f"fault-{number}"
+    if mark.exists():
+        return fault == "always"
+    mark.write_text(fault)
+    return True
+
+
+def break_trials(trainable: ModuleType) -> None:
+    """Wrap what runs a trial: log its epochs, and break it where that is wanted."""
+    run = trainable._run_locked
+
+    def run_locked(trial: dict[str, Any], *arguments: Any, **options: Any) -> None:
+        from tune_paddy.training.member import _EpochWatch
+
+        begin = _EpochWatch.before_train
+
+        def before_train(watch: Any) -> None:
+            begin(watch)
+            with (LOG / "epochs").open("a") as file:
+                file.write(f"{trial['number']} {watch.first + watch.learn.epoch + 1}\n")
+
+        fault = FAULTS.get(str(trial["number"]))
+        with ExitStack() as stack:
+            stack.enter_context(patch.object(_EpochWatch, "before_train", before_train))
+            if fault is not None and begins(trial["number"], fault):
+                stack.enter_context(BREAKS[fault]())
+            run(trial, *arguments, **options)
+
+    trainable._run_locked = run_locked
+
+
+class Finder(importlib.abc.MetaPathFinder):
+    """Breaks the module of the trials as soon as it has been imported."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
+        if name != "tune_paddy.search.trainable":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            load(module)
+            break_trials(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+if "FAULTS_LOG" in os.environ:
+    sys.meta_path.insert(0, Finder())

@@ -1,0 +1,57 @@
+"""A search whose own process is killed or told to end, again and again, and then goes on."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.faults.harness import Night, Session, kill, wait_for
+from tune_paddy.cli.show import read_overview
+from tune_paddy.tracking.pool import load_pool
+
+TRIALS, EPOCHS = 4, 4
+
+
+@pytest.fixture
+def night(small_digits: Path, tmp_path: Path) -> Night:
+    return Night(tmp_path, small_digits, TRIALS, EPOCHS)
+
+
+def test_a_search_is_killed_told_to_end_and_goes_on_until_every_member_is_there_once(night: Night) -> None:
+    first = night.begin()
+    night.wait_for_epochs(2, first)
+    kill(first.process)
+
+    def outcomes() -> set[str]:
+        """Of the search and its members, as `show` reads them: without Ray, from the record alone."""
+        overview = read_overview(night.store(), "night")
+        return {run.outcome for run in (overview.search, *overview.members)}
+
+    wait_for(lambda: outcomes() <= {"interrupted", "finished"}, 60)  # Ray's workers notice within seconds
+
+    second = night.resume()
+    night.wait_for_epochs(night.begun_epochs().total() + 1, second)
+    second.process.send_signal(signal.SIGTERM)
+    status, text = second.end()
+    assert status == 128 + signal.SIGTERM, text
+    assert "tune-paddy search --resume night" in text
+
+    assert_complete(night, night.resume())
+
+
+def assert_complete(night: Night, last: Session) -> None:
+    """The last session ends well, and nothing is lost, doubled or left behind."""
+    status, text = last.end()
+    assert status == 0, text
+    search, members = night.record()
+    assert [member.outcome for member in members] == ["finished"] * TRIALS
+    assert [int(member.tags["tune_paddy.trial"]) for member in members] == list(range(TRIALS))
+    assert len({view.member for view in load_pool(night.store(), [search.name]).views}) == TRIALS
+    begun = night.begun_epochs()
+    assert begun.keys() == {(trial, epoch + 1) for trial in range(TRIALS) for epoch in range(EPOCHS)}
+    store = night.store()
+    for member in members:
+        curve = store.client.get_metric_history(member.run_id, "train_loss")
+        assert [point.step for point in curve] == list(range(1, EPOCHS + 1))
+    assert night.leftovers() == []
+    assert (night.search / "submission.csv").is_file()

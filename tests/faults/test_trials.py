@@ -1,0 +1,72 @@
+"""One search whose trials are killed, hang, diverge or find the disk full, each in its first attempt."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.faults.harness import Night
+from tune_paddy.tracking.pool import load_pool
+
+FAULTS = {
+    0: "kill in training",
+    1: "kill in a checkpoint",
+    2: "kill in TTA",
+    3: "kill in an upload",
+    4: "hang",
+    5: "NaN",
+    6: "full disk in a checkpoint",
+    7: "always",
+}
+SURVIVED = {0, 1, 2, 3, 4, 6}
+
+
+@pytest.fixture(scope="module")
+def night(small_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """A search of eight members, broken and over; its output and exit status were right."""
+    night = Night(tmp_path_factory.mktemp("night"), small_digits, len(FAULTS), 2, FAULTS)
+    status, text = night.begin().end()
+    assert status == 0, text
+    assert "Traceback" not in text
+    assert "6 of 8 members finished" in text
+    assert len(list(night.folder.glob("fault-*"))) == len(FAULTS), "every fault came"
+    return night
+
+
+def test_every_member_that_can_finish_is_in_the_pool_once(night: Night) -> None:
+    search, members = night.record()
+    assert search.outcome == "finished"
+    assert len(members) == len(FAULTS)
+    finished = {int(member.tags["tune_paddy.trial"]) for member in members if member.outcome == "finished"}
+    assert finished == SURVIVED
+    pool = load_pool(night.store(), [search.name])
+    assert Counter(view.member for view in pool.views) == Counter(
+        {member.name: 2 for member in members if member.outcome == "finished"}
+    )
+
+
+def test_selection_ran(night: Night) -> None:
+    assert (night.search / "submission.csv").is_file()
+
+
+def test_at_most_the_running_epoch_of_an_affected_trial_is_repeated(night: Night) -> None:
+    begun = night.begun_epochs()
+    assert {number for number, _ in begun} == set(FAULTS)
+    assert max(begun.values()) <= 2
+    repeated = Counter(number for (number, _), times in begun.items() if times > 1)
+    assert repeated == {0: 1, 1: 1, 4: 1, 6: 1, 7: 1}  # those in TTA and uploads repeat no epoch at all
+
+
+def test_a_member_that_diverged_or_died_too_often_says_why_and_misleads_nobody(night: Night) -> None:
+    failures = {int(m.tags["tune_paddy.trial"]): m for m in night.record()[1] if m.outcome != "finished"}
+    assert {number: member.outcome for number, member in failures.items()} == {5: "diverged", 7: "failed"}
+    assert "not finite" in failures[5].failure
+    assert "more often than --retries allows" in failures[7].failure
+    assert all("objective" not in member.metrics for member in failures.values())
+
+
+def test_nothing_is_left_but_the_checkpoints_of_the_member_that_may_be_tried_again(night: Night) -> None:
+    (failed,) = (member.name for member in night.record()[1] if member.outcome == "failed")
+    assert {path.parent.name for path in night.leftovers()} == {failed}
+    assert {path.name for path in night.leftovers()} == {"checkpoint-00001.safetensors"}
+    assert not list(night.folder.rglob(".artifact.uploading.*"))

@@ -1,0 +1,39 @@
+import os
+import signal
+
+import pytest
+
+from tune_paddy.core.errors import SearchInterruptedError
+from tune_paddy.search.interruption import Interruption, interruptible
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_ends_a_search_politely_and_the_second_at_once(number: signal.Signals) -> None:
+    interruption, said = Interruption(), []
+    before = signal.getsignal(number)
+
+    def signal_twice() -> None:
+        with interruptible(interruption, said.append):
+            assert not interruption
+            os.kill(os.getpid(), number)
+            assert interruption
+            assert interruption("a trial", {})
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(SearchInterruptedError) as error:
+        signal_twice()
+    assert error.value.exit_status == 128 + number
+    assert error.value.at_once
+    assert len(said) == 1
+    assert signal.getsignal(number) is before
+
+
+def test_rays_loop_ends_once_no_trial_runs() -> None:
+    interruption = Interruption()
+    interruption.look_at(running=False)
+    assert not interruption.stop_all()
+    interruption.signal = signal.SIGTERM
+    interruption.look_at(running=True)
+    assert not interruption.stop_all()
+    interruption.look_at(running=False)
+    assert interruption.stop_all()
