@@ -62,7 +62,7 @@ def test_another_space_is_refused_with_the_lines_that_changed(finished: Finished
 
 def test_another_seed_is_another_split_and_is_refused(finished: Finished, again: SearchPlan) -> None:
     plan = replace(again, settings=again.settings.override({"seed": 7}))
-    with pytest.raises(InputError, match=r"another select split.*\n  seed: 42 → 7"):
+    with pytest.raises(InputError, match=r"settings that cannot change.*\n  seed: 42 → 7"):
         check_same(plan, get_search(finished.store, "first"), finished.store)
 
 

@@ -134,7 +134,8 @@ def _state(overview: Overview) -> Text:
     parts += [f"{others} not"] if others else []
     limit = _trials(search)
     running = (search.ended or overview.now) - search.started
-    spent = _duration(float(search.tags.get(SECONDS, running)) if overview.unfinished else running)
+    # A search that has gone on was not running all the time since it began.
+    spent = _duration(running if search.outcome == "running" else float(search.tags.get(SECONDS, running)))
     text = Text(f"Search {search.name} ", style="bold")
     text.append(search.outcome, style=_STYLES.get(search.outcome, ""))
     where = (

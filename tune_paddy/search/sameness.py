@@ -16,8 +16,8 @@ from tune_paddy.tracking.store import Store
 SPACE, IMAGES = "space.yaml", "images.csv"
 """Files of a search's run: the space as it was read, and all images."""
 
-SPLITTING = ("seed", "folds", "select_share")
-"""Settings that decide the select split."""
+FIXED = ("seed", "folds", "select_share", "objective")
+"""Settings that decide the select split, and what the sampler minimises."""
 
 _HEADER = ("part", "id", "label", "sha256")
 
@@ -31,7 +31,7 @@ def check_same(plan: SearchPlan, search: RecordedRun, store: Store) -> None:
         store: The record.
 
     Raises:
-        InputError: The space, the dataset or what decides the split is another; the message shows what.
+        InputError: The space, the dataset, or a setting that must stay is another; the message shows what.
         TunePaddyError: MLflow failed.
     """
     advice = "start a search under a new name"
@@ -48,11 +48,11 @@ def check_same(plan: SearchPlan, search: RecordedRun, store: Store) -> None:
             f"--space, or {advice}{listed(lines, len(lines))}"
         )
     settings, before = plan.settings.model_dump(mode="json"), parse_params(search.params)
-    changed = [name for name in SPLITTING if name in before and before[name] != settings[name]]
+    changed = [name for name in FIXED if name in before and before[name] != settings[name]]
     if changed:
         lines = [f"{name}: {before[name]} → {settings[name]}" for name in changed]
         raise InputError(
-            f"search {plan.name!r} began with another select split; {advice}{listed(lines, len(lines))}"
+            f"search {plan.name!r} began with settings that cannot change; {advice}{listed(lines, len(lines))}"
         )
 
 

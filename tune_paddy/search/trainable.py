@@ -17,8 +17,8 @@ from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.parts import Parts
 from tune_paddy.search.past import trial_tags
 from tune_paddy.search.reuse import SPENT
-from tune_paddy.tracking.costs import cost_metrics
 from tune_paddy.search.stall import StallWatch
+from tune_paddy.tracking.costs import cost_metrics
 from tune_paddy.tracking.members import fail_member, finished_member, log_epoch, log_member, start_member
 from tune_paddy.tracking.runs import SPLIT
 from tune_paddy.tracking.store import Store
