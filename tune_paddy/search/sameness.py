@@ -52,7 +52,8 @@ def check_same(plan: SearchPlan, search: RecordedRun, store: Store) -> None:
     if changed:
         lines = [f"{name}: {before[name]} → {settings[name]}" for name in changed]
         raise InputError(
-            f"search {plan.name!r} began with settings that cannot change; {advice}{listed(lines, len(lines))}"
+            f"search {plan.name!r} began with settings that cannot change; {advice}"
+            f"{listed(lines, len(lines))}"
         )
 
 
