@@ -149,6 +149,7 @@ IN_WORDS = {
     "accum": "auto or integer ≥ 1",
     "compile": "true or false",
     "minutes": "number > 0",
+    "stall_minutes": "number > 0",
     "concurrency": "integer ≥ 1",
     "gpu": "auto or number in [0, 64]",
     "gpu_memory": "number > 0",
