@@ -5,16 +5,22 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from rich.console import Console
 
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.samples import write_digits
 from tune_paddy.data.space import SearchSpace
+from tune_paddy.ensemble.build import Ensemble, build_ensemble
+from tune_paddy.ensemble.choose import Wishes
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.ray_session import ray_session
 from tune_paddy.search.run import run_search
+from tune_paddy.serving.collect import Collected, collect
+from tune_paddy.serving.export import export
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.store import Store, open_store
 
@@ -108,6 +114,37 @@ def finished(
     with planted_secrets():
         members = run_search(plan, store, console=Console(quiet=True))
     return Finished(plan, store, root / "runs", members)
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """The ensemble of the finished search, exported.
+
+    Attributes:
+        ensemble: As it was selected, with its submission; every view has weight.
+        collected: What the record says of it.
+        folder: The MLflow model.
+        images: The test images' files, in the submission's order.
+        expected: float64 [test images, classes], what the submission was made of.
+    """
+
+    ensemble: Ensemble
+    collected: Collected
+    folder: Path
+    images: list[str]
+    expected: NDArray[np.float64]
+
+
+@pytest.fixture(scope="session")
+def exported(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """An ensemble of three members, weighted by hand, as an MLflow model."""
+    root = tmp_path_factory.mktemp("exported")
+    wishes = Wishes(weights=("*/plain=1", "*/tta=2", "*resnet*/tta=3"))
+    ensemble = build_ensemble(finished.store, ["first"], folder=root / "first", wishes=wishes)
+    collected = collect(finished.store, "first", runs=finished.runs, ensemble=ensemble.run_id)
+    images = [str(finished.plan.dataset.root / "test_images" / name) for name in ensemble.pool.test_ids]
+    expected = ensemble.selection.blend(ensemble.pool.test)
+    return Exported(ensemble, collected, export(collected, root / "model"), images, expected)
 
 
 def make_plan(name: str, data: Path, runs: Path, text: str) -> SearchPlan:

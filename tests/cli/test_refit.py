@@ -15,8 +15,11 @@ from tests.conftest import Finished
 from tune_paddy.cli.select import Machine, refit_and_print
 from tune_paddy.ensemble.build import Ensemble, build_ensemble
 from tune_paddy.ensemble.choose import Wishes
+from tune_paddy.serving.collect import Collected, collect, symlink
+from tune_paddy.serving.export import check
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import get_search, list_ensembles, list_members
+from tune_paddy.training.inference import InferenceSettings
 
 SPACE = """
 search: {trials: 1}
@@ -95,6 +98,27 @@ def test_no_score_on_images_that_were_trained_on_is_shown_as_quality(
         f"the ensemble selected from first (run {refitted.ensemble.run_id}): log_loss {estimate:.4f}"
         in (ensemble.tags["mlflow.note.content"])
     )
+
+
+def test_refitted_members_are_exported_with_the_estimate_of_the_ensemble_before(
+    finished: Finished, refitted: Refitted, tmp_path: Path
+) -> None:
+    collected = collect(finished.store, "first-refit", runs=tmp_path)
+    compared = check(collected, _staged(collected, tmp_path), InferenceSettings("cpu", threads=1))
+    assert compared
+    assert compared.difference < 1e-5
+    assert refitted.ensemble.assessment
+    assert collected.manifest.estimate
+    assert collected.manifest.estimate.score == pytest.approx(refitted.ensemble.assessment.estimate.score)
+    assert "before its members were trained again on all images" in collected.manifest.note
+    rows = [row for row, weight in enumerate(weights(refitted)) if weight]
+    np.testing.assert_array_equal(collected.select, refitted.ensemble.pool.select[rows])
+
+
+def _staged(collected: Collected, folder: Path) -> Path:
+    (folder / "staged").mkdir()
+    collected.stage(folder / "staged", place=symlink)
+    return folder / "staged"
 
 
 @pytest.mark.usefixtures("refitted")

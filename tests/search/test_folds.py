@@ -16,8 +16,11 @@ from tune_paddy.data.split import SelectSplit
 from tune_paddy.ensemble.build import build_ensemble
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.run import run_search
+from tune_paddy.serving.collect import collect, symlink
+from tune_paddy.serving.ensemble_model import EnsembleModel
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import list_members
+from tune_paddy.training.inference import InferenceSettings
 from tune_paddy.training.member import Runtime, train_member
 
 SPACE = """
@@ -66,6 +69,20 @@ def test_a_pool_of_folds_is_selected_from_as_any_other(
     assert ensemble.submission
     assert ensemble.submission.is_file()
     assert json.loads((tmp_path / "ensemble.json").read_text())["split"] == ensemble.pool.split
+
+
+def test_all_models_of_a_member_are_exported_and_predict_as_the_submission_says(
+    finished: Finished, folded: SearchPlan, tmp_path: Path
+) -> None:
+    ensemble = build_ensemble(finished.store, [folded.name], folder=tmp_path / "out")
+    collected = collect(finished.store, folded.name, runs=tmp_path)  # its tag says where the weights are
+    (member,) = collected.manifest.members
+    assert member.folders == ["members/00/fold-0", "members/00/fold-1"]
+    (tmp_path / "staged").mkdir()
+    collected.stage(tmp_path / "staged", place=symlink)
+    images = [str(finished.plan.dataset.root / "test_images" / name) for name in ensemble.pool.test_ids]
+    answer = EnsembleModel(tmp_path / "staged", InferenceSettings("cpu", threads=1)).predict(images)
+    np.testing.assert_allclose(answer.probs, ensemble.selection.blend(ensemble.pool.test), atol=1e-5)
 
 
 def test_a_search_goes_on_only_with_the_folds_that_it_began_with(

@@ -8,10 +8,10 @@ from rich.console import Console
 from tests.conftest import SPACE, Finished, make_plan
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
-from tune_paddy.search.plan import preview
+from tune_paddy.search.plan import SearchPlan, preview
 from tune_paddy.search.run import run_search
 from tune_paddy.tracking.pool import load_pool
-from tune_paddy.tracking.runs import get_search
+from tune_paddy.tracking.runs import get_search, list_members
 
 
 def test_every_trial_is_recorded_with_its_outcome(finished: Finished) -> None:
@@ -80,17 +80,23 @@ def test_a_search_that_asks_for_a_gpu_where_there_is_none_is_refused(
 
 
 ASHA = """
-search: {trials: 4, scheduler: asha, concurrency: 2}
+search: {trials: 4, scheduler: asha, concurrency: 2, keep_weights: none}
 defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 5, batch_size: 32, tta: 0, flip: none}
 spaces: [{name: nets, arch: test_resnet, lr: {low: 1.0e-6, high: 0.01, log: true}}]
 """
 
 
+@pytest.fixture(scope="module")
+def halved(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> SearchPlan:
+    plan = make_plan("asha", finished.plan.dataset.root, tmp_path_factory.mktemp("asha"), ASHA)
+    run_search(plan, finished.store, console=Console(quiet=True))
+    return plan
+
+
 def test_trials_that_asha_stops_are_recorded_as_stopped_and_the_others_finish(
-    finished: Finished, tmp_path: Path
+    finished: Finished, halved: SearchPlan
 ) -> None:
-    plan = make_plan("asha", finished.plan.dataset.root, tmp_path, ASHA)
-    members = run_search(plan, finished.store, console=Console(quiet=True))
+    members = list_members(finished.store, halved.name)
     outcomes = [member.outcome for member in members]
     assert set(outcomes) <= {"finished", "stopped"}
     assert "finished" in outcomes
@@ -100,6 +106,10 @@ def test_trials_that_asha_stops_are_recorded_as_stopped_and_the_others_finish(
     assert {view.member for view in load_pool(finished.store, ["asha"]).views} == {
         member.name for member in members if member.outcome == "finished"
     }
+
+
+def test_no_weights_stay_where_none_are_wanted(halved: SearchPlan) -> None:
+    assert not list(halved.folder.rglob("*.safetensors"))
 
 
 def test_no_trial_starts_after_the_time_is_used_up(finished: Finished, tmp_path: Path) -> None:

@@ -107,6 +107,9 @@ def search(
         float | None, typer.Option(help="Start a trial again that gives no sign of life for so long.")
     ] = None,
     retries: Annotated[int | None, typer.Option(help="How often to start a trial again that died.")] = None,
+    keep_weights: Annotated[
+        str | None, typer.Option(help="Weights to keep on disk: selected, all or none.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the select split and the sampler.")] = None,
     resume: Annotated[
         str | None,
@@ -153,6 +156,7 @@ def search(
         "folds": folds,
         "stall_minutes": stall_minutes,
         "retries": retries,
+        "keep_weights": keep_weights,
         "seed": seed,
     }
     overrides = {key: value for key, value in settings.items() if value is not None}
@@ -310,11 +314,15 @@ def train_and_print(plan: "SearchPlan", store: "Store") -> None:
 
 def print_members(plan: "SearchPlan", store: "Store", when: str = "") -> int:
     """Say how many members have finished, and why others have not; return the number."""
+    from tune_paddy.search.prune import weights_line
     from tune_paddy.tracking.runs import list_members
 
     members = list_members(store, plan.name)
     finished = sum(member.outcome == "finished" for member in members)
     console.print(f"{finished} of {len(members)} members finished{when}")
+    if finished:
+        line = weights_line(members, plan.folder / "members")
+        console.print(f"{line} (keep_weights: {plan.settings.keep_weights})")
     for member in members:
         if member.outcome != "finished":
             line = f"{member.name}: {member.outcome}: {member.failure}"

@@ -164,6 +164,10 @@ class SearchSettings(BaseModel):
     stall_minutes: float | None = Field(
         30.0, gt=0, description="a trial without a sign of life for so long is started again; none: never"
     )
+    keep_weights: Literal["selected", "all", "none"] = Field(
+        "selected",
+        description="members' weights on disk: of the best ensembles' members and the ten best; all; none",
+    )
     retries: int = Field(1, ge=0, le=100, description="how often a trial that died is started again")
     seed: int = Field(42, ge=0, lt=2**31, description="of the select split and the sampler")
 

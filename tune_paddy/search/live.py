@@ -2,14 +2,15 @@
 
 import queue
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.metrics import error_rate
-from tune_paddy.core.predictions import Predictions, View, align
-from tune_paddy.core.selection import greedy_select
+from tune_paddy.core.predictions import Pool, Predictions, View, align
+from tune_paddy.core.selection import Selection, greedy_select
 from tune_paddy.tracking.ensembles import log_live_score
 from tune_paddy.tracking.pool import load_member
 from tune_paddy.tracking.runs import list_members
@@ -23,9 +24,17 @@ class LiveEnsemble:
         store: The record.
         search: Name of the search, whose finished members so far count as well.
         parent_run_id: Run of the search, which gets the curve.
+        on_selection: Called after each point with what was selected from, and the selection.
     """
 
-    def __init__(self, store: Store, search: str, parent_run_id: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        search: str,
+        parent_run_id: str,
+        on_selection: Callable[[Pool, Selection], None] = lambda pool, selection: None,
+    ) -> None:
+        self._on_selection = on_selection
         self._store, self._search, self._parent = store, search, parent_run_id
         self._members: dict[str, tuple[View, Predictions]] = {}  # by run
         self._finished: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -74,6 +83,7 @@ class LiveEnsemble:
             error = error_rate(selection.blend(pool.select), pool.labels)
             members = len({view.member for view in pool.views})
             log_live_score(self._store, self._parent, members, selection.score, error)
+            self._on_selection(pool, selection)
 
 
 def without_test(predictions: Predictions) -> Predictions:

@@ -82,7 +82,7 @@ def refit_plan(
     """
     recorded = parse_params({k: v for k, v in search.params.items() if k in SearchSettings.model_fields})
     # Nothing is stopped early, and there is no honest score to divide the images for.
-    fixed = {"trials": len(members), "minutes": None, "scheduler": "none", "folds": 0}
+    fixed = {"trials": len(members), "minutes": None, "scheduler": "none", "folds": 0, "keep_weights": "all"}
     try:
         settings = SearchSettings(**{**recorded, **fixed})
     except ValidationError as error:

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -21,6 +22,7 @@ from tune_paddy.search.live import LiveEnsemble
 from tune_paddy.search.past import FIRST_SESSION, Earlier, read_earlier
 from tune_paddy.search.plan import SearchPlan, stored_split
 from tune_paddy.search.progress import FirstNote, ProgressTable, TrialEvents, Watcher
+from tune_paddy.search.prune import OnSelection, WeightsKeeper
 from tune_paddy.search.ray_session import ray_session
 from tune_paddy.search.resources import check_resources
 from tune_paddy.search.sameness import IMAGES, SPACE, check_same, describe_images
@@ -146,7 +148,8 @@ def run_trials(
             FirstNote(console),
         ]
         if not parts.seen:  # else there is nothing that an ensemble could honestly be selected on
-            watchers.append(stack.enter_context(LiveEnsemble(store, plan.name, parent)))
+            live = LiveEnsemble(store, plan.name, parent, _keeper(plan, store, context.folder))
+            watchers.append(stack.enter_context(live))
         stack.enter_context(interruptible(interruption, console.print))
         run_trials_on_ray(
             plan,
@@ -175,6 +178,13 @@ def _draw_study(plan: SearchPlan, searcher: MemberSearcher, store: Store, parent
     with suppress(TunePaddyError):
         if write_study_figures(searcher.proposer.trials(), plan.space.spaces, folder):
             log_files(store, parent, [folder])
+
+
+def _keeper(plan: SearchPlan, store: Store, members: Path) -> OnSelection:
+    """What prunes the weights as the search goes."""
+    if plan.settings.keep_weights == "selected":
+        return WeightsKeeper(store, members)
+    return lambda pool, selection: None
 
 
 def _searcher(
@@ -281,6 +291,7 @@ def _context(plan: SearchPlan, store: Store, parent: str) -> TrialContext:
         weights_dir=plan.weights_dir.absolute() if plan.weights_dir else None,
         cache_limit=plan.settings.cache_limit,
         max_accum=plan.settings.max_accum,
+        keep_weights=plan.settings.keep_weights != "none",
     )
 
 

@@ -20,7 +20,7 @@ from tune_paddy.search.reuse import SPENT
 from tune_paddy.search.stall import StallWatch
 from tune_paddy.tracking.costs import cost_metrics
 from tune_paddy.tracking.members import fail_member, finished_member, log_epoch, log_member, start_member
-from tune_paddy.tracking.runs import SPLIT
+from tune_paddy.tracking.runs import FOLDER, SPLIT
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.system_metrics import process_metrics
 from tune_paddy.training.checkpoint_files import remove_checkpoints
@@ -51,6 +51,7 @@ class TrialContext:
         weights_dir: Folder of pretrained weights, or None.
         cache_limit: GB of each machine's image cache; None: half of its memory; 0: no cache.
         max_accum: To how many micro-batches a trial that runs out of memory may go.
+        keep_weights: Whether trials leave their weights on disk.
     """
 
     store: Store
@@ -64,6 +65,7 @@ class TrialContext:
     weights_dir: Path | None
     cache_limit: float | None = None
     max_accum: int | None = None
+    keep_weights: bool = True
 
 
 def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> None:
@@ -102,7 +104,12 @@ def _run_locked(trial: dict[str, Any], context: TrialContext, parts: Parts) -> N
         member=trial["member"],
         parent_run_id=context.parent_run_id,
         params=trial["config"],
-        tags={**trial_tags(trial), "split": parts.split, "gpu_share": trial["memory"]["gpu"]},
+        tags={
+            **trial_tags(trial),
+            "split": parts.split,
+            "gpu_share": trial["memory"]["gpu"],
+            FOLDER: context.folder / trial["member"],
+        },
     )
     try:
         summary = _train(trial, run_id, context, parts)
@@ -158,6 +165,7 @@ def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Par
         memory_mib=memory.allocator_mib,
         weights_dir=context.weights_dir,
         alive=watch.alive,
+        keep_weights=context.keep_weights,
         keep_checkpoints=not parts.n_folds,  # folds keep their predictions instead
     )
     meter = process_meter() if context.allow_gpu else None

@@ -29,6 +29,8 @@ QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # Else the pyproject.toml and lock file of whoever stands in a uv project go into every exported model.
+    "MLFLOW_UV_AUTO_DETECT": "false",
 }
 """Environment that MLflow starts in, unless the user has set a variable otherwise."""
 

@@ -35,6 +35,15 @@ LIVE = "live_"
 """What the names of the live curve's metrics begin with."""
 
 
+def was_selected(store: Store, member_run_id: str) -> bool:
+    """Whether an ensemble in the record gives a member weight, or once did.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    return any(point.value > 0 for point in call(store.client.get_metric_history, member_run_id, WEIGHT))
+
+
 def log_live_score(store: Store, parent_run_id: str, step: int, log_loss: float, error_rate: float) -> None:
     """Add a point to the live curve: the greedy ensemble's score after each finished member.
 

@@ -122,6 +122,33 @@ def pick_device(precision: str = "auto", *, allow_gpu: bool = True) -> Device:
     return Device(kind, _resolve(precision, kind))
 
 
+def device_by_name(name: str, precision: str = "auto") -> Device:
+    """The device that a person names, and a precision that it has.
+
+    Args:
+        name: `auto` for the best at hand, `cpu`, `cuda`, `cuda:1` and so on, or `mps`.
+        precision: `auto`, `fp32`, `fp16` or `bf16`.
+
+    Raises:
+        InputError: There is no such device here, or it lacks the precision.
+    """
+    if name == "auto":
+        return pick_device(precision)
+    kind, _, number = name.partition(":")
+    counts = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    index = int(number) if number.isdecimal() else 0
+    if kind not in counts or (number and not number.isdecimal()) or index >= counts[kind]:
+        there = ", ".join(known for known, count in counts.items() if count)
+        raise InputError(f"device {name!r}: there is none here; use auto, or one of {there}")
+    if kind == "cuda":
+        torch.cuda.set_device(index)
+    return Device(kind, _resolve(precision, kind))
+
+
 def _resolve(precision: str, kind: str) -> str:
     if kind != "cuda":
         # fp16 exists to save GPU memory; elsewhere it is slower, so a space written for GPUs runs in fp32.

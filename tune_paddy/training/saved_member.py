@@ -15,8 +15,7 @@ from tune_paddy.data.atomic import write_atomically
 from tune_paddy.data.reading import read_file
 from tune_paddy.training.checkpoint import write_safetensors
 from tune_paddy.training.model import build_model, lay_out
-
-WEIGHTS, CONFIG = "weights.safetensors", "member.json"
+from tune_paddy.training.weight_files import CONFIG, WEIGHTS
 
 
 class _SavedConfig(BaseModel):
@@ -43,17 +42,26 @@ def save_member(folder: Path, model: nn.Module, config: MemberConfig, classes: t
     write_atomically(folder / CONFIG, (saved.model_dump_json(indent=2) + "\n").encode())
 
 
+def read_config(folder: Path) -> MemberConfig:
+    """Read the configuration alone.
+
+    Raises:
+        InputError: It is missing or damaged.
+    """
+    return _read(folder).config
+
+
 def load_member(folder: Path) -> SavedMember:
     """Rebuild a member from its folder.
 
     Raises:
         InputError: A file is missing or does not fit; the message names it.
     """
+    saved = _read(folder)
     try:
-        saved = _SavedConfig.model_validate_json(read_file(folder / CONFIG, most=64, what="a saved member"))
         tensors = load_file(folder / WEIGHTS)
-    except (InputError, OSError, ValidationError, SafetensorError) as error:
-        raise InputError(f"{folder} holds no readable member: {str(error).splitlines()[0]}") from error
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(folder, error) from error
     config = saved.config
     model = build_model(
         config.arch, len(saved.classes), size=config.size, drop_path=config.drop_path, dropout=config.dropout
@@ -65,3 +73,14 @@ def load_member(folder: Path) -> SavedMember:
         raise InputError(f"{folder / WEIGHTS} does not fit {config.arch}: {reason}") from error
     lay_out(model, "cpu").eval()
     return SavedMember(config, tuple(saved.classes), model)
+
+
+def _read(folder: Path) -> _SavedConfig:
+    try:
+        return _SavedConfig.model_validate_json(read_file(folder / CONFIG, most=64, what="a saved member"))
+    except (InputError, ValidationError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> InputError:
+    return InputError(f"{folder} holds no readable member: {str(error).splitlines()[0]}")

@@ -1,0 +1,71 @@
+"""export, predict and bundle as a person uses them."""
+
+import csv
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.cli.conftest import Call
+from tests.conftest import Exported, Finished
+
+
+def table(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_predict_prints_a_csv_with_the_three_likeliest_classes(exported: Exported, call: Call) -> None:
+    folder = str(Path(exported.images[0]).parent)
+    rows = table(call("predict", str(exported.folder), folder, "--device", "cpu"))
+    assert [row["file"] for row in rows] == sorted(exported.images)
+    submission = pd.read_csv(exported.ensemble.folder / "submission.csv", dtype=str)
+    labels = dict(submission.itertuples(index=False))
+    assert all(row["label"] == labels[Path(row["file"]).name] for row in rows)
+    for row, file in enumerate(exported.images):
+        got = next(float(found["probability"]) for found in rows if found["file"] == file)
+        assert got == pytest.approx(exported.expected[row].max(), abs=1e-5)
+    for row in rows:
+        first, second, third = (float(row[f"{name}probability"]) for name in ("", "second_", "third_"))
+        assert first >= second >= third
+        assert len({row["label"], row["second"], row["third"]}) == 3
+
+
+def test_images_that_cannot_be_read_are_named_and_the_rest_is_done(
+    exported: Exported, call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.png").write_text("no image")
+    (tmp_path / "good.png").write_bytes(Path(exported.images[0]).read_bytes())
+    text = call("predict", str(exported.folder), "*.png", "--out", "answers.csv", status=1)
+    assert "1 of 2 images could not be read: broken.png: is no image of a known format" in text
+    assert [row["file"] for row in table((tmp_path / "answers.csv").read_text())] == ["good.png"]
+
+
+@pytest.mark.parametrize("images", ["nothing*", "no-folder/", "empty"])
+def test_arguments_that_stand_for_no_image_are_refused(
+    exported: Exported, call: Call, tmp_path: Path, images: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert f"{images}: holds no image" in call("predict", str(exported.folder), images, status=2)
+
+
+def test_an_export_that_is_registered_is_found_by_its_address(
+    finished: Finished, exported: Exported, call: Call
+) -> None:
+    options = ["--tracking-uri", finished.store.tracking_uri, "--runs", str(finished.runs)]
+    ensemble = ["--ensemble", exported.ensemble.run_id]
+    text = call("export", "first", "mine", "--register", "digits", *ensemble, *options)
+    assert "Exported 3 members" in text
+    assert "Compared with the submission on 8 images: largest difference" in text
+    assert "as may be on" not in text
+    assert "Registered: models:/digits/1" in text
+    registered = call("predict", "models:/digits/1", exported.images[0], *options[:2])
+    assert table(registered) == table(call("predict", "mine", exported.images[0]))
+    assert "is there already" in call("export", "first", "mine", *options, status=2)
+
+
+def test_a_search_predicts_by_its_name(finished: Finished, exported: Exported, call: Call) -> None:
+    options = ["--tracking-uri", finished.store.tracking_uri, "--runs", str(finished.runs)]
+    (row,) = table(call("predict", "first", exported.images[0], *options))
+    assert row["file"] == exported.images[0]
+    assert "no search 'frist'" in call("predict", "frist", exported.images[0], *options, status=2)

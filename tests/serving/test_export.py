@@ -1,0 +1,178 @@
+"""What an exported folder holds, and what is refused."""
+
+import ast
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from tests.conftest import Exported, Finished
+from tune_paddy.core.errors import InputError
+from tune_paddy.ensemble.build import build_ensemble
+from tune_paddy.ensemble.choose import Wishes
+from tune_paddy.serving.collect import collect
+from tune_paddy.serving.ensemble_model import EnsembleModel
+from tune_paddy.serving.export import check, export
+from tune_paddy.serving.manifest import read_manifest
+from tune_paddy.training.inference import InferenceSettings
+
+
+def inner(folder: Path) -> Path:
+    return folder / "artifacts" / "ensemble"
+
+
+def test_an_export_holds_safetensors_and_readable_text_but_no_pickle(exported: Exported) -> None:
+    files = [path for path in exported.folder.rglob("*") if path.is_file()]
+    kinds = {path.suffix for path in files if "code" not in path.relative_to(exported.folder).parts}
+    assert kinds == {".json", ".md", ".npz", ".py", ".safetensors", ".txt", ".yaml", ""}
+    assert not any(path.is_symlink() for path in files)
+    for path in inner(exported.folder).rglob("*.safetensors"):
+        with safe_open(path, "np") as file:
+            assert list(file.keys())
+    with np.load(inner(exported.folder) / "select.npz", allow_pickle=False) as file:
+        assert file["probs"].shape == exported.ensemble.pool.select.shape
+
+
+def test_the_model_from_code_imports_and_sets_a_model_and_does_nothing_else(exported: Exported) -> None:
+    body = ast.parse((exported.folder / "model_code.py").read_text()).body[1:]  # after its docstring
+    assert {type(node) for node in body[:-1]} == {ast.ImportFrom}
+    assert ast.unparse(body[-1]) == "set_model(EnsemblePyfunc())"
+
+
+def test_nothing_in_an_export_names_a_place_of_this_machine(exported: Exported) -> None:
+    for path in exported.folder.rglob("*"):
+        if path.is_file() and "code" not in path.relative_to(exported.folder).parts:
+            content = path.read_bytes()
+            assert str(exported.folder.parent).encode() not in content
+            assert str(Path(__file__).parents[2]).encode() not in content
+
+
+def test_only_members_with_weight_are_exported(
+    finished: Finished, exported: Exported, tmp_path: Path
+) -> None:
+    best = build_ensemble(
+        finished.store, ["first"], folder=tmp_path, wishes=Wishes(method="best_single", metric="error_rate")
+    )
+    collected = collect(finished.store, "first", runs=finished.runs, ensemble=best.run_id)
+    (member,) = collected.manifest.members
+    assert [view.weight for view in member.views].count(1.0) == 1
+    assert len(collected.sources) == 1
+    assert len(exported.collected.sources) == 3
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        Wishes(method="log_linear"),
+        Wishes(method="bagged_calibrated"),
+        Wishes(method="greedy", metric="error_rate"),
+    ],
+    ids=lambda wishes: wishes.method,
+)
+def test_every_rule_and_temperature_is_carried_over(
+    finished: Finished, tmp_path: Path, wishes: Wishes
+) -> None:
+    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=wishes)
+    collected = collect(finished.store, "first", runs=finished.runs, ensemble=ensemble.run_id)
+    expected = ensemble.selection.blend(ensemble.pool.test)
+    np.testing.assert_allclose(collected.test, expected, atol=1e-12)
+    assert collected.manifest.rule == ensemble.selection.rule
+    assert collected.manifest.temperature == ensemble.selection.temperature
+
+
+def test_a_fresh_export_is_compared_with_the_submission(exported: Exported) -> None:
+    compared = check(exported.collected, exported.folder, InferenceSettings("cpu", threads=1))
+    assert compared
+    assert compared.images == 8
+    assert compared.difference < 1e-5
+    gone = replace(exported.collected, test_paths={})
+    assert check(gone, exported.folder, InferenceSettings("cpu")) is None
+
+
+def test_the_card_says_how_good_it_is_and_what_is_in_it(exported: Exported) -> None:
+    card = (exported.folder / "README.md").read_text()
+    assert exported.ensemble.assessment
+    estimate = exported.ensemble.assessment.estimate
+    assert f"**{estimate.score:.4f}** ({estimate.low:.4f} to {estimate.high:.4f})" in card
+    for member in exported.collected.manifest.members:
+        assert f"| {member.name} | {member.arch} | 1 |" in card
+    assert "mlflow models serve -m model " in card
+
+
+def test_a_folder_that_is_there_is_not_written_over(exported: Exported, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(InputError, match="is there already"):
+        export(exported.collected, tmp_path / "mine")
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
+
+
+def test_weights_that_are_gone_are_named_with_what_to_do(finished: Finished, exported: Exported) -> None:
+    source = exported.collected.sources["members/01"]
+    weights, hidden = source / "weights.safetensors", source / "hidden"
+    weights.rename(hidden)
+    try:
+        with pytest.raises(InputError) as caught:
+            collect(finished.store, "first", runs=finished.runs, ensemble=exported.ensemble.run_id)
+    finally:
+        hidden.rename(weights)
+    message = str(caught.value)
+    assert f"the weights of 1 of 3 members are gone (the first should be in {source})" in message
+    assert exported.collected.manifest.members[1].name in message
+    assert "tune-paddy select first --refit all" in message
+    assert "keep_weights" in message
+
+
+def test_a_search_without_that_ensemble_is_told(finished: Finished) -> None:
+    with pytest.raises(InputError, match="has no ensemble 'none'"):
+        collect(finished.store, "first", runs=finished.runs, ensemble="none")
+
+
+@pytest.fixture
+def copy(exported: Exported, tmp_path: Path) -> Path:
+    return shutil.copytree(inner(exported.folder), tmp_path / "copy")
+
+
+def test_a_lost_file_of_an_export_names_its_member(exported: Exported, copy: Path) -> None:
+    (copy / "members/02/weights.safetensors").unlink()
+    name = exported.collected.manifest.members[2].name
+    with pytest.raises(InputError, match=f"member {name} has lost .*weights.safetensors: it was deleted"):
+        EnsembleModel(copy)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 2}, "format"),
+        ({"surprise": 1}, "surprise"),
+        ({"classes": ["0", "0"]}, "a class is named twice"),
+        ({"temperature": 0}, "temperature"),
+        ({"members": []}, "members"),
+    ],
+)
+def test_a_manifest_that_does_not_hold_together_is_refused(
+    copy: Path, changes: dict[str, object], message: str
+) -> None:
+    path = copy / "ensemble.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(InputError, match=message) as caught:
+        read_manifest(copy)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("folder", ["../elsewhere", "/etc", "members/../../x", "members/01/fold-x"])
+def test_no_manifest_leads_out_of_its_folder(copy: Path, folder: str) -> None:
+    path = copy / "ensemble.json"
+    content = json.loads(path.read_text())
+    content["members"][0]["folders"] = [folder]
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="folders"):
+        read_manifest(copy)
+
+
+def test_a_folder_that_is_no_export_is_told_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no exported ensemble .*`tune-paddy export SEARCH DIR`"):
+        EnsembleModel(tmp_path)

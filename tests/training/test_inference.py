@@ -1,0 +1,84 @@
+"""A saved member asked again: what it says of the test set is what it said after its training."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.test_folds import with_folds
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.parts import Parts
+from tune_paddy.training import inference
+from tune_paddy.training.folds import train_folds
+from tune_paddy.training.inference import InferenceSettings, TrainedMember
+from tune_paddy.training.member import MemberResult, Runtime
+
+CPU = InferenceSettings("cpu", threads=1)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    parts: Parts, make_config: Callable[..., MemberConfig], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[MemberResult, list[Path]]:
+    """A member of two folds, and the folders of its models."""
+    folder = tmp_path_factory.mktemp("trained")
+    config = make_config(arch="test_resnet", schedule="one_cycle", epochs=1, tta=2)
+    result = train_folds(config, with_folds(parts), Runtime(folder, allow_gpu=False))
+    return result, [folder / "fold-0", folder / "fold-1"]
+
+
+@pytest.mark.parametrize("batch_size", [3, 64])
+def test_the_mean_of_all_folds_models_is_predicted_whatever_the_batch(
+    parts: Parts, trained: tuple[MemberResult, list[Path]], batch_size: int
+) -> None:
+    result, folders = trained
+    member = TrainedMember(folders, batch_size=batch_size, settings=CPU)
+    views, broken = member.predict(parts.test.paths, with_tta=True)
+    assert not broken
+    for view, probs in views.items():
+        np.testing.assert_allclose(probs, result.predictions.test[view], atol=1e-6)
+
+
+def test_files_that_cannot_be_read_are_noted_and_change_nothing_for_others(
+    parts: Parts, trained: tuple[MemberResult, list[Path]], tmp_path: Path
+) -> None:
+    result, folders = trained
+    (tmp_path / "text.png").write_text("no image")
+    paths = [parts.test.paths[0], str(tmp_path / "text.png"), parts.test.paths[1], "/no/such.png"]
+    told: list[int] = []
+    member = TrainedMember(folders, batch_size=4, settings=CPU)
+    views, broken = member.predict(paths, with_tta=False, broken={3: "known"}, progress=told.append)
+    assert broken == {1: "is no image of a known format", 3: "known"}
+    assert views.keys() == {"plain"}
+    np.testing.assert_allclose(views["plain"][[0, 2]], result.predictions.test["plain"][:2], atol=1e-6)
+    assert told == [3, 2]  # the second model opens neither
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_halved(
+    parts: Parts, trained: tuple[MemberResult, list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = trained[1]
+    tried: list[int] = []
+    predict = inference.predict
+
+    def short_of_memory(*args: object, batch_size: int, **more: object) -> object:
+        tried.append(batch_size)
+        if batch_size > 5:
+            raise torch.OutOfMemoryError
+        return predict(*args, batch_size=batch_size, **more)
+
+    monkeypatch.setattr(inference, "predict", short_of_memory)
+    member = TrainedMember(folders[:1], batch_size=16, settings=CPU)
+    member.predict(parts.test.paths, with_tta=False)
+    assert tried == [16, 8, 4]
+    member.predict(parts.test.paths, with_tta=False)
+    assert tried[3:] == [4]
+
+
+@pytest.mark.parametrize("name", ["tpu", "cuda:99", "cuda:x", "cpu:1", ""])
+def test_a_device_that_is_not_there_is_refused(name: str, trained: tuple[MemberResult, list[Path]]) -> None:
+    with pytest.raises(InputError, match=f"device '{name}': there is none here; use auto, or one of cpu"):
+        TrainedMember(trained[1], batch_size=4, settings=InferenceSettings(name))

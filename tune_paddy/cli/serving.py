@@ -1,0 +1,183 @@
+"""The commands that put an ensemble to work: export, predict, bundle."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tune_paddy.cli.app import RunsOption, UriOption, app, console, errors
+from tune_paddy.core.errors import InputError, TunePaddyError
+
+if TYPE_CHECKING:
+    from tune_paddy.serving.collect import Collected
+    from tune_paddy.serving.ensemble_model import Answer, EnsembleModel
+    from tune_paddy.training.inference import InferenceSettings
+
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+EnsembleOption = Annotated[
+    str | None, typer.Option("--ensemble", help="MLflow run of an ensemble; default: the last.")
+]
+TOLERANCE = 1e-5
+"""What the same machine may differ by; another device or precision differs by more."""
+
+
+@app.command()
+def export(
+    search: Annotated[str, typer.Argument(help="Name of a search, or of its refit.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder for the model.")],
+    register: Annotated[str | None, typer.Option(help="Also a version of this registered model.")] = None,
+    ensemble: EnsembleOption = None,
+    device: DeviceOption = "auto",
+    tracking_uri: UriOption = None,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Write the ensemble as an MLflow model, and compare its predictions with the submission's.
+
+    Example: tune-paddy export my-search model
+    """
+    from tune_paddy.serving.export import export as write
+    from tune_paddy.serving.registry import register as register_model
+    from tune_paddy.tracking.store import open_store
+
+    if folder.exists():  # before seconds of imports
+        raise InputError(f"{folder} is there already: remove it, or export to another folder")
+    collected = _collect(search, ensemble, tracking_uri, runs)
+    write(collected, folder)
+    members = len(collected.manifest.members)
+    console.print(f"Exported {members} members, {_mib(folder):,.1f} MiB: {folder}", soft_wrap=True)
+    _check_and_print(collected, folder, _settings(device))
+    if register is not None:
+        store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
+        console.print(
+            f"Registered: {register_model(store, collected.manifest, folder, register)}", soft_wrap=True
+        )
+    console.print(f"  tune-paddy predict {folder} IMAGES", soft_wrap=True)
+    console.print(f"  mlflow models serve -m {folder} --env-manager local --port 5001", soft_wrap=True)
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="Exported folder, models:/NAME/VERSION, or a search.")],
+    images: Annotated[list[str], typer.Argument(help="Image files, folders of them, or quoted patterns.")],
+    out: Annotated[Path | None, typer.Option(help="CSV to write; default: print it.")] = None,
+    device: DeviceOption = "auto",
+    tracking_uri: UriOption = None,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Say what is on images: a CSV with the likeliest class and the two next ones.
+
+    Images that cannot be read are named, the rest is predicted, and the exit status is 1.
+
+    Example: tune-paddy predict model photos/ --out answers.csv
+    """
+    from tune_paddy.data.atomic import write_atomically
+    from tune_paddy.serving.answers import as_csv, find_images
+
+    files = find_images(images)
+    with _opened(model, tracking_uri, runs, _settings(device)) as opened:
+        answer = _predict_with_progress(opened, files)
+    content = as_csv(files, answer)
+    if out is None:
+        sys.stdout.write(content.decode())
+        sys.stdout.flush()
+    else:
+        write_atomically(out, content)
+        errors.print(f"{len(files) - len(answer.broken)} images: {out}", soft_wrap=True)
+    if answer.broken:
+        names = "; ".join(f"{files[row]}: {why}" for row, why in sorted(answer.broken.items())[:20])
+        raise TunePaddyError(f"{len(answer.broken)} of {len(files)} images could not be read: {names}")
+
+
+@app.command()
+def bundle(
+    search: Annotated[str, typer.Argument(help="Name of a search, or of its refit.")],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="New folder; default SEARCH-bundle.")
+    ] = None,
+    ensemble: EnsembleOption = None,
+    tracking_uri: UriOption = None,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Put all that an offline Kaggle notebook needs into one folder, to be uploaded as a dataset.
+
+    Example: tune-paddy bundle my-search
+    """
+    from tune_paddy.serving.bundle import NOTEBOOK
+    from tune_paddy.serving.bundle import bundle as write
+
+    folder = folder or Path(f"{search}-bundle")
+    if folder.exists():  # before seconds of imports
+        raise InputError(f"{folder} is there already: remove it, or name another folder")
+    write(_collect(search, ensemble, tracking_uri, runs), folder)
+    console.print(f"Bundle of {_mib(folder):,.1f} MiB: {folder}", soft_wrap=True)
+    console.print(f"{folder}/README.md says how to upload it and to run {NOTEBOOK} there.", soft_wrap=True)
+
+
+def _collect(search: str, ensemble: str | None, tracking_uri: str | None, runs: Path) -> "Collected":
+    from tune_paddy.serving.collect import collect
+    from tune_paddy.tracking.store import open_store
+
+    store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
+    return collect(store, search, runs=runs, ensemble=ensemble)
+
+
+def _settings(device: str) -> "InferenceSettings":
+    from tune_paddy.training.inference import InferenceSettings
+
+    return InferenceSettings(device)
+
+
+def _check_and_print(collected: "Collected", folder: Path, settings: "InferenceSettings") -> None:
+    from tune_paddy.serving.export import check
+
+    checked = check(collected, folder, settings)
+    if checked is None:
+        console.print("Not compared with the submission: its images are not here.", style="yellow")
+        return
+    images, difference = checked.images, checked.difference
+    line = f"Compared with the submission on {images} images: largest difference {difference:.1e}"
+    if difference <= TOLERANCE:
+        console.print(line)
+    else:
+        reason = "another device or precision than its members were trained on"
+        console.print(f"{line}, as may be on {reason}", style="yellow", soft_wrap=True)
+
+
+@contextmanager
+def _opened(
+    model: str, tracking_uri: str | None, runs: Path, settings: "InferenceSettings"
+) -> "Iterator[EnsembleModel]":
+    """The ensemble that a person means: a folder, a registered model, or that of a search."""
+    from tempfile import TemporaryDirectory
+
+    from tune_paddy.serving.ensemble_model import EnsembleModel
+
+    if Path(model).is_dir():
+        yield EnsembleModel(Path(model), settings)
+        return
+    with TemporaryDirectory(prefix="tune_paddy-") as temporary:
+        if model.startswith("models:/"):
+            from tune_paddy.serving.registry import download_model
+
+            yield EnsembleModel(download_model(model, Path(temporary), tracking_uri), settings)
+        else:
+            from tune_paddy.serving.collect import symlink
+
+            _collect(model, None, tracking_uri, runs).stage(Path(temporary), place=symlink)
+            yield EnsembleModel(Path(temporary), settings)
+
+
+def _predict_with_progress(model: "EnsembleModel", files: list[str]) -> "Answer":
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True) as bar:
+        task = bar.add_task("", total=model.passes(len(files)))
+        return model.predict(files, progress=lambda images: bar.advance(task, images))
+
+
+def _mib(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20

@@ -1,0 +1,1 @@
+"""The ensemble at work: exported as an MLflow model, served, asked by people, bundled for Kaggle."""

@@ -1,0 +1,51 @@
+"""For people: which images they mean, and the answers as a table."""
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.csv_table import format_csv
+from tune_paddy.data.listing import is_file, list_images
+from tune_paddy.data.wording import shown
+from tune_paddy.serving.ensemble_model import Answer
+
+COLUMNS = ("file", "label", "probability", "second", "second_probability", "third", "third_probability")
+TOP = 3
+
+
+def find_images(arguments: Sequence[str]) -> list[str]:
+    """Files, the images in folders and in the folders in these, and what patterns match; each once.
+
+    A file that is named itself is taken whatever its name; what a folder holds is judged by its name.
+
+    Raises:
+        InputError: An argument is nothing of that, or stands for no image.
+    """
+    found: dict[str, None] = {}
+    for argument in arguments:
+        files = _expand(argument)
+        if not files:
+            raise InputError(f"{shown(argument)}: holds no image, or there is no such file or folder")
+        found |= dict.fromkeys(files)
+    return list(found)
+
+
+def _expand(argument: str) -> list[str]:
+    path = Path(argument)
+    if is_file(path):
+        return [argument]
+    if path.is_dir():
+        return list_images(path)[1]
+    matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 a pattern may be absolute
+    return [file for match in matches for file in _expand(match)]
+
+
+def as_csv(files: Sequence[str], answer: Answer) -> bytes:
+    """The answers as CSV, without images that could not be read; the same arguments, the same bytes."""
+    rows: list[Sequence[str]] = [COLUMNS[: 1 + 2 * min(TOP, len(answer.classes))]]
+    for row, file in enumerate(files):
+        if row not in answer.broken:
+            pairs = [(label, f"{probability:.6f}") for label, probability in answer.top(row, TOP)]
+            rows.append([file, *(text for pair in pairs for text in pair)])
+    return format_csv(rows)

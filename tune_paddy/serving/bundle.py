@@ -1,0 +1,135 @@
+"""One folder with all that an offline Kaggle notebook needs, ready to be uploaded as a dataset."""
+
+import json
+import re
+import shutil
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.serving.collect import Collected
+from tune_paddy.serving.export import export
+
+NOTEBOOK = "kaggle_inference.ipynb"
+MARKER = "tune_paddy_bundle.json"
+"""By which the notebook finds the bundle, wherever Kaggle mounts it."""
+
+_FOLDERS = (
+    Path(__file__).resolve().parents[1] / "notebooks",  # in an installed wheel
+    Path(__file__).resolve().parents[2] / "notebooks",  # in a checkout
+)
+
+WHEELS = (
+    "annotated-types",
+    "anyio",
+    "beartype",
+    "fastai",
+    "fastcore",
+    "fastdownload",
+    "fastprogress",
+    "fasttransform",
+    "h11",
+    "httpcore2",
+    "httpx2",
+    "huggingface-hub",
+    "itsdangerous",
+    "plum-dispatch",
+    "pydantic",
+    "pydantic-core",
+    "python-fasthtml",
+    "python-multipart",
+    "safetensors",
+    "starlette",
+    "timm",
+    "truststore",
+    "typing-extensions",
+    "typing-inspection",
+)
+"""Packages that predicting imports and that Kaggle's image may lack or have in another version."""
+
+PREINSTALLED = frozenset((
+    "certifi", "charset-normalizer", "cloudpickle", "cuda-bindings", "cuda-pathfinder", "cycler", "filelock",
+    "fonttools", "idna", "joblib", "kiwisolver", "matplotlib", "mpmath", "narwhals", "numpy", "nvidia-ml-py",
+    "packaging", "pandas", "pillow", "psutil", "pyarrow", "pyparsing", "python-dateutil", "pytz", "pyyaml",
+    "requests", "rich", "scikit-learn", "scipy", "setuptools", "six", "sympy", "threadpoolctl", "torch",
+    "torchvision", "tqdm", "triton", "urllib3",
+))  # fmt: skip
+"""Packages that predicting imports and that come with Kaggle's torch and scikit-learn; never replaced."""
+
+_README = """\
+# Bundle of search {search}
+
+All that a Kaggle notebook without a network needs to predict with this ensemble: `model` (the weights, and
+the program in `model/code`), `{notebook}`, and `wheels/requirements.txt`.
+
+1. Optional, where Kaggle's own packages turn out too old: download the wheels, with the Python version of
+   Kaggle's image.
+
+   ```sh
+   pip download -r wheels/requirements.txt -d wheels --no-deps --only-binary=:all: \\
+     --python-version {python} --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64
+   ```
+
+2. Put your name into `dataset-metadata.json`, and upload this folder as a dataset.
+
+   ```sh
+   kaggle datasets create -p . --dir-mode zip
+   ```
+
+3. On Kaggle, make a notebook of `{notebook}`, add this dataset and the competition's data to it, turn
+   the network off, choose a GPU, set `MINUTES`, and run it.
+"""
+
+
+def bundle(collected: Collected, folder: Path) -> Path:
+    """Write the bundle; the folder is there whole or not at all.
+
+    Raises:
+        InputError: The folder is there already.
+        TunePaddyError: MLflow failed, or the program was installed without its notebook.
+    """
+    if folder.exists():
+        raise InputError(f"{folder} is there already: remove it, or name another folder")
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        export(collected, partial / "model")
+        shutil.copyfile(_find_notebook(), partial / NOTEBOOK)
+        _write_texts(partial, collected.manifest.search)
+        partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def pinned_wheels() -> list[str]:
+    """`NAME==VERSION` of each wheel, as installed here."""
+    return [f"{name}=={version(name)}" for name in WHEELS]
+
+
+def _find_notebook() -> Path:
+    for folder in _FOLDERS:
+        if (folder / NOTEBOOK).is_file():
+            return folder / NOTEBOOK
+    raise TunePaddyError(f"this installation lacks {NOTEBOOK}: install tune-paddy again")
+
+
+def _write_texts(folder: Path, search: str) -> None:
+    slug = re.sub(r"[^a-z0-9]+", "-", f"tune-paddy {search}".lower()).strip("-")[:50]
+    metadata = {
+        "title": f"tune-paddy {search}"[:50],
+        "id": f"YOUR-KAGGLE-NAME/{slug}",
+        "licenses": [{"name": "unknown"}],
+    }
+    python = ".".join(map(str, sys.version_info[:2]))
+    texts = {
+        MARKER: json.dumps({"format": 1, "search": search}) + "\n",
+        "dataset-metadata.json": json.dumps(metadata, indent=2) + "\n",
+        "README.md": _README.format(search=search, notebook=NOTEBOOK, python=python),
+        "wheels/requirements.txt": "\n".join(pinned_wheels()) + "\n",
+    }
+    (folder / "wheels").mkdir()
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,232 @@
+"""From the record to what an export needs: weights, manifest, and the predictions to check it by."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.predictions import Pool
+from tune_paddy.data.ensemble_file import DescribedEnsemble, read_ensemble
+from tune_paddy.serving.manifest import (
+    FORMAT,
+    MANIFEST,
+    Manifest,
+    ManifestEstimate,
+    ManifestMember,
+    ManifestView,
+)
+from tune_paddy.serving.select_file import write_select
+from tune_paddy.serving.sources import Source, find_sources
+from tune_paddy.serving.test_images import find_test_image
+from tune_paddy.tracking.client import call
+from tune_paddy.tracking.ensembles import SELECTION_FILE
+from tune_paddy.tracking.files import read_file
+from tune_paddy.tracking.pool import load_pool
+from tune_paddy.tracking.runs import RecordedRun, get_search, list_ensembles, recorded
+from tune_paddy.tracking.store import Store
+from tune_paddy.training.weight_files import CONFIG, WEIGHTS
+
+
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """An ensemble of the record, with all that it takes to export it.
+
+    Attributes:
+        manifest: What it says of itself.
+        sources: Folder of the manifest → folder in which training left the model.
+        select: float32 [views, select images, classes], by members that had not seen these images.
+        labels: int64 [select images].
+        test: float64 [test images, classes]: the ensemble's predictions, as in the submission.
+        test_paths: Row → file, of the test images that are still at hand.
+    """
+
+    manifest: Manifest
+    sources: Mapping[str, Path]
+    select: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    test: NDArray[np.float64]
+    test_paths: Mapping[int, str]
+
+    def stage(self, folder: Path, *, place: Callable[[Path, Path], None]) -> None:
+        """Write the manifest and the predictions to a folder, and put the weights into it.
+
+        Args:
+            folder: Exists, and is empty.
+            place: Puts a file in another place: `symlink`, or `link_or_copy`.
+        """
+        for inner, source in self.sources.items():
+            target = folder / inner
+            target.mkdir(parents=True)
+            for name in (CONFIG, WEIGHTS):
+                place((source / name).absolute(), target / name)
+        text = self.manifest.model_dump_json(indent=2) + "\n"
+        (folder / MANIFEST).write_text(text, encoding="utf-8")
+        write_select(folder, self.select, self.labels)
+
+
+def symlink(file: Path, target: Path) -> None:
+    """Point to a file from another place, for a short while."""
+    target.symlink_to(file)
+
+
+def link_or_copy(file: Path, target: Path) -> None:
+    """Put a file in another place, too; without taking room where the file system can do that."""
+    try:
+        target.hardlink_to(file)
+    except OSError:
+        shutil.copyfile(file, target)
+
+
+def collect(store: Store, search: str, *, runs: Path, ensemble: str | None = None) -> Collected:
+    """Find the ensemble of a search, its members' weights and its predictions.
+
+    Args:
+        store: The record.
+        search: Name of the search, or of a refit.
+        runs: Folder of searches, for records that do not say where the weights are.
+        ensemble: MLflow run of one of several ensembles, or the beginning of its id; None: the last.
+
+    Raises:
+        InputError: There is no such ensemble, or members have no weights; the message names them.
+    """
+    searched = get_search(store, search)
+    run = _ensemble_run(store, search, ensemble)
+    with TemporaryDirectory(prefix="tune_paddy-") as temporary:
+        path = Path(temporary, SELECTION_FILE)
+        path.write_bytes(read_file(store, run.artifact_uri, SELECTION_FILE))
+        described, before = read_ensemble(path), _refit_of(path)
+    sources = find_sources(store, described, runs)
+    pool = load_pool(store, described.searches)
+    honest = pool if before is None else load_pool(store, before.searches)
+    if not pool.classes == honest.classes == described.classes:
+        raise InputError(f"the members of {search!r} have other classes than its ensemble: select again")
+    manifest = _manifest(store, run, described, sources, with_plain=pool)
+    return Collected(
+        manifest=manifest,
+        sources={folder: path for source in sources for folder, path in source.folders.items()},
+        select=honest.select[_rows(manifest, honest, {} if before is None else before.members)],
+        labels=honest.labels,
+        test=manifest.selection.blend(pool.test[_rows(manifest, pool, {})]),
+        test_paths=_test_paths(Path(searched.tags.get("tune_paddy.dataset", "")), pool),
+    )
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What a refit was made of: the searches, and refitted member → the run in which it trained before."""
+
+    searches: tuple[str, ...]
+    members: Mapping[str, str]
+
+
+def _refit_of(path: Path) -> _Before | None:
+    refit = json.loads(path.read_text(encoding="utf-8")).get("refit")
+    if refit is None:
+        return None
+    try:
+        members = {str(name): str(run_id) for name, run_id in refit["members"].items()}
+        return _Before(tuple(map(str, refit["searches"])), members)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{SELECTION_FILE} of the refit does not say of what: refit again") from error
+
+
+def _ensemble_run(store: Store, search: str, wanted: str | None) -> RecordedRun:
+    ensembles = [run for run in list_ensembles(store, search) if run.status == "FINISHED"]
+    if wanted is not None:
+        ensembles = [run for run in ensembles if run.run_id.startswith(wanted)]
+    if not ensembles:
+        what = f"no ensemble {wanted!r}" if wanted else "no ensemble yet"
+        raise InputError(f"search {search!r} has {what}: `tune-paddy select {search}` makes one")
+    return max(ensembles, key=lambda run: run.ended or 0.0)
+
+
+def _manifest(
+    store: Store,
+    run: RecordedRun,
+    described: DescribedEnsemble,
+    sources: Sequence[Source],
+    *,
+    with_plain: Pool,
+) -> Manifest:
+    selection = described.selection
+    estimate, note = _estimate(store, run, selection.metric)
+    return Manifest(
+        format=FORMAT,
+        tune_paddy=version("tune-paddy"),
+        search=run.search,
+        ensemble_run_id=run.run_id,
+        classes=list(described.classes),
+        method=selection.method,
+        metric=selection.metric,
+        rule=selection.rule,
+        temperature=selection.temperature,
+        members=[_member(source, described, with_plain) for source in sources],
+        estimate=estimate,
+        note=note,
+    )
+
+
+def _member(source: Source, described: DescribedEnsemble, pool: Pool) -> ManifestMember:
+    temperatures = described.selection.member_temperatures
+    views = {
+        view.kind: ManifestView(
+            kind=view.kind,
+            weight=float(described.selection.weights[row]),
+            temperature=1.0 if temperatures is None else float(temperatures[row]),
+        )
+        for row, view in enumerate(described.views)
+        if view.run_id == source.run.run_id
+    }
+    for view in pool.views:  # a selection carried over names only the views with weight
+        if view.run_id == source.run.run_id and view.kind not in views:
+            views[view.kind] = ManifestView(kind=view.kind, weight=0.0)
+    return ManifestMember(
+        name=source.name,
+        arch=source.config.arch,
+        folders=list(source.folders),
+        batch_size=source.batch_size,
+        passes=source.config.tta,
+        parameters_m=source.run.metrics.get("parameters_m", 0.0),
+        run_id=source.run.run_id,
+        views=[views[kind] for kind in sorted(views)],
+    )
+
+
+def _estimate(store: Store, run: RecordedRun, metric: str) -> tuple[ManifestEstimate | None, str]:
+    """What is known of the quality; a refit's members have seen every image, so the one before it counts."""
+    note = ""
+    if original := run.params.get("refit_of"):
+        note = "The estimate is that of the ensemble before its members were trained again on all images."
+        run = recorded(call(store.client.get_run, original))
+    names = {
+        "score": f"ensemble_{metric}",
+        "low": f"ensemble_{metric}_low",
+        "high": f"ensemble_{metric}_high",
+    }
+    if any(name not in run.metrics for name in names.values()):
+        return None, ""
+    values = {field: run.metrics[name] for field, name in names.items()}
+    return ManifestEstimate(metric=metric, **values), note
+
+
+def _rows(manifest: Manifest, pool: Pool, aliases: Mapping[str, str]) -> list[int]:
+    """Rows of a pool that hold the manifest's views; `aliases`: member → the run that stands for it."""
+    rows = {(view.run_id, view.kind): row for row, view in enumerate(pool.views)}
+    wanted = [(aliases.get(member.name, member.run_id), view.kind) for member, view in manifest.views]
+    missing = [run_id for run_id, kind in wanted if (run_id, kind) not in rows]
+    if missing:
+        reasons = "; ".join(f"{refusal.member}: {refusal.reason}" for refusal in pool.refused)
+        raise InputError(f"run {missing[0]} has no predictions any more ({reasons or 'none is recorded'})")
+    return [rows[key] for key in wanted]
+
+
+def _test_paths(root: Path, pool: Pool) -> dict[int, str]:
+    paths = {row: find_test_image(root, name) for row, name in enumerate(pool.test_ids.tolist())}
+    return {row: str(path) for row, path in paths.items() if path is not None}

@@ -1,0 +1,182 @@
+"""An exported ensemble that predicts: its members one after the other, then the blend.
+
+MLflow is not needed here: an offline notebook may lack it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.predictions import TTA
+from tune_paddy.core.selection import Selection
+from tune_paddy.serving.manifest import Manifest, ManifestMember, read_manifest
+from tune_paddy.training.inference import InferenceSettings, Progress, TrainedMember
+from tune_paddy.training.weight_files import missing_files
+
+REMEDY = (
+    "it was deleted or not kept: export the ensemble again from its search, or train its members again with "
+    "`tune-paddy select SEARCH --refit all` (a search with `keep_weights: all` keeps every member's)"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What an ensemble says of some images.
+
+    Attributes:
+        classes: Class names.
+        probs: float64 [images, classes]; rows of broken images mean nothing.
+        broken: Place of an image that cannot be read → why.
+    """
+
+    classes: tuple[str, ...]
+    probs: NDArray[np.float64]
+    broken: Mapping[int, str]
+
+    def labels(self) -> list[str]:
+        """Name of the likeliest class of each image; a tie goes to the first class, as in a submission."""
+        return [self.classes[index] for index in self.probs.argmax(axis=1)]
+
+    def top(self, row: int, count: int = 3) -> list[tuple[str, float]]:
+        """The likeliest classes of an image, each with its probability."""
+        order = np.argsort(-self.probs[row], kind="stable")[:count]
+        return [(self.classes[index], float(self.probs[row, index])) for index in order]
+
+
+class EnsembleModel:
+    """An exported ensemble.
+
+    Args:
+        folder: As `tune-paddy export` wrote it: the MLflow model, or the ensemble in it.
+        settings: Device and threads.
+        keep_loaded: Whether members stay in memory, for one who asks often; else one at a time is there.
+
+    Raises:
+        InputError: The folder is no exported ensemble, or files are missing; the message names the member.
+    """
+
+    def __init__(
+        self, folder: Path, settings: InferenceSettings | None = None, *, keep_loaded: bool = False
+    ) -> None:
+        self.folder = find_ensemble(folder)
+        self.manifest: Manifest = read_manifest(self.folder)
+        self.settings = settings or InferenceSettings()
+        self._keep, self._loaded = keep_loaded, dict[str, TrainedMember]()
+        _check_files(self.folder, self.manifest)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names."""
+        return tuple(self.manifest.classes)
+
+    def load(self, member: ManifestMember) -> TrainedMember:
+        """Build a member's models, unless they are there already.
+
+        Raises:
+            InputError: Its files cannot be read, or its classes are not the ensemble's.
+        """
+        loaded = self._loaded.get(member.name)
+        if loaded is None:
+            folders = [self.folder / folder for folder in member.folders]
+            loaded = TrainedMember(folders, batch_size=member.batch_size, settings=self.settings)
+            if sorted(loaded.classes) != sorted(self.classes):
+                raise InputError(f"{folders[0]}: has other classes than the ensemble: export it again")
+            if self._keep:
+                self._loaded[member.name] = loaded
+        return loaded
+
+    def load_all(self) -> None:
+        """Build every member with weight now, so that the first question is answered as fast as others."""
+        for member in self.manifest.members:
+            self.load(member)
+
+    def predict(
+        self,
+        paths: Sequence[str],
+        *,
+        selection: Selection | None = None,
+        broken: Mapping[int, str] | None = None,
+        progress: Progress = lambda images: None,
+    ) -> Answer:
+        """Predict image files.
+
+        Args:
+            paths: The files.
+            selection: Weights of the manifest's views; None: the ensemble's own.
+            broken: Files that are known to be unreadable, by their place.
+            progress: Told of every image of every model, see `passes`.
+        """
+        chosen = selection or self.manifest.selection
+        views: dict[tuple[str, str], NDArray[np.float32]] = {}
+        known = dict(broken or {})
+        for member, kinds in weighted_members(self.manifest, chosen):
+            predicted, known = self.predict_member(
+                member, paths, with_tta=TTA in kinds, broken=known, progress=progress
+            )
+            views |= {(member.name, kind): predicted[kind] for kind in kinds}
+        return self.blend(views, chosen, len(paths), known)
+
+    def predict_member(
+        self,
+        member: ManifestMember,
+        paths: Sequence[str],
+        *,
+        with_tta: bool,
+        broken: Mapping[int, str] | None = None,
+        progress: Progress = lambda images: None,
+    ) -> tuple[dict[str, NDArray[np.float32]], dict[int, str]]:
+        """Predict with one member, its columns in the order of the ensemble's classes.
+
+        Returns:
+            View name → float32 [images, classes]; and unreadable images, each with the reason.
+        """
+        loaded = self.load(member)
+        predicted, known = loaded.predict(paths, with_tta=with_tta, broken=broken, progress=progress)
+        columns = [loaded.classes.index(name) for name in self.classes]
+        return {kind: probs[:, columns] for kind, probs in predicted.items()}, known
+
+    def blend(
+        self,
+        views: Mapping[tuple[str, str], NDArray[np.float32]],
+        selection: Selection,
+        n_images: int,
+        broken: Mapping[int, str],
+    ) -> Answer:
+        """Combine views, by member and kind; those without weight may be missing."""
+        nothing = np.full((n_images, len(self.classes)), 1 / len(self.classes), np.float32)
+        ordered = [views.get((member.name, view.kind), nothing) for member, view in self.manifest.views]
+        return Answer(self.classes, selection.blend(np.stack(ordered)), broken)
+
+    def passes(self, n_images: int, selection: Selection | None = None) -> int:
+        """How many images `predict` tells its progress of in all, as long as every one can be read."""
+        chosen = selection or self.manifest.selection
+        return n_images * sum(len(member.folders) for member, _ in weighted_members(self.manifest, chosen))
+
+
+def weighted_members(
+    manifest: Manifest, selection: Selection
+) -> list[tuple[ManifestMember, tuple[str, ...]]]:
+    """The members that have weight, each with the kinds of its views that have."""
+    kinds: dict[str, list[str]] = {}
+    for (member, view), weight in zip(manifest.views, selection.weights, strict=True):
+        if weight > 0:
+            kinds.setdefault(member.name, []).append(view.kind)
+    return [(member, tuple(kinds[member.name])) for member in manifest.members if member.name in kinds]
+
+
+def find_ensemble(folder: Path) -> Path:
+    """Folder of the manifest: the one given, or the one within an MLflow model."""
+    inner = folder / "artifacts" / "ensemble"
+    return inner if inner.is_dir() else folder
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    """Say at once which members cannot predict, rather than after the others have."""
+    for member in manifest.members:
+        missing = [name for part in member.folders for name in missing_files(folder / part)]
+        if missing:
+            raise InputError(f"member {member.name} has lost {missing[0]}: {REMEDY}")

@@ -1,0 +1,136 @@
+"""Write an ensemble as an MLflow model, and compare it with the submission."""
+
+import base64
+import io
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.serving.card import write_card
+from tune_paddy.serving.collect import Collected, link_or_copy
+from tune_paddy.serving.ensemble_model import EnsembleModel
+from tune_paddy.tracking.client import call, load_mlflow
+from tune_paddy.training.inference import InferenceSettings
+
+REQUIREMENTS = (
+    "fastai",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pillow",
+    "pydantic",
+    "safetensors",
+    "scipy",
+    "timm",
+    "torch",
+    "torchvision",
+)
+"""Packages that an exported ensemble needs beside its own code, in the versions that are installed here."""
+
+CHECKED = 8
+"""Test images that a fresh export predicts, to be compared with the record."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A comparison of an export with the predictions that the submission was made of.
+
+    Attributes:
+        images: Test images that both predicted.
+        difference: Largest difference of a probability.
+    """
+
+    images: int
+    difference: float
+
+
+def export(collected: Collected, folder: Path) -> Path:
+    """Write an ensemble as an MLflow model; the folder is there whole or not at all.
+
+    Raises:
+        InputError: The folder is there already.
+        TunePaddyError: MLflow failed.
+    """
+    if folder.exists():
+        raise InputError(f"{folder} is there already: remove it, or export to another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        staged, written = Path(temporary, "ensemble"), Path(temporary, "model")
+        staged.mkdir()
+        collected.stage(staged, place=link_or_copy)
+        _save(staged, written)
+        write_card(written, collected.manifest, folder.name)
+        written.replace(folder)
+    return folder
+
+
+def requirements() -> list[str]:
+    """What an export needs, each package in the version that is installed."""
+    return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
+
+
+def check(collected: Collected, folder: Path, settings: InferenceSettings) -> Check | None:
+    """Predict a few test images anew and compare; None where none are at hand."""
+    rows = sorted(collected.test_paths)[:: max(1, len(collected.test_paths) // CHECKED)][:CHECKED]
+    if not rows:
+        return None
+    answer = EnsembleModel(folder, settings).predict([collected.test_paths[row] for row in rows])
+    good = [place for place in range(len(rows)) if place not in answer.broken]
+    expected = collected.test[[rows[place] for place in good]]
+    return Check(len(good), float(np.abs(answer.probs[good] - expected).max(initial=0.0)))
+
+
+def _save(staged: Path, written: Path) -> None:
+    mlflow = load_mlflow()
+    # It warns of a missing pip, without which environments are made as well.
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
+    from mlflow.models import ModelSignature  # noqa: PLC0415 after its quiet environment is set
+    from mlflow.types import ColSpec, DataType, Schema  # noqa: PLC0415
+    from mlflow.types.schema import Map  # noqa: PLC0415
+
+    package = Path(__file__).parents[1]
+    signature = ModelSignature(
+        inputs=Schema([ColSpec(DataType.string, "image")]),
+        outputs=Schema(
+            [
+                ColSpec(DataType.string, "label"),
+                ColSpec(DataType.double, "probability"),
+                ColSpec(Map(DataType.double), "probabilities"),
+            ]
+        ),
+    )
+    call(
+        mlflow.pyfunc.save_model,
+        path=str(written),
+        python_model=str(package / "serving" / "model_code.py"),
+        artifacts={"ensemble": str(staged)},
+        code_paths=[str(package)],
+        signature=signature,
+        input_example=pd.DataFrame({"image": [_grey_image()]}),
+        pip_requirements=requirements(),
+    )
+    _forget_places(written / "MLmodel", [package / "serving", staged.parent])
+
+
+def _forget_places(described: Path, folders: Sequence[Path]) -> None:
+    """Take out where files came from on this machine: MLflow notes it, and reads no more than their names."""
+    text = described.read_text(encoding="utf-8")
+    for folder in folders:
+        text = text.replace(f"{folder}{os.sep}", "")
+    described.write_text(text, encoding="utf-8")
+
+
+def _grey_image() -> str:
+    """A PNG in base64, for the input example: a dataset's own image may not be ours to pass on."""
+    file = io.BytesIO()
+    Image.new("RGB", (32, 32), (128, 128, 128)).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()

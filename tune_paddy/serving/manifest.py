@@ -1,0 +1,154 @@
+"""What an exported ensemble says of itself: members, weights, rule; checked when it is read."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.pooling import Rule
+from tune_paddy.core.selection import Selection
+from tune_paddy.data.wording import shown
+
+MANIFEST = "ensemble.json"
+FORMAT = 1
+_SUM_TOLERANCE = 1e-6
+_MAX_BYTES = 16 * 2**20
+
+_Name = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ManifestView(_Strict):
+    """One view of a member; one without weight is there for those who must do with less time."""
+
+    kind: Literal["plain", "tta"]
+    weight: float = Field(ge=0, le=1)
+    temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
+
+
+class ManifestMember(_Strict):
+    """One member: its models' folders, and what they cost.
+
+    Attributes:
+        name: As in the record.
+        arch: timm's name.
+        folders: Relative to the manifest's: one model, or one for each fold.
+        batch_size: Images that it predicted at once.
+        passes: Augmented passes of its tta view.
+        parameters_m: Millions of parameters of all its models.
+        run_id: MLflow's.
+        views: Plain before tta.
+    """
+
+    name: _Name
+    arch: _Name
+    # Plain folders below the manifest, whatever a name may hold.
+    folders: list[Annotated[str, Field(pattern=r"^members/[0-9]{2,5}(/fold-[0-9]{1,3})?$")]] = Field(
+        min_length=1
+    )
+    batch_size: int = Field(ge=1, le=2**20)
+    passes: int = Field(ge=0, le=64)
+    parameters_m: float = Field(ge=0)
+    run_id: str
+    views: list[ManifestView] = Field(min_length=1, max_length=2)
+
+
+class ManifestEstimate(_Strict):
+    """What is honestly known of the ensemble's quality: a loss on images that it was not selected on."""
+
+    metric: _Name
+    score: float
+    low: float
+    high: float
+
+
+class Manifest(_Strict):
+    """An exported ensemble.
+
+    Attributes:
+        format: Of this file.
+        tune_paddy: Version of the program that wrote it.
+        search: The search that it was selected from, or that of the refit.
+        ensemble_run_id: MLflow's.
+        classes: Class names, in the order of the last axis of every prediction.
+        method: How the weights were chosen.
+        metric: What for.
+        rule: How views are combined.
+        temperature: Of the combination.
+        members: Those with weight.
+        estimate: None where there is none.
+        note: A sentence about the estimate; may be empty.
+    """
+
+    format: Literal[1]
+    tune_paddy: str
+    search: _Name
+    ensemble_run_id: str
+    classes: list[_Name] = Field(min_length=1)
+    method: _Name
+    metric: _Name
+    rule: Rule
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+    members: list[ManifestMember] = Field(min_length=1)
+    estimate: ManifestEstimate | None
+    note: str
+
+    @model_validator(mode="after")
+    def _check(self) -> "Manifest":
+        total = sum(view.weight for _, view in self.views)
+        if abs(total - 1) > _SUM_TOLERANCE:
+            raise ValueError(f"the weights sum to {total}, not to 1")
+        folders = [folder for member in self.members for folder in member.folders]
+        for what, values in (("class", self.classes), ("folder", folders)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"a {what} is named twice")
+        return self
+
+    @property
+    def views(self) -> list[tuple[ManifestMember, ManifestView]]:
+        """Every view with its member, in the order of every array of views."""
+        return [(member, view) for member in self.members for view in member.views]
+
+    @property
+    def selection(self) -> Selection:
+        """The weights of `views`, as they were selected."""
+        views = [view for _, view in self.views]
+        return Selection(
+            weights=np.array([view.weight for view in views]),
+            score=float("nan"),
+            metric=self.metric,
+            method=self.method,
+            rule=self.rule,
+            temperature=self.temperature,
+            member_temperatures=np.array([view.temperature for view in views]),
+        )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check the manifest of an exported ensemble.
+
+    Raises:
+        InputError: It is missing or does not hold together; the message names file and key.
+    """
+    path = folder / MANIFEST
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise InputError(f"{shown(path)}: is larger than {_MAX_BYTES // 2**20} MiB: no exported ensemble")
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(
+            f"{shown(folder)}: holds no exported ensemble ({MANIFEST}: {error.strerror}); "
+            "`tune-paddy export SEARCH DIR` makes one"
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InputError(
+            f"{shown(path)}: {shown(key)}: {shown(reason)}: export the ensemble again"
+        ) from error

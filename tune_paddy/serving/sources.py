@@ -1,0 +1,95 @@
+"""Where training left the weights of an ensemble's members, and what to do about those that are gone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.memory import EVALUATION_FACTOR
+from tune_paddy.data.ensemble_file import DescribedEnsemble
+from tune_paddy.tracking.runs import FOLDER, RecordedRun, get_search, list_members
+from tune_paddy.tracking.store import Store
+from tune_paddy.training.saved_member import read_config
+from tune_paddy.training.weight_files import missing_files
+
+
+@dataclass(frozen=True)
+class Source:
+    """A member's models where training left them.
+
+    Attributes:
+        name: Of the member in its ensemble.
+        run: Its run.
+        config: As trained.
+        folders: Folder in an export → folder of the model: one, or one for each fold.
+    """
+
+    name: str
+    run: RecordedRun
+    config: MemberConfig
+    folders: Mapping[str, Path]
+
+    @property
+    def batch_size(self) -> int:
+        """Images that it predicted at once when it was trained: the same batches give the same digits."""
+        accum = max(1, int(self.run.metrics.get("accum", 1)))
+        return EVALUATION_FACTOR * -(-self.config.batch_size // accum)
+
+
+def find_sources(store: Store, described: DescribedEnsemble, runs: Path) -> tuple[Source, ...]:
+    """Find the models of every member with weight.
+
+    Args:
+        store: The record.
+        described: The ensemble.
+        runs: Folder of searches, for records that do not say where the weights are.
+
+    Raises:
+        InputError: Weights are missing; the message names the members and says how to get them back.
+    """
+    members = {run.run_id: run for name in described.searches for run in list_members(store, name)}
+    folds = {name: _n_folds(get_search(store, name)) for name in described.searches}
+    chosen = {view.member: members[view.run_id] for view, _ in described.weights if view.run_id in members}
+    parts = {name: _parts(run, folds[run.search], runs) for name, run in chosen.items()}
+    gone = {
+        name: folders[0]
+        for name, folders in parts.items()
+        if any(missing_files(folder) for folder in folders)
+    }
+    lost = [view.member for view, _ in described.weights if view.member not in chosen]
+    if gone or lost:
+        raise InputError(_missing(described, [*gone, *dict.fromkeys(lost)], next(iter(gone.values()), None)))
+    return tuple(
+        Source(name, chosen[name], read_config(folders[0]), _named(number, folders))
+        for number, (name, folders) in enumerate(parts.items())
+    )
+
+
+def _n_folds(search: RecordedRun) -> int:
+    text = search.params.get("folds", "0")
+    return int(text) if text.isdecimal() and int(text) > 1 else 0
+
+
+def _parts(run: RecordedRun, folds: int, runs: Path) -> list[Path]:
+    folder = Path(run.tags.get(FOLDER) or runs / run.search / "members" / run.name)
+    return [folder / f"fold-{fold}" for fold in range(folds)] or [folder]
+
+
+def _named(number: int, folders: list[Path]) -> dict[str, Path]:
+    own = f"members/{number:02d}"
+    if len(folders) == 1:
+        return {own: folders[0]}
+    return {f"{own}/{folder.name}": folder for folder in folders}
+
+
+def _missing(described: DescribedEnsemble, names: list[str], folder: Path | None) -> str:
+    members = len(dict.fromkeys(view.member for view, _ in described.weights))
+    where = "" if folder is None else f" (the first should be in {folder})"
+    return (
+        f"the weights of {len(names)} of {members} members are gone{where}: {', '.join(names)}. They were "
+        "deleted, or `keep_weights` did not keep them. "
+        f"`tune-paddy select {' '.join(described.searches)} --refit all` trains the members again and keeps "
+        "them, for `tune-paddy export` of the refit; the next search keeps every member's with "
+        "`--keep-weights all`"
+    )

@@ -1,0 +1,156 @@
+"""Predict any images with a member that was trained before, just as it predicted the test set then."""
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tune_paddy.core.predictions import PLAIN, TTA
+from tune_paddy.data.images import ImageError
+from tune_paddy.data.resizing import CENTRE, Pixels, Size
+from tune_paddy.training.devices import Device, device_by_name
+from tune_paddy.training.loaders import ImageReader
+from tune_paddy.training.model import plan_body
+from tune_paddy.training.oom import is_out_of_memory, release_memory
+from tune_paddy.training.saved_member import SavedMember, load_member
+from tune_paddy.training.tta import predict
+
+CHUNK = 256
+"""Images after which progress is told, about: whole batches, so that no number depends on it."""
+
+Progress = Callable[[int], None]
+"""Told how many images were predicted since the last time; what it raises ends the prediction."""
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """Where and how members predict; nothing here changes what, but for the last digits.
+
+    Attributes:
+        device: `auto`, `cpu`, `cuda`, `cuda:1` and so on, or `mps`.
+        threads: For decoding images, and for torch on the CPU.
+    """
+
+    device: str = "auto"
+    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+
+class TolerantReader(ImageReader):
+    """Reads on past files that cannot be read: black images stand in for them, and they are noted.
+
+    Attributes:
+        broken: Row → why its image cannot be used.
+    """
+
+    def __init__(self, paths: Sequence[str], size: Size, method: str, threads: int) -> None:
+        super().__init__(paths, size, method, threads)
+        self.broken: dict[int, str] = {}
+        self._black = np.zeros((3, *size), np.uint8)
+
+    def read(self, row: int, offset: tuple[float, float] = CENTRE) -> Pixels:
+        """Read one image, uint8 [3, H, W], or note why that cannot be."""
+        try:
+            return super().read(row, offset)
+        except ImageError as error:
+            self.broken[row] = error.reason
+            return self._black
+
+
+class TrainedMember:
+    """A member's models on a device: one, or as many as it has folds, whose mean counts.
+
+    Args:
+        folders: A model's each, from `save_member`.
+        batch_size: Images at once to begin with; halved for good when memory runs out.
+        settings: Device and threads.
+
+    Attributes:
+        classes: Class names, in the order of what is predicted.
+
+    Raises:
+        InputError: A folder holds no readable model, the models differ, or the device is not there.
+    """
+
+    def __init__(self, folders: Sequence[Path], *, batch_size: int, settings: InferenceSettings) -> None:
+        torch.set_num_threads(settings.threads)
+        self._saved: list[SavedMember] = [load_member(folder) for folder in folders]
+        first = self._saved[0]
+        self.config, self.classes = first.config, first.classes
+        self._threads, self._batch_size = settings.threads, batch_size
+        self._device: Device = device_by_name(settings.device, self.config.precision)
+        for saved in self._saved:
+            saved.model.to(self._device.torch)
+
+    def predict(
+        self,
+        paths: Sequence[str],
+        *,
+        with_tta: bool,
+        broken: Mapping[int, str] | None = None,
+        progress: Progress = lambda images: None,
+    ) -> tuple[dict[str, NDArray[np.float32]], dict[int, str]]:
+        """Predict image files.
+
+        Args:
+            paths: The files.
+            with_tta: Whether augmented passes are made as well.
+            broken: Files that are known to be unreadable, by their place; they are not opened again.
+            progress: Told of every image of every model.
+
+        Returns:
+            View name → float32 [images, classes], rows of unreadable images meaning nothing; and these, each
+            with the reason.
+        """
+        known = dict(broken or {})
+        views = [PLAIN, TTA] if with_tta and self.config.tta else [PLAIN]
+        sums = {view: np.zeros((len(paths), len(self.classes))) for view in views}
+        for saved in self._saved:
+            good = [row for row in range(len(paths)) if row not in known]
+            for rows in _chunks(good, self._batch_size):
+                predicted, found = self._predict_chunk(saved, [paths[row] for row in rows], with_tta)
+                known |= {rows[place]: reason for place, reason in found.items()}
+                for view in views:
+                    sums[view][rows] += predicted[view]
+                progress(len(rows))
+        means = {view: (total / len(self._saved)).astype(np.float32) for view, total in sums.items()}
+        return means, known
+
+    def _predict_chunk(
+        self, saved: SavedMember, paths: Sequence[str], with_tta: bool
+    ) -> tuple[dict[str, NDArray[np.float32]], Mapping[int, str]]:
+        config = self.config
+        plan = plan_body(config.arch, config.size, config.drop_path)
+        while True:
+            reader = TolerantReader(paths, config.item_size, config.resize, self._threads)
+            try:
+                predicted = predict(
+                    saved.model,
+                    reader,
+                    config,
+                    device=self._device,
+                    batch_size=self._batch_size,
+                    stats=(plan.mean, plan.std),
+                    n_classes=len(self.classes),
+                    with_tta=with_tta,
+                )
+            except Exception as error:
+                if not is_out_of_memory(error) or self._batch_size == 1:
+                    raise
+            else:
+                return predicted, reader.broken
+            release_memory()
+            self._batch_size = max(1, self._batch_size // 2)
+
+    def synchronize(self) -> None:
+        """Wait until the device has done its work, so that a clock measures it."""
+        self._device.synchronize()
+
+
+def _chunks(rows: Sequence[int], batch_size: int) -> Collection[list[int]]:
+    """Cut rows into chunks of whole batches, about `CHUNK` images each."""
+    size = batch_size * max(1, CHUNK // batch_size)
+    return [list(rows[start : start + size]) for start in range(0, len(rows), size)]
