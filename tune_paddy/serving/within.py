@@ -22,7 +22,7 @@ PROBED = 16
 MARGIN = 0.9
 """Share of the time left that is planned with; the rest is for what measuring cannot foresee."""
 MEASURING = 0.25
-"""Share of the time that measuring may take; members that it does not reach are dropped."""
+"""Share of the time after which measuring ends, once a member is found that fits; the others are dropped."""
 
 Clock = Callable[[], float]
 
@@ -77,7 +77,7 @@ def predict_within(
         raise InputError(f"{minutes} minutes: give more than 0")
     started = clock()
     deadline = started + 60 * minutes
-    costs = _measure(model, paths, started + MEASURING * 60 * minutes, tell, clock)
+    costs = _measure(model, paths, started, 60 * minutes, tell=tell, clock=clock)
     selection = _choose(model, costs, deadline - clock(), tell)
 
     def check_time(_images: int) -> None:
@@ -93,7 +93,9 @@ def predict_within(
 def _measure(
     model: EnsembleModel,
     paths: Sequence[str],
-    until: float,
+    started: float,
+    seconds: float,
+    *,
     tell: Callable[[str], None],
     clock: Clock,
 ) -> NDArray[np.float64]:
@@ -101,11 +103,14 @@ def _measure(
     probe = list(paths[:PROBED])
     costs: dict[str, dict[str, float]] = {}
     for member in _heaviest_first(model, model.manifest.selection):
-        if costs and clock() >= until:
+        spent = clock() - started
+        fastest = min((cost for views in costs.values() for cost in views.values()), default=np.inf)
+        fits = fastest <= MARGIN * (seconds - spent)
+        if costs and spent >= seconds * (MEASURING if fits else 1):
             tell(f"{member.name}: not measured, there is no time for it")
             continue
         costs[member.name] = _measure_member(model, member, probe, len(paths), clock)
-        shown = ", ".join(f"{kind} {seconds:.1f} s" for kind, seconds in costs[member.name].items())
+        shown = ", ".join(f"{kind} {cost:.1f} s" for kind, cost in costs[member.name].items())
         tell(f"{member.name}: {shown} for {len(paths)} images")
     return np.array([costs.get(m.name, {}).get(view.kind, np.inf) for m, view in model.manifest.views])
 
@@ -115,7 +120,7 @@ def _measure_member(
 ) -> dict[str, float]:
     started = clock()
     loaded = model.load(member)
-    loaded.predict(probe, with_tta=False)  # the first pass prepares what later ones find ready
+    loaded.predict(probe[:1], with_tta=False)  # the first pass prepares what later ones find ready
     loaded.synchronize()
     loading = clock() - started
     seconds: dict[str, float] = {}
