@@ -34,6 +34,7 @@ WHEELS = (
     "httpx2",
     "huggingface-hub",
     "itsdangerous",
+    "msgpack",
     "plum-dispatch",
     "pydantic",
     "pydantic-core",
