@@ -37,6 +37,9 @@ ELSEWHERE = {
     "data fetch paddy-disease-classification": ("cli/test_submit.py", "test_a_fetched_competition_passes"),
     "submit SEARCH": ("cli/test_submit.py", "test_a_search_is_sent_by_its_name"),
     "submit SEARCH --score": ("cli/test_submit.py", "test_a_search_is_sent_by_its_name"),
+    "export SEARCH model": ("cli/test_serving.py", "test_an_export_that_is_registered"),
+    "predict model photos/ --out answers.csv": ("cli/test_serving.py", "test_images_that_cannot_be_read"),
+    "bundle SEARCH": ("cli/test_serving.py", "test_a_bundle_is_named_after_its_search"),
     "show SEARCH": ("cli/test_show.py", "test_a_search_is_shown_with_its_leaderboard"),
 }
 """Commands that other tests run, with stand-ins for Kaggle and smaller spaces; where, and by what."""

@@ -69,3 +69,12 @@ def test_a_search_predicts_by_its_name(finished: Finished, exported: Exported, c
     (row,) = table(call("predict", "first", exported.images[0], *options))
     assert row["file"] == exported.images[0]
     assert "no search 'frist'" in call("predict", "frist", exported.images[0], *options, status=2)
+
+
+def test_a_bundle_is_named_after_its_search_and_not_written_over(
+    finished: Finished, exported: Exported, call: Call, tmp_path: Path
+) -> None:
+    options = ["--ensemble", exported.ensemble.run_id, "--tracking-uri", finished.store.tracking_uri]
+    assert "first-bundle" in call("bundle", "first", *options)
+    assert (tmp_path / "first-bundle/kaggle_inference.ipynb").is_file()
+    assert "is there already" in call("bundle", "first", *options, status=2)
