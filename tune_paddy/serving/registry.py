@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tune_paddy.serving.manifest import Manifest
-from tune_paddy.tracking.client import call, load_mlflow
+from tune_paddy.tracking.client import call, connect, load_mlflow
 from tune_paddy.tracking.store import Store, resolve_uri
 
 MODEL_PATH = "model"
@@ -35,12 +35,12 @@ def download_model(uri: str, folder: Path, tracking_uri: str | None) -> Path:
         TunePaddyError: There is none, or MLflow failed.
     """
     where = resolve_uri(tracking_uri)
-    return Path(
-        call(
-            load_mlflow().artifacts.download_artifacts,
-            artifact_uri=uri,
-            dst_path=str(folder),
-            tracking_uri=where,
-            registry_uri=where,
-        )
-    )
+    client = connect(where)
+    name, _, rest = uri.removeprefix("models:/").partition("/")
+    if not rest:
+        name, _, alias = name.partition("@")
+        rest = call(client.get_model_version_by_alias, name, alias).version
+    # Asked for by its own address: for `models:/`, MLflow looks in the default record, whatever it is told.
+    source = call(client.get_model_version_download_uri, name, rest)
+    download = load_mlflow().artifacts.download_artifacts
+    return Path(call(download, artifact_uri=source, dst_path=str(folder), tracking_uri=where))
