@@ -41,6 +41,7 @@ WHEELS = (
     "python-fasthtml",
     "python-multipart",
     "safetensors",
+    "simplejpeg",
     "starlette",
     "timm",
     "truststore",
