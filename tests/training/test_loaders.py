@@ -12,7 +12,7 @@ from PIL import Image
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.parts import Parts
-from tune_paddy.training.loaders import Batch, ImageReader, TrainLoader, subsample_rows
+from tune_paddy.training.loaders import Batch, ImageReader, TrainLoader, batches_ahead, subsample_rows
 
 SIZE = (32, 32)
 
@@ -79,8 +79,8 @@ def test_an_epoch_deals_every_image_once_into_nearly_equal_batches(
 class NumberReader(ImageReader):
     """Images of one pixel whose value is their row."""
 
-    def __init__(self, n: int) -> None:
-        super().__init__([str(row) for row in range(n)], (1, 1), "squish", 2)
+    def __init__(self, n: int, threads: int = 2) -> None:
+        super().__init__([str(row) for row in range(n)], (1, 1), "squish", threads)
 
     def read(self, row: int, offset: tuple[float, float] = (0.5, 0.5)) -> NDArray[np.uint8]:
         assert 0 <= min(offset) <= max(offset) <= 1
@@ -132,6 +132,28 @@ def test_batches_are_decoded_before_they_are_asked_for(digits: tuple[tuple[str, 
         next(batches)
         assert third.wait(timeout=30)
     assert max(started) < 10
+
+
+def test_every_thread_has_an_image_to_read_even_where_a_batch_is_a_single_one() -> None:
+    threads = 7
+    all_reading = threading.Barrier(threads)
+
+    class Together(NumberReader):
+        def read(self, row: int, offset: tuple[float, float] = (0.5, 0.5)) -> NDArray[np.uint8]:
+            all_reading.wait(timeout=30)  # broken, with an error, where fewer than all arrive
+            return super().read(row, offset)
+
+    assert len(list(Together(threads, threads).in_order(1))) == threads
+
+
+@pytest.mark.parametrize(
+    ("threads", "batch_mib", "batches"),
+    [(1, 1, 3), (2, 1, 3), (8, 1, 9), (16, 64, 8), (16, 500, 3), (64, 0, 65)],
+)
+def test_batches_decoded_ahead_follow_the_threads_within_half_a_gibibyte(
+    threads: int, batch_mib: int, batches: int
+) -> None:
+    assert batches_ahead(threads, batch_mib * 2**20) == batches
 
 
 @pytest.fixture

@@ -22,8 +22,11 @@ from tune_paddy.training.augment import Draws, draw
 from tune_paddy.training.decoding import load_scaled
 from tune_paddy.training.mixing import Mix, draw_mix
 
-_AHEAD = 3
-"""Batches decoded before they are asked for: enough to hide one slow file, little memory."""
+_LEAST_AHEAD = 3
+"""Batches decoded before they are asked for, however few threads there are: enough to hide one slow file."""
+
+_AHEAD_BYTES = 512 * 2**20
+"""Most memory for more batches than that, of one trial."""
 
 _ORDER, _SUBSAMPLE = 1, 2  # purposes of random streams, so that none repeats another
 
@@ -87,12 +90,13 @@ class ImageReader:
 
     def batches(self, jobs: Sequence[Sequence[Job]]) -> Iterator[Tensor]:
         """Yield uint8 [n, 3, H, W] for each list of images, in order, decoded ahead."""
+        ahead = batches_ahead(self._threads, 3 * math.prod(self._size) * max(map(len, jobs), default=0))
         with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
             waiting: deque[tuple[Tensor, list[Future[None]]]] = deque()
             try:
                 for job in jobs:
                     waiting.append(self._submit(pool, job))
-                    if len(waiting) >= _AHEAD:
+                    if len(waiting) >= ahead:
                         yield _finished(*waiting.popleft())
                 while waiting:
                     yield _finished(*waiting.popleft())
@@ -116,6 +120,22 @@ class ImageReader:
         rows = [slice(start, min(start + batch_size, len(self))) for start in starts]
         jobs = [[(row, CENTRE) for row in range(part.start, part.stop)] for part in rows]
         yield from zip(rows, self.batches(jobs), strict=True)
+
+
+def batches_ahead(threads: int, batch_bytes: int) -> int:
+    """Return how many batches are decoded before they are asked for.
+
+    One for each thread, and the next to be used: then all threads have work even where a batch is a
+    single image, and the more threads, and so the shorter a batch takes, the more of them wait.
+
+    Args:
+        threads: That decode.
+        batch_bytes: Of the largest batch.
+
+    >>> batches_ahead(8, 64 * 3 * 480 * 480), batches_ahead(1, 64 * 3 * 480 * 480)
+    (9, 3)
+    """
+    return max(_LEAST_AHEAD, min(threads + 1, _AHEAD_BYTES // max(1, batch_bytes)))
 
 
 def _finished(batch: Tensor, futures: Sequence[Future[None]]) -> Tensor:
