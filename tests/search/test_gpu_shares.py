@@ -6,9 +6,13 @@ import pytest
 from rich.console import Console
 
 from tests.conftest import Finished, make_plan
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.run import run_search
 from tune_paddy.search.trainable import memory_metrics, memory_words
+from tune_paddy.search.tuning import trial_planner
+from tune_paddy.training import planning
 
 SPACE = """
 search: {trials: 2, gpu: auto, gpu_memory: 12000, cpus: 1}
@@ -34,6 +38,23 @@ def test_what_does_not_fit_is_told_with_its_forecast_and_its_budget() -> None:
     memory = TrialMemory(gpu=0.25, accum=8, raw_mib=3000, forecast_mib=4210, budget_mib=4070)
     assert memory_words(memory) == (" (forecast 4,210 MiB with accum 8, given 4,070 MiB, 0.25 of a GPU)")
     assert memory_words(TrialMemory(gpu=0, accum=1)) == ""
+    blind = TrialMemory(gpu=0.25, accum=1, budget_mib=4070)
+    assert memory_words(blind) == " (no forecast with accum 1, given 4,070 MiB, 0.25 of a GPU)"
+
+
+@pytest.mark.parametrize(("gpu", "mib"), [("0.25", 3000), ("auto", 12_000)])
+def test_a_forecast_that_fails_leaves_a_trial_its_share_and_its_cap(
+    gpu: str, mib: float, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise TunePaddyError("the memory of test_vit cannot be forecast")
+
+    monkeypatch.setattr(planning, "forecast", failing)
+    space = SPACE.replace("gpu: auto", f"gpu: {gpu}")
+    give = trial_planner(make_plan("blind", finished.plan.dataset.root, tmp_path, space))
+    memory = give(MemberConfig(arch="test_vit", batch_size=16, accum=4))
+    assert (memory.gpu, memory.accum) == (1.0 if gpu == "auto" else 0.25, 4)
+    assert memory.allocator_mib == mib - memory.context_mib
 
 
 def test_a_measurement_is_compared_with_its_forecast_only_where_the_planned_accum_was_used() -> None:

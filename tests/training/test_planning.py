@@ -4,7 +4,7 @@ import torch
 from tune_paddy.core.calibration import Calibration
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.training.devices import Device
-from tune_paddy.training.planning import Gpu, find_gpu, plan_trial
+from tune_paddy.training.planning import Gpu, Share, find_gpu, plan_trial, plan_unforecast_trial
 
 EXACT = Calibration(name="exact", context_mib=500, slack=1)
 MEMBER = MemberConfig(arch="test_vit", pretrained=False, size=64, batch_size=16)
@@ -20,6 +20,25 @@ def test_the_allocator_is_capped_where_others_share_the_gpu_or_a_smaller_one_is_
     memory = plan_trial(MEMBER, Gpu(16_000, EXACT, stated=stated), share, n_classes=10)
     assert memory.allocator_mib == cap_mib
     assert memory.context_mib == 500
+
+
+@pytest.mark.parametrize(
+    ("share", "stated", "given", "cap_mib"),
+    [
+        (0.25, False, 0.25, 3500),
+        (0.25, True, 0.25, 3500),
+        ("auto", False, 1.0, None),
+        ("auto", True, 1.0, 15_500),
+        (2.0, True, 2.0, 15_500),
+    ],
+)
+def test_a_trial_without_a_forecast_is_capped_at_its_share_all_the_same(
+    share: Share, stated: bool, given: float, cap_mib: float | None
+) -> None:
+    memory = plan_unforecast_trial(MEMBER, Gpu(16_000, EXACT, stated=stated), share)
+    assert (memory.gpu, memory.allocator_mib, memory.context_mib) == (given, cap_mib, 500)
+    assert memory.budget_mib == 16_000 * min(given, 1)
+    assert (memory.forecast_mib, memory.accum) == (0, 1)
 
 
 @pytest.mark.parametrize(

@@ -229,9 +229,10 @@ def memory_words(memory: TrialMemory) -> str:
     """What a trial was forecast to take and what it was given, to go on after a sentence; "" on the CPU."""
     if not memory.budget_mib:
         return ""
+    forecast = f"forecast {memory.forecast_mib:,.0f} MiB" if memory.forecast_mib else "no forecast"
     return (
-        f" (forecast {memory.forecast_mib:,.0f} MiB with accum {memory.accum}, given "
-        f"{memory.budget_mib:,.0f} MiB, {memory.gpu:g} of a GPU)"
+        f" ({forecast} with accum {memory.accum}, given {memory.budget_mib:,.0f} MiB, "
+        f"{memory.gpu:g} of a GPU)"
     )
 
 

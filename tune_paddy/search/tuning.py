@@ -83,7 +83,7 @@ def trial_planner(plan: SearchPlan) -> Callable[[MemberConfig], TrialMemory]:
     settings = plan.settings
     if settings.gpu == 0:
         return lambda config: TrialMemory(0.0, config.accum if isinstance(config.accum, int) else 1)
-    from tune_paddy.training.planning import find_gpu, plan_trial  # noqa: PLC0415
+    from tune_paddy.training.planning import find_gpu, plan_trial, plan_unforecast_trial  # noqa: PLC0415
 
     gpu = find_gpu(mib=settings.gpu_memory)
     n_classes = len(plan.dataset.classes)
@@ -93,7 +93,7 @@ def trial_planner(plan: SearchPlan) -> Callable[[MemberConfig], TrialMemory]:
             return plan_trial(config, gpu, settings.gpu, n_classes=n_classes, max_accum=settings.max_accum)
         except TunePaddyError:
             # A forecast that fails is no reason to end a search: the trial itself says what is wrong.
-            return TrialMemory(1.0 if settings.gpu == "auto" else settings.gpu, 1)
+            return plan_unforecast_trial(config, gpu, settings.gpu)
 
     return give
 

@@ -152,15 +152,33 @@ def plan_trial(
         return TrialMemory(0.0, config.accum if isinstance(config.accum, int) else 1)
     footprint = member_footprint(config, gpu, n_classes=n_classes)
     plan = plan_member(config, footprint, gpu, share, max_accum=max_accum)
-    budget = Budget(gpu.mib, plan.fraction)
     return TrialMemory(
         gpu=plan.fraction if share == "auto" else float(share),
         accum=plan.accum,
-        allocator_mib=allocator_mib(budget, gpu.calibration) if gpu.stated or plan.fraction < 1 else None,
+        allocator_mib=_cap_mib(gpu, plan.fraction),
         context_mib=gpu.calibration.context_mib,
         raw_mib=plan.raw_mib,
         forecast_mib=plan.forecast_mib,
         budget_mib=plan.budget_mib,
+    )
+
+
+def plan_unforecast_trial(config: MemberConfig, gpu: Gpu, share: Share) -> TrialMemory:
+    """Give a trial whose forecast failed its share, and no more: it may raise accum, not harm its neighbours.
+
+    Args:
+        config: The member.
+        gpu: Where it trains.
+        share: What the search gives a trial; auto: the whole GPU, since nothing says that less will do.
+    """
+    given = 1.0 if share == "auto" else float(share)
+    fraction = min(given, 1.0)
+    return TrialMemory(
+        gpu=given,
+        accum=config.accum if isinstance(config.accum, int) else 1,
+        allocator_mib=_cap_mib(gpu, fraction),
+        context_mib=gpu.calibration.context_mib,
+        budget_mib=Budget(gpu.mib, fraction).mib,
     )
 
 
@@ -219,6 +237,13 @@ def plan_space(
         at_one = plan_accum(footprint, gpu.calibration, whole, config.batch_size, max_accum=1)
         plan = plan_member(config, footprint, gpu, share, max_accum=max_accum)
         yield MemoryRow(origin, config, footprint, at_one, plan)
+
+
+def _cap_mib(gpu: Gpu, fraction: float) -> float | None:
+    """Where torch's allocator stops: at the trial's share, unless it has all that is there."""
+    if fraction >= 1 and not gpu.stated:
+        return None
+    return allocator_mib(Budget(gpu.mib, fraction), gpu.calibration)
 
 
 def _members(space: SearchSpace) -> Iterator[tuple[str, MemberConfig]]:
