@@ -16,7 +16,7 @@ from tests.conftest import Finished
 from tune_paddy.cli import main
 from tune_paddy.ensemble.build import Ensemble, build_ensemble
 from tune_paddy.ensemble.choose import Wishes
-from tune_paddy.tracking.runs import get_search, list_ensembles
+from tune_paddy.tracking.runs import COMPETITION, get_search, list_ensembles
 
 
 @dataclass
@@ -142,6 +142,24 @@ def test_a_file_that_the_record_does_not_know_is_sent_and_said_so(
     assert kaggle.sent == [("other.csv", "tune-paddy", "some-contest")]
     text = call("submit", "other.csv", "--score", status=2)
     assert "the record knows of no submission of other.csv" in text
+
+
+def test_a_submission_goes_where_its_images_are_from_or_where_it_went_before(
+    finished: Finished, ensemble: Ensemble, kaggle: Kaggle, tags: dict[str, str], call: Call
+) -> None:
+    """What is told by neither is asked for, and not sent to a competition that happens to be the default."""
+    assert ensemble.submission is not None
+    here = ["submit", str(ensemble.submission), "--tracking-uri", finished.store.tracking_uri]
+    assert "add --competition NAME" in call(*here, "--yes", status=2)
+    assert kaggle.sent == []
+    search = get_search(finished.store, "first").run_id
+    finished.store.client.set_tag(search, COMPETITION, "some-contest")
+    try:
+        assert "competitions/some-contest" in call(*here, "--yes", "--wait", "0")
+    finally:
+        finished.store.client.set_tag(search, COMPETITION, "")
+    assert tags["competition"] == "some-contest"
+    assert "competitions/some-contest" in call(*here, "--yes", "--wait", "0")
 
 
 class Terminal(io.StringIO):

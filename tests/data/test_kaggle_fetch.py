@@ -14,7 +14,7 @@ import pytest
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.kaggle import KaggleClient, find_client
-from tune_paddy.data.kaggle_fetch import MANIFEST, fetch_competition
+from tune_paddy.data.kaggle_fetch import MANIFEST, competition_of, fetch_competition
 
 NAME = "some-contest"
 FILES = {"train.csv": b"image_id,label\na.jpg,x\n" * 9, "train_images/x/a.jpg": bytes(range(256)) * 20_000}
@@ -122,6 +122,25 @@ def test_what_kaggle_has_mounted_is_used_without_a_client(tmp_path: Path, place:
     assert fetch(client, tmp_path / "here", mount=tmp_path / "input") == mounted
     assert client.calls == []
     assert not (tmp_path / "here").exists()
+
+
+def test_a_fetched_folder_says_which_competition_it_is_of_whatever_its_name(tmp_path: Path) -> None:
+    folder = fetch(Client(archive(FILES)), tmp_path / "here").rename(tmp_path / "there")
+    assert competition_of(folder) == NAME
+    with pytest.raises(InputError, match=f"holds the files of {NAME}: name another folder"):
+        fetch_competition("other-contest", folder, client=lambda: Client(b""), mount=tmp_path / "no-mount")
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"files": {}}', '{"competition": "x", "files": {"a": 1}}'])
+def test_of_other_folders_the_competition_is_not_guessed(tmp_path: Path, content: str) -> None:
+    assert competition_of(tmp_path) == ""
+    (tmp_path / MANIFEST).write_text(content)
+    assert competition_of(tmp_path) == ""
+
+
+@pytest.mark.parametrize("place", ["input", "input/competitions"])
+def test_a_mounted_folder_is_named_after_its_competition(tmp_path: Path, place: str) -> None:
+    assert competition_of(tmp_path / place / NAME, mount=tmp_path / "input") == NAME
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", "-", "https://x"])

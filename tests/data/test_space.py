@@ -120,6 +120,15 @@ def test_weights_paths(given: str, kept: object) -> None:
     assert space.spaces[0].domains["pretrained"] == Fixed(kept)
 
 
+def test_weights_paths_of_a_text_start_from_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials work in other folders, and a member's own space is read from anywhere."""
+    monkeypatch.chdir(tmp_path)
+    space = parse("recipes: [{arch: a, pretrained: weights/a}]")
+    assert space.recipes[0].values["pretrained"] == str(tmp_path / "weights/a")
+
+
 def test_architectures() -> None:
     """Architectures are listed once, in order."""
     assert parse(EXAMPLE).architectures() == ("resnet18", "resnet34", "vit_tiny")

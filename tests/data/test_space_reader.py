@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ Asked = list[tuple[str, tuple[int, int]]]
 def problems(text: str, check_arch: ArchCheck | None = None) -> list[str]:
     """The lines of the error that a file called `x` gives."""
     with pytest.raises(SpaceError) as caught:
-        read_sections(text, file="x", base=None, check_arch=check_arch)
+        read_sections(text, file="x", base=Path(), check_arch=check_arch)
     return str(caught.value).splitlines()
 
 
@@ -172,7 +173,7 @@ def test_questions_about_architectures() -> None:
         "recipes: [{arch: b, size: [320, 224]}, {arch: a}]\n"
         "spaces: [{arch: [a, b], size: [224, [320, 224]]}, {arch: c, size: {low: 192, high: 320, step: 32}}]"
     )
-    read_sections(text, file="x", base=None, check_arch=check)
+    read_sections(text, file="x", base=Path(), check_arch=check)
     assert asked == [
         ("b", (320, 224)),
         ("a", (224, 224)),

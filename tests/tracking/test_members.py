@@ -22,7 +22,7 @@ from tune_paddy.tracking.members import (
     start_search,
 )
 from tune_paddy.tracking.provenance import this_process
-from tune_paddy.tracking.runs import get_search, list_members, list_searches
+from tune_paddy.tracking.runs import NOTE, get_search, list_members, list_searches
 from tune_paddy.tracking.store import Store, open_store
 
 Make = Callable[..., Predictions]
@@ -111,6 +111,15 @@ def test_a_member_has_the_commit_of_its_search(store: Store, parent: str) -> Non
     store.client.set_tag(parent, "mlflow.source.git.commit", "c0ffee")
     run = store.client.get_run(start(store, parent))
     assert run.data.tags["mlflow.source.git.commit"] == "c0ffee"
+
+
+def test_the_command_for_a_member_leaves_out_the_images_that_its_search_left_out(store: Store) -> None:
+    tags = {"dataset_path": "/my images", "skip_corrupt": True, "skip_conflicts": False}
+    parent = start_search(store, name="night", tags=tags)
+    start(store, parent)
+    (member,) = list_members(store, "night")
+    command = "tune-paddy search '/my images' --space member.yaml --skip-corrupt\n"
+    assert command in member.tags[NOTE]
 
 
 def test_a_retried_member_continues_its_run(store: Store, parent: str) -> None:

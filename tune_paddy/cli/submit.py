@@ -47,7 +47,9 @@ def submit(
         ),
     ],
     message: Annotated[str | None, typer.Option("--message", "-m", help="Shown beside it.")] = None,
-    competition: Annotated[str, typer.Option(help="Kaggle's name of it.")] = "paddy-disease-classification",
+    competition: Annotated[
+        str | None, typer.Option(help="Kaggle's name of it; default: where the search's images are from.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Send without asking.")] = False,
     score: Annotated[
         bool, typer.Option("--score", help="Send nothing: fetch the score of what was.")
@@ -66,9 +68,9 @@ def submit(
         if score:
             _fetch_score(found, what, wait)
         else:
-            words = message or _message(found)
-            _show(found, words, competition)
-            _send(found, what, words, competition, yes=yes, wait=wait)
+            words, to = message or _message(found), competition or _competition(found, what)
+            _show(found, words, to)
+            _send(found, what, words, to, yes=yes, wait=wait)
 
 
 def _find(what: str, tracking_uri: str | None, runs: Path, scratch: Path) -> _Found:
@@ -89,6 +91,22 @@ def _find(what: str, tracking_uri: str | None, runs: Path, scratch: Path) -> _Fo
         return _Found(Path(what), store, find_ensemble(store, file_sha256(Path(what))))
     ensemble = latest_ensemble(store, what)
     return _Found(download_file(store, ensemble, SUBMISSION_FILE, scratch), store, ensemble)
+
+
+def _competition(found: _Found, what: str) -> str:
+    """Where a submission goes when a person does not say: where it went before, or what its images are of."""
+    from tune_paddy.tracking.runs import COMPETITION, get_search
+    from tune_paddy.tracking.submissions import submission_facts
+
+    if found.store is not None and found.ensemble is not None:
+        search = get_search(found.store, found.ensemble.search)
+        known = submission_facts(found.ensemble).get("competition") or search.tags.get(COMPETITION)
+        if known:
+            return known
+    raise InputError(
+        f"nothing tells which competition {what} is for: add --competition NAME, as in the address "
+        "https://www.kaggle.com/competitions/NAME"
+    )
 
 
 def _message(found: _Found) -> str:

@@ -10,11 +10,11 @@ from pathlib import Path
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.archive import unpack_zip
 from tune_paddy.data.atomic import write_atomically
-from tune_paddy.data.kaggle import KaggleClient, explain
+from tune_paddy.data.kaggle import COMPETITION, KaggleClient, explain
 from tune_paddy.data.wording import listed, shown
 
 MANIFEST = ".fetched.json"
-"""What a fetched folder says of itself: name, size and CRC-32 of every file of the archive."""
+"""What a fetched folder says of itself: its competition, and size and CRC-32 of every file of the archive."""
 
 MOUNT = Path("/kaggle/input")
 """Where Kaggle's own machines have the data of a notebook's competitions."""
@@ -48,7 +48,8 @@ def fetch_competition(
         The folder with the files: on Kaggle the mounted one, else `folder`.
 
     Raises:
-        InputError: The name, the folder or the credentials are no good; files are missing or damaged.
+        InputError: The name, the folder or the credentials are no good; files are missing or damaged, or
+            of another competition.
         TunePaddyError: Kaggle, the network or the disk failed; the message says what to do.
     """
     _check_name(competition)
@@ -57,15 +58,30 @@ def fetch_competition(
             say(f"{mounted} is mounted here; nothing to download")
             return mounted
     if folder.is_dir() and any(folder.iterdir()):
-        say(f"{folder} is complete: {_verify(folder):,} files, each with its checksum")
+        say(f"{folder} is complete: {_verify(folder, competition):,} files, each with its checksum")
         return folder
     aside = folder.with_name(f".{folder.name}.download")
     archive = _download(client(), competition, aside, quiet)
     say(f"Downloaded {archive.stat().st_size / 2**20:,.1f} MiB; unpacking")
-    n_files = _unpack(archive, aside / "unpacked", folder)
+    n_files = _unpack(archive, aside / "unpacked", folder, competition)
     shutil.rmtree(aside)
     say(f"{n_files:,} files, each with its checksum, in {folder}")
     return folder
+
+
+def competition_of(folder: Path, *, mount: Path = MOUNT) -> str:
+    """The competition that a folder of images is from; empty where nothing tells.
+
+    A fetched folder says it, whatever its name; so does the name of one that Kaggle has mounted, and that
+    of the competition that this program began with.
+    """
+    if (folder / MANIFEST).is_file():
+        try:
+            return _read_manifest(folder)[0]
+        except InputError:  # somebody else's file of that name
+            return ""
+    mounted = folder.parent in (mount, mount / "competitions")
+    return folder.name if mounted or folder.name == COMPETITION else ""
 
 
 def _check_name(competition: str) -> None:
@@ -94,7 +110,7 @@ def _download(client: KaggleClient, competition: str, aside: Path, quiet: bool) 
     return archive
 
 
-def _unpack(archive: Path, unpacked: Path, folder: Path) -> int:
+def _unpack(archive: Path, unpacked: Path, folder: Path, competition: str) -> int:
     shutil.rmtree(unpacked, ignore_errors=True)  # of a call that was killed
     try:
         unpack_zip(archive, unpacked)
@@ -102,7 +118,8 @@ def _unpack(archive: Path, unpacked: Path, folder: Path) -> int:
         archive.unlink()  # the client would take a file of the right length for a good one
         raise InputError(f"{error}; it was removed: run the same command again") from error
     entries = _entries(archive)
-    write_atomically(unpacked / MANIFEST, json.dumps(entries).encode())
+    manifest = {"competition": competition, "files": entries}
+    write_atomically(unpacked / MANIFEST, json.dumps(manifest).encode())
     if folder.is_dir():
         folder.rmdir()  # empty: on some systems a folder cannot take another's place
     unpacked.replace(folder)
@@ -116,9 +133,11 @@ def _entries(archive: Path) -> dict[str, tuple[int, int]]:
         }
 
 
-def _verify(folder: Path) -> int:
+def _verify(folder: Path, competition: str) -> int:
     """Count the files of a fetched folder, once each was read against its checksum."""
-    entries = _read_manifest(folder)
+    holds, entries = _read_manifest(folder)
+    if holds != competition:
+        raise InputError(f"{shown(folder)}: holds the files of {shown(holds)}: name another folder with --to")
     damaged = [name for name, (size, crc) in entries.items() if not _is_sound(folder / name, size, crc)]
     if damaged:
         raise InputError(
@@ -128,11 +147,13 @@ def _verify(folder: Path) -> int:
     return len(entries)
 
 
-def _read_manifest(folder: Path) -> dict[str, tuple[int, int]]:
+def _read_manifest(folder: Path) -> tuple[str, dict[str, tuple[int, int]]]:
+    """The competition of a fetched folder, and name → (size, CRC-32) of its files."""
     try:
-        entries = json.loads((folder / MANIFEST).read_bytes())
-        return {str(name): (int(size), int(crc)) for name, (size, crc) in entries.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        files = {str(name): (int(size), int(crc)) for name, (size, crc) in manifest["files"].items()}
+        return str(manifest["competition"]), files
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise InputError(
             f"{shown(folder)}: holds files that were not fetched by this command: name another folder with "
             "--to, or check what is there with `tune-paddy data check`"

@@ -37,7 +37,7 @@ class SearchSpace:
         recipes: Fixed members, trained first; every `MemberConfig(**recipe.values)` is valid.
         spaces: Sub-spaces; whatever is drawn from one, defaults for the rest, is a valid `MemberConfig`.
         text: The file as it was read.
-        base: Folder that relative paths in it start from; None: they stay as they are.
+        base: Folder that relative paths in it start from.
         stands_in: Whether this is the rehearsal of what the text says.
     """
 
@@ -75,16 +75,17 @@ class SearchSpace:
             text: YAML.
             name: Of the space, also in messages.
             check_arch: See `load`.
-            base: Folder that relative `pretrained` paths start from; None leaves them as they are.
+            base: Folder that relative `pretrained` paths start from; None: the working folder.
 
         Raises:
             SpaceError: See `load`.
         """
-        return cls._read(text, name, name, base, check_arch)
+        # Absolute, since trials work in folders of their own.
+        return cls._read(text, name, name, base or Path.cwd(), check_arch)
 
     @classmethod
     def _read(
-        cls, text: str, name: str, file: str, base: Path | None, check_arch: ArchCheck | None
+        cls, text: str, name: str, file: str, base: Path, check_arch: ArchCheck | None
     ) -> "SearchSpace":
         sections = read_sections(text, file=file, base=base, check_arch=check_arch)
         return cls(

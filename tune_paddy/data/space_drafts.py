@@ -62,16 +62,14 @@ class Draft:
         return domain.value if isinstance(domain, Fixed) else None
 
 
-def read_parameters(
-    entries: Iterable[YamlEntry], place: Place, read: ReadDomain, base: Path | None
-) -> Parameters:
+def read_parameters(entries: Iterable[YamlEntry], place: Place, read: ReadDomain, base: Path) -> Parameters:
     """Read parameters of a member, and report unknown and wrong ones.
 
     Args:
         entries: Keys and what stands under them.
         place: Of the mapping.
         read: Reads one of them.
-        base: Folder that relative `pretrained` paths start from; None leaves them as they are.
+        base: Folder that relative `pretrained` paths start from.
     """
     domains: dict[str, Domain] = {}
     nodes: dict[str, YamlNode] = {}
@@ -93,9 +91,9 @@ def _read_parameter(entry: YamlEntry, place: Place, read: ReadDomain) -> Domain 
     return None
 
 
-def _from_base(pretrained: Domain, base: Path | None) -> Domain:
+def _from_base(pretrained: Domain, base: Path) -> Domain:
     def absolute(value: bool | str) -> bool | str:
-        if base is None or isinstance(value, bool) or value.startswith("~"):
+        if isinstance(value, bool) or value.startswith("~"):
             return value
         return str(base / value)
 
@@ -103,7 +101,7 @@ def _from_base(pretrained: Domain, base: Path | None) -> Domain:
 
 
 def read_drafts(
-    node: YamlNode | None, place: Place, read: ReadDomain, defaults: Parameters, base: Path | None
+    node: YamlNode | None, place: Place, read: ReadDomain, defaults: Parameters, base: Path
 ) -> list[Draft]:
     """Read a list of recipes or of sub-spaces.
 
@@ -112,7 +110,7 @@ def read_drafts(
         place: Of the list.
         read: Reads one parameter.
         defaults: Of every item.
-        base: Folder that relative `pretrained` paths start from; None leaves them as they are.
+        base: Folder that relative `pretrained` paths start from.
     """
     if node is None:
         return []
@@ -129,9 +127,7 @@ def read_drafts(
     return drafts
 
 
-def _read_draft(
-    node: YamlMap, place: Place, read: ReadDomain, defaults: Parameters, base: Path | None
-) -> Draft:
+def _read_draft(node: YamlMap, place: Place, read: ReadDomain, defaults: Parameters, base: Path) -> Draft:
     names = [entry for entry in node.entries if entry.key == "name"]
     name = _read_name(names[0].node, place / "name") if names else None
     entries = (entry for entry in node.entries if entry.key != "name")

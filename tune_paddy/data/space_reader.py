@@ -31,13 +31,13 @@ class Sections:
     spaces: tuple[SubSpace, ...]
 
 
-def read_sections(text: str, *, file: str, base: Path | None, check_arch: ArchCheck | None) -> Sections:
+def read_sections(text: str, *, file: str, base: Path, check_arch: ArchCheck | None) -> Sections:
     """Read a search space.
 
     Args:
         text: YAML.
         file: How messages name it.
-        base: Folder that relative `pretrained` paths start from; None leaves them as they are.
+        base: Folder that relative `pretrained` paths start from.
         check_arch: Asked once about each architecture at each size; None: names and sizes are not checked.
 
     Raises:
@@ -73,7 +73,7 @@ def _entries(node: YamlNode | None, place: Place) -> tuple[Any, ...]:
 
 
 def _read_sections(
-    found: Mapping[str, YamlNode], place: Place, base: Path | None, check_arch: ArchCheck | None
+    found: Mapping[str, YamlNode], place: Place, base: Path, check_arch: ArchCheck | None
 ) -> Sections:
     heading = place / "defaults"
     defaults = read_parameters(_entries(found.get("defaults"), heading), heading, read_fixed, base)

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import SearchInterruptedError, TunePaddyError
+from tune_paddy.data.kaggle_fetch import competition_of
 from tune_paddy.data.parts import Parts, make_parts
 from tune_paddy.data.split import SelectSplit
 from tune_paddy.search.closing import MemberCloser, Stopwatch, only_one, sweep
@@ -32,7 +33,14 @@ from tune_paddy.search.tuning import run_trials_on_ray, trial_planner
 from tune_paddy.tracking.datasets import UsedDataset, log_dataset
 from tune_paddy.tracking.files import FIGURES, log_files
 from tune_paddy.tracking.members import close_stale, finish_run, start_search
-from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
+from tune_paddy.tracking.runs import (
+    COMPETITION,
+    SKIP_CONFLICTS,
+    SKIP_CORRUPT,
+    RecordedRun,
+    get_search,
+    list_members,
+)
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.system_metrics import system_metrics
 
@@ -220,6 +228,9 @@ def _recorded(
             "dataset": dataset.root,
             "dataset_path": (plan.data or dataset.root).expanduser().absolute(),
             "dataset_fingerprint": dataset.fingerprint,
+            SKIP_CORRUPT: bool(dataset.report.corrupt),
+            SKIP_CONFLICTS: bool(dataset.report.conflicts),
+            COMPETITION: competition_of(dataset.root),
             "split": split.fingerprint,
             "space": plan.space.name,
             "space_fingerprint": plan.space.fingerprint,

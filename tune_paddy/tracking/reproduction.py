@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from tune_paddy.tracking.runs import COMMAND, PREFIX, SEARCH, parse_params
+from tune_paddy.tracking.runs import COMMAND, PREFIX, SEARCH, SKIP_CONFLICTS, SKIP_CORRUPT, parse_params
 
 MEMBER_SPACE = "member.yaml"
 SHARED = ("seed", "select_share", "folds", "cpus", "gpu", "gpu_memory", "max_accum", "objective")
@@ -44,7 +44,10 @@ def describe_member(member: str, origin: str, search_tags: Mapping[str, str], *,
     if has_space and data:
         words = ["tune-paddy", "search", data, "--space", MEMBER_SPACE]
         weights = search_tags.get(PREFIX + "weights_dir")
-        command = shlex.join([*words, *(["--weights-dir", weights] if weights else [])])
+        words += ["--weights-dir", weights] if weights else []
+        skips = {SKIP_CORRUPT: "--skip-corrupt", SKIP_CONFLICTS: "--skip-conflicts"}
+        words += [flag for tag, flag in skips.items() if search_tags.get(tag) == "True"]
+        command = shlex.join(words)
         blocks.append("Trained again on the same split from the same seed, with this run's `member.yaml`, by")
         blocks.append(f"    {command}")
     elif search_tags.get(COMMAND):

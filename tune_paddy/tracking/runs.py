@@ -44,6 +44,14 @@ ORIGIN = PREFIX + "origin"
 REFIT_OF = PREFIX + "refit_of"
 FOLDER = PREFIX + "folder"
 """Of a member: where its weights are, if they were kept."""
+
+COMPETITION = PREFIX + "competition"
+"""Kaggle's name of the competition that a search's images are of; empty where it is not known."""
+
+SKIP_CORRUPT = PREFIX + "skip_corrupt"
+SKIP_CONFLICTS = PREFIX + "skip_conflicts"
+"""Whether images were left out, which has to be asked for again when they are used again."""
+
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 SYSTEM = "system/"
