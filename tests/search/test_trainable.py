@@ -5,17 +5,47 @@ import torch
 
 from tests.conftest import Finished
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.memory import TrialMemory
+from tune_paddy.core.memory import MIB, TrialMemory
 from tune_paddy.data.parts import make_parts
 from tune_paddy.search import trainable
 from tune_paddy.search.reuse import SPENT
 from tune_paddy.search.run import stored_split
 from tune_paddy.search.trainable import TrialContext, run_trial
 from tune_paddy.tracking.members import start_search
-from tune_paddy.training import member
+from tune_paddy.tracking.memory import measured_stacks
+from tune_paddy.tracking.runs import list_members
+from tune_paddy.training import gpu_memory, member
+from tune_paddy.training.devices import Device
 
 CONFIG = MemberConfig(arch="test_resnet", size=32, epochs=1, batch_size=16, tta=0, pretrained=False)
 MEMORY = TrialMemory(gpu=0.5, accum=8)
+
+
+def run_here(
+    finished: Finished,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    memory: TrialMemory = MEMORY,
+    *,
+    allow_gpu: bool = True,
+) -> dict[str, Any]:
+    """Run the only trial of a search called `name` in this process; return its last report."""
+    reports: list[dict[str, Any]] = []
+    monkeypatch.setattr(trainable.tune, "report", reports.append)
+    context = TrialContext(
+        store=finished.store,
+        search=name,
+        parent_run_id=start_search(finished.store, name=name, params={}, tags={}),
+        folder=finished.runs / name,
+        cpus=1,
+        allow_gpu=allow_gpu,
+        objective="log_loss",
+        weights_dir=None,
+        stall_minutes=None,
+    )
+    trial = {"number": 0, "member": "m", "origin": "o", "config": CONFIG.model_dump(), "memory": vars(memory)}
+    run_trial(trial, context=context, parts=make_parts(finished.plan.dataset, stored_split(finished.plan)))
+    return reports[-1]
 
 
 @pytest.mark.parametrize(
@@ -34,20 +64,41 @@ def test_a_process_in_which_a_gpus_memory_ran_out_is_spent_whatever_became_of_it
         train(self, *arguments)
 
     monkeypatch.setattr(member._Attempt, "_train", run_out)
-    reports: list[dict[str, Any]] = []
-    monkeypatch.setattr(trainable.tune, "report", reports.append)
-    name = f"{outcome}-{allow_gpu}"
-    context = TrialContext(
-        store=finished.store,
-        search=name,
-        parent_run_id=start_search(finished.store, name=name, params={}, tags={}),
-        folder=finished.runs / name,
-        cpus=1,
-        allow_gpu=allow_gpu,
-        objective="log_loss",
-        weights_dir=None,
-    )
-    trial = {"number": 0, "member": "m", "origin": "o", "config": CONFIG.model_dump(), "memory": vars(MEMORY)}
-    run_trial(trial, context=context, parts=make_parts(finished.plan.dataset, stored_split(finished.plan)))
-    assert reports[-1]["outcome"] == outcome
-    assert reports[-1][SPENT] == allow_gpu
+    last = run_here(finished, monkeypatch, f"{outcome}-{allow_gpu}", allow_gpu=allow_gpu)
+    assert last["outcome"] == outcome
+    assert last[SPENT] == allow_gpu
+
+
+class Driver:
+    """Says that this process takes 1,300 MiB."""
+
+    def knows_process(self) -> bool:
+        """As on a machine of one's own."""
+        return True
+
+    def process_mib(self) -> float:
+        """Of which 800 are torch's, see below."""
+        return 1300.0
+
+
+def test_what_a_trial_measured_of_its_capped_share_is_what_calibrations_learn_from(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The training is real, on the CPU; the GPU's figures are not."""
+    stack = {"device": "cuda", "gpu": "Tesla T4", "torch": "2.15.0", "driver": "580"}
+    caps: list[float | None] = []
+    monkeypatch.setattr(Device, "limit_memory", lambda _self, mib: caps.append(mib))
+    monkeypatch.setattr(Device, "peak_mib", lambda _self: 900.0)
+    monkeypatch.setattr(member, "describe_stack", lambda _device: stack)
+    monkeypatch.setattr(gpu_memory, "process_meter", Driver)
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda: 800 * MIB)
+    share = TrialMemory(0.25, 2, 3000, context_mib=700, raw_mib=1000, forecast_mib=1750, budget_mib=3700)
+    assert run_here(finished, monkeypatch, "measured", share)["memory/measured_to_forecast"] == 0.8
+    assert caps == [3000]
+    (recorded,) = list_members(finished.store, "measured")
+    assert recorded.metrics["memory/forecast_mib"] == 1750
+    assert recorded.tags["tune_paddy.memory_source"] == "process"
+    (learnt,) = measured_stacks(finished.store, "T4").stacks
+    assert learnt.versions == {"torch": "2.15.0", "driver": "580"}
+    (point,) = learnt.points
+    assert (point.raw_mib, point.process_mib, point.reserved_mib) == (1000, 900 + 1300 - 800, 900)

@@ -7,7 +7,15 @@ import pytest
 from tune_paddy.core.calibration import CalibrationPoint
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.training import calibrate
-from tune_paddy.training.calibrate import PROBES, Probe, Reading, calibrate_gpu, measure_point, measure_probe
+from tune_paddy.training.calibrate import (
+    PROBES,
+    Probe,
+    Reading,
+    calibrate_gpu,
+    measure_afresh,
+    measure_point,
+    measure_probe,
+)
 from tune_paddy.training.devices import Device
 from tune_paddy.training.footprint import forecast
 
@@ -129,6 +137,16 @@ def test_any_other_failure_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrate, "measure_point", fail)
     with pytest.raises(ValueError, match="a mistake"):
         measure_probe(SMALL)
+
+
+def test_without_a_driver_no_process_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_driver() -> None:
+        raise InputError("NVIDIA's driver does not answer")
+
+    monkeypatch.setattr(calibrate, "load_nvml", no_driver)
+    monkeypatch.setattr(calibrate, "ProcessPoolExecutor", lambda **_: pytest.fail("a process was started"))
+    with pytest.raises(InputError, match="does not answer"):
+        measure_afresh(SMALL)
 
 
 def test_without_a_gpu_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

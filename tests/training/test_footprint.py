@@ -147,6 +147,7 @@ def test_larger_items_count_where_images_are_evaluated(tmp_path: Path) -> None:
         ({"arch": "resnet51"}, "no model 'resnet51'"),
         ({"precision": "fp8"}, "precision 'fp8' is not one of"),
         ({"optimizer": "lion"}, "optimizer 'lion' is not one of"),
+        ({"n_classes": 0}, "among 0 classes"),
     ],
 )
 def test_what_cannot_be_forecast_is_refused(options: dict[str, Any], words: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tune_paddy.training.gpu_memory import (
     load_nvml,
     measure_peak,
     process_meter,
+    visible_gpu,
 )
 
 
@@ -29,7 +30,9 @@ class Nvml:
     processes: dict[int, int | None] = field(default_factory=dict)
     asked: list[Any] = field(default_factory=list)
     silent: bool = False
+    reserved_mib: float | None = None
     NVMLError: type[Exception] = NvmlError
+    nvmlMemory_v2: int = 2  # noqa: N815 NVML's name
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> str:  # noqa: N802 NVML's name
         """By its place in the machine."""
@@ -47,11 +50,22 @@ class Nvml:
         self._answer()
         return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in self.processes.items()]
 
-    def nvmlDeviceGetMemoryInfo(self, gpu: str) -> SimpleNamespace:  # noqa: N802 NVML's name
-        """What all of them take."""
+    def nvmlDeviceGetName(self, gpu: str) -> str:  # noqa: N802 NVML's name
+        """Of the GPU."""
         assert gpu == "gpu"
         self._answer()
-        return SimpleNamespace(used=self.used_mib * MIB)
+        return "Tesla T4"
+
+    def nvmlDeviceGetMemoryInfo(self, gpu: str, version: int | None = None) -> SimpleNamespace:  # noqa: N802
+        """What all of them take, and there is; what the driver itself takes, newer drivers tell."""
+        assert gpu == "gpu"
+        self._answer()
+        total = 15360 * MIB
+        if version is None:
+            return SimpleNamespace(used=self.used_mib * MIB, total=total)
+        if self.reserved_mib is None:
+            raise NvmlError("Function Not Found")
+        return SimpleNamespace(used=self.used_mib * MIB, total=total, reserved=self.reserved_mib * MIB)
 
     def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802 NVML's name
         """Of the driver."""
@@ -93,6 +107,22 @@ def test_the_gpu_is_the_first_that_this_process_sees(
     nvml = Nvml()
     GpuMeter(nvml)
     assert nvml.asked == [asked]
+
+
+@pytest.mark.parametrize(("reserved_mib", "usable_mib"), [(450, 14_910), (None, 15_360)])
+def test_what_the_driver_keeps_for_itself_is_not_there_for_trials(
+    reserved_mib: float | None, usable_mib: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old drivers do not tell; and the GPU is that of this process, not the machine's first."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    nvml = Nvml(reserved_mib=reserved_mib)
+    assert visible_gpu(nvml) == ("Tesla T4", usable_mib)
+    assert nvml.asked == [1]
+
+
+def test_a_gpu_that_the_driver_does_not_tell_of_is_a_sentence() -> None:
+    with pytest.raises(InputError, match="does not tell of this GPU's memory: Not Supported"):
+        visible_gpu(Nvml(silent=True))
 
 
 def test_memory_that_the_allocator_gave_back_still_counts_at_the_peak(

@@ -14,6 +14,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InfeasibleError
 from tune_paddy.data.parts import Parts
 from tune_paddy.training import member as member_module
+from tune_paddy.training.devices import Device
 from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train_member
 from tune_paddy.training.model import Body, build_model
 from tune_paddy.training.saved_member import WEIGHTS
@@ -180,6 +181,28 @@ def test_accum_doubles_until_it_fits(
     assert (result.accum, result.ooms) == (4, 2)
     assert (tried[0], tried[1], max(tried[2:])) == (27, 14, 7)
     assert sum(tried[2:]) == 3 * 80
+    for view, probs in reference.predictions.select.items():
+        assert np.array_equal(result.predictions.select[view], probs)
+
+
+def test_an_allocator_that_thrashes_raises_accum_before_it_fails(
+    parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the weights are those of a member that began with the larger accum."""
+    config = make_config(batch_size=8, epochs=1, tta=0)
+    reference = train_member(config, parts, Runtime(tmp_path / "reference", accum=2))
+    forward, retries = Body.forward, []
+
+    def tight(body: Body, images: Tensor) -> Tensor:
+        if body.training and len(images) > 4:
+            retries.append(len(images))
+        return forward(body, images)
+
+    monkeypatch.setattr(Body, "forward", tight)
+    monkeypatch.setattr(Device, "alloc_retries", lambda _self: len(retries))
+    result = train_member(config, parts, Runtime(tmp_path / "tight"))
+    assert (result.accum, result.ooms) == (2, 1)
+    assert retries == [8] * 5
     for view, probs in reference.predictions.select.items():
         assert np.array_equal(result.predictions.select[view], probs)
 

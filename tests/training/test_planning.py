@@ -1,10 +1,22 @@
+from pathlib import Path
+
 import pytest
 import torch
 
 from tune_paddy.core.calibration import Calibration
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import InputError
+from tune_paddy.training import planning
+from tune_paddy.training.calibration_files import save_calibration
 from tune_paddy.training.devices import Device
-from tune_paddy.training.planning import Gpu, Share, find_gpu, plan_trial, plan_unforecast_trial
+from tune_paddy.training.planning import (
+    Gpu,
+    Share,
+    find_gpu,
+    find_trials_gpu,
+    plan_trial,
+    plan_unforecast_trial,
+)
 
 EXACT = Calibration(name="exact", context_mib=500, slack=1)
 MEMBER = MemberConfig(arch="test_vit", pretrained=False, size=64, batch_size=16)
@@ -20,6 +32,32 @@ def test_the_allocator_is_capped_where_others_share_the_gpu_or_a_smaller_one_is_
     memory = plan_trial(MEMBER, Gpu(16_000, EXACT, stated=stated), share, n_classes=10)
     assert memory.allocator_mib == cap_mib
     assert memory.context_mib == 500
+
+
+def test_trials_held_to_less_memory_are_still_planned_with_what_was_measured_of_their_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TUNE_PADDY_CACHE", str(tmp_path))
+    save_calibration(EXACT.model_copy(update={"gpu": "Tesla T4"}))
+    monkeypatch.setattr(planning, "load_nvml", object)
+    monkeypatch.setattr(planning, "visible_gpu", lambda _nvml: ("Tesla T4", 14_910.0))
+    whole, part = find_trials_gpu(), find_trials_gpu(9000)
+    assert (whole.mib, whole.calibration.name, whole.stated) == (14_910, "exact", False)
+    assert (part.mib, part.calibration.name, part.stated) == (9000, "exact", True)
+
+
+def test_trials_of_a_cluster_are_planned_without_a_gpu_here_if_its_memory_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_driver() -> object:
+        raise InputError("NVIDIA's driver does not answer")
+
+    monkeypatch.setattr(planning, "load_nvml", no_driver)
+    assert find_trials_gpu(9000).calibration.name == "generic"
+    with pytest.raises(
+        InputError, match=r"does not answer\); say how much memory yours has, as --gpu-memory 16280$"
+    ):
+        find_trials_gpu()
 
 
 @pytest.mark.parametrize(

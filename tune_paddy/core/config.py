@@ -140,7 +140,7 @@ class SearchSettings(BaseModel):
         0.0, description="GPUs of one trial; a fraction shares one; auto: as little as its forecast allows"
     )
     gpu_memory: float | None = Field(
-        None, gt=0, description="MiB of each GPU; none: asked of the one at hand"
+        None, gt=0, allow_inf_nan=False, description="MiB of each GPU; none: asked of the one at hand"
     )
     max_accum: int | None = Field(
         None, ge=1, description="largest accum to choose, or to try when memory runs out; none: batch_size"

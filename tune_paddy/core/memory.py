@@ -84,7 +84,7 @@ class Budget:
     fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.gpu_mib > 0:
+        if not 0 < self.gpu_mib < math.inf:
             raise InputError(f"a GPU of {self.gpu_mib:g} MiB holds nothing; give its memory in MiB, as 16280")
         if not 0 < self.fraction <= 1:
             raise InputError(f"a GPU fraction of {self.fraction:g} is not in (0, 1]")

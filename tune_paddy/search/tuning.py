@@ -83,9 +83,13 @@ def trial_planner(plan: SearchPlan) -> Callable[[MemberConfig], TrialMemory]:
     settings = plan.settings
     if settings.gpu == 0:
         return lambda config: TrialMemory(0.0, config.accum if isinstance(config.accum, int) else 1)
-    from tune_paddy.training.planning import find_gpu, plan_trial, plan_unforecast_trial  # noqa: PLC0415
+    from tune_paddy.training.planning import (  # noqa: PLC0415
+        find_trials_gpu,
+        plan_trial,
+        plan_unforecast_trial,
+    )
 
-    gpu = find_gpu(mib=settings.gpu_memory)
+    gpu = find_trials_gpu(settings.gpu_memory)
     n_classes = len(plan.dataset.classes)
 
     def give(config: MemberConfig) -> TrialMemory:

@@ -89,6 +89,7 @@ class Reading:
 
 def measure_afresh(probe: Probe) -> Reading | None:
     """Measure one probe in a process of its own: see `measure_probe`."""
+    load_nvml()  # where there is no driver, say so before a process has imported torch
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
         return pool.submit(measure_probe, probe).result()

@@ -46,12 +46,14 @@ def forecast(
         cache: Folder of earlier measurements; None: $TUNE_PADDY_CACHE/footprints, or the user's cache.
 
     Raises:
-        InputError: Unknown arch, precision or optimizer, or a size that the network cannot take.
+        InputError: Unknown arch, precision or optimizer, no class, or a size that the network cannot take.
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
     if optimizer not in _MOMENTS:
         raise InputError(f"optimizer {optimizer!r} is not one of {', '.join(_MOMENTS)}")
+    if n_classes < 1:
+        raise InputError(f"there is nothing to tell apart among {n_classes} classes")
     subject = Subject(arch, size, n_classes, precision, channels_last, unfused)
     memory = _measured(subject, ForwardCache(cache or cache_folder("footprints")))
     return replace(assemble(memory, size, item_size or size, optimizer), micro_batch=micro_batch)

@@ -10,7 +10,7 @@ import torch
 # cannot be made says NOT_INITIALIZED, and cuDNN without room for its workspace NOT_SUPPORTED; both have
 # rarer causes, too, and with these the member ends as infeasible with the message beside it.
 _MESSAGES = re.compile(
-    r"out of memory|cannot allocate memory"
+    r"out[ _]of[ _]memory|cannot allocate memory"
     r"|(CUDNN|CUBLAS|CUSOLVER|CUSPARSE)_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)|CUFFT_ALLOC_FAILED"
     r"|CUDNN_STATUS_INTERNAL_ERROR_(HOST|DEVICE)_ALLOCATION_FAILED"
     r"|CUDNN_STATUS_NOT_SUPPORTED.*(workspace|non-contiguous input)|Unable to find a valid cuDNN algorithm"

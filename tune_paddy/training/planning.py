@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -13,7 +14,6 @@ from tune_paddy.core.domains import Choice, Domain, Fixed, Range, SubSpace, side
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.gpus import gpu_mib
 from tune_paddy.core.memory import (
-    MIB,
     Budget,
     Footprint,
     Plan,
@@ -26,7 +26,7 @@ from tune_paddy.core.memory import (
 from tune_paddy.data.space import SearchSpace
 from tune_paddy.training.calibration_files import choose_calibration, load_calibration
 from tune_paddy.training.footprint import forecast
-from tune_paddy.training.gpu_memory import load_nvml
+from tune_paddy.training.gpu_memory import load_nvml, visible_gpu
 
 Share = float | Literal["auto"]
 """GPUs of a trial; auto: as small a share of one as its forecast allows."""
@@ -124,13 +124,34 @@ def find_gpu(name: str | None = None, mib: float | None = None, calibration: str
     """
     stated = name is not None or mib is not None
     if not stated:
-        name, mib = _gpu_at_hand()
+        try:
+            name, mib = _gpu_at_hand()
+        except InputError as error:
+            raise InputError(f"{error}, or which it is, as --gpu 'Tesla P100'") from error
     memory = float(gpu_mib(name)) if mib is None and name is not None else mib
     if calibration is not None:
         chosen = load_calibration(calibration)
     else:
         chosen = choose_calibration(name, torch.__version__)
     return Gpu(memory or 0.0, chosen, stated=stated)
+
+
+def find_trials_gpu(mib: float | None = None) -> Gpu:
+    """Describe the GPU that a search's trials will run on: the one at hand, held to `mib` where that is said.
+
+    What was measured of the GPU here counts, however little of it trials may have; where none is here, as
+    with a cluster's, a generic calibration.
+
+    Raises:
+        InputError: Nothing is said, and there is no GPU here.
+    """
+    if mib is None:
+        name, mib = _gpu_at_hand()
+        return Gpu(mib, choose_calibration(name, torch.__version__))
+    name = None
+    with suppress(InputError):
+        name, _ = _gpu_at_hand()
+    return find_gpu(name, mib)
 
 
 def plan_trial(
@@ -275,12 +296,10 @@ def size_words(size: tuple[int, int]) -> str:
 
 
 def _gpu_at_hand() -> tuple[str, float]:
+    """Name and usable MiB of the first GPU that this process sees."""
     try:
-        nvml = load_nvml()
-        gpu = nvml.nvmlDeviceGetHandleByIndex(0)
-        return str(nvml.nvmlDeviceGetName(gpu)), nvml.nvmlDeviceGetMemoryInfo(gpu).total / MIB
+        return visible_gpu(load_nvml())
     except InputError as error:
         raise InputError(
-            f"there is no GPU to look at here ({error}); say how much memory yours has, as "
-            f"--gpu-memory 16280, or which it is, as --gpu 'Tesla P100'"
+            f"there is no GPU to look at here ({error}); say how much memory yours has, as --gpu-memory 16280"
         ) from error
