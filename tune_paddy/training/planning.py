@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -145,13 +144,14 @@ def find_trials_gpu(mib: float | None = None) -> Gpu:
     Raises:
         InputError: Nothing is said, and there is no GPU here.
     """
-    if mib is None:
-        name, mib = _gpu_at_hand()
-        return Gpu(mib, choose_calibration(name, torch.__version__))
-    name = None
-    with suppress(InputError):
-        name, _ = _gpu_at_hand()
-    return find_gpu(name, mib)
+    try:
+        name, whole_mib = _gpu_at_hand()
+    except InputError:
+        if mib is None:
+            raise
+        return find_gpu(mib=mib)
+    calibration = choose_calibration(name, torch.__version__)
+    return Gpu(whole_mib if mib is None else mib, calibration, stated=mib is not None)
 
 
 def plan_trial(
