@@ -207,6 +207,16 @@ def test_an_allocator_that_thrashes_raises_accum_before_it_fails(
         assert np.array_equal(result.predictions.select[view], probs)
 
 
+def test_at_the_largest_accum_a_member_thrashes_on_to_its_end(
+    parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter(range(10_000))
+    monkeypatch.setattr(Device, "alloc_retries", lambda _self: next(counts))
+    config = make_config(batch_size=8, epochs=1, tta=0)
+    result = train_member(config, parts, Runtime(tmp_path, max_accum=2))
+    assert (result.accum, result.ooms) == (2, 1)
+
+
 def test_what_does_not_fit_one_image_at_a_time_is_infeasible(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

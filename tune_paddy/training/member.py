@@ -136,7 +136,6 @@ def train_member(
     runtime.folder.mkdir(parents=True, exist_ok=True)
     use_threads(runtime.cpus)
     accum = config.accum if isinstance(config.accum, int) else runtime.accum
-    most = max(accum, min(runtime.max_accum or config.batch_size, config.batch_size))
     ooms = 0
     while True:
         try:
@@ -146,7 +145,7 @@ def train_member(
                 raise InputError(_not_compiled(config, error)) from error
             if not is_out_of_memory(error):
                 raise
-            if accum >= most or micro_batch(config.batch_size, accum) == 1:
+            if accum >= _most_accum(config, runtime):
                 raise InfeasibleError(_too_large(config, accum, error)) from error
         else:
             return replace(result, accum=accum, ooms=ooms)
@@ -155,7 +154,12 @@ def train_member(
                 forget_compiled()
         release_memory()
         ooms += 1
-        accum = min(2 * accum, most)
+        accum = min(2 * accum, _most_accum(config, runtime))
+
+
+def _most_accum(config: MemberConfig, runtime: Runtime) -> int:
+    """The largest accum that memory may raise a member's to."""
+    return min(runtime.max_accum or config.batch_size, config.batch_size)
 
 
 def _not_compiled(config: MemberConfig, error: Exception) -> str:
@@ -185,6 +189,12 @@ class _Attempt:
         self.device.limit_memory(runtime.memory_mib)
         self.device.reset_peak()
         self.history: list[dict[str, float]] = []
+
+    def thrash_watch(self) -> ThrashWatch | None:
+        """A watch where accum can still be raised; a member that is merely slow is better than none."""
+        if self.runtime.accum >= _most_accum(self.config, self.runtime):
+            return None
+        return ThrashWatch(self.device.alloc_retries)
 
     def run(self) -> MemberResult:
         checkpoint = load_latest(self.runtime.folder)
@@ -372,13 +382,14 @@ class _EpochWatch(Callback):
         torch.manual_seed(self.attempt.config.seed * 100_003 + epoch)
         self.learn.dls.train.epoch = epoch
         self.losses: list[torch.Tensor] = []
-        self.thrash = ThrashWatch(self.attempt.device.alloc_retries)
+        self.thrash = self.attempt.thrash_watch()
         self.started = self.attempt.runtime.clock()
 
     def after_batch(self) -> None:
         self.attempt.runtime.alive()
         self.losses.append(self.learn.loss)
-        self.thrash.step()
+        if self.thrash is not None:
+            self.thrash.step()
 
     def after_epoch(self) -> None:
         if self.learn.epoch < self.skip:
