@@ -107,6 +107,8 @@ def test_a_budget_of_one_member_chooses_one(pool: Pool) -> None:
     assert len(set(table[table["weight"] > 0]["member"])) == 1
     with pytest.raises(tp.InputError, match="--metric 'accuracy'"):
         tp.select(pool, metric="accuracy")
+    with pytest.raises(tp.InputError, match="--max-minutes 0: give a number above 0"):
+        tp.select(pool, max_minutes=0)
 
 
 def test_greedy_select_works_on_bare_arrays(pool: Pool) -> None:

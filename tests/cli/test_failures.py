@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
 from tests.cli.conftest import Call
 from tune_paddy.cli import data as data_commands
@@ -42,6 +43,35 @@ def test_what_nobody_expected_is_one_line_and_exit_status_1(
     text = call("data", "check", "x", status=1)
     assert words in text
     assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["bogus"], "error: No such command 'bogus'; see `tune-paddy --help`"),
+        (["select"], "error: Missing argument 'searches'; see `tune-paddy select --help`"),
+        (["data", "check", "x", "--y"], "error: No such option: --y; see `tune-paddy data check --help`"),
+        (["show", "--runs", "file"], "error: Invalid value for '--runs': dir 'file' is a file; see `tune-p"),
+    ],
+)
+def test_a_command_line_that_cannot_be_understood_is_one_line_and_exit_status_2(
+    arguments: list[str], line: str, call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    text = call(*arguments, status=2)
+    assert text.startswith(line)
+    assert text.count("\n") == 1
+
+
+def test_without_a_command_the_help_is_shown(call: Call) -> None:
+    text = call(status=2)
+    assert "Usage: tune-paddy" in text
+    assert "error:" not in text
+
+
+def test_an_unanswered_question_ends_silently(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_commands, "open_dataset", raising(typer.Abort()))
+    assert call("data", "check", "x", status=130) == ""
 
 
 def test_the_traceback_is_shown_on_demand(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

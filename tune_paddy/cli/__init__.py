@@ -24,8 +24,10 @@ def main() -> None:
         os.environ.setdefault("PYTHONWARNINGS", "ignore")
     keep_byte_code(cache_folder("byte_code"))
     print_any_name(sys.stdout, sys.stderr)
+    arguments = [*(argument for argument in before if argument != "--debug"), *dashes, *after]
     with told_in_one_line(debug=debug):
-        app([*(argument for argument in before if argument != "--debug"), *dashes, *after])
+        status = app(arguments, standalone_mode=False)
+    sys.exit(status)
 
 
 def _parted(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:

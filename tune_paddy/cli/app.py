@@ -38,7 +38,9 @@ UriOption = Annotated[
         "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow; default sqlite:///mlflow.db here."
     ),
 ]
-RunsOption = Annotated[Path, typer.Option("--runs", help="Folder for everything that is written.")]
+RunsOption = Annotated[
+    Path, typer.Option("--runs", help="Folder for everything that is written.", file_okay=False)
+]
 WeightsDirOption = Annotated[
     Path | None, typer.Option("--weights-dir", help="Folder of `weights fetch`, for pretrained weights.")
 ]

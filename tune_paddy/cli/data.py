@@ -28,7 +28,9 @@ def fetch(
     space: Annotated[
         str, typer.Argument(help="Search space: a file or a shipped name.", autocompletion=complete_space)
     ],
-    to: Annotated[Path, typer.Option("--to", help="Folder for the weights.")] = Path("weights"),
+    to: Annotated[Path, typer.Option("--to", help="Folder for the weights.", file_okay=False)] = Path(
+        "weights"
+    ),
 ) -> None:
     """Save the pretrained weights that a search space needs, for machines without a network.
 
@@ -44,7 +46,9 @@ def fetch(
 @data_app.command("fetch")
 def fetch_data(
     competition: Annotated[str, typer.Argument(help="Kaggle's name of it, as in its address.")],
-    to: Annotated[Path | None, typer.Option("--to", help="Folder; default data/COMPETITION.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Folder; default data/COMPETITION.", file_okay=False)
+    ] = None,
 ) -> None:
     """Download a Kaggle competition's images, or find them where they are mounted or were fetched before.
 

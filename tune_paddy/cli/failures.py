@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+import typer
+
 from tune_paddy.cli.app import errors
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.redact import redact
@@ -39,12 +41,16 @@ def told_in_one_line(*, debug: bool) -> Iterator[None]:
     except BrokenPipeError:  # who read our output has enough of it, such as `head`
         _discard(sys.stdout)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
+    except typer.TyperException as error:  # the command line itself cannot be understood
+        if type(error).__name__ != "NoArgsIsHelpError":  # a private class, which has shown the help
+            _tell(_reason_of_usage(error))
+        sys.exit(error.exit_code)
     except Exception as error:
         if debug:
             traceback.print_exc()
-        errors.print(f"error: {printable(redact(_reason(error)))}", style="red", soft_wrap=True)
+        _tell(_reason(error))
         sys.exit(error.exit_status if isinstance(error, TunePaddyError) else 1)
 
 
@@ -53,6 +59,16 @@ def print_any_name(*streams: TextIO) -> None:
     for stream in streams:
         if hasattr(stream, "reconfigure"):  # what took its place, as in a notebook, may have none
             stream.reconfigure(errors="backslashreplace")
+
+
+def _tell(reason: str) -> None:
+    errors.print(f"error: {printable(redact(reason))}", style="red", soft_wrap=True)
+
+
+def _reason_of_usage(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    where = f"; see `{context.command_path} --help`" if context is not None else ""
+    return " ".join(error.format_message().split()).rstrip(".") + where
 
 
 def _reason(error: Exception) -> str:

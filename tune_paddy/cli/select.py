@@ -61,7 +61,9 @@ def select(
     max_size: Annotated[float | None, typer.Option(help="Most MiB of weights.")] = None,
     speed_factor: Annotated[float, typer.Option(help="How much slower the machine that predicts is.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the selection methods.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder of the files; default RUNS/SEARCH.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the files; default RUNS/SEARCH.", file_okay=False)
+    ] = None,
     refit: RefitOption = None,
     weights_dir: WeightsDirOption = None,
     ray_address: RayAddressOption = None,

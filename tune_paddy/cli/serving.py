@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tune_paddy.cli.app import RunsOption, UriOption, app, console, errors
+from tune_paddy.cli.completion import complete_search
 from tune_paddy.core.errors import InputError, TunePaddyError
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from tune_paddy.serving.ensemble_model import Answer, EnsembleModel
     from tune_paddy.training.inference import InferenceSettings
 
+SearchArgument = Annotated[
+    str, typer.Argument(help="Name of a search, or of its refit.", autocompletion=complete_search)
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 EnsembleOption = Annotated[
     str | None, typer.Option("--ensemble", help="MLflow run of an ensemble; default: the last.")
@@ -26,7 +30,7 @@ TOLERANCE = 1e-5
 
 @app.command()
 def export(
-    search: Annotated[str, typer.Argument(help="Name of a search, or of its refit.")],
+    search: SearchArgument,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder for the model.")],
     register: Annotated[str | None, typer.Option(help="Also a version of this registered model.")] = None,
     ensemble: EnsembleOption = None,
@@ -93,7 +97,7 @@ def predict(
 
 @app.command()
 def bundle(
-    search: Annotated[str, typer.Argument(help="Name of a search, or of its refit.")],
+    search: SearchArgument,
     folder: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="New folder; default SEARCH-bundle.")
     ] = None,

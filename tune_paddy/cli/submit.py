@@ -210,7 +210,8 @@ def _fetch_score(found: _Found, what: str, wait: float) -> None:
     from tune_paddy.data.kaggle import find_client
     from tune_paddy.data.kaggle_submit import wait_for_score
 
-    _tell(found, what, wait_for_score(find_client(), _sent(found, what), minutes=wait))
+    sent = _sent(found, what)  # what was never sent is told before anything is missed
+    _tell(found, what, wait_for_score(find_client(), sent, minutes=wait))
 
 
 def _sent(found: _Found, what: str) -> "Sent":

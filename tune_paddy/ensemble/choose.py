@@ -56,6 +56,14 @@ class Wishes:
         ):
             if name not in known:
                 raise InputError(f"{flag} {name!r}: choose one of {', '.join(known)}")
+        for flag, number in (
+            ("--max-members", self.max_members),
+            ("--max-minutes", self.max_minutes),
+            ("--max-size", self.max_size),
+            ("--speed-factor", self.speed_factor),
+        ):
+            if number is not None and not number > 0:
+                raise InputError(f"{flag} {number}: give a number above 0")
         if self.seed < 0:
             raise InputError(f"--seed {self.seed}: give a whole number from 0 on")
 
