@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
@@ -80,7 +81,9 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*NAMES, *TRIAL_NAMES):
         if name in figures:
-            figures[name].savefig(folder / f"{name}.png", dpi=_DPI)
+            figures[name].set_dpi(_DPI)
+            # `savefig` would draw the whole figure once more beforehand, only to lay it out.
+            FigureCanvasAgg(figures[name]).print_png(folder / f"{name}.png")
         else:
             (folder / f"{name}.png").unlink(missing_ok=True)
 
