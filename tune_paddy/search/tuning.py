@@ -16,7 +16,7 @@ from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.parts import Parts
 from tune_paddy.search.interruption import Interruption, RunningTrials
 from tune_paddy.search.plan import SearchPlan, longest
-from tune_paddy.search.reuse import fresh_after_spent
+from tune_paddy.search.reuse import kept_processes
 from tune_paddy.search.sampler import PastTrial
 from tune_paddy.search.trainable import TrialContext, run_trial
 
@@ -73,7 +73,7 @@ def run_trials_on_ray(
             verbose=0,
         ),
     )
-    with fresh_after_spent():
+    with kept_processes():
         tuner.fit()
     shutil.rmtree(plan.folder / RAY_FOLDER, ignore_errors=True)
 
