@@ -1,5 +1,6 @@
 """One trial: train a member in a Ray worker, record it, report scalars."""
 
+import atexit
 import ctypes
 import gc
 import sys
@@ -225,6 +226,7 @@ def _settle() -> None:
 
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)  # else libraries complain of leaks at the end
 
 
 def _release_memory() -> None:
