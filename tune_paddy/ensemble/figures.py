@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -83,7 +84,8 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
         if name in figures:
             figures[name].set_dpi(_DPI)
             # `savefig` would draw the whole figure once more beforehand, only to lay it out.
-            FigureCanvasAgg(figures[name]).print_png(folder / f"{name}.png")
+            canvas: Any = FigureCanvasAgg(figures[name])
+            canvas.print_png(folder / f"{name}.png")
         else:
             (folder / f"{name}.png").unlink(missing_ok=True)
 

@@ -7,7 +7,7 @@ trial: libraries may hold workspaces and contexts that nothing gives back. Tune 
 trainable that refuses to be reset, or a process that has gone, fails the trial that comes next.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ SPENT = "spent"
 """Key of a trial's result: true where its process shall train nothing more."""
 
 
-class IdleProcesses(_ObjectCache):  # type: ignore[misc]  # Ray's is untyped
+class IdleProcesses(_ObjectCache):
     """Tune's idle processes, none of which is ended while no trial waits for resources.
 
     As soon as one waits, Tune's own rule holds again: processes that it cannot use give theirs back.
@@ -34,7 +34,7 @@ class IdleProcesses(_ObjectCache):  # type: ignore[misc]  # Ray's is untyped
         self._num_cached_objects += 1
         return True
 
-    def flush_cached_objects(self, force_all: bool = False) -> Iterator[Any]:
+    def flush_cached_objects(self, force_all: bool = False) -> Generator[Any, None, None]:
         """Give up the processes that are to be ended; all of them at the end of the search."""
         if force_all or self.total_max_objects:
             yield from super().flush_cached_objects(force_all=force_all)
@@ -43,7 +43,8 @@ class IdleProcesses(_ObjectCache):  # type: ignore[misc]  # Ray's is untyped
 @contextmanager
 def kept_processes() -> Iterator[None]:
     """While the block runs, Tune keeps all idle processes but those whose last result is `SPENT`."""
-    controller, module = TuneController, tune_controller
+    controller: Any = TuneController
+    module: Any = tune_controller
     keep, cache = controller._maybe_cache_trial_actor, module._ObjectCache
 
     def keep_unless_spent(self: TuneController, trial: Any) -> bool:
