@@ -48,7 +48,8 @@ def test_only_members_with_weight_are_trained_again_as_they_were(finished: Finis
     params = next(m for m in finished.members if m.run_id == members[0].run_id).params
     assert {key: str(value) for key, value in members[0].config.model_dump(mode="json").items()} == params
     plan = make_refit(finished, members, "one", tmp_path)
-    assert plan.settings.model_dump() == {**finished.plan.settings.model_dump(), "trials": 1}
+    kept = {"trials": 1, "keep_weights": "all"}
+    assert plan.settings.model_dump() == {**finished.plan.settings.model_dump(), **kept}
     assert (plan.name, plan.folder) == ("one-refit", tmp_path / "one-refit")
 
 

@@ -1,5 +1,6 @@
 """What a person sees of an ensemble in pictures: readable at 1,000 pixels, and with colour-blind eyes."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,12 +83,19 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*NAMES, *TRIAL_NAMES):
         if name in figures:
-            figures[name].set_dpi(_DPI)
-            # `savefig` would draw the whole figure once more beforehand, only to lay it out.
-            canvas: Any = FigureCanvasAgg(figures[name])
-            canvas.print_png(folder / f"{name}.png")
+            _write_png(figures[name], folder / f"{name}.png")
         else:
             (folder / f"{name}.png").unlink(missing_ok=True)
+
+
+def _write_png(figure: Figure, path: Path) -> None:
+    figure.set_dpi(_DPI)
+    # `savefig` would draw the whole figure once more beforehand, only to lay it out.
+    canvas: Any = FigureCanvasAgg(figure)
+    with warnings.catch_warnings():
+        # A class may be named with signs that the font lacks: they show as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        canvas.print_png(path)
 
 
 def draw_path(pool: Pool, selection: Selection) -> Figure:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
+from PIL import Image
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.data.cache import CacheRefusedError, ImageSet, Resizing, machine_cache
@@ -41,11 +42,15 @@ def load_scaled(path: str, size: Size, method: str) -> Pixels:
     """
     pixels = load_pixels(path)
     left, top, right, bottom = visible_part(pixels.shape[:2], size, method)
-    part = torch.from_numpy(pixels[top:bottom, left:right]).permute(2, 0, 1)[None]
-    before, after = (bottom - top, right - left), scaled_size((bottom - top, right - left), size, method)
-    if before != after:
-        part = resize_uint8(part, after, antialias=True)
-    return np.ascontiguousarray(part[0].numpy())
+    part = pixels[top:bottom, left:right]
+    after = scaled_size(part.shape[:2], size, method)
+    if part.shape[:2] == after:
+        return np.ascontiguousarray(part.transpose(2, 0, 1))
+    if after[1] == 1:  # torch's filters, for bytes and for floats, give nonsense for a single column
+        column = Image.fromarray(part).resize((1, after[0]), Image.Resampling.BILINEAR)
+        return np.ascontiguousarray(np.asarray(column).transpose(2, 0, 1))
+    scaled = resize_uint8(torch.from_numpy(part).permute(2, 0, 1)[None], after, antialias=True)
+    return np.ascontiguousarray(scaled[0].numpy())
 
 
 @contextmanager
