@@ -108,8 +108,14 @@ def test_a_network_that_needs_values_is_measured_on_the_cpu(monkeypatch: pytest.
     assert memory.saved[1] >= 3 * 8 * 8 * 4 + 10 * 4
 
 
+class Misfit(nn.Linear):
+    """A body that no image fits."""
+
+    convolutional = False
+
+
 def test_a_network_that_cannot_run_is_refused_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forward_memory, "build_model", lambda *_, **__: nn.Sequential(nn.Linear(5, 5)))
+    monkeypatch.setattr(forward_memory, "build_model", lambda *_, **__: nn.Sequential(Misfit(5, 5)))
     with pytest.raises(TunePaddyError, match="the memory of odd cannot be forecast: "):
         measure(Subject("odd", (8, 8), 10, "fp32"))
 
