@@ -148,7 +148,8 @@ def test_a_submission_without_credentials_says_what_is_missing(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "submission.csv").write_text("image_id,label\na.jpg,blast\n")
-    assert "KAGGLE_USERNAME" in call("submit", "submission.csv", "--yes", status=2)
+    told = call("submit", "submission.csv", "--competition", "rice", "--yes", status=2)
+    assert "KAGGLE_USERNAME" in told
 
 
 def test_missing_weights_end_a_search_before_it_begins(

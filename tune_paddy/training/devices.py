@@ -168,7 +168,7 @@ def resize_uint8(images: Tensor, size: tuple[int, int], *, antialias: bool) -> T
 
     Args:
         images: On any device; MPS lacks both filters, there the CPU does it.
-        size: (height, width) in px; torch 2.15's filters give nonsense for a single column.
+        size: (height, width) in px.
         antialias: Average over all pixels when shrinking, instead of over the four nearest.
 
     Returns:
@@ -177,5 +177,7 @@ def resize_uint8(images: Tensor, size: tuple[int, int], *, antialias: bool) -> T
     if images.device.type == "mps":
         return resize_uint8(images.cpu(), size, antialias=antialias).to(images.device)
     on_cuda = images.device.type == "cuda"
-    values = images.to(torch.float32) if on_cuda else images
-    return F.interpolate(values, size, mode="bilinear", antialias=antialias, align_corners=False)
+    # torch 2.15's filter for bytes fails or gives nonsense where a single column is left.
+    values = images.to(torch.float32) if on_cuda or size[1] == 1 else images
+    resized = F.interpolate(values, size, mode="bilinear", antialias=antialias, align_corners=False)
+    return resized if on_cuda or values is images else resized.round().to(torch.uint8)
