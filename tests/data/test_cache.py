@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -257,6 +258,21 @@ def test_a_disk_that_fills_up_meanwhile_ends_the_build_and_lets_go(cache, images
         cache.open(images, SQUISH, load)
     monkeypatch.undo()
     assert list(cache.folder.glob("*/users/*")) == []
+
+
+def test_a_write_that_fails_as_on_a_full_disk_ends_the_build_and_leaves_no_part_of_it(cache, images):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(CacheRefusedError) as caught:
+            cache.open(images, SQUISH, load)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(caught.value)
+    assert shards(cache) == []
+    assert list(cache.folder.glob("*/users/*")) == []
+    cache.open(images, SQUISH, load).close()
+    assert shards(cache) != []
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path, images):

@@ -59,7 +59,7 @@ def export(
             f"Registered: {register_model(store, collected.manifest, folder, register)}", soft_wrap=True
         )
     console.print(f"  tune-paddy predict {folder} IMAGES", soft_wrap=True)
-    console.print(f"  mlflow models serve -m {folder} --env-manager local --port 5001", soft_wrap=True)
+    console.print(f"  uv run mlflow models serve -m {folder} --env-manager local --port 5001", soft_wrap=True)
 
 
 @app.command()
