@@ -9,7 +9,6 @@ trial trained again because of one fault, and members that the pool holds twice.
 """
 
 import argparse
-import random
 import sqlite3
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -71,7 +71,7 @@ def break_trials(night: Night) -> Iterator[Row]:
         yield Row(fault, came, came and as_expected, lost, repeats(night, number), duplicates(night))
 
 
-def kill_drivers(night: Night, rng: random.Random, times: int = 5) -> Row:
+def kill_drivers(night: Night, rng: np.random.Generator, times: int = 5) -> Row:
     """The driver at random moments of the search, each followed by a resume."""
     moments = sorted(rng.uniform(0, night.trials * night.epochs) for _ in range(times))
     session, killed = night.begin(), 0
@@ -151,7 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     seed = parser.parse_args().seed
-    rng = random.Random(seed)  # noqa: S311 no secret
+    rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         root = Path(name)
         data = write_small_digits(root / "digits")
