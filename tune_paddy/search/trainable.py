@@ -1,12 +1,10 @@
 """One trial: train a member in a Ray worker, record it, report scalars."""
 
-import atexit
 import ctypes
 import gc
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +83,8 @@ def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> 
         context: What all trials share.
         parts: The data, fetched once a node.
     """
-    _settle()
+    import tune_paddy.search.warm_up  # noqa: F401, PLC0415 where the process was not started with it
+
     _release_memory()  # of a trial that was stopped here before: its frames lived until its thread ended
     folder = context.folder / LOCKS
     folder.mkdir(parents=True, exist_ok=True)
@@ -214,19 +213,6 @@ def memory_metrics(memory: TrialMemory, accum: int, measured_mib: float) -> dict
         metrics["memory/forecast_mib"] = memory.forecast_mib
         metrics["memory/measured_to_forecast"] = measured_mib / memory.forecast_mib
     return metrics
-
-
-@cache
-def _settle() -> None:
-    """Leave what a process has imported before its first trial out of every later garbage collection.
-
-    Walking the objects of torch, fastai and MLflow takes 0.4 s of CPU, twice a trial.
-    """
-    import tune_paddy.search.warm_up  # noqa: F401, PLC0415 where the process was not started with it
-
-    gc.collect()
-    gc.freeze()
-    atexit.register(gc.unfreeze)  # else libraries complain of leaks at the end
 
 
 def _release_memory() -> None:
