@@ -1,6 +1,6 @@
 """What a search costs beside training: starts, records, gaps between trials, the command line.
 
-    python benchmarks/search_overhead.py [--trials 8] [--noops 12]
+    python benchmarks/search_overhead.py [--trials 16] [--noops 12]
 
 1. The demo's space on the digits, two trials at once: the share of the workers' wall time that is training,
    evaluation and test-time augmentation. A worker's time runs from the opening of the search's run, before
@@ -112,7 +112,7 @@ def best_of_three(arguments: Sequence[str], folder: Path) -> tuple[float, float]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=8)
+    parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--noops", type=int, default=12)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

@@ -2,7 +2,7 @@ import pytest
 
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
-from tune_paddy.search.resources import check_resources
+from tune_paddy.search.resources import check_resources, idle_gpus_note
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,20 @@ def test_a_trial_that_would_wait_for_ever_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=words):
         check_resources(SearchSettings(**settings), available)
+
+
+@pytest.mark.parametrize(
+    ("settings", "available", "expected"),
+    [
+        (SearchSettings(), {"CPU": 2, "GPU": 2}, "none of the GPUs here (2); --gpu auto"),
+        (SearchSettings().override({"trials": 3}), {"CPU": 2, "GPU": 1}, "none of the GPUs here (1)"),
+        (SearchSettings(gpu=0), {"CPU": 2, "GPU": 2}, None),
+        (SearchSettings().override({"gpu": "auto"}), {"CPU": 2, "GPU": 2}, None),
+        (SearchSettings(), {"CPU": 2}, None),
+    ],
+)
+def test_gpus_that_nobody_said_to_leave_idle_are_told_of(
+    settings: SearchSettings, available: dict[str, float], expected: str | None
+) -> None:
+    note = idle_gpus_note(settings, available)
+    assert note is None if expected is None else expected in (note or "")

@@ -100,7 +100,7 @@ class MemberConfig(BaseModel):
         "auto", description="auto: bf16 where the device has it, else fp16 on CUDA, else fp32"
     )
     compile: bool = Field(
-        False, description="torch.compile the network: a slow first epoch, faster later ones"
+        False, description="torch.compile the network: a slow first epoch; no gain on a CPU"
     )
     tta: int = Field(4, ge=0, le=64, description="augmented passes of test-time augmentation; 0: none")
     subsample: float = Field(0.8, gt=0, le=1, description="share of the training images that it sees")
@@ -182,7 +182,7 @@ class SearchSettings(BaseModel):
             InputError: There is no such setting, or a value is out of its bounds.
         """
         try:
-            return SearchSettings(**{**self.model_dump(), **values})
+            return SearchSettings(**{**self.model_dump(exclude_unset=True), **values})
         except ValidationError as error:
             name = str(error.errors()[0]["loc"][0])
             problems = [problem for problem in error.errors() if problem["loc"][0] == name]

@@ -35,6 +35,19 @@ def check_resources(settings: SearchSettings, available: Mapping[str, float]) ->
     return min(fits, settings.concurrency or fits)
 
 
+def idle_gpus_note(settings: SearchSettings, available: Mapping[str, float]) -> str | None:
+    """Say that there are GPUs which no trial uses, where nobody has asked for that; else None.
+
+    Args:
+        settings: As read from the space and the flags; what they leave out is a default.
+        available: Ray's resources of the whole cluster.
+    """
+    gpus = available.get("GPU", 0)
+    if not gpus or "gpu" in settings.model_fields_set:
+        return None
+    return f"Trials use none of the GPUs here ({gpus:g}); --gpu auto gives each what it needs, --gpu 0 none"
+
+
 def _fit_on_gpus(share: float, gpus: float) -> int:
     """Trials that fit on whole GPUs: a share below 1 never spans two of them."""
     if share >= 1:

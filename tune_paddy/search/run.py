@@ -25,7 +25,7 @@ from tune_paddy.search.plan import SearchPlan, stored_split
 from tune_paddy.search.progress import FirstNote, ProgressTable, TrialEvents, Watcher
 from tune_paddy.search.prune import OnSelection, WeightsKeeper
 from tune_paddy.search.ray_session import ray_session
-from tune_paddy.search.resources import check_resources
+from tune_paddy.search.resources import check_resources, idle_gpus_note
 from tune_paddy.search.sameness import IMAGES, SPACE, check_same, describe_images
 from tune_paddy.search.sampler import MemberSearcher, Proposer
 from tune_paddy.search.trainable import LOCKS, TrialContext
@@ -91,7 +91,10 @@ def _train(
     plan: SearchPlan, store: Store, earlier: Earlier, console: Console, clock: Callable[[], float]
 ) -> None:
     with ray_session(plan.ray_address, num_gpus=plan.ray_gpus) as ray:
-        check_resources(plan.settings, ray.cluster_resources())  # before anything is written
+        there = ray.cluster_resources()
+        check_resources(plan.settings, there)  # before anything is written
+        if note := idle_gpus_note(plan.settings, there):
+            console.print(note, style="yellow", soft_wrap=True)
         interruption = Interruption()
         searcher = _searcher(plan, clock, earlier, interruption)
         split = stored_split(plan)
