@@ -70,6 +70,7 @@ def ui(
     try:
         with mlflow_page(store.tracking_uri, number) as server:
             _tell(told(f"http://{HOST}:{number}"), browser)
+            console.print("MLflow's assistant opens on a first visit; close it to see all columns.")
             console.print("Ctrl-C ends it.")
             server.wait()
         raise TunePaddyError("MLflow's page ended by itself")

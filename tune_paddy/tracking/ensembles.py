@@ -30,6 +30,8 @@ SELECTION = PREFIX + "selection"
 SELECTION_FILE = "ensemble.json"
 _DIGITS = 5
 """Decimals of weights and contributions: MLflow's table would show sixteen. `ensemble.json` has them all."""
+_NAMING = ("method", "metric")
+"""Parameters that stand in the name of an ensemble's run, where it has them."""
 _HEADING = "## The search"
 LIVE = "live_"
 """What the names of the live curve's metrics begin with."""
@@ -114,7 +116,8 @@ def log_ensemble(
         **({NOTE: description} if description else {}),
         **_submission_tag(files),
     }
-    run_id = _open(store, parent.experiment_id, digest, tags)
+    name = " ".join(["ensemble", *(str(params[key]) for key in _NAMING if key in params), digest[:4]])
+    run_id = _open(store, parent.experiment_id, name, digest, tags)
     log_params(client, run_id, params)
     _log_files(store, run_id, content, files)
     for target in (run_id, parent.run_id):
@@ -143,7 +146,7 @@ def _by_member(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str
     return turned
 
 
-def _open(store: Store, experiment_id: str, digest: str, tags: Mapping[str, str]) -> str:
+def _open(store: Store, experiment_id: str, name: str, digest: str, tags: Mapping[str, str]) -> str:
     condition = f"tags.`{PARENT}` = '{tags[PARENT]}' AND tags.`{SELECTION}` = '{digest}'"
     known = find_runs(store, condition, [experiment_id])
     if known:
@@ -151,7 +154,6 @@ def _open(store: Store, experiment_id: str, digest: str, tags: Mapping[str, str]
         call(store.client.update_run, run_id, status="RUNNING")
         set_tags(store.client, run_id, tags)
         return run_id
-    name = f"ensemble {digest[:8]}"
     return str(call(store.client.create_run, experiment_id, tags=dict(tags), run_name=name).info.run_id)
 
 
