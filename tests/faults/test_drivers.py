@@ -1,6 +1,7 @@
 """A search whose own process is killed or told to end, again and again, and then goes on."""
 
 import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tests.faults.harness import Night, Session, kill, wait_for
 from tune_paddy.cli.show import read_overview
 from tune_paddy.tracking.pool import load_pool
 
-TRIALS, EPOCHS = 4, 4
+TRIALS, EPOCHS = 4, 6
 
 
 @pytest.fixture
@@ -32,9 +33,14 @@ def test_a_search_is_killed_told_to_end_and_goes_on_until_every_member_is_there_
     second = night.resume()
     night.wait_for_epochs(night.begun_epochs().total() + 1, second)
     second.process.send_signal(signal.SIGTERM)
+    before = night.begun_epochs()
     status, text = second.end()
     assert status == 128 + signal.SIGTERM, text
     assert "tune-paddy search --resume night" in text
+    begun_since = Counter(trial for trial, _ in (night.begun_epochs() - before).elements())
+    assert max(begun_since.values(), default=0) <= 1, "a running trial ends with its epoch"
+    assert "interrupted" in outcomes()
+    assert outcomes() <= {"interrupted", "finished"}
 
     assert_complete(night, night.resume())
 

@@ -2,6 +2,7 @@ import os
 import signal
 
 import pytest
+from ray.tune.experiment import Experiment
 
 from tune_paddy.core.errors import SearchInterruptedError
 from tune_paddy.search.interruption import Interruption, interruptible
@@ -14,9 +15,9 @@ def test_the_first_signal_ends_a_search_politely_and_the_second_at_once(number: 
 
     def signal_twice() -> None:
         with interruptible(interruption, said.append):
-            assert not interruption
+            assert not interruption.wished
             os.kill(os.getpid(), number)
-            assert interruption
+            assert interruption.wished
             assert interruption("a trial", {})
             os.kill(os.getpid(), number)
 
@@ -26,6 +27,12 @@ def test_the_first_signal_ends_a_search_politely_and_the_second_at_once(number: 
     assert error.value.at_once
     assert len(said) == 1
     assert signal.getsignal(number) is before
+
+
+def test_tune_keeps_the_stopper_that_no_signal_has_reached_yet() -> None:
+    interruption = Interruption()
+    assert Experiment("any", run=lambda config: None, stop=interruption).stopper is interruption
+    assert interruption or False, "Tune's controller asks for its truth value"
 
 
 def test_rays_loop_ends_once_no_trial_runs() -> None:

@@ -35,17 +35,18 @@ class Interruption(Stopper):
         """Nothing: Ray keeps a copy for its own restore, which is not how a search goes on."""
         return {}
 
-    def __bool__(self) -> bool:
-        """Whether the search shall end."""
+    @property
+    def wished(self) -> bool:
+        """Whether the search shall end; no truth value, for Ray drops a stopper that is false."""
         return self.signal is not None
 
     def __call__(self, trial_id: str, result: dict[str, object]) -> bool:  # noqa: ARG002 Ray's arguments
         """Whether a trial that has just reported stops."""
-        return bool(self)
+        return self.wished
 
     def stop_all(self) -> bool:
         """Whether Ray's loop ends: trials that wait for room would otherwise be waited for."""
-        return bool(self) and not self._running
+        return self.wished and not self._running
 
     def look_at(self, running: bool) -> None:
         """Take note of whether a trial is running."""

@@ -64,7 +64,7 @@ class TrialEvents(Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial ended by itself, or was stopped by the scheduler or a person."""
         if "outcome" not in (trial.last_result or {}):
-            state = "interrupted" if self._interruption else "stopped"
+            state = "interrupted" if self._interruption.wished else "stopped"
             self._tell(trial, state, dict(trial.last_result or {}))
 
     def _tell(self, trial: Any, state: str, result: dict[str, Any]) -> None:

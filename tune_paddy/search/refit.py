@@ -133,7 +133,7 @@ def run_refit(
                 split,
                 parts,
                 store,
-                FixedTrials(trials, stopping=lambda: bool(interruption)),
+                FixedTrials(trials, stopping=lambda: interruption.wished),
                 n_trials=len(trials),
                 interruption=interruption,
                 console=console,

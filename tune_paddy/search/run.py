@@ -175,7 +175,7 @@ def run_trials(
         )
         if isinstance(searcher, MemberSearcher):
             _draw_study(plan, searcher, store, parent)
-        if interruption or (isinstance(searcher, MemberSearcher) and searcher.unfinished):
+        if interruption.wished or (isinstance(searcher, MemberSearcher) and searcher.unfinished):
             raise interruption.error(
                 f"search {plan.name} was interrupted; go on with `tune-paddy search --resume {plan.name}`"
             )
@@ -212,7 +212,7 @@ def _searcher(
         expired=lambda: clock() >= deadline,
         plan=trial_planner(plan),
         past=earlier.trials,
-        stopping=lambda: bool(interruption),
+        stopping=lambda: interruption.wished,
     )
 
 
