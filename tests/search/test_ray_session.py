@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -70,6 +71,34 @@ def test_no_other_user_can_enter_the_folder_of_rays_sockets_and_logs() -> None:
     own = session_folder().parent.parent
     assert own.name.startswith("tune_paddy-")
     assert own.stat().st_mode & 0o777 == 0o700
+
+
+SWEEP = """
+import os, sys
+from pathlib import Path
+from tune_paddy.search.ray_session import _sweep
+if os.geteuid() == 0:
+    os.setuid(65534)
+_sweep(Path(sys.argv[1]))
+"""
+
+
+def test_what_killed_sessions_have_left_is_removed_and_what_cannot_be_entered_is_none_of_ours() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as parent:
+        Path(parent).chmod(0o777)
+        left, closed = Path(parent, "tune_paddy-left"), Path(parent, "tune_paddy-closed")
+        for folder in (left, closed):
+            folder.mkdir()
+            (folder / ".owned").touch()
+            (folder / ".owned").chmod(0o666)
+        left.chmod(0o777)
+        closed.chmod(0)
+        done = subprocess.run(
+            [sys.executable, "-c", SWEEP, parent], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert [path.name for path in Path(parent).iterdir()] == [closed.name]
+        closed.chmod(0o700)
 
 
 def session_folder() -> Path:

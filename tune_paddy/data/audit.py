@@ -1,7 +1,6 @@
 """The check of all images: each is decoded once, in parallel, and leaves behind what tells copies apart."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.data.copies import SIDE
+from tune_paddy.data.cpus import usable_cpus
 from tune_paddy.data.images import ImageError, load_rgb, load_thumbnail
 from tune_paddy.data.wording import listed, shown
 
@@ -108,13 +108,6 @@ def hash_pixels(paths: Sequence[str], *, jobs: int | None = None) -> list[str]:
     """
     with ThreadPoolExecutor(jobs or usable_cpus(), thread_name_prefix="pixels") as pool:
         return list(pool.map(_hash_pixels, paths))
-
-
-def usable_cpus() -> int:
-    """CPUs that this process may run on, at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _inspect(path: str) -> ImageFacts | ImageError:

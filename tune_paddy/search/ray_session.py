@@ -21,6 +21,7 @@ import ray
 from filelock import FileLock, Timeout
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.data.cpus import usable_cpus
 from tune_paddy.search.environment import warm_workers
 from tune_paddy.search.reuse import use_prestarted_workers
 
@@ -79,7 +80,7 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
     """What starts Ray on this machine for this process alone; its files are removed afterwards."""
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray's workers inherit it
-    cpus = os.cpu_count() or 1
+    cpus = usable_cpus()
     warm_workers(cpus)
     use_prestarted_workers()
     kept = os.environ.get("RAY_TMPDIR")
@@ -106,11 +107,11 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
 def _sweep(parent: Path) -> None:
     """Remove folders of sessions whose process was killed: nobody holds their locks any more."""
     for folder in parent.glob(f"{_PREFIX}*"):
-        lock = FileLock(folder / _OWNED, timeout=0)
-        if not (folder / _OWNED).exists():
-            continue  # somebody else's, or not yet owned
-        with suppress(Timeout, OSError), lock:
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(Timeout, OSError):  # another user's cannot be looked into
+            if not (folder / _OWNED).exists():
+                continue  # not yet owned
+            with FileLock(folder / _OWNED, timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _require_answer(address: str) -> None:

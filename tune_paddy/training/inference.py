@@ -1,6 +1,5 @@
 """Predict any images with a member that was trained before, just as it predicted the test set then."""
 
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from tune_paddy.core.predictions import PLAIN, TTA
+from tune_paddy.data.cpus import usable_cpus
 from tune_paddy.data.images import ImageError
 from tune_paddy.data.resizing import CENTRE, Pixels, Size
 from tune_paddy.training.devices import Device, device_by_name
@@ -36,7 +36,7 @@ class InferenceSettings:
     """
 
     device: str = "auto"
-    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+    threads: int = field(default_factory=usable_cpus)
 
 
 class TolerantReader(ImageReader):
