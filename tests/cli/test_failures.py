@@ -112,16 +112,25 @@ main()
 """
 
 
-def test_a_signal_ends_a_process_without_a_traceback(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "status", "line"),
+    [
+        (signal.SIGINT, 130, ""),
+        (signal.SIGTERM, 143, "error: ended by SIGTERM; give the same command again\n"),
+    ],
+)
+def test_a_signal_ends_a_process_without_a_traceback(
+    number: signal.Signals, status: int, line: str, tmp_path: Path
+) -> None:
     command = [sys.executable, "-c", WAITING, "data", "check", "x"]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
         assert process.stdout.readline() == "waiting\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stderr) == (130, "")
+    assert (process.returncode, stderr) == (status, line)
 
 
 def test_a_reader_that_has_enough_is_no_failure_to_tell(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def main() -> None:
     print_any_name(sys.stdout, sys.stderr)
     arguments = [*(argument for argument in before if argument != "--debug"), *dashes, *after]
     with told_in_one_line(debug=debug):
-        status = app(arguments, standalone_mode=False)
+        status = app(arguments, prog_name="tune-paddy", standalone_mode=False)
     sys.exit(status)
 
 

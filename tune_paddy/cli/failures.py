@@ -5,13 +5,17 @@
 | 2 | what was given is wrong: a flag, a file, a folder |
 | 1 | it failed: no space, no network, out of memory, a mistake in this program |
 | 130 | a person ended it |
+| 143 | the system, or somebody, ended it with SIGTERM |
 """
 
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import TextIO
 
 import typer
@@ -35,14 +39,18 @@ def told_in_one_line(*, debug: bool) -> Iterator[None]:
     Raises:
         SystemExit: Something was raised.
     """
+    came: list[int] = []
     try:
-        yield
-        sys.stdout.flush()
+        with _ended_by_sigterm(came):
+            yield
+            sys.stdout.flush()
     except BrokenPipeError:  # who read our output has enough of it, such as `head`
         _discard(sys.stdout)
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(INTERRUPTED)
+        if came:
+            _tell("ended by SIGTERM; give the same command again")
+        sys.exit(128 + came[0] if came else INTERRUPTED)
     except typer.TyperException as error:  # the command line itself cannot be understood
         if type(error).__name__ != "NoArgsIsHelpError":  # a private class, which has shown the help
             _tell(_reason_of_usage(error))
@@ -52,6 +60,33 @@ def told_in_one_line(*, debug: bool) -> Iterator[None]:
             traceback.print_exc()
         _tell(_reason(error))
         sys.exit(error.exit_status if isinstance(error, TunePaddyError) else 1)
+
+
+@contextmanager
+def _ended_by_sigterm(came: list[int]) -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that what is open is closed.
+
+    Args:
+        came: Gets the signal's number.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only it may handle signals
+        yield
+        return
+    program = os.getpid()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != program:  # a child that was forked
+            os._exit(128 + number)
+        came.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if came:  # typer has made an exit status of the exception
+        raise KeyboardInterrupt
 
 
 def print_any_name(*streams: TextIO) -> None:

@@ -29,11 +29,11 @@ class SearchInterruptedError(TunePaddyError):
     """A search was ended before its trials were done; what there is stands in the record.
 
     Attributes:
-        exit_status: 128 and the number of the signal, as of a process that it ended.
+        exit_status: 128 and the number of the signal, as of a process that it ended; 1 where none came.
         at_once: Whether nothing more shall be done, not even a selection.
     """
 
-    def __init__(self, message: str, *, signal: int = 2, at_once: bool = False) -> None:
+    def __init__(self, message: str, *, signal: int | None = 2, at_once: bool = False) -> None:
         super().__init__(message)
-        self.exit_status = 128 + signal
+        self.exit_status = 1 if signal is None else 128 + signal
         self.at_once = at_once

@@ -24,11 +24,13 @@ class Interruption(Stopper):
     Attributes:
         signal: The first signal that came; None: the search shall not end.
         at_once: Whether a second one came.
+        failure: What has gone that no trial can do without; None: nothing.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
         self.at_once = False
+        self.failure: str | None = None
         self._running = False
 
     def __getstate__(self) -> dict[str, object]:
@@ -52,9 +54,15 @@ class Interruption(Stopper):
         """Take note of whether a trial is running."""
         self._running = running
 
+    def fail(self, failure: str) -> None:
+        """End the search at once within `interruptible`, whatever its main thread waits for."""
+        self.failure, self.at_once = failure, True
+        os.kill(os.getpid(), signal.SIGINT)  # only a signal's handler can raise there
+
     def error(self, message: str) -> SearchInterruptedError:
         """What the search ends with; its exit status is that of a process that the signal ended."""
-        return SearchInterruptedError(message, signal=self.signal or signal.SIGINT, at_once=self.at_once)
+        number = None if self.failure else self.signal or signal.SIGINT
+        return SearchInterruptedError(message, signal=number, at_once=self.at_once)
 
 
 class RunningTrials(Callback):
@@ -84,7 +92,7 @@ def interruptible(interruption: Interruption, say: Callable[[str], None]) -> Ite
         say: Prints a line for a person.
 
     Raises:
-        SearchInterruptedError: A second signal came.
+        SearchInterruptedError: A second signal came, or something failed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -94,6 +102,8 @@ def interruptible(interruption: Interruption, say: Callable[[str], None]) -> Ite
     def handle(number: int, _frame: FrameType | None) -> None:
         if os.getpid() != driver:  # a child between fork and exec
             os._exit(128 + number)
+        if interruption.failure is not None:
+            raise KeyboardInterrupt
         if interruption.signal is None:
             interruption.signal = number
             say("Interrupted: running trials finish their epoch, then the search ends; again: at once")
@@ -105,7 +115,8 @@ def interruptible(interruption: Interruption, say: Callable[[str], None]) -> Ite
     try:
         yield
     except KeyboardInterrupt:
-        raise interruption.error("the search was ended at once; --resume goes on with it") from None
+        what = interruption.failure or "the search was ended at once"
+        raise interruption.error(f"{what}; --resume goes on with it") from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

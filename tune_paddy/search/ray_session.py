@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import socket
 import tempfile
 import warnings
@@ -66,13 +67,29 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
             # Ray tells of every worker that died in a paragraph on stdout; the record says it in a line.
             ray._private.worker.listen_error_messages = lambda *_: None
             try:
-                ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
+                with _own_sigterm_handler():
+                    ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
             except (OSError, ValueError, RuntimeError) as error:
                 reason = str(error).splitlines()[0]
                 where = address or "this machine"
                 raise InputError(f"Ray could not be reached at {where}: {reason}") from error
             stack.callback(ray.shutdown)
             yield ray
+
+
+@contextmanager
+def _own_sigterm_handler() -> Iterator[None]:
+    """Keep Ray, while it starts, from taking the place of a handler of SIGTERM that this process has."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        yield
+        return
+    utils = ray._private.utils
+    set_handler = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda _: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = set_handler
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from tune_paddy.search.plan import SearchPlan, stored_split
 from tune_paddy.search.progress import FirstNote, ProgressTable, TrialEvents, Watcher
 from tune_paddy.search.prune import OnSelection, WeightsKeeper
 from tune_paddy.search.ray_session import ray_session
+from tune_paddy.search.raylet import watched_raylet
 from tune_paddy.search.resources import check_resources, idle_gpus_note
 from tune_paddy.search.sameness import IMAGES, SPACE, check_same, describe_images
 from tune_paddy.search.sampler import MemberSearcher, Proposer
@@ -162,6 +163,7 @@ def run_trials(
             live = LiveEnsemble(store, plan.name, parent, _keeper(plan, store, context.folder))
             watchers.append(stack.enter_context(live))
         stack.enter_context(interruptible(interruption, console.print))
+        stack.enter_context(watched_raylet(interruption))
         run_trials_on_ray(
             plan,
             parts,
