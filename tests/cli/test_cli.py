@@ -80,9 +80,18 @@ def test_select_prints_members_weights_and_what_the_ensemble_must_beat(
     finished: Finished, call: Call
 ) -> None:
     arguments = ["select", "first", "--tracking-uri", finished.store.tracking_uri, "--metric", "error_rate"]
-    text = call(*arguments, "--out", "here")
+    text = call(*arguments, "--method", "greedy", "--out", "here")
     for words in ("0000-test_resnet-32", "best single member", "uniform average", "Submission: here"):
         assert words in text
+
+
+def test_a_budget_too_small_for_any_member_names_the_flag_and_the_least_that_is_needed(
+    finished: Finished, call: Call
+) -> None:
+    arguments = ["select", "first", "--tracking-uri", finished.store.tracking_uri, "--max-minutes", "1e-9"]
+    text = call(*arguments, status=2)
+    words = r"within the budget: --max-minutes 1e-09: the fastest, \d+-test_\w+-32, takes \S+ minutes\n"
+    assert re.search(words, text)
 
 
 def test_check_counts_images_and_classes(small_digits: Path, call: Call) -> None:

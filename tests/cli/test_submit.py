@@ -13,7 +13,9 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.conftest import Finished
+from tests.ensemble.conftest import recorded
 from tune_paddy.cli import main
+from tune_paddy.cli.submit import _Found, _message
 from tune_paddy.ensemble.build import Ensemble, build_ensemble
 from tune_paddy.ensemble.choose import Wishes
 from tune_paddy.tracking.runs import COMPETITION, get_search, list_ensembles
@@ -109,7 +111,7 @@ def test_a_search_is_sent_by_its_name_and_its_score_kept_with_the_ensemble(
     assert "submission.csv, 20 rows: image_id, label" in text
     assert "method uniform" in text
     assert "0000-resnet" in text or "test_resnet" in text
-    assert "balanced_error 0." in text
+    assert "balanced error 0." in text
     assert "tune-paddy submit first --score" in text
     assert (tags["ref"], tags["competition"], tags["message"]) == ("4711", "some-contest", "my words")
     assert (tags["status"], tags["public"]) == ("pending", "")
@@ -128,8 +130,16 @@ def test_a_copied_file_is_known_by_its_content(
     copy = shutil.copy(ensemble.submission, "renamed.csv")
     text = call(*arguments(finished, copy, "--yes", "--wait", "0"))
     assert ensemble.run_id in text
-    assert kaggle.sent[0][1].startswith("tune-paddy first, balanced_error 0.")
+    assert kaggle.sent[0][1].startswith("tune-paddy first, balanced error 0.")
     assert tags["file_name"] == "renamed.csv"
+
+
+def test_a_loss_is_not_sent_under_the_name_of_a_score() -> None:
+    name = "ensemble_one_minus_macro_f1"
+    scores = {name: 0.007, f"{name}_low": 0.001, f"{name}_high": 0.02}
+    ensemble = recorded("ensemble", "ensemble", params={"metric": "macro_f1"}, metrics=scores)
+    message = _message(_Found(Path("submission.csv"), None, ensemble))
+    assert message == "tune-paddy night, 1 − macro F1 0.0070 (0.0010 to 0.0200)"
 
 
 def test_a_file_that_the_record_does_not_know_is_sent_and_said_so(
@@ -137,7 +147,7 @@ def test_a_file_that_the_record_does_not_know_is_sent_and_said_so(
 ) -> None:
     (tmp_path / "other.csv").write_text("image_id,label\na.jpg,blast\nb.jpg,tungro\nc.jpg,blast\n")
     text = call(*arguments(finished, "other.csv", "--yes", "--wait", "0"))
-    assert "blast 2 (67%), tungro 1 (33%)" in text
+    assert "blast: 2 (67%), tungro: 1 (33%)" in text
     assert "not in the record" in text
     assert kaggle.sent == [("other.csv", "tune-paddy", "some-contest")]
     text = call("submit", "other.csv", "--score", status=2)

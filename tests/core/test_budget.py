@@ -4,9 +4,20 @@ import numpy as np
 import pytest
 
 from tests.core.conftest import RealPool
-from tune_paddy.core.budget import Budget, Subset, _evaluate, budget_select, choose_within, frontier
+from tune_paddy.core.auto import score_halves
+from tune_paddy.core.budget import (
+    Budget,
+    Subset,
+    _evaluate,
+    budget_auto_select,
+    budget_select,
+    choose_within,
+    frontier,
+)
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.greedy_log_loss import true_class_rows
+from tune_paddy.core.methods import METHODS
+from tune_paddy.core.metrics import EPS
 from tune_paddy.core.selection import greedy_select
 
 
@@ -75,13 +86,39 @@ def test_cost_decides_between_equals(real_pool: RealPool) -> None:
 def test_the_selection_gives_weight_only_within_the_budget(real_pool: RealPool) -> None:
     """Weights, order and temperatures count all views of the pool."""
     budget = counted(24, 3)
-    selection = budget_select(real_pool.probs, real_pool.labels, budget)
+    selection = budget_auto_select(real_pool.probs, real_pool.labels, budget)
     assert selection.weights.shape == (24,)
     assert 1 <= np.count_nonzero(selection.weights) <= 3
     assert selection.weights.sum() == pytest.approx(1)
     assert selection.candidates
     blended = selection.blend(real_pool.test_probs)
     assert blended.shape == (500, 10)
+
+
+def test_methods_are_compared_on_images_that_had_no_say_in_the_choice_of_views(real_pool: RealPool) -> None:
+    """Within a budget, each half chooses its own views: its own scores are those of its methods."""
+    probs, labels, budget = real_pool.probs, real_pool.labels, counted(24, 2)
+
+    def within(part, truth, *, metric, seed):
+        return budget_select(part, truth, budget, select=METHODS["uniform"], metric=metric, seed=seed)
+
+    (honest,) = score_halves(probs, labels, "log_loss", 0, {"uniform": within})
+    (uniform,) = [c for c in budget_auto_select(probs, labels, budget).candidates if c.method == "uniform"]
+    assert uniform.score == pytest.approx(honest.mean())
+    views = np.sort(choose_within(true_class_rows(probs, labels), budget).views)
+    (flattered,) = score_halves(probs[views], labels, "log_loss", 0, {"uniform": METHODS["uniform"]})
+    assert uniform.score > flattered.mean()
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-13])
+def test_the_best_mean_is_found_also_among_copies_and_impossible_truths(
+    real_pool: RealPool, scale: float
+) -> None:
+    """No weights of a mean gain more than the tolerance, whose bound is the steepest slope."""
+    rows = true_class_rows(real_pool.probs[[0, 0, 8, 14, 18]], real_pool.labels).astype(np.float64)
+    rows[:, :5] *= scale
+    mix = np.maximum(_evaluate(rows, counted(5, 5), (0, 1, 2, 3, 4)).mix, EPS)
+    assert (rows / mix).mean(axis=1).max() - 1 <= 1e-5
 
 
 def test_the_order_of_greedy_rounds_counts_all_views(real_pool: RealPool) -> None:

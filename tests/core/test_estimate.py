@@ -108,12 +108,10 @@ def test_pairing_sees_what_unpaired_intervals_hide(real_pool: RealPool) -> None:
 
 
 def test_the_assessment_names_its_rivals(real_pool: RealPool) -> None:
-    """Best single, uniform and, when given, the hand's weights; the ensemble beats the uniform mean."""
-    assessment = assess(
-        real_pool.probs, real_pool.labels, log_linear_select, weights=[1.0] * 12 + [0.0] * 12, seed=3
-    )
+    """Best single and uniform; the ensemble beats the uniform mean."""
+    assessment = assess(real_pool.probs, real_pool.labels, log_linear_select, seed=3)
     by_name = {comparison.rival: comparison for comparison in assessment.comparisons}
-    assert list(by_name) == ["best_single", "uniform", "fixed"]
+    assert list(by_name) == ["best_single", "uniform"]
     assert by_name["uniform"].high < 0
     for comparison in by_name.values():
         expected = assessment.estimate.score - comparison.rival_score

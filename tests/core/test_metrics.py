@@ -13,6 +13,8 @@ from tune_paddy.core.metrics import (
     get_metric,
     log_loss,
     macro_f1_loss,
+    metric_key,
+    metric_label,
     roc_auc_loss,
 )
 from tune_paddy.core.pooling import soften
@@ -93,6 +95,14 @@ def test_calibration_never_raises_the_loss(real_pool: RealPool) -> None:
     """1 is on the grid."""
     for view in real_pool.probs:
         assert calibrated_log_loss(view, real_pool.labels)[0] <= log_loss(view, real_pool.labels) + 1e-12
+
+
+def test_losses_bear_no_names_of_scores() -> None:
+    """1 − F1 and 1 − AUC are called that, by persons and in the record."""
+    assert [metric_label(name) for name in METRICS][-2:] == ["1 − macro F1", "1 − ROC AUC"]
+    assert [metric_key(name) for name in METRICS][-2:] == ["one_minus_macro_f1", "one_minus_roc_auc"]
+    assert metric_label("error_rate") == "error rate"
+    assert metric_key("error_rate") == "error_rate"
 
 
 def test_an_unknown_metric_is_refused_with_the_known_ones() -> None:

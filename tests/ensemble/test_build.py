@@ -102,6 +102,16 @@ def test_the_ensemble_is_a_run_of_its_own_under_the_search(finished: Finished, t
     assert {"submission.csv", "ensemble.json"} <= files
 
 
+def test_a_loss_is_recorded_under_a_name_of_its_own(finished: Finished, tmp_path: Path) -> None:
+    """Whoever reads the record does not take 1 − F1 for F1."""
+    wishes = Wishes(metric="macro_f1", method="uniform")
+    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=wishes)
+    assert ensemble.assessment
+    recorded = finished.store.client.get_run(ensemble.run_id).data.metrics
+    assert recorded["ensemble_one_minus_macro_f1"] == pytest.approx(ensemble.assessment.estimate.score)
+    assert not {"ensemble_macro_f1", "ensemble_select_macro_f1"} & set(recorded)
+
+
 def test_a_search_without_a_finished_member_is_refused(finished: Finished, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no search 'second'"):
         build_ensemble(finished.store, ["second"], folder=tmp_path)

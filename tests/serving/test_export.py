@@ -14,6 +14,7 @@ from tests.conftest import Exported, Finished
 from tune_paddy.core.errors import InputError
 from tune_paddy.ensemble.build import build_ensemble
 from tune_paddy.ensemble.choose import Wishes
+from tune_paddy.serving.card import describe
 from tune_paddy.serving.collect import collect
 from tune_paddy.serving.ensemble_model import EnsembleModel
 from tune_paddy.serving.export import check, export
@@ -101,6 +102,15 @@ def test_the_card_says_how_good_it_is_and_what_is_in_it(exported: Exported) -> N
     for member in exported.collected.manifest.members:
         assert f"| {member.name} | {member.arch} | 1 |" in card
     assert "mlflow models serve -m model " in card
+
+
+def test_the_card_names_a_loss_as_one(exported: Exported) -> None:
+    manifest = exported.collected.manifest
+    assert manifest.estimate
+    estimate = manifest.estimate.model_copy(update={"metric": "roc_auc"})
+    card = describe(manifest.model_copy(update={"metric": "roc_auc", "estimate": estimate}), "model")
+    assert f"Estimated 1 − ROC AUC: **{estimate.score:.4f}**" in card
+    assert "for 1 − ROC AUC)" in card
 
 
 def test_a_folder_that_is_there_is_not_written_over(exported: Exported, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def _show(found: _Found, message: str, competition: str) -> None:
 
     submission = read_to_send(found.path)
     n_rows = len(submission.ids)
-    labels = ", ".join(f"{label} {n:,} ({n / n_rows:.0%})" for label, n in label_counts(submission))
+    labels = ", ".join(f"{label}: {n:,} ({n / n_rows:.0%})" for label, n in label_counts(submission))
     columns = f"{submission.form.id_column}, {submission.form.label_column}"
     rows = {
         "file": f"{found.path.name}, {n_rows:,} rows: {columns}",
@@ -177,12 +177,14 @@ def _members(store: "Store", ensemble: "RecordedRun") -> str:
 
 
 def _estimate(ensemble: "RecordedRun") -> str:
+    from tune_paddy.core.metrics import metric_key, metric_label
+
     metric = ensemble.params.get("metric", "")
-    values = [ensemble.metrics.get(f"ensemble_{metric}{end}") for end in ("", "_low", "_high")]
+    values = [ensemble.metrics.get(f"ensemble_{metric_key(metric)}{end}") for end in ("", "_low", "_high")]
     if None in values:
         return ""
     estimate, low, high = values
-    return f"{metric} {estimate:.4f} ({low:.4f} to {high:.4f})"
+    return f"{metric_label(metric)} {estimate:.4f} ({low:.4f} to {high:.4f})"
 
 
 def _send(found: _Found, what: str, message: str, competition: str, *, yes: bool, wait: float) -> None:

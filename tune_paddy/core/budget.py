@@ -8,7 +8,7 @@ Source: the better of gain and gain per cost is the rule of Leskovec et al., "Co
 detection in networks", KDD 2007.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -19,8 +19,9 @@ from tune_paddy.core.auto import auto_select
 from tune_paddy.core.checks import check_pool
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.greedy_log_loss import true_class_rows
+from tune_paddy.core.methods import Method
 from tune_paddy.core.metrics import EPS, Floats, Labels
-from tune_paddy.core.selection import Selection
+from tune_paddy.core.selection import Selection, among_all
 
 _LEAST_GAIN = 1e-5
 """A view that improves the log loss by less, in nats, is not worth its cost, whatever that is."""
@@ -30,6 +31,11 @@ _SHORTLIST = 12
 """Candidates that are looked at closely in one exchange."""
 _STEPS = np.array([0.02, 0.05, 0.1, 0.2, 0.4, 0.7])
 """Shares that a new view is given to see what it brings."""
+
+_RIDGE = 1e-10
+"""Share of the curvature that is added: views that predict the same would leave it without an inverse."""
+_NOTHING = 1e-12
+"""A weight that falls below it is 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +47,7 @@ class Budget:
 
     Attributes:
         costs: float64 [resources, views], ≥ 0: minutes, MiB, or 1 each to count members.
-        limits: float64 [resources], > 0, in the same units.
+        limits: float64 [resources], > 0, in the same units; inf: no limit.
         groups: int [views]: the member of each view.
     """
 
@@ -80,23 +86,17 @@ class Subset:
 
 
 def budget_select(
-    probs: Floats,
-    labels: Labels,
-    budget: Budget,
-    *,
-    metric: str = "log_loss",
-    seed: int = 0,
-    select: Callable[..., Selection] = auto_select,
+    probs: Floats, labels: Labels, budget: Budget, *, select: Method, metric: str = "log_loss", seed: int = 0
 ) -> Selection:
-    """Choose views within the budget and select from them alone.
+    """Choose views within the budget and select from them alone, with one method.
 
     Args:
         probs: float32 [views, images, classes].
         labels: int [images].
         budget: What the views cost and what may be spent.
+        select: The selection method.
         metric: The loss that `select` minimises.
         seed: Passed to `select`.
-        select: The selection method, `select(probs, labels, metric=…, seed=…)`.
 
     Returns:
         A selection of all views; those not chosen have no weight. Its `order` counts all views.
@@ -105,9 +105,38 @@ def budget_select(
         InputError: The pool cannot be selected from; not one view is within the budget.
     """
     check_pool(probs, labels)
-    chosen = np.sort(choose_within(true_class_rows(probs, labels), budget).views)
-    selection = select(probs[chosen], labels, metric=metric, seed=seed)
-    return _among_all(selection, chosen, len(probs))
+    chosen = _views_within(probs, labels, budget)
+    return among_all(select(probs[chosen], labels, metric=metric, seed=seed), chosen, len(probs))
+
+
+def budget_auto_select(
+    probs: Floats, labels: Labels, budget: Budget, *, metric: str = "log_loss", seed: int = 0
+) -> Selection:
+    """Choose views within the budget and the method that selects from them, as `auto_select` does.
+
+    In the comparison of the methods the views are chosen anew in each half: chosen on all images, they
+    would have seen the images that the methods are scored on.
+
+    Args:
+        probs: float32 [views, images, classes].
+        labels: int [images].
+        budget: What the views cost and what may be spent.
+        metric: The loss to minimise.
+        seed: Of the halves and of the methods.
+
+    Returns:
+        As of `budget_select`.
+
+    Raises:
+        InputError: The pool cannot be selected from; not one view is within the budget.
+    """
+    return auto_select(
+        probs, labels, metric=metric, seed=seed, narrow=lambda part, truth: _views_within(part, truth, budget)
+    )
+
+
+def _views_within(probs: Floats, labels: Labels, budget: Budget) -> NDArray[np.intp]:
+    return np.sort(choose_within(true_class_rows(probs, labels), budget).views)
 
 
 def choose_within(rows: Floats, budget: Budget) -> Subset:
@@ -246,26 +275,52 @@ def _best_mix(
 ) -> NDArray[np.float64]:
     """True-class probability, float64 [images], of the weighted mean of rows with the lowest log loss.
 
-    Expectation maximisation for the weights of a mixture, until the optimality gap is small.
+    Newton's method on the views that have weight, until the optimality gap is small. Where its step does not
+    help, as it may beside probabilities near 0, one of expectation maximisation does.
     """
     weights = np.full(len(rows), 1 / len(rows))
+    mix, score = _mixed(rows, weights)
     for _ in range(most_steps):
-        mix = np.maximum(weights @ rows, EPS)
-        ratios = rows @ (1 / mix) / len(mix)
-        if ratios.max() - 1 <= tolerance:
+        ratios = rows / mix
+        slopes = ratios.mean(axis=1)
+        if slopes.max() - 1 <= tolerance:
             break
-        weights *= ratios
+        tried = _newton_step(weights, ratios, slopes)
+        new_mix, new_score = _mixed(rows, tried)
+        if new_score <= score:
+            tried = weights * slopes
+            new_mix, new_score = _mixed(rows, tried)
+        weights, mix, score = tried, new_mix, new_score
     mixed: NDArray[np.float64] = weights @ rows
     return mixed
 
 
-def _among_all(selection: Selection, chosen: NDArray[np.intp], n_views: int) -> Selection:
-    """The selection of `chosen` views as one of all views."""
-    weights = np.zeros(n_views)
-    weights[chosen] = selection.weights
-    temperatures = None
-    if selection.member_temperatures is not None:
-        temperatures = np.ones(n_views)
-        temperatures[chosen] = selection.member_temperatures
-    order = tuple(int(chosen[view]) for view in selection.order)
-    return replace(selection, weights=weights, member_temperatures=temperatures, order=order)
+def _mixed(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """The weighted mean of rows, raised to `EPS`, and its mean logarithm."""
+    mix = np.maximum(weights @ rows, EPS)
+    return mix, float(np.log(mix).mean())
+
+
+def _newton_step(
+    weights: NDArray[np.float64], ratios: NDArray[np.float64], slopes: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weights after a step along Newton's direction, as far as none becomes negative.
+
+    Args:
+        weights: float64 [views], sum 1.
+        ratios: float64 [views, images], of each view to the mean.
+        slopes: float64 [views], their means: the gradient. Of the views without weight, the steepest joins.
+    """
+    moving = weights > 0
+    moving[slopes.argmax()] = True
+    curvature = ratios[moving] @ ratios[moving].T / ratios.shape[1]
+    curvature[np.diag_indices_from(curvature)] += _RIDGE * curvature.trace()
+    towards, evenly = np.linalg.solve(curvature, np.stack([slopes[moving], np.ones(moving.sum())], axis=1)).T
+    direction = np.zeros(len(weights))
+    direction[moving] = towards - evenly * towards.sum() / evenly.sum()  # the weights still sum to 1
+    falling = direction < 0
+    far = float((weights[falling] / -direction[falling]).min(initial=1.0))
+    stepped = weights + far * direction
+    stepped[falling & (stepped < _NOTHING)] = 0
+    stepped /= stepped.sum()
+    return stepped

@@ -5,7 +5,7 @@ made again on parts of the images and scored on the rest, so that every image is
 that has not seen it. Where the selection includes the choice of a method, that is made again too.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tune_paddy.core.checks import check_pool
 from tune_paddy.core.folds import stratified_folds
 from tune_paddy.core.metrics import Floats, Labels, get_metric, per_image
-from tune_paddy.core.selection import Selection, best_single, fixed_select, uniform_select
+from tune_paddy.core.selection import Selection, best_single, uniform_select
 
 Fit = Callable[[Floats, Labels], Selection]
 """Selects from float32 [views, images, classes] and labels int [images]."""
@@ -97,9 +97,8 @@ def assess(
     *,
     metric: str = "log_loss",
     seed: int = 0,
-    weights: Sequence[float] | None = None,
 ) -> Assessment:
-    """Estimate the score of what `fit` selects, beside the best single view, the uniform mean and a hand's.
+    """Estimate the score of what `fit` selects, beside the best single view and the uniform mean.
 
     Args:
         probs: float32 [views, images, classes].
@@ -107,17 +106,14 @@ def assess(
         fit: How the ensemble is selected, all choices included.
         metric: A key of `METRICS`.
         seed: Of the folds and of the bootstrap.
-        weights: Hand-made weights [views] to compare with, if any.
 
     Raises:
-        InputError: The pool cannot be selected from; a class has a single image; unusable weights.
+        InputError: The pool cannot be selected from; a class has a single image.
     """
     rivals: dict[str, Fit] = {
         "best_single": lambda part, truth: best_single(part, truth, metric=metric),
         "uniform": lambda part, truth: uniform_select(part, truth, metric=metric),
     }
-    if weights is not None:
-        rivals["fixed"] = lambda part, truth: fixed_select(part, truth, weights, metric=metric)
     own = cross_fit(probs, labels, fit, seed=seed)
     others = {name: cross_fit(probs, labels, rival, seed=seed) for name, rival in rivals.items()}
     return Assessment(

@@ -126,6 +126,28 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 """The losses that a selection can minimise, by name."""
 
 
+_SCORES: Mapping[str, str] = MappingProxyType({"macro_f1": "macro F1", "roc_auc": "ROC AUC"})
+"""Metrics named after a score whose distance from 1 is the loss → the score's name for a person."""
+
+
+def metric_label(name: str) -> str:
+    """The name under which a person reads the values of a metric, which are losses.
+
+    >>> [metric_label(name) for name in ("log_loss", "macro_f1")]
+    ['log loss', '1 − macro F1']
+    """
+    return f"1 − {_SCORES[name]}" if name in _SCORES else name.replace("_", " ")
+
+
+def metric_key(name: str) -> str:
+    """The name under which the values of a metric, which are losses, are recorded.
+
+    >>> [metric_key(name) for name in ("log_loss", "macro_f1")]
+    ['log_loss', 'one_minus_macro_f1']
+    """
+    return f"one_minus_{name}" if name in _SCORES else name
+
+
 def get_metric(name: str) -> Metric:
     """Look a metric up by its name in `METRICS`.
 

@@ -210,6 +210,24 @@ def with_score(selection: Selection, probs: Floats, labels: Labels) -> Selection
     return replace(selection, score=score, gap=gap)
 
 
+def among_all(selection: Selection, chosen: NDArray[np.intp], n_views: int) -> Selection:
+    """A selection of some views as one of all views; the others have no weight.
+
+    Args:
+        selection: Its weights and order count the `chosen` views.
+        chosen: int [chosen views], their places among all.
+        n_views: Of the pool.
+    """
+    weights = np.zeros(n_views)
+    weights[chosen] = selection.weights
+    temperatures = None
+    if selection.member_temperatures is not None:
+        temperatures = np.ones(n_views)
+        temperatures[chosen] = selection.member_temperatures
+    order = tuple(int(chosen[view]) for view in selection.order)
+    return replace(selection, weights=weights, member_temperatures=temperatures, order=order)
+
+
 def make_scorer(
     probs: Floats, labels: Labels, rows: Floats, metric: str, views: NDArray[np.intp] | None = None
 ) -> Scorer:

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.explain import marginal_contributions, redundancies
-from tune_paddy.core.metrics import error_rate, log_loss
+from tune_paddy.core.metrics import error_rate, log_loss, metric_key
 from tune_paddy.core.predictions import Pool
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
 from tune_paddy.ensemble.choose import Wishes, assess_fit, make_fit, member_groups
@@ -206,11 +206,12 @@ def _record(
     pages: Sequence[Path],
 ) -> str:
     selection, assessment = ensemble.selection, ensemble.assessment
-    metrics = {f"ensemble_select_{selection.metric}": selection.score}
+    key = metric_key(selection.metric)
+    metrics = {f"ensemble_select_{key}": selection.score}
     if assessment is not None:
-        metrics[f"ensemble_{selection.metric}"] = assessment.estimate.score
-        metrics[f"ensemble_{selection.metric}_low"] = assessment.estimate.low
-        metrics[f"ensemble_{selection.metric}_high"] = assessment.estimate.high
+        metrics[f"ensemble_{key}"] = assessment.estimate.score
+        metrics[f"ensemble_{key}_low"] = assessment.estimate.low
+        metrics[f"ensemble_{key}_high"] = assessment.estimate.high
         # Under the names that members have, so that one column of the table compares them.
         metrics[LOG_LOSS] = log_loss(assessment.predictions, ensemble.pool.labels)
         metrics[ERROR_RATE] = error_rate(assessment.predictions, ensemble.pool.labels)

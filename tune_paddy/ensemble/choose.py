@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.auto import auto_select
-from tune_paddy.core.budget import Budget, budget_select
+from tune_paddy.core.budget import Budget, budget_auto_select, budget_select
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.estimate import Assessment, assess
 from tune_paddy.core.methods import METHODS
@@ -22,7 +22,6 @@ AUTO = "auto"
 Fit = Callable[[Floats, Labels], Selection]
 
 _BYTES_PER_PARAMETER = 4
-_UNLIMITED = 1e18
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,8 @@ def make_fit(pool: Pool, wishes: Wishes) -> Fit:
     """Return the function that selects as wished from any part of the pool's images.
 
     Raises:
-        InputError: Weights by hand that cannot be used, or together with a budget.
+        InputError: Weights by hand that cannot be used, or together with a budget; a budget too small for
+            any member.
     """
     if wishes.weights:
         if wishes.bounded:
@@ -102,7 +102,13 @@ def make_fit(pool: Pool, wishes: Wishes) -> Fit:
         return lambda probs, labels: fixed_select(probs, labels, by_hand, metric=wishes.metric)
     select: Callable[..., Selection] = auto_select if wishes.method == AUTO else METHODS[wishes.method]
     if wishes.bounded:
-        select = partial(budget_select, budget=make_budget(pool, wishes), select=select)
+        budget = make_budget(pool, wishes)
+        _check_affordable(pool, budget, wishes)
+        select = (
+            partial(budget_auto_select, budget=budget)
+            if wishes.method == AUTO
+            else partial(budget_select, budget=budget, select=METHODS[wishes.method])
+        )
     return lambda probs, labels: select(probs, labels, metric=wishes.metric, seed=wishes.seed)
 
 
@@ -119,14 +125,7 @@ def assess_fit(pool: Pool, fit: Fit, wishes: Wishes) -> Assessment | None:
     """
     if (np.bincount(pool.labels) == 1).any():
         return None
-    return assess(
-        pool.select,
-        pool.labels,
-        fit,
-        metric=wishes.metric,
-        seed=wishes.seed,
-        weights=hand_weights(pool, wishes.weights),
-    )
+    return assess(pool.select, pool.labels, fit, metric=wishes.metric, seed=wishes.seed)
 
 
 def make_budget(pool: Pool, wishes: Wishes) -> Budget:
@@ -136,9 +135,24 @@ def make_budget(pool: Pool, wishes: Wishes) -> Budget:
     limits = [wishes.max_members, wishes.max_minutes, wishes.max_size]
     return Budget(
         costs=np.stack([np.ones(len(pool.views)), minutes, parameters * _BYTES_PER_PARAMETER / 2**20]),
-        limits=np.array([_UNLIMITED if limit is None else float(limit) for limit in limits]),
+        limits=np.array([np.inf if limit is None else float(limit) for limit in limits]),
         groups=member_groups(pool),
     )
+
+
+def _check_affordable(pool: Pool, budget: Budget, wishes: Wishes) -> None:
+    """Refuse limits that no member keeps: name them, and the member that takes least of each."""
+    if any(budget.allows([view]) for view in range(len(pool.views))):
+        return
+    told = []
+    for flag, limit, unit, which, costs in (
+        ("--max-minutes", wishes.max_minutes, "minutes", "fastest", budget.costs[1]),
+        ("--max-size", wishes.max_size, "MiB", "smallest", budget.costs[2]),
+    ):
+        if limit is not None:
+            least = pool.views[int(costs.argmin())].member
+            told.append(f"{flag} {limit:g}: the {which}, {least}, takes {costs.min():.3g} {unit}")
+    raise InputError(f"no member is within the budget: {'; '.join(told)}")
 
 
 def predicting_minutes(pool: Pool, speed_factor: float = 1.0) -> NDArray[np.float64]:
@@ -157,11 +171,6 @@ def member_groups(pool: Pool) -> NDArray[np.intp]:
     """Number the members: int [views], the member of each view."""
     numbers = {name: number for number, name in enumerate(dict.fromkeys(v.member for v in pool.views))}
     return np.array([numbers[view.member] for view in pool.views], dtype=np.intp)
-
-
-def hand_weights(pool: Pool, weights: Sequence[str]) -> list[float] | None:
-    """Weights by hand for a comparison, or None where none were given."""
-    return weigh(pool.views, parse_weights(weights)) if weights else None
 
 
 def _number(view: View, name: str) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tune_paddy.core.predictions import PLAIN, TTA, View
 from tune_paddy.ensemble.choose import Wishes, select_command
 from tune_paddy.ensemble.chosen import Ensemble, member_contributions, member_weights
-from tune_paddy.ensemble.report import answer
+from tune_paddy.ensemble.report import answer, signed
 
 
 def describe_ensemble(ensemble: Ensemble, searches: Sequence[str], wishes: Wishes) -> str:
@@ -29,7 +29,7 @@ def _table(ensemble: Ensemble) -> str:
         cells = [
             f"`{view.member}`",
             f"{weights[run_id]:.3f}",
-            f"{contributions[run_id]:+.4f}",
+            signed(contributions[run_id]),
             _best(view, "log_loss", ".4f"),
             _best(view, "error_rate", ".2%"),
         ]

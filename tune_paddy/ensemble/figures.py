@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.diagnostics import confusion, disagreement, recalls, reliability
 from tune_paddy.core.estimate import Assessment, wilson
-from tune_paddy.core.metrics import Labels, log_loss
+from tune_paddy.core.metrics import Labels, log_loss, metric_label
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection import Selection, greedy_select
 from tune_paddy.ensemble.frontier import Frontier
@@ -111,7 +111,7 @@ def draw_path(pool: Pool, selection: Selection) -> Figure:
     scores.axvline(greedy.kept, color=GREY, linestyle="--", label=f"best prefix: {greedy.kept} rounds")
     if greedy is not selection:
         scores.axhline(selection.score, color=ORANGE, label=f"the selected ensemble ({selection.method})")
-    metric = selection.metric.replace("_", " ")
+    metric = metric_label(selection.metric)
     scores.set_ylabel(f"{metric}\non the select split (optimistic)")
     scores.legend(loc="upper right")
     scores.grid(axis="y", alpha=0.3)

@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.ensemble.tables import make_table
 from tune_paddy.tracking.runs import SECONDS, SETTINGS, RecordedRun, parse_params
 from tune_paddy.tracking.views import CONTRIBUTION, CPU_SECONDS, GPU_SECONDS, WEIGHT
 
@@ -55,7 +55,7 @@ def print_overview(console: Console, overview: Overview) -> None:
 
 def print_searches(console: Console, searches: Sequence[RecordedRun], now: float) -> None:
     """Print all searches of a record, the newest last."""
-    table = _table("Searches", "search", "state", "space", "dataset", "started", "log loss", "error")
+    table = make_table("Searches", "search", "state", "space", "dataset", "started", "log loss", "error")
     for search in searches:
         table.add_row(
             search.name,
@@ -82,7 +82,7 @@ def _blocks(overview: Overview) -> Iterator[Table | Text]:
 
 def _leaderboard(overview: Overview) -> Table:
     """Finished members, the best first."""
-    table = _table(
+    table = make_table(
         "Leaderboard", "#", "member", "log loss", "with TTA", "error", "weight", "without it", "cost"
     )
     finished = overview.with_outcome("finished")
@@ -104,7 +104,7 @@ def _leaderboard(overview: Overview) -> Table:
 
 
 def _failures(members: Sequence[RecordedRun]) -> Table:
-    table = _table("Not finished", "member", "what", "why")
+    table = make_table("Not finished", "member", "what", "why")
     for member in members:
         style = _STYLES.get(member.outcome, "yellow")
         table.add_row(member.name, Text(member.outcome, style=style), Text(member.failure))
@@ -112,7 +112,7 @@ def _failures(members: Sequence[RecordedRun]) -> Table:
 
 
 def _running(overview: Overview) -> Table:
-    table = _table("Running now", "member", "epoch", "log loss", "error", "for")
+    table = make_table("Running now", "member", "epoch", "log loss", "error", "for")
     for member in overview.with_outcome("running"):
         table.add_row(
             member.name,
@@ -207,18 +207,3 @@ def _number(run: RecordedRun, form: str, *names: str) -> str:
     """The first of these metrics that a run has, or nothing."""
     value = next((run.metrics[name] for name in names if name in run.metrics), None)
     return "" if value is None else format(value, form)
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tune_paddy.core.metrics import metric_label
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection import Selection
 from tune_paddy.ensemble.build import ENSEMBLE, describe, write_checked_submission
@@ -79,4 +80,4 @@ def quality_note(original: Ensemble, searches: Sequence[str]) -> str:
         return f"{whose}, which has none."
     estimate = original.assessment.estimate
     numbers = f"{estimate.score:.4f} ({estimate.low:.4f} to {estimate.high:.4f})"
-    return f"{whose}: {original.selection.metric} {numbers}."
+    return f"{whose}: {metric_label(original.selection.metric)} {numbers}."

@@ -3,19 +3,22 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tune_paddy.core.estimate import Assessment, Comparison
+from tune_paddy.core.metrics import metric_label
 from tune_paddy.core.predictions import PLAIN, TTA, View
 from tune_paddy.ensemble.choose import member_groups
 from tune_paddy.ensemble.chosen import Ensemble, member_weights
 from tune_paddy.ensemble.frontier import Frontier
+from tune_paddy.ensemble.tables import make_table
 
-RIVALS = {"best_single": "best single member", "uniform": "uniform average", "fixed": "weights by hand"}
+RIVALS = {"best_single": "best single member", "uniform": "uniform average"}
 """What an ensemble is compared with → its name for a person."""
+_MINIMISING = frozenset(("greedy", "bagged"))
+"""Methods whose plain means are made to have the lowest loss."""
 _MOST_ROUNDS = 8
 """Greedy rounds that are printed; the figure shows more."""
 
@@ -37,23 +40,26 @@ def _blocks(ensemble: Ensemble) -> Iterator[Table | Text]:
         yield Text("\n".join(refused), style="yellow")
     if selection.order:
         yield _path(ensemble)
-    if selection.gap is not None:
+    # Of a mean that was not made to have the lowest log loss, the bound says nothing.
+    if selection.gap is not None and selection.metric == "log_loss" and selection.method in _MINIMISING:
         yield Text(f"Optimality gap: other weights of a plain mean gain {selection.gap:.4f} nats at most.")
     if selection.candidates:
         yield _candidates(ensemble)
+        yield Text("These were fitted on halves of the images, the scores at the end on four fifths.", "dim")
     if ensemble.frontier is not None:
-        yield _frontier(ensemble.frontier, len(ensemble.pool.test_ids))
+        yield _frontier(ensemble.frontier, ensemble)
     if ensemble.assessment is not None:
         yield _worth(ensemble, ensemble.assessment)
 
 
 def _members(ensemble: Ensemble) -> Table:
     """The views, those of the heaviest member first; the last column names a row by its number."""
-    table = _table("Members")
+    table = make_table("Members")
     table.add_column("#", justify="right")
     table.add_column("member", overflow="fold")
     table.add_column("view")
-    for column in ("weight", "log loss", "error", "without it", "errs like"):
+    likes = ["errs like"] if ensemble.redundancies else []  # of views that were left out
+    for column in ("weight", "log loss", "error", "without it", *likes):
         table.add_column(column, justify="right")
     groups, totals = member_groups(ensemble.pool), member_weights(ensemble)
     views, weights = ensemble.pool.views, ensemble.selection.weights
@@ -68,24 +74,11 @@ def _members(ensemble: Ensemble) -> Table:
             f"{weights[number]:.3f}" if chosen else "",
             _number(view, f"{view.kind}/log_loss", ".4f"),
             _number(view, f"{view.kind}/error_rate", ".2%"),
-            "" if contribution is None else f"{contribution:+.4f}",
-            _errs_like(ensemble, number, order),
+            "" if contribution is None else signed(contribution),
+            *([_errs_like(ensemble, number, order)] if likes else []),
             style=None if chosen else "dim",
         )
     return table
-
-
-def _table(title: str) -> Table:
-    """A table without vertical lines, which leaves room for names on narrow screens."""
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
 
 
 def _errs_like(ensemble: Ensemble, number: int, order: Sequence[int]) -> str:
@@ -97,29 +90,22 @@ def _errs_like(ensemble: Ensemble, number: int, order: Sequence[int]) -> str:
 
 
 def _view_kinds(ensemble: Ensemble) -> Iterator[str]:
-    """How often each kind of view was chosen, with what weight, and how often it outweighs the other."""
-    views, groups = ensemble.pool.views, member_groups(ensemble.pool)
-    by_kind = {kind: np.zeros(groups.max() + 1) for kind in (PLAIN, TTA)}
-    for view, member, weight in zip(views, groups, ensemble.selection.weights, strict=True):
-        by_kind[view.kind][member] += weight
-    for kind, other in ((PLAIN, TTA), (TTA, PLAIN)):
-        there = sum(view.kind == kind for view in views)
+    """How often each kind of view was chosen, and with what weight."""
+    pairs = list(zip(ensemble.pool.views, ensemble.selection.weights, strict=True))
+    for kind in (PLAIN, TTA):
+        there = sum(view.kind == kind for view, _ in pairs)
+        weights = np.array([weight for view, weight in pairs if view.kind == kind and weight > 0])
         if there:
-            chosen = np.count_nonzero(by_kind[kind])
-            ahead = int((by_kind[kind] > by_kind[other]).sum())
-            yield (
-                f"{kind} views: {chosen} of {there} chosen, weights sum to {by_kind[kind].sum():.3f}, "
-                f"ahead of {other} in {ahead} of {groups.max() + 1} members"
-            )
+            yield f"{kind} views: {weights.size} of {there} chosen, weights sum to {weights.sum():.3f}"
 
 
 def _path(ensemble: Ensemble) -> Table:
     selection, views = ensemble.selection, ensemble.pool.views
     title = f"Greedy rounds: {selection.kept} of {len(selection.order)} kept"
-    table = _table(title)
+    table = make_table(title)
     table.add_column("round", justify="right")
     table.add_column("adds", overflow="fold")
-    table.add_column(selection.metric.replace("_", " "), justify="right")
+    table.add_column(metric_label(selection.metric), justify="right")
     rounds = list(range(selection.kept))
     for number in rounds if len(rounds) <= _MOST_ROUNDS else [*rounds[: _MOST_ROUNDS - 2], -1, rounds[-1]]:
         if number < 0:
@@ -130,9 +116,10 @@ def _path(ensemble: Ensemble) -> Table:
     return table
 
 
-def _frontier(frontier: Frontier, n_images: int) -> Table:
-    title = f"What time buys: best means for {n_images} test images"
-    table = _table(title)
+def _frontier(frontier: Frontier, ensemble: Ensemble) -> Table:
+    whatever = "" if ensemble.selection.metric == "log_loss" else " in log loss, whatever the metric"
+    title = f"What time buys{whatever}: best means for {len(ensemble.pool.test_ids)} test images"
+    table = make_table(title)
     table.add_column("")
     for column in ("members", "minutes", "MiB", "log loss (optimistic)"):
         table.add_column(column, justify="right")
@@ -145,9 +132,9 @@ def _frontier(frontier: Frontier, n_images: int) -> Table:
 
 
 def _candidates(ensemble: Ensemble) -> Table:
-    table = _table("Methods, cross-fitted: the simplest near the best")
+    table = make_table("Methods, cross-fitted: the simplest near the best")
     table.add_column("method")
-    for column in (ensemble.selection.metric.replace("_", " "), "behind the best"):
+    for column in (metric_label(ensemble.selection.metric), "behind the best"):
         table.add_column(column, justify="right")
     table.add_column("")
     for candidate in ensemble.selection.candidates:
@@ -157,9 +144,9 @@ def _candidates(ensemble: Ensemble) -> Table:
 
 
 def _worth(ensemble: Ensemble, assessment: Assessment) -> Table:
-    metric = ensemble.selection.metric.replace("_", " ")
+    metric = metric_label(ensemble.selection.metric)
     title = f"On images it was not selected on ({len(ensemble.pool.labels)}, cross-fitted; 95 % intervals)"
-    table = _table(title)
+    table = make_table(title)
     table.add_column("")
     for column in (metric, "interval", "the ensemble beats it by"):
         table.add_column(column, justify="right")
@@ -167,10 +154,31 @@ def _worth(ensemble: Ensemble, assessment: Assessment) -> Table:
     name = f"ensemble ({ensemble.selection.method})"
     table.add_row(name, f"{own.score:.4f}", f"{own.low:.4f} to {own.high:.4f}", "")
     table.add_row("its optimistic score", f"{ensemble.selection.score:.4f}", "", "", style="dim")
-    for rival in assessment.comparisons:
-        gain = f"{-rival.difference:+.4f} ({-rival.high:+.4f} to {-rival.low:+.4f})"
-        table.add_row(RIVALS[rival.rival], f"{rival.rival_score:.4f}", "", gain)
+    for rival in rivals(ensemble):
+        table.add_row(RIVALS[rival.rival], f"{rival.rival_score:.4f}", "", gain_of(rival))
     return table
+
+
+def rivals(ensemble: Ensemble) -> tuple[Comparison, ...]:
+    """What an ensemble is compared with, without what it is itself."""
+    if ensemble.assessment is None or len(ensemble.pool.views) == 1:
+        return ()
+    return tuple(r for r in ensemble.assessment.comparisons if r.rival != ensemble.selection.method)
+
+
+def gain_of(rival: Comparison) -> str:
+    """By how much a rival is beaten, with the interval."""
+    gain, low, high = (signed(-value) for value in (rival.difference, rival.high, rival.low))
+    return f"{gain} ({low} to {high})"
+
+
+def signed(value: float) -> str:
+    """A difference of losses with its sign; what rounds to nothing has no minus.
+
+    >>> [signed(value) for value in (0.01, -0.01, -0.00001, -0.0)]
+    ['+0.0100', '-0.0100', '+0.0000', '+0.0000']
+    """
+    return f"{round(value, 4) + 0:+.4f}"
 
 
 def answer(ensemble: Ensemble) -> str:
@@ -178,7 +186,7 @@ def answer(ensemble: Ensemble) -> str:
     selection, assessment = ensemble.selection, ensemble.assessment
     members = len({v.member for v, w in zip(ensemble.pool.views, selection.weights, strict=True) if w > 0})
     subject = f"Ensemble of {members} member{'s' * (members > 1)} ({selection.method})"
-    metric = selection.metric.replace("_", " ")
+    metric = metric_label(selection.metric)
     if assessment is None:
         return (
             f"{subject}: {metric} {selection.score:.4f} on the images it was selected on: optimistic.\n"
@@ -186,7 +194,8 @@ def answer(ensemble: Ensemble) -> str:
         )
     own = assessment.estimate
     score = f"{metric} {own.score:.4f} on new images (95 %: {own.low:.4f} to {own.high:.4f})"
-    return f"{subject}: {score}.\nIt {' and '.join(map(_verdict, assessment.comparisons))}."
+    verdicts = [_verdict(rival) for rival in rivals(ensemble)]
+    return f"{subject}: {score}." + (f"\nIt {' and '.join(verdicts)}." if verdicts else "")
 
 
 def _verdict(rival: Comparison) -> str:

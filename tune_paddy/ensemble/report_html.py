@@ -10,14 +10,14 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from tune_paddy.core.estimate import Comparison, wilson
-from tune_paddy.core.metrics import error_rate
+from tune_paddy.core.metrics import error_rate, metric_label
 from tune_paddy.core.predictions import PLAIN, TTA
 from tune_paddy.data.thumbnails import data_uri, thumbnail_uri
 from tune_paddy.ensemble.choose import Wishes, select_command
 from tune_paddy.ensemble.chosen import Ensemble, member_contributions, member_weights
 from tune_paddy.ensemble.hard_images import HardImage, HardImages, find_files, find_hard_images
 from tune_paddy.ensemble.overview import cost
-from tune_paddy.ensemble.report import RIVALS, answer
+from tune_paddy.ensemble.report import RIVALS, answer, gain_of, rivals, signed
 from tune_paddy.tracking.runs import COMMAND, RecordedRun
 
 REPORT = "report.html"
@@ -73,12 +73,12 @@ def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> d
         "n_test": len(pool.test_ids),
         "n_select": len(pool.labels),
         "classes": pool.classes,
-        "metric": selection.metric.replace("_", " "),
+        "metric": metric_label(selection.metric),
         "method": selection.method,
         "members": _members(ensemble, sources),
         "largest": max(member_weights(ensemble).values()),
         "own_score": "" if assessment is None else f"{assessment.estimate.score:.4f}",
-        "comparisons": [] if assessment is None else [_comparison(rival) for rival in assessment.comparisons],
+        "comparisons": [_comparison(rival) for rival in rivals(ensemble)],
         "failures": [member for member in sources.members if member.outcome not in ("finished", "running")],
         "hard": _with_thumbnails(_hard_images(ensemble), labelled, test),
         "found_images": bool(labelled),
@@ -98,7 +98,7 @@ def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> d
 def _scores(ensemble: Ensemble) -> list[dict[str, str]]:
     """The two numbers that stand first: the metric of the selection, and the error."""
     selection, assessment, n_images = ensemble.selection, ensemble.assessment, len(ensemble.pool.labels)
-    metric = selection.metric.replace("_", " ")
+    metric = metric_label(selection.metric)
     if assessment is None:
         return [
             {"what": metric, "value": f"{selection.score:.4f}", "detail": "optimistic: no honest estimate"}
@@ -130,7 +130,7 @@ def _members(ensemble: Ensemble, sources: Sources) -> list[dict[str, Any]]:
         rows.append({
             "name": names[run_id],
             "weight": weights[run_id],
-            "contribution": f"{contributions[run_id]:+.4f}" if weights[run_id] else "",
+            "contribution": signed(contributions[run_id]) if weights[run_id] else "",
             "log_loss": _number(scores[PLAIN], ".4f"),
             "tta_log_loss": _number(scores[TTA], ".4f"),
             "error": _number(min(errors, default=None), ".2%"),
@@ -143,7 +143,7 @@ def _comparison(rival: Comparison) -> dict[str, str]:
     return {
         "name": RIVALS[rival.rival],
         "score": f"{rival.rival_score:.4f}",
-        "gain": f"{-rival.difference:+.4f} ({-rival.high:+.4f} to {-rival.low:+.4f})",
+        "gain": gain_of(rival),
     }
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tune_paddy.core.metrics import metric_label
 from tune_paddy.serving.manifest import Manifest, ManifestMember
 
 CARD = "README.md"
@@ -69,14 +70,15 @@ def _row(member: ManifestMember) -> str:
 
 def _rule(manifest: Manifest) -> str:
     rule = {"mean": "a weighted mean", "log_linear": "a weighted geometric mean"}[manifest.rule]
-    return f"{rule}, weights by `{manifest.method}` for {manifest.metric}"
+    return f"{rule}, weights by `{manifest.method}` for {metric_label(manifest.metric)}"
 
 
 def _quality(manifest: Manifest) -> str:
     estimate = manifest.estimate
     if estimate is None:
         return "Nothing honest is known of its quality: no images were left to estimate it on."
+    score = f"**{estimate.score:.4f}** ({estimate.low:.4f} to {estimate.high:.4f})"
     return (
-        f"Estimated {estimate.metric}: **{estimate.score:.4f}** ({estimate.low:.4f} to {estimate.high:.4f}), "
+        f"Estimated {metric_label(estimate.metric)}: {score}, "
         f"on labelled images that the selection had not seen. {manifest.note}".rstrip()
     )

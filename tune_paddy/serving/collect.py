@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.metrics import metric_key
 from tune_paddy.core.predictions import Pool
 from tune_paddy.data.ensemble_file import DescribedEnsemble, read_ensemble
 from tune_paddy.serving.manifest import (
@@ -205,11 +206,8 @@ def _estimate(store: Store, run: RecordedRun, metric: str) -> tuple[ManifestEsti
     if original := run.params.get("refit_of"):
         note = "The estimate is that of the ensemble before its members were trained again on all images."
         run = recorded(call(store.client.get_run, original))
-    names = {
-        "score": f"ensemble_{metric}",
-        "low": f"ensemble_{metric}_low",
-        "high": f"ensemble_{metric}_high",
-    }
+    key = f"ensemble_{metric_key(metric)}"
+    names = {"score": key, "low": f"{key}_low", "high": f"{key}_high"}
     if any(name not in run.metrics for name in names.values()):
         return None, ""
     values = {field: run.metrics[name] for field, name in names.items()}
