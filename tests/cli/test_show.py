@@ -15,9 +15,10 @@ def test_a_search_is_shown_with_its_leaderboard_its_failures_and_what_to_do_next
     text = call("show", "first", "--tracking-uri", finished.store.tracking_uri)
     order = re.findall(r"^\d+ +(\S+)", text, re.MULTILINE)
     best = sorted(
-        (m for m in finished.members if m.outcome == "finished"), key=lambda m: m.metrics["objective"]
+        (m for m in finished.members if m.outcome == "finished"), key=lambda m: m.metrics["plain/log_loss"]
     )
     assert order == [member.name for member in best]
+    assert f"{best[0].metrics['plain/error_rate']:.2%}" in text
     assert "0002-test_convnext-32  failed" in text
     assert "no-such-weights.safetensors" in text
     assert "3 members finished, 1 not of at most 4" in text

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tune_paddy.core.predictions import PLAIN, TTA, View
+from tune_paddy.core.predictions import PLAIN, View
 from tune_paddy.ensemble.choose import Wishes, select_command
 from tune_paddy.ensemble.chosen import Ensemble, member_contributions, member_weights
 from tune_paddy.ensemble.report import answer, signed
@@ -30,15 +30,14 @@ def _table(ensemble: Ensemble) -> str:
             f"`{view.member}`",
             f"{weights[run_id]:.3f}",
             signed(contributions[run_id]),
-            _best(view, "log_loss", ".4f"),
-            _best(view, "error_rate", ".2%"),
+            _plain(view, "log_loss", ".4f"),
+            _plain(view, "error_rate", ".2%"),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _best(view: View, name: str, form: str) -> str:
-    """The lower of a member's plain score and that with test-time augmentation."""
-    scores = [view.info.get(f"{kind}/{name}") for kind in (PLAIN, TTA)]
-    numbers = [score for score in scores if isinstance(score, float)]
-    return format(min(numbers), form) if numbers else ""
+def _plain(view: View, name: str, form: str) -> str:
+    """A member's score without test-time augmentation, as MLflow's table has it."""
+    score = view.info.get(f"{PLAIN}/{name}")
+    return format(score, form) if isinstance(score, float) else ""

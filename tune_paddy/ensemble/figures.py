@@ -117,7 +117,8 @@ def draw_path(pool: Pool, selection: Selection) -> Figure:
     scores.grid(axis="y", alpha=0.3)
     _draw_lanes(lanes, pool, greedy.order[:shown], greedy.kept)
     ends = f"{greedy.trajectory[0]:.4f} to {greedy.trajectory[greedy.kept - 1]:.4f}"
-    add_title(figure, f"Greedy selection takes the {metric} from {ends} in {greedy.kept} rounds")
+    title = f"Greedy selection takes the {metric} from {ends} in {greedy.kept} rounds"
+    add_title(figure, title if greedy is selection else f"For comparison: {title}")
     return figure
 
 

@@ -81,12 +81,12 @@ def _blocks(overview: Overview) -> Iterator[Table | Text]:
 
 
 def _leaderboard(overview: Overview) -> Table:
-    """Finished members, the best first."""
+    """Finished members, the best first, in the order of MLflow's view of them."""
     table = make_table(
         "Leaderboard", "#", "member", "log loss", "with TTA", "error", "weight", "without it", "cost"
     )
     finished = overview.with_outcome("finished")
-    finished.sort(key=lambda member: member.metrics.get("objective", float("inf")))
+    finished.sort(key=lambda member: member.metrics.get("plain/log_loss", float("inf")))
     for place, member in enumerate(finished, start=1):
         selected = member.metrics.get(WEIGHT, 0) > 0
         table.add_row(
@@ -94,7 +94,7 @@ def _leaderboard(overview: Overview) -> Table:
             member.name,
             _number(member, ".4f", "plain/log_loss"),
             _number(member, ".4f", "tta/log_loss"),
-            _number(member, ".2%", "tta/error_rate", "plain/error_rate"),
+            _number(member, ".2%", "plain/error_rate"),
             _number(member, ".3f", WEIGHT) if selected else "",
             _number(member, "+.4f", CONTRIBUTION) if selected else "",
             cost(member),

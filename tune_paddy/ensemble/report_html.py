@@ -112,7 +112,7 @@ def _scores(ensemble: Ensemble) -> list[dict[str, str]]:
             "value": f"{own.score:.4f}",
             "detail": f"95 %: {own.low:.4f} to {own.high:.4f}",
         },
-        {"what": "of new images wrong", "value": f"{error:.1%}", "detail": f"95 %: {low:.1%} to {high:.1%}"},
+        {"what": "of new images wrong", "value": f"{error:.2%}", "detail": f"95 %: {low:.2%} to {high:.2%}"},
     ]
     return scores[1:] if selection.metric == "error_rate" else scores
 
@@ -126,14 +126,13 @@ def _members(ensemble: Ensemble, sources: Sources) -> list[dict[str, Any]]:
     for run_id in sorted(weights, key=lambda run_id: (-weights[run_id], names[run_id])):
         metrics: Mapping[str, float] = runs[run_id].metrics if run_id in runs else {}
         scores = {view: metrics.get(f"{view}/log_loss") for view in (PLAIN, TTA)}
-        errors = [metrics[name] for kind in (PLAIN, TTA) if (name := f"{kind}/error_rate") in metrics]
         rows.append({
             "name": names[run_id],
             "weight": weights[run_id],
             "contribution": signed(contributions[run_id]) if weights[run_id] else "",
             "log_loss": _number(scores[PLAIN], ".4f"),
             "tta_log_loss": _number(scores[TTA], ".4f"),
-            "error": _number(min(errors, default=None), ".2%"),
+            "error": _number(metrics.get(f"{PLAIN}/error_rate"), ".2%"),
             "cost": cost(runs[run_id]) if run_id in runs else "",
         })  # fmt: skip
     return rows

@@ -173,12 +173,9 @@ def _thousands(axes: Axes) -> None:
 
 
 def _error(member: RecordedRun) -> float | None:
-    """The lower of a member's errors, or that of its last epoch; None where no number is known."""
-    names = ("plain/error_rate", "tta/error_rate")
-    errors = [member.metrics[name] for name in names if name in member.metrics] or [
-        member.metrics.get("error_rate", np.nan)
-    ]
-    return None if np.isnan(min(errors)) else min(errors)
+    """A member's error without test-time augmentation, or its last epoch's; None where no number is known."""
+    error = member.metrics.get("plain/error_rate", member.metrics.get("error_rate", np.nan))
+    return None if np.isnan(error) else error
 
 
 def _short(name: str) -> str:

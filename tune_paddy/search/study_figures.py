@@ -13,7 +13,7 @@ import optuna
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as plots
@@ -148,6 +148,7 @@ def _slices(study: optuna.Study, varied: Sequence[str]) -> Image.Image:
         figure.suptitle(title, fontweight="bold")
         for axes in drawn.flat:
             _tidy(axes)
+        figure.axes[-1].yaxis.set_major_locator(MaxNLocator(integer=True))  # the bar of the trials' numbers
         rows.append(_rendered(figure))
     page = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
     for number, row in enumerate(rows):
@@ -170,8 +171,9 @@ def _tidy(axes: Axes) -> None:
     axes.set_title("")
     axes.xaxis.set_minor_formatter(NullFormatter())
     if axes.get_xscale() == "log":
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        low, high = axes.get_xlim()
+        ticks = np.geomspace(low * (high / low) ** 0.1, high / (high / low) ** 0.1, 3)
+        axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])  # its own overlap
     labels = [label.get_text() for label in axes.get_xticklabels()]
     if any(label.startswith("'") for label in labels):
         short = [label.strip("'") for label in labels]
