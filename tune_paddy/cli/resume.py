@@ -42,9 +42,10 @@ def offer(search: "RecordedRun", *, named: bool) -> bool:
     """Ask whether an earlier search shall go on, where somebody can answer.
 
     Raises:
-        InputError: Nobody can, and its name is asked for.
+        InputError: It shall not, or nobody can answer, and its name is asked for.
     """
-    if sys.stdin.isatty() and console.is_terminal:
+    asked = sys.stdin.isatty() and console.is_terminal
+    if asked:
         state = "was interrupted" if search.outcome == "interrupted" else f"has {search.outcome}"
         question = f"There is a search {search.name!r}, which {state}. Go on with it?"
         if typer.confirm(question, default=True):
@@ -52,7 +53,8 @@ def offer(search: "RecordedRun", *, named: bool) -> bool:
     way = f"go on with it: tune-paddy search --resume {search.name}"
     if named:
         raise InputError(f"there is a search {search.name!r}; {way}; or choose another --name")
-    console.print(f"This command was given before, and cut short; {way}", style="yellow", soft_wrap=True)
+    if not asked:
+        console.print(f"This command was given before, and cut short; {way}", style="yellow", soft_wrap=True)
     return False
 
 

@@ -1,0 +1,98 @@
+"""The question whether an earlier search shall go on, at a terminal and without one."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Finished
+from tune_paddy.cli.resume import find_earlier
+from tune_paddy.tracking.members import finish_run, start_search
+from tune_paddy.tracking.store import open_store
+
+OFFER = """
+import sys
+from types import SimpleNamespace
+from tune_paddy.cli.resume import offer
+from tune_paddy.core.errors import InputError
+try:
+    print("answer:", offer(SimpleNamespace(name="mine", outcome="interrupted"), named=sys.argv[1] == "named"))
+except InputError as error:
+    print("refused:", error)
+"""
+QUESTION = "There is a search 'mine', which was interrupted. Go on with it? [Y/n]: "
+
+
+def at_terminal(typed: str, how: str = "by command") -> str:
+    """What a pseudo-terminal shows of the offer while somebody types."""
+    here, there = pty.openpty()
+    environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200"}
+    with subprocess.Popen(
+        [sys.executable, "-c", OFFER, how], stdin=there, stdout=there, stderr=there, env=environment
+    ) as process:
+        os.close(there)
+        os.write(here, typed.encode())
+        shown = b""
+        try:
+            while part := os.read(here, 4096):
+                shown += part
+        except OSError:  # Linux says so that the other side has closed
+            pass
+    os.close(here)
+    assert process.returncode == 0, shown
+    return shown.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(("typed", "answer"), [("y\n", True), ("\n", True), ("n\n", False)])
+def test_the_answer_at_a_terminal_counts_and_nothing_is_said_twice(typed: str, answer: bool) -> None:
+    shown = at_terminal(typed)
+    assert QUESTION in shown
+    assert f"answer: {answer}" in shown
+    assert "--resume" not in shown
+
+
+def test_who_declines_to_go_on_under_a_name_is_told_to_choose_another() -> None:
+    assert "refused: there is a search 'mine'; go on with it: tune-paddy search --resume mine" in at_terminal(
+        "n\n", "named"
+    )
+
+
+def test_where_nobody_can_answer_the_way_is_told() -> None:
+    command = [sys.executable, "-c", OFFER, "by command"]
+    done = subprocess.run(command, input="", capture_output=True, text=True, check=True)
+    assert done.stdout == (
+        "This command was given before, and cut short; go on with it: tune-paddy search --resume mine\n"
+        "answer: False\n"
+    )
+
+
+def test_a_search_of_the_name_is_found_however_it_ended(finished: Finished) -> None:
+    found = find_earlier(finished.store.tracking_uri, "first")
+    assert found is not None
+    assert found.outcome == "finished"
+    assert find_earlier(finished.store.tracking_uri, "second") is None
+
+
+def test_the_newest_search_of_the_same_command_is_found_unless_it_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tune-paddy", "search", "data"])
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    assert find_earlier(uri, None) is None, "there is no record"
+    store = open_store(uri, experiment="digits", artifact_root=tmp_path, create=True)
+    for name, command, status in (
+        ("old", "tune-paddy search data", "KILLED"),
+        ("new", "tune-paddy search data", "KILLED"),
+        ("done", "tune-paddy search data", "FINISHED"),
+        ("other", "tune-paddy search other", "KILLED"),
+    ):
+        run_id = start_search(
+            store, name=name, params={}, tags={"command": command, "folder": tmp_path / name}
+        )
+        finish_run(store, run_id, status)
+    found = find_earlier(uri, None)
+    assert found is not None
+    assert found.name == "new"
