@@ -195,8 +195,10 @@ def search(
         return
     if resume is None:
         check_pretrained(plan)
+    from tune_paddy.search.beforehand import check_beforehand
     from tune_paddy.search.ray_session import ray_session
 
+    check_beforehand(plan, None if resume is None else store)
     with ray_session(plan.ray_address, num_gpus=plan.ray_gpus):  # it warms up while the record is made
         if resume is None:
             store = make_store(tracking_uri, plan.dataset, runs)

@@ -49,6 +49,16 @@ def _whole_above_one(gpus: float) -> float:
 GpuCount = Annotated[float, Field(ge=0, le=64), AfterValidator(_whole_above_one)]
 
 
+def _not_one(folds: int) -> int:
+    """Refuse a single fold, which divides nothing."""
+    if folds == 1:
+        raise PydanticCustomError("fold_count", "Input should be at least 2, or 0 for a select split")
+    return folds
+
+
+FoldCount = Annotated[int, Field(ge=0, le=100), AfterValidator(_not_one)]
+
+
 class MemberConfig(BaseModel):
     """Everything that decides what one member is; frozen, and complete enough to train it again.
 
@@ -158,8 +168,8 @@ class SearchSettings(BaseModel):
     select_share: float = Field(
         0.2, gt=0, lt=1, description="share of the labelled images that no member trains on"
     )
-    folds: int = Field(
-        0, ge=0, le=100, description="instead of a select split: k models a member, each image judged by one"
+    folds: FoldCount = Field(
+        0, description="instead of a select split: k ≥ 2 models a member, each image judged by one"
     )
     stall_minutes: float | None = Field(
         30.0, gt=0, description="a trial without a sign of life for so long is started again; none: never"

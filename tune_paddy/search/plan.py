@@ -75,21 +75,16 @@ def stored_split(plan: SearchPlan) -> SelectSplit:
     path = plan.folder / "split.json"
     if path.exists():
         split = SelectSplit.load(path, plan.dataset)
-        if split.n_folds != wanted_folds(plan.settings):
+        if split.n_folds != plan.settings.folds:
             raise InputError(
-                f"{path}: was made with {split.n_folds} folds, and now {wanted_folds(plan.settings)} are "
+                f"{path}: was made with {split.n_folds} folds, and now {plan.settings.folds} are "
                 "asked for; start a search under a new name"
             )
         return split
-    settings, folds = plan.settings, wanted_folds(plan.settings)
-    if folds:
-        return make_folds(plan.dataset, k=folds, seed=settings.seed)
+    settings = plan.settings
+    if settings.folds:
+        return make_folds(plan.dataset, k=settings.folds, seed=settings.seed)
     return make_select_split(plan.dataset, share=settings.select_share, seed=settings.seed)
-
-
-def wanted_folds(settings: SearchSettings) -> int:
-    """Number of folds; 0 where members share one select split: a single fold divides nothing."""
-    return settings.folds if settings.folds > 1 else 0
 
 
 def longest(space: SearchSpace) -> int:
