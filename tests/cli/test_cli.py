@@ -11,7 +11,9 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.conftest import Finished
+from tune_paddy.core.errors import InputError
 from tune_paddy.data.space import find_space
+from tune_paddy.training import planning
 
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import main; main()"]
 
@@ -185,6 +187,28 @@ def test_a_name_that_only_the_record_knows_is_refused_too(finished: Finished, ca
     arguments = ["search", str(finished.plan.dataset.root), "--space", "digits_demo", "--name", "first"]
     text = call(*arguments, "--tracking-uri", finished.store.tracking_uri, status=2)
     assert "there is a search 'first'; go on with it: tune-paddy search --resume first" in text
+
+
+def test_weights_for_members_that_a_space_cannot_have_are_refused_before_anything_trains(
+    small_digits: Path, tmp_path: Path, call: Call
+) -> None:
+    arguments = ["search", str(small_digits), "--space", "digits_demo", "--weights", "zzz=2"]
+    assert "--weights: 'zzz' matches no member; the architectures are test_" in call(*arguments, status=2)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("gpu", "row"), [("0.5", r" 0\.5 │ \? +│ \? "), ("auto", r" \? +│ \? +│ \? ")])
+def test_a_dry_run_without_a_gpu_shows_what_is_set_and_what_is_not_known(
+    gpu: str, row: str, small_digits: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "_gpu_at_hand", no_gpu)
+    text = call("search", str(small_digits), "--space", "digits_demo", "--dry-run", "--gpu", gpu)
+    assert "No forecasts (?): nothing at hand" in text
+    assert f"The first {len(re.findall(row, text))}:" in text
+
+
+def no_gpu() -> tuple[str, float]:
+    raise InputError("nothing at hand")
 
 
 def test_a_dry_run_shows_what_a_trial_is_given_of_a_gpu(small_digits: Path, call: Call) -> None:

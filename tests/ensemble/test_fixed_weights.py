@@ -2,7 +2,7 @@ import pytest
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.predictions import View
-from tune_paddy.ensemble.fixed_weights import parse_weights, weigh
+from tune_paddy.ensemble.fixed_weights import parse_weights, require_possible, weigh
 
 VIEWS = [
     View("0000-vit_large-224", "plain", "a", "vit_large"),
@@ -51,3 +51,52 @@ def test_a_pattern_that_matches_nothing_names_the_architectures() -> None:
 def test_a_text_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="write PATTERN=WEIGHT"):
         parse_weights([text])
+
+
+ARCHITECTURES = ("vit_large", "swin")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "vit*",
+        "swin",
+        "*",
+        "0003-*",
+        "*-224",
+        "*vit*",
+        "00[01]?-vit_large-3*",
+        "*/tta",
+        "0001-swin-*/plain",
+        "*-2*0",
+        "*x320",
+    ],
+)
+def test_before_a_search_a_pattern_that_may_match_a_member_to_come_is_let_pass(pattern: str) -> None:
+    require_possible([(pattern, 2.0)], ARCHITECTURES, 40)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "zzz",
+        "zzz*",
+        "*zzz*",
+        "*swin2*",
+        "*zzz-*",
+        "vit",
+        "003-*",
+        "0001-vit-*",
+        "swin/tta",
+        "*/both",
+        "00001-*",
+        "*/tta?",
+    ],
+)
+def test_before_a_search_a_pattern_that_can_match_no_member_is_refused(pattern: str) -> None:
+    with pytest.raises(InputError, match="matches no member; the architectures are vit_large, swin"):
+        require_possible([(pattern, 2.0)], ARCHITECTURES, 40)
+
+
+def test_before_a_search_numbers_are_as_long_as_it_has_members() -> None:
+    require_possible([("12345-*", 2.0)], ARCHITECTURES, 20_000)

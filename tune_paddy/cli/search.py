@@ -39,7 +39,10 @@ from tune_paddy.cli.select import (
 from tune_paddy.core.errors import InputError, SearchInterruptedError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tune_paddy.core.config import MemberConfig
+    from tune_paddy.core.memory import TrialMemory
     from tune_paddy.ensemble.choose import Wishes
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.tracking.store import Store
@@ -190,6 +193,7 @@ def search(
             weights_dir=weights_dir,
             ray_address=ray_address,
         )
+    check_patterns(wishes["weights"] or (), plan)
     if dry_run:
         _print_preview(plan)
         return
@@ -240,6 +244,17 @@ def check_wishes(wishes: dict[str, Any]) -> "Wishes":
     weights = tuple(wishes["weights"] or ())
     parse_weights(weights)
     return Wishes(metric=wishes["metric"], method=wishes["method"], weights=weights)
+
+
+def check_patterns(weights: "Sequence[str]", plan: "SearchPlan") -> None:
+    """Refuse weights by hand for members that a plan cannot have, before anything trains.
+
+    Raises:
+        InputError: A pattern can match no member.
+    """
+    from tune_paddy.ensemble.fixed_weights import parse_weights, require_possible
+
+    require_possible(parse_weights(weights), plan.space.architectures(), plan.total)
 
 
 def _earlier(tracking_uri: str | None, name: str | None) -> str | None:
@@ -345,19 +360,24 @@ def _print_preview(plan: "SearchPlan") -> None:
     try:
         give = trial_planner(plan)
     except InputError as error:  # no GPU here to look at: the rest can be shown all the same
-        console.print(f"No forecasts: {error}", style="yellow", soft_wrap=True)
-        give = trial_planner(replace(plan, settings=settings.model_copy(update={"gpu": 0})))
+        console.print(f"No forecasts (?): {error}", style="yellow", soft_wrap=True)
+        give = None
     for proposal in proposals:
-        given = give(proposal.config)
-        table.add_row(
-            proposal.member,
-            proposal.origin,
-            _told(proposal.config),
-            f"{given.gpu:g}",
-            str(given.accum),
-            f"{given.forecast_mib:,.0f}" if given.forecast_mib else "",
-        )
+        config = proposal.config
+        shares = _unforecast(config, settings.gpu) if give is None else _forecast(give(config))
+        table.add_row(proposal.member, proposal.origin, _told(config), *shares)
     console.print(table)
+
+
+def _forecast(given: "TrialMemory") -> tuple[str, str, str]:
+    """What a trial is given of a GPU: its share, accum and forecast."""
+    return f"{given.gpu:g}", str(given.accum), f"{given.forecast_mib:,.0f}" if given.forecast_mib else ""
+
+
+def _unforecast(config: "MemberConfig", gpu: float | str) -> tuple[str, str, str]:
+    """The same where there is no GPU to look at: what is set, and `?` for what follows from a forecast."""
+    share = "?" if gpu == "auto" else f"{gpu:g}"
+    return share, "?" if config.accum == "auto" else str(config.accum), "?"
 
 
 def _told(config: "MemberConfig") -> str:
