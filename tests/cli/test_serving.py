@@ -2,6 +2,9 @@
 
 import csv
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -41,12 +44,43 @@ def test_images_that_cannot_be_read_are_named_and_the_rest_is_done(
     assert [row["file"] for row in table((tmp_path / "answers.csv").read_text())] == ["good.png"]
 
 
-@pytest.mark.parametrize("images", ["nothing*", "no-folder/", "empty"])
-def test_arguments_that_stand_for_no_image_are_refused(
-    exported: Exported, call: Call, tmp_path: Path, images: str
-) -> None:
+@pytest.mark.parametrize("images", ["nothing*", "no-folder/", "empty", "pipe", "p*", "loop", "device"])
+def test_arguments_that_stand_for_no_image_are_refused(call: Call, tmp_path: Path, images: str) -> None:
     (tmp_path / "empty").mkdir()
-    assert f"{images}: holds no image" in call("predict", str(exported.folder), images, status=2)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    assert f"{images}: holds no image" in call("predict", "model", images, status=2)
+
+
+def test_an_argument_of_nothing_is_not_the_working_folder(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").touch()
+    assert "an image is named by nothing" in call("predict", "model", "", status=2)
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(
+    finished: Finished, call: Call, tmp_path: Path
+) -> None:
+    options = ["--tracking-uri", finished.store.tracking_uri, "--runs", str(finished.runs)]
+    assert "device 'foo'" in call("export", "first", "mine", "--device", "foo", *options, status=2)
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [["predict", "nope", "x.png"], ["bundle", "nope", "here"], ["predict", ".", "x.png"]]
+)
+def test_a_refusal_does_not_wait_for_torch(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "x.png").touch()
+    (tmp_path / "here").mkdir()
+    program = (
+        "import sys; from tune_paddy.cli import main; sys.argv[0] = 'tune-paddy'\n"
+        "try: main()\nfinally: assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
 
 
 def test_an_export_that_is_registered_is_found_by_its_address(

@@ -97,6 +97,14 @@ def test_the_split_that_most_members_share_is_the_pools() -> None:
     assert [refusal.member for refusal in pool.refused] == ["m0"]
 
 
+def test_the_labels_that_most_members_share_are_the_pools() -> None:
+    altered = replace(member(0), select_labels=np.array([1, 2, 0, 1]))
+    pool = align([(view("m0"), altered), (view("m1"), member(1)), (view("m2"), shuffled(member(2)))])
+    np.testing.assert_array_equal(np.asarray(pool.classes)[pool.labels], np.asarray(CLASSES)[LABELS])
+    assert [v.member for v in pool.views] == ["m1", "m2"]
+    assert [refusal.member for refusal in pool.refused] == ["m0"]
+
+
 def test_a_pool_of_refused_members_has_no_views() -> None:
     broken = replace(member(), select={"plain": np.full((4, 3), np.nan, np.float32)})
     pool = align([(view("m1"), broken)])

@@ -35,7 +35,7 @@ def test_every_member_says_what_it_is_and_what_it_cost(finished: Finished) -> No
 def test_a_member_is_trained_again_from_what_its_run_holds(finished: Finished, tmp_path: Path) -> None:
     """On the same split and, on a CPU, to the same losses."""
     member = next(m for m in reversed(finished.members) if m.outcome == "finished")  # one that was sampled
-    text = read_file(finished.store, member.artifact_uri, "member.yaml").decode()
+    text = read_file(finished.store, member, "member.yaml", most=1, what="a space").decode()
     space = SearchSpace.parse(text, name="member")
     plan = SearchPlan(
         name="again",

@@ -52,6 +52,25 @@ def test_going_on_with_a_search_that_is_done_changes_nothing(finished: Finished,
     assert get_search(finished.store, "first").outcome == "finished"
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [("Blätter\n".encode("latin-1"), "'utf-8' codec"), (bytes(2**20 + 1), "is larger than 1 MiB")],
+    ids=["latin-1", "large"],
+)
+def test_a_space_of_the_record_that_cannot_be_read_is_asked_for(
+    finished: Finished, content: bytes, reason: str
+) -> None:
+    search = get_search(finished.store, "first")
+    path = Path(search.artifact_uri.removeprefix("file://")) / "space.yaml"
+    before = path.read_bytes()
+    path.write_bytes(content)
+    try:
+        with pytest.raises(InputError, match=f"no readable space.yaml .*{reason}.*; give --space again"):
+            resumed_plan(search, finished.store, settings={})
+    finally:
+        path.write_bytes(before)
+
+
 def test_another_space_is_refused_with_the_lines_that_changed(finished: Finished, again: SearchPlan) -> None:
     changed = SearchSpace.parse(SPACE.replace("size: 32", "size: 48"), name="tiny")
     with pytest.raises(InputError, match="not the one that search 'first' began with") as error:

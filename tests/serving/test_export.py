@@ -2,9 +2,12 @@
 
 import ast
 import json
+import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +17,13 @@ from tests.conftest import Exported, Finished
 from tune_paddy.core.errors import InputError
 from tune_paddy.ensemble.build import build_ensemble
 from tune_paddy.ensemble.choose import Wishes
+from tune_paddy.serving import select_file
 from tune_paddy.serving.card import describe
 from tune_paddy.serving.collect import collect
 from tune_paddy.serving.ensemble_model import EnsembleModel
 from tune_paddy.serving.export import check, export
 from tune_paddy.serving.manifest import read_manifest
+from tune_paddy.serving.select_file import read_select
 from tune_paddy.training.inference import InferenceSettings
 
 
@@ -142,6 +147,47 @@ def test_a_search_without_that_ensemble_is_told(finished: Finished) -> None:
 
 
 @pytest.fixture
+def recorded_file(finished: Finished, exported: Exported) -> Iterator[Path]:
+    """The ensemble's file in the record, which is as it was afterwards."""
+    uri: str = finished.store.client.get_run(exported.ensemble.run_id).info.artifact_uri
+    path = Path(uri.removeprefix("file://")) / "ensemble.json"
+    content = path.read_bytes()
+    yield path
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"views": {0: {"view": "other"}}}, "cannot be exported: kind: .* 'plain' or 'tta'; select again"),
+        ({"views": {0: {"run_id": "0123"}}}, "is no ensemble: .* one member has two"),
+        ({"split": "another"}, "have another split than its ensemble: select again"),
+        ({"selection": {"temperature": 1e-300}}, "is no ensemble: selection.temperature"),
+    ],
+    ids=["view", "run", "split", "temperature"],
+)
+def test_an_altered_ensemble_of_the_record_is_refused_by_its_run(
+    finished: Finished,
+    exported: Exported,
+    recorded_file: Path,
+    changes: dict[str, Any],
+    message: str,
+) -> None:
+    content = json.loads(recorded_file.read_text())
+    for key, change in changes.items():
+        if isinstance(change, str):
+            content[key] = change
+            continue
+        for place, value in change.items():
+            content[key][place] = {**content[key][place], **value} if isinstance(value, dict) else value
+    recorded_file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=message) as caught:
+        collect(finished.store, "first", runs=finished.runs, ensemble=exported.ensemble.run_id)
+    assert "\n" not in str(caught.value)
+    assert "/tmp" not in str(caught.value)  # noqa: S108 no file that is gone by then
+
+
+@pytest.fixture
 def copy(exported: Exported, tmp_path: Path) -> Path:
     return shutil.copytree(inner(exported.folder), tmp_path / "copy")
 
@@ -181,6 +227,24 @@ def test_no_manifest_leads_out_of_its_folder(copy: Path, folder: str) -> None:
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match="folders"):
         read_manifest(copy)
+
+
+@pytest.mark.parametrize("name", ["ensemble.json", "select.npz"])
+def test_a_pipe_or_a_terabyte_in_an_export_is_not_read(copy: Path, name: str) -> None:
+    for make in (os.mkfifo, lambda path: os.truncate(path.touch() or path, 2**40)):
+        (copy / name).unlink()
+        make(copy / name)
+        with pytest.raises(InputError, match=f"{name}: is (no plain file|larger than)"):
+            read_manifest(copy) if name == "ensemble.json" else read_select(copy, 6, 10)
+
+
+def test_a_file_of_predictions_that_would_unpack_to_too_much_is_refused(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(copy / "select.npz", probs=np.zeros((6, 50_000, 10)), labels=np.zeros(50_000))
+    monkeypatch.setattr(select_file, "MAX_MIB", 1)
+    with pytest.raises(InputError, match="unpacks to more than 1 MiB"):
+        read_select(copy, 6, 10)
 
 
 def test_a_folder_that_is_no_export_is_told_how_to_make_one(tmp_path: Path) -> None:

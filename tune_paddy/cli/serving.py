@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,7 @@ from tune_paddy.core.errors import InputError, TunePaddyError
 if TYPE_CHECKING:
     from tune_paddy.serving.collect import Collected
     from tune_paddy.serving.ensemble_model import Answer, EnsembleModel
+    from tune_paddy.tracking.store import Store
     from tune_paddy.training.inference import InferenceSettings
 
 SearchArgument = Annotated[
@@ -42,22 +44,23 @@ def export(
 
     Example: tune-paddy export my-search model
     """
+    if folder.exists():
+        raise InputError(f"{folder} is there already: remove it, or export to another folder")
+    store = _open_record(search, tracking_uri, runs)
+    settings = _settings(device)
+    # torch and MLflow's models take seconds: a refusal does not wait for them.
+    from tune_paddy.serving.collect import collect
     from tune_paddy.serving.export import export as write
     from tune_paddy.serving.registry import register as register_model
-    from tune_paddy.tracking.store import open_store
 
-    if folder.exists():  # before seconds of imports
-        raise InputError(f"{folder} is there already: remove it, or export to another folder")
-    collected = _collect(search, ensemble, tracking_uri, runs)
+    collected = collect(store, search, runs=runs, ensemble=ensemble)
     write(collected, folder)
     members = len(collected.manifest.members)
     console.print(f"Exported {members} members, {_mib(folder):,.1f} MiB: {folder}", soft_wrap=True)
-    _check_and_print(collected, folder, _settings(device))
+    _check_and_print(collected, folder, settings)
     if register is not None:
-        store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
-        console.print(
-            f"Registered: {register_model(store, collected.manifest, folder, register)}", soft_wrap=True
-        )
+        address = register_model(store, collected.manifest, folder, register)
+        console.print(f"Registered: {address}", soft_wrap=True)
     console.print(f"  tune-paddy predict {folder} IMAGES", soft_wrap=True)
     console.print(f"  uv run mlflow models serve -m {folder} --env-manager local --port 5001", soft_wrap=True)
 
@@ -81,7 +84,7 @@ def predict(
     from tune_paddy.serving.answers import as_csv, find_images
 
     files = find_images(images)
-    with _opened(model, tracking_uri, runs, _settings(device)) as opened:
+    with _opened(model, tracking_uri, runs, device) as opened:
         answer = _predict_with_progress(opened, files)
     content = as_csv(files, answer)
     if out is None:
@@ -109,28 +112,44 @@ def bundle(
 
     Example: tune-paddy bundle my-search
     """
+    folder = folder or Path(f"{search}-bundle")
+    if folder.exists():
+        raise InputError(f"{folder} is there already: remove it, or name another folder")
+    store = _open_record(search, tracking_uri, runs)
+    # torch and MLflow's models take seconds: a refusal does not wait for them.
     from tune_paddy.serving.bundle import NOTEBOOK
     from tune_paddy.serving.bundle import bundle as write
+    from tune_paddy.serving.collect import collect
 
-    folder = folder or Path(f"{search}-bundle")
-    if folder.exists():  # before seconds of imports
-        raise InputError(f"{folder} is there already: remove it, or name another folder")
-    write(_collect(search, ensemble, tracking_uri, runs), folder)
+    write(collect(store, search, runs=runs, ensemble=ensemble), folder)
     console.print(f"Bundle of {_mib(folder):,.1f} MiB: {folder}", soft_wrap=True)
     console.print(f"{folder}/README.md says how to upload it and to run {NOTEBOOK} there.", soft_wrap=True)
 
 
-def _collect(search: str, ensemble: str | None, tracking_uri: str | None, runs: Path) -> "Collected":
-    from tune_paddy.serving.collect import collect
+def _open_record(search: str, tracking_uri: str | None, runs: Path) -> "Store":
+    """Open the record that a search is in.
+
+    Raises:
+        InputError: There is no such record or search.
+    """
+    from tune_paddy.tracking.runs import get_search
     from tune_paddy.tracking.store import open_store
 
     store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
-    return collect(store, search, runs=runs, ensemble=ensemble)
+    get_search(store, search)
+    return store
 
 
 def _settings(device: str) -> "InferenceSettings":
+    """How to predict.
+
+    Raises:
+        InputError: There is no such device, which is said before anything is written.
+    """
+    from tune_paddy.training.devices import device_by_name
     from tune_paddy.training.inference import InferenceSettings
 
+    device_by_name(device)
     return InferenceSettings(device)
 
 
@@ -151,27 +170,27 @@ def _check_and_print(collected: "Collected", folder: Path, settings: "InferenceS
 
 
 @contextmanager
-def _opened(
-    model: str, tracking_uri: str | None, runs: Path, settings: "InferenceSettings"
-) -> "Iterator[EnsembleModel]":
+def _opened(model: str, tracking_uri: str | None, runs: Path, device: str) -> "Iterator[EnsembleModel]":
     """The ensemble that a person means: a folder, a registered model, or that of a search."""
-    from tempfile import TemporaryDirectory
-
-    from tune_paddy.serving.ensemble_model import EnsembleModel
-
-    if Path(model).is_dir():
-        yield EnsembleModel(Path(model), settings)
-        return
     with TemporaryDirectory(prefix="tune_paddy-") as temporary:
-        if model.startswith("models:/"):
+        folder = Path(temporary)
+        if Path(model).is_dir():
+            from tune_paddy.serving.manifest import find_ensemble, read_manifest
+
+            folder = Path(model)
+            read_manifest(find_ensemble(folder))  # a refusal does not wait for torch
+        elif model.startswith("models:/"):
             from tune_paddy.serving.registry import download_model
 
-            yield EnsembleModel(download_model(model, Path(temporary), tracking_uri), settings)
+            folder = download_model(model, folder, tracking_uri)
         else:
-            from tune_paddy.serving.collect import symlink
+            store = _open_record(model, tracking_uri, runs)
+            from tune_paddy.serving.collect import collect, symlink
 
-            _collect(model, None, tracking_uri, runs).stage(Path(temporary), place=symlink)
-            yield EnsembleModel(Path(temporary), settings)
+            collect(store, model, runs=runs).stage(folder, place=symlink)
+        from tune_paddy.serving.ensemble_model import EnsembleModel
+
+        yield EnsembleModel(folder, _settings(device))
 
 
 def _predict_with_progress(model: "EnsembleModel", files: list[str]) -> "Answer":

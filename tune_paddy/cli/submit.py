@@ -165,13 +165,9 @@ def _told(found: _Found) -> dict[str, str]:
 
 
 def _members(store: "Store", ensemble: "RecordedRun") -> str:
-    from tune_paddy.data.ensemble_file import read_ensemble
-    from tune_paddy.tracking.ensembles import SELECTION_FILE
-    from tune_paddy.tracking.submissions import download_file
+    from tune_paddy.tracking.ensembles import read_recorded_ensemble
 
-    with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
-        described = read_ensemble(download_file(store, ensemble, SELECTION_FILE, Path(folder)))
-    heaviest = sorted(described.weights, key=lambda pair: -pair[1])
+    heaviest = sorted(read_recorded_ensemble(store, ensemble).weights, key=lambda pair: -pair[1])
     shown = [f"{view.name} {weight:.3f}" for view, weight in heaviest[:_SHOWN_MEMBERS]]
     return ", ".join(shown) + (f" and {len(heaviest) - len(shown)} more" if heaviest[len(shown) :] else "")
 

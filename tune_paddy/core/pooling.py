@@ -10,6 +10,9 @@ from tune_paddy.core.metrics import EPS, Floats
 Rule = Literal["mean", "log_linear"]
 """`mean`: Σ w·p, the linear opinion pool. `log_linear`: softmax(Σ w·log p), the logarithmic one."""
 
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-6, 1e6
+"""Far beyond what is ever fitted, and such that logarithms divided by them stay finite."""
+
 DOUBT = 0.03
 """Share of the uniform distribution mixed into a view before its logarithm is pooled.
 

@@ -1,7 +1,7 @@
 """The predictions of one member, and the pool of aligned predictions that selection works on."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -134,7 +134,8 @@ def _check_probabilities(probs: NDArray[np.float32], shape: tuple[int, int]) -> 
 def align(members: Sequence[tuple[View, Predictions]]) -> Pool:
     """Build a pool from members in any order; members that do not fit are refused by name.
 
-    The reference (split, classes, ids) is the one that most members share, the earliest on a tie.
+    The reference (split, classes, ids, and then labels) is the one that most members share, the earliest on
+    a tie.
     Images are brought into the reference's order by id, and classes by name.
 
     Args:
@@ -191,10 +192,25 @@ def _identity(predictions: Predictions) -> tuple[str, int, int, int]:
     return predictions.split, classes, select, test
 
 
+def _labels(predictions: Predictions) -> int:
+    """What members of one identity say of their images, in any order."""
+    names = np.asarray(predictions.classes)[predictions.select_labels]
+    return hash(frozenset(zip(predictions.select_ids.tolist(), names.tolist(), strict=True)))
+
+
 def _most_shared(all_predictions: Sequence[Predictions]) -> Predictions:
-    identities = [_identity(predictions) for predictions in all_predictions]
-    counts = Counter(identities)
-    return all_predictions[identities.index(max(identities, key=lambda identity: counts[identity]))]
+    """A member like most others: one that differs in labels alone must not outvote those that agree."""
+    alike = _largest_group(all_predictions, _identity)
+    return _largest_group(alike, _labels)[0]
+
+
+def _largest_group(
+    members: Sequence[Predictions], key: Callable[[Predictions], Hashable]
+) -> list[Predictions]:
+    """Those members that share the commonest key, the one that came first on a tie."""
+    keys = [key(member) for member in members]
+    commonest = Counter(keys).most_common(1)[0][0]
+    return [member for member, own in zip(members, keys, strict=True) if own == commonest]
 
 
 def _misfit(predictions: Predictions, reference: Predictions) -> str | None:

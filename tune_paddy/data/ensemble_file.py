@@ -5,6 +5,7 @@ become names of files when an ensemble is exported; those that could leave a fol
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +14,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.pooling import Rule
+from tune_paddy.core.pooling import LEAST_TEMPERATURE, MOST_TEMPERATURE, Rule
 from tune_paddy.core.predictions import View
 from tune_paddy.core.selection import Candidate, Selection
 from tune_paddy.data.reading import read_file
@@ -26,6 +27,19 @@ _SUM_TOLERANCE = 1e-6  # of the weights; they are written with all their digits
 
 
 @dataclass(frozen=True)
+class RefitOf:
+    """What a refit was made of.
+
+    Attributes:
+        searches: In which its members trained before.
+        members: Name of a refitted member → the run in which it trained before.
+    """
+
+    searches: tuple[str, ...]
+    members: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class DescribedEnsemble:
     """What an `ensemble.json` says.
 
@@ -35,6 +49,7 @@ class DescribedEnsemble:
         classes: Class names, in the order of the last axis of every prediction.
         views: The pool, in the order of the selection's weights; those without weight included.
         selection: Weights, and how views are combined.
+        refit: What it is a refit of; None for an ensemble as it was selected.
     """
 
     searches: tuple[str, ...]
@@ -42,6 +57,7 @@ class DescribedEnsemble:
     classes: tuple[str, ...]
     views: tuple[View, ...]
     selection: Selection
+    refit: RefitOf | None = None
 
     @property
     def weights(self) -> tuple[tuple[View, float], ...]:
@@ -56,20 +72,29 @@ def read_ensemble(path: Path) -> DescribedEnsemble:
     Raises:
         InputError: It cannot be read, or is not what `tune-paddy select` writes; the message names the key.
     """
+    return parse_ensemble(read_file(path, most=MAX_MIB, what="an ensemble"), shown(path))
+
+
+def parse_ensemble(content: bytes, where: str) -> DescribedEnsemble:
+    """Check the content of an `ensemble.json`; `where` it is from begins the message.
+
+    Raises:
+        InputError: As `read_ensemble`.
+    """
     try:
-        return _File.model_validate_json(read_file(path, most=MAX_MIB, what="an ensemble")).described()
+        return _File.model_validate_json(content).described()
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"
         reason = first["msg"].removeprefix("Value error, ")
         raise InputError(
-            f"{shown(path)}: is no ensemble: {shown(key)}: {shown(reason)}; `tune-paddy select` writes one"
+            f"{where}: is no ensemble: {shown(key)}: {shown(reason)}; `tune-paddy select` writes one"
         ) from error
 
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=1)]
-_Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Temperature = Annotated[float, Field(ge=LEAST_TEMPERATURE, le=MOST_TEMPERATURE)]
 _Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
 # A member of one search among several is named SEARCH:MEMBER. The first letter excludes `.` and `..`.
@@ -78,7 +103,7 @@ _NAME = re.compile(r"\w[\w .+-]{0,199}(:\w[\w .+-]{0,199})?")
 
 def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise ValueError("no name of a search or member: letters, digits, spaces and . + - _")
+        raise ValueError("no such name: letters, digits, spaces and . + - _")
     return name
 
 
@@ -89,16 +114,19 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
 
+_RunId = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,64}$")]
+
+
 class _ViewEntry(_Strict):
     member: _Name
     view: str = Field(pattern="^[a-z0-9]{1,50}$")
     arch: str = Field(max_length=1000)
-    run_id: str = Field(pattern="^[A-Za-z0-9_-]{1,64}$")
+    run_id: _RunId
     weight: _Share
 
 
 class _Candidate(_Strict):
-    method: _Text
+    method: _Name
     score: _Finite
     difference: _Finite
     standard_error: _Finite
@@ -107,8 +135,8 @@ class _Candidate(_Strict):
 
 class _Selection(_Strict):
     score: _Finite
-    metric: _Text
-    method: _Text
+    metric: _Name
+    method: _Name
     rule: Rule
     temperature: _Temperature
     member_temperatures: list[_Temperature] | None
@@ -119,6 +147,11 @@ class _Selection(_Strict):
     candidates: list[_Candidate] = []
 
 
+class _Refit(_Strict):
+    searches: list[_Name] = Field(min_length=1)
+    members: dict[_Name, _RunId]
+
+
 class _File(_Strict):
     format: Literal[1]
     searches: list[_Name] = Field(min_length=1)
@@ -126,6 +159,7 @@ class _File(_Strict):
     classes: list[_Text] = Field(min_length=1)
     views: list[_ViewEntry] = Field(min_length=1)
     selection: _Selection
+    refit: _Refit | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "_File":
@@ -136,6 +170,9 @@ class _File(_Strict):
             raise ValueError("a class is named twice")
         if len(set(names)) < len(names):
             raise ValueError("a view stands there twice")
+        pairs = {(entry.member, entry.run_id) for entry in self.views}
+        if not len(pairs) == len({member for member, _ in pairs}) == len({run_id for _, run_id in pairs}):
+            raise ValueError("two members have one run, or one member has two")
         if not abs(total - 1) <= _SUM_TOLERANCE:
             raise ValueError(f"the weights sum to {total}, not to 1")
         if temperatures is not None and len(temperatures) != len(names):
@@ -162,4 +199,7 @@ class _File(_Strict):
             candidates=tuple(Candidate(**candidate.model_dump()) for candidate in stored.candidates),
         )
         views = tuple(View(entry.member, entry.view, entry.run_id, entry.arch) for entry in self.views)
-        return DescribedEnsemble(tuple(self.searches), self.split, tuple(self.classes), views, selection)
+        refit = None if self.refit is None else RefitOf(tuple(self.refit.searches), self.refit.members)
+        return DescribedEnsemble(
+            tuple(self.searches), self.split, tuple(self.classes), views, selection, refit
+        )

@@ -23,7 +23,15 @@ from tune_paddy.ensemble.report_html import REPORT, Sources, write_report
 from tune_paddy.tracking.ensembles import log_ensemble
 from tune_paddy.tracking.files import FIGURES, read_file
 from tune_paddy.tracking.pool import load_pool
-from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
+from tune_paddy.tracking.runs import (
+    DATASET,
+    ID_COLUMN,
+    LABEL_COLUMN,
+    REFIT_OF,
+    RecordedRun,
+    get_search,
+    list_members,
+)
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.views import ERROR_RATE, LOG_LOSS
 
@@ -120,13 +128,13 @@ def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun
     """
     pool = ensemble.pool
     form = SubmissionFormat(
-        search.tags.get("tune_paddy.id_column", "image_id"),
-        search.tags.get("tune_paddy.label_column", "label"),
+        search.tags.get(ID_COLUMN, "image_id"),
+        search.tags.get(LABEL_COLUMN, "label"),
     )
     labels = predicted_labels(ensemble.selection.blend(pool.test), pool.classes)
     unchecked = path.with_name(f"unchecked-{path.name}")
     write_submission(unchecked, pool.test_ids.tolist(), labels, form)
-    sample = Path(search.tags.get("tune_paddy.dataset", "")) / SAMPLE
+    sample = Path(search.tags.get(DATASET, "")) / SAMPLE
     try:
         if sample.is_file():  # the record may have come from another machine
             check_submission(unchecked, sample, pool.classes)
@@ -138,7 +146,7 @@ def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun
 def _refuse_refits(searches: Sequence[RecordedRun]) -> None:
     """Refuse to select from members that have seen the select split."""
     for search in searches:
-        before = search.tags.get("tune_paddy.refit_of")
+        before = search.tags.get(REFIT_OF)
         if before:
             raise InputError(
                 f"search {search.name!r} is a refit, whose members have seen the select split: "
@@ -166,7 +174,8 @@ def _illustrate(
 def _space_text(store: Store, search: RecordedRun) -> str:
     """The space that a search was given; empty in records that do not have it."""
     try:
-        return read_file(store, search.artifact_uri, "space.yaml").decode(errors="replace")
+        content = read_file(store, search, "space.yaml", most=1, what="a search space")
+        return content.decode(errors="replace")
     except TunePaddyError:
         return ""
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.ensemble.tables import make_table
-from tune_paddy.tracking.runs import SECONDS, SETTINGS, RecordedRun, parse_params
+from tune_paddy.tracking.runs import DATASET, SECONDS, SETTINGS, SPACE_NAME, RecordedRun, parse_params
 from tune_paddy.tracking.views import CONTRIBUTION, CPU_SECONDS, GPU_SECONDS, WEIGHT
 
 _STYLES = {"running": "cyan", "finished": "green", "failed": "red", "interrupted": "yellow"}
@@ -60,8 +60,8 @@ def print_searches(console: Console, searches: Sequence[RecordedRun], now: float
         table.add_row(
             search.name,
             Text(search.outcome, style=_STYLES.get(search.outcome, "")),
-            Text(search.tags.get("tune_paddy.space", "")),
-            Text(search.tags.get("tune_paddy.dataset", "")),
+            Text(search.tags.get(SPACE_NAME, "")),
+            Text(search.tags.get(DATASET, "")),
             f"{_duration(now - search.started)} ago",
             _number(search, ".4f", "log_loss", "live_log_loss"),
             _number(search, ".2%", "error_rate", "live_error_rate"),

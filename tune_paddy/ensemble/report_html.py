@@ -18,7 +18,7 @@ from tune_paddy.ensemble.chosen import Ensemble, member_contributions, member_we
 from tune_paddy.ensemble.hard_images import HardImage, HardImages, find_files, find_hard_images
 from tune_paddy.ensemble.overview import cost
 from tune_paddy.ensemble.report import RIVALS, answer, gain_of, rivals, signed
-from tune_paddy.tracking.runs import COMMAND, RecordedRun
+from tune_paddy.tracking.runs import COMMAND, DATASET, DATASET_PATH, RecordedRun
 
 REPORT = "report.html"
 MOST_IMAGES = 18
@@ -63,7 +63,7 @@ def write_report(path: Path, ensemble: Ensemble, sources: Sources, figures: Sequ
 def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> dict[str, Any]:
     pool, selection, assessment = ensemble.pool, ensemble.selection, ensemble.assessment
     search = sources.searches[0]
-    dataset = search.tags.get("tune_paddy.dataset_path") or search.tags.get("tune_paddy.dataset", "")
+    dataset = search.tags.get(DATASET_PATH) or search.tags.get(DATASET, "")
     labelled, test = find_files(Path(dataset)) if dataset else ({}, {})
     return {
         "title": f"Ensemble of {' and '.join(one.name for one in sources.searches)}",

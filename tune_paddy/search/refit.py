@@ -23,7 +23,7 @@ from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.plan import SearchPlan, stored_split
 from tune_paddy.search.run import run_trials
 from tune_paddy.search.tuning import trial_planner
-from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches, parse_params
+from tune_paddy.tracking.runs import SPLIT, RecordedRun, list_members, list_searches, parse_params
 from tune_paddy.tracking.store import Store
 
 SUFFIX = "-refit"
@@ -271,11 +271,7 @@ def _finished(store: Store, plan: SearchPlan, members: Sequence[RefitMember], sp
                 f"search {plan.name!r} has a member {member.name!r} with another configuration, of a search "
                 f"that had the same name: delete the runs of {plan.name!r} in MLflow, and {plan.folder}"
             )
-    return {
-        name
-        for name, run in known.items()
-        if run.status == "FINISHED" and run.tags.get("tune_paddy.split") == split
-    }
+    return {name for name, run in known.items() if run.status == "FINISHED" and run.tags.get(SPLIT) == split}
 
 
 def _recorded_members(store: Store, search: str) -> dict[str, RecordedRun]:

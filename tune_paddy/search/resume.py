@@ -13,9 +13,20 @@ from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.space import SearchSpace
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.resources import uncounted_gpus
-from tune_paddy.search.sameness import SPACE
+from tune_paddy.search.sameness import MOST_MIB, SPACE
 from tune_paddy.tracking.files import read_file
-from tune_paddy.tracking.runs import PREFIX, SETTINGS, RecordedRun
+from tune_paddy.tracking.runs import (
+    ASKED,
+    DATASET_PATH,
+    FOLDER,
+    RAY_ADDRESS,
+    SETTINGS,
+    SPACE_BASE,
+    SPACE_NAME,
+    STAND_INS,
+    WEIGHTS_DIR,
+    RecordedRun,
+)
 from tune_paddy.tracking.store import Store
 
 
@@ -53,28 +64,28 @@ def resumed_plan(
             another version.
         TunePaddyError: MLflow failed.
     """
-    told = {name.removeprefix(PREFIX): value for name, value in search.tags.items()}
+    told = search.tags
     chosen = _settings(search).override(settings, prefix=prefix)
-    path = data or Path(told.get("dataset_path", ""))
+    path = data or Path(told.get(DATASET_PATH, ""))
     if not path.exists():
         raise InputError(
             f"the images of search {search.name!r} are no longer at {path}: bring them back there, or give "
             "DATA again"
         )
-    weights = weights_dir or (Path(told["weights_dir"]) if told.get("weights_dir") else None)
+    weights = weights_dir or (Path(told[WEIGHTS_DIR]) if told.get(WEIGHTS_DIR) else None)
     return SearchPlan(
         name=search.name,
         # What was left out before is left out again; the fingerprint tells whether it is the same.
         dataset=Dataset.open(path, skip_corrupt=True, skip_conflicts=True),
         space=space or _space(search, store),
         settings=chosen,
-        folder=Path(told["folder"]),
+        folder=Path(told[FOLDER]),
         weights_dir=weights,
-        ray_address=ray_address or told.get("ray_address") or None,
+        ray_address=ray_address or told.get(RAY_ADDRESS) or None,
         ray_gpus=uncounted_gpus(),
         command=command,
         data=path,
-        asked=json.loads(told.get("asked", "{}")),
+        asked=json.loads(told.get(ASKED, "{}")),
         goes_on=True,
         retry_failed=retry_failed,
     )
@@ -93,15 +104,15 @@ def _settings(search: RecordedRun) -> SearchSettings:
 def _space(search: RecordedRun, store: Store) -> SearchSpace:
     """The space as it was, its architectures and paths included."""
     try:
-        text = read_file(store, search.artifact_uri, SPACE).decode("utf-8")
-    except TunePaddyError as error:
+        text = read_file(store, search, SPACE, most=MOST_MIB[SPACE], what="a search space").decode()
+    except (TunePaddyError, UnicodeDecodeError) as error:
         raise InputError(
-            f"search {search.name!r} has no {SPACE} in the record; give --space again"
+            f"search {search.name!r} has no readable {SPACE} in the record ({error}); give --space again"
         ) from error
-    base = search.tags.get(PREFIX + "space_base")
-    name = search.tags.get(PREFIX + "space", search.name)
+    base = search.tags.get(SPACE_BASE)
+    name = search.tags.get(SPACE_NAME, search.name)
     space = SearchSpace.parse(text, name=name, base=Path(base) if base else None)
-    if search.tags.get(PREFIX + "stand_ins") != "True":
+    if search.tags.get(STAND_INS) != "True":
         return space
     from tune_paddy.training.architectures import stand_in  # noqa: PLC0415 it takes torch
 

@@ -3,12 +3,15 @@
 import glob
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.csv_table import format_csv
 from tune_paddy.data.listing import is_file, list_images
 from tune_paddy.data.wording import shown
-from tune_paddy.serving.ensemble_model import Answer
+
+if TYPE_CHECKING:
+    from tune_paddy.serving.ensemble_model import Answer  # torch with it, before arguments are looked at
 
 COLUMNS = ("file", "label", "probability", "second", "second_probability", "third", "third_probability")
 TOP = 3
@@ -24,24 +27,28 @@ def find_images(arguments: Sequence[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for argument in arguments:
-        files = _expand(argument)
+        if not argument:  # as a path it would be the working folder
+            raise InputError("an image is named by nothing: give files, folders of them, or patterns")
+        files = _at(argument) or [file for match in _matches(argument) for file in _at(match)]
         if not files:
             raise InputError(f"{shown(argument)}: holds no image, or there is no such file or folder")
         found |= dict.fromkeys(files)
     return list(found)
 
 
-def _expand(argument: str) -> list[str]:
-    path = Path(argument)
+def _at(place: str) -> list[str]:
+    """The file of a name, or the images of a folder; nothing of a pipe, a device or a link without an end."""
+    path = Path(place)
     if is_file(path):
-        return [argument]
-    if path.is_dir():
-        return list_images(path)[1]
-    matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 a pattern may be absolute
-    return [file for match in matches for file in _expand(match)]
+        return [place]
+    return list_images(path)[1] if path.is_dir() else []
 
 
-def as_csv(files: Sequence[str], answer: Answer) -> bytes:
+def _matches(pattern: str) -> list[str]:
+    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 a pattern may be absolute
+
+
+def as_csv(files: Sequence[str], answer: "Answer") -> bytes:
     """The answers as CSV, without images that could not be read; the same arguments, the same bytes."""
     rows: list[Sequence[str]] = [COLUMNS[: 1 + 2 * min(TOP, len(answer.classes))]]
     for row, file in enumerate(files):

@@ -1,20 +1,19 @@
 """From the record to what an export needs: weights, manifest, and the predictions to check it by."""
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import metric_key
 from tune_paddy.core.predictions import Pool
-from tune_paddy.data.ensemble_file import DescribedEnsemble, read_ensemble
+from tune_paddy.data.ensemble_file import DescribedEnsemble
 from tune_paddy.serving.manifest import (
     FORMAT,
     MANIFEST,
@@ -22,15 +21,16 @@ from tune_paddy.serving.manifest import (
     ManifestEstimate,
     ManifestMember,
     ManifestView,
+    first_problem,
 )
 from tune_paddy.serving.select_file import write_select
 from tune_paddy.serving.sources import Source, find_sources
 from tune_paddy.serving.test_images import find_test_image
 from tune_paddy.tracking.client import call
-from tune_paddy.tracking.ensembles import SELECTION_FILE
-from tune_paddy.tracking.files import read_file
+from tune_paddy.tracking.ensembles import SELECTION_FILE, read_recorded_ensemble
+from tune_paddy.tracking.files import file_in_record
 from tune_paddy.tracking.pool import load_pool
-from tune_paddy.tracking.runs import RecordedRun, get_search, list_ensembles, recorded
+from tune_paddy.tracking.runs import DATASET, RecordedRun, get_search, list_ensembles, recorded
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.weight_files import CONFIG, WEIGHTS
 
@@ -99,43 +99,23 @@ def collect(store: Store, search: str, *, runs: Path, ensemble: str | None = Non
     """
     searched = get_search(store, search)
     run = _ensemble_run(store, search, ensemble)
-    with TemporaryDirectory(prefix="tune_paddy-") as temporary:
-        path = Path(temporary, SELECTION_FILE)
-        path.write_bytes(read_file(store, run.artifact_uri, SELECTION_FILE))
-        described, before = read_ensemble(path), _refit_of(path)
+    described = read_recorded_ensemble(store, run)
     sources = find_sources(store, described, runs)
-    pool = load_pool(store, described.searches)
-    honest = pool if before is None else load_pool(store, before.searches)
+    pool, refit = load_pool(store, described.searches), described.refit
+    honest = pool if refit is None else load_pool(store, refit.searches)
     if not pool.classes == honest.classes == described.classes:
         raise InputError(f"the members of {search!r} have other classes than its ensemble: select again")
+    if pool.split != described.split:
+        raise InputError(f"the members of {search!r} have another split than its ensemble: select again")
     manifest = _manifest(store, run, described, sources, with_plain=pool)
     return Collected(
         manifest=manifest,
         sources={folder: path for source in sources for folder, path in source.folders.items()},
-        select=honest.select[_rows(manifest, honest, {} if before is None else before.members)],
+        select=honest.select[_rows(manifest, honest, {} if refit is None else refit.members)],
         labels=honest.labels,
         test=manifest.selection.blend(pool.test[_rows(manifest, pool, {})]),
-        test_paths=_test_paths(Path(searched.tags.get("tune_paddy.dataset", "")), pool),
+        test_paths=_test_paths(Path(searched.tags.get(DATASET, "")), pool),
     )
-
-
-@dataclass(frozen=True)
-class _Before:
-    """What a refit was made of: the searches, and refitted member → the run in which it trained before."""
-
-    searches: tuple[str, ...]
-    members: Mapping[str, str]
-
-
-def _refit_of(path: Path) -> _Before | None:
-    refit = json.loads(path.read_text(encoding="utf-8")).get("refit")
-    if refit is None:
-        return None
-    try:
-        members = {str(name): str(run_id) for name, run_id in refit["members"].items()}
-        return _Before(tuple(map(str, refit["searches"])), members)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{SELECTION_FILE} of the refit does not say of what: refit again") from error
 
 
 def _ensemble_run(store: Store, search: str, wanted: str | None) -> RecordedRun:
@@ -158,20 +138,24 @@ def _manifest(
 ) -> Manifest:
     selection = described.selection
     estimate, note = _estimate(store, run, selection.metric)
-    return Manifest(
-        format=FORMAT,
-        tune_paddy=version("tune-paddy"),
-        search=run.search,
-        ensemble_run_id=run.run_id,
-        classes=list(described.classes),
-        method=selection.method,
-        metric=selection.metric,
-        rule=selection.rule,
-        temperature=selection.temperature,
-        members=[_member(source, described, with_plain) for source in sources],
-        estimate=estimate,
-        note=note,
-    )
+    try:
+        return Manifest(
+            format=FORMAT,
+            tune_paddy=version("tune-paddy"),
+            search=run.search,
+            ensemble_run_id=run.run_id,
+            classes=list(described.classes),
+            method=selection.method,
+            metric=selection.metric,
+            rule=selection.rule,
+            temperature=selection.temperature,
+            members=[_member(source, described, with_plain) for source in sources],
+            estimate=estimate,
+            note=note,
+        )
+    except ValidationError as error:  # it was read as an ensemble, but not all of these can be exported
+        where = file_in_record(run, SELECTION_FILE)
+        raise InputError(f"{where}: cannot be exported: {first_problem(error)}; select again") from error
 
 
 def _member(source: Source, described: DescribedEnsemble, pool: Pool) -> ManifestMember:

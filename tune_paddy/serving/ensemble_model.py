@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.predictions import TTA
 from tune_paddy.core.selection import Selection
-from tune_paddy.serving.manifest import Manifest, ManifestMember, read_manifest
+from tune_paddy.serving.manifest import Manifest, ManifestMember, find_ensemble, read_manifest
 from tune_paddy.training.inference import InferenceSettings, Progress, TrainedMember
 from tune_paddy.training.weight_files import missing_files
 
@@ -166,12 +166,6 @@ def weighted_members(
         if weight > 0:
             kinds.setdefault(member.name, []).append(view.kind)
     return [(member, tuple(kinds[member.name])) for member in manifest.members if member.name in kinds]
-
-
-def find_ensemble(folder: Path) -> Path:
-    """Folder of the manifest: the one given, or the one within an MLflow model."""
-    inner = folder / "artifacts" / "ensemble"
-    return inner if inner.is_dir() else folder
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:

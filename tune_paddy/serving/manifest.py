@@ -7,16 +7,18 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.pooling import Rule
+from tune_paddy.core.pooling import LEAST_TEMPERATURE, MOST_TEMPERATURE, Rule
 from tune_paddy.core.selection import Selection
+from tune_paddy.data.reading import read_file
 from tune_paddy.data.wording import shown
 
 MANIFEST = "ensemble.json"
 FORMAT = 1
 _SUM_TOLERANCE = 1e-6
-_MAX_BYTES = 16 * 2**20
+_MAX_MIB = 16
 
 _Name = Annotated[str, Field(min_length=1, max_length=1000)]
+_Temperature = Annotated[float, Field(ge=LEAST_TEMPERATURE, le=MOST_TEMPERATURE)]
 
 
 class _Strict(BaseModel):
@@ -28,7 +30,7 @@ class ManifestView(_Strict):
 
     kind: Literal["plain", "tta"]
     weight: float = Field(ge=0, le=1)
-    temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
+    temperature: _Temperature = 1.0
 
 
 class ManifestMember(_Strict):
@@ -93,7 +95,7 @@ class Manifest(_Strict):
     method: _Name
     metric: _Name
     rule: Rule
-    temperature: float = Field(gt=0, allow_inf_nan=False)
+    temperature: _Temperature
     members: list[ManifestMember] = Field(min_length=1)
     estimate: ManifestEstimate | None
     note: str
@@ -129,6 +131,12 @@ class Manifest(_Strict):
         )
 
 
+def find_ensemble(folder: Path) -> Path:
+    """Folder of the manifest: the one given, or the one within an MLflow model."""
+    inner = folder / "artifacts" / "ensemble"
+    return inner if inner.is_dir() else folder
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read and check the manifest of an exported ensemble.
 
@@ -137,18 +145,19 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InputError(f"{shown(path)}: is larger than {_MAX_BYTES // 2**20} MiB: no exported ensemble")
-        return Manifest.model_validate_json(path.read_bytes())
-    except OSError as error:
+        content = read_file(path, most=_MAX_MIB, what="an exported ensemble")
+    except InputError as error:
         raise InputError(
-            f"{shown(folder)}: holds no exported ensemble ({MANIFEST}: {error.strerror}); "
-            "`tune-paddy export SEARCH DIR` makes one"
+            f"{shown(folder)}: holds no exported ensemble ({error}); `tune-paddy export SEARCH DIR` makes one"
         ) from error
+    try:
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        reason = first["msg"].removeprefix("Value error, ")
-        raise InputError(
-            f"{shown(path)}: {shown(key)}: {shown(reason)}: export the ensemble again"
-        ) from error
+        raise InputError(f"{shown(path)}: {first_problem(error)}: export the ensemble again") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """Say on one line which key is wrong, and why."""
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"])) or "the file"
+    return f"{shown(key)}: {shown(first['msg'].removeprefix('Value error, '))}"

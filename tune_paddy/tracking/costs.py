@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from tune_paddy.tracking.runs import RecordedRun
+from tune_paddy.tracking.runs import PREFIX, RecordedRun
 from tune_paddy.tracking.views import CPU_SECONDS, GPU_SECONDS
 
-GPU_SHARE = "tune_paddy.gpu_share"
+GPU_SHARE = PREFIX + "gpu_share"
 
 
 def cost_metric(gpu_share: float) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tune_paddy.data.ensemble_file import MAX_MIB, DescribedEnsemble, parse_ensemble
 from tune_paddy.tracking.client import call
-from tune_paddy.tracking.files import SUBMISSION_FILE, file_sha256, log_files
+from tune_paddy.tracking.files import SUBMISSION_FILE, file_in_record, file_sha256, log_files, read_file
 from tune_paddy.tracking.members import finish_run
 from tune_paddy.tracking.provenance import git_revision, source_tags
 from tune_paddy.tracking.runs import (
@@ -19,6 +20,7 @@ from tune_paddy.tracking.runs import (
     PREFIX,
     SEARCH,
     SUBMISSION_SHA256,
+    RecordedRun,
     find_runs,
     get_search,
 )
@@ -35,6 +37,17 @@ _NAMING = ("method", "metric")
 _HEADING = "## The search"
 LIVE = "live_"
 """What the names of the live curve's metrics begin with."""
+
+
+def read_recorded_ensemble(store: Store, ensemble: RecordedRun) -> DescribedEnsemble:
+    """Read and check what the record says of an ensemble.
+
+    Raises:
+        InputError: It is not what `tune-paddy select` writes; the message names the run and the key.
+        TunePaddyError: It is gone, or MLflow failed.
+    """
+    content = read_file(store, ensemble, SELECTION_FILE, most=MAX_MIB, what="an ensemble")
+    return parse_ensemble(content, file_in_record(ensemble, SELECTION_FILE))
 
 
 def was_selected(store: Store, member_run_id: str) -> bool:

@@ -8,8 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data import reading
 from tune_paddy.tracking.client import call, load_mlflow
+from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.store import Store
 
 SUBMISSION_FILE = "submission.csv"
@@ -52,19 +54,30 @@ def remove_partial_files(artifact_uri: str) -> None:
             path.unlink(missing_ok=True)
 
 
-def read_file(store: Store, artifact_uri: str, name: str) -> bytes:
+def read_file(store: Store, run: RecordedRun, name: str, *, most: int, what: str) -> bytes:
     """Read a file of a run.
 
     Args:
         store: The record.
-        artifact_uri: Where the run's files are.
+        run: Whose file it is.
         name: Of the file.
+        most: MiB that such a file may have; others may have written to the record, too.
+        what: The file should be, for the message, such as `an ensemble`.
 
     Raises:
+        InputError: It is too large, or cannot be read; the message names the run.
         TunePaddyError: There is none, or MLflow failed.
     """
-    with fetched(store, artifact_uri, name) as path:
-        return path.read_bytes()
+    with fetched(store, run.artifact_uri, name) as path:
+        try:
+            return reading.read_file(path, most=most, what=what)
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), file_in_record(run, name))) from error
+
+
+def file_in_record(run: RecordedRun, name: str) -> str:
+    """How messages name a file of a run."""
+    return f"run {run.run_id}/{name}"
 
 
 @contextmanager

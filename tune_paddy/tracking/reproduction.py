@@ -6,7 +6,15 @@ from typing import Any
 
 import yaml
 
-from tune_paddy.tracking.runs import COMMAND, PREFIX, SEARCH, SKIP_CONFLICTS, SKIP_CORRUPT, parse_params
+from tune_paddy.tracking.runs import (
+    COMMAND,
+    DATASET_PATH,
+    SEARCH,
+    SKIP_CONFLICTS,
+    SKIP_CORRUPT,
+    WEIGHTS_DIR,
+    parse_params,
+)
 
 MEMBER_SPACE = "member.yaml"
 SHARED = ("seed", "select_share", "folds", "cpus", "gpu", "gpu_memory", "max_accum", "objective")
@@ -40,10 +48,10 @@ def describe_member(member: str, origin: str, search_tags: Mapping[str, str], *,
     """
     where = f", from `{origin}`" if origin else ""
     blocks = [f"Member `{member}` of search `{search_tags.get(SEARCH, '')}`{where}."]
-    data = search_tags.get(PREFIX + "dataset_path")
+    data = search_tags.get(DATASET_PATH)
     if has_space and data:
         words = ["tune-paddy", "search", data, "--space", MEMBER_SPACE]
-        weights = search_tags.get(PREFIX + "weights_dir")
+        weights = search_tags.get(WEIGHTS_DIR)
         words += ["--weights-dir", weights] if weights else []
         skips = {SKIP_CORRUPT: "--skip-corrupt", SKIP_CONFLICTS: "--skip-conflicts"}
         words += [flag for tag, flag in skips.items() if search_tags.get(tag) == "True"]
