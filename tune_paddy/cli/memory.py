@@ -27,18 +27,20 @@ def memory(
     ] = None,
     arch: Annotated[str | None, typer.Option(help="A single member instead of a space.")] = None,
     size: Annotated[str, typer.Option(help="Its side or HEIGHT,WIDTH, px.")] = "224",
-    batch_size: Annotated[int, typer.Option(help="Images of an optimizer step.")] = 64,
-    accum: Annotated[int | None, typer.Option(help="Micro-batches of a step; default: what fits.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Images of an optimizer step.", min=1)] = 64,
+    accum: Annotated[
+        int | None, typer.Option(help="Micro-batches of a step; default: what fits.", min=1)
+    ] = None,
     precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or auto.")] = "auto",
     gpu: Annotated[
         str | None, typer.Option(help="Name of the GPU, such as 'Tesla P100'; --from-runs: only its runs.")
     ] = None,
     gpu_memory: Annotated[float | None, typer.Option(help="Its memory, MiB.")] = None,
     share: Annotated[str, typer.Option(help="Share of the GPU that a trial gets, or auto.")] = "auto",
-    max_accum: Annotated[int | None, typer.Option(help="Largest accum to choose.")] = None,
+    max_accum: Annotated[int | None, typer.Option(help="Largest accum to choose.", min=1)] = None,
     unfused: Annotated[bool, typer.Option("--unfused", help="Attention without fused kernels.")] = False,
     calibration: Annotated[str | None, typer.Option(help="Name or file of a calibration.")] = None,
-    n_classes: Annotated[int, typer.Option(help="Classes to tell apart.")] = 10,
+    n_classes: Annotated[int, typer.Option(help="Classes to tell apart.", min=1)] = 10,
     stand_ins: StandInsOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
     from_runs: Annotated[bool, typer.Option(help="calibrate: from recorded runs, no GPU.")] = False,
@@ -155,12 +157,16 @@ def _print_memory(rows: "list[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
 
     title = f"A GPU of {gpu.mib:,.0f} MiB, calibration {gpu.calibration.name}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    named = any(row.origin != row.config.arch for row in rows)  # as those of a space may be
+    if named:
+        table.add_column("from", overflow="fold")
     table.add_column("member", overflow="fold")
     for column in ("px", "batch", "M par.", "accum 1", "accum", "MiB", "margin", "share", "at once"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         plan = row.plan
         table.add_row(
+            *([row.origin] if named else []),
             row.config.arch.partition(".")[0],
             size_words(row.config.size),
             str(row.config.batch_size),
