@@ -40,7 +40,7 @@ def memory(
     max_accum: Annotated[int | None, typer.Option(help="Largest accum to choose.", min=1)] = None,
     unfused: Annotated[bool, typer.Option("--unfused", help="Attention without fused kernels.")] = False,
     calibration: Annotated[str | None, typer.Option(help="Name or file of a calibration.")] = None,
-    n_classes: Annotated[int, typer.Option(help="Classes to tell apart.", min=1)] = 10,
+    n_classes: Annotated[int, typer.Option(help="Classes to tell apart.")] = 10,
     stand_ins: StandInsOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
     from_runs: Annotated[bool, typer.Option(help="calibrate: from recorded runs, no GPU.")] = False,
