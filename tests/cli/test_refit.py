@@ -95,7 +95,7 @@ def test_no_score_on_images_that_were_trained_on_is_shown_as_quality(
     assert not [name for name in ensemble.metrics if "loss" in name]
     estimate = refitted.ensemble.assessment.estimate.score if refitted.ensemble.assessment else 0
     assert (
-        f"the ensemble selected from first (run {refitted.ensemble.run_id}): log_loss {estimate:.4f}"
+        f"the ensemble selected from first (run {refitted.ensemble.run_id}): log loss {estimate:.4f}"
         in (ensemble.tags["mlflow.note.content"])
     )
 
