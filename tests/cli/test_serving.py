@@ -76,8 +76,14 @@ def test_a_refusal_does_not_wait_for_torch(tmp_path: Path, command: list[str]) -
         "import sys; from tune_paddy.cli import main; sys.argv[0] = 'tune-paddy'\n"
         "try: main()\nfinally: assert 'torch' not in sys.modules"
     )
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     done = subprocess.run(
-        [sys.executable, "-c", program, *command], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, *command],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: ")
