@@ -18,7 +18,7 @@ from tune_paddy.core.pooling import LEAST_TEMPERATURE, MOST_TEMPERATURE, Rule
 from tune_paddy.core.predictions import View
 from tune_paddy.core.selection import Candidate, Selection
 from tune_paddy.data.reading import read_file
-from tune_paddy.data.wording import shown
+from tune_paddy.data.wording import first_problem, shown
 
 MAX_MIB = 64
 """Largest file that is read, in MiB; one of a thousand members and classes has less than one."""
@@ -84,17 +84,15 @@ def parse_ensemble(content: bytes, where: str) -> DescribedEnsemble:
     try:
         return _File.model_validate_json(content).described()
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        reason = first["msg"].removeprefix("Value error, ")
         raise InputError(
-            f"{where}: is no ensemble: {shown(key)}: {shown(reason)}; `tune-paddy select` writes one"
+            f"{where}: is no ensemble: {first_problem(error)}; `tune-paddy select` writes one"
         ) from error
 
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=1)]
-_Temperature = Annotated[float, Field(ge=LEAST_TEMPERATURE, le=MOST_TEMPERATURE)]
+Temperature = Annotated[float, Field(ge=LEAST_TEMPERATURE, le=MOST_TEMPERATURE)]
+"""By which logarithms are divided."""
 _Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
 # A member of one search among several is named SEARCH:MEMBER. The first letter excludes `.` and `..`.
@@ -138,8 +136,8 @@ class _Selection(_Strict):
     metric: _Name
     method: _Name
     rule: Rule
-    temperature: _Temperature
-    member_temperatures: list[_Temperature] | None
+    temperature: Temperature
+    member_temperatures: list[Temperature] | None
     trajectory: list[_Finite] = []
     order: list[int] = []
     kept: int = Field(0, ge=0)

@@ -3,6 +3,10 @@
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 SHOWN = 20
 """How many findings a message names before it says how many more there are."""
@@ -20,6 +24,13 @@ def shown(name: str | Path) -> str:
 def printable(text: str) -> str:
     """Escape control characters, which could rewrite what a terminal shows; lines stay lines."""
     return "\n".join(map(_escaped, text.split("\n")))
+
+
+def first_problem(error: "ValidationError") -> str:
+    """Say on one line which key of a file is wrong, and why."""
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"])) or "the file"
+    return f"{shown(key)}: {shown(first['msg'].removeprefix('Value error, '))}"
 
 
 def _escaped(text: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.core.errors import InputError
 from tune_paddy.core.explain import marginal_contributions, redundancies
 from tune_paddy.core.metrics import error_rate, log_loss, metric_key
 from tune_paddy.core.predictions import Pool
@@ -21,7 +21,7 @@ from tune_paddy.ensemble.description import describe_ensemble
 from tune_paddy.ensemble.frontier import find_frontier
 from tune_paddy.ensemble.report_html import REPORT, Sources, write_report
 from tune_paddy.tracking.ensembles import log_ensemble
-from tune_paddy.tracking.files import FIGURES, read_file
+from tune_paddy.tracking.files import FIGURES, SPACE_FILE, read_text_of_search
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import (
     DATASET,
@@ -166,18 +166,9 @@ def _illustrate(
     folder, report = ensemble.folder / FIGURES, ensemble.folder / REPORT
     figures = draw_figures(ensemble.pool, ensemble.selection, ensemble.assessment, ensemble.frontier)
     write_figures(figures | draw_trials(store, searches, members, member_weights(ensemble)), folder)
-    sources = Sources(searches, members, wishes, _space_text(store, searches[0]))
+    sources = Sources(searches, members, wishes, read_text_of_search(store, searches[0], SPACE_FILE))
     write_report(report, ensemble, sources, shown_figures(folder))
     return [folder, report]
-
-
-def _space_text(store: Store, search: RecordedRun) -> str:
-    """The space that a search was given; empty in records that do not have it."""
-    try:
-        content = read_file(store, search, "space.yaml", most=1, what="a search space")
-        return content.decode(errors="replace")
-    except TunePaddyError:
-        return ""
 
 
 def describe(ensemble: Ensemble, searches: Sequence[str]) -> dict[str, Any]:

@@ -100,15 +100,13 @@ def make_fit(pool: Pool, wishes: Wishes) -> Fit:
             raise InputError("--weights fixes the members; it cannot be combined with a budget")
         by_hand = weigh(pool.views, parse_weights(wishes.weights))
         return lambda probs, labels: fixed_select(probs, labels, by_hand, metric=wishes.metric)
-    select: Callable[..., Selection] = auto_select if wishes.method == AUTO else METHODS[wishes.method]
+    method = None if wishes.method == AUTO else METHODS[wishes.method]
+    select: Callable[..., Selection] = method or auto_select
     if wishes.bounded:
         budget = make_budget(pool, wishes)
         _check_affordable(pool, budget, wishes)
-        select = (
-            partial(budget_auto_select, budget=budget)
-            if wishes.method == AUTO
-            else partial(budget_select, budget=budget, select=METHODS[wishes.method])
-        )
+        within = partial(budget_select, select=method) if method else budget_auto_select
+        select = partial(within, budget=budget)
     return lambda probs, labels: select(probs, labels, metric=wishes.metric, seed=wishes.seed)
 
 

@@ -13,8 +13,7 @@ from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.space import SearchSpace
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.resources import uncounted_gpus
-from tune_paddy.search.sameness import MOST_MIB, SPACE
-from tune_paddy.tracking.files import read_file
+from tune_paddy.tracking.files import MOST_MIB, SPACE_FILE, read_file
 from tune_paddy.tracking.runs import (
     ASKED,
     DATASET_PATH,
@@ -104,10 +103,11 @@ def _settings(search: RecordedRun) -> SearchSettings:
 def _space(search: RecordedRun, store: Store) -> SearchSpace:
     """The space as it was, its architectures and paths included."""
     try:
-        text = read_file(store, search, SPACE, most=MOST_MIB[SPACE], what="a search space").decode()
+        content = read_file(store, search, SPACE_FILE, most=MOST_MIB[SPACE_FILE], what="a search space")
+        text = content.decode()
     except (TunePaddyError, UnicodeDecodeError) as error:
         raise InputError(
-            f"search {search.name!r} has no readable {SPACE} in the record ({error}); give --space again"
+            f"search {search.name!r} has no readable {SPACE_FILE} in the record ({error}); give --space again"
         ) from error
     base = search.tags.get(SPACE_BASE)
     name = search.tags.get(SPACE_NAME, search.name)

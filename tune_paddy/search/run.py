@@ -27,12 +27,12 @@ from tune_paddy.search.prune import OnSelection, WeightsKeeper
 from tune_paddy.search.ray_session import ray_session
 from tune_paddy.search.raylet import watched_raylet
 from tune_paddy.search.resources import check_resources, idle_gpus_note
-from tune_paddy.search.sameness import IMAGES, SPACE, check_same, describe_images
+from tune_paddy.search.sameness import check_same, describe_images
 from tune_paddy.search.sampler import MemberSearcher, Proposer
 from tune_paddy.search.trainable import LOCKS, TrialContext
 from tune_paddy.search.tuning import run_trials_on_ray, trial_planner
 from tune_paddy.tracking.datasets import UsedDataset, log_dataset
-from tune_paddy.tracking.files import FIGURES, log_files
+from tune_paddy.tracking.files import FIGURES, IMAGES_FILE, SPACE_FILE, log_files
 from tune_paddy.tracking.members import close_stale, finish_run, start_search
 from tune_paddy.tracking.runs import (
     ASKED,
@@ -298,9 +298,9 @@ def _description(plan: SearchPlan) -> str:
 
 def _store_files(plan: SearchPlan, split: SelectSplit, store: Store, parent: str) -> None:
     split.save(plan.folder / "split.json")
-    (plan.folder / SPACE).write_text(plan.space.text, encoding="utf-8")
-    (plan.folder / IMAGES).write_text(describe_images(plan.dataset), encoding="utf-8")
-    log_files(store, parent, [plan.folder / name for name in (SPACE, IMAGES, "split.json")])
+    (plan.folder / SPACE_FILE).write_text(plan.space.text, encoding="utf-8")
+    (plan.folder / IMAGES_FILE).write_text(describe_images(plan.dataset), encoding="utf-8")
+    log_files(store, parent, [plan.folder / name for name in (SPACE_FILE, IMAGES_FILE, "split.json")])
 
 
 def _close(plan: SearchPlan, store: Store, parent: str, status: Any) -> None:

@@ -5,19 +5,13 @@ import difflib
 import io
 from collections.abc import Iterator, Mapping
 
-from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.wording import listed, shown
 from tune_paddy.search.plan import SearchPlan
-from tune_paddy.tracking.files import read_file
+from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE, read_text_of_search
 from tune_paddy.tracking.runs import DATASET_FINGERPRINT, SPACE_FINGERPRINT, RecordedRun, parse_params
 from tune_paddy.tracking.store import Store
-
-SPACE, IMAGES = "space.yaml", "images.csv"
-"""Files of a search's run: the space as it was read, and all images."""
-
-MOST_MIB = {SPACE: 1, IMAGES: 512}
-"""What they may have; a line of a few hundred bytes for each of a million images."""
 
 FIXED = ("seed", "folds", "select_share", "objective")
 """Settings that decide the select split, and what the sampler minimises."""
@@ -39,13 +33,15 @@ def check_same(plan: SearchPlan, search: RecordedRun, store: Store) -> None:
     """
     advice = "start a search under a new name"
     if plan.dataset.fingerprint != search.tags.get(DATASET_FINGERPRINT):
-        differences = list(_image_differences(_stored(store, search, IMAGES), describe_images(plan.dataset)))
+        stored = read_text_of_search(store, search, IMAGES_FILE)  # empty: all of it counts as new
+        differences = list(_image_differences(stored, describe_images(plan.dataset)))
         raise InputError(
             f"{shown(plan.dataset.root)}: holds other images or labels than when search {plan.name!r} began; "
             f"bring them back, or {advice}{listed(differences, len(differences))}"
         )
     if plan.space.fingerprint != search.tags.get(SPACE_FINGERPRINT):
-        lines = list(_text_differences(_stored(store, search, SPACE), plan.space.text))
+        stored = read_text_of_search(store, search, SPACE_FILE)
+        lines = list(_text_differences(stored, plan.space.text))
         raise InputError(
             f"space {plan.space.name!r} is not the one that search {plan.name!r} began with; leave out "
             f"--space, or {advice}{listed(lines, len(lines))}"
@@ -96,12 +92,3 @@ def _by_image(text: str) -> Mapping[tuple[str, str], tuple[str, str]]:
 def _text_differences(before: str, now: str) -> Iterator[str]:
     lines = difflib.unified_diff(before.splitlines(), now.splitlines(), lineterm="", n=0)
     return (line for line in lines if not line.startswith(("---", "+++", "@@")))
-
-
-def _stored(store: Store, search: RecordedRun, name: str) -> str:
-    """A file of the search's run; empty where there is none, so that all of it counts as new."""
-    try:
-        content = read_file(store, search, name, most=MOST_MIB[name], what="a file of a search")
-        return content.decode("utf-8", errors="replace")
-    except TunePaddyError:
-        return ""

@@ -171,9 +171,9 @@ def _tidy(axes: Axes) -> None:
     axes.set_title("")
     axes.xaxis.set_minor_formatter(NullFormatter())
     if axes.get_xscale() == "log":
-        low, high = axes.get_xlim()
+        low, high = axes.get_xlim()  # in a narrow range the labels of matplotlib's own ticks overlap
         ticks = np.geomspace(low * (high / low) ** 0.1, high / (high / low) ** 0.1, 3)
-        axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])  # its own overlap
+        axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
     labels = [label.get_text() for label in axes.get_xticklabels()]
     if any(label.startswith("'") for label in labels):
         short = [label.strip("'") for label in labels]

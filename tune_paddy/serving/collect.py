@@ -14,6 +14,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import metric_key
 from tune_paddy.core.predictions import Pool
 from tune_paddy.data.ensemble_file import DescribedEnsemble
+from tune_paddy.data.wording import first_problem
 from tune_paddy.serving.manifest import (
     FORMAT,
     MANIFEST,
@@ -21,7 +22,6 @@ from tune_paddy.serving.manifest import (
     ManifestEstimate,
     ManifestMember,
     ManifestView,
-    first_problem,
 )
 from tune_paddy.serving.select_file import write_select
 from tune_paddy.serving.sources import Source, find_sources

@@ -7,10 +7,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.pooling import LEAST_TEMPERATURE, MOST_TEMPERATURE, Rule
+from tune_paddy.core.pooling import Rule
 from tune_paddy.core.selection import Selection
+from tune_paddy.data.ensemble_file import Temperature
 from tune_paddy.data.reading import read_file
-from tune_paddy.data.wording import shown
+from tune_paddy.data.wording import first_problem, shown
 
 MANIFEST = "ensemble.json"
 FORMAT = 1
@@ -18,7 +19,6 @@ _SUM_TOLERANCE = 1e-6
 _MAX_MIB = 16
 
 _Name = Annotated[str, Field(min_length=1, max_length=1000)]
-_Temperature = Annotated[float, Field(ge=LEAST_TEMPERATURE, le=MOST_TEMPERATURE)]
 
 
 class _Strict(BaseModel):
@@ -30,7 +30,7 @@ class ManifestView(_Strict):
 
     kind: Literal["plain", "tta"]
     weight: float = Field(ge=0, le=1)
-    temperature: _Temperature = 1.0
+    temperature: Temperature = 1.0
 
 
 class ManifestMember(_Strict):
@@ -95,7 +95,7 @@ class Manifest(_Strict):
     method: _Name
     metric: _Name
     rule: Rule
-    temperature: _Temperature
+    temperature: Temperature
     members: list[ManifestMember] = Field(min_length=1)
     estimate: ManifestEstimate | None
     note: str
@@ -154,10 +154,3 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
         raise InputError(f"{shown(path)}: {first_problem(error)}: export the ensemble again") from error
-
-
-def first_problem(error: ValidationError) -> str:
-    """Say on one line which key is wrong, and why."""
-    first = error.errors()[0]
-    key = ".".join(map(str, first["loc"])) or "the file"
-    return f"{shown(key)}: {shown(first['msg'].removeprefix('Value error, '))}"

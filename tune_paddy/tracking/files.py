@@ -17,6 +17,12 @@ from tune_paddy.tracking.store import Store
 SUBMISSION_FILE = "submission.csv"
 """An ensemble's predicted labels of the test images, among the files of its run."""
 
+SPACE_FILE, IMAGES_FILE = "space.yaml", "images.csv"
+"""Files of a search's run: the space as it was read, and all images."""
+
+MOST_MIB = {SPACE_FILE: 1, IMAGES_FILE: 512}
+"""What they may have; a line of a few hundred bytes for each of a million images."""
+
 FIGURES = "figures"
 """Folder of pictures, of a search and among a run's files."""
 
@@ -73,6 +79,15 @@ def read_file(store: Store, run: RecordedRun, name: str, *, most: int, what: str
             return reading.read_file(path, most=most, what=what)
         except InputError as error:
             raise InputError(str(error).replace(str(path), file_in_record(run, name))) from error
+
+
+def read_text_of_search(store: Store, search: RecordedRun, name: str) -> str:
+    """A file of a search's run, a key of `MOST_MIB`, as text; empty where none can be read."""
+    try:
+        content = read_file(store, search, name, most=MOST_MIB[name], what="a file of a search")
+    except TunePaddyError:
+        return ""
+    return content.decode("utf-8", errors="replace")
 
 
 def file_in_record(run: RecordedRun, name: str) -> str:
