@@ -1,6 +1,7 @@
 """What several rooms share: a small real dataset, and one finished search on it."""
 
 import gc
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.samples import write_digits
@@ -27,6 +30,29 @@ from tune_paddy.tracking.store import Store, open_store
 
 # What torch, Ray and MLflow leave in memory is walked by every full collection, 0.4 s each time.
 gc.set_threshold(100_000, 20, 20)
+
+SHARED = "ray_running"
+"""Fixture of the one Ray of a test run; whatever asks for it runs in the same process, one after another."""
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a module's tests together, and all that need Ray: its fixtures are then made once."""
+    for item in items:
+        group = SHARED if SHARED in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish() -> None:
+    """Spare later collections, also those that the program asks for, what importing has left."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Let what importing has left be collected at the end, or libraries complain of leaks."""
+    gc.unfreeze()
+
 
 PER_CLASS, TESTS = 15, 20
 
@@ -51,6 +77,14 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     """What is cached, also by Ray's workers, stays out of the user's folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUNE_PADDY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small sums are slower on several threads, and on one thread they are always in one order."""
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
         yield
 
 
@@ -149,6 +183,16 @@ def exported(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Ex
     images = [str(finished.plan.dataset.root / "test_images" / name) for name in ensemble.pool.test_ids]
     expected = ensemble.selection.blend(ensemble.pool.test)
     return Exported(ensemble, collected, export(collected, root / "model"), images, expected)
+
+
+def rehearsed(space: str) -> str:
+    """The space `road_to_the_top` for a test: an epoch and one augmented pass of small images each."""
+    sides = {"640": "64", "480": "48", "320": "64", "224": "32", "192": "32"}
+    lines = []
+    for line in space.replace("epochs: 12", "epochs: 1").replace("tta: 4", "tta: 1").splitlines():
+        small = re.sub(r"\b(640|480|320|224|192)\b", lambda side: sides[side[0]], line)
+        lines.append(small if "size:" in line else line)
+    return "\n".join(lines)
 
 
 def make_plan(name: str, data: Path, runs: Path, text: str) -> SearchPlan:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
-from tests.conftest import Finished
+from tests.conftest import Finished, rehearsed
 from tune_paddy.data.space import find_space
 from tune_paddy.training.architectures import stand_in
 
@@ -77,7 +77,7 @@ def test_the_road_to_the_top_is_gone_from_images_to_submission(
     text = find_space("road_to_the_top").read_text().partition("  - name: swinv2-squish")[0]
     for arch in set(re.findall(r"arch: (\S+)", text)):
         text = text.replace(arch, stand_in(arch))
-    (tmp_path / "short.yaml").write_text(text.replace("epochs: 12", "epochs: 1").replace("tta: 4", "tta: 1"))
+    (tmp_path / "short.yaml").write_text(rehearsed(text))
     kernel.setenv("TUNE_PADDY_DATA", str(small_digits))
     kernel.setenv("TUNE_PADDY_SPACE", "short.yaml")
     execute("01_road_to_the_top.ipynb", tmp_path)

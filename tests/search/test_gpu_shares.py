@@ -15,7 +15,7 @@ from tune_paddy.search.tuning import trial_planner
 from tune_paddy.training import planning
 
 SPACE = """
-search: {trials: 2, gpu: auto, gpu_memory: 12000, cpus: 1}
+search: {trials: 2, gpu: auto, gpu_memory: 12000, cpus: 1, concurrency: 1}
 defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 1, batch_size: 16, tta: 0, flip: none}
 recipes: [{arch: test_resnet}, {arch: test_vit, batch_size: 8}]
 """

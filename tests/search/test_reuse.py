@@ -1,3 +1,5 @@
+"""Which processes train which trials: real ones of Ray's, whose trials do nothing."""
+
 import os
 import time
 from pathlib import Path
@@ -9,26 +11,8 @@ from ray.tune.search import Searcher
 
 from tune_paddy.search.reuse import SPENT, kept_processes
 
-
-def _train(trial: dict[str, Any]) -> None:
-    tune.report({"pid": os.getpid(), SPENT: trial["number"] == 1})
-
-
-@pytest.mark.usefixtures("ray_running")
-def test_a_process_trains_on_after_a_good_trial_and_is_replaced_after_one_that_spent_it(
-    tmp_path: Path,
-) -> None:
-    tuner = tune.Tuner(
-        tune.with_resources(_train, tune.PlacementGroupFactory([{"CPU": 1}])),
-        param_space={"number": tune.grid_search([0, 1, 2])},
-        tune_config=tune.TuneConfig(max_concurrent_trials=1, reuse_actors=True),
-        run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0),
-    )
-    with kept_processes():
-        results = tuner.fit()
-    first, second, third = (result.metrics["pid"] for result in results)
-    assert first == second
-    assert third != second
+SPENDS = 5
+"""Number of the trial that spends its process."""
 
 
 def _meet(trial: dict[str, Any]) -> None:
@@ -36,10 +20,10 @@ def _meet(trial: dict[str, Any]) -> None:
     folder = Path(trial["folder"])
     (folder / str(trial["number"])).touch()
     other = folder / str(trial["number"] ^ 1)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not other.exists() and time.monotonic() < until:
         time.sleep(0.01)
-    tune.report({"pid": os.getpid()})
+    tune.report({"pid": os.getpid(), SPENT: trial["number"] == SPENDS})
 
 
 class _Pairs(Searcher):
@@ -62,14 +46,29 @@ class _Pairs(Searcher):
         self._ended += 1
 
 
-@pytest.mark.usefixtures("ray_running")
-def test_eight_trials_on_two_slots_run_in_two_processes_even_where_pairs_end_together(tmp_path: Path) -> None:
-    tuner = tune.Tuner(
-        tune.with_resources(_meet, tune.PlacementGroupFactory([{"CPU": 1}])),
-        tune_config=tune.TuneConfig(search_alg=_Pairs(tmp_path, 8), num_samples=8, reuse_actors=True),
-        run_config=tune.RunConfig(storage_path=str(tmp_path / "ray"), verbose=0),
+@pytest.fixture(scope="module")
+def processes(ray_running: None, tmp_path_factory: pytest.TempPathFactory) -> list[int]:  # noqa: ARG001
+    """Of eight trials in pairs on two slots, in the order of their numbers."""
+    folder = tmp_path_factory.mktemp("pairs")
+    tuner = tune.Tuner(  # half a CPU each: two run at once on any machine
+        tune.with_resources(_meet, tune.PlacementGroupFactory([{"CPU": 0.5}])),
+        tune_config=tune.TuneConfig(search_alg=_Pairs(folder, 8), num_samples=8, reuse_actors=True),
+        run_config=tune.RunConfig(storage_path=str(folder / "ray"), verbose=0),
     )
     with kept_processes():
         results = tuner.fit()
-    assert len(results) == 8
-    assert len({result.metrics["pid"] for result in results}) == 2
+    return [result.metrics["pid"] for result in sorted(results, key=lambda r: r.config["number"])]
+
+
+def test_trials_run_in_two_processes_even_where_pairs_end_together(processes: list[int]) -> None:
+    assert len(processes) == 8
+    assert len(set(processes[:SPENDS])) == 2
+
+
+def test_a_process_that_a_trial_spent_is_replaced_and_the_other_trains_on(processes: list[int]) -> None:
+    spent, other = processes[SPENDS], processes[SPENDS ^ 1]
+    before, after = processes[: SPENDS + 1], processes[SPENDS + 1 :]
+    assert {spent, other} == set(before)
+    assert spent not in after
+    assert other in after
+    assert len(set(processes)) == 3

@@ -80,7 +80,7 @@ def test_a_search_that_asks_for_a_gpu_where_there_is_none_is_refused(
 
 
 ASHA = """
-search: {trials: 4, scheduler: asha, concurrency: 2, keep_weights: none}
+search: {trials: 4, scheduler: asha, concurrency: 1, keep_weights: none}
 defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 5, batch_size: 32, tta: 0, flip: none}
 spaces: [{name: nets, arch: test_resnet, lr: {low: 1.0e-6, high: 0.01, log: true}}]
 """

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -16,12 +15,6 @@ from tune_paddy.training.loaders import ImageReader
 
 SIDE = 32
 N_TRAIN, N_SELECT, N_TEST = 100, 30, 21
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """Small tensors are slower on several threads, and sums on one thread are always in one order."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
