@@ -1,4 +1,4 @@
-"""Parse command lines as the program does, without running what they ask for."""
+"""Command lines: parsed as the program does, and run so that Ctrl-C reaches them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +7,9 @@ import typer
 
 import tune_paddy.cli  # noqa: F401 adds the commands
 from tune_paddy.cli.app import app
+
+HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""First line of a child's program: what a script starts with `&` ignores Ctrl-C, and so do its children."""
 
 
 def leaves(group: Any = None, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

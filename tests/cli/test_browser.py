@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from tests.cli.commands import HEARS_CTRL_C
 from tests.conftest import Finished
 from tune_paddy.ensemble.build import build_ensemble
 from tune_paddy.tracking.views import ALL_SEARCHES, members_view
@@ -31,8 +32,8 @@ Look = Callable[[str], None]
 def ui(finished: Finished, tmp_path: Path) -> Iterator[list[str]]:
     """Addresses that `tune-paddy ui` prints for the finished search, after a selection; Ctrl-C ends it."""
     build_ensemble(finished.store, ["first"], folder=tmp_path)
-    command = [sys.executable, "-c", "from tune_paddy.cli import main; main()", "ui", "first"]
-    command += ["--tracking-uri", finished.store.tracking_uri]
+    program = HEARS_CTRL_C + "from tune_paddy.cli import main; main()"
+    command = [sys.executable, "-c", program, "ui", "first", "--tracking-uri", finished.store.tracking_uri]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     told = ""
@@ -44,7 +45,7 @@ def ui(finished: Finished, tmp_path: Path) -> Iterator[list[str]]:
         yield re.findall(r"(?:Browse|Curves): (\S+)", told)
     finally:
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
+        rest, _ = process.communicate(timeout=300)
     assert (process.returncode, rest) == (0, "Ended.\n")
 
 

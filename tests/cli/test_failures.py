@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from tests.cli.commands import HEARS_CTRL_C
 from tests.cli.conftest import Call
 from tune_paddy.cli import data as data_commands
 from tune_paddy.cli.app import typed_command
@@ -107,7 +108,7 @@ def test_an_interruption_is_silent_and_exit_status_130(call: Call, monkeypatch: 
 WAITING = """
 import time
 from tune_paddy.cli import data, main
-data.open_dataset = lambda *_: (print("waiting", flush=True), time.sleep(60))
+data.open_dataset = lambda *_: (print("waiting", flush=True), time.sleep(600))
 main()
 """
 
@@ -122,14 +123,14 @@ main()
 def test_a_signal_ends_a_process_without_a_traceback(
     number: signal.Signals, status: int, line: str, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-c", WAITING, "data", "check", "x"]
+    command = [sys.executable, "-c", HEARS_CTRL_C + WAITING, "data", "check", "x"]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
         assert process.stdout.readline() == "waiting\n"
         process.send_signal(number)
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=300)
     assert (process.returncode, stderr) == (status, line)
 
 

@@ -49,7 +49,7 @@ def complete(line: str, folder: Path) -> set[str]:
         "import sys; sys.argv[0] = 'tune-paddy'; from tune_paddy.cli import main; main()",
     ]
     done = subprocess.run(
-        program, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+        program, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600
     )
     return set(done.stdout.split())
 
@@ -61,3 +61,4 @@ def test_the_shell_completes_commands_spaces_and_searches(tmp_path: Path) -> Non
     assert complete("tune-paddy se", tmp_path) == {"search", "select"}
     assert complete("tune-paddy search x --space pad", tmp_path) == {"paddy_search"}
     assert complete("tune-paddy select ", tmp_path) == {"my-search"}
+    assert complete("tune-paddy report ", tmp_path) == {"my-search"}
