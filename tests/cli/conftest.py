@@ -1,8 +1,10 @@
 """Run the command line in the test's own process, which saves importing everything again."""
 
+import io
+import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,28 @@ Call = Callable[..., str]
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run `tune-paddy` in this process and in an empty folder; return what it printed."""
+def as_before() -> Iterator[None]:
+    """What the program sets for its child processes is taken back: here it does not end with its process."""
+    variables = ("PYTHONWARNINGS", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+    known = {name: os.environ[name] for name in variables if name in os.environ}
+    forbidden, prefix = sys.dont_write_bytecode, sys.pycache_prefix
+    yield
+    sys.dont_write_bytecode, sys.pycache_prefix = forbidden, prefix
+    for name in variables:
+        os.environ.pop(name, None)
+    os.environ.update(known)
+
+
+@pytest.fixture
+def call(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    as_before: None,  # noqa: ARG001 asked for what it does
+) -> Call:
+    """Run `tune-paddy` in this process and in an empty folder, nobody typing; return what it printed."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
     monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("TUNE_PADDY_CACHE", str(tmp_path / "cache"))
     for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN", "MLFLOW_TRACKING_URI"):

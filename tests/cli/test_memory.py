@@ -6,8 +6,20 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Call
+from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.members import finish_run, log_epoch, start_member, start_search
 from tune_paddy.tracking.store import open_store
+from tune_paddy.training import planning
+
+
+@pytest.fixture(autouse=True)
+def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where there is one."""
+
+    def no_driver() -> None:
+        raise InputError("NVIDIA's driver does not answer")
+
+    monkeypatch.setattr(planning, "load_nvml", no_driver)
 
 
 def test_the_notebooks_large_members_need_accum_2_on_kaggles_gpu(call: Call) -> None:

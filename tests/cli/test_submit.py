@@ -229,13 +229,15 @@ def test_a_fetched_competition_passes_the_check(
     )
 
 
+@pytest.mark.usefixtures("as_before")
 def test_a_refusal_shows_no_secret_even_in_a_traceback(
-    kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: object, **_options: object) -> None:
         raise ConnectionError("for url: https://storage.example/x.zip?Signature=s3cret")
 
     monkeypatch.setattr(kaggle, "competition_download_files", refuse)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["tune-paddy", "--debug", "data", "fetch", "some-contest"])
     with pytest.raises(SystemExit, match="1"):
         main()
