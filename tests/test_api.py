@@ -115,7 +115,8 @@ def test_greedy_select_works_on_bare_arrays(pool: Pool) -> None:
     selection = tp.greedy_select(pool.select, pool.labels)
     blended = selection.blend(pool.select)
     assert log_loss(blended, pool.labels) == pytest.approx(selection.score)
-    assert selection.score <= min(log_loss(probs, pool.labels) for probs in pool.select)
+    best = min(log_loss(probs, pool.labels) for probs in pool.select)
+    assert selection.score <= best + 1e-12, "but for rounding, where it is the best one alone"
 
 
 def test_memory_is_forecast_and_grows_with_the_batch() -> None:

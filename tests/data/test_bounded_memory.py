@@ -142,7 +142,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         (folder / name).write_bytes(make())
     done = subprocess.run(
         [sys.executable, "-c", READ, str(folder), str(ALLOWED)],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told: dict[str, list[str]] = json.loads(done.stdout)

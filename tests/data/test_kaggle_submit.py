@@ -86,7 +86,16 @@ def test_a_file_that_did_not_arrive_is_no_success(file: Path) -> None:
         send(Client(SimpleNamespace(message=UPLOAD_FAILED)), file, "first")
 
 
-def test_the_words_of_a_failed_upload_are_those_of_kaggles_client() -> None:
+def test_the_words_of_a_failed_upload_are_those_of_kaggles_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which makes a folder and signs in when it is imported: here, without asking anybody."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("KAGGLE_USERNAME", "me")
+    monkeypatch.setenv("KAGGLE_KEY", "none")
+    for name in ("API_TOKEN", "API_V1_TOKEN", "CONFIG_DIR"):
+        monkeypatch.delenv(f"KAGGLE_{name}", raising=False)
     module = pytest.importorskip("kaggle.api.kaggle_api_extended")
     assert UPLOAD_FAILED == module.KaggleApi.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE
 

@@ -94,10 +94,12 @@ def test_weights_by_hand_replace_the_selection(finished: Finished, tmp_path: Pat
 
 
 def test_the_ensemble_is_a_run_of_its_own_under_the_search(finished: Finished, tmp_path: Path) -> None:
-    before = len(list_ensembles(finished.store, "first"))
+    before = {run.run_id for run in list_ensembles(finished.store, "first")}
     ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=Wishes("balanced_error"))
     ensembles = list_ensembles(finished.store, "first")
-    assert len(ensembles) == before + 1
+    assert {run.run_id for run in ensembles} == before | {ensemble.run_id}
+    members = {member.run_id for member in list_members(finished.store, "first")}
+    assert ensemble.run_id not in members | {get_search(finished.store, "first").run_id}
     files = {file.path for file in finished.store.client.list_artifacts(ensemble.run_id)}
     assert {"submission.csv", "ensemble.json"} <= files
 

@@ -45,6 +45,6 @@ def test_only_the_first_are_kept_and_the_others_are_counted() -> None:
 
 def test_files_are_found_by_their_ids_and_a_dataset_that_is_gone_has_none(small_digits: Path) -> None:
     labelled, test = find_files(small_digits)
-    assert len(labelled), len(test) == (150, 20)
+    assert (len(labelled), len(test)) == (150, 20)
     assert all(path.is_file() and path.name == name for name, path in (labelled | test).items())
     assert find_files(small_digits / "nowhere") == ({}, {})

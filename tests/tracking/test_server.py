@@ -1,5 +1,6 @@
 import socket
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -8,11 +9,16 @@ from tune_paddy.tracking.server import HOST, PORT, free_port, mlflow_page
 
 
 def test_a_wanted_port_that_is_taken_is_refused_and_another_is_found_by_itself() -> None:
-    with socket.create_server((HOST, 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=f"--port {port}"):
-            free_port(port)
-    assert free_port(port) == port
+    for _ in range(10):
+        with socket.create_server((HOST, 0)) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(InputError, match=f"--port {port}"):
+                free_port(port)
+        with suppress(InputError):  # another program was quick to take it
+            assert free_port(port) == port
+            break
+    else:
+        pytest.fail("no port is free that was let go")
     assert PORT <= free_port(None) < PORT + 100
 
 

@@ -12,7 +12,7 @@ from tune_paddy.tracking.system_metrics import process_metrics, system_metrics
 MONITOR = "SystemMetricsMonitor"
 
 
-def wait_for(condition: object, seconds: float = 30) -> bool:
+def wait_for(condition: object, seconds: float = 300) -> bool:
     """Whether a condition comes true before long."""
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:  # type: ignore[operator]
