@@ -1,12 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.images import load_rgb
-from tune_paddy.data.samples import TEST_LABELS, score_submission, write_digits
+from tune_paddy.data.samples import DEMO_NOISE, SIDE, TEST_LABELS, _with_noise, score_submission, write_digits
 from tune_paddy.data.submission import SubmissionFormat, check_submission, write_submission
 
 
@@ -36,6 +37,42 @@ def test_every_image_is_the_one_that_was_scanned(digits):
     small = np.stack([np.asarray(load_rgb(path).convert("L").resize((8, 8)), float) for path in paths])
     distances = np.abs(small[:, None] - originals[None]).mean(axis=(2, 3))
     assert distances.argmin(axis=1).tolist() == list(range(len(originals)))
+
+
+def test_without_noise_images_are_the_scans_enlarged_to_the_bit(digits):
+    for path in sorted(digits.rglob("*.png"))[::50]:
+        scan = np.rint(load_digits().images[int(path.stem)] * (255 / 16)).astype(np.uint8)
+        enlarged = Image.fromarray(scan).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        np.testing.assert_array_equal(load_rgb(path).convert("L"), enlarged)
+
+
+def test_noise_is_added_to_what_was_scanned_and_depends_on_nothing_but_the_seed(digits, tmp_path):
+    """The split and the labels stay as they were."""
+    noisy, again, other = (
+        write_digits(tmp_path / name, noise=DEMO_NOISE, seed=seed)
+        for name, seed in (("noisy", 0), ("again", 0), ("other", 1))
+    )
+    first = "test_images/" + min(path.name for path in (noisy / "test_images").iterdir())
+    contents = [
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (digits, noisy, again, other)
+    ]
+    clean = {name: content for name, content in contents[0].items() if name.suffix == ".csv"}
+    assert contents[0].keys() == contents[1].keys()
+    assert clean.items() <= contents[1].items()
+    assert contents[1] == contents[2]
+    assert contents[1] != contents[3]
+    assert (digits / first).read_bytes() != (noisy / first).read_bytes()
+
+
+def test_noise_has_its_size_and_stays_within_the_scale():
+    grey = np.full((100, 8, 8), 8.0)  # half of the full scale
+    noisy = _with_noise(grey, DEMO_NOISE, np.random.default_rng(0))
+    assert noisy.std() == pytest.approx(16 * DEMO_NOISE, rel=0.05)
+    assert noisy.mean() == pytest.approx(8, abs=0.2)
+    dark = _with_noise(grey - 8, DEMO_NOISE, np.random.default_rng(0))
+    bright = _with_noise(grey + 8, DEMO_NOISE, np.random.default_rng(0))
+    assert (dark.min(), bright.max()) == (0, 16)
 
 
 def test_test_images_are_a_share_of_every_digit_and_their_labels_are_kept_apart(digits):

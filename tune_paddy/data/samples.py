@@ -21,15 +21,22 @@ TEST_LABELS = "test_labels.csv"
 SIDE = 32
 """Of the images as they are written, in px; they were scanned at 8."""
 
+DEMO_NOISE = 3 / 16
+"""Noise of the demo's images, a share of the full scale.
+
+Clean digits are too easy: every member gets nearly all of them right, and an ensemble has nothing to gain.
+"""
+
 _FULL_SCALE = 16  # scikit-learn's digits hold 0 to 16
 _FORM = SubmissionFormat()
 
 
-def write_digits(folder: Path, *, test_share: float = 0.2, seed: int = 0) -> Path:
+def write_digits(folder: Path, *, test_share: float = 0.2, seed: int = 0, noise: float = 0.0) -> Path:
     """Write scikit-learn's 1,797 handwritten digits as PNG files in Kaggle's layout.
 
     The images are 8 × 8 px, enlarged by Pillow's bicubic filter. Files that are there already are compared
-    and left alone, so that a second call changes nothing and one that was interrupted is completed.
+    and left alone, so that a second call changes nothing and one that was interrupted is completed. Those of
+    another `noise` are written over: give each a folder of its own.
 
     Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test set).
 
@@ -37,7 +44,9 @@ def write_digits(folder: Path, *, test_share: float = 0.2, seed: int = 0) -> Pat
         folder: Made when missing; may hold hidden files, and nothing else.
         test_share: Of the images of every class that become the test set; their labels go to
             `TEST_LABELS`, which no layout reads.
-        seed: Of that choice.
+        seed: Of that choice, and of the noise.
+        noise: Standard deviation of Gaussian noise as a share of the full scale. It is added to the 8 × 8 px,
+            whose values are then clipped.
 
     Returns:
         The folder.
@@ -51,7 +60,8 @@ def write_digits(folder: Path, *, test_share: float = 0.2, seed: int = 0) -> Pat
     digits = load_digits()
     labels = digits.target.astype(np.int64)
     is_test = stratified_group_split(labels, np.arange(len(labels)), share=test_share, seed=seed)
-    files = dict(_image_files(digits.images, labels, is_test)) | dict(_tables(labels, is_test))
+    images = _with_noise(digits.images, noise, np.random.default_rng(seed))
+    files = dict(_image_files(images, labels, is_test)) | dict(_tables(labels, is_test))
     _refuse_others(folder, files)
     try:
         for name, content in files.items():
@@ -76,6 +86,11 @@ def score_submission(submission: Path, true_labels: Path) -> float:
     answers = dict(zip(got.ids, got.labels, strict=True))
     right = sum(answers[name] == label for name, label in zip(true.ids, true.labels, strict=True))
     return right / len(true.ids)
+
+
+def _with_noise(images: NDArray[np.float64], noise: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Images as a poorer scanner would have seen them; without noise, to the bit as they are."""
+    return np.clip(images + rng.normal(0, noise * _FULL_SCALE, images.shape), 0, _FULL_SCALE)
 
 
 def _image_files(
