@@ -1,5 +1,6 @@
 """The commands that train: demo and search."""
 
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,8 @@ from tune_paddy.cli.select import (
     Machine,
     RayAddressOption,
     RefitOption,
+    VerboseOption,
+    browse_command,
     check_refit,
     refit_and_print,
     select_and_print,
@@ -48,34 +51,52 @@ if TYPE_CHECKING:
     from tune_paddy.tracking.store import Store
 
 
+_HARD = """\
+Hard on purpose: scans of 8x8 px with added noise, networks that were never
+pretrained, and half of the labelled images kept back to judge the members by."""
+
+_NEXT = (
+    "data check PHOTOS",
+    "search PHOTOS --space paddy_search --trials 20",
+    "predict paddy_search-1 NEW-PHOTOS/",
+)
+"""What somebody types after the demo, for images of their own."""
+
+
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option("--data", help="Where the images go.")] = Path("data/digits"),
+    folder: Annotated[Path, typer.Option("--data", help="Where the images go.")] = Path("data/noisy-digits"),
+    seed: Annotated[
+        int | None, typer.Option(help="Of the select split, the sampler and the members; default: 42.")
+    ] = None,
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Do the main job on 1,797 real images of digits, in minutes, without a GPU.
+    """Do the main job on 1,797 real images of digits, in a minute or two, without a GPU.
 
     Example: tune-paddy demo
     """
-    from tune_paddy.data.samples import TEST_LABELS, score_submission, write_digits
+    from tune_paddy.data.samples import DEMO_NOISE, TEST_LABELS, score_submission, write_digits
     from tune_paddy.search.ray_session import ray_session
 
     started = time.monotonic()
-    console.print(f"Writing scikit-learn's handwritten digits to {folder} in Kaggle's layout")
-    write_digits(folder)
-    plan = make_plan(folder, "digits_demo", runs, name=None, overrides={}, prefix="demo")
+    overrides = {} if seed is None else {"seed": seed}
+    console.print(f"Writing scikit-learn's handwritten digits to {shlex.quote(str(folder))}", soft_wrap=True)
+    write_digits(folder, noise=DEMO_NOISE)
+    plan = make_plan(folder, "digits_demo", runs, name=None, overrides=overrides, prefix="demo")
+    console.print(_HARD)
     with ray_session(plan.ray_address, num_gpus=plan.ray_gpus):  # it warms up while the record is made
         store = make_store(tracking_uri, plan.dataset, runs)
         plan = _with_free_name(plan, store, runs, given=False)
-        train_and_print(plan, store)
-    ensemble = select_and_print(store, [plan.name], runs)
+        train_and_print(plan, store, weights=False)
+    ensemble = select_and_print(store, [plan.name], runs, browse=f"uv run {browse_command(plan.name, store)}")
     if ensemble.submission is not None:
         accuracy = score_submission(ensemble.submission, folder / TEST_LABELS)
-        console.print(f"Accuracy on the held-back test labels: {accuracy:.2%}")
-    console.print(f"Done in {time.monotonic() - started:.0f} s. Browse it with:")
-    where = f" --tracking-uri {store.address}" if tracking_uri else ""
-    console.print(f"  uv run tune-paddy ui {plan.name}{where}", soft_wrap=True)
+        images = len(ensemble.pool.test_ids)
+        console.print(f"\nAccuracy on the held-back labels of {images} test images: {100 * accuracy:.1f} %")
+    console.print(f"Done in {time.monotonic() - started:.0f} s. Next, with images of your own:")
+    for command in _NEXT:
+        console.print(f"  uv run tune-paddy {command}")
 
 
 @app.command()
@@ -131,6 +152,7 @@ def search(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the first trials, start nothing.")
     ] = False,
+    verbose: VerboseOption = False,
     weights_dir: WeightsDirOption = None,
     skip_corrupt: SkipCorruptOption = False,
     skip_conflicts: SkipConflictsOption = False,
@@ -207,10 +229,12 @@ def search(
         if resume is None:
             store = make_store(tracking_uri, plan.dataset, runs)
             plan = _with_free_name(plan, store, runs, given=name is not None)
-        train_and_select(replace(plan, asked=wishes), store, wishes)
+        train_and_select(replace(plan, asked=wishes), store, wishes, verbose=verbose)
 
 
-def train_and_select(plan: "SearchPlan", store: "Store", wishes: dict[str, Any]) -> None:
+def train_and_select(
+    plan: "SearchPlan", store: "Store", wishes: dict[str, Any], *, verbose: bool = False
+) -> None:
     """Train, select from what there is, and refit where that is wished; an interruption comes last.
 
     Raises:
@@ -224,7 +248,10 @@ def train_and_select(plan: "SearchPlan", store: "Store", wishes: dict[str, Any])
             raise
         interrupted = error
     runs = plan.folder.parent
-    ensemble = select_and_print(store, [plan.name], runs, check_wishes(wishes))
+    browse = browse_command(plan.name, store)
+    ensemble = select_and_print(
+        store, [plan.name], runs, check_wishes(wishes), verbose=verbose, browse=browse
+    )
     if interrupted is not None:
         raise interrupted
     if wishes["refit"] is not None:
@@ -319,25 +346,30 @@ def _with_free_name(plan: "SearchPlan", store: "Store", runs: Path, *, given: bo
     return replace(plan, name=name, folder=runs / name)
 
 
-def train_and_print(plan: "SearchPlan", store: "Store") -> None:
+def train_and_print(plan: "SearchPlan", store: "Store", *, weights: bool = True) -> None:
     """Run a search, and say how many members came of it and why others did not."""
     from tune_paddy.search.run import run_search
 
     console.print(f"Search {plan.name} of space {plan.space.name}")
     started = time.monotonic()
     run_search(plan, store, console=console)
-    print_members(plan, store, f" in {time.monotonic() - started:.0f} s")
+    print_members(plan, store, f" in {time.monotonic() - started:.0f} s", weights=weights)
+    console.print()
 
 
-def print_members(plan: "SearchPlan", store: "Store", when: str = "") -> int:
-    """Say how many members have finished, and why others have not; return the number."""
+def print_members(plan: "SearchPlan", store: "Store", when: str = "", *, weights: bool = True) -> int:
+    """Say how many members have finished, which of their weights are kept, and why others have not finished.
+
+    Returns:
+        The number of those that have.
+    """
     from tune_paddy.search.prune import weights_line
     from tune_paddy.tracking.runs import list_members
 
     members = list_members(store, plan.name)
     finished = sum(member.outcome == "finished" for member in members)
     console.print(f"{finished} of {len(members)} members finished{when}")
-    if finished:
+    if finished and weights:
         line = weights_line(members, plan.folder / "members")
         console.print(f"{line} (keep_weights: {plan.settings.keep_weights})")
     for member in members:

@@ -1,5 +1,7 @@
 """The select command: an ensemble from finished members."""
 
+import os
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 RefitOption = Annotated[
     str | None,
     typer.Option("--refit", help="all: train the chosen members again on all labelled images."),
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print first how the ensemble came about, with every view.")
 ]
 RayAddressOption = Annotated[str | None, typer.Option(help="Ray cluster; default: this machine.")]
 
@@ -67,6 +72,7 @@ def select(
     refit: RefitOption = None,
     weights_dir: WeightsDirOption = None,
     ray_address: RayAddressOption = None,
+    verbose: VerboseOption = False,
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
@@ -83,7 +89,7 @@ def select(
         metric, method, tuple(weights or ()), max_members, max_minutes, max_size, speed_factor, seed
     )
     store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
-    ensemble = select_and_print(store, searches, runs, wishes, out=out)
+    ensemble = select_and_print(store, searches, runs, wishes, out=out, verbose=verbose)
     if refit is not None:
         refit_and_print(store, ensemble, searches, runs, Machine(weights_dir, ray_address))
 
@@ -95,17 +101,55 @@ def select_and_print(
     wishes: "Wishes | None" = None,
     *,
     out: Path | None = None,
+    verbose: bool = False,
+    browse: str = "",
 ) -> "Ensemble":
-    """Build an ensemble, print it, and say where its submission is."""
+    """Build an ensemble, print it, and say where its files are.
+
+    Args:
+        store: The record.
+        searches: What to select from.
+        runs: Folder of searches.
+        wishes: For the selection.
+        out: Folder of the files; None: that of the first search.
+        verbose: Also print how the ensemble came about.
+        browse: Command that opens the search; empty: none is named.
+    """
     from tune_paddy.ensemble.build import build_ensemble
-    from tune_paddy.ensemble.report import print_ensemble
+    from tune_paddy.ensemble.report import print_details
+    from tune_paddy.ensemble.summary import print_summary
 
     folder = out or runs / searches[0]
     ensemble = build_ensemble(store, searches, folder=folder, wishes=wishes)
-    print_ensemble(console, ensemble)
-    if ensemble.submission is not None:
-        console.print(f"Submission: {ensemble.submission}", soft_wrap=True)
+    if verbose:
+        print_details(console, ensemble)
+    print_summary(console, ensemble, searches)
+    _print_places(ensemble, browse)
     return ensemble
+
+
+def browse_command(search: str, store: "Store") -> str:
+    """The command that opens a search's page; it names the record where that is not found without."""
+    from tune_paddy.tracking.store import URI_VARIABLE, resolve_uri
+
+    found = store.tracking_uri == resolve_uri(os.environ.get(URI_VARIABLE) or None)
+    return shlex.join(["tune-paddy", "ui", search, *([] if found else ["--tracking-uri", store.address])])
+
+
+def _print_places(ensemble: "Ensemble", browse: str) -> None:
+    """Say where the files are and how to look at them; lines that can be copied, however long they are."""
+    from tune_paddy.ensemble.report_html import REPORT
+
+    submission = ensemble.submission
+    places = {
+        "Submission": "" if submission is None else shlex.quote(str(submission)),
+        "Report": shlex.quote(str(ensemble.folder / REPORT)),
+        "Browse": browse,
+    }
+    console.print()
+    for what, where in places.items():
+        if where:
+            console.print(f"{what + ':':<11} {where}", soft_wrap=True)
 
 
 def check_refit(refit: str | None) -> None:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from tune_paddy.core.predictions import PLAIN, View
 from tune_paddy.ensemble.choose import Wishes, select_command
 from tune_paddy.ensemble.chosen import Ensemble, member_contributions, member_weights
-from tune_paddy.ensemble.report import answer, signed
+from tune_paddy.ensemble.report import signed
+from tune_paddy.ensemble.summary import answer
 
 
 def describe_ensemble(ensemble: Ensemble, searches: Sequence[str], wishes: Wishes) -> str:
     """Say what an ensemble is worth, what it is made of, and how to select it again."""
-    blocks = [f"**{line}**" for line in answer(ensemble).splitlines()]
-    blocks.append(_table(ensemble))
+    blocks = [f"**{' '.join(answer(ensemble))}**", _table(ensemble)]
     command = select_command(searches, wishes)
     blocks.append(f"Among the artifacts: `report.html` and figures. Selected by\n\n    {command}")
     return "\n\n".join(blocks) + "\n"

@@ -1,4 +1,4 @@
-"""What a person sees of an ensemble in the terminal."""
+"""What a person sees of an ensemble in the terminal when asking for everything."""
 
 from collections.abc import Iterator, Sequence
 
@@ -23,21 +23,17 @@ _MOST_ROUNDS = 8
 """Greedy rounds that are printed; the figure shows more."""
 
 
-def print_ensemble(console: Console, ensemble: Ensemble) -> None:
-    """Print how the ensemble came about, then what it is worth, which so stands last on the screen."""
+def print_details(console: Console, ensemble: Ensemble) -> None:
+    """Print how an ensemble came about: all views, the way to the weights, and what else there was."""
     for block in _blocks(ensemble):
         console.print(block, highlight=False)
         console.print()
-    console.print(Text(answer(ensemble), style="bold"))
 
 
 def _blocks(ensemble: Ensemble) -> Iterator[Table | Text]:
     selection = ensemble.selection
     yield _members(ensemble)
     yield Text("\n".join(_view_kinds(ensemble)))
-    if ensemble.pool.refused:
-        refused = (f"refused: {refusal.member}: {refusal.reason}" for refusal in ensemble.pool.refused)
-        yield Text("\n".join(refused), style="yellow")
     if selection.order:
         yield _path(ensemble)
     # Of a mean that was not made to have the lowest log loss, the bound says nothing.
@@ -119,11 +115,10 @@ def _path(ensemble: Ensemble) -> Table:
 def _frontier(frontier: Frontier, ensemble: Ensemble) -> Table:
     whatever = "" if ensemble.selection.metric == "log_loss" else " in log loss, whatever the metric"
     title = f"What time buys{whatever}: best means for {len(ensemble.pool.test_ids)} test images"
-    table = make_table(title)
-    table.add_column("")
+    table = make_table(title, "choice")
     for column in ("members", "minutes", "MiB", "log loss (optimistic)"):
         table.add_column(column, justify="right")
-    rows = [*(("", point) for point in frontier.points), ("the ensemble", frontier.selected)]
+    rows = [*(("best mean", point) for point in frontier.points), ("the ensemble", frontier.selected)]
     for name, offer in rows:
         table.add_row(
             name, str(offer.members), f"{offer.minutes:.3g}", f"{offer.mib:.3g}", f"{offer.log_loss:.4f}"
@@ -136,7 +131,7 @@ def _candidates(ensemble: Ensemble) -> Table:
     table.add_column("method")
     for column in (metric_label(ensemble.selection.metric), "behind the best"):
         table.add_column(column, justify="right")
-    table.add_column("")
+    table.add_column("choice")
     for candidate in ensemble.selection.candidates:
         behind = f"{candidate.difference:.4f} ± {candidate.standard_error:.4f}"
         table.add_row(candidate.method, f"{candidate.score:.4f}", behind, "used" if candidate.chosen else "")
@@ -146,8 +141,7 @@ def _candidates(ensemble: Ensemble) -> Table:
 def _worth(ensemble: Ensemble, assessment: Assessment) -> Table:
     metric = metric_label(ensemble.selection.metric)
     title = f"On images it was not selected on ({len(ensemble.pool.labels)}, cross-fitted; 95 % intervals)"
-    table = make_table(title)
-    table.add_column("")
+    table = make_table(title, "what")
     for column in (metric, "interval", "the ensemble beats it by"):
         table.add_column(column, justify="right")
     own = assessment.estimate
@@ -179,33 +173,6 @@ def signed(value: float) -> str:
     ['+0.0100', '-0.0100', '+0.0000', '+0.0000']
     """
     return f"{round(value, 4) + 0:+.4f}"
-
-
-def answer(ensemble: Ensemble) -> str:
-    """The ensemble in one or two sentences."""
-    selection, assessment = ensemble.selection, ensemble.assessment
-    members = len({v.member for v, w in zip(ensemble.pool.views, selection.weights, strict=True) if w > 0})
-    subject = f"Ensemble of {members} member{'s' * (members > 1)} ({selection.method})"
-    metric = metric_label(selection.metric)
-    if assessment is None:
-        return (
-            f"{subject}: {metric} {selection.score:.4f} on the images it was selected on: optimistic.\n"
-            "No honest estimate can be made: a class has a single image in the select split."
-        )
-    own = assessment.estimate
-    score = f"{metric} {own.score:.4f} on new images (95 %: {own.low:.4f} to {own.high:.4f})"
-    verdicts = [_verdict(rival) for rival in rivals(ensemble)]
-    return f"{subject}: {score}." + (f"\nIt {' and '.join(verdicts)}." if verdicts else "")
-
-
-def _verdict(rival: Comparison) -> str:
-    """Whether a rival is beaten, and by how much; not where the interval holds 0."""
-    name = f"the {RIVALS[rival.rival]}"
-    if rival.high < 0:
-        return f"beats {name} by {-rival.difference:.4f}"
-    if rival.low > 0:
-        return f"is worse than {name} by {rival.difference:.4f}"
-    return f"cannot be told from {name}"
 
 
 def _number(view: View, name: str, form: str) -> str:

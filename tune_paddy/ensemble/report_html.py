@@ -17,7 +17,8 @@ from tune_paddy.ensemble.choose import Wishes, select_command
 from tune_paddy.ensemble.chosen import Ensemble, member_contributions, member_weights
 from tune_paddy.ensemble.hard_images import HardImage, HardImages, find_files, find_hard_images
 from tune_paddy.ensemble.overview import cost
-from tune_paddy.ensemble.report import RIVALS, answer, gain_of, rivals, signed
+from tune_paddy.ensemble.report import RIVALS, gain_of, rivals, signed
+from tune_paddy.ensemble.summary import answer
 from tune_paddy.tracking.runs import COMMAND, DATASET, DATASET_PATH, RecordedRun
 
 REPORT = "report.html"
@@ -68,7 +69,7 @@ def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> d
     return {
         "title": f"Ensemble of {' and '.join(one.name for one in sources.searches)}",
         "scores": _scores(ensemble),
-        "answer": answer(ensemble).splitlines(),
+        "answer": " ".join(answer(ensemble)),
         "submission": ensemble.submission,
         "n_test": len(pool.test_ids),
         "n_select": len(pool.labels),

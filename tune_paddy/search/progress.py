@@ -164,12 +164,16 @@ class ProgressTable:
     def _table(self) -> Table:
         done = self.done + sum(row.state not in ("running", "retrying") for row in self._rows.values())
         table = Table(title=f"{done} of {self.total} members done", title_justify="left")
-        for column in ("member", "state", "epoch", "log loss", "error", ""):
-            table.add_column(column, overflow="fold")
         running = [item for item in self._rows.items() if item[1].state in ("running", "retrying")]
         ended = [item for item in self._rows.items() if item not in running]
-        for member, row in [*ended[-max(SHOWN - len(running), 0) :], *running]:
-            table.add_row(member, row.state, row.epochs, row.log_loss, row.error, row.note)
+        shown = [*ended[-max(SHOWN - len(running), 0) :], *running]
+        notes = ["note"] if any(row.note for _, row in shown) else []
+        for column in ("member", "state", "epoch", "log loss", "error", *notes):
+            table.add_column(column, overflow="fold")
+        for member, row in shown:
+            table.add_row(
+                member, row.state, row.epochs, row.log_loss, row.error, *([row.note] if notes else [])
+            )
         return table
 
 
