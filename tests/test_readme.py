@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import leaves, parse
-from tests.cli.conftest import Call, call  # noqa: F401 a fixture
+from tests.cli.conftest import Call, as_before, call  # noqa: F401 fixtures
 from tests.conftest import Finished
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +54,7 @@ ELSEWHERE = {
     "show SEARCH": (
         "cli/test_show.py::test_a_search_is_shown_with_its_leaderboard_its_failures_and_what_to_do_next"
     ),
+    "report SEARCH": "cli/test_report.py::test_a_report_is_opened_where_there_is_a_desktop",
     "ui SEARCH": (
         "cli/test_browser.py::test_a_person_finds_members_and_their_curves_the_search_a_figure_and_the_report"
     ),

@@ -236,6 +236,7 @@ def test_help_and_version_import_nothing_heavy(tmp_path: Path, call: Call) -> No
         ["select"],
         ["submit"],
         ["show"],
+        ["report"],
         ["ui"],
         ["weights", "fetch"],
         ["data", "check"],

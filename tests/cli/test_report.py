@@ -1,0 +1,118 @@
+"""The report command: it says where the page is, and opens it where somebody can see it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Call
+from tests.conftest import Finished
+from tune_paddy.cli.report import DISPLAYS
+from tune_paddy.tracking.members import start_search
+from tune_paddy.tracking.runs import FOLDER, REFIT_OF, get_search
+
+
+@pytest.fixture(autouse=True)
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Addresses that a browser was asked for; there is no desktop until a test says so."""
+    addresses: list[str] = []
+    monkeypatch.setattr("webbrowser.open", addresses.append)
+    monkeypatch.setattr("sys.platform", "linux")
+    for name in DISPLAYS:
+        monkeypatch.delenv(name, raising=False)
+    return addresses
+
+
+@pytest.fixture(params=[*DISPLAYS, "macOS"])
+def desktop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kind that there is."""
+    if request.param in DISPLAYS:
+        monkeypatch.setenv(request.param, ":0")
+    else:
+        monkeypatch.setattr("sys.platform", "darwin")
+
+
+@pytest.fixture
+def uri(finished: Finished) -> list[str]:
+    return ["--tracking-uri", finished.store.tracking_uri]
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """A report in the working folder."""
+    path = tmp_path / "runs/first/report.html"
+    path.parent.mkdir(parents=True)
+    path.write_text("<p>")
+    return path
+
+
+@pytest.fixture
+def elsewhere(finished: Finished, tmp_path: Path) -> Iterator[Path]:
+    """A folder that the record names as that of the search."""
+    client, run = finished.store.client, get_search(finished.store, "first")
+    client.set_tag(run.run_id, FOLDER, str(tmp_path / "other runs/first"))
+    yield tmp_path / "other runs/first"
+    client.set_tag(run.run_id, FOLDER, run.tags[FOLDER])
+
+
+@pytest.mark.usefixtures("desktop")
+def test_a_report_is_opened_where_there_is_a_desktop(
+    uri: list[str], page: Path, call: Call, opened: list[str]
+) -> None:
+    assert call("report", "first", *uri) == "runs/first/report.html\n"
+    assert opened == [page.as_uri()]
+
+
+@pytest.mark.usefixtures("page")
+def test_elsewhere_it_is_only_said_where_it_is(uri: list[str], call: Call, opened: list[str]) -> None:
+    assert call("report", "first", *uri) == "runs/first/report.html\n"
+    assert opened == []
+
+
+@pytest.mark.usefixtures("desktop", "page")
+def test_it_is_not_opened_for_those_who_ask_so(uri: list[str], call: Call, opened: list[str]) -> None:
+    assert call("report", "first", "--no-open", *uri) == "runs/first/report.html\n"
+    assert opened == []
+
+
+def test_the_record_knows_where_a_search_with_other_runs_has_left_it(
+    uri: list[str], elsewhere: Path, call: Call
+) -> None:
+    """The path can be copied, whatever is in its name."""
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "report.html").write_text("<p>")
+    assert call("report", "first", *uri) == f"'{elsewhere}/report.html'\n"
+
+
+def test_without_a_report_it_is_said_how_to_get_one(uri: list[str], elsewhere: Path, call: Call) -> None:
+    assert not elsewhere.exists()
+    told = call("report", "first", *uri, status=2)
+    assert told.startswith("error: search 'first' has no report in runs/first: tune-paddy select first")
+    assert told.count("\n") == 1
+
+
+def test_of_a_refit_the_report_of_its_search_is_named(finished: Finished, uri: list[str], call: Call) -> None:
+    start_search(finished.store, name="again-refit", tags={REFIT_OF: "again"})
+    assert "tune-paddy report again\n" in call("report", "again-refit", *uri, status=2)
+
+
+def test_an_unknown_search_is_bad_input(uri: list[str], call: Call) -> None:
+    assert "did you mean 'first'?" in call("report", "frist", *uri, status=2)
+    assert "mlflow.db" in call("report", "first", status=2)
+
+
+@pytest.mark.usefixtures("page")
+def test_report_starts_without_ray_and_torch(finished: Finished, tmp_path: Path) -> None:
+    script = (
+        "import sys; from tune_paddy.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "heavy = {'torch', 'ray', 'fastai', 'timm', 'optuna', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    command = [sys.executable, "-c", script, "report", "first", "--no-open"]
+    command += ["--tracking-uri", finished.store.tracking_uri]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
