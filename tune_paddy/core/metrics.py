@@ -75,7 +75,7 @@ def roc_auc_loss(probs: Floats, labels: Labels) -> float:
     classes = np.flatnonzero((positives > 0) & (positives < len(labels)))
     if not len(classes):
         return 0.5
-    ranks = rankdata(probs[:, classes], axis=0)
+    ranks = rankdata(probs[:, classes].astype(np.float64), axis=0)  # which scipy 1.18 ranks in their own type
     n_positive = positives[classes]
     rank_sums = np.array([ranks[labels == c, column].sum() for column, c in enumerate(classes)])
     wins = rank_sums - n_positive * (n_positive + 1) / 2
