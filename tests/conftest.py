@@ -1,6 +1,7 @@
 """What several rooms share: a small real dataset, and one finished search on it."""
 
 import gc
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,10 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from tests.distribution import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401 hooks
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.samples import write_digits
 from tune_paddy.data.space import SearchSpace
@@ -31,16 +34,14 @@ from tune_paddy.tracking.store import Store, open_store
 # What torch, Ray and MLflow leave in memory is walked by every full collection, 0.4 s each time.
 gc.set_threshold(100_000, 20, 20)
 
-SHARED = "ray_running"
-"""Fixture of the one Ray of a test run; whatever asks for it runs in the same process, one after another."""
+# A person's colours would stand between the words that tests look for; Rich reads it when a console is made.
+os.environ.pop("FORCE_COLOR", None)
 
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a module's tests together, and all that need Ray: its fixtures are then made once."""
-    for item in items:
-        group = SHARED if SHARED in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+# The same examples in each run: a failure is one of the change, not of the day.
+settings.register_profile(
+    "tests", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 
 def pytest_collection_finish() -> None:
@@ -86,6 +87,12 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     with threadpool_limits(1):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _same_draws() -> None:
+    """Begin torch's random numbers anew in each test, as pytest-randomly does with Python's and NumPy's."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

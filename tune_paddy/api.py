@@ -205,11 +205,14 @@ def select(
     Raises:
         InputError: Wishes that are unknown, contradictory or cannot be met.
     """
+    from threadpoolctl import threadpool_limits
+
     from tune_paddy.ensemble.choose import Wishes, assess_fit, make_fit
 
     wishes = Wishes(metric, method, tuple(weights), max_members, max_minutes, max_size, speed_factor, seed)
     fit = make_fit(pool, wishes)
-    return Chosen(pool, fit(pool.select, pool.labels), assess_fit(pool, fit, wishes))
+    with threadpool_limits(1):  # as the command does: small products, whose sums are then in one order
+        return Chosen(pool, fit(pool.select, pool.labels), assess_fit(pool, fit, wishes))
 
 
 def forecast(

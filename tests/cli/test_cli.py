@@ -1,144 +1,18 @@
 """The command line as a person meets it: whole jobs in a process of their own, questions in this one."""
 
-import json
-import os
 import re
-import select
-import shlex
 import subprocess
 import sys
-import termios
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.cli.commands import parse
 from tests.cli.conftest import Call
-from tests.conftest import Finished
-from tune_paddy.cli import search
+from tests.conftest import Finished, rehearsed
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.samples import TEST_LABELS, score_submission
 from tune_paddy.data.space import find_space
-from tune_paddy.data.submission import check_submission
 from tune_paddy.training import planning
-
-PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import main; main()"]
-
-
-def run(*arguments: str, cwd: Path, status: int = 0) -> str:
-    """Run `tune-paddy` in a process and a folder of its own; return what it printed."""
-    environment = {**os.environ, "COLUMNS": "250", "NO_COLOR": "1"}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    done = subprocess.run(
-        [*PROGRAM, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
-    text = done.stdout + done.stderr
-    assert done.returncode == status, text
-    assert "Traceback" not in text
-    return text
-
-
-def run_on_a_terminal(*arguments: str, cwd: Path, columns: int = 80) -> list[str]:
-    """Run `tune-paddy` where a person sees it; return all lines that were drawn, a live table's, too."""
-    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1"}
-    for name in ("COLUMNS", "LINES", "MLFLOW_TRACKING_URI"):
-        environment.pop(name, None)
-    ours, theirs = os.openpty()
-    termios.tcsetwinsize(theirs, (50, columns))
-    process = subprocess.Popen(
-        [*PROGRAM, *arguments],
-        cwd=cwd,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    drawn = b"".join(chunks_of(ours, process)).decode()
-    os.close(ours)
-    assert process.wait() == 0, drawn
-    return re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn))
-
-
-def chunks_of(terminal: int, process: "subprocess.Popen[bytes]") -> Iterator[bytes]:
-    """What a process writes to a terminal until it ends."""
-    while process.poll() is None or select.select([terminal], [], [], 0)[0]:
-        if select.select([terminal], [], [], 1)[0]:
-            try:
-                yield os.read(terminal, 1 << 16)
-            except OSError:  # nobody has it open any more
-                return
-
-
-@dataclass(frozen=True)
-class Demo:
-    """A demo that has run: its folder, and every line that was on the screen."""
-
-    folder: Path
-    lines: list[str]
-
-    @property
-    def last(self) -> str:
-        """What stays on the screen once the members are trained."""
-        return "\n".join(self.lines).rpartition("members finished in ")[2]
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """One run of the demo, on a terminal of 80 columns."""
-    folder = tmp_path_factory.mktemp("demo")
-    return Demo(folder, run_on_a_terminal("demo", cwd=folder))
-
-
-def test_the_demo_writes_a_submission_that_is_right_on_held_back_labels(demo: Demo) -> None:
-    """By far more than chance, whatever the CPU's kernels make of the members."""
-    accuracy = re.search(r"held-back labels of 359 test images: ([\d.]+) %", demo.last)
-    assert accuracy
-    assert float(accuracy[1]) >= 85
-    data = demo.folder / "data/noisy-digits"
-    submission = demo.folder / "runs/demo-1/submission.csv"
-    check_submission(submission, data / "sample_submission.csv", list("0123456789"))
-    assert 100 * score_submission(submission, data / TEST_LABELS) == pytest.approx(
-        float(accuracy[1]), abs=0.06
-    )
-
-
-def test_the_demos_ensemble_beats_its_best_member_beyond_luck(demo: Demo) -> None:
-    """The paired interval excludes zero: by more than six standard errors where that was measured."""
-    told = json.loads((demo.folder / "runs/demo-1/ensemble.json").read_text())
-    rivals = {rival["rival"]: rival for rival in told["assessment"]["comparisons"]}
-    assert rivals["best_single"]["high"] < 0
-    assert f"It beats the best single member by {-rivals['best_single']['difference']:.4f}." in demo.last
-
-
-def test_the_demos_screen_shows_one_short_table_and_fits_80_columns(demo: Demo) -> None:
-    assert max(map(len, demo.lines)) <= 80
-    assert demo.last.count("log loss ") == 2  # the head of the table, and the verdict
-    members = re.findall(r"^\d{4}-\S+  +0\.\d{4}  +0\.\d{4}  +[\d.]+ %  +\S+$", demo.last, re.MULTILINE)
-    assert len(members) == 6
-    numbers = re.findall(r"(?<![\w.-])\d+\.\d+", demo.last)
-    assert max(len(number.replace(".", "").lstrip("0")) for number in numbers) <= 4
-    for place in ("Submission: runs/demo-1/submission.csv", "Report:     runs/demo-1/report.html"):
-        assert f"\n{place}\n" in demo.last
-    assert "\nHard on purpose: scans of 8x8 px with added noise" in "\n".join(demo.lines)
-
-
-def test_what_the_demo_says_to_type_next_can_be_typed(demo: Demo) -> None:
-    typed = [shlex.split(line) for line in re.findall(r"uv run tune-paddy (.+)", demo.last)]
-    assert [words[0] for words in typed] == ["ui", "data", "search", "predict"]
-    assert all(parse(words) for words in typed)
-
-
-def test_the_demos_seed_is_that_of_its_search(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(*_: object, overrides: dict[str, int], **__: object) -> None:
-        raise InputError(f"asked for {overrides}")
-
-    monkeypatch.setattr(search, "make_plan", look)
-    assert "asked for {'seed': 7}" in call("demo", "--seed", "7", status=2)
-    assert "asked for {}" in call("demo", status=2)
 
 
 def test_the_notebooks_six_members_are_rehearsed_with_stand_ins_and_the_vits_counted_twice(
@@ -147,7 +21,7 @@ def test_the_notebooks_six_members_are_rehearsed_with_stand_ins_and_the_vits_cou
     data = finished.plan.dataset.root
     space = find_space("road_to_the_top").read_text(encoding="utf-8")
     assert "epochs: 12" in space
-    (tmp_path / "road.yaml").write_text(space.replace("epochs: 12", "epochs: 1"), encoding="utf-8")
+    (tmp_path / "road.yaml").write_text(rehearsed(space), encoding="utf-8")
     arguments = ["search", str(data), "--space", "road.yaml", "--stand-ins", "--name", "road"]
     record = ["--tracking-uri", finished.store.tracking_uri]
     text = call(*arguments, *record, "--weights", "*vit*=2", "--verbose")

@@ -39,7 +39,7 @@ class Session:
     process: subprocess.Popen[bytes]
     output: Path
 
-    def end(self, seconds: float = 400) -> tuple[int, str]:
+    def end(self, seconds: float = 1800) -> tuple[int, str]:
         """Wait for its end; return its exit status and what it printed."""
         status = self.process.wait(timeout=seconds)
         return status, self.output.read_text(encoding="utf-8", errors="replace")
@@ -63,7 +63,7 @@ class Night:
     trials: int
     epochs: int
     faults: Mapping[int, str] = field(default_factory=dict)
-    stall_minutes: float = 0.3
+    stall_minutes: float = 0.5
 
     @property
     def search(self) -> Path:
@@ -125,7 +125,7 @@ class Night:
             else:
                 yield session, int(name), int(number)
 
-    def wait_for_epochs(self, n: int, session: Session, seconds: float = 300) -> None:
+    def wait_for_epochs(self, n: int, session: Session, seconds: float = 1200) -> None:
         """Wait until so many epochs have begun, over all sessions, or the session has ended."""
         wait_for(lambda: self.begun_epochs().total() >= n or session.process.poll() is not None, seconds)
 

@@ -28,7 +28,7 @@ def test_a_search_is_killed_told_to_end_and_goes_on_until_every_member_is_there_
         overview = read_overview(night.store(), "night")
         return {run.outcome for run in (overview.search, *overview.members)}
 
-    wait_for(lambda: outcomes() <= {"interrupted", "finished"}, 60)  # Ray's workers notice within seconds
+    wait_for(lambda: outcomes() <= {"interrupted", "finished"}, 600)  # Ray's workers notice within seconds
 
     second = night.resume()
     night.wait_for_epochs(night.begun_epochs().total() + 1, second)

@@ -24,17 +24,19 @@ print(json.dumps(sorted({n for m in {m.partition('.')[0] for m in sys.modules} f
 
 
 def test_a_bundle_writes_the_same_submission_without_a_network(
-    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: Exported, tmp_path: Path, kernel: pytest.MonkeyPatch
 ) -> None:
     folder = bundle(exported.collected, tmp_path / "input" / "bundle")
     shutil.copytree(Path(exported.images[0]).parents[1], tmp_path / "input" / "digits")
-    monkeypatch.setenv("TUNE_PADDY_INPUT", str(tmp_path / "input"))
-    monkeypatch.setenv("TUNE_PADDY_MINUTES", "20")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    kernel.setenv("TUNE_PADDY_INPUT", str(tmp_path / "input"))
+    kernel.setenv("TUNE_PADDY_MINUTES", "20")
+    kernel.setenv("HF_HUB_OFFLINE", "1")
     notebook = nbformat.read(folder / NOTEBOOK.name, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(IMPORTED))
     resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    NotebookClient(
+        notebook, timeout=1800, record_timing=False, kernel_name="python3", resources=resources
+    ).execute()
     written = pd.read_csv(tmp_path / "submission.csv", dtype=str)
     expected = pd.read_csv(exported.ensemble.folder / "submission.csv", dtype=str)
     pd.testing.assert_frame_equal(written, expected)

@@ -22,6 +22,7 @@ def _import_in(folder: Path, *, forbidden: bool, compiled: bool) -> list[str]:
     (folder / "source").mkdir()
     (folder / "source/this_module.py").write_text("word = 1\n")
     environment = {**os.environ, "PYTHONPATH": str(folder / "source")}
+    environment.pop("PYTHONPYCACHEPREFIX", None)
     environment |= {"PYTHONDONTWRITEBYTECODE": "1" if forbidden else ""}
     script = SCRIPT.format(compiled=compiled)
     subprocess.run([sys.executable, "-c", script, str(folder / "cache")], check=True, env=environment)

@@ -30,7 +30,7 @@ def test_a_search_whose_raylet_dies_ends_with_a_line_and_exit_status_1(
             monkeypatch.setattr(raylet, "_raylet", lambda: psutil.Process(process.pid))
             with interruptible(interruption, lambda line: None), watched_raylet(interruption):
                 process.kill()
-                time.sleep(60)
+                time.sleep(600)
 
     with pytest.raises(SearchInterruptedError, match=r"raylet.*was killed.*--resume") as error:
         lose_raylet()

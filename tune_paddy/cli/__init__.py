@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 
-from tune_paddy.cli import data, memory, report, search, select, serving, show, submit, ui  # noqa: F401 each adds its commands
+from tune_paddy.cli import data, demo, memory, report, search, select, serving, show, submit, ui  # noqa: F401 each adds its commands
 from tune_paddy.cli.app import app
 from tune_paddy.cli.failures import print_any_name, told_in_one_line
 from tune_paddy.data.cache_folder import cache_folder

@@ -1,6 +1,5 @@
-"""The commands that train: demo and search."""
+"""The search command: train, select, write the submission."""
 
-import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -49,54 +48,6 @@ if TYPE_CHECKING:
     from tune_paddy.ensemble.choose import Wishes
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.tracking.store import Store
-
-
-_HARD = """\
-Hard on purpose: scans of 8x8 px with added noise, networks that were never
-pretrained, and half of the labelled images kept back to judge the members by."""
-
-_NEXT = (
-    "data check PHOTOS",
-    "search PHOTOS --space paddy_search --trials 20",
-    "predict paddy_search-1 NEW-PHOTOS/",
-)
-"""What somebody types after the demo, for images of their own."""
-
-
-@app.command()
-def demo(
-    folder: Annotated[Path, typer.Option("--data", help="Where the images go.")] = Path("data/noisy-digits"),
-    seed: Annotated[
-        int | None, typer.Option(help="Of the select split, the sampler and the members; default: 42.")
-    ] = None,
-    tracking_uri: UriOption = None,
-    runs: RunsOption = Path("runs"),
-) -> None:
-    """Do the main job on 1,797 real images of digits, in a minute or two, without a GPU.
-
-    Example: tune-paddy demo
-    """
-    from tune_paddy.data.samples import DEMO_NOISE, TEST_LABELS, score_submission, write_digits
-    from tune_paddy.search.ray_session import ray_session
-
-    started = time.monotonic()
-    overrides = {} if seed is None else {"seed": seed}
-    console.print(f"Writing scikit-learn's handwritten digits to {shlex.quote(str(folder))}", soft_wrap=True)
-    write_digits(folder, noise=DEMO_NOISE)
-    plan = make_plan(folder, "digits_demo", runs, name=None, overrides=overrides, prefix="demo")
-    console.print(_HARD)
-    with ray_session(plan.ray_address, num_gpus=plan.ray_gpus):  # it warms up while the record is made
-        store = make_store(tracking_uri, plan.dataset, runs)
-        plan = _with_free_name(plan, store, runs, given=False)
-        train_and_print(plan, store, weights=False)
-    ensemble = select_and_print(store, [plan.name], runs, browse=f"uv run {browse_command(plan.name, store)}")
-    if ensemble.submission is not None:
-        accuracy = score_submission(ensemble.submission, folder / TEST_LABELS)
-        images = len(ensemble.pool.test_ids)
-        console.print(f"\nAccuracy on the held-back labels of {images} test images: {100 * accuracy:.1f} %")
-    console.print(f"Done in {time.monotonic() - started:.0f} s. Next, with images of your own:")
-    for command in _NEXT:
-        console.print(f"  uv run tune-paddy {command}")
 
 
 @app.command()
@@ -228,7 +179,7 @@ def search(
     with ray_session(plan.ray_address, num_gpus=plan.ray_gpus):  # it warms up while the record is made
         if resume is None:
             store = make_store(tracking_uri, plan.dataset, runs)
-            plan = _with_free_name(plan, store, runs, given=name is not None)
+            plan = with_free_name(plan, store, runs, given=name is not None)
         train_and_select(replace(plan, asked=wishes), store, wishes, verbose=verbose)
 
 
@@ -337,7 +288,7 @@ def make_plan(
     )
 
 
-def _with_free_name(plan: "SearchPlan", store: "Store", runs: Path, *, given: bool) -> "SearchPlan":
+def with_free_name(plan: "SearchPlan", store: "Store", runs: Path, *, given: bool) -> "SearchPlan":
     """Keep clear of searches that the record has, too, wherever their files are."""
     from tune_paddy.tracking.names import free_name, require_free
 
