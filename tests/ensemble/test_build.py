@@ -3,6 +3,8 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +18,28 @@ from tune_paddy.core.selection import fixed_select, greedy_select
 from tune_paddy.data.ensemble_file import read_ensemble
 from tune_paddy.ensemble.build import build_ensemble, member_contributions
 from tune_paddy.ensemble.choose import Wishes
+from tune_paddy.ensemble.chosen import Ensemble
 from tune_paddy.tracking.runs import get_search, list_ensembles, list_members
+
+Build = Callable[[str], Ensemble]
+
+
+@pytest.fixture(scope="module")
+def build(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Build the ensemble of a method, once for all tests that read its files and not the record."""
+
+    @cache
+    def built(method: str) -> Ensemble:
+        folder = tmp_path_factory.mktemp(method)
+        return build_ensemble(finished.store, ["first"], folder=folder, wishes=Wishes(method=method))
+
+    return built
 
 
 def test_the_submission_holds_the_likeliest_class_of_each_test_image_in_the_samples_order(
-    finished: Finished, tmp_path: Path
+    finished: Finished, build: Build
 ) -> None:
-    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path)
+    ensemble = build("auto")
     assert ensemble.submission
     written = pd.read_csv(ensemble.submission, dtype=str)
     sample = pd.read_csv(finished.plan.dataset.root / "sample_submission.csv", dtype=str)
@@ -47,11 +64,9 @@ def test_the_weights_are_those_of_greedy_selection_and_stand_in_the_record(
 
 
 @pytest.mark.parametrize("method", ["auto", "log_linear", "bagged_calibrated"])
-def test_what_is_written_is_read_back_and_blends_the_same(
-    finished: Finished, tmp_path: Path, method: str
-) -> None:
-    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=Wishes(method=method))
-    described = read_ensemble(tmp_path / "ensemble.json")
+def test_what_is_written_is_read_back_and_blends_the_same(build: Build, method: str) -> None:
+    ensemble = build(method)
+    described = read_ensemble(ensemble.folder / "ensemble.json")
     assert described.classes == ensemble.pool.classes
     assert described.split == ensemble.pool.split
     assert [(v.name, v.run_id, v.arch) for v in described.views] == [
@@ -63,9 +78,9 @@ def test_what_is_written_is_read_back_and_blends_the_same(
 
 
 def test_another_process_without_torch_and_ray_selects_the_same_to_the_byte(
-    finished: Finished, tmp_path: Path
+    finished: Finished, build: Build, tmp_path: Path
 ) -> None:
-    build_ensemble(finished.store, ["first"], folder=tmp_path / "one")
+    here = build("auto").folder
     script = (
         "import sys; from tune_paddy.cli import main; sys.argv[1:] = sys.argv[2:]\n"
         "try: main()\n"
@@ -80,7 +95,7 @@ def test_another_process_without_torch_and_ray_selects_the_same_to_the_byte(
     )
     assert done.returncode == 0, done.stderr
     for name in ("submission.csv", "ensemble.json"):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        assert (here / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
 def test_weights_by_hand_replace_the_selection(finished: Finished, tmp_path: Path) -> None:
@@ -95,7 +110,7 @@ def test_weights_by_hand_replace_the_selection(finished: Finished, tmp_path: Pat
 
 def test_the_ensemble_is_a_run_of_its_own_under_the_search(finished: Finished, tmp_path: Path) -> None:
     before = {run.run_id for run in list_ensembles(finished.store, "first")}
-    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=Wishes("balanced_error"))
+    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=Wishes(method="uniform"))
     ensembles = list_ensembles(finished.store, "first")
     assert {run.run_id for run in ensembles} == before | {ensemble.run_id}
     members = {member.run_id for member in list_members(finished.store, "first")}

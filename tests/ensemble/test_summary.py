@@ -95,15 +95,20 @@ def test_names_of_35_characters_stand_in_a_line_of_80_columns() -> None:
     assert [len(row[0]) for row in rows(text)] == [35, 35, 35, len("ensemble")]
 
 
+@pytest.fixture(scope="module", params=[True, False], ids=["judged", "not judged"])
+def crowd(request: pytest.FixtureRequest) -> Ensemble:
+    """An ensemble of 99 members, with and without an estimate."""
+    pool = make_pool(members=99, images=12)
+    selection = fixed_select(pool.select, pool.labels, np.ones(198))
+    return ensemble_of(pool, selection, assessed=request.param)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("method", METHODS)
-def test_no_sentence_is_longer_than_a_line(metric: str, method: str) -> None:
-    """Of 99 members, by the longest names of methods and metrics, with and without an estimate."""
-    pool = make_pool(members=99, images=12)
-    selection = fixed_select(pool.select, pool.labels, np.ones(198), metric=metric)
-    for assessed in (True, False):
-        ensemble = ensemble_of(pool, replace(selection, method=method), assessed=assessed)
-        assert max(map(len, answer(ensemble))) <= 80
+def test_no_sentence_is_longer_than_a_line(metric: str, method: str, crowd: Ensemble) -> None:
+    """With the longest names of methods and metrics."""
+    named = replace(crowd, selection=replace(crowd.selection, metric=metric, method=method))
+    assert max(map(len, answer(named))) <= 80
 
 
 def test_whoever_was_refused_is_named_with_the_reason() -> None:

@@ -1,5 +1,8 @@
 """Credentials of a search, planted by `tests.conftest`, in nothing that the search has written or shown."""
 
+import json
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,17 +12,31 @@ import ray
 
 from tests.conftest import PLANTED, SECRETS, Finished
 
+FIND = """
+import json, sys
+from contextlib import suppress
+from pathlib import Path
+
+folder, text, found = Path(sys.argv[1]), bytes.fromhex(sys.argv[2]), []
+files = [path for path in folder.rglob("*") if path.is_file()]
+for path in files:
+    with suppress(FileNotFoundError):  # one that goes meanwhile, as Ray's may, holds nothing
+        if text in path.read_bytes():
+            found.append(path.relative_to(folder).as_posix())
+print(json.dumps([len(files), found]))
+"""
+
 
 def files_with(folder: Path, text: bytes) -> list[str]:
-    """Names of the files that hold a text; one that goes while it is looked for, as Ray's may, holds none."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    assert files
-    found = []
-    for path in files:
-        with suppress(FileNotFoundError):
-            if text in path.read_bytes():
-                found.append(path.relative_to(folder).as_posix())
-    return found
+    """Names of the files that hold a text.
+
+    Another process looks: where this one has a database of SQLite open, closing any other handle of its file
+    takes away its locks, and the next process to close it removes the log that this one writes to.
+    """
+    command = [sys.executable, "-c", FIND, str(folder), text.hex()]
+    count, found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert count
+    return list(found)
 
 
 def test_no_file_of_a_search_and_not_its_record_holds_them(finished: Finished) -> None:
