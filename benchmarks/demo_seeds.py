@@ -42,7 +42,7 @@ KERNELS: dict[str, dict[str, str]] = {
 }
 """Name of a set of kernels → what chooses it in the environment."""
 
-PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
 INTERVAL = 2 * 1.959964  # standard errors that a 95 % interval is wide
 
 

@@ -149,7 +149,7 @@ def compare(seed: int, options: argparse.Namespace) -> dict[str, float]:
         arguments = ["--notebook", str(folder / "images"), "--seeds", str(seed)]
         arguments += ["--epochs", str(options.epochs)]
         loop = timed([sys.executable, str(Path(__file__).absolute()), *arguments], folder)
-        program = [sys.executable, "-c", "from tune_paddy.cli import main; main()"]
+        program = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
         search = ["search", "images", "--space", "six.yaml", "--name", "six", "--seed", str(seed)]
         ours = timed([*program, *search], folder)
         files = {"notebook": folder / "notebook.csv", "search": folder / "runs/six/submission.csv"}

@@ -100,7 +100,7 @@ def best_of_three(arguments: Sequence[str], folder: Path) -> tuple[float, float]
     walls, cpus = [], []
     for _ in range(3):
         before, started = os.times(), time.perf_counter()
-        command = [sys.executable, "-c", "from tune_paddy.cli import main; main()", *arguments]
+        command = [sys.executable, "-c", "from tune_paddy.cli import program; program()", *arguments]
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
         after = os.times()
         walls.append(time.perf_counter() - started)

@@ -1,35 +1,36 @@
-"""What several rooms share: a small real dataset, and one finished search on it."""
+"""What several rooms share: a small real dataset, and one finished search on it.
 
+xdist's controller reads this file, too, and runs no test: what takes seconds to import stands in the
+fixtures.
+"""
+
+from __future__ import annotations
+
+import atexit
 import gc
 import os
 import re
-from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
-from numpy.typing import NDArray
-from rich.console import Console
-from threadpoolctl import threadpool_limits
 
 from tests.distribution import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401 hooks
-from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.samples import write_digits
-from tune_paddy.data.space import SearchSpace
-from tune_paddy.ensemble.build import Ensemble, build_ensemble
-from tune_paddy.ensemble.choose import Wishes
-from tune_paddy.search.plan import SearchPlan
-from tune_paddy.search.ray_session import ray_session
-from tune_paddy.search.run import run_search
-from tune_paddy.serving.collect import Collected, collect
-from tune_paddy.serving.export import export
-from tune_paddy.tracking.runs import RecordedRun
-from tune_paddy.tracking.store import Store, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tune_paddy.ensemble.build import Ensemble
+    from tune_paddy.search.plan import SearchPlan
+    from tune_paddy.serving.collect import Collected
+    from tune_paddy.tracking.runs import RecordedRun
+    from tune_paddy.tracking.store import Store
 
 # What torch, Ray and MLflow leave in memory is walked by every full collection, 0.4 s each time.
 gc.set_threshold(100_000, 20, 20)
@@ -50,9 +51,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def pytest_unconfigure() -> None:
-    """Let what importing has left be collected at the end, or libraries complain of leaks."""
-    gc.unfreeze()
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End xdist's processes, which have told all they have to, without taking a million objects apart."""
+    if hasattr(config, "workerinput"):
+        atexit.register(os._exit, 0)
+    else:
+        gc.unfreeze()  # else libraries complain of leaks
 
 
 PER_CLASS, TESTS = 15, 20
@@ -84,6 +88,9 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
     """Small sums are slower on several threads, and on one thread they are always in one order."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
     torch.set_num_threads(1)
     with threadpool_limits(1):
         yield
@@ -92,6 +99,8 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _same_draws() -> None:
     """Begin torch's random numbers anew in each test, as pytest-randomly does with Python's and NumPy's."""
+    import torch
+
     torch.manual_seed(0)
 
 
@@ -103,6 +112,10 @@ def small_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_small_digits(folder: Path) -> Path:
     """Write scikit-learn's digits into a folder and remove most of them."""
+    import pandas as pd
+
+    from tune_paddy.data.samples import write_digits
+
     write_digits(folder)
     table = pd.read_csv(folder / "train.csv", dtype=str)
     kept = table.groupby("label").head(PER_CLASS)
@@ -129,8 +142,12 @@ class Finished:
 @pytest.fixture(scope="session")
 def ray_running() -> Iterator[None]:
     """Ray on this machine for all searches of the tests, told of a GPU that no trial will find."""
+    from tune_paddy.search.ray_session import ray_session
+
     with ExitStack() as stack:
-        with planted_secrets():
+        with planted_secrets(), pytest.MonkeyPatch.context() as patch:
+            # Processes beforehand that import all that a trial needs would be idle for most of the tests.
+            patch.setenv("RAY_preload_python_modules", "tune_paddy")
             stack.enter_context(ray_session(None, num_gpus=1))
         yield
 
@@ -151,6 +168,11 @@ def finished(
     ray_running: None,  # noqa: ARG001 asked for what it starts
 ) -> Finished:
     """Four trials on real Ray and MLflow: three that finish, one whose weights are missing."""
+    from rich.console import Console
+
+    from tune_paddy.search.run import run_search
+    from tune_paddy.tracking.store import open_store
+
     root = tmp_path_factory.mktemp("search")
     plan = make_plan("first", small_digits, root / "runs", SPACE)
     store = open_store(
@@ -183,6 +205,11 @@ class Exported:
 @pytest.fixture(scope="session")
 def exported(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """An ensemble of three members, weighted by hand, as an MLflow model."""
+    from tune_paddy.ensemble.build import build_ensemble
+    from tune_paddy.ensemble.choose import Wishes
+    from tune_paddy.serving.collect import collect
+    from tune_paddy.serving.export import export
+
     root = tmp_path_factory.mktemp("exported")
     wishes = Wishes(weights=("*/plain=1", "*/tta=2", "*resnet*/tta=3"))
     ensemble = build_ensemble(finished.store, ["first"], folder=root / "first", wishes=wishes)
@@ -204,6 +231,10 @@ def rehearsed(space: str) -> str:
 
 def make_plan(name: str, data: Path, runs: Path, text: str) -> SearchPlan:
     """Plan a search of a space given as text."""
+    from tune_paddy.data.dataset import Dataset
+    from tune_paddy.data.space import SearchSpace
+    from tune_paddy.search.plan import SearchPlan
+
     space = SearchSpace.parse(text, name="tiny")
     return SearchPlan(
         name=name, dataset=Dataset.open(data), space=space, settings=space.settings, folder=runs / name

@@ -32,7 +32,7 @@ Look = Callable[[str], None]
 def ui(finished: Finished, tmp_path: Path) -> Iterator[list[str]]:
     """Addresses that `tune-paddy ui` prints for the finished search, after a selection; Ctrl-C ends it."""
     build_ensemble(finished.store, ["first"], folder=tmp_path)
-    program = HEARS_CTRL_C + "from tune_paddy.cli import main; main()"
+    program = HEARS_CTRL_C + "from tune_paddy.cli import program; program()"
     command = [sys.executable, "-c", program, "ui", "first", "--tracking-uri", finished.store.tracking_uri]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     assert process.stdout

@@ -22,7 +22,17 @@ def test_the_notebooks_six_members_are_rehearsed_with_stand_ins_and_the_vits_cou
     space = find_space("road_to_the_top").read_text(encoding="utf-8")
     assert "epochs: 12" in space
     (tmp_path / "road.yaml").write_text(rehearsed(space), encoding="utf-8")
-    arguments = ["search", str(data), "--space", "road.yaml", "--stand-ins", "--name", "road"]
+    arguments = [
+        "search",
+        str(data),
+        "--space",
+        "road.yaml",
+        "--stand-ins",
+        "--name",
+        "road",
+        "--concurrency",
+        "1",
+    ]
     record = ["--tracking-uri", finished.store.tracking_uri]
     text = call(*arguments, *record, "--weights", "*vit*=2", "--verbose")
     assert "6 of 6 members finished" in text

@@ -21,7 +21,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.data.samples import TEST_LABELS, score_submission
 from tune_paddy.data.submission import check_submission
 
-PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
 
 
 def run_on_a_terminal(*arguments: str, cwd: Path, columns: int = 80) -> list[str]:

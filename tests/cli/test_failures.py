@@ -13,7 +13,7 @@ from tests.cli.conftest import Call
 from tune_paddy.cli import data as data_commands
 from tune_paddy.cli.app import typed_command
 
-PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
 
 
 def raising(error: BaseException) -> Callable[..., None]:
@@ -107,9 +107,9 @@ def test_an_interruption_is_silent_and_exit_status_130(call: Call, monkeypatch: 
 
 WAITING = """
 import time
-from tune_paddy.cli import data, main
+from tune_paddy.cli import data, program
 data.open_dataset = lambda *_: (print("waiting", flush=True), time.sleep(600))
-main()
+program()
 """
 
 

@@ -46,7 +46,7 @@ def complete(line: str, folder: Path) -> set[str]:
     program = [
         sys.executable,
         "-c",
-        "import sys; sys.argv[0] = 'tune-paddy'; from tune_paddy.cli import main; main()",
+        "import sys; sys.argv[0] = 'tune-paddy'; from tune_paddy.cli import program; program()",
     ]
     done = subprocess.run(
         program, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600

@@ -15,7 +15,7 @@ from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
 from tune_paddy.tracking.store import Store, open_store
 
 INJECTED = Path(__file__).parent / "injected"
-PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
 NAME = "night"
 
 SPACE = """

@@ -3,34 +3,30 @@
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+import torch
 
 from tests.conftest import Finished, make_plan
+from tests.search.conftest import HALVED
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.memory import TrialMemory
-from tune_paddy.search.run import run_search
+from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.trainable import memory_metrics, memory_words
 from tune_paddy.search.tuning import trial_planner
+from tune_paddy.tracking.runs import list_members
 from tune_paddy.training import planning
 
-SPACE = """
-search: {trials: 2, gpu: auto, gpu_memory: 12000, cpus: 1, concurrency: 1}
-defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 1, batch_size: 16, tta: 0, flip: none}
-recipes: [{arch: test_resnet}, {arch: test_vit, batch_size: 8}]
-"""
 
-
+@pytest.mark.skipif(torch.cuda.is_available(), reason="trials find the GPU of this machine")
 def test_trials_with_automatic_shares_run_and_record_their_plan(
-    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Finished, halved: SearchPlan
 ) -> None:
-    monkeypatch.setenv("TUNE_PADDY_CACHE", str(tmp_path / "cache"))
-    plan = make_plan("shares", finished.plan.dataset.root, tmp_path, SPACE)
-    members = run_search(plan, finished.store, console=Console(quiet=True))
-    assert [member.outcome for member in members] == ["finished", "finished"]
-    assert [member.tags["tune_paddy.gpu_share"] for member in members] == ["0.125", "0.125"]
-    assert {member.tags["tune_paddy.device"] for member in members} == {"cpu"}
-    assert all(member.tags["tune_paddy.torch"] and member.tags["tune_paddy.timm"] for member in members)
+    members = list_members(finished.store, halved.name)
+    assert {member.tags["tune_paddy.gpu_share"] for member in members} == {"0.125"}
+    trained = [member for member in members if member.outcome == "finished"]
+    assert trained
+    assert {member.tags["tune_paddy.device"] for member in trained} == {"cpu"}
+    assert all(member.tags["tune_paddy.torch"] and member.tags["tune_paddy.timm"] for member in trained)
     assert not any("memory/measured_mib" in member.metrics for member in members)
 
 
@@ -50,7 +46,7 @@ def test_a_forecast_that_fails_leaves_a_trial_its_share_and_its_cap(
         raise TunePaddyError("the memory of test_vit cannot be forecast")
 
     monkeypatch.setattr(planning, "forecast", failing)
-    space = SPACE.replace("gpu: auto", f"gpu: {gpu}")
+    space = HALVED.replace("gpu: auto", f"gpu: {gpu}")
     give = trial_planner(make_plan("blind", finished.plan.dataset.root, tmp_path, space))
     memory = give(MemberConfig(arch="test_vit", batch_size=16, accum=4))
     assert (memory.gpu, memory.accum) == (1.0 if gpu == "auto" else 0.25, 4)

@@ -79,20 +79,6 @@ def test_a_search_that_asks_for_a_gpu_where_there_is_none_is_refused(
         get_search(finished.store, "greedy")
 
 
-ASHA = """
-search: {trials: 4, scheduler: asha, concurrency: 1, keep_weights: none}
-defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 5, batch_size: 32, tta: 0, flip: none}
-spaces: [{name: nets, arch: test_resnet, lr: {low: 1.0e-6, high: 0.01, log: true}}]
-"""
-
-
-@pytest.fixture(scope="module")
-def halved(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> SearchPlan:
-    plan = make_plan("asha", finished.plan.dataset.root, tmp_path_factory.mktemp("asha"), ASHA)
-    run_search(plan, finished.store, console=Console(quiet=True))
-    return plan
-
-
 def test_trials_that_asha_stops_are_recorded_as_stopped_and_the_others_finish(
     finished: Finished, halved: SearchPlan
 ) -> None:

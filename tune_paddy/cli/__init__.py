@@ -8,12 +8,37 @@ import gc
 import os
 import sys
 import warnings
+from contextlib import suppress
 
 from tune_paddy.cli import data, demo, memory, report, search, select, serving, show, submit, ui  # noqa: F401 each adds its commands
 from tune_paddy.cli.app import app
 from tune_paddy.cli.failures import print_any_name, told_in_one_line
 from tune_paddy.data.cache_folder import cache_folder
 from tune_paddy.search.environment import keep_byte_code
+
+
+def program() -> None:
+    """Run the command line as a process of its own, which ends as soon as everything is closed.
+
+    Importing torch, Ray and MLflow makes a million objects that stay. By Python's own thresholds the garbage
+    collector walks them again and again while they grow, a quarter of the time that the imports take, and
+    Python takes them apart when it ends, 3 s more. So the process ends right after the last of what was
+    registered to be done at its end.
+    """
+    status = [1]
+    atexit.register(_end, status)  # before anything else, so that it comes last
+    try:
+        main()
+    except SystemExit as end:
+        status[0] = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise
+
+
+def _end(status: list[int]) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(status[0])
 
 
 def main() -> None:
@@ -24,28 +49,13 @@ def main() -> None:
         # Of the libraries to each other: a person can do nothing about them. Child processes inherit it.
         warnings.simplefilter("ignore")
         os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    _collect_rarely()
+    gc.set_threshold(100_000, 20, 20)  # see `program`
     keep_byte_code(cache_folder("byte_code"))
     print_any_name(sys.stdout, sys.stderr)
     arguments = [*(argument for argument in before if argument != "--debug"), *dashes, *after]
     with told_in_one_line(debug=debug):
         status = app(arguments, prog_name="tune-paddy", standalone_mode=False)
     sys.exit(status)
-
-
-def _collect_rarely() -> None:
-    """Spare the garbage collector the hundreds of thousands of objects that imports leave for good.
-
-    By Python's own thresholds it walks them again and again while they grow, a quarter of the time that
-    importing MLflow takes, and twice more as the process ends, 0.5 s.
-    """
-    gc.set_threshold(100_000, 20, 20)
-    atexit.register(_forget_objects)
-
-
-def _forget_objects() -> None:
-    if "triton" not in sys.modules:  # it complains of each object that is still there
-        gc.freeze()
 
 
 def _parted(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:

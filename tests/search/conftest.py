@@ -1,0 +1,28 @@
+"""A second search beside the one that all rooms share, for what its settings say of trials."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.conftest import Finished, make_plan
+from tune_paddy.search.plan import SearchPlan
+from tune_paddy.search.run import run_search
+
+HALVED = """
+search:
+  {trials: 4, scheduler: asha, concurrency: 1, keep_weights: none, gpu: auto, gpu_memory: 12000, cpus: 1}
+defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 5, batch_size: 32, tta: 0, flip: none}
+spaces: [{name: nets, arch: test_resnet, lr: {low: 1.0e-6, high: 0.01, log: true}}]
+"""
+
+
+@pytest.fixture(scope="session")
+def halved(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> SearchPlan:
+    """A search that has run: four trials with automatic shares of a GPU, the weak ones stopped early."""
+    folder: Path = tmp_path_factory.mktemp("halved")
+    plan = make_plan("asha", finished.plan.dataset.root, folder / "runs", HALVED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUNE_PADDY_CACHE", str(folder / "cache"))  # forecasts are made, none are found
+        run_search(plan, finished.store, console=Console(quiet=True))
+    return plan
