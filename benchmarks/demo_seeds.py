@@ -44,8 +44,6 @@ KERNELS: dict[str, dict[str, str]] = {
 
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
 INTERVAL = 2 * 1.959964  # standard errors that a 95 % interval is wide
-
-
 COLUMNS = ("kernels", "seed", "ensemble", "best single", "difference (95 %)", "in s.e.", "accuracy", "s")
 
 
@@ -76,9 +74,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     console = Console(width=110)
-    table = Table(
-        "kernels", "seed", "ensemble", "best single", "difference (95 %)", "in s.e.", "accuracy", "s"
-    )
+    table = Table(*COLUMNS)
     for kernels in arguments.kernels:
         outcomes = []
         for seed in range(arguments.seeds):
@@ -92,6 +88,7 @@ def main() -> None:
 
 
 def run_demo(seed: int, environment: dict[str, str]) -> Outcome:
+    """Run one demo in a folder of its own, which is removed afterwards."""
     with tempfile.TemporaryDirectory() as name:
         folder, started = Path(name), time.monotonic()
         subprocess.run(
@@ -117,6 +114,7 @@ def run_demo(seed: int, environment: dict[str, str]) -> Outcome:
 
 
 def cells(outcome: Outcome) -> tuple[str, ...]:
+    """What the table says of a demo, from its third column on."""
     errors = outcome.difference / ((outcome.high - outcome.low) / INTERVAL)
     return (
         f"{outcome.ensemble:.4f}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import random
 import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -32,15 +33,25 @@ if TYPE_CHECKING:
     from tune_paddy.tracking.runs import RecordedRun
     from tune_paddy.tracking.store import Store
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Its processes end without taking a million objects apart, 3 s of work, once all else is done: registered
+    # early, this comes last.
+    atexit.register(os._exit, 0)
+
 # What torch, Ray and MLflow leave in memory is walked by every full collection, 0.4 s each time.
 gc.set_threshold(100_000, 20, 20)
 
-# A person's colours would stand between the words that tests look for; Rich reads it when a console is made.
-os.environ.pop("FORCE_COLOR", None)
+# Colours and widths of a person's own would stand between the words that tests look for.
+for _name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TERMINAL_WIDTH"):
+    os.environ.pop(_name, None)
 
 # The same examples in each run: a failure is one of the change, not of the day.
 settings.register_profile(
-    "tests", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "tests",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("tests")
 
@@ -51,12 +62,9 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """End xdist's processes, which have told all they have to, without taking a million objects apart."""
-    if hasattr(config, "workerinput"):
-        atexit.register(os._exit, 0)
-    else:
-        gc.unfreeze()  # else libraries complain of leaks
+def pytest_unconfigure() -> None:
+    """Let what importing has left be collected at the end, or libraries complain of leaks."""
+    gc.unfreeze()
 
 
 PER_CLASS, TESTS = 15, 20
@@ -88,6 +96,7 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
     """Small sums are slower on several threads, and on one thread they are always in one order."""
+    import sklearn.utils  # noqa: F401 what is not loaded yet cannot be limited
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -98,9 +107,12 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _same_draws() -> None:
-    """Begin torch's random numbers anew in each test, as pytest-randomly does with Python's and NumPy's."""
+    """Begin all streams of random numbers anew in each test, so that a failure can be repeated."""
+    import numpy as np
     import torch
 
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 for those who draw from it
     torch.manual_seed(0)
 
 

@@ -41,7 +41,14 @@ class InGroups(LoadScopeScheduling):
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the longest groups first where several processes share the tests; all else stays shuffled."""
+    """Put the longest groups first where several processes share the tests; all else stays shuffled.
+
+    Raises:
+        UsageError: A test would start a second Ray.
+    """
+    alone = [item.nodeid for item in items if "ray_running" in item.fixturenames and rank(item)]  # type: ignore[attr-defined]
+    if alone:
+        raise pytest.UsageError(f"{alone[0]} needs Ray, which `NEEDS_RAY` does not see")
     if hasattr(config, "workerinput"):
         items.sort(key=rank)
 

@@ -4,11 +4,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.cli.conftest import Call
 from tests.conftest import Finished
+from tune_paddy.cli import report
 from tune_paddy.cli.report import DISPLAYS
 from tune_paddy.tracking.members import start_search
 from tune_paddy.tracking.runs import FOLDER, REFIT_OF, get_search
@@ -19,7 +21,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Addresses that a browser was asked for; there is no desktop until a test says so."""
     addresses: list[str] = []
     monkeypatch.setattr("webbrowser.open", addresses.append)
-    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(report, "sys", SimpleNamespace(platform="linux"))  # for the command alone
     for name in DISPLAYS:
         monkeypatch.delenv(name, raising=False)
     return addresses
@@ -31,7 +33,7 @@ def desktop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if request.param in DISPLAYS:
         monkeypatch.setenv(request.param, ":0")
     else:
-        monkeypatch.setattr("sys.platform", "darwin")
+        monkeypatch.setattr(report, "sys", SimpleNamespace(platform="darwin"))
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_real_pool_follows_the_plain_reference(real_pool: RealPool, metric: str)
     np.testing.assert_allclose(selection.trajectory, scores, atol=1e-10)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
     views=st.integers(1, 12),

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_paddy.core.calibration import Calibration
@@ -117,7 +117,6 @@ def test_batch_norm_is_warned_of_where_accum_leaves_it_few_images(
     assert (batch_norm_warning(images, accum) is not None) is warned
 
 
-@settings(deadline=None)
 @given(
     batch_size=st.integers(1, 300),
     gpu_mib=st.floats(1, 1e5),

@@ -40,7 +40,7 @@ def test_the_whole_is_as_exact_as_the_classes():
     assert stratified_group_split(labels, groups, share=0.2, seed=0).sum() == 28
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grouped_images(), st.floats(0.05, 0.95), st.integers(0, 2**31))
 def test_groups_stay_whole_and_classes_are_on_both_sides(images, share, seed):
     labels, groups = images
@@ -49,7 +49,7 @@ def test_groups_stay_whole_and_classes_are_on_both_sides(images, share, seed):
     assert set(labels[chosen]) == set(labels[~chosen]) == set(labels)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grouped_images(), st.floats(0.05, 0.95), st.integers(0, 2**31))
 def test_no_other_choice_of_whole_groups_is_nearer_to_a_classes_share(images, share, seed):
     """Checked against every sum that the class's group sizes can reach."""
@@ -67,7 +67,7 @@ def test_no_other_choice_of_whole_groups_is_nearer_to_a_classes_share(images, sh
         assert abs(got - exact) <= np.abs(possible - exact).min() + 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grouped_images(), st.integers(0, 2**31))
 def test_the_same_seed_gives_the_same_split_in_any_order_of_names(images, seed):
     """Group numbers are names only: other numbers in the same order change nothing."""
@@ -146,7 +146,7 @@ def test_lists_of_different_lengths_are_refused():
         stratified_group_split(np.zeros(3, np.int64), np.zeros(4, np.int64), share=0.5, seed=0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(5, 60), min_size=2, max_size=5), st.integers(2, 5), st.integers(0, 2**31))
 def test_without_copies_folds_differ_by_one_image_of_a_class_and_one_in_all(counts, k, seed):
     labels, groups = singles(*counts)
@@ -156,7 +156,7 @@ def test_without_copies_folds_differ_by_one_image_of_a_class_and_one_in_all(coun
     assert np.ptp(per_fold.sum(axis=1)) <= 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grouped_images(least=4), st.integers(2, 4), st.integers(0, 2**31))
 def test_folds_keep_groups_whole_and_hold_every_class(images, k, seed):
     labels, groups = images
@@ -166,7 +166,7 @@ def test_folds_keep_groups_whole_and_hold_every_class(images, k, seed):
     np.testing.assert_array_equal(folds, group_folds(labels, groups, k=k, seed=seed))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grouped_images(least=4), st.integers(0, 2**31))
 def test_a_fold_holds_at_most_one_group_too_many_of_a_class(images, seed):
     """Dealing to the emptiest fold: folds differ by no more than the class's largest group."""
@@ -182,7 +182,7 @@ def test_other_seeds_give_other_folds():
     assert len({group_folds(labels, groups, k=4, seed=seed).tobytes() for seed in range(5)}) == 5
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grouped_images(), st.integers(3, 8))
 def test_a_class_with_fewer_groups_than_folds_is_refused(images, k):
     labels, groups = images

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError, TunePaddyError
@@ -187,7 +187,7 @@ def test_a_full_disk_leaves_the_folder_as_it_was(
     assert left(tmp_path) == {"sound.zip"}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_damaged_archive_gives_a_folder_or_one_line(sound: Path, data: st.DataObject) -> None:
     content = bytearray(sound.read_bytes())

@@ -150,7 +150,7 @@ decoded = []
 def load(path):
     decoded.append(path)
     if len(decoded) == 10:  # in the second shard, whichever of them was the first
-        time.sleep(10**6)
+        time.sleep(600)
     return np.ascontiguousarray(load_pixels(path).transpose(2, 0, 1))
 
 cached_images._MOST = 7

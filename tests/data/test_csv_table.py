@@ -2,7 +2,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError
@@ -75,7 +75,6 @@ def test_a_missing_file_is_named(tmp_path):
         read_csv(tmp_path / "gone.csv")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(max_size=80) | st.text(alphabet='a,"\n\r;\0 é', max_size=40).map(str.encode))
 def test_any_bytes_give_a_table_or_one_line(tmp_path, content):
     try:
@@ -89,7 +88,6 @@ def test_any_bytes_give_a_table_or_one_line(tmp_path, content):
     assert "\n" not in message
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.tuples(texts, texts), min_size=1))
 def test_what_is_written_comes_back_here_and_from_pythons_reader(tmp_path, rows):
     content = format_csv([("id", "label"), *rows])

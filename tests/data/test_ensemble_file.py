@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError
@@ -139,7 +139,7 @@ PATHS = [
 ]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(path=st.sampled_from(PATHS), value=VALUES)
 @example(path="views.0.arch", value="\ud800")
 def test_any_value_anywhere_gives_an_ensemble_that_blends_or_one_line(

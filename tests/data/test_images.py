@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
@@ -238,7 +238,7 @@ def is_image_or_one_line(path):
         return error.path == str(path) and "\n" not in str(error)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150)
 @given(
     form=st.sampled_from(sorted(SEEDS)),
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
@@ -253,7 +253,7 @@ def test_damaged_bytes_give_an_image_or_one_line(tmp_path, form, changes, cut):
     assert is_image_or_one_line(path)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60)
 @given(
     content=st.binary(max_size=200), magic=st.sampled_from([b"", b"\xff\xd8\xff", b"GIF89a", b"BM", b"II*\0"])
 )
@@ -357,7 +357,7 @@ def test_a_jpeg_cut_anywhere_is_refused_in_the_same_words(tmp_path, photo, progr
 JPEGS = [encode(noise(40, 24), "JPEG", progressive=progressive) for progressive in (False, True)]
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=200)
 @given(
     content=st.sampled_from(JPEGS),
     changes=st.lists(

@@ -2,7 +2,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -22,7 +22,6 @@ def resize(image, size, method, offset=(0.5, 0.5)):
     return place(scale(image, size, method), size, offset)
 
 
-@settings(deadline=None)
 @given(
     st.tuples(st.integers(1, 90), st.integers(1, 90)),
     st.tuples(st.integers(8, 60), st.integers(8, 60)),

@@ -99,7 +99,7 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path, images):
     assert [path.name for path in tmp_path.iterdir()] == ["0.images"]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 20_000), st.integers(0, 2**32), st.integers(1, 255))
 def test_the_sum_changes_with_any_byte_and_with_swapped_pages(n, seed, change):
     rng = np.random.default_rng(seed)

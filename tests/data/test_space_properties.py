@@ -82,7 +82,7 @@ EDITS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(edits=EDITS, data=st.data())
 def test_edited_files(edits: list[tuple[int, int, str]], data: st.DataObject) -> None:
     """A valid file with random edits is refused in words, or it is still sound."""
@@ -93,7 +93,7 @@ def test_edited_files(edits: list[tuple[int, int, str]], data: st.DataObject) ->
     check_outcome(read(text), data)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=st.text(), data=st.data())
 def test_any_text(text: str, data: st.DataObject) -> None:
     """Any text is refused in words, or it is sound."""
@@ -124,7 +124,7 @@ SUB_SPACES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(sub=SUB_SPACES, data=st.data())
 def test_any_sub_space(sub: dict[str, Any], data: st.DataObject) -> None:
     """Whatever domains a sub-space is given, only valid members come from it."""
@@ -154,7 +154,7 @@ COUPLED = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(sub=COUPLED, data=st.data())
 def test_parameters_that_may_contradict(sub: dict[str, Any], data: st.DataObject) -> None:
     """Each domain alone being right, a sub-space is accepted if and only if all of its members are valid."""

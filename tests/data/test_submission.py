@@ -1,7 +1,7 @@
 import csv
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError
@@ -42,7 +42,6 @@ def test_an_image_named_twice_is_refused_before_anything_is_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.dictionaries(names, names, min_size=1))
 def test_what_is_written_is_read_back(tmp_path, answers):
     write_submission(tmp_path / "s.csv", list(answers), list(answers.values()), FORM)

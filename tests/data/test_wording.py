@@ -1,12 +1,11 @@
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_paddy.data.wording import listed, shown
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_name_is_shown_on_one_printable_line_of_bounded_length(name):
     text = shown(name)

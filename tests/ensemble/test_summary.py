@@ -75,9 +75,9 @@ def test_without_augmented_views_there_is_no_column_of_them() -> None:
 @pytest.mark.parametrize(
     ("searches", "weights", "line"),
     [
-        (("night",), [1] + [0] * 39, "and 8 more without weight: tune-paddy show night"),
-        (("night",), [1] * 40, "and 8 more: tune-paddy show night"),
-        (("night", "day"), [1] + [0] * 39, "and 8 more without weight: --verbose shows them"),
+        (("night",), [1] + [0] * 39, "and 8 more without weight; tune-paddy show night shows them"),
+        (("night",), [1] * 40, "and 8 more; tune-paddy show night shows them"),
+        (("night", "day"), [1] + [0] * 39, "and 8 more without weight; --verbose shows them"),
     ],
 )
 def test_of_many_members_a_dozen_is_shown(searches: tuple[str, ...], weights: list[int], line: str) -> None:

@@ -63,7 +63,7 @@ class Night:
     trials: int
     epochs: int
     faults: Mapping[int, str] = field(default_factory=dict)
-    stall_minutes: float = 0.5
+    stall_minutes: float = 10
 
     @property
     def search(self) -> Path:

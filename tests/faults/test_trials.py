@@ -9,7 +9,7 @@ from tests.faults.harness import Night
 from tune_paddy.tracking.pool import load_pool
 
 FAULTS = {
-    0: "hang",  # ended within its second epoch, as the last one is killed there
+    0: "hang",  # its process is ended in its second epoch, where that of "always" is killed
     1: "kill in a checkpoint",
     2: "kill in TTA",
     3: "kill in an upload",

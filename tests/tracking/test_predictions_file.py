@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError, TunePaddyError
@@ -207,7 +207,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_predictions(tmp_path / "nowhere.npz")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_damaged_file_gives_one_line_or_sound_predictions(path: Path, data: st.DataObject) -> None:
     """Cut anywhere, with any bytes changed: never another error than the one for people."""

@@ -313,7 +313,7 @@ def test_all_strengths_at_zero_draw_nothing(make_config: Callable[..., MemberCon
     assert (draws.contrast == 1).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(angle=STEPS, zoom=STEPS, crop=STEPS, y=STEPS, x=STEPS)
 def test_crop_and_zoom_never_look_beyond_the_image(
     angle: float, zoom: float, crop: float, y: float, x: float

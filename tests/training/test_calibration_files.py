@@ -3,7 +3,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tune_paddy.core.calibration import Calibration, CalibrationPoint, fit_calibration
@@ -132,7 +132,7 @@ ODD = [None, True, -1, 0, 2**70, 1e308, math.inf, math.nan, "", "x\n", [[]], {}]
 VALUES = st.sampled_from(ODD) | st.floats()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(
     content=st.binary(max_size=50)
     | st.dictionaries(st.sampled_from([*Calibration.model_fields, "other"]), VALUES).map(

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_sample_image
@@ -46,7 +46,7 @@ def test_photographs_are_scaled_as_by_pillow_within_two_levels(
     assert difference.mean() < 0.1
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80)
 @given(
     before=st.tuples(st.integers(1, 300), st.integers(1, 300)),
     size=st.tuples(st.integers(8, 300), st.integers(8, 300)),

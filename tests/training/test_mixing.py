@@ -37,7 +37,7 @@ def test_mixing_leaves_the_images_it_was_given() -> None:
     assert torch.equal(IMAGES, before)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 9),

@@ -6,6 +6,7 @@ Heavy imports stand inside the commands: `--help` and `select` start without Ray
 import atexit
 import gc
 import os
+import signal
 import sys
 import warnings
 from contextlib import suppress
@@ -32,11 +33,14 @@ def program() -> None:
     except SystemExit as end:
         status[0] = end.code if isinstance(end.code, int) else int(end.code is not None)
         raise
+    except KeyboardInterrupt:
+        status[0] = 128 + signal.SIGINT
+        raise
 
 
 def _end(status: list[int]) -> None:
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # nobody reads it any more
+        with suppress(AttributeError, OSError, ValueError):  # nobody reads it any more
             stream.flush()
     os._exit(status[0])
 

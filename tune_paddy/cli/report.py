@@ -42,7 +42,7 @@ def report(
 
 
 def find_report(search: "RecordedRun", runs: Path) -> Path:
-    """Find the page of a search: in the folder of searches, else where the record says that its files are.
+    """Find the page of a search: where the record says that its files are, else in the folder of searches.
 
     Raises:
         InputError: There is none.
@@ -50,7 +50,8 @@ def find_report(search: "RecordedRun", runs: Path) -> Path:
     from tune_paddy.ensemble.report_html import REPORT
     from tune_paddy.tracking.runs import FOLDER, REFIT_OF
 
-    folders = [runs / search.name, *(Path(tag) for tag in [search.tags.get(FOLDER, "")] if tag)]
+    here, recorded = runs / search.name, search.tags.get(FOLDER)
+    folders = [here] if not recorded or here.absolute() == Path(recorded) else [Path(recorded), here]
     for page in (folder / REPORT for folder in folders):
         if page.is_file():
             return page
@@ -61,7 +62,7 @@ def find_report(search: "RecordedRun", runs: Path) -> Path:
             f"{shlex.join(['tune-paddy', 'report', names[0]])}"
         )
     raise InputError(
-        f"search {search.name!r} has no report in {folders[0]}: "
+        f"search {search.name!r} has no report in {here}: "
         f"{shlex.join(['tune-paddy', 'select', search.name])} writes it"
     )
 

@@ -47,3 +47,14 @@ def listed(findings: Iterable[str], count: int, *, limit: int = SHOWN) -> str:
     """
     lines = [f"\n  {finding}" for finding in islice(findings, limit)]
     return "".join(lines) + (f"\n  and {count - limit} more" if count > limit else "")
+
+
+def four_digits(value: float) -> str:
+    """A number with four decimals, or fewer where it would have more than four significant digits.
+
+    >>> [four_digits(value) for value in (0.14016, 0.99996, 1.23456, 9.99996, 23.456, 0.00001)]
+    ['0.1402', '1.000', '1.235', '10.00', '23.46', '0.0000']
+    """
+    rounded = float(f"{value:.4g}")
+    whole = len(str(int(abs(rounded)))) if abs(rounded) >= 1 else 0
+    return f"{rounded:.{max(4 - whole, 0)}f}"

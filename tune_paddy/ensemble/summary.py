@@ -10,6 +10,7 @@ from rich.text import Text
 from tune_paddy.core.estimate import Comparison
 from tune_paddy.core.metrics import error_rate, log_loss, metric_label
 from tune_paddy.core.predictions import PLAIN, TTA
+from tune_paddy.data.wording import four_digits
 from tune_paddy.ensemble.chosen import Ensemble, member_weights
 from tune_paddy.ensemble.report import RIVALS, rivals
 from tune_paddy.ensemble.tables import make_table
@@ -50,14 +51,14 @@ def answer(ensemble: Ensemble) -> tuple[str, ...]:
     metric = metric_label(selection.metric)
     if assessment is None:
         return (
-            f"{subject}: {metric} {selection.score:.4f}, optimistic.",
+            f"{subject}: {metric} {four_digits(selection.score)}, optimistic.",
             "It was selected on the images that it is judged on.",
             "No honest estimate can be made: a class has a single image in the select split.",
         )
     own = assessment.estimate
     return (
-        f"{subject}: {metric} {own.score:.4f} on new images.",
-        f"95 % interval: {own.low:.4f} to {own.high:.4f}.",
+        f"{subject}: {metric} {four_digits(own.score)} on new images.",
+        f"95 % interval: {four_digits(own.low)} to {four_digits(own.high)}.",
         *(f"It {_verdict(rival)}." for rival in rivals(ensemble)),
     )
 
@@ -66,9 +67,9 @@ def _verdict(rival: Comparison) -> str:
     """Whether a rival is beaten, and by how much; not where the interval holds 0."""
     name = f"the {RIVALS[rival.rival]}"
     if rival.high < 0:
-        return f"beats {name} by {-rival.difference:.4f}"
+        return f"beats {name} by {four_digits(-rival.difference)}"
     if rival.low > 0:
-        return f"is worse than {name} by {rival.difference:.4f}"
+        return f"is worse than {name} by {four_digits(rival.difference)}"
     return f"cannot be told from {name}"
 
 
@@ -112,21 +113,9 @@ def _table(rows: Sequence[_Row]) -> Table:
 
 def _cells(row: _Row) -> Iterator[str]:
     yield row.name
-    yield from (_loss(value) for value in (row.log_loss, row.tta_log_loss))
+    yield from ("" if value is None else four_digits(value) for value in (row.log_loss, row.tta_log_loss))
     yield "" if row.error is None else f"{100 * row.error:.1f} %"
     yield _weight(row.weight or 0)
-
-
-def _loss(value: float | None) -> str:
-    """A loss with four digits.
-
-    >>> [_loss(value) for value in (0.14016, 1.23456, 23.456, 0.00001, None)]
-    ['0.1402', '1.235', '23.46', '0.0000', '']
-    """
-    if value is None:
-        return ""
-    whole = len(str(int(value))) if value >= 1 else 0
-    return f"{value:.{max(4 - whole, 0)}f}"
 
 
 def _weight(value: float) -> str:
@@ -141,5 +130,5 @@ def _weight(value: float) -> str:
 def _more(rows: Sequence[_Row], searches: Sequence[str]) -> str:
     """How many members have no row, and where they stand."""
     kind = "" if any(row.weight for row in rows) else " without weight"
-    where = f"tune-paddy show {searches[0]}" if len(searches) == 1 else "--verbose shows them"
-    return f"and {len(rows)} more{kind}: {where}"
+    where = f"tune-paddy show {searches[0]}" if len(searches) == 1 else "--verbose"
+    return f"and {len(rows)} more{kind}; {where} shows them"

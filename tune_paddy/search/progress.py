@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from tune_paddy.data.cache import Progress
+from tune_paddy.data.wording import four_digits
 from tune_paddy.search.interruption import Interruption
 
 SHOWN = 20
@@ -153,7 +154,7 @@ class ProgressTable:
             row.epochs = f"{result['epoch']}/{self.total_epochs(result['config'])}"
         scores = {name: result.get(name, result.get(f"plain/{name}")) for name in ("log_loss", "error_rate")}
         if scores["log_loss"] is not None and scores["error_rate"] is not None:
-            row.log_loss, row.error = f"{scores['log_loss']:.4f}", f"{scores['error_rate']:.2%}"
+            row.log_loss, row.error = four_digits(scores["log_loss"]), f"{scores['error_rate']:.2%}"
         if self._live is not None:
             self._live.refresh()
 

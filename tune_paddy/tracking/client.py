@@ -5,11 +5,15 @@ that. A long writer (a backup, `mlflow gc`, a browser's heavy query) must not co
 every call goes through `call`, which tries again for as long as the database is merely locked.
 """
 
+import atexit
 import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.redact import redact
@@ -48,8 +52,34 @@ def load_mlflow() -> Any:
 
 def connect(tracking_uri: str) -> "MlflowClient":
     """A client of the store at `tracking_uri`; cheap after the first, whose import takes a second."""
+    if not tracking_uri.startswith(("http://", "https://")):
+        _close_at_end()
     client: MlflowClient = load_mlflow().MlflowClient(tracking_uri=tracking_uri)
     return client
+
+
+@cache
+def _close_at_end() -> None:
+    """Have this process close every database that it opens before it ends.
+
+    The last one to close SQLite's takes what stands in the write-ahead log into the file, and removes the
+    log. MLflow closes nothing; that Python does when it takes its objects apart is not to be relied on.
+    """
+    from sqlalchemy import event  # noqa: PLC0415 - MLflow's, imported with it
+    from sqlalchemy.engine import Connection, Engine  # noqa: PLC0415
+
+    engines: WeakSet[Engine] = WeakSet()
+
+    def remember(connection: Connection) -> None:
+        engines.add(connection.engine)
+
+    def close() -> None:
+        for engine in list(engines):
+            with suppress(Exception):  # it is the end: there is nobody to tell
+                engine.dispose()
+
+    event.listen(Engine, "engine_connect", remember)
+    atexit.register(close)
 
 
 def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

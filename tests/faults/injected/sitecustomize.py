@@ -54,6 +54,14 @@ def in_second_epoch(action: Callable[[Any], None]) -> Any:
     return patch.object(_EpochWatch, "after_batch", after_batch)
 
 
+def hang(watch: Any) -> None:
+    """Give no sign of life; this trial alone is not given long, as others may need their time."""
+    stall = watch.attempt.runtime.alive.__self__
+    stall._minutes, stall._set = 0.02, float("-inf")
+    stall.alive()
+    time.sleep(HOUR)
+
+
 def lose_loss(watch: Any) -> None:
     watch.learn.loss = watch.learn.loss * float("nan")
 
@@ -129,7 +137,7 @@ BREAKS: dict[str, Callable[[], Any]] = {
     "kill in TTA": in_tta,
     "kill in a checkpoint": lambda: in_second_checkpoint(die_in_checkpoint),
     "kill in an upload": lambda: in_upload(die_in_upload),
-    "hang": lambda: in_second_epoch(lambda _: time.sleep(HOUR)),
+    "hang": lambda: in_second_epoch(hang),
     "NaN": lambda: in_second_epoch(lose_loss),
     "full disk in a checkpoint": lambda: in_second_checkpoint(fail_in_checkpoint),
     "full disk in an upload": lambda: in_upload(fail_in_upload),
