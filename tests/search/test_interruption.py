@@ -1,5 +1,6 @@
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from ray.tune.experiment import Experiment
@@ -29,9 +30,10 @@ def test_the_first_signal_ends_a_search_politely_and_the_second_at_once(number: 
     assert signal.getsignal(number) is before
 
 
-def test_tune_keeps_the_stopper_that_no_signal_has_reached_yet() -> None:
+def test_tune_keeps_the_stopper_that_no_signal_has_reached_yet(tmp_path: Path) -> None:
     interruption = Interruption()
-    assert Experiment("any", run=lambda config: None, stop=interruption).stopper is interruption
+    experiment = Experiment("any", run=lambda config: None, stop=interruption, storage_path=str(tmp_path))
+    assert experiment.stopper is interruption
     assert interruption or False, "Tune's controller asks for its truth value"
 
 

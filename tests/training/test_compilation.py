@@ -54,7 +54,10 @@ def test_a_compiled_member_is_the_same_member_also_when_memory_runs_out(
     results = {}
     for compile_it in (True, False):
         calls.clear()
-        config = make_config(compile=compile_it, schedule="one_cycle", batch_size=50, epochs=2, tta=0)
+        # AdamW would magnify what is rounded otherwise in gradients near zero.
+        config = make_config(
+            compile=compile_it, schedule="one_cycle", batch_size=50, epochs=2, tta=0, optimizer="sgd"
+        )
         results[compile_it] = train_member(config, parts, Runtime(tmp_path / str(compile_it)))
         assert (results[compile_it].accum, results[compile_it].ooms) == (2, 1)
     assert len(compiled) == 2

@@ -86,11 +86,13 @@ def test_epochs_are_reported_in_order_as_they_end(parts: Parts, make_config: Mak
 
 
 def test_a_member_learns(parts: Parts, make_config: Make, tmp_path: Path) -> None:
-    """From nine wrong of ten by chance to fewer than seven, in a few seconds."""
-    config = make_config(arch="test_resnet", schedule="one_cycle", epochs=8, lr=0.01, batch_size=16, tta=0)
+    """From nine wrong of ten by chance to fewer than five; with other seeds and kernels it was at most two."""
+    config = make_config(
+        arch="test_convnext", schedule="one_cycle", epochs=16, lr=0.003, batch_size=16, tta=0
+    )
     result = train_member(config, parts, Runtime(tmp_path))
-    assert result.history[-1]["train_loss"] < result.history[0]["train_loss"]
-    assert result.metrics["plain/error_rate"] < 0.7
+    assert result.history[-1]["train_loss"] < result.history[0]["train_loss"] / 2
+    assert result.metrics["plain/error_rate"] < 0.5
 
 
 def test_the_same_seed_predicts_the_same(

@@ -6,8 +6,8 @@ are mere containers, and the name of a file says nothing about its content.
 
 import stat
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -82,8 +82,7 @@ def load_rgb(path: str | Path) -> Image.Image:
         ImageError: The file is missing, truncated, damaged, of another format, or larger than Pillow's
             limit of about 89 million pixels.
     """
-    with _opened(path) as image:
-        return _to_rgb(image)
+    return _decoded(path, _to_rgb)
 
 
 def load_pixels(path: str | Path) -> NDArray[np.uint8]:
@@ -130,20 +129,25 @@ def load_thumbnail(path: str | Path, side: int) -> Image.Image:
     Raises:
         ImageError: As `load_rgb`.
     """
-    with _opened(path) as image:
+
+    def squish(image: Image.Image) -> Image.Image:
         image.draft("RGB", (side, side))
-        rgb = _to_rgb(image)
-        return rgb.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        return _to_rgb(image).resize((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+    return _decoded(path, squish)
 
 
-@contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
-    """Open an image file; whatever Pillow raises until the end of the block becomes an `ImageError`."""
+def _decoded(path: str | Path, decode: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Open an image file and decode it; whatever Pillow raises meanwhile becomes an `ImageError`.
+
+    No context manager of contextlib's: from Python 3.12 on, an error that replaces another one in it stands in a
+    cycle with it, and the pixels of both, hundreds of MB, wait for the garbage collector.
+    """
     try:
         _check_file(path)
         with Image.open(path, formats=_known_formats()) as image:
             _check_pixels(image)
-            yield image
+            return decode(image)
     except _UnfitFileError as error:
         raise ImageError(path, str(error)) from None
     # Damaged files make Pillow raise nearly anything: OSError, SyntaxError, struct.error, KeyError …
