@@ -86,7 +86,7 @@ def test_epochs_are_reported_in_order_as_they_end(parts: Parts, make_config: Mak
 
 
 def test_a_member_learns(parts: Parts, make_config: Make, tmp_path: Path) -> None:
-    """From nine wrong of ten by chance to fewer than five; with other seeds and kernels it was at most two."""
+    """From nine wrong of ten by chance to fewer than five: two at most with other seeds and kernels."""
     config = make_config(
         arch="test_convnext", schedule="one_cycle", epochs=16, lr=0.003, batch_size=16, tta=0
     )

@@ -140,8 +140,8 @@ def load_thumbnail(path: str | Path, side: int) -> Image.Image:
 def _decoded(path: str | Path, decode: Callable[[Image.Image], Image.Image]) -> Image.Image:
     """Open an image file and decode it; whatever Pillow raises meanwhile becomes an `ImageError`.
 
-    No context manager of contextlib's: from Python 3.12 on, an error that replaces another one in it stands in a
-    cycle with it, and the pixels of both, hundreds of MB, wait for the garbage collector.
+    No context manager of contextlib's: from Python 3.12 on, an error that replaces another one in it stands
+    in a cycle with it, and the pixels of both, hundreds of MB, wait for the garbage collector.
     """
     try:
         _check_file(path)
