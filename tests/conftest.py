@@ -7,10 +7,12 @@ fixtures.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import os
 import random
 import re
+import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -103,6 +105,16 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     with threadpool_limits(1):
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory_given_back() -> Iterator[None]:
+    """What networks have taken goes back to the machine after each module; see `search.trainable`."""
+    yield
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:  # musl has none
+        trim(0)
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,6 @@
 """Real images and a member, both small enough to train in about a second."""
 
-import ctypes
-import gc
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +15,6 @@ from tune_paddy.training.loaders import ImageReader
 
 SIDE = 32
 N_TRAIN, N_SELECT, N_TEST = 100, 30, 21
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _memory_given_back() -> Iterator[None]:
-    """What networks have taken goes back to the machine after each module; see `search.trainable`."""
-    yield
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:  # musl has none
-        trim(0)
 
 
 @pytest.fixture(scope="session")
