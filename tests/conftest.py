@@ -7,12 +7,10 @@ fixtures.
 from __future__ import annotations
 
 import atexit
-import ctypes
 import gc
 import os
 import random
 import re
-import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -109,12 +107,11 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _memory_given_back() -> Iterator[None]:
-    """What networks have taken goes back to the machine after each module; see `search.trainable`."""
+    """What networks have taken goes back to the machine after each module, as it does between trials."""
     yield
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:  # musl has none
-        trim(0)
+    from tune_paddy.search.trainable import _release_memory
+
+    _release_memory()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,9 @@
 """Command lines: parsed as the program does, and run so that Ctrl-C reaches them."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -10,6 +13,23 @@ from tune_paddy.cli.app import app
 
 HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 """First line of a child's program: what a script starts with `&` ignores Ctrl-C, and so do its children."""
+
+
+STARTS_LIGHT = """
+import sys
+from tune_paddy.cli import main
+try: main()
+except SystemExit as end: assert not end.code, end.code
+heavy = {'torch', 'ray', 'fastai', 'timm', 'optuna', 'matplotlib'} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def assert_starts_light(arguments: list[str], folder: Path) -> None:
+    """Run a command in a process and a folder of its own: it ends well and has imported nothing heavy."""
+    command = [sys.executable, "-c", STARTS_LIGHT, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def leaves(group: Any = None, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -90,7 +90,7 @@ def test_the_demo_writes_a_submission_that_is_right_on_held_back_labels(demo: De
 
 
 def test_the_demos_ensemble_beats_its_best_member_beyond_luck(demo: Demo) -> None:
-    """The paired interval excludes zero: by more than six standard errors where that was measured."""
+    """The paired interval excludes zero: by more than five standard errors wherever that was measured."""
     told = json.loads((demo.folder / "runs/demo-1/ensemble.json").read_text())
     rivals = {rival["rival"]: rival for rival in told["assessment"]["comparisons"]}
     assert rivals["best_single"]["high"] < 0

@@ -1,13 +1,12 @@
 """The report command: it says where the page is, and opens it where somebody can see it."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from tests.cli.commands import assert_starts_light
 from tests.cli.conftest import Call
 from tests.conftest import Finished
 from tune_paddy.cli import report
@@ -107,14 +106,5 @@ def test_an_unknown_search_is_bad_input(uri: list[str], call: Call) -> None:
 
 @pytest.mark.usefixtures("page")
 def test_report_starts_without_ray_and_torch(finished: Finished, tmp_path: Path) -> None:
-    script = (
-        "import sys; from tune_paddy.cli import main\n"
-        "try: main()\n"
-        "except SystemExit as end: assert not end.code, end.code\n"
-        "heavy = {'torch', 'ray', 'fastai', 'timm', 'optuna', 'matplotlib'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    command = [sys.executable, "-c", script, "report", "first", "--no-open"]
-    command += ["--tracking-uri", finished.store.tracking_uri]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 0, done.stderr
+    arguments = ["report", "first", "--no-open", "--tracking-uri", finished.store.tracking_uri]
+    assert_starts_light(arguments, tmp_path)

@@ -1,8 +1,7 @@
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+from tests.cli.commands import assert_starts_light
 from tests.cli.conftest import Call
 from tests.conftest import Finished
 from tune_paddy.tracking.members import start_member, start_search
@@ -70,13 +69,4 @@ def test_an_unknown_search_is_bad_input(finished: Finished, call: Call) -> None:
 
 
 def test_show_starts_without_ray_and_torch(finished: Finished, tmp_path: Path) -> None:
-    script = (
-        "import sys; from tune_paddy.cli import main\n"
-        "try: main()\n"
-        "except SystemExit as end: assert not end.code, end.code\n"
-        "heavy = {'torch', 'ray', 'fastai', 'timm', 'optuna', 'matplotlib'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    command = [sys.executable, "-c", script, "show", "first", "--tracking-uri", finished.store.tracking_uri]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 0, done.stderr
+    assert_starts_light(["show", "first", "--tracking-uri", finished.store.tracking_uri], tmp_path)
