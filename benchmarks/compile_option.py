@@ -29,12 +29,12 @@ from torch.nn.functional import cross_entropy
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.metrics import error_rate
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.parts import Parts, make_parts
+from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.samples import TEST_LABELS, write_digits
 from tune_paddy.data.split import make_select_split
-from tune_paddy.training.compilation import compile_model
 from tune_paddy.training.member import MemberResult, Runtime, train_member
-from tune_paddy.training.model import build_model, lay_out
+from tune_paddy.training.networks.compilation import compile_model
+from tune_paddy.training.networks.model import build_model, lay_out
 
 NETWORKS = (("resnet18", 64), ("vit_tiny_patch16_224", 64), ("convnext_atto", 64))
 EPOCHS, THREADS = 4, 2

@@ -27,12 +27,12 @@ from rich.console import Console
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.samples import write_digits
-from tune_paddy.data.space import SearchSpace
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.run import run_search
+from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.runs import PREFIX, RecordedRun
 from tune_paddy.tracking.store import Store, open_store
-from tune_paddy.training.planning import find_gpu, member_footprint
+from tune_paddy.training.forecast.planning import find_gpu, member_footprint
 
 N_CLASSES = 10
 SHARE = 0.25

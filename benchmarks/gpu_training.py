@@ -48,9 +48,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.training.accumulation import MemberLearner
+from tune_paddy.training.batches.loaders import ImageReader, TrainLoader
 from tune_paddy.training.devices import Device, pick_device, use_threads
-from tune_paddy.training.loaders import ImageReader, TrainLoader
-from tune_paddy.training.model import build_model, lay_out
+from tune_paddy.training.networks.model import build_model, lay_out
 from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, split_parameters
 
 N_CLASSES = 10

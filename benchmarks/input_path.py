@@ -43,12 +43,12 @@ from sklearn.datasets import load_sample_images  # noqa: E402
 from torch import nn  # noqa: E402
 
 from tune_paddy.core.config import MemberConfig  # noqa: E402
-from tune_paddy.data.cache import ImageCache, ImageSet, Resizing  # noqa: E402
-from tune_paddy.data.cached_images import CachedImages  # noqa: E402
-from tune_paddy.training.augment import augment, normalize  # noqa: E402
-from tune_paddy.training.decoding import load_scaled  # noqa: E402
+from tune_paddy.data.image_cache.cache import ImageCache, ImageSet, Resizing  # noqa: E402
+from tune_paddy.data.image_cache.entry import CachedImages  # noqa: E402
+from tune_paddy.training.batches.augment import augment, normalize  # noqa: E402
+from tune_paddy.training.batches.decoding import load_scaled  # noqa: E402
+from tune_paddy.training.batches.loaders import ImageReader, TrainLoader  # noqa: E402
 from tune_paddy.training.devices import Device  # noqa: E402
-from tune_paddy.training.loaders import ImageReader, TrainLoader  # noqa: E402
 from tune_paddy.training.tta import predict  # noqa: E402
 
 CONFIG = MemberConfig(arch="any", size=224, resize_size=480, batch_size=32, subsample=1.0)

@@ -25,10 +25,10 @@ import timm  # noqa: E402 after the number of threads
 
 from tune_paddy.core.calibration import CalibrationPoint, fit_calibration  # noqa: E402
 from tune_paddy.core.errors import TunePaddyError  # noqa: E402
-from tune_paddy.core.memory import Budget, plan_accum  # noqa: E402
-from tune_paddy.training import forward_memory  # noqa: E402, F401 its imports are not to be timed
-from tune_paddy.training.calibration_files import load_calibration  # noqa: E402
-from tune_paddy.training.footprint import forecast  # noqa: E402
+from tune_paddy.core.memory import MemoryBudget, plan_accum  # noqa: E402
+from tune_paddy.training.forecast import forward_pass  # noqa: E402, F401 its imports are not to be timed
+from tune_paddy.training.forecast.calibration_files import load_calibration  # noqa: E402
+from tune_paddy.training.forecast.footprint import forecast  # noqa: E402
 
 KAGGLE_MIB = 16280
 BATCH_SIZE = 64
@@ -81,8 +81,8 @@ def table_of_accum(cache: Path) -> None:
         calibration = load_calibration(name)
         for arch, size, *_ in PRINTED[3:]:
             footprint = forecast(arch, size, unfused=calibration.unfused_attention, cache=cache)
-            one = plan_accum(footprint, calibration, Budget(KAGGLE_MIB), BATCH_SIZE, max_accum=1)
-            plan = plan_accum(footprint, calibration, Budget(KAGGLE_MIB), BATCH_SIZE)
+            one = plan_accum(footprint, calibration, MemoryBudget(KAGGLE_MIB), BATCH_SIZE, max_accum=1)
+            plan = plan_accum(footprint, calibration, MemoryBudget(KAGGLE_MIB), BATCH_SIZE)
             attention = "unfused" if calibration.unfused_attention else "fused"
             print(
                 f"{f'{arch} {size}':<44} {name:<14} {attention:<9} {one.forecast_mib:8.0f} {plan.accum:6} "

@@ -20,8 +20,8 @@ warnings.filterwarnings("ignore", category=FutureWarning)
 import timm  # noqa: E402 after the filter of warnings
 
 from tune_paddy.core.calibration import Calibration, CalibrationPoint  # noqa: E402
-from tune_paddy.training.calibrate import Probe, Reading, calibrate_gpu, measure_afresh  # noqa: E402
-from tune_paddy.training.calibration_files import save_calibration  # noqa: E402
+from tune_paddy.training.forecast.calibrate import Probe, Reading, calibrate_gpu, measure_afresh  # noqa: E402
+from tune_paddy.training.forecast.calibration_files import save_calibration  # noqa: E402
 
 NOTEBOOK = [
     Probe("convnext_small", (128, 128), 64),

@@ -91,7 +91,7 @@ def notebook(data: Path, epochs: int, seed: int, out: Path) -> None:
     from fastai.vision import all as fastai  # noqa: PLC0415 the other side is not to pay for it
     from fastai.vision import learner as fastai_learner  # noqa: PLC0415
 
-    import tune_paddy.training.architectures  # noqa: F401, PLC0415 registers the tiny swins
+    import tune_paddy.training.networks.architectures  # noqa: F401, PLC0415 registers the tiny swins
 
     def forward(body: fastai_learner.TimmBody, images):
         features = body.model.forward_features(images) if body.needs_pool else body.model(images)

@@ -28,13 +28,13 @@ from rich.console import Console
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.parts import Parts
+from tune_paddy.data.member_data import Parts
 from tune_paddy.data.samples import write_digits
-from tune_paddy.data.space import SearchSpace, find_space
 from tune_paddy.search import trainable, tuning
 from tune_paddy.search.plan import SearchPlan
-from tune_paddy.search.ray_session import ray_session
+from tune_paddy.search.ray.session import ray_session
 from tune_paddy.search.run import run_search
+from tune_paddy.spaces.space import SearchSpace, find_space
 from tune_paddy.tracking.runs import RecordedRun, get_search
 from tune_paddy.tracking.store import Store, open_store
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tune_paddy.core.auto import auto_select
 from tune_paddy.core.estimate import cross_fit, estimate
-from tune_paddy.core.methods import METHODS
 from tune_paddy.core.metrics import EPS, error_rate, log_loss, true_class
+from tune_paddy.core.selection.auto import auto_select
+from tune_paddy.core.selection.methods import METHODS
 
 LARGE = 300
 """Images on the select split from which a family counts as large."""

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from tune_paddy.core.metrics import METRICS, log_loss
-from tune_paddy.core.selection import greedy_select
+from tune_paddy.core.selection.plain import greedy_select
 
 ROUNDS = 50
 MEMBERS = (200, 2_081, 10)

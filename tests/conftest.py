@@ -163,7 +163,7 @@ class Finished:
 @pytest.fixture(scope="session")
 def ray_running() -> Iterator[None]:
     """Ray on this machine for all searches of the tests, told of a GPU that no trial will find."""
-    from tune_paddy.search.ray_session import ray_session
+    from tune_paddy.search.ray.session import ray_session
 
     with ExitStack() as stack:
         with planted_secrets(), pytest.MonkeyPatch.context() as patch:
@@ -227,13 +227,13 @@ class Exported:
 def exported(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """An ensemble of three members, weighted by hand, as an MLflow model."""
     from tune_paddy.ensemble.build import build_ensemble
-    from tune_paddy.ensemble.choose import Wishes
+    from tune_paddy.ensemble.options import SelectionOptions
     from tune_paddy.serving.collect import collect
     from tune_paddy.serving.export import export
 
     root = tmp_path_factory.mktemp("exported")
-    wishes = Wishes(weights=("*/plain=1", "*/tta=2", "*resnet*/tta=3"))
-    ensemble = build_ensemble(finished.store, ["first"], folder=root / "first", wishes=wishes)
+    options = SelectionOptions(weights=("*/plain=1", "*/tta=2", "*resnet*/tta=3"))
+    ensemble = build_ensemble(finished.store, ["first"], folder=root / "first", options=options)
     collected = collect(finished.store, "first", runs=finished.runs, ensemble=ensemble.run_id)
     images = [str(finished.plan.dataset.root / "test_images" / name) for name in ensemble.pool.test_ids]
     expected = ensemble.selection.blend(ensemble.pool.test)
@@ -253,8 +253,8 @@ def rehearsed(space: str) -> str:
 def make_plan(name: str, data: Path, runs: Path, text: str) -> SearchPlan:
     """Plan a search of a space given as text."""
     from tune_paddy.data.dataset import Dataset
-    from tune_paddy.data.space import SearchSpace
     from tune_paddy.search.plan import SearchPlan
+    from tune_paddy.spaces.space import SearchSpace
 
     space = SearchSpace.parse(text, name="tiny")
     return SearchPlan(

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 NEEDS_RAY = re.compile(r"\b(ray_running|finished|exported): |usefixtures\(\"(ray_running|finished|exported)")
 """Who asks for a fixture that stands on the one Ray of a test run; the modules that do stay together."""
 
-LONGEST = ("tests/faults/", "tests/cli/test_demo", "tests/notebooks/", "tests/training/test_model")
+LONGEST = ("tests/faults/", "tests/cli/test_demo", "tests/notebooks/", "tests/training/networks/test_model")
 """Modules that take tens of seconds each, and so had better not come last."""
 
 

@@ -10,9 +10,9 @@ from pydantic.fields import FieldInfo
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import locate
-from tune_paddy.data.space import SearchSpace, find_space
-from tune_paddy.training.architectures import current_name, stand_in
-from tune_paddy.training.model import check_arch
+from tune_paddy.spaces.space import SearchSpace, find_space
+from tune_paddy.training.networks.architectures import current_name, stand_in
+from tune_paddy.training.networks.model import check_arch
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted(path.stem for path in (ROOT / "search_spaces").glob("*.yaml"))

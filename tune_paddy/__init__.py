@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tune_paddy.api import Chosen, SearchResult, forecast, load_pool, run_search, select
     from tune_paddy.core.errors import InputError, TunePaddyError
-    from tune_paddy.core.selection import greedy_select
+    from tune_paddy.core.selection.plain import greedy_select
     from tune_paddy.data.dataset import Dataset
-    from tune_paddy.data.space import SearchSpace
+    from tune_paddy.spaces.space import SearchSpace
 
 __version__ = "0.1.0"
 
@@ -34,9 +34,9 @@ __all__ = [
 _HOMES = {
     "Dataset": "tune_paddy.data.dataset",
     "InputError": "tune_paddy.core.errors",
-    "SearchSpace": "tune_paddy.data.space",
+    "SearchSpace": "tune_paddy.spaces.space",
     "TunePaddyError": "tune_paddy.core.errors",
-    "greedy_select": "tune_paddy.core.selection",
+    "greedy_select": "tune_paddy.core.selection.plain",
 }
 """Where a name is defined; all others are defined in `tune_paddy.api`."""
 

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from tune_paddy.core.estimate import Assessment
     from tune_paddy.core.predictions import Pool
-    from tune_paddy.core.selection import Selection
+    from tune_paddy.core.selection.result import Selection
     from tune_paddy.data.dataset import Dataset
-    from tune_paddy.data.space import SearchSpace
+    from tune_paddy.spaces.space import SearchSpace
     from tune_paddy.tracking.runs import RecordedRun
     from tune_paddy.tracking.store import Store
-    from tune_paddy.training.planning import MemoryRow
+    from tune_paddy.training.forecast.planning import MemoryRow
 
 # Of libraries to each other, and to nobody who reads a notebook: tqdm's, where there are no widgets for its
 # bars, and torch's, when timm and fastai are imported.
@@ -131,7 +131,7 @@ def run_search(
     from tune_paddy.search.resources import uncounted_gpus
     from tune_paddy.search.run import run_search as run
     from tune_paddy.tracking.names import free_name, require_free
-    from tune_paddy.training.weights import check_weights
+    from tune_paddy.training.networks.pretrained import check_weights
 
     loaded = _load_space(space, stand_ins=stand_ins)
     overridden = loaded.settings.override(settings)
@@ -203,16 +203,18 @@ def select(
         seed: Of the methods.
 
     Raises:
-        InputError: Wishes that are unknown, contradictory or cannot be met.
+        InputError: SelectionOptions that are unknown, contradictory or cannot be met.
     """
     from threadpoolctl import threadpool_limits
 
-    from tune_paddy.ensemble.choose import Wishes, assess_fit, make_fit
+    from tune_paddy.ensemble.options import SelectionOptions, assess_fit, make_fit
 
-    wishes = Wishes(metric, method, tuple(weights), max_members, max_minutes, max_size, speed_factor, seed)
-    fit = make_fit(pool, wishes)
+    options = SelectionOptions(
+        metric, method, tuple(weights), max_members, max_minutes, max_size, speed_factor, seed
+    )
+    fit = make_fit(pool, options)
     with threadpool_limits(1):  # as the command does: small products, whose sums are then in one order
-        return Chosen(pool, fit(pool.select, pool.labels), assess_fit(pool, fit, wishes))
+        return Chosen(pool, fit(pool.select, pool.labels), assess_fit(pool, fit, options))
 
 
 def forecast(
@@ -242,7 +244,7 @@ def forecast(
     Raises:
         InputError: No GPU is here or named, or an architecture or size cannot be had.
     """
-    from tune_paddy.training.planning import find_gpu, parse_share, plan_space
+    from tune_paddy.training.forecast.planning import find_gpu, parse_share, plan_space
 
     loaded = _load_space(space, stand_ins=stand_ins)
     rows = plan_space(
@@ -252,9 +254,9 @@ def forecast(
 
 
 def _load_space(space: "str | Path | SearchSpace", *, stand_ins: bool) -> "SearchSpace":
-    from tune_paddy.data.space import SearchSpace, find_space
-    from tune_paddy.training.architectures import stand_in
-    from tune_paddy.training.model import check_arch
+    from tune_paddy.spaces.space import SearchSpace, find_space
+    from tune_paddy.training.networks.architectures import stand_in
+    from tune_paddy.training.networks.model import check_arch
 
     loaded = (
         space

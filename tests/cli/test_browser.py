@@ -18,7 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 from tests.cli.commands import HEARS_CTRL_C
 from tests.conftest import Finished
 from tune_paddy.ensemble.build import build_ensemble
-from tune_paddy.tracking.views import ALL_SEARCHES, members_view
+from tune_paddy.tracking.ui.layout import ALL_SEARCHES, members_view
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SECONDS = 120_000  # the first page of a busy machine takes long

@@ -11,8 +11,8 @@ import pytest
 from tests.cli.conftest import Call
 from tests.conftest import Finished, rehearsed
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.space import find_space
-from tune_paddy.training import planning
+from tune_paddy.spaces.space import find_space
+from tune_paddy.training.forecast import planning
 
 
 def test_the_notebooks_six_members_are_rehearsed_with_stand_ins_and_the_vits_counted_twice(

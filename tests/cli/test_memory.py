@@ -9,7 +9,7 @@ from tests.cli.conftest import Call
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.members import finish_run, log_epoch, start_member, start_search
 from tune_paddy.tracking.store import open_store
-from tune_paddy.training import planning
+from tune_paddy.training.forecast import planning
 
 
 @pytest.fixture(autouse=True)

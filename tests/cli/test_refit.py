@@ -14,7 +14,7 @@ from tests.cli.conftest import Call
 from tests.conftest import Finished
 from tune_paddy.cli.select import Machine, refit_and_print
 from tune_paddy.ensemble.build import Ensemble, build_ensemble
-from tune_paddy.ensemble.choose import Wishes
+from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.serving.collect import Collected, collect, symlink
 from tune_paddy.serving.export import check
 from tune_paddy.tracking.pool import load_pool
@@ -39,8 +39,8 @@ class Refitted:
 @pytest.fixture(scope="module")
 def refitted(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Refitted:
     folder = tmp_path_factory.mktemp("refitted")
-    wishes = Wishes(weights=("*/plain=1", "*/tta=2", "*convnext*/*=0"))
-    ensemble = build_ensemble(finished.store, ["first"], folder=folder / "first", wishes=wishes)
+    options = SelectionOptions(weights=("*/plain=1", "*/tta=2", "*convnext*/*=0"))
+    ensemble = build_ensemble(finished.store, ["first"], folder=folder / "first", options=options)
     refit_and_print(finished.store, ensemble, ["first"], folder, Machine())
     return Refitted(ensemble, folder / "first-refit")
 

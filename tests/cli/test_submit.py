@@ -17,7 +17,7 @@ from tests.ensemble.conftest import recorded
 from tune_paddy.cli import main
 from tune_paddy.cli.submit import _Found, _message
 from tune_paddy.ensemble.build import Ensemble, build_ensemble
-from tune_paddy.ensemble.choose import Wishes
+from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.tracking.runs import COMPETITION, get_search, list_ensembles
 
 
@@ -61,7 +61,7 @@ class Kaggle:
 @pytest.fixture
 def kaggle(monkeypatch: pytest.MonkeyPatch) -> Kaggle:
     client = Kaggle()
-    monkeypatch.setattr("tune_paddy.data.kaggle.find_client", lambda: client)
+    monkeypatch.setattr("tune_paddy.data.kaggle.client.find_client", lambda: client)
     return client
 
 
@@ -69,8 +69,8 @@ def kaggle(monkeypatch: pytest.MonkeyPatch) -> Kaggle:
 def ensemble(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
     """Of a metric that no other test asks for, so that what it is tagged with is its own."""
     folder = tmp_path_factory.mktemp("ensemble")
-    wishes = Wishes(metric="balanced_error", method="uniform")
-    return build_ensemble(finished.store, ["first"], folder=folder, wishes=wishes)
+    options = SelectionOptions(metric="balanced_error", method="uniform")
+    return build_ensemble(finished.store, ["first"], folder=folder, options=options)
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ import pytest
 
 from tests.core.conftest import RealPool
 from tune_paddy.core.estimate import assess, compare_paired, cross_fit, estimate
-from tune_paddy.core.log_linear import log_linear_select
 from tune_paddy.core.metrics import METRICS, error_rate, log_loss
-from tune_paddy.core.selection import best_single, greedy_select, uniform_select
+from tune_paddy.core.selection.log_linear import log_linear_select
+from tune_paddy.core.selection.plain import best_single, greedy_select, uniform_select
 
 
 @pytest.mark.parametrize("select", [greedy_select, log_linear_select])

@@ -3,9 +3,9 @@ import pytest
 
 from tests.core.conftest import RealPool
 from tune_paddy.core.explain import marginal_contributions, redundancies
-from tune_paddy.core.log_linear import log_linear_select
 from tune_paddy.core.metrics import log_loss
-from tune_paddy.core.selection import best_single, fixed_select, greedy_select
+from tune_paddy.core.selection.log_linear import log_linear_select
+from tune_paddy.core.selection.plain import best_single, fixed_select, greedy_select
 
 
 def test_a_contribution_is_what_leaving_would_cost(real_pool: RealPool) -> None:

@@ -9,8 +9,8 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.memory import (
     FRACTIONS,
     MIB,
-    Budget,
     Footprint,
+    MemoryBudget,
     accum_choices,
     allocator_mib,
     batch_norm_warning,
@@ -50,32 +50,32 @@ def test_evaluation_decides_where_it_takes_more_than_a_step() -> None:
 
 
 def test_accum_is_the_smallest_that_fits() -> None:
-    plan = plan_accum(MEMBER, EXACT, Budget(1400), 64)
+    plan = plan_accum(MEMBER, EXACT, MemoryBudget(1400), 64)
     assert (plan.accum, plan.micro_batch, plan.fits) == (4, 16, True)
     assert plan.forecast_mib == 1324
     assert plan.margin_mib == 76
-    assert not plan_accum(MEMBER, EXACT, Budget(1400), 64, max_accum=2).fits
+    assert not plan_accum(MEMBER, EXACT, MemoryBudget(1400), 64, max_accum=2).fits
 
 
 def test_a_micro_batch_is_rounded_up() -> None:
     """A batch of 10 in 4 parts has parts of 3 images: the largest decides."""
-    assert plan_accum(MEMBER, EXACT, Budget(1e6), 10, accum=4).micro_batch == 3
+    assert plan_accum(MEMBER, EXACT, MemoryBudget(1e6), 10, accum=4).micro_batch == 3
 
 
 def test_what_fits_nowhere_is_planned_with_one_image_at_a_time_and_says_so() -> None:
-    plan = plan_accum(MEMBER, EXACT, Budget(500), 48)
+    plan = plan_accum(MEMBER, EXACT, MemoryBudget(500), 48)
     assert (plan.accum, plan.micro_batch, plan.fits) == (48, 1, False)
     assert plan.margin_mib < 0
 
 
 def test_a_fixed_accum_is_judged_alone() -> None:
-    plan = plan_accum(MEMBER, EXACT, Budget(1400), 64, accum=2, max_accum=2)
+    plan = plan_accum(MEMBER, EXACT, MemoryBudget(1400), 64, accum=2, max_accum=2)
     assert (plan.accum, plan.fits) == (2, False)
 
 
 def test_plans_count_the_safety_margin_and_the_context() -> None:
     careful = Calibration(name="careful", context_mib=100, slack=2, margin=0.1)
-    plan = plan_accum(MEMBER, careful, Budget(1e6), 64)
+    plan = plan_accum(MEMBER, careful, MemoryBudget(1e6), 64)
     assert plan.forecast_mib == pytest.approx(1.1 * (100 + 2 * plan.raw_mib))
 
 
@@ -105,9 +105,9 @@ def test_each_process_pays_for_its_own_context() -> None:
 
 def test_the_allocator_stops_where_the_context_fills_the_rest_of_the_budget() -> None:
     calibration = Calibration(name="x", context_mib=500, slack=1)
-    budget = Budget(16000, 0.25)
+    budget = MemoryBudget(16000, 0.25)
     assert allocator_mib(budget, calibration) + 500 == pytest.approx(budget.mib)
-    assert allocator_mib(Budget(2000, 0.125), calibration) == 0
+    assert allocator_mib(MemoryBudget(2000, 0.125), calibration) == 0
 
 
 @pytest.mark.parametrize(("images", "accum", "warned"), [(7, 2, True), (8, 2, False), (4, 1, False)])
@@ -123,7 +123,7 @@ def test_batch_norm_is_warned_of_where_accum_leaves_it_few_images(
     fraction=st.sampled_from(FRACTIONS),
 )
 def test_no_smaller_accum_would_have_fitted(batch_size: int, gpu_mib: float, fraction: float) -> None:
-    budget = Budget(gpu_mib, fraction)
+    budget = MemoryBudget(gpu_mib, fraction)
     plan = plan_accum(MEMBER, EXACT, budget, batch_size)
     smaller = [accum for accum in accum_choices(batch_size) if accum < plan.accum]
     assert not any(
@@ -155,6 +155,6 @@ def test_contradictions_are_refused_with_a_sentence() -> None:
     with pytest.raises(InputError, match="max_accum 2 is below accum 4"):
         accum_choices(64, least=4, most=2)
     with pytest.raises(InputError, match="MiB"):
-        Budget(0)
+        MemoryBudget(0)
     with pytest.raises(InputError, match="not in"):
-        Budget(1000, 1.5)
+        MemoryBudget(1000, 1.5)

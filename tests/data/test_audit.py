@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images
-from tune_paddy.data.copies import SIDE
+from tune_paddy.data.duplicates import SIDE
 from tune_paddy.data.images import ImageError
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.csv_table import read_csv
 from tune_paddy.data.images import load_pixels, load_rgb, load_thumbnail
-from tune_paddy.data.space import SearchSpace
+from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.predictions_file import read_predictions
 
 limit = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + int(sys.argv[2])

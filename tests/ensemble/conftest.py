@@ -9,10 +9,10 @@ import numpy as np
 from tune_paddy.core.estimate import assess
 from tune_paddy.core.explain import marginal_contributions, redundancies
 from tune_paddy.core.predictions import PLAIN, TTA, Pool, View
-from tune_paddy.core.selection import Selection
-from tune_paddy.ensemble.choose import Wishes, member_groups
-from tune_paddy.ensemble.chosen import Ensemble
+from tune_paddy.core.selection.result import Selection
+from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.frontier import find_frontier
+from tune_paddy.ensemble.options import SelectionOptions, member_groups
 from tune_paddy.tracking.runs import RecordedRun
 
 
@@ -55,7 +55,7 @@ def ensemble_of(pool: Pool, selection: Selection, *, assessed: bool = True) -> E
         assessment=assess(probs, labels, lambda *_: selection) if assessed else None,
         contributions=marginal_contributions(selection, probs, labels, member_groups(pool)),
         redundancies=redundancies(selection, probs, labels),
-        frontier=find_frontier(pool, selection, Wishes()),
+        frontier=find_frontier(pool, selection, SelectionOptions()),
         folder=Path("unused"),
     )
 

@@ -14,11 +14,11 @@ import pytest
 from tests.conftest import Finished
 from tests.ensemble.conftest import ensemble_of, make_pool
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.selection import fixed_select, greedy_select
+from tune_paddy.core.selection.plain import fixed_select, greedy_select
 from tune_paddy.data.ensemble_file import read_ensemble
 from tune_paddy.ensemble.build import build_ensemble, member_contributions
-from tune_paddy.ensemble.choose import Wishes
-from tune_paddy.ensemble.chosen import Ensemble
+from tune_paddy.ensemble.ensemble import Ensemble
+from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.tracking.runs import get_search, list_ensembles, list_members
 
 Build = Callable[[str], Ensemble]
@@ -31,7 +31,9 @@ def build(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Build
     @cache
     def built(method: str) -> Ensemble:
         folder = tmp_path_factory.mktemp(method)
-        return build_ensemble(finished.store, ["first"], folder=folder, wishes=Wishes(method=method))
+        return build_ensemble(
+            finished.store, ["first"], folder=folder, options=SelectionOptions(method=method)
+        )
 
     return built
 
@@ -51,8 +53,8 @@ def test_the_submission_holds_the_likeliest_class_of_each_test_image_in_the_samp
 def test_the_weights_are_those_of_greedy_selection_and_stand_in_the_record(
     finished: Finished, tmp_path: Path
 ) -> None:
-    wishes = Wishes(metric="error_rate", method="greedy")
-    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=wishes)
+    options = SelectionOptions(metric="error_rate", method="greedy")
+    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, options=options)
     expected = greedy_select(ensemble.pool.select, ensemble.pool.labels, metric="error_rate")
     assert ensemble.selection.weights.tolist() == expected.weights.tolist()
     described = json.loads((tmp_path / "ensemble.json").read_text())
@@ -99,8 +101,8 @@ def test_another_process_without_torch_and_ray_selects_the_same_to_the_byte(
 
 
 def test_weights_by_hand_replace_the_selection(finished: Finished, tmp_path: Path) -> None:
-    wishes = Wishes(weights=("test_resnet=2", "test_convnext=1"))
-    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=wishes)
+    options = SelectionOptions(weights=("test_resnet=2", "test_convnext=1"))
+    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, options=options)
     weights = dict(zip((view.name for view in ensemble.pool.views), ensemble.selection.weights, strict=True))
     assert sum(weights.values()) == pytest.approx(1)
     for name, weight in weights.items():
@@ -110,7 +112,9 @@ def test_weights_by_hand_replace_the_selection(finished: Finished, tmp_path: Pat
 
 def test_the_ensemble_is_a_run_of_its_own_under_the_search(finished: Finished, tmp_path: Path) -> None:
     before = {run.run_id for run in list_ensembles(finished.store, "first")}
-    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=Wishes(method="uniform"))
+    ensemble = build_ensemble(
+        finished.store, ["first"], folder=tmp_path, options=SelectionOptions(method="uniform")
+    )
     ensembles = list_ensembles(finished.store, "first")
     assert {run.run_id for run in ensembles} == before | {ensemble.run_id}
     members = {member.run_id for member in list_members(finished.store, "first")}
@@ -121,8 +125,8 @@ def test_the_ensemble_is_a_run_of_its_own_under_the_search(finished: Finished, t
 
 def test_a_loss_is_recorded_under_a_name_of_its_own(finished: Finished, tmp_path: Path) -> None:
     """Whoever reads the record does not take 1 − F1 for F1."""
-    wishes = Wishes(metric="macro_f1", method="uniform")
-    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=wishes)
+    options = SelectionOptions(metric="macro_f1", method="uniform")
+    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, options=options)
     assert ensemble.assessment
     recorded = finished.store.client.get_run(ensemble.run_id).data.metrics
     assert recorded["ensemble_one_minus_macro_f1"] == pytest.approx(ensemble.assessment.estimate.score)
@@ -136,7 +140,9 @@ def test_a_search_without_a_finished_member_is_refused(finished: Finished, tmp_p
 
 def test_members_and_search_say_in_the_table_what_each_is_worth(finished: Finished, tmp_path: Path) -> None:
     """What the loss would rise by without a member, 0 for those left out; the search has the honest score."""
-    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=Wishes(method="uniform"))
+    ensemble = build_ensemble(
+        finished.store, ["first"], folder=tmp_path, options=SelectionOptions(method="uniform")
+    )
     assert ensemble.assessment
     recorded = {member.run_id: member.metrics for member in list_members(finished.store, "first")}
     names = list(dict.fromkeys(view.run_id for view in ensemble.pool.views))

@@ -5,9 +5,9 @@ import pytest
 
 from tests.ensemble.conftest import make_pool
 from tune_paddy.core.metrics import log_loss
-from tune_paddy.core.selection import fixed_select
-from tune_paddy.ensemble.choose import Wishes
+from tune_paddy.core.selection.plain import fixed_select
 from tune_paddy.ensemble.frontier import find_frontier
+from tune_paddy.ensemble.options import SelectionOptions
 
 PLAINS = [1.0, 0.0] * 3
 
@@ -15,7 +15,7 @@ PLAINS = [1.0, 0.0] * 3
 def test_no_view_lies_below_the_frontier() -> None:
     """Every view by itself is at least as dear or as bad as some point, and the points improve."""
     pool = make_pool()
-    frontier = find_frontier(pool, fixed_select(pool.select, pool.labels, PLAINS), Wishes())
+    frontier = find_frontier(pool, fixed_select(pool.select, pool.labels, PLAINS), SelectionOptions())
     assert frontier
     minutes = [point.minutes for point in frontier.points]
     losses = [point.log_loss for point in frontier.points]
@@ -32,7 +32,7 @@ def test_the_selected_ensemble_is_priced_as_measured() -> None:
     """Three plain views at 10, 20 and 30 ms, 20 images, on a machine of half the speed; 1.5 M parameters."""
     pool = make_pool()
     selection = fixed_select(pool.select, pool.labels, PLAINS)
-    frontier = find_frontier(pool, selection, Wishes(speed_factor=2))
+    frontier = find_frontier(pool, selection, SelectionOptions(speed_factor=2))
     assert frontier
     assert frontier.selected.members == 3
     assert frontier.selected.minutes == pytest.approx(2 * 20 * 0.06 / 60)
@@ -43,8 +43,8 @@ def test_the_selected_ensemble_is_priced_as_measured() -> None:
 def test_other_limits_hold() -> None:
     """One member at most; the minutes are what is varied."""
     pool = make_pool()
-    wishes = Wishes(max_members=1, max_minutes=1e-3)
-    frontier = find_frontier(pool, fixed_select(pool.select, pool.labels, PLAINS), wishes)
+    options = SelectionOptions(max_members=1, max_minutes=1e-3)
+    frontier = find_frontier(pool, fixed_select(pool.select, pool.labels, PLAINS), options)
     assert frontier
     assert {point.members for point in frontier.points} == {1}
     assert frontier.points[-1].minutes > 1e-3
@@ -53,7 +53,7 @@ def test_other_limits_hold() -> None:
 def test_large_pools_are_cut_without_losing_the_ends() -> None:
     """The cheapest view and what is better than the best one are on the frontier of fifty members."""
     pool = make_pool(members=50)
-    frontier = find_frontier(pool, fixed_select(pool.select, pool.labels, np.ones(100)), Wishes())
+    frontier = find_frontier(pool, fixed_select(pool.select, pool.labels, np.ones(100)), SelectionOptions())
     assert frontier
     assert frontier.points[0].minutes == min(single.minutes for single in frontier.singles)
     assert frontier.points[-1].log_loss <= min(single.log_loss for single in frontier.singles)
@@ -65,4 +65,4 @@ def test_without_measured_minutes_there_is_none(missing: str) -> None:
     if missing == "a time":
         unmeasured = replace(pool.views[0], info={})
         pool = replace(pool, views=(unmeasured, *pool.views[1:]))
-    assert find_frontier(pool, fixed_select(pool.select, pool.labels, PLAINS), Wishes()) is None
+    assert find_frontier(pool, fixed_select(pool.select, pool.labels, PLAINS), SelectionOptions()) is None

@@ -14,7 +14,7 @@ from tests.ensemble.conftest import make_pool
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.ensemble.build import Ensemble, build_ensemble
-from tune_paddy.ensemble.choose import Wishes
+from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.tracking.members import log_member, start_member, start_search
 from tune_paddy.tracking.store import Store, open_store
 
@@ -52,7 +52,7 @@ def select_from(store: Store, name: str, members: Sequence[Predictions], folder:
         params = {"arch": "net"}
         run_id = start_member(store, search=name, member=member, parent_run_id=parent, params=params)
         log_member(store, run_id, predictions, {"log_loss": 0.5})
-    return build_ensemble(store, [name], folder=folder, wishes=Wishes(method="greedy"))
+    return build_ensemble(store, [name], folder=folder, options=SelectionOptions(method="greedy"))
 
 
 def without_class(predictions: Predictions, label: int) -> Predictions:
@@ -108,4 +108,4 @@ def test_one_member_is_an_ensemble_of_one(store: Store, tmp_path: Path) -> None:
 
 def test_a_seed_below_0_is_refused_before_anything_is_loaded() -> None:
     with pytest.raises(InputError, match="--seed -1: give a whole number from 0 on"):
-        Wishes(seed=-1)
+        SelectionOptions(seed=-1)

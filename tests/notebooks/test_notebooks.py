@@ -9,8 +9,8 @@ import pytest
 
 from tests.conftest import rehearsed
 from tests.notebooks.running import FOLDER, execute, read
-from tune_paddy.data.space import find_space
-from tune_paddy.training.architectures import stand_in
+from tune_paddy.spaces.space import find_space
+from tune_paddy.training.networks.architectures import stand_in
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 NAMES = [path.stem for path in NOTEBOOKS]

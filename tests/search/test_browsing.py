@@ -7,9 +7,9 @@ from rich.console import Console
 
 from tests.conftest import Finished
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.space import SearchSpace
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.run import run_search
+from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.files import read_file
 from tune_paddy.tracking.runs import NOTE, get_search
 

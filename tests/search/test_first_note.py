@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from tune_paddy.search.progress import FirstNote
+from tune_paddy.search.watchers.progress import FirstNote
 
 
 def test_a_note_is_printed_once_for_all_members() -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.conftest import Finished, make_plan
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.parts import make_parts
+from tune_paddy.data.member_data import make_parts
 from tune_paddy.data.split import SelectSplit
 from tune_paddy.ensemble.build import build_ensemble
 from tune_paddy.search.plan import SearchPlan

@@ -14,7 +14,7 @@ from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.trainable import memory_metrics, memory_words
 from tune_paddy.search.tuning import trial_planner
 from tune_paddy.tracking.runs import list_members
-from tune_paddy.training import planning
+from tune_paddy.training.forecast import planning
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="trials find the GPU of this machine")

@@ -4,12 +4,12 @@ import pytest
 from rich.console import Console
 
 from tests.conftest import Finished
-from tune_paddy.data.cache import GB, ImageCache, ImageSet, Progress, Resizing
-from tune_paddy.data.cache_folder import cache_folder
-from tune_paddy.data.shards import SUFFIX
-from tune_paddy.data.space import SearchSpace
+from tune_paddy.data.image_cache.cache import GB, ImageCache, ImageSet, Progress, Resizing
+from tune_paddy.data.image_cache.shards import SUFFIX
+from tune_paddy.data.system.files import cache_folder
 from tune_paddy.search.image_cache import announce_cache, resizings
-from tune_paddy.search.progress import ProgressTable
+from tune_paddy.search.watchers.progress import ProgressTable
+from tune_paddy.spaces.space import SearchSpace
 
 SPACE = """
 recipes:

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from tests.conftest import Finished
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import Pool
-from tune_paddy.core.selection import Selection
+from tune_paddy.core.selection.result import Selection
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.refit import (
     RefitMember,

@@ -6,7 +6,7 @@ from ray.tune.search import Searcher
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Fixed, Range, Recipe, SubSpace
 from tune_paddy.core.memory import TrialMemory
-from tune_paddy.search.sampler import MemberSearcher, PastTrial, Proposal, Proposer, parameter_names
+from tune_paddy.search.sampler import MemberSampler, MemberSearcher, PastTrial, Proposal, parameter_names
 
 VIT = SubSpace(
     "vit",
@@ -21,8 +21,8 @@ INSIDE = Recipe("inside", {"arch": "test_vit", "size": (64, 32), "lr": 2e-3})
 
 
 def test_recipes_come_first_and_in_order_whether_or_not_the_space_holds_them() -> None:
-    proposer = Proposer([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=0)
-    first, second, third = (proposer.ask() for _ in range(3))
+    sampler = MemberSampler([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=0)
+    first, second, third = (sampler.ask() for _ in range(3))
     assert first
     assert second
     assert third
@@ -33,49 +33,49 @@ def test_recipes_come_first_and_in_order_whether_or_not_the_space_holds_them() -
 
 
 def test_a_recipe_that_the_space_holds_teaches_the_sampler() -> None:
-    proposer = Proposer([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=0)
+    sampler = MemberSampler([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=0)
     for _ in range(2):
-        proposal = proposer.ask()
+        proposal = sampler.ask()
         assert proposal
-        proposer.tell(proposal.number, 0.5, {}, pruned=False)
-    outside, inside = proposer.trials()
+        sampler.tell(proposal.number, 0.5, {}, pruned=False)
+    outside, inside = sampler.trials()
     assert outside.params == {}
     assert inside.params == {"space": "vit", "size": 1, "lr": 2e-3}
 
 
 def test_every_proposal_lies_in_its_sub_space() -> None:
-    proposer = Proposer([], [VIT, CONVNEXT], seed=1)
+    sampler = MemberSampler([], [VIT, CONVNEXT], seed=1)
     for _ in range(30):
-        proposal = proposer.ask()
+        proposal = sampler.ask()
         assert proposal
-        proposer.tell(proposal.number, proposal.config.lr, {}, pruned=False)
+        sampler.tell(proposal.number, proposal.config.lr, {}, pruned=False)
         sizes = {"vit": {(32, 32), (64, 32)}, "convnext": {(48, 48)}}[proposal.origin]
         assert proposal.config.size in sizes
         assert 1e-4 <= proposal.config.lr <= 1e-2
 
 
 def test_the_sampler_prefers_what_did_well() -> None:
-    proposer = Proposer([], [VIT], seed=3)
+    sampler = MemberSampler([], [VIT], seed=3)
     late: list[float] = []
     for number in range(60):
-        proposal = proposer.ask()
+        proposal = sampler.ask()
         assert proposal
         distance = abs(math.log10(proposal.config.lr) + 3)
-        proposer.tell(proposal.number, distance, {}, pruned=False)
+        sampler.tell(proposal.number, distance, {}, pruned=False)
         if number >= 40:
             late.append(distance)
     assert sum(late) / len(late) < 0.25  # at random, the mean distance on this range is 0.5
 
 
 def test_only_recipes_end_when_they_are_used_up() -> None:
-    proposer = Proposer([INSIDE], [], seed=0)
-    assert proposer.ask()
-    assert proposer.ask() is None
+    sampler = MemberSampler([INSIDE], [], seed=0)
+    assert sampler.ask()
+    assert sampler.ask() is None
 
 
 def test_members_have_seeds_of_their_own_and_telling_names() -> None:
-    proposer = Proposer([INSIDE], [CONVNEXT], seed=7)
-    first, second = proposer.ask(), proposer.ask()
+    sampler = MemberSampler([INSIDE], [CONVNEXT], seed=7)
+    first, second = sampler.ask(), sampler.ask()
     assert first
     assert second
     assert (first.config.seed, second.config.seed) == (7, 8)
@@ -84,7 +84,7 @@ def test_members_have_seeds_of_their_own_and_telling_names() -> None:
 
 
 def test_the_same_seed_proposes_the_same_members() -> None:
-    one, other = (Proposer([], [VIT, CONVNEXT], seed=5) for _ in range(2))
+    one, other = (MemberSampler([], [VIT, CONVNEXT], seed=5) for _ in range(2))
     assert [one.ask() for _ in range(5)] == [other.ask() for _ in range(5)]
 
 
@@ -96,37 +96,37 @@ def test_a_domain_that_is_the_same_in_all_sub_spaces_is_learnt_once() -> None:
 
 
 def test_a_trial_without_a_score_is_a_failure_and_one_stopped_early_is_pruned_with_its_curve() -> None:
-    proposer = Proposer([], [VIT], seed=0)
-    failed, stopped = proposer.ask(), proposer.ask()
+    sampler = MemberSampler([], [VIT], seed=0)
+    failed, stopped = sampler.ask(), sampler.ask()
     assert failed
     assert stopped
-    proposer.tell(failed.number, None, {1: 0.9}, pruned=False)
-    proposer.tell(stopped.number, None, {1: 0.9, 2: 0.7}, pruned=True)
-    first, second = proposer.trials()
+    sampler.tell(failed.number, None, {1: 0.9}, pruned=False)
+    sampler.tell(stopped.number, None, {1: 0.9, 2: 0.7}, pruned=True)
+    first, second = sampler.trials()
     assert first.state.name == "FAIL"
     assert (second.state.name, second.intermediate_values) == ("PRUNED", {1: 0.9, 2: 0.7})
 
 
 def test_telling_twice_changes_nothing() -> None:
-    proposer = Proposer([], [VIT], seed=0)
-    proposal = proposer.ask()
+    sampler = MemberSampler([], [VIT], seed=0)
+    proposal = sampler.ask()
     assert proposal
-    proposer.tell(proposal.number, 0.5, {}, pruned=False)
-    proposer.tell(proposal.number, None, {}, pruned=False)
-    assert proposer.trials()[0].value == 0.5
+    sampler.tell(proposal.number, 0.5, {}, pruned=False)
+    sampler.tell(proposal.number, None, {}, pruned=False)
+    assert sampler.trials()[0].value == 0.5
 
 
 def test_a_search_that_goes_on_proposes_what_it_would_have_proposed_without_the_break() -> None:
     """Random streams begin anew with each trial, so nothing is lost with the process."""
     scores = {0: 0.5, 1: 0.4, 2: 0.3, 3: 0.45}
-    whole = Proposer([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=4)
+    whole = MemberSampler([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=4)
     proposals = [ask(whole) for _ in range(5)]
     for number, score in scores.items():
         whole.tell(number, score, {}, pruned=False)
     past = [
         PastTrial(proposal, proposal.number in scores, scores.get(proposal.number)) for proposal in proposals
     ]
-    again = Proposer([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=4)
+    again = MemberSampler([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=4)
     assert again.replay(past) == proposals[4:]
     assert [trial.params for trial in again.trials()] == [trial.params for trial in whole.trials()]
     assert [trial.value for trial in again.trials()] == [trial.value for trial in whole.trials()]
@@ -134,23 +134,23 @@ def test_a_search_that_goes_on_proposes_what_it_would_have_proposed_without_the_
 
 
 def test_a_trial_that_was_stopped_early_is_known_with_its_curve_when_a_search_goes_on() -> None:
-    proposal = ask(Proposer([], [VIT], seed=0))
-    again = Proposer([], [VIT], seed=0)
+    proposal = ask(MemberSampler([], [VIT], seed=0))
+    again = MemberSampler([], [VIT], seed=0)
     assert again.replay([PastTrial(proposal, True, curve={1: 0.9, 2: 0.7})]) == []
     (trial,) = again.trials()
     assert (trial.state.name, trial.intermediate_values) == ("PRUNED", {1: 0.9, 2: 0.7})
 
 
 def test_a_recipe_whose_number_was_lost_before_it_was_recorded_is_proposed_again() -> None:
-    first, second, third = (ask(proposer) for proposer in [Proposer([OUTSIDE, INSIDE], [VIT], seed=0)] * 3)
-    again = Proposer([OUTSIDE, INSIDE], [VIT], seed=0)
+    first, second, third = (ask(sampler) for sampler in [MemberSampler([OUTSIDE, INSIDE], [VIT], seed=0)] * 3)
+    again = MemberSampler([OUTSIDE, INSIDE], [VIT], seed=0)
     assert again.replay([PastTrial(third, False), PastTrial(first, True, 0.5)]) == [second, third]
 
 
 def test_what_goes_on_is_handed_out_first_even_when_the_time_is_used_up() -> None:
-    proposer = Proposer([], [VIT], seed=0)
-    past = [PastTrial(ask(proposer), True, 0.5), PastTrial(ask(proposer), False)]
-    again = Proposer([], [VIT], seed=0)
+    sampler = MemberSampler([], [VIT], seed=0)
+    past = [PastTrial(ask(sampler), True, 0.5), PastTrial(ask(sampler), False)]
+    again = MemberSampler([], [VIT], seed=0)
     searcher = MemberSearcher(again, trials=9, expired=lambda: True, plan=on_cpu, past=past)
     assert searcher.suggest("a")["number"] == 1
     assert searcher.suggest("b") == Searcher.FINISHED
@@ -158,13 +158,13 @@ def test_what_goes_on_is_handed_out_first_even_when_the_time_is_used_up() -> Non
 
 
 def test_an_interrupted_search_hands_out_nothing() -> None:
-    proposer = Proposer([], [VIT], seed=0)
-    searcher = MemberSearcher(proposer, trials=9, expired=lambda: False, plan=on_cpu, stopping=lambda: True)
+    sampler = MemberSampler([], [VIT], seed=0)
+    searcher = MemberSearcher(sampler, trials=9, expired=lambda: False, plan=on_cpu, stopping=lambda: True)
     assert searcher.suggest("a") == Searcher.FINISHED
 
 
-def ask(proposer: Proposer) -> Proposal:
-    proposal = proposer.ask()
+def ask(sampler: MemberSampler) -> Proposal:
+    proposal = sampler.ask()
     assert proposal
     return proposal
 
@@ -175,7 +175,7 @@ def on_cpu(_config: MemberConfig) -> TrialMemory:
 
 @pytest.fixture
 def searcher() -> MemberSearcher:
-    return MemberSearcher(Proposer([], [VIT], seed=0), trials=2, expired=lambda: False, plan=on_cpu)
+    return MemberSearcher(MemberSampler([], [VIT], seed=0), trials=2, expired=lambda: False, plan=on_cpu)
 
 
 def test_the_searcher_ends_after_its_trials(searcher: MemberSearcher) -> None:
@@ -185,7 +185,7 @@ def test_the_searcher_ends_after_its_trials(searcher: MemberSearcher) -> None:
 
 
 def test_the_searcher_starts_nothing_after_its_time() -> None:
-    late = MemberSearcher(Proposer([], [VIT], seed=0), trials=2, expired=lambda: True, plan=on_cpu)
+    late = MemberSearcher(MemberSampler([], [VIT], seed=0), trials=2, expired=lambda: True, plan=on_cpu)
     assert late.suggest("a") == Searcher.FINISHED
 
 
@@ -196,6 +196,6 @@ def test_the_searcher_tells_outcomes_and_takes_a_second_telling(searcher: Member
     searcher.on_trial_complete("a", {"outcome": "finished", "objective": 0.4})
     searcher.on_trial_complete("a", error=True)
     searcher.on_trial_complete("b", {"outcome": "infeasible", "epoch": 0})
-    first, second = searcher.proposer.trials()
+    first, second = searcher.sampler.trials()
     assert (first.state.name, first.value) == ("COMPLETE", 0.4)
     assert second.state.name == "FAIL"

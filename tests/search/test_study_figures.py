@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tune_paddy.data.space import SearchSpace, find_space
-from tune_paddy.search.sampler import Proposer
+from tune_paddy.search.sampler import MemberSampler
 from tune_paddy.search.study_figures import IMPORTANCES, SLICES, write_study_figures
+from tune_paddy.spaces.space import SearchSpace, find_space
 
 
-def study(space: SearchSpace, members: int, *, constant: bool = False) -> Proposer:
+def study(space: SearchSpace, members: int, *, constant: bool = False) -> MemberSampler:
     """Members of a space whose loss depends on the learning rate, or on nothing."""
-    proposer = Proposer(space.recipes, space.spaces, seed=1)
+    sampler = MemberSampler(space.recipes, space.spaces, seed=1)
     for _ in range(members):
-        proposal = proposer.ask()
+        proposal = sampler.ask()
         assert proposal
         loss = 0.5 if constant else abs(np.log(proposal.config.lr) + 5)
-        proposer.tell(proposal.number, loss, {}, pruned=False)
-    return proposer
+        sampler.tell(proposal.number, loss, {}, pruned=False)
+    return sampler
 
 
 @pytest.mark.parametrize("name", ["digits_demo", "paddy_search"])

@@ -6,9 +6,9 @@ import torch
 from tests.conftest import Finished
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import MIB, TrialMemory
-from tune_paddy.data.parts import make_parts
+from tune_paddy.data.member_data import make_parts
 from tune_paddy.search import trainable
-from tune_paddy.search.reuse import SPENT
+from tune_paddy.search.ray.internals import SPENT
 from tune_paddy.search.run import stored_split
 from tune_paddy.search.trainable import TrialContext, run_trial
 from tune_paddy.tracking.members import start_search

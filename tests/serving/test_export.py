@@ -16,14 +16,14 @@ from safetensors import safe_open
 from tests.conftest import Exported, Finished
 from tune_paddy.core.errors import InputError
 from tune_paddy.ensemble.build import build_ensemble
-from tune_paddy.ensemble.choose import Wishes
-from tune_paddy.serving import select_file
+from tune_paddy.ensemble.options import SelectionOptions
+from tune_paddy.serving import selection_data
 from tune_paddy.serving.card import describe
 from tune_paddy.serving.collect import collect
 from tune_paddy.serving.ensemble_model import EnsembleModel
 from tune_paddy.serving.export import check, export
 from tune_paddy.serving.manifest import read_manifest
-from tune_paddy.serving.select_file import read_select
+from tune_paddy.serving.selection_data import read_select
 from tune_paddy.training.inference import InferenceSettings
 
 
@@ -61,7 +61,10 @@ def test_only_members_with_weight_are_exported(
     finished: Finished, exported: Exported, tmp_path: Path
 ) -> None:
     best = build_ensemble(
-        finished.store, ["first"], folder=tmp_path, wishes=Wishes(method="best_single", metric="error_rate")
+        finished.store,
+        ["first"],
+        folder=tmp_path,
+        options=SelectionOptions(method="best_single", metric="error_rate"),
     )
     collected = collect(finished.store, "first", runs=finished.runs, ensemble=best.run_id)
     (member,) = collected.manifest.members
@@ -71,18 +74,18 @@ def test_only_members_with_weight_are_exported(
 
 
 @pytest.mark.parametrize(
-    "wishes",
+    "options",
     [
-        Wishes(method="log_linear"),
-        Wishes(method="bagged_calibrated"),
-        Wishes(method="greedy", metric="error_rate"),
+        SelectionOptions(method="log_linear"),
+        SelectionOptions(method="bagged_calibrated"),
+        SelectionOptions(method="greedy", metric="error_rate"),
     ],
-    ids=lambda wishes: wishes.method,
+    ids=lambda options: options.method,
 )
 def test_every_rule_and_temperature_is_carried_over(
-    finished: Finished, tmp_path: Path, wishes: Wishes
+    finished: Finished, tmp_path: Path, options: SelectionOptions
 ) -> None:
-    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, wishes=wishes)
+    ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, options=options)
     collected = collect(finished.store, "first", runs=finished.runs, ensemble=ensemble.run_id)
     expected = ensemble.selection.blend(ensemble.pool.test)
     np.testing.assert_allclose(collected.test, expected, atol=1e-12)
@@ -242,7 +245,7 @@ def test_a_file_of_predictions_that_would_unpack_to_too_much_is_refused(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.savez_compressed(copy / "select.npz", probs=np.zeros((6, 50_000, 10)), labels=np.zeros(50_000))
-    monkeypatch.setattr(select_file, "MAX_MIB", 1)
+    monkeypatch.setattr(selection_data, "MAX_MIB", 1)
     with pytest.raises(InputError, match="unpacks to more than 1 MiB"):
         read_select(copy, 6, 10)
 

@@ -6,7 +6,7 @@ import pytest
 from mlflow import MlflowException
 
 from tune_paddy.core.errors import TunePaddyError
-from tune_paddy.data.redact import redact
+from tune_paddy.data.system.text import redact
 from tune_paddy.tracking.client import one_line, wait_out_locks
 
 LOCKED = "(sqlite3.OperationalError) database is locked\n[SQL: UPDATE runs SET status=?]"

@@ -12,6 +12,7 @@ import pytest
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import Predictions
+from tune_paddy.tracking.context.provenance import this_process
 from tune_paddy.tracking.members import (
     close_stale,
     fail_member,
@@ -21,7 +22,6 @@ from tune_paddy.tracking.members import (
     start_member,
     start_search,
 )
-from tune_paddy.tracking.provenance import this_process
 from tune_paddy.tracking.runs import NOTE, get_search, list_members, list_searches
 from tune_paddy.tracking.store import Store, open_store
 

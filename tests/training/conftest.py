@@ -10,8 +10,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.data.parts import Part, Parts
-from tune_paddy.training.loaders import ImageReader
+from tune_paddy.data.member_data import Part, Parts
+from tune_paddy.training.batches.loaders import ImageReader
 
 SIDE = 32
 N_TRAIN, N_SELECT, N_TEST = 100, 30, 21

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.data.parts import Parts
+from tune_paddy.data.member_data import Parts
 from tune_paddy.training.accumulation import MemberLearner, lone_image_norm, micro_batch, micro_slices
-from tune_paddy.training.augment import centre, normalize
+from tune_paddy.training.batches.augment import centre, normalize
+from tune_paddy.training.batches.loaders import ImageReader, TrainLoader
 from tune_paddy.training.devices import Device
-from tune_paddy.training.loaders import ImageReader, TrainLoader
 from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, split_parameters
 
 CPU = Device("cpu", "fp32")

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.data.cache import GB, ImageSet
+from tune_paddy.data.image_cache.cache import GB, ImageSet
+from tune_paddy.data.image_cache.shards import SUFFIX
 from tune_paddy.data.images import ImageError
-from tune_paddy.data.parts import Parts
-from tune_paddy.data.shards import SUFFIX
-from tune_paddy.training import decoding, loaders
-from tune_paddy.training.decoding import opened_cache
+from tune_paddy.data.member_data import Parts
+from tune_paddy.training.batches import decoding, loaders
+from tune_paddy.training.batches.decoding import opened_cache
 from tune_paddy.training.member import MemberResult, Runtime, train_member
 
 Train = Callable[..., tuple[MemberResult, tuple[str, ...]]]

@@ -9,7 +9,7 @@ import pytest
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.metrics import error_rate, log_loss
-from tune_paddy.data.parts import Part, Parts
+from tune_paddy.data.member_data import Part, Parts
 from tune_paddy.training.folds import RESULT, train_folds
 from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train_member
 

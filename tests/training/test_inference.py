@@ -10,7 +10,7 @@ import torch
 from tests.training.test_folds import with_folds
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.parts import Parts
+from tune_paddy.data.member_data import Parts
 from tune_paddy.training import inference
 from tune_paddy.training.folds import train_folds
 from tune_paddy.training.inference import InferenceSettings, TrainedMember

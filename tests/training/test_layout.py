@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
 
-from tune_paddy.training.checkpoint import load_latest, save_checkpoint
-from tune_paddy.training.footprint import forecast
-from tune_paddy.training.model import build_model, lay_out
+from tune_paddy.training.forecast.footprint import forecast
+from tune_paddy.training.networks.model import build_model, lay_out
+from tune_paddy.training.saved.checkpoint import load_latest, save_checkpoint
 
 
 def built(arch: str, size: int = 64) -> nn.Sequential:

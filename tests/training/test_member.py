@@ -10,13 +10,13 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError, InputError
 from tune_paddy.core.metrics import error_rate, log_loss
 from tune_paddy.core.predictions import check
-from tune_paddy.data.parts import Part, Parts
+from tune_paddy.data.member_data import Part, Parts
 from tune_paddy.training.accumulation import MemberLearner
+from tune_paddy.training.batches.loaders import Batch, ImageReader, TrainLoader
 from tune_paddy.training.devices import Device
-from tune_paddy.training.loaders import Batch, ImageReader, TrainLoader
 from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train_member
-from tune_paddy.training.model import plan_body
-from tune_paddy.training.saved_member import load_member
+from tune_paddy.training.networks.model import plan_body
+from tune_paddy.training.saved.member_files import load_member
 from tune_paddy.training.tta import predict
 
 Make = Callable[..., MemberConfig]

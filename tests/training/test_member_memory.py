@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InfeasibleError
-from tune_paddy.data.parts import Parts
+from tune_paddy.data.member_data import Parts
 from tune_paddy.training import member as member_module
 from tune_paddy.training.devices import Device
 from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train_member
-from tune_paddy.training.model import Body, build_model
-from tune_paddy.training.saved_member import WEIGHTS
+from tune_paddy.training.networks.model import Body, build_model
+from tune_paddy.training.saved.member_files import WEIGHTS
 from tune_paddy.training.tta import augment
 
 Make = Callable[..., MemberConfig]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.data.parts import Parts
+from tune_paddy.data.member_data import Parts
 from tune_paddy.training.accumulation import MemberLearner
 from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train_member
 

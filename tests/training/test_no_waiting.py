@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.data.parts import Parts
+from tune_paddy.data.member_data import Parts
 from tune_paddy.training.accumulation import MemberLearner
+from tune_paddy.training.batches.loaders import ImageReader, TrainLoader
 from tune_paddy.training.devices import Device, use_threads
-from tune_paddy.training.loaders import ImageReader, TrainLoader
 from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, split_parameters
 
 AUGMENTED = {"mixup": 0.4, "max_lighting": 0.2, "max_warp": 0.2, "flip": "horizontal"}

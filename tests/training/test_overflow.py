@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError
-from tune_paddy.data.parts import Parts
+from tune_paddy.data.member_data import Parts
 from tune_paddy.training.devices import Device
 from tune_paddy.training.member import MemberResult, Runtime, train_member
-from tune_paddy.training.model import Body
+from tune_paddy.training.networks.model import Body
 from tune_paddy.training.overflow import LEAST_SCALE, NormStatistics, mean_loss
 
 Make = Callable[..., MemberConfig]

@@ -15,13 +15,13 @@ import torch
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.ensemble_file import read_ensemble
 from tune_paddy.data.images import ImageError, load_rgb
-from tune_paddy.data.space import SearchSpace
-from tune_paddy.data.space_problems import SpaceError
+from tune_paddy.spaces.problems import SpaceError
+from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.predictions_file import read_predictions
-from tune_paddy.training.calibration_files import load_calibration
-from tune_paddy.training.checkpoint import load_latest
-from tune_paddy.training.model import build_model
-from tune_paddy.training.saved_member import WEIGHTS, load_member
+from tune_paddy.training.forecast.calibration_files import load_calibration
+from tune_paddy.training.networks.model import build_model
+from tune_paddy.training.saved.checkpoint import load_latest
+from tune_paddy.training.saved.member_files import WEIGHTS, load_member
 
 
 class Canary:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.training.augment import Draws, as_floats, augment, centre, normalize
+from tune_paddy.training.batches.augment import Draws, as_floats, augment, centre, normalize
+from tune_paddy.training.batches.loaders import ImageReader
 from tune_paddy.training.devices import Device
-from tune_paddy.training.loaders import ImageReader
 from tune_paddy.training.tta import predict
 
 N_CLASSES = 4

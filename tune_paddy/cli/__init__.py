@@ -14,8 +14,8 @@ from contextlib import suppress
 from tune_paddy.cli import data, demo, memory, report, search, select, serving, show, submit, ui  # noqa: F401 each adds its commands
 from tune_paddy.cli.app import app
 from tune_paddy.cli.failures import print_any_name, told_in_one_line
-from tune_paddy.data.cache_folder import cache_folder
-from tune_paddy.search.environment import keep_byte_code
+from tune_paddy.data.system.files import cache_folder
+from tune_paddy.search.ray.environment import keep_byte_code
 
 
 def program() -> None:

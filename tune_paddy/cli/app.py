@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from tune_paddy.data.redact import redact
+from tune_paddy.data.system.text import redact
 
 if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
-    from tune_paddy.data.space import SearchSpace
     from tune_paddy.search.plan import SearchPlan
+    from tune_paddy.spaces.space import SearchSpace
     from tune_paddy.tracking.store import Store
 
 app = typer.Typer(
@@ -86,15 +86,15 @@ def open_dataset(data: Path, skip: tuple[bool, bool]) -> "Dataset":
 
 def load_space(space: str) -> "SearchSpace":
     """Load a search space by its path or name, and check its architectures with timm."""
-    from tune_paddy.data.space import SearchSpace, find_space
-    from tune_paddy.training.model import check_arch
+    from tune_paddy.spaces.space import SearchSpace, find_space
+    from tune_paddy.training.networks.model import check_arch
 
     return SearchSpace.load(find_space(space), check_arch=check_arch)
 
 
 def check_pretrained(plan: "SearchPlan") -> None:
     """Refuse a plan whose trials would not have their weights; a cluster's nodes may have other ones."""
-    from tune_paddy.training.weights import check_weights
+    from tune_paddy.training.networks.pretrained import check_weights
 
     if plan.ray_address is None:
         check_weights(plan.space.weights(), plan.weights_dir)

@@ -15,7 +15,7 @@ def complete_search(incomplete: str) -> Iterator[str]:
 
 def complete_space(incomplete: str) -> Iterator[str]:
     """Names of the search spaces that ship, and YAML files of the working folder."""
-    from tune_paddy.data.space import shipped_spaces
+    from tune_paddy.spaces.space import shipped_spaces
 
     names = [*sorted(shipped_spaces()), *sorted(path.name for path in Path().glob("*.yaml"))]
     return (name for name in names if name.startswith(incomplete))

@@ -36,7 +36,7 @@ def fetch(
 
     Example: tune-paddy weights fetch road_to_the_top --to weights
     """
-    from tune_paddy.training.weights import check_reach, fetch_weights
+    from tune_paddy.training.networks.pretrained import check_reach, fetch_weights
 
     archs = load_space(space).architectures()
     check_reach(archs, to)
@@ -54,9 +54,9 @@ def fetch_data(
 
     Example: tune-paddy data fetch paddy-disease-classification
     """
-    from tune_paddy.data.kaggle import find_client
-    from tune_paddy.data.kaggle_fetch import fetch_competition
-    from tune_paddy.data.layouts import list_dataset
+    from tune_paddy.data.kaggle.client import find_client
+    from tune_paddy.data.kaggle.fetch import fetch_competition
+    from tune_paddy.data.layouts.detect import list_dataset
 
     folder = fetch_competition(
         competition,

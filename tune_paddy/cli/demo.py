@@ -37,7 +37,7 @@ def demo(
     Example: tune-paddy demo
     """
     from tune_paddy.data.samples import DEMO_NOISE, TEST_LABELS, score_submission, write_digits
-    from tune_paddy.search.ray_session import ray_session
+    from tune_paddy.search.ray.session import ray_session
 
     started = time.monotonic()
     overrides = {} if seed is None else {"seed": seed}

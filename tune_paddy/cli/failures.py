@@ -22,8 +22,7 @@ import typer
 
 from tune_paddy.cli.app import errors
 from tune_paddy.core.errors import TunePaddyError
-from tune_paddy.data.redact import redact
-from tune_paddy.data.wording import printable, shown
+from tune_paddy.data.system.text import printable, redact, shown
 
 INTERRUPTED = 130
 """128 + SIGINT's number, as a shell has it."""

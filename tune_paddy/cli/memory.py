@@ -13,7 +13,7 @@ from tune_paddy.core.errors import InputError, TunePaddyError
 
 if TYPE_CHECKING:
     from tune_paddy.core.calibration import Calibration
-    from tune_paddy.training.planning import Gpu, MemoryRow
+    from tune_paddy.training.forecast.planning import Gpu, MemoryRow
 
 
 @app.command()
@@ -56,8 +56,8 @@ def memory(
     if space == "calibrate":
         _calibrate(name, from_runs, gpu, tracking_uri)
         return
-    from tune_paddy.data.space import SearchSpace
-    from tune_paddy.training.planning import find_gpu, parse_share, plan_space
+    from tune_paddy.spaces.space import SearchSpace
+    from tune_paddy.training.forecast.planning import find_gpu, parse_share, plan_space
 
     if (space is None) == (arch is None):
         raise InputError("name either a search space or --arch; for example: tune-paddy memory digits_demo")
@@ -68,7 +68,7 @@ def memory(
         member |= {} if accum is None else {"accum": accum}
         loaded = SearchSpace.parse(json.dumps({"recipes": [member]}), name="--arch")
     if stand_ins:
-        from tune_paddy.training.architectures import stand_in
+        from tune_paddy.training.networks.architectures import stand_in
 
         loaded = loaded.with_stand_ins(stand_in)
     target = find_gpu(gpu, gpu_memory, calibration)
@@ -103,12 +103,12 @@ def _size(text: str) -> int | list[int]:
 
 
 def _calibrate(name: str | None, from_runs: bool, gpu: str | None, tracking_uri: str | None) -> None:
-    from tune_paddy.training.calibration_files import save_calibration
+    from tune_paddy.training.forecast.calibration_files import save_calibration
 
     if from_runs:
         made = _from_runs(name, gpu, tracking_uri)
     else:
-        from tune_paddy.training.calibrate import calibrate_gpu
+        from tune_paddy.training.forecast.calibrate import calibrate_gpu
 
         made = [calibrate_gpu(name, report=console.print)]
     for calibration in made:
@@ -153,7 +153,7 @@ def _print_memory(rows: "list[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
     from rich import box
     from rich.table import Table
 
-    from tune_paddy.training.planning import size_words
+    from tune_paddy.training.forecast.planning import size_words
 
     title = f"A GPU of {gpu.mib:,.0f} MiB, calibration {gpu.calibration.name}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))

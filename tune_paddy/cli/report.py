@@ -47,7 +47,7 @@ def find_report(search: "RecordedRun", runs: Path) -> Path:
     Raises:
         InputError: There is none.
     """
-    from tune_paddy.ensemble.report_html import REPORT
+    from tune_paddy.ensemble.reports.html import REPORT
     from tune_paddy.tracking.runs import FOLDER, REFIT_OF
 
     here, recorded = runs / search.name, search.tags.get(FOLDER)

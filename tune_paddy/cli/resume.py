@@ -76,7 +76,7 @@ def plan_again(
     Raises:
         InputError: There is no such search, or it cannot go on.
     """
-    from tune_paddy.search.resume import resumed_plan
+    from tune_paddy.search.resuming.plan import resumed_plan
     from tune_paddy.tracking.runs import STAND_INS, get_search
     from tune_paddy.tracking.store import open_store
 
@@ -86,7 +86,7 @@ def plan_again(
     if space is not None:
         loaded = load_space(space)
         if search.tags.get(STAND_INS) == "True":
-            from tune_paddy.training.architectures import stand_in
+            from tune_paddy.training.networks.architectures import stand_in
 
             loaded = loaded.with_stand_ins(stand_in)
     plan = resumed_plan(
@@ -105,8 +105,8 @@ def plan_again(
     return plan, replace(store, experiment=plan.dataset.root.name, experiment_id=search.experiment_id)
 
 
-def remembered(context: typer.Context, asked: dict[str, Any], wishes: dict[str, Any]) -> dict[str, Any]:
-    """Wishes of a search that goes on: those given now, else those that it had."""
-    sources = {name: context.get_parameter_source(name) for name in wishes}
+def remembered(context: typer.Context, asked: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """SelectionOptions of a search that goes on: those given now, else those that it had."""
+    sources = {name: context.get_parameter_source(name) for name in options}
     given = {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
-    return {name: wishes[name] if name in given else asked.get(name, wishes[name]) for name in wishes}
+    return {name: options[name] if name in given else asked.get(name, options[name]) for name in options}

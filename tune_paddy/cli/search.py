@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from tune_paddy.core.config import MemberConfig
     from tune_paddy.core.memory import TrialMemory
-    from tune_paddy.ensemble.choose import Wishes
+    from tune_paddy.ensemble.options import SelectionOptions
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.tracking.store import Store
 
@@ -136,8 +136,8 @@ def search(
         "seed": seed,
     }
     overrides = {key: value for key, value in settings.items() if value is not None}
-    wishes = {"metric": metric, "method": method, "weights": weights, "refit": refit}
-    check_wishes(wishes)
+    options = {"metric": metric, "method": method, "weights": weights, "refit": refit}
+    check_wishes(options)
     if resume is None and not dry_run and data is not None:
         resume = _earlier(tracking_uri, name)
     if resume is not None:
@@ -151,7 +151,7 @@ def search(
             ray_address=ray_address,
             retry_failed=retry_failed,
         )
-        wishes = remembered(context, dict(plan.asked), wishes)
+        options = remembered(context, dict(plan.asked), options)
     elif data is None or space is None:
         raise InputError("give DATA and --space to start a search, or --resume NAME to go on with one")
     else:
@@ -166,25 +166,25 @@ def search(
             weights_dir=weights_dir,
             ray_address=ray_address,
         )
-    check_patterns(wishes["weights"] or (), plan)
+    check_patterns(options["weights"] or (), plan)
     if dry_run:
         _print_preview(plan)
         return
     if resume is None:
         check_pretrained(plan)
-    from tune_paddy.search.beforehand import check_beforehand
-    from tune_paddy.search.ray_session import ray_session
+    from tune_paddy.search.preflight import check_beforehand
+    from tune_paddy.search.ray.session import ray_session
 
     check_beforehand(plan, None if resume is None else store)
     with ray_session(plan.ray_address, num_gpus=plan.ray_gpus):  # it warms up while the record is made
         if resume is None:
             store = make_store(tracking_uri, plan.dataset, runs)
             plan = with_free_name(plan, store, runs, given=name is not None)
-        train_and_select(replace(plan, asked=wishes), store, wishes, verbose=verbose)
+        train_and_select(replace(plan, asked=options), store, options, verbose=verbose)
 
 
 def train_and_select(
-    plan: "SearchPlan", store: "Store", wishes: dict[str, Any], *, verbose: bool = False
+    plan: "SearchPlan", store: "Store", options: dict[str, Any], *, verbose: bool = False
 ) -> None:
     """Train, select from what there is, and refit where that is wished; an interruption comes last.
 
@@ -201,27 +201,27 @@ def train_and_select(
     runs = plan.folder.parent
     browse = browse_command(plan.name, store)
     ensemble = select_and_print(
-        store, [plan.name], runs, check_wishes(wishes), verbose=verbose, browse=browse
+        store, [plan.name], runs, check_wishes(options), verbose=verbose, browse=browse
     )
     if interrupted is not None:
         raise interrupted
-    if wishes["refit"] is not None:
+    if options["refit"] is not None:
         machine = Machine(plan.weights_dir, plan.ray_address)
         refit_and_print(store, ensemble, [plan.name], runs, machine, plan.dataset)
 
 
-def check_wishes(wishes: dict[str, Any]) -> "Wishes":
-    """Turn options into wishes for the selection, before anything trains.
+def check_wishes(options: dict[str, Any]) -> "SelectionOptions":
+    """Turn options of the command into those of the selection, before anything trains.
 
     Raises:
         InputError: One cannot be understood.
     """
-    from tune_paddy.ensemble.choose import Wishes
     from tune_paddy.ensemble.fixed_weights import parse_weights
+    from tune_paddy.ensemble.options import SelectionOptions
 
-    weights = tuple(wishes["weights"] or ())
+    weights = tuple(options["weights"] or ())
     parse_weights(weights)
-    return Wishes(metric=wishes["metric"], method=wishes["method"], weights=weights)
+    return SelectionOptions(metric=options["metric"], method=options["method"], weights=weights)
 
 
 def check_patterns(weights: "Sequence[str]", plan: "SearchPlan") -> None:
@@ -255,7 +255,7 @@ def make_plan(
     ray_address: str | None = None,
 ) -> "SearchPlan":
     """Turn arguments into a plan: the space, the dataset and the settings checked, a name chosen."""
-    from tune_paddy.data.space import SearchSpace, find_space
+    from tune_paddy.spaces.space import SearchSpace, find_space
     from tune_paddy.tracking.names import free_name, require_free
 
     # The cheap mistakes first: torch, timm and Ray take many seconds to import.
@@ -266,7 +266,7 @@ def make_plan(
     print_dataset(dataset)
     loaded = load_space(space)
     if stand_ins:
-        from tune_paddy.training.architectures import stand_in
+        from tune_paddy.training.networks.architectures import stand_in
 
         loaded = loaded.with_stand_ins(stand_in)
     settings = loaded.settings.override(overrides, prefix="--")
@@ -314,7 +314,7 @@ def print_members(plan: "SearchPlan", store: "Store", when: str = "", *, weights
     Returns:
         The number of those that have.
     """
-    from tune_paddy.search.prune import weights_line
+    from tune_paddy.search.watchers.prune_weights import weights_line
     from tune_paddy.tracking.runs import list_members
 
     members = list_members(store, plan.name)

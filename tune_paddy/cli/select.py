@@ -25,8 +25,8 @@ from tune_paddy.core.errors import InputError
 
 if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
-    from tune_paddy.ensemble.choose import Wishes
-    from tune_paddy.ensemble.chosen import Ensemble
+    from tune_paddy.ensemble.ensemble import Ensemble
+    from tune_paddy.ensemble.options import SelectionOptions
     from tune_paddy.tracking.runs import RecordedRun
     from tune_paddy.tracking.store import Store
 
@@ -80,16 +80,16 @@ def select(
 
     Example: tune-paddy select my-search --metric error_rate
     """
-    from tune_paddy.ensemble.choose import Wishes
+    from tune_paddy.ensemble.options import SelectionOptions
     from tune_paddy.tracking.store import open_store
 
     check_refit(refit)
     searches = list(dict.fromkeys(searches))
-    wishes = Wishes(
+    options = SelectionOptions(
         metric, method, tuple(weights or ()), max_members, max_minutes, max_size, speed_factor, seed
     )
     store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
-    ensemble = select_and_print(store, searches, runs, wishes, out=out, verbose=verbose)
+    ensemble = select_and_print(store, searches, runs, options, out=out, verbose=verbose)
     if refit is not None:
         refit_and_print(store, ensemble, searches, runs, Machine(weights_dir, ray_address))
 
@@ -98,7 +98,7 @@ def select_and_print(
     store: "Store",
     searches: list[str],
     runs: Path,
-    wishes: "Wishes | None" = None,
+    options: "SelectionOptions | None" = None,
     *,
     out: Path | None = None,
     verbose: bool = False,
@@ -110,17 +110,17 @@ def select_and_print(
         store: The record.
         searches: What to select from.
         runs: Folder of searches.
-        wishes: For the selection.
+        options: For the selection.
         out: Folder of the files; None: that of the first search.
         verbose: Also print how the ensemble came about.
         browse: Command that opens the search; empty: none is named.
     """
     from tune_paddy.ensemble.build import build_ensemble
-    from tune_paddy.ensemble.report import print_details
-    from tune_paddy.ensemble.summary import print_summary
+    from tune_paddy.ensemble.reports.summary import print_summary
+    from tune_paddy.ensemble.reports.terminal import print_details
 
     folder = out or runs / searches[0]
-    ensemble = build_ensemble(store, searches, folder=folder, wishes=wishes)
+    ensemble = build_ensemble(store, searches, folder=folder, options=options)
     if verbose:
         print_details(console, ensemble)
     print_summary(console, ensemble, searches)
@@ -138,7 +138,7 @@ def browse_command(search: str, store: "Store") -> str:
 
 def _print_places(ensemble: "Ensemble", browse: str) -> None:
     """Say where the files are and how to look at them; lines that can be copied, however long they are."""
-    from tune_paddy.ensemble.report_html import REPORT
+    from tune_paddy.ensemble.reports.html import REPORT
 
     submission = ensemble.submission
     places = {

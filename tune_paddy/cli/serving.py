@@ -80,7 +80,7 @@ def predict(
 
     Example: tune-paddy predict model photos/ --out answers.csv
     """
-    from tune_paddy.data.atomic import write_atomically
+    from tune_paddy.data.system.files import write_atomically
     from tune_paddy.serving.answers import as_csv, find_images
 
     files = find_images(images)

@@ -10,7 +10,7 @@ from tune_paddy.cli.app import RunsOption, UriOption, app, console
 from tune_paddy.cli.completion import complete_search
 
 if TYPE_CHECKING:
-    from tune_paddy.ensemble.overview import Overview
+    from tune_paddy.ensemble.reports.searches import Overview
     from tune_paddy.tracking.store import Store
 
 
@@ -27,7 +27,7 @@ def show(
 
     Example: tune-paddy show my-search
     """
-    from tune_paddy.ensemble.overview import print_overview, print_searches
+    from tune_paddy.ensemble.reports.searches import print_overview, print_searches
     from tune_paddy.tracking.runs import list_searches
     from tune_paddy.tracking.store import open_store
 
@@ -47,7 +47,7 @@ def show(
 
 def read_overview(store: "Store", name: str) -> "Overview":
     """Read a search as it stands in the record now."""
-    from tune_paddy.ensemble.overview import Overview
+    from tune_paddy.ensemble.reports.searches import Overview
     from tune_paddy.tracking.runs import count_epochs, get_search, list_ensembles, list_members
 
     search = get_search(store, name)

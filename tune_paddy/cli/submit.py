@@ -14,7 +14,7 @@ from tune_paddy.cli.completion import complete_search
 from tune_paddy.core.errors import InputError, TunePaddyError
 
 if TYPE_CHECKING:
-    from tune_paddy.data.kaggle_submit import Score, Sent
+    from tune_paddy.data.kaggle.submit import Score, Sent
     from tune_paddy.tracking.runs import RecordedRun
     from tune_paddy.tracking.store import Store
 
@@ -121,8 +121,8 @@ def _show(found: _Found, message: str, competition: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tune_paddy.data.kaggle_submit import label_counts, read_to_send
-    from tune_paddy.data.wording import printable
+    from tune_paddy.data.kaggle.submit import label_counts, read_to_send
+    from tune_paddy.data.system.text import printable
 
     submission = read_to_send(found.path)
     n_rows = len(submission.ids)
@@ -184,8 +184,8 @@ def _estimate(ensemble: "RecordedRun") -> str:
 
 
 def _send(found: _Found, what: str, message: str, competition: str, *, yes: bool, wait: float) -> None:
-    from tune_paddy.data.kaggle import find_client
-    from tune_paddy.data.kaggle_submit import send, wait_for_score
+    from tune_paddy.data.kaggle.client import find_client
+    from tune_paddy.data.kaggle.submit import send, wait_for_score
 
     if not yes and not sys.stdin.isatty():
         raise InputError("there is no terminal to ask at: add --yes to send it without being asked")
@@ -205,8 +205,8 @@ def _send(found: _Found, what: str, message: str, competition: str, *, yes: bool
 
 
 def _fetch_score(found: _Found, what: str, wait: float) -> None:
-    from tune_paddy.data.kaggle import find_client
-    from tune_paddy.data.kaggle_submit import wait_for_score
+    from tune_paddy.data.kaggle.client import find_client
+    from tune_paddy.data.kaggle.submit import wait_for_score
 
     sent = _sent(found, what)  # what was never sent is told before anything is missed
     _tell(found, what, wait_for_score(find_client(), sent, minutes=wait))
@@ -214,7 +214,7 @@ def _fetch_score(found: _Found, what: str, wait: float) -> None:
 
 def _sent(found: _Found, what: str) -> "Sent":
     """Read from the record what was sent."""
-    from tune_paddy.data.kaggle_submit import Sent
+    from tune_paddy.data.kaggle.submit import Sent
     from tune_paddy.tracking.submissions import submission_facts
 
     facts = submission_facts(found.ensemble) if found.ensemble is not None else {}

@@ -33,9 +33,8 @@ def ui(
     Example: tune-paddy ui my-search
     """
     from tune_paddy.tracking.runs import get_search, list_searches
-    from tune_paddy.tracking.server import HOST, free_port, mlflow_page
     from tune_paddy.tracking.store import open_store
-    from tune_paddy.tracking.views import (
+    from tune_paddy.tracking.ui.layout import (
         ALL_SEARCHES,
         curves_view,
         members_view,
@@ -43,6 +42,7 @@ def ui(
         uses_gpu,
         view_address,
     )
+    from tune_paddy.tracking.ui.server import HOST, free_port, mlflow_page
 
     store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
     shown = list_searches(store)[-1:] if search is None else (get_search(store, search),)

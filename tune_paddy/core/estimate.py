@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tune_paddy.core.checks import check_pool
 from tune_paddy.core.folds import stratified_folds
 from tune_paddy.core.metrics import Floats, Labels, get_metric, per_image
-from tune_paddy.core.selection import Selection, best_single, uniform_select
+from tune_paddy.core.selection.plain import best_single, uniform_select
+from tune_paddy.core.selection.result import Selection
 
 Fit = Callable[[Floats, Labels], Selection]
 """Selects from float32 [views, images, classes] and labels int [images]."""

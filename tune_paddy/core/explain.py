@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.metrics import Floats, Labels, get_metric
-from tune_paddy.core.selection import Selection
+from tune_paddy.core.selection.result import Selection
 
 
 @dataclass(frozen=True)

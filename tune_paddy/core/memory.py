@@ -72,7 +72,7 @@ class Footprint:
 
 
 @dataclass(frozen=True)
-class Budget:
+class MemoryBudget:
     """The memory that one trial may take.
 
     Attributes:
@@ -180,7 +180,7 @@ def accum_choices(batch_size: int, *, least: int = 1, most: int | None = None) -
 def plan_accum(
     footprint: Footprint,
     calibration: Calibration,
-    budget: Budget,
+    budget: MemoryBudget,
     batch_size: int,
     *,
     accum: int = 1,
@@ -241,18 +241,18 @@ def plan_fraction(
         plan = plan_accum(
             footprint,
             calibration,
-            Budget(gpu_mib, fraction),
+            MemoryBudget(gpu_mib, fraction),
             batch_size,
             accum=accum,
             max_accum=accum if max_accum is None else max_accum,
         )
         if plan.fits:
             return plan
-    whole = Budget(gpu_mib, max(fractions))
+    whole = MemoryBudget(gpu_mib, max(fractions))
     return plan_accum(footprint, calibration, whole, batch_size, accum=accum, max_accum=max_accum)
 
 
-def allocator_mib(budget: Budget, calibration: Calibration) -> float:
+def allocator_mib(budget: MemoryBudget, calibration: Calibration) -> float:
     """Return the MiB at which torch's allocator has to stop: it does not see the process's CUDA context."""
     return max(0.0, budget.mib - calibration.context_mib)
 
@@ -271,7 +271,7 @@ def batch_norm_warning(images: int, accum: int) -> str | None:
 
 
 def _plan(
-    footprint: Footprint, calibration: Calibration, budget: Budget, batch_size: int, accum: int
+    footprint: Footprint, calibration: Calibration, budget: MemoryBudget, batch_size: int, accum: int
 ) -> Plan:
     micro_batch = math.ceil(batch_size / accum)
     raw_mib = footprint.raw_mib(micro_batch, batch_size)

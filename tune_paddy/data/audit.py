@@ -10,10 +10,10 @@ import imagehash
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.data.copies import SIDE
-from tune_paddy.data.cpus import usable_cpus
+from tune_paddy.data.duplicates import SIDE
 from tune_paddy.data.images import ImageError, load_rgb, load_thumbnail
-from tune_paddy.data.wording import listed, shown
+from tune_paddy.data.system.cpus import usable_cpus
+from tune_paddy.data.system.text import listed, shown
 
 _FEW = 5
 """Findings of one kind that a report names before it only counts."""

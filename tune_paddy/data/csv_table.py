@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.reading import read_file
-from tune_paddy.data.wording import shown
+from tune_paddy.data.system.files import read_file
+from tune_paddy.data.system.text import shown
 
 MAX_MIB = 128
 """Largest table that is read, in MiB: two million images. Reading takes up to forty times as much memory."""

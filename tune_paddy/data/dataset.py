@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images
-from tune_paddy.data.copies import group_copies
+from tune_paddy.data.duplicates import group_copies
 from tune_paddy.data.images import ImageError
-from tune_paddy.data.layouts import list_dataset
-from tune_paddy.data.listing import Listing
+from tune_paddy.data.layouts.detect import list_dataset
+from tune_paddy.data.layouts.listing import Listing
 from tune_paddy.data.submission import SubmissionFormat
-from tune_paddy.data.wording import SHOWN, listed, shown
+from tune_paddy.data.system.text import SHOWN, listed, shown
 
 
 @dataclass(frozen=True, eq=False)

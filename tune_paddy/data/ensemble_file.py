@@ -16,9 +16,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.pooling import LEAST_TEMPERATURE, MOST_TEMPERATURE, Rule
 from tune_paddy.core.predictions import View
-from tune_paddy.core.selection import Candidate, Selection
-from tune_paddy.data.reading import read_file
-from tune_paddy.data.wording import first_problem, shown
+from tune_paddy.core.selection.result import Candidate, Selection
+from tune_paddy.data.system.files import read_file
+from tune_paddy.data.system.text import first_problem, shown
 
 MAX_MIB = 64
 """Largest file that is read, in MiB; one of a thousand members and classes has less than one."""

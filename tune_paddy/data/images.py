@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.wording import shown
+from tune_paddy.data.system.text import shown
 
 try:
     import simplejpeg

@@ -1,8 +1,8 @@
 """The three ways of bringing an image to a given size, in two steps: what is always the same, then where.
 
 The first step scales the image and draws nothing at random, so that its result can be kept (see
-`tune_paddy.data.cache`); the second cuts out or pads, at a place that training draws anew each time, and
-moves whole pixels only. The ways are those of fastai's `Resize`:
+`tune_paddy.data.image_cache.cache`). The second step cuts out or pads, at a place that training draws anew
+each time, and moves whole pixels only. The ways are those of fastai's `Resize`:
 
 - `squish`: height and width are scaled each by its own factor.
 - `crop`: the image is scaled until it covers the size, and what sticks out is cut off.
@@ -10,7 +10,7 @@ moves whole pixels only. The ways are those of fastai's `Resize`:
 
 fastai cuts and pads before it scales. Where the image need not be scaled the results are equal; elsewhere
 they differ by a fraction of a pixel, and in how the outermost pixels are averaged. The scaling itself is done
-in `tune_paddy.training.decoding`.
+in `tune_paddy.training.batches.decoding`.
 """
 
 import numpy as np

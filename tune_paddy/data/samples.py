@@ -11,9 +11,9 @@ from PIL import Image
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.splits import stratified_group_split
 from tune_paddy.data.csv_table import format_csv
-from tune_paddy.data.layout_kaggle import IMAGES, TABLE, TEST_IMAGES
+from tune_paddy.data.layouts.kaggle import IMAGES, TABLE, TEST_IMAGES
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_same_ids, read_submission
-from tune_paddy.data.wording import shown
+from tune_paddy.data.system.text import shown
 
 TEST_LABELS = "test_labels.csv"
 """The true labels of the test images: for `score_submission` alone, no layout reads this file."""

@@ -13,10 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.splits import group_folds, stratified_group_split
-from tune_paddy.data.atomic import write_atomically
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.reading import read_file
-from tune_paddy.data.wording import listed, shown
+from tune_paddy.data.system.files import read_file, write_atomically
+from tune_paddy.data.system.text import listed, shown
 
 MAX_MIB = 256
 """Largest stored split, in MiB."""

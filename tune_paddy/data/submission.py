@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.atomic import write_atomically
 from tune_paddy.data.csv_table import format_csv, read_csv
-from tune_paddy.data.wording import shown
+from tune_paddy.data.system.files import write_atomically
+from tune_paddy.data.system.text import shown
 
 SAMPLE = "sample_submission.csv"
 """The file of a dataset that says which test images a submission names, and in what order."""

@@ -15,11 +15,11 @@ from tune_paddy.core.explain import marginal_contributions, redundancies
 from tune_paddy.core.metrics import error_rate, log_loss, metric_key
 from tune_paddy.core.predictions import Pool
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
-from tune_paddy.ensemble.choose import Wishes, assess_fit, make_fit, member_groups
-from tune_paddy.ensemble.chosen import Ensemble, member_contributions, member_weights
-from tune_paddy.ensemble.description import describe_ensemble
+from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
 from tune_paddy.ensemble.frontier import find_frontier
-from tune_paddy.ensemble.report_html import REPORT, Sources, write_report
+from tune_paddy.ensemble.options import SelectionOptions, assess_fit, make_fit, member_groups
+from tune_paddy.ensemble.reports.html import REPORT, Sources, write_report
+from tune_paddy.ensemble.reports.mlflow import describe_ensemble
 from tune_paddy.tracking.ensembles import log_ensemble
 from tune_paddy.tracking.files import FIGURES, SPACE_FILE, read_text_of_search
 from tune_paddy.tracking.pool import load_pool
@@ -33,13 +33,13 @@ from tune_paddy.tracking.runs import (
     list_members,
 )
 from tune_paddy.tracking.store import Store
-from tune_paddy.tracking.views import ERROR_RATE, LOG_LOSS
+from tune_paddy.tracking.ui.layout import ERROR_RATE, LOG_LOSS
 
 ENSEMBLE = "ensemble.json"
 
 
 def build_ensemble(
-    store: Store, searches: Sequence[str], *, folder: Path, wishes: Wishes | None = None
+    store: Store, searches: Sequence[str], *, folder: Path, options: SelectionOptions | None = None
 ) -> Ensemble:
     """Select from the finished members of one or several searches, and write the submission.
 
@@ -47,13 +47,13 @@ def build_ensemble(
         store: The record; nothing else is read but the dataset's sample submission, where it exists.
         searches: Their names; the ensemble is recorded under the first.
         folder: Where the files go; made when missing.
-        wishes: Metric, method, budgets; None: the automatic choice for log loss.
+        options: Metric, method, budgets; None: the automatic choice for log loss.
 
     Raises:
-        InputError: No such search, no usable member, wishes that cannot be met, or a submission that
+        InputError: No such search, no usable member, options that cannot be met, or a submission that
             does not fit the sample submission.
     """
-    wishes, searches = wishes or Wishes(), tuple(dict.fromkeys(searches))
+    options, searches = options or SelectionOptions(), tuple(dict.fromkeys(searches))
     recorded = [get_search(store, name) for name in searches]
     _refuse_refits(recorded)
     pool = load_pool(store, searches)
@@ -63,23 +63,23 @@ def build_ensemble(
     _check_classes(pool)
     # The products are small: more threads only wait for each other, and would add up in another order.
     with threadpool_limits(1):
-        ensemble = _choose(pool, wishes, folder)
+        ensemble = _choose(pool, options, folder)
     folder.mkdir(parents=True, exist_ok=True)
     files = _write(ensemble, searches, recorded[0])
-    pages = _illustrate(store, ensemble, recorded, wishes)
-    return replace(ensemble, run_id=_record(store, ensemble, searches, wishes, files=files, pages=pages))
+    pages = _illustrate(store, ensemble, recorded, options)
+    return replace(ensemble, run_id=_record(store, ensemble, searches, options, files=files, pages=pages))
 
 
-def _choose(pool: Pool, wishes: Wishes, folder: Path) -> Ensemble:
-    fit = make_fit(pool, wishes)
+def _choose(pool: Pool, options: SelectionOptions, folder: Path) -> Ensemble:
+    fit = make_fit(pool, options)
     selection = fit(pool.select, pool.labels)
     return Ensemble(
         pool=pool,
         selection=selection,
-        assessment=assess_fit(pool, fit, wishes),
+        assessment=assess_fit(pool, fit, options),
         contributions=marginal_contributions(selection, pool.select, pool.labels, member_groups(pool)),
         redundancies=redundancies(selection, pool.select, pool.labels),
-        frontier=find_frontier(pool, selection, wishes),
+        frontier=find_frontier(pool, selection, options),
         folder=folder,
     )
 
@@ -155,18 +155,18 @@ def _refuse_refits(searches: Sequence[RecordedRun]) -> None:
 
 
 def _illustrate(
-    store: Store, ensemble: Ensemble, searches: Sequence[RecordedRun], wishes: Wishes
+    store: Store, ensemble: Ensemble, searches: Sequence[RecordedRun], options: SelectionOptions
 ) -> list[Path]:
     """Draw the figures and write the report; return the folder and the page."""
     # matplotlib takes half a second: a refusal does not wait for it.
-    from tune_paddy.ensemble.figures import draw_figures, write_figures  # noqa: PLC0415
-    from tune_paddy.ensemble.trial_figures import draw_trials, shown_figures  # noqa: PLC0415
+    from tune_paddy.ensemble.reports.figures import draw_figures, write_figures  # noqa: PLC0415
+    from tune_paddy.ensemble.reports.trial_figures import draw_trials, shown_figures  # noqa: PLC0415
 
     members = [member for search in searches for member in list_members(store, search.name)]
     folder, report = ensemble.folder / FIGURES, ensemble.folder / REPORT
     figures = draw_figures(ensemble.pool, ensemble.selection, ensemble.assessment, ensemble.frontier)
     write_figures(figures | draw_trials(store, searches, members, member_weights(ensemble)), folder)
-    sources = Sources(searches, members, wishes, read_text_of_search(store, searches[0], SPACE_FILE))
+    sources = Sources(searches, members, options, read_text_of_search(store, searches[0], SPACE_FILE))
     write_report(report, ensemble, sources, shown_figures(folder))
     return [folder, report]
 
@@ -200,7 +200,7 @@ def _record(
     store: Store,
     ensemble: Ensemble,
     searches: Sequence[str],
-    wishes: Wishes,
+    options: SelectionOptions,
     *,
     files: Sequence[Path],
     pages: Sequence[Path],
@@ -224,6 +224,6 @@ def _record(
         params={"method": selection.method, "metric": selection.metric, "searches": ", ".join(searches)},
         weights=member_weights(ensemble),
         contributions=member_contributions(ensemble),
-        description=describe_ensemble(ensemble, searches, wishes),
+        description=describe_ensemble(ensemble, searches, options),
         search_files=pages,
     )

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.core.budget import Budget, frontier
-from tune_paddy.core.greedy_log_loss import true_class_rows
 from tune_paddy.core.metrics import EPS, Floats, log_loss
 from tune_paddy.core.predictions import Pool
-from tune_paddy.core.selection import Selection
-from tune_paddy.ensemble.choose import Wishes, make_budget
+from tune_paddy.core.selection.cost_budget import CostBudget, frontier
+from tune_paddy.core.selection.greedy_log_loss import true_class_rows
+from tune_paddy.core.selection.result import Selection
+from tune_paddy.ensemble.options import SelectionOptions, make_budget
 
 _MINUTES = 1
 """Index of the resource in `make_budget`."""
@@ -51,15 +51,15 @@ class Frontier:
     selected: Offer
 
 
-def find_frontier(pool: Pool, selection: Selection, wishes: Wishes) -> Frontier | None:
+def find_frontier(pool: Pool, selection: Selection, options: SelectionOptions) -> Frontier | None:
     """Find the frontier of a pool, or None without a test set or where no time was measured.
 
     Args:
         pool: What was selected from.
         selection: What was selected, for comparison.
-        wishes: Their limits hold, but for that of the minutes.
+        options: Their limits hold, but for that of the minutes.
     """
-    budget = make_budget(pool, wishes)
+    budget = make_budget(pool, options)
     if not (budget.costs[_MINUTES] > 0).all():
         return None
     rows = true_class_rows(pool.select, pool.labels)
@@ -73,7 +73,7 @@ def find_frontier(pool: Pool, selection: Selection, wishes: Wishes) -> Frontier 
     )
 
 
-def _candidates(budget: Budget, losses: NDArray[np.float64], selection: Selection) -> NDArray[np.intp]:
+def _candidates(budget: CostBudget, losses: NDArray[np.float64], selection: Selection) -> NDArray[np.intp]:
     """Views worth trying: those that no cheaper one beats, then the selected ones, then the best."""
     others = np.arange(len(budget.limits)) != _MINUTES
     affordable = (budget.costs[others] <= budget.limits[others, None]).all(axis=0)
@@ -87,12 +87,12 @@ def _candidates(budget: Budget, losses: NDArray[np.float64], selection: Selectio
     return np.array(list(kept)[:_CANDIDATES])
 
 
-def _points(rows: Floats, budget: Budget, views: NDArray[np.intp]) -> tuple[Offer, ...]:
-    tried = Budget(budget.costs[:, views], budget.limits, budget.groups[views])
+def _points(rows: Floats, budget: CostBudget, views: NDArray[np.intp]) -> tuple[Offer, ...]:
+    tried = CostBudget(budget.costs[:, views], budget.limits, budget.groups[views])
     found = frontier(rows[views], tried, resource=_MINUTES)
     return tuple(_offer(tried, subset.views, subset.log_loss) for subset in found)
 
 
-def _offer(budget: Budget, views: Sequence[int], loss: float) -> Offer:
+def _offer(budget: CostBudget, views: Sequence[int], loss: float) -> Offer:
     members, minutes, mib = budget.cost(views).tolist()
     return Offer(round(members), minutes, mib, loss)

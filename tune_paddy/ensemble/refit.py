@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tune_paddy.core.metrics import metric_label
 from tune_paddy.core.predictions import Pool
-from tune_paddy.core.selection import Selection
+from tune_paddy.core.selection.result import Selection
 from tune_paddy.ensemble.build import ENSEMBLE, describe, write_checked_submission
-from tune_paddy.ensemble.chosen import Ensemble, member_weights
+from tune_paddy.ensemble.ensemble import Ensemble, member_weights
 from tune_paddy.tracking.ensembles import log_ensemble
 from tune_paddy.tracking.runs import get_search
 from tune_paddy.tracking.store import Store

@@ -1,5 +1,5 @@
 """The search: the only place that knows Ray and Optuna."""
 
-from tune_paddy.search.environment import prepare_environment
+from tune_paddy.search.ray.environment import prepare_environment
 
 prepare_environment()

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Fixed, SubSpace
-from tune_paddy.data.cache import CacheRefusedError, ImageSet, Progress, Resizing, machine_cache
-from tune_paddy.data.space import SearchSpace
+from tune_paddy.data.image_cache.cache import CacheRefusedError, ImageSet, Progress, Resizing, machine_cache
+from tune_paddy.spaces.space import SearchSpace
 
 
 def announce_cache(

@@ -8,9 +8,9 @@ from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import largest
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.space import SearchSpace
 from tune_paddy.data.split import SelectSplit, make_folds, make_select_split
-from tune_paddy.search.sampler import Proposal, Proposer
+from tune_paddy.search.sampler import MemberSampler, Proposal
+from tune_paddy.spaces.space import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class SearchPlan:
 
 def preview(plan: SearchPlan, n: int) -> list[Proposal]:
     """Propose the first `n` members of a search and start nothing."""
-    proposer = Proposer(plan.space.recipes, plan.space.spaces, seed=plan.settings.seed)
+    sampler = MemberSampler(plan.space.recipes, plan.space.spaces, seed=plan.settings.seed)
     proposals: list[Proposal] = []
     while len(proposals) < min(n, plan.settings.trials):
-        proposal = proposer.ask()
+        proposal = sampler.ask()
         if proposal is None:
             break
         proposals.append(proposal)

@@ -14,15 +14,15 @@ from rich.console import Console
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import Pool, View
-from tune_paddy.core.selection import Selection
+from tune_paddy.core.selection.result import Selection
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.parts import make_refit_parts
-from tune_paddy.data.space import SearchSpace
-from tune_paddy.search.closing import only_one
+from tune_paddy.data.member_data import make_refit_parts
 from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.plan import SearchPlan, stored_split
 from tune_paddy.search.run import run_trials
 from tune_paddy.search.tuning import trial_planner
+from tune_paddy.search.watchers.close_members import only_one
+from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.runs import SPLIT, RecordedRun, list_members, list_searches, parse_params
 from tune_paddy.tracking.store import Store
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.cpus import usable_cpus
+from tune_paddy.data.system.cpus import usable_cpus
 
 
 def check_resources(settings: SearchSettings, available: Mapping[str, float]) -> int:

@@ -13,25 +13,26 @@ from rich.console import Console
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import SearchInterruptedError, TunePaddyError
-from tune_paddy.data.kaggle_fetch import competition_of
-from tune_paddy.data.parts import Parts, make_parts
+from tune_paddy.data.kaggle.fetch import competition_of
+from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.split import SelectSplit
-from tune_paddy.search.closing import MemberCloser, Stopwatch, only_one, sweep
 from tune_paddy.search.image_cache import announce_cache
 from tune_paddy.search.interruption import Interruption, interruptible
-from tune_paddy.search.live import LiveEnsemble
-from tune_paddy.search.past import FIRST_SESSION, Earlier, read_earlier
 from tune_paddy.search.plan import SearchPlan, stored_split
-from tune_paddy.search.progress import FirstNote, ProgressTable, TrialEvents, Watcher
-from tune_paddy.search.prune import OnSelection, WeightsKeeper
-from tune_paddy.search.ray_session import ray_session
-from tune_paddy.search.raylet import watched_raylet
+from tune_paddy.search.ray.session import ray_session
+from tune_paddy.search.ray.watchdog import watched_raylet
 from tune_paddy.search.resources import check_resources, idle_gpus_note
-from tune_paddy.search.sameness import check_same, describe_images
-from tune_paddy.search.sampler import MemberSearcher, Proposer
+from tune_paddy.search.resuming.compatibility import check_same, describe_images
+from tune_paddy.search.resuming.history import FIRST_SESSION, Earlier, read_earlier
+from tune_paddy.search.sampler import MemberSampler, MemberSearcher
 from tune_paddy.search.trainable import LOCKS, TrialContext
 from tune_paddy.search.tuning import run_trials_on_ray, trial_planner
-from tune_paddy.tracking.datasets import UsedDataset, log_dataset
+from tune_paddy.search.watchers.close_members import MemberCloser, Stopwatch, only_one, sweep
+from tune_paddy.search.watchers.live_ensemble import LiveEnsemble
+from tune_paddy.search.watchers.progress import FirstNote, ProgressTable, TrialEvents, Watcher
+from tune_paddy.search.watchers.prune_weights import OnSelection, WeightsKeeper
+from tune_paddy.tracking.context.datasets import UsedDataset, log_dataset
+from tune_paddy.tracking.context.system_metrics import system_metrics
 from tune_paddy.tracking.files import FIGURES, IMAGES_FILE, SPACE_FILE, log_files
 from tune_paddy.tracking.members import close_stale, finish_run, start_search
 from tune_paddy.tracking.runs import (
@@ -59,7 +60,6 @@ from tune_paddy.tracking.runs import (
     list_members,
 )
 from tune_paddy.tracking.store import Store
-from tune_paddy.tracking.system_metrics import system_metrics
 
 _INTERRUPTIONS = (KeyboardInterrupt, SearchInterruptedError)
 
@@ -205,7 +205,7 @@ def _draw_study(plan: SearchPlan, searcher: MemberSearcher, store: Store, parent
 
     folder = plan.folder / FIGURES
     with suppress(TunePaddyError):
-        if write_study_figures(searcher.proposer.trials(), plan.space.spaces, folder):
+        if write_study_figures(searcher.sampler.trials(), plan.space.spaces, folder):
             log_files(store, parent, [folder])
 
 
@@ -225,7 +225,7 @@ def _searcher(
     settings = plan.settings
     deadline = clock() + 60 * settings.minutes - earlier.seconds if settings.minutes else float("inf")
     return MemberSearcher(
-        Proposer(plan.space.recipes, plan.space.spaces, seed=settings.seed),
+        MemberSampler(plan.space.recipes, plan.space.spaces, seed=settings.seed),
         trials=plan.total,
         expired=lambda: clock() >= deadline,
         plan=trial_planner(plan),

@@ -66,7 +66,7 @@ class PastTrial:
     curve: Mapping[int, float] = field(default_factory=dict)
 
 
-class Proposer:
+class MemberSampler:
     """Ask Optuna for members, and tell it how they did.
 
     Args:
@@ -251,10 +251,10 @@ def _suggest_number(trial: optuna.Trial, name: str, domain: Range) -> float:
 
 
 class MemberSearcher(Searcher):
-    """Ray's view of a `Proposer`: hands out trials until the trials or the time are used up.
+    """Ray's view of a `MemberSampler`: hands out trials until the trials or the time are used up.
 
     Args:
-        proposer: Where members come from.
+        sampler: Where members come from.
         trials: How many there are to be in all, those of earlier sessions included.
         expired: Says whether no new trial may start any more; those of earlier sessions still may.
         plan: Chooses what of a GPU a member is given.
@@ -264,7 +264,7 @@ class MemberSearcher(Searcher):
 
     def __init__(
         self,
-        proposer: Proposer,
+        sampler: MemberSampler,
         *,
         trials: int,
         expired: Callable[[], bool],
@@ -273,12 +273,12 @@ class MemberSearcher(Searcher):
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(metric="objective", mode="min")
-        self.proposer = proposer
+        self.sampler = sampler
         self._trials = trials
         self._expired = expired
         self._stopping = stopping
         self._plan = plan
-        self._waiting = proposer.replay(past)
+        self._waiting = sampler.replay(past)
         self._past_curves = {trial.proposal.number: trial.curve for trial in past if not trial.ended}
         self._numbers: dict[str, int] = {}
         self._curves: dict[str, dict[int, float]] = {}
@@ -290,7 +290,7 @@ class MemberSearcher(Searcher):
     @property
     def left(self) -> int:
         """Trials that may still be handed out: those that go on, and new ones."""
-        return len(self._waiting) + max(0, self._trials - self.proposer.asked)
+        return len(self._waiting) + max(0, self._trials - self.sampler.asked)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Return the configuration of the next trial, or `Searcher.FINISHED`."""
@@ -311,14 +311,14 @@ class MemberSearcher(Searcher):
     def _next(self) -> Proposal | None:
         if self._waiting:
             return self._waiting.pop(0)
-        if self.proposer.asked >= self._trials or self._expired():
+        if self.sampler.asked >= self._trials or self._expired():
             return None
-        return self.proposer.ask()
+        return self.sampler.ask()
 
     @property
     def unfinished(self) -> bool:
         """Whether trials are left that were asked for, here or in an earlier session, and have not ended."""
-        return self.proposer.running
+        return self.sampler.running
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep the curve, for trials that are stopped early."""
@@ -328,14 +328,14 @@ class MemberSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell the proposer; Ray may call this twice."""
+        """Tell the sampler; Ray may call this twice."""
         outcome = (result or {}).get("outcome")
         value = float((result or {})["objective"]) if outcome == "finished" else None
         curve = self._curves.pop(trial_id, {})
-        self.proposer.tell(self._numbers[trial_id], value, curve, pruned=outcome is None and not error)
+        self.sampler.tell(self._numbers[trial_id], value, curve, pruned=outcome is None and not error)
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the record has all that the proposer knows."""
+        """Nothing: the record has all that the sampler knows."""
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: a search goes on from its record, not from Ray's snapshot."""

@@ -14,16 +14,16 @@ from ray import tune
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError, TunePaddyError
 from tune_paddy.core.memory import TrialMemory
-from tune_paddy.data.parts import Parts
-from tune_paddy.search.past import trial_tags
-from tune_paddy.search.reuse import SPENT
-from tune_paddy.search.stall import StallWatch
+from tune_paddy.data.member_data import Parts
+from tune_paddy.search.ray.internals import SPENT
+from tune_paddy.search.resuming.history import trial_tags
+from tune_paddy.search.stall_watch import StallWatch
+from tune_paddy.tracking.context.system_metrics import process_metrics
 from tune_paddy.tracking.costs import cost_metrics
 from tune_paddy.tracking.members import fail_member, finished_member, log_epoch, log_member, start_member
 from tune_paddy.tracking.runs import FOLDER, SPLIT
 from tune_paddy.tracking.store import Store
-from tune_paddy.tracking.system_metrics import process_metrics
-from tune_paddy.training.checkpoint_files import remove_checkpoints
+from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
 
 SCORES = frozenset(("log_loss", "calibrated_log_loss", "temperature", "error_rate", "objective"))
 """Metrics that come from the select split, by the last part of their names."""
@@ -83,7 +83,7 @@ def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> 
         context: What all trials share.
         parts: The data, fetched once a node.
     """
-    import tune_paddy.search.warm_up  # noqa: F401, PLC0415 where the process was not started with it
+    import tune_paddy.search.ray.warm_up  # noqa: F401, PLC0415 where the process was not started with it
 
     _release_memory()  # of a trial that was stopped here before: its frames lived until its thread ended
     folder = context.folder / LOCKS
@@ -142,7 +142,7 @@ def _finished(trial: dict[str, Any], parts: Parts, run_id: str, summary: Mapping
 def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Parts) -> dict[str, Any]:
     """Train a member and store what it yields; return its summary and what a person should know of it."""
     # The driver imports this module too, and has no need of fastai, which takes seconds to import.
-    from tune_paddy.training.decoding import opened_cache  # noqa: PLC0415
+    from tune_paddy.training.batches.decoding import opened_cache  # noqa: PLC0415
     from tune_paddy.training.folds import train_folds  # noqa: PLC0415
     from tune_paddy.training.gpu_memory import measure_peak, process_meter  # noqa: PLC0415
     from tune_paddy.training.member import EpochReport, Runtime, train_member  # noqa: PLC0415

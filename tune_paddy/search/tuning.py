@@ -13,10 +13,10 @@ from ray.tune.search import Searcher
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.memory import TrialMemory
-from tune_paddy.data.parts import Parts
+from tune_paddy.data.member_data import Parts
 from tune_paddy.search.interruption import Interruption, RunningTrials
 from tune_paddy.search.plan import SearchPlan, longest
-from tune_paddy.search.reuse import kept_processes
+from tune_paddy.search.ray.internals import kept_processes
 from tune_paddy.search.sampler import PastTrial
 from tune_paddy.search.trainable import TrialContext, run_trial
 
@@ -83,7 +83,7 @@ def trial_planner(plan: SearchPlan) -> Callable[[MemberConfig], TrialMemory]:
     settings = plan.settings
     if settings.gpu == 0:
         return lambda config: TrialMemory(0.0, config.accum if isinstance(config.accum, int) else 1)
-    from tune_paddy.training.planning import (  # noqa: PLC0415
+    from tune_paddy.training.forecast.planning import (  # noqa: PLC0415
         find_trials_gpu,
         plan_trial,
         plan_unforecast_trial,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.csv_table import format_csv
-from tune_paddy.data.listing import is_file, list_images
-from tune_paddy.data.wording import shown
+from tune_paddy.data.layouts.listing import is_file, list_images
+from tune_paddy.data.system.text import shown
 
 if TYPE_CHECKING:
     from tune_paddy.serving.ensemble_model import Answer  # torch with it, before arguments are looked at

@@ -14,7 +14,8 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import metric_key
 from tune_paddy.core.predictions import Pool
 from tune_paddy.data.ensemble_file import DescribedEnsemble
-from tune_paddy.data.wording import first_problem
+from tune_paddy.data.layouts.listing import find_test_image
+from tune_paddy.data.system.text import first_problem
 from tune_paddy.serving.manifest import (
     FORMAT,
     MANIFEST,
@@ -23,16 +24,15 @@ from tune_paddy.serving.manifest import (
     ManifestMember,
     ManifestView,
 )
-from tune_paddy.serving.select_file import write_select
+from tune_paddy.serving.selection_data import write_select
 from tune_paddy.serving.sources import Source, find_sources
-from tune_paddy.serving.test_images import find_test_image
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.ensembles import SELECTION_FILE, read_recorded_ensemble
 from tune_paddy.tracking.files import file_in_record
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import DATASET, RecordedRun, get_search, list_ensembles, recorded
 from tune_paddy.tracking.store import Store
-from tune_paddy.training.weight_files import CONFIG, WEIGHTS
+from tune_paddy.training.saved.weight_files import CONFIG, WEIGHTS
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.predictions import TTA
-from tune_paddy.core.selection import Selection
+from tune_paddy.core.selection.result import Selection
 from tune_paddy.serving.manifest import Manifest, ManifestMember, find_ensemble, read_manifest
 from tune_paddy.training.inference import InferenceSettings, Progress, TrainedMember
-from tune_paddy.training.weight_files import missing_files
+from tune_paddy.training.saved.weight_files import missing_files
 
 REMEDY = (
     "it was deleted or not kept: export the ensemble again from its search, or train its members again with "

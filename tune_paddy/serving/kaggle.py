@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.data.layouts.listing import find_test_image
 from tune_paddy.data.submission import SAMPLE, read_submission, write_submission
-from tune_paddy.data.wording import shown
+from tune_paddy.data.system.text import shown
 from tune_paddy.serving.ensemble_model import EnsembleModel
-from tune_paddy.serving.test_images import find_test_image
-from tune_paddy.serving.within import TimedAnswer, predict_within
+from tune_paddy.serving.time_budget import TimedAnswer, predict_within
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.pooling import Rule
-from tune_paddy.core.selection import Selection
+from tune_paddy.core.selection.result import Selection
 from tune_paddy.data.ensemble_file import Temperature
-from tune_paddy.data.reading import read_file
-from tune_paddy.data.wording import first_problem, shown
+from tune_paddy.data.system.files import read_file
+from tune_paddy.data.system.text import first_problem, shown
 
 MANIFEST = "ensemble.json"
 FORMAT = 1

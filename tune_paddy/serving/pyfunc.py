@@ -13,7 +13,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.serving.ensemble_model import Answer, EnsembleModel
-from tune_paddy.serving.requests import as_files, bad_rows
+from tune_paddy.serving.payloads import as_files, bad_rows
 from tune_paddy.training.inference import InferenceSettings
 
 IMAGE, LABEL, PROBABILITY, PROBABILITIES = "image", "label", "probability", "probabilities"

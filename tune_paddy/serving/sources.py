@@ -10,8 +10,8 @@ from tune_paddy.core.memory import EVALUATION_FACTOR
 from tune_paddy.data.ensemble_file import DescribedEnsemble
 from tune_paddy.tracking.runs import FOLDER, RecordedRun, get_search, list_members
 from tune_paddy.tracking.store import Store
-from tune_paddy.training.saved_member import read_config
-from tune_paddy.training.weight_files import missing_files
+from tune_paddy.training.saved.member_files import read_config
+from tune_paddy.training.saved.weight_files import missing_files
 
 
 @dataclass(frozen=True)

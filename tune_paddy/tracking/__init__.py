@@ -3,6 +3,7 @@
 Importing this package does not import MLflow; the first call of `open_store` does.
 """
 
+from tune_paddy.tracking.context.system_metrics import process_metrics, system_metrics
 from tune_paddy.tracking.ensembles import log_ensemble, log_live_score
 from tune_paddy.tracking.files import log_files
 from tune_paddy.tracking.members import (
@@ -18,7 +19,6 @@ from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.predictions_file import read_predictions, write_predictions
 from tune_paddy.tracking.runs import RecordedRun, get_search, list_ensembles, list_members, list_searches
 from tune_paddy.tracking.store import Store, open_store
-from tune_paddy.tracking.system_metrics import process_metrics, system_metrics
 
 __all__ = [
     "RecordedRun",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from tune_paddy.core.errors import TunePaddyError
-from tune_paddy.data.redact import redact
+from tune_paddy.data.system.text import redact
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tune_paddy.tracking.runs import PREFIX, RecordedRun
-from tune_paddy.tracking.views import CPU_SECONDS, GPU_SECONDS
+from tune_paddy.tracking.ui.layout import CPU_SECONDS, GPU_SECONDS
 
 GPU_SHARE = PREFIX + "gpu_share"
 

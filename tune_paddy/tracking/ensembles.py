@@ -9,9 +9,9 @@ from typing import Any
 
 from tune_paddy.data.ensemble_file import MAX_MIB, DescribedEnsemble, parse_ensemble
 from tune_paddy.tracking.client import call
+from tune_paddy.tracking.context.provenance import git_revision, source_tags
 from tune_paddy.tracking.files import SUBMISSION_FILE, file_in_record, file_sha256, log_files, read_file
 from tune_paddy.tracking.members import finish_run
-from tune_paddy.tracking.provenance import git_revision, source_tags
 from tune_paddy.tracking.runs import (
     KIND,
     NOTE,
@@ -25,7 +25,7 @@ from tune_paddy.tracking.runs import (
     get_search,
 )
 from tune_paddy.tracking.store import Store
-from tune_paddy.tracking.views import CONTRIBUTION, WEIGHT
+from tune_paddy.tracking.ui.layout import CONTRIBUTION, WEIGHT
 from tune_paddy.tracking.writing import log_at_step, log_latest, log_params, set_tags
 
 SELECTION = PREFIX + "selection"

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from tune_paddy.core.errors import InputError, TunePaddyError
-from tune_paddy.data import reading
+from tune_paddy.data.system import files as reading
 from tune_paddy.tracking.client import call, load_mlflow
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.store import Store

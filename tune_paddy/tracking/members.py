@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING, Literal
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.tracking.client import call, one_line
-from tune_paddy.tracking.datasets import pass_on_dataset
+from tune_paddy.tracking.context.datasets import pass_on_dataset
+from tune_paddy.tracking.context.provenance import (
+    SOURCE,
+    git_revision,
+    is_gone,
+    source_tags,
+    this_process,
+    user_name,
+)
+from tune_paddy.tracking.context.reproduction import MEMBER_SPACE, describe_member, member_space
 from tune_paddy.tracking.predictions_file import FILE_NAME, write_predictions
-from tune_paddy.tracking.provenance import SOURCE, git_revision, is_gone, source_tags, this_process, user_name
-from tune_paddy.tracking.reproduction import MEMBER_SPACE, describe_member, member_space
 from tune_paddy.tracking.runs import (
     ARCH,
     ATTEMPTS,
@@ -40,7 +47,7 @@ from tune_paddy.tracking.runs import (
     recorded,
 )
 from tune_paddy.tracking.store import Store
-from tune_paddy.tracking.views import save_views, uses_gpu
+from tune_paddy.tracking.ui.layout import save_views, uses_gpu
 from tune_paddy.tracking.writing import log_at_step, log_latest, log_params, set_tags
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.client import call
-from tune_paddy.tracking.provenance import is_gone
+from tune_paddy.tracking.context.provenance import is_gone
 from tune_paddy.tracking.store import Store
 
 if TYPE_CHECKING:

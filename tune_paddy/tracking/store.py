@@ -14,9 +14,8 @@ import psutil
 from filelock import FileLock, Timeout
 
 from tune_paddy.core.errors import InputError, TunePaddyError
-from tune_paddy.data.private import make_private_file, make_private_folder
-from tune_paddy.data.redact import redact, strip_credentials
-from tune_paddy.data.wording import shown
+from tune_paddy.data.system.files import make_private_file, make_private_folder
+from tune_paddy.data.system.text import redact, shown, strip_credentials
 from tune_paddy.tracking.client import call, connect
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.training.augment import augment, normalize
+from tune_paddy.training.batches.augment import augment, normalize
+from tune_paddy.training.batches.loaders import Batch
+from tune_paddy.training.batches.mixing import mix_batch
 from tune_paddy.training.devices import Device, send
-from tune_paddy.training.loaders import Batch
-from tune_paddy.training.mixing import mix_batch
-from tune_paddy.training.model import IMAGENET_MEAN, IMAGENET_STD
+from tune_paddy.training.networks.model import IMAGENET_MEAN, IMAGENET_STD
 from tune_paddy.training.overflow import NormStatistics
 
 Stats = tuple[tuple[float, ...], tuple[float, ...]]

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.metrics import calibrated_log_loss, error_rate, log_loss
 from tune_paddy.core.predictions import Predictions
-from tune_paddy.data.atomic import write_atomically
-from tune_paddy.data.parts import Parts
+from tune_paddy.data.member_data import Parts
+from tune_paddy.data.system.files import write_atomically
 from tune_paddy.training.member import EpochReport, MemberResult, Report, Runtime, train_member
 from tune_paddy.training.oom import release_memory
 

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from tune_paddy.core.predictions import PLAIN, TTA
-from tune_paddy.data.cpus import usable_cpus
 from tune_paddy.data.images import ImageError
 from tune_paddy.data.resizing import CENTRE, Pixels, Size
+from tune_paddy.data.system.cpus import usable_cpus
+from tune_paddy.training.batches.loaders import ImageReader
 from tune_paddy.training.devices import Device, device_by_name
-from tune_paddy.training.loaders import ImageReader
-from tune_paddy.training.model import plan_body
+from tune_paddy.training.networks.model import plan_body
 from tune_paddy.training.oom import is_out_of_memory, release_memory
-from tune_paddy.training.saved_member import SavedMember, load_member
+from tune_paddy.training.saved.member_files import SavedMember, load_member
 from tune_paddy.training.tta import predict
 
 CHUNK = 256

@@ -17,19 +17,19 @@ from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError
 from tune_paddy.core.memory import EVALUATION_FACTOR, batch_norm_warning
 from tune_paddy.core.metrics import calibrated_log_loss, error_rate, log_loss
 from tune_paddy.core.predictions import PLAIN, Predictions
-from tune_paddy.data.cached_images import CachedImages
-from tune_paddy.data.parts import Part, Parts
+from tune_paddy.data.image_cache.entry import CachedImages
+from tune_paddy.data.member_data import Part, Parts
 from tune_paddy.training.accumulation import MemberLearner, micro_batch
-from tune_paddy.training.checkpoint import Checkpoint, load_latest, save_checkpoint
-from tune_paddy.training.checkpoint_files import remove_checkpoints
-from tune_paddy.training.compilation import compile_model, forget_compiled, is_compiler_failure
+from tune_paddy.training.batches.loaders import ImageReader, TrainLoader, subsample_rows
 from tune_paddy.training.devices import Device, pick_device, use_threads
-from tune_paddy.training.loaders import ImageReader, TrainLoader, subsample_rows
-from tune_paddy.training.model import build_model, has_batch_norm, lay_out, plan_body
+from tune_paddy.training.networks.compilation import compile_model, forget_compiled, is_compiler_failure
+from tune_paddy.training.networks.model import build_model, has_batch_norm, lay_out, plan_body
 from tune_paddy.training.oom import ThrashWatch, is_out_of_memory, release_memory
 from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, split_parameters
 from tune_paddy.training.overflow import mean_loss
-from tune_paddy.training.saved_member import save_member
+from tune_paddy.training.saved.checkpoint import Checkpoint, load_latest, save_checkpoint
+from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
+from tune_paddy.training.saved.member_files import save_member
 from tune_paddy.training.stack import describe_stack
 from tune_paddy.training.tta import predict
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.predictions import PLAIN, TTA
-from tune_paddy.training.augment import augment, centre, draw, normalize, shrink
+from tune_paddy.training.batches.augment import augment, centre, draw, normalize, shrink
+from tune_paddy.training.batches.loaders import ImageReader
 from tune_paddy.training.devices import Device, send
-from tune_paddy.training.loaders import ImageReader
 
 BETA = 0.25
 """Weight of the plain prediction in the tta view, as in fastai's `Learner.tta`."""

@@ -67,7 +67,7 @@ def lose_loss(watch: Any) -> None:
 
 
 def in_second_checkpoint(action: Callable[..., None]) -> Any:
-    from tune_paddy.training import checkpoint
+    from tune_paddy.training.saved import checkpoint
 
     before, calls = checkpoint.save_file, []
 

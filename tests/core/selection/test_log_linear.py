@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from tests.core.conftest import RealPool, random_pool
+from tune_paddy.core.metrics import log_loss
+from tune_paddy.core.selection.log_linear import log_linear_select
+from tune_paddy.core.selection.plain import best_single, greedy_select, log_linear
+
+
+def test_the_gradient_is_that_of_the_loss() -> None:
+    """Against central differences; float32 inside allows no smaller step."""
+    probs, labels = random_pool(0, views=5)
+    logs = log_linear._relative_logs(probs, labels).astype(np.float64)
+    at = np.array([0.1, 0.3, 0.05, 0.2, 0.4])
+    _, gradient = log_linear._loss_and_gradient(at, logs, len(labels))
+    steps = 1e-3 * np.eye(5)
+    ahead, behind = (
+        np.array([log_linear._loss_and_gradient(at + sign * step, logs, len(labels))[0] for step in steps])
+        for sign in (1, -1)
+    )
+    np.testing.assert_allclose(gradient, (ahead - behind) / 2e-3, rtol=1e-3, atol=1e-3)
+
+
+def test_the_loss_is_the_log_loss_of_the_blend_and_two_penalties(real_pool: RealPool) -> None:
+    """What is minimised is what blending will give: weights and temperature split the same vector."""
+    selection = log_linear_select(real_pool.probs, real_pool.labels)
+    values = selection.weights / selection.temperature
+    logs = log_linear._relative_logs(real_pool.probs, real_pool.labels)
+    loss, _ = log_linear._loss_and_gradient(values, logs, len(real_pool.labels))
+    penalties = log_linear.SPREAD * values @ values
+    penalties += log_linear.SCALE * np.log(values.sum()) ** 2 / len(real_pool.labels)
+    assert loss - penalties == pytest.approx(selection.score, abs=1e-5)
+
+
+def test_weights_are_a_distribution_without_crumbs(real_pool: RealPool) -> None:
+    """Views of next to no weight are dropped, so that inference need not run them."""
+    weights = log_linear_select(real_pool.probs, real_pool.labels).weights
+    assert weights.min() >= 0
+    assert weights.sum() == pytest.approx(1)
+    assert 1 < np.count_nonzero(weights) < len(weights)
+
+
+def test_copies_share_the_weight_of_one(real_pool: RealPool) -> None:
+    """The penalty spreads weight over views that say the same."""
+    probs = np.concatenate([real_pool.probs[:6], real_pool.probs[:1]])
+    weights = log_linear_select(probs, real_pool.labels).weights
+    assert weights[0] == pytest.approx(weights[6], rel=1e-2)
+
+
+def test_images_that_it_has_not_seen_gain(real_pool: RealPool) -> None:
+    """On real classifiers it beats plain greedy selection and the best view on other images."""
+    test, labels = real_pool.test_probs, real_pool.test_labels
+    losses = [
+        log_loss(select(real_pool.probs, real_pool.labels).blend(test), labels)
+        for select in (log_linear_select, greedy_select, best_single)
+    ]
+    assert losses[0] < losses[1] < losses[2]

@@ -1,0 +1,137 @@
+"""Sending a submission, with a stand-in for Kaggle's client that keeps what it is given."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.kaggle.submit import (
+    POLL_SECONDS,
+    UPLOAD_FAILED,
+    Score,
+    Sent,
+    find_score,
+    label_counts,
+    read_to_send,
+    send,
+    wait_for_score,
+)
+
+SENT = Sent("some-contest", 7, "submission.csv", "first", "2026-01-01T00:00:00+00:00")
+
+
+def entry(ref: int, status: str = "COMPLETE", public: str = "0.98", **more: Any) -> SimpleNamespace:
+    """A submission as Kaggle lists it."""
+    facts = {"file_name": "submission.csv", "description": "first", "private_score": None}
+    facts |= {"error_description": None, **more}
+    return SimpleNamespace(ref=ref, status=SimpleNamespace(name=status), public_score=public, **facts)
+
+
+@dataclass
+class Client:
+    """Answers `competition_submit` with `answer`, and each listing with the next of `listings`."""
+
+    answer: Any = None
+    listings: list[list[Any]] = field(default_factory=list)
+    sent: list[tuple[str, str, str, bool]] = field(default_factory=list)
+
+    def competition_submit(self, file_name: str, message: str, competition: str, quiet: bool = False) -> Any:
+        self.sent.append((file_name, message, competition, quiet))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def competition_submissions(self, competition: str) -> Any:
+        assert competition == "some-contest"
+        return self.listings.pop(0)
+
+    def competition_download_files(self, *arguments: Any, **options: Any) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "submission.csv"
+    path.write_text("image_id,label\na.jpg,blast\nb.jpg,tungro\nc.jpg,blast\n")
+    return path
+
+
+def test_labels_are_counted_the_most_frequent_first(file: Path) -> None:
+    assert label_counts(read_to_send(file)) == [("blast", 2), ("tungro", 1)]
+
+
+def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no file"):
+        read_to_send(tmp_path / "none.csv")
+
+
+def test_a_submission_is_sent_with_its_message_and_competition(file: Path) -> None:
+    client = Client(SimpleNamespace(message="Successfully submitted", ref=42))
+    sent = send(client, file, "first", "some-contest")
+    assert client.sent == [(str(file), "first", "some-contest", True)]
+    assert (sent.ref, sent.file_name, sent.answer) == (42, "submission.csv", "Successfully submitted")
+    assert sent.sent_at.endswith("+00:00")
+
+
+def test_a_refusal_is_a_sentence(file: Path) -> None:
+    with pytest.raises(TunePaddyError, match="submit to some-contest: no more today"):
+        send(Client(RuntimeError("no more today")), file, "first", "some-contest")
+
+
+def test_a_file_that_did_not_arrive_is_no_success(file: Path) -> None:
+    with pytest.raises(TunePaddyError, match="did not arrive"):
+        send(Client(SimpleNamespace(message=UPLOAD_FAILED)), file, "first")
+
+
+def test_the_words_of_a_failed_upload_are_those_of_kaggles_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which makes a folder and signs in when it is imported: here, without asking anybody."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("KAGGLE_USERNAME", "me")
+    monkeypatch.setenv("KAGGLE_KEY", "none")
+    for name in ("API_TOKEN", "API_V1_TOKEN", "CONFIG_DIR"):
+        monkeypatch.delenv(f"KAGGLE_{name}", raising=False)
+    module = pytest.importorskip("kaggle.api.kaggle_api_extended")
+    assert UPLOAD_FAILED == module.KaggleApi.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE
+
+
+def test_a_score_is_found_by_its_number_among_others() -> None:
+    client = Client(listings=[[entry(9, public="0.1"), None, entry(7, private_score="0.97")]])
+    assert find_score(client, SENT) == Score("complete", "0.98", "0.97")
+
+
+def test_without_a_number_the_newest_of_the_same_file_and_message_is_meant() -> None:
+    numberless = Sent("some-contest", 0, "submission.csv", "first", "")
+    client = Client(listings=[[entry(9, description="other"), entry(8, public="0.2"), entry(7)]])
+    assert find_score(client, numberless).public == "0.2"
+
+
+def test_a_submission_that_kaggle_does_not_list_is_a_failure() -> None:
+    with pytest.raises(TunePaddyError, match="not among the newest"):
+        find_score(Client(listings=[[entry(9)]]), SENT)
+
+
+def test_an_error_of_kaggles_scoring_is_passed_on() -> None:
+    client = Client(listings=[[entry(7, "ERROR", "", error_description="wrong ids")]])
+    assert find_score(client, SENT) == Score("error", problem="wrong ids")
+
+
+def test_a_score_is_waited_for_as_long_as_it_is_pending() -> None:
+    client = Client(listings=[[entry(7, "PENDING", "")], [entry(7, "PENDING", "")], [entry(7)]])
+    slept: list[float] = []
+    score = wait_for_score(client, SENT, minutes=1, clock=lambda: 5.0 * len(slept), sleep=slept.append)
+    assert score.public == "0.98"
+    assert slept == [POLL_SECONDS] * 2
+
+
+def test_waiting_ends_with_the_minutes_given() -> None:
+    client = Client(listings=[[entry(7, "PENDING", "")]] * 20)
+    slept: list[float] = []
+    score = wait_for_score(client, SENT, minutes=0.2, clock=lambda: 5.0 * len(slept), sleep=slept.append)
+    assert score.pending
+    assert len(slept) == 3

@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.member_data import make_parts, make_refit_parts
+from tune_paddy.data.split import make_folds, make_select_split
+
+
+@pytest.fixture
+def dataset(kaggle):
+    return Dataset.open(kaggle)
+
+
+def test_a_fold_is_selected_with_and_all_others_are_trained_on(dataset):
+    parts = make_parts(dataset, make_folds(dataset, k=3, seed=0))
+    assert len(parts.train) == 0
+    seen = []
+    for number in range(parts.n_folds):
+        fold = parts.fold(number)
+        assert sorted([*fold.train.ids, *fold.select.ids]) == sorted(dataset.labelled["id"])
+        assert fold.test is parts.test
+        assert fold.n_folds == 0
+        seen += fold.select.ids.tolist()
+    assert sorted(seen) == parts.select.ids.tolist()
+
+
+def test_ids_paths_and_labels_of_a_part_stay_together(dataset):
+    parts = make_parts(dataset, make_folds(dataset, k=2, seed=0))
+    rows = dataset.labelled.set_index("id")
+    for part in (parts.fold(1).train, parts.fold(1).select):
+        assert list(part.paths) == rows["path"][part.ids].tolist()
+        assert [parts.classes[code] for code in part.labels] == rows["label"][part.ids].tolist()
+
+
+def test_a_refit_trains_on_all_labelled_images_under_a_fingerprint_of_its_own(dataset):
+    split = make_select_split(dataset, share=0.3, seed=0)
+    parts, refit = make_parts(dataset, split), make_refit_parts(dataset, split)
+    assert sorted(refit.train.ids) == sorted(dataset.labelled["id"])
+    assert np.array_equal(refit.select.ids, parts.select.ids)
+    assert refit.split != parts.split
+    assert (parts.seen, refit.seen) == (False, True)

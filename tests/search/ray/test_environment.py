@@ -1,0 +1,61 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tune_paddy.search.ray.environment import MOST_WARMED, WARMED, warm_workers
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from tune_paddy.search.ray import environment
+environment._is_compiled = lambda package: {compiled}
+environment.keep_byte_code(Path(sys.argv[1]))
+import this_module
+"""
+
+
+def _import_in(folder: Path, *, forbidden: bool, compiled: bool) -> list[str]:
+    """Import a module where byte code is forbidden or not; return the compiled files in the cache."""
+    (folder / "source").mkdir()
+    (folder / "source/this_module.py").write_text("word = 1\n")
+    environment = {**os.environ, "PYTHONPATH": str(folder / "source")}
+    environment.pop("PYTHONPYCACHEPREFIX", None)
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1" if forbidden else ""}
+    script = SCRIPT.format(compiled=compiled)
+    subprocess.run([sys.executable, "-c", script, str(folder / "cache")], check=True, env=environment)
+    return [path.name for path in folder.glob("cache/**/this_module.*.pyc")]
+
+
+def test_byte_code_goes_to_the_cache_where_it_is_forbidden_and_nobody_compiled_the_packages(
+    tmp_path: Path,
+) -> None:
+    assert len(_import_in(tmp_path, forbidden=True, compiled=False)) == 1
+    assert not list(tmp_path.glob("source/**/*.pyc"))
+
+
+def test_no_byte_code_is_taken_from_a_folder_that_others_may_write_into(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    assert not _import_in(tmp_path, forbidden=True, compiled=False)
+
+
+@pytest.mark.parametrize(("forbidden", "compiled"), [(True, True), (False, False)])
+def test_byte_code_is_left_to_python_everywhere_else(tmp_path: Path, forbidden: bool, compiled: bool) -> None:
+    assert not _import_in(tmp_path, forbidden=forbidden, compiled=compiled)
+
+
+def test_workers_are_warmed_on_small_machines_unless_the_environment_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = ("RAY_preload_python_modules", "RAY_num_workers_soft_limit")
+    for name in names:
+        monkeypatch.setenv(name, "mine")
+        monkeypatch.delenv(name)
+    warm_workers(MOST_WARMED + 1)
+    assert not os.environ.keys() & set(names)
+    monkeypatch.setenv(names[1], "1")
+    warm_workers(2)
+    assert [os.environ[name] for name in names] == [WARMED, "1"]

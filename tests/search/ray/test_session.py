@@ -1,0 +1,125 @@
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import pytest
+import ray
+
+from tests.search.test_secrets import files_with
+
+T = TypeVar("T")
+
+ASK = """
+import sys
+from ray._raylet import GcsClient
+print(GcsClient(address=sys.argv[1]).internal_kv_keys(b"", None, timeout=120))
+"""
+
+pytestmark = pytest.mark.usefixtures("ray_running")
+
+
+def of_each(processes: Iterable[psutil.Process], read: Callable[[psutil.Process], T]) -> list[T]:
+    """What is read of each process; a worker of Ray's may end meanwhile."""
+    found = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            found.append(read(process))
+    return found
+
+
+def worker_pid() -> int:
+    return os.getpid()
+
+
+def processes() -> list[psutil.Process]:
+    """This process and all of Ray's, with a worker among them."""
+    worker = ray.get(ray.remote(worker_pid).remote())
+    here = psutil.Process()
+    found = [here, *here.children(recursive=True)]
+    assert worker in {process.pid for process in found}
+    return found
+
+
+def test_every_socket_is_bound_to_this_machine_alone() -> None:
+    sockets = [
+        connection.laddr.ip
+        for connections in of_each(processes(), lambda process: process.net_connections("inet"))
+        for connection in connections
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(sockets) >= 5
+    assert {ip.removeprefix("::ffff:") for ip in sockets} <= {"127.0.0.1", "::1"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "let_in"),
+    [
+        ({}, True),
+        ({"RAY_AUTH_TOKEN": "0" * 64}, False),
+        ({"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}, False),
+    ],
+)
+def test_only_who_has_the_token_is_let_in(environment: dict[str, str], let_in: bool) -> None:
+    command = [sys.executable, "-c", ASK, ray.get_runtime_context().gcs_address]
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert ("ray_cluster_id" in done.stdout) == let_in
+    assert let_in or "oken" in done.stderr
+
+
+def test_the_token_stands_in_no_command_line_and_no_file() -> None:
+    token = os.environ["RAY_AUTH_TOKEN"]
+    assert len(token) == 64
+    lines = of_each(processes(), lambda process: " ".join(process.cmdline()))
+    assert len(lines) > 3
+    assert not [line for line in lines if token in line]
+    assert not files_with(session_folder(), token.encode())
+
+
+def test_no_other_user_can_enter_the_folder_of_rays_sockets_and_logs() -> None:
+    own = session_folder().parent.parent
+    assert own.name.startswith("tune_paddy-")
+    assert own.stat().st_mode & 0o777 == 0o700
+
+
+SWEEP = """
+import os, sys
+from pathlib import Path
+from tune_paddy.search.ray.session import _sweep
+if os.geteuid() == 0:
+    os.setuid(65534)
+_sweep(Path(sys.argv[1]))
+"""
+
+
+def test_what_killed_sessions_have_left_is_removed_and_what_cannot_be_entered_is_none_of_ours() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as parent:
+        Path(parent).chmod(0o777)
+        left, closed = Path(parent, "tune_paddy-left"), Path(parent, "tune_paddy-closed")
+        for folder in (left, closed):
+            folder.mkdir()
+            (folder / ".owned").touch()
+            (folder / ".owned").chmod(0o666)
+        left.chmod(0o777)
+        closed.chmod(0)
+        done = subprocess.run(
+            [sys.executable, "-c", SWEEP, parent], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert [path.name for path in Path(parent).iterdir()] == [closed.name]
+        closed.chmod(0o700)
+
+
+def session_folder() -> Path:
+    return Path(ray._private.worker._global_node.get_session_dir_path())
+
+
+def test_there_is_no_dashboard() -> None:
+    assert not ray._private.worker._global_node.webui_url

@@ -1,0 +1,127 @@
+"""A finished search planned again from its record alone, and what it refuses to go on with."""
+
+import csv
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.conftest import SPACE, Finished
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.dataset import Dataset
+from tune_paddy.search.plan import SearchPlan
+from tune_paddy.search.resuming.compatibility import check_same
+from tune_paddy.search.resuming.history import read_earlier
+from tune_paddy.search.resuming.plan import resumed_plan
+from tune_paddy.search.run import run_search
+from tune_paddy.search.watchers.close_members import only_one
+from tune_paddy.spaces.space import SearchSpace
+from tune_paddy.tracking.runs import get_search
+
+
+@pytest.fixture(scope="module")
+def again(finished: Finished) -> SearchPlan:
+    return resumed_plan(get_search(finished.store, "first"), finished.store, settings={"concurrency": 1})
+
+
+def test_a_name_is_enough_to_plan_a_search_again(finished: Finished, again: SearchPlan) -> None:
+    assert again.space.fingerprint == finished.plan.space.fingerprint
+    assert again.dataset.fingerprint == finished.plan.dataset.fingerprint
+    assert again.folder == finished.plan.folder.absolute()
+    assert again.settings == finished.plan.settings.override({"concurrency": 1})
+
+
+def test_a_search_that_is_done_has_nothing_left_but_more_trials_may_be_asked_for(
+    finished: Finished, again: SearchPlan
+) -> None:
+    search = get_search(finished.store, "first")
+    earlier = read_earlier(finished.store, search, again)
+    assert [trial.value is None for trial in earlier.trials] == [False, False, True, False]
+    assert not earlier.leaves_work(again)
+    more = replace(again, settings=again.settings.override({"trials": 9}))
+    assert earlier.leaves_work(more)
+    assert not earlier.leaves_work(replace(more, settings=more.settings.override({"minutes": 1e-9})))
+    assert read_earlier(finished.store, search, replace(again, retry_failed=True)).leaves_work(again)
+
+
+def test_going_on_with_a_search_that_is_done_changes_nothing(finished: Finished, again: SearchPlan) -> None:
+    members = run_search(again, finished.store, console=Console(quiet=True))
+    assert [(m.name, m.outcome) for m in members] == [(m.name, m.outcome) for m in finished.members]
+    assert get_search(finished.store, "first").outcome == "finished"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [("Blätter\n".encode("latin-1"), "'utf-8' codec"), (bytes(2**20 + 1), "is larger than 1 MiB")],
+    ids=["latin-1", "large"],
+)
+def test_a_space_of_the_record_that_cannot_be_read_is_asked_for(
+    finished: Finished, content: bytes, reason: str
+) -> None:
+    search = get_search(finished.store, "first")
+    path = Path(search.artifact_uri.removeprefix("file://")) / "space.yaml"
+    before = path.read_bytes()
+    path.write_bytes(content)
+    try:
+        with pytest.raises(InputError, match=f"no readable space.yaml .*{reason}.*; give --space again"):
+            resumed_plan(search, finished.store, settings={})
+    finally:
+        path.write_bytes(before)
+
+
+def test_another_space_is_refused_with_the_lines_that_changed(finished: Finished, again: SearchPlan) -> None:
+    changed = SearchSpace.parse(SPACE.replace("size: 32", "size: 48"), name="tiny")
+    with pytest.raises(InputError, match="not the one that search 'first' began with") as error:
+        check_same(replace(again, space=changed), get_search(finished.store, "first"), finished.store)
+    assert "\n  -  {pretrained: false, schedule: one_cycle, size: 32" in str(error.value)
+    assert "\n  +  {pretrained: false, schedule: one_cycle, size: 48" in str(error.value)
+
+
+def test_another_seed_is_another_split_and_is_refused(finished: Finished, again: SearchPlan) -> None:
+    plan = replace(again, settings=again.settings.override({"seed": 7}))
+    with pytest.raises(InputError, match=r"settings that cannot change.*\n  seed: 42 → 7"):
+        check_same(plan, get_search(finished.store, "first"), finished.store)
+
+
+def test_another_dataset_is_refused_and_the_images_that_changed_are_named(
+    finished: Finished, again: SearchPlan, small_digits: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(small_digits, tmp_path / "digits")
+    with (folder / "train.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    gone, moved, edited = rows[0], rows[1], rows[2]
+    other = next(label for _, label in rows if label != moved[1])
+    (folder / "train_images" / gone[1] / gone[0]).unlink()
+    source = folder / "train_images" / moved[1] / moved[0]
+    source.rename(folder / "train_images" / other / moved[0])
+    with (folder / "train_images" / edited[1] / edited[0]).open("ab") as file:
+        file.write(b"\0")
+    with (folder / "train.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, [moved[0], other], *rows[2:]])
+    plan = replace(again, dataset=Dataset.open(folder))
+    with pytest.raises(
+        InputError, match="holds other images or labels than when search 'first' began"
+    ) as error:
+        check_same(plan, get_search(finished.store, "first"), finished.store)
+    lines = set(str(error.value).splitlines()[1:])
+    assert lines == {
+        f"  labelled image {gone[0]}: is gone",
+        f"  labelled image {moved[0]}: label {moved[1]} → {other}",
+        f"  labelled image {edited[0]}: the file has changed",
+    }
+
+
+def test_two_processes_never_run_one_search(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    with (
+        only_one(folder, "mine"),
+        pytest.raises(InputError, match="'mine' is running in another process"),
+        only_one(folder, "mine"),
+    ):
+        pass
+    assert not folder.exists(), "nothing began, so the name stays free"
+    with only_one(folder, "mine"):
+        (folder / "members").mkdir()
+    assert (folder / "members").exists()

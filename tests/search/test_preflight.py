@@ -1,0 +1,62 @@
+"""Refusals that come before Ray is started."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import ray
+
+from tests.conftest import SPACE, Finished, make_plan
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.system.cpus import usable_cpus
+from tune_paddy.search.plan import SearchPlan
+from tune_paddy.search.preflight import check_beforehand
+from tune_paddy.search.resources import resources_here
+from tune_paddy.search.resuming.plan import resumed_plan
+from tune_paddy.search.watchers.close_members import only_one
+from tune_paddy.spaces.space import SearchSpace
+from tune_paddy.tracking.runs import get_search
+
+
+@pytest.fixture
+def again(finished: Finished) -> SearchPlan:
+    return resumed_plan(get_search(finished.store, "first"), finished.store, settings={})
+
+
+def test_another_space_is_refused(finished: Finished, again: SearchPlan) -> None:
+    check_beforehand(again, finished.store)
+    changed = SearchSpace.parse(SPACE.replace("size: 32", "size: 48"), name="tiny")
+    with pytest.raises(InputError, match="not the one that search 'first' began with"):
+        check_beforehand(replace(again, space=changed), finished.store)
+
+
+def test_a_search_that_another_process_runs_is_refused(finished: Finished, again: SearchPlan) -> None:
+    with only_one(again.folder, again.name), pytest.raises(InputError, match="running in another process"):
+        check_beforehand(again, finished.store)
+
+
+def test_a_trial_that_asks_for_more_than_this_machine_has_is_refused(
+    small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    plan = make_plan("greedy", small_digits, tmp_path, SPACE)
+    plan = replace(plan, settings=plan.settings.override({"gpu": 1}), ray_gpus=0)
+    with pytest.raises(InputError, match="asks for 1 GPUs and there is none"):
+        check_beforehand(plan, None)
+    check_beforehand(replace(plan, ray_address="elsewhere:6379"), None)
+    assert not plan.folder.exists()
+
+
+COUNT = "from tune_paddy.search.resources import resources_here; print(resources_here(None))"
+
+
+def test_hidden_gpus_are_not_counted() -> None:
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{{'CPU': {usable_cpus()}, 'GPU': 0}}\n"
+    assert resources_here(3) == {"CPU": usable_cpus(), "GPU": 3}

@@ -1,0 +1,81 @@
+"""Members are closed as soon as Ray gives them up, with the true reason."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Finished
+from tune_paddy.search.resuming.history import trial_tags
+from tune_paddy.search.watchers.close_members import MemberCloser, Stopwatch, sweep
+from tune_paddy.tracking.members import fail_member, start_member, start_search
+from tune_paddy.tracking.runs import get_search, list_members
+from tune_paddy.tracking.store import Store
+
+
+def trial(number: int) -> dict[str, Any]:
+    name = f"{number:04d}-test_resnet-32"
+    return {"number": number, "member": name, "origin": "nets", "config": {"arch": "test_resnet"}}
+
+
+def start(store: Store, parent: str, number: int) -> str:
+    proposed = trial(number)
+    return start_member(
+        store,
+        search="closing",
+        member=proposed["member"],
+        parent_run_id=parent,
+        params=proposed["config"],
+        tags=trial_tags(proposed),
+    )
+
+
+@pytest.fixture(scope="module")
+def parent(finished: Finished) -> str:
+    return start_search(finished.store, name="closing")
+
+
+def test_a_member_is_closed_with_what_became_of_it_and_keeps_checkpoints_only_if_it_may_go_on(
+    finished: Finished, parent: str, tmp_path: Path
+) -> None:
+    store = finished.store
+    closer = MemberCloser(store, "closing", parent, tmp_path)
+    states = {0: "stopped", 1: "interrupted", 2: "failed", 3: "failed", 4: "failed", 5: "running"}
+    for number in states:
+        folder = tmp_path / trial(number)["member"]
+        folder.mkdir()
+        (folder / "checkpoint-00001.safetensors").touch()
+        (folder / ".checkpoint-00002.safetensors.7.partial").touch()
+        if number != 4:  # its process died before it had a run
+            run_id = start(store, parent, number)
+        if number == 3:  # its process could say why
+            fail_member(store, run_id, "OSError: no space", "interrupted")
+    for number, state in states.items():
+        result = {"epoch": 2, "reason": "its process died", "trial": trial(number)}
+        closer.trial_changed(trial(number)["member"], state, result)
+    members = list_members(store, "closing")
+    assert [(member.outcome, member.failure) for member in members] == [
+        ("stopped", "stopped by the scheduler after epoch 2"),
+        ("interrupted", "interrupted after epoch 2"),
+        ("failed", "its process died"),
+        ("failed", "OSError: no space"),
+        ("failed", "its process died"),
+        ("running", ""),
+    ]
+    sweep(store, "closing", tmp_path)
+    assert not list(tmp_path.glob("*/.*.partial"))
+    kept = {int(path.parent.name[:4]) for path in tmp_path.glob("*/checkpoint-*")}
+    assert kept == {1, 2, 3, 4, 5}
+
+
+def test_time_counts_on_over_sessions(finished: Finished, parent: str) -> None:
+    seconds = [0.0]
+    with Stopwatch(finished.store, parent, before=100, clock=lambda: seconds[0]) as watch:
+        seconds[0] = 5
+        watch.trial_changed("m", "running", {})
+        assert "tune_paddy.seconds" not in get_search(finished.store, "closing").tags
+        seconds[0] = 20
+        watch.trial_changed("m", "running", {})
+        assert get_search(finished.store, "closing").tags["tune_paddy.seconds"] == "120"
+        seconds[0] = 21
+    assert get_search(finished.store, "closing").tags["tune_paddy.seconds"] == "121"

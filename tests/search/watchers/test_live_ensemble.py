@@ -1,0 +1,44 @@
+import pytest
+
+from tests.conftest import Finished
+from tune_paddy.core.predictions import align
+from tune_paddy.core.selection.plain import greedy_select
+from tune_paddy.search.watchers import live_ensemble
+from tune_paddy.search.watchers.live_ensemble import LiveEnsemble
+from tune_paddy.tracking.members import start_search
+from tune_paddy.tracking.pool import load_member
+
+
+def test_each_finished_member_adds_a_point_and_is_read_once(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = finished.store
+    parent = start_search(store, name="watched")
+    runs = [member.run_id for member in finished.members if member.outcome == "finished"]
+    read: list[str] = []
+    monkeypatch.setattr(
+        live_ensemble, "load_member", lambda *which: (read.append(which[1]), load_member(*which))[1]
+    )
+    with LiveEnsemble(store, "watched", parent) as curve:
+        for run_id in (runs[0], "gone", runs[1], runs[1], runs[2]):
+            curve.trial_changed("some", "running", {})
+            curve.trial_changed("some", "finished", {"run_id": run_id})
+    assert read == [runs[0], "gone", runs[1], runs[2]]
+    points = {p.step: p.value for p in store.client.get_metric_history(parent, "live_log_loss")}
+    assert sorted(points) == [1, 2, 3]
+    for count, score in points.items():
+        pool = align([load_member(store, run_id) for run_id in runs[:count]])
+        assert score == pytest.approx(greedy_select(pool.select, pool.labels).score)
+
+
+def test_members_that_finished_before_a_search_goes_on_are_in_its_next_point(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, members = finished.store, finished.members
+    runs = [member.run_id for member in members if member.outcome == "finished"]
+    parent = start_search(store, name="goes-on")
+    earlier = [member for member in members if member.run_id != runs[2]]
+    monkeypatch.setattr(live_ensemble, "list_members", lambda *_: earlier)  # as they stood in the record then
+    with LiveEnsemble(store, "first", parent) as curve:
+        curve.trial_changed("some", "finished", {"run_id": runs[2]})
+    assert [p.step for p in store.client.get_metric_history(parent, "live_log_loss")] == [3]

@@ -1,0 +1,25 @@
+"""The table that redraws itself while a search runs."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from tune_paddy.search.watchers.progress import ProgressTable
+
+
+@pytest.mark.parametrize("reason", ["", "its process was killed"])
+def test_notes_have_a_column_once_there_is_one(reason: str) -> None:
+    """Every column has a name; without notes, long names fit 80 columns in one line."""
+    console = Console(file=io.StringIO(), width=80)
+    table = ProgressTable(console, 2, lambda _: 10)
+    scores = {"epoch": 10, "log_loss": 0.5, "error_rate": 0.1, "config": {}}
+    table.trial_changed("0001-test_efficientnet.r160_in1k-48", "finished", scores)
+    table.trial_changed("0002-net", "failed", {"reason": reason} if reason else {})
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    heads = [cell.strip() for cell in lines[2].strip("┃").split("┃")]
+    assert heads == ["member", "state", "epoch", "log loss", "error", *(["note"] if reason else [])]
+    assert max(map(len, lines)) <= 80
+    assert any("0001-test_efficientnet.r160_in1k-48" in line for line in lines) == (not reason)

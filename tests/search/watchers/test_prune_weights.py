@@ -1,0 +1,123 @@
+"""Weights on disk while a search runs: what an ensemble may need stays, the rest goes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import Finished
+from tune_paddy.core.predictions import Pool, Predictions
+from tune_paddy.core.selection.plain import best_single
+from tune_paddy.core.selection.result import Selection
+from tune_paddy.search.watchers import prune_weights
+from tune_paddy.search.watchers.prune_weights import TOP, WeightsKeeper, weights_line
+from tune_paddy.tracking.ensembles import log_ensemble
+from tune_paddy.tracking.members import log_member, start_member, start_search
+from tune_paddy.tracking.pool import load_pool
+from tune_paddy.tracking.runs import list_members
+from tune_paddy.tracking.store import Store
+
+MEMBERS = 6
+
+
+@pytest.fixture(scope="module")
+def store(finished: Finished) -> Store:
+    """The record, with a search of six members, each a little worse than the one before."""
+    store = finished.store
+    parent = start_search(store, name="many")
+    for number in range(MEMBERS):
+        run_id = start_member(
+            store, search="many", member=f"m{number}", parent_run_id=parent, params={"arch": "net"}
+        )
+        log_member(store, run_id, predictions(number), {"objective": 0.1 + number})
+    return store
+
+
+def predictions(number: int) -> Predictions:
+    """Of 40 images of two classes: all right, and the less certain the higher the number."""
+    labels = np.arange(40) % 2
+    right = np.float32(0.95 - 0.1 * number)
+    probs = np.where(labels[:, None] == [0, 1], right, 1 - right).astype(np.float32)
+    ids = np.array([f"{image:02d}" for image in range(40)])
+    return Predictions(("a", "b"), "split", ids, labels, ids[:0], {"plain": probs}, {"plain": probs[:0]})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder for each member, the first one's in two folds."""
+    for number in range(MEMBERS):
+        parts = ["fold-0", "fold-1"] if number == 0 else [""]
+        for part in parts:
+            (tmp_path / f"m{number}" / part).mkdir(parents=True)
+            (tmp_path / f"m{number}" / part / "weights.safetensors").write_bytes(b"w" * 2**19)
+            (tmp_path / f"m{number}" / part / "member.json").write_text("{}")
+    return tmp_path
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted({path.relative_to(folder).parts[0] for path in folder.rglob("weights.safetensors")})
+
+
+def look(store: Store, folder: Path) -> tuple[Pool, Selection]:
+    """Let the keeper look at the search, as it does after a member has finished."""
+    pool = load_pool(store, ["many"])
+    selection = best_single(pool.select, pool.labels)
+    WeightsKeeper(store, folder)(pool, selection)
+    return pool, selection
+
+
+def test_the_weights_of_few_members_all_stay(store: Store, folder: Path) -> None:
+    look(store, folder)
+    assert len(kept(folder)) == MEMBERS <= TOP
+
+
+def test_the_best_and_those_of_a_good_ensemble_stay_and_the_others_go(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prune_weights, "TOP", 3)
+    monkeypatch.setattr(prune_weights, "_log_linear", lambda pool, names: {"m4"} & names)
+    look(store, folder)
+    assert kept(folder) == ["m0", "m1", "m2", "m4"]
+    assert not list((folder / "m5").iterdir())
+    line = weights_line(list_members(store, "many"), folder)
+    assert line == "weights of 4 members kept, 2.5 MiB; 2 pruned"
+
+
+def test_a_log_linear_ensemble_of_those_that_still_have_weights_is_kept_too(
+    store: Store, folder: Path
+) -> None:
+    pool = load_pool(store, ["many"])
+    assert prune_weights._log_linear(pool, {"m2", "m5"}) <= {"m2", "m5"}
+    assert prune_weights._log_linear(pool, {"m2", "m5"})
+    assert folder.is_dir()
+
+
+def test_a_member_that_is_not_finished_is_left_alone(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prune_weights, "TOP", 1)
+    (folder / "m9").mkdir()
+    (folder / "m9" / "weights.safetensors").write_bytes(b"on its way")
+    look(store, folder)
+    assert "m9" in kept(folder)
+    assert "m5" not in kept(folder)
+
+
+def test_what_a_recorded_ensemble_has_ever_used_stays(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prune_weights, "TOP", 1)
+    runs = {member.name: member.run_id for member in list_members(store, "many")}
+    for name, weights in (("one", {"m4": 1.0, "m5": 0.0}), ("two", {"m4": 0.0, "m5": 0.0})):
+        log_ensemble(
+            store,
+            search="many",
+            selection_dict={"name": name},
+            files=[],
+            metrics={},
+            params={},
+            weights={runs[member]: weight for member, weight in weights.items()},
+        )
+    look(store, folder)
+    assert "m4" in kept(folder)
+    assert "m5" not in kept(folder)

@@ -1,0 +1,245 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from timm.layers import DropPath
+from torch import Tensor, nn
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.training.networks import model as model_module
+from tune_paddy.training.networks.architectures import all_modules, module_of, smallest_model
+from tune_paddy.training.networks.model import Body, BodyPlan, build_model, check_arch, plan_body
+
+SMALLEST: dict[str, str] = json.loads(Path(__file__).with_name("smallest_models.json").read_text())
+
+SIDES = (32, 28, 64, 96, 224, 256)
+"""Sides in px to try, the cheapest first; 28 is for patches of 14."""
+
+LARGER = {"csatv2": 64, "deepseek_vit": 28, "efficientformer": 224}
+LARGER |= dict.fromkeys(("inception_resnet_v2", "inception_v3", "inception_v4"), 96)
+"""The first side that these modules are known to take, which saves trying."""
+
+CHEAPER = {"byoanet": "eca_botnext26ts_256"}
+"""Instead of a smallest model that takes images of 256 px alone: 3 s and 700 MiB."""
+
+CHANNELS_LAST = ["tiny_swin", "tiny_swinv2", "test_mambaout", "sam2_hiera_tiny"]
+N_CLASSES = 5
+
+
+ALIKE = ("beit", "deepseek_vit", "gemma4_vit", "naflexvit", "qwen3_vit", "vision_transformer_sam")
+SMALLER: dict[str, dict[str, Any]] = {module: {"depth": 2} for module in ALIKE}
+SMALLER["vgg"] = {"mlp_ratio": 0.1}
+"""Options for modules whose smallest model has 85 to 413 million parameters, in parts that are all alike."""
+
+
+@pytest.fixture(scope="module")
+def light() -> Iterator[None]:
+    """Networks that cost little to build; what their initial weights are does not matter."""
+    create, draw = timm.create_model, torch.Tensor.uniform_
+    block = torch.rand(2**16, generator=torch.Generator().manual_seed(0))
+
+    def smaller(name: str, *args: Any, **options: Any) -> nn.Module:
+        return create(name, *args, **SMALLER.get(module_of(name), {}), **options)
+
+    def repeat(tensor: Tensor, low: float = 0, high: float = 1, **options: Any) -> Tensor:
+        """Fill a large tensor with the same numbers again and again, in a tenth of the time."""
+        if tensor.numel() <= block.numel() or tensor.is_meta or not tensor.is_contiguous():
+            return draw(tensor, low, high, **options)
+        with torch.no_grad():
+            for part in tensor.view(-1).split(block.numel()):
+                part.copy_(block[: part.numel()]).mul_(high - low).add_(low)
+        return tensor
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timm, "create_model", smaller)
+        patch.setattr(torch.Tensor, "uniform_", repeat)
+        plan_body.cache_clear()
+        yield
+    plan_body.cache_clear()
+
+
+def test_timm_has_the_modules_that_are_tried() -> None:
+    assert len(all_modules()) >= 98
+
+
+@pytest.mark.usefixtures("light")
+@pytest.mark.parametrize("module", all_modules())
+def test_every_timm_module_builds_predicts_and_trains(module: str) -> None:
+    """Its smallest model, at the smallest side that it takes; evaluation comes between steps."""
+    arch = CHEAPER.get(module) or SMALLEST.get(module) or smallest_model(module)
+    sides = (LARGER.get(module, SIDES[0]), *SIDES)
+    side = next(side for side in sides if check_arch(arch, (side, side)) is None)
+    model = build_model(arch, N_CLASSES, size=(side, side))
+    model.eval()
+    with torch.inference_mode():
+        assert model(torch.rand(1, 3, side, side)).shape == (1, N_CLASSES)
+    model.train()
+    logits = model(torch.rand(2, 3, side, side))
+    assert logits.shape == (2, N_CLASSES)
+    first = next(parameter for parameter in model.parameters() if parameter.requires_grad)
+    # The first weights' gradient comes last, through the whole network; those of all would double the memory.
+    (gradient,) = torch.autograd.grad(F.cross_entropy(logits, torch.tensor([1, 2])), first)
+    assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("arch", CHANNELS_LAST)
+def test_channels_last_features_are_turned(arch: str) -> None:
+    size = (64, 64)
+    body = build_model(arch, N_CLASSES, size=size)[0].eval()
+    images = torch.rand(2, 3, *size)
+    with torch.no_grad():
+        own = body.model.forward_features(images)
+        assert torch.equal(body(images), own.permute(0, 3, 1, 2))
+    assert body(images).shape[1] == body.model.num_features == own.shape[-1]
+
+
+class Cube(nn.Module):
+    """Features as wide as they are high and deep, whose three axes count 0 to 3."""
+
+    def __init__(self, output_fmt: str) -> None:
+        super().__init__()
+        self.output_fmt = output_fmt
+        self.pretrained_cfg: dict[str, Any] = {}
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        cube = torch.arange(4.0 * 4 * 4).view(1, 4, 4, 4)
+        return cube.expand(len(images), -1, -1, -1)
+
+    forward_head = None  # timm models have it, but a map is pooled by our own head
+
+
+@pytest.mark.parametrize("output_fmt", ["NCHW", "NHWC"])
+def test_a_map_as_wide_as_deep_is_read_by_its_format(output_fmt: str) -> None:
+    plan = model_module._probe(Cube(output_fmt), (32, 32), {})
+    assert (plan.has_map, plan.n_features) == (True, 4)
+    own = Cube(output_fmt).forward_features(torch.zeros(2, 3, 32, 32))
+    expected = own.permute(0, 3, 1, 2) if output_fmt == "NHWC" else own
+    assert torch.equal(Body(Cube(output_fmt), plan)(torch.zeros(2, 3, 32, 32)), expected)
+
+
+@pytest.mark.parametrize("arch", ["test_vit", "deit_tiny_patch16_224", "swinv2_tiny_window8_256"])
+def test_fixed_size_transformers_are_built_for_the_size(arch: str) -> None:
+    plan = plan_body(arch, (64, 96), 0.0)
+    assert plan.options == {"img_size": (64, 96)}
+    assert timm.create_model(arch, **plan.options).patch_embed.img_size == (64, 96)
+
+
+def test_convolutional_networks_are_built_without_a_size() -> None:
+    assert plan_body("test_resnet", (64, 96), 0.0).options == {}
+
+
+@pytest.mark.parametrize("arch", ["test_vit", "test_resnet", "test_convnext", "tiny_swin", "tiny_swinv2"])
+@pytest.mark.parametrize("size", [(64, 96), (96, 32)], ids=str)
+def test_images_need_not_be_square(arch: str, size: tuple[int, int]) -> None:
+    model = build_model(arch, N_CLASSES, size=size)
+    assert model(torch.rand(2, 3, *size)).shape == (2, N_CLASSES)
+
+
+def test_deprecated_names_build_today() -> None:
+    assert check_arch("swinv2_tiny_window8_256", (64, 64)) is None
+    assert check_arch("convnext_tiny_in22k", (64, 64)) is None
+
+
+@pytest.mark.parametrize(
+    ("arch", "size", "reason"),
+    [
+        ("test_vit", (100, 64), "Input height (100) should be divisible by patch size (16)."),
+        ("csatv2", (16, 32), "Kernel size can't be greater than actual input size"),
+        ("halonet_h1", (32, 32), "AssertionError"),
+        ("gemma4_vit_167m_enc", (768, 768), "does not support classification"),
+        ("resnet_18", (32, 32), "did you mean"),
+    ],
+)
+def test_what_an_architecture_cannot_take_is_said_in_a_sentence(
+    arch: str, size: tuple[int, int], reason: str
+) -> None:
+    sentence = check_arch(arch, size)
+    assert sentence is not None
+    assert arch in sentence
+    assert reason in sentence
+    assert "\n" not in sentence
+
+
+@pytest.fixture
+def devices(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The device of each model that timm builds; plans made meanwhile are forgotten."""
+    seen: list[str] = []
+    create = timm.create_model
+
+    def watched(*args: Any, **kwargs: Any) -> nn.Module:
+        seen.append(torch.empty(0).device.type)
+        return create(*args, **kwargs)
+
+    monkeypatch.setattr(timm, "create_model", watched)
+    plan_body.cache_clear()
+    yield seen
+    plan_body.cache_clear()
+
+
+def test_a_size_is_accepted_or_refused_without_allocating_weights(devices: list[str]) -> None:
+    assert check_arch("vit_large_patch16_224", (224, 224)) is None
+    assert check_arch("deepseek_vit_412m", (100, 100)) is not None
+    assert set(devices) == {"meta"}
+
+
+def test_a_model_that_computes_with_values_is_planned_on_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, devices: list[str]
+) -> None:
+    create = timm.create_model
+
+    def needs_values(*args: Any, **kwargs: Any) -> nn.Module:
+        model = create(*args, **kwargs)
+        torch.linspace(0, 1, 2)[1].item()
+        return model
+
+    monkeypatch.setattr(timm, "create_model", needs_values)
+    assert check_arch("test_resnet", (32, 32)) is None
+    assert devices == ["meta", "meta", "cpu"]
+
+
+def test_drop_path_reaches_the_body() -> None:
+    model = build_model("test_vit", N_CLASSES, size=(32, 32), drop_path=0.2)
+    rates = [module.drop_prob for module in model.modules() if isinstance(module, DropPath)]
+    assert max(rates) == pytest.approx(0.2)
+
+
+def test_a_body_without_drop_path_is_built_without() -> None:
+    assert plan_body("csatv2", (64, 64), 0.2).options in ({}, {"drop_path_rate": 0.2})
+    assert plan_body("vgg11", (32, 32), 0.2).options == {}
+
+
+@pytest.mark.parametrize("arch", ["test_resnet", "test_vit"])
+def test_the_head_is_fastais(arch: str) -> None:
+    """Two batch norms, a hidden layer of 512, and half the dropout before it; maps are pooled twice."""
+    head = build_model(arch, N_CLASSES, size=(32, 32), dropout=0.3)[1]
+    plan = plan_body(arch, (32, 32), 0.0)
+    linears = [module for module in head.modules() if isinstance(module, nn.Linear)]
+    dropouts = [module.p for module in head.modules() if isinstance(module, nn.Dropout)]
+    width = plan.n_features * (2 if plan.has_map else 1)
+    shapes = [(linear.in_features, linear.out_features) for linear in linears]
+    assert shapes == [(width, 512), (512, N_CLASSES)]
+    assert dropouts == [0.15, 0.3]
+    assert sum(isinstance(module, nn.BatchNorm1d) for module in head.modules()) == 2
+
+
+def test_a_plan_knows_the_colours_that_the_weights_were_trained_on() -> None:
+    plan: BodyPlan = plan_body("vit_base_patch16_224.augreg_in21k", (32, 32), 0.0)
+    assert (plan.mean, plan.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+def test_planning_leaves_a_models_mode_and_statistics() -> None:
+    network = timm.create_model("test_resnet", num_classes=0)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    model_module._probe(network, (32, 32), {})
+    assert network.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_an_unknown_architecture_is_not_built() -> None:
+    with pytest.raises(InputError, match="timm has no model"):
+        build_model("no_such_model", N_CLASSES, size=(32, 32))

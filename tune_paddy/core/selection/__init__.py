@@ -1,0 +1,1 @@
+"""Ways to choose the views of an ensemble and their weights."""

@@ -1,0 +1,105 @@
+"""The automatic choice between the selection methods, by cross-fitting within the select split."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_paddy.core.checks import check_pool
+from tune_paddy.core.folds import stratified_folds
+from tune_paddy.core.metrics import Floats, Labels, get_metric
+from tune_paddy.core.selection.methods import METHODS, Method
+from tune_paddy.core.selection.plain import among_all
+from tune_paddy.core.selection.result import Candidate, Selection
+
+REPEATS = 5
+Narrow = Callable[[Floats, Labels], NDArray[np.intp]]
+"""Chooses the views, by index and in order, that methods may select from."""
+
+
+def auto_select(
+    probs: Floats,
+    labels: Labels,
+    *,
+    metric: str = "log_loss",
+    seed: int = 0,
+    methods: Mapping[str, Method] = METHODS,
+    narrow: Narrow | None = None,
+) -> Selection:
+    """Select with the simplest method that cannot be told from the best one.
+
+    Five times the images are cut into two random halves, and every method is fitted on each half and
+    scored on the other. Of the methods whose mean difference from the best one is within its standard
+    error over the ten halves, the first is fitted on all images.
+
+    Source: the 5×2 scheme of Dietterich, "Approximate statistical tests for comparing supervised
+    classification learning algorithms", Neural Computation 1998; the rule of one standard error of
+    Breiman et al., "Classification and regression trees", 1984.
+
+    Args:
+        probs: float32 [views, images, classes].
+        labels: int [images].
+        metric: The loss to minimise, a key of `METRICS`.
+        seed: Of the halves and of the methods.
+        methods: The candidates, simplest first.
+        narrow: Chooses the views within a budget, in each half anew; None: all views.
+
+    Returns:
+        The selection of the chosen method, of all views, with the table of all methods in `candidates`.
+
+    Raises:
+        InputError: The pool cannot be selected from, see `check_pool`; a class has one image; no such metric.
+    """
+    check_pool(probs, labels)
+    candidates = compare(list(methods), score_halves(probs, labels, metric, seed, methods, narrow=narrow))
+    chosen = next(candidate.method for candidate in candidates if candidate.chosen)
+    if narrow is None:
+        selection = methods[chosen](probs, labels, metric=metric, seed=seed)
+    else:
+        views = narrow(probs, labels)
+        selection = methods[chosen](probs[views], labels, metric=metric, seed=seed)
+        selection = among_all(selection, views, len(probs))
+    return replace(selection, candidates=candidates)
+
+
+def score_halves(
+    probs: Floats,
+    labels: Labels,
+    metric: str,
+    seed: int,
+    methods: Mapping[str, Method],
+    *,
+    narrow: Narrow | None = None,
+) -> NDArray[np.float64]:
+    """Score every method on the halves that it was not fitted on, float64 [methods, 2 · `REPEATS`]."""
+    score = get_metric(metric)
+    rng = np.random.default_rng(seed)
+    columns = []
+    for _ in range(REPEATS):
+        side = stratified_folds(labels, 2, rng)
+        for fitted, held in ((side == 0, side == 1), (side == 1, side == 0)):
+            part, rest = probs[:, fitted], probs[:, held]
+            if narrow is not None:
+                views = narrow(part, labels[fitted])
+                part, rest = part[views], rest[views]
+            selections = [m(part, labels[fitted], metric=metric, seed=seed) for m in methods.values()]
+            columns.append([score(selection.blend(rest), labels[held]) for selection in selections])
+    return np.array(columns).T
+
+
+def compare(names: list[str], scores: NDArray[np.float64]) -> tuple[Candidate, ...]:
+    """Mark the first method whose mean difference from the best is within one standard error.
+
+    Args:
+        names: The methods, simplest first.
+        scores: float64 [methods, halves], lower is better.
+    """
+    differences = scores - scores[scores.mean(axis=1).argmin()]
+    means = differences.mean(axis=1)
+    errors = differences.std(axis=1, ddof=1) / np.sqrt(scores.shape[1])
+    chosen = int(np.flatnonzero(means <= errors)[0])
+    return tuple(
+        Candidate(name, float(scores[i].mean()), float(means[i]), float(errors[i]), i == chosen)
+        for i, name in enumerate(names)
+    )

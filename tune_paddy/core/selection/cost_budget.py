@@ -1,0 +1,333 @@
+"""Selection within budgets: which views to keep when inference time, size or their number is limited.
+
+A set of views is judged by the log loss of its best weighted mean, which is quick to find and can only
+improve when a view is added. Views are added by gain per cost, then exchanged while that helps. Weights are
+made afterwards, on the chosen views alone, by any selection method.
+
+Source: the better of gain and gain per cost is the rule of Leskovec et al., "Cost-effective outbreak
+detection in networks", KDD 2007.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_paddy.core.checks import check_pool
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.metrics import EPS, Floats, Labels
+from tune_paddy.core.selection.auto import auto_select
+from tune_paddy.core.selection.greedy_log_loss import true_class_rows
+from tune_paddy.core.selection.methods import Method
+from tune_paddy.core.selection.plain import among_all
+from tune_paddy.core.selection.result import Selection
+
+_LEAST_GAIN = 1e-5
+"""A view that improves the log loss by less, in nats, is not worth its cost, whatever that is."""
+_PAIRS_UP_TO = 8
+"""Exchanges of two views at once are tried on sets of at most so many."""
+_SHORTLIST = 12
+"""Candidates that are looked at closely in one exchange."""
+_STEPS = np.array([0.02, 0.05, 0.1, 0.2, 0.4, 0.7])
+"""Shares that a new view is given to see what it brings."""
+
+_RIDGE = 1e-10
+"""Share of the curvature that is added: views that predict the same would leave it without an inverse."""
+_NOTHING = 1e-12
+"""A weight that falls below it is 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class CostBudget:
+    """What views cost, and how much may be spent.
+
+    The views of one member share its weights, and its `tta` view includes its `plain` one: of the
+    chosen views of a group only the dearest is paid.
+
+    Attributes:
+        costs: float64 [resources, views], ≥ 0: minutes, MiB, or 1 each to count members.
+        limits: float64 [resources], > 0, in the same units; inf: no limit.
+        groups: int [views]: the member of each view.
+    """
+
+    costs: NDArray[np.float64]
+    limits: NDArray[np.float64]
+    groups: NDArray[np.intp]
+
+    def cost(self, views: Sequence[int]) -> NDArray[np.float64]:
+        """What a set of views costs, float64 [resources]."""
+        dearest: dict[int, NDArray[np.float64]] = {}
+        for view in views:
+            group = int(self.groups[view])
+            dearest[group] = np.maximum(dearest.get(group, 0.0), self.costs[:, view])
+        return sum(dearest.values(), np.zeros(len(self.limits)))
+
+    def allows(self, views: Sequence[int]) -> bool:
+        """Whether a set of views is within every limit, but for rounding."""
+        return bool((self.cost(views) <= self.limits * (1 + 1e-9)).all())
+
+
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """A set of views within a budget.
+
+    Attributes:
+        views: Their indices, in the order in which they were added.
+        log_loss: Of their best weighted mean, on the images that they were chosen on: optimistic.
+        cost: float64 [resources].
+        mix: float64 [images], probability of the true class under that mean.
+    """
+
+    views: tuple[int, ...]
+    log_loss: float
+    cost: NDArray[np.float64]
+    mix: NDArray[np.float64]
+
+
+def budget_select(
+    probs: Floats,
+    labels: Labels,
+    budget: CostBudget,
+    *,
+    select: Method,
+    metric: str = "log_loss",
+    seed: int = 0,
+) -> Selection:
+    """Choose views within the budget and select from them alone, with one method.
+
+    Args:
+        probs: float32 [views, images, classes].
+        labels: int [images].
+        budget: What the views cost and what may be spent.
+        select: The selection method.
+        metric: The loss that `select` minimises.
+        seed: Passed to `select`.
+
+    Returns:
+        A selection of all views; those not chosen have no weight. Its `order` counts all views.
+
+    Raises:
+        InputError: The pool cannot be selected from; not one view is within the budget.
+    """
+    check_pool(probs, labels)
+    chosen = _views_within(probs, labels, budget)
+    return among_all(select(probs[chosen], labels, metric=metric, seed=seed), chosen, len(probs))
+
+
+def budget_auto_select(
+    probs: Floats, labels: Labels, budget: CostBudget, *, metric: str = "log_loss", seed: int = 0
+) -> Selection:
+    """Choose views within the budget and the method that selects from them, as `auto_select` does.
+
+    In the comparison of the methods the views are chosen anew in each half: chosen on all images, they
+    would have seen the images that the methods are scored on.
+
+    Args:
+        probs: float32 [views, images, classes].
+        labels: int [images].
+        budget: What the views cost and what may be spent.
+        metric: The loss to minimise.
+        seed: Of the halves and of the methods.
+
+    Returns:
+        As of `budget_select`.
+
+    Raises:
+        InputError: The pool cannot be selected from; not one view is within the budget.
+    """
+    return auto_select(
+        probs, labels, metric=metric, seed=seed, narrow=lambda part, truth: _views_within(part, truth, budget)
+    )
+
+
+def _views_within(probs: Floats, labels: Labels, budget: CostBudget) -> NDArray[np.intp]:
+    return np.sort(choose_within(true_class_rows(probs, labels), budget).views)
+
+
+def choose_within(rows: Floats, budget: CostBudget) -> Subset:
+    """Choose the views whose best weighted mean has the lowest log loss within the budget.
+
+    Args:
+        rows: The pool's `true_class_rows`, [views, images].
+        budget: What the views cost and what may be spent.
+
+    Raises:
+        InputError: Not one view is within the budget.
+    """
+    _check(rows, budget)
+    everything = range(len(rows))
+    best = min(
+        (_fill(rows, budget, (), everything, per_cost) for per_cost in (True, False)),
+        key=lambda subset: subset.log_loss,
+    )
+    while better := next(_exchanges(rows, budget, best), None):
+        best = better
+    return best
+
+
+def frontier(rows: Floats, budget: CostBudget, *, resource: int = 0, steps: int = 8) -> tuple[Subset, ...]:
+    """What can be reached for how much of one resource, the others limited as the budget says.
+
+    Args:
+        rows: The pool's `true_class_rows`, [views, images].
+        budget: What the views cost and what may be spent; its limit of the resource is not looked at.
+        resource: Index of the resource.
+        steps: Limits that are tried, from the cheapest view to what is best without a limit; every view by
+            itself is looked at besides.
+
+    Returns:
+        The sets that no cheaper one equals, by cost.
+
+    Raises:
+        InputError: Not one view is within the other limits.
+    """
+    free = np.where(np.arange(len(budget.limits)) == resource, np.inf, budget.limits)
+    others = replace(budget, limits=free)
+    best = choose_within(rows, others)
+    points = [best, *(_evaluate(rows, budget, (v,)) for v in range(len(rows)) if others.allows([v]))]
+    cheapest = max(float(budget.costs[resource].min()), 1e-9)
+    for limit in np.geomspace(cheapest, max(float(best.cost[resource]), cheapest), steps)[:-1]:
+        limits = np.where(np.arange(len(free)) == resource, limit, free)
+        tight = replace(budget, limits=limits)
+        if any(tight.allows([view]) for view in range(len(rows))):
+            points.append(choose_within(rows, tight))
+    return _undominated(points, resource)
+
+
+def _undominated(points: Sequence[Subset], resource: int) -> tuple[Subset, ...]:
+    kept: list[Subset] = []
+    for point in sorted(points, key=lambda point: (point.cost[resource], point.log_loss)):
+        if not kept or point.log_loss < kept[-1].log_loss - _LEAST_GAIN:
+            kept.append(point)
+    return tuple(kept)
+
+
+def _check(rows: Floats, budget: CostBudget) -> None:
+    if budget.costs.shape != (len(budget.limits), len(rows)) or budget.groups.shape != (len(rows),):
+        raise InputError(f"the budget's costs {budget.costs.shape} do not fit {len(rows)} views")
+    if not (budget.limits > 0).all() or not (budget.costs >= 0).all():
+        raise InputError("a budget needs limits above 0 and costs that are not negative")
+    if not any(budget.allows([view]) for view in range(len(rows))):
+        cheapest = ", ".join(f"{cost:.4g}" for cost in budget.costs.min(axis=1))
+        limits = ", ".join(f"{limit:.4g}" for limit in budget.limits)
+        raise InputError(f"no member is within the budget ({limits}): the least that one takes is {cheapest}")
+
+
+def _fill(
+    rows: Floats, budget: CostBudget, views: tuple[int, ...], among: Sequence[int], per_cost: bool
+) -> Subset:
+    """Add the view with the most gain, or gain per cost, until none is affordable or worth it."""
+    subset = _evaluate(rows, budget, views)
+    while affordable := [v for v in among if v not in views and budget.allows((*views, v))]:
+        gains = _gains(rows, subset, affordable)
+        if gains.max() <= _LEAST_GAIN:
+            break
+        values = gains / _shares(budget, subset, affordable) if per_cost else gains
+        views = (*views, affordable[int(values.argmax())])
+        subset = _evaluate(rows, budget, views)
+    return subset
+
+
+def _exchanges(rows: Floats, budget: CostBudget, subset: Subset) -> Iterator[Subset]:
+    """Better sets that leave one or two views out and put others in."""
+    sizes = (1, 2) if len(subset.views) <= _PAIRS_UP_TO else (1,)
+    for size in sizes:
+        for dropped in combinations(subset.views, size):
+            base = _evaluate(rows, budget, tuple(v for v in subset.views if v not in dropped))
+            others = [v for v in range(len(rows)) if v not in subset.views]
+            others = [v for v in others if budget.allows((*base.views, v))]
+            if not others:
+                continue
+            ranking = np.argsort(-_gains(rows, base, others), kind="stable")[:_SHORTLIST]
+            shortlist = [others[i] for i in ranking]
+            for first in shortlist:
+                among = (*shortlist, *dropped)
+                tried = _fill(rows, budget, (*base.views, first), among, per_cost=False)
+                if tried.log_loss < subset.log_loss - _LEAST_GAIN:
+                    yield tried
+
+
+def _gains(rows: Floats, subset: Subset, views: Sequence[int]) -> NDArray[np.float64]:
+    """What each of `views` brings to the mean log, at the best of a few shares, float64 [len(views)]."""
+    steps = _STEPS if subset.views else np.ones(1)
+    before = -subset.log_loss
+    gains = np.empty(len(views))
+    for number, view in enumerate(views):
+        mixes = subset.mix + steps[:, None] * (rows[view] - subset.mix)
+        gains[number] = np.log(np.maximum(mixes, EPS)).mean(axis=1).max() - before
+    return gains
+
+
+def _shares(budget: CostBudget, subset: Subset, views: Sequence[int]) -> NDArray[np.float64]:
+    """The greatest share of a limit that adding each of `views` takes, float64 [len(views)]."""
+    added = [(budget.cost((*subset.views, v)) - subset.cost) / budget.limits for v in views]
+    shares: NDArray[np.float64] = np.max(added, axis=1)
+    return np.maximum(shares, 1e-9)
+
+
+def _evaluate(rows: Floats, budget: CostBudget, views: tuple[int, ...]) -> Subset:
+    """The best weighted mean of a set of views; of none: no probability at all."""
+    cost = budget.cost(views)
+    if not views:
+        mix = np.full(rows.shape[1], EPS)
+        return Subset(views, -float(np.log(EPS)), cost, mix)
+    mix = _best_mix(rows[list(views)].astype(np.float64, copy=False))
+    return Subset(views, -float(np.log(np.maximum(mix, EPS)).mean()), cost, mix)
+
+
+def _best_mix(
+    rows: NDArray[np.float64], tolerance: float = 1e-5, most_steps: int = 200
+) -> NDArray[np.float64]:
+    """True-class probability, float64 [images], of the weighted mean of rows with the lowest log loss.
+
+    Newton's method on the views that have weight, until the optimality gap is small. Where its step does not
+    help, as it may beside probabilities near 0, one of expectation maximisation does.
+    """
+    weights = np.full(len(rows), 1 / len(rows))
+    mix, score = _mixed(rows, weights)
+    for _ in range(most_steps):
+        ratios = rows / mix
+        slopes = ratios.mean(axis=1)
+        if slopes.max() - 1 <= tolerance:
+            break
+        tried = _newton_step(weights, ratios, slopes)
+        new_mix, new_score = _mixed(rows, tried)
+        if new_score <= score:
+            tried = weights * slopes
+            new_mix, new_score = _mixed(rows, tried)
+        weights, mix, score = tried, new_mix, new_score
+    mixed: NDArray[np.float64] = weights @ rows
+    return mixed
+
+
+def _mixed(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """The weighted mean of rows, raised to `EPS`, and its mean logarithm."""
+    mix = np.maximum(weights @ rows, EPS)
+    return mix, float(np.log(mix).mean())
+
+
+def _newton_step(
+    weights: NDArray[np.float64], ratios: NDArray[np.float64], slopes: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weights after a step along Newton's direction, as far as none becomes negative.
+
+    Args:
+        weights: float64 [views], sum 1.
+        ratios: float64 [views, images], of each view to the mean.
+        slopes: float64 [views], their means: the gradient. Of the views without weight, the steepest joins.
+    """
+    moving = weights > 0
+    moving[slopes.argmax()] = True
+    curvature = ratios[moving] @ ratios[moving].T / ratios.shape[1]
+    curvature[np.diag_indices_from(curvature)] += _RIDGE * curvature.trace()
+    towards, evenly = np.linalg.solve(curvature, np.stack([slopes[moving], np.ones(moving.sum())], axis=1)).T
+    direction = np.zeros(len(weights))
+    direction[moving] = towards - evenly * towards.sum() / evenly.sum()  # the weights still sum to 1
+    falling = direction < 0
+    far = float((weights[falling] / -direction[falling]).min(initial=1.0))
+    stepped = weights + far * direction
+    stepped[falling & (stepped < _NOTHING)] = 0
+    stepped /= stepped.sum()
+    return stepped

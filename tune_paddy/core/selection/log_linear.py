@@ -1,0 +1,91 @@
+"""Log-linear pooling: one smooth fit of all weights and the temperature.
+
+The pooled prediction is softmax(Σ v·log p), with v ≥ 0. What is minimised is its log loss, plus a
+penalty on Σ v² that spreads weight over views that say the same, and one on (log Σ v)² that holds the
+temperature 1 / Σ v near 1 where images are few.
+
+Source: Heskes, "Selecting weighting factors in logarithmic opinion pools", NeurIPS 1997; the penalties
+are ours.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from tune_paddy.core.checks import check_pool
+from tune_paddy.core.metrics import Floats, Labels
+from tune_paddy.core.pooling import doubted_logs
+from tune_paddy.core.selection.plain import with_score
+from tune_paddy.core.selection.result import Selection
+
+SPREAD = 0.1
+"""Penalty on the sum of squared weights, in nats per image."""
+SCALE = 2.0
+"""Penalty on the squared logarithm of the weights' sum, in nats over the whole split."""
+SMALLEST = 0.01
+"""Views with a smaller share of the weights are left out: they cost inference and bring next to nothing."""
+
+
+def log_linear_select(probs: Floats, labels: Labels, *, metric: str = "log_loss") -> Selection:
+    """Fit the weights of a log-linear pool on log loss, whatever the metric.
+
+    Args:
+        probs: float32 [views, images, classes]; its logarithms take as much memory again.
+        labels: int [images].
+        metric: What the selection is scored on.
+
+    Raises:
+        InputError: The pool cannot be selected from, see `check_pool`.
+    """
+    check_pool(probs, labels)
+    logs = _relative_logs(probs, labels)
+    values = _fit(logs, len(labels))
+    kept = np.flatnonzero(values >= SMALLEST * values.sum())
+    values = np.zeros(len(probs))
+    values[kept] = _fit(logs[kept], len(labels))
+    total = float(values.sum())
+    selection = Selection(
+        values / total, np.nan, metric, "log_linear", rule="log_linear", temperature=1 / total
+    )
+    return with_score(selection, probs, labels)
+
+
+def _relative_logs(probs: Floats, labels: Labels) -> NDArray[np.float32]:
+    """Log probabilities minus that of the true class, float32 [views, images · classes]."""
+    images = np.arange(len(labels))
+    relative = np.empty((len(probs), probs.shape[1] * probs.shape[2]), np.float32)
+    for row, view in zip(relative, probs, strict=True):
+        logs = doubted_logs(view)
+        row[:] = (logs - logs[images, labels][:, None]).ravel()
+    return relative
+
+
+def _fit(logs: NDArray[np.float32], n_images: int) -> NDArray[np.float64]:
+    """The best v, float64 [views]."""
+    n_views = len(logs)
+    found = minimize(
+        _loss_and_gradient,
+        np.full(n_views, 1 / n_views),
+        args=(logs, n_images),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0, None)] * n_views,
+        options={"maxiter": 200},
+    )
+    values: NDArray[np.float64] = found.x
+    return values
+
+
+def _loss_and_gradient(
+    values: NDArray[np.float64], logs: NDArray[np.float32], n_images: int
+) -> tuple[float, NDArray[np.float64]]:
+    """Penalised log loss of the weights, and its gradient."""
+    logits = (values.astype(np.float32) @ logs).reshape(n_images, -1).astype(np.float64)
+    top = logits.max(axis=1, keepdims=True)
+    shares = np.exp(logits - top)
+    totals = shares.sum(axis=1, keepdims=True)
+    loss = float((np.log(totals) + top).mean())
+    gradient = logs @ (shares / (totals * n_images)).astype(np.float32).ravel()
+    total = max(values.sum(), 1e-9)
+    loss += SPREAD * float(values @ values) + SCALE * np.log(total) ** 2 / n_images
+    return loss, gradient + 2 * SPREAD * values + 2 * SCALE * np.log(total) / (total * n_images)

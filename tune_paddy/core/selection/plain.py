@@ -1,0 +1,172 @@
+"""The plain ways to select: greedy, fixed weights, uniform, best single."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_paddy.core.checks import check_pool
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.metrics import EPS, Floats, Labels, class_balance, get_metric, log_loss
+from tune_paddy.core.selection.greedy import Scorer, run_greedy
+from tune_paddy.core.selection.greedy_any import AnyScorer
+from tune_paddy.core.selection.greedy_error import ErrorScorer
+from tune_paddy.core.selection.greedy_log_loss import LogLossScorer, true_class_rows
+from tune_paddy.core.selection.result import Selection
+
+ERROR_RATES = frozenset(("error_rate", "balanced_error"))
+"""The metrics that are weighted shares of wrong images."""
+
+
+def greedy_select(probs: Floats, labels: Labels, *, metric: str = "log_loss", rounds: int = 100) -> Selection:
+    """Greedy forward selection with replacement of the views whose mean predicts best.
+
+    Ties of the metric go to the lower log loss, then to the first view; the best prefix of the rounds
+    is kept. Source: Caruana et al., "Ensemble selection from libraries of models", ICML 2004.
+
+    Args:
+        probs: float32 [views, images, classes]; may be memory-mapped.
+        labels: int [images].
+        metric: The loss to minimise, a key of `METRICS`.
+        rounds: Views to add, repetitions counted.
+
+    Returns:
+        The selection, with its path.
+
+    Raises:
+        InputError: The pool cannot be selected from, see `check_pool`; no such metric; no rounds.
+    """
+    check_pool(probs, labels)
+    if rounds < 1:
+        raise InputError(f"greedy selection needs at least one round, not {rounds}")
+    rows = true_class_rows(probs, labels)
+    path = run_greedy(make_scorer(probs, labels, rows, metric), rounds)
+    weights = path.weights(len(probs))
+    return Selection(
+        weights,
+        score=path.picks[path.kept - 1].score,
+        metric=metric,
+        method="greedy",
+        trajectory=tuple(pick.score for pick in path.picks),
+        order=tuple(pick.view for pick in path.picks),
+        kept=path.kept,
+        gap=optimality_gap(rows, weights),
+    )
+
+
+def fixed_select(
+    probs: Floats,
+    labels: Labels,
+    weights: Sequence[float] | NDArray[np.floating[Any]],
+    *,
+    metric: str = "log_loss",
+) -> Selection:
+    """The mean with weights made by hand, [views]; they are scaled to sum to 1.
+
+    Raises:
+        InputError: The pool or the weights are unusable.
+    """
+    check_pool(probs, labels)
+    given = np.asarray(weights, np.float64)
+    if given.shape != (len(probs),) or not (np.isfinite(given).all() and given.min() >= 0 and given.any()):
+        raise InputError(f"{len(probs)} weights are needed, finite, none negative and one positive")
+    return with_score(Selection(given / given.sum(), np.nan, metric, "fixed"), probs, labels)
+
+
+def uniform_select(probs: Floats, labels: Labels, *, metric: str = "log_loss") -> Selection:
+    """The plain mean of all views.
+
+    Raises:
+        InputError: The pool cannot be selected from.
+    """
+    return top_select(probs, labels, metric=metric, count=len(probs), method="uniform")
+
+
+def best_single(probs: Floats, labels: Labels, *, metric: str = "log_loss") -> Selection:
+    """The one view that does best; a tie goes to the lower log loss, then to the first.
+
+    Raises:
+        InputError: The pool cannot be selected from.
+    """
+    return top_select(probs, labels, metric=metric, count=1, method="best_single")
+
+
+def top_select(
+    probs: Floats, labels: Labels, *, metric: str = "log_loss", count: int = 5, method: str = "top"
+) -> Selection:
+    """The plain mean of the `count` views that do best, each by itself.
+
+    Raises:
+        InputError: The pool cannot be selected from.
+    """
+    check_pool(probs, labels)
+    score = get_metric(metric)
+    ranking = sorted((score(view, labels), log_loss(view, labels), i) for i, view in enumerate(probs))
+    weights = np.zeros(len(probs))
+    weights[[i for _, _, i in ranking[:count]]] = 1 / min(count, len(probs))
+    return with_score(Selection(weights, np.nan, metric, method), probs, labels)
+
+
+def with_score(selection: Selection, probs: Floats, labels: Labels) -> Selection:
+    """The selection with its score on these images and, for a plain mean, its gap."""
+    score = get_metric(selection.metric)(selection.blend(probs), labels)
+    plain = selection.rule == "mean" and selection.temperature == 1 and selection.member_temperatures is None
+    gap = optimality_gap(true_class_rows(probs, labels), selection.weights) if plain else None
+    return replace(selection, score=score, gap=gap)
+
+
+def among_all(selection: Selection, chosen: NDArray[np.intp], n_views: int) -> Selection:
+    """A selection of some views as one of all views; the others have no weight.
+
+    Args:
+        selection: Its weights and order count the `chosen` views.
+        chosen: int [chosen views], their places among all.
+        n_views: Of the pool.
+    """
+    weights = np.zeros(n_views)
+    weights[chosen] = selection.weights
+    temperatures = None
+    if selection.member_temperatures is not None:
+        temperatures = np.ones(n_views)
+        temperatures[chosen] = selection.member_temperatures
+    order = tuple(int(chosen[view]) for view in selection.order)
+    return replace(selection, weights=weights, member_temperatures=temperatures, order=order)
+
+
+def make_scorer(
+    probs: Floats, labels: Labels, rows: Floats, metric: str, views: NDArray[np.intp] | None = None
+) -> Scorer:
+    """The fastest scorer for the metric, of all views or of some.
+
+    Args:
+        probs: float32 [views, images, classes].
+        labels: int [images].
+        rows: The pool's `true_class_rows`.
+        metric: A key of `METRICS`.
+        views: The candidates, which the scorer numbers from 0; None: all.
+    """
+    candidates = slice(None) if views is None else views
+    if metric == "log_loss":
+        return LogLossScorer(rows[candidates])
+    if metric in ERROR_RATES:
+        return ErrorScorer(probs[candidates], labels, rows[candidates], image_weights(labels, metric))
+    return AnyScorer(probs[candidates], labels, rows[candidates], get_metric(metric))
+
+
+def image_weights(labels: Labels, metric: str) -> NDArray[np.float64]:
+    """How much each image counts in one of the `ERROR_RATES`, float64 [images], sum 1."""
+    return class_balance(labels) if metric == "balanced_error" else np.full(len(labels), 1 / len(labels))
+
+
+def optimality_gap(rows: Floats, weights: NDArray[np.float64]) -> float:
+    """Bound on what any other weights of a mean could still gain in log loss, in nats, ≥ 0.
+
+    With p the true-class probabilities [views, images] and m their mean under `weights`, the gap is
+    max over views of mean(p / m) − 1: log x ≤ x − 1 bounds the gain of any mixture, and the best
+    mixture of a linear function is a single view.
+    """
+    used = np.flatnonzero(weights)
+    slopes = 1 / np.maximum(weights[used] @ rows[used], EPS)
+    return max(0.0, max(float(row @ slopes) for row in rows) / len(slopes) - 1)

@@ -1,0 +1,1 @@
+"""Decoded and resized images, kept on disk for all trials."""

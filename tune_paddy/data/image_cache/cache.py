@@ -1,0 +1,312 @@
+"""The image cache: every image decoded and scaled once per machine, for all trials of all searches.
+
+An *entry* is a folder with all images of one dataset after the first step of one way of resizing, see
+`tune_paddy.data.resizing`. Entries together stay below a limit; the least recently used ones go first. What
+is in an entry, and how it is built, is told in `tune_paddy.data.image_cache.entry`.
+
+Locks end with the process that holds them. Nothing here is needed to get a result: whatever goes wrong,
+images are read from their files instead.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+from PIL import Image
+
+from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.data.image_cache.entry import PATIENCE, CachedImages, shard_length
+from tune_paddy.data.image_cache.shards import SUFFIX
+from tune_paddy.data.resizing import Pixels, Size, scaled_size, visible_part
+from tune_paddy.data.system.files import cache_folder, make_private_folder, write_atomically
+
+FORMAT = 1
+"""Raised whenever the same files would be cached differently: what was written before is passed over."""
+
+GB = 10**9
+
+SPARE = GB
+"""Bytes of the disk that are left free."""
+
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")
+"""Where Linux tells a container's limit."""
+
+_ABOUT = "entry.json"
+_USERS = "users"
+_SAMPLED = 64
+_FRESH = 60.0
+"""Seconds after which an entry that does not grow is not being built any more."""
+
+
+class CacheRefusedError(TunePaddyError):
+    """There is no cache for these images; the message says in one line why."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """All images of a dataset, in an order that its fingerprint determines.
+
+    Attributes:
+        fingerprint: Of the contents of all files, hex.
+        paths: Of the files.
+    """
+
+    fingerprint: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Resizing:
+    """A way of resizing, as a member has it.
+
+    Attributes:
+        size: (height, width) in px.
+        method: squish, crop or pad.
+    """
+
+    size: Size
+    method: str
+
+    def __str__(self) -> str:
+        """Such as `squish 480×480`."""
+        return f"{self.method} {self.size[0]}×{self.size[1]}"
+
+    def image_bytes(self, before: Size) -> int:
+        """Bytes of an image of a given (height, width) after the first step."""
+        left, top, right, bottom = visible_part(before, self.size, self.method)
+        height, width = scaled_size((bottom - top, right - left), self.size, self.method)
+        return 3 * height * width
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an entry is.
+
+    Attributes:
+        resizing: In words.
+        done: Images that are there.
+        total: All images.
+    """
+
+    resizing: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class ImageCache:
+    """A folder of entries that together stay below a limit.
+
+    Attributes:
+        folder: Made when the first entry is.
+        limit: Bytes; None: half of this machine's memory, since beyond it the disk would be read again and
+            again.
+    """
+
+    folder: Path
+    limit: int | None = None
+
+    @property
+    def allowed(self) -> int:
+        """Bytes that all entries together may have."""
+        return _memory() // 2 if self.limit is None else self.limit
+
+    def check(self, images: ImageSet, resizing: Resizing) -> None:
+        """Say beforehand whether there would be room for an entry, if it were alone.
+
+        Raises:
+            CacheRefusedError: It is larger than the limit, or than the disk has room for.
+        """
+        needed = estimate_bytes(images, resizing)
+        room = shutil.disk_usage(_existing(self.folder)).free - SPARE + sum(self._sizes().values())
+        what = f"{len(images.paths)} images, {resizing}, take {_bytes(needed)}"
+        if needed > self.allowed:
+            limit = "half of the memory" if self.limit is None else "the limit"
+            raise CacheRefusedError(f"{what}, and {limit} is {_bytes(self.allowed)}")
+        if needed > room:
+            raise CacheRefusedError(f"{what}, and {self.folder} has room for {_bytes(max(0, room))}")
+
+    def open(
+        self,
+        images: ImageSet,
+        resizing: Resizing,
+        load: Callable[[str], Pixels],
+        *,
+        versions: Sequence[str] = (),
+        threads: int = 1,
+    ) -> CachedImages:
+        """Build what lacks of an entry, and map it into memory.
+
+        Args:
+            images: The dataset.
+            resizing: The way of resizing.
+            load: Decodes a file and does the first step of that resizing.
+            versions: Of whatever else the pixels depend on.
+            threads: How many images to decode at once.
+
+        Returns:
+            The images; the entry stays until they are closed.
+
+        Raises:
+            CacheRefusedError: There is no room, or the folder cannot be used.
+        """
+        self.check(images, resizing)
+        entry = self.folder / _entry_name(images, resizing, versions)
+        length = shard_length(resizing.size)
+        try:
+            pin = self._reserve(entry, images, resizing, length)
+            cached = CachedImages(entry, images.paths, load, length=length, pin=pin, require=self.require)
+            cached.build(threads)
+        except CacheRefusedError:
+            raise
+        except (OSError, NotImplementedError, TunePaddyError) as error:  # Timeout is an OSError
+            raise CacheRefusedError(f"{self.folder} cannot be used: {error}") from error
+        return cached
+
+    def require(self, needed: int) -> None:
+        """Check that there is room for so many bytes more.
+
+        Raises:
+            CacheRefusedError: There is none.
+        """
+        used, free = sum(self._sizes().values()), shutil.disk_usage(self.folder).free
+        if used + needed > self.allowed:
+            raise CacheRefusedError(f"{_bytes(used)} are in use, of {_bytes(self.allowed)}")
+        if needed + SPARE > free:
+            raise CacheRefusedError(f"{self.folder} has only {_bytes(free)} free")
+
+    def progress(self, fingerprint: str) -> list[Progress]:
+        """Entries of a dataset that are growing now."""
+        found = []
+        for entry in self._sizes():
+            shards = list(entry.glob(f"*{SUFFIX}"))
+            newest = max(map(_mtime, [entry / _ABOUT, *shards]))
+            if entry.name.startswith(fingerprint) and time.time() - newest < _FRESH:
+                with suppress(OSError, ValueError, KeyError):
+                    about = json.loads((entry / _ABOUT).read_text("utf-8"))
+                    done = min(len(shards) * about["length"], about["total"])
+                    found.append(Progress(about["resizing"], done, about["total"]))
+        return [progress for progress in found if progress.done < progress.total]
+
+    def _reserve(self, entry: Path, images: ImageSet, resizing: Resizing, length: int) -> FileLock:
+        """Make room for an entry and keep it from going, until the lock is released."""
+        make_private_folder(self.folder)
+        with FileLock(self.folder / ".lock", timeout=PATIENCE):
+            if not (entry / _ABOUT).exists():
+                self._make_room(estimate_bytes(images, resizing))
+                about = {"resizing": str(resizing), "total": len(images.paths), "length": length}
+                write_atomically(entry / _ABOUT, json.dumps(about).encode())
+            (entry / _ABOUT).touch()
+            (entry / _USERS).mkdir(exist_ok=True)
+            name = f"{os.getpid()}-{secrets.token_hex(4)}"
+            pin: FileLock = FileLock(entry / _USERS / name, thread_local=False)
+            pin.acquire(timeout=0)
+        return pin
+
+    def _make_room(self, needed: int) -> None:
+        """Remove the least recently used entries that nobody uses, until there is room."""
+        for entry in sorted(self._sizes(), key=lambda entry: _mtime(entry / _ABOUT)):
+            try:
+                self.require(needed)
+            except CacheRefusedError:
+                if not _in_use(entry):
+                    _remove(entry)
+        self.require(needed)
+
+    def _sizes(self) -> dict[Path, int]:
+        """Entries, and the bytes that they take on the disk."""
+        with suppress(OSError):
+            folders = [path for path in self.folder.iterdir() if path.is_dir()]
+            return {path: sum(map(_size, path.glob(f"*{SUFFIX}"))) for path in folders}
+        return {}
+
+
+def machine_cache(limit: float | None) -> ImageCache | None:
+    """Return the cache of the machine that this runs on.
+
+    Args:
+        limit: GB; None: half of the memory; 0: there shall be no cache.
+    """
+    if limit == 0:
+        return None
+    return ImageCache(cache_folder("images"), None if limit is None else round(limit * GB))
+
+
+def estimate_bytes(images: ImageSet, resizing: Resizing) -> int:
+    """Estimate the bytes of an entry, exact for `squish`; else from the shapes of some images."""
+    step = max(1, len(images.paths) // _SAMPLED)
+    sampled = images.paths[::step] if resizing.method != "squish" else ()
+    shapes = [shape for path in sampled if (shape := _shape(path)) is not None] or [resizing.size]
+    mean = sum(map(resizing.image_bytes, shapes)) / len(shapes)
+    return round(len(images.paths) * mean)
+
+
+def _shape(path: str) -> Size | None:
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except Exception:  # Pillow raises nearly anything on damaged files
+        return None
+
+
+def _entry_name(images: ImageSet, resizing: Resizing, versions: Sequence[str]) -> str:
+    depends = json.dumps([FORMAT, asdict(resizing), *versions], sort_keys=True)
+    readable = str(resizing).replace(" ", "-").replace("×", "x")
+    return f"{images.fingerprint}-{readable}-{hashlib.sha256(depends.encode()).hexdigest()[:8]}"
+
+
+def _in_use(entry: Path) -> bool:
+    """Whether a process that lives has pinned an entry; what dead ones left is cleared away."""
+    for path in (entry / _USERS).glob("*"):
+        try:
+            with FileLock(path, timeout=0):
+                path.unlink(missing_ok=True)
+        except Timeout:
+            return True
+    return False
+
+
+def _remove(entry: Path) -> None:
+    """Remove an entry at one stroke for whoever looks, then its files."""
+    doomed = entry.with_name(f".{secrets.token_hex(4)}")
+    entry.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _bytes(n: int) -> str:
+    return f"{n / GB:.1f} GB" if n >= GB // 10 else f"{n / 10**6:.1f} MB"
+
+
+def _memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or its container's."""
+    total = int(psutil.virtual_memory().total)
+    with suppress(OSError, ValueError):  # elsewhere, or "max"
+        return min(total, int(_CONTAINER.read_text("ascii")))
+    return total
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def _mtime(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,1 @@
+"""Kaggle's competitions: their files, and submissions to them."""

@@ -1,0 +1,116 @@
+"""The three parts of a dataset as a member meets them: images to train on, to select with, to predict."""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.image_cache.cache import ImageSet
+from tune_paddy.data.split import SelectSplit
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images in a fixed order.
+
+    Attributes:
+        ids: str [images].
+        paths: Absolute path of each image file.
+        labels: int64 [images], indices into the classes; empty where labels are not known.
+    """
+
+    ids: NDArray[np.str_]
+    paths: tuple[str, ...]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, rows: NDArray[np.bool_]) -> "Part":
+        """Some of the images, rows [images], in the same order."""
+        paths = tuple(path for path, taken in zip(self.paths, rows, strict=True) if taken)
+        return Part(self.ids[rows], paths, self.labels[rows])
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What training one member needs to know of the data.
+
+    Attributes:
+        classes: Class names, sorted.
+        split: Fingerprint of the select split.
+        train: Images that a member may train on; with folds none, see `fold`.
+        select: The select split; with folds all labelled images.
+        test: The test set in the submission's order, without labels; may be empty.
+        folds: int64 [select images], the fold of each, from 0; empty: one split for all models.
+        seen: Whether members train on the select split, too: scores on it then say nothing of quality.
+        images: All images of the dataset, for the image cache; None: there shall be none.
+    """
+
+    classes: tuple[str, ...]
+    split: str
+    train: Part
+    select: Part
+    test: Part
+    folds: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    seen: bool = False
+    images: ImageSet | None = None
+
+    @property
+    def n_folds(self) -> int:
+        """Number of folds; 0 without."""
+        return int(self.folds.max(initial=-1)) + 1
+
+    def fold(self, number: int) -> "Parts":
+        """What the model of one fold meets: the fold to select with, all others to train on."""
+        inside = self.folds == number
+        return replace(
+            self, train=self.select.take(~inside), select=self.select.take(inside), folds=self.folds[:0]
+        )
+
+
+def make_parts(dataset: Dataset, split: SelectSplit) -> Parts:
+    """Cut a dataset along its select split or its folds."""
+    codes = {name: code for code, name in enumerate(dataset.classes)}
+    by_id = dataset.labelled.set_index("id", drop=False)
+    return Parts(
+        classes=dataset.classes,
+        split=split.fingerprint,
+        train=_part(by_id.loc[list(split.train_ids)], codes),
+        select=_part(by_id.loc[list(split.select_ids)], codes),
+        test=_part(dataset.test, None),
+        folds=np.array(split.folds, np.int64),
+        images=image_set(dataset),
+    )
+
+
+def make_refit_parts(dataset: Dataset, split: SelectSplit) -> Parts:
+    """Train on all labelled images, the select split included.
+
+    The fingerprint differs from the split's, so that predictions of images that a member has seen are
+    never pooled with honest ones.
+    """
+    codes = {name: code for code, name in enumerate(dataset.classes)}
+    parts = make_parts(dataset, split)
+    fingerprint = hashlib.sha256(f"all images, {split.fingerprint}".encode()).hexdigest()[:16]
+    every = _part(dataset.labelled.sort_values("id"), codes)
+    return replace(parts, split=fingerprint, train=every, seen=True)
+
+
+def image_set(dataset: Dataset) -> ImageSet:
+    """All images of a dataset by id, the labelled ones first: wherever it lies, their order is the same."""
+    frames = (dataset.labelled, dataset.test)
+    paths = tuple(path for frame in frames for path in frame.sort_values("id")["path"])
+    return ImageSet(dataset.fingerprint, paths)
+
+
+def _part(frame: pd.DataFrame, codes: dict[str, int] | None) -> Part:
+    labels = [] if codes is None else [codes[label] for label in frame["label"]]
+    return Part(
+        ids=np.array(frame["id"].tolist(), dtype=np.str_),
+        paths=tuple(frame["path"]),
+        labels=np.array(labels, dtype=np.int64),
+    )

@@ -1,0 +1,1 @@
+"""Files, text and processors, the same for every room."""

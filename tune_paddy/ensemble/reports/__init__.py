@@ -1,0 +1,1 @@
+"""What people read about an ensemble: terminal, HTML, MLflow, figures."""

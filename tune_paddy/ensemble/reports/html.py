@@ -1,0 +1,185 @@
+"""The report: one page that needs no other file, no network and no script, made of each selection."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from tune_paddy.core.estimate import Comparison, wilson
+from tune_paddy.core.metrics import error_rate, metric_label
+from tune_paddy.core.predictions import PLAIN, TTA
+from tune_paddy.data.thumbnails import data_uri, thumbnail_uri
+from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
+from tune_paddy.ensemble.options import SelectionOptions, select_command
+from tune_paddy.ensemble.reports.hard_images import HardImage, HardImages, find_files, find_hard_images
+from tune_paddy.ensemble.reports.searches import cost
+from tune_paddy.ensemble.reports.summary import answer
+from tune_paddy.ensemble.reports.terminal import RIVALS, gain_of, rivals, signed
+from tune_paddy.tracking.runs import COMMAND, DATASET, DATASET_PATH, RecordedRun
+
+REPORT = "report.html"
+MOST_IMAGES = 18
+"""Of each kind: wrong, unsure, unsure in the test set. With figures, the page stays near a megabyte."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where an ensemble comes from, as far as the report tells of it.
+
+    Attributes:
+        searches: That it was selected from.
+        members: Of all of them, whatever became of each.
+        options: What was asked of the selection.
+        space: Text of the first search's space; empty when it is not known.
+    """
+
+    searches: Sequence[RecordedRun]
+    members: Sequence[RecordedRun]
+    options: SelectionOptions
+    space: str = ""
+
+
+def write_report(path: Path, ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> None:
+    """Write the report of an ensemble.
+
+    Args:
+        path: Of the page.
+        ensemble: As it was selected.
+        sources: Where it comes from.
+        figures: PNG files to show, in this order.
+    """
+    # Names of files and classes come from outside: the template escapes whatever it is given.
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = resources.files("tune_paddy.ensemble").joinpath("report_page.html").read_text("utf-8")
+    page = environment.from_string(template).render(_content(ensemble, sources, figures))
+    path.write_text(page, encoding="utf-8")
+
+
+def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> dict[str, Any]:
+    pool, selection, assessment = ensemble.pool, ensemble.selection, ensemble.assessment
+    search = sources.searches[0]
+    dataset = search.tags.get(DATASET_PATH) or search.tags.get(DATASET, "")
+    labelled, test = find_files(Path(dataset)) if dataset else ({}, {})
+    return {
+        "title": f"Ensemble of {' and '.join(one.name for one in sources.searches)}",
+        "scores": _scores(ensemble),
+        "answer": " ".join(answer(ensemble)),
+        "submission": ensemble.submission,
+        "n_test": len(pool.test_ids),
+        "n_select": len(pool.labels),
+        "classes": pool.classes,
+        "metric": metric_label(selection.metric),
+        "method": selection.method,
+        "members": _members(ensemble, sources),
+        "largest": max(member_weights(ensemble).values()),
+        "own_score": "" if assessment is None else f"{assessment.estimate.score:.4f}",
+        "comparisons": [_comparison(rival) for rival in rivals(ensemble)],
+        "failures": [member for member in sources.members if member.outcome not in ("finished", "running")],
+        "hard": _with_thumbnails(_hard_images(ensemble), labelled, test),
+        "found_images": bool(labelled),
+        "dataset": dataset,
+        "figures": [
+            {"name": file.stem.replace("_", " "), "source": data_uri(file.read_bytes(), "image/png")}
+            for file in figures
+        ],
+        "commands": _commands(sources),
+        "space": sources.space,
+        "version": version("tune-paddy"),
+        "split": pool.split,
+        "revision": search.tags.get("mlflow.source.git.commit", ""),
+    }
+
+
+def _scores(ensemble: Ensemble) -> list[dict[str, str]]:
+    """The two numbers that stand first: the metric of the selection, and the error."""
+    selection, assessment, n_images = ensemble.selection, ensemble.assessment, len(ensemble.pool.labels)
+    metric = metric_label(selection.metric)
+    if assessment is None:
+        return [
+            {"what": metric, "value": f"{selection.score:.4f}", "detail": "optimistic: no honest estimate"}
+        ]
+    own = assessment.estimate
+    error = error_rate(assessment.predictions, ensemble.pool.labels)
+    low, high = wilson(error, n_images)
+    scores = [
+        {
+            "what": f"{metric} on new images",
+            "value": f"{own.score:.4f}",
+            "detail": f"95 %: {own.low:.4f} to {own.high:.4f}",
+        },
+        {"what": "of new images wrong", "value": f"{error:.2%}", "detail": f"95 %: {low:.2%} to {high:.2%}"},
+    ]
+    return scores[1:] if selection.metric == "error_rate" else scores
+
+
+def _members(ensemble: Ensemble, sources: Sources) -> list[dict[str, Any]]:
+    """Rows of the table, the heaviest member first."""
+    weights, contributions = member_weights(ensemble), member_contributions(ensemble)
+    runs = {member.run_id: member for member in sources.members}
+    names = {view.run_id: view.member for view in ensemble.pool.views}
+    rows = []
+    for run_id in sorted(weights, key=lambda run_id: (-weights[run_id], names[run_id])):
+        metrics: Mapping[str, float] = runs[run_id].metrics if run_id in runs else {}
+        scores = {view: metrics.get(f"{view}/log_loss") for view in (PLAIN, TTA)}
+        rows.append({
+            "name": names[run_id],
+            "weight": weights[run_id],
+            "contribution": signed(contributions[run_id]) if weights[run_id] else "",
+            "log_loss": _number(scores[PLAIN], ".4f"),
+            "tta_log_loss": _number(scores[TTA], ".4f"),
+            "error": _number(metrics.get(f"{PLAIN}/error_rate"), ".2%"),
+            "cost": cost(runs[run_id]) if run_id in runs else "",
+        })  # fmt: skip
+    return rows
+
+
+def _comparison(rival: Comparison) -> dict[str, str]:
+    return {
+        "name": RIVALS[rival.rival],
+        "score": f"{rival.rival_score:.4f}",
+        "gain": gain_of(rival),
+    }
+
+
+def _hard_images(ensemble: Ensemble) -> HardImages:
+    """By cross-fitted predictions where there are some: the selection has seen the labels of the others."""
+    pool, selection = ensemble.pool, ensemble.selection
+    known = ensemble.assessment.predictions if ensemble.assessment else selection.blend(pool.select)
+    return find_hard_images(pool, known, selection.blend(pool.test), most=MOST_IMAGES)
+
+
+def _with_thumbnails(
+    hard: HardImages, labelled: Mapping[str, Path], test: Mapping[str, Path]
+) -> dict[str, Any]:
+    def shown(images: Sequence[HardImage], files: Mapping[str, Path]) -> list[dict[str, Any]]:
+        return [
+            {**vars(image), "thumbnail": thumbnail_uri(files[image.name]) if image.name in files else None}
+            for image in images
+        ]
+
+    return {
+        "wrong": shown(hard.wrong, labelled),
+        "n_wrong": hard.n_wrong,
+        "unsure": shown(hard.unsure, labelled),
+        "test": shown(hard.test, test),
+    }
+
+
+def _commands(sources: Sources) -> list[dict[str, str]]:
+    commands = [
+        {"what": f"The search {search.name}", "line": search.tags[COMMAND]}
+        for search in sources.searches
+        if search.tags.get(COMMAND)
+    ]
+    names = [search.name for search in sources.searches]
+    return [*commands, {"what": "This selection from it", "line": select_command(names, sources.options)}]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

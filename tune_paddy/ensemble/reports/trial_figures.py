@@ -1,0 +1,188 @@
+"""The trials of a search in pictures: what they cost, how the ensemble grew, what memory they took."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+
+from tune_paddy.ensemble.reports.figures import BLUE, GREY, NAMES, ORANGE, TRIAL_NAMES, WIDTH, add_title
+from tune_paddy.tracking.costs import trial_cost
+from tune_paddy.tracking.ensembles import LIVE
+from tune_paddy.tracking.runs import RecordedRun, read_curve
+from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.ui.layout import GPU_SECONDS
+
+LIVE_CURVE, COST, FOOTPRINT = TRIAL_NAMES
+SEARCH_NAMES = ("importances", "slices")
+"""Figures that a search leaves in the same folder."""
+
+_MANY_DECADES = 10
+"""Ratio of the largest to the smallest cost from which an axis is logarithmic."""
+
+
+def draw_trials(
+    store: Store,
+    searches: Sequence[RecordedRun],
+    members: Sequence[RecordedRun],
+    weights: Mapping[str, float],
+) -> dict[str, Figure]:
+    """Draw what the record tells of the trials, by name; what it does not tell of is left out.
+
+    Args:
+        store: The record.
+        searches: That were selected from; the live curve is the first's.
+        members: Of all of them, whatever became of each.
+        weights: MLflow run of a member → its weight in the ensemble.
+    """
+    figures = {}
+    owners = {search.name: search for search in searches}
+    scored = [member for member in members if _error(member) is not None]
+    if scored:
+        figures[COST] = draw_costs([(m, *trial_cost(owners[m.search], m)) for m in scored], weights)
+    curves = {name: read_curve(store, searches[0].run_id, LIVE + name) for name in ("log_loss", "error_rate")}
+    if len(curves["log_loss"]) > 1:
+        figures[LIVE_CURVE] = draw_live(curves)
+    measured = [member for member in members if "memory/forecast_mib" in member.metrics]
+    if measured:
+        figures[FOOTPRINT] = draw_footprint(measured)
+    return figures
+
+
+def shown_figures(folder: Path) -> list[Path]:
+    """The figures of a folder that are there, in the order in which they are read best."""
+    order = (LIVE_CURVE, COST, *SEARCH_NAMES, *NAMES, FOOTPRINT)
+    return [path for name in dict.fromkeys(order) if (path := folder / f"{name}.png").is_file()]
+
+
+def draw_costs(trials: Sequence[tuple[RecordedRun, str, float]], weights: Mapping[str, float]) -> Figure:
+    """The error of each trial against what it cost, and the best that could be had for less.
+
+    Args:
+        trials: Run, unit and cost of each, all with an error.
+        weights: MLflow run of a member → its weight in the ensemble.
+    """
+    costs = np.array([cost for _, _, cost in trials])
+    errors = np.array([_error(member) for member, _, _ in trials], np.float64)
+    selected = np.array([weights.get(member.run_id, 0) > 0 for member, _, _ in trials])
+    finished = np.array([member.outcome == "finished" for member, _, _ in trials])
+    unit = "GPU-seconds" if any(name == GPU_SECONDS for _, name, _ in trials) else "CPU-seconds"
+    figure = Figure(figsize=(WIDTH, 6), layout="constrained")
+    axes = figure.subplots()
+    order = np.lexsort((errors, costs))
+    best = np.minimum.accumulate(errors[order])
+    axes.step(costs[order], best, where="post", color=GREY, label="the best that costs no more")
+    for rows, marker, color, label in (
+        (selected, "o", BLUE, "in the ensemble"),
+        (finished & ~selected, "o", "white", "finished, left out"),
+        (~finished, "x", ORANGE, "not finished: its last error"),
+    ):
+        if rows.any():
+            style: dict[str, Any] = {"marker": marker, "s": 60, "zorder": 2, "label": label}
+            if marker == "x":
+                axes.scatter(costs[rows], errors[rows], color=color, **style)
+            else:
+                axes.scatter(costs[rows], errors[rows], color=color, edgecolors=BLUE, **style)
+    for row in order[np.append(True, np.diff(best) < 0)][-4:]:
+        axes.annotate(
+            _short(trials[row][0].name),
+            (costs[row], errors[row]),
+            (8, 6),
+            textcoords="offset points",
+            fontsize=9,
+        )
+    if costs.min() > 0 and costs.max() > _MANY_DECADES * costs.min():
+        axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set_ylim(bottom=0)
+    axes.margins(x=0.15)
+    axes.set_xlabel(f"{unit} of the trial")
+    axes.set_ylabel("error rate on the select split")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper right")
+    cheapest = int(order[best.argmin()])
+    price = f"{costs[cheapest]:,.0f} of {costs.sum():,.0f} {unit}"
+    add_title(figure, f"The lowest error, {errors.min():.2%}, took {price}")
+    return figure
+
+
+def draw_live(curves: Mapping[str, Mapping[int, float]]) -> Figure:
+    """The greedy ensemble's log loss and error after each finished member.
+
+    Args:
+        curves: `log_loss` and `error_rate`: number of finished members → value.
+    """
+    figure = Figure(figsize=(WIDTH, 6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    for axes, name, form in ((upper, "log_loss", None), (lower, "error_rate", PercentFormatter(1))):
+        steps = sorted(curves[name])
+        axes.plot(steps, [curves[name][step] for step in steps], "o-", color=BLUE)
+        axes.set_ylabel(name.replace("_", " "))
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        if form is not None:
+            axes.yaxis.set_major_formatter(form)
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+    lower.set_xlabel("finished members")
+    losses = [curves["log_loss"][step] for step in sorted(curves["log_loss"])]
+    detail = "greedy ensemble of the members so far, on the images it was chosen on: optimistic"
+    add_title(
+        figure,
+        f"As members came in, the ensemble's log loss went from {losses[0]:.4f} to {losses[-1]:.4f}",
+        detail,
+    )
+    return figure
+
+
+def draw_footprint(members: Sequence[RecordedRun]) -> Figure:
+    """Memory as it was forecast and as it was measured.
+
+    Args:
+        members: All with `memory/forecast_mib` and `memory/measured_mib`.
+    """
+    forecast, measured = (
+        np.array([member.metrics[f"memory/{name}_mib"] for member in members])
+        for name in ("forecast", "measured")
+    )
+    figure = Figure(figsize=(WIDTH, 6), layout="constrained")
+    axes = figure.subplots()
+    ends = np.array([0.0, 1.1 * max(forecast.max(), measured.max())])
+    axes.plot(ends, ends, color=GREY, label="as forecast")
+    axes.fill_between(ends, 0.9 * ends, 1.1 * ends, color=GREY, alpha=0.15, label="within 10 %")
+    axes.plot(forecast, measured, "o", color=BLUE, label="a member")
+    axes.set_xlabel("forecast of the process, MiB")
+    axes.set_ylabel("measured, MiB")
+    _thousands(axes)
+    axes.set_xlim(0, ends[1])
+    axes.set_ylim(0, ends[1])
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left")
+    ratios = measured / forecast
+    ends_told = f"{ratios.min():.2f} to {ratios.max():.2f} times their forecast"
+    add_title(figure, f"Members took {ends_told} of memory; the median is {np.median(ratios):.2f}")
+    return figure
+
+
+def _thousands(axes: Axes) -> None:
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def _error(member: RecordedRun) -> float | None:
+    """A member's error without test-time augmentation, or its last epoch's; None where no number is known."""
+    error = member.metrics.get("plain/error_rate", member.metrics.get("error_rate", np.nan))
+    return None if np.isnan(error) else error
+
+
+def _short(name: str) -> str:
+    """A member's name without the tag of its pretrained weights, which makes it long.
+
+    >>> _short("0003-convnext_large.fb_in22k-320x224")
+    '0003-convnext_large-320x224'
+    """
+    head, dot, tail = name.partition(".")
+    return head + "".join(tail.partition("-")[1:]) if dot else name

@@ -1,0 +1,1 @@
+"""How an interrupted search is taken up where it stopped."""

@@ -1,0 +1,94 @@
+"""A search goes on only with what it began with; otherwise the difference is shown."""
+
+import csv
+import difflib
+import io
+from collections.abc import Iterator, Mapping
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.system.text import listed, shown
+from tune_paddy.search.plan import SearchPlan
+from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE, read_text_of_search
+from tune_paddy.tracking.runs import DATASET_FINGERPRINT, SPACE_FINGERPRINT, RecordedRun, parse_params
+from tune_paddy.tracking.store import Store
+
+FIXED = ("seed", "folds", "select_share", "objective")
+"""Settings that decide the select split, and what the sampler minimises."""
+
+_HEADER = ("part", "id", "label", "sha256")
+
+
+def check_same(plan: SearchPlan, search: RecordedRun, store: Store) -> None:
+    """Compare a plan with the search that it takes up.
+
+    Args:
+        plan: Of the search that is to go on.
+        search: As the record has it.
+        store: The record.
+
+    Raises:
+        InputError: The space, the dataset, or a setting that must stay is another; the message shows what.
+        TunePaddyError: MLflow failed.
+    """
+    advice = "start a search under a new name"
+    if plan.dataset.fingerprint != search.tags.get(DATASET_FINGERPRINT):
+        stored = read_text_of_search(store, search, IMAGES_FILE)  # empty: all of it counts as new
+        differences = list(_image_differences(stored, describe_images(plan.dataset)))
+        raise InputError(
+            f"{shown(plan.dataset.root)}: holds other images or labels than when search {plan.name!r} began; "
+            f"bring them back, or {advice}{listed(differences, len(differences))}"
+        )
+    if plan.space.fingerprint != search.tags.get(SPACE_FINGERPRINT):
+        stored = read_text_of_search(store, search, SPACE_FILE)
+        lines = list(_text_differences(stored, plan.space.text))
+        raise InputError(
+            f"space {plan.space.name!r} is not the one that search {plan.name!r} began with; leave out "
+            f"--space, or {advice}{listed(lines, len(lines))}"
+        )
+    settings, before = plan.settings.model_dump(mode="json"), parse_params(search.params)
+    changed = [name for name in FIXED if name in before and before[name] != settings[name]]
+    if changed:
+        lines = [f"{name}: {before[name]} → {settings[name]}" for name in changed]
+        raise InputError(
+            f"search {plan.name!r} began with settings that cannot change; {advice}"
+            f"{listed(lines, len(lines))}"
+        )
+
+
+def describe_images(dataset: Dataset) -> str:
+    """All images of a dataset as CSV, in the order of their ids: part, id, label, SHA-256 of the file."""
+    n = len(dataset.labelled)
+    labelled = zip(dataset.labelled["id"], dataset.labelled["label"], dataset.sums[:n], strict=True)
+    test = zip(dataset.test["id"], dataset.sums[n:], strict=True)
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(_HEADER)
+    table.writerows(["labelled", *row] for row in sorted(labelled))
+    table.writerows(["test", name, "", digest] for name, digest in sorted(test))
+    return text.getvalue()
+
+
+def _image_differences(before: str, now: str) -> Iterator[str]:
+    old, new = _by_image(before), _by_image(now)
+    for part, name in sorted(old.keys() | new.keys()):
+        image = f"{part} image {shown(name)}"
+        was, is_now = old.get((part, name)), new.get((part, name))
+        if was is None:
+            yield f"{image}: is new"
+        elif is_now is None:
+            yield f"{image}: is gone"
+        elif was[0] != is_now[0]:
+            yield f"{image}: label {shown(was[0])} → {shown(is_now[0])}"
+        elif was[1] != is_now[1]:
+            yield f"{image}: the file has changed"
+
+
+def _by_image(text: str) -> Mapping[tuple[str, str], tuple[str, str]]:
+    rows = csv.reader(io.StringIO(text, newline=""))
+    return {(row[0], row[1]): (row[2], row[3]) for row in rows if len(row) == len(_HEADER)}
+
+
+def _text_differences(before: str, now: str) -> Iterator[str]:
+    lines = difflib.unified_diff(before.splitlines(), now.splitlines(), lineterm="", n=0)
+    return (line for line in lines if not line.startswith(("---", "+++", "@@")))

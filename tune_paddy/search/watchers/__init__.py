@@ -1,0 +1,1 @@
+"""What watches a running search: progress, the live ensemble, disk space, open members."""

@@ -1,0 +1,146 @@
+"""Close what ends: the record of a member whose process could not, its files, the time that was used."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.system.files import make_private_folder
+from tune_paddy.search.resuming.history import UNFINISHED, trial_tags
+from tune_paddy.search.stall_watch import stall_reason
+from tune_paddy.tracking.files import remove_partial_files
+from tune_paddy.tracking.members import Failure, end_member, fail_member, log_seconds, start_member
+from tune_paddy.tracking.names import LOCK
+from tune_paddy.tracking.runs import list_members
+from tune_paddy.tracking.store import Store
+from tune_paddy.training.saved.checkpoint_files import remove_checkpoints, remove_leftovers
+
+HEARTBEAT = 15.0
+"""Least seconds between two notes of the time that was used."""
+
+KEPT = UNFINISHED | {"failed"}
+"""Outcomes of members that may go on, and so keep their checkpoints."""
+
+
+@contextmanager
+def only_one(folder: Path, name: str) -> Iterator[None]:
+    """Hold the search's lock while the block runs; it falls open with its process, however that ends.
+
+    Raises:
+        InputError: Another process holds it.
+    """
+    make_private_folder(folder)
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"search {name!r} is running in another process: wait for it, or end it with Ctrl-C or "
+            "SIGTERM and go on with --resume"
+        ) from None
+    try:
+        yield
+    finally:
+        if [path.name for path in folder.iterdir()] == [LOCK]:  # nothing began: the name stays free
+            shutil.rmtree(folder)
+        lock.release()
+
+
+def sweep(store: Store, search: str, folder: Path) -> None:
+    """Remove what killed processes have left of members, and checkpoints of those that are done.
+
+    Args:
+        store: The record.
+        search: Name of the search, none of whose trials runs.
+        folder: Holds a folder for each member.
+    """
+    for member in list_members(store, search):
+        remove = remove_leftovers if member.outcome in KEPT else remove_checkpoints
+        remove(folder / member.name)
+        remove_partial_files(member.artifact_uri)
+
+
+class MemberCloser:
+    """Ends members in the record as soon as Ray has given them up, and removes their checkpoints.
+
+    A member that ends by itself writes its own end; this is for those that a scheduler or a person
+    stops, and for those whose process died once too often.
+
+    Args:
+        store: The record.
+        search: Name of the search.
+        parent_run_id: Run of the search.
+        folder: Holds a folder for each member.
+    """
+
+    def __init__(self, store: Store, search: str, parent_run_id: str, folder: Path) -> None:
+        self._store, self._search, self._parent, self._folder = store, search, parent_run_id, folder
+
+    def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:
+        """Close a member that was given up."""
+        kind: Failure
+        if state == "stopped":
+            reason, kind = f"stopped by the scheduler after epoch {result.get('epoch', 0)}", "stopped"
+        elif state == "interrupted":
+            reason, kind = f"interrupted after epoch {result.get('epoch', 0)}", "interrupted"
+        elif state == "failed":
+            reason, kind = stall_reason(self._folder / member) or str(result["reason"]), "failed"
+        else:
+            return
+        with suppress(TunePaddyError):  # the end of the search closes it all the same
+            self._end(member, reason, kind, result["trial"])
+        if kind not in KEPT:
+            remove_checkpoints(self._folder / member)
+
+    def _end(self, member: str, reason: str, kind: Failure, trial: dict[str, Any]) -> None:
+        if end_member(self._store, self._parent, member, reason, kind) or kind != "failed":
+            return
+        # Its process died before it had a run: without one, it would be forgotten.
+        run_id = start_member(
+            self._store,
+            search=self._search,
+            member=member,
+            parent_run_id=self._parent,
+            params=trial["config"],
+            tags=trial_tags(trial),
+        )
+        fail_member(self._store, run_id, reason, kind)
+
+
+class Stopwatch:
+    """Notes in the record how long the search has been running, over all its sessions.
+
+    Args:
+        store: The record.
+        parent_run_id: Run of the search.
+        before: Seconds of earlier sessions.
+        clock: Seconds that never run backwards.
+    """
+
+    def __init__(
+        self, store: Store, parent_run_id: str, before: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store, self._parent, self._before, self._clock = store, parent_run_id, before, clock
+        self._started = clock()
+        self._noted = self._started
+
+    def __enter__(self) -> "Stopwatch":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._note()
+
+    def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:  # noqa: ARG002
+        """Note the time now and then."""
+        if self._clock() - self._noted >= HEARTBEAT:
+            self._note()
+
+    def _note(self) -> None:
+        self._noted = self._clock()
+        with suppress(TunePaddyError):
+            log_seconds(self._store, self._parent, self._before + self._noted - self._started)

@@ -1,0 +1,93 @@
+"""The live curve: the greedy ensemble's score after each finished member, off the trials' path."""
+
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.core.metrics import error_rate
+from tune_paddy.core.predictions import Pool, Predictions, View, align
+from tune_paddy.core.selection.plain import greedy_select
+from tune_paddy.core.selection.result import Selection
+from tune_paddy.tracking.ensembles import log_live_score
+from tune_paddy.tracking.pool import load_member
+from tune_paddy.tracking.runs import list_members
+from tune_paddy.tracking.store import Store
+
+
+class LiveEnsemble:
+    """Selects anew, in a thread of its own, after each finished member; each is read once.
+
+    Args:
+        store: The record.
+        search: Name of the search, whose finished members so far count as well.
+        parent_run_id: Run of the search, which gets the curve.
+        on_selection: Called after each point with what was selected from, and the selection.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        search: str,
+        parent_run_id: str,
+        on_selection: Callable[[Pool, Selection], None] = lambda pool, selection: None,
+    ) -> None:
+        self._on_selection = on_selection
+        self._store, self._search, self._parent = store, search, parent_run_id
+        self._members: dict[str, tuple[View, Predictions]] = {}  # by run
+        self._finished: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="live-ensemble", daemon=True)
+
+    def __enter__(self) -> "LiveEnsemble":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Add the points that are still to come, then end."""
+        self._finished.put(None)
+        self._thread.join()
+
+    def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:  # noqa: ARG002
+        """Take note of a finished member."""
+        if state == "finished":
+            self._finished.put(result["run_id"])
+
+    def _work(self) -> None:
+        for earlier in self._earlier():
+            self._read(earlier)
+        while (run_id := self._finished.get()) is not None:
+            if self._read(run_id):
+                self._add_point()
+
+    def _earlier(self) -> list[str]:
+        with suppress(TunePaddyError):  # a curve is no reason to end a search; the next point may do
+            members = list_members(self._store, self._search)
+            return [member.run_id for member in members if member.status == "FINISHED"]
+        return []
+
+    def _read(self, run_id: str) -> bool:
+        """Read a member, unless it was read before: a trial that died after its end tells of it twice."""
+        if run_id in self._members:
+            return False
+        with suppress(TunePaddyError):
+            view, predictions = load_member(self._store, run_id)
+            self._members[run_id] = view, without_test(predictions)
+        return run_id in self._members
+
+    def _add_point(self) -> None:
+        pool = align(list(self._members.values()))
+        with suppress(TunePaddyError):
+            selection = greedy_select(pool.select, pool.labels)
+            error = error_rate(selection.blend(pool.select), pool.labels)
+            members = len({view.member for view in pool.views})
+            log_live_score(self._store, self._parent, members, selection.score, error)
+            self._on_selection(pool, selection)
+
+
+def without_test(predictions: Predictions) -> Predictions:
+    """Leave out the test images, which are most of the memory and tell nothing of a score."""
+    none = {view: probs[:0] for view, probs in predictions.test.items()}
+    return replace(predictions, test_ids=predictions.test_ids[:0], test=none)

@@ -1,0 +1,183 @@
+"""What a person sees while a search runs; nothing at all where nobody looks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray.tune import Callback
+from rich.columns import Columns
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from tune_paddy.data.image_cache.cache import Progress
+from tune_paddy.data.system.text import four_digits
+from tune_paddy.search.interruption import Interruption
+
+SHOWN = 20
+"""Rows of the table: the trials that run, and the last ones that ended."""
+
+
+class Watcher(Protocol):
+    """Is told what happens to trials, in the driver."""
+
+    def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:
+        """Take note of a trial's state: running, a retry, or an outcome, with its newest result.
+
+        Args:
+            member: Name of the member.
+            state: See above.
+            result: With the member's `config`, and the whole `trial` as it was proposed.
+        """
+
+
+class TrialEvents(Callback):
+    """Passes Ray's events on to watchers, with the words of this project."""
+
+    def __init__(self, watchers: list[Watcher], interruption: Interruption) -> None:
+        self._watchers = watchers
+        self._interruption = interruption
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray keeps a copy for its own restore, which is not how a search goes on."""
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial was placed."""
+        self._tell(trial, "running", {})
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A trial reported an epoch or its end."""
+        self._tell(trial, result.get("outcome", "running"), result)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial died and is started again."""
+        self._tell(trial, "retrying", {})
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial died for good."""
+        self._tell(trial, "failed", {"reason": failure_reason(trial)})
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial ended by itself, or was stopped by the scheduler or a person."""
+        if "outcome" not in (trial.last_result or {}):
+            state = "interrupted" if self._interruption.wished else "stopped"
+            self._tell(trial, state, dict(trial.last_result or {}))
+
+    def _tell(self, trial: Any, state: str, result: dict[str, Any]) -> None:
+        told = {**result, "config": trial.config["config"], "trial": trial.config}
+        for watcher in self._watchers:
+            watcher.trial_changed(trial.config["member"], state, told)
+
+
+class FirstNote:
+    """Prints the first note that a finished member has, and no other: the next would say the same.
+
+    Args:
+        console: Where it goes, above the table.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told = False
+
+    def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:
+        """Print a member's note where it is the first."""
+        del state
+        note = result.get("note", "")
+        if note and not self._told:
+            self._told = True
+            self._console.print(f"{member}: {note}", style="yellow", soft_wrap=True)
+
+
+def failure_reason(trial: Any) -> str:
+    """Say in one line why a trial died, from the traceback that Ray keeps."""
+    text = ""
+    if trial.error_file:
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if any("worker process has died" in line for line in lines):
+        return "its process was killed or crashed more often than --retries allows"
+    told = [line for line in lines if "Error" in line or "Exception" in line or "died" in line]
+    return (told or lines or ["its process ended without a word"])[-1][:300]
+
+
+@dataclass
+class _Row:
+    state: str
+    epochs: str = ""
+    log_loss: str = ""
+    error: str = ""
+    note: str = ""
+
+
+@dataclass
+class ProgressTable:
+    """A table that redraws itself: the trials, their epochs and their scores.
+
+    Attributes:
+        console: Where it is drawn; only a terminal gets a table.
+        total: Trials of the search.
+        total_epochs: Epochs of a member, from its configuration.
+        done: Members that earlier sessions have done.
+        preparing: What of the image cache is being built; asked each time the table is drawn.
+    """
+
+    console: Console
+    total: int
+    total_epochs: Callable[[dict[str, Any]], int]
+    done: int = 0
+    preparing: Callable[[], Sequence[Progress]] = tuple
+    _rows: dict[str, _Row] = field(default_factory=dict)
+    _live: Live | None = None
+
+    def __enter__(self) -> "ProgressTable":
+        if self.console.is_terminal:
+            self._live = Live(self, console=self.console, refresh_per_second=2, transient=True)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live is not None:
+            self._live.__exit__(None, None, None)
+
+    def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:
+        """Update a trial's row."""
+        row = self._rows.setdefault(member, _Row(state))
+        row.state = state
+        row.note = str(result.get("reason", ""))
+        if "log_loss" in result:
+            row.epochs = f"{result['epoch']}/{self.total_epochs(result['config'])}"
+        scores = {name: result.get(name, result.get(f"plain/{name}")) for name in ("log_loss", "error_rate")}
+        if scores["log_loss"] is not None and scores["error_rate"] is not None:
+            row.log_loss, row.error = four_digits(scores["log_loss"]), f"{scores['error_rate']:.2%}"
+        if self._live is not None:
+            self._live.refresh()
+
+    def __rich__(self) -> Group:
+        """The table, and above it how far images have been prepared; Rich asks for it twice a second."""
+        return Group(*map(_bar, self.preparing()), self._table())
+
+    def _table(self) -> Table:
+        done = self.done + sum(row.state not in ("running", "retrying") for row in self._rows.values())
+        table = Table(title=f"{done} of {self.total} members done", title_justify="left")
+        running = [item for item in self._rows.items() if item[1].state in ("running", "retrying")]
+        ended = [item for item in self._rows.items() if item not in running]
+        shown = [*ended[-max(SHOWN - len(running), 0) :], *running]
+        notes = ["note"] if any(row.note for _, row in shown) else []
+        for column in ("member", "state", "epoch", "log loss", "error", *notes):
+            table.add_column(column, overflow="fold")
+        for member, row in shown:
+            table.add_row(
+                member, row.state, row.epochs, row.log_loss, row.error, *([row.note] if notes else [])
+            )
+        return table
+
+
+def _bar(progress: Progress) -> Columns:
+    words = f"Preparing images, {progress.resizing}: {progress.done} of {progress.total}"
+    return Columns([ProgressBar(total=progress.total, completed=progress.done, width=30), words])

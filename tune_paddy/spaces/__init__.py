@@ -1,0 +1,1 @@
+"""YAML search spaces: what may be searched over, read and checked."""

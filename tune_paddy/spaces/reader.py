@@ -1,0 +1,137 @@
+"""A search space file's sections: from YAML to settings, recipes and sub-spaces."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tune_paddy.core.config import SearchSettings
+from tune_paddy.core.domains import Fixed, Recipe, SubSpace
+from tune_paddy.spaces.domains import read_domain
+from tune_paddy.spaces.drafts import Draft, Parameters, check_draft, named, read_drafts, read_parameters
+from tune_paddy.spaces.problems import Place, unknown
+from tune_paddy.spaces.rules import ArchCheck
+from tune_paddy.spaces.values import read_fixed, read_value
+from tune_paddy.spaces.yaml_tree import YamlMap, YamlNode, YamlScalar, read_yaml
+
+SECTIONS = ("description", "search", "defaults", "recipes", "spaces")
+"""The keys at the top of a file."""
+
+
+@dataclass(frozen=True)
+class Sections:
+    """What a file says; see `SearchSpace`."""
+
+    description: str
+    settings: SearchSettings
+    recipes: tuple[Recipe, ...]
+    spaces: tuple[SubSpace, ...]
+
+
+def read_sections(text: str, *, file: str, base: Path, check_arch: ArchCheck | None) -> Sections:
+    """Read a search space.
+
+    Args:
+        text: YAML.
+        file: How messages name it.
+        base: Folder that relative `pretrained` paths start from.
+        check_arch: Asked once about each architecture at each size; None: names and sizes are not checked.
+
+    Raises:
+        SpaceError: One line for each problem, with file, line and key.
+    """
+    place = Place(file)
+    found = _read_top(read_yaml(text, place.refuse), place)
+    sections = _read_sections(found, place, base, check_arch)
+    place.raise_problems()
+    return sections
+
+
+def _read_top(root: YamlNode | None, place: Place) -> dict[str, YamlNode]:
+    """The sections by name; empty ones, whose content may be commented out, count as left out."""
+    if root is None:
+        return {}
+    found: dict[str, YamlNode] = {}
+    for entry in _entries(root, place):
+        if entry.key not in SECTIONS:
+            place.refuse(entry.line, unknown("section", entry.key, SECTIONS))
+        elif not (isinstance(entry.node, YamlScalar) and entry.node.value is None):
+            found[entry.key] = entry.node
+    return found
+
+
+def _entries(node: YamlNode | None, place: Place) -> tuple[Any, ...]:
+    if node is None:
+        return ()
+    if isinstance(node, YamlMap):
+        return node.entries
+    place.refuse(node.line, "should be a mapping, such as `key: value`")
+    return ()
+
+
+def _read_sections(
+    found: Mapping[str, YamlNode], place: Place, base: Path, check_arch: ArchCheck | None
+) -> Sections:
+    heading = place / "defaults"
+    defaults = read_parameters(_entries(found.get("defaults"), heading), heading, read_fixed, base)
+    recipes = read_drafts(found.get("recipes"), place / "recipes", read_fixed, defaults, base)
+    spaces = read_drafts(found.get("spaces"), place / "spaces", read_domain, defaults, base)
+    settings = _read_settings(found.get("search"), place / "search")
+    _check(recipes, spaces, settings, place, check_arch)
+    return Sections(
+        _read_description(found.get("description"), place / "description"),
+        settings,
+        tuple(Recipe(name, _values(draft.parameters)) for name, draft in named(recipes, "recipe").items()),
+        tuple(SubSpace(name, draft.parameters.domains) for name, draft in named(spaces, "space").items()),
+    )
+
+
+def _values(parameters: Parameters) -> dict[str, Any]:
+    return {name: domain.value for name, domain in parameters.domains.items() if isinstance(domain, Fixed)}
+
+
+def _check(
+    recipes: list[Draft],
+    spaces: list[Draft],
+    settings: SearchSettings,
+    place: Place,
+    check_arch: ArchCheck | None,
+) -> None:
+    if not (recipes or spaces or place.problems):
+        place.refuse(1, "nothing to train; add recipes or spaces")
+    if len(recipes) > settings.trials:
+        recipes[settings.trials].place.refuse(
+            recipes[settings.trials].line,
+            f"search.trials is {settings.trials}, so this recipe would never run; raise it to {len(recipes)}",
+        )
+    ask_once = None if check_arch is None else cache(check_arch)
+    for draft in (*recipes, *spaces):
+        check_draft(draft, ask_once)
+
+
+def _read_description(node: YamlNode | None, place: Place) -> str:
+    if node is None:
+        return ""
+    if isinstance(node, YamlScalar) and all(char.isprintable() or char in "\n\t" for char in node.text):
+        return node.text.strip()
+    place.refuse(node.line, "should be printable text")
+    return ""
+
+
+def _read_settings(node: YamlNode | None, place: Place) -> SearchSettings:
+    values: dict[str, Any] = {}
+    for entry in _entries(node, place):
+        if entry.key not in SearchSettings.model_fields:
+            place.refuse(entry.line, unknown("setting", entry.key, SearchSettings.model_fields))
+            continue
+        value = read_value(entry.node, SearchSettings, entry.key, place / entry.key)
+        if value is not None:
+            values[entry.key] = value.value
+    try:
+        return SearchSettings(**values)
+    except ValidationError as error:  # settings that contradict each other
+        place.refuse(node.line if node else 1, error.errors()[0]["msg"].removeprefix("Value error, "))
+        return SearchSettings()

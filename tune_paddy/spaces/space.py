@@ -1,0 +1,202 @@
+"""Search spaces: what a search trains, read from a YAML file."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tune_paddy.core.config import MemberConfig, SearchSettings
+from tune_paddy.core.domains import Choice, Domain, Fixed, Recipe, SubSpace
+from tune_paddy.spaces.problems import SpaceError, unknown
+from tune_paddy.spaces.reader import read_sections
+from tune_paddy.spaces.rules import ArchCheck
+from tune_paddy.spaces.stand_ins import recipe_of_stand_ins, settings_of_stand_ins, sub_space_of_stand_ins
+from tune_paddy.spaces.yaml_tree import MAX_BYTES
+
+__all__ = ["ArchCheck", "SearchSpace", "SpaceError", "find_space", "shipped_spaces"]
+
+_FOLDERS = (
+    Path(__file__).resolve().parents[1] / "search_spaces",  # in an installed wheel
+    Path(__file__).resolve().parents[2] / "search_spaces",  # in a checkout
+)
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Known recipes, and the ranges to search.
+
+    A size's value is one side, or (height, width) where these differ.
+
+    Attributes:
+        name: The file's, without its ending.
+        description: For people.
+        settings: How the search runs, unless flags say otherwise.
+        recipes: Fixed members, trained first; every `MemberConfig(**recipe.values)` is valid.
+        spaces: Sub-spaces; whatever is drawn from one, defaults for the rest, is a valid `MemberConfig`.
+        text: The file as it was read.
+        base: Folder that relative paths in it start from.
+        stands_in: Whether this is the rehearsal of what the text says.
+    """
+
+    name: str
+    description: str
+    settings: SearchSettings
+    recipes: tuple[Recipe, ...]
+    spaces: tuple[SubSpace, ...]
+    text: str
+    base: Path | None = None
+    stands_in: bool = False
+
+    @classmethod
+    def load(cls, path: str | Path, *, check_arch: ArchCheck | None = None) -> "SearchSpace":
+        """Read a file.
+
+        Args:
+            path: YAML, or the name of a space that ships with the program; relative `pretrained` paths in
+                it start from its folder.
+            check_arch: Says why an architecture cannot take a size; None: not checked.
+
+        Raises:
+            SpaceError: One line for each problem: file, line, key, what is wrong and what to do.
+        """
+        path = _shipped(Path(path)) or Path(path)
+        return cls._read(_read_text(path), path.stem, str(path), path.absolute().parent, check_arch)
+
+    @classmethod
+    def parse(
+        cls, text: str, *, name: str, check_arch: ArchCheck | None = None, base: Path | None = None
+    ) -> "SearchSpace":
+        """Read a space from text, such as that of an earlier search.
+
+        Args:
+            text: YAML.
+            name: Of the space, also in messages.
+            check_arch: See `load`.
+            base: Folder that relative `pretrained` paths start from; None: the working folder.
+
+        Raises:
+            SpaceError: See `load`.
+        """
+        # Absolute, since trials work in folders of their own.
+        return cls._read(text, name, name, base or Path.cwd(), check_arch)
+
+    @classmethod
+    def _read(
+        cls, text: str, name: str, file: str, base: Path, check_arch: ArchCheck | None
+    ) -> "SearchSpace":
+        sections = read_sections(text, file=file, base=base, check_arch=check_arch)
+        return cls(
+            name=name,
+            description=sections.description,
+            settings=sections.settings,
+            recipes=sections.recipes,
+            spaces=sections.spaces,
+            text=text,
+            base=base,
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of what is searched for and by which measure; comments and budgets leave it alone."""
+        meaning = {
+            "recipes": [asdict(recipe) for recipe in self.recipes],
+            "spaces": [_described(space) for space in self.spaces],
+            "objective": self.settings.objective,
+        }
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
+
+    def architectures(self) -> tuple[str, ...]:
+        """All timm names, each once, in the order in which they appear."""
+        return tuple(dict.fromkeys(arch for arch, _ in self.weights()))
+
+    def weights(self) -> tuple[tuple[str, bool | str], ...]:
+        """Each architecture with each value of `pretrained` that members may have, no pair twice."""
+        default = MemberConfig.model_fields["pretrained"].default
+        pairs = [(recipe.values["arch"], recipe.values.get("pretrained", default)) for recipe in self.recipes]
+        for space in self.spaces:
+            wanted = _values(space.domains.get("pretrained", Fixed(default)))
+            pairs += itertools.product(_values(space.domains["arch"]), wanted)
+        return tuple(dict.fromkeys(pairs))
+
+    def with_stand_ins(self, stand_in: Callable[[str], str], size: int = 64) -> "SearchSpace":
+        """Return a space to rehearse this one with, on any machine.
+
+        Tiny relatives without pretrained weights train on small images, and no trial asks for a GPU.
+        Choices that become equal are merged.
+
+        Args:
+            stand_in: Names the tiny relative of an architecture.
+            size: What 224 px become, in px; other sizes in proportion, in multiples of 32.
+        """
+        return replace(
+            self,
+            settings=settings_of_stand_ins(self.settings),
+            recipes=tuple(recipe_of_stand_ins(recipe, stand_in, size) for recipe in self.recipes),
+            spaces=tuple(sub_space_of_stand_ins(space, stand_in, size) for space in self.spaces),
+            stands_in=True,
+        )
+
+
+def _values(domain: Domain) -> tuple[Any, ...]:
+    """What a parameter that is no number may be."""
+    return (
+        domain.values if isinstance(domain, Choice) else (domain.value,) if isinstance(domain, Fixed) else ()
+    )
+
+
+def _described(space: SubSpace) -> dict[str, Any]:
+    domains = {name: [type(domain).__name__, asdict(domain)] for name, domain in space.domains.items()}
+    return {"name": space.name, "domains": domains}
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SpaceError(f"{path}: cannot be read ({reason}); give a search space's YAML file") from error
+    if len(raw) > MAX_BYTES:
+        raise SpaceError(f"{path}: larger than {MAX_BYTES} bytes; is it a search space?")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SpaceError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from None
+
+
+def find_space(name_or_path: str | Path) -> Path:
+    """Find a search space: an existing file, or one that ships with the program, with or without `.yaml`.
+
+    Raises:
+        SpaceError: There is neither; the shipped ones are listed.
+    """
+    path = Path(name_or_path)
+    found = path if _is_file(path) else _shipped(path)
+    if found is None:
+        raise SpaceError(
+            f"{unknown('search space', str(path), shipped_spaces())}; or give the path of a YAML file"
+        )
+    return found
+
+
+def shipped_spaces() -> dict[str, Path]:
+    """Name → file of every space that ships with the program."""
+    return {file.stem: file for folder in reversed(_FOLDERS) for file in sorted(folder.glob("*.yaml"))}
+
+
+def _shipped(path: Path) -> Path | None:
+    """The shipped space that a bare name means, unless there is a file of that name."""
+    if path.parent != Path() or _is_file(path):
+        return None
+    return shipped_spaces().get(path.name.removesuffix(".yaml"))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name longer than the file system allows
+        return False

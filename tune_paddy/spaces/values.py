@@ -1,0 +1,90 @@
+"""One value of a parameter, read under the rules of its field.
+
+Values come out in one form: a square size as its side, another size as (height, width), a whole number
+for a real parameter as a float. So 224 and [224, 224] are seen to be the same choice.
+"""
+
+import math
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from tune_paddy.core.config import MAX_SIDE, MemberConfig, requirement
+from tune_paddy.core.domains import Fixed, side_or_pair
+from tune_paddy.spaces.problems import Place, shorten
+from tune_paddy.spaces.yaml_tree import YamlList, YamlMap, YamlNode, YamlScalar
+
+SIZES = ("size", "resize_size")
+"""Parameters whose value may be a pair."""
+
+
+def read_fixed(node: YamlNode, parameter: str, place: Place) -> Fixed | None:
+    """Read a member's parameter that has one value; where it is wrong, say so and return None."""
+    if isinstance(node, YamlMap):
+        place.refuse(node.line, "a range belongs under spaces; give one value")
+        return None
+    if isinstance(node, YamlList) and parameter not in SIZES:
+        place.refuse(node.line, "a list of choices belongs under spaces; give one value")
+        return None
+    return read_value(node, MemberConfig, parameter, place)
+
+
+def read_value(node: YamlNode, model: type[BaseModel], name: str, place: Place) -> Fixed | None:
+    """Read one value of the field `name` of `model`; where it is wrong, say so and return None."""
+    try:
+        return Fixed(checked(model, name, _plain(node)))
+    except ValueError as error:
+        place.refuse(node.line, f"{show(node)} {error}")
+        return None
+
+
+def checked(model: type[BaseModel], name: str, value: Any) -> Any:
+    """Return a field's value in its one form.
+
+    Raises:
+        ValueError: The field does not allow it; the message goes on after the value: "should be …".
+    """
+    if value == "none" and model.model_fields[name].default is None:
+        return None  # as people write it; YAML's own word is null
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("should be a finite number")
+    if isinstance(value, str) and not value.isprintable():
+        raise ValueError("holds characters that cannot be printed; remove them")
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("should not be empty")
+    try:
+        return side_or_pair(_adapter(model, name).validate_python(value, strict=True))
+    except ValidationError as error:
+        raise ValueError(_sentence(name, error)) from None
+
+
+@cache
+def _adapter(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
+    """The rules of one field, without those of the model that compare it to others."""
+    field = model.model_fields[name]
+    rules: Any = (field.annotation, *field.metadata)
+    return TypeAdapter(Annotated[rules] if field.metadata else rules[0])
+
+
+def _sentence(name: str, error: ValidationError) -> str:
+    if name in SIZES:
+        return f"should be a side, or a pair [height, width], of 8 to {MAX_SIDE} px"
+    return requirement(error.errors())
+
+
+def _plain(node: YamlNode) -> Any:
+    if isinstance(node, YamlScalar):
+        return node.value
+    return tuple(map(_plain, node.items)) if isinstance(node, YamlList) else node
+
+
+def show(node: YamlNode) -> str:
+    """Say how a message names a value: numbers and words as written, text in quotes."""
+    if isinstance(node, YamlMap):
+        return "a mapping"
+    if isinstance(node, YamlList):
+        return shorten(f"[{', '.join(map(show, node.items))}]")
+    if node.value is None:
+        return "an empty value"
+    return repr(shorten(node.text)) if isinstance(node.value, str) else shorten(node.text)

@@ -1,0 +1,1 @@
+"""MLflow's server and how its pages are laid out."""

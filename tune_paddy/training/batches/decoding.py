@@ -1,0 +1,83 @@
+"""Decode and scale an image: the part of reading it that draws nothing at random, and takes the time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from PIL import Image
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.data.image_cache.cache import CacheRefusedError, ImageSet, Resizing, machine_cache
+from tune_paddy.data.image_cache.entry import CachedImages
+from tune_paddy.data.images import load_pixels
+from tune_paddy.data.resizing import Pixels, Size, scaled_size, visible_part
+from tune_paddy.training.devices import resize_uint8
+
+VERSIONS = tuple(f"{name} {version(name)}" for name in ("pillow", "torch"))
+"""What the pixels may depend on; simplejpeg's are Pillow's."""
+
+
+def load_scaled(path: str, size: Size, method: str) -> Pixels:
+    """Decode an image and do the first step of resizing, see `tune_paddy.data.resizing`.
+
+    The filter is Pillow's bilinear one, which averages when it shrinks. Its weights have 16 bits instead of
+    Pillow's 32, so that each of its two passes may round a value to the other side: most values are equal to
+    Pillow's, and none differs by more than 2 of 255.
+
+    Args:
+        path: An image file.
+        size: (height, width) in px of the final image.
+        method: squish, crop or pad.
+
+    Returns:
+        uint8 [3, h, w], contiguous; the final size for `squish`, no side smaller for `crop`, none larger for
+        `pad`.
+
+    Raises:
+        ImageError: The file cannot be used.
+        ValueError: No such method.
+    """
+    pixels = load_pixels(path)
+    left, top, right, bottom = visible_part(pixels.shape[:2], size, method)
+    part = pixels[top:bottom, left:right]
+    after = scaled_size(part.shape[:2], size, method)
+    if part.shape[:2] == after:
+        return np.ascontiguousarray(part.transpose(2, 0, 1))
+    if after[1] == 1:  # torch's filters, for bytes and for floats, give nonsense for a single column
+        column = Image.fromarray(part).resize((1, after[0]), Image.Resampling.BILINEAR)
+        return np.ascontiguousarray(np.asarray(column).transpose(2, 0, 1))
+    scaled = resize_uint8(torch.from_numpy(part).permute(2, 0, 1)[None], after, antialias=True)
+    return np.ascontiguousarray(scaled[0].numpy())
+
+
+@contextmanager
+def opened_cache(
+    limit: float | None, images: ImageSet | None, config: MemberConfig, *, threads: int
+) -> Iterator[tuple[CachedImages | None, tuple[str, ...]]]:
+    """Open what this machine's image cache has for a member, building what lacks.
+
+    Args:
+        limit: GB, see `machine_cache`.
+        images: The dataset; None: there shall be no cache.
+        config: The member.
+        threads: How many images to decode at once.
+
+    Yields:
+        The images, or None where they are to be read from their files; and a sentence where there is no room.
+    """
+    cache = machine_cache(limit)
+    if cache is None or images is None:
+        yield None, ()
+        return
+    resizing = Resizing(config.item_size, config.resize)
+    load = partial(load_scaled, size=resizing.size, method=resizing.method)
+    try:
+        cached = cache.open(images, resizing, load, versions=VERSIONS, threads=threads)
+    except CacheRefusedError as error:
+        yield None, (f"no image cache: {error}",)
+        return
+    with cached:
+        yield cached, ()

@@ -1,0 +1,186 @@
+"""Batches of images: decoded by threads ahead of time, every random choice drawn beforehand.
+
+Threads, not processes: the decoders work without Python's lock, a forked child of a Ray worker
+would inherit its sockets, and shared memory is scarce in containers.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.data.image_cache.entry import CachedImages
+from tune_paddy.data.resizing import CENTRE, Pixels, Size, place
+from tune_paddy.training.batches.augment import Draws, draw
+from tune_paddy.training.batches.decoding import load_scaled
+from tune_paddy.training.batches.mixing import Mix, draw_mix
+
+_LEAST_AHEAD = 3
+"""Batches decoded before they are asked for, however few threads there are: enough to hide one slow file."""
+
+_AHEAD_BYTES = 512 * 2**20
+"""Most memory for more batches than that, of one trial."""
+
+_ORDER, _SUBSAMPLE = 1, 2  # purposes of random streams, so that none repeats another
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One optimizer step's images with every random choice made.
+
+    Attributes:
+        images: uint8 [n, 3, H, W] on the CPU.
+        labels: int64 [n] on the CPU.
+        draws: Augmentation of the n images.
+        mix: mixup or CutMix, or None.
+    """
+
+    images: Tensor
+    labels: Tensor
+    draws: Draws
+    mix: Mix | None
+
+
+Job = tuple[int, tuple[float, float]]
+"""An image to read: its row, and where to crop it, (y, x), each 0 to 1."""
+
+
+class ImageReader:
+    """Reads images at a member's item size.
+
+    Args:
+        paths: Image files.
+        size: (height, width) in px.
+        method: squish, crop or pad.
+        threads: How many images are decoded at once.
+        cached: What the image cache has of them, at this size and method.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        size: Size,
+        method: str,
+        threads: int,
+        cached: CachedImages | None = None,
+    ) -> None:
+        self.paths = list(paths)
+        self._cached = cached
+        self._size = size
+        self._method = method
+        self._threads = max(1, threads)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, row: int, offset: tuple[float, float] = CENTRE) -> Pixels:
+        """Read one image, uint8 [3, H, W]; `offset` (y, x), 0 to 1, places a crop."""
+        path = self.paths[row]
+        scaled = self._cached.read(path) if self._cached else None
+        if scaled is None:
+            scaled = load_scaled(path, self._size, self._method)
+        return place(scaled, self._size, offset)
+
+    def batches(self, jobs: Sequence[Sequence[Job]]) -> Iterator[Tensor]:
+        """Yield uint8 [n, 3, H, W] for each list of images, in order, decoded ahead."""
+        ahead = batches_ahead(self._threads, 3 * math.prod(self._size) * max(map(len, jobs), default=0))
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
+            waiting: deque[tuple[Tensor, list[Future[None]]]] = deque()
+            try:
+                for job in jobs:
+                    waiting.append(self._submit(pool, job))
+                    if len(waiting) >= ahead:
+                        yield _finished(*waiting.popleft())
+                while waiting:
+                    yield _finished(*waiting.popleft())
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _submit(self, pool: ThreadPoolExecutor, job: Sequence[Job]) -> tuple[Tensor, list[Future[None]]]:
+        """Let each thread read a part of a batch straight into its place."""
+        batch = torch.empty(len(job), 3, *self._size, dtype=torch.uint8)
+        parts = range(min(self._threads, len(job)))
+        futures = [pool.submit(self._fill, batch[at :: len(parts)], job[at :: len(parts)]) for at in parts]
+        return batch, futures
+
+    def _fill(self, images: Tensor, job: Sequence[Job]) -> None:
+        for image, (row, offset) in zip(images.numpy(), job, strict=True):
+            image[:] = self.read(row, offset)
+
+    def in_order(self, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
+        """Yield all images once, centred: the rows as a slice, and uint8 [n, 3, H, W]."""
+        starts = range(0, len(self), batch_size)
+        rows = [slice(start, min(start + batch_size, len(self))) for start in starts]
+        jobs = [[(row, CENTRE) for row in range(part.start, part.stop)] for part in rows]
+        yield from zip(rows, self.batches(jobs), strict=True)
+
+
+def batches_ahead(threads: int, batch_bytes: int) -> int:
+    """Return how many batches are decoded before they are asked for.
+
+    One for each thread, and the next to be used: then all threads have work even where a batch is a
+    single image, and the more threads, and so the shorter a batch takes, the more of them wait.
+
+    Args:
+        threads: That decode.
+        batch_bytes: Of the largest batch.
+
+    >>> batches_ahead(8, 64 * 3 * 480 * 480), batches_ahead(1, 64 * 3 * 480 * 480)
+    (9, 3)
+    """
+    return max(_LEAST_AHEAD, min(threads + 1, _AHEAD_BYTES // max(1, batch_bytes)))
+
+
+def _finished(batch: Tensor, futures: Sequence[Future[None]]) -> Tensor:
+    for future in futures:
+        future.result()
+    return batch
+
+
+class TrainLoader:
+    """The training batches of one epoch; what it yields depends on (seed, epoch) alone.
+
+    An epoch's images are dealt into ceil(n / batch_size) batches whose sizes differ by at most one: no
+    image is dropped, and no step rests on a handful of left-over images.
+
+    Args:
+        reader: All images that this member trains on.
+        labels: int64 [images].
+        config: The member.
+    """
+
+    def __init__(self, reader: ImageReader, labels: NDArray[np.int64], config: MemberConfig) -> None:
+        self._reader = reader
+        self._labels = labels
+        self._config = config
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._reader) / self._config.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        n = len(self._reader)
+        rng = np.random.default_rng([self._config.seed, _ORDER, self.epoch])
+        order = rng.permutation(n)
+        offsets = rng.random((n, 2))
+        draws = draw(self._config, n, rng)
+        parts = np.array_split(np.arange(n), len(self))
+        mixes = [draw_mix(self._config, len(part), rng) for part in parts]
+        jobs = [[(int(order[at]), (offsets[at, 0], offsets[at, 1])) for at in part] for part in parts]
+        for part, mix, images in zip(parts, mixes, self._reader.batches(jobs), strict=True):
+            labels = torch.from_numpy(self._labels[order[part]])
+            yield Batch(images, labels, draws[part], mix)
+
+
+def subsample_rows(n: int, config: MemberConfig) -> NDArray[np.int64]:
+    """Choose the share of `n` training images that this member sees, in increasing order."""
+    keep = max(1, round(config.subsample * n))
+    rng = np.random.default_rng([config.seed, _SUBSAMPLE])
+    return np.sort(rng.permutation(n)[:keep])

@@ -1,0 +1,1 @@
+"""The GPU memory that a member will take, without a GPU."""

@@ -1,0 +1,86 @@
+"""Calibrations on disk: those that ship with the package, and those measured on this machine."""
+
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tune_paddy.core.calibration import Calibration
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.gpus import same_model
+from tune_paddy.data.system.files import cache_folder, make_private_folder, read_file
+
+GENERIC = "generic"
+"""The calibration for GPUs that were never measured."""
+
+
+def load_calibration(name: str, own: Path | None = None) -> Calibration:
+    """Load a calibration by its name, or by the path of its file.
+
+    Args:
+        name: A name, or a path that ends in `.json`.
+        own: Folder of this machine's calibrations; None: the user's cache.
+
+    Raises:
+        InputError: There is none, or its file is not a calibration.
+    """
+    if name.endswith(".json"):
+        return _read(Path(name))
+    known = {calibration.name: calibration for calibration in all_calibrations(own)}
+    if name not in known:
+        raise InputError(f"no calibration is called {name!r}; there are {', '.join(sorted(known))}")
+    return known[name]
+
+
+def choose_calibration(gpu: str | None, torch_version: str, own: Path | None = None) -> Calibration:
+    """Choose what was measured on this kind of GPU with this torch, else the generic calibration.
+
+    A calibration of the same GPU with another torch comes second: the context differs between releases,
+    but less than between makes of GPUs.
+
+    Args:
+        gpu: Its name, as torch reports it; None: no GPU at hand.
+        torch_version: Such as `2.15.0+cu132`.
+        own: Folder of this machine's calibrations; None: the user's cache.
+    """
+    same_gpu = [c for c in all_calibrations(own) if gpu and c.gpu and same_model(c.gpu, gpu)]
+    same_torch = [c for c in same_gpu if _minor(c.versions.get("torch", "")) == _minor(torch_version)]
+    found = same_torch or same_gpu
+    return found[-1] if found else load_calibration(GENERIC, own)
+
+
+def all_calibrations(own: Path | None = None) -> list[Calibration]:
+    """Return the package's calibrations and then this machine's, by file name."""
+    return list(_all(own or cache_folder("calibrations")))
+
+
+def save_calibration(calibration: Calibration, own: Path | None = None) -> Path:
+    """Write a calibration for later plans on this machine, over one of the same name; return its file."""
+    folder = own or cache_folder("calibrations")
+    make_private_folder(folder)
+    path = folder / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', calibration.name)}.json"
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(calibration.model_dump_json(indent=1) + "\n", "utf-8")
+    return unfinished.replace(path)
+
+
+def _all(own: Path) -> Iterator[Calibration]:
+    with_package = Path(str(files("tune_paddy.training"))) / "calibrations"
+    for folder in (with_package, own):
+        for path in sorted(folder.glob("*.json")):
+            yield _read(path)
+
+
+def _read(path: Path) -> Calibration:
+    try:
+        return Calibration.model_validate_json(read_file(path, most=1, what="a calibration"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "file"
+        raise InputError(f"{path}: {where}: {first['msg']}; not a calibration") from error
+
+
+def _minor(version: str) -> list[str]:
+    return version.split(".")[:2]

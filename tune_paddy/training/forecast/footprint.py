@@ -1,0 +1,93 @@
+"""Forecast what training a member takes of a GPU's memory, without a GPU, in about a second.
+
+Every part follows linearly from the number of images: see `tune_paddy.core.memory.Footprint`.
+"""
+
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.memory import Footprint
+from tune_paddy.data.system.files import cache_folder
+from tune_paddy.training.forecast.measurements import ForwardCache, ForwardMemory, Subject
+
+PRECISIONS = ("fp32", "fp16", "bf16")
+_FLOAT32 = 4
+_MOMENTS = {"adamw": 2, "sgd": 1}
+"""float32 values that an optimizer keeps per parameter."""
+
+
+def forecast(
+    arch: str,
+    size: tuple[int, int],
+    micro_batch: int = 1,
+    *,
+    precision: str = "fp16",
+    optimizer: str = "adamw",
+    channels_last: bool | None = None,
+    n_classes: int = 10,
+    item_size: tuple[int, int] | None = None,
+    unfused: bool = False,
+    cache: Path | None = None,
+) -> Footprint:
+    """Forecast a member's footprint: for one micro-batch, and, since it is a line, for every other one.
+
+    Args:
+        arch: timm name.
+        size: (height, width) in px that the network sees.
+        micro_batch: Images of one forward pass, for `Footprint.raw_mib()`.
+        precision: `fp32`, `fp16` or `bf16`.
+        optimizer: `adamw` or `sgd` (with momentum).
+        channels_last: Whether images and weights lie in memory with the channels last; None: as a member's.
+        n_classes: Width of the last layer.
+        item_size: (height, width) in px of images before augmentation; None: `size`.
+        unfused: Count attention without fused kernels, which keeps its queries x keys matrix.
+        cache: Folder of earlier measurements; None: $TUNE_PADDY_CACHE/footprints, or the user's cache.
+
+    Raises:
+        InputError: Unknown arch, precision or optimizer, no class, or a size that the network cannot take.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+    if optimizer not in _MOMENTS:
+        raise InputError(f"optimizer {optimizer!r} is not one of {', '.join(_MOMENTS)}")
+    if n_classes < 1:
+        raise InputError(f"there is nothing to tell apart among {n_classes} classes")
+    subject = Subject(arch, size, n_classes, precision, channels_last, unfused)
+    memory = _measured(subject, ForwardCache(cache or cache_folder("footprints")))
+    return replace(assemble(memory, size, item_size or size, optimizer), micro_batch=micro_batch)
+
+
+def assemble(
+    memory: ForwardMemory, size: tuple[int, int], item_size: tuple[int, int], optimizer: str
+) -> Footprint:
+    """Add to a measured forward pass what the training loop itself holds.
+
+    A step holds its whole batch augmented, in float32. Evaluation holds uint8 images, and the float32 ones
+    that were made of them, before and after normalisation. An optimizer's moments and the gradients are as
+    large as the parameters.
+    """
+    image, item = 3 * _FLOAT32 * prod(size), 3 * prod(item_size)
+    fixed, alive = memory.predicting
+    return Footprint(
+        parameters=memory.parameters,
+        state_bytes=memory.weight_bytes + memory.parameters * _FLOAT32 * (1 + _MOMENTS[optimizer]),
+        saved_bytes=memory.saved[0],
+        saved_bytes_per_image=memory.saved[1],
+        input_bytes_per_image=image,
+        eval_bytes=fixed,
+        eval_bytes_per_image=alive + 2 * image + item,
+        batch_norm=memory.batch_norm,
+    )
+
+
+def _measured(subject: Subject, cache: ForwardCache) -> ForwardMemory:
+    known = cache.get(subject)
+    if known is not None:
+        return known
+    from tune_paddy.training.forecast.forward_pass import measure  # noqa: PLC0415 torch and timm take seconds
+
+    memory = measure(subject)
+    cache.put(subject, memory)
+    return memory

@@ -1,0 +1,96 @@
+"""Measure, without a GPU, what a network keeps of each image while it trains and while it predicts.
+
+The forward pass runs on the meta device, which computes shapes and allocates nothing. What autograd would
+keep for the backward pass, with weights, gradients and moments, is 98-99 % of a training step's peak,
+since the peak lies where the backward pass begins. The few networks that need values while they are
+built or run, run on the CPU instead.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.training.forecast.activations import LiveBytes, SavedBytes
+from tune_paddy.training.forecast.autocast import CudaAutocast
+from tune_paddy.training.forecast.cuda_kernels import CudaKernels, UnfusedAttention
+from tune_paddy.training.forecast.measurements import ForwardMemory, Subject
+from tune_paddy.training.networks.model import build_model, has_batch_norm, lay_out
+
+_HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
+_BATCHES = (2, 3)
+"""Two batches determine a line; batch norms refuse a single image."""
+
+
+def measure(subject: Subject) -> ForwardMemory:
+    """Measure a network with its head; torch's random state is left as it was.
+
+    Raises:
+        InputError: Unknown arch, or a size that it cannot take.
+        TunePaddyError: The network's forward pass fails.
+    """
+    with torch.random.fork_rng(devices=[]):
+        for device in ("meta", "cpu"):
+            try:
+                return _measure_on(device, subject)
+            except (RuntimeError, ValueError) as error:  # on meta: it needs values, which are not there
+                reason = str(error).splitlines()[0][:160]
+    raise TunePaddyError(f"the memory of {subject.arch} cannot be forecast: {reason}")
+
+
+def _measure_on(device: str, subject: Subject) -> ForwardMemory:
+    with torch.device(device):
+        model = build_model(subject.arch, subject.n_classes, size=subject.size)
+        if subject.channels_last is None:
+            lay_out(model, "cuda")
+        elif subject.channels_last:
+            model.to(memory_format=torch.channels_last)
+        fewer, more = (saved_bytes(model, _images(n, subject), subject) for n in _BATCHES)
+        per_image = (more - fewer) // (_BATCHES[1] - _BATCHES[0])
+        return ForwardMemory(
+            parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+            weight_bytes=sum(t.nbytes for t in (*model.parameters(), *model.buffers())),
+            saved=(fewer - _BATCHES[0] * per_image, per_image),
+            predicting=_predicting_bytes(model, _images(_BATCHES[0], subject), subject),
+            batch_norm=has_batch_norm(model[0]),
+        )
+
+
+def _images(n: int, subject: Subject) -> Tensor:
+    layout = torch.channels_last if subject.channels_last else torch.contiguous_format
+    return torch.zeros(n, 3, *subject.size).contiguous(memory_format=layout)
+
+
+def saved_bytes(model: nn.Module, images: Tensor, subject: Subject) -> int:
+    """Bytes kept for the backward pass of one micro-batch; the images themselves are not counted."""
+    model.train()
+    saved = SavedBytes([*model.parameters(), *model.buffers(), images])
+    with _cuda(subject), saved.collecting():
+        logits = model(images)
+        F.cross_entropy(logits.float(), torch.zeros(len(images), dtype=torch.long), reduction="sum")
+    return saved.total
+
+
+def _predicting_bytes(model: nn.Module, images: Tensor, subject: Subject) -> tuple[int, int]:
+    """(Weights cast down, most that is alive per image); the images themselves are not counted."""
+    model.eval()
+    live = LiveBytes()
+    with torch.inference_mode(), live, _cuda(subject) as autocast:
+        model(images)
+    cast = autocast.cast_weight_bytes if autocast else 0
+    return cast, -(-live.peak // len(images))
+
+
+@contextmanager
+def _cuda(subject: Subject) -> Iterator[CudaAutocast | None]:
+    """Run torch functions as they would run on CUDA: kernels innermost, then casts, then attention."""
+    half = _HALF.get(subject.precision)
+    autocast = None if half is None else CudaAutocast(half)
+    with ExitStack() as stack:
+        stack.enter_context(CudaKernels())
+        stack.enter_context(autocast or nullcontext())
+        stack.enter_context(UnfusedAttention() if subject.unfused else nullcontext())
+        yield autocast

@@ -1,0 +1,305 @@
+"""Choose accum and GPU share of a member from its forecast: before a search, and for each of its trials."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+
+from tune_paddy.core.calibration import Calibration
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.domains import Choice, Domain, Fixed, Range, SubSpace, side_or_pair
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.gpus import gpu_mib
+from tune_paddy.core.memory import (
+    Footprint,
+    MemoryBudget,
+    Plan,
+    TrialMemory,
+    allocator_mib,
+    batch_norm_warning,
+    plan_accum,
+    plan_fraction,
+)
+from tune_paddy.spaces.space import SearchSpace
+from tune_paddy.training.forecast.calibration_files import choose_calibration, load_calibration
+from tune_paddy.training.forecast.footprint import forecast
+from tune_paddy.training.gpu_memory import load_nvml, visible_gpu
+
+Share = float | Literal["auto"]
+"""GPUs of a trial; auto: as small a share of one as its forecast allows."""
+
+_ROW_PARAMETERS = ("arch", "size", "resize_size", "batch_size", "accum", "precision", "optimizer")
+"""The parameters that decide a footprint; a sub-space is listed over all their values."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The GPU that trials are planned for.
+
+    Attributes:
+        mib: Its memory.
+        calibration: What turns a footprint into the memory of a process on it.
+        stated: Whether its memory is what somebody said, who may mean a smaller GPU than is there.
+    """
+
+    mib: float
+    calibration: Calibration
+    stated: bool = False
+
+
+@dataclass(frozen=True)
+class MemoryRow:
+    """One line of a memory plan: a member, or one combination of a sub-space's values.
+
+    Attributes:
+        origin: Name of the recipe or the sub-space.
+        config: A member with these values.
+        footprint: Its forecast.
+        at_one: The plan with accum 1 on the whole GPU, fitting or not.
+        plan: The plan that fits, or the nearest to it.
+    """
+
+    origin: str
+    config: MemberConfig
+    footprint: Footprint
+    at_one: Plan
+    plan: Plan
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "origin": self.origin,
+            "arch": self.config.arch,
+            "size": list(self.config.size),
+            "batch_size": self.config.batch_size,
+            "precision": self.config.precision,
+            "parameters": self.footprint.parameters,
+            "forecast_at_accum_1_mib": round(self.at_one.forecast_mib, 1),
+            **{name: round(value, 1) if name.endswith("_mib") else value for name, value in self._plan()},
+            "warning": self.warning,
+        }
+
+    @property
+    def warning(self) -> str | None:
+        """What a person should know of the plan, or None."""
+        plan = self.plan
+        return batch_norm_warning(plan.micro_batch, plan.accum) if self.footprint.batch_norm else None
+
+    def _plan(self) -> Iterator[tuple[str, Any]]:
+        yield from asdict(self.plan).items()
+        yield from (("fits", self.plan.fits), ("margin_mib", self.plan.margin_mib))
+        yield "at_once", self.plan.at_once if self.plan.fits else 0
+
+
+def parse_share(text: str) -> Share:
+    """Read a share of a GPU: a number above 0, or `auto`.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if text == "auto":
+        return "auto"
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise InputError(f"--share {text!r}: write a number above 0 and up to 1, or auto")
+    return share
+
+
+def find_gpu(name: str | None = None, mib: float | None = None, calibration: str | None = None) -> Gpu:
+    """Describe a GPU by its memory, by its name, or by looking at the one at hand.
+
+    Args:
+        name: Such as `Tesla P100`.
+        mib: Its memory; with a name as well, the name chooses the calibration.
+        calibration: Name or file of a calibration; None: what was measured on this GPU, else a generic one.
+
+    Raises:
+        InputError: Nothing is said, and there is no GPU here; or the name or calibration is unknown.
+    """
+    stated = name is not None or mib is not None
+    if not stated:
+        try:
+            name, mib = _gpu_at_hand()
+        except InputError as error:
+            raise InputError(f"{error}, or which it is, as --gpu 'Tesla P100'") from error
+    memory = float(gpu_mib(name)) if mib is None and name is not None else mib
+    if calibration is not None:
+        chosen = load_calibration(calibration)
+    else:
+        chosen = choose_calibration(name, torch.__version__)
+    return Gpu(memory or 0.0, chosen, stated=stated)
+
+
+def find_trials_gpu(mib: float | None = None) -> Gpu:
+    """Describe the GPU that a search's trials will run on: the one at hand, held to `mib` where that is said.
+
+    What was measured of the GPU here counts, however little of it trials may have; where none is here, as
+    with a cluster's, a generic calibration.
+
+    Raises:
+        InputError: Nothing is said, and there is no GPU here.
+    """
+    try:
+        name, whole_mib = _gpu_at_hand()
+    except InputError:
+        if mib is None:
+            raise
+        return find_gpu(mib=mib)
+    calibration = choose_calibration(name, torch.__version__)
+    return Gpu(whole_mib if mib is None else mib, calibration, stated=mib is not None)
+
+
+def plan_trial(
+    config: MemberConfig, gpu: Gpu | None, share: Share, *, n_classes: int, max_accum: int | None = None
+) -> TrialMemory:
+    """Plan the memory of one trial; what a space sets (accum, share) stands, the rest follows.
+
+    Args:
+        config: The member.
+        gpu: Where it trains; None: on the CPU.
+        share: What the search gives a trial.
+        n_classes: Classes of the dataset.
+        max_accum: The largest accum to choose; None: one image at a time.
+
+    Raises:
+        InputError: Unknown arch, or a size that it cannot take.
+    """
+    if gpu is None or share == 0:
+        return TrialMemory(0.0, config.accum if isinstance(config.accum, int) else 1)
+    footprint = member_footprint(config, gpu, n_classes=n_classes)
+    plan = plan_member(config, footprint, gpu, share, max_accum=max_accum)
+    return TrialMemory(
+        gpu=plan.fraction if share == "auto" else float(share),
+        accum=plan.accum,
+        allocator_mib=_cap_mib(gpu, plan.fraction),
+        context_mib=gpu.calibration.context_mib,
+        raw_mib=plan.raw_mib,
+        forecast_mib=plan.forecast_mib,
+        budget_mib=plan.budget_mib,
+    )
+
+
+def plan_unforecast_trial(config: MemberConfig, gpu: Gpu, share: Share) -> TrialMemory:
+    """Give a trial whose forecast failed its share, and no more: it may raise accum, not harm its neighbours.
+
+    Args:
+        config: The member.
+        gpu: Where it trains.
+        share: What the search gives a trial; auto: the whole GPU, since nothing says that less will do.
+    """
+    given = 1.0 if share == "auto" else float(share)
+    fraction = min(given, 1.0)
+    return TrialMemory(
+        gpu=given,
+        accum=config.accum if isinstance(config.accum, int) else 1,
+        allocator_mib=_cap_mib(gpu, fraction),
+        context_mib=gpu.calibration.context_mib,
+        budget_mib=MemoryBudget(gpu.mib, fraction).mib,
+    )
+
+
+def plan_member(
+    config: MemberConfig, footprint: Footprint, gpu: Gpu, share: Share, *, max_accum: int | None = None
+) -> Plan:
+    """Choose what a member leaves open: accum within a fixed share, or the smallest share, or both."""
+    wanted = config.accum if isinstance(config.accum, int) else 1
+    most = config.accum if isinstance(config.accum, int) else max_accum
+    if share == "auto":
+        return plan_fraction(
+            footprint, gpu.calibration, gpu.mib, config.batch_size, accum=wanted, max_accum=most
+        )
+    budget = MemoryBudget(gpu.mib, min(float(share), 1.0))
+    return plan_accum(footprint, gpu.calibration, budget, config.batch_size, accum=wanted, max_accum=most)
+
+
+def member_footprint(
+    config: MemberConfig, gpu: Gpu, *, n_classes: int, unfused: bool | None = None
+) -> Footprint:
+    """Forecast a member's footprint on a GPU; `auto` counts half precision, as it will be there.
+
+    Raises:
+        InputError: Unknown arch, or a size that it cannot take.
+    """
+    return forecast(
+        config.arch,
+        config.size,
+        precision="bf16" if config.precision == "auto" else config.precision,
+        optimizer=config.optimizer,
+        n_classes=n_classes,
+        item_size=config.item_size,
+        unfused=gpu.calibration.unfused_attention if unfused is None else unfused,
+    )
+
+
+def plan_space(
+    space: SearchSpace,
+    gpu: Gpu,
+    share: Share,
+    *,
+    n_classes: int = 10,
+    max_accum: int | None = None,
+    unfused: bool | None = None,
+) -> Iterator[MemoryRow]:
+    """Plan every recipe, and every combination of a sub-space's values that decides the footprint.
+
+    Ranges are represented by their largest value.
+
+    Raises:
+        InputError: An architecture or size cannot be had.
+    """
+    for origin, config in _members(space):
+        footprint = member_footprint(config, gpu, n_classes=n_classes, unfused=unfused)
+        whole = MemoryBudget(gpu.mib)
+        at_one = plan_accum(footprint, gpu.calibration, whole, config.batch_size, max_accum=1)
+        plan = plan_member(config, footprint, gpu, share, max_accum=max_accum)
+        yield MemoryRow(origin, config, footprint, at_one, plan)
+
+
+def _cap_mib(gpu: Gpu, fraction: float) -> float | None:
+    """Where torch's allocator stops: at the trial's share, unless it has all that is there."""
+    if fraction >= 1 and not gpu.stated:
+        return None
+    return allocator_mib(MemoryBudget(gpu.mib, fraction), gpu.calibration)
+
+
+def _members(space: SearchSpace) -> Iterator[tuple[str, MemberConfig]]:
+    for recipe in space.recipes:
+        yield recipe.name, MemberConfig(**recipe.values)
+    for sub in space.spaces:
+        yield from ((sub.name, config) for config in _combinations(sub))
+
+
+def _combinations(sub: SubSpace) -> list[MemberConfig]:
+    names = [name for name in _ROW_PARAMETERS if name in sub.domains]
+    values = [_values(sub.domains[name]) for name in names]
+    configs = [MemberConfig(**dict(zip(names, chosen, strict=True))) for chosen in itertools.product(*values)]
+    return list(dict.fromkeys(configs))
+
+
+def _values(domain: Domain) -> Sequence[Any]:
+    if isinstance(domain, Choice):
+        return domain.values
+    if isinstance(domain, Range):
+        return [int(domain.high) if domain.integer else domain.high]
+    return [domain.value] if isinstance(domain, Fixed) else []
+
+
+def size_words(size: tuple[int, int]) -> str:
+    """A size as a person writes it: 224, or 320x224 (height x width)."""
+    shown = side_or_pair(size)
+    return f"{shown[0]}x{shown[1]}" if isinstance(shown, tuple) else str(shown)
+
+
+def _gpu_at_hand() -> tuple[str, float]:
+    """Name and usable MiB of the first GPU that this process sees."""
+    try:
+        return visible_gpu(load_nvml())
+    except InputError as error:
+        raise InputError(
+            f"there is no GPU to look at here ({error}); say how much memory yours has, as --gpu-memory 16280"
+        ) from error

@@ -1,0 +1,1 @@
+"""Architectures, pretrained parameters, and the networks made of both."""

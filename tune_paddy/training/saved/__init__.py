@@ -1,0 +1,1 @@
+"""What training writes to files, and reads again."""

@@ -1,0 +1,128 @@
+"""Checkpoints of a member in training: one safetensors file an epoch, written whole or not at all.
+
+Random states are not stored: every random number comes from a stream that its epoch begins anew, see
+`loaders.TrainLoader` and `member`.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+
+from tune_paddy.training.saved.checkpoint_files import CHECKPOINTS
+
+KEEP = 2
+_MODEL, _OPTIMIZER = "model/", "optimizer/"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a member after an epoch.
+
+    Attributes:
+        epoch: Epochs done, over all phases.
+        model: State dict of the network.
+        optimizer: `state` of the optimizer's state dict: parameter number → name → tensor.
+        scaler: State dict of the loss scaler.
+        history: Metrics of each epoch done, in order.
+    """
+
+    epoch: int
+    model: Mapping[str, Tensor]
+    optimizer: Mapping[int, Mapping[str, Tensor]]
+    scaler: Mapping[str, Any]
+    history: list[dict[str, float]]
+
+    def restore_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        """Put the moments back; learning rates and momentum are the schedule's to set.
+
+        They get the parameters' memory layout: fused kernels walk through both side by side.
+        """
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        state = {
+            number: {name: _laid_out(value, parameters[number]) for name, value in values.items()}
+            for number, values in self.optimizer.items()
+        }
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def save_checkpoint(
+    folder: Path,
+    *,
+    epoch: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: GradScaler,
+    history: list[dict[str, float]],
+) -> Path:
+    """Write the checkpoint of an epoch and remove all but the last two; atomic."""
+    tensors = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
+    for number, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"{_OPTIMIZER}{number}/{name}"] = value
+    meta = {"epoch": epoch, "scaler": scaler.state_dict(), "history": history}
+    path = folder / f"checkpoint-{epoch:05d}.safetensors"
+    write_safetensors(path, tensors, {"meta": json.dumps(meta)})
+    for old in sorted(folder.glob(CHECKPOINTS))[:-KEEP]:
+        old.unlink()
+    return path
+
+
+def load_latest(folder: Path) -> Checkpoint | None:
+    """Read the newest checkpoint that is whole, or None."""
+    for path in sorted(folder.glob(CHECKPOINTS), reverse=True):
+        try:
+            return _load(path)
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+            continue  # cut short by a full disk or a crash of the machine: the one before is whole
+    return None
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file so that a reader finds the old file, the whole new one, or none.
+
+    Tensors may be on any device and share memory, as tied weights do; each is stored for itself.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    stored = {name: _stored(tensor) for name, tensor in tensors.items()}
+    try:
+        save_file(stored, partial, metadata=dict(metadata))
+        with partial.open("rb") as handle:
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True).contiguous()
+
+
+def _laid_out(value: Tensor, parameter: Tensor) -> Tensor:
+    """A moment in the memory layout of its parameter; a count of steps as it is."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
+
+
+def _load(path: Path) -> Checkpoint:
+    model: dict[str, Tensor] = {}
+    optimizer: dict[int, dict[str, Tensor]] = {}
+    with safe_open(path, framework="pt") as file:
+        meta = json.loads(file.metadata()["meta"])
+        for key in file.keys():  # noqa: SIM118 not a dict: it has no iterator
+            if key.startswith(_MODEL):
+                model[key.removeprefix(_MODEL)] = file.get_tensor(key)
+            else:
+                number, name = key.removeprefix(_OPTIMIZER).split("/")
+                optimizer.setdefault(int(number), {})[name] = file.get_tensor(key)
+    return Checkpoint(meta["epoch"], model, optimizer, meta["scaler"], meta["history"])

@@ -1,0 +1,85 @@
+"""A trained member on disk: safetensors weights beside a JSON configuration; rebuilt from both."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.system.files import read_file, write_atomically
+from tune_paddy.training.networks.model import build_model, lay_out
+from tune_paddy.training.saved.checkpoint import write_safetensors
+from tune_paddy.training.saved.weight_files import CONFIG, WEIGHTS
+
+
+class _SavedConfig(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[1]
+    config: MemberConfig
+    classes: list[str]
+
+
+@dataclass(frozen=True)
+class SavedMember:
+    """A member read back: its configuration, its classes and its network in evaluation mode."""
+
+    config: MemberConfig
+    classes: tuple[str, ...]
+    model: nn.Sequential
+
+
+def save_member(folder: Path, model: nn.Module, config: MemberConfig, classes: tuple[str, ...]) -> None:
+    """Write a member; the configuration last, so that a folder that has one is whole."""
+    write_safetensors(folder / WEIGHTS, model.state_dict(), {"format": "pt"})
+    saved = _SavedConfig(format=1, config=config, classes=list(classes))
+    write_atomically(folder / CONFIG, (saved.model_dump_json(indent=2) + "\n").encode())
+
+
+def read_config(folder: Path) -> MemberConfig:
+    """Read the configuration alone.
+
+    Raises:
+        InputError: It is missing or damaged.
+    """
+    return _read(folder).config
+
+
+def load_member(folder: Path) -> SavedMember:
+    """Rebuild a member from its folder.
+
+    Raises:
+        InputError: A file is missing or does not fit; the message names it.
+    """
+    saved = _read(folder)
+    try:
+        tensors = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(folder, error) from error
+    config = saved.config
+    model = build_model(
+        config.arch, len(saved.classes), size=config.size, drop_path=config.drop_path, dropout=config.dropout
+    )
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{folder / WEIGHTS} does not fit {config.arch}: {reason}") from error
+    lay_out(model, "cpu").eval()
+    return SavedMember(config, tuple(saved.classes), model)
+
+
+def _read(folder: Path) -> _SavedConfig:
+    try:
+        return _SavedConfig.model_validate_json(read_file(folder / CONFIG, most=64, what="a saved member"))
+    except (InputError, ValidationError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> InputError:
+    return InputError(f"{folder} holds no readable member: {str(error).splitlines()[0]}")
