@@ -8,7 +8,7 @@ from tune_paddy.core.selection.bagging import bagged_select
 from tune_paddy.core.selection.greedy import run_greedy
 from tune_paddy.core.selection.greedy_bags import ErrorBags, LogLossBags, run_bags
 from tune_paddy.core.selection.greedy_log_loss import true_class_rows
-from tune_paddy.core.selection.plain import bagging, image_weights, make_scorer
+from tune_paddy.core.selection.plain import image_weights, make_scorer
 
 FAST = ("log_loss", "error_rate", "balanced_error")
 

@@ -3,8 +3,9 @@ import pytest
 
 from tests.core.conftest import RealPool, random_pool
 from tune_paddy.core.metrics import log_loss
+from tune_paddy.core.selection import log_linear
 from tune_paddy.core.selection.log_linear import log_linear_select
-from tune_paddy.core.selection.plain import best_single, greedy_select, log_linear
+from tune_paddy.core.selection.plain import best_single, greedy_select
 
 
 def test_the_gradient_is_that_of_the_loss() -> None:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.kaggle import archive
 from tune_paddy.data.kaggle.archive import unpack_zip
-from tune_paddy.data.kaggle.client import archive
 
 NAMES = ["train.csv", "train_images/blast/--help.jpg", "test_images/Blätter\n 1.jpg", "leer/"]
 
