@@ -4,6 +4,7 @@ from numpy.typing import NDArray
 
 from tests.core.conftest import RealPool, random_pool
 from tune_paddy.core.metrics import METRICS, Floats, Labels, per_image
+from tune_paddy.core.selection import bagging
 from tune_paddy.core.selection.bagging import bagged_select
 from tune_paddy.core.selection.greedy import run_greedy
 from tune_paddy.core.selection.greedy_bags import ErrorBags, LogLossBags, run_bags
