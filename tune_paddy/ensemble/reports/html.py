@@ -56,7 +56,7 @@ def write_report(path: Path, ensemble: Ensemble, sources: Sources, figures: Sequ
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = resources.files("tune_paddy.ensemble").joinpath("report_page.html").read_text("utf-8")
+    template = resources.files("tune_paddy.ensemble.reports").joinpath("report_page.html").read_text("utf-8")
     page = environment.from_string(template).render(_content(ensemble, sources, figures))
     path.write_text(page, encoding="utf-8")
 

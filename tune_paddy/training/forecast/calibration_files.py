@@ -67,7 +67,7 @@ def save_calibration(calibration: Calibration, own: Path | None = None) -> Path:
 
 
 def _all(own: Path) -> Iterator[Calibration]:
-    with_package = Path(str(files("tune_paddy.training"))) / "calibrations"
+    with_package = Path(str(files("tune_paddy.training.forecast"))) / "calibrations"
     for folder in (with_package, own):
         for path in sorted(folder.glob("*.json")):
             yield _read(path)
