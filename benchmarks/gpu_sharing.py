@@ -28,6 +28,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.samples import write_digits
 from tune_paddy.search.plan import SearchPlan
+from tune_paddy.search.preflight import ready_session
 from tune_paddy.search.run import run_search
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.runs import PREFIX, RecordedRun
@@ -80,7 +81,8 @@ def run(
         folder=runs / name,
         ray_gpus=None if on_gpu else 1,
     )
-    members = run_search(plan, store, console=Console())
+    with ready_session(plan) as ready:
+        members = run_search(ready, store, console=Console())
     return [row_of(member) for member in members]
 
 

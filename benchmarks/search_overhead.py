@@ -32,6 +32,7 @@ from tune_paddy.data.member_data import Parts
 from tune_paddy.data.samples import write_digits
 from tune_paddy.search import trainable, tuning
 from tune_paddy.search.plan import SearchPlan
+from tune_paddy.search.preflight import ready_session
 from tune_paddy.search.ray.session import ray_session
 from tune_paddy.search.run import run_search
 from tune_paddy.spaces.space import SearchSpace, find_space
@@ -79,7 +80,8 @@ def search(name: str, dataset: Dataset, store: Store, folder: Path, trials: int)
     plan = SearchPlan(
         name=name, dataset=dataset, space=space, settings=settings, folder=folder / "runs" / name
     )
-    members = run_search(plan, store, console=Console(quiet=True))
+    with ready_session(plan) as ready:
+        members = run_search(ready, store, console=Console(quiet=True))
     unfinished = [member.name for member in members if member.status != "FINISHED"]
     if unfinished:  # a retry gets a new process: their times would tell of nothing else
         raise SystemExit(f"search {name}: {', '.join(unfinished)} did not finish")

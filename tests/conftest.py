@@ -13,7 +13,7 @@ import random
 import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -189,9 +189,6 @@ def finished(
     ray_running: None,  # noqa: ARG001 asked for what it starts
 ) -> Finished:
     """Four trials on real Ray and MLflow: three that finish, one whose weights are missing."""
-    from rich.console import Console
-
-    from tune_paddy.search.run import run_search
     from tune_paddy.tracking.store import open_store
 
     root = tmp_path_factory.mktemp("search")
@@ -200,8 +197,19 @@ def finished(
         f"sqlite:///{root}/mlflow.db", experiment="digits", artifact_root=root / "runs/artifacts", create=True
     )
     with planted_secrets():
-        members = run_search(plan, store, console=Console(quiet=True))
+        members = searched(plan, store)
     return Finished(plan, store, root / "runs", members)
+
+
+def searched(plan: SearchPlan, store: Store, **options: Any) -> tuple[RecordedRun, ...]:
+    """Run a search to its end, silently."""
+    from rich.console import Console
+
+    from tune_paddy.search.preflight import ready_session
+    from tune_paddy.search.run import run_search
+
+    with ready_session(plan, store if plan.goes_on else None) as ready:
+        return run_search(ready, store, console=Console(quiet=True), **options)
 
 
 @dataclass(frozen=True, eq=False)

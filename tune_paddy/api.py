@@ -128,6 +128,7 @@ def run_search(
 
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.search.plan import SearchPlan
+    from tune_paddy.search.preflight import ready_session
     from tune_paddy.search.resources import uncounted_gpus
     from tune_paddy.search.run import run_search as run
     from tune_paddy.tracking.names import free_name, require_free
@@ -151,7 +152,8 @@ def run_search(
         command=EXPLORER,
         data=None if isinstance(data, Dataset) else Path(data),
     )
-    members = run(plan, store, console=Console(markup=False))
+    with ready_session(plan) as ready:
+        members = run(ready, store, console=Console(markup=False))
     return SearchResult(chosen, members, plan.folder, store.tracking_uri)
 
 
@@ -203,7 +205,7 @@ def select(
         seed: Of the methods.
 
     Raises:
-        InputError: SelectionOptions that are unknown, contradictory or cannot be met.
+        InputError: Options that are unknown, contradictory or cannot be met.
     """
     from threadpoolctl import threadpool_limits
 

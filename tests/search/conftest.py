@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from tests.conftest import Finished, make_plan
+from tests.conftest import Finished, make_plan, searched
 from tune_paddy.search.plan import SearchPlan
-from tune_paddy.search.run import run_search
 
 HALVED = """
 search:
@@ -24,5 +22,5 @@ def halved(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Sear
     plan = make_plan("asha", finished.plan.dataset.root, folder / "runs", HALVED)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUNE_PADDY_CACHE", str(folder / "cache"))  # forecasts are made, none are found
-        run_search(plan, finished.store, console=Console(quiet=True))
+        searched(plan, finished.store)
     return plan

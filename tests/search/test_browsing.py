@@ -3,12 +3,10 @@
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from tests.conftest import Finished
+from tests.conftest import Finished, searched
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.search.plan import SearchPlan
-from tune_paddy.search.run import run_search
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.files import read_file
 from tune_paddy.tracking.runs import NOTE, get_search
@@ -44,7 +42,7 @@ def test_a_member_is_trained_again_from_what_its_run_holds(finished: Finished, t
         settings=space.settings,
         folder=tmp_path / "again",
     )
-    (again,) = run_search(plan, finished.store, console=Console(quiet=True))
+    (again,) = searched(plan, finished.store)
     assert again.tags["tune_paddy.split"] == member.tags["tune_paddy.split"]
     assert again.params == member.params
     for name in ("plain/log_loss", "tta/log_loss", "train_loss"):

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from tests.conftest import Finished, make_plan
+from tests.conftest import Finished, make_plan, searched
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.member_data import make_parts
 from tune_paddy.data.split import SelectSplit
 from tune_paddy.ensemble.build import build_ensemble
 from tune_paddy.search.plan import SearchPlan
-from tune_paddy.search.run import run_search
 from tune_paddy.serving.collect import collect, symlink
 from tune_paddy.serving.ensemble_model import EnsembleModel
 from tune_paddy.tracking.pool import load_pool
@@ -33,7 +31,7 @@ recipes: [{arch: test_resnet, lr: 0.005}]
 @pytest.fixture(scope="module")
 def folded(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> SearchPlan:
     plan = make_plan("folded", finished.plan.dataset.root, tmp_path_factory.mktemp("folded"), SPACE)
-    run_search(plan, finished.store, console=Console(quiet=True))
+    searched(plan, finished.store)
     return plan
 
 
@@ -90,4 +88,4 @@ def test_a_search_goes_on_only_with_the_folds_that_it_began_with(
 ) -> None:
     plan = replace(folded, settings=folded.settings.model_copy(update={"folds": 0}))
     with pytest.raises(InputError, match="was made with 2 folds, and now 0 are asked for"):
-        run_search(plan, finished.store, console=Console(quiet=True))
+        searched(plan, finished.store)

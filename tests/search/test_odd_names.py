@@ -5,14 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from tests.conftest import make_plan
+from tests.conftest import make_plan, searched
 from tune_paddy.data.csv_table import format_csv
 from tune_paddy.data.ensemble_file import read_ensemble
 from tune_paddy.data.submission import check_submission
 from tune_paddy.ensemble.build import build_ensemble
-from tune_paddy.search.run import run_search
 from tune_paddy.tracking.store import open_store
 
 ODD = "--help [red] 'ä\n🌾 \"; rm -rf $HOME"
@@ -51,7 +49,7 @@ def test_odd_names_go_through_the_whole_job(
     plan = make_plan("odd", dataset, runs, SPACE)
     uri = f"sqlite:///{dataset.parent}/{ODD}.db"
     store = open_store(uri, experiment=dataset.name, artifact_root=runs / "artifacts", create=True)
-    (member,) = run_search(plan, store, console=Console(quiet=True))
+    (member,) = searched(plan, store)
     assert (member.outcome, member.failure) == ("finished", "")
     ensemble = build_ensemble(store, ["odd"], folder=plan.folder)
     assert ensemble.submission

@@ -13,12 +13,13 @@ from tests.conftest import SPACE, Finished, make_plan
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.search.plan import SearchPlan
-from tune_paddy.search.preflight import check_beforehand
+from tune_paddy.search.preflight import ReadyPlan, ready_session
 from tune_paddy.search.resources import resources_here
 from tune_paddy.search.resuming.plan import resumed_plan
 from tune_paddy.search.watchers.close_members import only_one
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.runs import get_search
+from tune_paddy.tracking.store import Store
 
 
 @pytest.fixture
@@ -26,28 +27,46 @@ def again(finished: Finished) -> SearchPlan:
     return resumed_plan(get_search(finished.store, "first"), finished.store, settings={})
 
 
+def checked(plan: SearchPlan, store: Store | None) -> ReadyPlan:
+    with ready_session(plan, store) as ready:
+        return ready
+
+
 def test_another_space_is_refused(finished: Finished, again: SearchPlan) -> None:
-    check_beforehand(again, finished.store)
+    assert checked(again, finished.store).at_once == 1
     changed = SearchSpace.parse(SPACE.replace("size: 32", "size: 48"), name="tiny")
     with pytest.raises(InputError, match="not the one that search 'first' began with"):
-        check_beforehand(replace(again, space=changed), finished.store)
+        checked(replace(again, space=changed), finished.store)
 
 
 def test_a_search_that_another_process_runs_is_refused(finished: Finished, again: SearchPlan) -> None:
     with only_one(again.folder, again.name), pytest.raises(InputError, match="running in another process"):
-        check_beforehand(again, finished.store)
+        checked(again, finished.store)
 
 
-def test_a_trial_that_asks_for_more_than_this_machine_has_is_refused(
-    small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def never_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process without Ray; what starts it fails the test."""
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray was started"))
+
+
+@pytest.mark.usefixtures("never_started")
+def test_a_trial_that_asks_for_more_than_this_machine_has_is_refused_before_ray_starts(
+    small_digits: Path, tmp_path: Path
+) -> None:
     plan = make_plan("greedy", small_digits, tmp_path, SPACE)
     plan = replace(plan, settings=plan.settings.override({"gpu": 1}), ray_gpus=0)
     with pytest.raises(InputError, match="asks for 1 GPUs and there is none"):
-        check_beforehand(plan, None)
-    check_beforehand(replace(plan, ray_address="elsewhere:6379"), None)
+        checked(plan, None)
     assert not plan.folder.exists()
+
+
+@pytest.mark.usefixtures("never_started")
+def test_a_stored_split_of_other_folds_is_refused_before_ray_starts(again: SearchPlan) -> None:
+    plan = replace(again, settings=again.settings.override({"folds": 3}), ray_gpus=0)
+    with pytest.raises(InputError, match="was made with 0 folds, and now 3 are asked for"):
+        checked(plan, None)
 
 
 COUNT = "from tune_paddy.search.resources import resources_here; print(resources_here(None))"

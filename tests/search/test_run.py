@@ -3,13 +3,11 @@ import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from tests.conftest import SPACE, Finished, make_plan
+from tests.conftest import SPACE, Finished, make_plan, searched
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
 from tune_paddy.search.plan import SearchPlan, preview
-from tune_paddy.search.run import run_search
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import get_search, list_members
 
@@ -74,7 +72,7 @@ def test_a_search_that_asks_for_a_gpu_where_there_is_none_is_refused(
     plan = make_plan("greedy", finished.plan.dataset.root, tmp_path, "recipes: [{arch: test_resnet}]")
     hungry = type(plan)(**{**vars(plan), "settings": SearchSettings(gpu=64)})
     with pytest.raises(InputError, match="64 GPUs"):
-        run_search(hungry, finished.store, console=Console(quiet=True))
+        searched(hungry, finished.store)
     with pytest.raises(InputError, match="no search 'greedy'"):
         get_search(finished.store, "greedy")
 
@@ -102,5 +100,5 @@ def test_no_trial_starts_after_the_time_is_used_up(finished: Finished, tmp_path:
     text = SPACE.replace("trials: 4", "trials: 50, minutes: 0.001")
     plan = make_plan("late", finished.plan.dataset.root, tmp_path, text)
     ticks = itertools.count(step=0.05)  # seconds by this clock: the first looks are in time
-    members = run_search(plan, finished.store, console=Console(quiet=True), clock=lambda: next(ticks))
+    members = searched(plan, finished.store, clock=lambda: next(ticks))
     assert 1 <= len(members) <= 2

@@ -1,4 +1,5 @@
 import math
+import signal
 
 import pytest
 from ray.tune.search import Searcher
@@ -6,7 +7,9 @@ from ray.tune.search import Searcher
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Fixed, Range, Recipe, SubSpace
 from tune_paddy.core.memory import TrialMemory
-from tune_paddy.search.sampler import MemberSampler, MemberSearcher, PastTrial, Proposal, parameter_names
+from tune_paddy.search.interruption import Interruption
+from tune_paddy.search.sampler import MemberSampler, PastTrial, Proposal, parameter_names
+from tune_paddy.search.searchers import MemberSearcher
 
 VIT = SubSpace(
     "vit",
@@ -151,7 +154,7 @@ def test_what_goes_on_is_handed_out_first_even_when_the_time_is_used_up() -> Non
     sampler = MemberSampler([], [VIT], seed=0)
     past = [PastTrial(ask(sampler), True, 0.5), PastTrial(ask(sampler), False)]
     again = MemberSampler([], [VIT], seed=0)
-    searcher = MemberSearcher(again, trials=9, expired=lambda: True, plan=on_cpu, past=past)
+    searcher = MemberSearcher(again, Interruption(), trials=9, expired=lambda: True, plan=on_cpu, past=past)
     assert searcher.suggest("a")["number"] == 1
     assert searcher.suggest("b") == Searcher.FINISHED
     assert searcher.unfinished
@@ -159,7 +162,9 @@ def test_what_goes_on_is_handed_out_first_even_when_the_time_is_used_up() -> Non
 
 def test_an_interrupted_search_hands_out_nothing() -> None:
     sampler = MemberSampler([], [VIT], seed=0)
-    searcher = MemberSearcher(sampler, trials=9, expired=lambda: False, plan=on_cpu, stopping=lambda: True)
+    interruption = Interruption()
+    searcher = MemberSearcher(sampler, interruption, trials=9, expired=lambda: False, plan=on_cpu)
+    interruption.signal = signal.SIGINT
     assert searcher.suggest("a") == Searcher.FINISHED
 
 
@@ -173,9 +178,16 @@ def on_cpu(_config: MemberConfig) -> TrialMemory:
     return TrialMemory(gpu=0.0, accum=1)
 
 
+def make_searcher(*, expired: bool = False) -> MemberSearcher:
+    sampler = MemberSampler([], [VIT], seed=0)
+    return MemberSearcher(sampler, Interruption(), trials=2, expired=lambda: expired, plan=on_cpu)
+
+
 @pytest.fixture
 def searcher() -> MemberSearcher:
-    return MemberSearcher(MemberSampler([], [VIT], seed=0), trials=2, expired=lambda: False, plan=on_cpu)
+    return MemberSearcher(
+        MemberSampler([], [VIT], seed=0), Interruption(), trials=2, expired=lambda: False, plan=on_cpu
+    )
 
 
 def test_the_searcher_ends_after_its_trials(searcher: MemberSearcher) -> None:
@@ -185,7 +197,9 @@ def test_the_searcher_ends_after_its_trials(searcher: MemberSearcher) -> None:
 
 
 def test_the_searcher_starts_nothing_after_its_time() -> None:
-    late = MemberSearcher(MemberSampler([], [VIT], seed=0), trials=2, expired=lambda: True, plan=on_cpu)
+    late = MemberSearcher(
+        MemberSampler([], [VIT], seed=0), Interruption(), trials=2, expired=lambda: True, plan=on_cpu
+    )
     assert late.suggest("a") == Searcher.FINISHED
 
 

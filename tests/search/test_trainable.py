@@ -8,8 +8,8 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import MIB, TrialMemory
 from tune_paddy.data.member_data import make_parts
 from tune_paddy.search import trainable
+from tune_paddy.search.plan import stored_split
 from tune_paddy.search.ray.internals import SPENT
-from tune_paddy.search.run import stored_split
 from tune_paddy.search.trainable import TrialContext, run_trial
 from tune_paddy.tracking.members import start_search
 from tune_paddy.tracking.memory import measured_stacks

@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +38,7 @@ def demo(
     Example: tune-paddy demo
     """
     from tune_paddy.data.samples import DEMO_NOISE, TEST_LABELS, score_submission, write_digits
-    from tune_paddy.search.ray.session import ray_session
+    from tune_paddy.search.preflight import ready_session
 
     started = time.monotonic()
     overrides = {} if seed is None else {"seed": seed}
@@ -45,10 +46,10 @@ def demo(
     write_digits(folder, noise=DEMO_NOISE)
     plan = make_plan(folder, "digits_demo", runs, name=None, overrides=overrides, prefix="demo")
     console.print(_HARD)
-    with ray_session(plan.ray_address, num_gpus=plan.ray_gpus):  # it warms up while the record is made
+    with ready_session(plan) as ready:  # Ray's processes import torch while the record is made
         store = make_store(tracking_uri, plan.dataset, runs)
         plan = with_free_name(plan, store, runs, given=False)
-        train_and_print(plan, store, weights=False)
+        train_and_print(replace(ready, plan=plan), store, weights=False)
     ensemble = select_and_print(store, [plan.name], runs, browse=f"uv run {browse_command(plan.name, store)}")
     if ensemble.submission is not None:
         accuracy = score_submission(ensemble.submission, folder / TEST_LABELS)

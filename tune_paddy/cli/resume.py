@@ -106,7 +106,7 @@ def plan_again(
 
 
 def remembered(context: typer.Context, asked: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    """SelectionOptions of a search that goes on: those given now, else those that it had."""
+    """Selection options of a search that is resumed: those given now, else those that it had."""
     sources = {name: context.get_parameter_source(name) for name in options}
     given = {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
     return {name: options[name] if name in given else asked.get(name, options[name]) for name in options}

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from tune_paddy.core.memory import TrialMemory
     from tune_paddy.ensemble.options import SelectionOptions
     from tune_paddy.search.plan import SearchPlan
+    from tune_paddy.search.preflight import ReadyPlan
     from tune_paddy.tracking.store import Store
 
 
@@ -172,28 +173,27 @@ def search(
         return
     if resume is None:
         check_pretrained(plan)
-    from tune_paddy.search.preflight import check_beforehand
-    from tune_paddy.search.ray.session import ray_session
+    from tune_paddy.search.preflight import ready_session
 
-    check_beforehand(plan, None if resume is None else store)
-    with ray_session(plan.ray_address, num_gpus=plan.ray_gpus):  # it warms up while the record is made
-        if resume is None:
+    with ready_session(plan, None if resume is None else store) as ready:
+        if resume is None:  # Ray's processes import torch meanwhile
             store = make_store(tracking_uri, plan.dataset, runs)
             plan = with_free_name(plan, store, runs, given=name is not None)
-        train_and_select(replace(plan, asked=options), store, options, verbose=verbose)
+        plan = replace(plan, asked=options)
+        train_and_select(replace(ready, plan=plan), store, options, verbose=verbose)
 
 
 def train_and_select(
-    plan: "SearchPlan", store: "Store", options: dict[str, Any], *, verbose: bool = False
+    ready: "ReadyPlan", store: "Store", options: dict[str, Any], *, verbose: bool = False
 ) -> None:
     """Train, select from what there is, and refit where that is wished; an interruption comes last.
 
     Raises:
         SearchInterruptedError: A signal ended the training early.
     """
-    interrupted = None
+    plan, interrupted = ready.plan, None
     try:
-        train_and_print(plan, store)
+        train_and_print(ready, store)
     except SearchInterruptedError as error:
         if error.at_once or not print_members(plan, store):
             raise
@@ -297,13 +297,14 @@ def with_free_name(plan: "SearchPlan", store: "Store", runs: Path, *, given: boo
     return replace(plan, name=name, folder=runs / name)
 
 
-def train_and_print(plan: "SearchPlan", store: "Store", *, weights: bool = True) -> None:
+def train_and_print(ready: "ReadyPlan", store: "Store", *, weights: bool = True) -> None:
     """Run a search, and say how many members came of it and why others did not."""
     from tune_paddy.search.run import run_search
 
+    plan = ready.plan
     console.print(f"Search {plan.name} of space {plan.space.name}")
     started = time.monotonic()
-    run_search(plan, store, console=console)
+    run_search(ready, store, console=console)
     print_members(plan, store, f" in {time.monotonic() - started:.0f} s", weights=weights)
     console.print()
 

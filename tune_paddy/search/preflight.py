@@ -1,29 +1,80 @@
-"""What can be refused before Ray starts, which takes many seconds."""
+"""What decides whether a search can start: everything that can be refused before anything trains."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import ray
 
-from tune_paddy.search.plan import SearchPlan
-from tune_paddy.search.resources import check_resources, resources_here
+from tune_paddy.data.member_data import Parts, make_parts
+from tune_paddy.data.split import SelectSplit
+from tune_paddy.search.plan import SearchPlan, stored_split
+from tune_paddy.search.ray.session import ray_session
+from tune_paddy.search.resources import check_resources, idle_gpus_note, resources_here
 from tune_paddy.search.resuming.compatibility import check_same
 from tune_paddy.search.watchers.close_members import only_one
 from tune_paddy.tracking.runs import get_search
 from tune_paddy.tracking.store import Store
 
 
-def check_beforehand(plan: SearchPlan, store: Store | None) -> None:
-    """Refuse early what `run_search` would refuse, which looks again.
+@dataclass(frozen=True)
+class ReadyPlan:
+    """A search that can start.
+
+    Attributes:
+        plan: The search.
+        split: The split that is stored with it, or is to be.
+        parts: What members train on and are scored on.
+        at_once: Trials that run at the same time, at least 1.
+        note: A hint on unused GPUs for the user; None: nothing to say.
+    """
+
+    plan: SearchPlan
+    split: SelectSplit
+    parts: Parts
+    at_once: int
+    note: str | None = None
+
+
+def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
+    """Check a plan against the resources there are, and divide its images.
 
     Args:
-        plan: Of a search.
-        store: The record, where the search goes on; None: it is new.
+        plan: The search.
+        available: Ray's resources of the machine or cluster: `CPU`, `GPU`.
 
     Raises:
-        InputError: A trial asks for more than this machine has, another process runs this search, or it is
-            to go on with another space, dataset or split.
+        InputError: A trial needs more than there is, a class is too small to split, or the stored split is
+            of other images or other folds.
+    """
+    at_once = check_resources(plan.settings, available)
+    split = stored_split(plan)
+    note = idle_gpus_note(plan.settings, available)
+    return ReadyPlan(plan, split, make_parts(plan.dataset, split), at_once, note)
+
+
+@contextmanager
+def ready_session(plan: SearchPlan, recorded_in: Store | None = None) -> Iterator[ReadyPlan]:
+    """Check a plan, and run Ray while the block runs.
+
+    Starting Ray takes seconds, so everything that can be refused without it is refused first.
+
+    Args:
+        plan: The search.
+        recorded_in: The record that has the search which is resumed; None: the search is new.
+
+    Yields:
+        What `run_search` takes.
+
+    Raises:
+        InputError: As `preflight`; also: no cluster answers, another process runs this search, or it is to
+            be resumed with another space or dataset.
         TunePaddyError: MLflow failed.
     """
-    if plan.ray_address is None and not ray.is_initialized():
-        check_resources(plan.settings, resources_here(plan.ray_gpus))
-    if store is not None:
+    if recorded_in is not None:
         with only_one(plan.folder, plan.name):
-            check_same(plan, get_search(store, plan.name), store)
+            check_same(plan, get_search(recorded_in, plan.name), recorded_in)
+    here = resources_here(plan.ray_gpus) if plan.ray_address is None and not ray.is_initialized() else None
+    ready = None if here is None else preflight(plan, here)
+    with ray_session(plan.ray_address, num_gpus=plan.ray_gpus) as session:
+        yield ready or preflight(plan, session.cluster_resources())

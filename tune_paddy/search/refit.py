@@ -1,14 +1,13 @@
 """Train selected members again, on all labelled images, as trials of a search of their own."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
-from ray.tune.search import Searcher
 from rich.console import Console
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
@@ -19,7 +18,9 @@ from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.member_data import make_refit_parts
 from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.plan import SearchPlan, stored_split
+from tune_paddy.search.preflight import ready_session
 from tune_paddy.search.run import run_trials
+from tune_paddy.search.searchers import FixedTrials
 from tune_paddy.search.tuning import trial_planner
 from tune_paddy.search.watchers.close_members import only_one
 from tune_paddy.spaces.space import SearchSpace
@@ -118,62 +119,14 @@ def run_refit(
             more than there is.
         TunePaddyError: A member failed; the message names it. The others are kept.
     """
-    split = stored_split(plan)
-    parts = make_refit_parts(plan.dataset, split)
+    parts = make_refit_parts(plan.dataset, stored_split(plan))
     done = _finished(store, plan, members, parts.split)
-    todo = [member for member in members if member.name not in done]
-    if todo:
-        settings = plan.settings.model_copy(update={"trials": len(todo)})
-        trials = _trials(plan, members, done)
-        part = replace(plan, settings=settings)
-        interruption = Interruption()
-        with only_one(plan.folder, plan.name):
-            run_trials(
-                part,
-                split,
-                parts,
-                store,
-                FixedTrials(trials, stopping=lambda: interruption.wished),
-                n_trials=len(trials),
-                interruption=interruption,
-                console=console,
-                tags=tags,
-            )
+    if len(done) < len(members):
+        left = plan.settings.model_copy(update={"trials": len(members) - len(done)})
+        with ready_session(replace(plan, settings=left)) as ready, only_one(plan.folder, plan.name):
+            trials = FixedTrials(_trials(plan, members, done), Interruption())
+            run_trials(replace(ready, parts=parts), store, trials, console=console, tags=tags)
     _require_all(store, plan, members)
-
-
-class FixedTrials(Searcher):
-    """Hands out given trials in their order, and learns nothing from them.
-
-    Args:
-        trials: As `run_trial` takes them.
-        stopping: Says whether none may start any more.
-    """
-
-    def __init__(self, trials: Sequence[dict[str, Any]], stopping: Callable[[], bool]) -> None:
-        super().__init__(metric="objective", mode="min")
-        self._waiting = list(trials)
-        self._stopping = stopping
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Ray keeps a copy for its own restore, which is not how a refit goes on."""
-        return {}
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:  # noqa: ARG002
-        """Return the next trial, or `Searcher.FINISHED`."""
-        finished: Any = Searcher.FINISHED  # a string, whatever the return type says
-        return self._waiting.pop(0) if self._waiting and not self._stopping() else finished
-
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        """Nothing: the record says how it ended."""
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: a refit goes on from its record."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: a refit goes on from its record."""
 
 
 def carry_over(selection: Selection, views: Sequence[View], refitted: Pool) -> tuple[Pool, Selection]:

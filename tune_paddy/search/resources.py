@@ -4,11 +4,11 @@ import math
 import platform
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.cpus import usable_cpus
+from tune_paddy.search.ray.internals import count_gpus
 
 
 def check_resources(settings: SearchSettings, available: Mapping[str, float]) -> int:
@@ -57,21 +57,17 @@ def _fit_on_gpus(share: float, gpus: float) -> int:
     return math.floor(1 / share + 1e-9) * math.floor(gpus)
 
 
-def resources_here(num_gpus: int | None) -> dict[str, float]:
-    """What Ray will have of this machine, counted as Ray does, without starting it.
+def resources_here(num_gpus: int | None) -> dict[str, float] | None:
+    """Count what Ray will have on this machine, as Ray does, without starting it.
 
     Args:
         num_gpus: GPUs that Ray is told of; None: it counts.
-    """
-    from ray._private.accelerators import get_accelerator_manager_for_resource  # noqa: PLC0415 seconds
 
-    gpus = num_gpus
-    if gpus is None:
-        manager: Any = get_accelerator_manager_for_resource("GPU")
-        visible = manager.get_current_process_visible_accelerator_ids()
-        gpus = manager.get_current_node_num_accelerators()
-        gpus = gpus if visible is None else min(gpus, len(visible))
-    return {"CPU": usable_cpus(), "GPU": gpus}
+    Returns:
+        `CPU` and `GPU`; None if they can be counted only after Ray has started.
+    """
+    gpus = count_gpus() if num_gpus is None else num_gpus
+    return None if gpus is None else {"CPU": usable_cpus(), "GPU": gpus}
 
 
 def uncounted_gpus() -> int | None:

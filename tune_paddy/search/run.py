@@ -4,27 +4,25 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ray.tune.search import Searcher
 from rich.console import Console
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import SearchInterruptedError, TunePaddyError
 from tune_paddy.data.kaggle.fetch import competition_of
-from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.split import SelectSplit
 from tune_paddy.search.image_cache import announce_cache
 from tune_paddy.search.interruption import Interruption, interruptible
-from tune_paddy.search.plan import SearchPlan, stored_split
-from tune_paddy.search.ray.session import ray_session
+from tune_paddy.search.plan import SearchPlan
+from tune_paddy.search.preflight import ReadyPlan
 from tune_paddy.search.ray.watchdog import watched_raylet
-from tune_paddy.search.resources import check_resources, idle_gpus_note
-from tune_paddy.search.resuming.compatibility import check_same, describe_images
+from tune_paddy.search.resuming.compatibility import describe_images
 from tune_paddy.search.resuming.history import FIRST_SESSION, Earlier, read_earlier
-from tune_paddy.search.sampler import MemberSampler, MemberSearcher
+from tune_paddy.search.sampler import MemberSampler
+from tune_paddy.search.searchers import MemberSearcher, TrialSearcher
 from tune_paddy.search.trainable import LOCKS, TrialContext
 from tune_paddy.search.tuning import run_trials_on_ray, trial_planner
 from tune_paddy.search.watchers.close_members import MemberCloser, Stopwatch, only_one, sweep
@@ -65,7 +63,7 @@ _INTERRUPTIONS = (KeyboardInterrupt, SearchInterruptedError)
 
 
 def run_search(
-    plan: SearchPlan,
+    ready: ReadyPlan,
     store: Store,
     *,
     console: Console,
@@ -74,138 +72,100 @@ def run_search(
     """Train the members of a search; afterwards everything is in the record.
 
     Args:
-        plan: What to search, and how.
+        ready: The search, from `ready_session`, within its block.
         store: The record, opened for the dataset's experiment.
-        console: Where the progress table goes when it is a terminal.
-        clock: Seconds, for the time budget.
+        console: Terminal that shows the progress table, or another output.
+        clock: Current time in seconds, for the time budget.
 
     Returns:
-        All members, whatever became of them.
+        All members, whatever their outcome.
 
     Raises:
-        InputError: A class is too small to split, a trial asks for more than there is, another process
-            runs this search, or it is to go on with another space, dataset or split.
-        SearchInterruptedError: A signal ended it early; it can go on.
+        InputError: Another process runs this search.
+        SearchInterruptedError: A signal ended the search early; it can be resumed.
         TunePaddyError: The record or Ray failed.
     """
+    plan = ready.plan
     with only_one(plan.folder, plan.name):
-        earlier = _look_back(plan, store) if plan.goes_on else FIRST_SESSION
+        earlier = read_earlier(store, get_search(store, plan.name), plan) if plan.goes_on else FIRST_SESSION
         if earlier.leaves_work(plan):
-            _train(plan, store, earlier, console, clock)
+            searcher = _searcher(plan, clock, earlier)
+            run_trials(ready, store, searcher, console=console, earlier=earlier)
         else:
-            with _recorded(plan, stored_split(plan), store, {}):
-                pass  # what is left open is closed
+            with _recorded(plan, ready.split, store, {}):
+                pass  # closes what an earlier session left open
     return list_members(store, plan.name)
 
 
-def _look_back(plan: SearchPlan, store: Store) -> Earlier:
-    search = get_search(store, plan.name)
-    check_same(plan, search, store)
-    return read_earlier(store, search, plan)
-
-
-def _train(
-    plan: SearchPlan, store: Store, earlier: Earlier, console: Console, clock: Callable[[], float]
-) -> None:
-    with ray_session(plan.ray_address, num_gpus=plan.ray_gpus) as ray:
-        there = ray.cluster_resources()
-        check_resources(plan.settings, there)  # before anything is written
-        if note := idle_gpus_note(plan.settings, there):
-            console.print(note, style="yellow", soft_wrap=True)
-        interruption = Interruption()
-        searcher = _searcher(plan, clock, earlier, interruption)
-        split = stored_split(plan)
-        run_trials(
-            plan,
-            split,
-            make_parts(plan.dataset, split),
-            store,
-            searcher,
-            n_trials=searcher.left,
-            interruption=interruption,
-            console=console,
-            earlier=earlier,
-        )
-
-
 def run_trials(
-    plan: SearchPlan,
-    split: SelectSplit,
-    parts: Parts,
+    ready: ReadyPlan,
     store: Store,
-    searcher: Searcher,
+    searcher: TrialSearcher,
     *,
-    n_trials: int,
-    interruption: Interruption,
     console: Console,
     earlier: Earlier = FIRST_SESSION,
     tags: Mapping[str, object] | None = None,
 ) -> None:
-    """Train what a searcher proposes, at once as far as there is room, and record it.
+    """Train and record what a searcher hands out, as many trials at once as there is room for.
 
     Args:
-        plan: The search.
-        split: As stored with the search.
-        parts: What members train on and are scored on.
+        ready: The search.
         store: The record, opened for the dataset's experiment.
-        searcher: Its trials are those of `run_trial`.
-        n_trials: Most trials that it proposes.
-        interruption: Its wish for an end, which the searcher knows, too.
-        console: Where the progress table goes when it is a terminal.
-        earlier: Sessions of the same search.
+        searcher: Source of the trials.
+        console: Terminal that shows the progress table, or another output.
+        earlier: Earlier sessions of the search.
         tags: Further tags of the search's run.
 
     Raises:
-        InputError: A trial asks for more than there is.
         SearchInterruptedError: A signal ended the search early.
         TunePaddyError: The record or Ray failed.
     """
+    plan, interruption = ready.plan, searcher.interruption
+    if ready.note:
+        console.print(ready.note, style="yellow", soft_wrap=True)
     with ExitStack() as stack:
-        ray = stack.enter_context(ray_session(plan.ray_address, num_gpus=plan.ray_gpus))
-        at_once = check_resources(plan.settings, ray.cluster_resources())
-        parent = stack.enter_context(_recorded(plan, split, store, tags or {}))
+        parent = stack.enter_context(_recorded(plan, ready.split, store, tags or {}))
         stack.enter_context(system_metrics(store, parent))
-        epochs_of = _total_epochs(parts.n_folds)
-        preparing = announce_cache(plan.settings.cache_limit, parts.images, plan.space, console)
-        table = ProgressTable(console, plan.total, epochs_of, done=earlier.done, preparing=preparing)
         context = _context(plan, store, parent)
-        watchers: list[Watcher] = [
-            MemberCloser(store, plan.name, parent, context.folder),
-            stack.enter_context(Stopwatch(store, parent, earlier.seconds)),
-            stack.enter_context(table),
-            FirstNote(console),
-        ]
-        if not parts.seen:  # else there is nothing that an ensemble could honestly be selected on
-            live = LiveEnsemble(store, plan.name, parent, _keeper(plan, store, context.folder))
-            watchers.append(stack.enter_context(live))
+        watchers = _watchers(ready, store, context, console, earlier)
+        for watcher in watchers:
+            if isinstance(watcher, AbstractContextManager):
+                stack.enter_context(watcher)
         stack.enter_context(interruptible(interruption, console.print))
         stack.enter_context(watched_raylet(interruption))
         run_trials_on_ray(
-            plan,
-            parts,
-            context,
-            searcher,
-            n_trials=n_trials,
-            at_once=at_once,
-            earlier=earlier.trials,
-            callbacks=[TrialEvents(watchers, interruption)],
-            interruption=interruption,
+            ready, context, searcher, earlier=earlier.trials, callbacks=[TrialEvents(watchers, interruption)]
         )
-        if isinstance(searcher, MemberSearcher):
-            _draw_study(plan, searcher, store, parent)
-        if interruption.wished or (isinstance(searcher, MemberSearcher) and searcher.unfinished):
+        _keep_figures(plan, searcher, store, parent)
+        if interruption.wished or searcher.unfinished:
             raise interruption.error(
                 f"search {plan.name} was interrupted; go on with `tune-paddy search --resume {plan.name}`"
             )
 
 
-def _draw_study(plan: SearchPlan, searcher: MemberSearcher, store: Store, parent: str) -> None:
-    """Leave Optuna's pictures with the search; that they cannot be stored does not undo it."""
-    from tune_paddy.search.study_figures import write_study_figures  # noqa: PLC0415 pyplot, for the end alone
+def _watchers(
+    ready: ReadyPlan, store: Store, context: TrialContext, console: Console, earlier: Earlier
+) -> list[Watcher]:
+    """What is told of each change of a trial; some also do something at the end."""
+    plan, parts, parent = ready.plan, ready.parts, context.parent_run_id
+    preparing = announce_cache(plan.settings.cache_limit, parts.images, plan.space, console)
+    epochs_of = _total_epochs(parts.n_folds)
+    watchers: list[Watcher] = [
+        MemberCloser(store, plan.name, parent, context.folder),
+        Stopwatch(store, parent, earlier.seconds),
+        ProgressTable(console, plan.total, epochs_of, done=earlier.done, preparing=preparing),
+        FirstNote(console),
+    ]
+    if not parts.seen:  # otherwise there is nothing that an ensemble could honestly be selected on
+        watchers.append(LiveEnsemble(store, plan.name, parent, _keeper(plan, store, context.folder)))
+    return watchers
 
+
+def _keep_figures(plan: SearchPlan, searcher: TrialSearcher, store: Store, parent: str) -> None:
+    """Store the searcher's figures with the search; a failure to store them does not fail the search."""
     folder = plan.folder / FIGURES
     with suppress(TunePaddyError):
-        if write_study_figures(searcher.sampler.trials(), plan.space.spaces, folder):
+        if searcher.finish(folder):
             log_files(store, parent, [folder])
 
 
@@ -216,21 +176,16 @@ def _keeper(plan: SearchPlan, store: Store, members: Path) -> OnSelection:
     return lambda pool, selection: None
 
 
-def _searcher(
-    plan: SearchPlan,
-    clock: Callable[[], float],
-    earlier: Earlier,
-    interruption: Interruption,
-) -> MemberSearcher:
+def _searcher(plan: SearchPlan, clock: Callable[[], float], earlier: Earlier) -> MemberSearcher:
     settings = plan.settings
     deadline = clock() + 60 * settings.minutes - earlier.seconds if settings.minutes else float("inf")
     return MemberSearcher(
         MemberSampler(plan.space.recipes, plan.space.spaces, seed=settings.seed),
+        Interruption(),
         trials=plan.total,
         expired=lambda: clock() >= deadline,
         plan=trial_planner(plan),
         past=earlier.trials,
-        stopping=lambda: interruption.wished,
     )
 
 

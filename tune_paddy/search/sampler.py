@@ -10,18 +10,16 @@ recipe that lies outside the space.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from ray.tune.search import Searcher
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Domain, Fixed, Range, Recipe, SubSpace, locate
-from tune_paddy.core.memory import TrialMemory
 
 SPACE = "space"
 """Name of the parameter that says which sub-space a trial comes from."""
@@ -79,7 +77,7 @@ class MemberSampler:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         logging.getLogger("optuna").setLevel(logging.ERROR)
         self._recipes = tuple(recipes)
-        self._spaces = tuple(spaces)
+        self.spaces = tuple(spaces)
         self._seed = seed
         self._running: dict[int, optuna.Trial] = {}
         self._study = optuna.create_study(study_name="members", direction="minimize")
@@ -107,10 +105,10 @@ class MemberSampler:
         """The next member, or None when recipes are all there is and all have been proposed."""
         if self.asked < len(self._recipes):
             return self._ask_recipe(self._recipes[self.asked])
-        if not self._spaces:
+        if not self.spaces:
             return None
         trial = self._start()
-        space, values = suggest(trial, self._spaces)
+        space, values = suggest(trial, self.spaces)
         return Proposal(trial.number, space.name, self._member(trial.number, values))
 
     def tell(self, number: int, value: float | None, curve: Mapping[int, float], *, pruned: bool) -> None:
@@ -147,14 +145,14 @@ class MemberSampler:
         return self._study.get_trials()
 
     def _ask_recipe(self, recipe: Recipe) -> Proposal:
-        number = self._place(recipe.values, self._spaces)
+        number = self._place(recipe.values, self.spaces)
         return Proposal(number, recipe.name, self._member(number, recipe.values))
 
     def _repeat(self, past: PastTrial) -> Proposal | None:
         """Ask for the same as before and tell how it ended; return what has not ended."""
         proposal = past.proposal
         drawn = proposal.number >= len(self._recipes)
-        spaces = [space for space in self._spaces if not drawn or space.name == proposal.origin]
+        spaces = [space for space in self.spaces if not drawn or space.name == proposal.origin]
         self._place(proposal.config.model_dump(), spaces)
         if not past.ended:
             return proposal
@@ -167,14 +165,14 @@ class MemberSampler:
         if place is None:
             return self._start().number
         space, point = spaces[place[0]], place[1]
-        names = parameter_names(self._spaces)
-        index = self._spaces.index(space)
+        names = parameter_names(self.spaces)
+        index = self.spaces.index(space)
         fixed = {names[index, name]: _encode(space.domains[name], value) for name, value in point.items()}
-        if len(self._spaces) > 1:
+        if len(self.spaces) > 1:
             fixed[SPACE] = space.name
         self._study.enqueue_trial(fixed)
         trial = self._start()
-        suggest(trial, self._spaces)
+        suggest(trial, self.spaces)
         return trial.number
 
     def _start(self) -> optuna.Trial:
@@ -248,94 +246,3 @@ def _suggest_number(trial: optuna.Trial, name: str, domain: Range) -> float:
         return trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)
     step = 1 if domain.step is None else int(domain.step)
     return trial.suggest_int(name, int(domain.low), int(domain.high), step=step, log=domain.log)
-
-
-class MemberSearcher(Searcher):
-    """Ray's view of a `MemberSampler`: hands out trials until the trials or the time are used up.
-
-    Args:
-        sampler: Where members come from.
-        trials: How many there are to be in all, those of earlier sessions included.
-        expired: Says whether no new trial may start any more; those of earlier sessions still may.
-        plan: Chooses what of a GPU a member is given.
-        past: Trials of earlier sessions; those that have not ended are handed out first.
-        stopping: Says whether nothing at all may start any more.
-    """
-
-    def __init__(
-        self,
-        sampler: MemberSampler,
-        *,
-        trials: int,
-        expired: Callable[[], bool],
-        plan: Callable[[MemberConfig], TrialMemory],
-        past: Sequence[PastTrial] = (),
-        stopping: Callable[[], bool] = lambda: False,
-    ) -> None:
-        super().__init__(metric="objective", mode="min")
-        self.sampler = sampler
-        self._trials = trials
-        self._expired = expired
-        self._stopping = stopping
-        self._plan = plan
-        self._waiting = sampler.replay(past)
-        self._past_curves = {trial.proposal.number: trial.curve for trial in past if not trial.ended}
-        self._numbers: dict[str, int] = {}
-        self._curves: dict[str, dict[int, float]] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Ray keeps a copy for its own restore, which is not how a search goes on."""
-        return {}
-
-    @property
-    def left(self) -> int:
-        """Trials that may still be handed out: those that go on, and new ones."""
-        return len(self._waiting) + max(0, self._trials - self.sampler.asked)
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the configuration of the next trial, or `Searcher.FINISHED`."""
-        proposal = None if self._stopping() else self._next()
-        if proposal is None:
-            finished: Any = Searcher.FINISHED  # a string, whatever the return type says
-            return finished  # type: ignore[no-any-return]
-        self._numbers[trial_id] = proposal.number
-        self._curves[trial_id] = dict(self._past_curves.get(proposal.number, {}))
-        return {
-            "number": proposal.number,
-            "member": proposal.member,
-            "origin": proposal.origin,
-            "config": proposal.config.model_dump(mode="json"),
-            "memory": asdict(self._plan(proposal.config)),
-        }
-
-    def _next(self) -> Proposal | None:
-        if self._waiting:
-            return self._waiting.pop(0)
-        if self.sampler.asked >= self._trials or self._expired():
-            return None
-        return self.sampler.ask()
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether trials are left that were asked for, here or in an earlier session, and have not ended."""
-        return self.sampler.running
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Keep the curve, for trials that are stopped early."""
-        if "objective" in result and "outcome" not in result:
-            self._curves.setdefault(trial_id, {})[int(result["epoch"])] = float(result["objective"])
-
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        """Tell the sampler; Ray may call this twice."""
-        outcome = (result or {}).get("outcome")
-        value = float((result or {})["objective"]) if outcome == "finished" else None
-        curve = self._curves.pop(trial_id, {})
-        self.sampler.tell(self._numbers[trial_id], value, curve, pruned=outcome is None and not error)
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the record has all that the sampler knows."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: a search goes on from its record, not from Ray's snapshot."""

@@ -8,16 +8,16 @@ from typing import Any
 from ray import tune
 from ray.tune import Callback
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
-from ray.tune.search import Searcher
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.memory import TrialMemory
-from tune_paddy.data.member_data import Parts
-from tune_paddy.search.interruption import Interruption, RunningTrials
+from tune_paddy.search.interruption import RunningTrials
 from tune_paddy.search.plan import SearchPlan, longest
+from tune_paddy.search.preflight import ReadyPlan
 from tune_paddy.search.ray.internals import kept_processes
 from tune_paddy.search.sampler import PastTrial
+from tune_paddy.search.searchers import TrialSearcher
 from tune_paddy.search.trainable import TrialContext, run_trial
 
 RAY_FOLDER = "ray"
@@ -25,34 +25,27 @@ RAY_FOLDER = "ray"
 
 
 def run_trials_on_ray(
-    plan: SearchPlan,
-    parts: Parts,
+    ready: ReadyPlan,
     context: TrialContext,
-    searcher: Searcher,
+    searcher: TrialSearcher,
     *,
-    n_trials: int,
-    at_once: int,
     earlier: Sequence[PastTrial],
     callbacks: Sequence[Callback],
-    interruption: Interruption,
 ) -> None:
-    """Train what a searcher proposes, until it has no more or the interruption is wished for.
+    """Train what a searcher hands out, until it has no more or the search is interrupted.
 
     Args:
-        plan: The search.
-        parts: What members train on and are scored on.
+        ready: The search.
         context: What all trials share.
-        searcher: Its trials are those of `run_trial`.
-        n_trials: Most trials that it proposes.
-        at_once: Most trials that run at once.
+        searcher: Source of the trials; its interruption stops the running ones, too.
         earlier: Trials of earlier sessions, which the scheduler compares with.
-        callbacks: Told of Ray's events.
-        interruption: Of a person or the system.
+        callbacks: Receivers of Ray's events.
     """
+    plan, interruption = ready.plan, searcher.interruption
     settings = plan.settings
     tuner = tune.Tuner(
         tune.with_resources(
-            tune.with_parameters(run_trial, context=context, parts=parts),
+            tune.with_parameters(run_trial, context=context, parts=ready.parts),
             lambda trial: tune.PlacementGroupFactory([{"CPU": settings.cpus, "GPU": trial["memory"]["gpu"]}]),
         ),
         tune_config=tune.TuneConfig(
@@ -60,8 +53,8 @@ def run_trials_on_ray(
             mode="min",
             search_alg=searcher,
             scheduler=_scheduler(plan, earlier),
-            num_samples=n_trials,
-            max_concurrent_trials=at_once,
+            num_samples=searcher.left,
+            max_concurrent_trials=ready.at_once,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(

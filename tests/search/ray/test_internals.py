@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,19 @@ import pytest
 from ray import tune
 from ray.tune.search import Searcher
 
-from tune_paddy.search.ray.internals import SPENT, kept_processes
+from tune_paddy.data.system.cpus import usable_cpus
+from tune_paddy.search.ray import internals
+from tune_paddy.search.ray.internals import (
+    SPENT,
+    count_gpus,
+    find,
+    kept_processes,
+    own_raylet,
+    prestarted_workers_used,
+    quiet_workers,
+    sigterm_left_alone,
+)
+from tune_paddy.search.resources import resources_here
 
 SPENDS = 5
 """Number of the trial that spends its process."""
@@ -72,3 +86,80 @@ def test_a_process_that_a_trial_spent_is_replaced_and_the_other_trains_on(proces
     assert spent not in after
     assert other in after
     assert len(set(processes)) == 3
+
+
+CONTROLLER = "ray.tune.execution.tune_controller"
+NAMES = {
+    "keeps or replaces a process": (
+        "ray.tune.execution.tune_controller",
+        "TuneController",
+        "_maybe_cache_trial_actor",
+    ),
+    "idle processes": ("ray.tune.execution.tune_controller", "_ObjectCache"),
+    "a trial's environment": ("ray.tune.execution.class_cache", "DEFAULT_ENV_VARS"),
+    "messages of dead workers": ("ray._private.worker", "listen_error_messages"),
+    "SIGTERM": ("ray._private.utils", "set_sigterm_handler"),
+    "Ray's processes": ("ray._private.worker", "_global_node"),
+    "accelerators": ("ray._private.accelerators", "get_accelerator_manager_for_resource"),
+}
+
+
+@pytest.mark.usefixtures("ray_running")
+@pytest.mark.parametrize("name", NAMES.values(), ids=list(NAMES))
+def test_this_ray_has_the_name(name: tuple[str, ...]) -> None:
+    """Where a version of Ray has it no longer, a search is slower, and this test says why."""
+    assert find(*name) is not None
+
+
+BLOCKS = (kept_processes, prestarted_workers_used, quiet_workers, sigterm_left_alone)
+
+
+def _values() -> list[Any]:
+    found = [find(*name) for name in NAMES.values()]
+    return [dict(value) if isinstance(value, dict) else value for value in found]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_what_is_replaced_is_put_back(
+    block: Callable[[], AbstractContextManager[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(find("ray.tune.execution.class_cache", "DEFAULT_ENV_VARS"), "SOME", "1")
+    before = _values()
+    within: list[Any] = []
+
+    def fail() -> None:
+        with block():
+            within.append(_values())
+            raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        fail()
+    assert within != [before]
+    assert _values() == before
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_ray_without_the_name_is_used_as_it_is(
+    block: Callable[[], AbstractContextManager[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _values()
+    monkeypatch.setattr(internals, "find", lambda *_: None)
+    with block():
+        assert _values() == before
+
+
+def test_what_a_ray_without_the_name_cannot_tell_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(internals, "find", lambda *_: None)
+    assert own_raylet() is None
+    assert count_gpus() is None
+    assert resources_here(None) is None
+    assert resources_here(2) == {"CPU": usable_cpus(), "GPU": 2}
+
+
+def test_an_idle_cache_with_another_inside_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Other:
+        """As a later version of Ray might have it."""
+
+    monkeypatch.setattr(f"{CONTROLLER}._ObjectCache", Other)
+    with kept_processes():
+        assert find(CONTROLLER, "_ObjectCache") is Other

@@ -8,12 +8,13 @@ import pytest
 from tune_paddy.core.errors import SearchInterruptedError
 from tune_paddy.search.interruption import Interruption, interruptible
 from tune_paddy.search.ray import watchdog
+from tune_paddy.search.ray.internals import own_raylet
 from tune_paddy.search.ray.watchdog import watched_raylet
 
 
 @pytest.mark.usefixtures("ray_running")
 def test_the_process_that_is_watched_is_rays() -> None:
-    found = watchdog._raylet()
+    found = own_raylet()
     assert found is not None
     assert found.name() == "raylet"
 
@@ -27,12 +28,12 @@ def test_a_search_whose_raylet_dies_ends_with_a_line_and_exit_status_1(
     def lose_raylet() -> None:
         interruption = Interruption()
         with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-            monkeypatch.setattr(watchdog, "_raylet", lambda: psutil.Process(process.pid))
+            monkeypatch.setattr(watchdog, "own_raylet", lambda: psutil.Process(process.pid))
             with interruptible(interruption, lambda line: None), watched_raylet(interruption):
                 process.kill()
                 time.sleep(600)
 
-    with pytest.raises(SearchInterruptedError, match=r"watchdog.*was killed.*--resume") as error:
+    with pytest.raises(SearchInterruptedError, match=r"raylet.*was killed.*--resume") as error:
         lose_raylet()
     assert error.value.exit_status == 1
     assert error.value.at_once
@@ -41,7 +42,7 @@ def test_a_search_whose_raylet_dies_ends_with_a_line_and_exit_status_1(
 def test_a_raylet_that_ends_after_the_search_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     interruption = Interruption()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        monkeypatch.setattr(watchdog, "_raylet", lambda: psutil.Process(process.pid))
+        monkeypatch.setattr(watchdog, "own_raylet", lambda: psutil.Process(process.pid))
         with interruptible(interruption, lambda line: None), watched_raylet(interruption):
             pass
         process.kill()

@@ -6,16 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from tests.conftest import SPACE, Finished
+from tests.conftest import SPACE, Finished, searched
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.resuming.compatibility import check_same
 from tune_paddy.search.resuming.history import read_earlier
 from tune_paddy.search.resuming.plan import resumed_plan
-from tune_paddy.search.run import run_search
 from tune_paddy.search.watchers.close_members import only_one
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.runs import get_search
@@ -47,7 +45,7 @@ def test_a_search_that_is_done_has_nothing_left_but_more_trials_may_be_asked_for
 
 
 def test_going_on_with_a_search_that_is_done_changes_nothing(finished: Finished, again: SearchPlan) -> None:
-    members = run_search(again, finished.store, console=Console(quiet=True))
+    members = searched(again, finished.store)
     assert [(m.name, m.outcome) for m in members] == [(m.name, m.outcome) for m in finished.members]
     assert get_search(finished.store, "first").outcome == "finished"
 

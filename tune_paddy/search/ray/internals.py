@@ -1,67 +1,161 @@
-"""Processes that train one trial after another, and those that have to be replaced in between.
+"""Every private name of Ray that this package uses: replaced for a while only, and never required.
 
-Ray Tune reuses the process of a trial that ends without an error (`reuse_actors`), which saves seconds at
-each start. Of several that end before the next trial has been proposed it would keep only one; here it
-keeps them all. After running out of a GPU's memory a process is not to be trusted with another
-trial: libraries may hold workspaces and contexts that nothing gives back. Tune has no way to say so: a
-trainable that refuses to be reset, or a process that has gone, fails the trial that comes next.
+| name | purpose | without it |
+|---|---|---|
+| `TuneController._maybe_cache_trial_actor` | replace a process that ran out of GPU memory | it is reused |
+| `tune_controller._ObjectCache` | keep all idle processes, not one | later trials start processes |
+| `class_cache.DEFAULT_ENV_VARS` | let trials use the processes that Ray started | trials start processes |
+| `worker.listen_error_messages` | no paragraph on stdout for each worker that died | the paragraphs appear |
+| `utils.set_sigterm_handler` | keep the driver's handler while Ray starts | it is set again afterwards |
+| `worker._global_node` | find the raylet that this process started | Ray's own, slower check |
+| `accelerators.get_accelerator_manager_for_resource` | count GPUs before Ray starts | count them after |
+
+Ray Tune reuses the process of a trial that ended without an error (`reuse_actors`), which saves seconds for
+each trial. Of several processes that become idle before the next trial is proposed, Tune keeps only one;
+`kept_processes` keeps them all. A process that ran out of GPU memory must not train another member, since
+libraries may hold workspaces and contexts that nothing frees. Tune has no setting for that: a trainable that
+refuses to be reset, or a process that has ended, would fail the next trial.
 """
 
+import importlib
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from ray.tune.execution import tune_controller
-from ray.tune.execution.class_cache import DEFAULT_ENV_VARS
-from ray.tune.execution.tune_controller import TuneController
-from ray.tune.utils.object_cache import _ObjectCache
+import psutil
 
 SPENT = "spent"
-"""Key of a trial's result: true where its process shall train nothing more."""
+"""Key of a trial's result: true if its process must not train another member."""
+
+_CONTROLLER = "ray.tune.execution.tune_controller"
+_ENVIRONMENT = "ray.tune.execution.class_cache"
+_WORKER = "ray._private.worker"
+_UTILS = "ray._private.utils"
+_ACCELERATORS = "ray._private.accelerators"
 
 
-class IdleProcesses(_ObjectCache):
-    """Tune's idle processes, none of which is ended while no trial waits for resources.
+def find(module: str, *names: str) -> Any:
+    """Return an attribute of a module, or of a class in it; None if this version of Ray has none.
 
-    As soon as one waits, Tune's own rule holds again: processes that it cannot use give theirs back.
+    >>> find("ray.tune", "no_such_name") is None
+    True
     """
+    found: Any = None
+    with suppress(ImportError):
+        found = importlib.import_module(module)
+    for name in names:
+        found = getattr(found, name, None)
+    return found
 
-    def cache_object(self, key: Any, obj: Any) -> bool:
-        """Keep a process, by what it was given; say whether it is kept."""
-        if self.total_max_objects:
-            return bool(super().cache_object(key, obj))
-        self._cached_objects[key].append(obj)
-        self._num_cached_objects += 1
-        return True
 
-    def flush_cached_objects(self, force_all: bool = False) -> Generator[Any, None, None]:
-        """Give up the processes that are to be ended; all of them at the end of the search."""
-        if force_all or self.total_max_objects:
-            yield from super().flush_cached_objects(force_all=force_all)
+@contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Give an attribute another value while the block runs; do nothing if the owner has no such attribute."""
+    before = getattr(owner, name, None)
+    if before is None or value is None:
+        yield
+        return
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 @contextmanager
 def kept_processes() -> Iterator[None]:
-    """While the block runs, Tune keeps all idle processes but those whose last result is `SPENT`."""
-    controller: Any = TuneController
-    module: Any = tune_controller
-    keep, cache = controller._maybe_cache_trial_actor, module._ObjectCache
+    """Let Tune keep all idle processes while the block runs, except those whose last result is `SPENT`."""
+    controller = find(_CONTROLLER, "TuneController")
+    keep = find(_CONTROLLER, "TuneController", "_maybe_cache_trial_actor")
+    cache = find(_CONTROLLER, "_ObjectCache")
 
-    def keep_unless_spent(self: TuneController, trial: Any) -> bool:
+    def keep_unless_spent(self: Any, trial: Any) -> bool:
         return not (trial.last_result or {}).get(SPENT) and bool(keep(self, trial))
 
-    controller._maybe_cache_trial_actor = keep_unless_spent
-    module._ObjectCache = IdleProcesses
+    with (
+        _replaced(controller, "_maybe_cache_trial_actor", keep_unless_spent),
+        _replaced(find(_CONTROLLER), "_ObjectCache", _patient(cache)),
+    ):
+        yield
+
+
+def _patient(cache: Any) -> Any:
+    """Derive a cache that ends no idle process while no trial waits for resources.
+
+    When a trial waits, Tune's own rule applies again: processes that it cannot use release their resources.
+
+    Args:
+        cache: Tune's class, or None.
+
+    Returns:
+        A subclass; None if there is no class, or if it has another inside than is known.
+    """
+    needed = {"cache_object", "flush_cached_objects", "total_max_objects"}
+    if cache is None or not needed <= set(dir(cache)):
+        return None
+
+    class IdleProcesses(cache):
+        def cache_object(self, key: Any, obj: Any) -> bool:
+            if self.total_max_objects:
+                return bool(super().cache_object(key, obj))
+            self._cached_objects[key].append(obj)
+            self._num_cached_objects += 1
+            return True
+
+        def flush_cached_objects(self, force_all: bool = False) -> Generator[Any, None, None]:
+            if force_all or self.total_max_objects:
+                yield from super().flush_cached_objects(force_all=force_all)
+
+    return IdleProcesses
+
+
+@contextmanager
+def prestarted_workers_used() -> Iterator[None]:
+    """Let trials use the processes that Ray has started already, while the block runs.
+
+    Tune gives each trial's process an environment variable that is meant for PyTorch Lightning. For any
+    environment that is not its own, Ray starts a new process after an agent has prepared it, which takes
+    seconds.
+    """
+    variables = find(_ENVIRONMENT, "DEFAULT_ENV_VARS")
+    if not isinstance(variables, dict):
+        yield
+        return
+    before = dict(variables)
+    variables.clear()
     try:
         yield
     finally:
-        controller._maybe_cache_trial_actor, module._ObjectCache = keep, cache
+        variables.update(before)
 
 
-def use_prestarted_workers() -> None:
-    """Let trials take the processes that Ray has started already.
+@contextmanager
+def quiet_workers() -> Iterator[None]:
+    """Keep a Ray that starts in the block from printing a paragraph for every worker that died."""
+    with _replaced(find(_WORKER), "listen_error_messages", lambda *_: None):
+        yield
 
-    Tune gives each trial's process an environment variable that is meant for PyTorch Lightning. Ray starts
-    a new process for any environment of its own, after an agent has prepared it: seconds for each.
-    """
-    DEFAULT_ENV_VARS.clear()
+
+@contextmanager
+def sigterm_left_alone() -> Iterator[None]:
+    """Keep a Ray that starts in the block from replacing this process's handler of SIGTERM."""
+    with _replaced(find(_UTILS), "set_sigterm_handler", lambda _: None):
+        yield
+
+
+def own_raylet() -> psutil.Process | None:
+    """Return the raylet that this process started; None if it started none, or if that is not known."""
+    node = find(_WORKER, "_global_node")
+    started = getattr(node, "all_processes", {}).get("raylet")
+    return psutil.Process(started[0].process.pid) if started else None
+
+
+def count_gpus() -> int | None:
+    """Count the GPUs of this machine as Ray will, without starting it; None if that is not possible."""
+    find_manager = find(_ACCELERATORS, "get_accelerator_manager_for_resource")
+    if find_manager is None:
+        return None
+    manager = find_manager("GPU")
+    visible = manager.get_current_process_visible_accelerator_ids()
+    gpus = int(manager.get_current_node_num_accelerators())
+    return gpus if visible is None else min(gpus, len(visible))

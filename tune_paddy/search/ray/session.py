@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,7 +25,7 @@ from filelock import FileLock, Timeout
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.search.ray.environment import warm_workers
-from tune_paddy.search.ray.internals import use_prestarted_workers
+from tune_paddy.search.ray.internals import prestarted_workers_used, quiet_workers, sigterm_left_alone
 
 _PREFIX, _OWNED = "tune_paddy-", ".owned"
 """Name of a session's folder, and of the file in it that its process has locked."""
@@ -64,8 +65,7 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
             if address:
                 _require_answer(address)
             options = {"address": address} if address else stack.enter_context(_closed(num_gpus))
-            # Ray tells of every worker that died in a paragraph on stdout; the record says it in a line.
-            ray._private.worker.listen_error_messages = lambda *_: None
+            stack.enter_context(quiet_workers())  # the record says in a line why a worker died
             try:
                 with _own_sigterm_handler():
                     ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
@@ -79,17 +79,14 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
 
 @contextmanager
 def _own_sigterm_handler() -> Iterator[None]:
-    """Keep Ray, while it starts, from taking the place of a handler of SIGTERM that this process has."""
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    """Keep the handler of SIGTERM that this process has set, if any, while Ray starts and afterwards."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if handler is signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
         yield
         return
-    utils = ray._private.utils
-    set_handler = utils.set_sigterm_handler
-    utils.set_sigterm_handler = lambda _: None
-    try:
+    with sigterm_left_alone():
         yield
-    finally:
-        utils.set_sigterm_handler = set_handler
+    signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager
@@ -99,7 +96,6 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray's workers inherit it
     cpus = usable_cpus()
     warm_workers(cpus)
-    use_prestarted_workers()
     kept = os.environ.get("RAY_TMPDIR")
     parent = Path(kept or _short_folder())
     if not kept:
@@ -108,13 +104,14 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
     lock = FileLock(f"{folder}/{_OWNED}")
     try:
         lock.acquire()
-        yield {
-            "address": "local",  # never the cluster that a file of Ray's in /tmp names
-            "include_dashboard": False,
-            "num_cpus": cpus,
-            "num_gpus": num_gpus,
-            "_temp_dir": f"{folder}/r",  # Ray opens the folder itself to everyone, so it stands in ours
-        }
+        with prestarted_workers_used():
+            yield {
+                "address": "local",  # never the cluster that a file of Ray's in /tmp names
+                "include_dashboard": False,
+                "num_cpus": cpus,
+                "num_gpus": num_gpus,
+                "_temp_dir": f"{folder}/r",  # Ray opens the folder itself to everyone, so it stands in ours
+            }
     finally:
         lock.release()
         if not kept:

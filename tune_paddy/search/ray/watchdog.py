@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
-import ray
 
 from tune_paddy.search.interruption import Interruption
+from tune_paddy.search.ray.internals import own_raylet
 
 SECONDS = 1.0
 """Between two looks."""
@@ -26,7 +26,7 @@ def watched_raylet(interruption: Interruption) -> Iterator[None]:
     Args:
         interruption: Told of it.
     """
-    raylet = _raylet()
+    raylet = own_raylet()
     if raylet is None or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -38,13 +38,6 @@ def watched_raylet(interruption: Interruption) -> Iterator[None]:
     finally:
         over.set()
         watch.join()
-
-
-def _raylet() -> psutil.Process | None:
-    """The raylet that this process has started, or None."""
-    node = ray._private.worker._global_node
-    started = node.all_processes.get("raylet") if node is not None else None
-    return psutil.Process(started[0].process.pid) if started else None
 
 
 def _watch(raylet: psutil.Process, interruption: Interruption, over: threading.Event) -> None:

@@ -1,0 +1,176 @@
+"""What hands out the trials of a search to Ray Tune."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.memory import TrialMemory
+from tune_paddy.search.interruption import Interruption
+from tune_paddy.search.sampler import MemberSampler, PastTrial, Proposal
+
+NO_MORE: Any = Searcher.FINISHED
+"""What `suggest` returns when there are no more trials; a string, whatever Ray's return type says."""
+
+
+class TrialSearcher(Searcher):
+    """Base of the searchers: trials until there are no more, or until the search is interrupted.
+
+    The record holds all that a resumed search needs, so Ray's snapshots of a searcher are empty.
+
+    Args:
+        interruption: After which no trial starts.
+    """
+
+    def __init__(self, interruption: Interruption) -> None:
+        super().__init__(metric="objective", mode="min")
+        self.interruption = interruption
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: a search is resumed from its record."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing: a search is resumed from its record."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Read nothing: a search is resumed from its record."""
+
+    @property
+    @abstractmethod
+    def left(self) -> int:
+        """Number of trials that may still start."""
+
+    @property
+    @abstractmethod
+    def unfinished(self) -> bool:
+        """Whether a trial that was handed out has not ended."""
+
+    def finish(self, folder: Path) -> bool:  # noqa: ARG002 what others write
+        """Write figures of what was learnt into a folder.
+
+        Returns:
+            Whether there are any.
+        """
+        return False
+
+
+class MemberSearcher(TrialSearcher):
+    """Ray's view of a `MemberSampler`: hands out trials until the trials or the time are used up.
+
+    Args:
+        sampler: Where members come from.
+        interruption: After which no trial starts.
+        trials: How many there are to be in all, those of earlier sessions included.
+        expired: Says whether no new trial may start any more; those of earlier sessions still may.
+        plan: Chooses what of a GPU a member is given.
+        past: Trials of earlier sessions; those that have not ended are handed out first.
+    """
+
+    def __init__(
+        self,
+        sampler: MemberSampler,
+        interruption: Interruption,
+        *,
+        trials: int,
+        expired: Callable[[], bool],
+        plan: Callable[[MemberConfig], TrialMemory],
+        past: Sequence[PastTrial] = (),
+    ) -> None:
+        super().__init__(interruption)
+        self.sampler = sampler
+        self._trials = trials
+        self._expired = expired
+        self._plan = plan
+        self._waiting = sampler.replay(past)
+        self._past_curves = {trial.proposal.number: trial.curve for trial in past if not trial.ended}
+        self._numbers: dict[str, int] = {}
+        self._curves: dict[str, dict[int, float]] = {}
+
+    @property
+    def left(self) -> int:
+        """Trials that may still be handed out: those that go on, and new ones."""
+        return len(self._waiting) + max(0, self._trials - self.sampler.asked)
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return the configuration of the next trial, or `NO_MORE`."""
+        proposal = None if self.interruption.wished else self._next()
+        if proposal is None:
+            return NO_MORE
+        self._numbers[trial_id] = proposal.number
+        self._curves[trial_id] = dict(self._past_curves.get(proposal.number, {}))
+        return {
+            "number": proposal.number,
+            "member": proposal.member,
+            "origin": proposal.origin,
+            "config": proposal.config.model_dump(mode="json"),
+            "memory": asdict(self._plan(proposal.config)),
+        }
+
+    def _next(self) -> Proposal | None:
+        if self._waiting:
+            return self._waiting.pop(0)
+        if self.sampler.asked >= self._trials or self._expired():
+            return None
+        return self.sampler.ask()
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether trials are left that were asked for, here or in an earlier session, and have not ended."""
+        return self.sampler.running
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Keep the curve, for trials that are stopped early."""
+        if "objective" in result and "outcome" not in result:
+            self._curves.setdefault(trial_id, {})[int(result["epoch"])] = float(result["objective"])
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tell the sampler; Ray may call this twice."""
+        outcome = (result or {}).get("outcome")
+        value = float((result or {})["objective"]) if outcome == "finished" else None
+        curve = self._curves.pop(trial_id, {})
+        self.sampler.tell(self._numbers[trial_id], value, curve, pruned=outcome is None and not error)
+
+    def finish(self, folder: Path) -> bool:
+        """Draw Optuna's figures of the study into a folder; see `write_study_figures`."""
+        from tune_paddy.search.study_figures import write_study_figures  # noqa: PLC0415 pyplot takes seconds
+
+        return bool(write_study_figures(self.sampler.trials(), self.sampler.spaces, folder))
+
+
+class FixedTrials(TrialSearcher):
+    """Hands out given trials in their order.
+
+    Args:
+        trials: Configurations as `run_trial` takes them.
+        interruption: After which no trial starts.
+    """
+
+    def __init__(self, trials: Sequence[dict[str, Any]], interruption: Interruption) -> None:
+        super().__init__(interruption)
+        self._waiting = list(trials)
+
+    @property
+    def left(self) -> int:
+        """Number of trials that may still start."""
+        return len(self._waiting)
+
+    @property
+    def unfinished(self) -> bool:
+        """False: `run_refit` looks in the record for members that are missing."""
+        return False
+
+    def suggest(self, trial_id: str) -> Any:  # noqa: ARG002
+        """Return the configuration of the next trial, or `NO_MORE`."""
+        return self._waiting.pop(0) if self._waiting and not self.interruption.wished else NO_MORE
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Learn nothing: the trials are fixed."""
