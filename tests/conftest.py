@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.distribution import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401 hooks
+from tune_paddy.data.system.gc_policy import collect_rarely
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +39,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # early, this comes last.
     atexit.register(os._exit, 0)
 
-# What torch, Ray and MLflow leave in memory is walked by every full collection, 0.4 s each time.
-gc.set_threshold(100_000, 20, 20)
+collect_rarely()
 
 # Colours and widths of a person's own would stand between the words that tests look for.
 for _name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TERMINAL_WIDTH"):
@@ -109,9 +109,9 @@ def _one_thread() -> Iterator[None]:
 def _memory_given_back() -> Iterator[None]:
     """What networks have taken goes back to the machine after each module, as it does between trials."""
     yield
-    from tune_paddy.search.trainable import _release_memory
+    from tune_paddy.data.system.gc_policy import give_memory_back
 
-    _release_memory()
+    give_memory_back()
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ Heavy imports stand inside the commands: `--help` and `select` start without Ray
 """
 
 import atexit
-import gc
 import os
 import signal
 import sys
@@ -15,16 +14,15 @@ from tune_paddy.cli import data, demo, memory, report, search, select, serving, 
 from tune_paddy.cli.app import app
 from tune_paddy.cli.failures import print_any_name, told_in_one_line
 from tune_paddy.data.system.files import cache_folder
+from tune_paddy.data.system.gc_policy import collect_rarely
 from tune_paddy.search.ray.environment import keep_byte_code
 
 
 def program() -> None:
     """Run the command line as a process of its own, which ends as soon as everything is closed.
 
-    Importing torch, Ray and MLflow makes a million objects that stay. By Python's own thresholds the garbage
-    collector walks them again and again while they grow, a quarter of the time that the imports take, and
-    Python takes them apart when it ends, 3 s more. So the process ends right after the last of what was
-    registered to be done at its end.
+    When Python ends, it takes apart the million objects that importing torch, Ray and MLflow has made, which
+    takes 3 s. So the process ends right after the last function that was registered to run at exit.
     """
     status = [1]
     atexit.register(_end, status)  # before anything else, so that it comes last
@@ -53,7 +51,7 @@ def main() -> None:
         # Of the libraries to each other: a person can do nothing about them. Child processes inherit it.
         warnings.simplefilter("ignore")
         os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    gc.set_threshold(100_000, 20, 20)  # see `program`
+    collect_rarely()
     keep_byte_code(cache_folder("byte_code"))
     print_any_name(sys.stdout, sys.stderr)
     arguments = [*(argument for argument in before if argument != "--debug"), *dashes, *after]

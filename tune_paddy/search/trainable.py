@@ -1,8 +1,5 @@
 """One trial: train a member in a Ray worker, record it, report scalars."""
 
-import ctypes
-import gc
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +12,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError, TunePaddyError
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.member_data import Parts
+from tune_paddy.data.system.gc_policy import give_memory_back
 from tune_paddy.search.ray.internals import SPENT
 from tune_paddy.search.resuming.history import trial_tags
 from tune_paddy.search.stall_watch import StallWatch
@@ -85,14 +83,14 @@ def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> 
     """
     import tune_paddy.search.ray.warm_up  # noqa: F401, PLC0415 where the process was not started with it
 
-    _release_memory()  # of a trial that was stopped here before: its frames lived until its thread ended
+    give_memory_back()  # of a trial that was stopped here before: its frames lived until its thread ended
     folder = context.folder / LOCKS
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / trial["member"], timeout=LOCK_SECONDS):
             _run_locked(trial, context, parts)
     finally:
-        _release_memory()
+        give_memory_back()
 
 
 def _run_locked(trial: dict[str, Any], context: TrialContext, parts: Parts) -> None:
@@ -213,18 +211,6 @@ def memory_metrics(memory: TrialMemory, accum: int, measured_mib: float) -> dict
         metrics["memory/forecast_mib"] = memory.forecast_mib
         metrics["memory/measured_to_forecast"] = measured_mib / memory.forecast_mib
     return metrics
-
-
-def _release_memory() -> None:
-    """Give the memory of a trial back: the next one runs in the same process.
-
-    What Python has freed, the C library keeps, in pieces: 48 MB a trial without the trimming, 6 with it.
-    """
-    gc.collect()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
-        if trim is not None:
-            trim(0)
 
 
 def memory_words(memory: TrialMemory) -> str:

@@ -1,10 +1,11 @@
 """One classifier for all the faces of "out of memory"."""
 
-import gc
 import re
 from collections.abc import Callable
 
 import torch
+
+from tune_paddy.data.system.gc_policy import give_memory_back
 
 # What libraries say in a plain RuntimeError when an allocation failed. A handle of cuBLAS or cuDNN that
 # cannot be made says NOT_INITIALIZED, and cuDNN without room for its workspace NOT_SUPPORTED; both have
@@ -61,7 +62,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def release_memory() -> None:
     """Give back what a failed attempt held; call it after its last reference is gone."""
-    gc.collect()
+    give_memory_back()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

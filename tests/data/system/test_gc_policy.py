@@ -1,0 +1,24 @@
+"""What the policy does to the collector, in a process of its own where it stays."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAD = "import gc; from tune_paddy.data.system.gc_policy import *; "
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "collect_rarely(); assert gc.get_threshold() == THRESHOLDS",
+        "\nwith imports_kept(): assert not gc.isenabled()\nassert gc.isenabled() and gc.get_freeze_count()",
+        "\ntry:\n    with imports_kept(): raise ImportError\nexcept ImportError: assert gc.isenabled()",
+        "import weakref\nclass Loop: pass\n"
+        "gc.disable(); loop = Loop(); loop.me = loop; seen = weakref.ref(loop)\n"
+        "del loop; assert seen(); give_memory_back(); assert not seen()",
+    ],
+    ids=["collects rarely", "keeps imports", "collects again after a failed import", "gives memory back"],
+)
+def test_the_collector_does_as_it_is_told(code: str) -> None:
+    subprocess.run([sys.executable, "-c", HEAD + code], check=True, timeout=600)
