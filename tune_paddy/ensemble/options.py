@@ -13,10 +13,11 @@ from tune_paddy.core.estimate import Assessment, assess
 from tune_paddy.core.metrics import METRICS, Floats, Labels
 from tune_paddy.core.predictions import TTA, Pool, View
 from tune_paddy.core.selection.auto import auto_select
-from tune_paddy.core.selection.cost_budget import CostBudget, budget_auto_select, budget_select
+from tune_paddy.core.selection.cost_budget import CostBudget
 from tune_paddy.core.selection.methods import METHODS
 from tune_paddy.core.selection.plain import fixed_select
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.selection.within_budget import budget_auto_select, budget_select
 from tune_paddy.ensemble.fixed_weights import parse_weights, weigh
 
 AUTO = "auto"

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import TTA
-from tune_paddy.core.selection.cost_budget import CostBudget, budget_select
+from tune_paddy.core.selection.cost_budget import CostBudget
 from tune_paddy.core.selection.methods import METHODS
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.selection.within_budget import budget_select
 from tune_paddy.serving.ensemble_model import Answer, EnsembleModel, weighted_members
 from tune_paddy.serving.manifest import ManifestMember
 from tune_paddy.serving.selection_data import read_select

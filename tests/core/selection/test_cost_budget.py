@@ -6,18 +6,14 @@ import pytest
 from tests.core.conftest import RealPool
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import EPS
-from tune_paddy.core.selection.auto import score_halves
 from tune_paddy.core.selection.cost_budget import (
     CostBudget,
     Subset,
     _evaluate,
-    budget_auto_select,
-    budget_select,
     choose_within,
     frontier,
 )
 from tune_paddy.core.selection.greedy_log_loss import true_class_rows
-from tune_paddy.core.selection.methods import METHODS
 from tune_paddy.core.selection.plain import greedy_select
 
 
@@ -83,33 +79,6 @@ def test_cost_decides_between_equals(real_pool: RealPool) -> None:
     assert len(found.views) > 1
 
 
-def test_the_selection_gives_weight_only_within_the_budget(real_pool: RealPool) -> None:
-    """Weights, order and temperatures count all views of the pool."""
-    budget = counted(24, 3)
-    selection = budget_auto_select(real_pool.probs, real_pool.labels, budget)
-    assert selection.weights.shape == (24,)
-    assert 1 <= np.count_nonzero(selection.weights) <= 3
-    assert selection.weights.sum() == pytest.approx(1)
-    assert selection.candidates
-    blended = selection.blend(real_pool.test_probs)
-    assert blended.shape == (500, 10)
-
-
-def test_methods_are_compared_on_images_that_had_no_say_in_the_choice_of_views(real_pool: RealPool) -> None:
-    """Within a budget, each half chooses its own views: its own scores are those of its methods."""
-    probs, labels, budget = real_pool.probs, real_pool.labels, counted(24, 2)
-
-    def within(part, truth, *, metric, seed):
-        return budget_select(part, truth, budget, select=METHODS["uniform"], metric=metric, seed=seed)
-
-    (honest,) = score_halves(probs, labels, "log_loss", 0, {"uniform": within})
-    (uniform,) = [c for c in budget_auto_select(probs, labels, budget).candidates if c.method == "uniform"]
-    assert uniform.score == pytest.approx(honest.mean())
-    views = np.sort(choose_within(true_class_rows(probs, labels), budget).views)
-    (flattered,) = score_halves(probs[views], labels, "log_loss", 0, {"uniform": METHODS["uniform"]})
-    assert uniform.score > flattered.mean()
-
-
 @pytest.mark.parametrize("scale", [1.0, 1e-13])
 def test_the_best_mean_is_found_also_among_copies_and_impossible_truths(
     real_pool: RealPool, scale: float
@@ -119,17 +88,6 @@ def test_the_best_mean_is_found_also_among_copies_and_impossible_truths(
     rows[:, :5] *= scale
     mix = np.maximum(_evaluate(rows, counted(5, 5), (0, 1, 2, 3, 4)).mix, EPS)
     assert (rows / mix).mean(axis=1).max() - 1 <= 1e-5
-
-
-def test_the_order_of_greedy_rounds_counts_all_views(real_pool: RealPool) -> None:
-    """The path can be read beside the pool's views."""
-
-    def select(probs, labels, *, metric, seed):
-        del seed
-        return greedy_select(probs, labels, metric=metric, rounds=10)
-
-    selection = budget_select(real_pool.probs, real_pool.labels, counted(24, 3), select=select)
-    assert set(selection.order) >= set(np.flatnonzero(selection.weights).tolist())
 
 
 def test_the_frontier_only_improves(real_pool: RealPool) -> None:

@@ -5,6 +5,12 @@ import sys
 
 import pytest
 
+LOOP = """
+import weakref
+class Loop: pass
+gc.disable(); loop = Loop(); loop.me = loop; seen = weakref.ref(loop)
+del loop; assert seen(); give_memory_back(); assert not seen()
+"""
 HEAD = "import gc; from tune_paddy.data.system.gc_policy import *; "
 
 
@@ -14,9 +20,7 @@ HEAD = "import gc; from tune_paddy.data.system.gc_policy import *; "
         "collect_rarely(); assert gc.get_threshold() == THRESHOLDS",
         "\nwith imports_kept(): assert not gc.isenabled()\nassert gc.isenabled() and gc.get_freeze_count()",
         "\ntry:\n    with imports_kept(): raise ImportError\nexcept ImportError: assert gc.isenabled()",
-        "import weakref\nclass Loop: pass\n"
-        "gc.disable(); loop = Loop(); loop.me = loop; seen = weakref.ref(loop)\n"
-        "del loop; assert seen(); give_memory_back(); assert not seen()",
+        LOOP,
     ],
     ids=["collects rarely", "keeps imports", "collects again after a failed import", "gives memory back"],
 )

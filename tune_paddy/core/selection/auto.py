@@ -1,6 +1,6 @@
 """The automatic choice between the selection methods, by cross-fitting within the select split."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +10,9 @@ from tune_paddy.core.checks import check_pool
 from tune_paddy.core.folds import stratified_folds
 from tune_paddy.core.metrics import Floats, Labels, get_metric
 from tune_paddy.core.selection.methods import METHODS, Method
-from tune_paddy.core.selection.plain import among_all
 from tune_paddy.core.selection.result import Candidate, Selection
 
 REPEATS = 5
-Narrow = Callable[[Floats, Labels], NDArray[np.intp]]
-"""Chooses the views, by index and in order, that methods may select from."""
 
 
 def auto_select(
@@ -25,7 +22,6 @@ def auto_select(
     metric: str = "log_loss",
     seed: int = 0,
     methods: Mapping[str, Method] = METHODS,
-    narrow: Narrow | None = None,
 ) -> Selection:
     """Select with the simplest method that cannot be told from the best one.
 
@@ -43,7 +39,6 @@ def auto_select(
         metric: The loss to minimise, a key of `METRICS`.
         seed: Of the halves and of the methods.
         methods: The candidates, simplest first.
-        narrow: Chooses the views within a budget, in each half anew; None: all views.
 
     Returns:
         The selection of the chosen method, of all views, with the table of all methods in `candidates`.
@@ -52,14 +47,9 @@ def auto_select(
         InputError: The pool cannot be selected from, see `check_pool`; a class has one image; no such metric.
     """
     check_pool(probs, labels)
-    candidates = compare(list(methods), score_halves(probs, labels, metric, seed, methods, narrow=narrow))
+    candidates = compare(list(methods), score_halves(probs, labels, metric, seed, methods))
     chosen = next(candidate.method for candidate in candidates if candidate.chosen)
-    if narrow is None:
-        selection = methods[chosen](probs, labels, metric=metric, seed=seed)
-    else:
-        views = narrow(probs, labels)
-        selection = methods[chosen](probs[views], labels, metric=metric, seed=seed)
-        selection = among_all(selection, views, len(probs))
+    selection = methods[chosen](probs, labels, metric=metric, seed=seed)
     return replace(selection, candidates=candidates)
 
 
@@ -69,8 +59,6 @@ def score_halves(
     metric: str,
     seed: int,
     methods: Mapping[str, Method],
-    *,
-    narrow: Narrow | None = None,
 ) -> NDArray[np.float64]:
     """Score every method on the halves that it was not fitted on, float64 [methods, 2 · `REPEATS`]."""
     score = get_metric(metric)
@@ -80,9 +68,6 @@ def score_halves(
         side = stratified_folds(labels, 2, rng)
         for fitted, held in ((side == 0, side == 1), (side == 1, side == 0)):
             part, rest = probs[:, fitted], probs[:, held]
-            if narrow is not None:
-                views = narrow(part, labels[fitted])
-                part, rest = part[views], rest[views]
             selections = [m(part, labels[fitted], metric=metric, seed=seed) for m in methods.values()]
             columns.append([score(selection.blend(rest), labels[held]) for selection in selections])
     return np.array(columns).T

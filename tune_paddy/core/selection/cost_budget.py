@@ -1,8 +1,8 @@
-"""Selection within budgets: which views to keep when inference time, size or their number is limited.
+"""Which views to keep when inference time, size or their number is limited.
 
 A set of views is judged by the log loss of its best weighted mean, which is quick to find and can only
-improve when a view is added. Views are added by gain per cost, then exchanged while that helps. Weights are
-made afterwards, on the chosen views alone, by any selection method.
+improve when a view is added. Views are added by gain per cost, then exchanged while that helps. A selection
+method then finds their ensemble weights; see `within_budget`.
 
 Source: the better of gain and gain per cost is the rule of Leskovec et al., "Cost-effective outbreak
 detection in networks", KDD 2007.
@@ -15,14 +15,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.core.checks import check_pool
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.metrics import EPS, Floats, Labels
-from tune_paddy.core.selection.auto import auto_select
-from tune_paddy.core.selection.greedy_log_loss import true_class_rows
-from tune_paddy.core.selection.methods import Method
-from tune_paddy.core.selection.plain import among_all
-from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.metrics import EPS, Floats
 
 _LEAST_GAIN = 1e-5
 """A view that improves the log loss by less, in nats, is not worth its cost, whatever that is."""
@@ -86,66 +80,6 @@ class Subset:
     mix: NDArray[np.float64]
 
 
-def budget_select(
-    probs: Floats,
-    labels: Labels,
-    budget: CostBudget,
-    *,
-    select: Method,
-    metric: str = "log_loss",
-    seed: int = 0,
-) -> Selection:
-    """Choose views within the budget and select from them alone, with one method.
-
-    Args:
-        probs: float32 [views, images, classes].
-        labels: int [images].
-        budget: What the views cost and what may be spent.
-        select: The selection method.
-        metric: The loss that `select` minimises.
-        seed: Passed to `select`.
-
-    Returns:
-        A selection of all views; those not chosen have no weight. Its `order` counts all views.
-
-    Raises:
-        InputError: The pool cannot be selected from; not one view is within the budget.
-    """
-    check_pool(probs, labels)
-    chosen = _views_within(probs, labels, budget)
-    return among_all(select(probs[chosen], labels, metric=metric, seed=seed), chosen, len(probs))
-
-
-def budget_auto_select(
-    probs: Floats, labels: Labels, budget: CostBudget, *, metric: str = "log_loss", seed: int = 0
-) -> Selection:
-    """Choose views within the budget and the method that selects from them, as `auto_select` does.
-
-    In the comparison of the methods the views are chosen anew in each half: chosen on all images, they
-    would have seen the images that the methods are scored on.
-
-    Args:
-        probs: float32 [views, images, classes].
-        labels: int [images].
-        budget: What the views cost and what may be spent.
-        metric: The loss to minimise.
-        seed: Of the halves and of the methods.
-
-    Returns:
-        As of `budget_select`.
-
-    Raises:
-        InputError: The pool cannot be selected from; not one view is within the budget.
-    """
-    return auto_select(
-        probs, labels, metric=metric, seed=seed, narrow=lambda part, truth: _views_within(part, truth, budget)
-    )
-
-
-def _views_within(probs: Floats, labels: Labels, budget: CostBudget) -> NDArray[np.intp]:
-    return np.sort(choose_within(true_class_rows(probs, labels), budget).views)
-
-
 def choose_within(rows: Floats, budget: CostBudget) -> Subset:
     """Choose the views whose best weighted mean has the lowest log loss within the budget.
 
@@ -156,7 +90,7 @@ def choose_within(rows: Floats, budget: CostBudget) -> Subset:
     Raises:
         InputError: Not one view is within the budget.
     """
-    _check(rows, budget)
+    check_budget(rows, budget)
     everything = range(len(rows))
     best = min(
         (_fill(rows, budget, (), everything, per_cost) for per_cost in (True, False)),
@@ -204,12 +138,21 @@ def _undominated(points: Sequence[Subset], resource: int) -> tuple[Subset, ...]:
     return tuple(kept)
 
 
-def _check(rows: Floats, budget: CostBudget) -> None:
-    if budget.costs.shape != (len(budget.limits), len(rows)) or budget.groups.shape != (len(rows),):
-        raise InputError(f"the budget's costs {budget.costs.shape} do not fit {len(rows)} views")
+def check_budget(views: Floats, budget: CostBudget) -> None:
+    """Refuse a budget that does not fit the views, or that no view keeps.
+
+    Args:
+        views: Any array whose first axis counts the views.
+        budget: Costs of the views, and their limits.
+
+    Raises:
+        InputError: The shapes differ, a limit is not positive, or no single view is within the budget.
+    """
+    if budget.costs.shape != (len(budget.limits), len(views)) or budget.groups.shape != (len(views),):
+        raise InputError(f"the budget's costs {budget.costs.shape} do not fit {len(views)} views")
     if not (budget.limits > 0).all() or not (budget.costs >= 0).all():
         raise InputError("a budget needs limits above 0 and costs that are not negative")
-    if not any(budget.allows([view]) for view in range(len(rows))):
+    if not any(budget.allows([view]) for view in range(len(views))):
         cheapest = ", ".join(f"{cost:.4g}" for cost in budget.costs.min(axis=1))
         limits = ", ".join(f"{limit:.4g}" for limit in budget.limits)
         raise InputError(f"no member is within the budget ({limits}): the least that one takes is {cheapest}")
