@@ -94,6 +94,7 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
     """What starts Ray on this machine for this process alone; its files are removed afterwards."""
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray's workers inherit it
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # not every version has it as its default
     cpus = usable_cpus()
     warm_workers(cpus)
     kept = os.environ.get("RAY_TMPDIR")
