@@ -100,6 +100,7 @@ NAMES = {
     "messages of dead workers": ("ray._private.worker", "listen_error_messages"),
     "SIGTERM": ("ray._private.utils", "set_sigterm_handler"),
     "Ray's processes": ("ray._private.worker", "_global_node"),
+    "settings": ("ray._raylet", "Config", "initialize"),
     "accelerators": ("ray._private.accelerators", "get_accelerator_manager_for_resource"),
 }
 

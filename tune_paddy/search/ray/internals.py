@@ -8,6 +8,7 @@
 | `worker.listen_error_messages` | no paragraph on stdout for each worker that died | the paragraphs appear |
 | `utils.set_sigterm_handler` | keep the driver's handler while Ray starts | it is set again afterwards |
 | `worker._global_node` | find the raylet that this process started | Ray's own, slower check |
+| `_raylet.Config` | ask for a token, as later versions do by default | as the version does |
 | `accelerators.get_accelerator_manager_for_resource` | count GPUs before Ray starts | count them after |
 
 Ray Tune reuses the process of a trial that ended without an error (`reuse_actors`), which saves seconds for
@@ -18,6 +19,7 @@ refuses to be reset, or a process that has ended, would fail the next trial.
 """
 
 import importlib
+import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -141,6 +143,17 @@ def sigterm_left_alone() -> Iterator[None]:
     """Keep a Ray that starts in the block from replacing this process's handler of SIGTERM."""
     with _replaced(find(_UTILS), "set_sigterm_handler", lambda _: None):
         yield
+
+
+def ask_for_tokens() -> None:
+    """Let a Ray that is started next answer only those who have its token.
+
+    Ray reads RAY_AUTH_MODE when it is imported; versions from about 2.60 on set the mode themselves, later.
+    """
+    config = find("ray._raylet", "Config")
+    if "RAY_AUTH_MODE" not in os.environ and hasattr(config, "initialize"):
+        os.environ["RAY_AUTH_MODE"] = "token"
+        config.initialize("")
 
 
 def own_raylet() -> psutil.Process | None:

@@ -25,7 +25,12 @@ from filelock import FileLock, Timeout
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.search.ray.environment import warm_workers
-from tune_paddy.search.ray.internals import prestarted_workers_used, quiet_workers, sigterm_left_alone
+from tune_paddy.search.ray.internals import (
+    ask_for_tokens,
+    prestarted_workers_used,
+    quiet_workers,
+    sigterm_left_alone,
+)
 
 _PREFIX, _OWNED = "tune_paddy-", ".owned"
 """Name of a session's folder, and of the file in it that its process has locked."""
@@ -94,7 +99,7 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
     """What starts Ray on this machine for this process alone; its files are removed afterwards."""
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray's workers inherit it
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # not every version has it as its default
+    ask_for_tokens()
     cpus = usable_cpus()
     warm_workers(cpus)
     kept = os.environ.get("RAY_TMPDIR")
