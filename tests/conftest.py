@@ -21,10 +21,11 @@ from hypothesis import HealthCheck, settings
 from tests.distribution import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401 hooks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import numpy as np
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from tune_paddy.ensemble.build import Ensemble
@@ -103,6 +104,33 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     with threadpool_limits(1):
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _blank_figures() -> Iterator[Callable[[Figure, Path], None]]:
+    """Figures are composed as ever, but written without their pixels, which take most of a selection's time.
+
+    Yields:
+        What draws the pixels, for `rasterised`.
+    """
+    from PIL import Image
+
+    from tune_paddy.ensemble.reports import figures
+
+    def write_blank(figure: Figure, path: Path) -> None:
+        width, height = (round(figures._DPI * inches) for inches in figure.get_size_inches())
+        Image.new("L", (width, height), 255).save(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        write_png = figures._write_png
+        patch.setattr(figures, "_write_png", write_blank)
+        yield write_png
+
+
+@pytest.fixture
+def rasterised(_blank_figures: Callable[[Figure, Path], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that look at figures: they are drawn to the last pixel."""
+    monkeypatch.setattr("tune_paddy.ensemble.reports.figures._write_png", _blank_figures)
 
 
 @pytest.fixture(scope="module", autouse=True)
