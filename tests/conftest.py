@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from tune_paddy.api import SearchResult
     from tune_paddy.ensemble.build import Ensemble
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.serving.collect import Collected
@@ -135,11 +136,15 @@ def rasterised(_blank_figures: Callable[[Figure, Path], None], monkeypatch: pyte
 
 @pytest.fixture(scope="module", autouse=True)
 def _memory_given_back() -> Iterator[None]:
-    """What networks have taken goes back to the machine after each module, as it does between trials."""
+    """What networks have taken goes back to the machine after each module, as it does between trials.
+
+    What is alive then, above all what was imported meanwhile, is spared the collections that follow.
+    """
     yield
     from tune_paddy.search.trainable import _release_memory
 
     _release_memory()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -230,6 +235,57 @@ def finished(
     with planted_secrets():
         members = run_search(plan, store, console=Console(quiet=True))
     return Finished(plan, store, root / "runs", members)
+
+
+FOLDED = """
+search: {trials: 2, folds: 2, scheduler: asha, concurrency: 1}
+defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 2, batch_size: 16, tta: 1, flip: none}
+recipes: [{arch: test_resnet, lr: 0.005}, {arch: test_convnext, lr: 0.005, epochs: 1}]
+"""
+
+
+@pytest.fixture(scope="session")
+def folded(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> SearchPlan:
+    """A search that has run, beside the finished one: two members of two folds each."""
+    from rich.console import Console
+
+    from tune_paddy.search.run import run_search
+
+    plan = make_plan("folded", finished.plan.dataset.root, tmp_path_factory.mktemp("folded"), FOLDED)
+    run_search(plan, finished.store, console=Console(quiet=True))
+    return plan
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A search from Python of a space that a member's run holds.
+
+    Attributes:
+        member: Whose run it was.
+        folder: Working folder of the search, with the space `mine.yaml`, which asks for nine trials.
+        result: Of one trial.
+    """
+
+    member: RecordedRun
+    folder: Path
+    result: SearchResult
+
+
+@pytest.fixture(scope="session")
+def retrained(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
+    """The last member that was sampled and finished, trained again by `run_search` of the package."""
+    import tune_paddy as tp
+    from tune_paddy.tracking.files import read_file
+
+    folder = tmp_path_factory.mktemp("retrained")
+    member = next(m for m in reversed(finished.members) if m.outcome == "finished")
+    text = read_file(finished.store, member, "member.yaml", most=1, what="a space").decode()
+    (folder / "mine.yaml").write_text(text.replace("trials: 1", "trials: 9"), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        uri = finished.store.tracking_uri
+        result = tp.run_search(finished.plan.dataset.root, "mine.yaml", tracking_uri=uri, trials=1)
+    return Retrained(member, folder, result)
 
 
 @dataclass(frozen=True, eq=False)
