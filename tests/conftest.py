@@ -95,6 +95,12 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         yield
 
 
+@pytest.fixture(scope="session")
+def footprints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forecasts that commands have made: the same network is measured once in all tests of a process."""
+    return tmp_path_factory.mktemp("footprints")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
     """Small sums are slower on several threads, and on one thread they are always in one order."""
