@@ -22,12 +22,14 @@ from tests.distribution import pytest_collection_modifyitems, pytest_xdist_make_
 from tune_paddy.data.system.gc_policy import collect_rarely
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import numpy as np
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from tune_paddy.api import SearchResult
     from tune_paddy.ensemble.build import Ensemble
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.serving.collect import Collected
@@ -93,6 +95,12 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         yield
 
 
+@pytest.fixture(scope="session")
+def footprints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forecasts that commands have made: the same network is measured once in all tests of a process."""
+    return tmp_path_factory.mktemp("footprints")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
     """Small sums are slower on several threads, and on one thread they are always in one order."""
@@ -105,13 +113,44 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _blank_figures() -> Iterator[Callable[[Figure, Path], None]]:
+    """Figures are composed as ever, but written without their pixels, which take most of a selection's time.
+
+    Yields:
+        What draws the pixels, for `rasterised`.
+    """
+    from PIL import Image
+
+    from tune_paddy.ensemble.reports import figures
+
+    def write_blank(figure: Figure, path: Path) -> None:
+        width, height = (round(figures._DPI * inches) for inches in figure.get_size_inches())
+        Image.new("L", (width, height), 255).save(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        write_png = figures._write_png
+        patch.setattr(figures, "_write_png", write_blank)
+        yield write_png
+
+
+@pytest.fixture
+def rasterised(_blank_figures: Callable[[Figure, Path], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that look at figures: they are drawn to the last pixel."""
+    monkeypatch.setattr("tune_paddy.ensemble.reports.figures._write_png", _blank_figures)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _memory_given_back() -> Iterator[None]:
-    """What networks have taken goes back to the machine after each module, as it does between trials."""
+    """What networks have taken goes back to the machine after each module, as it does between trials.
+
+    What is alive then, above all what was imported meanwhile, is spared the collections that follow.
+    """
     yield
     from tune_paddy.data.system.gc_policy import give_memory_back
 
     give_memory_back()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -210,6 +249,53 @@ def searched(plan: SearchPlan, store: Store, **options: Any) -> tuple[RecordedRu
 
     with ready_session(plan, store if plan.goes_on else None) as ready:
         return run_search(ready, store, console=Console(quiet=True), **options)
+
+
+FOLDED = """
+search: {trials: 2, folds: 2, scheduler: asha, concurrency: 1}
+defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 2, batch_size: 16, tta: 1, flip: none}
+recipes: [{arch: test_resnet, lr: 0.005}, {arch: test_convnext, lr: 0.005, epochs: 1}]
+"""
+
+
+@pytest.fixture(scope="session")
+def folded(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> SearchPlan:
+    """A search that has run, beside the finished one: two members of two folds each."""
+    plan = make_plan("folded", finished.plan.dataset.root, tmp_path_factory.mktemp("folded"), FOLDED)
+    searched(plan, finished.store)
+    return plan
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A search from Python of a space that a member's run holds.
+
+    Attributes:
+        member: Whose run it was.
+        folder: Working folder of the search, with the space `mine.yaml`, which asks for nine trials.
+        result: Of one trial.
+    """
+
+    member: RecordedRun
+    folder: Path
+    result: SearchResult
+
+
+@pytest.fixture(scope="session")
+def retrained(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
+    """The last member that was sampled and finished, trained again by `run_search` of the package."""
+    import tune_paddy as tp
+    from tune_paddy.tracking.files import read_file
+
+    folder = tmp_path_factory.mktemp("retrained")
+    member = next(m for m in reversed(finished.members) if m.outcome == "finished")
+    text = read_file(finished.store, member, "member.yaml", most=1, what="a space").decode()
+    (folder / "mine.yaml").write_text(text.replace("trials: 1", "trials: 9"), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        uri = finished.store.tracking_uri
+        result = tp.run_search(finished.plan.dataset.root, "mine.yaml", tracking_uri=uri, trials=1)
+    return Retrained(member, folder, result)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,15 +9,9 @@ import numpy as np
 import pytest
 
 import tune_paddy as tp
-from tests.conftest import Finished
+from tests.conftest import Finished, Retrained
 from tune_paddy.core.metrics import log_loss
 from tune_paddy.core.predictions import Pool
-
-SPACE = """
-search: {trials: 9}
-defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 1, batch_size: 32, tta: 0, flip: none}
-recipes: [{arch: test_resnet, lr: 0.005}]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +42,15 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_a_search_runs_from_python_and_its_settings_can_be_overridden(
-    small_digits: Path, tmp_path: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+    small_digits: Path, finished: Finished, retrained: Retrained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`finished` is asked for its record and for the Ray that runs."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.yaml").write_text(SPACE)
+    monkeypatch.chdir(retrained.folder)
     uri = finished.store.tracking_uri
     data = tp.Dataset.open(small_digits)
-    result = tp.run_search(small_digits, "mine.yaml", tracking_uri=uri, trials=1)
+    result = retrained.result
     assert result.name == "mine-1"
-    assert [(member.name, member.outcome) for member in result.members] == [
-        ("0000-test_resnet-32", "finished")
+    assert [(member.name.partition("-")[0], member.outcome) for member in result.members] == [
+        ("0000", "finished")
     ]
     assert result.folder == Path("runs/mine-1")
     assert (result.folder / "split.json").is_file()

@@ -1,5 +1,6 @@
 """Command lines: parsed as the program does, and run so that Ctrl-C reaches them."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,18 +17,20 @@ HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_h
 
 
 STARTS_LIGHT = """
-import sys
+import json, sys
 from tune_paddy.cli import main
-try: main()
-except SystemExit as end: assert not end.code, end.code
-heavy = {'torch', 'ray', 'fastai', 'timm', 'optuna', 'matplotlib'} & set(sys.modules)
-assert not heavy, heavy
+for arguments in json.loads(sys.argv[1]):
+    sys.argv[1:] = arguments
+    try: main()
+    except SystemExit as end: assert not end.code, (arguments, end.code)
+    heavy = {'torch', 'ray', 'fastai', 'timm', 'optuna', 'matplotlib'} & set(sys.modules)
+    assert not heavy, (arguments, heavy)
 """
 
 
-def assert_starts_light(arguments: list[str], folder: Path) -> None:
-    """Run a command in a process and a folder of its own: it ends well and has imported nothing heavy."""
-    command = [sys.executable, "-c", STARTS_LIGHT, *arguments]
+def assert_start_light(commands: list[list[str]], folder: Path) -> None:
+    """Run commands in a process and a folder of their own: each ends well and has imported nothing heavy."""
+    command = [sys.executable, "-c", STARTS_LIGHT, json.dumps(commands)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     assert done.returncode == 0, done.stderr
 

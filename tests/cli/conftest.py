@@ -32,13 +32,17 @@ def call(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    footprints: Path,
     as_before: None,  # noqa: ARG001 asked for what it does
 ) -> Call:
     """Run `tune-paddy` in this process and in an empty folder, nobody typing; return what it printed."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "footprints").symlink_to(footprints)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path))
-    monkeypatch.setenv("TUNE_PADDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TUNE_PADDY_CACHE", str(cache))
     for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
 

@@ -29,7 +29,11 @@ Look = Callable[[str], None]
 
 
 @pytest.fixture
-def ui(finished: Finished, tmp_path: Path) -> Iterator[list[str]]:
+def ui(
+    finished: Finished,
+    tmp_path: Path,
+    rasterised: None,  # noqa: ARG001 a person looks at them
+) -> Iterator[list[str]]:
     """Addresses that `tune-paddy ui` prints for the finished search, after a selection; Ctrl-C ends it."""
     build_ensemble(finished.store, ["first"], folder=tmp_path)
     program = HEARS_CTRL_C + "from tune_paddy.cli import program; program()"

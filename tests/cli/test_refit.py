@@ -15,17 +15,14 @@ from tests.conftest import Finished
 from tune_paddy.cli.select import Machine, refit_and_print
 from tune_paddy.ensemble.build import Ensemble, build_ensemble
 from tune_paddy.ensemble.options import SelectionOptions
+from tune_paddy.search.plan import SearchPlan
 from tune_paddy.serving.collect import Collected, collect, symlink
 from tune_paddy.serving.export import check
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import get_search, list_ensembles, list_members
 from tune_paddy.training.inference import InferenceSettings
 
-SPACE = """
-search: {trials: 1}
-defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 1, batch_size: 16, tta: 0, flip: none}
-recipes: [{arch: test_resnet, lr: 0.005}]
-"""
+WEIGHTS = ("*/plain=1", "*/tta=2", "*convnext*/*=0")
 
 
 @dataclass(frozen=True)
@@ -37,18 +34,18 @@ class Refitted:
 
 
 @pytest.fixture(scope="module")
-def refitted(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Refitted:
-    folder = tmp_path_factory.mktemp("refitted")
-    options = SelectionOptions(weights=("*/plain=1", "*/tta=2", "*convnext*/*=0"))
-    ensemble = build_ensemble(finished.store, ["first"], folder=folder / "first", options=options)
-    refit_and_print(finished.store, ensemble, ["first"], folder, Machine())
-    return Refitted(ensemble, folder / "first-refit")
+def refitted(finished: Finished, folded: SearchPlan) -> Refitted:
+    runs = folded.folder.parent
+    options = SelectionOptions(weights=WEIGHTS)
+    ensemble = build_ensemble(finished.store, ["folded"], folder=folded.folder, options=options)
+    refit_and_print(finished.store, ensemble, ["folded"], runs, Machine())
+    return Refitted(ensemble, runs / "folded-refit")
 
 
 def test_the_chosen_members_are_trained_on_all_labelled_images(
     finished: Finished, refitted: Refitted
 ) -> None:
-    members = list_members(finished.store, "first-refit")
+    members = list_members(finished.store, "folded-refit")
     names = {
         view.member for view, w in zip(refitted.ensemble.pool.views, weights(refitted), strict=True) if w
     }
@@ -57,8 +54,8 @@ def test_the_chosen_members_are_trained_on_all_labelled_images(
     labelled = len(finished.plan.dataset.labelled)
     for member in members:
         assert member.metrics["train_images"] == round(0.8 * labelled)
-    parent = get_search(finished.store, "first-refit")
-    assert parent.tags["tune_paddy.refit_of"] == "first"
+    parent = get_search(finished.store, "folded-refit")
+    assert parent.tags["tune_paddy.refit_of"] == "folded"
     assert parent.tags["tune_paddy.refit_of_ensemble"] == refitted.ensemble.run_id
 
 
@@ -70,7 +67,7 @@ def weights(refitted: Refitted) -> list[float]:
 def test_the_submission_blends_them_with_the_same_weights_in_the_samples_order(
     finished: Finished, refitted: Refitted
 ) -> None:
-    pool = load_pool(finished.store, ["first-refit"])
+    pool = load_pool(finished.store, ["folded-refit"])
     rows = {view.name: row for row, view in enumerate(pool.views)}
     mean = np.zeros(pool.test.shape[1:])
     for view, weight in zip(refitted.ensemble.pool.views, weights(refitted), strict=True):
@@ -87,15 +84,15 @@ def test_the_submission_blends_them_with_the_same_weights_in_the_samples_order(
 def test_no_score_on_images_that_were_trained_on_is_shown_as_quality(
     finished: Finished, refitted: Refitted
 ) -> None:
-    for member in list_members(finished.store, "first-refit"):
+    for member in list_members(finished.store, "folded-refit"):
         assert "seen/plain/log_loss" in member.metrics
         scores = [name for name in member.metrics if name.rpartition("/")[2] in ("log_loss", "error_rate")]
         assert all(name.startswith("seen/") for name in scores)
-    (ensemble,) = list_ensembles(finished.store, "first-refit")
+    (ensemble,) = list_ensembles(finished.store, "folded-refit")
     assert not [name for name in ensemble.metrics if "loss" in name]
     estimate = refitted.ensemble.assessment.estimate.score if refitted.ensemble.assessment else 0
     assert (
-        f"the ensemble selected from first (run {refitted.ensemble.run_id}): log loss {estimate:.4f}"
+        f"the ensemble selected from folded (run {refitted.ensemble.run_id}): log loss {estimate:.4f}"
         in (ensemble.tags["mlflow.note.content"])
     )
 
@@ -103,7 +100,7 @@ def test_no_score_on_images_that_were_trained_on_is_shown_as_quality(
 def test_refitted_members_are_exported_with_the_estimate_of_the_ensemble_before(
     finished: Finished, refitted: Refitted, tmp_path: Path
 ) -> None:
-    collected = collect(finished.store, "first-refit", runs=tmp_path)
+    collected = collect(finished.store, "folded-refit", runs=tmp_path)
     compared = check(collected, _staged(collected, tmp_path), InferenceSettings("cpu", threads=1))
     assert compared
     assert compared.difference < 1e-5
@@ -126,9 +123,9 @@ def test_members_that_saw_the_select_split_are_neither_selected_from_nor_mixed_w
     finished: Finished, call: Call
 ) -> None:
     uri = ["--tracking-uri", finished.store.tracking_uri]
-    for names in (["first-refit"], ["first", "first-refit"]):
-        assert "'first-refit' is a refit" in call("select", *names, *uri, status=2)
-    pool = load_pool(finished.store, ["first", "first-refit"])
+    for names in (["folded-refit"], ["folded", "folded-refit"]):
+        assert "'folded-refit' is a refit" in call("select", *names, *uri, status=2)
+    pool = load_pool(finished.store, ["folded", "folded-refit"])
     assert len({view.member.partition(":")[0] for view in pool.views}) == 1
     assert "split" in pool.refused[0].reason
 
@@ -138,11 +135,11 @@ def test_a_second_call_trains_nothing_and_writes_the_submission_again(
 ) -> None:
     before = (refitted.folder / "submission.csv").read_bytes()
     (refitted.folder / "submission.csv").unlink()
-    refit_and_print(finished.store, refitted.ensemble, ["first"], refitted.folder.parent, Machine())
+    refit_and_print(finished.store, refitted.ensemble, ["folded"], refitted.folder.parent, Machine())
     assert (refitted.folder / "submission.csv").read_bytes() == before
-    attempts = {member.tags["tune_paddy.attempts"] for member in list_members(finished.store, "first-refit")}
+    attempts = {member.tags["tune_paddy.attempts"] for member in list_members(finished.store, "folded-refit")}
     assert attempts == {"1"}
-    assert len(list_ensembles(finished.store, "first-refit")) == 1
+    assert len(list_ensembles(finished.store, "folded-refit")) == 1
 
 
 @pytest.fixture
@@ -173,17 +170,16 @@ def test_a_refit_of_anything_but_all_images_is_refused_at_once(call: Call, small
     assert "only `all` is known" in call(*arguments, status=2)
 
 
-def test_a_search_with_folds_ends_in_a_refit(
-    small_digits: Path, tmp_path: Path, finished: Finished, call: Call
-) -> None:
-    (tmp_path / "one.yaml").write_text(SPACE)
-    arguments = ["search", str(small_digits), "--space", "one.yaml", "--name", "dealt", "--folds", "2"]
-    arguments += ["--method", "uniform", "--refit", "all", "--tracking-uri", finished.store.tracking_uri]
-    text = call(*arguments)
-    assert "Refit dealt-refit: 1 members on all 150 labelled images" in text
+def test_a_search_with_folds_ends_in_a_refit(finished: Finished, refitted: Refitted, call: Call) -> None:
+    """Also one that is asked for later, when the members have been trained."""
+    (refitted.folder / "submission.csv").unlink()
+    arguments = ["search", "--resume", "folded", "--folds", "2", "--refit", "all"]
+    arguments += [word for weight in WEIGHTS for word in ("--weights", weight)]
+    text = call(*arguments, "--tracking-uri", finished.store.tracking_uri)
+    assert "Refit folded-refit: 1 members on all 150 labelled images" in text
     assert "Refitted members have seen every labelled image" in text
-    assert len(load_pool(finished.store, ["dealt"]).select_ids) == 150
-    (member,) = list_members(finished.store, "dealt-refit")
+    assert len(load_pool(finished.store, ["folded"]).select_ids) == 150
+    (member,) = list_members(finished.store, "folded-refit")
     assert member.metrics["train_images"] == 120
-    written = pd.read_csv(tmp_path / "runs/dealt-refit/submission.csv", dtype=str)
+    written = pd.read_csv(refitted.folder / "submission.csv", dtype=str)
     assert len(written) == 20

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.cli.commands import assert_starts_light
+from tests.cli.commands import assert_start_light
 from tests.cli.conftest import Call
 from tests.conftest import Finished
 from tune_paddy.cli import report
@@ -105,6 +105,5 @@ def test_an_unknown_search_is_bad_input(uri: list[str], call: Call) -> None:
 
 
 @pytest.mark.usefixtures("page")
-def test_report_starts_without_ray_and_torch(finished: Finished, tmp_path: Path) -> None:
-    arguments = ["report", "first", "--no-open", "--tracking-uri", finished.store.tracking_uri]
-    assert_starts_light(arguments, tmp_path)
+def test_show_and_report_start_without_ray_and_torch(uri: list[str], tmp_path: Path) -> None:
+    assert_start_light([["show", "first", *uri], ["report", "first", "--no-open", *uri]], tmp_path)

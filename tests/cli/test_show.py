@@ -1,7 +1,5 @@
 import re
-from pathlib import Path
 
-from tests.cli.commands import assert_starts_light
 from tests.cli.conftest import Call
 from tests.conftest import Finished
 from tune_paddy.tracking.members import start_member, start_search
@@ -66,7 +64,3 @@ def test_an_unknown_search_is_bad_input(finished: Finished, call: Call) -> None:
     assert "did you mean 'first'?" in call(
         "show", "frist", "--tracking-uri", finished.store.tracking_uri, status=2
     )
-
-
-def test_show_starts_without_ray_and_torch(finished: Finished, tmp_path: Path) -> None:
-    assert_starts_light(["show", "first", "--tracking-uri", finished.store.tracking_uri], tmp_path)

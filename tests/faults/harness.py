@@ -70,24 +70,25 @@ class Night:
         """The search's folder."""
         return self.folder / "runs" / NAME
 
-    def begin(self) -> Session:
+    def begin(self, *flags: str) -> Session:
         """Start the search."""
         space = SPACE.format(trials=self.trials, epochs=self.epochs, stall=self.stall_minutes)
         (self.folder / "space.yaml").write_text(space)
-        return self._start("search", str(self.data), "--space", "space.yaml", "--name", NAME)
+        return self._start("search", str(self.data), "--space", "space.yaml", "--name", NAME, *flags)
 
     def resume(self, *flags: str) -> Session:
         """Go on with it; where the record does not know it yet, start it again."""
         try:
             self.record()
         except Exception:  # killed before there was anything to go on with
-            return self.begin()
+            return self.begin(*flags)
         return self._start("search", "--resume", NAME, *flags)
 
     def _start(self, *arguments: str) -> Session:
         environment = {
             **os.environ,
             "PYTHONPATH": str(INJECTED),
+            "RAY_preload_python_modules": "tune_paddy",  # no process imports torch before it has a trial
             "FAULTS": json.dumps(self.faults),
             "FAULTS_LOG": str(self.folder),
         }

@@ -11,6 +11,8 @@ from tune_paddy.cli.show import read_overview
 from tune_paddy.tracking.pool import load_pool
 
 TRIALS, EPOCHS = 4, 6
+ONE = ("--concurrency", "1")
+"""Trials at once, but where a signal is to find two running: each more is a process that imports torch."""
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def night(small_digits: Path, tmp_path: Path) -> Night:
 
 
 def test_a_search_is_killed_told_to_end_and_goes_on_until_every_member_is_there_once(night: Night) -> None:
-    first = night.begin()
+    first = night.begin(*ONE)
     night.wait_for_epochs(2, first)
     kill(first.process)
 
@@ -30,7 +32,7 @@ def test_a_search_is_killed_told_to_end_and_goes_on_until_every_member_is_there_
 
     wait_for(lambda: outcomes() <= {"interrupted", "finished"}, 600)  # Ray's workers notice within seconds
 
-    second = night.resume()
+    second = night.resume("--concurrency", "2")
     night.wait_for_epochs(night.begun_epochs().total() + 1, second)
     second.process.send_signal(signal.SIGTERM)
     before = night.begun_epochs()
@@ -42,7 +44,7 @@ def test_a_search_is_killed_told_to_end_and_goes_on_until_every_member_is_there_
     assert "interrupted" in outcomes()
     assert outcomes() <= {"interrupted", "finished"}
 
-    assert_complete(night, night.resume())
+    assert_complete(night, night.resume(*ONE))
 
 
 def assert_complete(night: Night, last: Session) -> None:

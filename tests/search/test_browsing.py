@@ -1,14 +1,8 @@
 """What MLflow's pages show of a search that has run."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.conftest import Finished, searched
-from tune_paddy.data.dataset import Dataset
-from tune_paddy.search.plan import SearchPlan
-from tune_paddy.spaces.space import SearchSpace
-from tune_paddy.tracking.files import read_file
+from tests.conftest import Finished, Retrained
 from tune_paddy.tracking.runs import NOTE, get_search
 
 
@@ -30,20 +24,10 @@ def test_every_member_says_what_it_is_and_what_it_cost(finished: Finished) -> No
             assert member.metrics["cpu_seconds"] == pytest.approx(seconds, abs=0.01)
 
 
-def test_a_member_is_trained_again_from_what_its_run_holds(finished: Finished, tmp_path: Path) -> None:
+def test_a_member_is_trained_again_from_what_its_run_holds(retrained: Retrained) -> None:
     """On the same split and, on a CPU, to the same losses."""
-    member = next(m for m in reversed(finished.members) if m.outcome == "finished")  # one that was sampled
-    text = read_file(finished.store, member, "member.yaml", most=1, what="a space").decode()
-    space = SearchSpace.parse(text, name="member")
-    plan = SearchPlan(
-        name="again",
-        dataset=Dataset.open(finished.plan.dataset.root),
-        space=space,
-        settings=space.settings,
-        folder=tmp_path / "again",
-    )
-    (again,) = searched(plan, finished.store)
-    assert again.tags["tune_paddy.split"] == member.tags["tune_paddy.split"]
-    assert again.params == member.params
+    member, (trained,) = retrained.member, retrained.result.members
+    assert trained.tags["tune_paddy.split"] == member.tags["tune_paddy.split"]
+    assert trained.params == member.params
     for name in ("plain/log_loss", "tta/log_loss", "train_loss"):
-        assert again.metrics[name] == pytest.approx(member.metrics[name], rel=1e-6)
+        assert trained.metrics[name] == pytest.approx(member.metrics[name], rel=1e-6)

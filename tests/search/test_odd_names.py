@@ -1,7 +1,9 @@
 """Names that no program expects, through the whole job: dataset, training, record, selection, submission."""
 
 import csv
+import itertools
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,47 +13,73 @@ from tune_paddy.data.csv_table import format_csv
 from tune_paddy.data.ensemble_file import read_ensemble
 from tune_paddy.data.submission import check_submission
 from tune_paddy.ensemble.build import build_ensemble
-from tune_paddy.tracking.store import open_store
+from tune_paddy.search.plan import SearchPlan
+from tune_paddy.tracking.runs import RecordedRun
+from tune_paddy.tracking.store import Store, open_store
 
 ODD = "--help [red] 'ä\n🌾 \"; rm -rf $HOME"
 LABELS = (ODD, "-1")
 SPACE = """
-search: {trials: 1, retries: 0, select_share: 0.5}
-recipes:
-  - {arch: test_resnet, pretrained: false, schedule: one_cycle, size: 32, epochs: 1, batch_size: 16, tta: 0}
+search: {trials: 50, minutes: 0.001, concurrency: 1, retries: 0, select_share: 0.5}
+defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 1, batch_size: 16, tta: 0}
+recipes: [{arch: test_resnet}]
+spaces: [{name: nets, arch: test_resnet, lr: {low: 0.002, high: 0.01, log: true}}]
 """
 
 
-@pytest.fixture
-def dataset(small_digits: Path, tmp_path: Path) -> Path:
+@dataclass(frozen=True)
+class Odd:
+    """A search that has run out of time: where its images are, its plan, its record and its members."""
+
+    dataset: Path
+    plan: SearchPlan
+    store: Store
+    members: tuple[RecordedRun, ...]
+
+
+def odd_dataset(small_digits: Path, folder: Path) -> Path:
     """Zeros and ones in Kaggle's layout, under odd names of folders, classes and files."""
-    root = tmp_path / ODD
+    root = folder / ODD
     tables: dict[str, list[tuple[str, str]]] = {"train.csv": [], "sample_submission.csv": []}
     for digit, label in enumerate(LABELS):
         images = sorted((small_digits / "train_images" / str(digit)).iterdir())
         for number, image in enumerate(images):
             name = f"{ODD} {digit}-{number}.png"
             train = number < 12
-            folder = root / "train_images" / label if train else root / "test_images"
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copy(image, folder / name)
+            place = root / "train_images" / label if train else root / "test_images"
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copy(image, place / name)
             tables["train.csv" if train else "sample_submission.csv"].append((name, label))
     for table, rows in tables.items():
         (root / table).write_bytes(format_csv([("image_id", "label"), *rows]))
     return root
 
 
-def test_odd_names_go_through_the_whole_job(
-    dataset: Path,
+@pytest.fixture(scope="module")
+def odd(
+    small_digits: Path,
+    tmp_path_factory: pytest.TempPathFactory,
     ray_running: None,  # noqa: ARG001 asked for what it starts
-) -> None:
+) -> Odd:
+    """A search of odd names whose clock stands still but for 0.05 s a look: the first looks are in time."""
+    dataset = odd_dataset(small_digits, tmp_path_factory.mktemp("odd"))
     runs = dataset.parent / f"-runs {ODD}"
     plan = make_plan("odd", dataset, runs, SPACE)
     uri = f"sqlite:///{dataset.parent}/{ODD}.db"
     store = open_store(uri, experiment=dataset.name, artifact_root=runs / "artifacts", create=True)
-    (member,) = searched(plan, store)
-    assert (member.outcome, member.failure) == ("finished", "")
-    ensemble = build_ensemble(store, ["odd"], folder=plan.folder)
+    ticks = itertools.count(step=0.05)
+    members = searched(plan, store, clock=lambda: next(ticks))
+    return Odd(dataset, plan, store, members)
+
+
+def test_no_trial_starts_after_the_time_is_used_up(odd: Odd) -> None:
+    assert 1 <= len(odd.members) <= 2
+
+
+def test_odd_names_go_through_the_whole_job(odd: Odd) -> None:
+    dataset, plan = odd.dataset, odd.plan
+    assert {(member.outcome, member.failure) for member in odd.members} == {("finished", "")}
+    ensemble = build_ensemble(odd.store, ["odd"], folder=plan.folder)
     assert ensemble.submission
     check_submission(ensemble.submission, dataset / "sample_submission.csv", LABELS)
     with (

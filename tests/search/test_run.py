@@ -1,10 +1,9 @@
-import itertools
 import json
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import SPACE, Finished, make_plan, searched
+from tests.conftest import Finished, make_plan, searched
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
 from tune_paddy.search.plan import SearchPlan, preview
@@ -94,11 +93,3 @@ def test_trials_that_asha_stops_are_recorded_as_stopped_and_the_others_finish(
 
 def test_no_weights_stay_where_none_are_wanted(halved: SearchPlan) -> None:
     assert not list(halved.folder.rglob("*.safetensors"))
-
-
-def test_no_trial_starts_after_the_time_is_used_up(finished: Finished, tmp_path: Path) -> None:
-    text = SPACE.replace("trials: 4", "trials: 50, minutes: 0.001")
-    plan = make_plan("late", finished.plan.dataset.root, tmp_path, text)
-    ticks = itertools.count(step=0.05)  # seconds by this clock: the first looks are in time
-    members = searched(plan, finished.store, clock=lambda: next(ticks))
-    assert 1 <= len(members) <= 2

@@ -24,6 +24,8 @@ from tune_paddy.ensemble.reports.figures import (
     write_figures,
 )
 
+pytestmark = pytest.mark.usefixtures("rasterised")
+
 
 def equal_weights(pool: Pool) -> Selection:
     """The mean of all views, as a selection with weights by hand."""

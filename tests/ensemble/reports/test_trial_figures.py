@@ -7,6 +7,8 @@ from tune_paddy.ensemble.reports.figures import write_figures
 from tune_paddy.ensemble.reports.trial_figures import draw_costs, draw_footprint, draw_live, shown_figures
 from tune_paddy.tracking.costs import trial_cost
 
+pytestmark = pytest.mark.usefixtures("rasterised")
+
 SCORES = {"plain/error_rate": 0.04, "tta/error_rate": 0.01}  # errors that are shown are plain ones
 
 

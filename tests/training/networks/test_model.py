@@ -40,24 +40,36 @@ SMALLER["vgg"] = {"mlp_ratio": 0.1}
 @pytest.fixture(scope="module")
 def light() -> Iterator[None]:
     """Networks that cost little to build; what their initial weights are does not matter."""
-    create, draw = timm.create_model, torch.Tensor.uniform_
-    block = torch.rand(2**16, generator=torch.Generator().manual_seed(0))
+    create, uniform, normal = timm.create_model, torch.Tensor.uniform_, torch.Tensor.normal_
+    generator = torch.Generator().manual_seed(0)
+    rand, randn = (draw(2**16, generator=generator) for draw in (torch.rand, torch.randn))
 
     def smaller(name: str, *args: Any, **options: Any) -> nn.Module:
         return create(name, *args, **SMALLER.get(module_of(name), {}), **options)
 
-    def repeat(tensor: Tensor, low: float = 0, high: float = 1, **options: Any) -> Tensor:
+    def is_large(tensor: Tensor) -> bool:
+        return tensor.numel() > rand.numel() and not tensor.is_meta and tensor.is_contiguous()
+
+    def repeat(tensor: Tensor, block: Tensor, start: float, scale: float) -> Tensor:
         """Fill a large tensor with the same numbers again and again, in a tenth of the time."""
-        if tensor.numel() <= block.numel() or tensor.is_meta or not tensor.is_contiguous():
-            return draw(tensor, low, high, **options)
+        numbers = block * scale + start
         with torch.no_grad():
             for part in tensor.view(-1).split(block.numel()):
-                part.copy_(block[: part.numel()]).mul_(high - low).add_(low)
+                part.copy_(numbers[: part.numel()])
         return tensor
+
+    def fill_uniform(tensor: Tensor, low: float = 0, high: float = 1, **options: Any) -> Tensor:
+        if not is_large(tensor):
+            return uniform(tensor, low, high, **options)
+        return repeat(tensor, rand, low, high - low)
+
+    def fill_normal(tensor: Tensor, mean: float = 0, std: float = 1, **options: Any) -> Tensor:
+        return repeat(tensor, randn, mean, std) if is_large(tensor) else normal(tensor, mean, std, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(timm, "create_model", smaller)
-        patch.setattr(torch.Tensor, "uniform_", repeat)
+        patch.setattr(torch.Tensor, "uniform_", fill_uniform)
+        patch.setattr(torch.Tensor, "normal_", fill_normal)
         plan_body.cache_clear()
         yield
     plan_body.cache_clear()

@@ -18,7 +18,7 @@ from tune_paddy.training.forecast.activations import LiveBytes, SavedBytes
 from tune_paddy.training.forecast.autocast import CudaAutocast
 from tune_paddy.training.forecast.cuda_kernels import CudaKernels, UnfusedAttention
 from tune_paddy.training.forecast.measurements import ForwardMemory, Subject
-from tune_paddy.training.networks.model import build_model, has_batch_norm, lay_out
+from tune_paddy.training.networks.model import build_model, has_batch_norm, lay_out, without_initial_weights
 
 _HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _BATCHES = (2, 3)
@@ -43,7 +43,8 @@ def measure(subject: Subject) -> ForwardMemory:
 
 def _measure_on(device: str, subject: Subject) -> ForwardMemory:
     with torch.device(device):
-        model = build_model(subject.arch, subject.n_classes, size=subject.size)
+        with without_initial_weights():
+            model = build_model(subject.arch, subject.n_classes, size=subject.size)
         if subject.channels_last is None:
             lay_out(model, "cuda")
         elif subject.channels_last:

@@ -13,6 +13,7 @@ import torch
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.training.networks.architectures import current_name
@@ -148,12 +149,39 @@ def plan_body(arch: str, size: tuple[int, int], drop_path: float) -> BodyPlan:
         for options in _attempts(name, size, drop_path):
             try:
                 with torch.device(device):
-                    return _probe(timm.create_model(name, num_classes=0, **options), size, options)
+                    with without_initial_weights():
+                        model = timm.create_model(name, num_classes=0, **options)
+                    return _probe(model, size, options)
             except _REFUSALS as error:
                 errors.append(error)
         if not any(_NEEDS_VALUES.search(str(error)) for error in errors):
             break  # it is the size: real memory would not help
     raise InputError(f"{arch} cannot take images of {size[0]}x{size[1]} px: {_reason(errors)}") from errors[0]
+
+
+_INITIALISING = frozenset((
+    "uniform_", "normal_", "erfinv_", "mul_", "add_", "clamp_",
+    "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_",
+))  # fmt: skip
+
+
+class without_initial_weights(TorchFunctionMode):  # noqa: N801 a context manager, as `torch.no_grad`
+    """While a network is built on the meta device, skip what would initialise the values it does not have.
+
+    That is a third to a half of the time of building one: each such step runs through torch's Python
+    implementation. Elsewhere than on the meta device nothing is skipped.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Return the tensor as it is instead of changing it in place."""
+        given = kwargs or {}
+        if getattr(func, "__name__", "") in _INITIALISING:
+            tensor = args[0] if args else given.get("tensor")
+            if isinstance(tensor, Tensor) and tensor.is_meta:
+                return tensor
+        return func(*args, **given)
 
 
 # What timm's constructors and forward passes raise on sizes or options that a model does not take.
