@@ -11,7 +11,8 @@ from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.run import run_search
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.files import read_file
-from tune_paddy.tracking.runs import NOTE, get_search
+from tune_paddy.tracking.runs import get_search
+from tune_paddy.tracking.schema import NOTE
 
 
 def test_search_and_members_name_their_dataset(finished: Finished) -> None:

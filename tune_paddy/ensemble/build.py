@@ -23,15 +23,8 @@ from tune_paddy.ensemble.reports.mlflow import describe_ensemble
 from tune_paddy.tracking.ensembles import log_ensemble
 from tune_paddy.tracking.files import FIGURES, SPACE_FILE, read_text_of_search
 from tune_paddy.tracking.pool import load_pool
-from tune_paddy.tracking.runs import (
-    DATASET,
-    ID_COLUMN,
-    LABEL_COLUMN,
-    REFIT_OF,
-    RecordedRun,
-    get_search,
-    list_members,
-)
+from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
+from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import ERROR_RATE, LOG_LOSS
 
@@ -126,15 +119,12 @@ def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun
     Raises:
         InputError: It does not fit the sample submission; an earlier file stays as it is.
     """
-    pool = ensemble.pool
-    form = SubmissionFormat(
-        search.tags.get(ID_COLUMN, "image_id"),
-        search.tags.get(LABEL_COLUMN, "label"),
-    )
+    pool, record = ensemble.pool, SearchRecord.from_run(search)
+    form = SubmissionFormat(record.id_column, record.label_column)
     labels = predicted_labels(ensemble.selection.blend(pool.test), pool.classes)
     unchecked = path.with_name(f"unchecked-{path.name}")
     write_submission(unchecked, pool.test_ids.tolist(), labels, form)
-    sample = Path(search.tags.get(DATASET, "")) / SAMPLE
+    sample = (record.dataset or Path()) / SAMPLE
     try:
         if sample.is_file():  # the record may have come from another machine
             check_submission(unchecked, sample, pool.classes)
@@ -146,7 +136,7 @@ def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun
 def _refuse_refits(searches: Sequence[RecordedRun]) -> None:
     """Refuse to select from members that have seen the select split."""
     for search in searches:
-        before = search.tags.get(REFIT_OF)
+        before = ", ".join(SearchRecord.from_run(search).refit_of)
         if before:
             raise InputError(
                 f"search {search.name!r} is a refit, whose members have seen the select split: "

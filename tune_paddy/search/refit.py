@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ from tune_paddy.data.member_data import make_refit_parts
 from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.plan import SearchPlan, stored_split
 from tune_paddy.search.run import run_trials
+from tune_paddy.search.trial import Trial
 from tune_paddy.search.tuning import trial_planner
 from tune_paddy.search.watchers.close_members import only_one
 from tune_paddy.spaces.space import SearchSpace
-from tune_paddy.tracking.runs import SPLIT, RecordedRun, list_members, list_searches, parse_params
+from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches, parse_params
+from tune_paddy.tracking.schema import MemberRecord
 from tune_paddy.tracking.store import Store
 
 SUFFIX = "-refit"
@@ -146,11 +148,11 @@ class FixedTrials(Searcher):
     """Hands out given trials in their order, and learns nothing from them.
 
     Args:
-        trials: As `run_trial` takes them.
+        trials: The trials.
         stopping: Says whether none may start any more.
     """
 
-    def __init__(self, trials: Sequence[dict[str, Any]], stopping: Callable[[], bool]) -> None:
+    def __init__(self, trials: Sequence[Trial], stopping: Callable[[], bool]) -> None:
         super().__init__(metric="objective", mode="min")
         self._waiting = list(trials)
         self._stopping = stopping
@@ -161,8 +163,10 @@ class FixedTrials(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:  # noqa: ARG002
         """Return the next trial, or `Searcher.FINISHED`."""
+        if self._waiting and not self._stopping():
+            return self._waiting.pop(0).to_config()
         finished: Any = Searcher.FINISHED  # a string, whatever the return type says
-        return self._waiting.pop(0) if self._waiting and not self._stopping() else finished
+        return finished  # type: ignore[no-any-return]
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -247,16 +251,16 @@ def _space(name: str, members: Sequence[RefitMember]) -> SearchSpace:
     return SearchSpace.parse(json.dumps(content, indent=1), name=name)
 
 
-def _trials(plan: SearchPlan, members: Sequence[RefitMember], done: set[str]) -> list[dict[str, Any]]:
+def _trials(plan: SearchPlan, members: Sequence[RefitMember], done: set[str]) -> list[Trial]:
     memory_of = trial_planner(plan)
     return [
-        {
-            "number": number,
-            "member": member.name,
-            "origin": f"refit of {member.run_id}",
-            "config": member.config.model_dump(mode="json"),
-            "memory": asdict(memory_of(member.config)),
-        }
+        Trial(
+            number=number,
+            member=member.name,
+            origin=f"refit of {member.run_id}",
+            config=member.config,
+            memory=memory_of(member.config),
+        )
         for number, member in enumerate(members)
         if member.name not in done
     ]
@@ -271,7 +275,8 @@ def _finished(store: Store, plan: SearchPlan, members: Sequence[RefitMember], sp
                 f"search {plan.name!r} has a member {member.name!r} with another configuration, of a search "
                 f"that had the same name: delete the runs of {plan.name!r} in MLflow, and {plan.folder}"
             )
-    return {name for name, run in known.items() if run.status == "FINISHED" and run.tags.get(SPLIT) == split}
+    finished = {name: MemberRecord.from_run(run) for name, run in known.items() if run.status == "FINISHED"}
+    return {name for name, record in finished.items() if record.split == split}
 
 
 def _recorded_members(store: Store, search: str) -> dict[str, RecordedRun]:

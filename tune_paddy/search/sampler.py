@@ -11,7 +11,7 @@ recipe that lies outside the space.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from ray.tune.search import Searcher
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Domain, Fixed, Range, Recipe, SubSpace, locate
 from tune_paddy.core.memory import TrialMemory
+from tune_paddy.search.trial import Trial
 
 SPACE = "space"
 """Name of the parameter that says which sub-space a trial comes from."""
@@ -300,13 +301,9 @@ class MemberSearcher(Searcher):
             return finished  # type: ignore[no-any-return]
         self._numbers[trial_id] = proposal.number
         self._curves[trial_id] = dict(self._past_curves.get(proposal.number, {}))
-        return {
-            "number": proposal.number,
-            "member": proposal.member,
-            "origin": proposal.origin,
-            "config": proposal.config.model_dump(mode="json"),
-            "memory": asdict(self._plan(proposal.config)),
-        }
+        memory = self._plan(proposal.config)
+        trial = Trial(proposal.number, proposal.member, proposal.origin, proposal.config, memory)
+        return trial.to_config()
 
     def _next(self) -> Proposal | None:
         if self._waiting:

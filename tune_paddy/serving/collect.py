@@ -30,7 +30,8 @@ from tune_paddy.tracking.client import call
 from tune_paddy.tracking.ensembles import SELECTION_FILE, read_recorded_ensemble
 from tune_paddy.tracking.files import file_in_record
 from tune_paddy.tracking.pool import load_pool
-from tune_paddy.tracking.runs import DATASET, RecordedRun, get_search, list_ensembles, recorded
+from tune_paddy.tracking.runs import RecordedRun, get_search, list_ensembles, recorded
+from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.weight_files import CONFIG, WEIGHTS
 
@@ -114,7 +115,7 @@ def collect(store: Store, search: str, *, runs: Path, ensemble: str | None = Non
         select=honest.select[_rows(manifest, honest, {} if refit is None else refit.members)],
         labels=honest.labels,
         test=manifest.selection.blend(pool.test[_rows(manifest, pool, {})]),
-        test_paths=_test_paths(Path(searched.tags.get(DATASET, "")), pool),
+        test_paths=_test_paths(SearchRecord.from_run(searched).dataset or Path(), pool),
     )
 
 

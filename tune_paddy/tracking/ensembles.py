@@ -12,23 +12,12 @@ from tune_paddy.tracking.client import call
 from tune_paddy.tracking.context.provenance import git_revision, source_tags
 from tune_paddy.tracking.files import SUBMISSION_FILE, file_in_record, file_sha256, log_files, read_file
 from tune_paddy.tracking.members import finish_run
-from tune_paddy.tracking.runs import (
-    KIND,
-    NOTE,
-    OUTCOME,
-    PARENT,
-    PREFIX,
-    SEARCH,
-    SUBMISSION_SHA256,
-    RecordedRun,
-    find_runs,
-    get_search,
-)
+from tune_paddy.tracking.runs import RecordedRun, find_runs, get_search
+from tune_paddy.tracking.schema import KIND, NOTE, OUTCOME, PARENT, SEARCH, SELECTION, EnsembleRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import CONTRIBUTION, WEIGHT
 from tune_paddy.tracking.writing import log_at_step, log_latest, log_params, set_tags
 
-SELECTION = PREFIX + "selection"
 SELECTION_FILE = "ensemble.json"
 _DIGITS = 5
 """Decimals of weights and contributions: MLflow's table would show sixteen. `ensemble.json` has them all."""
@@ -123,11 +112,10 @@ def log_ensemble(
         PARENT: parent.run_id,
         KIND: "ensemble",
         SEARCH: search,
-        SELECTION: digest,
         OUTCOME: "running",
         **source_tags(git_revision()),
         **({NOTE: description} if description else {}),
-        **_submission_tag(files),
+        **EnsembleRecord(digest, _submission_sha256(files)).to_tags(),
     }
     name = " ".join(["ensemble", *(str(params[key]) for key in _NAMING if key in params), digest[:4]])
     run_id = _open(store, parent.experiment_id, name, digest, tags)
@@ -170,10 +158,10 @@ def _open(store: Store, experiment_id: str, name: str, digest: str, tags: Mappin
     return str(call(store.client.create_run, experiment_id, tags=dict(tags), run_name=name).info.run_id)
 
 
-def _submission_tag(files: Sequence[Path]) -> dict[str, str]:
-    """By which the ensemble is found again when its submission is sent."""
+def _submission_sha256(files: Sequence[Path]) -> str:
+    """By which the ensemble is found again when its submission is sent; empty: it wrote none."""
     written = [path for path in files if path.name == SUBMISSION_FILE and path.is_file()]
-    return {SUBMISSION_SHA256: file_sha256(written[0])} if written else {}
+    return file_sha256(written[0]) if written else ""
 
 
 def _log_files(store: Store, run_id: str, content: str, files: Sequence[Path]) -> None:

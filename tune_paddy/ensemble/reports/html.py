@@ -19,7 +19,8 @@ from tune_paddy.ensemble.reports.hard_images import HardImage, HardImages, find_
 from tune_paddy.ensemble.reports.searches import cost
 from tune_paddy.ensemble.reports.summary import answer
 from tune_paddy.ensemble.reports.terminal import RIVALS, gain_of, rivals, signed
-from tune_paddy.tracking.runs import COMMAND, DATASET, DATASET_PATH, RecordedRun
+from tune_paddy.tracking.runs import RecordedRun
+from tune_paddy.tracking.schema import SearchRecord
 
 REPORT = "report.html"
 MOST_IMAGES = 18
@@ -63,9 +64,8 @@ def write_report(path: Path, ensemble: Ensemble, sources: Sources, figures: Sequ
 
 def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> dict[str, Any]:
     pool, selection, assessment = ensemble.pool, ensemble.selection, ensemble.assessment
-    search = sources.searches[0]
-    dataset = search.tags.get(DATASET_PATH) or search.tags.get(DATASET, "")
-    labelled, test = find_files(Path(dataset)) if dataset else ({}, {})
+    search = SearchRecord.from_run(sources.searches[0])
+    labelled, test = find_files(search.images) if search.images else ({}, {})
     return {
         "title": f"Ensemble of {' and '.join(one.name for one in sources.searches)}",
         "scores": _scores(ensemble),
@@ -83,7 +83,7 @@ def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> d
         "failures": [member for member in sources.members if member.outcome not in ("finished", "running")],
         "hard": _with_thumbnails(_hard_images(ensemble), labelled, test),
         "found_images": bool(labelled),
-        "dataset": dataset,
+        "dataset": search.images or "",
         "figures": [
             {"name": file.stem.replace("_", " "), "source": data_uri(file.read_bytes(), "image/png")}
             for file in figures
@@ -92,7 +92,7 @@ def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> d
         "space": sources.space,
         "version": version("tune-paddy"),
         "split": pool.split,
-        "revision": search.tags.get("mlflow.source.git.commit", ""),
+        "revision": search.revision,
     }
 
 
@@ -172,11 +172,8 @@ def _with_thumbnails(
 
 
 def _commands(sources: Sources) -> list[dict[str, str]]:
-    commands = [
-        {"what": f"The search {search.name}", "line": search.tags[COMMAND]}
-        for search in sources.searches
-        if search.tags.get(COMMAND)
-    ]
+    lines = {search.name: SearchRecord.from_run(search).command for search in sources.searches}
+    commands = [{"what": f"The search {name}", "line": line} for name, line in lines.items() if line]
     names = [search.name for search in sources.searches]
     return [*commands, {"what": "This selection from it", "line": select_command(names, sources.options)}]
 

@@ -1,6 +1,5 @@
 """What a person sees of a search in the terminal: how far it is, what runs, what failed, who leads."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,8 @@ from rich.text import Text
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.ensemble.reports.tables import make_table
-from tune_paddy.tracking.runs import DATASET, SECONDS, SETTINGS, SPACE_NAME, RecordedRun, parse_params
+from tune_paddy.tracking.runs import RecordedRun, parse_params
+from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.ui.layout import CONTRIBUTION, CPU_SECONDS, GPU_SECONDS, WEIGHT
 
 _STYLES = {"running": "cyan", "finished": "green", "failed": "red", "interrupted": "yellow"}
@@ -57,11 +57,12 @@ def print_searches(console: Console, searches: Sequence[RecordedRun], now: float
     """Print all searches of a record, the newest last."""
     table = make_table("Searches", "search", "state", "space", "dataset", "started", "log loss", "error")
     for search in searches:
+        record = SearchRecord.from_run(search)
         table.add_row(
             search.name,
             Text(search.outcome, style=_STYLES.get(search.outcome, "")),
-            Text(search.tags.get(SPACE_NAME, "")),
-            Text(search.tags.get(DATASET, "")),
+            Text(record.space),
+            Text(str(record.dataset or "")),
             f"{_duration(now - search.started)} ago",
             _number(search, ".4f", "log_loss", "live_log_loss"),
             _number(search, ".2%", "error_rate", "live_error_rate"),
@@ -133,14 +134,14 @@ def _state(overview: Overview) -> Text:
     parts += [f"{counts['running']} running"] if counts["running"] else []
     parts += [f"{others} not"] if others else []
     limit = _trials(search)
+    record = SearchRecord.from_run(search)
     running = (search.ended or overview.now) - search.started
     # A search that has gone on was not running all the time since it began.
-    spent = _duration(running if search.outcome == "running" else float(search.tags.get(SECONDS, running)))
+    known = None if search.outcome == "running" else record.seconds
+    spent = _duration(running if known is None else known)
     text = Text(f"Search {search.name} ", style="bold")
     text.append(search.outcome, style=_STYLES.get(search.outcome, ""))
-    where = (
-        f"space {search.tags.get('tune_paddy.space', '?')} on {search.tags.get('tune_paddy.dataset', '?')}"
-    )
+    where = f"space {record.space or '?'} on {record.dataset or '?'}"
     text.append(
         f" after {spent}: {', '.join(parts)}{limit}\n{where}\n{_ensemble(overview)}", style="not bold"
     )
@@ -149,7 +150,7 @@ def _state(overview: Overview) -> Text:
 
 def _trials(search: RecordedRun) -> str:
     """How many members there shall be: what the last session was told, or the first."""
-    settings = json.loads(search.tags.get(SETTINGS, "{}"))
+    settings = SearchRecord.from_run(search).settings or {}
     trials = settings.get("trials", search.params.get("trials"))
     return f" of at most {trials}" if trials else ""
 
