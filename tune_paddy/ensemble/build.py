@@ -1,6 +1,5 @@
 """From finished members to a submission: load the pool, select, blend, write, record."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.explain import marginal_contributions, redundancies
 from tune_paddy.core.metrics import error_rate, log_loss, metric_key
 from tune_paddy.core.predictions import Pool
+from tune_paddy.data.ensemble_file import ensemble_content, write_ensemble
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
 from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
 from tune_paddy.ensemble.frontier import find_frontier
@@ -27,8 +27,6 @@ from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import ERROR_RATE, LOG_LOSS
-
-ENSEMBLE = "ensemble.json"
 
 
 def build_ensemble(
@@ -108,9 +106,7 @@ def _write(ensemble: Ensemble, searches: Sequence[str], search: RecordedRun) -> 
     if ensemble.submission is not None:
         write_checked_submission(ensemble, ensemble.submission, search)
         files.append(ensemble.submission)
-    path = ensemble.folder / ENSEMBLE
-    path.write_text(json.dumps(describe(ensemble, searches), indent=2) + "\n", encoding="utf-8")
-    return [*files, path]
+    return [*files, write_ensemble(ensemble.folder, describe(ensemble, searches))]
 
 
 def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun) -> None:
@@ -162,28 +158,8 @@ def _illustrate(
 
 
 def describe(ensemble: Ensemble, searches: Sequence[str]) -> dict[str, Any]:
-    """The content of `ensemble.json`: enough to blend again from the members' runs."""
-    selection = ensemble.selection.to_dict()
-    weights = selection.pop("weights")
-    return {
-        "format": 1,
-        "searches": list(searches),
-        "split": ensemble.pool.split,
-        "classes": list(ensemble.pool.classes),
-        "views": [
-            {
-                "member": view.member,
-                "view": view.kind,
-                "arch": view.arch,
-                "run_id": view.run_id,
-                "weight": weight,
-            }
-            for view, weight in zip(ensemble.pool.views, weights, strict=True)
-        ],
-        "selection": selection,
-        "assessment": None if ensemble.assessment is None else ensemble.assessment.to_dict(),
-        "refused": [{"member": r.member, "reason": r.reason} for r in ensemble.pool.refused],
-    }
+    """The content of an ensemble's `ensemble.json`."""
+    return ensemble_content(ensemble.pool, ensemble.selection, searches, ensemble.assessment)
 
 
 def _record(

@@ -13,12 +13,11 @@ from pydantic import ValidationError
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import metric_key
 from tune_paddy.core.predictions import Pool
-from tune_paddy.data.ensemble_file import DescribedEnsemble
+from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, DescribedEnsemble
 from tune_paddy.data.layouts.listing import find_test_image
 from tune_paddy.data.system.text import first_problem
 from tune_paddy.serving.manifest import (
     FORMAT,
-    MANIFEST,
     Manifest,
     ManifestEstimate,
     ManifestMember,
@@ -27,7 +26,7 @@ from tune_paddy.serving.manifest import (
 from tune_paddy.serving.selection_data import write_select
 from tune_paddy.serving.sources import Source, find_sources
 from tune_paddy.tracking.client import call
-from tune_paddy.tracking.ensembles import SELECTION_FILE, read_recorded_ensemble
+from tune_paddy.tracking.ensembles import read_recorded_ensemble
 from tune_paddy.tracking.files import file_in_record
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import RecordedRun, get_search, list_ensembles, recorded
@@ -69,7 +68,7 @@ class Collected:
             for name in (CONFIG, WEIGHTS):
                 place((source / name).absolute(), target / name)
         text = self.manifest.model_dump_json(indent=2) + "\n"
-        (folder / MANIFEST).write_text(text, encoding="utf-8")
+        (folder / ENSEMBLE_FILE).write_text(text, encoding="utf-8")
         write_select(folder, self.select, self.labels)
 
 
@@ -155,7 +154,7 @@ def _manifest(
             note=note,
         )
     except ValidationError as error:  # it was read as an ensemble, but not all of these can be exported
-        where = file_in_record(run, SELECTION_FILE)
+        where = file_in_record(run, ENSEMBLE_FILE)
         raise InputError(f"{where}: cannot be exported: {first_problem(error)}; select again") from error
 
 

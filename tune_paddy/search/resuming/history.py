@@ -61,7 +61,7 @@ def read_earlier(store: Store, search: RecordedRun, plan: SearchPlan) -> Earlier
     unfinished = UNFINISHED | ({"failed"} if plan.retry_failed else set())
     with_curve = unfinished | {"stopped"} | ({"finished"} if plan.settings.scheduler == "asha" else set())
     past = [
-        _past_trial(
+        past_trial(
             member,
             member.outcome not in unfinished,
             read_curve(store, member.run_id, plan.settings.objective) if member.outcome in with_curve else {},
@@ -72,7 +72,17 @@ def read_earlier(store: Store, search: RecordedRun, plan: SearchPlan) -> Earlier
     return Earlier(trials, SearchRecord.from_run(search).seconds or 0.0)
 
 
-def _past_trial(member: RecordedRun, ended: bool, curve: Mapping[int, float]) -> PastTrial:
+def past_trial(member: RecordedRun, ended: bool, curve: Mapping[int, float]) -> PastTrial:
+    """A trial as its member's run tells of it.
+
+    Args:
+        member: Its run.
+        ended: Whether it has its outcome; otherwise it goes on.
+        curve: Epoch → objective, as far as it went.
+
+    Raises:
+        InputError: It was recorded without its proposal.
+    """
     told = MemberRecord.from_run(member).proposal
     if told is None:
         raise InputError(
