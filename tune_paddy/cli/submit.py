@@ -134,7 +134,7 @@ def _show(found: _Found, message: str, competition: str) -> None:
         "to": f"https://www.kaggle.com/competitions/{competition}",
         "message": message,
         "labels": labels,
-        **_told(found),
+        **_record_rows(found),
     }
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
@@ -144,7 +144,7 @@ def _show(found: _Found, message: str, competition: str) -> None:
     console.print(table, markup=False)
 
 
-def _told(found: _Found) -> dict[str, str]:
+def _record_rows(found: _Found) -> dict[str, str]:
     """What the record says of the ensemble, for a person who is about to send it."""
     from tune_paddy.tracking.schema import SubmissionRecord
 

@@ -8,7 +8,7 @@ from tests.ensemble.conftest import ensemble_of, first_view, make_pool, recorded
 from tune_paddy.core.metrics import error_rate, log_loss
 from tune_paddy.core.selection.plain import fixed_select
 from tune_paddy.ensemble.reports.member_rows import ensemble_rows, recorded_rows
-from tune_paddy.ensemble.reports.numbers import duration, formatted, signed
+from tune_paddy.ensemble.reports.wording import duration, formatted, signed
 
 
 def test_the_members_of_an_ensemble_stand_with_their_views_the_heaviest_first() -> None:

@@ -75,13 +75,13 @@ def test_a_space_of_the_record_that_cannot_be_read_is_asked_for(
 def test_a_search_of_another_version_is_refused_in_one_line(finished: Finished, odd: dict[str, str]) -> None:
     search = get_search(finished.store, "first")
     tags = {**search.tags, **{f"tune_paddy.{name}": text for name, text in odd.items()}}
-    with pytest.raises(InputError, match="search 'first' was recorded by another version, .*") as refusal:
+    with pytest.raises(InputError, match="search 'first' was recorded by another version") as refusal:
         resumed_plan(replace(search, tags=tags), finished.store, settings={})
     assert "\n" not in str(refusal.value)
 
 
 def test_a_member_without_its_proposal_is_refused_in_one_line(finished: Finished) -> None:
-    with pytest.raises(InputError, match="'0000-.*' was recorded without its proposal") as refusal:
+    with pytest.raises(InputError, match=r"'0000-.*' was recorded without its proposal") as refusal:
         past_trial(replace(finished.members[0], tags={"tune_paddy.proposal": "[]"}), True, {})
     assert "\n" not in str(refusal.value)
 

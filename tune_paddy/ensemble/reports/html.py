@@ -16,9 +16,9 @@ from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions, select_command
 from tune_paddy.ensemble.reports.hard_images import HardImage, HardImages, find_files, find_hard_images
 from tune_paddy.ensemble.reports.member_rows import MemberRow, ensemble_rows
-from tune_paddy.ensemble.reports.numbers import formatted, signed
 from tune_paddy.ensemble.reports.summary import answer
 from tune_paddy.ensemble.reports.terminal import RIVALS, gain_of, rivals
+from tune_paddy.ensemble.reports.wording import formatted, signed
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.schema import SearchRecord
 

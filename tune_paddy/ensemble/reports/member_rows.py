@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tune_paddy.core.metrics import error_rate, log_loss
 from tune_paddy.core.predictions import PLAIN, TTA
 from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
-from tune_paddy.ensemble.reports.numbers import duration
+from tune_paddy.ensemble.reports.wording import duration
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.ui.layout import CONTRIBUTION, CPU_SECONDS, GPU_SECONDS, WEIGHT
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions, select_command
 from tune_paddy.ensemble.reports.member_rows import ensemble_rows
-from tune_paddy.ensemble.reports.numbers import formatted, signed
 from tune_paddy.ensemble.reports.summary import answer
+from tune_paddy.ensemble.reports.wording import formatted, signed
 
 
 def describe_ensemble(ensemble: Ensemble, searches: Sequence[str], options: SelectionOptions) -> str:

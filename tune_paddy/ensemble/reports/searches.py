@@ -9,8 +9,8 @@ from rich.text import Text
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.ensemble.reports.member_rows import recorded_rows
-from tune_paddy.ensemble.reports.numbers import duration, formatted, signed
 from tune_paddy.ensemble.reports.tables import make_table
+from tune_paddy.ensemble.reports.wording import duration, formatted, signed
 from tune_paddy.tracking.runs import RecordedRun, parse_params
 from tune_paddy.tracking.schema import SearchRecord
 
@@ -65,8 +65,8 @@ def print_searches(console: Console, searches: Sequence[RecordedRun], now: float
             Text(record.space),
             Text(str(record.dataset or "")),
             f"{duration(now - search.started)} ago",
-            _number(search, ".4f", "log_loss", "live_log_loss"),
-            _number(search, ".2%", "error_rate", "live_error_rate"),
+            _metric(search, ".4f", "log_loss", "live_log_loss"),
+            _metric(search, ".2%", "error_rate", "live_error_rate"),
         )
     console.print(table, highlight=False)
 
@@ -116,8 +116,8 @@ def _running(overview: Overview) -> Table:
         table.add_row(
             member.name,
             f"{overview.epochs.get(member.name, 0)}/{_total_epochs(overview.search, member)}",
-            _number(member, ".4f", "log_loss"),
-            _number(member, ".2%", "error_rate"),
+            _metric(member, ".4f", "log_loss"),
+            _metric(member, ".2%", "error_rate"),
             duration(overview.now - member.started),
         )
     return table
@@ -181,6 +181,6 @@ def _total_epochs(search: RecordedRun, member: RecordedRun) -> int:
     return epochs * max(1, int(search.params.get("folds", "0")))
 
 
-def _number(run: RecordedRun, form: str, *names: str) -> str:
+def _metric(run: RecordedRun, form: str, *names: str) -> str:
     """The first of these metrics that a run has, or nothing."""
     return formatted(next((run.metrics[name] for name in names if name in run.metrics), None), form)

@@ -13,8 +13,8 @@ from tune_paddy.core.predictions import PLAIN, TTA
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.frontier import Frontier
 from tune_paddy.ensemble.reports.member_rows import MemberRow, ViewRow, ensemble_rows
-from tune_paddy.ensemble.reports.numbers import formatted, signed
 from tune_paddy.ensemble.reports.tables import make_table
+from tune_paddy.ensemble.reports.wording import formatted, signed
 
 RIVALS = {"best_single": "best single member", "uniform": "uniform average"}
 """What an ensemble is compared with → its name for a person."""
