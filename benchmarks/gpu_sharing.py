@@ -31,7 +31,8 @@ from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.preflight import ready_session
 from tune_paddy.search.run import run_search
 from tune_paddy.spaces.space import SearchSpace
-from tune_paddy.tracking.runs import PREFIX, RecordedRun
+from tune_paddy.tracking.runs import RecordedRun
+from tune_paddy.tracking.schema import MemberRecord
 from tune_paddy.tracking.store import Store, open_store
 from tune_paddy.training.forecast.planning import find_gpu, member_footprint
 
@@ -98,7 +99,7 @@ def row_of(member: RecordedRun) -> Row:
         seconds=metrics.get("train_seconds_total", 0),
         forecast_mib=metrics.get("memory/forecast_mib"),
         measured_mib=metrics.get("memory/measured_mib"),
-        source=member.tags.get(PREFIX + "memory_source", "none"),
+        source=MemberRecord.from_run(member).memory_source or "none",
         started=member.started,
         ended=member.ended or member.started,
     )

@@ -12,7 +12,7 @@ from tests.conftest import Finished
 from tune_paddy.cli import report
 from tune_paddy.cli.report import DISPLAYS
 from tune_paddy.tracking.members import start_search
-from tune_paddy.tracking.runs import FOLDER, REFIT_OF, get_search
+from tune_paddy.tracking.runs import get_search
 
 
 @pytest.fixture(autouse=True)
@@ -53,9 +53,9 @@ def page(tmp_path: Path) -> Path:
 def elsewhere(finished: Finished, tmp_path: Path) -> Iterator[Path]:
     """A folder that the record names as that of the search."""
     client, run = finished.store.client, get_search(finished.store, "first")
-    client.set_tag(run.run_id, FOLDER, str(tmp_path / "other runs/first"))
+    client.set_tag(run.run_id, "tune_paddy.folder", str(tmp_path / "other runs/first"))
     yield tmp_path / "other runs/first"
-    client.set_tag(run.run_id, FOLDER, run.tags[FOLDER])
+    client.set_tag(run.run_id, "tune_paddy.folder", run.tags["tune_paddy.folder"])
 
 
 @pytest.mark.usefixtures("desktop")
@@ -95,7 +95,7 @@ def test_without_a_report_it_is_said_how_to_get_one(uri: list[str], elsewhere: P
 
 
 def test_of_a_refit_the_report_of_its_search_is_named(finished: Finished, uri: list[str], call: Call) -> None:
-    start_search(finished.store, name="again-refit", tags={REFIT_OF: "again"})
+    start_search(finished.store, name="again-refit", tags={"refit_of": "again"})
     assert "tune-paddy report again\n" in call("report", "again-refit", *uri, status=2)
 
 

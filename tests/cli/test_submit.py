@@ -18,7 +18,7 @@ from tune_paddy.cli import main
 from tune_paddy.cli.submit import _Found, _message
 from tune_paddy.ensemble.build import Ensemble, build_ensemble
 from tune_paddy.ensemble.options import SelectionOptions
-from tune_paddy.tracking.runs import COMPETITION, get_search, list_ensembles
+from tune_paddy.tracking.runs import get_search, list_ensembles
 
 
 @dataclass
@@ -163,11 +163,11 @@ def test_a_submission_goes_where_its_images_are_from_or_where_it_went_before(
     assert "add --competition NAME" in call(*here, "--yes", status=2)
     assert kaggle.sent == []
     search = get_search(finished.store, "first").run_id
-    finished.store.client.set_tag(search, COMPETITION, "some-contest")
+    finished.store.client.set_tag(search, "tune_paddy.competition", "some-contest")
     try:
         assert "competitions/some-contest" in call(*here, "--yes", "--wait", "0")
     finally:
-        finished.store.client.set_tag(search, COMPETITION, "")
+        finished.store.client.set_tag(search, "tune_paddy.competition", "")
     assert tags["competition"] == "some-contest"
     assert "competitions/some-contest" in call(*here, "--yes", "--wait", "0")
 

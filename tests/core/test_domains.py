@@ -5,6 +5,7 @@ from tune_paddy.core.domains import (
     Fixed,
     Range,
     SubSpace,
+    candidates,
     change_values,
     largest,
     locate,
@@ -57,6 +58,12 @@ def test_largest() -> None:
     """Each kind of domain knows its largest value."""
     domains = [Fixed(3), Choice((2, 5, 4)), Range(1, 6, integer=True), Range(0.5, 0.75)]
     assert [largest(domain) for domain in domains] == [3, 5, 6, 0.75]
+
+
+def test_candidates() -> None:
+    """Each kind of domain can be gone through; a range by its upper end."""
+    domains = [Fixed("crop"), Choice((64, (64, 32))), Range(1, 6, integer=True), Range(0.5, 0.75)]
+    assert [candidates(domain) for domain in domains] == [("crop",), (64, (64, 32)), (6,), (0.75,)]
 
 
 def test_locate() -> None:

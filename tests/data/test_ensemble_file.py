@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.ensemble.conftest import make_pool
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.selection.plain import greedy_select
 from tune_paddy.data import ensemble_file
-from tune_paddy.data.ensemble_file import DescribedEnsemble, read_ensemble
+from tune_paddy.data.ensemble_file import (
+    ENSEMBLE_FILE,
+    DescribedEnsemble,
+    ensemble_content,
+    read_ensemble,
+    write_ensemble,
+)
 
 SOUND: dict[str, Any] = {
     "format": 1,
@@ -54,6 +63,21 @@ def read(folder: Path, content: Any) -> DescribedEnsemble:
     path = folder / "ensemble.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return read_ensemble(path)
+
+
+def test_an_ensemble_is_read_as_it_was_written(tmp_path: Path) -> None:
+    made = make_pool()
+    named = tuple(replace(view, run_id=view.run_id.replace(" ", "-")) for view in made.views)
+    pool = replace(made, views=named)
+    selection = greedy_select(pool.select, pool.labels)
+    path = write_ensemble(tmp_path, ensemble_content(pool, selection, ["night", "day"], None))
+    assert path == tmp_path / ENSEMBLE_FILE
+    described = read_ensemble(path)
+    assert (described.searches, described.split, described.classes) == (("night", "day"), "abc", pool.classes)
+    assert [(view.name, view.run_id) for view in described.views] == [
+        (view.name, view.run_id) for view in pool.views
+    ]
+    assert described.selection.to_dict() == selection.to_dict()
 
 
 def test_only_views_with_weight_are_needed(tmp_path: Path) -> None:

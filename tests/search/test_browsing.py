@@ -3,7 +3,8 @@
 import pytest
 
 from tests.conftest import Finished, Retrained
-from tune_paddy.tracking.runs import NOTE, get_search
+from tune_paddy.tracking.runs import get_search
+from tune_paddy.tracking.schema import NOTE
 
 
 def test_search_and_members_name_their_dataset(finished: Finished) -> None:

@@ -11,6 +11,7 @@ from tune_paddy.search import trainable
 from tune_paddy.search.plan import stored_split
 from tune_paddy.search.ray.internals import SPENT
 from tune_paddy.search.trainable import TrialContext, run_trial
+from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.members import start_search
 from tune_paddy.tracking.memory import measured_stacks
 from tune_paddy.tracking.runs import list_members
@@ -43,8 +44,9 @@ def run_here(
         weights_dir=None,
         stall_minutes=None,
     )
-    trial = {"number": 0, "member": "m", "origin": "o", "config": CONFIG.model_dump(), "memory": vars(memory)}
-    run_trial(trial, context=context, parts=make_parts(finished.plan.dataset, stored_split(finished.plan)))
+    trial = Trial(number=0, member="m", origin="o", config=CONFIG, memory=memory)
+    parts = make_parts(finished.plan.dataset, stored_split(finished.plan))
+    run_trial(trial.to_config(), context=context, parts=parts)
     return reports[-1]
 
 

@@ -22,7 +22,8 @@ from tune_paddy.tracking.members import (
     start_member,
     start_search,
 )
-from tune_paddy.tracking.runs import NOTE, get_search, list_members, list_searches
+from tune_paddy.tracking.runs import get_search, list_members, list_searches
+from tune_paddy.tracking.schema import NOTE
 from tune_paddy.tracking.store import Store, open_store
 
 Make = Callable[..., Predictions]

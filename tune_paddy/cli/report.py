@@ -48,18 +48,18 @@ def find_report(search: "RecordedRun", runs: Path) -> Path:
         InputError: There is none.
     """
     from tune_paddy.ensemble.reports.html import REPORT
-    from tune_paddy.tracking.runs import FOLDER, REFIT_OF
+    from tune_paddy.tracking.schema import SearchRecord
 
-    here, recorded = runs / search.name, search.tags.get(FOLDER)
-    folders = [here] if not recorded or here.absolute() == Path(recorded) else [Path(recorded), here]
+    here, record = runs / search.name, SearchRecord.from_run(search)
+    folders = [here] if record.folder in (None, here.absolute()) else [record.folder, here]
     for page in (folder / REPORT for folder in folders):
         if page.is_file():
             return page
-    if REFIT_OF in search.tags:
-        names = search.tags[REFIT_OF].split(", ")
+    if record.refit_of:
+        original = record.refit_of[0]
         raise InputError(
-            f"{search.name!r} was trained again for the ensemble of {names[0]!r}, whose report tells of it: "
-            f"{shlex.join(['tune-paddy', 'report', names[0]])}"
+            f"{search.name!r} was trained again for the ensemble of {original!r}, whose report tells of it: "
+            f"{shlex.join(['tune-paddy', 'report', original])}"
         )
     raise InputError(
         f"search {search.name!r} has no report in {here}: "

@@ -35,9 +35,9 @@ def find_earlier(tracking_uri: str | None, name: str | None) -> "RecordedRun | N
 
 
 def _is_cut_short(search: "RecordedRun", command: str) -> bool:
-    from tune_paddy.tracking.runs import COMMAND
+    from tune_paddy.tracking.schema import SearchRecord
 
-    return search.tags.get(COMMAND) == command and search.outcome in ("interrupted", "failed")
+    return SearchRecord.from_run(search).command == command and search.outcome in ("interrupted", "failed")
 
 
 def offer(search: "RecordedRun", *, named: bool) -> bool:
@@ -77,7 +77,8 @@ def plan_again(
         InputError: There is no such search, or it cannot go on.
     """
     from tune_paddy.search.resuming.plan import resumed_plan
-    from tune_paddy.tracking.runs import STAND_INS, get_search
+    from tune_paddy.tracking.runs import get_search
+    from tune_paddy.tracking.schema import SearchRecord
     from tune_paddy.tracking.store import open_store
 
     store = open_store(tracking_uri, experiment=None, artifact_root=Path(), create=False)
@@ -85,7 +86,7 @@ def plan_again(
     loaded = None
     if space is not None:
         loaded = load_space(space)
-        if search.tags.get(STAND_INS) == "True":
+        if SearchRecord.from_run(search).stand_ins:
             from tune_paddy.training.networks.architectures import stand_in
 
             loaded = loaded.with_stand_ins(stand_in)

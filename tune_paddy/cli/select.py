@@ -225,9 +225,10 @@ def refit_and_print(
 def _reopen_dataset(search: "RecordedRun") -> "Dataset":
     """Open the dataset of a search where it was, and make sure that it is the same."""
     from tune_paddy.data.dataset import Dataset
-    from tune_paddy.tracking.runs import DATASET, DATASET_FINGERPRINT, DATASET_PATH
+    from tune_paddy.tracking.schema import SearchRecord
 
-    path = Path(search.tags.get(DATASET_PATH) or search.tags.get(DATASET, ""))
+    record = SearchRecord.from_run(search)
+    path = record.images or Path()
     if not path.exists():
         raise InputError(
             f"the images of search {search.name!r} are no longer at {path}: bring them back there to train "
@@ -235,7 +236,7 @@ def _reopen_dataset(search: "RecordedRun") -> "Dataset":
         )
     # What was left out before is left out again, and the fingerprint tells whether it is the same.
     dataset = Dataset.open(path, skip_corrupt=True, skip_conflicts=True)
-    if dataset.fingerprint != search.tags.get(DATASET_FINGERPRINT):
+    if dataset.fingerprint != record.dataset_fingerprint:
         raise InputError(
             f"{path}: holds other images or labels than when search {search.name!r} was made: bring them "
             "back, or search again"

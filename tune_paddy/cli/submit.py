@@ -5,7 +5,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -95,12 +95,13 @@ def _find(what: str, tracking_uri: str | None, runs: Path, scratch: Path) -> _Fo
 
 def _competition(found: _Found, what: str) -> str:
     """Where a submission goes when a person does not say: where it went before, or what its images are of."""
-    from tune_paddy.tracking.runs import COMPETITION, get_search
-    from tune_paddy.tracking.submissions import submission_facts
+    from tune_paddy.tracking.runs import get_search
+    from tune_paddy.tracking.schema import SearchRecord, SubmissionRecord
 
     if found.store is not None and found.ensemble is not None:
         search = get_search(found.store, found.ensemble.search)
-        known = submission_facts(found.ensemble).get("competition") or search.tags.get(COMPETITION)
+        known = SubmissionRecord.from_run(found.ensemble).competition
+        known = known or SearchRecord.from_run(search).competition
         if known:
             return known
     raise InputError(
@@ -133,7 +134,7 @@ def _show(found: _Found, message: str, competition: str) -> None:
         "to": f"https://www.kaggle.com/competitions/{competition}",
         "message": message,
         "labels": labels,
-        **_told(found),
+        **_record_rows(found),
     }
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
@@ -143,24 +144,22 @@ def _show(found: _Found, message: str, competition: str) -> None:
     console.print(table, markup=False)
 
 
-def _told(found: _Found) -> dict[str, str]:
+def _record_rows(found: _Found) -> dict[str, str]:
     """What the record says of the ensemble, for a person who is about to send it."""
-    from tune_paddy.tracking.submissions import submission_facts
+    from tune_paddy.tracking.schema import SubmissionRecord
 
     ensemble = found.ensemble
     if ensemble is None or found.store is None:
         return {"ensemble": "not in the record: its score will not be kept"}
-    before = submission_facts(ensemble)
+    before = SubmissionRecord.from_run(ensemble)
     rows = {
         "ensemble": f"{ensemble.name} of {ensemble.search}, method {ensemble.params.get('method', '?')}, "
         f"run {ensemble.run_id}",
         "members": _members(found.store, ensemble),
         "estimate": _estimate(ensemble) or "none: see the ensemble's description in MLflow",
     }
-    if before:
-        rows["sent before"] = (
-            f"{before.get('sent_at', '?')}, public score {before.get('public', 'not known')}"
-        )
+    if before.competition:
+        rows["sent before"] = f"{before.sent_at or '?'}, public score {before.public or 'not known'}"
     return rows
 
 
@@ -215,17 +214,17 @@ def _fetch_score(found: _Found, what: str, wait: float) -> None:
 def _sent(found: _Found, what: str) -> "Sent":
     """Read from the record what was sent."""
     from tune_paddy.data.kaggle.submit import Sent
-    from tune_paddy.tracking.submissions import submission_facts
+    from tune_paddy.tracking.schema import SubmissionRecord
 
-    facts = submission_facts(found.ensemble) if found.ensemble is not None else {}
-    if "competition" not in facts:
+    record = SubmissionRecord() if found.ensemble is None else SubmissionRecord.from_run(found.ensemble)
+    if not record.competition:
         raise InputError(f"the record knows of no submission of {what}; `tune-paddy submit {what}` sends it")
     return Sent(
-        competition=facts["competition"],
-        ref=int(facts.get("ref", 0)),
-        file_name=facts.get("file_name", found.path.name),
-        message=facts.get("message", ""),
-        sent_at=facts.get("sent_at", ""),
+        competition=record.competition,
+        ref=record.ref or 0,
+        file_name=record.file_name or found.path.name,
+        message=record.message,
+        sent_at=record.sent_at,
     )
 
 
@@ -241,8 +240,9 @@ def _tell(found: _Found, what: str, score: "Score") -> None:
         console.print(f"Score: public {score.public or 'not told'}{private}", markup=False)
 
 
-def _note(found: _Found, facts: dict[str, object]) -> None:
+def _note(found: _Found, facts: dict[str, Any]) -> None:
+    from tune_paddy.tracking.schema import SubmissionRecord
     from tune_paddy.tracking.submissions import log_submission
 
     if found.store is not None and found.ensemble is not None:
-        log_submission(found.store, found.ensemble.run_id, facts)
+        log_submission(found.store, found.ensemble.run_id, SubmissionRecord(**facts))

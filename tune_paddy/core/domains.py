@@ -78,6 +78,19 @@ def largest(domain: Domain) -> Any:
     return int(domain.high) if domain.integer else domain.high
 
 
+def candidates(domain: Domain) -> tuple[Any, ...]:
+    """What a parameter may be, one by one; of a range its upper end.
+
+    >>> candidates(Choice((32, 64))), candidates(Fixed("crop"))
+    ((32, 64), ('crop',))
+    """
+    if isinstance(domain, Choice):
+        return domain.values
+    if isinstance(domain, Fixed):
+        return (domain.value,)
+    return (largest(domain),)
+
+
 def one_of(values: Iterable[Any]) -> Fixed | Choice:
     """The domain of some values, repeated ones merged: a choice, or a fixed value where one is left.
 

@@ -1,24 +1,29 @@
-"""Read an `ensemble.json` back: the selection, and the members that it needs.
+"""Write an `ensemble.json`, and read it back: the selection, and the members that it needs.
 
 The file may come from anywhere, so nothing of it is used before all of it fits together. Names of members
 become names of files when an ensemble is exported; those that could leave a folder are refused.
 """
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.estimate import Assessment
 from tune_paddy.core.pooling import LEAST_TEMPERATURE, MOST_TEMPERATURE, Rule
-from tune_paddy.core.predictions import View
+from tune_paddy.core.predictions import Pool, View
 from tune_paddy.core.selection.result import Candidate, Selection
 from tune_paddy.data.system.files import read_file
 from tune_paddy.data.system.text import first_problem, shown
+
+ENSEMBLE_FILE = "ensemble.json"
+"""Its name, in a folder and among the files of a run."""
 
 MAX_MIB = 64
 """Largest file that is read, in MiB; one of a thousand members and classes has less than one."""
@@ -64,6 +69,52 @@ class DescribedEnsemble:
         """The views with weight, each with its weight."""
         pairs = zip(self.views, self.selection.weights.tolist(), strict=True)
         return tuple((view, weight) for view, weight in pairs if weight)
+
+
+def ensemble_content(
+    pool: Pool, selection: Selection, searches: Sequence[str], assessment: Assessment | None
+) -> dict[str, Any]:
+    """What an `ensemble.json` holds, plain JSON: enough to blend again from the members' runs.
+
+    Args:
+        pool: What was selected from.
+        selection: The weights of its views.
+        searches: Names of the searches that its members are of.
+        assessment: Score on images that it was not selected on; None: there is none.
+    """
+    values = selection.to_dict()
+    weights = values.pop("weights")
+    return {
+        "format": 1,
+        "searches": list(searches),
+        "split": pool.split,
+        "classes": list(pool.classes),
+        "views": [
+            {
+                "member": view.member,
+                "view": view.kind,
+                "arch": view.arch,
+                "run_id": view.run_id,
+                "weight": weight,
+            }
+            for view, weight in zip(pool.views, weights, strict=True)
+        ],
+        "selection": values,
+        "assessment": None if assessment is None else assessment.to_dict(),
+        "refused": [{"member": refusal.member, "reason": refusal.reason} for refusal in pool.refused],
+    }
+
+
+def write_ensemble(folder: Path, content: Mapping[str, Any]) -> Path:
+    """Write an `ensemble.json` to a folder; return its path.
+
+    Args:
+        folder: Where it goes; it exists.
+        content: See `ensemble_content`.
+    """
+    path = folder / ENSEMBLE_FILE
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return path
 
 
 def read_ensemble(path: Path) -> DescribedEnsemble:

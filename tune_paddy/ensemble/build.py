@@ -1,6 +1,5 @@
 """From finished members to a submission: load the pool, select, blend, write, record."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.explain import marginal_contributions, redundancies
 from tune_paddy.core.metrics import error_rate, log_loss, metric_key
 from tune_paddy.core.predictions import Pool
+from tune_paddy.data.ensemble_file import ensemble_content, write_ensemble
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
 from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
 from tune_paddy.ensemble.frontier import find_frontier
@@ -23,19 +23,10 @@ from tune_paddy.ensemble.reports.mlflow import describe_ensemble
 from tune_paddy.tracking.ensembles import log_ensemble
 from tune_paddy.tracking.files import FIGURES, SPACE_FILE, read_text_of_search
 from tune_paddy.tracking.pool import load_pool
-from tune_paddy.tracking.runs import (
-    DATASET,
-    ID_COLUMN,
-    LABEL_COLUMN,
-    REFIT_OF,
-    RecordedRun,
-    get_search,
-    list_members,
-)
+from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
+from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import ERROR_RATE, LOG_LOSS
-
-ENSEMBLE = "ensemble.json"
 
 
 def build_ensemble(
@@ -115,9 +106,7 @@ def _write(ensemble: Ensemble, searches: Sequence[str], search: RecordedRun) -> 
     if ensemble.submission is not None:
         write_checked_submission(ensemble, ensemble.submission, search)
         files.append(ensemble.submission)
-    path = ensemble.folder / ENSEMBLE
-    path.write_text(json.dumps(describe(ensemble, searches), indent=2) + "\n", encoding="utf-8")
-    return [*files, path]
+    return [*files, write_ensemble(ensemble.folder, describe(ensemble, searches))]
 
 
 def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun) -> None:
@@ -126,15 +115,12 @@ def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun
     Raises:
         InputError: It does not fit the sample submission; an earlier file stays as it is.
     """
-    pool = ensemble.pool
-    form = SubmissionFormat(
-        search.tags.get(ID_COLUMN, "image_id"),
-        search.tags.get(LABEL_COLUMN, "label"),
-    )
+    pool, record = ensemble.pool, SearchRecord.from_run(search)
+    form = SubmissionFormat(record.id_column, record.label_column)
     labels = predicted_labels(ensemble.selection.blend(pool.test), pool.classes)
     unchecked = path.with_name(f"unchecked-{path.name}")
     write_submission(unchecked, pool.test_ids.tolist(), labels, form)
-    sample = Path(search.tags.get(DATASET, "")) / SAMPLE
+    sample = (record.dataset or Path()) / SAMPLE
     try:
         if sample.is_file():  # the record may have come from another machine
             check_submission(unchecked, sample, pool.classes)
@@ -146,7 +132,7 @@ def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun
 def _refuse_refits(searches: Sequence[RecordedRun]) -> None:
     """Refuse to select from members that have seen the select split."""
     for search in searches:
-        before = search.tags.get(REFIT_OF)
+        before = ", ".join(SearchRecord.from_run(search).refit_of)
         if before:
             raise InputError(
                 f"search {search.name!r} is a refit, whose members have seen the select split: "
@@ -172,28 +158,8 @@ def _illustrate(
 
 
 def describe(ensemble: Ensemble, searches: Sequence[str]) -> dict[str, Any]:
-    """The content of `ensemble.json`: enough to blend again from the members' runs."""
-    selection = ensemble.selection.to_dict()
-    weights = selection.pop("weights")
-    return {
-        "format": 1,
-        "searches": list(searches),
-        "split": ensemble.pool.split,
-        "classes": list(ensemble.pool.classes),
-        "views": [
-            {
-                "member": view.member,
-                "view": view.kind,
-                "arch": view.arch,
-                "run_id": view.run_id,
-                "weight": weight,
-            }
-            for view, weight in zip(ensemble.pool.views, weights, strict=True)
-        ],
-        "selection": selection,
-        "assessment": None if ensemble.assessment is None else ensemble.assessment.to_dict(),
-        "refused": [{"member": r.member, "reason": r.reason} for r in ensemble.pool.refused],
-    }
+    """The content of an ensemble's `ensemble.json`."""
+    return ensemble_content(ensemble.pool, ensemble.selection, searches, ensemble.assessment)
 
 
 def _record(

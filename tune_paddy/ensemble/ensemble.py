@@ -11,8 +11,7 @@ from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.ensemble.frontier import Frontier
 from tune_paddy.ensemble.options import member_groups
-
-SUBMISSION = "submission.csv"
+from tune_paddy.tracking.files import SUBMISSION_FILE
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Ensemble:
     @property
     def submission(self) -> Path | None:
         """The submission, or None without a test set."""
-        return self.folder / SUBMISSION if len(self.pool.test_ids) else None
+        return self.folder / SUBMISSION_FILE if len(self.pool.test_ids) else None
 
 
 def member_weights(ensemble: Ensemble) -> dict[str, float]:

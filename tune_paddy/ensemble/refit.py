@@ -1,6 +1,5 @@
 """The ensemble of members trained again on all labelled images: the same weights, a new submission."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,8 @@ from pathlib import Path
 from tune_paddy.core.metrics import metric_label
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
-from tune_paddy.ensemble.build import ENSEMBLE, describe, write_checked_submission
+from tune_paddy.data.ensemble_file import write_ensemble
+from tune_paddy.ensemble.build import describe, write_checked_submission
 from tune_paddy.ensemble.ensemble import Ensemble, member_weights
 from tune_paddy.tracking.ensembles import log_ensemble
 from tune_paddy.tracking.runs import get_search
@@ -52,8 +52,7 @@ def write_refitted(
         "members": dict(members),
         "note": note,
     }
-    files = [folder / ENSEMBLE]
-    files[0].write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    files = [write_ensemble(folder, described)]
     if ensemble.submission is not None:
         write_checked_submission(ensemble, ensemble.submission, get_search(store, searches[0]))
         files.append(ensemble.submission)

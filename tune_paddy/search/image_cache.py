@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.domains import Choice, Fixed, SubSpace
+from tune_paddy.core.domains import Fixed, SubSpace, candidates
 from tune_paddy.data.image_cache.cache import CacheRefusedError, ImageSet, Progress, Resizing, machine_cache
 from tune_paddy.spaces.space import SearchSpace
 
@@ -51,7 +51,4 @@ def resizings(space: SearchSpace) -> Iterator[Resizing]:
 
 def _values(sub: SubSpace, name: str) -> tuple[Any, ...]:
     """What a sub-space allows for a parameter; of a range its upper end."""
-    domain = sub.domains.get(name, Fixed(MemberConfig.model_fields[name].default))
-    if isinstance(domain, Choice):
-        return domain.values
-    return (domain.value if isinstance(domain, Fixed) else int(domain.high),)
+    return candidates(sub.domains.get(name, Fixed(MemberConfig.model_fields[name].default)))

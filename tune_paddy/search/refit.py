@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -21,10 +20,12 @@ from tune_paddy.search.plan import SearchPlan, stored_split
 from tune_paddy.search.preflight import ready_session
 from tune_paddy.search.run import run_trials
 from tune_paddy.search.searchers import FixedTrials
+from tune_paddy.search.trial import Trial
 from tune_paddy.search.tuning import trial_planner
 from tune_paddy.search.watchers.close_members import only_one
 from tune_paddy.spaces.space import SearchSpace
-from tune_paddy.tracking.runs import SPLIT, RecordedRun, list_members, list_searches, parse_params
+from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches, parse_params
+from tune_paddy.tracking.schema import MemberRecord
 from tune_paddy.tracking.store import Store
 
 SUFFIX = "-refit"
@@ -200,16 +201,16 @@ def _space(name: str, members: Sequence[RefitMember]) -> SearchSpace:
     return SearchSpace.parse(json.dumps(content, indent=1), name=name)
 
 
-def _trials(plan: SearchPlan, members: Sequence[RefitMember], done: set[str]) -> list[dict[str, Any]]:
+def _trials(plan: SearchPlan, members: Sequence[RefitMember], done: set[str]) -> list[Trial]:
     memory_of = trial_planner(plan)
     return [
-        {
-            "number": number,
-            "member": member.name,
-            "origin": f"refit of {member.run_id}",
-            "config": member.config.model_dump(mode="json"),
-            "memory": asdict(memory_of(member.config)),
-        }
+        Trial(
+            number=number,
+            member=member.name,
+            origin=f"refit of {member.run_id}",
+            config=member.config,
+            memory=memory_of(member.config),
+        )
         for number, member in enumerate(members)
         if member.name not in done
     ]
@@ -224,7 +225,8 @@ def _finished(store: Store, plan: SearchPlan, members: Sequence[RefitMember], sp
                 f"search {plan.name!r} has a member {member.name!r} with another configuration, of a search "
                 f"that had the same name: delete the runs of {plan.name!r} in MLflow, and {plan.folder}"
             )
-    return {name for name, run in known.items() if run.status == "FINISHED" and run.tags.get(SPLIT) == split}
+    finished = {name: MemberRecord.from_run(run) for name, run in known.items() if run.status == "FINISHED"}
+    return {name for name, record in finished.items() if record.split == split}
 
 
 def _recorded_members(store: Store, search: str) -> dict[str, RecordedRun]:

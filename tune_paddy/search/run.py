@@ -1,6 +1,5 @@
 """Run a search: split, record, sample, train, until the trials or the time are used up."""
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -33,30 +32,8 @@ from tune_paddy.tracking.context.datasets import UsedDataset, log_dataset
 from tune_paddy.tracking.context.system_metrics import system_metrics
 from tune_paddy.tracking.files import FIGURES, IMAGES_FILE, SPACE_FILE, log_files
 from tune_paddy.tracking.members import close_stale, finish_run, start_search
-from tune_paddy.tracking.runs import (
-    ASKED,
-    COMMAND,
-    COMPETITION,
-    DATASET,
-    DATASET_FINGERPRINT,
-    DATASET_PATH,
-    FOLDER,
-    ID_COLUMN,
-    LABEL_COLUMN,
-    RAY_ADDRESS,
-    SETTINGS,
-    SKIP_CONFLICTS,
-    SKIP_CORRUPT,
-    SPACE_BASE,
-    SPACE_FINGERPRINT,
-    SPACE_NAME,
-    SPLIT,
-    STAND_INS,
-    WEIGHTS_DIR,
-    RecordedRun,
-    get_search,
-    list_members,
-)
+from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
+from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
 
 _INTERRUPTIONS = (KeyboardInterrupt, SearchInterruptedError)
@@ -194,34 +171,11 @@ def _recorded(
     plan: SearchPlan, split: SelectSplit, store: Store, tags: Mapping[str, object]
 ) -> Iterator[str]:
     """Open the run of the search and close it with what became of it."""
-    dataset = plan.dataset
-    settings = plan.settings.model_dump(mode="json")
     parent = start_search(
         store,
         name=plan.name,
-        params=settings,
-        tags={
-            DATASET: dataset.root,
-            DATASET_PATH: (plan.data or dataset.root).expanduser().absolute(),
-            DATASET_FINGERPRINT: dataset.fingerprint,
-            SKIP_CORRUPT: bool(dataset.report.corrupt),
-            SKIP_CONFLICTS: bool(dataset.report.conflicts),
-            COMPETITION: competition_of(dataset.root),
-            SPLIT: split.fingerprint,
-            SPACE_NAME: plan.space.name,
-            SPACE_FINGERPRINT: plan.space.fingerprint,
-            SPACE_BASE: plan.space.base or "",
-            STAND_INS: plan.space.stands_in,
-            WEIGHTS_DIR: plan.weights_dir.absolute() if plan.weights_dir else "",
-            RAY_ADDRESS: plan.ray_address or "",
-            ID_COLUMN: dataset.submission.id_column,
-            LABEL_COLUMN: dataset.submission.label_column,
-            FOLDER: plan.folder.absolute(),
-            SETTINGS: json.dumps(settings),
-            ASKED: json.dumps(plan.asked),
-            **({} if plan.goes_on else {COMMAND: plan.command}),
-            **tags,
-        },
+        params=plan.settings.model_dump(mode="json"),
+        tags={**_record(plan, split).to_tags(), **tags},
         description="" if plan.goes_on else _description(plan),
     )
     try:
@@ -233,6 +187,32 @@ def _recorded(
         _close(plan, store, parent, "KILLED" if isinstance(error, _INTERRUPTIONS) else "FAILED")
         raise
     _close(plan, store, parent, "FINISHED")
+
+
+def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
+    """What the record is to hold of a search; its command stays the first session's."""
+    dataset, space = plan.dataset, plan.space
+    return SearchRecord(
+        dataset=dataset.root,
+        dataset_path=(plan.data or dataset.root).expanduser().absolute(),
+        dataset_fingerprint=dataset.fingerprint,
+        skip_corrupt=bool(dataset.report.corrupt),
+        skip_conflicts=bool(dataset.report.conflicts),
+        competition=competition_of(dataset.root),
+        split=split.fingerprint,
+        space=space.name,
+        space_fingerprint=space.fingerprint,
+        space_base=space.base,
+        stand_ins=space.stands_in,
+        weights_dir=plan.weights_dir.absolute() if plan.weights_dir else None,
+        ray_address=plan.ray_address or "",
+        id_column=dataset.submission.id_column,
+        label_column=dataset.submission.label_column,
+        folder=plan.folder.absolute(),
+        settings=plan.settings.model_dump(mode="json"),
+        asked=plan.asked,
+        command=None if plan.goes_on else plan.command,
+    )
 
 
 def _used(plan: SearchPlan, split: SelectSplit) -> UsedDataset:
@@ -282,5 +262,5 @@ def _context(plan: SearchPlan, store: Store, parent: str) -> TrialContext:
     )
 
 
-def _total_epochs(n_folds: int) -> Callable[[dict[str, Any]], int]:
-    return lambda config: MemberConfig(**config).total_epochs * max(1, n_folds)
+def _total_epochs(n_folds: int) -> Callable[[MemberConfig], int]:
+    return lambda config: config.total_epochs * max(1, n_folds)

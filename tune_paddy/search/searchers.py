@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.sampler import MemberSampler, PastTrial, Proposal
+from tune_paddy.search.trial import Trial
 
 NO_MORE: Any = Searcher.FINISHED
 """What `suggest` returns when there are no more trials; a string, whatever Ray's return type says."""
@@ -103,13 +103,9 @@ class MemberSearcher(TrialSearcher):
             return NO_MORE
         self._numbers[trial_id] = proposal.number
         self._curves[trial_id] = dict(self._past_curves.get(proposal.number, {}))
-        return {
-            "number": proposal.number,
-            "member": proposal.member,
-            "origin": proposal.origin,
-            "config": proposal.config.model_dump(mode="json"),
-            "memory": asdict(self._plan(proposal.config)),
-        }
+        memory = self._plan(proposal.config)
+        trial = Trial(proposal.number, proposal.member, proposal.origin, proposal.config, memory)
+        return trial.to_config()
 
     def _next(self) -> Proposal | None:
         if self._waiting:
@@ -148,11 +144,11 @@ class FixedTrials(TrialSearcher):
     """Hands out given trials in their order.
 
     Args:
-        trials: Configurations as `run_trial` takes them.
+        trials: Trials to hand out.
         interruption: After which no trial starts.
     """
 
-    def __init__(self, trials: Sequence[dict[str, Any]], interruption: Interruption) -> None:
+    def __init__(self, trials: Sequence[Trial], interruption: Interruption) -> None:
         super().__init__(interruption)
         self._waiting = list(trials)
 
@@ -168,7 +164,8 @@ class FixedTrials(TrialSearcher):
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ARG002
         """Return the configuration of the next trial, or `NO_MORE`."""
-        return self._waiting.pop(0) if self._waiting and not self.interruption.wished else NO_MORE
+        more = self._waiting and not self.interruption.wished
+        return self._waiting.pop(0).to_config() if more else NO_MORE
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

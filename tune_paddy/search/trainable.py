@@ -8,18 +8,17 @@ from typing import Any
 from filelock import FileLock
 from ray import tune
 
-from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError, TunePaddyError
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.member_data import Parts
 from tune_paddy.data.system.gc_policy import give_memory_back
 from tune_paddy.search.ray.internals import SPENT
-from tune_paddy.search.resuming.history import trial_tags
 from tune_paddy.search.stall_watch import StallWatch
+from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.context.system_metrics import process_metrics
 from tune_paddy.tracking.costs import cost_metrics
 from tune_paddy.tracking.members import fail_member, finished_member, log_epoch, log_member, start_member
-from tune_paddy.tracking.runs import FOLDER, SPLIT
+from tune_paddy.tracking.schema import MemberRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
 
@@ -66,7 +65,7 @@ class TrialContext:
     keep_weights: bool = True
 
 
-def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> None:
+def run_trial(config: dict[str, Any], *, context: TrialContext, parts: Parts) -> None:
     """Train one member; what goes wrong with it stays with it.
 
     A member that the record calls finished is not trained again: its process may have died just before
@@ -77,49 +76,51 @@ def run_trial(trial: dict[str, Any], *, context: TrialContext, parts: Parts) -> 
     which may start the trial again.
 
     Args:
-        trial: `number`, `member`, `origin`, `config` and `memory`, as the searcher proposed them.
+        config: The trial, as Ray Tune hands it over.
         context: What all trials share.
         parts: The data, fetched once a node.
     """
     import tune_paddy.search.ray.warm_up  # noqa: F401, PLC0415 where the process was not started with it
 
+    trial = Trial.from_config(config)
     give_memory_back()  # of a trial that was stopped here before: its frames lived until its thread ended
     folder = context.folder / LOCKS
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / trial["member"], timeout=LOCK_SECONDS):
+        with FileLock(folder / trial.member, timeout=LOCK_SECONDS):
             _run_locked(trial, context, parts)
     finally:
         give_memory_back()
 
 
-def _run_locked(trial: dict[str, Any], context: TrialContext, parts: Parts) -> None:
-    done = finished_member(context.store, context.parent_run_id, trial["member"])
-    if done is not None and done.tags.get(SPLIT) == parts.split:
+def _run_locked(trial: Trial, context: TrialContext, parts: Parts) -> None:
+    done = finished_member(context.store, context.parent_run_id, trial.member)
+    if done is not None and MemberRecord.from_run(done).split == parts.split:
         tune.report(_finished(trial, parts, done.run_id, done.metrics))
         return
+    record = replace(
+        trial.record,
+        split=parts.split,
+        gpu_share=trial.memory.gpu,
+        folder=context.folder / trial.member,
+    )
     run_id = start_member(
         context.store,
         search=context.search,
-        member=trial["member"],
+        member=trial.member,
         parent_run_id=context.parent_run_id,
-        params=trial["config"],
-        tags={
-            **trial_tags(trial),
-            "split": parts.split,
-            "gpu_share": trial["memory"]["gpu"],
-            FOLDER: context.folder / trial["member"],
-        },
+        params=trial.params,
+        tags=record.to_tags(),
     )
     try:
         summary = _train(trial, run_id, context, parts)
     except (InputError, InfeasibleError, DivergedError) as error:
         kind, reason = _outcome(error), str(error)
         if kind == "infeasible":
-            reason += memory_words(TrialMemory(**trial["memory"]))
+            reason += memory_words(trial.memory)
         fail_member(context.store, run_id, reason, kind)
         if kind != "failed":
-            remove_checkpoints(context.folder / trial["member"])
+            remove_checkpoints(context.folder / trial.member)
         spent = context.allow_gpu and kind == "infeasible"
         tune.report({"epoch": 0, "outcome": kind, "reason": reason, SPENT: spent})
     except Exception as error:
@@ -127,17 +128,17 @@ def _run_locked(trial: dict[str, Any], context: TrialContext, parts: Parts) -> N
         fail_member(context.store, run_id, f"{type(error).__name__}: {error}", "interrupted")
         raise
     else:
-        remove_checkpoints(context.folder / trial["member"])
+        remove_checkpoints(context.folder / trial.member)
         spent = context.allow_gpu and summary["ooms"] > 0
         tune.report({**_finished(trial, parts, run_id, summary), SPENT: spent})
 
 
-def _finished(trial: dict[str, Any], parts: Parts, run_id: str, summary: Mapping[str, Any]) -> dict[str, Any]:
-    epochs = max(1, parts.n_folds) * MemberConfig(**trial["config"]).total_epochs
+def _finished(trial: Trial, parts: Parts, run_id: str, summary: Mapping[str, Any]) -> dict[str, Any]:
+    epochs = max(1, parts.n_folds) * trial.config.total_epochs
     return {**summary, "epoch": epochs + 1, "outcome": "finished", "run_id": run_id}
 
 
-def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Parts) -> dict[str, Any]:
+def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> dict[str, Any]:
     """Train a member and store what it yields; return its summary and what a person should know of it."""
     # The driver imports this module too, and has no need of fastai, which takes seconds to import.
     from tune_paddy.training.batches.decoding import opened_cache  # noqa: PLC0415
@@ -145,8 +146,7 @@ def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Par
     from tune_paddy.training.gpu_memory import measure_peak, process_meter  # noqa: PLC0415
     from tune_paddy.training.member import EpochReport, Runtime, train_member  # noqa: PLC0415
 
-    config = MemberConfig(**trial["config"])
-    memory = TrialMemory(**trial["memory"])
+    config, memory = trial.config, trial.memory
     told = seen_metrics if parts.seen else dict
 
     def report(epoch: EpochReport) -> None:
@@ -154,7 +154,7 @@ def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Par
         objective = epoch.metrics[context.objective]
         tune.report({"epoch": epoch.epoch, "objective": objective, **epoch.metrics})
 
-    folder = context.folder / trial["member"]
+    folder = context.folder / trial.member
     watch = StallWatch(context.stall_minutes, folder)
     runtime = Runtime(
         folder=folder,
@@ -178,7 +178,8 @@ def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Par
     objective = min(value for name, value in result.metrics.items() if name.endswith(f"/{context.objective}"))
     summary = {**result.metrics, "objective": objective, "accum": result.accum, "ooms": result.ooms}
     summary |= cost_metrics(result.metrics, gpu_share=memory.gpu, cpus=context.cpus)
-    tags: dict[str, object] = {**result.stack}
+    stack: Mapping[str, Any] = result.stack
+    trained = MemberRecord(**stack, notes="; ".join((*result.notes, *refusals)))
     if result.stack.get("device") == "cuda":
         peak = measure_peak(
             meter,
@@ -187,12 +188,16 @@ def _train(trial: dict[str, Any], run_id: str, context: TrialContext, parts: Par
             context_mib=memory.context_mib,
         )
         summary |= memory_metrics(memory, result.accum, peak.mib)
-        tags["memory_source"] = peak.source
-    note = "; ".join(result.notes)
-    if note or refusals:
-        tags["notes"] = "; ".join((*result.notes, *refusals))
-    log_member(context.store, run_id, result.predictions, told(summary), tags=tags, workspace=runtime.folder)
-    return {**summary, "note": note}
+        trained = replace(trained, memory_source=peak.source)
+    log_member(
+        context.store,
+        run_id,
+        result.predictions,
+        told(summary),
+        tags=trained.to_tags(),
+        workspace=runtime.folder,
+    )
+    return {**summary, "note": "; ".join(result.notes)}
 
 
 def seen_metrics(metrics: Mapping[str, float]) -> dict[str, float]:

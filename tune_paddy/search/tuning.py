@@ -19,6 +19,7 @@ from tune_paddy.search.ray.internals import kept_processes
 from tune_paddy.search.sampler import PastTrial
 from tune_paddy.search.searchers import TrialSearcher
 from tune_paddy.search.trainable import TrialContext, run_trial
+from tune_paddy.search.trial import Trial
 
 RAY_FOLDER = "ray"
 """Folder of Ray's own files within a search's; a search goes on without them."""
@@ -46,7 +47,9 @@ def run_trials_on_ray(
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(run_trial, context=context, parts=ready.parts),
-            lambda trial: tune.PlacementGroupFactory([{"CPU": settings.cpus, "GPU": trial["memory"]["gpu"]}]),
+            lambda config: tune.PlacementGroupFactory(
+                [{"CPU": settings.cpus, "GPU": Trial.from_config(config).memory.gpu}]
+            ),
         ),
         tune_config=tune.TuneConfig(
             metric="objective",

@@ -13,12 +13,11 @@ from pydantic import ValidationError
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import metric_key
 from tune_paddy.core.predictions import Pool
-from tune_paddy.data.ensemble_file import DescribedEnsemble
+from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, DescribedEnsemble
 from tune_paddy.data.layouts.listing import find_test_image
 from tune_paddy.data.system.text import first_problem
 from tune_paddy.serving.manifest import (
     FORMAT,
-    MANIFEST,
     Manifest,
     ManifestEstimate,
     ManifestMember,
@@ -27,10 +26,11 @@ from tune_paddy.serving.manifest import (
 from tune_paddy.serving.selection_data import write_select
 from tune_paddy.serving.sources import Source, find_sources
 from tune_paddy.tracking.client import call
-from tune_paddy.tracking.ensembles import SELECTION_FILE, read_recorded_ensemble
+from tune_paddy.tracking.ensembles import read_recorded_ensemble
 from tune_paddy.tracking.files import file_in_record
 from tune_paddy.tracking.pool import load_pool
-from tune_paddy.tracking.runs import DATASET, RecordedRun, get_search, list_ensembles, recorded
+from tune_paddy.tracking.runs import RecordedRun, get_search, list_ensembles, recorded
+from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.weight_files import CONFIG, WEIGHTS
 
@@ -68,7 +68,7 @@ class Collected:
             for name in (CONFIG, WEIGHTS):
                 place((source / name).absolute(), target / name)
         text = self.manifest.model_dump_json(indent=2) + "\n"
-        (folder / MANIFEST).write_text(text, encoding="utf-8")
+        (folder / ENSEMBLE_FILE).write_text(text, encoding="utf-8")
         write_select(folder, self.select, self.labels)
 
 
@@ -114,7 +114,7 @@ def collect(store: Store, search: str, *, runs: Path, ensemble: str | None = Non
         select=honest.select[_rows(manifest, honest, {} if refit is None else refit.members)],
         labels=honest.labels,
         test=manifest.selection.blend(pool.test[_rows(manifest, pool, {})]),
-        test_paths=_test_paths(Path(searched.tags.get(DATASET, "")), pool),
+        test_paths=_test_paths(SearchRecord.from_run(searched).dataset or Path(), pool),
     )
 
 
@@ -154,7 +154,7 @@ def _manifest(
             note=note,
         )
     except ValidationError as error:  # it was read as an ensemble, but not all of these can be exported
-        where = file_in_record(run, SELECTION_FILE)
+        where = file_in_record(run, ENSEMBLE_FILE)
         raise InputError(f"{where}: cannot be exported: {first_problem(error)}; select again") from error
 
 

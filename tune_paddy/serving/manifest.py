@@ -9,11 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.pooling import Rule
 from tune_paddy.core.selection.result import Selection
-from tune_paddy.data.ensemble_file import Temperature
+from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, Temperature
 from tune_paddy.data.system.files import read_file
 from tune_paddy.data.system.text import first_problem, shown
 
-MANIFEST = "ensemble.json"
 FORMAT = 1
 _SUM_TOLERANCE = 1e-6
 _MAX_MIB = 16
@@ -143,7 +142,7 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         InputError: It is missing or does not hold together; the message names file and key.
     """
-    path = folder / MANIFEST
+    path = folder / ENSEMBLE_FILE
     try:
         content = read_file(path, most=_MAX_MIB, what="an exported ensemble")
     except InputError as error:

@@ -8,7 +8,8 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.memory import EVALUATION_FACTOR
 from tune_paddy.data.ensemble_file import DescribedEnsemble
-from tune_paddy.tracking.runs import FOLDER, RecordedRun, get_search, list_members
+from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
+from tune_paddy.tracking.schema import MemberRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.member_files import read_config
 from tune_paddy.training.saved.weight_files import missing_files
@@ -72,7 +73,7 @@ def _n_folds(search: RecordedRun) -> int:
 
 
 def _parts(run: RecordedRun, folds: int, runs: Path) -> list[Path]:
-    folder = Path(run.tags.get(FOLDER) or runs / run.search / "members" / run.name)
+    folder = MemberRecord.from_run(run).folder or runs / run.search / "members" / run.name
     return [folder / f"fold-{fold}" for fold in range(folds)] or [folder]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
-from tune_paddy.core.domains import Choice, Domain, Fixed, Recipe, SubSpace
+from tune_paddy.core.domains import Fixed, Recipe, SubSpace, candidates
 from tune_paddy.spaces.problems import SpaceError, unknown
 from tune_paddy.spaces.reader import read_sections
 from tune_paddy.spaces.rules import ArchCheck
@@ -117,8 +117,8 @@ class SearchSpace:
         default = MemberConfig.model_fields["pretrained"].default
         pairs = [(recipe.values["arch"], recipe.values.get("pretrained", default)) for recipe in self.recipes]
         for space in self.spaces:
-            wanted = _values(space.domains.get("pretrained", Fixed(default)))
-            pairs += itertools.product(_values(space.domains["arch"]), wanted)
+            wanted = candidates(space.domains.get("pretrained", Fixed(default)))
+            pairs += itertools.product(candidates(space.domains["arch"]), wanted)
         return tuple(dict.fromkeys(pairs))
 
     def with_stand_ins(self, stand_in: Callable[[str], str], size: int = 64) -> "SearchSpace":
@@ -138,13 +138,6 @@ class SearchSpace:
             spaces=tuple(sub_space_of_stand_ins(space, stand_in, size) for space in self.spaces),
             stands_in=True,
         )
-
-
-def _values(domain: Domain) -> tuple[Any, ...]:
-    """What a parameter that is no number may be."""
-    return (
-        domain.values if isinstance(domain, Choice) else (domain.value,) if isinstance(domain, Fixed) else ()
-    )
 
 
 def _described(space: SubSpace) -> dict[str, Any]:

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-from tune_paddy.tracking.runs import PREFIX, RecordedRun
+from tune_paddy.tracking.runs import RecordedRun
+from tune_paddy.tracking.schema import MemberRecord
 from tune_paddy.tracking.ui.layout import CPU_SECONDS, GPU_SECONDS
-
-GPU_SHARE = PREFIX + "gpu_share"
 
 
 def cost_metric(gpu_share: float) -> str:
@@ -31,7 +30,7 @@ def trial_cost(search: RecordedRun, member: RecordedRun) -> tuple[str, float]:
     A finished member says so itself, without the time that it waited to be resumed. Of others the time from
     start to end counts.
     """
-    share = float(member.tags.get(GPU_SHARE, "0"))
+    share = MemberRecord.from_run(member).gpu_share or 0.0
     name = cost_metric(share)
     if name in member.metrics:
         return name, member.metrics[name]

@@ -7,29 +7,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tune_paddy.data.ensemble_file import MAX_MIB, DescribedEnsemble, parse_ensemble
+from tune_paddy.data.ensemble_file import (
+    ENSEMBLE_FILE,
+    MAX_MIB,
+    DescribedEnsemble,
+    parse_ensemble,
+    write_ensemble,
+)
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.context.provenance import git_revision, source_tags
 from tune_paddy.tracking.files import SUBMISSION_FILE, file_in_record, file_sha256, log_files, read_file
 from tune_paddy.tracking.members import finish_run
-from tune_paddy.tracking.runs import (
-    KIND,
-    NOTE,
-    OUTCOME,
-    PARENT,
-    PREFIX,
-    SEARCH,
-    SUBMISSION_SHA256,
-    RecordedRun,
-    find_runs,
-    get_search,
-)
+from tune_paddy.tracking.runs import RecordedRun, find_runs, get_search
+from tune_paddy.tracking.schema import KIND, NOTE, OUTCOME, PARENT, SEARCH, SELECTION, EnsembleRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import CONTRIBUTION, WEIGHT
 from tune_paddy.tracking.writing import log_at_step, log_latest, log_params, set_tags
 
-SELECTION = PREFIX + "selection"
-SELECTION_FILE = "ensemble.json"
 _DIGITS = 5
 """Decimals of weights and contributions: MLflow's table would show sixteen. `ensemble.json` has them all."""
 _NAMING = ("method", "metric")
@@ -46,8 +40,8 @@ def read_recorded_ensemble(store: Store, ensemble: RecordedRun) -> DescribedEnse
         InputError: It is not what `tune-paddy select` writes; the message names the run and the key.
         TunePaddyError: It is gone, or MLflow failed.
     """
-    content = read_file(store, ensemble, SELECTION_FILE, most=MAX_MIB, what="an ensemble")
-    return parse_ensemble(content, file_in_record(ensemble, SELECTION_FILE))
+    content = read_file(store, ensemble, ENSEMBLE_FILE, most=MAX_MIB, what="an ensemble")
+    return parse_ensemble(content, file_in_record(ensemble, ENSEMBLE_FILE))
 
 
 def was_selected(store: Store, member_run_id: str) -> bool:
@@ -123,16 +117,15 @@ def log_ensemble(
         PARENT: parent.run_id,
         KIND: "ensemble",
         SEARCH: search,
-        SELECTION: digest,
         OUTCOME: "running",
         **source_tags(git_revision()),
         **({NOTE: description} if description else {}),
-        **_submission_tag(files),
+        **EnsembleRecord(digest, _submission_sha256(files)).to_tags(),
     }
     name = " ".join(["ensemble", *(str(params[key]) for key in _NAMING if key in params), digest[:4]])
     run_id = _open(store, parent.experiment_id, name, digest, tags)
     log_params(client, run_id, params)
-    _log_files(store, run_id, content, files)
+    _log_files(store, run_id, selection_dict, files)
     for target in (run_id, parent.run_id):
         log_latest(client, target, metrics)
     for member, values in _by_member({WEIGHT: weights or {}, CONTRIBUTION: contributions or {}}).items():
@@ -170,17 +163,15 @@ def _open(store: Store, experiment_id: str, name: str, digest: str, tags: Mappin
     return str(call(store.client.create_run, experiment_id, tags=dict(tags), run_name=name).info.run_id)
 
 
-def _submission_tag(files: Sequence[Path]) -> dict[str, str]:
-    """By which the ensemble is found again when its submission is sent."""
+def _submission_sha256(files: Sequence[Path]) -> str:
+    """By which the ensemble is found again when its submission is sent; empty: it wrote none."""
     written = [path for path in files if path.name == SUBMISSION_FILE and path.is_file()]
-    return {SUBMISSION_SHA256: file_sha256(written[0])} if written else {}
+    return file_sha256(written[0]) if written else ""
 
 
-def _log_files(store: Store, run_id: str, content: str, files: Sequence[Path]) -> None:
+def _log_files(store: Store, run_id: str, content: Mapping[str, Any], files: Sequence[Path]) -> None:
     log_files(store, run_id, files)
-    if SELECTION_FILE in (path.name for path in files):
+    if ENSEMBLE_FILE in (path.name for path in files):
         return
     with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
-        path = Path(folder) / SELECTION_FILE
-        path.write_text(content, encoding="utf-8")
-        log_files(store, run_id, [path])
+        log_files(store, run_id, [write_ensemble(Path(folder), content)])

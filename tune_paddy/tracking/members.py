@@ -24,27 +24,26 @@ from tune_paddy.tracking.context.provenance import (
 from tune_paddy.tracking.context.reproduction import MEMBER_SPACE, describe_member, member_space
 from tune_paddy.tracking.predictions_file import FILE_NAME, write_predictions
 from tune_paddy.tracking.runs import (
-    ARCH,
-    ATTEMPTS,
-    FAILURE,
-    KIND,
-    MEMBER,
-    NOTE,
-    ORIGIN,
     ORPHANED,
-    OUTCOME,
-    PARENT,
-    PREFIX,
-    PROCESS,
-    REFIT_OF,
-    SEARCH,
-    SECONDS,
     RecordedRun,
     check_name,
     find_runs,
     list_members,
     list_searches,
     recorded,
+)
+from tune_paddy.tracking.schema import (
+    FAILURE,
+    KIND,
+    MEMBER,
+    NOTE,
+    OUTCOME,
+    PARENT,
+    PREFIX,
+    PROCESS,
+    SEARCH,
+    MemberRecord,
+    SearchRecord,
 )
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import save_views, uses_gpu
@@ -157,7 +156,7 @@ def start_member(
         MEMBER: check_name(member, "member"),
         OUTCOME: "running",
         PROCESS: this_process(),
-        **({ARCH: str(params["arch"])} if "arch" in params else {}),
+        **MemberRecord(arch=str(params.get("arch", ""))).to_tags(),
         **_prefixed(tags or {}),
     }
     parent = call(client.get_run, parent_run_id)
@@ -165,11 +164,12 @@ def start_member(
     if known is not None:
         return _reopen(store, known, wanted, params)
     wanted |= {key: value for key, value in parent.data.tags.items() if key.startswith(SOURCE)}
-    wanted |= {"mlflow.user": parent.data.tags.get("mlflow.user", user_name()), ATTEMPTS: "1"}
-    origin = wanted.get(ORIGIN, "")
+    wanted |= {"mlflow.user": parent.data.tags.get("mlflow.user", user_name())}
+    wanted |= MemberRecord(attempts=1).to_tags()
+    origin, searched = MemberRecord.from_tags(wanted).origin, SearchRecord.from_tags(parent.data.tags)
     # A refit trains on other images than any search: its own command is the way to it.
-    alone = "arch" in params and REFIT_OF not in parent.data.tags
-    wanted[NOTE] = describe_member(member, origin, parent.data.tags, has_space=alone)
+    alone = "arch" in params and not searched.refit_of
+    wanted[NOTE] = describe_member(member, origin, search, searched, has_space=alone)
     run = call(client.create_run, parent.info.experiment_id, tags=wanted, run_name=_row_name(member))
     run_id = str(run.info.run_id)
     log_params(client, run_id, params)
@@ -301,7 +301,7 @@ def log_seconds(store: Store, run_id: str, seconds: float) -> None:
     Raises:
         TunePaddyError: MLflow failed.
     """
-    set_tags(store.client, run_id, {SECONDS: f"{seconds:.0f}"})
+    set_tags(store.client, run_id, SearchRecord.tags_of(seconds=seconds))
 
 
 def close_stale(store: Store, search: str, *, all_ended: bool = False) -> tuple[str, ...]:
@@ -356,8 +356,8 @@ def _find_member(store: Store, parent_run_id: str, member: str) -> "Run | None":
 
 def _reopen(store: Store, run: "Run", tags: Mapping[str, str], params: Mapping[str, object]) -> str:
     client, run_id = store.client, run.info.run_id
-    attempts = int(run.data.tags.get(ATTEMPTS, "1")) + 1
-    set_tags(client, run_id, {**tags, ATTEMPTS: attempts, FAILURE: ""})
+    attempts = (MemberRecord.from_tags(run.data.tags).attempts or 1) + 1
+    set_tags(client, run_id, {**tags, **MemberRecord(attempts=attempts).to_tags(), FAILURE: ""})
     call(client.update_run, run_id, status="RUNNING")
     log_params(client, run_id, params)
     return str(run_id)

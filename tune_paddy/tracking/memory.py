@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from tune_paddy.core.calibration import STACK, CalibrationPoint
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.gpus import same_model
-from tune_paddy.tracking.runs import PREFIX, RecordedRun, list_members, list_searches
+from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches, parse_params
+from tune_paddy.tracking.schema import MemberRecord
 from tune_paddy.tracking.store import Store
 
 ASSUMED = "assumed"
@@ -71,14 +72,14 @@ def measured_stacks(store: Store, gpu: str | None = None) -> Measurements:
 
 def _unusable(member: RecordedRun, gpu: str | None) -> str | None:
     """Why a finished member tells nothing about the memory of the GPU in question, or None."""
-    name = member.tags.get(PREFIX + "gpu", "")
-    if member.tags.get(PREFIX + "device") != "cuda" or not name:
+    record = MemberRecord.from_run(member)
+    if record.device != "cuda" or not record.gpu:
         return "trained on no CUDA GPU"
-    if gpu is not None and not same_model(name, gpu):
+    if gpu is not None and not same_model(record.gpu, gpu):
         return "trained on another GPU"
-    if member.tags.get(PREFIX + "memory_source", ASSUMED) == ASSUMED:
+    if record.memory_source in ("", ASSUMED):
         return "could not be told from its neighbours on the GPU"
-    if member.params.get("compile") == "True":
+    if parse_params(member.params).get("compile") is True:
         return "compiled, which forecasts do not know"
     if not (member.metrics.get("memory/raw_mib", 0) > 0 and member.metrics.get("memory/measured_mib", 0) > 0):
         return "ended with another accum than was forecast"
@@ -86,7 +87,8 @@ def _unusable(member: RecordedRun, gpu: str | None) -> str | None:
 
 
 def _stack(member: RecordedRun) -> tuple[str, ...]:
-    return tuple(member.tags.get(PREFIX + name, "") for name in ("gpu", *STACK))
+    record = MemberRecord.from_run(member)
+    return tuple(getattr(record, name) for name in ("gpu", *STACK))
 
 
 def _measured(stack: tuple[str, ...], members: list[RecordedRun]) -> MeasuredStack:

@@ -1,4 +1,4 @@
-"""Reading the record: the runs of searches, members and ensembles, and how their tags are named.
+"""Reading the record: the runs of searches, members and ensembles; `schema` says what their tags hold.
 
 | run | `tune_paddy.kind` | stands under |
 |---|---|---|
@@ -17,54 +17,12 @@ from typing import TYPE_CHECKING, Any
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.context.provenance import is_gone
+from tune_paddy.tracking.schema import ARCH, FAILURE, KIND, MEMBER, OUTCOME, PARENT, PROCESS, SEARCH
 from tune_paddy.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-PREFIX = "tune_paddy."
-KIND = PREFIX + "kind"
-SEARCH = PREFIX + "search"
-MEMBER = PREFIX + "member"
-ARCH = PREFIX + "arch"
-OUTCOME = PREFIX + "outcome"
-FAILURE = PREFIX + "failure"
-ATTEMPTS = PREFIX + "attempts"
-PROCESS = PREFIX + "process"
-SUBMISSION_SHA256 = PREFIX + "submission_sha256"
-"""Of the file that an ensemble wrote: a submission is known by it wherever it lies."""
-
-SPLIT = PREFIX + "split"
-PROPOSAL = PREFIX + "proposal"
-ASKED = PREFIX + "asked"
-SETTINGS = PREFIX + "settings"
-SPACE_NAME = PREFIX + "space"
-SPACE_BASE = PREFIX + "space_base"
-SPACE_FINGERPRINT = PREFIX + "space_fingerprint"
-STAND_INS = PREFIX + "stand_ins"
-WEIGHTS_DIR = PREFIX + "weights_dir"
-RAY_ADDRESS = PREFIX + "ray_address"
-DATASET = PREFIX + "dataset"
-DATASET_PATH = PREFIX + "dataset_path"
-DATASET_FINGERPRINT = PREFIX + "dataset_fingerprint"
-ID_COLUMN = PREFIX + "id_column"
-LABEL_COLUMN = PREFIX + "label_column"
-SECONDS = PREFIX + "seconds"
-COMMAND = PREFIX + "command"
-ORIGIN = PREFIX + "origin"
-REFIT_OF = PREFIX + "refit_of"
-FOLDER = PREFIX + "folder"
-"""Of a search: where its files are. Of a member: where its weights are, if they were kept."""
-
-COMPETITION = PREFIX + "competition"
-"""Kaggle's name of the competition that a search's images are of; empty where it is not known."""
-
-SKIP_CORRUPT = PREFIX + "skip_corrupt"
-SKIP_CONFLICTS = PREFIX + "skip_conflicts"
-"""Whether images were left out, which has to be asked for again when they are used again."""
-
-PARENT = "mlflow.parentRunId"
-NOTE = "mlflow.note.content"
 SYSTEM = "system/"
 """What the names of the machine's own metrics begin with."""
 
@@ -95,7 +53,7 @@ class RecordedRun:
         ended: Seconds since 1970; None while it runs.
         metrics: Current value of every metric but the machine's own.
         params: Parameters as text.
-        tags: All tags.
+        tags: All tags, as text; the records of `schema` read them.
         artifact_uri: Where its files are.
     """
 

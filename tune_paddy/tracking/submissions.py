@@ -1,25 +1,13 @@
 """Submissions in the record: which ensemble a file is of, where it was sent, what it scored there."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.client import call, load_mlflow
-from tune_paddy.tracking.runs import (
-    KIND,
-    PREFIX,
-    SUBMISSION_SHA256,
-    RecordedRun,
-    find_runs,
-    list_ensembles,
-    recorded,
-)
+from tune_paddy.tracking.runs import RecordedRun, find_runs, list_ensembles, recorded
+from tune_paddy.tracking.schema import KIND, SUBMISSION_SHA256, EnsembleRecord, SubmissionRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.writing import set_tags
-
-KAGGLE = PREFIX + "kaggle."
-"""What the names of tags about a submission begin with: competition, ref, file_name, message, sent_at,
-and later status, public, private and problem."""
 
 
 def find_ensemble(store: Store, digest: str) -> RecordedRun | None:
@@ -39,7 +27,8 @@ def latest_ensemble(store: Store, search: str) -> RecordedRun:
         InputError: There is no such search, or it has none.
         TunePaddyError: MLflow failed.
     """
-    newest = _newest([run for run in list_ensembles(store, search) if SUBMISSION_SHA256 in run.tags])
+    ensembles = list_ensembles(store, search)
+    newest = _newest([run for run in ensembles if EnsembleRecord.from_run(run).submission_sha256])
     if newest is None:
         raise InputError(
             f"search {search!r} has no submission yet; `tune-paddy select {search}` writes one, if the "
@@ -59,20 +48,13 @@ def download_file(store: Store, ensemble: RecordedRun, name: str, folder: Path) 
     return Path(call(download, artifact_uri=uri, dst_path=str(folder), tracking_uri=store.tracking_uri))
 
 
-def log_submission(store: Store, run_id: str, facts: Mapping[str, object]) -> None:
-    """Note on an ensemble's run what was sent, or what Kaggle says of it; empty facts are left out.
+def log_submission(store: Store, run_id: str, record: SubmissionRecord) -> None:
+    """Note on an ensemble's run what was sent, or what Kaggle says of it; the rest stays as it was.
 
     Raises:
         TunePaddyError: MLflow failed.
     """
-    set_tags(store.client, run_id, {KAGGLE + name: value for name, value in facts.items() if value != ""})
-
-
-def submission_facts(ensemble: RecordedRun) -> dict[str, str]:
-    """What `log_submission` noted, names without their prefix; empty: it was never sent."""
-    return {
-        name.removeprefix(KAGGLE): value for name, value in ensemble.tags.items() if name.startswith(KAGGLE)
-    }
+    set_tags(store.client, run_id, record.to_tags())
 
 
 def _newest(runs: list[RecordedRun]) -> RecordedRun | None:

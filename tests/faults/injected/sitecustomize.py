@@ -159,7 +159,7 @@ def break_trials(trainable: ModuleType) -> None:
     """Wrap what runs a trial: log its epochs, and break it where that is wanted."""
     run = trainable._run_locked
 
-    def run_locked(trial: dict[str, Any], *arguments: Any, **options: Any) -> None:
+    def run_locked(trial: Any, *arguments: Any, **options: Any) -> None:
         from tune_paddy.training.member import _EpochWatch
 
         begin = _EpochWatch.before_train
@@ -167,12 +167,12 @@ def break_trials(trainable: ModuleType) -> None:
         def before_train(watch: Any) -> None:
             begin(watch)
             with (LOG / "epochs").open("a") as file:
-                file.write(f"{trial['number']} {watch.first + watch.learn.epoch + 1}\n")
+                file.write(f"{trial.number} {watch.first + watch.learn.epoch + 1}\n")
 
-        fault = FAULTS.get(str(trial["number"]))
+        fault = FAULTS.get(str(trial.number))
         with ExitStack() as stack:
             stack.enter_context(patch.object(_EpochWatch, "before_train", before_train))
-            if fault is not None and begins(trial["number"], fault):
+            if fault is not None and begins(trial.number, fault):
                 stack.enter_context(BREAKS[fault]())
             run(trial, *arguments, **options)
 

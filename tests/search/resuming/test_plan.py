@@ -12,7 +12,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.resuming.compatibility import check_same
-from tune_paddy.search.resuming.history import read_earlier
+from tune_paddy.search.resuming.history import past_trial, read_earlier
 from tune_paddy.search.resuming.plan import resumed_plan
 from tune_paddy.search.watchers.close_members import only_one
 from tune_paddy.spaces.space import SearchSpace
@@ -67,6 +67,21 @@ def test_a_space_of_the_record_that_cannot_be_read_is_asked_for(
             resumed_plan(search, finished.store, settings={})
     finally:
         path.write_bytes(before)
+
+
+@pytest.mark.parametrize("odd", [{"settings": "{"}, {"settings": '{"unheard": 1}'}, {"folder": ""}])
+def test_a_search_of_another_version_is_refused_in_one_line(finished: Finished, odd: dict[str, str]) -> None:
+    search = get_search(finished.store, "first")
+    tags = {**search.tags, **{f"tune_paddy.{name}": text for name, text in odd.items()}}
+    with pytest.raises(InputError, match="search 'first' was recorded by another version") as refusal:
+        resumed_plan(replace(search, tags=tags), finished.store, settings={})
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_member_without_its_proposal_is_refused_in_one_line(finished: Finished) -> None:
+    with pytest.raises(InputError, match=r"'0000-.*' was recorded without its proposal") as refusal:
+        past_trial(replace(finished.members[0], tags={"tune_paddy.proposal": "[]"}), True, {})
+    assert "\n" not in str(refusal.value)
 
 
 def test_another_space_is_refused_with_the_lines_that_changed(finished: Finished, again: SearchPlan) -> None:

@@ -1,21 +1,20 @@
 """Members are closed as soon as Ray gives them up, with the true reason."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import Finished
-from tune_paddy.search.resuming.history import trial_tags
+from tests.search.trials import make_trial
+from tune_paddy.search.trial import Trial
 from tune_paddy.search.watchers.close_members import MemberCloser, Stopwatch, sweep
 from tune_paddy.tracking.members import fail_member, start_member, start_search
 from tune_paddy.tracking.runs import get_search, list_members
 from tune_paddy.tracking.store import Store
 
 
-def trial(number: int) -> dict[str, Any]:
-    name = f"{number:04d}-test_resnet-32"
-    return {"number": number, "member": name, "origin": "nets", "config": {"arch": "test_resnet"}}
+def trial(number: int) -> Trial:
+    return make_trial(f"{number:04d}-test_resnet-32", number)
 
 
 def start(store: Store, parent: str, number: int) -> str:
@@ -23,10 +22,10 @@ def start(store: Store, parent: str, number: int) -> str:
     return start_member(
         store,
         search="closing",
-        member=proposed["member"],
+        member=proposed.member,
         parent_run_id=parent,
-        params=proposed["config"],
-        tags=trial_tags(proposed),
+        params=proposed.params,
+        tags=proposed.record.to_tags(),
     )
 
 
@@ -42,7 +41,7 @@ def test_a_member_is_closed_with_what_became_of_it_and_keeps_checkpoints_only_if
     closer = MemberCloser(store, "closing", parent, tmp_path)
     states = {0: "stopped", 1: "interrupted", 2: "failed", 3: "failed", 4: "failed", 5: "running"}
     for number in states:
-        folder = tmp_path / trial(number)["member"]
+        folder = tmp_path / trial(number).member
         folder.mkdir()
         (folder / "checkpoint-00001.safetensors").touch()
         (folder / ".checkpoint-00002.safetensors.7.partial").touch()
@@ -51,8 +50,7 @@ def test_a_member_is_closed_with_what_became_of_it_and_keeps_checkpoints_only_if
         if number == 3:  # its process could say why
             fail_member(store, run_id, "OSError: no space", "interrupted")
     for number, state in states.items():
-        result = {"epoch": 2, "reason": "its process died", "trial": trial(number)}
-        closer.trial_changed(trial(number)["member"], state, result)
+        closer.trial_changed(trial(number), state, {"epoch": 2, "reason": "its process died"})
     members = list_members(store, "closing")
     assert [(member.outcome, member.failure) for member in members] == [
         ("stopped", "stopped by the scheduler after epoch 2"),
@@ -72,10 +70,10 @@ def test_time_counts_on_over_sessions(finished: Finished, parent: str) -> None:
     seconds = [0.0]
     with Stopwatch(finished.store, parent, before=100, clock=lambda: seconds[0]) as watch:
         seconds[0] = 5
-        watch.trial_changed("m", "running", {})
+        watch.trial_changed(trial(0), "running", {})
         assert "tune_paddy.seconds" not in get_search(finished.store, "closing").tags
         seconds[0] = 20
-        watch.trial_changed("m", "running", {})
+        watch.trial_changed(trial(0), "running", {})
         assert get_search(finished.store, "closing").tags["tune_paddy.seconds"] == "120"
         seconds[0] = 21
     assert get_search(finished.store, "closing").tags["tune_paddy.seconds"] == "121"

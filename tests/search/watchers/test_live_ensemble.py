@@ -1,6 +1,7 @@
 import pytest
 
 from tests.conftest import Finished
+from tests.search.trials import make_trial
 from tune_paddy.core.predictions import align
 from tune_paddy.core.selection.plain import greedy_select
 from tune_paddy.search.watchers import live_ensemble
@@ -21,8 +22,8 @@ def test_each_finished_member_adds_a_point_and_is_read_once(
     )
     with LiveEnsemble(store, "watched", parent) as curve:
         for run_id in (runs[0], "gone", runs[1], runs[1], runs[2]):
-            curve.trial_changed("some", "running", {})
-            curve.trial_changed("some", "finished", {"run_id": run_id})
+            curve.trial_changed(make_trial("some"), "running", {})
+            curve.trial_changed(make_trial("some"), "finished", {"run_id": run_id})
     assert read == [runs[0], "gone", runs[1], runs[2]]
     points = {p.step: p.value for p in store.client.get_metric_history(parent, "live_log_loss")}
     assert sorted(points) == [1, 2, 3]
@@ -40,5 +41,5 @@ def test_members_that_finished_before_a_search_goes_on_are_in_its_next_point(
     earlier = [member for member in members if member.run_id != runs[2]]
     monkeypatch.setattr(live_ensemble, "list_members", lambda *_: earlier)  # as they stood in the record then
     with LiveEnsemble(store, "first", parent) as curve:
-        curve.trial_changed("some", "finished", {"run_id": runs[2]})
+        curve.trial_changed(make_trial("some"), "finished", {"run_id": runs[2]})
     assert [p.step for p in store.client.get_metric_history(parent, "live_log_loss")] == [3]

@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from tests.search.trials import make_trial
 from tune_paddy.search.watchers.progress import ProgressTable
 
 
@@ -13,9 +14,9 @@ def test_notes_have_a_column_once_there_is_one(reason: str) -> None:
     """Every column has a name; without notes, long names fit 80 columns in one line."""
     console = Console(file=io.StringIO(), width=80)
     table = ProgressTable(console, 2, lambda _: 10)
-    scores = {"epoch": 10, "log_loss": 0.5, "error_rate": 0.1, "config": {}}
-    table.trial_changed("0001-test_efficientnet.r160_in1k-48", "finished", scores)
-    table.trial_changed("0002-net", "failed", {"reason": reason} if reason else {})
+    scores = {"epoch": 10, "log_loss": 0.5, "error_rate": 0.1}
+    table.trial_changed(make_trial("0001-test_efficientnet.r160_in1k-48"), "finished", scores)
+    table.trial_changed(make_trial("0002-net"), "failed", {"reason": reason} if reason else {})
     console.print(table)
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()

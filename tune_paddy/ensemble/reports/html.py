@@ -11,15 +11,16 @@ from jinja2 import Environment, StrictUndefined
 
 from tune_paddy.core.estimate import Comparison, wilson
 from tune_paddy.core.metrics import error_rate, metric_label
-from tune_paddy.core.predictions import PLAIN, TTA
 from tune_paddy.data.thumbnails import data_uri, thumbnail_uri
-from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
+from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions, select_command
 from tune_paddy.ensemble.reports.hard_images import HardImage, HardImages, find_files, find_hard_images
-from tune_paddy.ensemble.reports.searches import cost
+from tune_paddy.ensemble.reports.member_rows import MemberRow, ensemble_rows
 from tune_paddy.ensemble.reports.summary import answer
-from tune_paddy.ensemble.reports.terminal import RIVALS, gain_of, rivals, signed
-from tune_paddy.tracking.runs import COMMAND, DATASET, DATASET_PATH, RecordedRun
+from tune_paddy.ensemble.reports.terminal import RIVALS, gain_of, rivals
+from tune_paddy.ensemble.reports.wording import formatted, signed
+from tune_paddy.tracking.runs import RecordedRun
+from tune_paddy.tracking.schema import SearchRecord
 
 REPORT = "report.html"
 MOST_IMAGES = 18
@@ -63,9 +64,9 @@ def write_report(path: Path, ensemble: Ensemble, sources: Sources, figures: Sequ
 
 def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> dict[str, Any]:
     pool, selection, assessment = ensemble.pool, ensemble.selection, ensemble.assessment
-    search = sources.searches[0]
-    dataset = search.tags.get(DATASET_PATH) or search.tags.get(DATASET, "")
-    labelled, test = find_files(Path(dataset)) if dataset else ({}, {})
+    search = SearchRecord.from_run(sources.searches[0])
+    rows = ensemble_rows(ensemble, sources.members)
+    labelled, test = find_files(search.images) if search.images else ({}, {})
     return {
         "title": f"Ensemble of {' and '.join(one.name for one in sources.searches)}",
         "scores": _scores(ensemble),
@@ -76,14 +77,14 @@ def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> d
         "classes": pool.classes,
         "metric": metric_label(selection.metric),
         "method": selection.method,
-        "members": _members(ensemble, sources),
-        "largest": max(member_weights(ensemble).values()),
+        "members": [_member(row) for row in rows],
+        "largest": rows[0].weight,
         "own_score": "" if assessment is None else f"{assessment.estimate.score:.4f}",
         "comparisons": [_comparison(rival) for rival in rivals(ensemble)],
         "failures": [member for member in sources.members if member.outcome not in ("finished", "running")],
         "hard": _with_thumbnails(_hard_images(ensemble), labelled, test),
         "found_images": bool(labelled),
-        "dataset": dataset,
+        "dataset": search.images or "",
         "figures": [
             {"name": file.stem.replace("_", " "), "source": data_uri(file.read_bytes(), "image/png")}
             for file in figures
@@ -92,7 +93,7 @@ def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> d
         "space": sources.space,
         "version": version("tune-paddy"),
         "split": pool.split,
-        "revision": search.tags.get("mlflow.source.git.commit", ""),
+        "revision": search.revision,
     }
 
 
@@ -118,25 +119,17 @@ def _scores(ensemble: Ensemble) -> list[dict[str, str]]:
     return scores[1:] if selection.metric == "error_rate" else scores
 
 
-def _members(ensemble: Ensemble, sources: Sources) -> list[dict[str, Any]]:
-    """Rows of the table, the heaviest member first."""
-    weights, contributions = member_weights(ensemble), member_contributions(ensemble)
-    runs = {member.run_id: member for member in sources.members}
-    names = {view.run_id: view.member for view in ensemble.pool.views}
-    rows = []
-    for run_id in sorted(weights, key=lambda run_id: (-weights[run_id], names[run_id])):
-        metrics: Mapping[str, float] = runs[run_id].metrics if run_id in runs else {}
-        scores = {view: metrics.get(f"{view}/log_loss") for view in (PLAIN, TTA)}
-        rows.append({
-            "name": names[run_id],
-            "weight": weights[run_id],
-            "contribution": signed(contributions[run_id]) if weights[run_id] else "",
-            "log_loss": _number(scores[PLAIN], ".4f"),
-            "tta_log_loss": _number(scores[TTA], ".4f"),
-            "error": _number(metrics.get(f"{PLAIN}/error_rate"), ".2%"),
-            "cost": cost(runs[run_id]) if run_id in runs else "",
-        })  # fmt: skip
-    return rows
+def _member(row: MemberRow) -> dict[str, Any]:
+    """A row of the table as the page shows it."""
+    return {
+        "name": row.name,
+        "weight": row.weight,
+        "contribution": signed(row.contribution),
+        "log_loss": formatted(row.log_loss, ".4f"),
+        "tta_log_loss": formatted(row.tta_log_loss, ".4f"),
+        "error": formatted(row.error, ".2%"),
+        "cost": row.cost,
+    }
 
 
 def _comparison(rival: Comparison) -> dict[str, str]:
@@ -172,14 +165,7 @@ def _with_thumbnails(
 
 
 def _commands(sources: Sources) -> list[dict[str, str]]:
-    commands = [
-        {"what": f"The search {search.name}", "line": search.tags[COMMAND]}
-        for search in sources.searches
-        if search.tags.get(COMMAND)
-    ]
+    lines = {search.name: SearchRecord.from_run(search).command for search in sources.searches}
+    commands = [{"what": f"The search {name}", "line": line} for name, line in lines.items() if line]
     names = [search.name for search in sources.searches]
     return [*commands, {"what": "This selection from it", "line": select_command(names, sources.options)}]
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from tune_paddy.core.predictions import PLAIN, View
-from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
+from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions, select_command
+from tune_paddy.ensemble.reports.member_rows import ensemble_rows
 from tune_paddy.ensemble.reports.summary import answer
-from tune_paddy.ensemble.reports.terminal import signed
+from tune_paddy.ensemble.reports.wording import formatted, signed
 
 
 def describe_ensemble(ensemble: Ensemble, searches: Sequence[str], options: SelectionOptions) -> str:
@@ -19,25 +19,10 @@ def describe_ensemble(ensemble: Ensemble, searches: Sequence[str], options: Sele
 
 def _table(ensemble: Ensemble) -> str:
     """The members with weight, the heaviest first."""
-    weights, contributions = member_weights(ensemble), member_contributions(ensemble)
-    views = {view.run_id: view for view in ensemble.pool.views}
     lines = ["| member | weight | without it | log loss | error |", "|---|---:|---:|---:|---:|"]
-    for run_id in sorted(
-        (r for r in weights if weights[r] > 0), key=lambda r: (-weights[r], views[r].member)
-    ):
-        view = views[run_id]
-        cells = [
-            f"`{view.member}`",
-            f"{weights[run_id]:.3f}",
-            signed(contributions[run_id]),
-            _plain(view, "log_loss", ".4f"),
-            _plain(view, "error_rate", ".2%"),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
+    for row in ensemble_rows(ensemble):
+        if row.weight:
+            cells = [f"`{row.name}`", f"{row.weight:.3f}", signed(row.contribution)]
+            cells += [formatted(row.log_loss, ".4f"), formatted(row.error, ".2%")]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _plain(view: View, name: str, form: str) -> str:
-    """A member's score without test-time augmentation, as MLflow's table has it."""
-    score = view.info.get(f"{PLAIN}/{name}")
-    return format(score, form) if isinstance(score, float) else ""

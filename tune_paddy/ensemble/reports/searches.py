@@ -1,6 +1,5 @@
 """What a person sees of a search in the terminal: how far it is, what runs, what failed, who leads."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.ensemble.reports.member_rows import recorded_rows
 from tune_paddy.ensemble.reports.tables import make_table
-from tune_paddy.tracking.runs import DATASET, SECONDS, SETTINGS, SPACE_NAME, RecordedRun, parse_params
-from tune_paddy.tracking.ui.layout import CONTRIBUTION, CPU_SECONDS, GPU_SECONDS, WEIGHT
+from tune_paddy.ensemble.reports.wording import duration, formatted, signed
+from tune_paddy.tracking.runs import RecordedRun, parse_params
+from tune_paddy.tracking.schema import SearchRecord
 
 _STYLES = {"running": "cyan", "finished": "green", "failed": "red", "interrupted": "yellow"}
 
@@ -57,14 +58,15 @@ def print_searches(console: Console, searches: Sequence[RecordedRun], now: float
     """Print all searches of a record, the newest last."""
     table = make_table("Searches", "search", "state", "space", "dataset", "started", "log loss", "error")
     for search in searches:
+        record = SearchRecord.from_run(search)
         table.add_row(
             search.name,
             Text(search.outcome, style=_STYLES.get(search.outcome, "")),
-            Text(search.tags.get(SPACE_NAME, "")),
-            Text(search.tags.get(DATASET, "")),
-            f"{_duration(now - search.started)} ago",
-            _number(search, ".4f", "log_loss", "live_log_loss"),
-            _number(search, ".2%", "error_rate", "live_error_rate"),
+            Text(record.space),
+            Text(str(record.dataset or "")),
+            f"{duration(now - search.started)} ago",
+            _metric(search, ".4f", "log_loss", "live_log_loss"),
+            _metric(search, ".2%", "error_rate", "live_error_rate"),
         )
     console.print(table, highlight=False)
 
@@ -85,20 +87,17 @@ def _leaderboard(overview: Overview) -> Table:
     table = make_table(
         "Leaderboard", "#", "member", "log loss", "with TTA", "error", "weight", "without it", "cost"
     )
-    finished = overview.with_outcome("finished")
-    finished.sort(key=lambda member: member.metrics.get("plain/log_loss", float("inf")))
-    for place, member in enumerate(finished, start=1):
-        selected = member.metrics.get(WEIGHT, 0) > 0
+    for place, row in enumerate(recorded_rows(overview.with_outcome("finished")), start=1):
         table.add_row(
             str(place),
-            member.name,
-            _number(member, ".4f", "plain/log_loss"),
-            _number(member, ".4f", "tta/log_loss"),
-            _number(member, ".2%", "plain/error_rate"),
-            _number(member, ".3f", WEIGHT) if selected else "",
-            _number(member, "+.4f", CONTRIBUTION) if selected else "",
-            cost(member),
-            style=None if selected or not overview.ensembles else "dim",
+            row.name,
+            formatted(row.log_loss, ".4f"),
+            formatted(row.tta_log_loss, ".4f"),
+            formatted(row.error, ".2%"),
+            formatted(row.weight or None, ".3f"),
+            signed(row.contribution),
+            row.cost,
+            style=None if row.weight or not overview.ensembles else "dim",
         )
     return table
 
@@ -117,9 +116,9 @@ def _running(overview: Overview) -> Table:
         table.add_row(
             member.name,
             f"{overview.epochs.get(member.name, 0)}/{_total_epochs(overview.search, member)}",
-            _number(member, ".4f", "log_loss"),
-            _number(member, ".2%", "error_rate"),
-            _duration(overview.now - member.started),
+            _metric(member, ".4f", "log_loss"),
+            _metric(member, ".2%", "error_rate"),
+            duration(overview.now - member.started),
         )
     return table
 
@@ -133,14 +132,14 @@ def _state(overview: Overview) -> Text:
     parts += [f"{counts['running']} running"] if counts["running"] else []
     parts += [f"{others} not"] if others else []
     limit = _trials(search)
+    record = SearchRecord.from_run(search)
     running = (search.ended or overview.now) - search.started
     # A search that has gone on was not running all the time since it began.
-    spent = _duration(running if search.outcome == "running" else float(search.tags.get(SECONDS, running)))
+    known = None if search.outcome == "running" else record.seconds
+    spent = duration(running if known is None else known)
     text = Text(f"Search {search.name} ", style="bold")
     text.append(search.outcome, style=_STYLES.get(search.outcome, ""))
-    where = (
-        f"space {search.tags.get('tune_paddy.space', '?')} on {search.tags.get('tune_paddy.dataset', '?')}"
-    )
+    where = f"space {record.space or '?'} on {record.dataset or '?'}"
     text.append(
         f" after {spent}: {', '.join(parts)}{limit}\n{where}\n{_ensemble(overview)}", style="not bold"
     )
@@ -149,7 +148,7 @@ def _state(overview: Overview) -> Text:
 
 def _trials(search: RecordedRun) -> str:
     """How many members there shall be: what the last session was told, or the first."""
-    settings = json.loads(search.tags.get(SETTINGS, "{}"))
+    settings = SearchRecord.from_run(search).settings or {}
     trials = settings.get("trials", search.params.get("trials"))
     return f" of at most {trials}" if trials else ""
 
@@ -174,15 +173,6 @@ def _next_steps(overview: Overview) -> Iterator[str]:
     yield f"Browse it: tune-paddy ui {name}"
 
 
-def cost(member: RecordedRun) -> str:
-    """What a member cost: GPU-seconds, else CPU-seconds, for a person."""
-    for name, unit in ((GPU_SECONDS, "GPU"), (CPU_SECONDS, "CPU")):
-        if name in member.metrics:
-            return f"{_duration(member.metrics[name])} {unit}"
-    seconds = member.metrics.get("train_seconds_total")
-    return "" if seconds is None else _duration(seconds)
-
-
 def _total_epochs(search: RecordedRun, member: RecordedRun) -> int:
     try:
         epochs = MemberConfig(**parse_params(member.params)).total_epochs
@@ -191,19 +181,6 @@ def _total_epochs(search: RecordedRun, member: RecordedRun) -> int:
     return epochs * max(1, int(search.params.get("folds", "0")))
 
 
-def _duration(seconds: float) -> str:
-    """Seconds for a person.
-
-    >>> [_duration(seconds) for seconds in (7.4, 150, 9000, 200000)]
-    ['7 s', '2.5 min', '2.5 h', '2.3 d']
-    """
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
-
-
-def _number(run: RecordedRun, form: str, *names: str) -> str:
+def _metric(run: RecordedRun, form: str, *names: str) -> str:
     """The first of these metrics that a run has, or nothing."""
-    value = next((run.metrics[name] for name in names if name in run.metrics), None)
-    return "" if value is None else format(value, form)
+    return formatted(next((run.metrics[name] for name in names if name in run.metrics), None), form)

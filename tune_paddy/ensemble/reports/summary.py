@@ -1,7 +1,6 @@
 """What a person sees of an ensemble first: its members, what it is worth, and no more."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
@@ -9,9 +8,10 @@ from rich.text import Text
 
 from tune_paddy.core.estimate import Comparison
 from tune_paddy.core.metrics import error_rate, log_loss, metric_label
-from tune_paddy.core.predictions import PLAIN, TTA
+from tune_paddy.core.predictions import PLAIN
 from tune_paddy.data.system.text import four_digits
 from tune_paddy.ensemble.ensemble import Ensemble, member_weights
+from tune_paddy.ensemble.reports.member_rows import MemberRow, ViewRow, ensemble_rows
 from tune_paddy.ensemble.reports.tables import make_table
 from tune_paddy.ensemble.reports.terminal import RIVALS, rivals
 
@@ -19,20 +19,9 @@ MOST_MEMBERS = 12
 """Rows of the table; the whole pool stands in `show` and in the report."""
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A line of the table; None where there is no such number."""
-
-    name: str
-    log_loss: float | None
-    tta_log_loss: float | None
-    error: float | None
-    weight: float | None
-
-
 def print_summary(console: Console, ensemble: Ensemble, searches: Sequence[str]) -> None:
     """Print the members and the ensemble below them, who was refused, and what the ensemble is worth."""
-    rows = _member_rows(ensemble)
+    rows = ensemble_rows(ensemble)
     console.print(_table([*rows[:MOST_MEMBERS], _ensemble_row(ensemble)]), highlight=False)
     if rows[MOST_MEMBERS:]:
         console.print(Text(_more(rows[MOST_MEMBERS:], searches), style="dim"), soft_wrap=True)
@@ -73,30 +62,15 @@ def _verdict(rival: Comparison) -> str:
     return f"cannot be told from {name}"
 
 
-def _member_rows(ensemble: Ensemble) -> list[_Row]:
-    """One for each member, its views side by side, the heaviest first."""
-    pool, weights = ensemble.pool, member_weights(ensemble)
-    views: dict[str, dict[str, int]] = {}
-    for number, view in enumerate(pool.views):
-        views.setdefault(view.run_id, {})[view.kind] = number
-    rows = []
-    for run_id, kinds in views.items():
-        losses = {kind: log_loss(pool.select[number], pool.labels) for kind, number in kinds.items()}
-        error = error_rate(pool.select[kinds[PLAIN]], pool.labels) if PLAIN in kinds else None
-        name = pool.views[next(iter(kinds.values()))].member
-        rows.append(_Row(name, losses.get(PLAIN), losses.get(TTA), error, weights[run_id]))
-    return sorted(rows, key=lambda row: (-(row.weight or 0), row.name))
-
-
-def _ensemble_row(ensemble: Ensemble) -> _Row:
+def _ensemble_row(ensemble: Ensemble) -> MemberRow:
     """By cross-fitted predictions where there are some; else it says what its numbers are."""
     labels, assessment = ensemble.pool.labels, ensemble.assessment
     known = assessment.predictions if assessment else ensemble.selection.blend(ensemble.pool.select)
     name = "ensemble" if assessment else "ensemble (optimistic)"
-    return _Row(name, log_loss(known, labels), None, error_rate(known, labels), None)
+    return MemberRow(name, [ViewRow(PLAIN, log_loss(known, labels), error_rate(known, labels))])
 
 
-def _table(rows: Sequence[_Row]) -> Table:
+def _table(rows: Sequence[MemberRow]) -> Table:
     """The rows, without columns of which no row has a value; the last row is the ensemble."""
     cells = [tuple(_cells(row)) for row in rows]
     heads = ("member", "log loss", "with TTA", "error", "weight")
@@ -111,7 +85,7 @@ def _table(rows: Sequence[_Row]) -> Table:
     return table
 
 
-def _cells(row: _Row) -> Iterator[str]:
+def _cells(row: MemberRow) -> Iterator[str]:
     yield row.name
     yield from ("" if value is None else four_digits(value) for value in (row.log_loss, row.tta_log_loss))
     yield "" if row.error is None else f"{100 * row.error:.1f} %"
@@ -127,7 +101,7 @@ def _weight(value: float) -> str:
     return "" if value == 0 else f"{value:.3f}" if value >= 0.0005 else "<0.001"  # noqa: PLR2004 rounds to 0.001
 
 
-def _more(rows: Sequence[_Row], searches: Sequence[str]) -> str:
+def _more(rows: Sequence[MemberRow], searches: Sequence[str]) -> str:
     """How many members have no row, and where they stand."""
     kind = "" if any(row.weight for row in rows) else " without weight"
     where = f"tune-paddy show {searches[0]}" if len(searches) == 1 else "--verbose"

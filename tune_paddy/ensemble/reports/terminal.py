@@ -1,6 +1,6 @@
 """What a person sees of an ensemble in the terminal when asking for everything."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from rich.console import Console
@@ -9,11 +9,12 @@ from rich.text import Text
 
 from tune_paddy.core.estimate import Assessment, Comparison
 from tune_paddy.core.metrics import metric_label
-from tune_paddy.core.predictions import PLAIN, TTA, View
-from tune_paddy.ensemble.ensemble import Ensemble, member_weights
+from tune_paddy.core.predictions import PLAIN, TTA
+from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.frontier import Frontier
-from tune_paddy.ensemble.options import member_groups
+from tune_paddy.ensemble.reports.member_rows import MemberRow, ViewRow, ensemble_rows
 from tune_paddy.ensemble.reports.tables import make_table
+from tune_paddy.ensemble.reports.wording import formatted, signed
 
 RIVALS = {"best_single": "best single member", "uniform": "uniform average"}
 """What an ensemble is compared with → its name for a person."""
@@ -57,32 +58,30 @@ def _members(ensemble: Ensemble) -> Table:
     likes = ["errs like"] if ensemble.redundancies else []  # of views that were left out
     for column in ("weight", "log loss", "error", "without it", *likes):
         table.add_column(column, justify="right")
-    groups, totals = member_groups(ensemble.pool), member_weights(ensemble)
-    views, weights = ensemble.pool.views, ensemble.selection.weights
-    order = sorted(range(len(views)), key=lambda n: (-totals[views[n].run_id], views[n].name))
-    for number in order:
-        view, chosen = views[number], weights[number] > 0
-        contribution = ensemble.contributions.get(int(groups[number])) if chosen else None
+    rows = [(member, view) for member in ensemble_rows(ensemble) for view in member.views]
+    places = {view.number: place for place, (_, view) in enumerate(rows, start=1)}
+    for member, view in rows:
         table.add_row(
-            str(1 + order.index(number)),
-            view.member,
-            view.kind,
-            f"{weights[number]:.3f}" if chosen else "",
-            _number(view, f"{view.kind}/log_loss", ".4f"),
-            _number(view, f"{view.kind}/error_rate", ".2%"),
-            "" if contribution is None else signed(contribution),
-            *([_errs_like(ensemble, number, order)] if likes else []),
-            style=None if chosen else "dim",
+            str(places[view.number]),
+            *_cells(member, view),
+            *([_errs_like(ensemble, view, places)] if likes else []),
+            style=None if view.weight else "dim",
         )
     return table
 
 
-def _errs_like(ensemble: Ensemble, number: int, order: Sequence[int]) -> str:
+def _cells(member: MemberRow, view: ViewRow) -> Iterator[str]:
+    yield from (member.name, view.kind)
+    yield formatted(view.weight or None, ".3f")
+    yield formatted(view.log_loss, ".4f")
+    yield formatted(view.error, ".2%")
+    yield signed(member.contribution) if view.weight else ""
+
+
+def _errs_like(ensemble: Ensemble, view: ViewRow, places: Mapping[int | None, int]) -> str:
     """Why a view was left out: the row of the chosen one that it resembles, and how much."""
-    redundancy = ensemble.redundancies.get(number)
-    if redundancy is None:
-        return ""
-    return f"#{1 + order.index(redundancy.view)} ({redundancy.correlation:.2f})"
+    redundancy = None if view.number is None else ensemble.redundancies.get(view.number)
+    return "" if redundancy is None else f"#{places[redundancy.view]} ({redundancy.correlation:.2f})"
 
 
 def _view_kinds(ensemble: Ensemble) -> Iterator[str]:
@@ -164,17 +163,3 @@ def gain_of(rival: Comparison) -> str:
     """By how much a rival is beaten, with the interval."""
     gain, low, high = (signed(-value) for value in (rival.difference, rival.high, rival.low))
     return f"{gain} ({low} to {high})"
-
-
-def signed(value: float) -> str:
-    """A difference of losses with its sign; what rounds to nothing has no minus.
-
-    >>> [signed(value) for value in (0.01, -0.01, -0.00001, -0.0)]
-    ['+0.0100', '-0.0100', '+0.0000', '+0.0000']
-    """
-    return f"{round(value, 4) + 0:+.4f}"
-
-
-def _number(view: View, name: str, form: str) -> str:
-    value = view.info.get(name)
-    return format(value, form) if isinstance(value, float | int) else ""

@@ -10,7 +10,8 @@ from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.system.text import listed, shown
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE, read_text_of_search
-from tune_paddy.tracking.runs import DATASET_FINGERPRINT, SPACE_FINGERPRINT, RecordedRun, parse_params
+from tune_paddy.tracking.runs import RecordedRun, parse_params
+from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
 
 FIXED = ("seed", "folds", "select_share", "objective")
@@ -31,15 +32,15 @@ def check_same(plan: SearchPlan, search: RecordedRun, store: Store) -> None:
         InputError: The space, the dataset, or a setting that must stay is another; the message shows what.
         TunePaddyError: MLflow failed.
     """
-    advice = "start a search under a new name"
-    if plan.dataset.fingerprint != search.tags.get(DATASET_FINGERPRINT):
+    record, advice = SearchRecord.from_run(search), "start a search under a new name"
+    if plan.dataset.fingerprint != record.dataset_fingerprint:
         stored = read_text_of_search(store, search, IMAGES_FILE)  # empty: all of it counts as new
         differences = list(_image_differences(stored, describe_images(plan.dataset)))
         raise InputError(
             f"{shown(plan.dataset.root)}: holds other images or labels than when search {plan.name!r} began; "
             f"bring them back, or {advice}{listed(differences, len(differences))}"
         )
-    if plan.space.fingerprint != search.tags.get(SPACE_FINGERPRINT):
+    if plan.space.fingerprint != record.space_fingerprint:
         stored = read_text_of_search(store, search, SPACE_FILE)
         lines = list(_text_differences(stored, plan.space.text))
         raise InputError(

@@ -1,26 +1,18 @@
 """What a search that goes on has behind it: its trials, read from the record alone."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.sampler import PastTrial, Proposal
-from tune_paddy.tracking.runs import PROPOSAL, SECONDS, RecordedRun, list_members, read_curve
+from tune_paddy.tracking.runs import RecordedRun, list_members, read_curve
+from tune_paddy.tracking.schema import MemberRecord, SearchRecord
 from tune_paddy.tracking.store import Store
 
 UNFINISHED = frozenset(("running", "interrupted"))
 """Outcomes of members that go on where they were."""
-
-
-def trial_tags(trial: Mapping[str, Any]) -> dict[str, object]:
-    """Tags of a trial's run: as it was proposed, so that it can go on without its sampler."""
-    proposal = {key: trial[key] for key in ("number", "origin", "config")}
-    return {"trial": trial["number"], "origin": trial["origin"], "proposal": json.dumps(proposal)}
 
 
 @dataclass(frozen=True)
@@ -69,7 +61,7 @@ def read_earlier(store: Store, search: RecordedRun, plan: SearchPlan) -> Earlier
     unfinished = UNFINISHED | ({"failed"} if plan.retry_failed else set())
     with_curve = unfinished | {"stopped"} | ({"finished"} if plan.settings.scheduler == "asha" else set())
     past = [
-        _past_trial(
+        past_trial(
             member,
             member.outcome not in unfinished,
             read_curve(store, member.run_id, plan.settings.objective) if member.outcome in with_curve else {},
@@ -77,19 +69,27 @@ def read_earlier(store: Store, search: RecordedRun, plan: SearchPlan) -> Earlier
         for member in list_members(store, search.name)
     ]
     trials = tuple(sorted(past, key=lambda trial: trial.proposal.number))
-    return Earlier(trials, float(search.tags.get(SECONDS, 0)))
+    return Earlier(trials, SearchRecord.from_run(search).seconds or 0.0)
 
 
-def _past_trial(member: RecordedRun, ended: bool, curve: Mapping[int, float]) -> PastTrial:
-    try:
-        told = json.loads(member.tags[PROPOSAL])
-        config = MemberConfig(**told["config"])
-        proposal = Proposal(int(told["number"]), str(told["origin"]), config)
-    except (KeyError, ValueError, TypeError) as error:
+def past_trial(member: RecordedRun, ended: bool, curve: Mapping[int, float]) -> PastTrial:
+    """A trial as its member's run tells of it.
+
+    Args:
+        member: Its run.
+        ended: Whether it has its outcome; otherwise it goes on.
+        curve: Epoch → objective, as far as it went.
+
+    Raises:
+        InputError: It was recorded without its proposal.
+    """
+    told = MemberRecord.from_run(member).proposal
+    if told is None:
         raise InputError(
             f"search {member.search!r} cannot go on: its member {member.name!r} was recorded without its "
             "proposal, by another version; select from it, and search on under a new name"
-        ) from error
+        )
+    proposal = Proposal(told.number, told.origin, told.config)
     value = member.metrics["objective"] if member.outcome == "finished" else None
     finite = {epoch: point for epoch, point in curve.items() if math.isfinite(point)}
     return PastTrial(proposal, ended, value, finite)

@@ -1,6 +1,5 @@
 """Plan a search again from its record alone."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,8 @@ from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.resources import uncounted_gpus
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.files import MOST_MIB, SPACE_FILE, read_file
-from tune_paddy.tracking.runs import (
-    ASKED,
-    DATASET_PATH,
-    FOLDER,
-    RAY_ADDRESS,
-    SETTINGS,
-    SPACE_BASE,
-    SPACE_NAME,
-    STAND_INS,
-    WEIGHTS_DIR,
-    RecordedRun,
-)
+from tune_paddy.tracking.runs import RecordedRun
+from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
 
 
@@ -63,28 +52,27 @@ def resumed_plan(
             another version.
         TunePaddyError: MLflow failed.
     """
-    told = search.tags
+    record = SearchRecord.from_run(search)
     chosen = _settings(search).override(settings, prefix=prefix)
-    path = data or Path(told.get(DATASET_PATH, ""))
+    path = data or record.dataset_path or Path()
     if not path.exists():
         raise InputError(
             f"the images of search {search.name!r} are no longer at {path}: bring them back there, or give "
             "DATA again"
         )
-    weights = weights_dir or (Path(told[WEIGHTS_DIR]) if told.get(WEIGHTS_DIR) else None)
     return SearchPlan(
         name=search.name,
         # What was left out before is left out again; the fingerprint tells whether it is the same.
         dataset=Dataset.open(path, skip_corrupt=True, skip_conflicts=True),
         space=space or _space(search, store),
         settings=chosen,
-        folder=Path(told[FOLDER]),
-        weights_dir=weights,
-        ray_address=ray_address or told.get(RAY_ADDRESS) or None,
+        folder=_folder(search),
+        weights_dir=weights_dir or record.weights_dir,
+        ray_address=ray_address or record.ray_address or None,
         ray_gpus=uncounted_gpus(),
         command=command,
         data=path,
-        asked=json.loads(told.get(ASKED, "{}")),
+        asked=record.asked or {},
         goes_on=True,
         retry_failed=retry_failed,
     )
@@ -92,12 +80,23 @@ def resumed_plan(
 
 def _settings(search: RecordedRun) -> SearchSettings:
     try:
-        return SearchSettings.model_validate_json(search.tags[SETTINGS])
-    except (KeyError, ValidationError) as error:
-        raise InputError(
-            f"search {search.name!r} was recorded by another version, which cannot go on here; select from "
-            "it, and search on under a new name"
-        ) from error
+        return SearchSettings.model_validate(SearchRecord.from_run(search).settings)  # None is refused, too
+    except ValidationError as error:
+        raise _other_version(search) from error
+
+
+def _folder(search: RecordedRun) -> Path:
+    folder = SearchRecord.from_run(search).folder
+    if folder is None:
+        raise _other_version(search)
+    return folder
+
+
+def _other_version(search: RecordedRun) -> InputError:
+    return InputError(
+        f"search {search.name!r} was recorded by another version, which cannot go on here; select from it, "
+        "and search on under a new name"
+    )
 
 
 def _space(search: RecordedRun, store: Store) -> SearchSpace:
@@ -109,10 +108,9 @@ def _space(search: RecordedRun, store: Store) -> SearchSpace:
         raise InputError(
             f"search {search.name!r} has no readable {SPACE_FILE} in the record ({error}); give --space again"
         ) from error
-    base = search.tags.get(SPACE_BASE)
-    name = search.tags.get(SPACE_NAME, search.name)
-    space = SearchSpace.parse(text, name=name, base=Path(base) if base else None)
-    if search.tags.get(STAND_INS) != "True":
+    record = SearchRecord.from_run(search)
+    space = SearchSpace.parse(text, name=record.space or search.name, base=record.space_base)
+    if not record.stand_ins:
         return space
     from tune_paddy.training.networks.architectures import stand_in  # noqa: PLC0415 it takes torch
 

@@ -11,8 +11,9 @@ from filelock import FileLock, Timeout
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.system.files import make_private_folder
-from tune_paddy.search.resuming.history import UNFINISHED, trial_tags
+from tune_paddy.search.resuming.history import UNFINISHED
 from tune_paddy.search.stall_watch import stall_reason
+from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.files import remove_partial_files
 from tune_paddy.tracking.members import Failure, end_member, fail_member, log_seconds, start_member
 from tune_paddy.tracking.names import LOCK
@@ -81,7 +82,7 @@ class MemberCloser:
     def __init__(self, store: Store, search: str, parent_run_id: str, folder: Path) -> None:
         self._store, self._search, self._parent, self._folder = store, search, parent_run_id, folder
 
-    def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:
+    def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:
         """Close a member that was given up."""
         kind: Failure
         if state == "stopped":
@@ -89,25 +90,25 @@ class MemberCloser:
         elif state == "interrupted":
             reason, kind = f"interrupted after epoch {result.get('epoch', 0)}", "interrupted"
         elif state == "failed":
-            reason, kind = stall_reason(self._folder / member) or str(result["reason"]), "failed"
+            reason, kind = stall_reason(self._folder / trial.member) or str(result["reason"]), "failed"
         else:
             return
         with suppress(TunePaddyError):  # the end of the search closes it all the same
-            self._end(member, reason, kind, result["trial"])
+            self._end(trial, reason, kind)
         if kind not in KEPT:
-            remove_checkpoints(self._folder / member)
+            remove_checkpoints(self._folder / trial.member)
 
-    def _end(self, member: str, reason: str, kind: Failure, trial: dict[str, Any]) -> None:
-        if end_member(self._store, self._parent, member, reason, kind) or kind != "failed":
+    def _end(self, trial: Trial, reason: str, kind: Failure) -> None:
+        if end_member(self._store, self._parent, trial.member, reason, kind) or kind != "failed":
             return
         # Its process died before it had a run: without one, it would be forgotten.
         run_id = start_member(
             self._store,
             search=self._search,
-            member=member,
+            member=trial.member,
             parent_run_id=self._parent,
-            params=trial["config"],
-            tags=trial_tags(trial),
+            params=trial.params,
+            tags=trial.record.to_tags(),
         )
         fail_member(self._store, run_id, reason, kind)
 
@@ -135,7 +136,7 @@ class Stopwatch:
     def __exit__(self, *error: object) -> None:
         self._note()
 
-    def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:  # noqa: ARG002
+    def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:  # noqa: ARG002
         """Note the time now and then."""
         if self._clock() - self._noted >= HEARTBEAT:
             self._note()

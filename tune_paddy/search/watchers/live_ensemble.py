@@ -12,6 +12,7 @@ from tune_paddy.core.metrics import error_rate
 from tune_paddy.core.predictions import Pool, Predictions, View, align
 from tune_paddy.core.selection.plain import greedy_select
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.ensembles import log_live_score
 from tune_paddy.tracking.pool import load_member
 from tune_paddy.tracking.runs import list_members
@@ -50,7 +51,7 @@ class LiveEnsemble:
         self._finished.put(None)
         self._thread.join()
 
-    def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:  # noqa: ARG002
+    def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:  # noqa: ARG002
         """Take note of a finished member."""
         if state == "finished":
             self._finished.put(result["run_id"])

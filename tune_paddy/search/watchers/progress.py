@@ -12,9 +12,11 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from tune_paddy.core.config import MemberConfig
 from tune_paddy.data.image_cache.cache import Progress
 from tune_paddy.data.system.text import four_digits
 from tune_paddy.search.interruption import Interruption
+from tune_paddy.search.trial import Trial
 
 SHOWN = 20
 """Rows of the table: the trials that run, and the last ones that ended."""
@@ -23,13 +25,13 @@ SHOWN = 20
 class Watcher(Protocol):
     """Is told what happens to trials, in the driver."""
 
-    def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:
+    def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:
         """Take note of a trial's state: running, a retry, or an outcome, with its newest result.
 
         Args:
-            member: Name of the member.
+            trial: The trial, as it was proposed.
             state: See above.
-            result: With the member's `config`, and the whole `trial` as it was proposed.
+            result: What it reported last; empty before it reported.
         """
 
 
@@ -69,9 +71,9 @@ class TrialEvents(Callback):
             self._tell(trial, state, dict(trial.last_result or {}))
 
     def _tell(self, trial: Any, state: str, result: dict[str, Any]) -> None:
-        told = {**result, "config": trial.config["config"], "trial": trial.config}
+        proposed = Trial.from_config(trial.config)
         for watcher in self._watchers:
-            watcher.trial_changed(trial.config["member"], state, told)
+            watcher.trial_changed(proposed, state, result)
 
 
 class FirstNote:
@@ -85,13 +87,13 @@ class FirstNote:
         self._console = console
         self._told = False
 
-    def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:
+    def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:
         """Print a member's note where it is the first."""
         del state
         note = result.get("note", "")
         if note and not self._told:
             self._told = True
-            self._console.print(f"{member}: {note}", style="yellow", soft_wrap=True)
+            self._console.print(f"{trial.member}: {note}", style="yellow", soft_wrap=True)
 
 
 def failure_reason(trial: Any) -> str:
@@ -129,7 +131,7 @@ class ProgressTable:
 
     console: Console
     total: int
-    total_epochs: Callable[[dict[str, Any]], int]
+    total_epochs: Callable[[MemberConfig], int]
     done: int = 0
     preparing: Callable[[], Sequence[Progress]] = tuple
     _rows: dict[str, _Row] = field(default_factory=dict)
@@ -145,13 +147,13 @@ class ProgressTable:
         if self._live is not None:
             self._live.__exit__(None, None, None)
 
-    def trial_changed(self, member: str, state: str, result: dict[str, Any]) -> None:
+    def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:
         """Update a trial's row."""
-        row = self._rows.setdefault(member, _Row(state))
+        row = self._rows.setdefault(trial.member, _Row(state))
         row.state = state
         row.note = str(result.get("reason", ""))
         if "log_loss" in result:
-            row.epochs = f"{result['epoch']}/{self.total_epochs(result['config'])}"
+            row.epochs = f"{result['epoch']}/{self.total_epochs(trial.config)}"
         scores = {name: result.get(name, result.get(f"plain/{name}")) for name in ("log_loss", "error_rate")}
         if scores["log_loss"] is not None and scores["error_rate"] is not None:
             row.log_loss, row.error = four_digits(scores["log_loss"]), f"{scores['error_rate']:.2%}"

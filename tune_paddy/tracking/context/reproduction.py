@@ -6,15 +6,8 @@ from typing import Any
 
 import yaml
 
-from tune_paddy.tracking.runs import (
-    COMMAND,
-    DATASET_PATH,
-    SEARCH,
-    SKIP_CONFLICTS,
-    SKIP_CORRUPT,
-    WEIGHTS_DIR,
-    parse_params,
-)
+from tune_paddy.tracking.runs import parse_params
+from tune_paddy.tracking.schema import SearchRecord
 
 MEMBER_SPACE = "member.yaml"
 SHARED = ("seed", "select_share", "folds", "cpus", "gpu", "gpu_memory", "max_accum", "objective")
@@ -37,29 +30,28 @@ def member_space(origin: str, config: Mapping[str, object], settings: Mapping[st
     return yaml.safe_dump(given, sort_keys=False, allow_unicode=True)
 
 
-def describe_member(member: str, origin: str, search_tags: Mapping[str, str], *, has_space: bool) -> str:
+def describe_member(member: str, origin: str, search: str, searched: SearchRecord, *, has_space: bool) -> str:
     """Say in Markdown what a member is, and how to train it again.
 
     Args:
         member: Its name.
         origin: Recipe or sub-space that it comes from; may be empty.
-        search_tags: Tags of its search's run.
+        search: Name of its search.
+        searched: What the record holds of the search.
         has_space: Whether its run has `member.yaml`.
     """
     where = f", from `{origin}`" if origin else ""
-    blocks = [f"Member `{member}` of search `{search_tags.get(SEARCH, '')}`{where}."]
-    data = search_tags.get(DATASET_PATH)
-    if has_space and data:
-        words = ["tune-paddy", "search", data, "--space", MEMBER_SPACE]
-        weights = search_tags.get(WEIGHTS_DIR)
-        words += ["--weights-dir", weights] if weights else []
-        skips = {SKIP_CORRUPT: "--skip-corrupt", SKIP_CONFLICTS: "--skip-conflicts"}
-        words += [flag for tag, flag in skips.items() if search_tags.get(tag) == "True"]
+    blocks = [f"Member `{member}` of search `{search}`{where}."]
+    if has_space and searched.dataset_path:
+        words = ["tune-paddy", "search", str(searched.dataset_path), "--space", MEMBER_SPACE]
+        words += ["--weights-dir", str(searched.weights_dir)] if searched.weights_dir else []
+        skips = {"--skip-corrupt": searched.skip_corrupt, "--skip-conflicts": searched.skip_conflicts}
+        words += [flag for flag, skipped in skips.items() if skipped]
         command = shlex.join(words)
         blocks.append("Trained again on the same split from the same seed, with this run's `member.yaml`, by")
         blocks.append(f"    {command}")
-    elif search_tags.get(COMMAND):
-        blocks += ["Trained by", f"    {search_tags[COMMAND]}"]
+    elif searched.command:
+        blocks += ["Trained by", f"    {searched.command}"]
     return "\n\n".join(blocks) + "\n"
 
 

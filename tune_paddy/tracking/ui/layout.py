@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tune_paddy.tracking.client import call
-from tune_paddy.tracking.runs import KIND, PARENT, PREFIX
+from tune_paddy.tracking.schema import KIND, PARENT, PREFIX
 from tune_paddy.tracking.store import Store
 
 VIEW = "mlflow.sharedViewState."

@@ -1,7 +1,7 @@
 """Choose accum and GPU share of a member from its forecast: before a search, and for each of its trials."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ import torch
 
 from tune_paddy.core.calibration import Calibration
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.domains import Choice, Domain, Fixed, Range, SubSpace, side_or_pair
+from tune_paddy.core.domains import SubSpace, candidates, side_or_pair
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.gpus import gpu_mib
 from tune_paddy.core.memory import (
@@ -276,17 +276,9 @@ def _members(space: SearchSpace) -> Iterator[tuple[str, MemberConfig]]:
 
 def _combinations(sub: SubSpace) -> list[MemberConfig]:
     names = [name for name in _ROW_PARAMETERS if name in sub.domains]
-    values = [_values(sub.domains[name]) for name in names]
+    values = [candidates(sub.domains[name]) for name in names]
     configs = [MemberConfig(**dict(zip(names, chosen, strict=True))) for chosen in itertools.product(*values)]
     return list(dict.fromkeys(configs))
-
-
-def _values(domain: Domain) -> Sequence[Any]:
-    if isinstance(domain, Choice):
-        return domain.values
-    if isinstance(domain, Range):
-        return [int(domain.high) if domain.integer else domain.high]
-    return [domain.value] if isinstance(domain, Fixed) else []
 
 
 def size_words(size: tuple[int, int]) -> str:
