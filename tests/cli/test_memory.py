@@ -7,8 +7,10 @@ import pytest
 
 from tests.cli.conftest import Call
 from tune_paddy.core.errors import InputError
-from tune_paddy.tracking.members import finish_run, log_epoch, start_member, start_search
+from tune_paddy.tracking.members import log_epoch, start_member
+from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import open_store
+from tune_paddy.tracking.writing import finish_run
 from tune_paddy.training.forecast import planning
 
 

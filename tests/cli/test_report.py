@@ -11,8 +11,8 @@ from tests.cli.conftest import Call
 from tests.conftest import Finished
 from tune_paddy.cli import report
 from tune_paddy.cli.report import DISPLAYS
-from tune_paddy.tracking.members import start_search
 from tune_paddy.tracking.runs import get_search
+from tune_paddy.tracking.searches import start_search
 
 
 @pytest.fixture(autouse=True)

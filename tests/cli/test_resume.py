@@ -10,8 +10,9 @@ import pytest
 
 from tests.conftest import Finished
 from tune_paddy.cli.resume import find_earlier
-from tune_paddy.tracking.members import finish_run, start_search
+from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import open_store
+from tune_paddy.tracking.writing import finish_run
 
 OFFER = """
 import sys

@@ -2,8 +2,9 @@ import re
 
 from tests.cli.conftest import Call
 from tests.conftest import Finished
-from tune_paddy.tracking.members import start_member, start_search
+from tune_paddy.tracking.members import start_member
 from tune_paddy.tracking.schema import PROCESS
+from tune_paddy.tracking.searches import start_search
 
 
 def test_a_search_is_shown_with_its_leaderboard_its_failures_and_what_to_do_next(

@@ -15,7 +15,8 @@ from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.ensemble.build import Ensemble, build_ensemble
 from tune_paddy.ensemble.options import SelectionOptions
-from tune_paddy.tracking.members import log_member, start_member, start_search
+from tune_paddy.tracking.members import log_member, start_member
+from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store, open_store
 
 

@@ -12,9 +12,9 @@ from tune_paddy.search.plan import stored_split
 from tune_paddy.search.ray.internals import SPENT
 from tune_paddy.search.trainable import TrialContext, run_trial
 from tune_paddy.search.trial import Trial
-from tune_paddy.tracking.members import start_search
 from tune_paddy.tracking.memory import measured_stacks
 from tune_paddy.tracking.runs import list_members
+from tune_paddy.tracking.searches import start_search
 from tune_paddy.training import gpu_memory, member
 from tune_paddy.training.devices import Device
 

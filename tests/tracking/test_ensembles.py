@@ -7,8 +7,9 @@ import pytest
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.tracking.ensembles import log_ensemble, log_live_score
-from tune_paddy.tracking.members import log_member, start_member, start_search
+from tune_paddy.tracking.members import log_member, start_member
 from tune_paddy.tracking.runs import get_search, list_ensembles, list_members
+from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
 
 SELECTION = {"members": {"0001-m/plain": 0.75, "0002-m/tta": 0.25}, "metric": "log_loss"}

@@ -4,8 +4,8 @@ import pytest
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.files import log_files, read_file
-from tune_paddy.tracking.members import start_search
 from tune_paddy.tracking.runs import get_search
+from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
 
 

@@ -13,18 +13,12 @@ import pytest
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.tracking.context.provenance import this_process
-from tune_paddy.tracking.members import (
-    close_stale,
-    fail_member,
-    finish_run,
-    log_epoch,
-    log_member,
-    start_member,
-    start_search,
-)
+from tune_paddy.tracking.members import close_stale, fail_member, log_epoch, log_member, start_member
 from tune_paddy.tracking.runs import get_search, list_members, list_searches
 from tune_paddy.tracking.schema import NOTE
+from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store, open_store
+from tune_paddy.tracking.writing import finish_run
 
 Make = Callable[..., Predictions]
 NAME = "0007-convnext_tiny-224"

@@ -7,8 +7,9 @@ import pytest
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.predictions import Predictions
-from tune_paddy.tracking.members import fail_member, log_member, start_member, start_search
+from tune_paddy.tracking.members import fail_member, log_member, start_member
 from tune_paddy.tracking.pool import load_pool
+from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
 
 Make = Callable[..., Predictions]

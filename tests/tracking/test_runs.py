@@ -4,8 +4,9 @@ import pytest
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking import runs
-from tune_paddy.tracking.members import log_epoch, start_member, start_search
+from tune_paddy.tracking.members import log_epoch, start_member
 from tune_paddy.tracking.runs import get_search, list_members, list_searches, parse_params
+from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store, open_store
 
 

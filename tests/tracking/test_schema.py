@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
-from tune_paddy.tracking.members import start_member, start_search
+from tune_paddy.tracking.members import start_member
 from tune_paddy.tracking.runs import get_search, list_members
 from tune_paddy.tracking.schema import (
     EnsembleRecord,
@@ -18,6 +18,7 @@ from tune_paddy.tracking.schema import (
     SearchRecord,
     SubmissionRecord,
 )
+from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
 
 SETTINGS = {"trials": 3, "minutes": None, "gpu": "auto", "scheduler": "asha", "select_share": 0.25}

@@ -1,42 +1,33 @@
 """Run a search: split, record, sample, train, until the trials or the time are used up."""
 
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.errors import SearchInterruptedError, TunePaddyError
-from tune_paddy.data.kaggle.fetch import competition_of
-from tune_paddy.data.split import SelectSplit
+from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.search.image_cache import announce_cache
 from tune_paddy.search.interruption import Interruption, interruptible
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.preflight import ReadyPlan
 from tune_paddy.search.ray.watchdog import watched_raylet
-from tune_paddy.search.resuming.compatibility import describe_images
+from tune_paddy.search.recording import recorded_search
 from tune_paddy.search.resuming.history import FIRST_SESSION, Earlier, read_earlier
 from tune_paddy.search.sampler import MemberSampler
 from tune_paddy.search.searchers import MemberSearcher, TrialSearcher
-from tune_paddy.search.trainable import LOCKS, TrialContext
+from tune_paddy.search.trainable import TrialContext
 from tune_paddy.search.tuning import run_trials_on_ray, trial_planner
-from tune_paddy.search.watchers.close_members import MemberCloser, Stopwatch, only_one, sweep
+from tune_paddy.search.watchers.close_members import MemberCloser, Stopwatch, only_one
 from tune_paddy.search.watchers.live_ensemble import LiveEnsemble
 from tune_paddy.search.watchers.progress import FirstNote, ProgressTable, TrialEvents, Watcher
 from tune_paddy.search.watchers.prune_weights import OnSelection, WeightsKeeper
-from tune_paddy.tracking.context.datasets import UsedDataset, log_dataset
 from tune_paddy.tracking.context.system_metrics import system_metrics
-from tune_paddy.tracking.files import FIGURES, IMAGES_FILE, SPACE_FILE, log_files
-from tune_paddy.tracking.members import close_stale, finish_run, start_search
+from tune_paddy.tracking.files import FIGURES, log_files
 from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
-from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
-
-_INTERRUPTIONS = (KeyboardInterrupt, SearchInterruptedError)
 
 
 def run_search(
@@ -69,7 +60,7 @@ def run_search(
             searcher = _searcher(plan, clock, earlier)
             run_trials(ready, store, searcher, console=console, earlier=earlier)
         else:
-            with _recorded(plan, ready.split, store, {}):
+            with recorded_search(plan, ready.split, store):
                 pass  # closes what an earlier session left open
     return list_members(store, plan.name)
 
@@ -101,7 +92,7 @@ def run_trials(
     if ready.note:
         console.print(ready.note, style="yellow", soft_wrap=True)
     with ExitStack() as stack:
-        parent = stack.enter_context(_recorded(plan, ready.split, store, tags or {}))
+        parent = stack.enter_context(recorded_search(plan, ready.split, store, tags))
         stack.enter_context(system_metrics(store, parent))
         context = _context(plan, store, parent)
         watchers = _watchers(ready, store, context, console, earlier)
@@ -164,85 +155,6 @@ def _searcher(plan: SearchPlan, clock: Callable[[], float], earlier: Earlier) ->
         plan=trial_planner(plan),
         past=earlier.trials,
     )
-
-
-@contextmanager
-def _recorded(
-    plan: SearchPlan, split: SelectSplit, store: Store, tags: Mapping[str, object]
-) -> Iterator[str]:
-    """Open the run of the search and close it with what became of it."""
-    parent = start_search(
-        store,
-        name=plan.name,
-        params=plan.settings.model_dump(mode="json"),
-        tags={**_record(plan, split).to_tags(), **tags},
-        description="" if plan.goes_on else _description(plan),
-    )
-    try:
-        close_stale(store, plan.name, all_ended=True)
-        log_dataset(store, parent, _used(plan, split))
-        _store_files(plan, split, store, parent)
-        yield parent
-    except BaseException as error:
-        _close(plan, store, parent, "KILLED" if isinstance(error, _INTERRUPTIONS) else "FAILED")
-        raise
-    _close(plan, store, parent, "FINISHED")
-
-
-def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
-    """What the record is to hold of a search; its command stays the first session's."""
-    dataset, space = plan.dataset, plan.space
-    return SearchRecord(
-        dataset=dataset.root,
-        dataset_path=(plan.data or dataset.root).expanduser().absolute(),
-        dataset_fingerprint=dataset.fingerprint,
-        skip_corrupt=bool(dataset.report.corrupt),
-        skip_conflicts=bool(dataset.report.conflicts),
-        competition=competition_of(dataset.root),
-        split=split.fingerprint,
-        space=space.name,
-        space_fingerprint=space.fingerprint,
-        space_base=space.base,
-        stand_ins=space.stands_in,
-        weights_dir=plan.weights_dir.absolute() if plan.weights_dir else None,
-        ray_address=plan.ray_address or "",
-        id_column=dataset.submission.id_column,
-        label_column=dataset.submission.label_column,
-        folder=plan.folder.absolute(),
-        settings=plan.settings.model_dump(mode="json"),
-        asked=plan.asked,
-        command=None if plan.goes_on else plan.command,
-    )
-
-
-def _used(plan: SearchPlan, split: SelectSplit) -> UsedDataset:
-    dataset = plan.dataset
-    counts = {
-        "labelled": len(dataset.labelled),
-        "select": len(split.select_ids),
-        "test": len(dataset.test),
-        "classes": len(dataset.classes),
-    }
-    return UsedDataset(dataset.root.name, dataset.fingerprint, str(dataset.root), counts)
-
-
-def _description(plan: SearchPlan) -> str:
-    space, data = plan.space.name, plan.dataset.root
-    return f"Search `{plan.name}` of space `{space}` on `{data}`.\n\n    {plan.command}\n"
-
-
-def _store_files(plan: SearchPlan, split: SelectSplit, store: Store, parent: str) -> None:
-    split.save(plan.folder / "split.json")
-    (plan.folder / SPACE_FILE).write_text(plan.space.text, encoding="utf-8")
-    (plan.folder / IMAGES_FILE).write_text(describe_images(plan.dataset), encoding="utf-8")
-    log_files(store, parent, [plan.folder / name for name in (SPACE_FILE, IMAGES_FILE, "split.json")])
-
-
-def _close(plan: SearchPlan, store: Store, parent: str, status: Any) -> None:
-    close_stale(store, plan.name, all_ended=True)
-    sweep(store, plan.name, plan.folder / "members")
-    shutil.rmtree(plan.folder / "members" / LOCKS, ignore_errors=True)
-    finish_run(store, parent, status)
 
 
 def _context(plan: SearchPlan, store: Store, parent: str) -> TrialContext:

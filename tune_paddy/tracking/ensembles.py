@@ -17,12 +17,11 @@ from tune_paddy.data.ensemble_file import (
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.context.provenance import git_revision, source_tags
 from tune_paddy.tracking.files import SUBMISSION_FILE, file_in_record, file_sha256, log_files, read_file
-from tune_paddy.tracking.members import finish_run
 from tune_paddy.tracking.runs import RecordedRun, find_runs, get_search
 from tune_paddy.tracking.schema import KIND, NOTE, OUTCOME, PARENT, SEARCH, SELECTION, EnsembleRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import CONTRIBUTION, WEIGHT
-from tune_paddy.tracking.writing import log_at_step, log_latest, log_params, set_tags
+from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log_params, set_tags
 
 _DIGITS = 5
 """Decimals of weights and contributions: MLflow's table would show sixteen. `ensemble.json` has them all."""

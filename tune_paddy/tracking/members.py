@@ -9,15 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tune_paddy.core.errors import InputError
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.tracking.client import call, one_line
 from tune_paddy.tracking.context.datasets import pass_on_dataset
 from tune_paddy.tracking.context.provenance import (
     SOURCE,
-    git_revision,
     is_gone,
-    source_tags,
     this_process,
     user_name,
 )
@@ -29,7 +26,6 @@ from tune_paddy.tracking.runs import (
     check_name,
     find_runs,
     list_members,
-    list_searches,
     recorded,
 )
 from tune_paddy.tracking.schema import (
@@ -39,15 +35,14 @@ from tune_paddy.tracking.schema import (
     NOTE,
     OUTCOME,
     PARENT,
-    PREFIX,
     PROCESS,
     SEARCH,
     MemberRecord,
     SearchRecord,
+    prefixed,
 )
 from tune_paddy.tracking.store import Store
-from tune_paddy.tracking.ui.layout import save_views, uses_gpu
-from tune_paddy.tracking.writing import log_at_step, log_latest, log_params, set_tags
+from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log_params, set_tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -56,65 +51,6 @@ UPLOAD = "tune_paddy-"
 """What the names of folders begin with that hold a file on its way to the record."""
 
 Failure = Literal["failed", "infeasible", "diverged", "stopped", "interrupted"]
-
-
-def start_search(
-    store: Store,
-    *,
-    name: str,
-    params: Mapping[str, object] | None = None,
-    tags: Mapping[str, object] | None = None,
-    description: str = "",
-) -> str:
-    """Open the run of a search: a new one, or the one that it already has.
-
-    Parameters that the run has stay as they are, since MLflow refuses changes; tags follow the last call.
-
-    Args:
-        store: The record, opened for an experiment.
-        name: Of the search, unique in the record.
-        params: Settings of the search.
-        tags: Further tags; a name without a dot gets the prefix `tune_paddy.`.
-        description: Markdown for the run's page.
-
-    Returns:
-        The id of the run.
-
-    Raises:
-        InputError: The name cannot be used, or another experiment has a search of that name.
-        TunePaddyError: MLflow failed.
-    """
-    client = store.client
-    wanted = {
-        KIND: "search",
-        SEARCH: check_name(name, "search"),
-        OUTCOME: "running",
-        PROCESS: this_process(),
-        **source_tags(git_revision()),
-        **_prefixed(tags or {}),
-    }
-    if description:
-        wanted[NOTE] = description
-    run_id = _run_of(store, name)
-    if run_id is None:
-        run_id = str(call(client.create_run, store.experiment_id, tags=wanted, run_name=name).info.run_id)
-    else:
-        call(client.update_run, run_id, status="RUNNING")
-        set_tags(client, run_id, wanted)
-    log_params(client, run_id, params or {})
-    save_views(store, name, run_id, on_gpu=uses_gpu((params or {}).get("gpu", 0)))
-    return run_id
-
-
-def finish_run(store: Store, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
-    """End a run now.
-
-    Raises:
-        TunePaddyError: MLflow failed.
-    """
-    outcome = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "interrupted"}[status]
-    set_tags(store.client, run_id, {OUTCOME: outcome})
-    call(store.client.set_terminated, run_id, status=status)
 
 
 def start_member(
@@ -157,7 +93,7 @@ def start_member(
         OUTCOME: "running",
         PROCESS: this_process(),
         **MemberRecord(arch=str(params.get("arch", ""))).to_tags(),
-        **_prefixed(tags or {}),
+        **prefixed(tags or {}),
     }
     parent = call(client.get_run, parent_run_id)
     known = _find_member(store, parent_run_id, member)
@@ -234,7 +170,7 @@ def log_member(
         write_predictions(path, predictions)
         call(store.client.log_artifact, run_id, str(path))
     log_latest(store.client, run_id, metrics)
-    set_tags(store.client, run_id, _prefixed(tags or {}))
+    set_tags(store.client, run_id, prefixed(tags or {}))
     finish_run(store, run_id, "FINISHED")
 
 
@@ -295,15 +231,6 @@ def finished_member(store: Store, parent_run_id: str, member: str) -> RecordedRu
     return recorded(run) if run is not None and run.info.status == "FINISHED" else None
 
 
-def log_seconds(store: Store, run_id: str, seconds: float) -> None:
-    """Note for how long a search has been running, over all its sessions.
-
-    Raises:
-        TunePaddyError: MLflow failed.
-    """
-    set_tags(store.client, run_id, SearchRecord.tags_of(seconds=seconds))
-
-
 def close_stale(store: Store, search: str, *, all_ended: bool = False) -> tuple[str, ...]:
     """End members that are RUNNING in the record and nowhere else.
 
@@ -338,16 +265,6 @@ def _row_name(member: str) -> str:
     return f"{words} #{int(number)}" if number.isdecimal() and words else member.replace("-", " ")
 
 
-def _run_of(store: Store, search: str) -> str | None:
-    """The run that a search has already, the oldest of several."""
-    known = [recorded for recorded in list_searches(store) if recorded.name == search]
-    if any(recorded.experiment_id != store.experiment_id for recorded in known):
-        raise InputError(
-            f"search {search!r} belongs to another dataset in {store.address}; choose another name"
-        )
-    return known[0].run_id if known else None
-
-
 def _find_member(store: Store, parent_run_id: str, member: str) -> "Run | None":
     parent = call(store.client.get_run, parent_run_id)
     condition = f"tags.`{PARENT}` = '{parent_run_id}' AND tags.`{MEMBER}` = '{member}'"
@@ -361,7 +278,3 @@ def _reopen(store: Store, run: "Run", tags: Mapping[str, str], params: Mapping[s
     call(client.update_run, run_id, status="RUNNING")
     log_params(client, run_id, params)
     return str(run_id)
-
-
-def _prefixed(tags: Mapping[str, object]) -> dict[str, str]:
-    return {key if "." in key else PREFIX + key: str(value) for key, value in tags.items()}

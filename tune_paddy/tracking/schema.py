@@ -306,3 +306,8 @@ class SubmissionRecord(_Record):
     public: str = field(default="", metadata=_tag(_TEXT, optional=True))
     private: str = field(default="", metadata=_tag(_TEXT, optional=True))
     problem: str = field(default="", metadata=_tag(_TEXT, optional=True))
+
+
+def prefixed(tags: Mapping[str, object]) -> dict[str, str]:
+    """Write tags as text; a name without a dot gets the prefix `tune_paddy.`."""
+    return {key if "." in key else PREFIX + key: str(value) for key, value in tags.items()}

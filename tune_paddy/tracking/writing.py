@@ -3,9 +3,11 @@
 import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tune_paddy.tracking.client import call, load_mlflow
+from tune_paddy.tracking.schema import OUTCOME
+from tune_paddy.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -99,3 +101,14 @@ def _values_at(client: "MlflowClient", run_id: str, key: str, step: int) -> list
 def _stands(client: "MlflowClient", run_id: str, point: "Metric") -> bool:
     values = _values_at(client, run_id, point.key, point.step)
     return point.value in values or (math.isnan(point.value) and any(math.isnan(value) for value in values))
+
+
+def finish_run(store: Store, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
+    """End a run now.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    outcome = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "interrupted"}[status]
+    set_tags(store.client, run_id, {OUTCOME: outcome})
+    call(store.client.set_terminated, run_id, status=status)

@@ -8,8 +8,9 @@ from tests.conftest import Finished
 from tests.search.trials import make_trial
 from tune_paddy.search.trial import Trial
 from tune_paddy.search.watchers.close_members import MemberCloser, Stopwatch, sweep
-from tune_paddy.tracking.members import fail_member, start_member, start_search
+from tune_paddy.tracking.members import fail_member, start_member
 from tune_paddy.tracking.runs import get_search, list_members
+from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
 
 

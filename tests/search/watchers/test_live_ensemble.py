@@ -6,8 +6,8 @@ from tune_paddy.core.predictions import align
 from tune_paddy.core.selection.plain import greedy_select
 from tune_paddy.search.watchers import live_ensemble
 from tune_paddy.search.watchers.live_ensemble import LiveEnsemble
-from tune_paddy.tracking.members import start_search
 from tune_paddy.tracking.pool import load_member
+from tune_paddy.tracking.searches import start_search
 
 
 def test_each_finished_member_adds_a_point_and_is_read_once(

@@ -12,9 +12,10 @@ from tune_paddy.core.selection.result import Selection
 from tune_paddy.search.watchers import prune_weights
 from tune_paddy.search.watchers.prune_weights import TOP, WeightsKeeper, weights_line
 from tune_paddy.tracking.ensembles import log_ensemble
-from tune_paddy.tracking.members import log_member, start_member, start_search
+from tune_paddy.tracking.members import log_member, start_member
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import list_members
+from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
 
 MEMBERS = 6

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from tune_paddy.tracking.context.system_metrics import process_metrics, system_metrics
-from tune_paddy.tracking.members import start_search
+from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
 
 MONITOR = "SystemMetricsMonitor"

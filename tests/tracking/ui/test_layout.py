@@ -1,6 +1,6 @@
 import json
 
-from tune_paddy.tracking.members import start_search
+from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import ALL_SEARCHES, curves_view, members_view, view_address
 

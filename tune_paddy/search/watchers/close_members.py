@@ -15,9 +15,10 @@ from tune_paddy.search.resuming.history import UNFINISHED
 from tune_paddy.search.stall_watch import stall_reason
 from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.files import remove_partial_files
-from tune_paddy.tracking.members import Failure, end_member, fail_member, log_seconds, start_member
+from tune_paddy.tracking.members import Failure, end_member, fail_member, start_member
 from tune_paddy.tracking.names import LOCK
 from tune_paddy.tracking.runs import list_members
+from tune_paddy.tracking.searches import log_seconds
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.checkpoint_files import remove_checkpoints, remove_leftovers
 

@@ -1,0 +1,106 @@
+"""What the record holds of a search, from its start to its end."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tune_paddy.data.kaggle.fetch import competition_of
+from tune_paddy.data.split import SelectSplit
+from tune_paddy.search.plan import SearchPlan
+from tune_paddy.search.resuming.compatibility import describe_images
+from tune_paddy.search.trainable import LOCKS
+from tune_paddy.search.watchers.close_members import sweep
+from tune_paddy.tracking.context.datasets import UsedDataset
+from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE
+from tune_paddy.tracking.schema import SearchRecord
+from tune_paddy.tracking.searches import open_search
+from tune_paddy.tracking.store import Store
+
+
+@contextmanager
+def recorded_search(
+    plan: SearchPlan, split: SelectSplit, store: Store, tags: Mapping[str, object] | None = None
+) -> Iterator[str]:
+    """Keep the search's run open while the block runs; write the files that belong to it.
+
+    Args:
+        plan: The search.
+        split: Its select split or folds.
+        store: The record, opened for the dataset's experiment.
+        tags: Further tags of the run.
+
+    Yields:
+        The id of the run.
+
+    Raises:
+        InputError: Another experiment has a search of that name.
+        TunePaddyError: MLflow failed, or a file could not be written.
+    """
+    members = plan.folder / "members"
+
+    def tidy() -> None:
+        sweep(store, plan.name, members)
+        shutil.rmtree(members / LOCKS, ignore_errors=True)
+
+    with open_search(
+        store,
+        plan.name,
+        _record(plan, split),
+        dataset=_used(plan, split),
+        files=_write_files(plan, split),
+        tags=tags or {},
+        description="" if plan.goes_on else _description(plan),
+        at_end=tidy,
+    ) as run_id:
+        yield run_id
+
+
+def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
+    """What the record is to hold of a search; its command stays the first session's."""
+    dataset, space = plan.dataset, plan.space
+    return SearchRecord(
+        dataset=dataset.root,
+        dataset_path=(plan.data or dataset.root).expanduser().absolute(),
+        dataset_fingerprint=dataset.fingerprint,
+        skip_corrupt=bool(dataset.report.corrupt),
+        skip_conflicts=bool(dataset.report.conflicts),
+        competition=competition_of(dataset.root),
+        split=split.fingerprint,
+        space=space.name,
+        space_fingerprint=space.fingerprint,
+        space_base=space.base,
+        stand_ins=space.stands_in,
+        weights_dir=plan.weights_dir.absolute() if plan.weights_dir else None,
+        ray_address=plan.ray_address or "",
+        id_column=dataset.submission.id_column,
+        label_column=dataset.submission.label_column,
+        folder=plan.folder.absolute(),
+        settings=plan.settings.model_dump(mode="json"),
+        asked=plan.asked,
+        command=None if plan.goes_on else plan.command,
+    )
+
+
+def _used(plan: SearchPlan, split: SelectSplit) -> UsedDataset:
+    dataset = plan.dataset
+    counts = {
+        "labelled": len(dataset.labelled),
+        "select": len(split.select_ids),
+        "test": len(dataset.test),
+        "classes": len(dataset.classes),
+    }
+    return UsedDataset(dataset.root.name, dataset.fingerprint, str(dataset.root), counts)
+
+
+def _description(plan: SearchPlan) -> str:
+    space, data = plan.space.name, plan.dataset.root
+    return f"Search `{plan.name}` of space `{space}` on `{data}`.\n\n    {plan.command}\n"
+
+
+def _write_files(plan: SearchPlan, split: SelectSplit) -> list[Path]:
+    """Write what a search is resumed from, beside its members."""
+    split.save(plan.folder / "split.json")
+    (plan.folder / SPACE_FILE).write_text(plan.space.text, encoding="utf-8")
+    (plan.folder / IMAGES_FILE).write_text(describe_images(plan.dataset), encoding="utf-8")
+    return [plan.folder / name for name in (SPACE_FILE, IMAGES_FILE, "split.json")]

@@ -1,0 +1,135 @@
+"""Writing the run of a search."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from tune_paddy.core.errors import InputError, SearchInterruptedError
+from tune_paddy.tracking.client import call
+from tune_paddy.tracking.context.datasets import UsedDataset, log_dataset
+from tune_paddy.tracking.context.provenance import git_revision, source_tags, this_process
+from tune_paddy.tracking.files import log_files
+from tune_paddy.tracking.members import close_stale
+from tune_paddy.tracking.runs import check_name, list_searches
+from tune_paddy.tracking.schema import KIND, NOTE, OUTCOME, PROCESS, SEARCH, SearchRecord, prefixed
+from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.ui.layout import save_views, uses_gpu
+from tune_paddy.tracking.writing import finish_run, log_params, set_tags
+
+
+@contextmanager
+def open_search(
+    store: Store,
+    name: str,
+    record: SearchRecord,
+    *,
+    dataset: UsedDataset,
+    files: Sequence[Path],
+    tags: Mapping[str, object],
+    description: str,
+    at_end: Callable[[], None],
+) -> Iterator[str]:
+    """Keep the run of a search open while the block runs, and close it with the block's outcome.
+
+    Args:
+        store: The record, opened for the dataset's experiment.
+        name: Name of the search, unique in the record.
+        record: What the run holds.
+        dataset: Images that the search uses.
+        files: Files to store with the run.
+        tags: Further tags; a name without a dot gets the prefix `tune_paddy.`.
+        description: Markdown for the run's page; empty: it stays as it is.
+        at_end: Clean-up after the last trial, called before the run is closed.
+
+    Yields:
+        The id of the run.
+
+    Raises:
+        InputError: The name cannot be used, or another experiment has a search of that name.
+        TunePaddyError: MLflow failed.
+    """
+    every = {**record.to_tags(), **tags}
+    run_id = start_search(store, name=name, params=record.settings, tags=every, description=description)
+
+    def close(status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
+        close_stale(store, name, all_ended=True)
+        at_end()
+        finish_run(store, run_id, status)
+
+    try:
+        close_stale(store, name, all_ended=True)
+        log_dataset(store, run_id, dataset)
+        log_files(store, run_id, files)
+        yield run_id
+    except BaseException as error:
+        close("KILLED" if isinstance(error, KeyboardInterrupt | SearchInterruptedError) else "FAILED")
+        raise
+    close("FINISHED")
+
+
+def start_search(
+    store: Store,
+    *,
+    name: str,
+    params: Mapping[str, object] | None = None,
+    tags: Mapping[str, object] | None = None,
+    description: str = "",
+) -> str:
+    """Open the run of a search: a new one, or the one that it already has.
+
+    Parameters that the run has stay as they are, since MLflow refuses changes; tags follow the last call.
+
+    Args:
+        store: The record, opened for an experiment.
+        name: Of the search, unique in the record.
+        params: Settings of the search.
+        tags: Further tags; a name without a dot gets the prefix `tune_paddy.`.
+        description: Markdown for the run's page.
+
+    Returns:
+        The id of the run.
+
+    Raises:
+        InputError: The name cannot be used, or another experiment has a search of that name.
+        TunePaddyError: MLflow failed.
+    """
+    client = store.client
+    wanted = {
+        KIND: "search",
+        SEARCH: check_name(name, "search"),
+        OUTCOME: "running",
+        PROCESS: this_process(),
+        **source_tags(git_revision()),
+        **prefixed(tags or {}),
+    }
+    if description:
+        wanted[NOTE] = description
+    run_id = _run_of(store, name)
+    if run_id is None:
+        run_id = str(call(client.create_run, store.experiment_id, tags=wanted, run_name=name).info.run_id)
+    else:
+        call(client.update_run, run_id, status="RUNNING")
+        set_tags(client, run_id, wanted)
+    log_params(client, run_id, params or {})
+    save_views(store, name, run_id, on_gpu=uses_gpu((params or {}).get("gpu", 0)))
+    return run_id
+
+
+def log_seconds(store: Store, run_id: str, seconds: float) -> None:
+    """Note for how long a search has been running, over all its sessions.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    set_tags(store.client, run_id, SearchRecord.tags_of(seconds=seconds))
+
+
+def _run_of(store: Store, search: str) -> str | None:
+    """The run that a search has already, the oldest of several."""
+    known = [recorded for recorded in list_searches(store) if recorded.name == search]
+    if any(recorded.experiment_id != store.experiment_id for recorded in known):
+        raise InputError(
+            f"search {search!r} belongs to another dataset in {store.address}; choose another name"
+        )
+    return known[0].run_id if known else None
