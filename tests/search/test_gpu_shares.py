@@ -1,18 +1,17 @@
 """GPU shares in a real search: Ray was told of one GPU, which the trials then do not find."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
-from tests.conftest import Finished, make_plan
+from tests.conftest import Finished
 from tests.search.conftest import HALVED
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.memory import TrialMemory
+from tune_paddy.search.gpu_shares import trial_planner
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.trainable import memory_metrics, memory_words
-from tune_paddy.search.tuning import trial_planner
+from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.runs import list_members
 from tune_paddy.training.forecast import planning
 
@@ -40,14 +39,14 @@ def test_what_does_not_fit_is_told_with_its_forecast_and_its_budget() -> None:
 
 @pytest.mark.parametrize(("gpu", "mib"), [("0.25", 3000), ("auto", 12_000)])
 def test_a_forecast_that_fails_leaves_a_trial_its_share_and_its_cap(
-    gpu: str, mib: float, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gpu: str, mib: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: object, **__: object) -> None:
         raise TunePaddyError("the memory of test_vit cannot be forecast")
 
     monkeypatch.setattr(planning, "forecast", failing)
     space = HALVED.replace("gpu: auto", f"gpu: {gpu}")
-    give = trial_planner(make_plan("blind", finished.plan.dataset.root, tmp_path, space))
+    give = trial_planner(SearchSpace.parse(space, name="blind").settings, n_classes=10)
     memory = give(MemberConfig(arch="test_vit", batch_size=16, accum=4))
     assert (memory.gpu, memory.accum) == (1.0 if gpu == "auto" else 0.25, 4)
     assert memory.allocator_mib == mib - memory.context_mib

@@ -7,7 +7,7 @@ from tests.conftest import Finished
 from tune_paddy.data.image_cache.cache import GB, ImageCache, ImageSet, Progress, Resizing
 from tune_paddy.data.image_cache.shards import SUFFIX
 from tune_paddy.data.system.files import cache_folder
-from tune_paddy.search.image_cache import announce_cache, resizings
+from tune_paddy.search.image_cache import resizings, watch_cache
 from tune_paddy.search.watchers.progress import ProgressTable
 from tune_paddy.spaces.space import SearchSpace
 
@@ -52,23 +52,18 @@ def test_every_way_of_resizing_that_a_space_can_ask_for_is_known(space: SearchSp
     }
 
 
-def printed(limit: float | None, images: ImageSet | None, space: SearchSpace) -> str:
-    console = Console(file=io.StringIO(), width=300)
-    announce_cache(limit, images, space, console)
-    return console.file.getvalue()  # type: ignore[attr-defined]
-
-
 def test_one_line_says_if_images_do_not_fit(images: ImageSet, space: SearchSpace) -> None:
     """100,000 images at 96x96 px are the first that are larger than 2 GB."""
-    said = printed(2, images, space)
-    assert said.count("\n") == 1
-    assert "100000 images, squish 96×96, take 2.8 GB, and the limit is 2.0 GB" in said
-    assert printed(5, images, space) == ""
+    note = watch_cache(2, images, space).note
+    assert note
+    assert "\n" not in note
+    assert "100000 images, squish 96×96, take 2.8 GB, and the limit is 2.0 GB" in note
+    assert watch_cache(5, images, space).note is None
 
 
 def test_nothing_is_said_where_no_cache_is_wanted(images: ImageSet, space: SearchSpace) -> None:
-    assert printed(0, images, space) == ""
-    assert printed(2, None, space) == ""
+    assert watch_cache(0, images, space).note is None
+    assert watch_cache(2, None, space).note is None
 
 
 def test_the_table_shows_how_far_images_are_prepared() -> None:
@@ -88,7 +83,7 @@ def test_the_announcement_returns_what_watches_the_machines_cache(
     monkeypatch.setenv("TUNE_PADDY_CACHE", str(tmp_path))
     seen = []
     images = ImageSet("0123", ("a", "b"))
-    preparing = announce_cache(1, images, space, Console(quiet=True))
+    preparing = watch_cache(1, images, space).progress
 
     def load(_path):
         import numpy as np  # noqa: PLC0415

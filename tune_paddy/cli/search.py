@@ -334,15 +334,15 @@ def print_members(plan: "SearchPlan", store: "Store", when: str = "", *, weights
 def _print_preview(plan: "SearchPlan") -> None:
     from rich.table import Table
 
+    from tune_paddy.search.gpu_shares import trial_planner
     from tune_paddy.search.plan import preview
-    from tune_paddy.search.tuning import trial_planner
 
     proposals = preview(plan, n=10)
     settings = plan.settings
     console.print(f"Each trial: {settings.cpus:g} CPUs, {settings.gpu} GPUs. The first {len(proposals)}:")
     table = Table("member", "from", "configuration", "GPU", "accum", "forecast, MiB")
     try:
-        give = trial_planner(plan)
+        give = trial_planner(settings, len(plan.dataset.classes))
     except InputError as error:  # no GPU here to look at: the rest can be shown all the same
         console.print(f"No forecasts (?): {error}", style="yellow", soft_wrap=True)
         give = None

@@ -1,10 +1,9 @@
 """What a person should know of the image cache while a search runs; the trials themselves fill it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
-
-from rich.console import Console
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Fixed, SubSpace, candidates
@@ -12,29 +11,37 @@ from tune_paddy.data.image_cache.cache import CacheRefusedError, ImageSet, Progr
 from tune_paddy.spaces.space import SearchSpace
 
 
-def announce_cache(
-    limit: float | None, images: ImageSet | None, space: SearchSpace, console: Console
-) -> Callable[[], Sequence[Progress]]:
-    """Say in one line if some images will not fit into this machine's cache.
+@dataclass(frozen=True)
+class CacheWatch:
+    """This machine's image cache, as seen by a search.
+
+    Attributes:
+        progress: Function that reads how many images are prepared, for each way of resizing in progress.
+        note: Why some images will not be cached; None if all fit.
+    """
+
+    progress: Callable[[], Sequence[Progress]] = tuple
+    note: str | None = None
+
+
+def watch_cache(limit: float | None, images: ImageSet | None, space: SearchSpace) -> CacheWatch:
+    """Check whether the images of a search fit into this machine's cache.
 
     Args:
-        limit: GB, see `machine_cache`.
-        images: The dataset; None: there is no cache.
-        space: Its members' sizes are looked at.
-        console: Where the line goes.
-
-    Returns:
-        What tells how far the cache is, whenever it is asked.
+        limit: Size of the cache, in GB; see `machine_cache`.
+        images: Images of the dataset; None: they are not cached.
+        space: Space whose members' sizes are checked.
     """
     cache = machine_cache(limit)
     if cache is None or images is None:
-        return tuple
+        return CacheWatch()
+    note = None
     try:
         for resizing in dict.fromkeys(resizings(space)):
             cache.check(images, resizing)
     except CacheRefusedError as error:
-        console.print(f"Without an image cache, each epoch decodes all images anew: {error}", markup=False)
-    return lambda: cache.progress(images.fingerprint)
+        note = f"Without an image cache, each epoch decodes all images anew: {error}"
+    return CacheWatch(lambda: cache.progress(images.fingerprint), note)
 
 
 def resizings(space: SearchSpace) -> Iterator[Resizing]:

@@ -1,13 +1,17 @@
 """What decides whether a search can start: everything that can be refused before anything trains."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ray
 
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.split import SelectSplit
+from tune_paddy.search.gpu_shares import trial_planner, without_gpu
+from tune_paddy.search.image_cache import CacheWatch, watch_cache
 from tune_paddy.search.plan import SearchPlan, stored_split
 from tune_paddy.search.ray.session import ray_session
 from tune_paddy.search.resources import check_resources, idle_gpus_note, resources_here
@@ -26,14 +30,18 @@ class ReadyPlan:
         split: The split that is stored with it, or is to be.
         parts: What members train on and are scored on.
         at_once: Trials that run at the same time, at least 1.
-        note: A hint on unused GPUs for the user; None: nothing to say.
+        cache: This machine's image cache.
+        notes: Hints for the user, one line each, such as one on unused GPUs.
+        memory_of: Function that decides a member's share of a GPU, its accum and its memory limit.
     """
 
     plan: SearchPlan
     split: SelectSplit
     parts: Parts
     at_once: int
-    note: str | None = None
+    cache: CacheWatch
+    notes: tuple[str, ...] = ()
+    memory_of: Callable[[MemberConfig], TrialMemory] = without_gpu
 
 
 def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
@@ -47,10 +55,13 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
         InputError: A trial needs more than there is, a class is too small to split, or the stored split is
             of other images or other folds.
     """
-    at_once = check_resources(plan.settings, available)
+    settings = plan.settings
+    at_once = check_resources(settings, available)
     split = stored_split(plan)
-    note = idle_gpus_note(plan.settings, available)
-    return ReadyPlan(plan, split, make_parts(plan.dataset, split), at_once, note)
+    parts = make_parts(plan.dataset, split)
+    cache = watch_cache(settings.cache_limit, parts.images, plan.space)
+    notes = tuple(note for note in (idle_gpus_note(settings, available), cache.note) if note)
+    return ReadyPlan(plan, split, parts, at_once, cache, notes)
 
 
 @contextmanager
@@ -77,4 +88,6 @@ def ready_session(plan: SearchPlan, recorded_in: Store | None = None) -> Iterato
     here = resources_here(plan.ray_gpus) if plan.ray_address is None and not ray.is_initialized() else None
     ready = None if here is None else preflight(plan, here)
     with ray_session(plan.ray_address, num_gpus=plan.ray_gpus) as session:
-        yield ready or preflight(plan, session.cluster_resources())
+        ready = ready or preflight(plan, session.cluster_resources())
+        # Forecasts import torch: meanwhile, so do Ray's processes.
+        yield replace(ready, memory_of=trial_planner(plan.settings, len(plan.dataset.classes)))

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tune_paddy.data.image_table import describe_images
 from tune_paddy.data.kaggle.fetch import competition_of
 from tune_paddy.data.split import SelectSplit
 from tune_paddy.search.plan import SearchPlan
-from tune_paddy.search.resuming.compatibility import describe_images
 from tune_paddy.search.trainable import LOCKS
 from tune_paddy.search.watchers.close_members import sweep
 from tune_paddy.tracking.context.datasets import UsedDataset
@@ -43,14 +43,18 @@ def recorded_search(
         sweep(store, plan.name, members)
         shutil.rmtree(members / LOCKS, ignore_errors=True)
 
+    description = "" if plan.goes_on else _description(plan)
+    dataset = _used(plan, split)
+    record = _record(plan, split)
+    files = _write_files(plan, split)
     with open_search(
         store,
         plan.name,
-        _record(plan, split),
-        dataset=_used(plan, split),
-        files=_write_files(plan, split),
+        record,
+        dataset=dataset,
+        files=files,
         tags=tags or {},
-        description="" if plan.goes_on else _description(plan),
+        description=description,
         at_end=tidy,
     ) as run_id:
         yield run_id

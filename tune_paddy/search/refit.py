@@ -17,11 +17,10 @@ from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.member_data import make_refit_parts
 from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.plan import SearchPlan, stored_split
-from tune_paddy.search.preflight import ready_session
+from tune_paddy.search.preflight import ReadyPlan, ready_session
 from tune_paddy.search.run import run_trials
 from tune_paddy.search.searchers import FixedTrials
 from tune_paddy.search.trial import Trial
-from tune_paddy.search.tuning import trial_planner
 from tune_paddy.search.watchers.close_members import only_one
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches, parse_params
@@ -125,7 +124,7 @@ def run_refit(
     if len(done) < len(members):
         left = plan.settings.model_copy(update={"trials": len(members) - len(done)})
         with ready_session(replace(plan, settings=left)) as ready, only_one(plan.folder, plan.name):
-            trials = FixedTrials(_trials(plan, members, done), Interruption())
+            trials = FixedTrials(_trials(ready, members, done), Interruption())
             run_trials(replace(ready, parts=parts), store, trials, console=console, tags=tags)
     _require_all(store, plan, members)
 
@@ -201,15 +200,14 @@ def _space(name: str, members: Sequence[RefitMember]) -> SearchSpace:
     return SearchSpace.parse(json.dumps(content, indent=1), name=name)
 
 
-def _trials(plan: SearchPlan, members: Sequence[RefitMember], done: set[str]) -> list[Trial]:
-    memory_of = trial_planner(plan)
+def _trials(ready: ReadyPlan, members: Sequence[RefitMember], done: set[str]) -> list[Trial]:
     return [
         Trial(
             number=number,
             member=member.name,
             origin=f"refit of {member.run_id}",
             config=member.config,
-            memory=memory_of(member.config),
+            memory=ready.memory_of(member.config),
         )
         for number, member in enumerate(members)
         if member.name not in done

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import TunePaddyError
-from tune_paddy.search.image_cache import announce_cache
 from tune_paddy.search.interruption import Interruption, interruptible
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.preflight import ReadyPlan
@@ -19,14 +18,14 @@ from tune_paddy.search.resuming.history import FIRST_SESSION, Earlier, read_earl
 from tune_paddy.search.sampler import MemberSampler
 from tune_paddy.search.searchers import MemberSearcher, TrialSearcher
 from tune_paddy.search.trainable import TrialContext
-from tune_paddy.search.tuning import run_trials_on_ray, trial_planner
+from tune_paddy.search.tuning import run_trials_on_ray
 from tune_paddy.search.watchers.close_members import MemberCloser, Stopwatch, only_one
 from tune_paddy.search.watchers.live_ensemble import LiveEnsemble
 from tune_paddy.search.watchers.progress import FirstNote, ProgressTable, TrialEvents, Watcher
 from tune_paddy.search.watchers.prune_weights import OnSelection, WeightsKeeper
 from tune_paddy.tracking.context.system_metrics import system_metrics
 from tune_paddy.tracking.files import FIGURES, log_files
-from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
+from tune_paddy.tracking.runs import RecordedRun, list_members
 from tune_paddy.tracking.store import Store
 
 
@@ -55,9 +54,9 @@ def run_search(
     """
     plan = ready.plan
     with only_one(plan.folder, plan.name):
-        earlier = read_earlier(store, get_search(store, plan.name), plan) if plan.goes_on else FIRST_SESSION
+        earlier = read_earlier(store, plan) if plan.goes_on else FIRST_SESSION
         if earlier.leaves_work(plan):
-            searcher = _searcher(plan, clock, earlier)
+            searcher = _searcher(ready, clock, earlier)
             run_trials(ready, store, searcher, console=console, earlier=earlier)
         else:
             with recorded_search(plan, ready.split, store):
@@ -89,8 +88,8 @@ def run_trials(
         TunePaddyError: The record or Ray failed.
     """
     plan, interruption = ready.plan, searcher.interruption
-    if ready.note:
-        console.print(ready.note, style="yellow", soft_wrap=True)
+    for note in ready.notes:
+        console.print(note, style="yellow", soft_wrap=True, markup=False)
     with ExitStack() as stack:
         parent = stack.enter_context(recorded_search(plan, ready.split, store, tags))
         stack.enter_context(system_metrics(store, parent))
@@ -116,12 +115,11 @@ def _watchers(
 ) -> list[Watcher]:
     """What is told of each change of a trial; some also do something at the end."""
     plan, parts, parent = ready.plan, ready.parts, context.parent_run_id
-    preparing = announce_cache(plan.settings.cache_limit, parts.images, plan.space, console)
     epochs_of = _total_epochs(parts.n_folds)
     watchers: list[Watcher] = [
         MemberCloser(store, plan.name, parent, context.folder),
         Stopwatch(store, parent, earlier.seconds),
-        ProgressTable(console, plan.total, epochs_of, done=earlier.done, preparing=preparing),
+        ProgressTable(console, plan.total, epochs_of, done=earlier.done, preparing=ready.cache.progress),
         FirstNote(console),
     ]
     if not parts.seen:  # otherwise there is nothing that an ensemble could honestly be selected on
@@ -144,15 +142,15 @@ def _keeper(plan: SearchPlan, store: Store, members: Path) -> OnSelection:
     return lambda pool, selection: None
 
 
-def _searcher(plan: SearchPlan, clock: Callable[[], float], earlier: Earlier) -> MemberSearcher:
-    settings = plan.settings
+def _searcher(ready: ReadyPlan, clock: Callable[[], float], earlier: Earlier) -> MemberSearcher:
+    plan, settings = ready.plan, ready.plan.settings
     deadline = clock() + 60 * settings.minutes - earlier.seconds if settings.minutes else float("inf")
     return MemberSearcher(
         MemberSampler(plan.space.recipes, plan.space.spaces, seed=settings.seed),
         Interruption(),
         trials=plan.total,
         expired=lambda: clock() >= deadline,
-        plan=trial_planner(plan),
+        plan=ready.memory_of,
         past=earlier.trials,
     )
 

@@ -1,7 +1,7 @@
 """Hand trials to Ray Tune: resources, scheduler, retries, callbacks."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,9 +9,6 @@ from ray import tune
 from ray.tune import Callback
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
-from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.errors import TunePaddyError
-from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.interruption import RunningTrials
 from tune_paddy.search.plan import SearchPlan, longest
 from tune_paddy.search.preflight import ReadyPlan
@@ -72,30 +69,6 @@ def run_trials_on_ray(
     with kept_processes():
         tuner.fit()
     shutil.rmtree(plan.folder / RAY_FOLDER, ignore_errors=True)
-
-
-def trial_planner(plan: SearchPlan) -> Callable[[MemberConfig], TrialMemory]:
-    """Say what of a GPU a member is given; the forecasts take torch and timm, so not on a CPU search."""
-    settings = plan.settings
-    if settings.gpu == 0:
-        return lambda config: TrialMemory(0.0, config.accum if isinstance(config.accum, int) else 1)
-    from tune_paddy.training.forecast.planning import (  # noqa: PLC0415
-        find_trials_gpu,
-        plan_trial,
-        plan_unforecast_trial,
-    )
-
-    gpu = find_trials_gpu(settings.gpu_memory)
-    n_classes = len(plan.dataset.classes)
-
-    def give(config: MemberConfig) -> TrialMemory:
-        try:
-            return plan_trial(config, gpu, settings.gpu, n_classes=n_classes, max_accum=settings.max_accum)
-        except TunePaddyError:
-            # A forecast that fails is no reason to end a search: the trial itself says what is wrong.
-            return plan_unforecast_trial(config, gpu, settings.gpu)
-
-    return give
 
 
 def _scheduler(plan: SearchPlan, earlier: Sequence[PastTrial]) -> TrialScheduler:

@@ -34,14 +34,13 @@ def test_a_name_is_enough_to_plan_a_search_again(finished: Finished, again: Sear
 def test_a_search_that_is_done_has_nothing_left_but_more_trials_may_be_asked_for(
     finished: Finished, again: SearchPlan
 ) -> None:
-    search = get_search(finished.store, "first")
-    earlier = read_earlier(finished.store, search, again)
+    earlier = read_earlier(finished.store, again)
     assert [trial.value is None for trial in earlier.trials] == [False, False, True, False]
     assert not earlier.leaves_work(again)
     more = replace(again, settings=again.settings.override({"trials": 9}))
     assert earlier.leaves_work(more)
     assert not earlier.leaves_work(replace(more, settings=more.settings.override({"minutes": 1e-9})))
-    assert read_earlier(finished.store, search, replace(again, retry_failed=True)).leaves_work(again)
+    assert read_earlier(finished.store, replace(again, retry_failed=True)).leaves_work(again)
 
 
 def test_going_on_with_a_search_that_is_done_changes_nothing(finished: Finished, again: SearchPlan) -> None:

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Mapping
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.image_table import HEADER, describe_images
 from tune_paddy.data.system.text import listed, shown
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE, read_text_of_search
@@ -16,8 +16,6 @@ from tune_paddy.tracking.store import Store
 
 FIXED = ("seed", "folds", "select_share", "objective")
 """Settings that decide the select split, and what the sampler minimises."""
-
-_HEADER = ("part", "id", "label", "sha256")
 
 
 def check_same(plan: SearchPlan, search: RecordedRun, store: Store) -> None:
@@ -57,19 +55,6 @@ def check_same(plan: SearchPlan, search: RecordedRun, store: Store) -> None:
         )
 
 
-def describe_images(dataset: Dataset) -> str:
-    """All images of a dataset as CSV, in the order of their ids: part, id, label, SHA-256 of the file."""
-    n = len(dataset.labelled)
-    labelled = zip(dataset.labelled["id"], dataset.labelled["label"], dataset.sums[:n], strict=True)
-    test = zip(dataset.test["id"], dataset.sums[n:], strict=True)
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(_HEADER)
-    table.writerows(["labelled", *row] for row in sorted(labelled))
-    table.writerows(["test", name, "", digest] for name, digest in sorted(test))
-    return text.getvalue()
-
-
 def _image_differences(before: str, now: str) -> Iterator[str]:
     old, new = _by_image(before), _by_image(now)
     for part, name in sorted(old.keys() | new.keys()):
@@ -87,7 +72,7 @@ def _image_differences(before: str, now: str) -> Iterator[str]:
 
 def _by_image(text: str) -> Mapping[tuple[str, str], tuple[str, str]]:
     rows = csv.reader(io.StringIO(text, newline=""))
-    return {(row[0], row[1]): (row[2], row[3]) for row in rows if len(row) == len(_HEADER)}
+    return {(row[0], row[1]): (row[2], row[3]) for row in rows if len(row) == len(HEADER)}
 
 
 def _text_differences(before: str, now: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tune_paddy.core.errors import InputError
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.sampler import PastTrial, Proposal
-from tune_paddy.tracking.runs import RecordedRun, list_members, read_curve
+from tune_paddy.tracking.runs import RecordedRun, get_search, list_members, read_curve
 from tune_paddy.tracking.schema import MemberRecord, SearchRecord
 from tune_paddy.tracking.store import Store
 
@@ -43,7 +43,7 @@ FIRST_SESSION = Earlier()
 """There is nothing to look back at."""
 
 
-def read_earlier(store: Store, search: RecordedRun, plan: SearchPlan) -> Earlier:
+def read_earlier(store: Store, plan: SearchPlan) -> Earlier:
     """Read all trials of a search and the time that it has used.
 
     Members that were infeasible, diverged or stopped by the scheduler stay so. Those that failed stay
@@ -51,13 +51,13 @@ def read_earlier(store: Store, search: RecordedRun, plan: SearchPlan) -> Earlier
 
     Args:
         store: The record.
-        search: None of its trials runs.
-        plan: By which it goes on.
+        plan: Plan by which the search is resumed; none of its trials runs.
 
     Raises:
         InputError: It was recorded without its proposals.
         TunePaddyError: MLflow failed.
     """
+    search = get_search(store, plan.name)
     unfinished = UNFINISHED | ({"failed"} if plan.retry_failed else set())
     with_curve = unfinished | {"stopped"} | ({"finished"} if plan.settings.scheduler == "asha" else set())
     past = [
