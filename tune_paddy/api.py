@@ -207,7 +207,8 @@ def select(
     """
     from threadpoolctl import threadpool_limits
 
-    from tune_paddy.ensemble.options import SelectionOptions, assess_fit, make_fit
+    from tune_paddy.ensemble.fit import assess_fit, make_fit
+    from tune_paddy.ensemble.options import SelectionOptions
 
     options = SelectionOptions(
         metric, method, tuple(weights), max_members, max_minutes, max_size, speed_factor, seed

@@ -116,7 +116,7 @@ def interruptible(interruption: Interruption, say: Callable[[str], None]) -> Ite
         yield
     except KeyboardInterrupt:
         what = interruption.failure or "the search was ended at once"
-        raise interruption.error(f"{what}; --resume goes on with it") from None
+        raise interruption.error(f"{what}; it can be resumed") from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

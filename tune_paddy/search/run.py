@@ -194,9 +194,7 @@ def run_trials(
         if isinstance(searcher, MemberSearcher):
             _draw_study(plan, searcher, store, parent)
         if interruption.wished or (isinstance(searcher, MemberSearcher) and searcher.unfinished):
-            raise interruption.error(
-                f"search {plan.name} was interrupted; go on with `tune-paddy search --resume {plan.name}`"
-            )
+            raise interruption.error(f"search {plan.name} was interrupted; it can be resumed")
 
 
 def _draw_study(plan: SearchPlan, searcher: MemberSearcher, store: Store, parent: str) -> None:

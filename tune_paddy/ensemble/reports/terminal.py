@@ -11,8 +11,8 @@ from tune_paddy.core.estimate import Assessment, Comparison
 from tune_paddy.core.metrics import metric_label
 from tune_paddy.core.predictions import PLAIN, TTA, View
 from tune_paddy.ensemble.ensemble import Ensemble, member_weights
+from tune_paddy.ensemble.fit import member_groups
 from tune_paddy.ensemble.frontier import Frontier
-from tune_paddy.ensemble.options import member_groups
 from tune_paddy.ensemble.reports.tables import make_table
 
 RIVALS = {"best_single": "best single member", "uniform": "uniform average"}
