@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cached_property, partial
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -23,22 +23,22 @@ class FieldFacts:
     Attributes:
         name: Its name.
         annotation: Its type, without the bounds.
-        rules: Its bounds, as `annotated_types` has them.
         default: Its value where none is given; `MISSING`: it is required.
         description: Its meaning, a noun phrase.
         group: The heading that it stands under, or "".
         unit: The unit of its value, or "".
         choices: Returns its values by name; None: they have no names.
+        bounds: Its bounds: `gt`, `ge`, `lt` or `le` → number.
     """
 
     name: str
     annotation: Any
-    rules: tuple[Any, ...]
     default: Any
     description: str
     group: str = ""
     unit: str = ""
     choices: Callable[[], Sequence[str]] | None = None
+    bounds: Mapping[str, float] = field(default_factory=dict)
 
 
 def field_facts(settings: type[Any]) -> Iterator[FieldFacts]:
@@ -50,20 +50,26 @@ def field_facts(settings: type[Any]) -> Iterator[FieldFacts]:
     """
     if is_dataclass(settings):
         hints = get_type_hints(settings)
-        for field in fields(settings):
-            yield FieldFacts(field.name, hints[field.name], (), field.default, **field.metadata)
+        for known in fields(settings):
+            yield FieldFacts(known.name, hints[known.name], known.default, **known.metadata)
         return
     for name, known in settings.model_fields.items():
         literals = tuple(_literals(known.annotation))
         yield FieldFacts(
             name,
             known.annotation,
-            tuple(known.metadata),
             MISSING if known.is_required() else known.default,
             known.description,
+            bounds=bounds_among(known.metadata),
             choices=partial(_unchanged, literals) if literals else None,
             **(known.json_schema_extra or {}),
         )
+
+
+def bounds_among(rules: Sequence[Any]) -> dict[str, float]:
+    """The bounds among the rules of a pydantic field: `gt`, `ge`, `lt` or `le` → number."""
+    names = ("gt", "ge", "lt", "le")
+    return {name: getattr(rule, name) for rule in rules for name in names if hasattr(rule, name)}
 
 
 def _unchanged(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -107,8 +113,8 @@ class OptionSource:
 def command_with(*sources: OptionSource) -> type[TyperCommand]:
     """Make the class of a command that has an option for each field of the sources.
 
-    The options are made when the command's parameters are first asked for, so that other commands start
-    without the settings. The command's function reads them with `given`.
+    The options are made when the command's parameters are first asked for: the list of all commands is
+    shown without pydantic. The command's function reads them with `given`.
     """
 
     class CommandWithSettings(TyperCommand):

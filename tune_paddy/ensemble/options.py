@@ -1,8 +1,9 @@
 """What a person asks of a selection; light to import, since help screens are generated from it."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any
 
 from tune_paddy.core.errors import InputError
@@ -27,17 +28,23 @@ def method_names() -> tuple[str, ...]:
 
 
 def _about(
-    description: str, *, group: str, unit: str = "", choices: Callable[[], Sequence[str]] | None = None
+    description: str,
+    *,
+    group: str,
+    unit: str = "",
+    choices: Callable[[], Sequence[str]] | None = None,
+    bounds: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """What command line and reference say of a field.
+    """What a field allows, and what command line and reference say of it.
 
     Args:
         description: The meaning, a noun phrase.
         group: The heading that it stands under.
         unit: The unit of its value, or "".
         choices: Returns its values by name; None: they have no names.
+        bounds: `gt` → the number that the value is above, or `ge` → its least value.
     """
-    return {"description": description, "group": group, "unit": unit, "choices": choices}
+    return {"description": description, "group": group, "unit": unit, "choices": choices, "bounds": bounds}
 
 
 @dataclass(frozen=True)
@@ -67,37 +74,51 @@ class SelectionOptions:
         ),
     )
     max_members: int | None = field(
-        default=None, metadata=_about("most members in the ensemble", group=BUDGET)
+        default=None, metadata=_about("most members in the ensemble", group=BUDGET, bounds={"gt": 0})
     )
     max_minutes: float | None = field(
         default=None,
-        metadata=_about("longest time to predict the test set", group=BUDGET, unit="minutes"),
+        metadata=_about(
+            "longest time to predict the test set", group=BUDGET, unit="minutes", bounds={"gt": 0}
+        ),
     )
     max_size: float | None = field(
-        default=None, metadata=_about("largest weights of all members", group=BUDGET, unit="MiB")
+        default=None,
+        metadata=_about("largest weights of all members", group=BUDGET, unit="MiB", bounds={"gt": 0}),
     )
     speed_factor: float = field(
         default=1.0,
-        metadata=_about("how many times slower the machine is that predicts", group=BUDGET),
+        metadata=_about("how many times slower the machine is that predicts", group=BUDGET, bounds={"gt": 0}),
     )
-    seed: int = field(default=0, metadata=_about("seed of the selection methods", group=SELECTION))
+    seed: int = field(
+        default=0, metadata=_about("seed of the selection methods", group=SELECTION, bounds={"ge": 0})
+    )
 
     def __post_init__(self) -> None:
-        for option, known in (("metric", metric_names()), ("method", method_names())):
-            name = getattr(self, option)
-            if name not in known:
-                raise InputError(f"{option} {name!r}: choose one of {', '.join(known)}", options=(option,))
-        for option in ("max_members", "max_minutes", "max_size", "speed_factor"):
-            number = getattr(self, option)
-            if number is not None and not number > 0:
-                raise InputError(f"{option} {number}: give a number above 0", options=(option,))
-        if self.seed < 0:
-            raise InputError(f"seed {self.seed}: give a whole number from 0 on", options=("seed",))
+        for option in fields(self):
+            _check(option.name, getattr(self, option.name), option.metadata)
 
     @property
     def bounded(self) -> bool:
         """Whether any budget was given."""
         return any(limit is not None for limit in (self.max_members, self.max_minutes, self.max_size))
+
+
+def _check(option: str, value: Any, about: Mapping[str, Any]) -> None:
+    """Refuse a value that is not among the choices or bounds of an option."""
+    choices, bounds, wanted = about["choices"], about["bounds"], ""
+    if value is None:
+        return
+    if choices is not None:
+        known = choices()
+        wanted = "" if value in known else f"choose one of {', '.join(known)}"
+    elif "gt" in bounds and not value > bounds["gt"]:
+        wanted = f"give a number above {bounds['gt']}"
+    elif "ge" in bounds and value < bounds["ge"]:
+        wanted = f"give a whole number from {bounds['ge']} on"
+    if wanted:
+        shown = repr(value) if isinstance(value, str) else str(value)
+        raise InputError(f"{option} {shown}: {wanted}", options=(option,))
 
 
 def select_command(searches: Sequence[str], options: SelectionOptions) -> str:
