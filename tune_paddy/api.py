@@ -118,7 +118,7 @@ def run_search(
         runs: Folder for everything that is written.
         weights_dir: Folder of `tune-paddy weights fetch`.
         ray_address: Of a cluster; None: this machine.
-        **settings: Fields of `SearchSettings`, such as `trials`, `minutes`, `gpu` or `folds`; they replace the
+        **settings: Fields of `SearchSettings`, such as `trials`, `minutes` or `gpu`; they replace the
             settings of the space.
 
     Raises:

@@ -138,7 +138,7 @@ def _verify(folder: Path, competition: str) -> int:
     holds, entries = _read_manifest(folder)
     if holds != competition:
         raise InputError(
-            f"{shown(folder)}: holds the files of {shown(holds)}: choose another `folder`",
+            f"{shown(folder)}: holds the files of {shown(holds)}: name another folder (`folder`)",
             options=("folder",),
         )
     damaged = [name for name, (size, crc) in entries.items() if not _is_sound(folder / name, size, crc)]
@@ -158,7 +158,7 @@ def _read_manifest(folder: Path) -> tuple[str, dict[str, tuple[int, int]]]:
         return str(manifest["competition"]), files
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise InputError(
-            f"{shown(folder)}: holds files that were not fetched before: choose another `folder`, or "
+            f"{shown(folder)}: holds files that were not fetched before: name another folder (`folder`), or "
             "check what is there with `tune-paddy data check`",
             options=("folder",),
         ) from None
