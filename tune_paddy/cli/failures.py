@@ -102,9 +102,9 @@ def as_typed(error: TunePaddyError) -> str:
     """
     text = str(error)
     for name in error.options:
-        typed = _SPELLINGS.get(name, flag(name))
-        text = re.sub(rf"^{name}\b|`{name}`", typed, text)
-        text = re.sub(rf"`{name}=([^`]*)`", rf"{typed} \1", text)
+        known, typed = re.escape(name), _SPELLINGS.get(name, flag(name))
+        text = re.sub(rf"^{known}\b|`{known}`", typed, text)
+        text = re.sub(rf"`{known}=([^`]*)`", rf"{typed} \1", text)
     return text
 
 

@@ -61,7 +61,7 @@ def field_facts(settings: type[Any]) -> Iterator[FieldFacts]:
             MISSING if known.is_required() else known.default,
             known.description,
             bounds=bounds_among(known.metadata),
-            choices=partial(_unchanged, literals) if literals else None,
+            choices=partial(tuple, literals) if literals else None,
             **(known.json_schema_extra or {}),
         )
 
@@ -70,10 +70,6 @@ def bounds_among(rules: Sequence[Any]) -> dict[str, float]:
     """The bounds among the rules of a pydantic field: `gt`, `ge`, `lt` or `le` → number."""
     names = ("gt", "ge", "lt", "le")
     return {name: getattr(rule, name) for rule in rules for name in names if hasattr(rule, name)}
-
-
-def _unchanged(names: tuple[str, ...]) -> tuple[str, ...]:
-    return names
 
 
 def _literals(annotation: Any) -> Iterator[str]:
