@@ -154,7 +154,7 @@ class MemberConfig(BaseModel):
 
 
 class SearchSettings(BaseModel):
-    """How a search runs: the keys under `search:` in a space, each of which its option replaces.
+    """How a search runs: the keys under `search:` in a space, which options of the command replace.
 
     The fields are the one source of the options of `tune-paddy search` and of the reference: `group` is the
     heading that an option stands under, `unit` the unit of its value.
