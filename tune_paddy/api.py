@@ -118,7 +118,8 @@ def run_search(
         runs: Folder for everything that is written.
         weights_dir: Folder of `tune-paddy weights fetch`.
         ray_address: Of a cluster; None: this machine.
-        **settings: Override the space's: `trials`, `minutes`, `gpu`, `folds`, … of `SearchSettings`.
+        **settings: Fields of `SearchSettings`, such as `trials`, `minutes` or `gpu`; they replace the
+            settings of the space.
 
     Raises:
         InputError: Something given is wrong; the message says what.
@@ -196,20 +197,21 @@ def select(
     Args:
         pool: From `load_pool`.
         metric: The loss to minimise, such as `log_loss` or `error_rate`.
-        method: Of selection, or `auto` to compare all.
-        weights: By hand, as `PATTERN=WEIGHT`, such as `vit*=2`; they replace the selection.
-        max_members: Most members, or None.
-        max_minutes: Most minutes to predict the test set, or None.
-        max_size: Most MiB of weights, or None.
-        speed_factor: How much slower the machine that predicts is than the one that measured.
-        seed: Of the methods.
+        method: The selection method, or `auto` to compare all.
+        weights: Weights by hand, as `PATTERN=WEIGHT`, such as `vit*=2`; they replace the selection.
+        max_members: The most members in the ensemble, or None.
+        max_minutes: The longest time to predict the test set, minutes, or None.
+        max_size: The largest weights of all members, MiB, or None.
+        speed_factor: How many times slower the machine that predicts is than the one that measured.
+        seed: The seed of the selection methods.
 
     Raises:
         InputError: Options that are unknown, contradictory or cannot be met.
     """
     from threadpoolctl import threadpool_limits
 
-    from tune_paddy.ensemble.options import SelectionOptions, assess_fit, make_fit
+    from tune_paddy.ensemble.fit import assess_fit, make_fit
+    from tune_paddy.ensemble.options import SelectionOptions
 
     options = SelectionOptions(
         metric, method, tuple(weights), max_members, max_minutes, max_size, speed_factor, seed

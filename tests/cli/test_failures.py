@@ -1,9 +1,12 @@
 import os
+import pickle
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import typer
@@ -12,12 +15,14 @@ from tests.cli.commands import HEARS_CTRL_C
 from tests.cli.conftest import Call
 from tune_paddy.cli import data as data_commands
 from tune_paddy.cli.app import typed_command
+from tune_paddy.cli.search import train_and_print
+from tune_paddy.core.errors import InputError, SearchInterruptedError
 
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
 
 
 def raising(error: BaseException) -> Callable[..., None]:
-    def command(*_: object) -> None:
+    def command(*_: object, **__: object) -> None:
         raise error
 
     return command
@@ -62,6 +67,48 @@ def test_a_command_line_that_cannot_be_understood_is_one_line_and_exit_status_2(
     text = call(*arguments, status=2)
     assert text.startswith(line)
     assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "options", "line"),
+    [
+        ("max_minutes 0: give more", ["max_minutes"], "--max-minutes 0: give more"),
+        ("no room; lower `cpus`, or use `gpu=0`", ["cpus", "gpu"], "no room; lower --cpus, or use --gpu 0"),
+        ("images are gone; give `data` again", ["data"], "images are gone; give DATA again"),
+        (
+            "'name' is there; choose another `name`",
+            ["name"],
+            "'name' is there; choose another --name",
+        ),
+        ("set `keep_weights: all`; cpus", ["keep_weights", "cpus"], "set `keep_weights: all`; cpus"),
+        ("seed -1: see `seed`", [], "seed -1: see `seed`"),
+    ],
+)
+def test_an_error_names_parameters_and_the_command_line_its_options(
+    message: str, options: list[str], line: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = InputError(message, options=options)
+    assert str(error) == message
+    monkeypatch.setattr(data_commands, "open_dataset", raising(error))
+    assert call("data", "check", "x", status=2) == f"error: {line}\n"
+
+
+def test_an_error_keeps_its_options_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(InputError("lower `cpus`", options=["cpus"])))  # noqa: S301 our own
+    assert (str(error), error.options) == ("lower `cpus`", ("cpus",))
+
+
+def test_an_interrupted_search_can_be_resumed_and_the_command_line_says_how(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = SearchInterruptedError("search night was interrupted; it can be resumed")
+    monkeypatch.setattr("tune_paddy.search.run.run_search", raising(error))
+    plan: Any = SimpleNamespace(name="night", space=SimpleNamespace(name="digits_demo"))
+    monkeypatch.setattr(data_commands, "open_dataset", lambda *_: train_and_print(plan, None))  # type: ignore[arg-type]
+    assert call("data", "check", "x", status=130).splitlines()[-1] == (
+        "error: search night was interrupted; it can be resumed; "
+        "to resume it: tune-paddy search --resume night"
+    )
 
 
 def test_without_a_command_the_help_is_shown(call: Call) -> None:

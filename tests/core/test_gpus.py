@@ -39,7 +39,7 @@ def test_a_size_that_this_gpu_never_had_is_refused() -> None:
 def test_an_unknown_gpu_is_refused_with_all_names(name: str) -> None:
     with pytest.raises(InputError, match="Tesla T4") as refusal:
         gpu_mib(name)
-    assert "--gpu-memory" in str(refusal.value)
+    assert "`gpu_memory`" in str(refusal.value)
 
 
 def test_names_of_one_model_are_told_from_those_of_another() -> None:

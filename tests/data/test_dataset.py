@@ -107,7 +107,7 @@ def damaged(kaggle):
 
 def test_all_images_that_cannot_be_decoded_are_listed(damaged):
     message = refusal(damaged)
-    assert "2 images cannot be decoded; copy them again, or leave them out with --skip-corrupt" in message
+    assert "2 images cannot be decoded; copy them again, or leave them out with `skip_corrupt`" in message
     assert f"\n  {damaged}/train_images/blast/100330.jpg: is empty" in message
     assert f"\n  {damaged}/train_images/hispa/100331.jpg: cannot be decoded: " in message
 
@@ -184,7 +184,7 @@ def test_the_same_image_under_two_labels_is_refused_with_both_names(folders, pho
     message = refusal(folders)
     assert "1 images are there under several labels" in message
     assert f"{folders}/cat/0.png (cat) = {twin} (dog)" in message
-    assert "--skip-conflicts" in message
+    assert "`skip_conflicts`" in message
 
 
 def test_by_flag_every_copy_is_left_out_and_reported(folders, photo):

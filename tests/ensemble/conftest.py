@@ -11,8 +11,9 @@ from tune_paddy.core.explain import marginal_contributions, redundancies
 from tune_paddy.core.predictions import PLAIN, TTA, Pool, View
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.ensemble.ensemble import Ensemble
+from tune_paddy.ensemble.fit import member_groups
 from tune_paddy.ensemble.frontier import find_frontier
-from tune_paddy.ensemble.options import SelectionOptions, member_groups
+from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.tracking.runs import RecordedRun
 
 

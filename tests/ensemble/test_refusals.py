@@ -108,5 +108,5 @@ def test_one_member_is_an_ensemble_of_one(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_seed_below_0_is_refused_before_anything_is_loaded() -> None:
-    with pytest.raises(InputError, match="--seed -1: give a whole number from 0 on"):
+    with pytest.raises(InputError, match=r"^seed -1: give a whole number from 0 on"):
         SelectionOptions(seed=-1)

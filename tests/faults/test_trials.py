@@ -64,7 +64,7 @@ def test_a_member_that_diverged_or_died_too_often_says_why_and_misleads_nobody(n
     failures = {int(m.tags["tune_paddy.trial"]): m for m in night.record()[1] if m.outcome != "finished"}
     assert {number: member.outcome for number, member in failures.items()} == {4: "diverged", 6: "failed"}
     assert "not finite" in failures[4].failure
-    assert "more often than --retries allows" in failures[6].failure
+    assert "more often than `retries` allows" in failures[6].failure
     assert all("objective" not in member.metrics for member in failures.values())
 
 

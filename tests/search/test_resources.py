@@ -26,7 +26,7 @@ def test_as_many_trials_run_at_once_as_fit(
 @pytest.mark.parametrize(
     ("settings", "available", "words"),
     [
-        ({"gpu": 0.5}, {"CPU": 2}, "there is none; use --gpu 0"),
+        ({"gpu": 0.5}, {"CPU": 2}, "there is none; use `gpu=0`"),
         ({"gpu": 2}, {"CPU": 2, "GPU": 1}, "asks for 2 GPUs and there are 1"),
         ({"cpus": 4}, {"CPU": 2}, "asks for 4 CPUs and there are 2"),
     ],
@@ -41,7 +41,7 @@ def test_a_trial_that_would_wait_for_ever_is_refused(
 @pytest.mark.parametrize(
     ("settings", "available", "expected"),
     [
-        (SearchSettings(), {"CPU": 2, "GPU": 2}, "none of the GPUs here (2); --gpu auto"),
+        (SearchSettings(), {"CPU": 2, "GPU": 2}, "none of the GPUs here (2); `gpu: auto"),
         (SearchSettings().override({"trials": 3}), {"CPU": 2, "GPU": 1}, "none of the GPUs here (1)"),
         (SearchSettings(gpu=0), {"CPU": 2, "GPU": 2}, None),
         (SearchSettings().override({"gpu": "auto"}), {"CPU": 2, "GPU": 2}, None),

@@ -22,7 +22,7 @@ def test_a_process_that_hangs_is_ended_and_leaves_word_of_where_it_hung(tmp_path
     assert done.returncode == 1
     reason = stall_reason(tmp_path)
     assert reason
-    assert "no sign of life for longer than --stall-minutes; it hung in wait_for_ever" in reason
+    assert "no sign of life for longer than `stall_minutes`; it hung in wait_for_ever" in reason
 
 
 def test_one_that_ends_by_itself_leaves_nothing_and_is_left_alone(tmp_path: Path) -> None:

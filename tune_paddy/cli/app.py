@@ -51,12 +51,6 @@ SkipConflictsOption = Annotated[
 StandInsOption = Annotated[
     bool, typer.Option("--stand-ins", help="Rehearse with tiny relatives of each architecture.")
 ]
-MetricOption = Annotated[str, typer.Option("--metric", help="Loss that selection minimises.")]
-MethodOption = Annotated[str, typer.Option("--method", help="Selection method, or auto to compare all.")]
-HandWeightsOption = Annotated[
-    list[str] | None,
-    typer.Option("--weights", "-w", help="Weights by hand, PATTERN=WEIGHT, such as 'vit*=2'; repeatable."),
-]
 
 
 def _show_version(wanted: bool) -> None:
@@ -117,6 +111,15 @@ def print_dataset(dataset: "Dataset") -> None:
     )
     for line in dataset.report.lines():
         console.print(line, style="yellow", soft_wrap=True)
+
+
+def flag(name: str) -> str:
+    """The option of a parameter on the command line.
+
+    >>> flag("max_size")
+    '--max-size'
+    """
+    return f"--{name.replace('_', '-')}"
 
 
 def typed_command() -> str:

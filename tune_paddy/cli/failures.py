@@ -2,13 +2,14 @@
 
 | exit status | when |
 |---|---|
-| 2 | what was given is wrong: a flag, a file, a folder |
+| 2 | what was given is wrong: an option, a file, a folder |
 | 1 | it failed: no space, no network, out of memory, a mistake in this program |
 | 130 | a person ended it |
 | 143 | the system, or somebody, ended it with SIGTERM |
 """
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -20,12 +21,15 @@ from typing import TextIO
 
 import typer
 
-from tune_paddy.cli.app import errors
+from tune_paddy.cli.app import errors, flag
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.system.text import printable, redact, shown
 
 INTERRUPTED = 130
 """128 + SIGINT's number, as a shell has it."""
+
+_SPELLINGS = {"data": "DATA", "folder": "--to"}
+"""Parameters whose name on the command line is another."""
 
 
 @contextmanager
@@ -88,6 +92,22 @@ def _ended_by_sigterm(came: list[int]) -> Iterator[None]:
         raise KeyboardInterrupt
 
 
+def as_typed(error: TunePaddyError) -> str:
+    """An error's message with the names of parameters as they are typed on the command line.
+
+    A name is found at the start of the message and in backticks, alone or with a value.
+
+    >>> as_typed(TunePaddyError("use `max_size=9`", options=["max_size"]))
+    'use --max-size 9'
+    """
+    text = str(error)
+    for name in error.options:
+        known, typed = re.escape(name), _SPELLINGS.get(name, flag(name))
+        text = re.sub(rf"^{known}\b|`{known}`", typed, text)
+        text = re.sub(rf"`{known}=([^`]*)`", rf"{typed} \1", text)
+    return text
+
+
 def print_any_name(*streams: TextIO) -> None:
     """Let streams escape what they cannot encode: names of files need not be valid text."""
     for stream in streams:
@@ -107,7 +127,7 @@ def _reason_of_usage(error: typer.TyperException) -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, TunePaddyError):
-        return str(error)
+        return "; ".join((as_typed(error), *getattr(error, "__notes__", ())))
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if isinstance(error, MemoryError):

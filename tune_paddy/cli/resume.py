@@ -1,4 +1,4 @@
-"""Going on with a search: by its name, or when the same command comes again."""
+"""How a search is resumed: by its name, or when the same command comes again."""
 
 import sys
 from dataclasses import replace
@@ -41,7 +41,7 @@ def _is_cut_short(search: "RecordedRun", command: str) -> bool:
 
 
 def offer(search: "RecordedRun", *, named: bool) -> bool:
-    """Ask whether an earlier search shall go on, where somebody can answer.
+    """Ask whether an earlier search shall be resumed, where somebody can answer.
 
     Raises:
         InputError: It shall not, or nobody can answer, and its name is asked for.
@@ -74,7 +74,7 @@ def plan_again(
     """Plan a search again from its name; options given once more replace what they may, or must agree.
 
     Raises:
-        InputError: There is no such search, or it cannot go on.
+        InputError: There is no such search, or it cannot be resumed.
     """
     from tune_paddy.search.resuming.plan import resumed_plan
     from tune_paddy.tracking.runs import get_search
@@ -94,7 +94,6 @@ def plan_again(
         search,
         store,
         settings=overrides,
-        prefix="--",
         data=data,
         space=loaded,
         weights_dir=weights_dir,
@@ -104,10 +103,3 @@ def plan_again(
     )
     print_dataset(plan.dataset)
     return plan, replace(store, experiment=plan.dataset.root.name, experiment_id=search.experiment_id)
-
-
-def remembered(context: typer.Context, asked: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    """Selection options of a search that is resumed: those given now, else those that it had."""
-    sources = {name: context.get_parameter_source(name) for name in options}
-    given = {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
-    return {name: options[name] if name in given else asked.get(name, options[name]) for name in options}

@@ -1,6 +1,8 @@
 """The search command: train, select, write the submission."""
 
+import shlex
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,9 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_paddy.cli.app import (
-    HandWeightsOption,
-    MethodOption,
-    MetricOption,
     RunsOption,
     SkipConflictsOption,
     SkipCorruptOption,
@@ -27,7 +26,8 @@ from tune_paddy.cli.app import (
     typed_command,
 )
 from tune_paddy.cli.completion import complete_search, complete_space
-from tune_paddy.cli.resume import find_earlier, offer, plan_again, remembered
+from tune_paddy.cli.failures import as_typed
+from tune_paddy.cli.resume import find_earlier, offer, plan_again
 from tune_paddy.cli.select import (
     Machine,
     RayAddressOption,
@@ -37,7 +37,9 @@ from tune_paddy.cli.select import (
     check_refit,
     refit_and_print,
     select_and_print,
+    selection_options,
 )
+from tune_paddy.cli.settings_options import OptionSource, command_with, given
 from tune_paddy.core.errors import InputError, SearchInterruptedError
 
 if TYPE_CHECKING:
@@ -51,7 +53,17 @@ if TYPE_CHECKING:
     from tune_paddy.tracking.store import Store
 
 
-@app.command()
+def _search_settings() -> type[Any]:
+    from tune_paddy.core.config import SearchSettings
+
+    return SearchSettings
+
+
+SETTINGS = OptionSource(_search_settings, without=("select_share",))
+SELECTION = OptionSource(selection_options, only=("metric", "method", "weights"), letters={"weights": "-w"})
+
+
+@app.command(cls=command_with(SETTINGS, SELECTION))
 def search(
     context: typer.Context,
     data: Annotated[Path | None, typer.Argument(help="Folder or CSV of labelled images.")] = None,
@@ -62,43 +74,16 @@ def search(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the search; default: made up.")] = None,
-    trials: Annotated[int | None, typer.Option(help="Members to train, recipes included.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Start no trial after so many minutes.")] = None,
-    concurrency: Annotated[int | None, typer.Option(help="Trials at once; default: as many as fit.")] = None,
-    cpus: Annotated[float | None, typer.Option(help="CPUs of one trial.")] = None,
-    gpu: Annotated[
-        str | None, typer.Option(help="GPUs of one trial: 0.25 shares one among four; auto: by its forecast.")
-    ] = None,
-    gpu_memory: Annotated[float | None, typer.Option(help="MiB of a GPU; default: look.")] = None,
-    max_accum: Annotated[int | None, typer.Option(help="Largest accum to choose.")] = None,
-    cache_limit: Annotated[
-        float | None, typer.Option(help="GB of resized images kept; default: half the memory; 0: none.")
-    ] = None,
-    scheduler: Annotated[str | None, typer.Option(help="none, or asha to stop weak trials early.")] = None,
-    objective: Annotated[str | None, typer.Option(help="What the sampler minimises.")] = None,
-    folds: Annotated[
-        int | None, typer.Option(help="Models of each member, one per fold, instead of a select split.")
-    ] = None,
-    stall_minutes: Annotated[
-        float | None, typer.Option(help="Start a trial again that gives no sign of life for so long.")
-    ] = None,
-    retries: Annotated[int | None, typer.Option(help="How often to start a trial again that died.")] = None,
-    keep_weights: Annotated[
-        str | None, typer.Option(help="Weights to keep on disk: selected, all or none.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the select split and the sampler.")] = None,
     resume: Annotated[
         str | None,
         typer.Option(
-            help="Name of a search to go on with; all else is as it was.", autocompletion=complete_search
+            help="Name of a search to resume; what is not given again is as it was.",
+            autocompletion=complete_search,
         ),
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="With --resume: try failed members again, too.")
     ] = False,
-    metric: MetricOption = "log_loss",
-    method: MethodOption = "auto",
-    weights: HandWeightsOption = None,
     refit: RefitOption = None,
     stand_ins: StandInsOption = False,
     dry_run: Annotated[
@@ -114,31 +99,17 @@ def search(
 ) -> None:
     """Train the members of a search space, then select from them and write the submission.
 
+    Settings that are not given are those under `search:` in the space, or else the defaults shown here.
+
     Example: tune-paddy search paddy/ --space paddy_search --trials 40 --gpu 0.5
 
     After an interruption: tune-paddy search --resume paddy_search-1
     """
     check_refit(refit)
-    settings = {
-        "trials": trials,
-        "minutes": minutes,
-        "concurrency": concurrency,
-        "cpus": cpus,
-        "gpu": gpu,
-        "gpu_memory": gpu_memory,
-        "max_accum": max_accum,
-        "cache_limit": cache_limit,
-        "scheduler": scheduler,
-        "objective": objective,
-        "folds": folds,
-        "stall_minutes": stall_minutes,
-        "retries": retries,
-        "keep_weights": keep_weights,
-        "seed": seed,
-    }
-    overrides = {key: value for key, value in settings.items() if value is not None}
-    options = {"metric": metric, "method": method, "weights": weights, "refit": refit}
-    check_wishes(options)
+    overrides = given(context, SETTINGS)
+    now = given(context, SELECTION) | ({} if refit is None else {"refit": refit})
+    asked = _asked(now)
+    check_selection(asked)
     if resume is None and not dry_run and data is not None:
         resume = _earlier(tracking_uri, name)
     if resume is not None:
@@ -152,9 +123,9 @@ def search(
             ray_address=ray_address,
             retry_failed=retry_failed,
         )
-        options = remembered(context, dict(plan.asked), options)
+        asked = _asked(now, plan.asked)
     elif data is None or space is None:
-        raise InputError("give DATA and --space to start a search, or --resume NAME to go on with one")
+        raise InputError("give DATA and --space to start a search, or --resume NAME to resume one")
     else:
         plan = make_plan(
             data,
@@ -167,7 +138,7 @@ def search(
             weights_dir=weights_dir,
             ray_address=ray_address,
         )
-    check_patterns(options["weights"] or (), plan)
+    check_patterns(asked["weights"] or (), plan)
     if dry_run:
         _print_preview(plan)
         return
@@ -179,14 +150,26 @@ def search(
         if resume is None:  # Ray's processes import torch meanwhile
             store = make_store(tracking_uri, plan.dataset, runs)
             plan = with_free_name(plan, store, runs, given=name is not None)
-        plan = replace(plan, asked=options)
-        train_and_select(replace(ready, plan=plan), store, options, verbose=verbose)
+        plan = replace(plan, asked=asked)
+        train_and_select(replace(ready, plan=plan), store, asked, verbose=verbose)
+
+
+def _asked(now: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What shall follow the training, for the record.
+
+    Args:
+        now: Options that were typed.
+        before: The same of the session before; None: there was none.
+    """
+    defaults = {facts.name: facts.default or None for facts in SELECTION.facts()} | {"refit": None}
+    before = before or {}
+    return {name: now.get(name, before.get(name, default)) for name, default in defaults.items()}
 
 
 def train_and_select(
-    ready: "ReadyPlan", store: "Store", options: dict[str, Any], *, verbose: bool = False
+    ready: "ReadyPlan", store: "Store", asked: dict[str, Any], *, verbose: bool = False
 ) -> None:
-    """Train, select from what there is, and refit where that is wished; an interruption comes last.
+    """Train, select from what there is, and refit where that is asked for; an interruption comes last.
 
     Raises:
         SearchInterruptedError: A signal ended the training early.
@@ -201,17 +184,17 @@ def train_and_select(
     runs = plan.folder.parent
     browse = browse_command(plan.name, store)
     ensemble = select_and_print(
-        store, [plan.name], runs, check_wishes(options), verbose=verbose, browse=browse
+        store, [plan.name], runs, check_selection(asked), verbose=verbose, browse=browse
     )
     if interrupted is not None:
         raise interrupted
-    if options["refit"] is not None:
+    if asked["refit"] is not None:
         machine = Machine(plan.weights_dir, plan.ray_address)
         refit_and_print(store, ensemble, [plan.name], runs, machine, plan.dataset)
 
 
-def check_wishes(options: dict[str, Any]) -> "SelectionOptions":
-    """Turn options of the command into those of the selection, before anything trains.
+def check_selection(asked: Mapping[str, Any]) -> "SelectionOptions":
+    """Turn what was asked for into options of the selection, before anything trains.
 
     Raises:
         InputError: One cannot be understood.
@@ -219,9 +202,9 @@ def check_wishes(options: dict[str, Any]) -> "SelectionOptions":
     from tune_paddy.ensemble.fixed_weights import parse_weights
     from tune_paddy.ensemble.options import SelectionOptions
 
-    weights = tuple(options["weights"] or ())
+    weights = tuple(asked["weights"] or ())
     parse_weights(weights)
-    return SelectionOptions(metric=options["metric"], method=options["method"], weights=weights)
+    return SelectionOptions(metric=asked["metric"], method=asked["method"], weights=weights)
 
 
 def check_patterns(weights: "Sequence[str]", plan: "SearchPlan") -> None:
@@ -236,7 +219,7 @@ def check_patterns(weights: "Sequence[str]", plan: "SearchPlan") -> None:
 
 
 def _earlier(tracking_uri: str | None, name: str | None) -> str | None:
-    """Name of an earlier search that somebody wants to go on with instead of starting a new one."""
+    """Name of an earlier search that somebody wants to resume instead of starting a new one."""
     found = find_earlier(tracking_uri, name)
     return found.name if found is not None and offer(found, named=name is not None) else None
 
@@ -259,7 +242,7 @@ def make_plan(
     from tune_paddy.tracking.names import free_name, require_free
 
     # The cheap mistakes first: torch, timm and Ray take many seconds to import.
-    SearchSpace.load(find_space(space)).settings.override(overrides, prefix="--")
+    SearchSpace.load(find_space(space)).settings.override(overrides)
     if name is not None:
         require_free(name, runs)
     dataset = open_dataset(data, skip)
@@ -269,7 +252,7 @@ def make_plan(
         from tune_paddy.training.networks.architectures import stand_in
 
         loaded = loaded.with_stand_ins(stand_in)
-    settings = loaded.settings.override(overrides, prefix="--")
+    settings = loaded.settings.override(overrides)
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.search.resources import uncounted_gpus
 
@@ -304,7 +287,11 @@ def train_and_print(ready: "ReadyPlan", store: "Store", *, weights: bool = True)
     plan = ready.plan
     console.print(f"Search {plan.name} of space {plan.space.name}")
     started = time.monotonic()
-    run_search(ready, store, console=console)
+    try:
+        run_search(ready, store, console=console)
+    except SearchInterruptedError as error:
+        error.add_note(f"to resume it: tune-paddy search --resume {shlex.quote(plan.name)}")
+        raise
     print_members(plan, store, f" in {time.monotonic() - started:.0f} s", weights=weights)
     console.print()
 
@@ -344,7 +331,7 @@ def _print_preview(plan: "SearchPlan") -> None:
     try:
         give = trial_planner(settings, len(plan.dataset.classes))
     except InputError as error:  # no GPU here to look at: the rest can be shown all the same
-        console.print(f"No forecasts (?): {error}", style="yellow", soft_wrap=True)
+        console.print(f"No forecasts (?): {as_typed(error)}", style="yellow", soft_wrap=True)
         give = None
     for proposal in proposals:
         config = proposal.config

@@ -4,14 +4,11 @@ import os
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tune_paddy.cli.app import (
-    HandWeightsOption,
-    MethodOption,
-    MetricOption,
     RunsOption,
     UriOption,
     WeightsDirOption,
@@ -21,7 +18,8 @@ from tune_paddy.cli.app import (
     typed_command,
 )
 from tune_paddy.cli.completion import complete_search
-from tune_paddy.core.errors import InputError
+from tune_paddy.cli.settings_options import OptionSource, command_with, given
+from tune_paddy.core.errors import InputError, SearchInterruptedError
 
 if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
@@ -32,7 +30,11 @@ if TYPE_CHECKING:
 
 RefitOption = Annotated[
     str | None,
-    typer.Option("--refit", help="all: train the chosen members again on all labelled images."),
+    typer.Option(
+        "--refit",
+        help="all: train the chosen members again on all labelled images.",
+        rich_help_panel="Selection",
+    ),
 ]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print first how the ensemble came about, with every view.")
@@ -53,19 +55,22 @@ class Machine:
     ray_address: str | None = None
 
 
-@app.command()
+def selection_options() -> type[Any]:
+    """The class of the options of a selection, imported where they are asked for."""
+    from tune_paddy.ensemble.options import SelectionOptions
+
+    return SelectionOptions
+
+
+SELECTION = OptionSource(selection_options, letters={"weights": "-w"})
+
+
+@app.command(cls=command_with(SELECTION))
 def select(
+    context: typer.Context,
     searches: Annotated[
         list[str], typer.Argument(help="Names of one or several searches.", autocompletion=complete_search)
     ],
-    metric: MetricOption = "log_loss",
-    method: MethodOption = "auto",
-    weights: HandWeightsOption = None,
-    max_members: Annotated[int | None, typer.Option(help="Most members in the ensemble.")] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="Most minutes to predict the test set.")] = None,
-    max_size: Annotated[float | None, typer.Option(help="Most MiB of weights.")] = None,
-    speed_factor: Annotated[float, typer.Option(help="How much slower the machine that predicts is.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the selection methods.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the files; default RUNS/SEARCH.", file_okay=False)
     ] = None,
@@ -85,9 +90,8 @@ def select(
 
     check_refit(refit)
     searches = list(dict.fromkeys(searches))
-    options = SelectionOptions(
-        metric, method, tuple(weights or ()), max_members, max_minutes, max_size, speed_factor, seed
-    )
+    typed = given(context, SELECTION)
+    options = SelectionOptions(**{**typed, "weights": tuple(typed.get("weights", ()))})
     store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
     ensemble = select_and_print(store, searches, runs, options, out=out, verbose=verbose)
     if refit is not None:
@@ -205,7 +209,11 @@ def refit_and_print(
     console.print(f"Refit {plan.name}: {len(members)} members on all {images}")
     tags = {"refit_of": ", ".join(searches), "refit_of_ensemble": ensemble.run_id}
     writable = replace(store, experiment_id=search.experiment_id)
-    run_refit(plan, members, writable, console=console, tags=tags)
+    try:
+        run_refit(plan, members, writable, console=console, tags=tags)
+    except SearchInterruptedError as error:
+        error.add_note("`tune-paddy select` with --refit all resumes it")
+        raise
     pool, selection = carry_over(ensemble.selection, ensemble.pool.views, load_pool(writable, [plan.name]))
     refitted = write_refitted(
         writable,

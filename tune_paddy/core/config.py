@@ -20,6 +20,9 @@ from tune_paddy.core.errors import InputError
 MAX_SIDE = 4096
 """Largest image side, in pixels, that a member may be trained at."""
 
+SEARCH, RESOURCES, FAULTS = "What is searched", "Resources", "Faults"
+"""Headings that the settings of a search stand under."""
+
 
 def _as_height_width(value: Any) -> Any:
     """Turn one side, in pixels, into (height, width); leave pairs as they are."""
@@ -66,18 +69,25 @@ class MemberConfig(BaseModel):
     random-resized-crop share.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Its rules are compiled at the first use: help screens need the fields alone.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     arch: str = Field(min_length=1, description="timm model name; deprecated names are accepted")
     pretrained: bool | str = Field(
         True, description="true: timm's weights; false: random; a path: a folder or .safetensors file"
     )
-    size: Size = Field((224, 224), description="input of the network: side or [height, width], px")
+    size: Size = Field(
+        (224, 224),
+        description="input of the network: side or [height, width]",
+        json_schema_extra={"unit": "px"},
+    )
     resize: Literal["squish", "crop", "pad"] = Field(
         "squish", description="how an image gets to resize_size before augmentation"
     )
     resize_size: Size | None = Field(
-        None, description="side or [height, width] in px after resizing; none: the same as size"
+        None,
+        description="side or [height, width] after resizing; none: the same as size",
+        json_schema_extra={"unit": "px"},
     )
     batch_size: int = Field(64, ge=1, le=65536, description="images per optimizer step")
     accum: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
@@ -87,7 +97,9 @@ class MemberConfig(BaseModel):
     freeze_epochs: int = Field(
         1, ge=0, le=10_000, description="fine_tune only: epochs before, with only the head training"
     )
-    schedule: Literal["fine_tune", "one_cycle"] = Field("fine_tune", description="as in fastai")
+    schedule: Literal["fine_tune", "one_cycle"] = Field(
+        "fine_tune", description="schedule of the learning rate, as fastai's method of that name"
+    )
     lr: float = Field(0.01, gt=0, le=100, description="peak learning rate (fine_tune: fastai's base_lr)")
     weight_decay: float = Field(0.01, ge=0, le=10, description="decoupled weight decay")
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with momentum")
@@ -95,7 +107,9 @@ class MemberConfig(BaseModel):
     flip: Literal["none", "horizontal", "dihedral"] = Field(
         "horizontal", description="dihedral: the eight flips and quarter turns"
     )
-    max_rotate: float = Field(10.0, ge=0, le=180, description="degrees")
+    max_rotate: float = Field(
+        10.0, ge=0, le=180, description="largest rotation", json_schema_extra={"unit": "degrees"}
+    )
     max_zoom: float = Field(1.1, ge=1, le=4, description="largest zoom factor")
     max_warp: float = Field(0.2, ge=0, lt=1, description="magnitude of the perspective warp")
     max_lighting: float = Field(0.2, ge=0, lt=1, description="brightness and contrast change")
@@ -113,8 +127,10 @@ class MemberConfig(BaseModel):
         False, description="torch.compile the network: a slow first epoch; no gain on a CPU"
     )
     tta: int = Field(4, ge=0, le=64, description="augmented passes of test-time augmentation; 0: none")
-    subsample: float = Field(0.8, gt=0, le=1, description="share of the training images that it sees")
-    seed: int = Field(42, ge=0, lt=2**31, description="of the initial weights, order and augmentation")
+    subsample: float = Field(
+        0.8, gt=0, le=1, description="share of the training images that the member is trained on"
+    )
+    seed: int = Field(42, ge=0, lt=2**31, description="seed of the initial weights, order and augmentation")
 
     @model_validator(mode="after")
     def _check_contradictions(self) -> "MemberConfig":
@@ -138,71 +154,130 @@ class MemberConfig(BaseModel):
 
 
 class SearchSettings(BaseModel):
-    """How a search runs: what may stand under `search:` in a space, each overridden by its flag."""
+    """How a search runs: the keys under `search:` in a space, which options of the command replace.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    The fields are the one source of the options of `tune-paddy search` and of the reference: `group` is the
+    heading that an option stands under, `unit` the unit of its value.
+    """
 
-    trials: int = Field(20, ge=1, le=1_000_000, description="members to train, the recipes included")
-    minutes: float | None = Field(None, gt=0, description="no new trial after so many minutes")
-    concurrency: int | None = Field(None, ge=1, description="trials at once; none: as many as fit")
-    cpus: float = Field(1, gt=0, description="CPUs of one trial")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    trials: int = Field(
+        20,
+        ge=1,
+        le=1_000_000,
+        description="members to train, the recipes included",
+        json_schema_extra={"group": SEARCH},
+    )
+    minutes: float | None = Field(
+        None,
+        gt=0,
+        description="time after which no new trial starts; none: no limit",
+        json_schema_extra={"group": SEARCH, "unit": "minutes"},
+    )
+    concurrency: int | None = Field(
+        None,
+        ge=1,
+        description="trials at once; none: as many as fit",
+        json_schema_extra={"group": RESOURCES},
+    )
+    cpus: float = Field(1, gt=0, description="CPUs of one trial", json_schema_extra={"group": RESOURCES})
     gpu: Literal["auto"] | GpuCount = Field(
-        0.0, description="GPUs of one trial; a fraction shares one; auto: as little as its forecast allows"
+        0.0,
+        description="GPUs of one trial; 0.25 shares one among four; auto: as little as its forecast allows",
+        json_schema_extra={"group": RESOURCES},
     )
     gpu_memory: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="MiB of each GPU; none: asked of the one at hand"
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="memory of each GPU; none: as detected",
+        json_schema_extra={"group": RESOURCES, "unit": "MiB"},
     )
     max_accum: int | None = Field(
-        None, ge=1, description="largest accum to choose, or to try when memory runs out; none: batch_size"
+        None,
+        ge=1,
+        description="largest accum to choose, or to try when memory runs out; none: batch_size",
+        json_schema_extra={"group": RESOURCES},
     )
     cache_limit: float | None = Field(
         None,
         ge=0,
         le=1e6,
-        description="GB of resized images kept on a machine; none: half of memory; 0: off",
+        description="resized images kept on a machine; 0: off; none: half of its memory",
+        json_schema_extra={"group": RESOURCES, "unit": "GB"},
     )
-    scheduler: Literal["none", "asha"] = Field("none", description="asha stops weak trials early")
+    scheduler: Literal["none", "asha"] = Field(
+        "none",
+        description="early stopping of weak trials",
+        json_schema_extra={"group": SEARCH},
+    )
     objective: Literal["calibrated_log_loss", "log_loss", "error_rate"] = Field(
-        "calibrated_log_loss", description="what the sampler minimises, on the select split"
+        "calibrated_log_loss",
+        description="what the sampler minimises, on the select split",
+        json_schema_extra={"group": SEARCH},
     )
     select_share: float = Field(
-        0.2, gt=0, lt=1, description="share of the labelled images that no member trains on"
+        0.2,
+        gt=0,
+        lt=1,
+        description="share of the labelled images that no member trains on",
+        json_schema_extra={"group": SEARCH},
     )
     folds: FoldCount = Field(
-        0, description="instead of a select split: k ≥ 2 models a member, each image judged by one"
+        0,
+        description="instead of a select split: k ≥ 2 models a member, each image judged by one",
+        json_schema_extra={"group": SEARCH},
     )
     stall_minutes: float | None = Field(
-        30.0, gt=0, description="a trial without a sign of life for so long is started again; none: never"
+        30.0,
+        gt=0,
+        description="time without a sign of life after which a trial is restarted; none in a space: never",
+        json_schema_extra={"group": FAULTS, "unit": "minutes"},
     )
     keep_weights: Literal["selected", "all", "none"] = Field(
         "selected",
-        description="members' weights on disk: of the best ensembles' members and the ten best; all; none",
+        description="members whose weights stay on disk; selected: of the best ensembles, and the ten best",
+        json_schema_extra={"group": RESOURCES},
     )
-    retries: int = Field(1, ge=0, le=100, description="how often a trial that died is started again")
-    seed: int = Field(42, ge=0, lt=2**31, description="of the select split and the sampler")
+    retries: int = Field(
+        1,
+        ge=0,
+        le=100,
+        description="how often a trial that died is restarted",
+        json_schema_extra={"group": FAULTS},
+    )
+    seed: int = Field(
+        42,
+        ge=0,
+        lt=2**31,
+        description="seed of the select split and the sampler",
+        json_schema_extra={"group": SEARCH},
+    )
 
-    def override(self, values: Mapping[str, Any], *, prefix: str = "") -> "SearchSettings":
+    def override(self, values: Mapping[str, Any]) -> "SearchSettings":
         """Return settings with other values for some.
 
         Args:
             values: Setting → value.
-            prefix: Of a setting's name in messages: `--` where it is a flag.
 
         Raises:
-            InputError: There is no such setting, or a value is out of its bounds.
+            InputError: There is no such setting, or a value is out of its bounds; the error's `options` holds
+                its name.
         """
         try:
             return SearchSettings(**{**self.model_dump(exclude_unset=True), **values})
         except ValidationError as error:
             name = str(error.errors()[0]["loc"][0])
             problems = [problem for problem in error.errors() if problem["loc"][0] == name]
-            flag = prefix + (name.replace("_", "-") if prefix else name)
             if problems[0]["type"] == "extra_forbidden":
-                raise InputError(f"{flag}: there is no such setting") from error
-            raise InputError(f"{flag}: {values.get(name)} {requirement(problems)}") from error
+                raise InputError(f"{name}: there is no such setting", options=(name,)) from error
+            raise InputError(
+                f"{name}: {values.get(name)} {requirement(problems)}", options=(name,)
+            ) from error
 
 
 def requirement(problems: Sequence[Mapping[str, Any]]) -> str:
-    """Say what a field allows, from pydantic's problems with one value: "should be …", to go on after it."""
+    """What a field allows, from pydantic's problems with a value: "should be …", to stand after it."""
     parts = (problem["msg"].removeprefix("Input should be ") for problem in problems)
     return "should be " + " or ".join(dict.fromkeys(parts))

@@ -58,7 +58,8 @@ def gpu_mib(name: str) -> int:
     hint = f"; did you mean {' or '.join(near)}?" if near else "."
     raise InputError(
         f"no GPU called {name!r} is known{hint} Known: {', '.join(GPU_MIB)}. "
-        "Or give its memory with --gpu-memory, in MiB"
+        "Or give its memory as `gpu_memory`, in MiB",
+        options=("gpu_memory",),
     )
 
 

@@ -133,11 +133,12 @@ def _refuse_corrupt(listing: Listing, corrupt: Sequence[ImageError], skip: bool)
     elif skip:
         return
     else:
-        way_out = "copy them again, or leave them out with --skip-corrupt"
+        way_out = "copy them again, or leave them out with `skip_corrupt`"
     if corrupt:
         raise InputError(
             f"{shown(listing.root)}: {len(corrupt)} images cannot be decoded; {way_out}"
-            f"{listed(map(str, corrupt), len(corrupt))}"
+            f"{listed(map(str, corrupt), len(corrupt))}",
+            options=("skip_corrupt",),
         )
 
 
@@ -157,7 +158,7 @@ def _check_conflicts(checked: _Checked, skip: bool, jobs: int | None) -> _Checke
     suspects = suspects.assign(pixels=hash_pixels(suspects["path"].tolist(), jobs=jobs))
     conflicts = suspects[suspects.groupby("pixels")["label"].transform("nunique") > 1]
     if len(conflicts) and not skip:
-        raise InputError(_conflict_message(conflicts))
+        raise InputError(_conflict_message(conflicts), options=("skip_conflicts",))
     report = replace(checked.report, conflicts=tuple(conflicts["id"]))
     return checked.without(frame.index.isin(conflicts.index), report)
 
@@ -172,7 +173,7 @@ def _conflict_message(conflicts: pd.DataFrame) -> str:
     ]
     return (
         f"{len(lines)} images are there under several labels; correct the labels, or leave out every copy "
-        f"with --skip-conflicts{listed(lines, len(lines))}"
+        f"with `skip_conflicts`{listed(lines, len(lines))}"
     )
 
 

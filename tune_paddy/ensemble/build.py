@@ -16,8 +16,9 @@ from tune_paddy.core.predictions import Pool
 from tune_paddy.data.ensemble_file import ensemble_content, write_ensemble
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
 from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
+from tune_paddy.ensemble.fit import assess_fit, make_fit, member_groups
 from tune_paddy.ensemble.frontier import find_frontier
-from tune_paddy.ensemble.options import SelectionOptions, assess_fit, make_fit, member_groups
+from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.ensemble.reports.html import REPORT, Sources, write_report
 from tune_paddy.ensemble.reports.mlflow import describe_ensemble
 from tune_paddy.tracking.ensembles import log_ensemble

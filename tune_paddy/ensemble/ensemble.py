@@ -9,8 +9,8 @@ from tune_paddy.core.estimate import Assessment
 from tune_paddy.core.explain import Redundancy
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.ensemble.fit import member_groups
 from tune_paddy.ensemble.frontier import Frontier
-from tune_paddy.ensemble.options import member_groups
 from tune_paddy.tracking.files import SUBMISSION_FILE
 
 

@@ -36,7 +36,8 @@ def parse_weights(texts: Sequence[str]) -> list[tuple[str, float]]:
             weight = -1.0
         if not pattern or not 0 <= weight <= MOST:
             raise InputError(
-                f"--weights {text!r}: write PATTERN=WEIGHT, such as 'vit*=2', a weight from 0 to {MOST:,}"
+                f"weights {text!r}: write PATTERN=WEIGHT, such as 'vit*=2', a weight from 0 to {MOST:,}",
+                options=("weights",),
             )
         pairs.append((pattern, weight))
     return pairs
@@ -83,7 +84,9 @@ def _fits(sign: str, open_sign: str) -> bool:
 
 def _no_match(pattern: str, architectures: Iterable[str]) -> InputError:
     known = ", ".join(dict.fromkeys(architectures))
-    return InputError(f"--weights: {pattern!r} matches no member; the architectures are {known}")
+    return InputError(
+        f"weights: {pattern!r} matches no member; the architectures are {known}", options=("weights",)
+    )
 
 
 def weigh(views: Sequence[View], pairs: Sequence[tuple[str, float]]) -> list[float]:
@@ -106,7 +109,7 @@ def weigh(views: Sequence[View], pairs: Sequence[tuple[str, float]]) -> list[flo
             if "/" in pattern or counted[number]:
                 weights[number] = weight
     if not any(weights):
-        raise InputError("--weights: every member has weight 0; leave at least one in")
+        raise InputError("weights: every member has weight 0; leave at least one in", options=("weights",))
     return weights
 
 

@@ -11,7 +11,8 @@ from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.cost_budget import CostBudget, frontier
 from tune_paddy.core.selection.greedy_log_loss import true_class_rows
 from tune_paddy.core.selection.result import Selection
-from tune_paddy.ensemble.options import SelectionOptions, make_budget
+from tune_paddy.ensemble.fit import make_budget
+from tune_paddy.ensemble.options import SelectionOptions
 
 _MINUTES = 1
 """Index of the resource in `make_budget`."""

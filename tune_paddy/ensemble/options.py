@@ -1,72 +1,102 @@
-"""From what a person asks for to a selection: a method by name, weights by hand, budgets."""
+"""What a person asks of a selection; light to import, since help screens are generated from it."""
 
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from functools import partial
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.estimate import Assessment, assess
-from tune_paddy.core.metrics import METRICS, Floats, Labels
-from tune_paddy.core.predictions import TTA, Pool, View
-from tune_paddy.core.selection.auto import auto_select
-from tune_paddy.core.selection.cost_budget import CostBudget
-from tune_paddy.core.selection.methods import METHODS
-from tune_paddy.core.selection.plain import fixed_select
-from tune_paddy.core.selection.result import Selection
-from tune_paddy.core.selection.within_budget import budget_auto_select, budget_select
-from tune_paddy.ensemble.fixed_weights import parse_weights, weigh
 
 AUTO = "auto"
-Fit = Callable[[Floats, Labels], Selection]
+SELECTION, BUDGET = "Selection", "Budget"
+"""Headings that the options of a selection stand under."""
 
-_BYTES_PER_PARAMETER = 4
+
+def metric_names() -> tuple[str, ...]:
+    """Names of the metrics."""
+    from tune_paddy.core.metrics import METRICS  # noqa: PLC0415 it takes numpy
+
+    return tuple(METRICS)
+
+
+def method_names() -> tuple[str, ...]:
+    """Names of the selection methods, simplest first, after `auto`."""
+    from tune_paddy.core.selection.methods import METHODS  # noqa: PLC0415 it takes scipy
+
+    return (AUTO, *METHODS)
+
+
+def _about(
+    description: str,
+    *,
+    group: str,
+    unit: str = "",
+    choices: Callable[[], Sequence[str]] | None = None,
+    bounds: Mapping[str, float] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """What a field allows, and what command line and reference say of it.
+
+    Args:
+        description: The meaning, a noun phrase.
+        group: The heading that it stands under.
+        unit: The unit of its value, or "".
+        choices: Returns its values by name; None: they have no names.
+        bounds: `gt` → the number that the value is above, or `ge` → its least value.
+    """
+    return {"description": description, "group": group, "unit": unit, "choices": choices, "bounds": bounds}
 
 
 @dataclass(frozen=True)
 class SelectionOptions:
     """What a person asks of a selection.
 
-    Attributes:
-        metric: The loss to minimise.
-        method: Name of a selection method, or `auto`.
-        weights: `PATTERN=WEIGHT` texts; they replace the selection.
-        max_members: Most members in the ensemble, or None.
-        max_minutes: Most minutes that predicting the test set may take, or None.
-        max_size: Most MiB of weights, or None.
-        speed_factor: How much slower predicting is where it counts than where it was measured.
-        seed: Of the methods.
+    The metadata of each field, which describes it, is the one source of the options of `tune-paddy select`
+    and of the reference.
+
+    Raises:
+        InputError: A name is unknown, or a number is out of its bounds.
     """
 
-    metric: str = "log_loss"
-    method: str = AUTO
-    weights: tuple[str, ...] = ()
-    max_members: int | None = None
-    max_minutes: float | None = None
-    max_size: float | None = None
-    speed_factor: float = 1.0
-    seed: int = 0
+    metric: str = field(
+        default="log_loss",
+        metadata=_about("loss that selection minimises", group=SELECTION, choices=metric_names),
+    )
+    method: str = field(
+        default=AUTO,
+        metadata=_about("selection method; auto: all are compared", group=SELECTION, choices=method_names),
+    )
+    weights: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            "weights by hand, which replace the selection, as PATTERN=WEIGHT, such as 'vit*=2'; repeatable",
+            group=SELECTION,
+        ),
+    )
+    max_members: int | None = field(
+        default=None, metadata=_about("most members in the ensemble", group=BUDGET, bounds={"gt": 0})
+    )
+    max_minutes: float | None = field(
+        default=None,
+        metadata=_about(
+            "longest time to predict the test set", group=BUDGET, unit="minutes", bounds={"gt": 0}
+        ),
+    )
+    max_size: float | None = field(
+        default=None,
+        metadata=_about("largest weights of all members", group=BUDGET, unit="MiB", bounds={"gt": 0}),
+    )
+    speed_factor: float = field(
+        default=1.0,
+        metadata=_about("how many times slower the machine is that predicts", group=BUDGET, bounds={"gt": 0}),
+    )
+    seed: int = field(
+        default=0, metadata=_about("seed of the selection methods", group=SELECTION, bounds={"ge": 0})
+    )
 
     def __post_init__(self) -> None:
-        for flag, name, known in (
-            ("--metric", self.metric, METRICS),
-            ("--method", self.method, (AUTO, *METHODS)),
-        ):
-            if name not in known:
-                raise InputError(f"{flag} {name!r}: choose one of {', '.join(known)}")
-        for flag, number in (
-            ("--max-members", self.max_members),
-            ("--max-minutes", self.max_minutes),
-            ("--max-size", self.max_size),
-            ("--speed-factor", self.speed_factor),
-        ):
-            if number is not None and not number > 0:
-                raise InputError(f"{flag} {number}: give a number above 0")
-        if self.seed < 0:
-            raise InputError(f"--seed {self.seed}: give a whole number from 0 on")
+        for option in fields(self):
+            _check(option.name, getattr(self, option.name), option.metadata)
 
     @property
     def bounded(self) -> bool:
@@ -74,108 +104,34 @@ class SelectionOptions:
         return any(limit is not None for limit in (self.max_members, self.max_minutes, self.max_size))
 
 
+def _check(option: str, value: Any, about: Mapping[str, Any]) -> None:
+    """Refuse a value that is not among the choices or bounds of an option."""
+    choices, bounds, wanted = about["choices"], about["bounds"], ""
+    if value is None:
+        return
+    if choices is not None:
+        known = choices()
+        wanted = "" if value in known else f"choose one of {', '.join(known)}"
+    elif "gt" in bounds and not value > bounds["gt"]:
+        wanted = f"give a number above {bounds['gt']}"
+    elif "ge" in bounds and value < bounds["ge"]:
+        wanted = f"give a whole number from {bounds['ge']} on"
+    if wanted:
+        shown = repr(value) if isinstance(value, str) else str(value)
+        raise InputError(f"{option} {shown}: {wanted}", options=(option,))
+
+
 def select_command(searches: Sequence[str], options: SelectionOptions) -> str:
-    """The command that selects as wished.
+    """The command that selects with these options.
 
     >>> select_command(["night"], SelectionOptions(metric="error_rate", weights=("*vit*=2",)))
     "tune-paddy select night --metric error_rate --weights '*vit*=2'"
     """
     words = ["tune-paddy", "select", *searches]
-    for field in fields(options):
-        value = getattr(options, field.name)
-        if value != field.default:
-            flag = f"--{field.name.replace('_', '-')}"
+    for option in fields(options):
+        value = getattr(options, option.name)
+        if value != option.default:
+            flag = f"--{option.name.replace('_', '-')}"
             values = value if isinstance(value, tuple) else (value,)
             words += [word for one in values for word in (flag, str(one))]
     return shlex.join(words)
-
-
-def make_fit(pool: Pool, options: SelectionOptions) -> Fit:
-    """Return the function that selects as wished from any part of the pool's images.
-
-    Raises:
-        InputError: Weights by hand that cannot be used, or together with a budget; a budget too small for
-            any member.
-    """
-    if options.weights:
-        if options.bounded:
-            raise InputError("--weights fixes the members; it cannot be combined with a budget")
-        by_hand = weigh(pool.views, parse_weights(options.weights))
-        return lambda probs, labels: fixed_select(probs, labels, by_hand, metric=options.metric)
-    method = None if options.method == AUTO else METHODS[options.method]
-    select: Callable[..., Selection] = method or auto_select
-    if options.bounded:
-        budget = make_budget(pool, options)
-        _check_affordable(pool, budget, options)
-        within = partial(budget_select, select=method) if method else budget_auto_select
-        select = partial(within, budget=budget)
-    return lambda probs, labels: select(probs, labels, metric=options.metric, seed=options.seed)
-
-
-def assess_fit(pool: Pool, fit: Fit, options: SelectionOptions) -> Assessment | None:
-    """Cross-fit a whole selection, the choice of its method included.
-
-    Args:
-        pool: What is selected from.
-        fit: From `make_fit`.
-        options: What it was made from.
-
-    Returns:
-        Its score on images that it has not seen; None where a class has a single image in the select split.
-    """
-    if (np.bincount(pool.labels) == 1).any():
-        return None
-    return assess(pool.select, pool.labels, fit, metric=options.metric, seed=options.seed)
-
-
-def make_budget(pool: Pool, options: SelectionOptions) -> CostBudget:
-    """Price each view in members, minutes and MiB, and limit what was asked to be limited."""
-    minutes = predicting_minutes(pool, options.speed_factor)
-    parameters = np.array([_number(view, "parameters_m") for view in pool.views]) * 1e6
-    limits = [options.max_members, options.max_minutes, options.max_size]
-    return CostBudget(
-        costs=np.stack([np.ones(len(pool.views)), minutes, parameters * _BYTES_PER_PARAMETER / 2**20]),
-        limits=np.array([np.inf if limit is None else float(limit) for limit in limits]),
-        groups=member_groups(pool),
-    )
-
-
-def _check_affordable(pool: Pool, budget: CostBudget, options: SelectionOptions) -> None:
-    """Refuse limits that no member keeps: name them, and the member that takes least of each."""
-    if any(budget.allows([view]) for view in range(len(pool.views))):
-        return
-    told = []
-    for flag, limit, unit, which, costs in (
-        ("--max-minutes", options.max_minutes, "minutes", "fastest", budget.costs[1]),
-        ("--max-size", options.max_size, "MiB", "smallest", budget.costs[2]),
-    ):
-        if limit is not None:
-            least = pool.views[int(costs.argmin())].member
-            told.append(f"{flag} {limit:g}: the {which}, {least}, takes {costs.min():.3g} {unit}")
-    raise InputError(f"no member is within the budget: {'; '.join(told)}")
-
-
-def predicting_minutes(pool: Pool, speed_factor: float = 1.0) -> NDArray[np.float64]:
-    """Minutes that each view takes to predict the test set, from what was measured, float64 [views].
-
-    A member's time was measured over its plain pass and all its augmented ones together.
-    """
-    milliseconds = [
-        _number(view, "predict_ms_per_image") / (1 if view.kind == TTA else 1 + _number(view, "tta"))
-        for view in pool.views
-    ]
-    return np.array(milliseconds) * len(pool.test_ids) * speed_factor / 60_000
-
-
-def member_groups(pool: Pool) -> NDArray[np.intp]:
-    """Number the members: int [views], the member of each view."""
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(v.member for v in pool.views))}
-    return np.array([numbers[view.member] for view in pool.views], dtype=np.intp)
-
-
-def _number(view: View, name: str) -> float:
-    """A figure of a view's member; parameters are recorded as text."""
-    try:
-        return float(view.info.get(name, 0))
-    except ValueError:
-        return 0.0

@@ -115,8 +115,9 @@ def interruptible(interruption: Interruption, say: Callable[[str], None]) -> Ite
     try:
         yield
     except KeyboardInterrupt:
-        what = interruption.failure or "the search was ended at once"
-        raise interruption.error(f"{what}; --resume goes on with it") from None
+        failure = interruption.failure
+        what = f"{failure}; the search" if failure else "the search was ended at once; it"
+        raise interruption.error(f"{what} can be resumed") from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

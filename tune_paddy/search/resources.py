@@ -26,11 +26,15 @@ def check_resources(settings: SearchSettings, available: Mapping[str, float]) ->
     """
     cpus, gpus = available.get("CPU", 0), available.get("GPU", 0)
     if settings.cpus > cpus:
-        raise InputError(f"a trial asks for {settings.cpus:g} CPUs and there are {cpus:g}; lower --cpus")
+        raise InputError(
+            f"a trial asks for {settings.cpus:g} CPUs and there are {cpus:g}; lower `cpus`", options=("cpus",)
+        )
     wanted = 1 if settings.gpu == "auto" else settings.gpu
     if wanted > gpus:
         have = f"there are {gpus:g}" if gpus else "there is none"
-        raise InputError(f"a trial asks for {wanted:g} GPUs and {have}; use --gpu 0 to train on the CPU")
+        raise InputError(
+            f"a trial asks for {wanted:g} GPUs and {have}; use `gpu=0` to train on the CPU", options=("gpu",)
+        )
     fits = math.floor(cpus / settings.cpus + 1e-9)
     if settings.gpu != "auto" and settings.gpu > 0:
         fits = min(fits, _fit_on_gpus(settings.gpu, gpus))
@@ -47,7 +51,7 @@ def idle_gpus_note(settings: SearchSettings, available: Mapping[str, float]) -> 
     gpus = available.get("GPU", 0)
     if not gpus or "gpu" in settings.model_fields_set:
         return None
-    return f"Trials use none of the GPUs here ({gpus:g}); --gpu auto gives each what it needs, --gpu 0 none"
+    return f"Trials use none of the GPUs here ({gpus:g}); `gpu: auto` gives each what it needs, `gpu: 0` none"
 
 
 def _fit_on_gpus(share: float, gpus: float) -> int:

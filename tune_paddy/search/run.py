@@ -105,9 +105,7 @@ def run_trials(
         )
         _keep_figures(plan, searcher, store, parent)
         if interruption.wished or searcher.unfinished:
-            raise interruption.error(
-                f"search {plan.name} was interrupted; go on with `tune-paddy search --resume {plan.name}`"
-            )
+            raise interruption.error(f"search {plan.name} was interrupted; it can be resumed")
 
 
 def _watchers(

@@ -69,4 +69,4 @@ def stall_reason(folder: Path) -> str | None:
     if not frames:
         return None
     file, line, function = next((frame for frame in frames if frame[0] != "threading.py"), frames[0])
-    return f"gave no sign of life for longer than --stall-minutes; it hung in {function}, {file} line {line}"
+    return f"gave no sign of life for longer than `stall_minutes`; it hung in {function}, {file} line {line}"

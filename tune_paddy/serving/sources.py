@@ -92,5 +92,5 @@ def _missing(described: DescribedEnsemble, names: list[str], folder: Path | None
         "deleted, or `keep_weights` did not keep them. "
         f"`tune-paddy select {' '.join(described.searches)} --refit all` trains the members again and keeps "
         "them, for `tune-paddy export` of the refit; the next search keeps every member's with "
-        "`--keep-weights all`"
+        "`keep_weights: all`"
     )

@@ -23,9 +23,12 @@ def require_free(name: str, runs: Path, store: Store | None = None) -> str:
         InputError: It cannot be a name, or is taken.
     """
     if _has_files(runs / check_name(name, "search")):
-        raise InputError(f"there is a search {name!r} in {runs}; choose another --name, or remove its folder")
+        raise InputError(
+            f"there is a search {name!r} in {runs}; choose another `name`, or remove its folder",
+            options=("name",),
+        )
     if store is not None and name in _recorded(store):
-        raise InputError(f"{store.address} has a search {name!r}; choose another --name")
+        raise InputError(f"{store.address} has a search {name!r}; choose another `name`", options=("name",))
     return name
 
 

@@ -197,9 +197,9 @@ def _check_database(path: Path, experiment: str | None) -> None:
 
     The driver adds experiments after the schema, so one that is there says that the schema is, too.
     """
-    missing = f"{path}: no record here; start a search in this folder first, or give --tracking-uri"
+    missing = f"{path}: no record here; start a search in this folder first, or give `tracking_uri`"
     if not path.is_file():
-        raise InputError(missing)
+        raise InputError(missing, options=("tracking_uri",))
     address = f"file:{urllib.parse.quote(str(path))}?mode=ro"
     name = "Default" if experiment is None else experiment
     try:
@@ -208,7 +208,8 @@ def _check_database(path: Path, experiment: str | None) -> None:
     except sqlite3.DatabaseError as error:
         absent = "no such table" in str(error)
         raise InputError(
-            missing if absent else f"{path}: not a database that can be read ({error})"
+            missing if absent else f"{path}: not a database that can be read ({error})",
+            options=("tracking_uri",),
         ) from None
     if found is None:
         raise InputError(f"{path}: there is no experiment {name!r}; start a search to make it")

@@ -90,7 +90,7 @@ def test_a_damaged_file_is_found_and_named(tmp_path: Path, damage: str) -> None:
 
 def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(InputError, match="name another folder with --to"):
+    with pytest.raises(InputError, match=r"name another folder \(`folder`\)"):
         fetch(Client(b""), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

@@ -33,7 +33,7 @@ def test_a_search_whose_raylet_dies_ends_with_a_line_and_exit_status_1(
                 process.kill()
                 time.sleep(600)
 
-    with pytest.raises(SearchInterruptedError, match=r"raylet.*was killed.*--resume") as error:
+    with pytest.raises(SearchInterruptedError, match=r"raylet.*was killed.*can be resumed") as error:
         lose_raylet()
     assert error.value.exit_status == 1
     assert error.value.at_once

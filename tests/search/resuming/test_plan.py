@@ -62,7 +62,7 @@ def test_a_space_of_the_record_that_cannot_be_read_is_asked_for(
     before = path.read_bytes()
     path.write_bytes(content)
     try:
-        with pytest.raises(InputError, match=f"no readable space.yaml .*{reason}.*; give --space again"):
+        with pytest.raises(InputError, match=f"no readable space.yaml .*{reason}.*; give `space` again"):
             resumed_plan(search, finished.store, settings={})
     finally:
         path.write_bytes(before)

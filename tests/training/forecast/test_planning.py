@@ -55,7 +55,7 @@ def test_trials_of_a_cluster_are_planned_without_a_gpu_here_if_its_memory_is_sai
     monkeypatch.setattr(planning, "load_nvml", no_driver)
     assert find_trials_gpu(9000).calibration.name == "generic"
     with pytest.raises(
-        InputError, match=r"does not answer\); say how much memory yours has, as --gpu-memory 16280$"
+        InputError, match=r"does not answer\); say how much memory yours has, as `gpu_memory=16280`$"
     ):
         find_trials_gpu()
 

@@ -137,7 +137,10 @@ def _verify(folder: Path, competition: str) -> int:
     """Count the files of a fetched folder, once each was read against its checksum."""
     holds, entries = _read_manifest(folder)
     if holds != competition:
-        raise InputError(f"{shown(folder)}: holds the files of {shown(holds)}: name another folder with --to")
+        raise InputError(
+            f"{shown(folder)}: holds the files of {shown(holds)}: name another folder (`folder`)",
+            options=("folder",),
+        )
     damaged = [name for name, (size, crc) in entries.items() if not _is_sound(folder / name, size, crc)]
     if damaged:
         raise InputError(
@@ -155,8 +158,9 @@ def _read_manifest(folder: Path) -> tuple[str, dict[str, tuple[int, int]]]:
         return str(manifest["competition"]), files
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise InputError(
-            f"{shown(folder)}: holds files that were not fetched by this command: name another folder with "
-            "--to, or check what is there with `tune-paddy data check`"
+            f"{shown(folder)}: holds files that were not fetched before: name another folder (`folder`), or "
+            "check what is there with `tune-paddy data check`",
+            options=("folder",),
         ) from None
 
 

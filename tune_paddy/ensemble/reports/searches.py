@@ -167,7 +167,7 @@ def _ensemble(overview: Overview) -> str:
 def _next_steps(overview: Overview) -> Iterator[str]:
     name = overview.search.name
     if overview.unfinished:
-        yield f"Go on with it: tune-paddy search --resume {name}"
+        yield f"Resume it: tune-paddy search --resume {name}"
     if overview.with_outcome("finished") and not overview.ensembles:
         yield f"Select from what is there: tune-paddy select {name}"
     yield f"Browse it: tune-paddy ui {name}"

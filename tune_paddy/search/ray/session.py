@@ -148,7 +148,8 @@ def _require_answer(address: str) -> None:
     except OSError as error:
         raise InputError(
             f"no Ray cluster answers at {address} ({error.strerror or error}); start one there with "
-            "`ray start --head`, or leave out --ray-address"
+            "`ray start --head`, or leave out `ray_address`",
+            options=("ray_address",),
         ) from error
 
 

@@ -43,7 +43,8 @@ def check_same(plan: SearchPlan, search: RecordedRun, store: Store) -> None:
         lines = list(_text_differences(stored, plan.space.text))
         raise InputError(
             f"space {plan.space.name!r} is not the one that search {plan.name!r} began with; leave out "
-            f"--space, or {advice}{listed(lines, len(lines))}"
+            f"`space`, or {advice}{listed(lines, len(lines))}",
+            options=("space",),
         )
     settings, before = plan.settings.model_dump(mode="json"), parse_params(search.params)
     changed = [name for name in FIXED if name in before and before[name] != settings[name]]

@@ -23,7 +23,6 @@ def resumed_plan(
     store: Store,
     *,
     settings: Mapping[str, Any],
-    prefix: str = "",
     data: Path | None = None,
     space: SearchSpace | None = None,
     weights_dir: Path | None = None,
@@ -39,7 +38,6 @@ def resumed_plan(
         search: As the record has it.
         store: The record.
         settings: That replace those of the last session: setting → value.
-        prefix: Of a setting's name in messages: `--` where it is a flag.
         data: Where the dataset is now; None: where it was.
         space: As it was given again; None: as it was recorded.
         weights_dir: Folder of pretrained weights; None: the one that it had.
@@ -53,12 +51,13 @@ def resumed_plan(
         TunePaddyError: MLflow failed.
     """
     record = SearchRecord.from_run(search)
-    chosen = _settings(search).override(settings, prefix=prefix)
+    chosen = _settings(search).override(settings)
     path = data or record.dataset_path or Path()
     if not path.exists():
         raise InputError(
             f"the images of search {search.name!r} are no longer at {path}: bring them back there, or give "
-            "DATA again"
+            "`data` again",
+            options=("data",),
         )
     return SearchPlan(
         name=search.name,
@@ -94,8 +93,8 @@ def _folder(search: RecordedRun) -> Path:
 
 def _other_version(search: RecordedRun) -> InputError:
     return InputError(
-        f"search {search.name!r} was recorded by another version, which cannot go on here; select from it, "
-        "and search on under a new name"
+        f"search {search.name!r} was recorded by another version and cannot be resumed by this one; "
+        "select from it, and start a search under a new name"
     )
 
 
@@ -106,7 +105,9 @@ def _space(search: RecordedRun, store: Store) -> SearchSpace:
         text = content.decode()
     except (TunePaddyError, UnicodeDecodeError) as error:
         raise InputError(
-            f"search {search.name!r} has no readable {SPACE_FILE} in the record ({error}); give --space again"
+            f"search {search.name!r} has no readable {SPACE_FILE} in the record ({error}); "
+            "give `space` again",
+            options=("space",),
         ) from error
     record = SearchRecord.from_run(search)
     space = SearchSpace.parse(text, name=record.space or search.name, base=record.space_base)

@@ -43,7 +43,7 @@ def only_one(folder: Path, name: str) -> Iterator[None]:
     except Timeout:
         raise InputError(
             f"search {name!r} is running in another process: wait for it, or end it with Ctrl-C or "
-            "SIGTERM and go on with --resume"
+            "SIGTERM and resume it"
         ) from None
     try:
         yield

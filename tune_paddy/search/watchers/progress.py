@@ -103,7 +103,7 @@ def failure_reason(trial: Any) -> str:
         text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if any("worker process has died" in line for line in lines):
-        return "its process was killed or crashed more often than --retries allows"
+        return "its process was killed or crashed more often than `retries` allows"
     told = [line for line in lines if "Error" in line or "Exception" in line or "died" in line]
     return (told or lines or ["its process ended without a word"])[-1][:300]
 

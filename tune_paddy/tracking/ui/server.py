@@ -36,13 +36,16 @@ def free_port(wanted: int | None) -> int:
     if wanted is not None:
         if not _is_free(wanted):
             raise InputError(
-                f"--port {wanted}: cannot be listened on, as another program may do; leave it out"
+                f"port {wanted}: cannot be listened on, as another program may do; leave it out",
+                options=("port",),
             )
         return wanted
     for port in range(PORT, PORT + _PORTS):
         if _is_free(port):
             return port
-    raise InputError(f"the ports {PORT} to {PORT + _PORTS - 1} are all taken: name one with --port")
+    raise InputError(
+        f"the ports {PORT} to {PORT + _PORTS - 1} are all taken: name one as `port`", options=("port",)
+    )
 
 
 @contextlib.contextmanager

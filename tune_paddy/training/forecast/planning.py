@@ -106,7 +106,7 @@ def parse_share(text: str) -> Share:
     except ValueError:
         share = 0.0
     if not 0 < share <= 1:
-        raise InputError(f"--share {text!r}: write a number above 0 and up to 1, or auto")
+        raise InputError(f"share {text!r}: write a number above 0 and up to 1, or auto", options=("share",))
     return share
 
 
@@ -126,7 +126,9 @@ def find_gpu(name: str | None = None, mib: float | None = None, calibration: str
         try:
             name, mib = _gpu_at_hand()
         except InputError as error:
-            raise InputError(f"{error}, or which it is, as --gpu 'Tesla P100'") from error
+            raise InputError(
+                f"{error}, or which it is, as `gpu='Tesla P100'`", options=(*error.options, "gpu")
+            ) from error
     memory = float(gpu_mib(name)) if mib is None and name is not None else mib
     if calibration is not None:
         chosen = load_calibration(calibration)
@@ -293,5 +295,6 @@ def _gpu_at_hand() -> tuple[str, float]:
         return visible_gpu(load_nvml())
     except InputError as error:
         raise InputError(
-            f"there is no GPU to look at here ({error}); say how much memory yours has, as --gpu-memory 16280"
+            f"no GPU was detected here ({error}); say how much memory yours has, as `gpu_memory=16280`",
+            options=("gpu_memory",),
         ) from error

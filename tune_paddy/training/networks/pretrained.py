@@ -85,7 +85,8 @@ def missing_weights(arch: str, error: Exception) -> InputError:
     return InputError(
         f"the pretrained weights of {arch} are not on this machine and could not be downloaded ({reason}); "
         f"where there is a network, run `tune-paddy weights fetch SPACE --to weights`, then search "
-        f"with `--weights-dir weights`, or set `pretrained: false`"
+        f"with `weights_dir='weights'`, or set `pretrained: false`",
+        options=("weights_dir",),
     )
 
 

@@ -1,0 +1,201 @@
+"""Options of commands that are generated from the fields of settings, where each is described once."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import cached_property, partial
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+from tune_paddy.cli.app import flag
+
+_GIVEN = "tune_paddy.given"
+"""Key of a context's `meta`: values of generated options that were typed."""
+
+
+@dataclass(frozen=True)
+class FieldFacts:
+    """What is known of a field of settings.
+
+    Attributes:
+        name: Its name.
+        annotation: Its type, without the bounds.
+        default: Its value where none is given; `MISSING`: it is required.
+        description: Its meaning, a noun phrase.
+        group: The heading that it stands under, or "".
+        unit: The unit of its value, or "".
+        choices: Returns its values by name; None: they have no names.
+        bounds: Its bounds: `gt`, `ge`, `lt` or `le` → number.
+    """
+
+    name: str
+    annotation: Any
+    default: Any
+    description: str
+    group: str = ""
+    unit: str = ""
+    choices: Callable[[], Sequence[str]] | None = None
+    bounds: Mapping[str, float] = field(default_factory=dict)
+
+
+def field_facts(settings: type[Any]) -> Iterator[FieldFacts]:
+    """Read the fields of settings in their order.
+
+    Args:
+        settings: A pydantic model whose fields have descriptions, with `group` and `unit` as
+            `json_schema_extra`; or a dataclass whose fields have all of them as metadata.
+    """
+    if is_dataclass(settings):
+        hints = get_type_hints(settings)
+        for known in fields(settings):
+            yield FieldFacts(known.name, hints[known.name], known.default, **known.metadata)
+        return
+    for name, known in settings.model_fields.items():
+        literals = tuple(_literals(known.annotation))
+        yield FieldFacts(
+            name,
+            known.annotation,
+            MISSING if known.is_required() else known.default,
+            known.description,
+            bounds=bounds_among(known.metadata),
+            choices=partial(tuple, literals) if literals else None,
+            **(known.json_schema_extra or {}),
+        )
+
+
+def bounds_among(rules: Sequence[Any]) -> dict[str, float]:
+    """The bounds among the rules of a pydantic field: `gt`, `ge`, `lt` or `le` → number."""
+    names = ("gt", "ge", "lt", "le")
+    return {name: getattr(rule, name) for rule in rules for name in names if hasattr(rule, name)}
+
+
+def _literals(annotation: Any) -> Iterator[str]:
+    """The values of the Literals in an annotation."""
+    if get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    elif get_origin(annotation) in (Union, UnionType):
+        for part in get_args(annotation):
+            yield from _literals(part)
+
+
+@dataclass(frozen=True)
+class OptionSource:
+    """Fields that become options of a command.
+
+    Attributes:
+        load: Imports the settings and returns their class.
+        only: Names of the fields; None: all of them.
+        without: Names of fields that have no option.
+        letters: Field → its option of one letter.
+    """
+
+    load: Callable[[], type[Any]]
+    only: tuple[str, ...] | None = None
+    without: tuple[str, ...] = ()
+    letters: Mapping[str, str] | None = None
+
+    def facts(self) -> list[FieldFacts]:
+        """What is known of the fields."""
+        return [
+            facts
+            for facts in field_facts(self.load())
+            if facts.name not in self.without and (self.only is None or facts.name in self.only)
+        ]
+
+
+def command_with(*sources: OptionSource) -> type[TyperCommand]:
+    """Make the class of a command that has an option for each field of the sources.
+
+    The options are made when the command's parameters are first asked for: the list of all commands is
+    shown without pydantic. The command's function reads them with `given`.
+    """
+
+    class CommandWithSettings(TyperCommand):
+        @cached_property
+        def generated(self) -> list[Any]:
+            return _options([facts for source in sources for facts in source.facts()], sources)
+
+        def get_params(self, ctx: Any) -> list[Any]:
+            *own, help_option = super().get_params(ctx)
+            return [*self.generated, *own, help_option]
+
+        def invoke(self, ctx: Any) -> Any:
+            values = {option.name: ctx.params.pop(option.name) for option in self.generated}
+            ctx.meta[_GIVEN] = {name: value for name, value in values.items() if _is_typed(ctx, name)}
+            return super().invoke(ctx)
+
+    return CommandWithSettings
+
+
+def given(context: typer.Context, source: OptionSource) -> dict[str, Any]:
+    """Values of a source's options that were typed: field → value."""
+    names = {facts.name for facts in source.facts()}
+    return {name: value for name, value in context.meta[_GIVEN].items() if name in names}
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _options(described: Sequence[FieldFacts], sources: Sequence[OptionSource]) -> list[Any]:
+    """Make typer's options of fields, by way of a function that has them as its parameters."""
+    letters = {name: letter for source in sources for name, letter in (source.letters or {}).items()}
+
+    def takes_options() -> None: ...
+
+    command: Any = takes_options
+    command.__signature__ = inspect.Signature(
+        [_parameter(facts, letters.get(facts.name)) for facts in described]
+    )
+    program = typer.Typer(add_completion=False)
+    program.command()(command)
+    return list(typer.main.get_command(program).params)
+
+
+def _parameter(facts: FieldFacts, letter: str | None) -> inspect.Parameter:
+    option = typer.Option(
+        *[flag(facts.name), *([letter] if letter else [])],
+        help=option_help(facts),
+        metavar=f"<{facts.unit}>" if facts.unit else None,
+        rich_help_panel=facts.group or None,
+        autocompletion=None if facts.choices is None else _completion(facts.choices),
+    )
+    kind = typed_as(facts.annotation)
+    default = facts.default
+    if kind is str and isinstance(default, float):
+        default = f"{default:g}"
+    return inspect.Parameter(
+        facts.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None if default == () else default,
+        annotation=Annotated[kind | None, option],
+    )
+
+
+def _completion(choices: Callable[[], Sequence[str]]) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in choices() if name.startswith(incomplete)]
+
+    return complete
+
+
+def option_help(facts: FieldFacts) -> str:
+    """What the help screen says of an option: the description as a sentence, and the values by name."""
+    text = facts.description[0].upper() + facts.description[1:]
+    if facts.default is None:  # a space can say `none`; on the command line nothing is typed
+        text = text.replace("; none:", "; default:")
+    if get_origin(facts.annotation) is Literal:
+        text += f" ({', '.join(get_args(facts.annotation))})"
+    return f"{text}."
+
+
+def typed_as(annotation: Any) -> Any:
+    """The type that the command line reads a field as: a number, texts, or a text that the field checks."""
+    parts = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
+    if get_origin(annotation) is tuple:
+        return list[str]
+    return parts[0] if len(parts) == 1 and parts[0] in (int, float) else str

@@ -1,0 +1,119 @@
+"""From the options of a selection to the function that selects: a method, weights by hand, budgets."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.estimate import Assessment, assess
+from tune_paddy.core.metrics import Floats, Labels
+from tune_paddy.core.predictions import TTA, Pool, View
+from tune_paddy.core.selection.auto import auto_select
+from tune_paddy.core.selection.cost_budget import CostBudget
+from tune_paddy.core.selection.methods import METHODS
+from tune_paddy.core.selection.plain import fixed_select
+from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.selection.within_budget import budget_auto_select, budget_select
+from tune_paddy.ensemble.fixed_weights import parse_weights, weigh
+from tune_paddy.ensemble.options import AUTO, SelectionOptions
+
+Fit = Callable[[Floats, Labels], Selection]
+
+_BYTES_PER_PARAMETER = 4
+
+
+def make_fit(pool: Pool, options: SelectionOptions) -> Fit:
+    """Return the function that selects as wished from any part of the pool's images.
+
+    Raises:
+        InputError: Weights by hand that cannot be used, or together with a budget; a budget too small for
+            any member.
+    """
+    if options.weights:
+        if options.bounded:
+            raise InputError(
+                "weights fix the members; they cannot be combined with a budget", options=("weights",)
+            )
+        by_hand = weigh(pool.views, parse_weights(options.weights))
+        return lambda probs, labels: fixed_select(probs, labels, by_hand, metric=options.metric)
+    method = None if options.method == AUTO else METHODS[options.method]
+    select: Callable[..., Selection] = method or auto_select
+    if options.bounded:
+        budget = make_budget(pool, options)
+        _check_affordable(pool, budget, options)
+        within = partial(budget_select, select=method) if method else budget_auto_select
+        select = partial(within, budget=budget)
+    return lambda probs, labels: select(probs, labels, metric=options.metric, seed=options.seed)
+
+
+def assess_fit(pool: Pool, fit: Fit, options: SelectionOptions) -> Assessment | None:
+    """Cross-fit a whole selection, the choice of its method included.
+
+    Args:
+        pool: What is selected from.
+        fit: From `make_fit`.
+        options: What it was made from.
+
+    Returns:
+        Its score on images that it has not seen; None where a class has a single image in the select split.
+    """
+    if (np.bincount(pool.labels) == 1).any():
+        return None
+    return assess(pool.select, pool.labels, fit, metric=options.metric, seed=options.seed)
+
+
+def make_budget(pool: Pool, options: SelectionOptions) -> CostBudget:
+    """Price each view in members, minutes and MiB, and limit what was asked to be limited."""
+    minutes = predicting_minutes(pool, options.speed_factor)
+    parameters = np.array([_number(view, "parameters_m") for view in pool.views]) * 1e6
+    limits = [options.max_members, options.max_minutes, options.max_size]
+    return CostBudget(
+        costs=np.stack([np.ones(len(pool.views)), minutes, parameters * _BYTES_PER_PARAMETER / 2**20]),
+        limits=np.array([np.inf if limit is None else float(limit) for limit in limits]),
+        groups=member_groups(pool),
+    )
+
+
+def _check_affordable(pool: Pool, budget: CostBudget, options: SelectionOptions) -> None:
+    """Refuse limits that no member keeps: name them, and the member that takes least of each."""
+    if any(budget.allows([view]) for view in range(len(pool.views))):
+        return
+    told = []
+    for option, limit, unit, which, costs in (
+        ("max_minutes", options.max_minutes, "minutes", "fastest", budget.costs[1]),
+        ("max_size", options.max_size, "MiB", "smallest", budget.costs[2]),
+    ):
+        if limit is not None:
+            least = pool.views[int(costs.argmin())].member
+            told.append(f"`{option}={limit:g}`: the {which}, {least}, takes {costs.min():.3g} {unit}")
+    raise InputError(
+        f"no member is within the budget: {'; '.join(told)}", options=("max_minutes", "max_size")
+    )
+
+
+def predicting_minutes(pool: Pool, speed_factor: float = 1.0) -> NDArray[np.float64]:
+    """Minutes that each view takes to predict the test set, from what was measured, float64 [views].
+
+    A member's time was measured over its plain pass and all its augmented ones together.
+    """
+    milliseconds = [
+        _number(view, "predict_ms_per_image") / (1 if view.kind == TTA else 1 + _number(view, "tta"))
+        for view in pool.views
+    ]
+    return np.array(milliseconds) * len(pool.test_ids) * speed_factor / 60_000
+
+
+def member_groups(pool: Pool) -> NDArray[np.intp]:
+    """Number the members: int [views], the member of each view."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(v.member for v in pool.views))}
+    return np.array([numbers[view.member] for view in pool.views], dtype=np.intp)
+
+
+def _number(view: View, name: str) -> float:
+    """A figure of a view's member; parameters are recorded as text."""
+    try:
+        return float(view.info.get(name, 0))
+    except ValueError:
+        return 0.0
