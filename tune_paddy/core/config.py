@@ -38,7 +38,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _whole_above_one(gpus: float) -> float:
-    """Refuse 1.5 GPUs: Ray gives a share of one GPU, or whole ones."""
+    """Reject 1.5 GPUs: Ray allots a share of one GPU, or whole ones."""
     if gpus > 1 and not float(gpus).is_integer():
         raise PydanticCustomError(
             "gpu_count", "Input should be up to 1 (a share of one GPU), or a whole number of GPUs"
@@ -50,7 +50,7 @@ GpuCount = Annotated[float, Field(ge=0, le=64), AfterValidator(_whole_above_one)
 
 
 def _not_one(folds: int) -> int:
-    """Refuse a single fold, which divides nothing."""
+    """Reject a single fold, which splits nothing."""
     if folds == 1:
         raise PydanticCustomError("fold_count", "Input should be at least 2, or 0 for a select split")
     return folds
@@ -60,10 +60,10 @@ FoldCount = Annotated[int, Field(ge=0, le=100), AfterValidator(_not_one)]
 
 
 class MemberConfig(BaseModel):
-    """Everything that decides what one member is; frozen, and complete enough to train it again.
+    """Configuration of one member; frozen, and complete enough to retrain it.
 
-    Augmentation defaults and their meaning are fastai's `aug_transforms`; `min_scale` is its
-    random-resized-crop share.
+    Augmentation parameters and their defaults are those of fastai's `aug_transforms`; `min_scale` is its
+    smallest random-resized-crop share.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -113,8 +113,8 @@ class MemberConfig(BaseModel):
         False, description="torch.compile the network: a slow first epoch; no gain on a CPU"
     )
     tta: int = Field(4, ge=0, le=64, description="augmented passes of test-time augmentation; 0: none")
-    subsample: float = Field(0.8, gt=0, le=1, description="share of the training images that it sees")
-    seed: int = Field(42, ge=0, lt=2**31, description="of the initial weights, order and augmentation")
+    subsample: float = Field(0.8, gt=0, le=1, description="share of the training images that the member sees")
+    seed: int = Field(42, ge=0, lt=2**31, description="seed of initial parameters, order and augmentation")
 
     @model_validator(mode="after")
     def _check_contradictions(self) -> "MemberConfig":
@@ -128,29 +128,29 @@ class MemberConfig(BaseModel):
 
     @property
     def item_size(self) -> tuple[int, int]:
-        """(height, width) in px of an image after resizing, before augmentation."""
+        """(height, width) of an image after resizing, before augmentation, in px."""
         return self.resize_size or self.size
 
     @property
     def total_epochs(self) -> int:
-        """All epochs of the schedule, the frozen ones included."""
+        """Number of epochs of the schedule, frozen ones included."""
         return self.epochs + (self.freeze_epochs if self.schedule == "fine_tune" else 0)
 
 
 class SearchSettings(BaseModel):
-    """How a search runs: what may stand under `search:` in a space, each overridden by its flag."""
+    """Settings of a search: the keys under `search:` in a space; a flag overrides each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     trials: int = Field(20, ge=1, le=1_000_000, description="members to train, the recipes included")
-    minutes: float | None = Field(None, gt=0, description="no new trial after so many minutes")
+    minutes: float | None = Field(None, gt=0, description="start no new trial after this many minutes")
     concurrency: int | None = Field(None, ge=1, description="trials at once; none: as many as fit")
     cpus: float = Field(1, gt=0, description="CPUs of one trial")
     gpu: Literal["auto"] | GpuCount = Field(
         0.0, description="GPUs of one trial; a fraction shares one; auto: as little as its forecast allows"
     )
     gpu_memory: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="MiB of each GPU; none: asked of the one at hand"
+        None, gt=0, allow_inf_nan=False, description="MiB of each GPU; none: detected"
     )
     max_accum: int | None = Field(
         None, ge=1, description="largest accum to choose, or to try when memory runs out; none: batch_size"
@@ -172,24 +172,24 @@ class SearchSettings(BaseModel):
         0, description="instead of a select split: k ≥ 2 models a member, each image judged by one"
     )
     stall_minutes: float | None = Field(
-        30.0, gt=0, description="a trial without a sign of life for so long is started again; none: never"
+        30.0, gt=0, description="restart a trial that reports nothing for this long; none: never"
     )
     keep_weights: Literal["selected", "all", "none"] = Field(
         "selected",
         description="members' weights on disk: of the best ensembles' members and the ten best; all; none",
     )
-    retries: int = Field(1, ge=0, le=100, description="how often a trial that died is started again")
-    seed: int = Field(42, ge=0, lt=2**31, description="of the select split and the sampler")
+    retries: int = Field(1, ge=0, le=100, description="how often to restart a failed trial")
+    seed: int = Field(42, ge=0, lt=2**31, description="seed of the select split and the sampler")
 
     def override(self, values: Mapping[str, Any], *, prefix: str = "") -> "SearchSettings":
-        """Return settings with other values for some.
+        """Return a copy with some settings overridden.
 
         Args:
             values: Setting → value.
-            prefix: Of a setting's name in messages: `--` where it is a flag.
+            prefix: Prefix of a setting's name in messages: `--` for a flag.
 
         Raises:
-            InputError: There is no such setting, or a value is out of its bounds.
+            InputError: A setting is unknown, or a value is out of bounds.
         """
         try:
             return SearchSettings(**{**self.model_dump(exclude_unset=True), **values})
@@ -203,6 +203,6 @@ class SearchSettings(BaseModel):
 
 
 def requirement(problems: Sequence[Mapping[str, Any]]) -> str:
-    """Say what a field allows, from pydantic's problems with one value: "should be …", to go on after it."""
+    """Return what a field allows, from pydantic's errors for one value: "should be …"."""
     parts = (problem["msg"].removeprefix("Input should be ") for problem in problems)
     return "should be " + " or ".join(dict.fromkeys(parts))

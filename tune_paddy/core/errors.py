@@ -1,18 +1,18 @@
-"""The two kinds of errors that a person sees as one line."""
+"""Errors that the command line shows as one line."""
 
 
 class TunePaddyError(Exception):
-    """An error whose message alone tells a person what is wrong and what to do; exit status 1.
+    """Base of errors whose message alone says what is wrong and what to do.
 
     Attributes:
-        exit_status: What the command line returns.
+        exit_status: Exit status of the command line.
     """
 
     exit_status = 1
 
 
 class InputError(TunePaddyError):
-    """Something given from outside is wrong: a file, a folder, a flag, a key; exit status 2."""
+    """Invalid input: a file, a folder, a flag or a key."""
 
     exit_status = 2
 
@@ -22,15 +22,15 @@ class InfeasibleError(TunePaddyError):
 
 
 class DivergedError(TunePaddyError):
-    """The loss or the predictions of a member are no longer finite numbers."""
+    """The loss or the predictions of a member are not finite."""
 
 
 class SearchInterruptedError(TunePaddyError):
-    """A search was ended before its trials were done; what there is stands in the record.
+    """A search was interrupted before its trials finished; the record keeps its finished members.
 
     Attributes:
-        exit_status: 128 and the number of the signal, as of a process that it ended; 1 where none came.
-        at_once: Whether nothing more shall be done, not even a selection.
+        exit_status: 128 + the signal number, as for a process that the signal ended; 1 without a signal.
+        at_once: Whether to stop immediately, without a selection.
     """
 
     def __init__(self, message: str, *, signal: int | None = 2, at_once: bool = False) -> None:

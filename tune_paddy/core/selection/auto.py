@@ -1,4 +1,4 @@
-"""The automatic choice between the selection methods, by cross-fitting within the select split."""
+"""Automatic choice of the selection method, by cross-fitting within the select split."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,7 +15,7 @@ from tune_paddy.core.selection.result import Candidate, Selection
 
 REPEATS = 5
 Narrow = Callable[[Floats, Labels], NDArray[np.intp]]
-"""Chooses the views, by index and in order, that methods may select from."""
+"""Function that returns the indices of the views that methods may select from."""
 
 
 def auto_select(
@@ -27,29 +27,29 @@ def auto_select(
     methods: Mapping[str, Method] = METHODS,
     narrow: Narrow | None = None,
 ) -> Selection:
-    """Select with the simplest method that cannot be told from the best one.
+    """Select with the simplest method that is within one standard error of the best.
 
-    Five times the images are cut into two random halves, and every method is fitted on each half and
-    scored on the other. Of the methods whose mean difference from the best one is within its standard
-    error over the ten halves, the first is fitted on all images.
+    The images are split into two random halves five times. Every method is fitted on each half and scored
+    on the other. Of the methods whose mean difference from the best is within its standard error over the
+    ten halves, the first is refitted on all images.
 
     Source: the 5×2 scheme of Dietterich, "Approximate statistical tests for comparing supervised
-    classification learning algorithms", Neural Computation 1998; the rule of one standard error of
+    classification learning algorithms", Neural Computation 1998; the one-standard-error rule of
     Breiman et al., "Classification and regression trees", 1984.
 
     Args:
         probs: float32 [views, images, classes].
         labels: int [images].
         metric: The loss to minimise, a key of `METRICS`.
-        seed: Of the halves and of the methods.
-        methods: The candidates, simplest first.
-        narrow: Chooses the views within a budget, in each half anew; None: all views.
+        seed: Seed of the halves and of the methods.
+        methods: Candidate methods, simplest first.
+        narrow: Function that chooses the views within a budget, called for each half; None: all views.
 
     Returns:
-        The selection of the chosen method, of all views, with the table of all methods in `candidates`.
+        The selection of the chosen method over all views, with the scores of all methods in `candidates`.
 
     Raises:
-        InputError: The pool cannot be selected from, see `check_pool`; a class has one image; no such metric.
+        InputError: The pool is invalid (see `check_pool`), a class has one image, or the metric is unknown.
     """
     check_pool(probs, labels)
     candidates = compare(list(methods), score_halves(probs, labels, metric, seed, methods, narrow=narrow))
@@ -72,7 +72,7 @@ def score_halves(
     *,
     narrow: Narrow | None = None,
 ) -> NDArray[np.float64]:
-    """Score every method on the halves that it was not fitted on, float64 [methods, 2 · `REPEATS`]."""
+    """Score every method on each half that it was not fitted on, float64 [methods, 2 · `REPEATS`]."""
     score = get_metric(metric)
     rng = np.random.default_rng(seed)
     columns = []
@@ -92,7 +92,7 @@ def compare(names: list[str], scores: NDArray[np.float64]) -> tuple[Candidate, .
     """Mark the first method whose mean difference from the best is within one standard error.
 
     Args:
-        names: The methods, simplest first.
+        names: Method names, simplest first.
         scores: float64 [methods, halves], lower is better.
     """
     differences = scores - scores[scores.mean(axis=1).argmin()]
