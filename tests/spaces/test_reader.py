@@ -69,7 +69,7 @@ def sub_space(lines: str) -> str:
         ("size: 4", "x:3: spaces[0].size: 4 should be a side, or a pair [height, width], of 8 to 4096 px"),
         ("size: 224px", "x:3: spaces[0].size: '224px' should be a side"),
         ("pretrained: ''", "x:3: spaces[0].pretrained: '' should not be empty"),
-        ('pretrained: "a\\0b"', "x:3: spaces[0].pretrained: 'a\\x00b' holds characters"),
+        ('pretrained: "a\\0b"', "x:3: spaces[0].pretrained: 'a\\x00b' holds non-printable"),
         ("name: [a]", "x:3: spaces[0].name: should be 1 to 100 printable characters"),
         ("lr: 0.1\nlr: 0.2", "x:4: duplicate key 'lr', first in line 3; keep one"),
     ],

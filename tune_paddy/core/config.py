@@ -198,7 +198,7 @@ class SearchSettings(BaseModel):
             problems = [problem for problem in error.errors() if problem["loc"][0] == name]
             flag = prefix + (name.replace("_", "-") if prefix else name)
             if problems[0]["type"] == "extra_forbidden":
-                raise InputError(f"{flag}: there is no such setting") from error
+                raise InputError(f"{flag}: unknown setting") from error
             raise InputError(f"{flag}: {values.get(name)} {requirement(problems)}") from error
 
 

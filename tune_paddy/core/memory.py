@@ -85,7 +85,7 @@ class MemoryBudget:
 
     def __post_init__(self) -> None:
         if not 0 < self.gpu_mib < math.inf:
-            raise InputError(f"GPU memory must be a positive number of MiB, such as 16280: {self.gpu_mib:g}")
+            raise InputError(f"GPU memory must be above 0 MiB, such as 16280, not {self.gpu_mib:g}")
         if not 0 < self.fraction <= 1:
             raise InputError(f"GPU fraction must be in (0, 1], not {self.fraction:g}")
 
@@ -194,10 +194,13 @@ def plan_accum(
         budget: Memory available to the trial.
         batch_size: Images per optimizer step.
         accum: Smallest accum to consider.
-        max_accum: Largest accum to consider; None: batch_size.
+        max_accum: Largest accum to consider; None: batch_size. Equal to `accum`: only that value.
 
     Returns:
         The plan; if nothing fits, the plan with the largest accum.
+
+    Raises:
+        InputError: The accum limits exclude every value.
     """
     choices = accum_choices(batch_size, least=accum, most=max_accum)
     plans = [_plan(footprint, calibration, budget, batch_size, choice) for choice in choices]

@@ -132,17 +132,16 @@ def _check_probabilities(probs: NDArray[np.float32], shape: tuple[int, int]) -> 
 
 
 def align(members: Sequence[tuple[View, Predictions]]) -> Pool:
-    """Build a pool from members in any order; members that do not fit are refused by name.
+    """Build a pool from members in any order; members that do not match are refused by name.
 
-    The reference (split, classes, ids, and then labels) is the one that most members share, the earliest on
-    a tie.
-    Images are brought into the reference's order by id, and classes by name.
+    The reference (split, classes, ids, and then labels) is the one that most members share; the earliest
+    wins a tie. Images are aligned to the reference by id, and classes by name.
 
     Args:
-        members: For each member a view that stands for it (its `kind` is ignored) and its predictions.
+        members: For each member, a view with its metadata (its `kind` is ignored) and its predictions.
 
     Returns:
-        The pool; it may have no views when every member was refused.
+        The pool; it has no views if every member was refused.
     """
     refused: list[Refusal] = []
     sound: list[tuple[View, Predictions]] = []

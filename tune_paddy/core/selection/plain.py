@@ -34,6 +34,9 @@ def greedy_select(probs: Floats, labels: Labels, *, metric: str = "log_loss", ro
 
     Returns:
         The selection, with its greedy path.
+
+    Raises:
+        InputError: The pool is invalid (see `check_pool`), the metric is unknown, or `rounds` is below 1.
     """
     check_pool(probs, labels)
     if rounds < 1:
