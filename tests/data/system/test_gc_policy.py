@@ -14,9 +14,11 @@ HEAD = "import gc; from tune_paddy.data.system.gc_policy import *; "
         "collect_rarely(); assert gc.get_threshold() == THRESHOLDS",
         "\nwith imports_kept(): assert not gc.isenabled()\nassert gc.isenabled() and gc.get_freeze_count()",
         "\ntry:\n    with imports_kept(): raise ImportError\nexcept ImportError: assert gc.isenabled()",
-        "import weakref\nclass Loop: pass\n"
-        "gc.disable(); loop = Loop(); loop.me = loop; seen = weakref.ref(loop)\n"
-        "del loop; assert seen(); give_memory_back(); assert not seen()",
+        (
+            "import weakref\nclass Loop: pass\n"
+            "gc.disable(); loop = Loop(); loop.me = loop; seen = weakref.ref(loop)\n"
+            "del loop; assert seen(); give_memory_back(); assert not seen()"
+        ),
     ],
     ids=["collects rarely", "keeps imports", "collects again after a failed import", "gives memory back"],
 )
