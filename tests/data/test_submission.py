@@ -68,9 +68,7 @@ def test_a_submission_that_matches_the_sample_passes(tmp_path, sample):
         ("image_id,label\nb.jpg,x\nb.jpg,x\n", "names 1 images twice"),
     ],
 )
-def test_a_submission_that_differs_is_refused_with_the_first_difference(
-    tmp_path, sample, text, message
-):
+def test_a_submission_that_differs_is_refused_with_the_first_difference(tmp_path, sample, text, message):
     with pytest.raises(InputError, match=message):
         check_submission(submission(tmp_path, text), sample, ["x", "y"])
 
