@@ -85,7 +85,7 @@ class MemoryBudget:
 
     def __post_init__(self) -> None:
         if not 0 < self.gpu_mib < math.inf:
-            raise InputError(f"GPU memory must be above 0 MiB, such as 16280, not {self.gpu_mib:g}")
+            raise InputError(f"GPU memory must be a finite number above 0, in MiB, not {self.gpu_mib:g}")
         if not 0 < self.fraction <= 1:
             raise InputError(f"GPU fraction must be in (0, 1], not {self.fraction:g}")
 
