@@ -64,7 +64,7 @@ def test_what_cannot_fit_is_a_sentence_and_exit_status_1(call: Call) -> None:
         (["--arch", "test_vit", "--size", "big", "--gpu-memory", "9000"], "--size 'big'"),
         (["--arch", "no_such_net", "--gpu-memory", "9000"], "no_such_net"),
         (["digits_demo", "--gpu-memory", "9000", "--share", "2"], "--share '2'"),
-        (["digits_demo", "--gpu-memory", "inf"], "a GPU of inf MiB"),
+        (["digits_demo", "--gpu-memory", "inf"], "above 0, in MiB, not inf"),
         (["digits_demo", "--gpu-memory", "9000", "--n-classes", "-1"], "among -1 classes"),
         (["calibrate", "--from-runs"], "mlflow.db"),
     ],

@@ -40,7 +40,7 @@ def test_images_that_cannot_be_read_are_named_and_the_rest_is_done(
     (tmp_path / "broken.png").write_text("no image")
     (tmp_path / "good.png").write_bytes(Path(exported.images[0]).read_bytes())
     text = call("predict", str(exported.folder), "*.png", "--out", "answers.csv", status=1)
-    assert "1 of 2 images could not be read: broken.png: is no image of a known format" in text
+    assert "1 of 2 images could not be read: broken.png: is not an image of a known format" in text
     assert [row["file"] for row in table((tmp_path / "answers.csv").read_text())] == ["good.png"]
 
 

@@ -1,4 +1,4 @@
-"""Pools of predictions for the tests of selection: real classifiers on real images, and random ones."""
+"""Pools of predictions for selection tests: real classifiers on real images, and random ones."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 @dataclass(frozen=True)
 class RealPool:
-    """Predictions of the same classifiers on two parts of the digits that none of them has seen.
+    """Predictions of the same classifiers on two unseen parts of the digits.
 
     Attributes:
         probs: float32 [views, 400, 10].

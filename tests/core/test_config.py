@@ -11,7 +11,7 @@ def test_a_side_means_a_square_and_a_pair_is_height_and_width() -> None:
     assert MemberConfig(arch="vit", size=[320, 224]).size == (320, 224)
 
 
-def test_images_are_resized_to_the_networks_input_unless_said_otherwise() -> None:
+def test_images_are_resized_to_the_networks_input_by_default() -> None:
     assert MemberConfig(arch="vit", size=64).item_size == (64, 64)
     assert MemberConfig(arch="vit", size=64, resize_size=[96, 80]).item_size == (96, 80)
 

@@ -7,7 +7,7 @@ from tune_paddy.core.metrics import balanced_error, error_rate
 
 
 def test_disagreement_is_a_distance(real_pool: RealPool) -> None:
-    """A view agrees with itself, the matrix is symmetric, and a detour is never shorter."""
+    """A view agrees with itself, the matrix is symmetric, and the triangle inequality holds."""
     shares = disagreement(real_pool.probs)
     assert shares.shape == (24, 24)
     assert not shares.diagonal().any()
@@ -23,7 +23,7 @@ def test_disagreement_with_the_truth_is_the_error_rate(real_pool: RealPool) -> N
     np.testing.assert_allclose(shares[-1, :-1], expected)
 
 
-def test_rows_of_the_confusion_are_the_truth_and_its_diagonal_is_right(real_pool: RealPool) -> None:
+def test_rows_of_the_confusion_are_true_classes_and_its_diagonal_is_correct(real_pool: RealPool) -> None:
     """Every image is counted once."""
     probs, labels = real_pool.probs[3], real_pool.labels
     counts = confusion(probs, labels)
@@ -34,7 +34,7 @@ def test_rows_of_the_confusion_are_the_truth_and_its_diagonal_is_right(real_pool
 
 
 def test_the_mean_recall_is_the_balanced_accuracy(real_pool: RealPool) -> None:
-    """Each within its interval, which is the wider the fewer the images."""
+    """Each recall lies within its interval, which is wider for fewer images."""
     found = recalls(confusion(real_pool.probs[3], real_pool.labels))
     mean = np.mean([recall.share for recall in found])
     assert 1 - mean == pytest.approx(balanced_error(real_pool.probs[3], real_pool.labels))
@@ -44,8 +44,8 @@ def test_the_mean_recall_is_the_balanced_accuracy(real_pool: RealPool) -> None:
     assert few.high - few.low > 5 * (many.high - many.low)
 
 
-def test_honest_claims_are_calibrated() -> None:
-    """Where the truth is drawn from the probabilities, the error is noise; sharpened ones are exposed."""
+def test_labels_drawn_from_the_probabilities_are_calibrated() -> None:
+    """Their calibration error is noise; sharpened probabilities have a large one."""
     rng = np.random.default_rng(0)
     probs = rng.dirichlet(np.ones(4), 20_000)
     labels = (rng.random((20_000, 1)) > probs.cumsum(axis=1)).sum(axis=1)

@@ -31,18 +31,18 @@ def test_one_of_merges() -> None:
 
 
 def test_one_of_one() -> None:
-    """Where one value is left, nothing is chosen."""
+    """A single distinct value is fixed."""
     assert one_of(["a", "a"]) == Fixed("a")
 
 
 def test_one_of_none() -> None:
-    """No value is no domain."""
+    """A domain needs a value."""
     with pytest.raises(ValueError, match="at least one"):
         one_of([])
 
 
 def test_change_values() -> None:
-    """Changed values are merged where they became equal; ranges stay."""
+    """Values that become equal are merged; ranges stay."""
     assert change_values(Choice((1, 2, 3)), lambda value: value // 2) == Choice((0, 1))
     assert change_values(Choice((2, 3)), lambda value: value // 2) == Fixed(1)
     assert change_values(Fixed(4), lambda value: value // 2) == Fixed(2)
@@ -67,7 +67,7 @@ def test_candidates() -> None:
 
 
 def test_locate() -> None:
-    """A recipe's place is its values of the parameters that are searched."""
+    """A recipe is located by its values of the searched parameters."""
     recipe = {"arch": "resnet34", "size": [320, 224], "lr": 0.01, "epochs": 8, "flip": "none"}
     assert locate(recipe, [WIDE]) == (
         0,
@@ -95,18 +95,18 @@ def test_locate_defaults() -> None:
     ids=str,
 )
 def test_locate_nowhere(change: dict[str, object]) -> None:
-    """A value outside its domain, off its grid or off a default that is not searched has no place."""
+    """A value outside its domain, off its grid or different from an unsearched default is not located."""
     assert locate({"arch": "resnet18", "flip": "none", **change}, [WIDE]) is None
 
 
 def test_locate_ignores_noise() -> None:
-    """Neither seed nor accum moves a recipe."""
+    """Seed and accum do not affect the location."""
     recipe = {"arch": "resnet18", "flip": "none", "seed": 7, "accum": 4}
     assert locate(recipe, [WIDE]) == locate({"arch": "resnet18", "flip": "none"}, [WIDE])
 
 
 def test_locate_first() -> None:
-    """The first sub-space that fits is the place."""
+    """The first matching sub-space wins."""
     narrow = SubSpace("narrow", {"arch": Fixed("resnet18"), "lr": Range(0.001, 0.1)})
     other = SubSpace("other", {"arch": Fixed("vit")})
     assert locate({"arch": "resnet18"}, [other, narrow, narrow]) == (1, {"lr": 0.01})

@@ -10,7 +10,7 @@ from tune_paddy.core.selection.plain import best_single, greedy_select, uniform_
 
 @pytest.mark.parametrize("select", [greedy_select, log_linear_select])
 def test_the_estimate_is_less_optimistic_and_covers_the_truth(real_pool: RealPool, select) -> None:
-    """Beside it the score on the select split flatters; new images score within its interval."""
+    """The score on the select split is lower than the estimate; new images score within its interval."""
     selection = select(real_pool.probs, real_pool.labels)
     honest = estimate(cross_fit(real_pool.probs, real_pool.labels, select), real_pool.labels)
     truth = log_loss(selection.blend(real_pool.test_probs), real_pool.test_labels)
@@ -19,8 +19,8 @@ def test_the_estimate_is_less_optimistic_and_covers_the_truth(real_pool: RealPoo
     assert honest.low < honest.score < honest.high
 
 
-def test_what_is_not_fitted_is_predicted_as_it_is(real_pool: RealPool) -> None:
-    """Cross-fitting the uniform mean is the uniform mean."""
+def test_cross_fitting_does_not_change_the_uniform_mean(real_pool: RealPool) -> None:
+    """Nothing is fitted, so the predictions are the same."""
     predictions = cross_fit(real_pool.probs, real_pool.labels, uniform_select)
     np.testing.assert_allclose(
         predictions, uniform_select(real_pool.probs, real_pool.labels).blend(real_pool.probs)
@@ -28,7 +28,7 @@ def test_what_is_not_fitted_is_predicted_as_it_is(real_pool: RealPool) -> None:
 
 
 def test_every_image_is_predicted_without_itself(real_pool: RealPool) -> None:
-    """A view that is told the truth on the images it is fitted on gains nothing on the others."""
+    """Each image is held out exactly once."""
     sizes = []
 
     def fit(probs, labels):
@@ -42,7 +42,7 @@ def test_every_image_is_predicted_without_itself(real_pool: RealPool) -> None:
 
 @pytest.mark.parametrize("metric", ["log_loss", "error_rate", "balanced_error", "macro_f1"])
 def test_the_standard_error_is_that_of_fresh_samples(real_pool: RealPool, metric: str) -> None:
-    """Scores of disjoint hundreds of images scatter as the estimate on one of them says, give or take."""
+    """Scores of disjoint sets of 100 images scatter roughly as the estimate on one of them predicts."""
     probs = np.concatenate([real_pool.probs[16], real_pool.test_probs[16]])
     labels = np.concatenate([real_pool.labels, real_pool.test_labels])
     parts = np.array_split(np.random.default_rng(0).permutation(len(labels)), 9)
@@ -61,15 +61,15 @@ def test_no_errors_seen_is_not_certainty() -> None:
 
 
 def test_a_perfect_log_loss_is_not_certainty() -> None:
-    """Fifty images predicted for certain may hide one mistake; two thousand hide less."""
+    """Fifty images predicted with certainty may hide one mistake; for 2,000 its effect is smaller."""
     few, many = (estimate(np.eye(2)[np.tile([0, 1], n // 2)], np.tile([0, 1], n // 2)) for n in (50, 2000))
     assert few.low == few.score == 0
     assert few.high == pytest.approx(1.96 * np.log(100) / 50, rel=1e-3)
     assert many.high == pytest.approx(few.high / 40)
 
 
-def test_wilson_covers_as_often_as_it_says() -> None:
-    """Of 2,000 samples of 100 images with an error rate of 5 %, 95 % have it in their interval."""
+def test_the_wilson_interval_has_its_nominal_coverage() -> None:
+    """Of 2,000 samples of 100 images with an error rate of 5 %, 95 % of the intervals contain it."""
     rng = np.random.default_rng(0)
     covered = 0
     for _ in range(2000):
@@ -86,7 +86,7 @@ def test_a_rival_that_is_the_same_is_neither_better_nor_worse(real_pool: RealPoo
     assert (comparison.difference, comparison.low, comparison.high, comparison.better) == (0, 0, 0, 0.5)
 
 
-def test_a_comparison_turns_with_its_sides(real_pool: RealPool) -> None:
+def test_swapping_the_sides_negates_a_comparison(real_pool: RealPool) -> None:
     """The difference and its interval change sign."""
     one, two = (real_pool.probs[view].astype(np.float64) for view in (3, 10))
     (forth,) = compare_paired(one, {"two": two}, real_pool.labels)
@@ -97,7 +97,7 @@ def test_a_comparison_turns_with_its_sides(real_pool: RealPool) -> None:
 
 
 def test_pairing_sees_what_unpaired_intervals_hide(real_pool: RealPool) -> None:
-    """A slightly blurred copy is worse for certain, though the two intervals overlap."""
+    """A slightly blurred copy is clearly worse, although the two intervals overlap."""
     probs = real_pool.probs[14].astype(np.float64)
     blurred = 0.97 * probs + 0.03 / 10
     worse, better = sorted([probs, blurred], key=lambda p: -log_loss(p, real_pool.labels))
@@ -108,7 +108,7 @@ def test_pairing_sees_what_unpaired_intervals_hide(real_pool: RealPool) -> None:
 
 
 def test_the_assessment_names_its_rivals(real_pool: RealPool) -> None:
-    """Best single and uniform; the ensemble beats the uniform mean."""
+    """The rivals are best single and uniform; the ensemble beats the uniform mean."""
     assessment = assess(real_pool.probs, real_pool.labels, log_linear_select, seed=3)
     by_name = {comparison.rival: comparison for comparison in assessment.comparisons}
     assert list(by_name) == ["best_single", "uniform"]

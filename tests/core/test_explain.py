@@ -8,7 +8,7 @@ from tune_paddy.core.selection.log_linear import log_linear_select
 from tune_paddy.core.selection.plain import best_single, fixed_select, greedy_select
 
 
-def test_a_contribution_is_what_leaving_would_cost(real_pool: RealPool) -> None:
+def test_a_contribution_is_the_loss_without_the_member(real_pool: RealPool) -> None:
     """The other weights are scaled up; members without weight have no contribution."""
     weights = np.zeros(24)
     weights[[3, 9, 14]] = 2, 1, 1
@@ -20,7 +20,7 @@ def test_a_contribution_is_what_leaving_would_cost(real_pool: RealPool) -> None:
     assert found[9] == pytest.approx(rest - selection.score)
 
 
-def test_views_of_a_member_leave_together(real_pool: RealPool) -> None:
+def test_views_of_a_member_are_removed_together(real_pool: RealPool) -> None:
     """A member's contribution is that of all its views, so a twin does not hide it."""
     weights = np.zeros(24)
     weights[[14, 15, 3]] = 1
@@ -34,14 +34,14 @@ def test_views_of_a_member_leave_together(real_pool: RealPool) -> None:
 
 
 def test_the_only_member_has_no_contribution(real_pool: RealPool) -> None:
-    """Nothing would be left."""
+    """No ensemble would remain."""
     selection = best_single(real_pool.probs, real_pool.labels)
     assert marginal_contributions(selection, real_pool.probs, real_pool.labels, np.arange(24)) == {}
 
 
 @pytest.mark.parametrize("select", [greedy_select, log_linear_select])
 def test_every_view_left_out_gets_its_reason(real_pool: RealPool, select) -> None:
-    """And no chosen one does."""
+    """No chosen view gets one."""
     selection = select(real_pool.probs, real_pool.labels)
     found = redundancies(selection, real_pool.probs, real_pool.labels)
     assert sorted(found) == np.flatnonzero(selection.weights == 0).tolist()
@@ -49,7 +49,7 @@ def test_every_view_left_out_gets_its_reason(real_pool: RealPool, select) -> Non
 
 
 def test_a_copy_is_redundant_with_its_original(real_pool: RealPool) -> None:
-    """Its errors correlate fully, those of a coin with nobody."""
+    """Its losses correlate fully; those of constant predictions correlate with none."""
     probs = np.concatenate([real_pool.probs, real_pool.probs[14:15], np.full((1, 400, 10), 0.1, np.float32)])
     weights = np.zeros(26)
     weights[[3, 14]] = 1

@@ -7,7 +7,7 @@ from tune_paddy.core.folds import stratified_folds
 
 @pytest.mark.parametrize("n_folds", [2, 5])
 def test_every_class_is_spread_evenly(n_folds: int) -> None:
-    """No fold has more than one image of a class more than another."""
+    """Folds differ by at most one image of a class."""
     labels = np.repeat([0, 1, 2], [50, 7, 3])
     folds = stratified_folds(labels, n_folds, np.random.default_rng(0))
     for label in range(3):
@@ -16,7 +16,7 @@ def test_every_class_is_spread_evenly(n_folds: int) -> None:
 
 
 def test_every_part_left_over_holds_every_class() -> None:
-    """Two images of a class suffice."""
+    """Two images of a class are enough."""
     labels = np.array([0, 0, 1, 1, 1])
     for seed in range(20):
         folds = stratified_folds(labels, 5, np.random.default_rng(seed))
@@ -24,6 +24,6 @@ def test_every_part_left_over_holds_every_class() -> None:
 
 
 def test_a_class_of_one_is_refused() -> None:
-    """It cannot be on both sides."""
+    """One image cannot be on both sides."""
     with pytest.raises(InputError, match="class 1 has a single labelled image"):
         stratified_folds(np.array([0, 0, 1]), 2, np.random.default_rng(0))

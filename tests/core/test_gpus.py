@@ -21,16 +21,16 @@ def test_every_gpu_is_found_by_its_own_name_in_any_spelling(name: str) -> None:
         ("Tesla V100-SXM2-32GB", "Tesla V100 32GB"),
     ],
 )
-def test_names_are_found_as_drivers_and_people_write_them(name: str, known: str) -> None:
+def test_names_from_drivers_and_people_are_recognised(name: str, known: str) -> None:
     assert gpu_mib(name) == GPU_MIB[known]
 
 
-def test_a_name_of_two_sizes_asks_which() -> None:
-    with pytest.raises(InputError, match="V100 16GB or Tesla V100 32GB; say which"):
+def test_a_name_without_a_unique_capacity_is_refused() -> None:
+    with pytest.raises(InputError, match="ambiguous: use Tesla V100 16GB or Tesla V100 32GB"):
         gpu_mib("V100")
 
 
-def test_a_size_that_this_gpu_never_had_is_refused() -> None:
+def test_a_wrong_capacity_is_refused() -> None:
     with pytest.raises(InputError, match="did you mean Tesla P100"):
         gpu_mib("Tesla P100 12GB")
 
@@ -42,7 +42,7 @@ def test_an_unknown_gpu_is_refused_with_all_names(name: str) -> None:
     assert "`gpu_memory`" in str(refusal.value)
 
 
-def test_names_of_one_model_are_told_from_those_of_another() -> None:
+def test_names_of_one_model_are_distinguished_from_those_of_another() -> None:
     assert same_model("NVIDIA A100-SXM4-40GB", "a100 40GB")
     assert same_model("Tesla P100", "Tesla P100-PCIE-16GB")
     assert not same_model("A100 40GB", "A100 80GB")

@@ -39,7 +39,7 @@ def test_a_batch_size_that_is_not_given_is_the_micro_batch() -> None:
     assert MEMBER.raw_mib(16) == MEMBER.raw_mib(16, 16)
 
 
-def test_a_footprint_knows_the_micro_batch_that_it_was_asked_for() -> None:
+def test_a_footprint_defaults_to_its_own_micro_batch() -> None:
     assert replace(MEMBER, micro_batch=16).raw_mib() == MEMBER.raw_mib(16)
 
 
@@ -62,13 +62,13 @@ def test_a_micro_batch_is_rounded_up() -> None:
     assert plan_accum(MEMBER, EXACT, MemoryBudget(1e6), 10, accum=4).micro_batch == 3
 
 
-def test_what_fits_nowhere_is_planned_with_one_image_at_a_time_and_says_so() -> None:
+def test_a_member_that_fits_nowhere_is_planned_with_one_image_at_a_time() -> None:
     plan = plan_accum(MEMBER, EXACT, MemoryBudget(500), 48)
     assert (plan.accum, plan.micro_batch, plan.fits) == (48, 1, False)
     assert plan.margin_mib < 0
 
 
-def test_a_fixed_accum_is_judged_alone() -> None:
+def test_a_fixed_accum_is_the_only_candidate() -> None:
     plan = plan_accum(MEMBER, EXACT, MemoryBudget(1400), 64, accum=2, max_accum=2)
     assert (plan.accum, plan.fits) == (2, False)
 
@@ -79,7 +79,7 @@ def test_plans_count_the_safety_margin_and_the_context() -> None:
     assert plan.forecast_mib == pytest.approx(1.1 * (100 + 2 * plan.raw_mib))
 
 
-def test_the_fraction_is_the_smallest_that_holds_the_wanted_accum() -> None:
+def test_the_fraction_is_the_smallest_that_fits_the_requested_accum() -> None:
     plan = plan_fraction(MEMBER, EXACT, 4000, 64)
     assert (plan.accum, plan.fraction, plan.at_once) == (1, 0.5, 2)
     assert plan.budget_mib == 2000
@@ -90,13 +90,13 @@ def test_accum_rises_for_a_smaller_fraction_only_where_that_is_allowed() -> None
     assert (plan.accum, plan.fraction, plan.at_once) == (4, 0.25, 4)
 
 
-def test_accum_rises_on_the_whole_gpu_where_the_wanted_one_does_not_fit() -> None:
+def test_accum_rises_on_the_whole_gpu_if_the_requested_one_does_not_fit() -> None:
     plan = plan_fraction(MEMBER, EXACT, 1400, 64)
     assert (plan.accum, plan.fraction, plan.fits) == (4, 1.0, True)
 
 
 def test_each_process_pays_for_its_own_context() -> None:
-    """Four processes of a quarter each would fit but for their contexts."""
+    """Four processes of a quarter each would fit without their contexts."""
     context = Calibration(name="context", context_mib=200, slack=1)
     quarter = 4 * MEMBER.raw_mib(64, 64)
     assert plan_fraction(MEMBER, EXACT, quarter, 64).at_once == 4
@@ -111,9 +111,7 @@ def test_the_allocator_stops_where_the_context_fills_the_rest_of_the_budget() ->
 
 
 @pytest.mark.parametrize(("images", "accum", "warned"), [(7, 2, True), (8, 2, False), (4, 1, False)])
-def test_batch_norm_is_warned_of_where_accum_leaves_it_few_images(
-    images: int, accum: int, warned: bool
-) -> None:
+def test_batch_norm_gets_a_warning_if_accum_leaves_few_images(images: int, accum: int, warned: bool) -> None:
     assert (batch_norm_warning(images, accum) is not None) is warned
 
 
@@ -149,12 +147,12 @@ def test_accum_doubles_up_to_the_largest_allowed(
     assert accum_choices(batch_size, least=least, most=most) == choices
 
 
-def test_contradictions_are_refused_with_a_sentence() -> None:
+def test_contradictions_are_refused() -> None:
     with pytest.raises(InputError, match=r"accum 65 is not in 1\.\.64"):
         accum_choices(64, least=65)
     with pytest.raises(InputError, match="max_accum 2 is below accum 4"):
         accum_choices(64, least=4, most=2)
     with pytest.raises(InputError, match="MiB"):
         MemoryBudget(0)
-    with pytest.raises(InputError, match="not in"):
+    with pytest.raises(InputError, match=r"must be in \(0, 1\]"):
         MemoryBudget(1000, 1.5)

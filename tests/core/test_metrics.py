@@ -22,7 +22,7 @@ from tune_paddy.core.pooling import soften
 
 @pytest.mark.parametrize("view", range(0, 24, 5))
 def test_every_metric_equals_scikit_learns(real_pool: RealPool, view: int) -> None:
-    """On real predictions, ties and zeros included; F1, recall and AUC are macro averages."""
+    """Real predictions include ties and zeros; F1, recall and AUC are macro averages."""
     probs, labels = real_pool.probs[view], real_pool.labels
     predicted = probs.argmax(axis=1)
     exact = probs.astype(np.float64)
@@ -40,13 +40,13 @@ def test_every_metric_equals_scikit_learns(real_pool: RealPool, view: int) -> No
 
 
 def test_log_loss_equals_scikit_learns_where_nothing_is_clipped() -> None:
-    """Clipping aside, it is the usual log loss."""
+    """Without clipping it is the usual log loss."""
     rng = np.random.default_rng(0)
     probs, labels = rng.dirichlet([2, 3, 4], 50), rng.integers(0, 3, 50)
     assert log_loss(probs, labels) == pytest.approx(peer.log_loss(labels, probs, labels=[0, 1, 2]))
 
 
-def test_an_impossible_truth_costs_a_finite_loss() -> None:
+def test_a_zero_probability_of_the_true_class_has_a_finite_loss() -> None:
     """A probability of 0 for the true class counts as EPS."""
     assert log_loss(np.array([[1.0, 0.0]], np.float32), np.array([1])) == pytest.approx(-np.log(EPS))
 
@@ -68,21 +68,21 @@ def test_a_perfect_prediction_costs_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_a_class_without_images_is_no_obstacle(name: str) -> None:
-    """Macro averages are over the classes that occur, as parts of a split may lack one."""
+def test_a_class_without_images_is_accepted(name: str) -> None:
+    """Macro averages cover the classes that occur, as parts of a split may lack one."""
     probs, labels = random_pool(0)
     present = labels != 2
     assert np.isfinite(METRICS[name](probs[0][present], labels[present]))
 
 
 def test_one_class_alone_has_the_auc_of_chance() -> None:
-    """Where no curve exists the loss is 0.5, not an error."""
+    """Without a curve the loss is 0.5, not an error."""
     assert roc_auc_loss(np.full((3, 2), 0.5), np.zeros(3, np.int64)) == 0.5
 
 
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
 def test_calibration_undoes_a_temperature(temperature: float) -> None:
-    """Labels drawn from p, then p sharpened or softened: the grid finds the way back."""
+    """Labels are drawn from p, then p is sharpened or softened: the grid recovers the inverse."""
     rng = np.random.default_rng(1)
     probs = rng.dirichlet([1, 1, 1], 4000)
     labels = (rng.random(4000)[:, None] > probs.cumsum(axis=1)).sum(axis=1)
@@ -92,13 +92,13 @@ def test_calibration_undoes_a_temperature(temperature: float) -> None:
 
 
 def test_calibration_never_raises_the_loss(real_pool: RealPool) -> None:
-    """1 is on the grid."""
+    """The grid contains 1."""
     for view in real_pool.probs:
         assert calibrated_log_loss(view, real_pool.labels)[0] <= log_loss(view, real_pool.labels) + 1e-12
 
 
-def test_losses_bear_no_names_of_scores() -> None:
-    """1 − F1 and 1 − AUC are called that, by persons and in the record."""
+def test_losses_are_not_named_after_scores() -> None:
+    """1 − F1 and 1 − AUC have these names in reports and in the record."""
     assert [metric_label(name) for name in METRICS][-2:] == ["1 − macro F1", "1 − ROC AUC"]
     assert [metric_key(name) for name in METRICS][-2:] == ["one_minus_macro_f1", "one_minus_roc_auc"]
     assert metric_label("error_rate") == "error rate"

@@ -55,7 +55,7 @@ def test_members_in_another_order_of_images_and_classes_align_to_the_same_arrays
     np.testing.assert_array_equal(mixed.labels, plain.labels)
 
 
-def test_the_order_in_which_members_come_does_not_matter() -> None:
+def test_the_order_of_members_does_not_matter() -> None:
     pairs = [(view(f"m{number}"), member(number, views=("plain", "tta"))) for number in range(3)]
     forward, backward = align(pairs), align(pairs[::-1])
     assert [v.name for v in forward.views] == [v.name for v in backward.views]
@@ -81,7 +81,7 @@ def test_each_view_of_a_member_is_a_candidate_of_its_own() -> None:
         ({"select_labels": np.array([0, 1, 2, 1])}, "labels of the select split differ"),
     ],
 )
-def test_a_member_that_does_not_fit_is_refused_by_name_and_the_rest_go_on(
+def test_a_member_that_does_not_match_is_refused_by_name_and_the_rest_are_kept(
     change: dict[str, object], words: str
 ) -> None:
     odd = replace(member(3), **change)
@@ -133,11 +133,11 @@ NEGATIVE = np.tile(np.array([[1.2, -0.2, 0.0]], np.float32), (4, 1))
         ({"select_labels": np.array([0, 1, 3, 0])}, "labels from 0 to 3 for 3 classes"),
     ],
 )
-def test_unusable_predictions_are_told_apart(change: dict[str, object], words: str) -> None:
+def test_invalid_predictions_are_refused_with_the_reason(change: dict[str, object], words: str) -> None:
     problem = check(replace(member(), **change))
     assert problem
     assert re.search(words, problem)
 
 
-def test_sound_predictions_have_no_problem() -> None:
+def test_valid_predictions_have_no_problem() -> None:
     assert check(member(views=("plain", "tta"))) is None

@@ -8,7 +8,7 @@ from tune_paddy.core.splits import group_folds, stratified_group_split
 
 
 def singles(*counts):
-    """Labels and groups of classes with so many images each, every image a group of its own."""
+    """Labels and groups for the given numbers of images per class, each image its own group."""
     labels = np.repeat(np.arange(len(counts)), counts)
     return labels, np.arange(len(labels))
 
@@ -34,7 +34,7 @@ def test_without_copies_every_class_gets_its_share_to_the_image():
     np.testing.assert_array_equal(np.bincount(labels[chosen]), [200, 100, 7, 1])
 
 
-def test_the_whole_is_as_exact_as_the_classes():
+def test_the_total_is_as_exact_as_the_classes():
     """Ten classes of 14 images: a share of 2.8 each is rounded so that the sum is 28, not 30."""
     labels, groups = singles(*[14] * 10)
     assert stratified_group_split(labels, groups, share=0.2, seed=0).sum() == 28
@@ -52,7 +52,7 @@ def test_groups_stay_whole_and_classes_are_on_both_sides(images, share, seed):
 @settings(max_examples=40)
 @given(grouped_images(), st.floats(0.05, 0.95), st.integers(0, 2**31))
 def test_no_other_choice_of_whole_groups_is_nearer_to_a_classes_share(images, share, seed):
-    """Checked against every sum that the class's group sizes can reach."""
+    """The reference is every sum that the class's group sizes can reach."""
     labels, groups = images
     chosen = stratified_group_split(labels, groups, share=share, seed=seed)
     for label in np.unique(labels):
@@ -70,7 +70,7 @@ def test_no_other_choice_of_whole_groups_is_nearer_to_a_classes_share(images, sh
 @settings(max_examples=40)
 @given(grouped_images(), st.integers(0, 2**31))
 def test_the_same_seed_gives_the_same_split_in_any_order_of_names(images, seed):
-    """Group numbers are names only: other numbers in the same order change nothing."""
+    """Group numbers are labels: other numbers in the same order change nothing."""
     labels, groups = images
     one = stratified_group_split(labels, groups, share=0.3, seed=seed)
     two = stratified_group_split(labels, groups * 10 + 3, share=0.3, seed=seed)
@@ -90,7 +90,7 @@ def test_the_split_of_a_seed_is_the_same_on_every_machine():
 
 
 def test_copies_are_chosen_as_often_as_other_images():
-    """Neither large groups first nor single images first: the share of copies is the share of all."""
+    """Groups are not ordered by size, so the share of chosen copies is the share of all images."""
     labels = np.zeros(1000, np.int64)
     labels[500:] = 1
     groups = np.arange(1000)
@@ -169,7 +169,7 @@ def test_folds_keep_groups_whole_and_hold_every_class(images, k, seed):
 @settings(max_examples=40)
 @given(grouped_images(least=4), st.integers(0, 2**31))
 def test_a_fold_holds_at_most_one_group_too_many_of_a_class(images, seed):
-    """Dealing to the emptiest fold: folds differ by no more than the class's largest group."""
+    """Folds differ by no more than the class's largest group."""
     labels, groups = images
     folds = group_folds(labels, groups, k=3, seed=seed)
     for label in np.unique(labels):
@@ -197,6 +197,6 @@ def test_folds_that_groups_of_several_classes_leave_without_a_class_are_refused(
         group_folds(labels, groups, k=2, seed=0)
 
 
-def test_one_fold_is_no_division():
+def test_one_fold_is_refused():
     with pytest.raises(InputError, match="at least 2 folds"):
         group_folds(*singles(5, 5), k=1, seed=0)

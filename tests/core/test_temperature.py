@@ -17,13 +17,13 @@ def drawn(n_images: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
 def test_a_known_temperature_is_found(temperature: float) -> None:
-    """Of many images, for which the penalty weighs nothing."""
+    """With many images the penalty is negligible."""
     probs, labels = drawn(20_000)
     assert fit_temperature(soften(probs, 1 / temperature), labels) == pytest.approx(temperature, rel=0.05)
 
 
 def test_few_images_stay_near_one() -> None:
-    """Ten images cannot argue for a temperature of 5."""
+    """Ten images are not enough evidence for a temperature of 5."""
     probs, labels = drawn(20_000)
     sharp = soften(probs, 0.2)
     assert fit_temperature(sharp, labels) > 4
@@ -31,7 +31,7 @@ def test_few_images_stay_near_one() -> None:
 
 
 def test_no_other_temperature_has_a_lower_penalised_loss(real_pool: RealPool) -> None:
-    """A grid finds nothing better, for a view without zeros, whose cost clipping would change."""
+    """A grid finds nothing better, for a view without zeros, whose loss clipping would change."""
     probs, labels = real_pool.probs[14], real_pool.labels
 
     def penalised(temperature: float) -> float:
@@ -44,6 +44,6 @@ def test_no_other_temperature_has_a_lower_penalised_loss(real_pool: RealPool) ->
 
 
 def test_each_view_has_its_own(real_pool: RealPool) -> None:
-    """Views are fitted one by one."""
+    """Each view is fitted separately."""
     own = fit_member_temperatures(real_pool.probs[:3], real_pool.labels)
     assert own.tolist() == [fit_temperature(view, real_pool.labels) for view in real_pool.probs[:3]]

@@ -1,4 +1,4 @@
-"""Small pictures that differ, and datasets made of them."""
+"""Small distinct images, and datasets of them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ Photo = Callable[[int], Image.Image]
 
 
 def make_photo(seed: int, size: tuple[int, int] = (48, 36)) -> Image.Image:
-    """A smooth picture, (width, height) px, unlike that of any other seed."""
+    """A smooth image, (width, height) px, different for every seed."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
     return coarse.resize(size, Image.Resampling.BICUBIC)
@@ -39,14 +39,14 @@ def kaggle(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Path:
-    """Two classes of 3 images, each in its folder, and nothing else."""
+    """Two class folders of 3 images each."""
     for number in range(6):
         save_photo(tmp_path / ("cat", "dog")[number % 2] / f"{number}.png", number)
     return tmp_path
 
 
 def save_photo(path: Path, seed: int) -> Path:
-    """Write the picture of a seed, in the format that the path's end names."""
+    """Write the image of a seed, in the format of the path's suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     make_photo(seed).save(path)
     return path

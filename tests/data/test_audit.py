@@ -20,7 +20,7 @@ def test_every_image_yields_its_facts_or_its_error_in_order(tmp_path, save, jobs
     assert errors == [paths[2], str(tmp_path / "gone.png")]
 
 
-def test_facts_are_the_sum_of_the_bytes_and_the_hash_of_the_small_picture(tmp_path, save):
+def test_facts_are_the_sha256_of_the_file_and_the_hash_of_the_thumbnail(tmp_path, save):
     path = save(tmp_path / "x.png", 1)
     (facts,) = inspect_images([str(path)])
     assert isinstance(facts, ImageFacts)
@@ -30,7 +30,7 @@ def test_facts_are_the_sum_of_the_bytes_and_the_hash_of_the_small_picture(tmp_pa
     assert facts.phash == int("".join("1" if bit else "0" for bit in bits), 2)
 
 
-def test_the_hash_of_pixels_is_that_of_the_image_and_not_of_the_file(tmp_path, photo):
+def test_the_hash_of_pixels_does_not_depend_on_the_file_format(tmp_path, photo):
     photo(1).save(tmp_path / "a.png")
     photo(1).save(tmp_path / "b.bmp")
     photo(2).save(tmp_path / "c.png")
@@ -46,7 +46,7 @@ def test_a_clean_dataset_has_nothing_to_report():
     assert AuditReport().lines() == []
 
 
-def test_a_report_names_every_kind_of_finding():
+def test_a_report_lists_every_kind_of_finding():
     report = AuditReport(
         notes=("train/x is not used",),
         corrupt=(ImageError("a.jpg", "is empty"),),
@@ -57,15 +57,15 @@ def test_a_report_names_every_kind_of_finding():
     )
     assert report.lines() == [
         "train/x is not used",
-        "1 images left out, which cannot be decoded:\n  a.jpg: is empty",
-        "1 images left out, whose copies have other labels:\n  b.jpg",
+        "1 images skipped, they cannot be decoded:\n  a.jpg: is empty",
+        "1 images skipped, their copies have other labels:\n  b.jpg",
         "2 groups of copies, 11 images, each kept on one side:\n  c.jpg = d.jpg\n  0 = 1 = 2 and 6 more",
-        "1 of these groups have several labels, look at them:\n  c.jpg = d.jpg",
-        "1 test images are copies of labelled ones, or nearly:\n  t.jpg = c.jpg",
+        "1 of these groups have several labels, check them:\n  c.jpg = d.jpg",
+        "1 test images are copies or near-copies of labelled images:\n  t.jpg = c.jpg",
     ]
 
 
-def test_a_report_of_thousands_stays_short():
+def test_a_report_of_thousands_of_findings_stays_short():
     report = AuditReport(groups=tuple((f"{number}a", f"{number}b") for number in range(5000)))
     (text,) = report.lines()
     assert text.count("\n") == 6

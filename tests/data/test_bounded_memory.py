@@ -1,4 +1,4 @@
-"""Hostile files read by one process that may hardly have any memory: an error of memory would end it."""
+"""Malicious files, read by a process with a low memory limit that a memory error would end."""
 
 import io
 import json
@@ -41,11 +41,11 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
 print(json.dumps(said))
 """
 ALLOWED = 1200 * 2**20
-"""Bytes on top of what the imports take: the largest allowed image, 89 million pixels, has 268 MB as RGB."""
+"""Bytes in addition to the imports: the largest allowed image, 89 million pixels, takes 268 MB as RGB."""
 
 
 def png(width: int, height: int, *chunks: bytes, data: bytes = b"") -> bytes:
-    """A PNG file that says what it likes."""
+    """A PNG file with an arbitrary header."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     parts = [b"IHDR" + header, *chunks, b"IDAT" + zlib.compress(data), b"IEND"]
     signed = (struct.pack(">I", len(p) - 4) + p + struct.pack(">I", zlib.crc32(p)) for p in parts)
@@ -60,7 +60,7 @@ def animation() -> bytes:
 
 
 def tiff_that_points_to_itself() -> bytes:
-    """One directory, whose next directory and whose EXIF directory are it."""
+    """A directory that points to itself as next directory and as EXIF directory."""
     entries = [(256, 4, 1, 8), (257, 4, 1, 8), (34665, 4, 1, 8), (273, 4, 1, 0)]
     body = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
     return b"II*\0" + struct.pack("<I", 8) + body + struct.pack("<I", 8) + bytes(200)
@@ -136,7 +136,7 @@ def encoded(image: Image.Image) -> bytes:
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What each reader says of each file."""
+    """Return the result of each reader for each file."""
     folder = tmp_path_factory.mktemp("hostile")
     for name, make in FILES.items():
         (folder / name).write_bytes(make())
@@ -150,7 +150,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_hostile_file_gives_one_line_or_an_image_within_bounded_memory(
+def test_a_malicious_file_gives_one_line_or_an_image_within_bounded_memory(
     said: dict[str, list[str]], name: str
 ) -> None:
     for words in said[name]:

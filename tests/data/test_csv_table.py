@@ -18,25 +18,25 @@ def table(tmp_path, content):
 
 
 def test_everything_is_text(tmp_path):
-    """Pandas would read NA as missing and 007 as 7, and both are fine names of classes."""
+    """Pandas would read NA as missing and 007 as 7, but both are valid class names."""
     read = table(tmp_path, "id,label\n007,NA\n1.0,null\n,None\n")
     assert read.rows == (("007", "NA"), ("1.0", "null"), ("", "None"))
 
 
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["unix", "windows", "mac"])
-def test_what_spreadsheets_write_is_read(tmp_path, start, end):
+def test_csv_variants_of_spreadsheets_are_read(tmp_path, start, end):
     read = table(tmp_path, start + b"id,label" + end + b"a,b" + end)
     assert (read.columns, read.rows) == (("id", "label"), (("a", "b"),))
 
 
-def test_a_row_knows_its_line_past_blank_ones_and_ones_in_quotes(tmp_path):
+def test_a_row_has_its_line_after_blank_and_quoted_lines(tmp_path):
     read = table(tmp_path, 'id\n\n"two\nlines"\nx\n')
     assert read.rows == (("two\nlines",), ("x",))
     assert [read.place(row).rpartition(":")[2] for row in (0, 1)] == ["4", "5"]
 
 
-def test_a_column_is_found_by_the_first_name_that_fits_in_any_case(tmp_path):
+def test_a_column_is_found_by_the_first_matching_name_in_any_case(tmp_path):
     read = table(tmp_path, " Image_ID ,Label,path\na,b,c\n")
     assert read.find_column(("path", "image_id")) == "path"
     assert read.find_column(("image_id", "path")) == "Image_ID"
@@ -44,8 +44,10 @@ def test_a_column_is_found_by_the_first_name_that_fits_in_any_case(tmp_path):
     assert read.column("Image_ID") == ["a"]
 
 
-def test_a_missing_column_is_named_with_those_that_are_there(tmp_path):
-    with pytest.raises(InputError, match=r"t\.csv:1: no column is called label or class; there are id;label"):
+def test_a_missing_column_is_reported_with_the_existing_ones(tmp_path):
+    with pytest.raises(
+        InputError, match=r"t\.csv:1: no column is called label or class; the columns are id;label"
+    ):
         table(tmp_path, "id;label\na;b\n").need_column(("label", "class"))
 
 
@@ -54,16 +56,16 @@ def test_a_missing_column_is_named_with_those_that_are_there(tmp_path):
     [
         (b"", "t.csv: needs a header line and at least one row"),
         (b"id,label\n", "t.csv: needs a header line and at least one row"),
-        (b"id,label\na\n", "t.csv:2: has 1 values where 2 are needed"),
-        (b"id,label\na,b\nc,d,e\n", "t.csv:3: has 3 values where 2 are needed"),
-        (b"id,id\na,b\n", "t.csv:1: the column 'id' is there twice"),
-        (b'id,label\na,"b\n', "t.csv:2: is no CSV: unexpected end of data"),
+        (b"id,label\na\n", "t.csv:2: has 1 values, expected 2"),
+        (b"id,label\na,b\nc,d,e\n", "t.csv:3: has 3 values, expected 2"),
+        (b"id,id\na,b\n", "t.csv:1: duplicate column 'id'"),
+        (b'id,label\na,"b\n', "t.csv:2: is not valid CSV: unexpected end of data"),
         (b"id,label\na,b\nc,\xe9t\xe9\n", "t.csv:3: byte 0xe9 is not UTF-8: save the file as UTF-8"),
         ("id,label\na,b\n".encode("utf-16"), "t.csv:1: byte 0xff is not UTF-8"),
-        (b"x" * 200_000 + b",y\na,b\n", "t.csv:1: is no CSV: field larger than field limit"),
+        (b"x" * 200_000 + b",y\na,b\n", "t.csv:1: is not valid CSV: field larger than field limit"),
     ],
 )
-def test_an_unusable_file_is_named_with_its_line(tmp_path, content, message):
+def test_an_invalid_file_is_reported_with_its_line(tmp_path, content, message):
     with pytest.raises(InputError) as caught:
         table(tmp_path, content)
     assert message in str(caught.value)
@@ -89,7 +91,7 @@ def test_any_bytes_give_a_table_or_one_line(tmp_path, content):
 
 
 @given(st.lists(st.tuples(texts, texts), min_size=1))
-def test_what_is_written_comes_back_here_and_from_pythons_reader(tmp_path, rows):
+def test_written_rows_are_read_back_here_and_by_pythons_reader(tmp_path, rows):
     content = format_csv([("id", "label"), *rows])
     assert list(table(tmp_path, content).rows) == rows
     assert [tuple(row) for row in csv.reader(io.StringIO(content.decode(), newline=""))][1:] == rows

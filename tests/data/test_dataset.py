@@ -22,10 +22,10 @@ def add(folders, name, image):
     return path
 
 
-# --- what is there -------------------------------------------------------------------------------------
+# --- contents ------------------------------------------------------------------------------------------
 
 
-def test_a_dataset_knows_its_images_classes_and_form(kaggle):
+def test_a_dataset_has_its_images_classes_and_form(kaggle):
     dataset = Dataset.open(kaggle)
     assert (dataset.root, dataset.layout) == (kaggle, "Kaggle's layout")
     assert dataset.classes == ("blast", "hispa", "normal")
@@ -46,7 +46,7 @@ def test_the_three_layouts_of_the_same_images_have_the_same_groups(folders):
     assert by_table.fingerprint == by_folder.fingerprint
 
 
-def test_classes_are_sorted_whatever_the_order_of_the_table(kaggle):
+def test_classes_are_sorted_in_any_order_of_the_table(kaggle):
     header, *rows = (kaggle / "train.csv").read_text().splitlines(keepends=True)
     (kaggle / "train.csv").write_text(header + "".join(reversed(rows)))
     assert Dataset.open(kaggle).classes == ("blast", "hispa", "normal")
@@ -55,7 +55,7 @@ def test_classes_are_sorted_whatever_the_order_of_the_table(kaggle):
 # --- the fingerprint -----------------------------------------------------------------------------------
 
 
-def test_the_fingerprint_does_not_depend_on_the_place_or_the_order(kaggle, tmp_path_factory):
+def test_the_fingerprint_does_not_depend_on_location_or_order(kaggle, tmp_path_factory):
     before = Dataset.open(kaggle).fingerprint
     elsewhere = shutil.copytree(kaggle, tmp_path_factory.mktemp("copy") / "paddy")
     header, *rows = (elsewhere / "train.csv").read_text().splitlines(keepends=True)
@@ -88,7 +88,7 @@ def change_name(root, _save):
 
 
 @pytest.mark.parametrize("change", [change_content, change_test_content, change_label, change_name])
-def test_the_fingerprint_tells_every_change(kaggle, save, change):
+def test_the_fingerprint_reflects_every_change(kaggle, save, change):
     before = Dataset.open(kaggle).fingerprint
     change(kaggle, save)
     assert Dataset.open(kaggle).fingerprint != before
@@ -107,28 +107,28 @@ def damaged(kaggle):
 
 def test_all_images_that_cannot_be_decoded_are_listed(damaged):
     message = refusal(damaged)
-    assert "2 images cannot be decoded; copy them again, or leave them out with `skip_corrupt`" in message
+    assert "2 images cannot be decoded; copy them again, or skip them with `skip_corrupt`" in message
     assert f"\n  {damaged}/train_images/blast/100330.jpg: is empty" in message
     assert f"\n  {damaged}/train_images/hispa/100331.jpg: cannot be decoded: " in message
 
 
-def test_they_are_left_out_by_flag_and_reported(damaged):
+def test_a_flag_skips_them_and_the_report_lists_them(damaged):
     dataset = Dataset.open(damaged, skip_corrupt=True)
     assert len(dataset.labelled) == len(dataset.groups) == 10
     assert dataset.labelled.index.tolist() == list(range(10))
     assert not dataset.labelled["id"].isin(["100330.jpg", "100331.jpg"]).any()
-    assert dataset.report.lines()[0].startswith("2 images left out, which cannot be decoded:")
+    assert dataset.report.lines()[0].startswith("2 images skipped, they cannot be decoded:")
 
 
-def test_one_that_the_sample_submission_asks_for_cannot_be_left_out(damaged):
+def test_an_image_of_the_sample_submission_cannot_be_skipped(damaged):
     (damaged / "test_images" / "200001.jpg").write_bytes(b"no image")
     message = refusal(damaged, skip_corrupt=True)
     assert "1 images cannot be decoded" in message
-    assert "sample_submission.csv asks for them" in message
-    assert "test_images/200001.jpg: is no image of a known format" in message
+    assert "sample_submission.csv lists them" in message
+    assert "test_images/200001.jpg: is not an image of a known format" in message
 
 
-def test_without_a_sample_a_test_image_can_be_left_out(damaged):
+def test_without_a_sample_a_test_image_can_be_skipped(damaged):
     (damaged / "sample_submission.csv").unlink()
     (damaged / "test_images" / "200001.jpg").write_bytes(b"no image")
     dataset = Dataset.open(damaged, skip_corrupt=True)
@@ -136,21 +136,21 @@ def test_without_a_sample_a_test_image_can_be_left_out(damaged):
     assert len(dataset.labelled) == 10
 
 
-def test_a_long_list_is_cut(folders):
+def test_a_long_list_is_truncated(folders):
     for number in range(50):
         (folders / "cat" / f"bad{number}.png").write_bytes(b"bad")
     assert refusal(folders).endswith("and 30 more")
 
 
-def test_a_class_without_any_usable_image_is_refused(folders):
+def test_a_class_without_a_valid_image_is_refused(folders):
     for path in (folders / "dog").iterdir():
         path.write_bytes(b"")
     assert "no image of class dog can be used" in refusal(folders, skip_corrupt=True)
 
 
-def test_images_of_one_class_alone_are_refused_and_the_layout_is_named(folders):
+def test_a_dataset_of_one_class_is_refused_with_its_layout(folders):
     shutil.rmtree(folders / "dog")
-    assert "was read as a folder per class: its images have only the label cat" in refusal(folders)
+    assert "was read as a folder per class: all images have the label cat" in refusal(folders)
 
 
 # --- copies --------------------------------------------------------------------------------------------
@@ -179,15 +179,15 @@ def test_test_images_that_are_copies_of_labelled_ones_are_reported(folders, phot
 
 @pytest.mark.parametrize("form", ["png", "bmp"])
 def test_the_same_image_under_two_labels_is_refused_with_both_names(folders, photo, form):
-    """The same bytes, or the same pixels in another file."""
+    """The copy has the same bytes, or the same pixels in another format."""
     twin = add(folders, f"dog/twin.{form}", photo(0))
     message = refusal(folders)
-    assert "1 images are there under several labels" in message
+    assert "1 images have several labels" in message
     assert f"{folders}/cat/0.png (cat) = {twin} (dog)" in message
     assert "`skip_conflicts`" in message
 
 
-def test_by_flag_every_copy_is_left_out_and_reported(folders, photo):
+def test_a_flag_skips_every_copy_and_the_report_lists_them(folders, photo):
     add(folders, "dog/twin.png", photo(0))
     add(folders, "cat/third.png", photo(0))
     dataset = Dataset.open(folders, skip_conflicts=True)
@@ -197,7 +197,7 @@ def test_by_flag_every_copy_is_left_out_and_reported(folders, photo):
     assert dataset.report.groups == ()
 
 
-def test_images_merely_alike_may_have_two_labels_and_the_report_says_so(folders, photo):
+def test_similar_images_may_have_two_labels_and_are_reported(folders, photo):
     add(folders, "dog/alike.jpg", photo(0))
     dataset = Dataset.open(folders)
     assert dataset.report.mixed == dataset.report.groups == (("cat/0.png", "dog/alike.jpg"),)
@@ -205,12 +205,12 @@ def test_images_merely_alike_may_have_two_labels_and_the_report_says_so(folders,
     assert len(dataset.labelled) == 7
 
 
-def test_copies_with_one_label_are_no_conflict(folders, photo):
+def test_copies_with_one_label_do_not_conflict(folders, photo):
     add(folders, "cat/twin.png", photo(0))
     assert len(Dataset.open(folders).labelled) == 7
 
 
-def test_a_class_of_conflicts_alone_is_refused_by_name(folders):
+def test_a_class_with_only_conflicts_is_refused_by_name(folders):
     for number in (0, 2, 4):
         shutil.copy(folders / "cat" / f"{number}.png", folders / "dog" / f"copy{number}.png")
     assert "no image of class cat can be used" in refusal(folders, skip_conflicts=True)

@@ -11,7 +11,7 @@ from tune_paddy.data.duplicates import SIDE, group_copies
 
 @pytest.fixture(scope="module")
 def photographs():
-    """Parts of two photographs that overlap nowhere, those with something in them."""
+    """Disjoint parts of two photographs, those with enough content."""
     parts = [
         Image.fromarray(whole[top : top + 120, left : left + 160])
         for whole in load_sample_images().images
@@ -70,7 +70,7 @@ def test_small_plain_images_do_not_collapse():
 
 
 def test_a_copy_of_a_copy_belongs_to_the_group():
-    """Brightened again and again, the last is no longer like the first, but every neighbour is."""
+    """After repeated brightening the last no longer matches the first, but neighbours match."""
     ramp = np.add.outer(np.arange(SIDE), 3 * np.arange(SIDE) % 40).astype(np.uint8)
     steps = [np.repeat((ramp + 20 * step)[..., None], 3, axis=2) for step in range(5)]
     hashes = np.zeros(5, np.uint64)
@@ -78,7 +78,7 @@ def test_a_copy_of_a_copy_belongs_to_the_group():
     assert group_copies(hashes[:2], np.stack([steps[0], steps[4]])).tolist() == [0, 1]
 
 
-def test_images_of_one_colour_are_alike_only_when_it_is_the_same():
+def test_images_of_one_colour_match_only_if_it_is_the_same():
     greens = [np.full((SIDE, SIDE, 3), (20, level, 20), np.uint8) for level in (100, 101, 100, 180)]
     assert group_copies(np.zeros(4, np.uint64), np.stack(greens)).tolist() == [0, 1, 0, 2]
 
@@ -91,7 +91,7 @@ def test_the_same_shape_in_another_colour_is_another_image(photographs):
 
 
 def test_the_same_shape_much_brighter_or_stronger_is_another_image():
-    """Brightness may be the very thing that tells two classes apart."""
+    """Brightness alone may distinguish two classes."""
     shape = np.repeat((np.arange(SIDE * SIDE) % 37).reshape(SIDE, SIDE, 1), 3, axis=2).astype(np.uint8)
     images = np.stack([shape, shape + 60, shape * 3])
     assert group_copies(np.zeros(3, np.uint64), images).tolist() == [0, 1, 2]
@@ -99,7 +99,7 @@ def test_the_same_shape_much_brighter_or_stronger_is_another_image():
 
 def test_far_hashes_are_not_compared(photographs):
     thumbnails = facts(photographs[:1] * 2)[1].copy()
-    thumbnails[1, 0, 0, 0] ^= 1  # not the very same picture, which needs no hash to be found
+    thumbnails[1, 0, 0, 0] ^= 1  # not identical: identical images need no hash
     assert group_copies(np.array([0, 2**9 - 1], np.uint64), thumbnails).tolist() == [0, 1]
     assert group_copies(np.array([0, 2**8 - 1], np.uint64), thumbnails).tolist() == [0, 0]
 

@@ -77,7 +77,7 @@ def test_a_palette_with_a_transparent_colour_shows_white_there(tmp_path):
 @pytest.mark.parametrize(
     "image", [plain("RGBA", (*GREEN, 0)), plain("LA", (90, 0))], ids=lambda image: image.mode
 )
-def test_what_is_transparent_shows_white_and_not_the_colour_hidden_below(tmp_path, image):
+def test_transparent_parts_become_white_and_not_the_hidden_colour(tmp_path, image):
     assert middle(decode(tmp_path, encode(image, "PNG"))) == (255, 255, 255)
 
 
@@ -87,14 +87,14 @@ def test_half_transparent_is_half_white(tmp_path):
     )
 
 
-def test_floats_that_are_no_numbers_are_black_and_infinite_ones_white(tmp_path):
+def test_nan_is_black_and_infinity_is_white(tmp_path):
     values = np.array([[np.nan, np.inf, -np.inf, 0.5]], np.float32)
     loaded = decode(tmp_path, encode(Image.fromarray(values), "TIFF"))
     assert np.asarray(loaded)[0, :, 0].tolist() == [0, 255, 0, 128]
 
 
 def test_two_16_bit_images_keep_their_order_of_brightness(tmp_path):
-    """No image is stretched by itself: the scale is that of the type."""
+    """The scale depends on the type, not on the image."""
     dark, light = (middle(decode(tmp_path, encode(plain("I;16", value), "PNG")))[0] for value in (2570, 5140))
     assert (dark, light) == (10, 20)
 
@@ -104,7 +104,7 @@ def test_two_16_bit_images_keep_their_order_of_brightness(tmp_path):
 def test_exif_orientation_is_undone(tmp_path, photo, orientation, form):
     upright = photo(1)
     undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]
-    # Turned the way back: what a camera held in that position writes.
+    # Rotated back, as a camera in that position stores it.
     stored = upright if undo is None else upright.transpose(Image.Transpose(undo))
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -116,24 +116,24 @@ def test_exif_orientation_is_undone(tmp_path, photo, orientation, form):
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
 @pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"nonsense"])
-def test_damaged_exif_is_no_reason_to_refuse_an_image(tmp_path, photo, exif):
+def test_damaged_exif_is_ignored(tmp_path, photo, exif):
     assert decode(tmp_path, encode(photo(1), "JPEG", exif=exif)).size == photo(1).size
 
 
 @pytest.mark.parametrize("kind_and_value", [b"\x03\0\x01\0\0\0\x09\0\0\0", b"\x02\0\x04\0\0\0abc\0"])
-def test_an_orientation_that_is_unknown_or_text_is_passed_over(tmp_path, photo, kind_and_value):
+def test_an_unknown_or_textual_orientation_is_ignored(tmp_path, photo, kind_and_value):
     exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01" + kind_and_value + b"\0\0\0\0"
     assert decode(tmp_path, encode(photo(1), "JPEG", exif=exif)).size == photo(1).size
 
 
 @pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_of_an_animation_the_first_frame_counts(tmp_path, form):
+def test_the_first_frame_of_an_animation_is_used(tmp_path, form):
     options = {"lossless": True} if form == "WEBP" else {}
     content = encode(plain(), form, save_all=True, append_images=[plain(colour=(200, 0, 0))], **options)
     np.testing.assert_allclose(middle(decode(tmp_path, content)), GREEN, atol=4)
 
 
-# --- what cannot be used -------------------------------------------------------------------------------
+# --- invalid files -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM", "TIFF"])
@@ -150,7 +150,7 @@ def test_a_truncated_file_is_an_error_that_names_it(tmp_path, photo, form, share
 
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_thumbnail_finds_a_jpeg_cut_anywhere(tmp_path, photo, progressive):
-    """It decodes at an eighth of the size, but reads as far as a full decoding does."""
+    """It decodes at an eighth of the size, but reads the whole file."""
     content = encode(photo(1).resize((160, 120)), "JPEG", quality=90, progressive=progressive)
     path = tmp_path / "cut.jpg"
     for length in [*range(0, len(content), len(content) // 25), *range(len(content) - 5, len(content))]:
@@ -163,11 +163,11 @@ def test_a_thumbnail_finds_a_jpeg_cut_anywhere(tmp_path, photo, progressive):
     ("content", "reason"),
     [
         (b"", "is empty"),
-        (b"not an image at all", "is no image of a known format"),
+        (b"not an image at all", "is not an image of a known format"),
         (b"\0" * 99, "known format"),
     ],
 )
-def test_what_is_no_image_is_refused(tmp_path, content, reason):
+def test_a_file_that_is_not_an_image_is_refused(tmp_path, content, reason):
     with pytest.raises(ImageError, match=reason):
         decode(tmp_path, content, "x.jpg")
 
@@ -191,7 +191,7 @@ def bomb(width, height):
 
 @pytest.mark.parametrize("size", [(20_000, 20_000), (10_000, 10_000), (2**31 - 1, 2**31 - 1)])
 @pytest.mark.parametrize("load", [load_rgb, lambda path: load_thumbnail(path, 16)], ids=["rgb", "thumbnail"])
-def test_a_decompression_bomb_is_refused_and_not_only_warned_of(tmp_path, size, load):
+def test_a_decompression_bomb_is_refused(tmp_path, size, load):
     path = tmp_path / "bomb.png"
     path.write_bytes(bomb(*size))
     with pytest.raises(ImageError, match=r"bomb\.png: has more than 89 million pixels"):
@@ -205,11 +205,11 @@ def test_formats_that_run_programs_are_not_opened(tmp_path):
         decode(tmp_path, content, "x.eps")
 
 
-def test_the_content_and_not_the_name_says_what_a_file_is(tmp_path, photo):
+def test_the_content_and_not_the_name_determines_the_format(tmp_path, photo):
     assert decode(tmp_path, encode(photo(1), "PNG"), "x.jpg").size == photo(1).size
 
 
-def test_an_image_with_an_archive_behind_it_is_the_image(tmp_path, photo):
+def test_an_archive_appended_to_an_image_is_ignored(tmp_path, photo):
     content = encode(photo(1), "PNG")
     assert decode(tmp_path, content + b"PK\x03\x04 and so on").tobytes() == photo(1).tobytes()
 
@@ -279,12 +279,12 @@ def test_the_image_outlives_its_file(tmp_path: Path, photo):
     assert loaded.resize((4, 4)).size == (4, 4)
 
 
-# --- pixels: decoded faster where it can be -------------------------------------------------------------
+# --- pixels: the faster decoder -------------------------------------------------------------------------
 
 
 @pytest.fixture
 def never_pillow(monkeypatch):
-    """The fallback would hide that nothing was decoded faster."""
+    """The fallback would hide that the faster decoder was not used."""
     monkeypatch.delattr(images, "load_rgb")
 
 
@@ -306,7 +306,7 @@ def noisy(photo, size):
     ids=lambda options: "-".join(map(str, options.values())),
 )
 @pytest.mark.parametrize("size", [(320, 240), (111, 67), (1, 1)])
-def test_ordinary_jpegs_are_decoded_to_the_bit_as_pillow_decodes_them(tmp_path, photo, options, size):
+def test_ordinary_jpegs_have_the_same_pixels_as_with_pillow(tmp_path, photo, options, size):
     path = tmp_path / "x.jpg"
     path.write_bytes(encode(noisy(photo, size), "JPEG", **options))
     assert np.array_equal(load_pixels(path), np.asarray(load_rgb(path)))
@@ -337,7 +337,7 @@ def test_everything_else_is_decoded_by_pillow(tmp_path, photo, kind, monkeypatch
 
 
 def outcome(load, path):
-    """The picture, or the words of the error."""
+    """Return the pixels, or the message of the error."""
     try:
         return np.asarray(load(path)).tolist()
     except ImageError as error:
@@ -345,7 +345,7 @@ def outcome(load, path):
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_jpeg_cut_anywhere_is_refused_in_the_same_words(tmp_path, photo, progressive):
+def test_a_truncated_jpeg_is_refused_with_the_same_message(tmp_path, photo, progressive):
     content = encode(noisy(photo, (120, 90)), "JPEG", progressive=progressive)
     path = tmp_path / "cut.jpg"
     for length in [*range(0, len(content), len(content) // 25), *range(len(content) - 5, len(content))]:
@@ -364,7 +364,7 @@ JPEGS = [encode(noise(40, 24), "JPEG", progressive=progressive) for progressive 
         st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4
     ),
 )
-def test_damaged_jpegs_become_what_pillow_makes_of_them(tmp_path, content, changes):
+def test_damaged_jpegs_have_the_same_result_as_with_pillow(tmp_path, content, changes):
     damaged = bytearray(content)
     for place, value in changes:
         damaged[int(place * len(damaged))] = value

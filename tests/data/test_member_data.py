@@ -11,7 +11,7 @@ def dataset(kaggle):
     return Dataset.open(kaggle)
 
 
-def test_a_fold_is_selected_with_and_all_others_are_trained_on(dataset):
+def test_a_model_trains_on_all_folds_but_its_own(dataset):
     parts = make_parts(dataset, make_folds(dataset, k=3, seed=0))
     assert len(parts.train) == 0
     seen = []
@@ -32,7 +32,7 @@ def test_ids_paths_and_labels_of_a_part_stay_together(dataset):
         assert [parts.classes[code] for code in part.labels] == rows["label"][part.ids].tolist()
 
 
-def test_a_refit_trains_on_all_labelled_images_under_a_fingerprint_of_its_own(dataset):
+def test_a_refit_trains_on_all_labelled_images_and_has_its_own_fingerprint(dataset):
     split = make_select_split(dataset, share=0.3, seed=0)
     parts, refit = make_parts(dataset, split), make_refit_parts(dataset, split)
     assert sorted(refit.train.ids) == sorted(dataset.labelled["id"])

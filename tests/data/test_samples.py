@@ -30,8 +30,8 @@ def test_the_digits_are_a_dataset_of_1797_images_without_copies(digits):
     assert dataset.report.lines() == []
 
 
-def test_every_image_is_the_one_that_was_scanned(digits):
-    """Averaged back to 8 × 8 px, each is nearest to its own original; every seventh is looked at."""
+def test_every_image_is_its_scan(digits):
+    """Averaged back to 8 × 8 px, each is nearest to its own original; every seventh is tested."""
     originals = load_digits().images[::7] * (255 / 16)
     paths = sorted(digits.rglob("*.png"), key=lambda path: path.name)[::7]
     small = np.stack([np.asarray(load_rgb(path).convert("L").resize((8, 8)), float) for path in paths])
@@ -39,15 +39,15 @@ def test_every_image_is_the_one_that_was_scanned(digits):
     assert distances.argmin(axis=1).tolist() == list(range(len(originals)))
 
 
-def test_without_noise_images_are_the_scans_enlarged_to_the_bit(digits):
+def test_without_noise_images_are_exactly_the_enlarged_scans(digits):
     for path in sorted(digits.rglob("*.png"))[::50]:
         scan = np.rint(load_digits().images[int(path.stem)] * (255 / 16)).astype(np.uint8)
         enlarged = Image.fromarray(scan).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
         np.testing.assert_array_equal(load_rgb(path).convert("L"), enlarged)
 
 
-def test_noise_is_added_to_what_was_scanned_and_depends_on_nothing_but_the_seed(digits, tmp_path):
-    """The split and the labels stay as they were."""
+def test_noise_is_added_to_the_scans_and_depends_only_on_the_seed(digits, tmp_path):
+    """The split and the labels do not change."""
     noisy, again, other = (
         write_digits(tmp_path / name, noise=DEMO_NOISE, seed=seed)
         for name, seed in (("noisy", 0), ("again", 0), ("other", 1))
@@ -65,7 +65,7 @@ def test_noise_is_added_to_what_was_scanned_and_depends_on_nothing_but_the_seed(
     assert (digits / first).read_bytes() != (noisy / first).read_bytes()
 
 
-def test_noise_has_its_size_and_stays_within_the_scale():
+def test_noise_has_the_given_deviation_and_stays_within_the_scale():
     grey = np.full((100, 8, 8), 8.0)  # half of the full scale
     noisy = _with_noise(grey, DEMO_NOISE, np.random.default_rng(0))
     assert noisy.std() == pytest.approx(16 * DEMO_NOISE, rel=0.05)
@@ -100,7 +100,7 @@ def test_a_half_written_folder_is_completed(tmp_path, digits):
     assert {p.relative_to(folder): p.read_bytes() for p in folder.rglob("[!.]*") if p.is_file()} == whole
 
 
-def test_a_folder_with_somebodys_data_is_left_alone(kaggle):
+def test_a_folder_with_other_data_is_left_alone(kaggle):
     before = snapshot(kaggle)
     with pytest.raises(InputError, match=r"holds other files, such as test_images/200000\.jpg"):
         write_digits(kaggle)
@@ -112,13 +112,13 @@ def test_digits_of_another_seed_are_not_mixed_in(digits):
         write_digits(digits, seed=1)
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "digits").touch()
     with pytest.raises(InputError, match="is a file: name a folder"):
         write_digits(tmp_path / "digits")
 
 
-def test_a_leaderboard_counts_right_labels_whatever_their_order(digits, tmp_path):
+def test_the_score_counts_correct_labels_in_any_order(digits, tmp_path):
     truth = pd.read_csv(digits / TEST_LABELS, dtype=str).sample(frac=1, random_state=0)
     answers = truth["label"].to_numpy().copy()
     answers[:36] = [str((int(label) + 1) % 10) for label in answers[:36]]
@@ -127,7 +127,7 @@ def test_a_leaderboard_counts_right_labels_whatever_their_order(digits, tmp_path
     assert score_submission(path, digits / TEST_LABELS) == (359 - 36) / 359
 
 
-def test_the_true_labels_fit_the_sample_submission(digits):
+def test_the_true_labels_match_the_sample_submission(digits):
     check_submission(digits / TEST_LABELS, digits / "sample_submission.csv", list("0123456789"))
 
 

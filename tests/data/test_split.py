@@ -48,7 +48,7 @@ def test_copies_stay_on_one_side(folders, save):
             assert {f"{label}/{twin}", f"{label}/copy{twin[0]}.jpg"} <= set(split.select_ids)
 
 
-def test_a_seed_decides_whatever_the_order_of_the_table(kaggle, dataset):
+def test_a_split_depends_on_the_seed_and_not_on_the_order_of_the_table(kaggle, dataset):
     before = [make_select_split(dataset, share=0.3, seed=seed) for seed in range(5)]
     header, *rows = (kaggle / "train.csv").read_text().splitlines(keepends=True)
     (kaggle / "train.csv").write_text(header + "".join(reversed(rows)))
@@ -57,7 +57,7 @@ def test_a_seed_decides_whatever_the_order_of_the_table(kaggle, dataset):
     assert len({split.select_ids for split in before}) > 1
 
 
-def test_the_fingerprint_is_that_of_the_images_chosen_and_of_the_dataset(kaggle, dataset, save):
+def test_the_fingerprint_reflects_the_chosen_images_and_the_dataset(kaggle, dataset, save):
     splits = [make_select_split(dataset, share=0.3, seed=seed) for seed in range(12)]
     assert len({split.fingerprint for split in splits}) == len({split.select_ids for split in splits})
     save(kaggle / "train_images" / "blast" / "100330.jpg", 55)
@@ -66,7 +66,7 @@ def test_the_fingerprint_is_that_of_the_images_chosen_and_of_the_dataset(kaggle,
     assert changed.fingerprint != splits[0].fingerprint
 
 
-def test_a_stored_split_comes_back(dataset, stored):
+def test_a_stored_split_is_loaded(dataset, stored):
     assert SelectSplit.load(stored, dataset) == make_select_split(dataset, share=0.3, seed=1)
     assert [path.name for path in stored.parent.iterdir()] == ["split.json"]
 
@@ -77,11 +77,11 @@ def test_a_split_of_other_labels_is_refused(kaggle, stored, save):
         SelectSplit.load(stored, Dataset.open(kaggle))
 
 
-def test_a_split_of_images_that_are_gone_names_one(kaggle, dataset, stored):
+def test_a_split_of_missing_images_names_one(kaggle, dataset, stored):
     name = make_select_split(dataset, share=0.3, seed=1).select_ids[0]
     lines = (kaggle / "train.csv").read_text().splitlines(keepends=True)
     (kaggle / "train.csv").write_text("".join(line for line in lines if name not in line))
-    with pytest.raises(InputError, match=f"such as {name} no longer being there"):
+    with pytest.raises(InputError, match=f"for example, {name} is missing"):
         SelectSplit.load(stored, Dataset.open(kaggle))
 
 
@@ -97,9 +97,9 @@ def test_a_split_of_images_that_are_gone_names_one(kaggle, dataset, stored):
         ({"extra": 1}, "extra"),
     ],
 )
-def test_a_file_that_is_no_split_is_refused_with_the_key(dataset, stored, changes, key):
+def test_a_file_that_is_not_a_split_is_refused_with_the_key(dataset, stored, changes, key):
     edit(stored, **changes)
-    with pytest.raises(InputError, match=rf"split\.json: is no stored split: {key}: ") as caught:
+    with pytest.raises(InputError, match=rf"split\.json: is not a stored split: {key}: ") as caught:
         SelectSplit.load(stored, dataset)
     assert "\n" not in str(caught.value)
 
@@ -107,12 +107,12 @@ def test_a_file_that_is_no_split_is_refused_with_the_key(dataset, stored, change
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"format": NaN}', b"[" * 100_000])
 def test_any_other_bytes_are_refused_on_one_line(dataset, stored, content):
     stored.write_bytes(content)
-    with pytest.raises(InputError, match="is no stored split") as caught:
+    with pytest.raises(InputError, match="is not a stored split") as caught:
         SelectSplit.load(stored, dataset)
     assert "\n" not in str(caught.value)
 
 
-def test_ids_moved_by_hand_are_noticed(dataset, stored):
+def test_manually_moved_ids_are_detected(dataset, stored):
     edit(stored, select_ids=list(make_select_split(dataset, share=0.3, seed=1).train_ids))
     with pytest.raises(InputError, match="other images or labels"):
         SelectSplit.load(stored, dataset)
@@ -138,7 +138,7 @@ def test_a_share_that_divides_every_class_is_exact(dataset):
     assert np.unique(labels, return_counts=True)[1].tolist() == [1, 1, 1]
 
 
-def test_folds_divide_all_images_and_every_class_whatever_the_order_of_the_table(kaggle, dataset):
+def test_folds_divide_all_images_and_every_class_in_any_order_of_the_table(kaggle, dataset):
     split = make_folds(dataset, k=2, seed=4)
     assert list(split.select_ids) == sorted(dataset.labelled["id"])
     assert (split.train_ids, split.n_folds) == ((), 2)
@@ -161,7 +161,7 @@ def test_copies_stay_in_one_fold(folders, save):
             assert fold_of[f"{folder}/{number}.png"] == fold_of[f"{folder}/copy{number}.jpg"]
 
 
-def test_stored_folds_come_back_and_other_folds_are_noticed(dataset, tmp_path):
+def test_stored_folds_are_loaded_and_other_folds_are_detected(dataset, tmp_path):
     split = make_folds(dataset, k=3, seed=1)
     split.save(tmp_path / "split.json")
     assert SelectSplit.load(tmp_path / "split.json", dataset) == split
@@ -169,10 +169,10 @@ def test_stored_folds_come_back_and_other_folds_are_noticed(dataset, tmp_path):
     with pytest.raises(InputError, match="other images or labels"):
         SelectSplit.load(tmp_path / "split.json", dataset)
     edit(tmp_path / "split.json", folds=[0, 1])
-    with pytest.raises(InputError, match="folds: 2 for 12 images"):
+    with pytest.raises(InputError, match="2 folds for 12 images"):
         SelectSplit.load(tmp_path / "split.json", dataset)
 
 
 def test_more_folds_than_images_of_a_class_are_refused(dataset):
-    with pytest.raises(InputError, match=r"needs 5 images that are no copies .* each of 5"):
+    with pytest.raises(InputError, match=r"needs 5 distinct images, .* each of 5"):
         make_folds(dataset, k=5, seed=0)

@@ -43,7 +43,7 @@ def test_an_image_named_twice_is_refused_before_anything_is_written(tmp_path):
 
 
 @given(st.dictionaries(names, names, min_size=1))
-def test_what_is_written_is_read_back(tmp_path, answers):
+def test_a_written_submission_is_read_back(tmp_path, answers):
     write_submission(tmp_path / "s.csv", list(answers), list(answers.values()), FORM)
     read = read_submission(tmp_path / "s.csv")
     assert dict(zip(read.ids, read.labels, strict=True)) == answers
@@ -52,28 +52,28 @@ def test_what_is_written_is_read_back(tmp_path, answers):
         assert [row[0] for row in csv.reader(file)][1:] == list(answers)
 
 
-def test_a_submission_that_fits_the_sample_passes(tmp_path, sample):
+def test_a_submission_that_matches_the_sample_passes(tmp_path, sample):
     check_submission(submission(tmp_path, "image_id,label\nb.jpg,x\na.jpg,y\n"), sample, ["x", "y"])
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("image_id,label\na.jpg,x\nb.jpg,x\n", "image 1 is a.jpg where .* has b.jpg"),
+        ("image_id,label\na.jpg,x\nb.jpg,x\n", "image 1 is a.jpg, but .* has b.jpg"),
         ("image_id,label\nb.jpg,x\n", "lacks 1 images, such as a.jpg"),
         ("image_id,label\nb.jpg,x\na.jpg,x\nc.jpg,x\n", "has 1 others, such as c.jpg"),
-        ("image_id,label\nb.jpg,x\na.jpg,z\n", "'z' is no class"),
-        ("id,label\nb.jpg,x\na.jpg,x\n", "has columns id, label where .* has image_id, label"),
+        ("image_id,label\nb.jpg,x\na.jpg,z\n", "'z' is not a class"),
+        ("id,label\nb.jpg,x\na.jpg,x\n", "has columns id, label, but .* has image_id, label"),
         ("image_id,label,p\nb.jpg,x,1\na.jpg,x,1\n", "has 3 columns; a submission has two"),
         ("image_id,label\nb.jpg,x\nb.jpg,x\n", "names 1 images twice"),
     ],
 )
-def test_a_submission_that_does_not_fit_is_refused_with_the_first_difference(tmp_path, sample, text, message):
+def test_a_submission_that_differs_is_refused_with_the_first_difference(tmp_path, sample, text, message):
     with pytest.raises(InputError, match=message):
         check_submission(submission(tmp_path, text), sample, ["x", "y"])
 
 
-def test_missing_and_other_ids_are_both_counted():
-    message = "A does not fit B: it lacks 2 images, such as a and has 1 others, such as c"
+def test_missing_and_extra_ids_are_both_counted():
+    message = "A does not match B: it lacks 2 images, such as a and has 1 others, such as c"
     with pytest.raises(InputError, match=message):
         check_same_ids(["c"], ["b", "a"], what="A", wanted_by="B")

@@ -8,8 +8,8 @@ from PIL import Image
 from tune_paddy.data.thumbnails import SIDE, thumbnail_uri
 
 
-def test_a_thumbnail_is_a_small_jpeg_of_the_same_shape_in_an_address(tmp_path: Path) -> None:
-    """Of noise, which compresses worst."""
+def test_a_thumbnail_is_a_small_jpeg_of_the_same_shape_as_a_data_uri(tmp_path: Path) -> None:
+    """Noise is the worst case for compression."""
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     uri = thumbnail_uri(tmp_path / "noise.png")
@@ -21,7 +21,7 @@ def test_a_thumbnail_is_a_small_jpeg_of_the_same_shape_in_an_address(tmp_path: P
         assert (image.format, image.size) == ("JPEG", (SIDE, SIDE * 480 // 640))
 
 
-def test_what_is_no_image_has_no_thumbnail(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_image_has_no_thumbnail(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no image")
     assert thumbnail_uri(tmp_path / "broken.jpg") is None
     assert thumbnail_uri(tmp_path / "none.jpg") is None

@@ -237,7 +237,7 @@ def test_a_pipe_or_a_terabyte_in_an_export_is_not_read(copy: Path, name: str) ->
     for make in (os.mkfifo, lambda path: os.truncate(path.touch() or path, 2**40)):
         (copy / name).unlink()
         make(copy / name)
-        with pytest.raises(InputError, match=f"{name}: is (no plain file|larger than)"):
+        with pytest.raises(InputError, match=f"{name}: is (not a regular file|larger than)"):
             read_manifest(copy) if name == "ensemble.json" else read_select(copy, 6, 10)
 
 

@@ -78,7 +78,7 @@ def test_all_bad_rows_of_a_request_are_named_and_nothing_is_answered(
     message = answer.json()["message"]
     assert "3 images are bad" in message
     assert "row 1: '/no/such.jpg' is no file here, nor an image in base64" in message
-    assert "row 2: is no image of a known format" in message
+    assert "row 2: is not an image of a known format" in message
     assert "row 3: its base64 text is damaged" in message
 
 

@@ -1,4 +1,4 @@
-"""Whatever a file holds, it is refused in words or describes valid members only."""
+"""Any file is either refused with a message or describes only valid members."""
 
 import re
 from itertools import product
@@ -28,7 +28,7 @@ spaces:
 
 
 def read(text: str) -> SearchSpace | SpaceError:
-    """The space, or the error that refuses it."""
+    """Return the space, or the error that refuses it."""
     try:
         return SearchSpace.parse(text, name="x", base=Path("/base"))
     except SpaceError as error:
@@ -47,7 +47,7 @@ def draw_value(data: st.DataObject, domain: Domain) -> Any:
 
 
 def check_outcome(outcome: SearchSpace | SpaceError, data: st.DataObject) -> None:
-    """Every line of an error says where; every member of a space, and of its rehearsal, is valid."""
+    """Every line of an error has a place; every member of a space, and of its rehearsal, is valid."""
     if isinstance(outcome, SpaceError):
         lines = str(outcome).encode().decode().splitlines()
         assert all(re.match(r"x:\d+: .|x: and \d+ more", line) for line in lines)
@@ -85,7 +85,7 @@ EDITS = st.lists(
 @settings(max_examples=150)
 @given(edits=EDITS, data=st.data())
 def test_edited_files(edits: list[tuple[int, int, str]], data: st.DataObject) -> None:
-    """A valid file with random edits is refused in words, or it is still sound."""
+    """A valid file with random edits is refused with a message, or still valid."""
     text = VALID
     for position, removed, inserted in edits:
         start = position % (len(text) + 1)
@@ -96,7 +96,7 @@ def test_edited_files(edits: list[tuple[int, int, str]], data: st.DataObject) ->
 @settings(max_examples=150)
 @given(text=st.text(), data=st.data())
 def test_any_text(text: str, data: st.DataObject) -> None:
-    """Any text is refused in words, or it is sound."""
+    """Any text is refused with a message, or valid."""
     check_outcome(read(text), data)
 
 
@@ -127,7 +127,7 @@ SUB_SPACES = st.fixed_dictionaries(
 @settings(max_examples=250)
 @given(sub=SUB_SPACES, data=st.data())
 def test_any_sub_space(sub: dict[str, Any], data: st.DataObject) -> None:
-    """Whatever domains a sub-space is given, only valid members come from it."""
+    """Any sub-space that is accepted yields only valid members."""
     check_outcome(read(yaml.safe_dump({"spaces": [sub]})), data)
 
 
@@ -157,7 +157,7 @@ COUPLED = st.fixed_dictionaries(
 @settings(max_examples=250)
 @given(sub=COUPLED, data=st.data())
 def test_parameters_that_may_contradict(sub: dict[str, Any], data: st.DataObject) -> None:
-    """Each domain alone being right, a sub-space is accepted if and only if all of its members are valid."""
+    """A sub-space of valid domains is accepted if and only if all of its members are valid."""
     outcome = read(yaml.safe_dump({"spaces": [sub]}))
     check_outcome(outcome, data)
     assert isinstance(outcome, SearchSpace) == all(map(_is_valid, _corners(sub)))

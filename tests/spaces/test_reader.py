@@ -11,14 +11,14 @@ Asked = list[tuple[str, tuple[int, int]]]
 
 
 def problems(text: str, check_arch: ArchCheck | None = None) -> list[str]:
-    """The lines of the error that a file called `x` gives."""
+    """Return the lines of the error for a file called `x`."""
     with pytest.raises(SpaceError) as caught:
         read_sections(text, file="x", base=Path(), check_arch=check_arch)
     return str(caught.value).splitlines()
 
 
 def only_problem(text: str, check_arch: ArchCheck | None = None) -> str:
-    """The one line of the error."""
+    """Return the only line of the error."""
     (found,) = problems(text, check_arch)
     return found
 
@@ -69,9 +69,9 @@ def sub_space(lines: str) -> str:
         ("size: 4", "x:3: spaces[0].size: 4 should be a side, or a pair [height, width], of 8 to 4096 px"),
         ("size: 224px", "x:3: spaces[0].size: '224px' should be a side"),
         ("pretrained: ''", "x:3: spaces[0].pretrained: '' should not be empty"),
-        ('pretrained: "a\\0b"', "x:3: spaces[0].pretrained: 'a\\x00b' holds characters"),
+        ('pretrained: "a\\0b"', "x:3: spaces[0].pretrained: 'a\\x00b' holds non-printable"),
         ("name: [a]", "x:3: spaces[0].name: should be 1 to 100 printable characters"),
-        ("lr: 0.1\nlr: 0.2", "x:4: 'lr' stands here and in line 3; keep one of them"),
+        ("lr: 0.1\nlr: 0.2", "x:4: duplicate key 'lr', first in line 3; keep one"),
     ],
 )
 def test_wrong_parameters(lines: str, expected: str) -> None:
@@ -137,26 +137,26 @@ def test_wrong_sections(text: str, expected: str) -> None:
     assert expected in only_problem(text)
 
 
-def test_all_problems_are_told() -> None:
-    """All problems are told at once, in the order of their lines."""
+def test_all_problems_are_reported() -> None:
+    """All problems are reported at once, in the order of their lines."""
     text = "search:\n  trials: x\nspaces:\n  - arch: a\n    lr: -1\n  - arh: b\ndefaults:\n  seed: -1\n"
     assert [line.split(" ")[0] for line in problems(text)] == ["x:2:", "x:5:", "x:6:", "x:8:"]
 
 
 def test_too_many_problems() -> None:
-    """Of very many problems the first twenty are told."""
+    """Only the first twenty problems are listed."""
     found = problems("".join(f"wrong{number}: 1\n" for number in range(50)))
     assert len(found) == 21
     assert found[-1] == "x: and 30 more"
 
 
 def test_long_values() -> None:
-    """A message stays readable whatever the file holds."""
+    """A message quotes long values only in part."""
     assert len(only_problem(sub_space(f'resize: "{"long" * 1000}"'))) < 500
 
 
 def recorder(refuse: Callable[[str, tuple[int, int]], bool]) -> tuple[Asked, ArchCheck]:
-    """A check that refuses some architectures and sizes, and the list of what it was asked."""
+    """A check that refuses some architectures and sizes, and the list of its calls."""
     asked: Asked = []
 
     def check(arch: str, size: tuple[int, int]) -> str | None:
@@ -166,8 +166,8 @@ def recorder(refuse: Callable[[str, tuple[int, int]], bool]) -> tuple[Asked, Arc
     return asked, check
 
 
-def test_questions_about_architectures() -> None:
-    """Each architecture is asked about once at each reachable size, and a range at three."""
+def test_checks_of_architectures() -> None:
+    """Each architecture is checked once at each reachable size, for a range at three sizes."""
     asked, check = recorder(lambda arch, size: False)
     text = (
         "recipes: [{arch: b, size: [320, 224]}, {arch: a}]\n"
@@ -202,13 +202,13 @@ def test_lines_of_architectures() -> None:
 
 
 def test_no_follow_up_problems() -> None:
-    """Where the size is wrong, nothing is said of the architecture at the default size."""
+    """If the size is invalid, the architecture is not checked at the default size."""
     _, check = recorder(lambda arch, size: True)
     assert only_problem(sub_space("size: big"), check).startswith("x:3: spaces[0].size: 'big'")
 
 
 def test_unknown_architectures() -> None:
-    """An unknown name is told once, however many sizes there are."""
+    """An unknown name is reported once, for any number of sizes."""
     text = sub_space("size: [192, 224, 256]")
     found = only_problem(text, lambda arch, size: f"timm has no model {arch!r}")
     assert found == "x:2: spaces[0].arch: timm has no model 'resnet18'"

@@ -79,7 +79,7 @@ def test_the_rest_of_the_file() -> None:
 
 
 def test_names() -> None:
-    """What has no name is called after its one architecture; no name is given twice."""
+    """Items without a name take that of their only architecture; names are unique."""
     recipes = "recipes: [{arch: a}, {arch: a}, {arch: a, name: a-2}]\n"
     space = parse(recipes + "spaces: [{arch: [a, b]}, {arch: [c, d]}, {arch: a}]")
     assert [recipe.name for recipe in space.recipes] == ["a", "a-3", "a-2"]
@@ -93,7 +93,7 @@ def test_single_choices() -> None:
 
 
 def test_none() -> None:
-    """The word none means no value where a parameter may have none, and itself where it is a choice."""
+    """`none` means no value for an optional parameter, and itself where it is an option."""
     text = (
         "search: {minutes: none, scheduler: none}\nspaces: [{arch: a, resize_size: [none, 256], flip: none}]"
     )
@@ -104,7 +104,7 @@ def test_none() -> None:
 
 
 def test_empty_sections() -> None:
-    """A section whose content is commented out counts as left out."""
+    """A section whose content is commented out counts as missing."""
     assert parse("search:\ndefaults:\nrecipes:\nspaces:\n  - arch: a\n").recipes == ()
 
 
@@ -112,18 +112,18 @@ def test_empty_sections() -> None:
     ("given", "kept"),
     [("weights/a", "/base/weights/a"), ("/abs/a", "/abs/a"), ("~/a", "~/a"), ("true", True)],
 )
-def test_weights_paths(given: str, kept: object) -> None:
-    """Relative paths of weights start from the file's folder."""
+def test_pretrained_paths(given: str, kept: object) -> None:
+    """Relative paths of pretrained weights start from the file's folder."""
     text = f"defaults: {{pretrained: {given}}}\nrecipes: [{{arch: a}}]\nspaces: [{{arch: [a, b]}}]"
     space = parse(text, base=Path("/base"))
     assert space.recipes[0].values["pretrained"] == kept
     assert space.spaces[0].domains["pretrained"] == Fixed(kept)
 
 
-def test_weights_paths_of_a_text_start_from_the_working_folder(
+def test_pretrained_paths_of_a_text_start_from_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trials work in other folders, and a member's own space is read from anywhere."""
+    """Trials run in other folders, and a member's own space is read from anywhere."""
     monkeypatch.chdir(tmp_path)
     space = parse("recipes: [{arch: a, pretrained: weights/a}]")
     assert space.recipes[0].values["pretrained"] == str(tmp_path / "weights/a")
@@ -146,7 +146,7 @@ def test_architectures() -> None:
     ],
 )
 def test_fingerprint_of_the_same_meaning(old: str, new: str) -> None:
-    """Words, budgets and spelling leave the fingerprint alone."""
+    """Comments, budgets and spelling do not change the fingerprint."""
     assert old in EXAMPLE
     assert parse(EXAMPLE.replace(old, new)).fingerprint == parse(EXAMPLE).fingerprint
 
@@ -162,18 +162,18 @@ def test_fingerprint_of_the_same_meaning(old: str, new: str) -> None:
     ],
 )
 def test_fingerprint_of_another_meaning(old: str, new: str) -> None:
-    """What is searched, in which order of choices and by which measure, changes the fingerprint."""
+    """Domains, the order of choices and the objective change the fingerprint."""
     assert old in EXAMPLE
     assert parse(EXAMPLE.replace(old, new)).fingerprint != parse(EXAMPLE).fingerprint
 
 
 def test_fingerprint_lasts() -> None:
-    """Searches recorded earlier keep their fingerprint: it depends on no process and no default."""
+    """Recorded searches keep their fingerprint: it depends on no process and no default."""
     assert parse("recipes: [{arch: a, size: [64, 32]}]").fingerprint == "1a7ba6917ecf250b"
 
 
 def test_stand_ins_of_a_recipe() -> None:
-    """Sizes shrink in proportion, nothing is pretrained, all else stays."""
+    """Sizes shrink in proportion, nothing is pretrained, and the rest stays."""
     recipe = parse(EXAMPLE).with_stand_ins(lambda arch: f"tiny_{arch}").recipes[0]
     assert MemberConfig(**recipe.values) == MemberConfig(
         arch="tiny_resnet18",
@@ -201,13 +201,13 @@ def test_stand_ins_of_a_range() -> None:
 
 
 def test_stand_ins_of_the_default_size() -> None:
-    """A size that was left at its default shrinks too."""
+    """The default size shrinks too."""
     space = parse("spaces: [{arch: a}]").with_stand_ins(str, size=96)
     assert space.spaces[0].domains["size"] == Fixed(96)
 
 
 def test_stand_ins_run_anywhere() -> None:
-    """A rehearsal asks for one CPU and no GPU."""
+    """A rehearsal requests one CPU and no GPU."""
     space = parse("search: {gpu: 1, cpus: 4, trials: 7}\nspaces: [{arch: a}]")
     assert space.with_stand_ins(str).settings == SearchSettings(gpu=0, cpus=1, trials=7)
 
@@ -221,7 +221,7 @@ def test_messages_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_load(tmp_path: Path) -> None:
-    """A file gives the space its name and its folder; a byte order mark does no harm."""
+    """The file determines the name and the base folder; a byte order mark is accepted."""
     path = tmp_path / "mine.yaml"
     path.write_text("\ufeffrecipes: [{arch: a, pretrained: w}]", encoding="utf-8")
     space = SearchSpace.load(path)
@@ -239,7 +239,7 @@ def test_load(tmp_path: Path) -> None:
     ids=["latin", "large", "binary"],
 )
 def test_no_text(tmp_path: Path, content: bytes, words: str) -> None:
-    """A file that is no text, or too much of it, is refused."""
+    """A file that is not text, or too large, is refused."""
     path = tmp_path / "x.yaml"
     path.write_bytes(content)
     with pytest.raises(SpaceError, match=re.escape(words)):
@@ -276,7 +276,7 @@ def test_find_nothing(name: str) -> None:
 
 
 def test_weights_are_listed_with_each_architecture() -> None:
-    """Every pair of an architecture and a value of `pretrained` is there once."""
+    """Every pair of an architecture and a value of `pretrained` is listed once."""
     space = parse("recipes: [{arch: a}, {arch: b, pretrained: false}]\nspaces: [{arch: [a, c]}]")
     assert space.weights() == (("a", True), ("b", False), ("c", True))
     assert space.architectures() == ("a", "b", "c")

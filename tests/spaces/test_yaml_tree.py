@@ -18,14 +18,14 @@ LAUGHS = "a: &a [lol, lol]\n" + "".join(
 
 
 def read(text: str) -> tuple[YamlNode | None, list[tuple[int, str]]]:
-    """The root, and the problems reported."""
+    """Return the root and the reported problems."""
     problems: list[tuple[int, str]] = []
     root = read_yaml(text, lambda line, message: problems.append((line, message)))
     return root, problems
 
 
 def refusal(text: str) -> tuple[int, str]:
-    """The one problem that makes a text unreadable."""
+    """Return the only problem of an unreadable text."""
     root, problems = read(text)
     assert root is None
     assert len(problems) == 1
@@ -33,7 +33,7 @@ def refusal(text: str) -> tuple[int, str]:
 
 
 def value_of(text: str) -> object:
-    """What a text that is one scalar means."""
+    """Return the value of a text that is one scalar."""
     root, problems = read(text)
     assert not problems
     assert isinstance(root, YamlScalar)
@@ -75,14 +75,14 @@ def test_lines() -> None:
     ],
 )
 def test_scalars(text: str, value: object) -> None:
-    """Scalars are read as people mean them, and what is no such number stays text."""
+    """Numbers, booleans and nulls are recognised; everything else stays text."""
     read_value = value_of(text)
     assert read_value == value
     assert type(read_value) is type(value)
 
 
 def test_nan() -> None:
-    """Readers decide what a NaN is worth."""
+    """NaN is parsed; readers validate it."""
     value = value_of(".nan")
     assert isinstance(value, float)
     assert math.isnan(value)
@@ -91,7 +91,7 @@ def test_nan() -> None:
 def test_repeated_keys() -> None:
     """A repeated key is reported with both lines, and its first value kept."""
     root, problems = read("a: 1\nb: 2\na: 3\n")
-    assert problems == [(3, "'a' stands here and in line 1; keep one of them")]
+    assert problems == [(3, "duplicate key 'a', first in line 1; keep one")]
     assert isinstance(root, YamlMap)
     assert [(entry.key, entry.node) for entry in root.entries] == [
         ("a", YamlScalar(1, "1", 1)),
@@ -119,14 +119,14 @@ def test_repeated_keys() -> None:
     ids=lambda value: str(value)[:20] if isinstance(value, str) else None,
 )
 def test_refusals(text: str, line: int, words: str) -> None:
-    """What a settings file never needs is refused with its line, before it does harm."""
+    """Features that a settings file never needs are refused, with the line."""
     where, message = refusal(text)
     assert where == line
     assert words in message
 
 
 def test_keys_that_are_lists() -> None:
-    """A key that is no word is reported and left out."""
+    """A key that is not a scalar is reported and skipped."""
     root, problems = read("? [a, b]\n: 1\nc: 2\n")
     assert problems == [(1, "a key must be a word, not a list or a mapping")]
     assert isinstance(root, YamlMap)

@@ -51,7 +51,7 @@ def test_files_that_cannot_be_read_are_noted_and_change_nothing_for_others(
     told: list[int] = []
     member = TrainedMember(folders, batch_size=4, settings=CPU)
     views, broken = member.predict(paths, with_tta=False, broken={3: "known"}, progress=told.append)
-    assert broken == {1: "is no image of a known format", 3: "known"}
+    assert broken == {1: "is not an image of a known format", 3: "known"}
     assert views.keys() == {"plain"}
     np.testing.assert_allclose(views["plain"][[0, 2]], result.predictions.test["plain"][:2], atol=1e-6)
     assert told == [3, 2]  # the second model opens neither

@@ -1,1 +1,1 @@
-"""Pure computation: NumPy and the standard library (pydantic for the configs); no files, no clock."""
+"""Pure computation with NumPy and the standard library (pydantic for the configs): no files, no clock."""

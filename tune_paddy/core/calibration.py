@@ -1,7 +1,7 @@
-"""From allocated bytes to the memory of a process: two constants per GPU and software stack.
+"""Calibration: two constants per GPU and software stack that turn allocated bytes into process memory.
 
-`process = context + slack x raw`. The context is what CUDA, cuDNN and cuBLAS hold before and beside
-torch's allocator; the slack is the allocator's rounding and fragmentation, and temporaries of the
+`process = context + slack x raw`. The context is the memory that CUDA, cuDNN and cuBLAS hold outside
+torch's allocator. The slack covers the allocator's rounding and fragmentation, and temporaries of the
 backward pass. Both are measured once (`fit_calibration`) and hold for every member.
 """
 
@@ -14,69 +14,70 @@ from pydantic import BaseModel, ConfigDict, Field
 from tune_paddy.core.errors import InputError
 
 STACK = ("torch", "cuda", "driver", "timm")
-"""Versions of these decide, beside the GPU, how much memory the same training takes."""
+"""Components whose versions affect the memory of a training, besides the GPU."""
 SLACK = 1.065
-"""Of the stacks measured so far; where measurements cannot tell, this one is kept."""
+"""Default slack, from the stacks measured so far; used where measurements cannot determine it."""
 LEAST_MARGIN = 0.02
-"""Networks differ from those that were measured; the next one may lie above all of them."""
+"""Smallest margin, as a share: a new network may need more than every measured one."""
 _SLACK_RANGE = (0.9, 1.5)
-"""A fitted slack outside comes from noise or from too narrow a range of measurements."""
+"""Plausible slack. A fitted value outside comes from noise or from too narrow a range of measurements."""
 _NARROW = 3.0
-"""Measurements whose largest footprint is below so many times their smallest cannot tell the slack."""
+"""Smallest ratio of the largest to the smallest measured footprint that determines the slack."""
 
 
 class CalibrationPoint(BaseModel):
-    """One training process that was measured on a GPU; everything in MiB.
+    """Measurement of one training process on a GPU, in MiB.
 
-    A point needs `raw_mib` and `process_mib` alone; the rest is kept so that a person can judge it.
+    Only `raw_mib` and `process_mib` are required; the other fields let a person judge the measurement.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    raw_mib: float = Field(gt=0, description="its footprint before calibration")
+    raw_mib: float = Field(gt=0, description="footprint before calibration")
     process_mib: float = Field(gt=0, description="memory of the whole process, by NVML")
-    label: str = Field("", description="what ran, such as `resnet50 224x224, 64 at once`")
+    label: str = Field("", description="workload, such as `resnet50 224x224, 64 at once`")
     allocated_mib: float | None = Field(None, description="peak of torch's tensors")
     reserved_mib: float | None = Field(None, description="peak of torch's allocator")
     context_mib: float | None = Field(None, description="the process after one small operation, by NVML")
-    alloc_retries: int | None = Field(None, description="times that the allocator had to flush its cache")
+    alloc_retries: int | None = Field(None, description="number of times the allocator flushed its cache")
 
 
 class Calibration(BaseModel):
-    """What turns a raw footprint into the memory of a process on one GPU and software stack."""
+    """Constants that turn a raw footprint into process memory, for one GPU and software stack."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(min_length=1)
     gpu: str | None = Field(None, description="name as torch reports it; none: any GPU")
-    context_mib: float = Field(ge=0, le=1e6, description="held beside torch's allocator")
-    slack: float = Field(gt=0, le=100, description="what the allocator reserves per raw byte")
-    margin: float = Field(0.0, ge=0, le=1, description="share added on top, for safety")
-    unfused_attention: bool = Field(False, description="a stack without fused attention kernels")
+    context_mib: float = Field(ge=0, le=1e6, description="memory outside torch's allocator")
+    slack: float = Field(gt=0, le=100, description="bytes that the allocator reserves per raw byte")
+    margin: float = Field(0.0, ge=0, le=1, description="safety margin, as a share")
+    unfused_attention: bool = Field(False, description="whether the stack lacks fused attention kernels")
     versions: dict[str, str] = Field(default_factory=dict, description="torch, CUDA, driver, ...")
-    source: str = Field("", description="how the figures were had")
+    source: str = Field("", description="origin of the measurements")
     points: tuple[CalibrationPoint, ...] = ()
 
     def process_mib(self, raw_mib: float, *, with_margin: bool = False) -> float:
-        """MiB of a process whose footprint is `raw_mib`; planning adds the margin."""
+        """Return the process memory, in MiB, for a footprint of `raw_mib`; planning adds the margin."""
         expected = self.context_mib + self.slack * raw_mib
         return expected * (1 + self.margin) if with_margin else expected
 
 
 def stack_name(gpu: str, versions: Mapping[str, str]) -> str:
-    """Name a calibration after what it holds for: `Tesla T4, torch 2.15.0, cuda 13.2, driver 580`."""
+    """Return the name of a GPU and software stack: `Tesla T4, torch 2.15.0, cuda 13.2, driver 580`."""
     return ", ".join([gpu, *(f"{name} {versions[name]}" for name in STACK if name in versions)])
 
 
 def fit_calibration(points: Sequence[CalibrationPoint]) -> tuple[float, float]:
     """Fit (context in MiB, slack) to measured processes.
 
-    Theil and Sen's line (Sen 1968, https://doi.org/10.1080/01621459.1968.10480934), each pair weighted by
-    how far apart its footprints are: exact through two points, and unmoved by a run that broke off early.
-    Where the footprints are too much alike to tell the slack, `SLACK` is kept and the context is fitted.
+    The fit is a Theil–Sen line (Sen 1968, https://doi.org/10.1080/01621459.1968.10480934) whose pairs are
+    weighted by the distance between their footprints. It is exact for two points and robust to a run that
+    ended early. Where the footprints are too similar to determine the slack, only the context is fitted,
+    with `SLACK`.
 
     Raises:
-        InputError: No point was given.
+        InputError: `points` is empty.
     """
     if not points:
         raise InputError("nothing was measured: a calibration needs at least one run on a GPU")
@@ -96,12 +97,12 @@ def calibrate(
     versions: Mapping[str, str],
     source: str,
 ) -> Calibration:
-    """Make a calibration from measured processes of one GPU and software stack.
+    """Build a calibration from measured processes of one GPU and software stack.
 
-    Its margin covers the point that was furthest above its forecast, and at least `LEAST_MARGIN`.
+    The margin covers the largest underestimate among the points, and is at least `LEAST_MARGIN`.
 
     Raises:
-        InputError: No point was given.
+        InputError: `points` is empty.
     """
     context_mib, slack = fit_calibration(points)
     margin = max(LEAST_MARGIN, largest_underestimate(points, context_mib, slack))
@@ -118,13 +119,13 @@ def calibrate(
 
 
 def largest_underestimate(points: Sequence[CalibrationPoint], context_mib: float, slack: float) -> float:
-    """Return by what share the worst point was above its forecast; 0 where none was."""
+    """Return the largest excess of a measurement over its forecast, as a share; 0 if there is none."""
     worst = max(point.process_mib / (context_mib + slack * point.raw_mib) for point in points)
     return max(0.0, worst - 1)
 
 
 def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    """Weighted median of the slopes between all pairs of points whose `x` differ."""
+    """Return the weighted median of the slopes between all pairs of points whose `x` differ."""
     first, second = np.triu_indices(len(x), k=1)
     gaps = x[second] - x[first]
     apart = gaps != 0

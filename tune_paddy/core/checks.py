@@ -1,4 +1,4 @@
-"""What every selection refuses, in words that say what to do."""
+"""Validation of the arrays that every selection works on."""
 
 import numpy as np
 
@@ -10,14 +10,14 @@ _AXES = 3
 
 
 def check_pool(probs: Floats, labels: Labels) -> None:
-    """Refuse a pool that no ensemble can be selected from.
+    """Raise if no ensemble can be selected from a pool.
 
     Args:
-        probs: Should be [views, images, classes], finite and within [0, 1].
-        labels: Should be integers [images] in which every class occurs.
+        probs: Float array [views, images, classes], expected to be finite and within [0, 1].
+        labels: Integer array [images] in which every class must occur.
 
     Raises:
-        InputError: The arrays are not that.
+        InputError: The arrays violate these conditions.
     """
     check_shapes(probs, labels)
     missing = np.setdiff1d(np.arange(probs.shape[2]), labels)
@@ -31,10 +31,10 @@ def check_pool(probs: Floats, labels: Labels) -> None:
 
 
 def check_shapes(probs: Floats, labels: Labels) -> None:
-    """Refuse arrays whose shapes, types or labels do not fit together.
+    """Raise if shapes, types or labels do not match.
 
     Raises:
-        InputError: They do not.
+        InputError: They do not match.
     """
     if probs.ndim != _AXES or not np.issubdtype(probs.dtype, np.floating):
         raise InputError(
@@ -51,7 +51,7 @@ def check_shapes(probs: Floats, labels: Labels) -> None:
 
 
 def check_probabilities(view: Floats, number: int) -> None:
-    """Refuse a view [images, classes] with values that are no probabilities, by its number.
+    """Raise if a view [images, classes] holds values that are not probabilities; `number` names it.
 
     Raises:
         InputError: A value is NaN, infinite, below 0 or above 1.

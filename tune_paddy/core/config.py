@@ -41,7 +41,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _whole_above_one(gpus: float) -> float:
-    """Refuse 1.5 GPUs: Ray gives a share of one GPU, or whole ones."""
+    """Reject 1.5 GPUs: Ray allots a share of one GPU, or whole ones."""
     if gpus > 1 and not float(gpus).is_integer():
         raise PydanticCustomError(
             "gpu_count", "Input should be up to 1 (a share of one GPU), or a whole number of GPUs"
@@ -53,7 +53,7 @@ GpuCount = Annotated[float, Field(ge=0, le=64), AfterValidator(_whole_above_one)
 
 
 def _not_one(folds: int) -> int:
-    """Refuse a single fold, which divides nothing."""
+    """Reject a single fold, which splits nothing."""
     if folds == 1:
         raise PydanticCustomError("fold_count", "Input should be at least 2, or 0 for a select split")
     return folds
@@ -63,10 +63,10 @@ FoldCount = Annotated[int, Field(ge=0, le=100), AfterValidator(_not_one)]
 
 
 class MemberConfig(BaseModel):
-    """Everything that decides what one member is; frozen, and complete enough to train it again.
+    """Configuration of one member; frozen, and complete enough to retrain it.
 
-    Augmentation defaults and their meaning are fastai's `aug_transforms`; `min_scale` is its
-    random-resized-crop share.
+    Augmentation parameters and their defaults are those of fastai's `aug_transforms`; `min_scale` is its
+    smallest random-resized-crop share.
     """
 
     # Its rules are compiled at the first use: help screens need the fields alone.
@@ -127,10 +127,8 @@ class MemberConfig(BaseModel):
         False, description="torch.compile the network: a slow first epoch; no gain on a CPU"
     )
     tta: int = Field(4, ge=0, le=64, description="augmented passes of test-time augmentation; 0: none")
-    subsample: float = Field(
-        0.8, gt=0, le=1, description="share of the training images that the member is trained on"
-    )
-    seed: int = Field(42, ge=0, lt=2**31, description="seed of the initial weights, order and augmentation")
+    subsample: float = Field(0.8, gt=0, le=1, description="share of the training images that the member sees")
+    seed: int = Field(42, ge=0, lt=2**31, description="seed of initial parameters, order and augmentation")
 
     @model_validator(mode="after")
     def _check_contradictions(self) -> "MemberConfig":
@@ -144,17 +142,17 @@ class MemberConfig(BaseModel):
 
     @property
     def item_size(self) -> tuple[int, int]:
-        """(height, width) in px of an image after resizing, before augmentation."""
+        """(height, width) of an image after resizing, before augmentation, in px."""
         return self.resize_size or self.size
 
     @property
     def total_epochs(self) -> int:
-        """All epochs of the schedule, the frozen ones included."""
+        """Number of epochs of the schedule, frozen ones included."""
         return self.epochs + (self.freeze_epochs if self.schedule == "fine_tune" else 0)
 
 
 class SearchSettings(BaseModel):
-    """How a search runs: the keys under `search:` in a space, which options of the command replace.
+    """Settings of a search: the keys under `search:` in a space; an option of the command overrides each.
 
     The fields are the one source of the options of `tune-paddy search` and of the reference: `group` is the
     heading that an option stands under, `unit` the unit of its value.
@@ -191,7 +189,7 @@ class SearchSettings(BaseModel):
         None,
         gt=0,
         allow_inf_nan=False,
-        description="memory of each GPU; none: as detected",
+        description="memory of each GPU; none: detected",
         json_schema_extra={"group": RESOURCES, "unit": "MiB"},
     )
     max_accum: int | None = Field(
@@ -232,7 +230,7 @@ class SearchSettings(BaseModel):
     stall_minutes: float | None = Field(
         30.0,
         gt=0,
-        description="time without a sign of life after which a trial is restarted; none in a space: never",
+        description="time after which a trial that reports nothing is restarted; none in a space: never",
         json_schema_extra={"group": FAULTS, "unit": "minutes"},
     )
     keep_weights: Literal["selected", "all", "none"] = Field(
@@ -256,14 +254,13 @@ class SearchSettings(BaseModel):
     )
 
     def override(self, values: Mapping[str, Any]) -> "SearchSettings":
-        """Return settings with other values for some.
+        """Return a copy with some settings overridden.
 
         Args:
             values: Setting → value.
 
         Raises:
-            InputError: There is no such setting, or a value is out of its bounds; the error's `options` holds
-                its name.
+            InputError: A setting is unknown, or a value is out of bounds; the error's `options` names it.
         """
         try:
             return SearchSettings(**{**self.model_dump(exclude_unset=True), **values})
@@ -271,13 +268,13 @@ class SearchSettings(BaseModel):
             name = str(error.errors()[0]["loc"][0])
             problems = [problem for problem in error.errors() if problem["loc"][0] == name]
             if problems[0]["type"] == "extra_forbidden":
-                raise InputError(f"{name}: there is no such setting", options=(name,)) from error
+                raise InputError(f"{name}: unknown setting", options=(name,)) from error
             raise InputError(
                 f"{name}: {values.get(name)} {requirement(problems)}", options=(name,)
             ) from error
 
 
 def requirement(problems: Sequence[Mapping[str, Any]]) -> str:
-    """What a field allows, from pydantic's problems with a value: "should be …", to stand after it."""
+    """Return what a field allows, from pydantic's errors for one value: "should be …"."""
     parts = (problem["msg"].removeprefix("Input should be ") for problem in problems)
     return "should be " + " or ".join(dict.fromkeys(parts))

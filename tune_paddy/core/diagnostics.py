@@ -1,4 +1,4 @@
-"""Where predictions are wrong, how sure they are of it, and where two views differ: numbers for figures."""
+"""Diagnostics for figures: confusion, recall, reliability and disagreement between views."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Recall:
-    """How many of one class's images are found.
+    """Recall of one class, with an interval.
 
     Attributes:
-        share: Of the class's images, 0 to 1.
+        share: Share of the class's images that are predicted correctly, 0 to 1.
         low: Lower end of Wilson's 95 % interval.
-        high: Upper end.
-        images: Images of the class.
+        high: Upper end of the interval.
+        images: Number of images of the class.
     """
 
     share: float
@@ -30,12 +30,12 @@ class Recall:
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """What predictions claim and what holds, in bins of what they claim; bins without images are left out.
+    """Reliability diagram: confidence and accuracy in bins of confidence; empty bins are omitted.
 
     Attributes:
         confidence: float64 [bins], mean probability of the predicted class.
-        accuracy: float64 [bins], share of images that are of the predicted class.
-        images: int [bins].
+        accuracy: float64 [bins], share of images whose predicted class is correct.
+        images: int [bins], number of images.
     """
 
     confidence: NDArray[np.float64]
@@ -44,27 +44,27 @@ class Reliability:
 
     @property
     def calibration_error(self) -> float:
-        """The expected calibration error: mean over the images of |accuracy − confidence| of their bin."""
+        """Expected calibration error: mean over the images of |accuracy − confidence| of their bin."""
         gaps = np.abs(self.accuracy - self.confidence)
         return float(gaps @ self.images / self.images.sum())
 
 
 def disagreement(probs: Floats) -> NDArray[np.float64]:
-    """Share of images for which two views predict different classes, float64 [views, views].
+    """Return the share of images on which two views predict different classes, float64 [views, views].
 
     Args:
-        probs: [views, images, classes].
+        probs: Probabilities [views, images, classes].
     """
     predicted = probs.argmax(axis=2)
     return np.array([(predicted != own).mean(axis=1) for own in predicted])
 
 
 def confusion(probs: Floats, labels: Labels) -> NDArray[np.intp]:
-    """Number of images by true and predicted class, int [true classes, predicted classes].
+    """Return the number of images by true and predicted class, int [true classes, predicted classes].
 
     Args:
-        probs: [images, classes].
-        labels: int [images].
+        probs: Probabilities [images, classes].
+        labels: int [images], true classes.
     """
     n_classes = probs.shape[1]
     cells = labels * n_classes + probs.argmax(axis=1)
@@ -72,7 +72,7 @@ def confusion(probs: Floats, labels: Labels) -> NDArray[np.intp]:
 
 
 def recalls(confused: NDArray[np.intp]) -> tuple[Recall, ...]:
-    """The recall of each class with its interval, from a `confusion` in which every class has images."""
+    """Return the recall of each class, from a `confusion` matrix in which every class has images."""
     found = []
     for hits, images in zip(confused.diagonal().tolist(), confused.sum(axis=1).tolist(), strict=True):
         found.append(Recall(hits / images, *wilson(hits / images, images), images))
@@ -80,14 +80,14 @@ def recalls(confused: NDArray[np.intp]) -> tuple[Recall, ...]:
 
 
 def reliability(probs: Floats, labels: Labels, *, bins: int = BINS) -> Reliability:
-    """Compare the probability of the predicted class with how often it is right, in bins of equal width.
+    """Compare the probability of the predicted class with its accuracy, in bins of equal width.
 
     Source: Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017.
 
     Args:
-        probs: [images, classes].
-        labels: int [images].
-        bins: Of the probability from 0 to 1.
+        probs: Probabilities [images, classes].
+        labels: int [images], true classes.
+        bins: Number of bins between 0 and 1.
     """
     claimed = probs.max(axis=1).astype(np.float64)
     right = probs.argmax(axis=1) == labels

@@ -1,4 +1,4 @@
-"""What a parameter of a search space may be: one value, one of several, or a number in a range."""
+"""Domains of a search space's parameters: a fixed value, a choice of values, or a range of numbers."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several values; at least two, all different."""
+    """Two or more distinct values."""
 
     values: tuple[Any, ...]
 
@@ -32,9 +32,9 @@ class Range:
     Attributes:
         low: Smallest value.
         high: Largest value, greater than `low`.
-        log: Sampled evenly in its logarithm; `low` must be positive, and there is no step.
-        step: Distance between allowed values, counted from `low`; None: continuous (integers: 1).
-        integer: Whether only whole numbers are meant.
+        log: Whether sampling is uniform in the logarithm; requires a positive `low` and no `step`.
+        step: Distance between allowed values, from `low`; None: continuous (integers: 1).
+        integer: Whether only integers are allowed.
     """
 
     low: float
@@ -44,7 +44,7 @@ class Range:
     integer: bool = False
 
     def contains(self, value: Any) -> bool:
-        """Whether `value` lies in the range (the step is not looked at)."""
+        """Return whether `value` lies in the range; ignores the step."""
         return (
             isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
         )
@@ -55,7 +55,7 @@ Domain = Fixed | Choice | Range
 
 @dataclass(frozen=True)
 class SubSpace:
-    """One sub-space: a name and the domain of every parameter that it sets."""
+    """Sub-space: a name and the domain of every parameter that it sets."""
 
     name: str
     domains: Mapping[str, Domain]
@@ -63,14 +63,14 @@ class SubSpace:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A fixed member: a name and the values of its parameters, defaults applied."""
+    """Fixed member configuration: a name and parameter values, defaults applied."""
 
     name: str
     values: Mapping[str, Any]
 
 
 def largest(domain: Domain) -> Any:
-    """The largest value of a domain of numbers."""
+    """Return the largest value of a numeric domain."""
     if isinstance(domain, Fixed):
         return domain.value
     if isinstance(domain, Choice):
@@ -92,10 +92,10 @@ def candidates(domain: Domain) -> tuple[Any, ...]:
 
 
 def one_of(values: Iterable[Any]) -> Fixed | Choice:
-    """The domain of some values, repeated ones merged: a choice, or a fixed value where one is left.
+    """Merge repeated values, and return a choice, or a fixed value if only one is left.
 
     Raises:
-        ValueError: There are no values.
+        ValueError: `values` is empty.
     """
     different = tuple(dict.fromkeys(values))
     if not different:
@@ -104,7 +104,7 @@ def one_of(values: Iterable[Any]) -> Fixed | Choice:
 
 
 def change_values(domain: Domain, change: Callable[[Any], Any]) -> Domain:
-    """Change a fixed value or each choice, and merge what became equal; a range stays as it is."""
+    """Apply `change` to a fixed value or to each choice, and merge equal results; return ranges unchanged."""
     if isinstance(domain, Range):
         return domain
     values = domain.values if isinstance(domain, Choice) else (domain.value,)
@@ -112,7 +112,7 @@ def change_values(domain: Domain, change: Callable[[Any], Any]) -> Domain:
 
 
 def side_or_pair(value: Any) -> Any:
-    """Write the (height, width) of a square as its side, and leave every other value as it is.
+    """Return the side for the (height, width) of a square, and every other value unchanged.
 
     >>> side_or_pair((224, 224)), side_or_pair((320, 224)), side_or_pair("crop")
     (224, (320, 224), 'crop')
@@ -121,19 +121,18 @@ def side_or_pair(value: Any) -> Any:
 
 
 def locate(values: Mapping[str, Any], spaces: Sequence[SubSpace]) -> tuple[int, dict[str, Any]] | None:
-    """Find the sub-space that could have drawn a recipe, so that its score can teach the sampler.
+    """Find the sub-space that could have produced a recipe, so that the sampler can use its score.
 
-    Parameters that a recipe or a sub-space leaves out have their defaults. `seed` and `accum` are passed
-    over where the sub-space does not search them: they change neither the question nor, but for noise,
-    the answer.
+    Parameters that a recipe or a sub-space omits have their defaults. `seed` and `accum` are ignored where
+    the sub-space does not search them, since they change the score only by noise.
 
     Args:
-        values: A recipe's values, complete enough for `MemberConfig(**values)`.
-        spaces: In the order in which they are tried.
+        values: Recipe values, complete enough for `MemberConfig(**values)`.
+        spaces: Sub-spaces, in order of preference.
 
     Returns:
-        The first such sub-space's index and, for each parameter that it searches, the recipe's value as
-        the sub-space writes it; None if there is no such sub-space.
+        The index of the first such sub-space and, for each parameter that it searches, the recipe's value
+        in the form that the sub-space uses; None if there is no such sub-space.
     """
     config = MemberConfig(**values)
     for index, space in enumerate(spaces):

@@ -1,10 +1,10 @@
-"""The two kinds of errors that a person sees as one line."""
+"""Errors that the command line shows as one line."""
 
 from collections.abc import Sequence
 
 
 class TunePaddyError(Exception):
-    """An error whose message alone tells a person what is wrong and what to do; exit status 1.
+    """Base of errors whose message alone says what is wrong and what to do.
 
     Args:
         message: The text; it names parameters as Python callers write them.
@@ -12,8 +12,8 @@ class TunePaddyError(Exception):
             `max_minutes`; the command line shows its own spelling of them.
 
     Attributes:
-        exit_status: The status that the command line returns.
-        options: As given.
+        exit_status: Exit status of the command line.
+        options: Names of the options that caused it.
     """
 
     exit_status = 1
@@ -24,7 +24,7 @@ class TunePaddyError(Exception):
 
 
 class InputError(TunePaddyError):
-    """Something given from outside is wrong: a file, a folder, an option, a key; exit status 2."""
+    """Invalid input: a file, a folder, an option or a key; exit status 2."""
 
     exit_status = 2
 
@@ -34,15 +34,15 @@ class InfeasibleError(TunePaddyError):
 
 
 class DivergedError(TunePaddyError):
-    """The loss or the predictions of a member are no longer finite numbers."""
+    """The loss or the predictions of a member are not finite."""
 
 
 class SearchInterruptedError(TunePaddyError):
     """A search was ended before its trials were done; it can be resumed from the record.
 
     Attributes:
-        exit_status: 128 and the number of the signal, as of a process that it ended; 1 where none came.
-        at_once: Whether nothing more shall be done, not even a selection.
+        exit_status: 128 + the signal number, as for a process that the signal ended; 1 without a signal.
+        at_once: Whether to stop immediately, without a selection.
     """
 
     def __init__(self, message: str, *, signal: int | None = 2, at_once: bool = False) -> None:

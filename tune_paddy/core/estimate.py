@@ -1,8 +1,8 @@
 """Honest scores: cross-fitted estimates with an interval, and paired comparisons on the same images.
 
-The score that a selection reached on the images it was made from is optimistic. Here the selection is
-made again on parts of the images and scored on the rest, so that every image is predicted by an ensemble
-that has not seen it. Where the selection includes the choice of a method, that is made again too.
+The score of a selection on the images that it was fitted on is optimistic. This module refits the
+selection on parts of the images and scores it on the rest, so that every image is predicted by an
+ensemble that has not seen it. The refit includes the choice of the method, where there is one.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,27 +19,27 @@ from tune_paddy.core.selection.plain import best_single, uniform_select
 from tune_paddy.core.selection.result import Selection
 
 Fit = Callable[[Floats, Labels], Selection]
-"""Selects from float32 [views, images, classes] and labels int [images]."""
+"""Selection function of float32 [views, images, classes] and labels int [images]."""
 
 FOLDS = 5
 RESAMPLES = 1000
 _AT_ONCE = 50
-"""Samples of the bootstrap that are held at once."""
+"""Number of bootstrap samples held in memory."""
 RARE = 0.01
-"""Probability of the truth of a mistake that happens too rarely to be seen on a small split."""
+"""Probability given to the true class in a mistake too rare to show on a small split."""
 _NORMAL = 1.959964
 """97.5 % point of the standard normal distribution."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the metric will be on images that were not selected on.
+    """Estimate of the metric on images that the selection has not seen.
 
     Attributes:
-        score: Of the cross-fitted predictions.
-        standard_error: Of the score, for the images being a sample.
+        score: Metric of the cross-fitted predictions.
+        standard_error: Sampling error of the score over the images.
         low: Lower end of the 95 % interval.
-        high: Upper end.
+        high: Upper end of the interval.
     """
 
     score: float
@@ -50,15 +50,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How the ensemble does beside a rival, on the same images.
+    """Paired comparison of the ensemble with a rival on the same images.
 
     Attributes:
-        rival: Its name.
-        rival_score: Its cross-fitted score.
-        difference: The ensemble's score minus the rival's; negative: the ensemble is better.
+        rival: Name of the rival.
+        rival_score: Cross-fitted score of the rival.
+        difference: Ensemble's score minus the rival's; negative: the ensemble is better.
         low: Lower end of the difference's 95 % interval.
-        high: Upper end.
-        better: Share of the bootstrap samples in which the ensemble is better; a tie counts half.
+        high: Upper end of the interval.
+        better: Share of bootstrap samples in which the ensemble is better; a tie counts half.
     """
 
     rival: str
@@ -71,12 +71,12 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """What may be said of an ensemble in public: its estimate and how it compares.
+    """Honest assessment of an ensemble: an estimate of its score and comparisons with rivals.
 
     Attributes:
-        estimate: Of its score.
-        comparisons: One per rival.
-        predictions: float64 [images, classes], the cross-fitted ones that the score is of.
+        estimate: Estimate of the score.
+        comparisons: One comparison per rival.
+        predictions: float64 [images, classes], the cross-fitted predictions behind the score.
     """
 
     estimate: Estimate
@@ -84,7 +84,7 @@ class Assessment:
     predictions: NDArray[np.float64]
 
     def to_dict(self) -> dict[str, Any]:
-        """The scores as plain numbers, for JSON; without the predictions."""
+        """Return the scores as plain numbers, for JSON, without the predictions."""
         return {
             "estimate": vars(self.estimate),
             "comparisons": [vars(comparison) for comparison in self.comparisons],
@@ -99,17 +99,17 @@ def assess(
     metric: str = "log_loss",
     seed: int = 0,
 ) -> Assessment:
-    """Estimate the score of what `fit` selects, beside the best single view and the uniform mean.
+    """Estimate the score of the selection `fit`, and compare it with the best view and the uniform mean.
 
     Args:
         probs: float32 [views, images, classes].
         labels: int [images].
-        fit: How the ensemble is selected, all choices included.
+        fit: Selection function, with all its choices.
         metric: A key of `METRICS`.
-        seed: Of the folds and of the bootstrap.
+        seed: Seed of the folds and of the bootstrap.
 
     Raises:
-        InputError: The pool cannot be selected from; a class has a single image.
+        InputError: The pool is invalid, or a class has a single image.
     """
     rivals: dict[str, Fit] = {
         "best_single": lambda part, truth: best_single(part, truth, metric=metric),
@@ -127,20 +127,20 @@ def assess(
 def cross_fit(
     probs: Floats, labels: Labels, fit: Fit, *, seed: int = 0, folds: int = FOLDS
 ) -> NDArray[np.float64]:
-    """Predict every image with a selection that was made without it.
+    """Predict every image with a selection that was fitted without it.
 
     Args:
         probs: float32 [views, images, classes].
         labels: int [images].
-        fit: How to select.
-        seed: Of the folds: the same seed gives every `fit` the same ones.
-        folds: Parts of the images; each is predicted from the others.
+        fit: Selection function.
+        seed: Seed of the folds; equal seeds give every `fit` the same folds.
+        folds: Number of folds; each is predicted by a selection on the others.
 
     Returns:
-        float64 [images, classes].
+        Predictions, float64 [images, classes].
 
     Raises:
-        InputError: The pool cannot be selected from; a class has a single image.
+        InputError: The pool is invalid, or a class has a single image.
     """
     check_pool(probs, labels)
     fold = stratified_folds(labels, folds, np.random.default_rng(seed))
@@ -156,10 +156,10 @@ def estimate(
 ) -> Estimate:
     """Score cross-fitted predictions [images, classes], with a 95 % interval.
 
-    The interval is that of the bootstrap over images, mended where a small split hides what is rare: for
-    the error rate it is Wilson's, since samples of images without an error would claim to be
-    certain; for the log loss, which a single confident mistake can double, the standard error and the
-    upper end allow for one image more that is given a probability of `RARE`.
+    The interval is a bootstrap over images, with two corrections for rare mistakes that a small split
+    hides. For the error rate it is Wilson's interval, since a bootstrap of images without an error has no
+    width. For the log loss, which a single confident mistake can double, the standard error and the upper
+    end allow for one more image whose true class has a probability of `RARE`.
     """
     score = get_metric(metric)(predictions, labels)
     if metric == "error_rate":
@@ -180,7 +180,7 @@ def compare_paired(
     metric: str = "log_loss",
     seed: int = 0,
 ) -> tuple[Comparison, ...]:
-    """Compare cross-fitted predictions with those of rivals, all on the same bootstrap samples.
+    """Compare cross-fitted predictions with those of rivals on the same bootstrap samples.
 
     Source: Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13 (percentiles).
 
@@ -189,7 +189,7 @@ def compare_paired(
         rivals: Name → predictions [images, classes].
         labels: int [images].
         metric: A key of `METRICS`.
-        seed: Of the samples.
+        seed: Seed of the bootstrap.
     """
     own = _bootstrap(predictions, labels, metric, seed)
     score = get_metric(metric)(predictions, labels)
@@ -207,7 +207,7 @@ def compare_paired(
 def _bootstrap(
     predictions: NDArray[np.float64], labels: Labels, metric: str, seed: int
 ) -> NDArray[np.float64]:
-    """Score on each sample of the images, drawn with replacement, float64 [`RESAMPLES`]."""
+    """Return the score on each bootstrap sample of the images, float64 [`RESAMPLES`]."""
     rng = np.random.default_rng(seed)
     loss = per_image(metric, predictions, labels)
     score = get_metric(metric)
@@ -228,7 +228,7 @@ def _interval(samples: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """95 % interval of a share seen in `n` images.
+    """Return the 95 % interval of a share observed in `n` images.
 
     Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
     """

@@ -1,4 +1,4 @@
-"""Why a view is in the ensemble or not: what it contributes, and which chosen view makes it redundant."""
+"""Explanations of a selection: the contribution of each member, and the redundancy of views left out."""
 
 from dataclasses import dataclass, replace
 
@@ -11,11 +11,11 @@ from tune_paddy.core.selection.result import Selection
 
 @dataclass(frozen=True)
 class Redundancy:
-    """The chosen view whose errors are most like a left-out view's.
+    """Chosen view whose losses are most similar to those of a view left out.
 
     Attributes:
         view: Index of the chosen view.
-        correlation: Of the two views' losses over the images, -1 to 1.
+        correlation: Correlation of the two views' losses over the images, -1 to 1.
     """
 
     view: int
@@ -25,17 +25,17 @@ class Redundancy:
 def marginal_contributions(
     selection: Selection, probs: Floats, labels: Labels, groups: NDArray[np.intp]
 ) -> dict[int, float]:
-    """What the loss would rise by without each member, the other weights kept in proportion.
+    """Return the rise of the loss without each member, the other ensemble weights kept in proportion.
 
     Args:
-        selection: Of these views.
+        selection: Selection of these views.
         probs: float32 [views, images, classes].
         labels: int [images].
-        groups: int [views]: the member of each view; a member's views leave together.
+        groups: int [views], the member of each view; a member's views are removed together.
 
     Returns:
-        Member → rise of the loss (negative: the ensemble would be better without it); members without
-        weight, and the only member of an ensemble, are left out.
+        Member → rise of the loss (negative: the ensemble would be better without it). Members without
+        weight, and the only member of an ensemble, are omitted.
     """
     score = get_metric(selection.metric)
     whole = score(selection.blend(probs), labels)
@@ -49,10 +49,10 @@ def marginal_contributions(
 
 
 def redundancies(selection: Selection, probs: Floats, labels: Labels) -> dict[int, Redundancy]:
-    """For each view without weight, the chosen view whose losses resemble its own most.
+    """Return, for each view without weight, the chosen view with the most correlated losses.
 
     Args:
-        selection: Of these views.
+        selection: Selection of these views.
         probs: float32 [views, images, classes].
         labels: int [images].
     """

@@ -8,15 +8,15 @@ from tune_paddy.core.metrics import Labels
 
 
 def stratified_folds(labels: Labels, n_folds: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Give every image a fold such that each class is spread over the folds as evenly as possible.
+    """Assign every image to a fold so that each class is spread over the folds as evenly as possible.
 
     Args:
         labels: int [images].
-        n_folds: 2 or more.
-        rng: Source of the random order; it is advanced.
+        n_folds: Number of folds, at least 2.
+        rng: Random number generator; it is advanced.
 
     Returns:
-        int [images], values 0..n_folds-1.
+        int [images], the fold of each image, 0..n_folds-1.
 
     Raises:
         InputError: A class has a single image, so that one part would lack it.

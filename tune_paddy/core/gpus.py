@@ -1,4 +1,4 @@
-"""How much memory well-known GPUs offer, for planning where none of them is at hand."""
+"""Memory of well-known GPUs, for planning on a machine without one."""
 
 import difflib
 import re
@@ -6,7 +6,7 @@ import re
 from tune_paddy.core.errors import InputError
 
 # Rounded down from the "total capacity" in torch's out-of-memory messages, which is what a process can
-# have; nvidia-smi prints up to 2 % more, since newer drivers count what they keep for themselves.
+# use; nvidia-smi prints up to 2 % more, since newer drivers include their own reserve.
 GPU_MIB = {
     "Tesla P100": 16280,  # Kaggle's, as its notebooks see it
     "Tesla T4": 14900,
@@ -31,19 +31,19 @@ GPU_MIB = {
     "H100 80GB": 80990,
     "H200": 143100,
 }
-"""Name → MiB."""
+"""GPU name → memory, in MiB."""
 
 _NOISE = re.compile(r"nvidia|tesla|geforce|quadro|pcie|sxm\d?|hbm\d?e?|[^a-z0-9]")
 _CAPACITY = re.compile(r"\b(\d+)\s*gi?b\b")
 _TOLERANCE = 0.15
-"""How far a GPU may be from the round number of GiB in its name."""
+"""Largest relative difference between a GPU's memory and the capacity in its name."""
 
 
 def gpu_mib(name: str) -> int:
-    """Return the memory in MiB of the GPU called `name`; makers' words and spelling do not matter.
+    """Return the memory, in MiB, of the GPU called `name`; vendor words and spelling are ignored.
 
     Raises:
-        InputError: No GPU of that name, or several; the names are listed.
+        InputError: No known GPU has that name, or several have; the message lists them.
     """
     wanted, capacity = _model(name), _capacity_mib(name)
     same = [known for known in GPU_MIB if _model(known) == wanted]
@@ -52,25 +52,24 @@ def gpu_mib(name: str) -> int:
     if len(fitting) == 1:
         return GPU_MIB[fitting[0]]
     if fitting:
-        raise InputError(f"GPU {name!r} may be {' or '.join(fitting)}; say which")
+        raise InputError(f"GPU name {name!r} is ambiguous: use {' or '.join(fitting)}")
     close = difflib.get_close_matches(wanted, [_model(known) for known in GPU_MIB], n=1)
     near = [known for known in GPU_MIB if known in named or [_model(known)] == close]
     hint = f"; did you mean {' or '.join(near)}?" if near else "."
     raise InputError(
-        f"no GPU called {name!r} is known{hint} Known: {', '.join(GPU_MIB)}. "
-        "Or give its memory as `gpu_memory`, in MiB",
+        f"unknown GPU {name!r}{hint} Known: {', '.join(GPU_MIB)}. Or give its memory as `gpu_memory`, in MiB",
         options=("gpu_memory",),
     )
 
 
 def same_model(one: str, other: str) -> bool:
-    """Whether two names mean the same kind of GPU: `NVIDIA A100-SXM4-40GB` and `A100 40GB`."""
+    """Return whether two names denote the same GPU model: `NVIDIA A100-SXM4-40GB` and `A100 40GB`."""
     sizes = {_capacity_mib(one), _capacity_mib(other)} - {None}
     return _model(one) == _model(other) and len(sizes) <= 1
 
 
 def _model(name: str) -> str:
-    """The name without makers' words, capacity and spelling: `nvidia A100-SXM4-40GB` is `a100`."""
+    """Strip vendor words, capacity and punctuation: `nvidia A100-SXM4-40GB` becomes `a100`."""
     return _NOISE.sub("", _CAPACITY.sub("", name.lower()))
 
 

@@ -1,7 +1,7 @@
-"""Plan the GPU memory of trials: what a step takes, what a process then holds, and what fits a budget.
+"""GPU memory planning: the footprint of a step, the memory of a process, and the plan within a budget.
 
-A footprint counts bytes exactly and knows no GPU; a calibration turns them into the memory of a process
-on one GPU and software stack; a plan chooses gradient accumulation, a share of the GPU, or both.
+A footprint is an exact byte count, independent of the GPU. A calibration turns it into the memory of a
+process on one GPU and software stack. A plan chooses gradient accumulation, a share of the GPU, or both.
 """
 
 import math
@@ -13,30 +13,30 @@ from tune_paddy.core.errors import InputError
 
 MIB = 2**20
 FRACTIONS = (1.0, 0.5, 0.25, 0.125)
-"""Shares of a GPU that are planned with: few, since workers are reused only between equal shares."""
+"""Candidate shares of a GPU: few, since workers are reused only between equal shares."""
 EVALUATION_FACTOR = 2
-"""Images of an evaluation batch per image of a micro-batch: without gradients more of them fit."""
+"""Images of an evaluation batch per image of a micro-batch: more of them fit without gradients."""
 FEW_FOR_BATCH_NORM = 8
-"""Images below which the statistics of a micro-batch are noisy enough to be worth a word."""
+"""Micro-batch size, in images, below which noisy batch statistics deserve a warning."""
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """What training one member allocates, as bytes that follow linearly from the batch.
+    """Memory that training one member allocates, as a linear function of the batch.
 
-    Epochs with a frozen body need no figures of their own: they keep a part of the same gradients,
-    moments and activations.
+    Epochs with a frozen body need no separate figures: they hold a subset of the same gradients, moments
+    and activations.
 
     Attributes:
-        parameters: Number of trained values.
-        state_bytes: Weights, buffers, gradients and the optimizer's moments.
-        saved_bytes: Kept for the backward pass whatever the micro-batch: weights in half precision.
-        saved_bytes_per_image: Kept for the backward pass, per image of the micro-batch.
-        input_bytes_per_image: Augmented images, per image of the whole batch.
-        eval_bytes: Held besides the state while evaluating: weights in half precision.
-        eval_bytes_per_image: Most that is alive at once while evaluating, inputs included.
-        micro_batch: Images of one forward pass, where nothing else is said.
-        batch_norm: Whether the body norms each micro-batch by its own statistics.
+        parameters: Number of trainable parameters.
+        state_bytes: Size of parameters, buffers, gradients and optimizer moments, in bytes.
+        saved_bytes: Bytes saved for the backward pass at any micro-batch: half-precision parameters.
+        saved_bytes_per_image: Bytes saved for the backward pass, per image of the micro-batch.
+        input_bytes_per_image: Bytes of augmented images, per image of the whole batch.
+        eval_bytes: Bytes held besides the state in evaluation: half-precision parameters.
+        eval_bytes_per_image: Peak bytes during evaluation, inputs included, per image.
+        micro_batch: Default number of images of one forward pass.
+        batch_norm: Whether the body normalises each micro-batch by its own statistics.
     """
 
     parameters: int
@@ -50,20 +50,20 @@ class Footprint:
     batch_norm: bool = False
 
     def train_bytes(self, micro_batch: int, batch_size: int) -> int:
-        """Bytes at the peak of a training step, where its backward pass begins."""
+        """Return the peak bytes of a training step, at the start of its backward pass."""
         saved = self.saved_bytes + micro_batch * self.saved_bytes_per_image
         return self.state_bytes + saved + batch_size * self.input_bytes_per_image
 
     def evaluation_bytes(self, micro_batch: int) -> int:
-        """Bytes at the peak of validation and test-time augmentation between training epochs."""
+        """Return the peak bytes of validation and test-time augmentation between training epochs."""
         images = EVALUATION_FACTOR * micro_batch
         return self.state_bytes + self.eval_bytes + images * self.eval_bytes_per_image
 
     def raw_mib(self, micro_batch: int | None = None, batch_size: int | None = None) -> float:
-        """MiB at the higher of both peaks, before a calibration.
+        """Return the higher of the training and evaluation peaks, in MiB, before calibration.
 
         Args:
-            micro_batch: Images of one forward pass; None: the footprint's own.
+            micro_batch: Images of one forward pass; None: the footprint's default.
             batch_size: Images of one optimizer step, all held augmented; None: the micro-batch.
         """
         micro_batch = micro_batch or self.micro_batch
@@ -73,11 +73,11 @@ class Footprint:
 
 @dataclass(frozen=True)
 class MemoryBudget:
-    """The memory that one trial may take.
+    """GPU memory available to one trial.
 
     Attributes:
-        gpu_mib: What the whole GPU offers.
-        fraction: The trial's share of it, above 0 and up to 1.
+        gpu_mib: Memory of the whole GPU, in MiB.
+        fraction: The trial's share of it, in (0, 1].
     """
 
     gpu_mib: float
@@ -85,27 +85,27 @@ class MemoryBudget:
 
     def __post_init__(self) -> None:
         if not 0 < self.gpu_mib < math.inf:
-            raise InputError(f"a GPU of {self.gpu_mib:g} MiB holds nothing; give its memory in MiB, as 16280")
+            raise InputError(f"GPU memory must be a finite number above 0, in MiB, not {self.gpu_mib:g}")
         if not 0 < self.fraction <= 1:
-            raise InputError(f"a GPU fraction of {self.fraction:g} is not in (0, 1]")
+            raise InputError(f"GPU fraction must be in (0, 1], not {self.fraction:g}")
 
     @property
     def mib(self) -> float:
-        """The budget in MiB; each process's own CUDA context has to fit in it too."""
+        """The budget in MiB; it includes the CUDA context of the process."""
         return self.gpu_mib * self.fraction
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How one trial runs within its budget, or that it cannot.
+    """Memory plan of one trial; it may exceed the budget, see `fits`.
 
     Attributes:
-        accum: Micro-batches of an optimizer step.
-        micro_batch: Images of the largest of them.
+        accum: Micro-batches per optimizer step.
+        micro_batch: Images of the largest micro-batch.
         fraction: Share of the GPU.
-        raw_mib: The footprint before the calibration.
-        forecast_mib: Memory of the whole process, the calibration's safety margin included.
-        budget_mib: What it may take.
+        raw_mib: Footprint before calibration, in MiB.
+        forecast_mib: Memory of the whole process, with the calibration's safety margin, in MiB.
+        budget_mib: Memory available to the process, in MiB.
     """
 
     accum: int
@@ -122,27 +122,27 @@ class Plan:
 
     @property
     def margin_mib(self) -> float:
-        """What is left of the budget; negative where the trial does not fit."""
+        """Rest of the budget, in MiB; negative if the trial does not fit."""
         return self.budget_mib - self.forecast_mib
 
     @property
     def at_once(self) -> int:
-        """How many such trials share one GPU."""
+        """Number of such trials that share one GPU."""
         return math.floor(1 / self.fraction)
 
 
 @dataclass(frozen=True)
 class TrialMemory:
-    """What a trial is given of a GPU.
+    """GPU allotment of one trial.
 
     Attributes:
         gpu: Share that Ray reserves; 0 trains on the CPU.
-        accum: Micro-batches of a step to begin with.
-        allocator_mib: Where torch's allocator stops, since Ray's share limits nothing; None leaves it free.
-        context_mib: What is expected beside torch's allocator.
-        raw_mib: The forecast before calibration; 0 without a GPU.
-        forecast_mib: Of the whole process.
-        budget_mib: What it may take.
+        accum: Initial number of micro-batches per optimizer step.
+        allocator_mib: Limit of torch's allocator, in MiB, since Ray's share limits nothing; None: no limit.
+        context_mib: Expected memory outside torch's allocator, in MiB.
+        raw_mib: Forecast before calibration, in MiB; 0 without a GPU.
+        forecast_mib: Forecast memory of the whole process, in MiB.
+        budget_mib: Memory available to the process, in MiB.
     """
 
     gpu: float
@@ -155,15 +155,15 @@ class TrialMemory:
 
 
 def accum_choices(batch_size: int, *, least: int = 1, most: int | None = None) -> tuple[int, ...]:
-    """Return what accum may be, in increasing order: doublings of `least`, and last the largest allowed.
+    """Return the candidate values of accum in increasing order: doublings of `least`, then the maximum.
 
     Args:
-        batch_size: Images of an optimizer step.
-        least: The first choice.
-        most: The last one; None: one image at a time.
+        batch_size: Images per optimizer step.
+        least: Smallest accum.
+        most: Largest accum; None: batch_size, which trains one image at a time.
 
     Raises:
-        InputError: Nothing lies between both, or `least` is not in 1..batch_size.
+        InputError: `most` is below `least`, or `least` is not in 1..batch_size.
 
     >>> accum_choices(48)
     (1, 2, 4, 8, 16, 32, 48)
@@ -189,18 +189,18 @@ def plan_accum(
     """Choose the smallest accum that fits a budget.
 
     Args:
-        footprint: Of the member.
-        calibration: Of the GPU and its software.
-        budget: What the trial may take.
-        batch_size: Images of an optimizer step.
-        accum: The smallest to consider.
-        max_accum: The largest to consider; None: one image at a time. Equal to `accum`: that one alone.
+        footprint: Footprint of the member.
+        calibration: Calibration of the GPU and its software stack.
+        budget: Memory available to the trial.
+        batch_size: Images per optimizer step.
+        accum: Smallest accum to consider.
+        max_accum: Largest accum to consider; None: batch_size. Equal to `accum`: only that value.
 
     Returns:
-        The plan; where nothing fits, the one with the largest accum.
+        The plan; if nothing fits, the plan with the largest accum.
 
     Raises:
-        InputError: No accum may be considered.
+        InputError: The accum limits exclude every value.
     """
     choices = accum_choices(batch_size, least=accum, most=max_accum)
     plans = [_plan(footprint, calibration, budget, batch_size, choice) for choice in choices]
@@ -217,25 +217,25 @@ def plan_fraction(
     max_accum: int | None = None,
     fractions: Sequence[float] = FRACTIONS,
 ) -> Plan:
-    """Choose the smallest share of a GPU that holds a member at the wanted accum.
+    """Choose the smallest share of a GPU on which a member fits at the requested accum.
 
-    With `max_accum`, accum may rise up to it for the sake of a smaller share. Where even the whole GPU
-    does not hold the wanted accum, accum rises there as far as it may.
+    With `max_accum`, accum may rise up to that value to reach a smaller share. If the member does not fit
+    on the whole GPU at the requested accum, accum rises there as far as allowed.
 
     Args:
-        footprint: Of the member.
-        calibration: Of the GPU and its software.
-        gpu_mib: Memory of the whole GPU.
-        batch_size: Images of an optimizer step.
-        accum: The wanted one.
-        max_accum: The largest to consider; None: the wanted one, or on the whole GPU any.
+        footprint: Footprint of the member.
+        calibration: Calibration of the GPU and its software stack.
+        gpu_mib: Memory of the whole GPU, in MiB.
+        batch_size: Images per optimizer step.
+        accum: Requested accum.
+        max_accum: Largest accum to consider; None: the requested one, and batch_size on the whole GPU.
         fractions: Shares to consider.
 
     Returns:
-        The plan; where nothing fits, the one on the largest share with the largest accum.
+        The plan; if nothing fits, the plan on the largest share with the largest accum.
 
     Raises:
-        InputError: The memory or a fraction makes no sense, or no accum may be considered.
+        InputError: The memory or a fraction is invalid, or the accum limits exclude every value.
     """
     for fraction in sorted(fractions):
         plan = plan_accum(
@@ -253,16 +253,16 @@ def plan_fraction(
 
 
 def allocator_mib(budget: MemoryBudget, calibration: Calibration) -> float:
-    """Return the MiB at which torch's allocator has to stop: it does not see the process's CUDA context."""
+    """Return the limit of torch's allocator, in MiB: the allocator does not count the CUDA context."""
     return max(0.0, budget.mib - calibration.context_mib)
 
 
 def batch_norm_warning(images: int, accum: int) -> str | None:
-    """Say what few images at a time do to a network with batch norm; None where they are enough.
+    """Return a warning if a micro-batch is too small for batch norm, or None.
 
     Args:
-        images: Of the largest micro-batch.
-        accum: Micro-batches of a step; 1: the batch is as small as it was asked for.
+        images: Images of the largest micro-batch.
+        accum: Micro-batches per optimizer step; 1: the user chose this batch size, so there is no warning.
     """
     if accum == 1 or images >= FEW_FOR_BATCH_NORM:
         return None

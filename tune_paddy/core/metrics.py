@@ -1,8 +1,8 @@
-"""Metrics of class probabilities, all of them losses: lower is better, computed in float64.
+"""Metrics of class probabilities. All are losses (lower is better), computed in float64.
 
 Every metric takes `(probs, labels)`: probabilities [images, classes] whose rows sum to 1 and
-integer labels [images] in `0..classes-1`. A class without images has no recall, no F1 and no ROC
-curve, so the macro averages are over the classes that occur in the labels.
+integer labels [images] in `0..classes-1`. A class without images has no recall, F1 or ROC curve, so
+macro averages cover only the classes that occur in the labels.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,40 +19,40 @@ Labels = NDArray[np.integer[Any]]
 Metric = Callable[[Floats, Labels], float]
 
 EPS = 1e-15
-"""Probabilities below are raised to it before the logarithm; one such image costs 34.5 nats."""
+"""Lower bound of a probability before the logarithm; an image at this bound costs 34.5 nats."""
 
 TEMPERATURES = np.array([0.25, 0.35, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0, 2.75, 3.75, 5.0])
 """The grid of `calibrated_log_loss`: below 1 sharpens (after mixup), above 1 softens."""
 
 
 def true_class(probs: Floats, labels: Labels) -> NDArray[np.float64]:
-    """Probability of each image's own class, float64 [images]."""
+    """Return the probability of each image's true class, float64 [images]."""
     return probs[np.arange(len(labels)), labels].astype(np.float64)
 
 
 def log_loss(probs: Floats, labels: Labels) -> float:
-    """Mean negative log probability of the true class, in nats, clipped at `EPS`."""
+    """Return the mean negative log probability of the true class, in nats, clipped at `EPS`."""
     return float(-np.log(np.maximum(true_class(probs, labels), EPS)).mean())
 
 
 def error_rate(probs: Floats, labels: Labels) -> float:
-    """Share of images whose most probable class is wrong; the first class wins a tie."""
+    """Return the share of images whose most probable class is wrong; the first class wins a tie."""
     return float((probs.argmax(axis=1) != labels).mean())
 
 
 def balanced_error(probs: Floats, labels: Labels) -> float:
-    """Mean over the classes of the share of their images that are wrong: 1 − balanced accuracy."""
+    """Return the mean over the classes of their error rates: 1 − balanced accuracy."""
     return float(class_balance(labels) @ (probs.argmax(axis=1) != labels))
 
 
 def class_balance(labels: Labels) -> NDArray[np.float64]:
-    """Weight of each image, float64 [images], with which every class that occurs weighs the same."""
+    """Return image weights, float64 [images], that give every class that occurs the same total."""
     counts = np.bincount(labels)
     return 1 / (counts[labels] * np.count_nonzero(counts))
 
 
 def macro_f1_loss(probs: Floats, labels: Labels) -> float:
-    """1 − the mean over the classes of F1 = 2 TP / (2 TP + FP + FN)."""
+    """Return 1 − the mean over the classes of F1 = 2 TP / (2 TP + FP + FN)."""
     n_classes = probs.shape[1]
     predicted = probs.argmax(axis=1)
     actual = np.bincount(labels, minlength=n_classes)
@@ -63,19 +63,19 @@ def macro_f1_loss(probs: Floats, labels: Labels) -> float:
 
 
 def roc_auc_loss(probs: Floats, labels: Labels) -> float:
-    """1 − the mean over the classes of the area under the one-versus-rest ROC curve.
+    """Return 1 − the mean over the classes of the area under the one-versus-rest ROC curve.
 
-    The area is the Mann-Whitney statistic: the chance that an image of the class is given a higher
-    probability of it than an image of another class, ties counted half. Where all labels are of one
-    class there is no curve, and the loss is that of chance, 0.5.
+    The area is the Mann-Whitney statistic: the chance that an image of the class gets a higher
+    probability of it than an image of another class, ties counted half. If all labels are of one class
+    there is no curve, and the loss is that of chance, 0.5.
     """
-    from scipy.stats import rankdata  # noqa: PLC0415 - half a second, for this metric alone
+    from scipy.stats import rankdata  # noqa: PLC0415 - half a second, for this metric only
 
     positives = np.bincount(labels, minlength=probs.shape[1])
     classes = np.flatnonzero((positives > 0) & (positives < len(labels)))
     if not len(classes):
         return 0.5
-    ranks = rankdata(probs[:, classes].astype(np.float64), axis=0)  # which scipy 1.18 ranks in their own type
+    ranks = rankdata(probs[:, classes].astype(np.float64), axis=0)  # scipy 1.18 ranks in the input's type
     n_positive = positives[classes]
     rank_sums = np.array([ranks[labels == c, column].sum() for column, c in enumerate(classes)])
     wins = rank_sums - n_positive * (n_positive + 1) / 2
@@ -83,7 +83,7 @@ def roc_auc_loss(probs: Floats, labels: Labels) -> float:
 
 
 def per_image(metric: str, probs: Floats, labels: Labels) -> NDArray[np.float64] | None:
-    """The loss of each image, float64 [images], for a metric that is their mean; None for the others."""
+    """Return the loss of each image, float64 [images], if the metric is their mean; otherwise None."""
     if metric == "log_loss":
         losses: NDArray[np.float64] = -np.log(np.maximum(true_class(probs, labels), EPS))
         return losses
@@ -94,14 +94,14 @@ def per_image(metric: str, probs: Floats, labels: Labels) -> NDArray[np.float64]
 
 
 def calibrated_log_loss(probs: Floats, labels: Labels) -> tuple[float, float]:
-    """Log loss at the best temperature of `TEMPERATURES`, for comparing members fairly.
+    """Return the log loss at the best temperature of `TEMPERATURES`, to compare members fairly.
 
-    A member's probabilities p become p^(1/T), normalised: what a log-linear ensemble, which
-    rescales every member anyway, can use of it. The temperature is fitted on the same images; with one of
-    12 values chosen on hundreds of images the optimism is negligible beside the noise of the loss.
+    The probabilities p become p^(1/T), normalised, since a log-linear ensemble rescales every member
+    anyway. The temperature is fitted on the same images; with 12 candidates and hundreds of images the
+    optimism is negligible compared with the noise of the loss.
 
     Returns:
-        The loss in nats, and the temperature (1 wins ties, then the smaller).
+        The loss in nats, and the temperature (1 wins ties, then the smaller one).
     """
     logits = np.log(np.maximum(probs, EPS), dtype=np.float64)
     logits -= logits.max(axis=1, keepdims=True)
@@ -127,11 +127,11 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 
 
 _SCORES: Mapping[str, str] = MappingProxyType({"macro_f1": "macro F1", "roc_auc": "ROC AUC"})
-"""Metrics named after a score whose distance from 1 is the loss → the score's name for a person."""
+"""Metric computed as 1 − a score → display name of the score."""
 
 
 def metric_label(name: str) -> str:
-    """The name under which a person reads the values of a metric, which are losses.
+    """Return the display name of a metric's values, which are losses.
 
     >>> [metric_label(name) for name in ("log_loss", "macro_f1")]
     ['log loss', '1 − macro F1']
@@ -140,7 +140,7 @@ def metric_label(name: str) -> str:
 
 
 def metric_key(name: str) -> str:
-    """The name under which the values of a metric, which are losses, are recorded.
+    """Return the name under which a metric's values, which are losses, are recorded.
 
     >>> [metric_key(name) for name in ("log_loss", "macro_f1")]
     ['log_loss', 'one_minus_macro_f1']
@@ -149,7 +149,7 @@ def metric_key(name: str) -> str:
 
 
 def get_metric(name: str) -> Metric:
-    """Look a metric up by its name in `METRICS`.
+    """Return the metric called `name` in `METRICS`.
 
     Raises:
         InputError: There is no such metric.

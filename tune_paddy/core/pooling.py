@@ -1,4 +1,4 @@
-"""Combination rules: how weighted views become one prediction, and what temperatures do to it."""
+"""Combination rules: pool weighted views into one prediction, and apply temperatures."""
 
 from typing import Any, Literal
 
@@ -11,12 +11,12 @@ Rule = Literal["mean", "log_linear"]
 """`mean`: Σ w·p, the linear opinion pool. `log_linear`: softmax(Σ w·log p), the logarithmic one."""
 
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-6, 1e6
-"""Far beyond what is ever fitted, and such that logarithms divided by them stay finite."""
+"""Bounds far outside any fitted temperature, within which scaled logarithms stay finite."""
 
 DOUBT = 0.03
 """Share of the uniform distribution mixed into a view before its logarithm is pooled.
 
-In a product one view that is certain and wrong outvotes all others; no view is ever that certain here.
+In a product, one view that is certain and wrong would outvote all others.
 """
 
 
@@ -28,20 +28,20 @@ def pool(
     temperature: float = 1.0,
     member_temperatures: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Combine the views with one rule, then apply the final temperature.
+    """Combine the views with a rule, then apply the final temperature.
 
     Source: Genest and Zidek, "Combining probability distributions: a critique and an annotated
     bibliography", Statistical Science 1986.
 
     Args:
         probs: float32 [views, images, classes]; may be memory-mapped: views without weight are not read.
-        weights: float64 [views], ≥ 0.
-        rule: The combination rule.
-        temperature: The pooled p becomes p^(1/temperature), normalised.
-        member_temperatures: float64 [views]; the same for each view before it is pooled.
+        weights: Ensemble weights, float64 [views], ≥ 0.
+        rule: Combination rule.
+        temperature: Final temperature: the pooled p becomes p^(1/temperature), normalised.
+        member_temperatures: Temperature of each view before pooling, float64 [views]; None: 1 for all.
 
     Returns:
-        float64 [images, classes].
+        Pooled probabilities, float64 [images, classes].
     """
     transform = doubted_logs if rule == "log_linear" else np.asarray
     pooled = np.zeros(probs.shape[1:])
@@ -52,20 +52,20 @@ def pool(
 
 
 def soften(probs: Floats, temperature: float) -> NDArray[np.float64]:
-    """p^(1/temperature), normalised over the last axis; a temperature of 1 changes nothing."""
+    """Return p^(1/temperature), normalised over the last axis; a temperature of 1 changes nothing."""
     if temperature == 1:
         return probs.astype(np.float64)
     return softmax(np.log(np.maximum(probs, EPS), dtype=np.float64) / temperature)
 
 
 def doubted_logs(probs: Floats) -> NDArray[np.float64]:
-    """Logarithms of the probabilities with `DOUBT` mixed in, float64."""
+    """Return the logarithms of the probabilities with `DOUBT` mixed in, float64."""
     logs: NDArray[np.float64] = np.log((1 - DOUBT) * probs.astype(np.float64) + DOUBT / probs.shape[-1])
     return logs
 
 
 def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Probabilities from logits, over the last axis."""
+    """Return probabilities from logits, over the last axis."""
     powers: NDArray[np.float64] = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
     powers /= powers.sum(axis=-1, keepdims=True)
     return powers

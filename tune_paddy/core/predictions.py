@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 PLAIN = "plain"
 TTA = "tta"
 ROW_SUM_TOLERANCE = 1e-3
-"""How far the probabilities of one image may be from summing to 1 (float32 softmax: about 1e-6)."""
+"""Largest deviation of an image's probability sum from 1 (float32 softmax: about 1e-6)."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Predictions:
     Attributes:
         classes: Class names; the last axis of every array.
         split: Fingerprint of the select split.
-        select_ids: str [select images].
+        select_ids: str [select images], image ids.
         select_labels: int64 [select images], indices into `classes`.
-        test_ids: str [test images], possibly empty.
+        test_ids: str [test images], image ids, possibly empty.
         select: View name → float32 [select images, classes].
         test: View name → float32 [test images, classes]; the same views as `select`.
     """
@@ -38,14 +38,14 @@ class Predictions:
 
 @dataclass(frozen=True)
 class View:
-    """One way of reading one member: a candidate of selection.
+    """One kind of predictions of one member: a candidate for selection.
 
     Attributes:
         member: Name of the member, unique within the pool, such as `0007-convnext_tiny-224`.
         kind: `plain` or `tta`.
-        run_id: The MLflow run that holds the predictions.
-        arch: timm name.
-        info: Further facts of the member for tables, such as seconds or size.
+        run_id: MLflow run that holds the predictions.
+        arch: timm name of the architecture.
+        info: Further values of the member for tables, such as training time or size.
     """
 
     member: str
@@ -56,13 +56,13 @@ class View:
 
     @property
     def name(self) -> str:
-        """`member/kind`: unique in a pool, stable over runs; fixed weights match on it."""
+        """`member/kind`: unique in a pool, stable across runs; fixed ensemble weights match on it."""
         return f"{self.member}/{self.kind}"
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A member that cannot be in the pool, and why, in words for a person."""
+    """Member excluded from the pool, with a readable reason."""
 
     member: str
     reason: str
@@ -73,15 +73,15 @@ class Pool:
     """Aligned predictions of several members.
 
     Attributes:
-        views: The candidates, in a fixed order (by member, then plain before tta).
+        views: Candidates, ordered by member, then plain before tta.
         classes: Class names.
         split: Fingerprint of the select split that all members share.
-        labels: int64 [select images].
-        select_ids: str [select images].
-        test_ids: str [test images].
-        select: float32 [views, select images, classes].
-        test: float32 [views, test images, classes].
-        refused: Members left out, each with its reason.
+        labels: int64 [select images], indices into `classes`.
+        select_ids: str [select images], image ids.
+        test_ids: str [test images], image ids.
+        select: float32 [views, select images, classes], probabilities.
+        test: float32 [views, test images, classes], probabilities.
+        refused: Excluded members, each with its reason.
     """
 
     views: tuple[View, ...]
@@ -96,7 +96,7 @@ class Pool:
 
 
 def check(predictions: Predictions) -> str | None:
-    """Say what makes predictions unusable, or None: shapes, finite values, rows that sum to 1."""
+    """Return why predictions are invalid, or None: checks shapes, finite values and row sums of 1."""
     n_classes = len(predictions.classes)
     if len(predictions.select_labels) != len(predictions.select_ids):
         return f"{len(predictions.select_labels)} labels for {len(predictions.select_ids)} images"
@@ -132,17 +132,16 @@ def _check_probabilities(probs: NDArray[np.float32], shape: tuple[int, int]) -> 
 
 
 def align(members: Sequence[tuple[View, Predictions]]) -> Pool:
-    """Build a pool from members in any order; members that do not fit are refused by name.
+    """Build a pool from members in any order; members that do not match are refused by name.
 
-    The reference (split, classes, ids, and then labels) is the one that most members share, the earliest on
-    a tie.
-    Images are brought into the reference's order by id, and classes by name.
+    The reference (split, classes, ids, and then labels) is the one that most members share; the earliest
+    wins a tie. Images are aligned to the reference by id, and classes by name.
 
     Args:
-        members: For each member a view that stands for it (its `kind` is ignored) and its predictions.
+        members: For each member, a view with its metadata (its `kind` is ignored) and its predictions.
 
     Returns:
-        The pool; it may have no views when every member was refused.
+        The pool; it has no views if every member was refused.
     """
     refused: list[Refusal] = []
     sound: list[tuple[View, Predictions]] = []
@@ -186,20 +185,20 @@ def align(members: Sequence[tuple[View, Predictions]]) -> Pool:
 
 
 def _identity(predictions: Predictions) -> tuple[str, int, int, int]:
-    """What members must share, in any order; short, since a pool may have hundreds of members."""
+    """Return a key of what members must share, in any order; short, since pools may have hundreds."""
     parts = (predictions.classes, predictions.select_ids.tolist(), predictions.test_ids.tolist())
     classes, select, test = (hash(frozenset(part)) for part in parts)
     return predictions.split, classes, select, test
 
 
 def _labels(predictions: Predictions) -> int:
-    """What members of one identity say of their images, in any order."""
+    """Return a hash of the image labels, independent of order."""
     names = np.asarray(predictions.classes)[predictions.select_labels]
     return hash(frozenset(zip(predictions.select_ids.tolist(), names.tolist(), strict=True)))
 
 
 def _most_shared(all_predictions: Sequence[Predictions]) -> Predictions:
-    """A member like most others: one that differs in labels alone must not outvote those that agree."""
+    """Return a member of the largest consistent group: first by identity, then by labels."""
     alike = _largest_group(all_predictions, _identity)
     return _largest_group(alike, _labels)[0]
 
@@ -207,14 +206,14 @@ def _most_shared(all_predictions: Sequence[Predictions]) -> Predictions:
 def _largest_group(
     members: Sequence[Predictions], key: Callable[[Predictions], Hashable]
 ) -> list[Predictions]:
-    """Those members that share the commonest key, the one that came first on a tie."""
+    """Return the members that share the most common key; the first key wins a tie."""
     keys = [key(member) for member in members]
     commonest = Counter(keys).most_common(1)[0][0]
     return [member for member, own in zip(members, keys, strict=True) if own == commonest]
 
 
 def _misfit(predictions: Predictions, reference: Predictions) -> str | None:
-    """Say why predictions cannot be averaged with the reference, or None."""
+    """Return why predictions cannot be averaged with the reference, or None."""
     if predictions.split != reference.split:
         return f"select split {predictions.split} differs from the pool's {reference.split}"
     for what, mine, theirs in (
@@ -233,7 +232,7 @@ def _misfit(predictions: Predictions, reference: Predictions) -> str | None:
 
 
 def _order(ids: NDArray[np.str_], wanted: NDArray[np.str_]) -> NDArray[np.intp]:
-    """Row numbers in `ids` of the ids in `wanted`; both hold the same ids."""
+    """Return the row numbers in `ids` of the ids in `wanted`; both hold the same ids."""
     if np.array_equal(ids, wanted):
         return np.arange(len(ids))
     position = {name: row for row, name in enumerate(ids.tolist())}

@@ -1,4 +1,4 @@
-"""Divide labelled images: every class in its share on both sides, groups of copies never divided."""
+"""Stratified splits and folds of labelled images that keep groups of copies together."""
 
 from collections.abc import Sequence
 
@@ -11,29 +11,29 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 _ATTEMPTS = 20
-"""Draws of the groups that span classes, should the first leave a class on one side only."""
+"""Maximum number of draws until every class is on both sides."""
 
 
 def stratified_group_split(labels: Ints, groups: Ints, *, share: float, seed: int) -> Mask:
     """Choose a random share of the images, the same share of every class, in whole groups.
 
-    Each class's target is its share of the images, rounded by the largest remainders so that the whole
-    comes out right as well. Groups are taken in random order; where sizes make it necessary some are
-    passed over, so that the nearest sum that whole groups can reach is reached (subset sums, Bellman 1957:
-    exact for a class whose groups hold no other class). Groups that span classes are drawn first.
+    Each class's target is its share of the images, rounded by the largest remainders so that the total is
+    right as well. Groups are taken in random order. Some are skipped where that is needed to reach the sum
+    nearest to the target (subset sums, Bellman 1957: exact for a class whose groups hold no other class).
+    Groups that span classes are drawn first.
 
     Args:
         labels: [images], class of each image.
-        groups: [images], equal where images must stay together.
-        share: Of the images that are chosen, within (0, 1).
-        seed: Of the choice; same arguments, same answer, on every platform.
+        groups: [images], equal values for images that must stay together.
+        share: Share of the images to choose, within (0, 1).
+        seed: Random seed; equal arguments give equal results on every platform.
 
     Returns:
-        [images], True for the chosen ones; every class has images on both sides.
+        [images], True for chosen images; every class has images on both sides.
 
     Raises:
-        InputError: A class has fewer than two groups, or groups that span classes tie classes together so
-            that no division leaves every class on both sides.
+        InputError: A class has fewer than two groups, or groups that span classes prevent a split with
+            every class on both sides.
     """
     if not 0 < share < 1:
         raise InputError(f"the share of a split must lie between 0 and 1, not {share}")
@@ -52,17 +52,17 @@ def stratified_group_split(labels: Ints, groups: Ints, *, share: float, seed: in
 
 
 def group_folds(labels: Ints, groups: Ints, *, k: int, seed: int) -> Ints:
-    """Deal the images into k folds of equal size and equal classes, in whole groups.
+    """Distribute the images over k folds of equal size and class balance, in whole groups.
 
-    The largest groups are dealt first, then class by class in random order, each to the fold that holds
-    least of its classes, then least of all (the greedy rule of longest processing time, Graham 1969).
-    Without copies, folds so differ by at most one image of each class and by at most one in all.
+    The largest groups come first, then class by class in random order. Each goes to the fold with the
+    fewest images of its classes, then the fewest in total (longest processing time first, Graham 1969).
+    Without copies, folds differ by at most one image of each class and by at most one in total.
 
     Args:
         labels: [images], class of each image.
-        groups: [images], equal where images must stay together.
+        groups: [images], equal values for images that must stay together.
         k: Number of folds, at least 2.
-        seed: Of the order; same arguments, same answer, on every platform.
+        seed: Random seed; equal arguments give equal results on every platform.
 
     Returns:
         [images], the fold of each image, 0 to k - 1; every class occurs in every fold.
@@ -71,7 +71,7 @@ def group_folds(labels: Ints, groups: Ints, *, k: int, seed: int) -> Ints:
         InputError: A class has fewer than k groups, or groups that span classes leave a fold without it.
     """
     if k < 2:  # noqa: PLR2004 one fold is no division
-        raise InputError(f"a division needs at least 2 folds, not {k}")
+        raise InputError(f"need at least 2 folds, not {k}")
     table = _count_images(labels, groups)
     _check_groups_per_class(table, least=k)
     fold_of_group = _deal(table, k, np.random.default_rng(seed))
@@ -84,7 +84,7 @@ def group_folds(labels: Ints, groups: Ints, *, k: int, seed: int) -> Ints:
 def _count_images(labels: Ints, groups: Ints) -> Ints:
     """Count images [groups, classes], both in sorted order."""
     if labels.ndim != 1 or labels.shape != groups.shape or not len(labels):
-        raise InputError(f"labels {labels.shape} and groups {groups.shape} must be equally long lists")
+        raise InputError(f"labels {labels.shape} and groups {groups.shape} must be equally long 1-D arrays")
     names, group_rows = np.unique(groups, return_inverse=True)
     classes, class_columns = np.unique(labels, return_inverse=True)
     table = np.zeros((len(names), len(classes)), np.int64)
@@ -102,7 +102,7 @@ def _check_groups_per_class(table: Ints, *, least: int) -> None:
 
 
 def _round_targets(totals: Ints, share: float) -> Ints:
-    """Round share × totals to whole images of each class whose sum is the rounded sum."""
+    """Round share × totals to whole images per class, keeping the rounded total."""
     exact = totals * share
     targets = np.floor(exact).astype(np.int64)
     missing = round(float(exact.sum())) - int(targets.sum())
@@ -113,10 +113,10 @@ def _round_targets(totals: Ints, share: float) -> Ints:
 
 
 def _choose_groups(table: Ints, targets: Ints, share: float, rng: np.random.Generator) -> Mask:
-    """Draw groups [groups] whose images come as near to each class's target as may be."""
+    """Draw a mask [groups] whose images come as close to each class's target as possible."""
     chosen = np.zeros(len(table), np.bool_)
     spanning = np.flatnonzero(np.count_nonzero(table, axis=1) > 1)
-    # Drawn in their own share: taken while they fit, they would nearly all end up on the chosen side.
+    # Drawn by the same share: if taken while they fit, nearly all would end up on the chosen side.
     chosen[rng.permutation(spanning)[: _round_at_random(share * len(spanning), rng)]] = True
     for column, target in enumerate(targets):
         own = rng.permutation(np.setdiff1d(np.flatnonzero(table[:, column]), spanning))
@@ -135,15 +135,15 @@ def _round_at_random(value: float, rng: np.random.Generator) -> int:
 
 
 def _nearest_sum(sizes: Sequence[int], target: int, *, low: int, high: int) -> list[int]:
-    """Choose items whose sum is nearest to a target among the sums within [low, high]; early ones first.
+    """Choose items whose sum is nearest to a target within [low, high]; prefer early items.
 
     Example:
         >>> _nearest_sum([3, 1, 1, 2], 2, low=1, high=6)
         [2, 1]
     """
     target = min(max(target, low), high)
-    longest = target + max(sizes, default=0) + 1  # larger sums have a nearer one: the same without an item
-    first = np.full(longest, -1)  # the item with which a sum was first reached
+    longest = target + max(sizes, default=0) + 1  # larger sums are never nearest: one item less is nearer
+    first = np.full(longest, -1)  # the item that first reached each sum
     reached = np.zeros(longest, np.bool_)
     reached[:1] = True
     for item, size in enumerate(sizes):
@@ -172,7 +172,7 @@ def _on_both_sides(table: Ints, chosen: Mask) -> bool:
 
 
 def _deal(table: Ints, k: int, rng: np.random.Generator) -> Ints:
-    """Return the fold [groups] of each group."""
+    """Return the fold of each group, int [groups]."""
     totals = table.sum(axis=0)
     order = rng.permutation(len(table))
     order = order[np.lexsort((table[order].argmax(axis=1), -table[order].sum(axis=1)))]

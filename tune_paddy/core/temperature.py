@@ -1,4 +1,4 @@
-"""Temperatures: how much to sharpen or soften probabilities, held near 1 where images are few."""
+"""Temperature scaling of probabilities, regularised towards 1 when images are few."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,24 +7,24 @@ from scipy.optimize import minimize_scalar
 from tune_paddy.core.metrics import EPS, Floats, Labels, true_class
 
 STRENGTH = 10.0
-"""Penalty, in nats over the whole split, on (log temperature)²: worth ten images' nats at a factor of e.
+"""Penalty on (log temperature)², in nats over the whole split: 10 nats at a factor of e.
 
-Without it, temperatures fitted on 53 or 142 images made test log loss worse; with it they helped or did no
-harm, and on 449 images and more it costs next to nothing.
+Without it, temperatures fitted on 53 or 142 images made the test log loss worse; with it they helped or did
+no harm. On 449 images and more its cost is negligible.
 """
 
 _LIMIT = float(np.log(8))
 
 
 def fit_temperature(probs: Floats, labels: Labels) -> float:
-    """The temperature with the lowest penalised log loss, between 1/8 and 8.
+    """Return the temperature with the lowest penalised log loss, between 1/8 and 8.
 
     Source: Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017;
-    the penalty is ours.
+    the penalty is an addition of this project.
 
     Args:
-        probs: [images, classes].
-        labels: int [images].
+        probs: Probabilities [images, classes].
+        labels: int [images], true classes.
     """
     logits = np.log(np.maximum(probs, EPS), dtype=np.float64)
     logits -= logits.max(axis=1, keepdims=True)
@@ -40,5 +40,5 @@ def fit_temperature(probs: Floats, labels: Labels) -> float:
 
 
 def fit_member_temperatures(probs: Floats, labels: Labels) -> NDArray[np.float64]:
-    """The temperature of each view by itself, float64 [views]; probs are [views, images, classes]."""
+    """Fit the temperature of each view of `probs` [views, images, classes] alone, float64 [views]."""
     return np.array([fit_temperature(view, labels) for view in probs])

@@ -1,1 +1,1 @@
-"""Image files, labels, splits on disk, search-space files and submissions."""
+"""Image files, labels, splits on disk and submissions."""

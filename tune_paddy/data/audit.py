@@ -1,4 +1,4 @@
-"""The check of all images: each is decoded once, in parallel, and leaves behind what tells copies apart."""
+"""Audit of all images: decode each once, in parallel, and keep the features that identify copies."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.data.system.text import listed, shown
 
 _FEW = 5
-"""Findings of one kind that a report names before it only counts."""
+"""Number of findings of one kind that a report lists; it counts the rest."""
 
 _NAMES = 3
-"""Images of one group that a report names before it only counts."""
+"""Number of images of one group that a report lists; it counts the rest."""
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What the check keeps of an image.
+    """Features of a decoded image.
 
     Attributes:
-        sha256: Of the file's bytes, hex.
+        sha256: SHA-256 of the file, hexadecimal.
         phash: Perceptual hash of 64 bits (imagehash's `phash`: signs of low frequencies).
-        thumbnail: uint8 [SIDE, SIDE, 3].
+        thumbnail: Small copy, uint8 [SIDE, SIDE, 3].
     """
 
     sha256: str
@@ -39,15 +39,15 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What the check of a dataset found, beyond what it refuses.
+    """Findings of the audit that do not make a dataset invalid.
 
     Attributes:
-        notes: Files that were passed over, in words.
-        corrupt: Images left out since they cannot be decoded, with the reason.
-        conflicts: Ids of labelled images left out since the same image has another label.
-        groups: Ids of labelled images that are copies of each other, two or more in each group.
-        mixed: Those of the groups whose images, alike but not the same, have different labels.
-        test_copies: (test id, labelled id) of test images that are copies of labelled ones.
+        notes: Messages about ignored files.
+        corrupt: Errors of skipped images that cannot be decoded.
+        conflicts: Ids of labelled images skipped because the same image has another label.
+        groups: Ids of labelled images that are copies of each other, at least two per group.
+        mixed: Groups whose images are similar, but not identical, and have different labels.
+        test_copies: (test id, labelled id) of test images that are copies of labelled images.
     """
 
     notes: tuple[str, ...] = ()
@@ -58,16 +58,16 @@ class AuditReport:
     test_copies: tuple[tuple[str, str], ...] = ()
 
     def lines(self) -> list[str]:
-        """What a person should know, a line or a short list for each kind of finding."""
+        """Return the report for a person, one line or short list per kind of finding."""
         alike = sum(map(len, self.groups))
         pairs = [f"{shown(test)} = {shown(copy)}" for test, copy in self.test_copies]
         return [
             *self.notes,
-            *_section("images left out, which cannot be decoded", [str(error) for error in self.corrupt]),
-            *_section("images left out, whose copies have other labels", [shown(i) for i in self.conflicts]),
+            *_section("images skipped, they cannot be decoded", [str(error) for error in self.corrupt]),
+            *_section("images skipped, their copies have other labels", [shown(i) for i in self.conflicts]),
             *_section(f"groups of copies, {alike} images, each kept on one side", _equations(self.groups)),
-            *_section("of these groups have several labels, look at them", _equations(self.mixed)),
-            *_section("test images are copies of labelled ones, or nearly", pairs),
+            *_section("of these groups have several labels, check them", _equations(self.mixed)),
+            *_section("test images are copies or near-copies of labelled images", pairs),
         ]
 
 
@@ -87,21 +87,21 @@ def _equation(ids: Sequence[str]) -> str:
 
 
 def inspect_images(paths: Sequence[str], *, jobs: int | None = None) -> list[ImageFacts | ImageError]:
-    """Decode every image completely, several at once: Pillow decodes without Python's lock.
+    """Decode every image completely, in threads: Pillow releases the GIL while it decodes.
 
     Args:
-        paths: Image files.
-        jobs: Threads; None: one for each CPU that this process may use.
+        paths: Paths of the image files.
+        jobs: Number of threads; None: one per CPU that this process may use.
 
     Returns:
-        [paths], facts of each image, or the error of one that cannot be decoded.
+        [paths], features of each image, or the error if it cannot be decoded.
     """
     with ThreadPoolExecutor(jobs or usable_cpus(), thread_name_prefix="inspect") as pool:
         return list(pool.map(_inspect, paths))
 
 
 def hash_pixels(paths: Sequence[str], *, jobs: int | None = None) -> list[str]:
-    """Hash the pixels of images as training sees them: equal for the same image in other bytes.
+    """Hash the decoded pixels of images; the hash does not depend on the encoding of the file.
 
     Raises:
         ImageError: An image cannot be decoded.

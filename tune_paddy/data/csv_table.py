@@ -1,4 +1,4 @@
-"""CSV files as text, with the line of every row, so that an error can name it."""
+"""CSV files as text, with the line number of every row for error messages."""
 
 import csv
 import io
@@ -11,20 +11,20 @@ from tune_paddy.data.system.files import read_file
 from tune_paddy.data.system.text import shown
 
 MAX_MIB = 128
-"""Largest table that is read, in MiB: two million images. Reading takes up to forty times as much memory."""
+"""Maximum file size, in MiB: two million images. Reading takes up to forty times as much memory."""
 
 _SPECIAL = frozenset(',"\r\n')
 
 
 @dataclass(frozen=True)
 class CsvTable:
-    """A table of text.
+    """Table of text values.
 
     Attributes:
-        path: Its file.
-        columns: Names of the columns, without blanks around them.
-        rows: [rows][columns], as they stand in the file: `NA` is text, and so is a number.
-        lines: [rows], the line that each row ends on, from 1.
+        path: Path of the file.
+        columns: Column names, stripped.
+        rows: [rows][columns], values as written: `NA` and numbers stay text.
+        lines: [rows], the line on which each row ends, counted from 1.
     """
 
     path: Path
@@ -33,32 +33,32 @@ class CsvTable:
     lines: tuple[int, ...]
 
     def column(self, name: str) -> list[str]:
-        """Values of a column [rows]."""
+        """Return the values of a column, [rows]."""
         at = self.columns.index(name)
         return [row[at] for row in self.rows]
 
     def find_column(self, names: Sequence[str]) -> str | None:
-        """The first of `names` that is a column's, whatever its case; None if none is."""
+        """Return the column that matches the first of `names`, ignoring case; None if there is none."""
         by_name = {column.casefold(): column for column in reversed(self.columns)}
         return next((by_name[name] for name in names if name in by_name), None)
 
     def need_column(self, names: Sequence[str]) -> str:
-        """As `find_column`.
+        """Return the result of `find_column`.
 
         Raises:
-            InputError: There is none.
+            InputError: No column matches.
         """
         column = self.find_column(names)
         if column is None:
             there = ", ".join(shown(column) for column in self.columns)
             raise InputError(
-                f"{shown(self.path)}:1: no column is called {' or '.join(names)}; there are {there} "
+                f"{shown(self.path)}:1: no column is called {' or '.join(names)}; the columns are {there} "
                 "(columns are separated by commas)"
             )
         return column
 
     def place(self, row: int) -> str:
-        """File and line of a row, for a message."""
+        """Return file and line of a row, for a message."""
         return f"{shown(self.path)}:{self.lines[row]}"
 
 
@@ -66,7 +66,7 @@ def read_csv(path: Path) -> CsvTable:
     """Read a CSV file with a header line, in UTF-8 with or without a byte order mark.
 
     Raises:
-        InputError: It cannot be read, is not UTF-8, has no header or no rows, names a column twice, or a
+        InputError: The file cannot be read, is not UTF-8, has no header, no rows or duplicate columns, or a
             row has more or fewer values than the header.
     """
     try:
@@ -80,9 +80,9 @@ def read_csv(path: Path) -> CsvTable:
 
 
 def format_csv(rows: Iterable[Sequence[str]]) -> bytes:
-    """Write rows as CSV: UTF-8, lines that end in a line feed, quotes only where they are needed.
+    """Format rows as CSV: UTF-8, line feeds, quotes only where needed.
 
-    Python's writer leaves a lone carriage return unquoted, which no reader then takes for part of a name.
+    Python's writer leaves a lone carriage return unquoted, which readers take for a line end.
     """
     return "".join(",".join(map(_quote, row)) + "\n" for row in rows).encode()
 
@@ -101,7 +101,7 @@ def _parse(path: Path, text: str) -> CsvTable:
                 rows.append(tuple(row))
                 lines.append(reader.line_num)
     except csv.Error as error:
-        raise InputError(f"{shown(path)}:{reader.line_num}: is no CSV: {error}") from error
+        raise InputError(f"{shown(path)}:{reader.line_num}: is not valid CSV: {error}") from error
     if len(rows) < 2:  # noqa: PLR2004 the header and a row
         raise InputError(f"{shown(path)}: needs a header line and at least one row below it")
     columns = tuple(name.strip() for name in rows[0])
@@ -114,7 +114,7 @@ def _check_shape(
 ) -> None:
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"{shown(path)}:{lines[0]}: the column '{shown(twice)}' is there twice")
+        raise InputError(f"{shown(path)}:{lines[0]}: duplicate column '{shown(twice)}'")
     for row, line in zip(rows, lines, strict=True):
         if len(row) != len(columns):
-            raise InputError(f"{shown(path)}:{line}: has {len(row)} values where {len(columns)} are needed")
+            raise InputError(f"{shown(path)}:{line}: has {len(row)} values, expected {len(columns)}")

@@ -1,4 +1,4 @@
-"""A dataset: labelled images, images to predict, and the certainty that all of them can be used."""
+"""Datasets: labelled images and images to predict, all validated."""
 
 import hashlib
 import json
@@ -22,20 +22,20 @@ from tune_paddy.data.system.text import SHOWN, listed, shown
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images that were all decoded once, and what is known of them.
+    """Validated images of a dataset with their metadata.
 
     Attributes:
-        root: Absolute folder.
-        layout: Name of the layout, for a person.
-        labelled: Columns id (unique), path (absolute), label, then the further ones of a table.
-        test: Columns id (unique), path (absolute), in the submission's order; may be empty.
-        classes: Labels in sorted order, two or more.
-        fingerprint: 16 hex digits of all ids, labels and SHA-256 sums of files, in no particular order;
-            where the dataset lies does not matter.
-        sums: SHA-256 of each file, in hexadecimal [labelled, then test].
-        submission: Columns of a submission.
-        groups: int64 [labelled], equal for images that are copies of each other or nearly so.
-        report: What the check found.
+        root: Absolute path of the folder.
+        layout: Display name of the layout.
+        labelled: Frame with the columns id (unique), path (absolute), label and further ones of a table.
+        test: Frame with the columns id (unique) and path (absolute), in the submission's order; may be empty.
+        classes: Sorted labels, at least two.
+        fingerprint: Hash of all ids, labels and file contents, 16 hex digits; independent of order and
+            location.
+        sums: SHA-256 of each file, hexadecimal, [labelled, then test].
+        submission: Column names of a submission.
+        groups: int64 [labelled], equal for copies and near-copies.
+        report: Findings of the audit.
     """
 
     root: Path
@@ -58,20 +58,20 @@ class Dataset:
         skip_conflicts: bool = False,
         jobs: int | None = None,
     ) -> "Dataset":
-        """Find the layout of a dataset, list its images and check every one.
+        """Detect the layout of a dataset, list its images and check each of them.
 
-        Files that are the same to the pixel must have the same label. Images that are merely alike may
-        have different ones, which the report says.
+        Images with identical pixels must have the same label. Similar images may have different labels;
+        the report lists them.
 
         Args:
-            path: A folder, or a CSV of paths and labels.
-            skip_corrupt: Leave out images that cannot be decoded, but for those that a sample submission
-                asks for.
-            skip_conflicts: Leave out images that are there under several labels.
-            jobs: Images decoded at once; None: as many as there are CPUs.
+            path: Folder, or CSV of paths and labels.
+            skip_corrupt: Whether to skip images that cannot be decoded, except those in a sample
+                submission.
+            skip_conflicts: Whether to skip images that have several labels.
+            jobs: Number of images decoded at once; None: the number of CPUs.
 
         Raises:
-            InputError: Something is wrong with the files; the message names them and says what to do.
+            InputError: The files are invalid; the message lists them and says what to do.
         """
         listing = list_dataset(Path(path))
         checked = _check_images(listing, skip_corrupt, jobs)
@@ -92,7 +92,7 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class _Checked:
-    """The images that remain, and facts and groups [labelled, then test] of them."""
+    """Remaining images, with their facts and groups [labelled, then test]."""
 
     labelled: pd.DataFrame
     test: pd.DataFrame
@@ -101,7 +101,7 @@ class _Checked:
     report: AuditReport
 
     def without(self, dropped: NDArray[np.bool_], report: AuditReport) -> "_Checked":
-        """Leave out labelled images [labelled]."""
+        """Drop labelled images by a mask [labelled]."""
         keep = np.concatenate([~dropped, np.ones(len(self.test), np.bool_)])
         facts = [fact for fact, kept in zip(self.facts, keep, strict=True) if kept]
         labelled = self.labelled[~dropped].reset_index(drop=True)
@@ -129,11 +129,11 @@ def _refuse_corrupt(listing: Listing, corrupt: Sequence[ImageError], skip: bool)
     if skip and listing.sample is not None:
         asked_for = set(listing.test["path"])
         corrupt = [error for error in corrupt if error.path in asked_for]
-        way_out = f"{shown(listing.sample)} asks for them: copy them again, or remove them and their lines"
+        way_out = f"{shown(listing.sample)} lists them: copy them again, or remove them and their lines"
     elif skip:
         return
     else:
-        way_out = "copy them again, or leave them out with `skip_corrupt`"
+        way_out = "copy them again, or skip them with `skip_corrupt`"
     if corrupt:
         raise InputError(
             f"{shown(listing.root)}: {len(corrupt)} images cannot be decoded; {way_out}"
@@ -150,7 +150,7 @@ def _group(facts: Sequence[ImageFacts]) -> NDArray[np.int64]:
 
 
 def _check_conflicts(checked: _Checked, skip: bool, jobs: int | None) -> _Checked:
-    """Refuse or leave out labelled images that are there, pixel for pixel, under several labels."""
+    """Refuse or skip labelled images with identical pixels and different labels."""
     frame = checked.labelled.assign(group=checked.groups[: len(checked.labelled)])
     suspects = frame[frame.groupby("group")["label"].transform("nunique") > 1]
     if suspects.empty:
@@ -172,7 +172,7 @@ def _conflict_message(conflicts: pd.DataFrame) -> str:
         for _, copies in conflicts.groupby("pixels", sort=False)
     ]
     return (
-        f"{len(lines)} images are there under several labels; correct the labels, or leave out every copy "
+        f"{len(lines)} images have several labels; correct the labels, or skip every copy "
         f"with `skip_conflicts`{listed(lines, len(lines))}"
     )
 
@@ -185,16 +185,16 @@ def _check_classes(listing: Listing, labelled: pd.DataFrame) -> tuple[str, ...]:
             f"{shown(listing.root)}: no image of class {shown(lost[0])} can be used: replace its images, "
             "or remove the class"
         )
-    if len(classes) < 2:  # noqa: PLR2004 with one class there is nothing to tell apart
+    if len(classes) < 2:  # noqa: PLR2004 one class leaves nothing to classify
         raise InputError(
-            f"{shown(listing.root)} was read as {listing.layout}: its images have only the label "
-            f"{shown(classes[0])}; two are needed"
+            f"{shown(listing.root)} was read as {listing.layout}: all images have the label "
+            f"{shown(classes[0])}; at least two classes are needed"
         )
     return classes
 
 
 def _report(checked: _Checked) -> AuditReport:
-    """Add to the report what was found of copies."""
+    """Add the copies to the report."""
     n = len(checked.labelled)
     labelled = checked.labelled.assign(group=checked.groups[:n])
     copies = labelled[labelled["group"].duplicated(keep=False)]

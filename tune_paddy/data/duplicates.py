@@ -1,13 +1,13 @@
-"""Find copies among images: the same picture in another file, re-encoded, resized, a little brighter.
+"""Detection of copies among images: re-encoded, resized or slightly brightened versions.
 
-A perceptual hash finds candidates and a comparison of small pictures confirms them. The hash alone would
-not do: it sees little more than where an image is light and dark, and 1,797 small plain pictures of
-handwritten digits have 1,426 pairs within eight bits. Turned, mirrored and cropped copies are not
-found, and of images with next to nothing in them, such as a piece of sky, not all are.
+A perceptual hash finds candidates, and a comparison of thumbnails confirms them. The hash alone is not
+enough: it reflects little more than light and dark areas, and 1,797 small images of handwritten digits have
+1,426 pairs within eight bits. Rotated, mirrored and cropped copies are not detected, nor are all copies of
+images with little content, such as a piece of sky.
 
 The thresholds were set with copies of photographs (JPEG quality 30 and 75, half the size, brightness × 0.8
-and × 1.1, contrast × 1.2, gamma 0.9; correlations of 0.995 and more but for a few overexposed parts) against
-the digits, whose nearest candidates correlate to 0.990.
+and × 1.1, contrast × 1.2, gamma 0.9; correlations of 0.995 and more except for a few overexposed parts)
+against the digits, whose nearest candidates have a correlation of 0.990.
 """
 
 from collections.abc import Iterator
@@ -18,36 +18,36 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 SIDE = 32
-"""Of the pictures that are compared, in px."""
+"""Side of the thumbnails, in px."""
 
 MAX_DISTANCE = 8
-"""Bits, of 64, in which the hashes of candidates may differ."""
+"""Maximum number of different bits, of 64, between the hashes of candidates."""
 
 MIN_CORRELATION = 0.992
-"""Of the pictures' pixels around the mean of their channel."""
+"""Minimum correlation of the thumbnails' pixels around their channel means."""
 
 MAX_SHIFT = 48.0
-"""Grey levels, of 255, by which the mean of a channel may differ."""
+"""Maximum difference of channel means, in grey levels of 255."""
 
 MAX_CONTRAST_RATIO = 1.5
-"""Of the standard deviations of the pixels around those means."""
+"""Maximum ratio of the standard deviations around those means."""
 
 _BLOCK = 2**22
-"""Pairs of images that are looked at together: 32 MB of hashes."""
+"""Number of image pairs compared at once: 32 MB of hashes."""
 
 
 def group_copies(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Number the groups of images that are copies of each other, directly or by way of others.
+    """Group images that are copies of each other, directly or transitively.
 
-    All pairs of hashes are compared, in blocks: 14,000 images take less than a second. Where many images
-    have like hashes, the confirmation is a matrix product, so that the time stays bounded.
+    All pairs of hashes are compared, in blocks: 14,000 images take less than a second. The confirmation is
+    a matrix product, which bounds the time when many images have similar hashes.
 
     Args:
-        hashes: [images], perceptual hashes of 64 bits.
-        thumbnails: [images, SIDE, SIDE, 3].
+        hashes: Perceptual hashes of 64 bits, [images].
+        thumbnails: Thumbnails, [images, SIDE, SIDE, 3].
 
     Returns:
-        [images], the number of each image's group, in the order of the groups' first images.
+        [images], group number of each image; groups are numbered in the order of their first images.
     """
     pictures, which = _distinct(thumbnails)
     pairs = np.concatenate([np.empty((0, 2), np.int64), *_confirmed(hashes[pictures], thumbnails[pictures])])
@@ -59,9 +59,9 @@ def group_copies(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> N
 
 
 def _distinct(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of the distinct thumbnails, and for every image which of those is its own.
+    """Return the rows of the distinct thumbnails, and for every image the index of its own.
 
-    Thousands of files that hold one picture so cost no more than one.
+    Thousands of identical files thus cost no more than one.
     """
     rows: dict[bytes, int] = {}
     names = (rows.setdefault(thumbnail.tobytes(), len(rows)) for thumbnail in thumbnails)
@@ -84,7 +84,7 @@ def _confirmed(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> Ite
 
 
 def _alike(these: NDArray[np.uint8], those: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether pictures show the same, [these, those], brightness and contrast a little apart."""
+    """Return whether thumbnails match up to brightness and contrast, [these, those]."""
     shapes, means, contrasts = _describe(these)
     other_shapes, other_means, other_contrasts = _describe(those)
     shift = np.abs(means[:, None] - other_means[None]).max(axis=2, initial=0)
@@ -97,9 +97,9 @@ def _alike(these: NDArray[np.uint8], those: NDArray[np.uint8]) -> NDArray[np.boo
 def _describe(
     thumbnails: NDArray[np.uint8],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Split pictures into shapes of unit length [n, values], means [n, channels] and contrasts [n].
+    """Split thumbnails into shapes of unit length [n, values], means [n, channels] and contrasts [n].
 
-    A picture of one colour has no shape: it is like no other but the very same.
+    A thumbnail of one colour has no shape: it matches only identical ones.
     """
     n, height, width, channels = thumbnails.shape
     pixels = thumbnails.reshape(n, height * width, channels).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Image files as RGB, whatever they are inside.
+"""Decoding of image files to RGB, whatever their format and mode.
 
-Only formats of photographs are opened: Pillow also knows formats that run programs (EPS) or that
-are mere containers, and the name of a file says nothing about its content.
+Only photographic formats are opened: Pillow also supports formats that run programs (EPS) or that are mere
+containers, and a file's name says nothing about its content.
 """
 
 import stat
@@ -20,20 +20,20 @@ from tune_paddy.data.system.text import shown
 
 try:
     import simplejpeg
-except ImportError:  # where it has no build: Pillow decodes the same pixels, in more time
+except ImportError:  # no build for this platform: Pillow decodes the same pixels, more slowly
     simplejpeg = None
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
-"""Pillow's names of the formats that are opened, as far as its build knows them."""
+"""Pillow's names of the formats that are opened, if its build supports them."""
 
 SUFFIXES = frozenset((
     ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo",
     ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
 ))  # fmt: skip
-"""How the names of image files end, in lower case; asked only where no table names the files."""
+"""Suffixes of image files, in lower case; used only where no table lists the files."""
 
 _MOST_BYTES = 2**30
-"""Of a file; the largest image that is decoded takes half as much when it is not compressed at all."""
+"""Maximum file size; the largest allowed image takes half as much without compression."""
 _BACKING = (255, 255, 255)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -44,20 +44,20 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation → what puts the image upright."""
+"""EXIF orientation → transpose operation that makes the image upright."""
 
-# Pillow refuses an image of more than twice its limit and only warns of one above it; we refuse both, in
-# `_check_pixels`. Without this filter the warning would be printed as well; and to change filters around
-# every call would not be safe among threads.
+# Pillow refuses an image of more than twice its limit and only warns above the limit; `_check_pixels`
+# refuses both. Without this filter the warning would also be printed. Changing filters around every call
+# would not be thread-safe.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 class ImageError(InputError):
-    """An image file that cannot be used.
+    """Image file that cannot be decoded.
 
     Attributes:
-        path: The file.
-        reason: What is wrong with it, in words for a person.
+        path: Path of the file.
+        reason: Reason, for a person.
     """
 
     def __init__(self, path: str | Path, reason: str) -> None:
@@ -70,13 +70,13 @@ def load_rgb(path: str | Path) -> Image.Image:
     """Decode an image file completely and return it upright, in mode RGB, 8 bits a channel.
 
     - EXIF orientation is applied.
-    - Transparent parts show white, as on a page.
-    - 16-bit grey is divided by 257. 32-bit integers count as 16-bit unless they exceed it; floats are
+    - Transparent parts become white.
+    - 16-bit grey is divided by 257. 32-bit integers count as 16-bit unless they exceed it. Floats are
       scaled by the smallest of 1, 255 and 65535 that their largest value does not exceed.
-    - Of an animation or of several pages the first one counts.
+    - For animations and multi-page files, the first frame is used.
 
     Args:
-        path: A file of one of `FORMATS`; its name does not matter.
+        path: File in one of `FORMATS`, with any name.
 
     Raises:
         ImageError: The file is missing, truncated, damaged, of another format, or larger than Pillow's
@@ -86,14 +86,13 @@ def load_rgb(path: str | Path) -> Image.Image:
 
 
 def load_pixels(path: str | Path) -> NDArray[np.uint8]:
-    """Decode an image file as `load_rgb` does, uint8 [height, width, 3], faster where it is an ordinary JPEG.
+    """Decode an image file like `load_rgb` to uint8 [height, width, 3], faster for ordinary JPEGs.
 
-    simplejpeg stands on the same library as Pillow's decoder and yields the same pixels, but it takes no
-    detour over four bytes a pixel. What it does not decode without a complaint is left to Pillow, which says
-    what is wrong with it, or makes something of it after all.
+    simplejpeg uses the same library as Pillow's decoder and returns the same pixels, but avoids Pillow's
+    four bytes per pixel. If it reports any problem, Pillow decodes the file or raises its error.
 
     Raises:
-        ImageError: As `load_rgb`.
+        ImageError: The file cannot be decoded, see `load_rgb`.
     """
     content = _read_plain_jpeg(path)
     if content is not None and simplejpeg is not None:
@@ -102,11 +101,11 @@ def load_pixels(path: str | Path) -> NDArray[np.uint8]:
                 content, "RGB", fastdct=False, fastupsample=False, strict=True
             )
             return pixels
-    return np.array(load_rgb(path))  # a copy that may be written to, as torch wants it
+    return np.array(load_rgb(path))  # a writable copy, which torch needs
 
 
 def _read_plain_jpeg(path: str | Path) -> bytes | None:
-    """Return the content of an upright JPEG in three colours and of no more pixels than allowed, or None."""
+    """Return the content of an upright RGB JPEG within the pixel limit, or None for any other file."""
     try:
         _check_file(path)
         with Path(path).open("rb") as file, Image.open(file, formats=("JPEG",)) as image:
@@ -123,11 +122,11 @@ def _read_plain_jpeg(path: str | Path) -> bytes | None:
 def load_thumbnail(path: str | Path, side: int) -> Image.Image:
     """Decode an image file completely but cheaply, and squish it to `side` × `side` pixels, mode RGB.
 
-    The whole file is read and its entropy code undone, so that damage is found as by `load_rgb`; but a
-    JPEG's last step is then done at up to an eighth of the size (libjpeg's scaled inverse transform).
+    The entropy code of the whole file is decoded, so damage is detected as in `load_rgb`. For a JPEG, the
+    last step runs at a scale down to an eighth (libjpeg's scaled inverse transform).
 
     Raises:
-        ImageError: As `load_rgb`.
+        ImageError: The file cannot be decoded, see `load_rgb`.
     """
 
     def squish(image: Image.Image) -> Image.Image:
@@ -138,10 +137,10 @@ def load_thumbnail(path: str | Path, side: int) -> Image.Image:
 
 
 def _decoded(path: str | Path, decode: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """Open an image file and decode it; whatever Pillow raises meanwhile becomes an `ImageError`.
+    """Open an image file and decode it; convert everything that Pillow raises to `ImageError`.
 
-    No context manager of contextlib's: from Python 3.12 on, an error that replaces another one in it stands
-    in a cycle with it, and the pixels of both, hundreds of MB, wait for the garbage collector.
+    This is not a contextlib context manager: from Python 3.12 on, an error that replaces another one there
+    forms a reference cycle with it, which keeps the pixels, hundreds of MB, until garbage collection.
     """
     try:
         _check_file(path)
@@ -156,14 +155,14 @@ def _decoded(path: str | Path, decode: Callable[[Image.Image], Image.Image]) -> 
 
 
 class _UnfitFileError(Exception):
-    """What is wrong with a file before anything is read of it."""
+    """File that is refused before it is read."""
 
 
 def _check_file(path: str | Path) -> None:
-    """Refuse what would never end to be read: a pipe that nobody writes to, a device, a terabyte."""
+    """Refuse files whose reading would not end: a pipe without a writer, a device, a terabyte."""
     found = Path(path).stat()
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # a folder has its own error
-        raise _UnfitFileError("is no plain file")
+        raise _UnfitFileError("is not a regular file")
     if found.st_size > _MOST_BYTES:
         raise _UnfitFileError(f"is larger than {_MOST_BYTES // 2**30} GiB")
 
@@ -183,7 +182,7 @@ def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, UnidentifiedImageError):
-        return "is empty" if path.stat().st_size == 0 else "is no image of a known format"
+        return "is empty" if path.stat().st_size == 0 else "is not an image of a known format"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"has more than {(Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels: make it smaller"
     if isinstance(error, MemoryError):
@@ -203,12 +202,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         visible = upright.convert("RGBA")
         backing = Image.new("RGBA", visible.size, _BACKING)
         upright = Image.alpha_composite(backing, visible)
-    # Converting copies, so that nothing depends on the open file.
+    # convert() copies, so the result does not depend on the open file.
     return upright.convert("RGB")
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Undo the orientation that a camera noted; damaged notes are no reason to refuse an image."""
+    """Apply the EXIF orientation; ignore damaged EXIF data."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # Pillow's parser raises nearly anything on damaged EXIF
@@ -218,7 +217,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(image: Image.Image) -> NDArray[np.uint8]:
-    """Scale one channel of integers or floats to 0 … 255, uint8 [height, width]."""
+    """Scale one channel of integers or floats to 0–255, uint8 [height, width]."""
     values = np.asarray(image).astype(np.float32)
     np.nan_to_num(values, copy=False, posinf=np.inf, neginf=0.0)
     largest = float(values.max(initial=0.0, where=np.isfinite(values)))

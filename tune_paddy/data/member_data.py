@@ -1,4 +1,4 @@
-"""The three parts of a dataset as a member meets them: images to train on, to select with, to predict."""
+"""The three parts of a dataset for a member: images to train on, to select with and to predict."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
@@ -17,9 +17,9 @@ class Part:
     """Images in a fixed order.
 
     Attributes:
-        ids: str [images].
+        ids: Image ids, str [images].
         paths: Absolute path of each image file.
-        labels: int64 [images], indices into the classes; empty where labels are not known.
+        labels: int64 [images], indices into the classes; empty if labels are unknown.
     """
 
     ids: NDArray[np.str_]
@@ -30,24 +30,24 @@ class Part:
         return len(self.paths)
 
     def take(self, rows: NDArray[np.bool_]) -> "Part":
-        """Some of the images, rows [images], in the same order."""
+        """Return the images of a mask, [images], in the same order."""
         paths = tuple(path for path, taken in zip(self.paths, rows, strict=True) if taken)
         return Part(self.ids[rows], paths, self.labels[rows])
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What training one member needs to know of the data.
+    """Data for the training of one member.
 
     Attributes:
         classes: Class names, sorted.
         split: Fingerprint of the select split.
-        train: Images that a member may train on; with folds none, see `fold`.
-        select: The select split; with folds all labelled images.
-        test: The test set in the submission's order, without labels; may be empty.
-        folds: int64 [select images], the fold of each, from 0; empty: one split for all models.
-        seen: Whether members train on the select split, too: scores on it then say nothing of quality.
-        images: All images of the dataset, for the image cache; None: there shall be none.
+        train: Images that a member may train on; empty with folds, see `fold`.
+        select: Select split; with folds, all labelled images.
+        test: Test set in the submission's order, without labels; may be empty.
+        folds: int64 [select images], fold of each image, from 0; empty: one split for all models.
+        seen: Whether members also train on the select split, so that scores on it are meaningless.
+        images: All images of the dataset, for the image cache; None: no cache.
     """
 
     classes: tuple[str, ...]
@@ -61,11 +61,11 @@ class Parts:
 
     @property
     def n_folds(self) -> int:
-        """Number of folds; 0 without."""
+        """Number of folds; 0 without folds."""
         return int(self.folds.max(initial=-1)) + 1
 
     def fold(self, number: int) -> "Parts":
-        """What the model of one fold meets: the fold to select with, all others to train on."""
+        """Return the data for the model of one fold: that fold to select with, all others to train on."""
         inside = self.folds == number
         return replace(
             self, train=self.select.take(~inside), select=self.select.take(inside), folds=self.folds[:0]
@@ -73,7 +73,7 @@ class Parts:
 
 
 def make_parts(dataset: Dataset, split: SelectSplit) -> Parts:
-    """Cut a dataset along its select split or its folds."""
+    """Divide a dataset by its select split or its folds."""
     codes = {name: code for code, name in enumerate(dataset.classes)}
     by_id = dataset.labelled.set_index("id", drop=False)
     return Parts(
@@ -88,9 +88,9 @@ def make_parts(dataset: Dataset, split: SelectSplit) -> Parts:
 
 
 def make_refit_parts(dataset: Dataset, split: SelectSplit) -> Parts:
-    """Train on all labelled images, the select split included.
+    """Return parts that train on all labelled images, the select split included.
 
-    The fingerprint differs from the split's, so that predictions of images that a member has seen are
+    The fingerprint differs from the split's, so that predictions of images that a member has trained on are
     never pooled with honest ones.
     """
     codes = {name: code for code, name in enumerate(dataset.classes)}
@@ -101,7 +101,7 @@ def make_refit_parts(dataset: Dataset, split: SelectSplit) -> Parts:
 
 
 def image_set(dataset: Dataset) -> ImageSet:
-    """All images of a dataset by id, the labelled ones first: wherever it lies, their order is the same."""
+    """Return all images of a dataset by id, labelled ones first; the order is independent of its location."""
     frames = (dataset.labelled, dataset.test)
     paths = tuple(path for frame in frames for path in frame.sort_values("id")["path"])
     return ImageSet(dataset.fingerprint, paths)

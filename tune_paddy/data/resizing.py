@@ -1,16 +1,16 @@
-"""The three ways of bringing an image to a given size, in two steps: what is always the same, then where.
+"""Three methods of resizing, in two steps: deterministic scaling, then random placement.
 
-The first step scales the image and draws nothing at random, so that its result can be kept (see
-`tune_paddy.data.image_cache.cache`). The second step cuts out or pads, at a place that training draws anew
-each time, and moves whole pixels only. The ways are those of fastai's `Resize`:
+The first step scales the image and is deterministic, so that its result can be cached (see
+`tune_paddy.data.image_cache.cache`). The second step crops or pads by whole pixels, at an offset that
+training draws each time. The methods are those of fastai's `Resize`:
 
-- `squish`: height and width are scaled each by its own factor.
-- `crop`: the image is scaled until it covers the size, and what sticks out is cut off.
-- `pad`: the image is scaled until it fits into the size, and reflected into what lacks.
+- `squish`: scale height and width separately.
+- `crop`: scale the image until it covers the size, and crop the excess.
+- `pad`: scale the image until it fits into the size, and pad the rest by reflection.
 
-fastai cuts and pads before it scales. Where the image need not be scaled the results are equal; elsewhere
-they differ by a fraction of a pixel, and in how the outermost pixels are averaged. The scaling itself is done
-in `tune_paddy.training.batches.decoding`.
+fastai crops and pads before it scales. The results are equal if no scaling is needed. Otherwise they differ
+by a fraction of a pixel, and in the averaging of the outermost pixels. The scaling itself is in
+`tune_paddy.training.batches.decoding`.
 """
 
 import numpy as np
@@ -27,17 +27,17 @@ METHODS = ("squish", "crop", "pad")
 CENTRE = (0.5, 0.5)
 
 LONGEST = 4
-"""How many crops long a scaled image may be; of longer ones the middle counts, lest it fill the memory."""
+"""Maximum length of a scaled image, in crops; longer images are cut to their middle to bound memory."""
 
 
 def visible_part(before: Size, size: Size, method: str) -> tuple[int, int, int, int]:
-    """Return (left, top, right, bottom) of what is used of an image, in px: all, unless it is very long.
+    """Return (left, top, right, bottom) of the used part of an image, in px: all, unless it is very long.
 
     Raises:
-        ValueError: No such method.
+        ValueError: The method is unknown.
     """
     if method not in METHODS:
-        raise ValueError(f"no way of resizing is called {method!r}; there are squish, crop and pad")
+        raise ValueError(f"unknown resize method {method!r}: use squish, crop or pad")
     height, width = before
     if method == "crop":
         scale = min(height / size[0], width / size[1])
@@ -50,9 +50,9 @@ def visible_part(before: Size, size: Size, method: str) -> tuple[int, int, int, 
 
 
 def scaled_size(before: Size, size: Size, method: str) -> Size:
-    """Return the (height, width) that the first step gives to an image of which all is visible.
+    """Return the (height, width) after the first step, for an image that is used completely.
 
-    It is `size` for `squish`, no side is smaller for `crop`, none larger for `pad`.
+    The result is `size` for `squish`, at least `size` for `crop`, and at most `size` for `pad`.
     """
     if method == "squish":
         return size
@@ -63,16 +63,16 @@ def scaled_size(before: Size, size: Size, method: str) -> Size:
 
 
 def place(pixels: Pixels, size: Size, offset: tuple[float, float] = CENTRE) -> Pixels:
-    """Do the second step: cut what sticks out, reflect what lacks.
+    """Apply the second step: crop the excess, pad the rest by reflection.
 
     Args:
-        pixels: From the first step, uint8 [3, h, w].
+        pixels: Result of the first step, uint8 [3, h, w].
         size: (height, width) in px.
-        offset: (y, x), each 0 to 1: where the cut, or the image within its padding, lies between top or left
-            (0) and bottom or right (1). fastai draws it at random in training and uses 0.5 otherwise.
+        offset: Relative position (y, x) of the crop, or of the image in its padding, from 0 (top, left) to
+            1 (bottom, right). fastai draws it at random in training and uses 0.5 otherwise.
 
     Returns:
-        uint8 [3, height, width]; a view of `pixels` unless something lacks.
+        uint8 [3, height, width]; a view of `pixels` unless padding is needed.
     """
     spans = [_span(side, wanted, at) for side, wanted, at in zip(pixels.shape[1:], size, offset, strict=True)]
     (top, bottom, rows), (left, right, columns) = spans
@@ -83,7 +83,7 @@ def place(pixels: Pixels, size: Size, offset: tuple[float, float] = CENTRE) -> P
 
 
 def _span(side: int, wanted: int, offset: float) -> tuple[int, int, tuple[int, int]]:
-    """First and last-but-one pixel that are visible, and how many lack before and behind."""
+    """Return start and end of the visible pixels, and the padding before and after them."""
     start = int(offset * (side - wanted))  # truncated, as in fastai
     end = start + wanted
     return max(start, 0), min(end, side), (max(-start, 0), max(end - side, 0))

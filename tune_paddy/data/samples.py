@@ -1,4 +1,4 @@
-"""Real images that come with scikit-learn, written as a dataset, and the leaderboard to go with them."""
+"""Sample dataset: real images that ship with scikit-learn, and the score of a submission for them."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -16,15 +16,15 @@ from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_same_ids,
 from tune_paddy.data.system.text import shown
 
 TEST_LABELS = "test_labels.csv"
-"""The true labels of the test images: for `score_submission` alone, no layout reads this file."""
+"""File with the true labels of the test images, for `score_submission`; no layout reads it."""
 
 SIDE = 32
-"""Of the images as they are written, in px; they were scanned at 8."""
+"""Side of the image files, in px; the scans have 8 px."""
 
 DEMO_NOISE = 3 / 16
-"""Noise of the demo's images, a share of the full scale.
+"""Noise of the demo's images, as a share of the full scale.
 
-Clean digits are too easy: every member gets nearly all of them right, and an ensemble has nothing to gain.
+Clean digits are too easy: every member gets nearly all of them right, so an ensemble gains nothing.
 """
 
 _FULL_SCALE = 16  # scikit-learn's digits hold 0 to 16
@@ -34,28 +34,27 @@ _FORM = SubmissionFormat()
 def write_digits(folder: Path, *, test_share: float = 0.2, seed: int = 0, noise: float = 0.0) -> Path:
     """Write scikit-learn's 1,797 handwritten digits as PNG files in Kaggle's layout.
 
-    The images are 8 × 8 px, enlarged by Pillow's bicubic filter. Files that are there already are compared
-    and left alone, so that a second call changes nothing and one that was interrupted is completed. Those of
-    another `noise` are written over: give each a folder of its own.
+    The images are 8 × 8 px, enlarged by Pillow's bicubic filter. Identical existing files are kept, so a
+    second call changes nothing, and a call after an interruption completes the folder. Files with another
+    `noise` are overwritten: use a separate folder for each.
 
     Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test set).
 
     Args:
-        folder: Made when missing; may hold hidden files, and nothing else.
-        test_share: Of the images of every class that become the test set; their labels go to
-            `TEST_LABELS`, which no layout reads.
-        seed: Of that choice, and of the noise.
-        noise: Standard deviation of Gaussian noise as a share of the full scale. It is added to the 8 × 8 px,
-            whose values are then clipped.
+        folder: Folder to write, created if missing; it may hold hidden files and an earlier result only.
+        test_share: Share of each class that becomes the test set; its labels go to `TEST_LABELS`.
+        seed: Seed of the test set and of the noise.
+        noise: Standard deviation of Gaussian noise, as a share of the full scale. It is added to the
+            8 × 8 px, whose values are then clipped.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: The folder holds something else.
+        InputError: The folder holds other files.
         TunePaddyError: A file cannot be written.
     """
-    from sklearn.datasets import load_digits  # noqa: PLC0415 a second to import, for the demo alone
+    from sklearn.datasets import load_digits  # noqa: PLC0415 takes a second to import, only for the demo
 
     digits = load_digits()
     labels = digits.target.astype(np.int64)
@@ -72,14 +71,14 @@ def write_digits(folder: Path, *, test_share: float = 0.2, seed: int = 0, noise:
 
 
 def score_submission(submission: Path, true_labels: Path) -> float:
-    """Return the accuracy of a submission, 0 to 1: what a leaderboard says.
+    """Return the accuracy of a submission, 0 to 1, as a leaderboard would.
 
     Args:
         submission: CSV of ids and labels.
-        true_labels: The same with the true labels, such as a demo's `TEST_LABELS`.
+        true_labels: CSV of ids and true labels, such as the demo's `TEST_LABELS`.
 
     Raises:
-        InputError: A file is no submission, or they name different images.
+        InputError: A file is not a submission, or the ids differ.
     """
     got, true = read_submission(submission), read_submission(true_labels)
     check_same_ids(got.ids, true.ids, what=shown(submission), wanted_by=shown(true_labels))
@@ -89,7 +88,7 @@ def score_submission(submission: Path, true_labels: Path) -> float:
 
 
 def _with_noise(images: NDArray[np.float64], noise: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Images as a poorer scanner would have seen them; without noise, to the bit as they are."""
+    """Add noise to images, as from a poorer scanner; without noise they stay bit-identical."""
     return np.clip(images + rng.normal(0, noise * _FULL_SCALE, images.shape), 0, _FULL_SCALE)
 
 
@@ -125,7 +124,7 @@ def _as_csv(rows: Sequence[tuple[str, str]]) -> bytes:
 
 
 def _refuse_others(folder: Path, files: dict[str, bytes]) -> None:
-    """Refuse a folder with other content: this must never be mixed with somebody's data."""
+    """Refuse a folder with other content, so that samples never mix with user data."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{shown(folder)} is a file: name a folder for the digits")
     for path in sorted(folder.rglob("*")):

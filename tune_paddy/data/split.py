@@ -1,4 +1,4 @@
-"""The select split, or the folds: made once for a dataset and a seed, stored, shared by every member."""
+"""Select split or folds: made once per dataset and seed, stored, and shared by every member."""
 
 import hashlib
 import json
@@ -18,20 +18,20 @@ from tune_paddy.data.system.files import read_file, write_atomically
 from tune_paddy.data.system.text import listed, shown
 
 MAX_MIB = 256
-"""Largest stored split, in MiB."""
+"""Maximum size of a stored split, in MiB."""
 
 
 @dataclass(frozen=True)
 class SelectSplit:
-    """Which labelled images no model trains on; with folds, which model of a member does not.
+    """Labelled images that no model trains on; with folds, the images held out from each model.
 
     Attributes:
-        select_ids: The select split, sorted; with folds all labelled images.
-        train_ids: All other labelled images, sorted; with folds none.
-        fingerprint: 16 hex digits of the dataset's fingerprint, the select split and its folds.
-        share: Of the labelled images that was asked for; with folds that of one.
-        seed: Of the choice.
-        folds: The fold of each select image, from 0; empty: one split for all models.
+        select_ids: Ids of the select split, sorted; with folds, all labelled images.
+        train_ids: Ids of all other labelled images, sorted; empty with folds.
+        fingerprint: Hash of the dataset's fingerprint, the select split and its folds, 16 hex digits.
+        share: Requested share of the labelled images; with folds, the share of one fold.
+        seed: Seed of the split.
+        folds: Fold of each select image, from 0; empty: one split for all models.
     """
 
     select_ids: tuple[str, ...]
@@ -43,7 +43,7 @@ class SelectSplit:
 
     @property
     def n_folds(self) -> int:
-        """Number of folds; 0 without."""
+        """Number of folds; 0 without folds."""
         return max(self.folds, default=-1) + 1
 
     def save(self, path: Path) -> None:
@@ -65,24 +65,24 @@ class SelectSplit:
 
     @classmethod
     def load(cls, path: Path, dataset: Dataset) -> "SelectSplit":
-        """Read the split of a dataset.
+        """Load the split of a dataset.
 
         Raises:
-            InputError: The file is no split, or belongs to a dataset with other images or labels.
+            InputError: The file is not a split, or belongs to a dataset with other images or labels.
         """
         stored = _read(path)
         if stored.folds and len(stored.folds) != len(stored.select_ids):
             raise InputError(
-                f"{shown(path)}: is no stored split: folds: {len(stored.folds)} for {len(stored.select_ids)} "
-                "images; remove it to make a new one"
+                f"{shown(path)}: is not a stored split: {len(stored.folds)} folds for "
+                f"{len(stored.select_ids)} images; remove it to make a new one"
             )
         split = _make(dataset, stored.select_ids, stored.share, stored.seed, stored.folds)
         unknown = set(stored.select_ids).difference(dataset.labelled["id"])
         if unknown or split.fingerprint != stored.fingerprint:
-            seen = f", such as {shown(min(unknown))} no longer being there" if unknown else ""
+            seen = f"; for example, {shown(min(unknown))} is missing" if unknown else ""
             raise InputError(
                 f"{shown(path)}: was made for other images or labels than {shown(dataset.root)} now holds"
-                f"{seen}: bring them back, or start a search under a new name"
+                f"{seen}: restore them, or start a search under a new name"
             )
         return split
 
@@ -102,12 +102,12 @@ def make_select_split(dataset: Dataset, *, share: float, seed: int) -> SelectSpl
     """Choose the select split: the same share of every class, copies on one side.
 
     Args:
-        dataset: What to divide; the order of its rows does not matter.
-        share: Of the labelled images that the select split takes, within (0, 1).
-        seed: Of the choice.
+        dataset: Dataset to split; the order of its rows does not matter.
+        share: Share of the labelled images in the select split, within (0, 1).
+        seed: Seed of the split.
 
     Raises:
-        InputError: A class has fewer than two images that are no copies of each other.
+        InputError: A class has fewer than two distinct images.
     """
     _check_enough(dataset, 2, "one for the select split and one to train on")
     ids, labels, groups = _sorted_images(dataset)
@@ -116,15 +116,15 @@ def make_select_split(dataset: Dataset, *, share: float, seed: int) -> SelectSpl
 
 
 def make_folds(dataset: Dataset, *, k: int, seed: int) -> SelectSplit:
-    """Deal all labelled images into k folds: each class spread evenly, copies in one fold.
+    """Distribute all labelled images over k folds: each class evenly, copies in one fold.
 
     Args:
-        dataset: What to divide; the order of its rows does not matter.
+        dataset: Dataset to split; the order of its rows does not matter.
         k: Number of folds, at least 2.
-        seed: Of the choice.
+        seed: Seed of the folds.
 
     Raises:
-        InputError: A class has fewer than k images that are no copies of each other.
+        InputError: A class has fewer than k distinct images.
     """
     _check_enough(dataset, k, f"one for each of {k} folds")
     ids, labels, groups = _sorted_images(dataset)
@@ -133,7 +133,7 @@ def make_folds(dataset: Dataset, *, k: int, seed: int) -> SelectSplit:
 
 
 def _sorted_images(dataset: Dataset) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.int64]]:
-    """Ids, labels as numbers and groups of all labelled images, whatever the order of the files."""
+    """Return ids, numeric labels and groups of all labelled images, independent of file order."""
     frame = dataset.labelled.assign(group=dataset.groups).sort_values("id")
     _, labels = np.unique(frame["label"].to_numpy(np.str_), return_inverse=True)
     # Groups are renamed after their first id: their numbers depend on the order of the files.
@@ -166,7 +166,7 @@ def _check_enough(dataset: Dataset, least: int, purpose: str) -> None:
         ]
         number = "two" if least == 2 else str(least)  # noqa: PLR2004
         raise InputError(
-            f"{shown(dataset.root)}: a class needs {number} images that are no copies of each other, "
+            f"{shown(dataset.root)}: a class needs {number} distinct images, "
             f"{purpose}; add images or remove the class{listed(lines, len(lines))}"
         )
 
@@ -178,5 +178,5 @@ def _read(path: Path) -> _Stored:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"
         raise InputError(
-            f"{shown(path)}: is no stored split: {shown(key)}: {first['msg']}; remove it to make a new one"
+            f"{shown(path)}: is not a stored split: {shown(key)}: {first['msg']}; remove it to make a new one"
         ) from error

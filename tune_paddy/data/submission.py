@@ -1,4 +1,4 @@
-"""Submissions: predicted labels of the test images, in the form that a leaderboard takes."""
+"""Submissions: predicted labels of the test images, in the format of a leaderboard."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -11,12 +11,12 @@ from tune_paddy.data.system.files import write_atomically
 from tune_paddy.data.system.text import shown
 
 SAMPLE = "sample_submission.csv"
-"""The file of a dataset that says which test images a submission names, and in what order."""
+"""File of a dataset that determines the test images of a submission, and their order."""
 
 
 @dataclass(frozen=True)
 class SubmissionFormat:
-    """Names of a submission's two columns; the defaults are Paddy Doctor's."""
+    """Names of a submission's two columns; the defaults are those of Paddy Doctor."""
 
     id_column: str = "image_id"
     label_column: str = "label"
@@ -24,13 +24,13 @@ class SubmissionFormat:
 
 @dataclass(frozen=True)
 class Submission:
-    """A submission, or a sample of one, as read from a file.
+    """Submission, or sample submission, read from a file.
 
     Attributes:
-        path: Its file.
-        form: Names of its columns.
-        ids: [test images].
-        labels: [test images]; those of a sample mean nothing.
+        path: Path of the file.
+        form: Names of the columns.
+        ids: Image ids, [test images].
+        labels: Labels, [test images]; meaningless in a sample.
     """
 
     path: Path
@@ -43,7 +43,7 @@ def read_submission(path: Path) -> Submission:
     """Read a CSV of two columns: ids, then labels.
 
     Raises:
-        InputError: It is no such CSV, or names an image twice.
+        InputError: The file is not such a CSV, or names an image twice.
     """
     table = read_csv(path)
     if len(table.columns) != 2:  # noqa: PLR2004 ids and labels
@@ -58,12 +58,12 @@ def read_submission(path: Path) -> Submission:
 
 
 def write_submission(path: Path, ids: Sequence[str], labels: Sequence[str], form: SubmissionFormat) -> None:
-    """Write a submission atomically; the same arguments give the same bytes on every platform.
+    """Write a submission atomically; equal arguments give equal bytes on every platform.
 
     Args:
-        path: Of the CSV.
-        ids: [test images], in the order of the dataset's test frame.
-        labels: [test images], a class name each.
+        path: Path of the CSV.
+        ids: Image ids, [test images], in the order of the dataset's test frame.
+        labels: Class names, [test images].
         form: Names of the columns.
 
     Raises:
@@ -76,7 +76,7 @@ def write_submission(path: Path, ids: Sequence[str], labels: Sequence[str], form
 
 
 def check_submission(submission: Path, sample: Path, classes: Collection[str]) -> None:
-    """Compare a submission with a sample: the same columns, the same ids in the same order, known labels.
+    """Compare a submission with a sample: same columns, same ids in the same order, known labels.
 
     Raises:
         InputError: They differ; the message names the first difference.
@@ -84,24 +84,24 @@ def check_submission(submission: Path, sample: Path, classes: Collection[str]) -
     got, wanted = read_submission(submission), read_submission(sample)
     if got.form != wanted.form:
         raise InputError(
-            f"{shown(submission)}: has columns {_names(got.form)} where "
+            f"{shown(submission)}: has columns {_names(got.form)}, but "
             f"{shown(sample)} has {_names(wanted.form)}"
         )
     check_same_ids(got.ids, wanted.ids, what=shown(submission), wanted_by=shown(sample))
     _check_order(got, wanted)
     strange = next((label for label in got.labels if label not in classes), None)
     if strange is not None:
-        raise InputError(f"{shown(submission)}: '{shown(strange)}' is no class of the training images")
+        raise InputError(f"{shown(submission)}: '{shown(strange)}' is not a class of the training images")
 
 
 def check_same_ids(got: Iterable[str], wanted: Iterable[str], *, what: str, wanted_by: str) -> None:
     """Compare two sets of ids.
 
     Args:
-        got: Ids that are there.
-        wanted: Ids that should be there.
-        what: Names what holds `got`, for the message.
-        wanted_by: Names what asks for `wanted`.
+        got: Actual ids.
+        wanted: Expected ids.
+        what: Name of the source of `got`, for the message.
+        wanted_by: Name of the source of `wanted`, for the message.
 
     Raises:
         InputError: They differ; the message counts missing and extra ids and names the first of each.
@@ -111,15 +111,15 @@ def check_same_ids(got: Iterable[str], wanted: Iterable[str], *, what: str, want
     texts = [f"lacks {len(missing)} images, such as {shown(missing[0])}"] if missing else []
     texts += [f"has {len(extra)} others, such as {shown(extra[0])}"] if extra else []
     if texts:
-        raise InputError(f"{what} does not fit {wanted_by}: it {' and '.join(texts)}")
+        raise InputError(f"{what} does not match {wanted_by}: it {' and '.join(texts)}")
 
 
 def _check_order(got: Submission, wanted: Submission) -> None:
     for row, (mine, theirs) in enumerate(zip(got.ids, wanted.ids, strict=True)):
         if mine != theirs:
             raise InputError(
-                f"{shown(got.path)}: image {row + 1} is {shown(mine)} where {shown(wanted.path)} has "
-                f"{shown(theirs)}: bring them into its order"
+                f"{shown(got.path)}: image {row + 1} is {shown(mine)}, but {shown(wanted.path)} has "
+                f"{shown(theirs)}: use its order"
             )
 
 

@@ -1,4 +1,4 @@
-"""Small copies of images, for pages that carry their images with them."""
+"""Thumbnails of images, embedded in HTML pages."""
 
 import base64
 import io
@@ -9,16 +9,16 @@ from PIL import Image
 from tune_paddy.data.images import ImageError, load_rgb
 
 SIDE = 192
-"""Of a thumbnail's longer side, px: at most about 15 kB."""
+"""Longer side of a thumbnail, in px: at most about 15 kB."""
 _QUALITY = 78
 
 
 def thumbnail_uri(path: Path, side: int = SIDE) -> str | None:
-    """A small JPEG of an image as a `data:` address; None where it cannot be read.
+    """Return a small JPEG of an image as a `data:` URI; None if the image cannot be read.
 
     Args:
-        path: Of the image.
-        side: Longer side of the copy at most, px; small images stay as they are.
+        path: Path of the image.
+        side: Maximum length of the longer side, in px; smaller images are not enlarged.
     """
     try:
         image = load_rgb(path)
@@ -31,7 +31,7 @@ def thumbnail_uri(path: Path, side: int = SIDE) -> str | None:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """Put a file into an address, so that a page needs no other file.
+    """Encode a file as a `data:` URI, so that a page needs no other file.
 
     >>> data_uri(b"GIF", "image/gif")
     'data:image/gif;base64,R0lG'

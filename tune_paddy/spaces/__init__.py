@@ -1,1 +1,1 @@
-"""YAML search spaces: what may be searched over, read and checked."""
+"""YAML search spaces: parsing and validation."""

@@ -1,4 +1,4 @@
-"""A sub-space's parameter: one value, a list of choices, or a range of numbers."""
+"""Parsing of a sub-space's parameter: one value, a list of choices, or a range of numbers."""
 
 import math
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from tune_paddy.spaces.values import SIZES, read_fixed, read_value, show
 from tune_paddy.spaces.yaml_tree import YamlEntry, YamlList, YamlMap, YamlNode, YamlScalar
 
 RANGE_KEYS = ("low", "high", "log", "step")
-"""What a range is written with."""
+"""Keys of a range."""
 
 _MOST_STEPS = 10**6
 
 
 def read_domain(node: YamlNode, parameter: str, place: Place) -> Domain | None:
-    """Read a sub-space's parameter; where it is wrong, say so and return None."""
+    """Parse a sub-space's parameter; report an invalid one and return None."""
     if isinstance(node, YamlMap):
         return _read_range(node, parameter, place)
     if isinstance(node, YamlList):
@@ -49,7 +49,7 @@ def _read_option(node: YamlNode, parameter: str, place: Place) -> Fixed | None:
 
 
 def takes_range(parameter: str) -> bool:
-    """Whether numbers between two values of a member's parameter are values too."""
+    """Return whether a member's parameter is numeric, so that it can have a range."""
     annotation = MemberConfig.model_fields[parameter].annotation
     return parameter in SIZES or any(
         kind in (int, float) for kind in (annotation, *map(_bare, get_args(annotation)))
@@ -136,7 +136,7 @@ def _not_log(log: bool, low: float, step: float | None) -> str | None:
 
 
 def _off_grid(low: float, high: float, step: float | None) -> str | None:
-    """Optuna would lower `high` in silence to the last value that the steps reach."""
+    """Return why `high` is off the grid; Optuna would silently lower it to the last step."""
     if step is None:
         return None
     if (high - low) / step > _MOST_STEPS:

@@ -1,4 +1,4 @@
-"""Recipes and sub-spaces while they are read: each parameter's domain, and the line it came from."""
+"""Drafts of recipes and sub-spaces during parsing: each parameter's domain and its YAML node."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from tune_paddy.spaces.yaml_tree import YamlEntry, YamlList, YamlMap, YamlNode, 
 _LONGEST_NAME = 100
 
 ReadDomain = Callable[[YamlNode, str, Place], Domain | None]
-"""Reads one parameter; where it is wrong, says so and returns None."""
+"""Function that parses one parameter; it reports an invalid one and returns None."""
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """The parameters under one heading.
+    """Parameters of one mapping.
 
     Attributes:
-        domains: Of those that could be read.
-        nodes: What these were read from.
-        refused: Keys of the others.
+        domains: Domain of each valid parameter.
+        nodes: YAML node of each valid parameter.
+        refused: Keys of invalid parameters.
     """
 
     domains: Mapping[str, Domain]
@@ -31,7 +31,7 @@ class Parameters:
     refused: frozenset[str]
 
     def over(self, defaults: "Parameters") -> "Parameters":
-        """These, and the defaults of those that are not among them."""
+        """Return these parameters, completed from `defaults`."""
         return Parameters(
             {**defaults.domains, **self.domains},
             {**defaults.nodes, **self.nodes},
@@ -41,13 +41,13 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Draft:
-    """A recipe or a sub-space.
+    """Recipe or sub-space before validation.
 
     Attributes:
-        place: Where it stands.
-        line: Of its first key.
-        name: As given; None for none.
-        parameters: Its own over the defaults.
+        place: Place in the file.
+        line: Line of its first key.
+        name: Name in the file; None: not given.
+        parameters: Own parameters, completed from the defaults.
     """
 
     place: Place
@@ -57,19 +57,19 @@ class Draft:
 
     @property
     def arch(self) -> str | None:
-        """The architecture, if it is always the same."""
+        """Architecture, if it is fixed; otherwise None."""
         domain = self.parameters.domains.get("arch")
         return domain.value if isinstance(domain, Fixed) else None
 
 
 def read_parameters(entries: Iterable[YamlEntry], place: Place, read: ReadDomain, base: Path) -> Parameters:
-    """Read parameters of a member, and report unknown and wrong ones.
+    """Parse parameters of a member, and report unknown and invalid ones.
 
     Args:
-        entries: Keys and what stands under them.
-        place: Of the mapping.
-        read: Reads one of them.
-        base: Folder that relative `pretrained` paths start from.
+        entries: Entries of the mapping.
+        place: Place of the mapping.
+        read: Function that parses one parameter.
+        base: Base folder of relative `pretrained` paths.
     """
     domains: dict[str, Domain] = {}
     nodes: dict[str, YamlNode] = {}
@@ -103,14 +103,14 @@ def _from_base(pretrained: Domain, base: Path) -> Domain:
 def read_drafts(
     node: YamlNode | None, place: Place, read: ReadDomain, defaults: Parameters, base: Path
 ) -> list[Draft]:
-    """Read a list of recipes or of sub-spaces.
+    """Parse a list of recipes or sub-spaces.
 
     Args:
-        node: The list; None for none.
-        place: Of the list.
-        read: Reads one parameter.
-        defaults: Of every item.
-        base: Folder that relative `pretrained` paths start from.
+        node: List node; None: the section is missing.
+        place: Place of the list.
+        read: Function that parses one parameter.
+        defaults: Default parameters of every item.
+        base: Base folder of relative `pretrained` paths.
     """
     if node is None:
         return []
@@ -152,7 +152,7 @@ def _refuse_repeated_names(drafts: Iterable[Draft]) -> None:
 
 
 def named(drafts: Iterable[Draft], otherwise: str) -> dict[str, Draft]:
-    """Give each draft a name of its own: the given one, or its architecture, or `otherwise`."""
+    """Return drafts by unique name: the given name, else the architecture, else `otherwise`."""
     drafts = list(drafts)
     taken = {draft.name for draft in drafts}
     names: dict[str, Draft] = {}
@@ -173,7 +173,7 @@ def _free(name: str, taken: Iterable[str | None]) -> str:
 
 
 def check_draft(draft: Draft, check_arch: ArchCheck | None) -> None:
-    """Report what a draft lacks, what contradicts itself, and sizes that its architectures cannot take."""
+    """Report a missing architecture, contradictions, and sizes that the architectures do not support."""
     parameters = draft.parameters
     if "arch" not in parameters.domains:
         if not parameters.refused:
@@ -195,7 +195,7 @@ def _line_of(word: str, node: YamlNode) -> int:
 
 
 def _refuse_contradiction(draft: Draft, message: str) -> None:
-    """At the parameter that the message begins with, where it does so."""
+    """Report a contradiction at the parameter that the message starts with, or else at the draft."""
     parameter = message.partition(" ")[0]
     node = draft.parameters.nodes.get(parameter)
     if node is None:

@@ -1,4 +1,4 @@
-"""What is wrong in a search space: collected with file, line and key, and shown all at once."""
+"""Problems of a search space, collected with file, line and key, and reported together."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -12,17 +12,17 @@ _LONGEST = 400
 
 
 class SpaceError(InputError):
-    """A search space that cannot be used; the message has one line for each problem."""
+    """Invalid search space; the message has one line per problem."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Somewhere in a file that problems can be reported at.
+    """Place in a file at which problems are reported.
 
     Attributes:
-        file: As a person names it.
-        key: Path of keys, such as `spaces[1].lr`; empty at the top.
-        problems: Shared by all places of the file: (line, text).
+        file: Name of the file in messages.
+        key: Path of keys, such as `spaces[1].lr`; empty at the top level.
+        problems: (line, text) pairs, shared by all places of the file.
     """
 
     file: str
@@ -30,24 +30,24 @@ class Place:
     problems: list[tuple[int, str]] = field(default_factory=list)
 
     def __truediv__(self, key: str) -> "Place":
-        """The place under `key` of a mapping."""
+        """Return the place of `key` in a mapping."""
         return replace(self, key=f"{self.key}.{key}" if self.key else key)
 
     def __getitem__(self, index: int) -> "Place":
-        """The place of an item of a list, counted from 0."""
+        """Return the place of a list item, counted from 0."""
         return replace(self, key=f"{self.key}[{index}]")
 
     def refuse(self, line: int, message: str) -> None:
-        """Note a problem in `line` (from 1)."""
+        """Record a problem in `line`, counted from 1."""
         text = f"{self.key}: {message}" if self.key else message
         text = " ".join(text.split())
         self.problems.append((line, text if len(text) <= _LONGEST else text[:_LONGEST] + "…"))
 
     def raise_problems(self) -> None:
-        """Do nothing if all is well.
+        """Raise the recorded problems, if any.
 
         Raises:
-            SpaceError: Problems were noted; they are told in the order of their lines.
+            SpaceError: Problems were recorded; the message lists them by line.
         """
         problems = sorted(dict.fromkeys(self.problems), key=itemgetter(0))
         lines = [f"{self.file}:{line}: {text}" for line, text in problems]
@@ -58,7 +58,7 @@ class Place:
 
 
 def unknown(what: str, given: str, known: Iterable[str]) -> str:
-    """Say that there is no `what` called `given`, and which known names are near or which there are."""
+    """Return a message that no `what` is called `given`, with similar or all known names."""
     names = list(known)
     near = get_close_matches(given[:100], names, n=2, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
@@ -66,5 +66,5 @@ def unknown(what: str, given: str, known: Iterable[str]) -> str:
 
 
 def shorten(text: str, limit: int = 60) -> str:
-    """Cut long text from a file, for a message."""
+    """Truncate text for a message."""
     return text if len(text) <= limit else text[:limit] + "…"

@@ -1,4 +1,4 @@
-"""A search space file's sections: from YAML to settings, recipes and sub-spaces."""
+"""Parsing of a search space file into settings, recipes and sub-spaces."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from tune_paddy.spaces.values import read_fixed, read_value
 from tune_paddy.spaces.yaml_tree import YamlMap, YamlNode, YamlScalar, read_yaml
 
 SECTIONS = ("description", "search", "defaults", "recipes", "spaces")
-"""The keys at the top of a file."""
+"""Top-level keys of a file."""
 
 
 @dataclass(frozen=True)
 class Sections:
-    """What a file says; see `SearchSpace`."""
+    """Parsed sections of a file; see `SearchSpace`."""
 
     description: str
     settings: SearchSettings
@@ -32,16 +32,16 @@ class Sections:
 
 
 def read_sections(text: str, *, file: str, base: Path, check_arch: ArchCheck | None) -> Sections:
-    """Read a search space.
+    """Parse a search space.
 
     Args:
-        text: YAML.
-        file: How messages name it.
-        base: Folder that relative `pretrained` paths start from.
-        check_arch: Asked once about each architecture at each size; None: names and sizes are not checked.
+        text: YAML text.
+        file: Name of the file in messages.
+        base: Base folder of relative `pretrained` paths.
+        check_arch: Check that is called once for each architecture and size; None: no check.
 
     Raises:
-        SpaceError: One line for each problem, with file, line and key.
+        SpaceError: The space is invalid; one line per problem, with file, line and key.
     """
     place = Place(file)
     found = _read_top(read_yaml(text, place.refuse), place)
@@ -51,7 +51,7 @@ def read_sections(text: str, *, file: str, base: Path, check_arch: ArchCheck | N
 
 
 def _read_top(root: YamlNode | None, place: Place) -> dict[str, YamlNode]:
-    """The sections by name; empty ones, whose content may be commented out, count as left out."""
+    """Return the sections by name; empty ones, whose content may be commented out, count as missing."""
     if root is None:
         return {}
     found: dict[str, YamlNode] = {}

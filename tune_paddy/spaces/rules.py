@@ -1,4 +1,4 @@
-"""What several parameters of one recipe or sub-space must not be together."""
+"""Checks across the parameters of a recipe or sub-space: contradictions, and sizes of architectures."""
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations, product
@@ -10,18 +10,18 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Domain, Fixed, Range
 
 ArchCheck = Callable[[str, tuple[int, int]], str | None]
-"""Says why an architecture cannot take images of (height, width) px, or None if it can."""
+"""Function that returns why an architecture does not support (height, width) px, or None if it does."""
 
 Domains = Mapping[str, Domain]
 
-_MOST_WORDS = 8  # no parameter has more than that many words to choose from, but for free text
+_MOST_WORDS = 8  # apart from free text, no parameter has more options than that
 
 
 def contradictions(domains: Domains) -> list[str]:
-    """What `MemberConfig` refuses among the members that the domains describe.
+    """Return the errors of `MemberConfig` for members within the domains.
 
-    Every pair of parameters is tried with all combinations of their extreme values, the others staying
-    at their first ones; a contradiction between two parameters shows there if anywhere.
+    Every pair of parameters is tried with all combinations of their extreme values, the others at their
+    first value. A contradiction between two parameters always shows at their extremes.
     """
     extremes = {parameter: _extremes(domain) for parameter, domain in domains.items()}
     return list(dict.fromkeys(message for case in _cases(extremes) for message in _refusals(case)))
@@ -47,7 +47,7 @@ def _refusals(values: dict[str, Any]) -> list[str]:
 
 
 def _extremes(domain: Domain) -> list[Any]:
-    """The values at a domain's edges; of pairs, those that are extreme in height or in width."""
+    """Return a domain's extreme values; for pairs, those extreme in height or in width."""
     if isinstance(domain, Range):
         return [domain.low, domain.high]
     values = domain.values if isinstance(domain, Choice) else (domain.value,)
@@ -73,13 +73,13 @@ def _width(value: Any) -> float:
 
 
 def arch_problems(domains: Domains, check_arch: ArchCheck) -> Iterator[tuple[str, str]]:
-    """Ask about every architecture at every size that the domains reach, `arch` among them.
+    """Check every architecture at every size that the domains reach; `domains` must hold `arch`.
 
-    Of a range of sizes these are its ends and the second one: a model that takes both the first and the
-    second takes all sizes that lie one step apart.
+    For a range of sizes, the first, second and last size are checked: a model that supports the first two
+    supports all sizes of the grid.
 
     Yields:
-        The architecture and the problem, each problem once.
+        The architecture and a problem, each problem once.
     """
     sizes = _reached(domains.get("size", Fixed(MemberConfig.model_fields["size"].default)))
     for arch in _reached(domains["arch"]):

@@ -1,4 +1,4 @@
-"""Search spaces: what a search trains, read from a YAML file."""
+"""Search spaces, loaded from YAML: the recipes and sub-spaces that a search trains."""
 
 import hashlib
 import itertools
@@ -26,19 +26,19 @@ _FOLDERS = (
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Known recipes, and the ranges to search.
+    """Recipes, and the ranges to search.
 
-    A size's value is one side, or (height, width) where these differ.
+    A size is one side, or (height, width) where these differ.
 
     Attributes:
-        name: The file's, without its ending.
-        description: For people.
-        settings: How the search runs, unless flags say otherwise.
+        name: File name without its suffix.
+        description: Description for people.
+        settings: Settings of the search, which flags override.
         recipes: Fixed members, trained first; every `MemberConfig(**recipe.values)` is valid.
-        spaces: Sub-spaces; whatever is drawn from one, defaults for the rest, is a valid `MemberConfig`.
-        text: The file as it was read.
-        base: Folder that relative paths in it start from.
-        stands_in: Whether this is the rehearsal of what the text says.
+        spaces: Sub-spaces; every sample of one, completed from the defaults, is a valid `MemberConfig`.
+        text: Text of the file.
+        base: Base folder of relative paths.
+        stands_in: Whether this is a rehearsal version of the space in `text`.
     """
 
     name: str
@@ -52,15 +52,15 @@ class SearchSpace:
 
     @classmethod
     def load(cls, path: str | Path, *, check_arch: ArchCheck | None = None) -> "SearchSpace":
-        """Read a file.
+        """Load a search space from a file.
 
         Args:
-            path: YAML, or the name of a space that ships with the program; relative `pretrained` paths in
-                it start from its folder.
-            check_arch: Says why an architecture cannot take a size; None: not checked.
+            path: YAML file, or the name of a shipped space; relative `pretrained` paths start from its
+                folder.
+            check_arch: Check of architectures and sizes; None: no check.
 
         Raises:
-            SpaceError: One line for each problem: file, line, key, what is wrong and what to do.
+            SpaceError: The space is invalid; one line per problem: file, line, key and remedy.
         """
         path = _shipped(Path(path)) or Path(path)
         return cls._read(_read_text(path), path.stem, str(path), path.absolute().parent, check_arch)
@@ -69,18 +69,18 @@ class SearchSpace:
     def parse(
         cls, text: str, *, name: str, check_arch: ArchCheck | None = None, base: Path | None = None
     ) -> "SearchSpace":
-        """Read a space from text, such as that of an earlier search.
+        """Parse a search space from text, such as that of an earlier search.
 
         Args:
-            text: YAML.
-            name: Of the space, also in messages.
-            check_arch: See `load`.
-            base: Folder that relative `pretrained` paths start from; None: the working folder.
+            text: YAML text.
+            name: Name of the space, also in messages.
+            check_arch: Check of architectures and sizes; None: no check.
+            base: Base folder of relative `pretrained` paths; None: the working folder.
 
         Raises:
-            SpaceError: See `load`.
+            SpaceError: The space is invalid, see `load`.
         """
-        # Absolute, since trials work in folders of their own.
+        # Absolute, since each trial has its own working folder.
         return cls._read(text, name, name, base or Path.cwd(), check_arch)
 
     @classmethod
@@ -100,7 +100,7 @@ class SearchSpace:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits of what is searched for and by which measure; comments and budgets leave it alone."""
+        """Hash of recipes, sub-spaces and objective, 16 hex digits; independent of comments and budgets."""
         meaning = {
             "recipes": [asdict(recipe) for recipe in self.recipes],
             "spaces": [_described(space) for space in self.spaces],
@@ -109,11 +109,11 @@ class SearchSpace:
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
 
     def architectures(self) -> tuple[str, ...]:
-        """All timm names, each once, in the order in which they appear."""
+        """Return all timm names, each once, in order of appearance."""
         return tuple(dict.fromkeys(arch for arch, _ in self.weights()))
 
     def weights(self) -> tuple[tuple[str, bool | str], ...]:
-        """Each architecture with each value of `pretrained` that members may have, no pair twice."""
+        """Return all pairs of an architecture and a value of `pretrained`, each once."""
         default = MemberConfig.model_fields["pretrained"].default
         pairs = [(recipe.values["arch"], recipe.values.get("pretrained", default)) for recipe in self.recipes]
         for space in self.spaces:
@@ -122,14 +122,14 @@ class SearchSpace:
         return tuple(dict.fromkeys(pairs))
 
     def with_stand_ins(self, stand_in: Callable[[str], str], size: int = 64) -> "SearchSpace":
-        """Return a space to rehearse this one with, on any machine.
+        """Return a miniature of this space for a rehearsal on any machine.
 
-        Tiny relatives without pretrained weights train on small images, and no trial asks for a GPU.
-        Choices that become equal are merged.
+        Tiny models of the same families, without pretrained weights, train on small images, and no trial
+        requests a GPU. Choices that become equal are merged.
 
         Args:
-            stand_in: Names the tiny relative of an architecture.
-            size: What 224 px become, in px; other sizes in proportion, in multiples of 32.
+            stand_in: Function that returns the tiny model for an architecture.
+            size: Size that replaces 224 px, in px; other sizes scale in proportion, to multiples of 32.
         """
         return replace(
             self,
@@ -153,7 +153,7 @@ def _read_text(path: Path) -> str:
         reason = getattr(error, "strerror", None) or error
         raise SpaceError(f"{path}: cannot be read ({reason}); give a search space's YAML file") from error
     if len(raw) > MAX_BYTES:
-        raise SpaceError(f"{path}: larger than {MAX_BYTES} bytes; is it a search space?")
+        raise SpaceError(f"{path}: larger than {MAX_BYTES} bytes; give a search space's YAML file")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -162,10 +162,10 @@ def _read_text(path: Path) -> str:
 
 
 def find_space(name_or_path: str | Path) -> Path:
-    """Find a search space: an existing file, or one that ships with the program, with or without `.yaml`.
+    """Find a search space: an existing file, or a shipped space, with or without `.yaml`.
 
     Raises:
-        SpaceError: There is neither; the shipped ones are listed.
+        SpaceError: Neither exists; the message lists the shipped spaces.
     """
     path = Path(name_or_path)
     found = path if _is_file(path) else _shipped(path)
@@ -177,12 +177,12 @@ def find_space(name_or_path: str | Path) -> Path:
 
 
 def shipped_spaces() -> dict[str, Path]:
-    """Name → file of every space that ships with the program."""
+    """Return the file of every shipped space, by name."""
     return {file.stem: file for folder in reversed(_FOLDERS) for file in sorted(folder.glob("*.yaml"))}
 
 
 def _shipped(path: Path) -> Path | None:
-    """The shipped space that a bare name means, unless there is a file of that name."""
+    """Return the shipped space of that bare name, unless a file of that name exists."""
     if path.parent != Path() or _is_file(path):
         return None
     return shipped_spaces().get(path.name.removesuffix(".yaml"))
@@ -191,5 +191,5 @@ def _shipped(path: Path) -> Path | None:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # such as a name longer than the file system allows
+    except OSError:  # for example a name that is too long for the file system
         return False

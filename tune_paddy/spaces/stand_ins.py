@@ -1,4 +1,4 @@
-"""A search space in miniature: tiny relatives of its architectures, on small images, untrained."""
+"""Miniature search spaces for rehearsals: tiny models of the same families on small images."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -7,21 +7,21 @@ from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import Domain, Fixed, Range, Recipe, SubSpace, change_values, side_or_pair
 
 FULL_SIDE = 224
-"""The side, in px, that the given small side stands for."""
+"""Side, in px, that the given small side replaces."""
 
 SIDE_STEP = 32
-"""Every side becomes a multiple of this: patches, windows and strides of the tiny relatives fit it."""
+"""Divisor of every side, in px: patches, windows and strides of the tiny models divide it."""
 
 _SIZES = ("size", "resize_size")
 
 
 def settings_of_stand_ins(settings: SearchSettings) -> SearchSettings:
-    """Return the settings for machines without a GPU: each trial takes one CPU."""
+    """Return the settings for a machine without a GPU: each trial takes at most one CPU."""
     return settings.model_copy(update={"gpu": 0.0, "cpus": min(settings.cpus, 1.0)})
 
 
 def recipe_of_stand_ins(recipe: Recipe, stand_in: Callable[[str], str], size: int) -> Recipe:
-    """Return a recipe in miniature; see `SearchSpace.with_stand_ins`."""
+    """Return the miniature of a recipe; see `SearchSpace.with_stand_ins`."""
     domains = {parameter: Fixed(value) for parameter, value in recipe.values.items()}
     small = _in_miniature(domains, stand_in, size)
     return replace(
@@ -30,7 +30,7 @@ def recipe_of_stand_ins(recipe: Recipe, stand_in: Callable[[str], str], size: in
 
 
 def sub_space_of_stand_ins(space: SubSpace, stand_in: Callable[[str], str], size: int) -> SubSpace:
-    """Return a sub-space in miniature; see `SearchSpace.with_stand_ins`."""
+    """Return the miniature of a sub-space; see `SearchSpace.with_stand_ins`."""
     return replace(space, domains=_in_miniature(space.domains, stand_in, size))
 
 

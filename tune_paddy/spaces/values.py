@@ -1,7 +1,7 @@
-"""One value of a parameter, read under the rules of its field.
+"""Parsing of one parameter value by the rules of its field.
 
-Values come out in one form: a square size as its side, another size as (height, width), a whole number
-for a real parameter as a float. So 224 and [224, 224] are seen to be the same choice.
+Values are normalised: a square size becomes its side, another size (height, width), and an integer for a
+float parameter a float. So 224 and [224, 224] are the same choice.
 """
 
 import math
@@ -20,7 +20,7 @@ SIZES = ("size", "resize_size")
 
 
 def read_fixed(node: YamlNode, parameter: str, place: Place) -> Fixed | None:
-    """Read a member's parameter that has one value; where it is wrong, say so and return None."""
+    """Parse a member's parameter with one value; report an invalid one and return None."""
     if isinstance(node, YamlMap):
         place.refuse(node.line, "a range belongs under spaces; give one value")
         return None
@@ -31,7 +31,7 @@ def read_fixed(node: YamlNode, parameter: str, place: Place) -> Fixed | None:
 
 
 def read_value(node: YamlNode, model: type[BaseModel], name: str, place: Place) -> Fixed | None:
-    """Read one value of the field `name` of `model`; where it is wrong, say so and return None."""
+    """Parse one value of the field `name` of `model`; report an invalid one and return None."""
     try:
         return Fixed(checked(model, name, _plain(node)))
     except ValueError as error:
@@ -40,17 +40,17 @@ def read_value(node: YamlNode, model: type[BaseModel], name: str, place: Place) 
 
 
 def checked(model: type[BaseModel], name: str, value: Any) -> Any:
-    """Return a field's value in its one form.
+    """Validate and normalise a field's value.
 
     Raises:
-        ValueError: The field does not allow it; the message goes on after the value: "should be …".
+        ValueError: The value is invalid; the message continues after the value: "should be …".
     """
     if value == "none" and model.model_fields[name].default is None:
-        return None  # as people write it; YAML's own word is null
+        return None  # common spelling; YAML's keyword is null
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("should be a finite number")
     if isinstance(value, str) and not value.isprintable():
-        raise ValueError("holds characters that cannot be printed; remove them")
+        raise ValueError("holds non-printable characters; remove them")
     if isinstance(value, str) and not value.strip():
         raise ValueError("should not be empty")
     try:
@@ -61,7 +61,7 @@ def checked(model: type[BaseModel], name: str, value: Any) -> Any:
 
 @cache
 def _adapter(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
-    """The rules of one field, without those of the model that compare it to others."""
+    """Return the validator of one field, without the model's checks across fields."""
     field = model.model_fields[name]
     rules: Any = (field.annotation, *field.metadata)
     return TypeAdapter(Annotated[rules] if field.metadata else rules[0])
@@ -80,7 +80,7 @@ def _plain(node: YamlNode) -> Any:
 
 
 def show(node: YamlNode) -> str:
-    """Say how a message names a value: numbers and words as written, text in quotes."""
+    """Return a value as messages show it: numbers and keywords as written, text in quotes."""
     if isinstance(node, YamlMap):
         return "a mapping"
     if isinstance(node, YamlList):

@@ -1,7 +1,7 @@
-"""YAML as a tree that knows the line of every value, and refuses what a settings file never needs.
+"""YAML parser that keeps the line of every value and rejects features that a settings file never needs.
 
-Built from PyYAML's events rather than by `yaml.safe_load`, so that a hostile file is refused while it is
-read: no aliases (a few hundred bytes of them expand to gigabytes), no tags, bounded nodes and depth.
+It uses PyYAML's events rather than `yaml.safe_load`, so that parsing stops at malicious input: no aliases
+(a few hundred bytes of them expand to gigabytes), no tags, and limits on nodes and depth.
 """
 
 import re
@@ -12,29 +12,29 @@ from typing import Any
 import yaml
 
 MAX_BYTES = 2**20
-"""Largest file that is read."""
+"""Maximum file size, in bytes."""
 
 MAX_NODES = 10_000
-"""Most keys and values of a file."""
+"""Maximum number of keys and values in a file."""
 
 MAX_DEPTH = 16
-"""Deepest nesting of lists and mappings."""
+"""Maximum nesting depth of lists and mappings."""
 
-_INT_BITS = 64  # longer ones, which Python may refuse even to print, stay text
+_INT_BITS = 64  # longer ones, which Python may refuse to print, stay text
 
 Report = Callable[[int, str], None]
-"""Takes a line (from 1) and what is wrong there."""
+"""Function that receives a line, counted from 1, and a problem."""
 
 
 @dataclass(frozen=True)
 class YamlScalar:
-    """One plain or quoted value.
+    """Plain or quoted value.
 
     Attributes:
-        value: As PyYAML's safe loader reads it, except that dates and integers beyond 64 bits stay
-            text, and `1e-3` is a number.
-        text: As it is written, without quotes.
-        line: From 1.
+        value: Value as in PyYAML's safe loader, except that dates and integers beyond 64 bits stay text,
+            and `1e-3` is a number.
+        text: Source text without quotes.
+        line: Line number, counted from 1.
     """
 
     value: str | bool | int | float | None
@@ -44,7 +44,7 @@ class YamlScalar:
 
 @dataclass(frozen=True)
 class YamlList:
-    """A list; `line` is that of its first character."""
+    """List; `line` is that of its first character."""
 
     items: tuple["YamlNode", ...]
     line: int
@@ -52,7 +52,7 @@ class YamlList:
 
 @dataclass(frozen=True)
 class YamlEntry:
-    """A key of a mapping, its line, and what stands under it."""
+    """Key of a mapping, with its line and its value."""
 
     key: str
     line: int
@@ -61,7 +61,7 @@ class YamlEntry:
 
 @dataclass(frozen=True)
 class YamlMap:
-    """A mapping; `line` is that of its first character."""
+    """Mapping; `line` is that of its first character."""
 
     entries: tuple[YamlEntry, ...]
     line: int
@@ -71,14 +71,14 @@ YamlNode = YamlScalar | YamlList | YamlMap
 
 
 def read_yaml(text: str, report: Report) -> YamlNode | None:
-    """Read one YAML document.
+    """Parse one YAML document.
 
     Args:
-        text: The file's content.
-        report: Called with every problem found. A repeated key is reported, its first value kept.
+        text: Content of the file.
+        report: Function called with every problem. For a repeated key, the first value is kept.
 
     Returns:
-        The root, or None after a problem that makes the rest unreadable.
+        The root, or None if parsing stopped at a problem.
     """
     try:
         return _Builder(_Loader(text), report).document()
@@ -90,7 +90,7 @@ def read_yaml(text: str, report: Report) -> YamlNode | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         report(1 if mark is None else mark.line + 1, _syntax_message(error))
-    except (ValueError, OverflowError) as error:  # PyYAML's scanner on escapes beyond Unicode
+    except (ValueError, OverflowError) as error:  # raised by PyYAML's scanner for escapes beyond Unicode
         report(1, f"not YAML: {error}")
     return None
 
@@ -108,7 +108,7 @@ class _UnreadableError(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, with YAML 1.2's numbers such as `1e-3` and `2E5`."""
+    """PyYAML's safe loader with YAML 1.2 numbers such as `1e-3` and `2E5`."""
 
 
 _Loader.add_implicit_resolver(
@@ -126,10 +126,10 @@ _CONSTRUCT: dict[str, Callable[[_Loader, yaml.ScalarNode], Any]] = {
 
 
 class _Builder:
-    """Turns the loader's events into nodes; recursion is bounded by MAX_DEPTH."""
+    """Builder of nodes from the loader's events; MAX_DEPTH bounds the recursion."""
 
     def __init__(self, loader: _Loader, report: Report) -> None:
-        self._loader: Any = loader  # its methods have no types
+        self._loader: Any = loader  # its methods are untyped
         self._report = report
         self._nodes = 0
 
@@ -160,7 +160,7 @@ class _Builder:
             raise _UnreadableError(line, f"more than {MAX_NODES} keys and values; split the file")
         if depth > MAX_DEPTH:
             raise _UnreadableError(line, f"nested deeper than {MAX_DEPTH} levels")
-        if event.anchor is not None:  # on an alias, the anchor that it names
+        if event.anchor is not None:  # for an alias, the anchor that it refers to
             raise _UnreadableError(line, "anchors (&) and aliases (*) are not allowed; write the value out")
         if event.tag is not None:
             raise _UnreadableError(line, f"the tag {event.tag!r} is not allowed; write the value alone")
@@ -179,7 +179,7 @@ class _Builder:
                 self._report(key.line, "a key must be a word, not a list or a mapping")
             elif key.text in first:
                 self._report(
-                    key.line, f"{key.text!r} stands here and in line {first[key.text]}; keep one of them"
+                    key.line, f"duplicate key {key.text!r}, first in line {first[key.text]}; keep one"
                 )
             else:
                 first[key.text] = key.line

@@ -17,34 +17,34 @@ def chosen(real_pool: RealPool) -> Selection:
 
 
 def test_the_choice_is_better_on_new_images(real_pool: RealPool, chosen: Selection) -> None:
-    """Than plain greedy selection, by a tenth of the log loss."""
+    """The automatic choice beats greedy selection by a tenth of the log loss."""
     test, labels = real_pool.test_probs, real_pool.test_labels
     greedy = greedy_select(real_pool.probs, real_pool.labels)
     assert log_loss(chosen.blend(test), labels) < 0.9 * log_loss(greedy.blend(test), labels)
 
 
 def test_the_table_holds_every_method_once(chosen: Selection) -> None:
-    """Simplest first, one of them chosen, and the selection is that one's."""
+    """The table starts with the simplest method, and marks the method of the selection."""
     assert [candidate.method for candidate in chosen.candidates] == list(METHODS)
     assert [candidate.method for candidate in chosen.candidates if candidate.chosen] == [chosen.method]
 
 
 def test_the_selection_is_the_chosen_method_on_all_images(real_pool: RealPool, chosen: Selection) -> None:
-    """Cross-fitting decides on the method only."""
+    """Cross-fitting affects only the choice of the method."""
     direct = METHODS[chosen.method](real_pool.probs, real_pool.labels, metric="log_loss", seed=0)
     assert direct.weights.tobytes() == chosen.weights.tobytes()
 
 
 def test_a_second_run_gives_the_same(real_pool: RealPool, chosen: Selection) -> None:
-    """Deterministic by seed."""
+    """The choice is deterministic for a seed."""
     assert auto_select(real_pool.probs, real_pool.labels).to_dict() == chosen.to_dict()
 
 
-def test_no_image_is_scored_by_what_was_fitted_on_it(real_pool: RealPool) -> None:
-    """A method that remembers its images never meets them again, and meets all others."""
+def test_no_image_is_scored_by_a_selection_that_was_fitted_on_it(real_pool: RealPool) -> None:
+    """A method that remembers its images is scored on all other images, and on none of its own."""
     numbered = np.arange(len(real_pool.labels))
     probs = real_pool.probs[:2].copy()
-    probs[0, :, 0] = numbered / len(numbered)  # the first column of the first view tells which image it is
+    probs[0, :, 0] = numbered / len(numbered)  # the first column of the first view identifies the image
     seen: list[set[int]] = []
 
     class Spy(Selection):
@@ -63,7 +63,7 @@ def test_no_image_is_scored_by_what_was_fitted_on_it(real_pool: RealPool) -> Non
 
 
 def test_the_simplest_within_one_standard_error_is_chosen() -> None:
-    """The first method is worse for certain, the second cannot be told from the best, the third is."""
+    """The first method is clearly worse, the second is indistinguishable from the best, the third is best."""
     noise = np.array([0.1, -0.1] * 5)
     scores = np.stack([np.full(10, 1.5), np.full(10, 1.01) + noise, np.full(10, 1.0)])
     table = compare(["a", "b", "c"], scores)
@@ -73,22 +73,22 @@ def test_the_simplest_within_one_standard_error_is_chosen() -> None:
     assert table[2].difference == 0
 
 
-def test_a_clear_winner_is_chosen_although_complicated() -> None:
+def test_a_clear_winner_is_chosen_even_if_complex() -> None:
     """Simplicity does not outweigh a difference beyond the noise."""
     scores = np.stack([np.full(10, 1.2) + np.array([0.1, -0.1] * 5), np.full(10, 1.0)])
     assert [candidate.chosen for candidate in compare(["a", "b"], scores)] == [False, True]
 
 
 def test_views_that_are_all_the_same_are_averaged() -> None:
-    """Where no choice of views gains anything, the simplest method is taken."""
+    """If no choice of views gains anything, the simplest method is chosen."""
     probs, labels = random_pool(0, views=1)
     methods = {name: METHODS[name] for name in ("uniform", "best_single", "greedy", "bagged")}
     assert auto_select(np.repeat(probs, 4, axis=0), labels, methods=methods).method == "uniform"
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_every_metric_can_be_chosen_by(real_pool: RealPool, metric: str) -> None:
-    """The score is that metric's, and no worse than the plain mean's on these images."""
+def test_the_choice_works_with_every_metric(real_pool: RealPool, metric: str) -> None:
+    """The score is that metric's, and no worse than the uniform mean's on these images."""
     probs, labels = real_pool.probs[::4], real_pool.labels
     methods = {name: METHODS[name] for name in ("uniform", "log_linear", "greedy")}
     if metric in {"macro_f1", "roc_auc"}:
@@ -99,7 +99,7 @@ def test_every_metric_can_be_chosen_by(real_pool: RealPool, metric: str) -> None
 
 
 def test_a_class_of_one_image_is_refused() -> None:
-    """Halves need it on both sides."""
+    """Each half needs an image of every class."""
     probs, labels = random_pool(0)
     labels[labels == 2] = 1
     labels[0] = 2

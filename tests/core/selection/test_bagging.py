@@ -11,7 +11,7 @@ from tune_paddy.core.temperature import fit_member_temperatures
 
 @pytest.mark.parametrize("select", [bagged_select, bagged_errors_select, bagged_calibrated_select])
 def test_the_seed_alone_decides(real_pool: RealPool, select) -> None:
-    """The same seed gives the same bytes; another seed other halves."""
+    """The same seed gives the same bytes; another seed gives other halves."""
     first, again, other = (select(real_pool.probs, real_pool.labels, seed=seed) for seed in (1, 1, 2))
     assert first.weights.tobytes() == again.weights.tobytes()
     assert first.weights.tolist() != other.weights.tolist()
@@ -26,7 +26,7 @@ def test_bags_spread_the_weight_further(real_pool: RealPool) -> None:
 
 
 def test_the_final_temperature_lowers_the_log_loss(real_pool: RealPool) -> None:
-    """Views chosen for few errors are unsure together; sharpening mends that."""
+    """The mean of views chosen for few errors is underconfident; sharpening corrects that."""
     selection = bagged_errors_select(real_pool.probs, real_pool.labels)
     assert selection.temperature < 1
     assert selection.score < log_loss(pool(real_pool.probs, selection.weights), real_pool.labels)
@@ -40,6 +40,6 @@ def test_calibrated_views_keep_their_own_temperatures(real_pool: RealPool) -> No
     assert selection.member_temperatures.tolist() == expected.tolist()
 
 
-def test_a_pool_of_one_is_no_obstacle(real_pool: RealPool) -> None:
-    """Half of one view is that view."""
+def test_a_pool_of_one_view_works(real_pool: RealPool) -> None:
+    """A bag from one view is that view."""
     assert bagged_select(real_pool.probs[:1], real_pool.labels).weights.tolist() == pytest.approx([1])

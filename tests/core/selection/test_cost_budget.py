@@ -46,7 +46,7 @@ def test_twelve_members_match_brute_force(real_pool: RealPool, seed: int) -> Non
 
 
 def test_views_of_a_member_are_paid_once() -> None:
-    """Of plain at 1 minute and tta at 5, both cost 5."""
+    """The plain view at 1 minute and the tta view at 5 minutes cost 5 together."""
     budget = CostBudget(np.array([[1.0, 5.0, 2.0]]), np.array([6.0]), np.array([0, 0, 1]))
     assert budget.cost([0, 1]).tolist() == [5]
     assert budget.cost([0, 1, 2]).tolist() == [7]
@@ -55,14 +55,14 @@ def test_views_of_a_member_are_paid_once() -> None:
 
 
 def test_a_wide_budget_reaches_the_best_mean(real_pool: RealPool) -> None:
-    """Without a limit that bites it is as good as greedy selection."""
+    """Without an effective limit the result is as good as greedy selection."""
     probs = real_pool.probs[::2]
     found = choose_within(true_class_rows(probs, real_pool.labels), counted(12, 12))
     assert found.log_loss <= greedy_select(probs, real_pool.labels).score + 1e-4
 
 
 def test_one_member_is_the_best_one(real_pool: RealPool) -> None:
-    """The budget of one."""
+    """A budget of one member selects the first greedy pick."""
     rows = true_class_rows(real_pool.probs, real_pool.labels)
     assert (
         choose_within(rows, counted(24, 1)).views
@@ -71,7 +71,7 @@ def test_one_member_is_the_best_one(real_pool: RealPool) -> None:
 
 
 def test_cost_decides_between_equals(real_pool: RealPool) -> None:
-    """A dear copy of a good view is passed over for the cheap one, which leaves room for more."""
+    """The cheap copy of a good view beats the expensive one, since it leaves room for more views."""
     rows = true_class_rows(real_pool.probs[::2], real_pool.labels)
     costs = np.concatenate([np.full(12, 6.0), np.ones(12)])[None]
     found = choose_within(np.concatenate([rows, rows]), CostBudget(costs, np.array([6.0]), np.arange(24)))
@@ -80,7 +80,7 @@ def test_cost_decides_between_equals(real_pool: RealPool) -> None:
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-13])
-def test_the_best_mean_is_found_also_among_copies_and_impossible_truths(
+def test_the_best_mean_is_found_among_copies_and_zero_probabilities(
     real_pool: RealPool, scale: float
 ) -> None:
     """No weights of a mean gain more than the tolerance, whose bound is the steepest slope."""
@@ -103,25 +103,25 @@ def test_the_frontier_only_improves(real_pool: RealPool) -> None:
 
 
 def test_nothing_affordable_is_refused_with_both_numbers(real_pool: RealPool) -> None:
-    """What there is, and what the cheapest member takes."""
+    """The message holds the limit and the cost of the cheapest member."""
     rows = true_class_rows(real_pool.probs, real_pool.labels)
     budget = CostBudget(np.full((1, 24), 7.5), np.array([5.0]), np.arange(24))
-    with pytest.raises(InputError, match=r"no member is within the budget \(5\): .* takes is 7.5"):
+    with pytest.raises(InputError, match=r"no member is within the budget \(5\): .* takes 7.5"):
         choose_within(rows, budget)
 
 
 @pytest.mark.parametrize(
     ("costs", "limits", "message"),
     [
-        (np.ones((1, 5)), np.ones(1), "do not fit 24 views"),
+        (np.ones((1, 5)), np.ones(1), "do not match 24 views"),
         (np.ones((1, 24)), np.zeros(1), "limits above 0"),
         (-np.ones((1, 24)), np.ones(1), "not negative"),
     ],
 )
-def test_a_budget_that_makes_no_sense_is_refused(
+def test_an_invalid_budget_is_refused(
     real_pool: RealPool, costs: np.ndarray, limits: np.ndarray, message: str
 ) -> None:
-    """Shapes and signs."""
+    """Shapes and signs are validated."""
     rows = true_class_rows(real_pool.probs, real_pool.labels)
     with pytest.raises(InputError, match=message):
         choose_within(rows, CostBudget(costs, limits, np.arange(24)))

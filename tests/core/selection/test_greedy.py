@@ -15,7 +15,7 @@ FAST = ("log_loss", "error_rate", "balanced_error")
 
 
 def reference(probs: Floats, labels: Labels, metric: str, rounds: int) -> tuple[list[int], list[float]]:
-    """Plain greedy selection in float64: every candidate's mean, scored, sorted."""
+    """Naive greedy selection in float64: score and sort every candidate's mean."""
     total = np.zeros(probs.shape[1:])
     order, scores = [], []
     for count in range(1, rounds + 1):
@@ -54,7 +54,7 @@ def test_real_pool_follows_the_plain_reference(real_pool: RealPool, metric: str)
 def test_ties_zeros_and_duplicates_follow_the_plain_reference(
     seed: int, views: int, images: int, classes: int, metric: str
 ) -> None:
-    """Pools of quarters and thirds tie all the time: exactness is not only for smooth pools."""
+    """Pools of quarters and thirds tie often: the result is exact not only for smooth pools."""
     probs, labels = random_pool(seed, views, images, classes)
     selection = greedy_select(probs, labels, metric=metric, rounds=8)
     order, scores = reference(probs, labels, metric, 8)
@@ -73,7 +73,7 @@ def test_the_fast_scorer_equals_the_general_one(real_pool: RealPool, metric: str
 
 @pytest.mark.parametrize("metric", FAST)
 def test_more_views_than_one_chunk_change_nothing(metric: str) -> None:
-    """With images beyond a chunk's size the views are worked on one by one."""
+    """With more images than a chunk holds, the views are processed one by one."""
     probs, labels = random_pool(3, views=5, images=140_000, classes=3)
     order, scores = reference(probs, labels, metric, 4)
     selection = greedy_select(probs, labels, metric=metric, rounds=4)
@@ -82,7 +82,7 @@ def test_more_views_than_one_chunk_change_nothing(metric: str) -> None:
 
 
 def path_of(*scores: tuple[float, float]) -> GreedyPath:
-    """What a run with these scores and log losses keeps."""
+    """Path of a run with these scores and log losses."""
 
     class Scripted:
         def __init__(self) -> None:
@@ -103,12 +103,12 @@ def test_the_best_prefix_is_kept() -> None:
 
 
 def test_equal_scores_keep_the_lower_log_loss() -> None:
-    """The metric first, then the log loss."""
+    """The log loss breaks ties of the metric."""
     assert path_of((0.1, 0.9), (0.1, 0.5), (0.1, 0.7)).kept == 2
 
 
 def test_equal_prefixes_keep_the_shorter() -> None:
-    """Differences of rounding are no reason for a longer ensemble."""
+    """Rounding differences do not justify a longer ensemble."""
     assert path_of((0.1, 0.5), (0.1, 0.5 - 1e-15)).kept == 1
 
 

@@ -8,7 +8,7 @@ from tune_paddy.core.selection.greedy_log_loss import true_class_rows
 
 
 def make_scorer(seed: int, weights: str) -> tuple[ErrorScorer, np.ndarray, np.ndarray, np.ndarray]:
-    """A scorer, and what it was made of."""
+    """Return a scorer and its arguments."""
     probs, labels = random_pool(seed, views=12, images=80)
     image_weights = np.full(80, 1 / 80) if weights == "equal" else class_balance(labels)
     return (
@@ -21,8 +21,8 @@ def make_scorer(seed: int, weights: str) -> tuple[ErrorScorer, np.ndarray, np.nd
 
 @pytest.mark.parametrize("weights", ["equal", "balanced"])
 @pytest.mark.parametrize("seed", range(5))
-def test_scores_are_exact_where_given_and_beaten_where_not(seed: int, weights: str) -> None:
-    """A candidate that is left out could not have been the best one."""
+def test_scores_are_exact_or_excluded_candidates_are_worse(seed: int, weights: str) -> None:
+    """No excluded candidate is the best one."""
     scorer, probs, labels, image_weights = make_scorer(seed, weights)
     total = np.zeros(probs.shape[1:])
     for view in (3, 1, 3, 7):
@@ -38,7 +38,7 @@ def test_scores_are_exact_where_given_and_beaten_where_not(seed: int, weights: s
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_first_class_wins_a_tie(seed: int) -> None:
-    """As argmax has it: a view of halves is right only where the true class comes first."""
+    """As with argmax, a tied view is right only if the true class comes first."""
     scorer, probs, labels, image_weights = make_scorer(seed, "equal")
     exact = [image_weights @ (view.argmax(axis=1) != labels) for view in probs]
     np.testing.assert_allclose(scorer._first_scores(), exact, atol=1e-12)

@@ -7,21 +7,21 @@ from tune_paddy.core.selection.greedy_log_loss import LogLossScorer, true_class_
 
 
 @pytest.mark.parametrize("images", [1, 63, 64, 65, 1023, 4097])
-def test_products_instead_of_sums_of_logarithms_lose_nothing(images: int) -> None:
-    """Whatever the length, odd ones included."""
+def test_products_equal_sums_of_logarithms(images: int) -> None:
+    """The folding is exact for any length, odd ones included."""
     rows = np.random.default_rng(images).random((3, images)) ** 8
     expected = np.log(np.maximum(rows, EPS)).mean(axis=1)
     np.testing.assert_allclose(LogLossScorer(rows).mean_logs(np.arange(3)), expected, rtol=1e-12)
 
 
-def test_products_of_impossible_truths_do_not_underflow() -> None:
-    """A view that is wrong for certain on every image has the loss of the clip, not infinity."""
+def test_products_of_zero_probabilities_do_not_underflow() -> None:
+    """A view with probability 0 for every true class has the clipped loss, not infinity."""
     scorer = LogLossScorer(np.zeros((1, 2081)))
     assert scorer.best().score == pytest.approx(-np.log(EPS))
 
 
 def test_rows_hold_the_true_class() -> None:
-    """For each view and image."""
+    """Each row holds the true-class probability of each image."""
     probs, labels = random_pool(0, views=4)
     rows = true_class_rows(probs, labels)
     for view in range(4):
@@ -30,7 +30,7 @@ def test_rows_hold_the_true_class() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_no_candidate_exceeds_its_bound(seed: int) -> None:
-    """In any round: the tangent lies above the logarithm."""
+    """The tangent lies above the logarithm in every round."""
     probs, labels = random_pool(seed, views=12)
     scorer = LogLossScorer(true_class_rows(probs, labels))
     for view in (3, 1, 3, 7):

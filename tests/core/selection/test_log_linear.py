@@ -9,7 +9,7 @@ from tune_paddy.core.selection.plain import best_single, greedy_select
 
 
 def test_the_gradient_is_that_of_the_loss() -> None:
-    """Against central differences; float32 inside allows no smaller step."""
+    """The reference is central differences; internal float32 allows no smaller step."""
     probs, labels = random_pool(0, views=5)
     logs = log_linear._relative_logs(probs, labels).astype(np.float64)
     at = np.array([0.1, 0.3, 0.05, 0.2, 0.4])
@@ -23,7 +23,7 @@ def test_the_gradient_is_that_of_the_loss() -> None:
 
 
 def test_the_loss_is_the_log_loss_of_the_blend_and_two_penalties(real_pool: RealPool) -> None:
-    """What is minimised is what blending will give: weights and temperature split the same vector."""
+    """The fit minimises the loss of the blend: weights and temperature split the same vector."""
     selection = log_linear_select(real_pool.probs, real_pool.labels)
     values = selection.weights / selection.temperature
     logs = log_linear._relative_logs(real_pool.probs, real_pool.labels)
@@ -33,8 +33,8 @@ def test_the_loss_is_the_log_loss_of_the_blend_and_two_penalties(real_pool: Real
     assert loss - penalties == pytest.approx(selection.score, abs=1e-5)
 
 
-def test_weights_are_a_distribution_without_crumbs(real_pool: RealPool) -> None:
-    """Views of next to no weight are dropped, so that inference need not run them."""
+def test_weights_are_a_distribution_without_tiny_values(real_pool: RealPool) -> None:
+    """Views of negligible weight are dropped, so that inference need not run them."""
     weights = log_linear_select(real_pool.probs, real_pool.labels).weights
     assert weights.min() >= 0
     assert weights.sum() == pytest.approx(1)
@@ -42,14 +42,14 @@ def test_weights_are_a_distribution_without_crumbs(real_pool: RealPool) -> None:
 
 
 def test_copies_share_the_weight_of_one(real_pool: RealPool) -> None:
-    """The penalty spreads weight over views that say the same."""
+    """The penalty spreads weight over identical views."""
     probs = np.concatenate([real_pool.probs[:6], real_pool.probs[:1]])
     weights = log_linear_select(probs, real_pool.labels).weights
     assert weights[0] == pytest.approx(weights[6], rel=1e-2)
 
 
-def test_images_that_it_has_not_seen_gain(real_pool: RealPool) -> None:
-    """On real classifiers it beats plain greedy selection and the best view on other images."""
+def test_the_fit_is_better_on_new_images(real_pool: RealPool) -> None:
+    """On real classifiers it beats greedy selection and the best view on unseen images."""
     test, labels = real_pool.test_probs, real_pool.test_labels
     losses = [
         log_loss(select(real_pool.probs, real_pool.labels).blend(test), labels)

@@ -7,8 +7,8 @@ from tune_paddy.core.selection.methods import METHODS
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_keeps_the_protocol(real_pool: RealPool, name: str) -> None:
-    """It is called what its selection says, gives a distribution of weights, and repeats itself."""
+def test_every_method_follows_the_protocol(real_pool: RealPool, name: str) -> None:
+    """It names itself in the selection, returns a distribution of weights, and is deterministic."""
     probs, labels = real_pool.probs, real_pool.labels
     first, second = (METHODS[name](probs, labels, metric="log_loss", seed=7) for _ in range(2))
     assert first.method == name
@@ -19,7 +19,7 @@ def test_every_method_keeps_the_protocol(real_pool: RealPool, name: str) -> None
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_scores_on_the_metric(real_pool: RealPool, name: str) -> None:
-    """Whatever it was fitted on."""
+    """The score uses the metric, whatever the method was fitted on."""
     probs, labels = real_pool.probs[::3], real_pool.labels
     selection = METHODS[name](probs, labels, metric="balanced_error", seed=0)
     assert selection.metric == "balanced_error"

@@ -61,7 +61,7 @@ def test_the_gap_is_zero_at_the_optimum() -> None:
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("select", [uniform_select, best_single, top_select])
 def test_the_score_is_that_of_the_blend(real_pool: RealPool, select, metric: str) -> None:
-    """What is reported is what blending gives."""
+    """The reported score equals the score of the blend."""
     selection = select(real_pool.probs, real_pool.labels, metric=metric)
     assert selection.score == METRICS[metric](selection.blend(real_pool.probs), real_pool.labels)
 
@@ -76,7 +76,7 @@ def test_the_greedy_score_is_that_of_the_blend(real_pool: RealPool, metric: str)
 
 
 def test_greedy_beats_its_parts(real_pool: RealPool) -> None:
-    """On the images of the selection it is no worse than the best view and better than the plain mean."""
+    """On the images of the selection it is no worse than the best view and better than the uniform mean."""
     greedy = greedy_select(real_pool.probs, real_pool.labels)
     assert greedy.score <= best_single(real_pool.probs, real_pool.labels).score
     assert greedy.score < uniform_select(real_pool.probs, real_pool.labels).score
@@ -92,7 +92,7 @@ def test_the_first_of_equal_views_is_chosen() -> None:
 
 
 def test_a_second_run_gives_the_same_bytes(real_pool: RealPool) -> None:
-    """Nothing in it is random."""
+    """Greedy selection is deterministic."""
     first, second = (greedy_select(real_pool.probs, real_pool.labels) for _ in range(2))
     assert first.weights.tobytes() == second.weights.tobytes()
     assert first.trajectory == second.trajectory
@@ -100,7 +100,7 @@ def test_a_second_run_gives_the_same_bytes(real_pool: RealPool) -> None:
 
 @pytest.mark.parametrize("metric", ["log_loss", "error_rate"])
 def test_a_memory_mapped_pool_gives_the_same(real_pool: RealPool, tmp_path: Path, metric: str) -> None:
-    """The pool may lie on disk, read-only."""
+    """The pool may be a read-only file on disk."""
     np.save(tmp_path / "pool.npy", real_pool.probs)
     mapped = np.load(tmp_path / "pool.npy", mmap_mode="r")
     from_disk = greedy_select(mapped, real_pool.labels, metric=metric, rounds=10)
@@ -111,7 +111,7 @@ def test_a_memory_mapped_pool_gives_the_same(real_pool: RealPool, tmp_path: Path
 @pytest.mark.parametrize("metric", ["log_loss", "error_rate"])
 @pytest.mark.parametrize("classes", [2, 10])
 def test_memory_stays_within_half_of_the_pool(metric: str, classes: int) -> None:
-    """Beside the pool, with ten classes; error rates of two classes hold two more float32 per value."""
+    """The limit excludes the pool; error rates of two classes hold two more float32 per value."""
     probs, labels = random_pool(0, views=60, images=20_000, classes=classes)
     allowed = 0.5 if (metric, classes) != ("error_rate", 2) else 1.6
     tracemalloc.start()
@@ -122,7 +122,7 @@ def test_memory_stays_within_half_of_the_pool(metric: str, classes: int) -> None
 
 
 def test_fixed_weights_are_scaled_to_sum_to_one(real_pool: RealPool) -> None:
-    """The notebook's way: one view counted twice."""
+    """The notebook counts one view twice."""
     weights = np.zeros(24)
     weights[[3, 7]] = 2, 1
     selection = fixed_select(real_pool.probs, real_pool.labels, weights)
@@ -136,15 +136,15 @@ def test_fixed_weights_are_scaled_to_sum_to_one(real_pool: RealPool) -> None:
     "weights", [[1.0], [0.0] * 8, [-1.0] + [1.0] * 7, [float("nan")] * 8, [float("inf")] + [0.0] * 7]
 )
 def test_unusable_fixed_weights_are_refused(weights: list[float]) -> None:
-    """Too few, all zero, negative, not finite."""
+    """Too few, all-zero, negative and non-finite weights are invalid."""
     probs, labels = random_pool(0)
-    with pytest.raises(InputError, match="8 weights are needed"):
+    with pytest.raises(InputError, match="need 8 weights"):
         fixed_select(probs, labels, weights)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_json_gives_back_a_selection_that_blends_the_same(real_pool: RealPool, name: str) -> None:
-    """Through text and back; the fields that blending needs are enough."""
+    """The fields that blending needs are sufficient."""
     selection = METHODS[name](real_pool.probs, real_pool.labels, metric="log_loss", seed=0)
     text = json.dumps(selection.to_dict(), allow_nan=False)
     again = Selection.from_dict(json.loads(text))
@@ -166,9 +166,9 @@ def test_json_keeps_the_table_of_candidates() -> None:
 
 
 def test_a_blend_of_other_views_is_refused() -> None:
-    """The number of views must be the selection's."""
+    """The number of views must match the selection."""
     probs, labels = random_pool(0)
-    with pytest.raises(InputError, match="3 views were given to a selection of 8"):
+    with pytest.raises(InputError, match="got 3 views for a selection of 8"):
         uniform_select(probs, labels).blend(probs[:3])
 
 
@@ -214,15 +214,15 @@ BROKEN = {
     ],
 )
 @pytest.mark.parametrize("name", METHODS)
-def test_an_unusable_pool_is_refused_in_words(name: str, kind: str, message: str) -> None:
-    """By every method, with what is wrong."""
+def test_an_invalid_pool_is_refused_with_the_reason(name: str, kind: str, message: str) -> None:
+    """Every method validates the pool."""
     probs, labels = BROKEN[kind]
     with pytest.raises(InputError, match=message):
         METHODS[name](probs, labels, metric="log_loss", seed=0)
 
 
 def test_no_rounds_are_refused() -> None:
-    """There is no ensemble of nothing."""
+    """An ensemble needs at least one view."""
     probs, labels = random_pool(0)
     with pytest.raises(InputError, match="at least one round"):
         greedy_select(probs, labels, rounds=0)

@@ -45,7 +45,7 @@ def test_the_unlimited_choice_competes_within_a_limit_that_binds(real_pool: Real
 
 
 def test_a_budget_of_other_shape_is_refused(real_pool: RealPool) -> None:
-    with pytest.raises(InputError, match="do not fit 24 views"):
+    with pytest.raises(InputError, match="do not match 24 views"):
         budget_auto_select(real_pool.probs, real_pool.labels, counted(23, 3))
 
 

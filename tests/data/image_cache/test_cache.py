@@ -52,7 +52,7 @@ def cache(tmp_path) -> ImageCache:
 
 
 def load(path, calls=None):
-    """The image itself: what is cached is none of the cache's business."""
+    """Load the image unresized: the cache does not depend on the content."""
     if calls is not None:
         calls.append(path)
     return np.ascontiguousarray(load_pixels(path).transpose(2, 0, 1))
@@ -77,7 +77,7 @@ def test_each_image_is_decoded_once_and_read_by_all(cache, images, threads):
     assert len(shards(cache)) == 6
 
 
-def test_an_image_that_is_not_in_the_dataset_is_not_there(cache, images):
+def test_an_image_outside_the_dataset_is_a_cache_miss(cache, images):
     with cache.open(images, SQUISH, load) as cached:
         assert cached.read("/elsewhere.png") is None
 
@@ -92,7 +92,7 @@ def test_an_image_that_is_not_in_the_dataset_is_not_there(cache, images):
     ],
     ids=["dataset", "size", "method", "version"],
 )
-def test_other_contents_have_an_entry_of_their_own(cache, images, resizing, versions):
+def test_other_contents_have_a_separate_entry(cache, images, resizing, versions):
     def zeros(_path):
         return np.zeros((3, 2, 2), np.uint8)
 
@@ -105,7 +105,7 @@ def test_other_contents_have_an_entry_of_their_own(cache, images, resizing, vers
 
 
 def test_a_dataset_that_was_moved_finds_its_entry(cache, images, tmp_path):
-    """The order of the images is the fingerprint's, wherever they lie."""
+    """The fingerprint determines the order of the images, independent of their location."""
     cache.open(images, SQUISH, load).close()
     moved = tuple(str(shutil.copy(path, tmp_path)) for path in images.paths)
     calls: list[str] = []
@@ -115,7 +115,7 @@ def test_a_dataset_that_was_moved_finds_its_entry(cache, images, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "altered", "emptied", "deleted", "other"])
-def test_a_damaged_shard_is_built_again(cache, images, damage):
+def test_a_damaged_shard_is_rebuilt(cache, images, damage):
     cache.open(images, SQUISH, load).close()
     path = shards(cache)[2]
     content = path.read_bytes()
@@ -149,7 +149,7 @@ decoded = []
 
 def load(path):
     decoded.append(path)
-    if len(decoded) == 10:  # in the second shard, whichever of them was the first
+    if len(decoded) == 10:  # in the second shard that is built
         time.sleep(600)
     return np.ascontiguousarray(load_pixels(path).transpose(2, 0, 1))
 
@@ -159,8 +159,8 @@ ImageCache(Path(sys.argv[1]), 10**9).open(images, Resizing((24, 20), "squish"), 
 """
 
 
-def test_a_build_that_was_killed_is_finished_by_the_next_one(cache, images):
-    """Its lock ends with it, and the shard that it was at is not there."""
+def test_a_killed_build_is_completed_by_the_next_one(cache, images):
+    """Its lock ends with the process, and its unfinished shard does not exist."""
     arguments = [str(cache.folder), images.fingerprint, *images.paths]
     with subprocess.Popen([sys.executable, "-c", BUILD_ONE_SHARD, *arguments]) as builder:
         while not shards(cache):
@@ -174,7 +174,7 @@ def test_a_build_that_was_killed_is_finished_by_the_next_one(cache, images):
     assert 0 < len(calls) < N
 
 
-def test_two_that_build_at_once_share_the_work(cache, images):
+def test_concurrent_builds_share_the_work(cache, images):
     calls: list[str] = []
 
     def slowly(path):
@@ -189,8 +189,8 @@ def test_two_that_build_at_once_share_the_work(cache, images):
     assert sorted(calls) == sorted(images.paths)
 
 
-def test_nobody_waits_for_ever_for_one_that_hangs(cache, images, monkeypatch):
-    """Images of the shard that it holds are read from their files."""
+def test_a_hanging_builder_does_not_block_others(cache, images, monkeypatch):
+    """Images of its locked shard are read from their files."""
     monkeypatch.setattr(entry, "PATIENCE", 0.05)
     cache.open(images, SQUISH, load).close()
     path = shards(cache)[1]
@@ -200,7 +200,7 @@ def test_nobody_waits_for_ever_for_one_that_hangs(cache, images, monkeypatch):
         assert not path.exists()
 
 
-def test_an_image_that_cannot_be_read_leaves_its_shard_to_the_files(cache, images):
+def test_a_shard_with_an_unreadable_image_is_not_cached(cache, images):
     def fails(path):
         if path == images.paths[9]:
             raise ImageError(path, "is gone")
@@ -211,7 +211,7 @@ def test_an_image_that_cannot_be_read_leaves_its_shard_to_the_files(cache, image
         assert cached.read(images.paths[30]) is not None
 
 
-def test_least_recently_used_entries_go_first_and_never_those_in_use(tmp_path, images):
+def test_least_recently_used_entries_are_removed_first_and_entries_in_use_never(tmp_path, images):
     cache = ImageCache(tmp_path / "images", int(3.3 * BYTES))
     other = [Resizing((24, 20), "pad"), Resizing((20, 24), "squish"), Resizing((20, 24), "pad")]
     used = cache.open(images, SQUISH, load)
@@ -240,21 +240,21 @@ def test_an_entry_that_is_larger_than_the_limit_is_refused_and_nothing_is_remove
     assert shards(cache) == before != []
 
 
-def test_when_all_entries_are_in_use_there_is_no_room(tmp_path, images):
+def test_a_cache_full_of_entries_in_use_refuses_another(tmp_path, images):
     cache = ImageCache(tmp_path / "images", int(1.5 * BYTES))
     with cache.open(images, SQUISH, load), pytest.raises(CacheRefusedError, match="are in use, of"):
         cache.open(images, Resizing((20, 24), "squish"), load)
     cache.open(images, Resizing((20, 24), "squish"), load).close()
 
 
-def test_too_little_disk_is_said_in_one_line(cache, images, monkeypatch):
+def test_too_little_disk_space_is_reported_in_one_line(cache, images, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=GB + BYTES - 1))
     with pytest.raises(CacheRefusedError, match=r"images has room for 0\.1 MB") as caught:
         cache.open(images, SQUISH, load)
     assert "\n" not in str(caught.value)
 
 
-def test_a_disk_that_fills_up_meanwhile_ends_the_build_and_lets_go(cache, images, monkeypatch):
+def test_a_disk_that_fills_up_ends_the_build_and_releases_the_entry(cache, images, monkeypatch):
     frees = iter([50 * GB] * 5)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=next(frees, 0)))
     with pytest.raises(CacheRefusedError, match=r"has only 0\.0 MB free"):
@@ -263,7 +263,7 @@ def test_a_disk_that_fills_up_meanwhile_ends_the_build_and_lets_go(cache, images
     assert list(cache.folder.glob("*/users/*")) == []
 
 
-def test_a_write_that_fails_as_on_a_full_disk_ends_the_build_and_leaves_no_part_of_it(cache, images):
+def test_a_failed_write_ends_the_build_and_leaves_no_partial_file(cache, images):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
@@ -287,7 +287,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, images):
 @pytest.mark.parametrize(
     ("limit", "memory"), [(str(10 * GB), 10), (str(99 * GB), 24), ("max\n", 24), (None, 24)]
 )
-def test_a_containers_memory_counts(tmp_path, monkeypatch, limit, memory):
+def test_the_memory_limit_of_a_container_applies(tmp_path, monkeypatch, limit, memory):
     monkeypatch.setattr(cache_module.psutil, "virtual_memory", lambda: SimpleNamespace(total=24 * GB))
     monkeypatch.setattr(cache_module, "_CONTAINER", tmp_path / "memory.max")
     if limit is not None:
@@ -330,7 +330,7 @@ def test_progress_shows_what_is_being_built(cache, images):
     assert cache.progress("another") == []
 
 
-def test_a_build_that_was_given_up_is_no_progress(cache, images):
+def test_an_abandoned_build_is_not_reported_as_progress(cache, images):
     cache.open(images, SQUISH, load).close()
     entry = entry_of(cache, SQUISH)
     shards(cache)[0].unlink()
@@ -340,7 +340,7 @@ def test_a_build_that_was_given_up_is_no_progress(cache, images):
     assert json.loads((entry / "entry.json").read_text())["total"] == N
 
 
-def test_what_a_killed_writer_left_is_cleared_away(cache, images):
+def test_files_of_a_killed_writer_are_removed(cache, images):
     cache.open(images, SQUISH, load).close()
     path: Path = shards(cache)[0]
     path.unlink()

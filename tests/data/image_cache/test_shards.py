@@ -23,7 +23,7 @@ def path(tmp_path, images) -> Path:
 
 
 def damaged(path):
-    """Whether any image of a shard is refused."""
+    """Return whether any image of a shard is refused."""
     try:
         shard = Shard(path)
         for index in range(len(shard)):
@@ -33,14 +33,14 @@ def damaged(path):
     return False
 
 
-def test_images_of_any_shape_come_back_as_they_were_written(path, images):
+def test_images_of_any_shape_survive_a_round_trip(path, images):
     shard = Shard(path)
     assert len(shard) == len(images)
     for index, image in enumerate(images):
         assert np.array_equal(shard.read(index), image)
 
 
-def test_what_is_read_cannot_be_written_to_and_outlives_the_file(path, images):
+def test_an_image_is_read_only_and_outlives_the_file(path, images):
     image = Shard(path).read(2)
     path.unlink()
     with pytest.raises(ValueError, match="read-only"):
@@ -52,20 +52,20 @@ def test_nothing_else_stays_in_the_folder(path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_shard_cut_anywhere_is_damaged(path):
+def test_a_truncated_shard_is_damaged(path):
     content = path.read_bytes()
     for length in [*range(0, len(content), 997), len(content) - 1]:
         path.write_bytes(content[:length])
         assert damaged(path), length
 
 
-def test_a_shard_with_more_behind_it_is_damaged(path):
+def test_a_shard_with_trailing_bytes_is_damaged(path):
     path.write_bytes(path.read_bytes() + b"\0" * 8)
     assert damaged(path)
 
 
-def test_any_altered_byte_of_an_image_or_of_the_table_is_seen(path):
-    """Padding between images, up to seven zeros, is all that does not matter."""
+def test_any_altered_byte_of_an_image_or_of_the_table_is_detected(path):
+    """Only the padding between images, up to seven zeros, is not checked."""
     content = path.read_bytes()
     pixels = sum(3 * height * width for height, width in SHAPES)
     padding = sum(-3 * height * width % 8 for height, width in SHAPES)
@@ -78,14 +78,14 @@ def test_any_altered_byte_of_an_image_or_of_the_table_is_seen(path):
         assert damaged(path) or content[place] == 0, place
 
 
-def test_another_shard_of_the_same_shape_in_its_place_is_seen(path, images):
+def test_another_shard_of_the_same_shape_in_its_place_is_detected(path, images):
     write_shard(path.with_name("1.images"), images)
     path.with_name("1.images").replace(path)
     assert damaged(path)
 
 
-def test_a_page_of_zeros_is_seen(path):
-    """What a power failure leaves of a file that was never flushed."""
+def test_a_page_of_zeros_is_detected(path):
+    """A power failure may leave one in a file that was not flushed."""
     content = bytearray(path.read_bytes())
     content[4096:8192] = bytes(4096)
     path.write_bytes(content)
@@ -101,7 +101,7 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path, images):
 
 @settings(max_examples=50)
 @given(st.integers(1, 20_000), st.integers(0, 2**32), st.integers(1, 255))
-def test_the_sum_changes_with_any_byte_and_with_swapped_pages(n, seed, change):
+def test_the_checksum_changes_with_any_byte_and_with_swapped_pages(n, seed, change):
     rng = np.random.default_rng(seed)
     values = rng.integers(0, 256, n, np.uint8)
     altered = values.copy()

@@ -33,7 +33,7 @@ def left(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_every_file_arrives_under_its_name(sound: Path, tmp_path: Path) -> None:
+def test_every_file_is_unpacked_under_its_name(sound: Path, tmp_path: Path) -> None:
     folder = unpack_zip(sound, tmp_path / "into" / "here")
     files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     assert files == {name: name.encode() for name in NAMES[:3]}
@@ -41,13 +41,13 @@ def test_every_file_arrives_under_its_name(sound: Path, tmp_path: Path) -> None:
     assert left(tmp_path / "into") == {"here"}
 
 
-def test_an_empty_folder_is_filled_and_any_other_left_alone(sound: Path, tmp_path: Path) -> None:
+def test_an_empty_folder_is_filled_and_any_other_is_refused(sound: Path, tmp_path: Path) -> None:
     folder = tmp_path / "here"
     folder.mkdir()
     unpack_zip(sound, folder)
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         unpack_zip(sound, folder)
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         unpack_zip(sound, sound)
 
 
@@ -57,12 +57,12 @@ def test_an_empty_folder_is_filled_and_any_other_left_alone(sound: Path, tmp_pat
 )
 def test_no_entry_leaves_the_folder(tmp_path: Path, name: str) -> None:
     packed = pack(tmp_path / "x.zip", ("fine", b""), (name, b"gone"))
-    with pytest.raises(InputError, match=r"lies outside|not the same on every system"):
+    with pytest.raises(InputError, match=r"lies outside|is not portable"):
         unpack_zip(packed, tmp_path / "deep" / "folder")
     assert left(tmp_path) == {"x.zip"}
 
 
-def test_a_name_that_is_cut_at_a_zero_byte_is_refused(tmp_path: Path) -> None:
+def test_a_name_with_a_zero_byte_is_refused(tmp_path: Path) -> None:
     packed = pack(tmp_path / "x.zip", ("fine.jpgZ.exe", b""))
     packed.write_bytes(packed.read_bytes().replace(b"jpgZ", b"jpg\0"))
     with pytest.raises(InputError, match=r"fine\.jpg\\x00\.exe"):
@@ -78,7 +78,7 @@ def test_links_and_special_files_are_refused(tmp_path: Path, kind: int) -> None:
         unpack_zip(packed, tmp_path / "folder")
 
 
-def test_permissions_are_not_taken_over(tmp_path: Path) -> None:
+def test_permissions_are_not_restored(tmp_path: Path) -> None:
     entry = zipfile.ZipInfo("run")
     entry.external_attr = (stat.S_IFREG | 0o6777) << 16
     folder = unpack_zip(pack(tmp_path / "x.zip", (entry, b"#!")), tmp_path / "folder")
@@ -87,27 +87,27 @@ def test_permissions_are_not_taken_over(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [("same", "same"), ("same", "same/inside"), ("same/inside", "same")])
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_no_entry_takes_the_place_of_another(tmp_path: Path, names: tuple[str, str]) -> None:
+def test_no_entry_overwrites_another(tmp_path: Path, names: tuple[str, str]) -> None:
     packed = pack(tmp_path / "x.zip", *((name, b"") for name in names))
     with pytest.raises(TunePaddyError, match="cannot be unpacked"):
         unpack_zip(packed, tmp_path / "folder")
     assert left(tmp_path) == {"x.zip"}
 
 
-def test_a_bomb_is_refused_by_the_sizes_that_it_declares(tmp_path: Path) -> None:
+def test_a_bomb_is_refused_by_its_declared_sizes(tmp_path: Path) -> None:
     packed = pack(tmp_path / "x.zip", ("zeros", bytes(2**25)))
     with pytest.raises(InputError, match="would unpack to 33,554,432"):
         unpack_zip(packed, tmp_path / "folder")
 
 
 @pytest.mark.parametrize("says", [10, 2**25])
-def test_a_bomb_that_lies_about_its_size_writes_no_more_than_it_said(tmp_path: Path, says: int) -> None:
+def test_a_bomb_with_a_false_size_writes_no_more_than_declared(tmp_path: Path, says: int) -> None:
     real = 2**24
     packed = pack(tmp_path / "x.zip", ("zeros", bytes(real)), ("noise", bytes(range(256)) * 4000))
     content = packed.read_bytes().replace(struct.pack("<I", real), struct.pack("<I", says))
     packed.write_bytes(content + bytes(2**18))  # long enough for the ratio
     tracemalloc.start()
-    with pytest.raises(InputError, match="is no archive that can be unpacked"):
+    with pytest.raises(InputError, match=r"x\.zip: cannot be unpacked: "):
         unpack_zip(packed, tmp_path / "folder")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -116,7 +116,7 @@ def test_a_bomb_that_lies_about_its_size_writes_no_more_than_it_said(tmp_path: P
 
 
 def test_entries_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
-    """The quoted bomb: one compressed block, named many times in the table of contents."""
+    """A bomb with overlapping entries lists one block many times in the central directory."""
     packed = tmp_path / "x.zip"
     with zipfile.ZipFile(packed, "w") as opened:
         opened.writestr("a", bytes(2**16))
@@ -127,7 +127,7 @@ def test_entries_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
             again.file_size = again.compress_size = 2**16
             opened.filelist.append(again)
         opened._didModify = True  # type: ignore[attr-defined]
-    with pytest.raises(InputError, match="no archive of images does"):
+    with pytest.raises(InputError, match="too many for images"):
         unpack_zip(packed, tmp_path / "folder")
 
 
@@ -159,12 +159,12 @@ def unusual(content: bytes) -> bytes:
     ("change", "words"),
     [
         (encrypted, "is encrypted"),
-        (unusual, "unusual way"),
-        (lambda content: content[:-30], "no archive that can be unpacked"),
-        (lambda _: b"", "no archive that can be unpacked"),
+        (unusual, "unsupported compression"),
+        (lambda content: content[:-30], r"sound\.zip: cannot be unpacked: "),
+        (lambda _: b"", r"sound\.zip: cannot be unpacked: "),
     ],
 )
-def test_what_cannot_be_unpacked_says_why(
+def test_an_archive_is_refused_with_the_reason(
     sound: Path, tmp_path: Path, change: Callable[[bytes], bytes], words: str
 ) -> None:
     sound.write_bytes(change(sound.read_bytes()))
@@ -177,12 +177,12 @@ def test_a_missing_archive_is_named(tmp_path: Path) -> None:
         unpack_zip(tmp_path / "none.zip", tmp_path / "folder")
 
 
-def test_a_full_disk_leaves_the_folder_as_it_was(
+def test_a_full_disk_leaves_the_folder_unchanged(
     sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = shutil.disk_usage(tmp_path)._replace(free=10)
     monkeypatch.setattr("shutil.disk_usage", lambda _: full)
-    with pytest.raises(TunePaddyError, match="are needed to unpack"):
+    with pytest.raises(TunePaddyError, match="unpacking needs"):
         unpack_zip(sound, tmp_path / "folder")
     assert left(tmp_path) == {"sound.zip"}
 
@@ -203,7 +203,7 @@ def test_a_damaged_archive_gives_a_folder_or_one_line(sound: Path, data: st.Data
     except TunePaddyError as error:
         assert "\n" not in str(error)  # noqa: PT017 either outcome is right
     for path in sorted(folder.parent.rglob("*"), reverse=True):
-        assert path.is_relative_to(folder), "nothing half done is left"
+        assert path.is_relative_to(folder), "no partial files are left"
         path.rmdir() if path.is_dir() else path.unlink()
     if folder.parent.exists():
         folder.parent.rmdir()

@@ -1,4 +1,4 @@
-"""Kaggle's client: where credentials are looked for, and its errors in words. No test reaches Kaggle."""
+"""Kaggle's client: where it looks for credentials, and its translated errors. No test contacts Kaggle."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tune_paddy.data.kaggle.client import explain, find_client, has_credentials,
 
 @pytest.fixture
 def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A home folder without any; the folder of Kaggle's client in it."""
+    """Return the folder of Kaggle's client in a home folder without credentials."""
     for name in ("USERNAME", "KEY", "API_TOKEN", "API_V1_TOKEN", "CONFIG_DIR"):
         monkeypatch.delenv(f"KAGGLE_{name}", raising=False)
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
@@ -33,7 +33,7 @@ def test_each_file_that_the_client_reads_counts_as_credentials(no_credentials: P
     assert has_credentials()
 
 
-def test_the_environment_counts_once_it_is_complete(
+def test_the_environment_counts_if_it_is_complete(
     no_credentials: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert no_credentials.is_dir()
@@ -55,7 +55,7 @@ def http_error(status: int, words: str = "refused") -> requests.HTTPError:
         (http_error(401), InputError, "create a token"),
         (http_error(403), TunePaddyError, r"competitions/some-contest/rules, signed in as the owner"),
         (http_error(404), InputError, "check the competition's name"),
-        (http_error(500), TunePaddyError, "what Kaggle offers is on"),
+        (http_error(500), TunePaddyError, "see https://www.kaggle.com/competitions/some-contest"),
         (requests.ConnectionError("no route to host"), TunePaddyError, "check the network and the disk"),
         (
             requests.ConnectionError("Max retries exceeded (Caused by X(...))"),
@@ -73,7 +73,7 @@ def test_each_kind_of_error_says_what_to_do(error: Exception, kind: type, words:
     assert "\n" not in str(explained)
 
 
-def test_no_secret_is_in_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reason_contains_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_KEY", "s3cret-key")
     monkeypatch.setenv("KAGGLE_API_TOKEN", "s3cret-token")
     words = (

@@ -1,4 +1,4 @@
-"""Fetching a competition: with Kaggle's own client against a server on this machine, and with a stand-in."""
+"""Fetching a competition, with Kaggle's own client against a local server, and with a fake client."""
 
 import io
 import json
@@ -30,7 +30,7 @@ def archive(files: dict[str, bytes]) -> bytes:
 
 @dataclass
 class Client:
-    """Takes what Kaggle's client takes, and writes what it would."""
+    """Fake of Kaggle's client that writes a given archive."""
 
     content: bytes
     calls: list[tuple[str, bool]] = field(default_factory=list)
@@ -65,7 +65,7 @@ def test_files_are_unpacked_and_the_archive_is_removed(tmp_path: Path) -> None:
     assert f"2 files, each with its checksum, in {tmp_path / 'here'}" in said
 
 
-def test_a_second_call_reads_every_file_and_asks_kaggle_for_nothing(tmp_path: Path) -> None:
+def test_a_second_call_verifies_every_file_and_requests_nothing(tmp_path: Path) -> None:
     fetch(Client(archive(FILES)), tmp_path / "here")
     client = Client(b"")
     said: list[str] = []
@@ -75,7 +75,7 @@ def test_a_second_call_reads_every_file_and_asks_kaggle_for_nothing(tmp_path: Pa
 
 
 @pytest.mark.parametrize("damage", ["changed", "shorter", "gone"])
-def test_a_damaged_file_is_found_and_named(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_file_is_detected_and_named(tmp_path: Path, damage: str) -> None:
     folder = fetch(Client(archive(FILES)), tmp_path / "here")
     victim = folder / "train_images/x/a.jpg"
     if damage == "gone":
@@ -88,7 +88,7 @@ def test_a_damaged_file_is_found_and_named(tmp_path: Path, damage: str) -> None:
         fetch(Client(b""), folder)
 
 
-def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+def test_unrelated_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match=r"name another folder \(`folder`\)"):
         fetch(Client(b""), tmp_path)
@@ -115,7 +115,7 @@ def test_an_archive_cannot_write_outside_its_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", [NAME, f"competitions/{NAME}"])
-def test_what_kaggle_has_mounted_is_used_without_a_client(tmp_path: Path, place: str) -> None:
+def test_a_mounted_folder_is_used_without_a_client(tmp_path: Path, place: str) -> None:
     mounted = tmp_path / "input" / place
     mounted.mkdir(parents=True)
     client = Client(b"")
@@ -124,7 +124,7 @@ def test_what_kaggle_has_mounted_is_used_without_a_client(tmp_path: Path, place:
     assert not (tmp_path / "here").exists()
 
 
-def test_a_fetched_folder_says_which_competition_it_is_of_whatever_its_name(tmp_path: Path) -> None:
+def test_a_fetched_folder_records_its_competition_independent_of_its_name(tmp_path: Path) -> None:
     folder = fetch(Client(archive(FILES)), tmp_path / "here").rename(tmp_path / "there")
     assert competition_of(folder) == NAME
     with pytest.raises(InputError, match=f"holds the files of {NAME}: name another folder"):
@@ -132,7 +132,7 @@ def test_a_fetched_folder_says_which_competition_it_is_of_whatever_its_name(tmp_
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"files": {}}', '{"competition": "x", "files": {"a": 1}}'])
-def test_of_other_folders_the_competition_is_not_guessed(tmp_path: Path, content: str) -> None:
+def test_the_competition_of_other_folders_is_not_guessed(tmp_path: Path, content: str) -> None:
     assert competition_of(tmp_path) == ""
     (tmp_path / MANIFEST).write_text(content)
     assert competition_of(tmp_path) == ""
@@ -144,21 +144,21 @@ def test_a_mounted_folder_is_named_after_its_competition(tmp_path: Path, place: 
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", "-", "https://x"])
-def test_a_name_that_is_no_part_of_an_address_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="no name of a competition"):
+def test_an_invalid_competition_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="not a competition name"):
         fetch_competition(name, tmp_path / "here", client=lambda: Client(b""))
 
 
 @dataclass
 class Server:
-    """Answers as Kaggle does: a redirect to a signed address that serves ranges.
+    """State of a server that redirects to a signed URL and serves ranges, like Kaggle.
 
     Attributes:
-        content: The archive.
-        cuts: How many connections end halfway through what they should send.
-        refusal: Status of every answer; None: files are sent.
-        ranges: The `Range` headers that were asked for.
-        users: The `Authorization` headers of the API's calls.
+        content: Content of the archive.
+        cuts: Number of connections to close halfway through the response.
+        refusal: Status of every response; None: files are sent.
+        ranges: Received `Range` headers.
+        users: Received `Authorization` headers of API calls.
     """
 
     content: bytes
@@ -205,7 +205,7 @@ def server() -> Iterator[tuple[Server, str]]:
             self.wfile.write(body)
 
         def log_message(self, *arguments: Any) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
@@ -215,7 +215,7 @@ def server() -> Iterator[tuple[Server, str]]:
 
 @pytest.fixture
 def official(server: tuple[Server, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> KaggleClient:
-    """Kaggle's own client, which takes the server of this test for Kaggle."""
+    """Kaggle's own client, connected to the server of this test."""
     for name in ("API_TOKEN", "API_V1_TOKEN"):
         monkeypatch.delenv(f"KAGGLE_{name}", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -229,7 +229,7 @@ def official(server: tuple[Server, str], monkeypatch: pytest.MonkeyPatch, tmp_pa
     return client
 
 
-def test_kaggles_client_signs_in_and_goes_on_after_a_cut_connection(
+def test_kaggles_client_authenticates_and_resumes_after_a_lost_connection(
     server: tuple[Server, str], official: KaggleClient, tmp_path: Path
 ) -> None:
     server[0].cuts = 1
@@ -237,12 +237,12 @@ def test_kaggles_client_signs_in_and_goes_on_after_a_cut_connection(
     assert {name: (tmp_path / "here" / name).read_bytes() for name in FILES} == FILES
     first, second = server[0].ranges
     assert first is None
-    assert second == f"bytes={2 * 2**20}-"  # the client keeps whole MiB of what it got
+    assert second == f"bytes={2 * 2**20}-"  # the client keeps whole MiB of the received data
     assert server[0].users[0]
     assert server[0].users[0].startswith("Basic ")
 
 
-def test_a_download_that_failed_goes_on_in_the_next_call(
+def test_a_failed_download_is_resumed_by_the_next_call(
     server: tuple[Server, str], official: KaggleClient, tmp_path: Path
 ) -> None:
     server[0].cuts = 6  # as often as the client tries
@@ -256,10 +256,10 @@ def test_a_download_that_failed_goes_on_in_the_next_call(
     assert (tmp_path / "here" / MANIFEST).is_file()
 
 
-def test_rules_that_are_not_accepted_are_named_with_their_address(
+def test_the_error_links_to_rules_that_are_not_accepted(
     server: tuple[Server, str], official: KaggleClient, tmp_path: Path
 ) -> None:
     server[0].refusal = 403
-    with pytest.raises(TunePaddyError, match=rf"accepted the rules\? .*competitions/{NAME}/rules"):
+    with pytest.raises(TunePaddyError, match=rf"accept the rules on .*competitions/{NAME}/rules"):
         fetch(official, tmp_path / "here")
     assert not list(tmp_path.glob("*here*"))

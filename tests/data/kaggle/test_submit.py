@@ -1,4 +1,4 @@
-"""Sending a submission, with a stand-in for Kaggle's client that keeps what it is given."""
+"""Sending a submission, with a fake of Kaggle's client that records its calls."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,7 @@ def entry(ref: int, status: str = "COMPLETE", public: str = "0.98", **more: Any)
 
 @dataclass
 class Client:
-    """Answers `competition_submit` with `answer`, and each listing with the next of `listings`."""
+    """Fake client that returns `answer` from `competition_submit`, and `listings` one by one."""
 
     answer: Any = None
     listings: list[list[Any]] = field(default_factory=list)
@@ -76,20 +76,20 @@ def test_a_submission_is_sent_with_its_message_and_competition(file: Path) -> No
     assert sent.sent_at.endswith("+00:00")
 
 
-def test_a_refusal_is_a_sentence(file: Path) -> None:
+def test_an_error_is_reported_with_its_reason(file: Path) -> None:
     with pytest.raises(TunePaddyError, match="submit to some-contest: no more today"):
         send(Client(RuntimeError("no more today")), file, "first", "some-contest")
 
 
-def test_a_file_that_did_not_arrive_is_no_success(file: Path) -> None:
-    with pytest.raises(TunePaddyError, match="did not arrive"):
+def test_a_failed_upload_is_an_error(file: Path) -> None:
+    with pytest.raises(TunePaddyError, match="the upload to Kaggle failed"):
         send(Client(SimpleNamespace(message=UPLOAD_FAILED)), file, "first")
 
 
-def test_the_words_of_a_failed_upload_are_those_of_kaggles_client(
+def test_the_message_of_a_failed_upload_is_that_of_kaggles_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which makes a folder and signs in when it is imported: here, without asking anybody."""
+    """The package creates a folder and authenticates on import; fake credentials avoid a request."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("KAGGLE_USERNAME", "me")
@@ -105,23 +105,23 @@ def test_a_score_is_found_by_its_number_among_others() -> None:
     assert find_score(client, SENT) == Score("complete", "0.98", "0.97")
 
 
-def test_without_a_number_the_newest_of_the_same_file_and_message_is_meant() -> None:
+def test_without_a_number_the_newest_with_the_same_file_and_message_is_used() -> None:
     numberless = Sent("some-contest", 0, "submission.csv", "first", "")
     client = Client(listings=[[entry(9, description="other"), entry(8, public="0.2"), entry(7)]])
     assert find_score(client, numberless).public == "0.2"
 
 
-def test_a_submission_that_kaggle_does_not_list_is_a_failure() -> None:
+def test_a_submission_that_kaggle_does_not_list_is_an_error() -> None:
     with pytest.raises(TunePaddyError, match="not among the newest"):
         find_score(Client(listings=[[entry(9)]]), SENT)
 
 
-def test_an_error_of_kaggles_scoring_is_passed_on() -> None:
+def test_an_error_of_kaggles_scoring_is_returned() -> None:
     client = Client(listings=[[entry(7, "ERROR", "", error_description="wrong ids")]])
     assert find_score(client, SENT) == Score("error", problem="wrong ids")
 
 
-def test_a_score_is_waited_for_as_long_as_it_is_pending() -> None:
+def test_a_pending_score_is_polled() -> None:
     client = Client(listings=[[entry(7, "PENDING", "")], [entry(7, "PENDING", "")], [entry(7)]])
     slept: list[float] = []
     score = wait_for_score(client, SENT, minutes=1, clock=lambda: 5.0 * len(slept), sleep=slept.append)

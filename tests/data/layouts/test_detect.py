@@ -33,24 +33,24 @@ def nothing_fits(root):
     return message
 
 
-# --- which one -----------------------------------------------------------------------------------------
+# --- detection -----------------------------------------------------------------------------------------
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    assert refusal(tmp_path / "gone") == f"there is no folder or CSV file {tmp_path}/gone: check the path"
+    assert refusal(tmp_path / "gone") == f"no folder or CSV file {tmp_path}/gone: check the path"
 
 
-def test_an_empty_folder_fits_none_and_the_error_says_what_was_looked_for(tmp_path):
+def test_an_empty_folder_fits_no_layout_and_the_error_lists_them(tmp_path):
     assert "(1) Kaggle's: train.csv and train_images not found" in nothing_fits(tmp_path)
 
 
-def test_a_table_without_its_images_fits_none(kaggle):
+def test_a_table_without_its_images_fits_no_layout(kaggle):
     (kaggle / "train.csv").write_text("name,kind\na,b\n")
     shutil.rmtree(kaggle / "train_images")
     assert "(1) Kaggle's: train_images not found" in nothing_fits(kaggle)
 
 
-def test_several_tables_fit_none_and_are_named(tmp_path):
+def test_several_tables_fit_no_layout_and_are_named(tmp_path):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("path,label\n")
     assert "there are several, a.csv, b.csv: name one" in nothing_fits(tmp_path)
@@ -125,14 +125,14 @@ def test_without_test_images_and_sample_there_is_no_test_set(kaggle):
     assert (len(test), test.columns.tolist()) == (0, ["id", "path"])
 
 
-def test_a_sample_submission_that_does_not_fit_the_test_images_names_what_differs(kaggle):
+def test_a_sample_submission_that_does_not_match_the_test_images_names_the_difference(kaggle):
     replace_in(kaggle / "sample_submission.csv", "200001", "299999")
     message = refusal(kaggle)
     assert "lacks 1 images, such as 299999.jpg and has 1 others, such as 200001.jpg" in message
     assert "sample_submission.csv" in message
 
 
-def test_a_sample_submission_with_an_image_twice_is_refused(kaggle):
+def test_a_sample_submission_with_a_duplicate_image_is_refused(kaggle):
     with (kaggle / "sample_submission.csv").open("a") as file:
         file.write("200001.jpg,\n")
     assert "names 1 images twice, the first is 200001.jpg" in refusal(kaggle)
@@ -172,7 +172,7 @@ def test_images_that_the_table_does_not_name_are_noted(kaggle, save):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("100330.jpg,hispa,x,1", "train.csv:14: image 100330.jpg is there already in line 2"),
+        ("100330.jpg,hispa,x,1", "train.csv:14: duplicate image 100330.jpg, first in line 2"),
         (",blast,x,1", "train.csv:14: has no image"),
         ("new.jpg,,x,1", "train.csv:14: has no label"),
         ("new.jpg, ,x,1", "train.csv:14: has no label"),
@@ -182,7 +182,7 @@ def test_images_that_the_table_does_not_name_are_noted(kaggle, save):
         ("new.jpg,../blast,x,1", "train.csv:14: label '../blast' is not a plain name"),
         ("new.jpg,a/b,x,1", "train.csv:14: label 'a/b' is not a plain name"),
         ("new\0.jpg,blast,x,1", r"train.csv:14: image 'new\x00.jpg' is not a plain name"),
-        ("new.jpg,blast", "train.csv:14: has 2 values where 4 are needed"),
+        ("new.jpg,blast", "train.csv:14: has 2 values, expected 4"),
     ],
 )
 def test_a_bad_line_is_named(kaggle, line, message):
@@ -193,7 +193,7 @@ def test_a_bad_line_is_named(kaggle, line, message):
 
 
 @pytest.mark.parametrize(("before", "after"), [("image_id", "name"), ("label", "kind")])
-def test_a_table_without_a_column_that_is_needed_is_refused(kaggle, before, after):
+def test_a_table_without_a_required_column_is_refused(kaggle, before, after):
     replace_in(kaggle / "train.csv", before, after)
     assert "train.csv:1: no column is called" in refusal(kaggle)
 
@@ -203,7 +203,7 @@ def test_a_table_in_another_encoding_is_refused(kaggle):
     assert "train.csv:2: byte 0xe4 is not UTF-8" in refusal(kaggle)
 
 
-def test_a_further_column_with_one_of_our_names_is_left_out(kaggle):
+def test_a_further_column_with_a_reserved_name_is_omitted(kaggle):
     replace_in(kaggle / "train.csv", "variety,age", "id,path_of_old")
     assert list_dataset(kaggle).labelled.columns.tolist() == ["id", "path", "label", "path_of_old"]
 
@@ -253,7 +253,7 @@ def test_a_sample_submission_orders_the_test_folder(folders, save):
     assert listing.form == SubmissionFormat("file", "answer")
 
 
-def test_images_lie_at_any_depth_and_hidden_and_other_files_are_passed_over(folders, save):
+def test_images_are_found_at_any_depth_and_hidden_and_other_files_are_ignored(folders, save):
     save(folders / "cat" / "2024" / "x.JPG", 1)
     save(folders / "cat" / ".hidden" / "x.png", 2)
     save(folders / "__MACOSX" / "x.png", 3)
@@ -266,7 +266,7 @@ def test_images_lie_at_any_depth_and_hidden_and_other_files_are_passed_over(fold
     assert set(labelled["label"]) == {"cat", "dog"}
 
 
-def test_what_is_not_used_is_noted(folders, save):
+def test_unused_folders_are_noted(folders, save):
     (folders / "mouse").mkdir()
     assert "mouse holds no images and is not used" in list_dataset(folders).notes[0]
     save(folders / "train" / "cat" / "1.png", 1)
@@ -282,7 +282,7 @@ def test_odd_names_of_classes_and_files_work(folders, save, name):
     assert name in set(labelled["label"])
 
 
-def test_a_name_that_is_no_unicode_is_refused_on_one_line(folders):
+def test_a_name_that_is_not_unicode_is_refused_on_one_line(folders):
     (folders / "cat" / "bad\udcff.png").touch()
     assert refusal(folders).endswith(r"bad\udcff.png: its name is not UTF-8: rename it")
 
@@ -299,7 +299,7 @@ def test_a_class_folder_may_be_a_link(folders, tmp_path_factory, save):
 
 @pytest.fixture
 def table(folders):
-    """A CSV in a folder of its own: relative paths below it, and an absolute one."""
+    """A CSV with relative paths and an absolute one."""
     path = folders / "labels.csv"
     rows = [("cat/0.png", "cat"), ("dog/1.png", "dog"), (str(folders / "cat" / "2.png"), "cat")]
     path.write_text("filename,Class,weight\n" + "".join(f"{name},{label},0.5\n" for name, label in rows))
@@ -325,12 +325,12 @@ def test_columns_are_found_by_name(table, name, label):
     assert list_dataset(table.parent).labelled["label"].tolist() == ["cat", "dog", "cat"]
 
 
-def test_a_test_table_beside_it_names_images_to_predict(table):
+def test_an_adjacent_test_table_names_images_to_predict(table):
     (table.parent / "test.csv").write_text("filename\ndog/5.png\ndog/3.png\n")
     assert ids(list_dataset(table).test) == ["dog/5.png", "dog/3.png"]
 
 
-def test_tables_that_hold_no_labels_are_not_taken_for_them(table):
+def test_tables_without_labels_are_not_used(table):
     for name in ("sample_submission.csv", "submission.csv", "test_labels.csv"):
         (table.parent / name).write_text("image_id,label\n")
     (table.parent / "sizes.csv").write_text("file,width\n")
@@ -338,24 +338,24 @@ def test_tables_that_hold_no_labels_are_not_taken_for_them(table):
     assert len(list_dataset(table.parent).labelled) == 3
 
 
-def test_a_table_that_is_not_utf_8_is_still_found_and_refused_by_name(table):
+def test_a_table_that_is_not_utf_8_is_refused_by_name(table):
     with table.open("ab") as file:
         file.write(b"\xff,cat,1\n")
     assert "labels.csv:5: byte 0xff is not UTF-8" in refusal(table.parent)
 
 
 @pytest.mark.parametrize("name", ["../up.png", "cat/../../up.png"])
-def test_a_relative_path_that_leads_upwards_is_refused(table, name):
+def test_a_relative_path_with_parent_folders_is_refused(table, name):
     with table.open("a") as file:
         file.write(f"{name},cat,1\n")
-    assert f"labels.csv:5: {name} leads upwards" in refusal(table)
+    assert f"labels.csv:5: {name} contains '..'" in refusal(table)
 
 
-def test_images_that_are_not_there_are_listed_with_their_lines(table):
+def test_missing_images_are_listed_with_their_lines(table):
     with table.open("a") as file:
         file.write(f"gone.png,cat,1\n{'x' * 5000},dog,1\n/dev/null,dog,1\n")
     message = refusal(table)
-    assert f"3 of its images are not there, the first should be {table.parent}/gone.png" in message
+    assert f"3 of its images are missing, the first is expected at {table.parent}/gone.png" in message
     assert "line 5: gone.png" in message
     assert "line 7: /dev/null" in message
 
@@ -365,13 +365,13 @@ def test_a_csv_without_labels_is_refused_when_it_is_named(table):
     assert "labels.csv:1: no column is called label or class or target" in refusal(table)
 
 
-def test_an_image_that_is_named_twice_is_refused(table):
+def test_a_duplicate_image_is_refused(table):
     with table.open("a") as file:
         file.write("dog/1.png,cat,1\n")
-    assert "labels.csv:5: image dog/1.png is there already in line 3" in refusal(table)
+    assert "labels.csv:5: duplicate image dog/1.png, first in line 3" in refusal(table)
 
 
-def test_a_name_of_several_lines_comes_through(table):
+def test_a_name_with_a_line_break_is_kept(table):
     Image.new("RGB", (4, 4)).save(table.parent / "two\nlines.png")
     with table.open("a") as file:
         file.write('"two\nlines.png",cat,1\n')

@@ -9,7 +9,7 @@ V2, V1 = "0::/kubepods/pod1\n", "4:cpu,cpuacct:/docker/1\n1:name=systemd:/\n"
 
 
 def system(root: Path, membership: str, files: dict[str, str]) -> Path:
-    """A folder that tells of control groups as Linux does."""
+    """A folder that reports control groups as Linux does."""
     for name, text in {"proc/self/cgroup": membership, **files}.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,14 +43,12 @@ def _eight_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     ],
 )
-def test_the_quota_of_a_container_counts_rounded_up(
+def test_the_quota_of_a_container_is_rounded_up(
     membership: str, files: dict[str, str], cpus: int, tmp_path: Path
 ) -> None:
     assert usable_cpus(system(tmp_path, membership, files)) == cpus
 
 
-def test_cpus_that_this_process_is_not_let_onto_do_not_count(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cpus_outside_the_affinity_mask_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5})
     assert usable_cpus(tmp_path) == 1

@@ -1,4 +1,4 @@
-"""What the policy does to the collector, in a process of its own where it stays."""
+"""Effects of the policy on the collector, in a separate process since they are permanent."""
 
 import subprocess
 import sys
@@ -24,5 +24,5 @@ HEAD = "import gc; from tune_paddy.data.system.gc_policy import *; "
     ],
     ids=["collects rarely", "keeps imports", "collects again after a failed import", "gives memory back"],
 )
-def test_the_collector_does_as_it_is_told(code: str) -> None:
+def test_the_policy_controls_the_collector(code: str) -> None:
     subprocess.run([sys.executable, "-c", HEAD + code], check=True, timeout=600)

@@ -18,16 +18,16 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-def test_every_folder_that_is_made_is_its_owners_alone(tmp_path: Path) -> None:
+def test_every_created_folder_is_private(tmp_path: Path) -> None:
     made = make_private_folder(tmp_path / "a" / "b")
     assert [mode(made), mode(made.parent)] == [0o700, 0o700]
 
 
-def test_a_file_that_is_made_is_its_owners_alone(tmp_path: Path) -> None:
+def test_a_created_file_is_private(tmp_path: Path) -> None:
     assert mode(make_private_file(tmp_path / "x")) == 0o600
 
 
-def test_what_is_there_already_stays_as_it_is(tmp_path: Path) -> None:
+def test_existing_folders_and_files_keep_their_permissions(tmp_path: Path) -> None:
     shared, file = tmp_path / "shared", tmp_path / "x"
     shared.mkdir(mode=0o770)
     file.touch(mode=0o660)
@@ -37,7 +37,7 @@ def test_what_is_there_already_stays_as_it_is(tmp_path: Path) -> None:
     assert file.read_text() == "content"
 
 
-def test_a_folder_is_mine_alone_where_no_other_may_write(tmp_path: Path) -> None:
+def test_a_folder_is_mine_alone_if_no_other_may_write(tmp_path: Path) -> None:
     for allowed, alone in ((0o700, True), (0o755, True), (0o770, False), (0o1777, False)):
         tmp_path.chmod(allowed)
         assert is_mine_alone(tmp_path) == alone
@@ -50,7 +50,7 @@ def test_a_relative_folder_is_made_in_the_working_folder(
     assert make_private_folder(Path("runs/a")) == tmp_path / "runs" / "a"
 
 
-def test_a_file_in_the_way_is_an_error_of_the_system(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_a_system_error(tmp_path: Path) -> None:
     make_private_file(tmp_path / "x")
     with pytest.raises(OSError, match=r"File exists|Not a directory"):
         make_private_folder(tmp_path / "x" / "y")

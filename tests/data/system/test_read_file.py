@@ -26,15 +26,15 @@ every_reader = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 
 
 @every_reader
-def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+def test_a_pipe_without_a_writer_does_not_block(tmp_path: Path, read: Callable[[Path], Any]) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match="pipe: is no plain file"):
+    with pytest.raises(InputError, match="pipe: is not a regular file"):
         read(tmp_path / "pipe")
 
 
 @every_reader
-def test_a_device_that_never_ends_is_not_read(read: Callable[[Path], Any]) -> None:
-    with pytest.raises(InputError, match="/dev/zero: is no plain file"):
+def test_an_endless_device_is_not_read(read: Callable[[Path], Any]) -> None:
+    with pytest.raises(InputError, match="/dev/zero: is not a regular file"):
         read(Path("/dev/zero"))
 
 
@@ -44,12 +44,12 @@ def test_a_terabyte_is_not_read(tmp_path: Path, read: Callable[[Path], Any], sta
     path = tmp_path / "huge"
     with path.open("wb") as file:
         file.write(start)
-        file.truncate(TERABYTE)  # without taking any space
+        file.truncate(TERABYTE)  # a sparse file
     with pytest.raises(InputError, match="huge: is larger than"):
         read(path)
 
 
-def test_a_name_that_no_file_can_have_is_one_line() -> None:
+def test_an_impossible_name_is_reported_in_one_line() -> None:
     for name in ("a\0b", "a" * 1000):
         with pytest.raises(InputError, match="cannot be read"):
             read_file(Path(name), most=1, what="a thing")

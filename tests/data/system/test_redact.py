@@ -9,20 +9,20 @@ SECRET = "planted-secret"  # noqa: S105 not one
     "name",
     ["KAGGLE_KEY", "KAGGLE_API_TOKEN", "MLFLOW_TRACKING_PASSWORD", "AWS_SECRET_ACCESS_KEY", "hf_token"],
 )
-def test_what_a_variable_with_a_secrets_name_holds_is_hidden_wherever_it_stands(name: str) -> None:
+def test_the_value_of_a_variable_named_like_a_secret_is_redacted_everywhere(name: str) -> None:
     assert redact(f"a{SECRET}b {SECRET}", {name: SECRET}) == "a***b ***"
 
 
-def test_other_variables_and_short_values_are_no_secrets() -> None:
+def test_other_variables_and_short_values_are_not_redacted() -> None:
     environment = {"HOME": "/home/me", "TOKENIZERS_PARALLELISM": "false!!!", "KEY": "1234567"}
     text = " ".join(environment.values())
     assert redact(text, environment) == text
 
 
-def test_of_two_secrets_of_which_one_begins_the_other_nothing_is_left() -> None:
+def test_a_secret_that_is_a_prefix_of_another_leaves_no_rest() -> None:
     assert redact("12345678abc", {"A_KEY": "12345678", "B_KEY": "12345678abc"}) == "***"
 
 
-def test_this_processs_own_variables_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_of_this_process_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_KEY", SECRET)
     assert redact(SECRET) == "***"

@@ -1,1 +1,1 @@
-"""Ways to choose the views of an ensemble and their weights."""
+"""Methods that choose the views of an ensemble and their weights."""

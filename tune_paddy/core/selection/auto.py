@@ -1,4 +1,4 @@
-"""The automatic choice between the selection methods, by cross-fitting within the select split."""
+"""Automatic choice of the selection method, by cross-fitting within the select split."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,14 +23,14 @@ def auto_select(
     seed: int = 0,
     methods: Mapping[str, Method] = METHODS,
 ) -> Selection:
-    """Select with the simplest method that cannot be told from the best one.
+    """Select with the simplest method that is within one standard error of the best.
 
-    Five times the images are cut into two random halves, and every method is fitted on each half and
-    scored on the other. Of the methods whose mean difference from the best one is within its standard
-    error over the ten halves, the first is fitted on all images.
+    The images are split into two random halves five times. Every method is fitted on each half and scored
+    on the other. Of the methods whose mean difference from the best is within its standard error over the
+    ten halves, the first is refitted on all images.
 
     Source: the 5×2 scheme of Dietterich, "Approximate statistical tests for comparing supervised
-    classification learning algorithms", Neural Computation 1998; the rule of one standard error of
+    classification learning algorithms", Neural Computation 1998; the one-standard-error rule of
     Breiman et al., "Classification and regression trees", 1984.
 
     Args:
@@ -41,10 +41,10 @@ def auto_select(
         methods: The candidates, simplest first.
 
     Returns:
-        The selection of the chosen method, of all views, with the table of all methods in `candidates`.
+        The selection of the chosen method over all views, with the scores of all methods in `candidates`.
 
     Raises:
-        InputError: The pool cannot be selected from, see `check_pool`; a class has one image; no such metric.
+        InputError: The pool is invalid (see `check_pool`), a class has one image, or the metric is unknown.
     """
     check_pool(probs, labels)
     candidates = compare(list(methods), score_halves(probs, labels, metric, seed, methods))
@@ -60,7 +60,7 @@ def score_halves(
     seed: int,
     methods: Mapping[str, Method],
 ) -> NDArray[np.float64]:
-    """Score every method on the halves that it was not fitted on, float64 [methods, 2 · `REPEATS`]."""
+    """Score every method on each half that it was not fitted on, float64 [methods, 2 · `REPEATS`]."""
     score = get_metric(metric)
     rng = np.random.default_rng(seed)
     columns = []
@@ -77,7 +77,7 @@ def compare(names: list[str], scores: NDArray[np.float64]) -> tuple[Candidate, .
     """Mark the first method whose mean difference from the best is within one standard error.
 
     Args:
-        names: The methods, simplest first.
+        names: Method names, simplest first.
         scores: float64 [methods, halves], lower is better.
     """
     differences = scores - scores[scores.mean(axis=1).argmin()]

@@ -1,6 +1,6 @@
-"""Bagged greedy selection: the average of many greedy runs, each allowed a random half of the views.
+"""Bagged greedy selection: the average of several greedy runs, each on a random half of the views.
 
-Averaging makes the weights depend less on which views happened to do best on the select split.
+Averaging makes the ensemble weights depend less on which views happened to do best on the select split.
 Source: Caruana et al., "Ensemble selection from libraries of models", ICML 2004, section 2.3.
 """
 
@@ -22,16 +22,16 @@ ROUNDS = 25
 
 
 def bagged_select(probs: Floats, labels: Labels, *, metric: str = "log_loss", seed: int = 0) -> Selection:
-    """The mean of the views with the average weights of `BAGS` greedy runs on the metric.
+    """Select the weighted mean of the views, with the average weights of `BAGS` greedy runs on the metric.
 
     Args:
         probs: float32 [views, images, classes].
         labels: int [images].
         metric: The loss to minimise, a key of `METRICS`.
-        seed: Of the random halves.
+        seed: Seed of the random halves.
 
     Raises:
-        InputError: The pool cannot be selected from, see `check_pool`; no such metric.
+        InputError: The pool is invalid (see `check_pool`), or the metric is unknown.
     """
     check_pool(probs, labels)
     weights = _bagged_weights(probs, labels, metric, seed)
@@ -41,9 +41,9 @@ def bagged_select(probs: Floats, labels: Labels, *, metric: str = "log_loss", se
 def bagged_errors_select(
     probs: Floats, labels: Labels, *, metric: str = "log_loss", seed: int = 0
 ) -> Selection:
-    """`bagged_select` on the error rate, then a temperature on log loss; scored on the metric.
+    """Run `bagged_select` on the error rate, then fit a temperature on log loss; score on the metric.
 
-    Views that are right together but unsure beat, once sharpened, views chosen for being sure.
+    Views that are right together but unsure, once sharpened, beat views chosen for their confidence.
     """
     check_pool(probs, labels)
     weights = _bagged_weights(probs, labels, "error_rate", seed)
@@ -55,7 +55,7 @@ def bagged_errors_select(
 def bagged_calibrated_select(
     probs: Floats, labels: Labels, *, metric: str = "log_loss", seed: int = 0
 ) -> Selection:
-    """`bagged_select` of views that each got their own temperature, then a final temperature."""
+    """Fit a temperature per view, run `bagged_select` on the results, then fit a final temperature."""
     check_pool(probs, labels)
     own = fit_member_temperatures(probs, labels)
     calibrated = np.stack([soften(view, t).astype(np.float32) for view, t in zip(probs, own, strict=True)])
@@ -68,7 +68,7 @@ def bagged_calibrated_select(
 
 
 def _bagged_weights(probs: Floats, labels: Labels, metric: str, seed: int) -> NDArray[np.float64]:
-    """Average weights of the greedy runs, float64 [views]."""
+    """Return the average weights of the greedy runs, float64 [views]."""
     rng = np.random.default_rng(seed)
     half = (len(probs) + 1) // 2
     views = np.array([np.sort(rng.permutation(len(probs))[:half]) for _ in range(BAGS)])
@@ -79,7 +79,7 @@ def _bagged_weights(probs: Floats, labels: Labels, metric: str, seed: int) -> ND
 
 
 def _paths(probs: Floats, labels: Labels, metric: str, views: NDArray[np.intp]) -> list[GreedyPath]:
-    """The greedy run among each row of `views` [runs, candidates]: all at once where the pool is small."""
+    """Run greedy selection on each row of `views` [runs, candidates]; side by side if the pool is small."""
     rows = true_class_rows(probs, labels)
     if views.size * len(labels) <= LARGEST:
         if metric == "log_loss":

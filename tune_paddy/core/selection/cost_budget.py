@@ -1,11 +1,11 @@
 """Which views to keep when inference time, size or their number is limited.
 
-A set of views is judged by the log loss of its best weighted mean, which is quick to find and can only
-improve when a view is added. Views are added by gain per cost, then exchanged while that helps. A selection
-method then finds their ensemble weights; see `within_budget`.
+A set of views is scored by the log loss of its best weighted mean, which is quick to find and can only
+improve when a view is added. Views are added by gain per cost, then exchanged while that helps. A
+selection method then fits the ensemble weights of the chosen views; see `within_budget`.
 
-Source: the better of gain and gain per cost is the rule of Leskovec et al., "Cost-effective outbreak
-detection in networks", KDD 2007.
+Source: taking the better of gain and gain per cost is the rule of Leskovec et al., "Cost-effective
+outbreak detection in networks", KDD 2007.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,31 +19,31 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import EPS, Floats
 
 _LEAST_GAIN = 1e-5
-"""A view that improves the log loss by less, in nats, is not worth its cost, whatever that is."""
+"""Smallest improvement of the log loss, in nats, that justifies another view at any cost."""
 _PAIRS_UP_TO = 8
-"""Exchanges of two views at once are tried on sets of at most so many."""
+"""Largest set for which exchanges of two views at once are tried."""
 _SHORTLIST = 12
-"""Candidates that are looked at closely in one exchange."""
+"""Number of candidates evaluated in one exchange."""
 _STEPS = np.array([0.02, 0.05, 0.1, 0.2, 0.4, 0.7])
-"""Shares that a new view is given to see what it brings."""
+"""Trial shares of a new view, to estimate its gain."""
 
 _RIDGE = 1e-10
-"""Share of the curvature that is added: views that predict the same would leave it without an inverse."""
+"""Relative ridge on the curvature, which identical views would make singular."""
 _NOTHING = 1e-12
-"""A weight that falls below it is 0."""
+"""Weight below which a view is dropped."""
 
 
 @dataclass(frozen=True, eq=False)
 class CostBudget:
-    """What views cost, and how much may be spent.
+    """Costs of the views, and limits on their sum.
 
-    The views of one member share its weights, and its `tta` view includes its `plain` one: of the
-    chosen views of a group only the dearest is paid.
+    The views of one member share its parameters, and its `tta` view includes the `plain` one, so only the
+    most expensive chosen view of each member counts.
 
     Attributes:
         costs: float64 [resources, views], ≥ 0: minutes, MiB, or 1 each to count members.
         limits: float64 [resources], > 0, in the same units; inf: no limit.
-        groups: int [views]: the member of each view.
+        groups: int [views], the member of each view.
     """
 
     costs: NDArray[np.float64]
@@ -51,7 +51,7 @@ class CostBudget:
     groups: NDArray[np.intp]
 
     def cost(self, views: Sequence[int]) -> NDArray[np.float64]:
-        """What a set of views costs, float64 [resources]."""
+        """Return the cost of a set of views, float64 [resources]."""
         dearest: dict[int, NDArray[np.float64]] = {}
         for view in views:
             group = int(self.groups[view])
@@ -59,18 +59,18 @@ class CostBudget:
         return sum(dearest.values(), np.zeros(len(self.limits)))
 
     def allows(self, views: Sequence[int]) -> bool:
-        """Whether a set of views is within every limit, but for rounding."""
+        """Return whether a set of views is within every limit, with a tolerance for rounding."""
         return bool((self.cost(views) <= self.limits * (1 + 1e-9)).all())
 
 
 @dataclass(frozen=True, eq=False)
 class Subset:
-    """A set of views within a budget.
+    """Set of views within a budget.
 
     Attributes:
-        views: Their indices, in the order in which they were added.
-        log_loss: Of their best weighted mean, on the images that they were chosen on: optimistic.
-        cost: float64 [resources].
+        views: Indices of the views, in the order of their addition.
+        log_loss: Log loss of their best weighted mean, on the images of the choice: optimistic.
+        cost: Cost of the set, float64 [resources].
         mix: float64 [images], probability of the true class under that mean.
     """
 
@@ -81,14 +81,14 @@ class Subset:
 
 
 def choose_within(rows: Floats, budget: CostBudget) -> Subset:
-    """Choose the views whose best weighted mean has the lowest log loss within the budget.
+    """Search for the views within the budget whose best weighted mean has the lowest log loss.
 
     Args:
         rows: The pool's `true_class_rows`, [views, images].
-        budget: What the views cost and what may be spent.
+        budget: Costs and limits.
 
     Raises:
-        InputError: Not one view is within the budget.
+        InputError: No view is within the budget.
     """
     check_budget(rows, budget)
     everything = range(len(rows))
@@ -102,20 +102,20 @@ def choose_within(rows: Floats, budget: CostBudget) -> Subset:
 
 
 def frontier(rows: Floats, budget: CostBudget, *, resource: int = 0, steps: int = 8) -> tuple[Subset, ...]:
-    """What can be reached for how much of one resource, the others limited as the budget says.
+    """Return the Pareto frontier of log loss and one resource, within the limits of the others.
 
     Args:
         rows: The pool's `true_class_rows`, [views, images].
-        budget: What the views cost and what may be spent; its limit of the resource is not looked at.
+        budget: Costs and limits; the limit of this resource is ignored.
         resource: Index of the resource.
-        steps: Limits that are tried, from the cheapest view to what is best without a limit; every view by
-            itself is looked at besides.
+        steps: Number of limits to try, from the cheapest view to the best set without a limit; every single
+            view is evaluated as well.
 
     Returns:
-        The sets that no cheaper one equals, by cost.
+        The sets that no cheaper set matches, by increasing cost.
 
     Raises:
-        InputError: Not one view is within the other limits.
+        InputError: No view is within the other limits.
     """
     free = np.where(np.arange(len(budget.limits)) == resource, np.inf, budget.limits)
     others = replace(budget, limits=free)
@@ -149,19 +149,19 @@ def check_budget(views: Floats, budget: CostBudget) -> None:
         InputError: The shapes differ, a limit is not positive, or no single view is within the budget.
     """
     if budget.costs.shape != (len(budget.limits), len(views)) or budget.groups.shape != (len(views),):
-        raise InputError(f"the budget's costs {budget.costs.shape} do not fit {len(views)} views")
+        raise InputError(f"the budget's costs {budget.costs.shape} do not match {len(views)} views")
     if not (budget.limits > 0).all() or not (budget.costs >= 0).all():
         raise InputError("a budget needs limits above 0 and costs that are not negative")
     if not any(budget.allows([view]) for view in range(len(views))):
         cheapest = ", ".join(f"{cost:.4g}" for cost in budget.costs.min(axis=1))
         limits = ", ".join(f"{limit:.4g}" for limit in budget.limits)
-        raise InputError(f"no member is within the budget ({limits}): the least that one takes is {cheapest}")
+        raise InputError(f"no member is within the budget ({limits}): the cheapest one takes {cheapest}")
 
 
 def _fill(
     rows: Floats, budget: CostBudget, views: tuple[int, ...], among: Sequence[int], per_cost: bool
 ) -> Subset:
-    """Add the view with the most gain, or gain per cost, until none is affordable or worth it."""
+    """Add the view with the largest gain, or gain per cost, until none is affordable or useful."""
     subset = _evaluate(rows, budget, views)
     while affordable := [v for v in among if v not in views and budget.allows((*views, v))]:
         gains = _gains(rows, subset, affordable)
@@ -174,7 +174,7 @@ def _fill(
 
 
 def _exchanges(rows: Floats, budget: CostBudget, subset: Subset) -> Iterator[Subset]:
-    """Better sets that leave one or two views out and put others in."""
+    """Yield better sets that replace one or two views."""
     sizes = (1, 2) if len(subset.views) <= _PAIRS_UP_TO else (1,)
     for size in sizes:
         for dropped in combinations(subset.views, size):
@@ -193,7 +193,7 @@ def _exchanges(rows: Floats, budget: CostBudget, subset: Subset) -> Iterator[Sub
 
 
 def _gains(rows: Floats, subset: Subset, views: Sequence[int]) -> NDArray[np.float64]:
-    """What each of `views` brings to the mean log, at the best of a few shares, float64 [len(views)]."""
+    """Return each view's gain in mean log probability, at the best of `_STEPS`, float64 [len(views)]."""
     steps = _STEPS if subset.views else np.ones(1)
     before = -subset.log_loss
     gains = np.empty(len(views))
@@ -204,14 +204,14 @@ def _gains(rows: Floats, subset: Subset, views: Sequence[int]) -> NDArray[np.flo
 
 
 def _shares(budget: CostBudget, subset: Subset, views: Sequence[int]) -> NDArray[np.float64]:
-    """The greatest share of a limit that adding each of `views` takes, float64 [len(views)]."""
+    """Return the largest share of a limit that adding each of `views` takes, float64 [len(views)]."""
     added = [(budget.cost((*subset.views, v)) - subset.cost) / budget.limits for v in views]
     shares: NDArray[np.float64] = np.max(added, axis=1)
     return np.maximum(shares, 1e-9)
 
 
 def _evaluate(rows: Floats, budget: CostBudget, views: tuple[int, ...]) -> Subset:
-    """The best weighted mean of a set of views; of none: no probability at all."""
+    """Evaluate the best weighted mean of a set of views; an empty set has probability `EPS`."""
     cost = budget.cost(views)
     if not views:
         mix = np.full(rows.shape[1], EPS)
@@ -223,10 +223,10 @@ def _evaluate(rows: Floats, budget: CostBudget, views: tuple[int, ...]) -> Subse
 def _best_mix(
     rows: NDArray[np.float64], tolerance: float = 1e-5, most_steps: int = 200
 ) -> NDArray[np.float64]:
-    """True-class probability, float64 [images], of the weighted mean of rows with the lowest log loss.
+    """Return the weighted mean of rows with the lowest log loss, float64 [images].
 
-    Newton's method on the views that have weight, until the optimality gap is small. Where its step does not
-    help, as it may beside probabilities near 0, one of expectation maximisation does.
+    Newton's method runs on the views with positive weight until the optimality gap is small. If its step
+    does not help, as can happen with probabilities near 0, a step of expectation maximisation replaces it.
     """
     weights = np.full(len(rows), 1 / len(rows))
     mix, score = _mixed(rows, weights)
@@ -246,7 +246,7 @@ def _best_mix(
 
 
 def _mixed(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """The weighted mean of rows, raised to `EPS`, and its mean logarithm."""
+    """Return the weighted mean of rows, at least `EPS`, and its mean logarithm."""
     mix = np.maximum(weights @ rows, EPS)
     return mix, float(np.log(mix).mean())
 
@@ -254,12 +254,12 @@ def _mixed(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[NDA
 def _newton_step(
     weights: NDArray[np.float64], ratios: NDArray[np.float64], slopes: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Weights after a step along Newton's direction, as far as none becomes negative.
+    """Return the weights after a step in Newton's direction, shortened so that none becomes negative.
 
     Args:
         weights: float64 [views], sum 1.
-        ratios: float64 [views, images], of each view to the mean.
-        slopes: float64 [views], their means: the gradient. Of the views without weight, the steepest joins.
+        ratios: float64 [views, images], ratio of each view to the mean.
+        slopes: float64 [views], means of `ratios`: the gradient. The view with the steepest slope joins.
     """
     moving = weights > 0
     moving[slopes.argmax()] = True

@@ -1,4 +1,4 @@
-"""Greedy forward selection with replacement: the loop; what a round costs is the scorers' business.
+"""Greedy forward selection with replacement: the loop over rounds. Scorers make a round fast.
 
 Source: Caruana, Niculescu-Mizil, Crew and Ksikes, "Ensemble selection from libraries of models",
 ICML 2004.
@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 TIE = 1e-12
-"""Losses closer than this are equal: rounding must not decide between two views."""
+"""Difference below which two losses are equal: rounding must not decide between two views."""
 
 
 class Pick(NamedTuple):
-    """The best view to add next.
+    """Best view to add next.
 
     Attributes:
-        view: Its index.
-        score: The metric of the ensemble once it is added.
-        log_loss: The log loss of the same ensemble, which breaks ties of the metric.
+        view: Index of the view.
+        score: Metric of the ensemble with the view added.
+        log_loss: Log loss of the same ensemble, which breaks ties of the metric.
     """
 
     view: int
@@ -30,21 +30,21 @@ class Pick(NamedTuple):
 
 
 class Scorer(Protocol):
-    """Knows the sum of the views chosen so far, and which further view would serve it best."""
+    """Sum of the views chosen so far, and the search for the best view to add."""
 
     def best(self) -> Pick:
-        """The view with the lowest score; then the lowest log loss; then the lowest index."""
+        """Return the view with the lowest score; ties go to the lowest log loss, then the lowest index."""
 
     def add(self, view: int) -> None:
-        """Add a view to the sum, once more if it is in it already."""
+        """Add a view to the sum, even if the sum contains it already."""
 
 
 @dataclass(frozen=True)
 class GreedyPath:
-    """The rounds of one greedy run.
+    """Rounds of one greedy run.
 
     Attributes:
-        picks: One per round.
+        picks: Pick of each round.
         kept: Length of the best prefix: the lowest score, then the lowest log loss, then the shortest.
     """
 
@@ -52,7 +52,7 @@ class GreedyPath:
     kept: int
 
     def weights(self, n_views: int) -> NDArray[np.float64]:
-        """Share of the kept rounds that went to each view, float64 [views]."""
+        """Return each view's share of the kept rounds, float64 [views]."""
         views = [pick.view for pick in self.picks[: self.kept]]
         return np.bincount(views, minlength=n_views) / self.kept
 
@@ -68,7 +68,7 @@ def run_greedy(scorer: Scorer, rounds: int) -> GreedyPath:
 
 
 def best_prefix(picks: Sequence[Pick]) -> int:
-    """Length of the best prefix, 1 or more."""
+    """Return the length of the best prefix, at least 1."""
     lowest = min(pick.score for pick in picks)
     tied = [pick for pick in picks if pick.score <= lowest + TIE]
     limit = min(pick.log_loss for pick in tied) + TIE

@@ -1,4 +1,4 @@
-"""Greedy rounds on any metric: every candidate's mixture is built and scored, one after the other."""
+"""Greedy rounds on any metric: build and score the mixture of every candidate in turn."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class AnyScorer:
         self._rounds = 0
 
     def best(self) -> Pick:
-        """The candidate with the lowest metric, then the lowest log loss, then the lowest index."""
+        """Return the candidate with the lowest metric; ties go to the log loss, then the lowest index."""
         scores = np.array([self._score(view) for view in self._probs])
         return self._log_loss.break_tie(scores)
 

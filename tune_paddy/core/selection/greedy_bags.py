@@ -1,7 +1,7 @@
-"""Several greedy runs side by side as one array, each among its own views of a small pool.
+"""Several greedy runs side by side in one array, each on its own views of a small pool.
 
-A round on a small pool takes NumPy longer to call than to compute. Here one call serves the round of
-every run; what is picked is what `LogLossScorer` and `ErrorScorer` pick in one run after another.
+On a small pool, NumPy's call overhead exceeds the computation of a round. Here one call serves a round of
+every run. The picks equal those of `LogLossScorer` and `ErrorScorer` in separate runs.
 """
 
 from typing import Protocol
@@ -15,9 +15,9 @@ from tune_paddy.core.selection.greedy_error import SLACK, own_lead, wrong
 from tune_paddy.core.selection.greedy_log_loss import sum_logs
 
 LARGEST = 1 << 18
-"""Values of true classes, over all runs and their views, up to which runs go side by side.
+"""Largest number of true-class values, over all runs and views, for which runs go side by side.
 
-Beyond, evaluating only the promising candidates of each run saves more than the calls cost.
+Beyond it, evaluating only the promising candidates of each run saves more than the calls cost.
 """
 
 Grid = NDArray[np.float64]
@@ -25,20 +25,20 @@ Grid = NDArray[np.float64]
 
 
 class Bags(Protocol):
-    """Knows the sums of the views that each run has chosen so far."""
+    """Sums of the views that each run has chosen so far, and the scores of its candidates."""
 
     def scores(self) -> tuple[Grid, Grid]:
-        """The metric, and the mean log probability of the truth, after adding each candidate."""
+        """Return the metric and the mean log probability of the true class with each candidate added."""
 
     def add(self, picked: NDArray[np.intp]) -> None:
-        """Add to each run's sum the candidate of that number, int [runs]."""
+        """Add candidate `picked`, int [runs], to each run's sum."""
 
 
 def run_bags(bags: Bags, rounds: int) -> list[GreedyPath]:
     """Add the best candidate of each run `rounds` times; ties go to the log loss, then to the first.
 
     Returns:
-        The path of each run, in candidates' numbers.
+        The path of each run, with indices into its candidates.
     """
     history = []
     for _ in range(rounds):
@@ -70,17 +70,17 @@ class LogLossBags:
         self._rounds = 0
 
     def scores(self) -> tuple[Grid, Grid]:
-        """The log loss, and the same with its sign changed."""
+        """Return the log loss and its negative."""
         logs = self.mean_logs()
         return -logs, logs
 
     def add(self, picked: NDArray[np.intp]) -> None:
-        """Add to each run's sum the candidate of that number."""
+        """Add candidate `picked` to each run's sum."""
         self._sums += self._rows[np.arange(len(picked)), picked][:, None]
         self._rounds += 1
 
     def mean_logs(self) -> Grid:
-        """Mean log probability of the true class after adding each candidate."""
+        """Return the mean log probability of the true class with each candidate added."""
         mixes = self._rows + self._sums
         mixes *= 1 / (self._rounds + 1)
         np.maximum(mixes, EPS, out=mixes)
@@ -92,8 +92,8 @@ class LogLossBags:
 class ErrorBags:
     """Scores the candidates of every run on the weighted share of wrong images.
 
-    An image whose leading class no candidate can change counts for all of a run's candidates at once;
-    the others are evaluated.
+    An image whose leading class no candidate can change counts once for all candidates of a run. Only the
+    other images are evaluated.
 
     Args:
         probs: float32 [views, images, classes].
@@ -115,7 +115,7 @@ class ErrorBags:
         self._log_loss = LogLossBags(rows, views)
         self._probs = np.ascontiguousarray(probs.transpose(2, 0, 1))  # [classes, views, images]
         self._views, self._shape = views, (runs, n_images)
-        # From here on an image of a run is a thing of its own: they stand in a row, run after run.
+        # From here on the arrays have one entry per (run, image) pair, run after run.
         self._labels = np.tile(labels, runs)
         self._images = np.tile(np.arange(n_images), runs)
         self._runs = np.repeat(np.arange(runs), n_images)
@@ -126,7 +126,7 @@ class ErrorBags:
         self._sums = np.zeros((len(self._probs), runs * n_images))
 
     def scores(self) -> tuple[Grid, Grid]:
-        """The error, and the mean log probability of the true class."""
+        """Return the error and the mean log probability of the true class with each candidate added."""
         lead = own_lead(self._sums.copy(), self._labels)
         lost = lead + self._highest_own < -SLACK
         open_ = np.flatnonzero((lead + self._lowest_margin <= SLACK) & ~lost)
@@ -139,7 +139,7 @@ class ErrorBags:
         return errors, self._log_loss.mean_logs()
 
     def add(self, picked: NDArray[np.intp]) -> None:
-        """Add to each run's sum the candidate of that number."""
+        """Add candidate `picked` to each run's sum."""
         views = self._views[np.arange(len(picked)), picked]
         self._sums += self._probs[:, views].reshape(len(self._sums), -1)
         self._log_loss.add(picked)

@@ -1,10 +1,10 @@
-"""Greedy rounds on the error rate, or a weighted one: exact, and fast since few images can change sides.
+"""Greedy rounds on the error rate, plain or weighted: exact, and fast since few images can change.
 
 With S the sum of the views chosen so far, an image's lead is S of its true class minus S of its
 rival, the strongest other class. Adding a view changes the lead by at least the view's own margin, and
 by at most its true-class value minus its value at the rival. The two bounds decide most images for all
-candidates at once, and of the rest most for one candidate; then only the candidates that may still be
-the best are evaluated, on the images that are still open.
+candidates at once, and most of the rest for one candidate. Only the candidates that may still be the
+best are evaluated, on the undecided images.
 """
 
 from collections.abc import Iterator
@@ -17,24 +17,24 @@ from tune_paddy.core.selection.greedy import TIE, Pick
 from tune_paddy.core.selection.greedy_log_loss import LogLossScorer
 
 SLACK = 1e-6
-"""What rounding float32 probabilities may do to a bound, with room to spare."""
+"""Generous allowance for the rounding of float32 probabilities in a bound."""
 _CHUNK = 1 << 18
-"""Values worked on at once."""
+"""Number of values processed at once."""
 _BATCH = 16
-"""Candidates evaluated at once."""
+"""Number of candidates evaluated at once."""
 
 
 class ErrorScorer:
     """Scores every candidate's next round on the weighted share of wrong images; ties go to the log loss.
 
-    Beside the pool it holds two float32 [images, views].
+    It holds two float32 arrays [images, views] besides the pool.
 
     Args:
         probs: float32 [views, images, classes].
         labels: int [images].
         rows: The pool's `true_class_rows`.
-        image_weights: float64 [images], sum 1: equal ones for the error rate, `class_balance` for the
-            balanced error.
+        image_weights: float64 [images], sum 1: equal for the error rate, `class_balance` for the balanced
+            error.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class ErrorScorer:
         self._rounds = 0
 
     def best(self) -> Pick:
-        """The candidate with the fewest wrong images, then the lowest log loss, then the lowest index."""
+        """Return the candidate with the lowest error; ties go to the log loss, then the lowest index."""
         scores = self._later_scores() if self._rounds else self._first_scores()
         return self._log_loss.break_tie(scores)
 
@@ -65,7 +65,7 @@ class ErrorScorer:
         self._log_loss.add(view)
 
     def _first_scores(self) -> NDArray[np.float64]:
-        """Error of each view alone, float64 [views]."""
+        """Return the error of each view alone, float64 [views]."""
         errors = np.zeros(len(self._probs))
         for part in _chunks(len(self._labels), self._probs[:, 0].size):
             wrong = self._margins[part] < 0
@@ -76,19 +76,19 @@ class ErrorScorer:
         return errors
 
     def _later_scores(self) -> NDArray[np.float64]:
-        """Error after adding each view, float64 [views]; infinite where another is better for certain."""
+        """Return the error with each view added, float64 [views]; infinite if another is surely better."""
         lead, rival = _leads(self._sum, self._labels)
         lost = lead + self._highest_own < -SLACK
         images = np.flatnonzero((lead + self._lowest_margin <= SLACK) & ~lost)
         certain = float(self._image_weights[lost].sum())
-        if len(self._probs) <= _BATCH:  # bounds cost more than they spare
+        if len(self._probs) <= _BATCH:  # bounds cost more than they save
             return certain + self._evaluate(np.arange(len(self._probs)), images)
         self._refresh_differences(images, rival[images])
         least, most = self._bounds(images, lead[images])
         return certain + self._evaluate_promising(images, least, float(most.min()))
 
     def _refresh_differences(self, images: NDArray[np.intp], rival: NDArray[np.intp]) -> None:
-        """Bring true-class value minus value at the rival up to date where the rival has changed."""
+        """Update true-class value minus rival value for images whose rival has changed."""
         stale = self._differences_to[images] != rival
         self._differences_to[images] = rival
         images, rival = images[stale], rival[stale]
@@ -99,7 +99,7 @@ class ErrorScorer:
     def _bounds(
         self, images: NDArray[np.intp], lead: Floats
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Least and greatest possible error of each view on the open `images`, float64 [views] each."""
+        """Return bounds of each view's error on the undecided `images`, float64 [views] each."""
         least, most = np.zeros((2, len(self._probs)))
         need = -lead.astype(np.float32)[:, None]
         for part in _chunks(len(images), len(self._probs)):
@@ -111,7 +111,7 @@ class ErrorScorer:
     def _evaluate_promising(
         self, images: NDArray[np.intp], least: NDArray[np.float64], limit: float
     ) -> NDArray[np.float64]:
-        """Error on the open `images`, float64 [views]; infinite where `least` rules a view out."""
+        """Return the error on the undecided `images`, float64 [views]; infinite where `least` is too high."""
         errors = np.full(len(least), np.inf)
         queue = np.argsort(least, kind="stable")
         for part in _chunks(len(queue), _CHUNK // _BATCH):
@@ -123,7 +123,7 @@ class ErrorScorer:
         return errors
 
     def _evaluate(self, views: NDArray[np.intp], images: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Error of each of `views` on the open `images`, float64 [len(views)]."""
+        """Return the error of each of `views` on the undecided `images`, float64 [len(views)]."""
         errors = np.zeros(len(views))
         for part in _chunks(len(images), len(views) * len(self._sum)):
             i = images[part]
@@ -133,7 +133,7 @@ class ErrorScorer:
 
 
 def _all_margins(probs: Floats, labels: Labels) -> NDArray[np.float32]:
-    """True-class value minus the greatest other one, float32 [images, views]."""
+    """Return the true-class value minus the largest other value, float32 [images, views]."""
     margins = np.empty((len(labels), len(probs)), np.float32)
     for part in _chunks(len(probs), _CHUNK // _BATCH):
         block = [own_lead(np.array(view.T, order="C"), labels) for view in probs[part]]
@@ -142,7 +142,12 @@ def _all_margins(probs: Floats, labels: Labels) -> NDArray[np.float32]:
 
 
 def own_lead(sums: Floats, labels: Labels) -> Floats:
-    """True-class value minus the greatest other one, [images, ...]; overwrites `sums` [classes, ...]."""
+    """Return the true-class value minus the largest other one, [images, ...]; overwrites `sums`.
+
+    Args:
+        sums: [classes, images, ...].
+        labels: int [images].
+    """
     images = np.arange(len(labels))
     own = sums[labels, images]
     sums[labels, images] = -1
@@ -151,7 +156,7 @@ def own_lead(sums: Floats, labels: Labels) -> Floats:
 
 
 def _leads(sums: Floats, labels: Labels) -> tuple[Floats, NDArray[np.intp]]:
-    """Lead of the true class over the strongest other one, and that class, [images] each."""
+    """Return the lead of the true class over the strongest other one, and that class, [images] each."""
     images = np.arange(len(labels))
     others = sums.copy()
     others[labels, images] = -1
@@ -160,7 +165,7 @@ def _leads(sums: Floats, labels: Labels) -> tuple[Floats, NDArray[np.intp]]:
 
 
 def wrong(sums: NDArray[np.float64], labels: Labels) -> NDArray[np.bool_]:
-    """Whether the first greatest class is not the true one, [images, ...]; sums: [classes, images, ...]."""
+    """Return whether the first largest class is wrong, [images, ...]; `sums` is [classes, images, ...]."""
     lead = own_lead(sums.copy(), labels)
     wrong = lead < 0
     tied = np.nonzero(lead == 0)
@@ -169,6 +174,6 @@ def wrong(sums: NDArray[np.float64], labels: Labels) -> NDArray[np.bool_]:
 
 
 def _chunks(count: int, values_each: int) -> Iterator[slice]:
-    """Slices of `count` things that hold about `_CHUNK` values each."""
+    """Return slices of `count` items with about `_CHUNK` values each."""
     size = max(1, _CHUNK // max(1, values_each))
     return (slice(start, start + size) for start in range(0, count, size))

@@ -2,8 +2,8 @@
 
 Only the probability of the true class matters. With S the sum of the k views chosen so far and q
 the row of a candidate, the candidate's loss is −mean log((S + q) / (k + 1)). The logarithm is
-concave, so its tangent at S bounds every candidate from above; candidates are evaluated in the order
-of their bounds until the next bound is below the best value found.
+concave, so its tangent at S bounds every candidate from above. Candidates are evaluated in the order
+of their bounds until the next bound is below the best value.
 """
 
 from collections.abc import Iterator
@@ -16,17 +16,17 @@ from tune_paddy.core.selection.greedy import TIE, Pick
 
 _FIRST_BATCH = 16
 _SLACK = 1e-9
-"""Relative rounding error granted to a bound; a float64 dot product of 10⁶ terms errs by 1e-10 at most."""
+"""Relative rounding error allowed in a bound; a float64 dot product of 10⁶ terms errs by 1e-10 at most."""
 _CHUNK = 1 << 17
-"""Values worked on at once: 1 MiB of float64, which stays in the processor's cache."""
+"""Number of values processed at once: 1 MiB of float64, which stays in the CPU cache."""
 _SHORTEST = 64
-"""Rows are not folded below this many values: there the logarithms cost less than the folding."""
+"""Shortest row that is worth folding: below it, the logarithms cost less than the folding."""
 
 
 def true_class_rows(probs: Floats, labels: Labels) -> Floats:
-    """Probability of every image's true class, [views, images]; reads the views one by one.
+    """Return the probability of every image's true class, [views, images]; reads the views one by one.
 
-    In float64 for speed, or as they are where that would take more than half the memory of `probs`.
+    The type is float64 for speed, or that of `probs` if float64 took more than half the memory of `probs`.
     """
     n_views, n_images, n_classes = probs.shape
     small = n_views * n_images * 8 <= probs.nbytes / 2
@@ -50,7 +50,7 @@ class LogLossScorer:
         self._rounds = 0
 
     def best(self) -> Pick:
-        """The candidate with the lowest log loss; the lowest index among equals."""
+        """Return the candidate with the lowest log loss; ties go to the lowest index."""
         views, logs = self._evaluate_promising()
         winner = int(views[logs >= logs.max() - TIE].min())
         loss = -float(logs.max())
@@ -62,19 +62,19 @@ class LogLossScorer:
         self._rounds += 1
 
     def break_tie(self, scores: NDArray[np.float64]) -> Pick:
-        """The candidate with the lowest of another metric's scores [views], ties decided by log loss."""
+        """Return the candidate with the lowest of another metric's `scores` [views]; ties go to log loss."""
         tied = np.flatnonzero(scores <= scores.min() + TIE)
         logs = self.mean_logs(tied)
         winner = int(tied[logs >= logs.max() - TIE][0])
         return Pick(winner, float(scores.min()), -float(logs.max()))
 
     def mean_logs(self, views: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Mean log probability of the true class after adding each of `views`, float64 [len(views)]."""
+        """Return the mean log probability of the true class with each view added, float64 [len(views)]."""
         return np.concatenate([self._mean_logs(views[part]) for part in self._chunks(len(views))])
 
     def _evaluate_promising(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """The candidates whose bound reaches the best exact value, and their exact values."""
-        if self._rounds == 0 or len(self._rows) <= _FIRST_BATCH:  # bounds would spare nothing
+        """Return the candidates whose bound reaches the best exact value, and their exact values."""
+        if self._rounds == 0 or len(self._rows) <= _FIRST_BATCH:  # bounds would save nothing
             everything = np.arange(len(self._rows))
             return everything, self.mean_logs(everything)
         bounds = self._bounds()
@@ -90,7 +90,7 @@ class LogLossScorer:
             size *= 2
 
     def _bounds(self) -> NDArray[np.float64]:
-        """What the mean log can at most be after adding each view, by the tangent at the present sum."""
+        """Return upper bounds of the mean log with each view added, by the tangent at the current sum."""
         at = self._sum + EPS * (self._rounds + 1)  # log max(x, e) ≤ log(x + e), and this is concave
         slopes = 1 / (at * len(at))
         chunks = self._chunks(len(self._rows))
@@ -112,9 +112,9 @@ class LogLossScorer:
 
 
 def sum_logs(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Row sums of the logarithms; overlong rows are folded first, as a logarithm costs ten products.
+    """Return row sums of the logarithms; folds long rows first, as a logarithm costs ten products.
 
-    The values are `EPS` or more, and four foldings make products of 16: they stay above 1e-240.
+    The values are at least `EPS`, and four foldings make products of 16, so they stay above 1e-240.
     """
     unpaired = np.zeros(len(values))
     for _ in range(4):

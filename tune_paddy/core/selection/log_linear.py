@@ -1,11 +1,11 @@
-"""Log-linear pooling: one smooth fit of all weights and the temperature.
+"""Log-linear pooling: one smooth fit of all ensemble weights and the temperature.
 
-The pooled prediction is softmax(Σ v·log p), with v ≥ 0. What is minimised is its log loss, plus a
-penalty on Σ v² that spreads weight over views that say the same, and one on (log Σ v)² that holds the
-temperature 1 / Σ v near 1 where images are few.
+The pooled prediction is softmax(Σ v·log p), with v ≥ 0. The fit minimises its log loss plus two penalties.
+The penalty on Σ v² spreads weight over similar views. The penalty on (log Σ v)² keeps the temperature
+1 / Σ v near 1 when images are few.
 
 Source: Heskes, "Selecting weighting factors in logarithmic opinion pools", NeurIPS 1997; the penalties
-are ours.
+are an addition of this project.
 """
 
 import numpy as np
@@ -23,19 +23,19 @@ SPREAD = 0.1
 SCALE = 2.0
 """Penalty on the squared logarithm of the weights' sum, in nats over the whole split."""
 SMALLEST = 0.01
-"""Views with a smaller share of the weights are left out: they cost inference and bring next to nothing."""
+"""Smallest share of the weights that a view keeps: smaller ones cost inference and gain almost nothing."""
 
 
 def log_linear_select(probs: Floats, labels: Labels, *, metric: str = "log_loss") -> Selection:
     """Fit the weights of a log-linear pool on log loss, whatever the metric.
 
     Args:
-        probs: float32 [views, images, classes]; its logarithms take as much memory again.
+        probs: float32 [views, images, classes]; the fit allocates as much memory again.
         labels: int [images].
-        metric: What the selection is scored on.
+        metric: Metric that the selection is scored on, a key of `METRICS`.
 
     Raises:
-        InputError: The pool cannot be selected from, see `check_pool`.
+        InputError: The pool is invalid (see `check_pool`).
     """
     check_pool(probs, labels)
     logs = _relative_logs(probs, labels)
@@ -51,7 +51,7 @@ def log_linear_select(probs: Floats, labels: Labels, *, metric: str = "log_loss"
 
 
 def _relative_logs(probs: Floats, labels: Labels) -> NDArray[np.float32]:
-    """Log probabilities minus that of the true class, float32 [views, images · classes]."""
+    """Return log probabilities minus that of the true class, float32 [views, images · classes]."""
     images = np.arange(len(labels))
     relative = np.empty((len(probs), probs.shape[1] * probs.shape[2]), np.float32)
     for row, view in zip(relative, probs, strict=True):
@@ -61,7 +61,7 @@ def _relative_logs(probs: Floats, labels: Labels) -> NDArray[np.float32]:
 
 
 def _fit(logs: NDArray[np.float32], n_images: int) -> NDArray[np.float64]:
-    """The best v, float64 [views]."""
+    """Return the best v, float64 [views]."""
     n_views = len(logs)
     found = minimize(
         _loss_and_gradient,
@@ -79,7 +79,7 @@ def _fit(logs: NDArray[np.float32], n_images: int) -> NDArray[np.float64]:
 def _loss_and_gradient(
     values: NDArray[np.float64], logs: NDArray[np.float32], n_images: int
 ) -> tuple[float, NDArray[np.float64]]:
-    """Penalised log loss of the weights, and its gradient."""
+    """Return the penalised log loss of the weights, and its gradient."""
     logits = (values.astype(np.float32) @ logs).reshape(n_images, -1).astype(np.float64)
     top = logits.max(axis=1, keepdims=True)
     shares = np.exp(logits - top)

@@ -1,4 +1,4 @@
-"""The selection methods by name, simplest first; one protocol for all of them."""
+"""Registry of the selection methods, simplest first, and their common protocol."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -12,14 +12,14 @@ from tune_paddy.core.selection.result import Selection
 
 
 class Method(Protocol):
-    """A way to select from a pool; deterministic, given the seed."""
+    """Selection method; deterministic for a given seed."""
 
     def __call__(self, probs: Floats, labels: Labels, *, metric: str, seed: int) -> Selection:
         """Select from float32 [views, images, classes] with labels int [images]."""
 
 
 def _without_seed(select: Callable[..., Selection]) -> Method:
-    """Give a method without randomness the protocol's signature."""
+    """Wrap a deterministic method in the protocol's signature."""
 
     def method(probs: Floats, labels: Labels, *, metric: str, seed: int) -> Selection:  # noqa: ARG001
         return select(probs, labels, metric=metric)
@@ -39,8 +39,8 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "bagged_errors": bagged_errors_select,
     }
 )
-"""Simplest first: the fewer choices a method makes between views, the less noise it can follow.
+"""Methods by name, simplest first: the fewer choices a method makes, the less noise it can fit.
 
-The first three choose none, one or five; the log-linear fit shrinks all weights towards each other;
-greedy selection picks views by hard decisions, and the bagged methods do so many times over.
+The first three choose no view, one or five. The log-linear fit shrinks all weights towards each other.
+Greedy selection makes hard choices of views, and the bagged methods repeat it.
 """

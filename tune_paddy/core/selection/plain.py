@@ -1,4 +1,4 @@
-"""The plain ways to select: greedy, fixed weights, uniform, best single."""
+"""Basic selection methods: greedy, fixed weights, uniform, best single and top."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,26 +17,26 @@ from tune_paddy.core.selection.greedy_log_loss import LogLossScorer, true_class_
 from tune_paddy.core.selection.result import Selection
 
 ERROR_RATES = frozenset(("error_rate", "balanced_error"))
-"""The metrics that are weighted shares of wrong images."""
+"""Metrics that are weighted shares of wrong images."""
 
 
 def greedy_select(probs: Floats, labels: Labels, *, metric: str = "log_loss", rounds: int = 100) -> Selection:
-    """Greedy forward selection with replacement of the views whose mean predicts best.
+    """Select views by greedy forward selection with replacement.
 
-    Ties of the metric go to the lower log loss, then to the first view; the best prefix of the rounds
-    is kept. Source: Caruana et al., "Ensemble selection from libraries of models", ICML 2004.
+    Ties of the metric go to the lower log loss, then to the first view. The best prefix of the rounds is
+    kept. Source: Caruana et al., "Ensemble selection from libraries of models", ICML 2004.
 
     Args:
         probs: float32 [views, images, classes]; may be memory-mapped.
         labels: int [images].
         metric: The loss to minimise, a key of `METRICS`.
-        rounds: Views to add, repetitions counted.
+        rounds: Number of views to add, repetitions included.
 
     Returns:
-        The selection, with its path.
+        The selection, with its greedy path.
 
     Raises:
-        InputError: The pool cannot be selected from, see `check_pool`; no such metric; no rounds.
+        InputError: The pool is invalid (see `check_pool`), the metric is unknown, or `rounds` is below 1.
     """
     check_pool(probs, labels)
     if rounds < 1:
@@ -63,32 +63,32 @@ def fixed_select(
     *,
     metric: str = "log_loss",
 ) -> Selection:
-    """The mean with weights made by hand, [views]; they are scaled to sum to 1.
+    """Select with given ensemble weights, [views], scaled to sum to 1.
 
     Raises:
-        InputError: The pool or the weights are unusable.
+        InputError: The pool or the weights are invalid.
     """
     check_pool(probs, labels)
     given = np.asarray(weights, np.float64)
     if given.shape != (len(probs),) or not (np.isfinite(given).all() and given.min() >= 0 and given.any()):
-        raise InputError(f"{len(probs)} weights are needed, finite, none negative and one positive")
+        raise InputError(f"need {len(probs)} weights: finite, none negative, at least one positive")
     return with_score(Selection(given / given.sum(), np.nan, metric, "fixed"), probs, labels)
 
 
 def uniform_select(probs: Floats, labels: Labels, *, metric: str = "log_loss") -> Selection:
-    """The plain mean of all views.
+    """Select the unweighted mean of all views.
 
     Raises:
-        InputError: The pool cannot be selected from.
+        InputError: The pool is invalid.
     """
     return top_select(probs, labels, metric=metric, count=len(probs), method="uniform")
 
 
 def best_single(probs: Floats, labels: Labels, *, metric: str = "log_loss") -> Selection:
-    """The one view that does best; a tie goes to the lower log loss, then to the first.
+    """Select the best view; ties go to the lower log loss, then to the first view.
 
     Raises:
-        InputError: The pool cannot be selected from.
+        InputError: The pool is invalid.
     """
     return top_select(probs, labels, metric=metric, count=1, method="best_single")
 
@@ -96,10 +96,10 @@ def best_single(probs: Floats, labels: Labels, *, metric: str = "log_loss") -> S
 def top_select(
     probs: Floats, labels: Labels, *, metric: str = "log_loss", count: int = 5, method: str = "top"
 ) -> Selection:
-    """The plain mean of the `count` views that do best, each by itself.
+    """Select the unweighted mean of the `count` best single views.
 
     Raises:
-        InputError: The pool cannot be selected from.
+        InputError: The pool is invalid.
     """
     check_pool(probs, labels)
     score = get_metric(metric)
@@ -110,7 +110,7 @@ def top_select(
 
 
 def with_score(selection: Selection, probs: Floats, labels: Labels) -> Selection:
-    """The selection with its score on these images and, for a plain mean, its gap."""
+    """Return the selection with its score on these images and, for a weighted mean, its optimality gap."""
     score = get_metric(selection.metric)(selection.blend(probs), labels)
     plain = selection.rule == "mean" and selection.temperature == 1 and selection.member_temperatures is None
     gap = optimality_gap(true_class_rows(probs, labels), selection.weights) if plain else None
@@ -118,12 +118,12 @@ def with_score(selection: Selection, probs: Floats, labels: Labels) -> Selection
 
 
 def among_all(selection: Selection, chosen: NDArray[np.intp], n_views: int) -> Selection:
-    """A selection of some views as one of all views; the others have no weight.
+    """Turn a selection over some views into one over all views; the others have weight 0.
 
     Args:
-        selection: Its weights and order count the `chosen` views.
-        chosen: int [chosen views], their places among all.
-        n_views: Of the pool.
+        selection: Selection whose weights and order refer to the `chosen` views.
+        chosen: int [chosen views], indices among all views.
+        n_views: Number of views of the pool.
     """
     weights = np.zeros(n_views)
     weights[chosen] = selection.weights
@@ -138,14 +138,14 @@ def among_all(selection: Selection, chosen: NDArray[np.intp], n_views: int) -> S
 def make_scorer(
     probs: Floats, labels: Labels, rows: Floats, metric: str, views: NDArray[np.intp] | None = None
 ) -> Scorer:
-    """The fastest scorer for the metric, of all views or of some.
+    """Return the fastest scorer for the metric.
 
     Args:
         probs: float32 [views, images, classes].
         labels: int [images].
         rows: The pool's `true_class_rows`.
         metric: A key of `METRICS`.
-        views: The candidates, which the scorer numbers from 0; None: all.
+        views: Indices of the candidates, which the scorer renumbers from 0; None: all views.
     """
     candidates = slice(None) if views is None else views
     if metric == "log_loss":
@@ -156,16 +156,16 @@ def make_scorer(
 
 
 def image_weights(labels: Labels, metric: str) -> NDArray[np.float64]:
-    """How much each image counts in one of the `ERROR_RATES`, float64 [images], sum 1."""
+    """Return the weight of each image in one of the `ERROR_RATES`, float64 [images], sum 1."""
     return class_balance(labels) if metric == "balanced_error" else np.full(len(labels), 1 / len(labels))
 
 
 def optimality_gap(rows: Floats, weights: NDArray[np.float64]) -> float:
-    """Bound on what any other weights of a mean could still gain in log loss, in nats, ≥ 0.
+    """Return a bound on the log loss that other weights of a mean could still gain, in nats, ≥ 0.
 
-    With p the true-class probabilities [views, images] and m their mean under `weights`, the gap is
-    max over views of mean(p / m) − 1: log x ≤ x − 1 bounds the gain of any mixture, and the best
-    mixture of a linear function is a single view.
+    With p the true-class probabilities [views, images] and m their mean under `weights`, the gap is the
+    maximum over views of mean(p / m) − 1: log x ≤ x − 1 bounds the gain of any mixture, and a linear
+    function of a mixture is largest at a single view.
     """
     used = np.flatnonzero(weights)
     slopes = 1 / np.maximum(weights[used] @ rows[used], EPS)

@@ -1,4 +1,4 @@
-"""What a selection is: the weights of views, and how they are combined."""
+"""Result of a selection: the ensemble weights of the views, and the rule that combines them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from tune_paddy.core.pooling import Rule, pool
 
 @dataclass(frozen=True)
 class Candidate:
-    """How one method did in the cross-fitting of the automatic choice.
+    """Result of one method in the automatic choice.
 
     Attributes:
-        method: Its name.
-        score: Mean of the metric over the halves that it was not fitted on.
-        difference: What it loses to the best method, ≥ 0.
-        standard_error: Of the difference.
-        chosen: Whether it is the simplest whose difference is within one standard error.
+        method: Name of the method.
+        score: Mean metric over the halves that the method was not fitted on.
+        difference: Score minus that of the best method, ≥ 0.
+        standard_error: Standard error of the difference.
+        chosen: Whether this is the simplest method whose difference is within one standard error.
     """
 
     method: str
@@ -33,22 +33,21 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Which views are in the ensemble, with what weights, and how they are combined.
+    """Ensemble weights of the views, and the rule that combines them.
 
     Attributes:
-        weights: float64 [views], ≥ 0, sum 1.
-        score: The metric on the images that it was selected on: optimistic.
-        metric: Name of the loss that was minimised, a key of `METRICS`.
+        weights: Ensemble weights, float64 [views], ≥ 0, sum 1.
+        score: Metric on the images of the selection: optimistic.
+        metric: Name of the minimised loss, a key of `METRICS`.
         method: Name of the method that chose the weights.
-        rule: How views are combined.
-        temperature: The combined probabilities p become p^(1/temperature), normalised; 1 changes nothing.
-        member_temperatures: float64 [views], the same for each view before; None: 1 for all.
-        trajectory: Greedy only: the score after each round, those after the best prefix included.
-        order: Greedy only: the view picked in each round, as long as `trajectory`.
-        kept: Greedy only: how many rounds the best prefix has.
-        gap: Bound on what any other weights of a plain mean could gain in log loss, in nats; None for
-            other rules.
-        candidates: Automatic choice only: the methods that were compared, in the order of simplicity.
+        rule: Combination rule.
+        temperature: Final temperature: the pooled p becomes p^(1/temperature), normalised.
+        member_temperatures: Temperature of each view before pooling, float64 [views]; None: 1 for all.
+        trajectory: Greedy only: score after each round, including rounds after the best prefix.
+        order: Greedy only: view picked in each round, as long as `trajectory`.
+        kept: Greedy only: number of rounds in the best prefix.
+        gap: Bound on the log loss that other weights of the mean could gain, in nats; None for other rules.
+        candidates: Automatic choice only: the compared methods, simplest first.
     """
 
     weights: NDArray[np.float64]
@@ -68,10 +67,10 @@ class Selection:
         """Combine predictions [views, images, classes] of the same views into float64 [images, classes].
 
         Raises:
-            InputError: There are not as many views as weights.
+            InputError: The numbers of views and weights differ.
         """
         if len(probs) != len(self.weights):
-            raise InputError(f"{len(probs)} views were given to a selection of {len(self.weights)}")
+            raise InputError(f"got {len(probs)} views for a selection of {len(self.weights)}")
         return pool(
             probs,
             self.weights,
@@ -81,7 +80,7 @@ class Selection:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers, for JSON."""
+        """Return the selection as plain lists and numbers, for JSON."""
         temperatures = self.member_temperatures
         return {
             **vars(self),
@@ -94,7 +93,7 @@ class Selection:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Selection":
-        """Read `to_dict` back; only `weights` is needed, and what is missing takes its default."""
+        """Restore a selection from `to_dict`; only `weights` is required."""
         given = dict(values)
         temperatures = given.get("member_temperatures")
         given["weights"] = np.asarray(given["weights"], np.float64)

@@ -1,1 +1,1 @@
-"""Decoded and resized images, kept on disk for all trials."""
+"""Disk cache of decoded and resized images, shared by all trials."""

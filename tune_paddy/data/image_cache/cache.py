@@ -1,11 +1,11 @@
-"""The image cache: every image decoded and scaled once per machine, for all trials of all searches.
+"""Image cache: each image is decoded and scaled once per machine, for all trials of all searches.
 
-An *entry* is a folder with all images of one dataset after the first step of one way of resizing, see
-`tune_paddy.data.resizing`. Entries together stay below a limit; the least recently used ones go first. What
-is in an entry, and how it is built, is told in `tune_paddy.data.image_cache.entry`.
+An *entry* is a folder with all images of one dataset after the first step of one resize method, see
+`tune_paddy.data.resizing`. A limit bounds the total size; the least recently used entries are removed
+first. `tune_paddy.data.image_cache.entry` describes and builds an entry.
 
-Locks end with the process that holds them. Nothing here is needed to get a result: whatever goes wrong,
-images are read from their files instead.
+Locks end with the process that holds them. The cache is optional: on any error, images are read from their
+files instead.
 """
 
 import hashlib
@@ -30,25 +30,25 @@ from tune_paddy.data.resizing import Pixels, Size, scaled_size, visible_part
 from tune_paddy.data.system.files import cache_folder, make_private_folder, write_atomically
 
 FORMAT = 1
-"""Raised whenever the same files would be cached differently: what was written before is passed over."""
+"""Format version, incremented when cached pixels change; entries of other versions are ignored."""
 
 GB = 10**9
 
 SPARE = GB
-"""Bytes of the disk that are left free."""
+"""Disk space to keep free, in bytes."""
 
 _CONTAINER = Path("/sys/fs/cgroup/memory.max")
-"""Where Linux tells a container's limit."""
+"""File in which Linux reports a container's memory limit."""
 
 _ABOUT = "entry.json"
 _USERS = "users"
 _SAMPLED = 64
 _FRESH = 60.0
-"""Seconds after which an entry that does not grow is not being built any more."""
+"""Time without growth, in seconds, after which an entry counts as not being built."""
 
 
 class CacheRefusedError(TunePaddyError):
-    """There is no cache for these images; the message says in one line why."""
+    """The images cannot be cached; the message gives the reason in one line."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class ImageSet:
     """All images of a dataset, in an order that its fingerprint determines.
 
     Attributes:
-        fingerprint: Of the contents of all files, hex.
-        paths: Of the files.
+        fingerprint: Hash of the contents of all files, hexadecimal.
+        paths: Paths of the files.
     """
 
     fingerprint: str
@@ -66,22 +66,22 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Resizing:
-    """A way of resizing, as a member has it.
+    """Resize method and size of a member.
 
     Attributes:
-        size: (height, width) in px.
-        method: squish, crop or pad.
+        size: Target (height, width) in px.
+        method: `squish`, `crop` or `pad`.
     """
 
     size: Size
     method: str
 
     def __str__(self) -> str:
-        """Such as `squish 480×480`."""
+        """Return a name such as `squish 480×480`."""
         return f"{self.method} {self.size[0]}×{self.size[1]}"
 
     def image_bytes(self, before: Size) -> int:
-        """Bytes of an image of a given (height, width) after the first step."""
+        """Return the size of an image of a given (height, width) after the first step, in bytes."""
         left, top, right, bottom = visible_part(before, self.size, self.method)
         height, width = scaled_size((bottom - top, right - left), self.size, self.method)
         return 3 * height * width
@@ -89,12 +89,12 @@ class Resizing:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an entry is.
+    """Build progress of an entry.
 
     Attributes:
-        resizing: In words.
-        done: Images that are there.
-        total: All images.
+        resizing: Name of the resize method and size.
+        done: Number of cached images.
+        total: Number of all images.
     """
 
     resizing: str
@@ -104,12 +104,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class ImageCache:
-    """A folder of entries that together stay below a limit.
+    """Folder of entries with a limit on their total size.
 
     Attributes:
-        folder: Made when the first entry is.
-        limit: Bytes; None: half of this machine's memory, since beyond it the disk would be read again and
-            again.
+        folder: Folder of the entries, created with the first entry.
+        limit: Limit in bytes; None: half of this machine's memory, since more would not stay in the page
+            cache.
     """
 
     folder: Path
@@ -117,14 +117,14 @@ class ImageCache:
 
     @property
     def allowed(self) -> int:
-        """Bytes that all entries together may have."""
+        """Limit of the total size of all entries, in bytes."""
         return _memory() // 2 if self.limit is None else self.limit
 
     def check(self, images: ImageSet, resizing: Resizing) -> None:
-        """Say beforehand whether there would be room for an entry, if it were alone.
+        """Check in advance whether an entry would fit if it were the only one.
 
         Raises:
-            CacheRefusedError: It is larger than the limit, or than the disk has room for.
+            CacheRefusedError: The entry exceeds the limit or the free disk space.
         """
         needed = estimate_bytes(images, resizing)
         room = shutil.disk_usage(_existing(self.folder)).free - SPARE + sum(self._sizes().values())
@@ -144,20 +144,20 @@ class ImageCache:
         versions: Sequence[str] = (),
         threads: int = 1,
     ) -> CachedImages:
-        """Build what lacks of an entry, and map it into memory.
+        """Build the missing parts of an entry, and map it into memory.
 
         Args:
-            images: The dataset.
-            resizing: The way of resizing.
-            load: Decodes a file and does the first step of that resizing.
-            versions: Of whatever else the pixels depend on.
-            threads: How many images to decode at once.
+            images: Images of the dataset.
+            resizing: Resize method and size.
+            load: Function that decodes a file and applies the first step of that method.
+            versions: Versions of everything else that the pixels depend on.
+            threads: Number of images to decode at once.
 
         Returns:
-            The images; the entry stays until they are closed.
+            The images; the entry is kept until they are closed.
 
         Raises:
-            CacheRefusedError: There is no room, or the folder cannot be used.
+            CacheRefusedError: There is no space, or the folder is unusable.
         """
         self.check(images, resizing)
         entry = self.folder / _entry_name(images, resizing, versions)
@@ -173,10 +173,10 @@ class ImageCache:
         return cached
 
     def require(self, needed: int) -> None:
-        """Check that there is room for so many bytes more.
+        """Check that there is space for `needed` more bytes.
 
         Raises:
-            CacheRefusedError: There is none.
+            CacheRefusedError: There is not enough space.
         """
         used, free = sum(self._sizes().values()), shutil.disk_usage(self.folder).free
         if used + needed > self.allowed:
@@ -185,7 +185,7 @@ class ImageCache:
             raise CacheRefusedError(f"{self.folder} has only {_bytes(free)} free")
 
     def progress(self, fingerprint: str) -> list[Progress]:
-        """Entries of a dataset that are growing now."""
+        """Return the progress of a dataset's entries that are being built."""
         found = []
         for entry in self._sizes():
             shards = list(entry.glob(f"*{SUFFIX}"))
@@ -198,7 +198,7 @@ class ImageCache:
         return [progress for progress in found if progress.done < progress.total]
 
     def _reserve(self, entry: Path, images: ImageSet, resizing: Resizing, length: int) -> FileLock:
-        """Make room for an entry and keep it from going, until the lock is released."""
+        """Make space for an entry, and return a held lock that protects it from removal."""
         make_private_folder(self.folder)
         with FileLock(self.folder / ".lock", timeout=PATIENCE):
             if not (entry / _ABOUT).exists():
@@ -213,7 +213,7 @@ class ImageCache:
         return pin
 
     def _make_room(self, needed: int) -> None:
-        """Remove the least recently used entries that nobody uses, until there is room."""
+        """Remove the least recently used entries that are not in use, until there is space."""
         for entry in sorted(self._sizes(), key=lambda entry: _mtime(entry / _ABOUT)):
             try:
                 self.require(needed)
@@ -223,7 +223,7 @@ class ImageCache:
         self.require(needed)
 
     def _sizes(self) -> dict[Path, int]:
-        """Entries, and the bytes that they take on the disk."""
+        """Return the entries and their sizes on disk, in bytes."""
         with suppress(OSError):
             folders = [path for path in self.folder.iterdir() if path.is_dir()]
             return {path: sum(map(_size, path.glob(f"*{SUFFIX}"))) for path in folders}
@@ -231,10 +231,10 @@ class ImageCache:
 
 
 def machine_cache(limit: float | None) -> ImageCache | None:
-    """Return the cache of the machine that this runs on.
+    """Return the cache of this machine, or None if it is disabled.
 
     Args:
-        limit: GB; None: half of the memory; 0: there shall be no cache.
+        limit: Limit in GB; None: half of the memory; 0: disabled.
     """
     if limit == 0:
         return None
@@ -242,7 +242,7 @@ def machine_cache(limit: float | None) -> ImageCache | None:
 
 
 def estimate_bytes(images: ImageSet, resizing: Resizing) -> int:
-    """Estimate the bytes of an entry, exact for `squish`; else from the shapes of some images."""
+    """Estimate the size of an entry, in bytes: exact for `squish`, else from the shapes of some images."""
     step = max(1, len(images.paths) // _SAMPLED)
     sampled = images.paths[::step] if resizing.method != "squish" else ()
     shapes = [shape for path in sampled if (shape := _shape(path)) is not None] or [resizing.size]
@@ -265,7 +265,7 @@ def _entry_name(images: ImageSet, resizing: Resizing, versions: Sequence[str]) -
 
 
 def _in_use(entry: Path) -> bool:
-    """Whether a process that lives has pinned an entry; what dead ones left is cleared away."""
+    """Return whether a running process has pinned an entry; remove the pins of ended processes."""
     for path in (entry / _USERS).glob("*"):
         try:
             with FileLock(path, timeout=0):
@@ -276,7 +276,7 @@ def _in_use(entry: Path) -> bool:
 
 
 def _remove(entry: Path) -> None:
-    """Remove an entry at one stroke for whoever looks, then its files."""
+    """Remove an entry atomically by a rename, then delete its files."""
     doomed = entry.with_name(f".{secrets.token_hex(4)}")
     entry.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
@@ -287,9 +287,9 @@ def _bytes(n: int) -> str:
 
 
 def _memory() -> int:
-    """Bytes of memory that this process may use: the machine's, or its container's."""
+    """Return the memory limit of the machine or its container, in bytes."""
     total = int(psutil.virtual_memory().total)
-    with suppress(OSError, ValueError):  # elsewhere, or "max"
+    with suppress(OSError, ValueError):  # not Linux, or "max"
         return min(total, int(_CONTAINER.read_text("ascii")))
     return total
 

@@ -1,8 +1,8 @@
-"""One entry of the image cache: built by whoever needs it, then read by all.
+"""One entry of the image cache: built by the processes that need it, then read by all.
 
-An entry is cut into shards, each with a lock of its own. A process builds the shards that lack and passes
-over those that another one is at: trials that start together share the work, and a process that is killed
-takes no more than one unfinished shard with it.
+An entry consists of shards, each with its own lock. A process builds missing shards and skips those that
+another process is building. Trials that start together share the work, and a killed process loses at most
+one unfinished shard.
 """
 
 import os
@@ -21,15 +21,15 @@ from tune_paddy.data.images import ImageError
 from tune_paddy.data.resizing import Pixels, Size
 
 PATIENCE = 120.0
-"""Seconds to wait for what another process is at, before images are read from their files instead."""
+"""Time to wait for another process, in seconds, before images are read from their files instead."""
 
 _LOCKS = "locks"
 _SHARD_BYTES = 2**26
-_FEWEST, _MOST = 16, 512  # images of a shard
+_FEWEST, _MOST = 16, 512  # images per shard
 
 
 def shard_length(size: Size) -> int:
-    """How many images a shard has: about 64 MiB of them."""
+    """Return the number of images in a shard of about 64 MiB."""
     return min(max(_SHARD_BYTES // (3 * size[0] * size[1]), _FEWEST), _MOST)
 
 
@@ -37,12 +37,12 @@ class CachedImages:
     """Images of an entry.
 
     Args:
-        entry: Its folder, which is there.
-        paths: Files of all images, in the order of the entry.
-        load: Decodes a file and does the first step of resizing.
-        length: Images of a shard.
-        pin: A lock that keeps the entry from being removed while it is held.
-        require: Raises an error where there is no room for so many bytes more.
+        entry: Existing folder of the entry.
+        paths: Paths of all images, in the order of the entry.
+        load: Function that decodes a file and applies the first step of resizing.
+        length: Number of images per shard.
+        pin: Held lock that protects the entry from removal.
+        require: Function that raises an error if there is no space for that many more bytes.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class CachedImages:
         self._mending = Lock()
 
     def build(self, threads: int) -> None:
-        """Map all shards into memory, building those that lack.
+        """Map all shards into memory, and build missing ones; on an error, close the images.
 
         Args:
-            threads: How many images to decode at once.
+            threads: Number of images to decode at once.
 
         Raises:
-            OSError: The folder cannot be written; the images are closed then.
-            TunePaddyError: There is no room; the same.
+            OSError: The folder cannot be written.
+            TunePaddyError: There is no space.
         """
         try:
             self._build(threads)
@@ -79,7 +79,7 @@ class CachedImages:
 
     def _build(self, threads: int) -> None:
         (self._entry / _LOCKS).mkdir(exist_ok=True)
-        start = os.getpid() % max(1, len(self._shards))  # processes begin at different places
+        start = os.getpid() % max(1, len(self._shards))  # processes start at different shards
         numbers = [*range(start, len(self._shards)), *range(start)]
         busy = [number for number in numbers if not self._obtain(number, threads, 0)]
         deadline = time.monotonic() + PATIENCE
@@ -87,9 +87,9 @@ class CachedImages:
             self._obtain(number, threads, max(0.0, deadline - time.monotonic()))
 
     def read(self, path: str) -> Pixels | None:
-        """Return an image after the first step of resizing, uint8 [3, h, w], which is not to be written to.
+        """Return an image after the first step of resizing, read-only uint8 [3, h, w].
 
-        None where the cache does not have it: it has to be read from its file.
+        Return None on a cache miss: the image must be read from its file.
         """
         row = self._rows.get(path)
         if row is None:
@@ -104,7 +104,7 @@ class CachedImages:
             return self._mend(number, shard, index)
 
     def close(self) -> None:
-        """Let go of the entry, which may be removed from now on; what was read stays valid."""
+        """Release the entry, which may then be removed; images already read stay valid."""
         self._shards = [None] * len(self._shards)
         self._pin.release()
         with suppress(OSError):
@@ -117,12 +117,12 @@ class CachedImages:
         self.close()
 
     def _obtain(self, number: int, threads: int, timeout: float) -> bool:
-        """Map a shard, building it if need be; False where another process is at it for longer."""
+        """Map a shard, and build it if it is missing; return False on a timeout of its lock."""
         shard = self._mapped(number)
         if shard is None:
             try:
                 with FileLock(self._entry / _LOCKS / f"{number:05d}", timeout=timeout, thread_local=False):
-                    shard = self._mapped(number)  # by another process, meanwhile
+                    shard = self._mapped(number)  # another process may have built it meanwhile
                     if shard is None:
                         shard = self._make(number, threads)
             except Timeout:
@@ -131,9 +131,9 @@ class CachedImages:
         return True
 
     def _make(self, number: int, threads: int) -> Shard | None:
-        """Build a shard while its lock is held; None if one of its images cannot be read."""
+        """Build a shard under its lock; return None if one of its images cannot be read."""
         path = self._path(number)
-        for left_over in path.parent.glob(f".{path.name}.*"):  # by a process that was killed
+        for left_over in path.parent.glob(f".{path.name}.*"):  # from a killed process
             left_over.unlink(missing_ok=True)
         try:
             with ThreadPoolExecutor(threads, thread_name_prefix="cache") as pool:
@@ -145,7 +145,7 @@ class CachedImages:
         return self._mapped(number)
 
     def _mapped(self, number: int) -> Shard | None:
-        """A shard that is there and whole, as far as can be seen without reading all of it."""
+        """Return an existing shard if its header and length are valid, else None."""
         try:
             shard = Shard(self._path(number))
         except (OSError, DamagedShardError):
@@ -156,7 +156,7 @@ class CachedImages:
         return self._paths[number * self._length : (number + 1) * self._length]
 
     def _mend(self, number: int, damaged: Shard, index: int) -> Pixels | None:
-        """Build a shard again that turned out to be damaged."""
+        """Rebuild a damaged shard, and return the image, or None."""
         with self._mending:
             if self._shards[number] is damaged:
                 self._shards[number] = None

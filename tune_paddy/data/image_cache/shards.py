@@ -1,8 +1,8 @@
-"""Shards of the image cache: some images in one file, mapped into memory, each with a sum that tells damage.
+"""Shards of the image cache: memory-mapped files of several images, each image with a checksum.
 
-A file begins with a table of its images. It is written beside its place and moved there as a whole, so that
-a killed writer leaves nothing that is read; it is not flushed to the disk, since the sums tell what a power
-failure did to it.
+A file starts with a table of its images. It is written to a temporary file and renamed, so that a killed
+writer leaves no partial shard. It is not flushed to the disk, since the checksums detect damage from a power
+failure.
 """
 
 import secrets
@@ -22,19 +22,19 @@ SUFFIX = ".images"
 _MAGIC = b"paddy\x00\x001"
 _HEADER = np.dtype([("magic", "S8"), ("place", "<u8"), ("images", "<u8"), ("table_sum", "<u8")])
 _ENTRY = np.dtype([("start", "<u8"), ("height", "<u4"), ("width", "<u4"), ("sum", "<u8")])
-_ALIGNED = 8  # bytes; the sums are of 64-bit words
+_ALIGNED = 8  # bytes; checksums use 64-bit words
 _BLOCK = 4096  # bytes
 
 
 class DamagedShardError(Exception):
-    """A shard that was cut short or altered."""
+    """Truncated or altered shard."""
 
 
 def write_shard(path: Path, images: Sequence[Pixels]) -> None:
-    """Write images, each uint8 [3, h, w], to a file that is there completely or not at all.
+    """Write images, each uint8 [3, h, w], to a file atomically.
 
     Raises:
-        OSError: It cannot be written, such as for want of space.
+        OSError: The file cannot be written, for example for lack of space.
     """
     flat = [image.reshape(-1) for image in images]
     table = np.empty(len(images), _ENTRY)
@@ -53,19 +53,19 @@ def write_shard(path: Path, images: Sequence[Pixels]) -> None:
                 file.write(bytes(-len(values) % _ALIGNED))
         unfinished.replace(path)
     finally:
-        with suppress(OSError):  # usually it has become the file
+        with suppress(OSError):  # usually renamed by now
             unfinished.unlink()
 
 
 class Shard:
-    """A shard that was written, mapped into memory: all processes share what the system keeps of it.
+    """Memory-mapped shard; all processes share its pages in memory.
 
     Args:
-        path: The file. It may be deleted meanwhile.
+        path: Path of the file, which may be deleted after opening.
 
     Raises:
-        OSError: It is not there, or cannot be read.
-        DamagedShardError: It is not as it was written, as far as its table and its length say.
+        OSError: The file is missing or cannot be read.
+        DamagedShardError: The table or the length of the file is wrong.
     """
 
     def __init__(self, path: Path) -> None:
@@ -98,12 +98,12 @@ class Shard:
         return len(self._table)
 
     def read(self, index: int) -> Pixels:
-        """Return an image, uint8 [3, h, w], which is not to be written to.
+        """Return an image, read-only uint8 [3, h, w].
 
-        Its sum is compared the first time: much cheaper than decoding the image, and not for free.
+        The first read verifies the checksum, which is much cheaper than decoding the image.
 
         Raises:
-            DamagedShardError: The image is not as it was written.
+            DamagedShardError: The checksum does not match.
         """
         start, height, width, expected = self._table[index].tolist()
         values = self._bytes[start : start + 3 * height * width]
@@ -115,14 +115,14 @@ class Shard:
 
 
 def _place(path: Path) -> int:
-    """What tells a shard from another one of the same shape that took its name."""
+    """Return a number that identifies a shard's place, to detect a file renamed from another place."""
     return zlib.crc32(f"{path.parent.name}/{path.name}".encode())
 
 
 def checksum(values: NDArray[np.uint8]) -> int:
-    """Sum blocks of memory as 64-bit words, and take the CRC-32 of these sums: any change of a block shows.
+    """Return the CRC-32 of the sums of blocks of 64-bit words.
 
-    It takes a tenth of the time of a CRC-32 of all bytes. It is no defence against intent.
+    It takes a tenth of the time of a CRC-32 of all bytes. It does not protect against deliberate changes.
 
     Args:
         values: uint8 [n].

@@ -1,1 +1,1 @@
-"""Kaggle's competitions: their files, and submissions to them."""
+"""Kaggle competitions: download of their files, and submissions."""

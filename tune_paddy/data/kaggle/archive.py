@@ -1,6 +1,6 @@
-"""Unpack a zip archive from outside without leaving its folder, or filling the disk.
+"""Safe extraction of untrusted zip archives: no paths outside the folder, no full disk.
 
-Everything is checked before the first byte is written, and the folder appears when all of it is there.
+All entries are checked before the first byte is written, and the folder appears atomically.
 """
 
 import io
@@ -16,46 +16,45 @@ from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.system.text import shown
 
 MAX_ENTRIES = 500_000
-"""Most files and folders of an archive."""
+"""Maximum number of files and folders in an archive."""
 
 MAX_BYTES = 256 * 2**30
-"""Most bytes that an archive may unpack to."""
+"""Maximum total size after unpacking, in bytes."""
 
 MAX_RATIO = 200
-"""How many times its own size an archive may unpack to; photographs hardly shrink, tables by 10 to 30."""
+"""Maximum compression ratio; photographs hardly compress, tables by a factor of 10 to 30."""
 
-_ALWAYS_ALLOWED = 2**20  # a small table of equal rows shrinks by more
-_MAX_DIRECTORY = 64 * 2**20  # bytes of an archive's table of contents, which is parsed in memory
+_ALWAYS_ALLOWED = 2**20  # bytes; a small table of equal rows has a higher ratio
+_MAX_DIRECTORY = 64 * 2**20  # bytes of the central directory, which is parsed in memory
 _CHUNK = 2**20
 _KNOWN = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _ENCRYPTED = 0x1
-_PLAIN = {0, stat.S_IFREG, stat.S_IFDIR}  # 0: written on a system that has no such types
+_PLAIN = {0, stat.S_IFREG, stat.S_IFDIR}  # 0: written on a system without file types
 _DRIVE = re.compile("[A-Za-z]:")
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, ValueError, EOFError, RuntimeError)
-"""What the parser raises on damaged archives."""
+"""Exceptions that the parser raises for damaged archives."""
 
 
 def unpack_zip(archive: Path, folder: Path) -> Path:
-    """Unpack a zip archive into a new folder, completely or not at all.
+    """Unpack a zip archive into a new folder atomically.
 
-    Of what an archive may say of its files, only names and contents are used: no permissions, no owners, no
-    times, no links.
+    Only names and contents are used: no permissions, owners, times or links.
 
     Args:
-        archive: Of plain files and folders, stored or deflated.
-        folder: Must be missing or empty.
+        archive: Path of an archive of regular files and folders, stored or deflated.
+        folder: Target folder, missing or empty.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: The folder holds something; the archive cannot be read, is damaged or encrypted, has an
-            entry that lies outside it or is no plain file or folder, or unpacks to too much.
-        TunePaddyError: A file cannot be written, such as for want of space; the folder is as it was.
+        InputError: The folder is not empty; or the archive cannot be read, is damaged or encrypted, has an
+            entry outside the folder or of a special type, or unpacks to too many bytes.
+        TunePaddyError: A file cannot be written, for example for lack of space; the folder is unchanged.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{shown(folder)}: is there already; name a folder that is missing or empty")
+        raise InputError(f"{shown(folder)}: already exists; name a missing or empty folder")
     unfinished = folder.with_name(f".{folder.name[:100]}.{secrets.token_hex(4)}.part")
     try:
         with _opened(archive) as file, zipfile.ZipFile(file) as opened:
@@ -67,18 +66,18 @@ def unpack_zip(archive: Path, folder: Path) -> Path:
         unfinished.replace(folder)
     except _BROKEN as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{shown(archive)}: is no archive that can be unpacked: {shown(reason)}") from error
+        raise InputError(f"{shown(archive)}: cannot be unpacked: {shown(reason)}") from error
     except OSError as error:
         raise TunePaddyError(
             f"{shown(folder)}: {shown(archive)} cannot be unpacked there: {error.strerror or error}"
         ) from error
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)  # usually it has become the folder
+        shutil.rmtree(unfinished, ignore_errors=True)  # usually renamed by now
     return folder
 
 
 class _BoundedReader(io.BufferedReader):
-    """Refuses to read much at once: `zipfile` reads the table of contents, of any size, in one piece."""
+    """Reader that limits the size of one read: `zipfile` reads the whole central directory at once."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(io.FileIO(path))
@@ -99,7 +98,7 @@ def _opened(archive: Path) -> _BoundedReader:
 
 
 def _checked(archive: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
-    """Return the entries, refused as a whole if there is anything wrong with one."""
+    """Return the entries; raise if any of them is invalid."""
     if len(entries) > MAX_ENTRIES:
         raise InputError(f"{shown(archive)}: has {len(entries):,} entries, more than {MAX_ENTRIES:,}")
     for entry in entries:
@@ -110,16 +109,16 @@ def _checked(archive: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipI
     unpacked = sum(entry.file_size for entry in entries)
     if packed > size or unpacked > min(MAX_BYTES, max(MAX_RATIO * size, _ALWAYS_ALLOWED)):
         raise InputError(
-            f"{shown(archive)}: {size:,} bytes would unpack to {unpacked:,}, which no archive of images does"
+            f"{shown(archive)}: {size:,} bytes would unpack to {unpacked:,}, too many for images"
         )
     return entries
 
 
 def _problem(entry: zipfile.ZipInfo) -> str | None:
-    """Say why an entry is not unpacked, or None."""
+    """Return why an entry is refused, or None."""
     name = entry.orig_filename
     if "\\" in name or "\0" in name or _DRIVE.match(name):
-        return "has a name that is not the same on every system"
+        return "has a name that is not portable"
     if not name.strip("/") or name.startswith("/") or ".." in name.split("/"):
         return "lies outside the archive's folder"
     if stat.S_IFMT(entry.external_attr >> 16) not in _PLAIN:
@@ -127,18 +126,16 @@ def _problem(entry: zipfile.ZipInfo) -> str | None:
     if entry.flag_bits & _ENCRYPTED:
         return "is encrypted"
     if entry.compress_type not in _KNOWN:
-        return "is compressed in an unusual way; pack the files again"
+        return "uses an unsupported compression; pack the files again"
     return None
 
 
 def _make(folder: Path, entries: list[zipfile.ZipInfo]) -> None:
-    """Make a new folder and all those within it, when there is room for everything."""
+    """Create the folder and its subfolders, if there is enough disk space."""
     folder.mkdir(parents=True)
     unpacked, free = sum(entry.file_size for entry in entries), shutil.disk_usage(folder).free
     if unpacked > free:
-        raise TunePaddyError(
-            f"{unpacked / 2**30:.1f} GiB are needed to unpack, and {free / 2**30:.1f} are free"
-        )
+        raise TunePaddyError(f"unpacking needs {unpacked / 2**30:.1f} GiB, and {free / 2**30:.1f} are free")
     names = (name for entry in entries if (name := entry.filename.rpartition("/")[0]))
     for name in sorted(set(names)):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -146,12 +143,12 @@ def _make(folder: Path, entries: list[zipfile.ZipInfo]) -> None:
 
 def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None:
     left = entry.file_size
-    # "x": two entries of one name, also where case does not count, are not to overwrite each other.
+    # "x": two entries of one name, also on a case-insensitive file system, must not overwrite each other.
     with opened.open(entry) as source, path.open("xb") as target:
         while chunk := source.read(_CHUNK):
             left -= len(chunk)
             if left < 0:
-                raise zipfile.BadZipFile(f"{entry.filename} is longer than it says")
+                raise zipfile.BadZipFile(f"{entry.filename} is longer than declared")
             target.write(chunk)
     if left:
-        raise zipfile.BadZipFile(f"{entry.filename} is shorter than it says")
+        raise zipfile.BadZipFile(f"{entry.filename} is shorter than declared")

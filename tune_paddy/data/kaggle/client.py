@@ -1,4 +1,4 @@
-"""Kaggle's official client: found, signed in, and its errors in words that say what to do."""
+"""Kaggle's official client: authentication, and translation of its errors into actionable messages."""
 
 import io
 import os
@@ -21,31 +21,31 @@ _LONGEST_REASON = 200
 
 
 class KaggleClient(Protocol):
-    """The part of `kaggle.api.kaggle_api_extended.KaggleApi` that is used here."""
+    """Used part of `kaggle.api.kaggle_api_extended.KaggleApi`."""
 
     def competition_download_files(
         self, competition: str, path: str | None = None, force: bool = False, quiet: bool = True
     ) -> None:
-        """Download all files as PATH/COMPETITION.zip, going on where an earlier call stopped."""
+        """Download all files as PATH/COMPETITION.zip, and resume an interrupted download."""
 
     def competition_submit(self, file_name: str, message: str, competition: str, quiet: bool = False) -> Any:
-        """Send a file; the answer has a `message` and, where it was taken, a `ref`."""
+        """Upload a file; the response has a `message` and, if it was accepted, a `ref`."""
 
     def competition_submissions(self, competition: str) -> Sequence[Any] | None:
         """List the newest submissions, each with `ref`, `status`, `public_score`, `private_score`."""
 
 
 def find_client() -> KaggleClient:
-    """Return Kaggle's official client, signed in.
+    """Return Kaggle's official client, authenticated.
 
     Raises:
         InputError: The credentials or the package are missing; the message says how to get them.
-        TunePaddyError: Kaggle could not be asked whether the credentials are good.
+        TunePaddyError: Kaggle could not verify the credentials.
     """
     if not has_credentials():
         raise InputError(f"no Kaggle credentials: {_HOW_TO_SIGN_IN}")
     try:
-        # The package signs in when it is imported, and prints pages of help where that fails.
+        # The package authenticates on import, and prints pages of help if that fails.
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             from kaggle.api.kaggle_api_extended import KaggleApi  # noqa: PLC0415 an optional extra
 
@@ -55,7 +55,7 @@ def find_client() -> KaggleClient:
         raise InputError(
             "the Kaggle client is not installed: run `uv sync --extra kaggle`, or `pip install kaggle`"
         ) from error
-    except SystemExit:  # how the client says that no credentials are good
+    except SystemExit:  # the client exits on invalid credentials
         raise InputError(f"Kaggle refused the credentials: {_HOW_TO_SIGN_IN}") from None
     except Exception as error:
         raise explain(error, "sign in") from None
@@ -64,7 +64,7 @@ def find_client() -> KaggleClient:
 
 
 def has_credentials() -> bool:
-    """Whether a token is where Kaggle's client looks for one."""
+    """Return whether a token exists where Kaggle's client looks for one."""
     home = Path("~/.kaggle").expanduser()
     config = Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()) / "kaggle"
     own = os.environ.get("KAGGLE_CONFIG_DIR")
@@ -76,35 +76,34 @@ def has_credentials() -> bool:
 
 
 def explain(error: Exception, doing: str, competition: str = COMPETITION) -> TunePaddyError:
-    """Turn an error of the client into one that says what to do.
+    """Convert an error of the client into one that says what to do.
 
-    Raise what this returns `from None`: addresses in the client's own errors are signed, and a traceback
-    would show them.
+    Raise the result `from None`: the client's own errors contain signed URLs, which a traceback would show.
 
     Args:
-        error: As the client raised it; requests' errors have a `response`.
-        doing: What was tried, such as `download paddy-disease-classification`.
-        competition: Whose rules may have to be accepted.
+        error: Error from the client; those of requests have a `response`.
+        doing: Attempted action, such as `download paddy-disease-classification`.
+        competition: Competition whose rules may have to be accepted.
     """
     status = getattr(getattr(error, "response", None), "status_code", None)
-    what = f"Kaggle did not let us {doing}: {reason(error)}"
+    what = f"Kaggle request failed: {doing}: {reason(error)}"
     page = f"https://www.kaggle.com/competitions/{competition}"
     if status == 401:  # noqa: PLR2004 HTTP's own numbers
-        return InputError(f"{what}; the token is not, or no longer, good: {_HOW_TO_SIGN_IN}")
+        return InputError(f"{what}; the token is invalid or expired: {_HOW_TO_SIGN_IN}")
     if status == 403:  # noqa: PLR2004
         return TunePaddyError(
-            f"{what}; have you accepted the rules? Do so on {page}/rules, signed in as the owner of the "
+            f"{what}; accept the rules on {page}/rules, signed in as the owner of the "
             "token, then run the same command again"
         )
     if status == 404:  # noqa: PLR2004
         return InputError(f"{what}; check the competition's name against the address {page}")
     if status is None and isinstance(error, OSError):
         return TunePaddyError(f"{what}; check the network and the disk, then run the same command again")
-    return TunePaddyError(f"{what}; what Kaggle offers is on {page}")
+    return TunePaddyError(f"{what}; see {page}")
 
 
 def reason(error: BaseException) -> str:
-    """First line of an error, without what an address or the environment holds in secrets."""
+    """Return the first line of an error, without secrets from URLs or the environment."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
     cause = re.search(r"Max retries exceeded .*Caused by (\w+)", line)
     line = f"no connection ({cause[1]})" if cause else line

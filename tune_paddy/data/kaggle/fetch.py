@@ -1,4 +1,4 @@
-"""A competition's images: mounted, already here, or downloaded, and proved to be complete."""
+"""Files of a competition: mounted, already fetched, or downloaded, and verified by checksums."""
 
 import json
 import shutil
@@ -14,10 +14,10 @@ from tune_paddy.data.system.files import write_atomically
 from tune_paddy.data.system.text import listed, shown
 
 MANIFEST = ".fetched.json"
-"""What a fetched folder says of itself: its competition, and size and CRC-32 of every file of the archive."""
+"""File in a fetched folder with its competition, and size and CRC-32 of every file of the archive."""
 
 MOUNT = Path("/kaggle/input")
-"""Where Kaggle's own machines have the data of a notebook's competitions."""
+"""Folder in which Kaggle's machines mount the data of a notebook's competitions."""
 
 _CHUNK = 2**20
 
@@ -31,24 +31,24 @@ def fetch_competition(
     say: Callable[[str], None] = lambda line: None,
     mount: Path = MOUNT,
 ) -> Path:
-    """Bring a competition's files here, or find them.
+    """Fetch a competition's files, or find existing ones.
 
-    An interrupted download goes on where it stopped. The archive is unpacked beside the folder, which
-    appears when every file was read back against its checksum; then the archive is removed.
+    An interrupted download is resumed. The archive is unpacked beside the folder and checked against its
+    checksums. Then the folder appears, and the archive is removed.
 
     Args:
-        competition: Kaggle's name of it, as in its address.
-        folder: Where the files go; missing or empty, or what an earlier call has made of it.
-        client: Returns Kaggle's client; only called when something must be downloaded.
-        quiet: Whether the client shows no progress.
-        say: Is told in a line what is done.
+        competition: Kaggle's name of the competition, as in its URL.
+        folder: Target folder: missing, empty, or fetched earlier.
+        client: Factory of Kaggle's client, called only for a download.
+        quiet: Whether to hide the client's progress.
+        say: Function that receives progress messages.
         mount: Kaggle's own folder of data.
 
     Returns:
         The folder with the files: on Kaggle the mounted one, else `folder`.
 
     Raises:
-        InputError: The name, the folder or the credentials are no good; files are missing or damaged, or
+        InputError: The name, the folder or the credentials are invalid; or files are missing, damaged or
             of another competition.
         TunePaddyError: Kaggle, the network or the disk failed; the message says what to do.
     """
@@ -70,25 +70,25 @@ def fetch_competition(
 
 
 def competition_of(folder: Path, *, mount: Path = MOUNT) -> str:
-    """The competition that a folder of images is from; empty where nothing tells.
+    """Return the competition that a folder of images comes from; empty if unknown.
 
-    A fetched folder says it, whatever its name; so does the name of one that Kaggle has mounted, and that
-    of the competition that this program began with.
+    The manifest of a fetched folder determines it. Otherwise the folder's name does, if Kaggle has mounted
+    the folder or if the name is that of the default competition.
     """
     if (folder / MANIFEST).is_file():
         try:
             return _read_manifest(folder)[0]
-        except InputError:  # somebody else's file of that name
+        except InputError:  # an unrelated file of that name
             return ""
     mounted = folder.parent in (mount, mount / "competitions")
     return folder.name if mounted or folder.name == COMPETITION else ""
 
 
 def _check_name(competition: str) -> None:
-    """Refuse what cannot be the last part of a competition's address: it becomes the name of a folder."""
+    """Refuse names that cannot be the last part of a competition's URL: they become folder names."""
     if not competition.replace("-", "").isalnum() or not competition.isascii():
         raise InputError(
-            f"'{shown(competition)}' is no name of a competition: take it from its address, "
+            f"'{shown(competition)}' is not a competition name: take it from the address, "
             "https://www.kaggle.com/competitions/NAME"
         )
 
@@ -105,23 +105,23 @@ def _download(client: KaggleClient, competition: str, aside: Path, quiet: bool) 
     if not archive.is_file():
         found = sorted(path.name for path in aside.iterdir())
         raise TunePaddyError(
-            f"Kaggle sent no {archive.name}, but {', '.join(found) or 'nothing'}: look at {aside}"
+            f"Kaggle sent {', '.join(found) or 'nothing'} instead of {archive.name}: check {aside}"
         )
     return archive
 
 
 def _unpack(archive: Path, unpacked: Path, folder: Path, competition: str) -> int:
-    shutil.rmtree(unpacked, ignore_errors=True)  # of a call that was killed
+    shutil.rmtree(unpacked, ignore_errors=True)  # from a killed call
     try:
         unpack_zip(archive, unpacked)
     except InputError as error:
-        archive.unlink()  # the client would take a file of the right length for a good one
+        archive.unlink()  # the client would accept any file of the right length
         raise InputError(f"{error}; it was removed: run the same command again") from error
     entries = _entries(archive)
     manifest = {"competition": competition, "files": entries}
     write_atomically(unpacked / MANIFEST, json.dumps(manifest).encode())
     if folder.is_dir():
-        folder.rmdir()  # empty: on some systems a folder cannot take another's place
+        folder.rmdir()  # empty: on some systems a folder cannot replace another one
     unpacked.replace(folder)
     return len(entries)
 
@@ -134,7 +134,7 @@ def _entries(archive: Path) -> dict[str, tuple[int, int]]:
 
 
 def _verify(folder: Path, competition: str) -> int:
-    """Count the files of a fetched folder, once each was read against its checksum."""
+    """Verify the checksum of every file in a fetched folder, and return their number."""
     holds, entries = _read_manifest(folder)
     if holds != competition:
         raise InputError(
@@ -151,15 +151,15 @@ def _verify(folder: Path, competition: str) -> int:
 
 
 def _read_manifest(folder: Path) -> tuple[str, dict[str, tuple[int, int]]]:
-    """The competition of a fetched folder, and name → (size, CRC-32) of its files."""
+    """Return the competition of a fetched folder, and name → (size, CRC-32) of its files."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         files = {str(name): (int(size), int(crc)) for name, (size, crc) in manifest["files"].items()}
         return str(manifest["competition"]), files
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise InputError(
-            f"{shown(folder)}: holds files that were not fetched before: name another folder (`folder`), or "
-            "check what is there with `tune-paddy data check`",
+            f"{shown(folder)}: holds files that this command did not fetch: name another folder (`folder`), "
+            "or check the files with `tune-paddy data check`",
             options=("folder",),
         ) from None
 

@@ -1,4 +1,4 @@
-"""Send a submission to Kaggle, and learn its score."""
+"""Submission to Kaggle, and retrieval of its score."""
 
 import time
 from collections import Counter
@@ -13,22 +13,22 @@ from tune_paddy.data.kaggle.client import COMPETITION, KaggleClient, explain
 from tune_paddy.data.submission import Submission, read_submission
 
 UPLOAD_FAILED = "Could not submit to competition"
-"""What the client answers, without an error, when the file did not arrive."""
+"""Response of the client, without an error, when the upload failed."""
 
 POLL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A submission as Kaggle took it.
+    """Submission that Kaggle accepted.
 
     Attributes:
-        competition: Kaggle's name of it.
-        ref: Kaggle's number of the submission; 0 where it told none.
-        file_name: Without its folder.
-        message: What stands beside it on Kaggle's page.
-        sent_at: ISO 8601, UTC.
-        answer: Kaggle's words.
+        competition: Kaggle's name of the competition.
+        ref: Kaggle's number of the submission; 0: unknown.
+        file_name: File name without its folder.
+        message: Description on Kaggle's page.
+        sent_at: Time of submission, ISO 8601, UTC.
+        answer: Kaggle's response message.
     """
 
     competition: str
@@ -41,13 +41,13 @@ class Sent:
 
 @dataclass(frozen=True)
 class Score:
-    """What Kaggle says of a submission.
+    """Score of a submission on Kaggle.
 
     Attributes:
         status: `pending`, `complete` or `error`.
-        public: On the public part of the test set, as Kaggle writes it; empty: not told.
-        private: On the rest, told once the competition is over.
-        problem: Why it could not be scored; empty otherwise.
+        public: Score on the public part of the test set, as Kaggle formats it; empty: unknown.
+        private: Score on the rest, available after the competition; empty: unknown.
+        problem: Reason why scoring failed; empty otherwise.
     """
 
     status: str
@@ -57,15 +57,15 @@ class Score:
 
     @property
     def pending(self) -> bool:
-        """Whether Kaggle is still at it."""
+        """Whether Kaggle is still scoring."""
         return self.status == "pending"
 
 
 def read_to_send(path: Path) -> Submission:
-    """Read a submission that is about to be sent.
+    """Read a submission before it is sent.
 
     Raises:
-        InputError: There is no such file, or it is no submission.
+        InputError: The file is missing, or is not a submission.
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}; `tune-paddy select SEARCH` writes one")
@@ -73,7 +73,7 @@ def read_to_send(path: Path) -> Submission:
 
 
 def label_counts(submission: Submission) -> list[tuple[str, int]]:
-    """How many images were given each label, the most frequent first."""
+    """Return the number of images per label, the most frequent label first."""
     return Counter(submission.labels).most_common()
 
 
@@ -81,7 +81,7 @@ def send(client: KaggleClient, path: Path, message: str, competition: str = COMP
     """Send a submission.
 
     Raises:
-        TunePaddyError: Kaggle did not take it.
+        TunePaddyError: Kaggle did not accept it.
     """
     doing = f"submit to {competition}"
     try:
@@ -90,16 +90,16 @@ def send(client: KaggleClient, path: Path, message: str, competition: str = COMP
         raise explain(error, doing, competition) from None
     words = str(getattr(answer, "message", answer) or "")
     if words == UPLOAD_FAILED:
-        raise TunePaddyError(f"{path} did not arrive at Kaggle; check the network, then send it again")
+        raise TunePaddyError(f"{path}: the upload to Kaggle failed; check the network, then send it again")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Sent(competition, int(getattr(answer, "ref", 0) or 0), path.name, message, now, words)
 
 
 def find_score(client: KaggleClient, sent: Sent) -> Score:
-    """Ask Kaggle once for the score of a submission.
+    """Request the score of a submission once.
 
     Raises:
-        TunePaddyError: Kaggle could not be asked, or does not know the submission.
+        TunePaddyError: The request failed, or Kaggle does not know the submission.
     """
     try:
         listed = client.competition_submissions(sent.competition) or []
@@ -121,10 +121,10 @@ def wait_for_score(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Score:
-    """Ask Kaggle for the score of a submission until it has one, for some minutes at most.
+    """Poll Kaggle for the score of a submission, for at most `minutes`.
 
     Raises:
-        TunePaddyError: Kaggle could not be asked, or does not know the submission.
+        TunePaddyError: A request failed, or Kaggle does not know the submission.
     """
     give_up = clock() + 60 * minutes
     while True:

@@ -1,1 +1,1 @@
-"""The layouts that a folder of images may have, and how one is detected."""
+"""Layouts of a folder of images, and their detection."""

@@ -1,4 +1,4 @@
-"""A CSV of paths and labels."""
+"""Layout: a CSV of paths and labels."""
 
 import csv
 from pathlib import Path, PurePath
@@ -23,13 +23,13 @@ from tune_paddy.data.system.text import shown
 NAME = "a CSV of paths and labels"
 TEST_TABLE = "test.csv"
 NO_LABELS = frozenset({TEST_TABLE, SAMPLE, "submission.csv", "test_labels.csv"})
-"""CSV files of a folder that are never taken for its labels."""
+"""CSV files of a folder that never count as its labels."""
 
 _LONGEST_HEADER = 2**16
 
 
 def find_label_tables(root: Path) -> list[Path]:
-    """CSV files of a folder that have a column of images and one of labels."""
+    """Return the CSV files of a folder that have an image column and a label column."""
     tables = (path for path in root.iterdir() if path.suffix.lower() == ".csv" and path.is_file())
     return sorted(path for path in tables if path.name not in NO_LABELS and _has_labels(path))
 
@@ -38,7 +38,7 @@ def read_label_table(path: Path) -> Listing:
     """List the images of a CSV; an image's id is its path as the CSV writes it.
 
     Raises:
-        InputError: The CSV is unusable, names a file that is not there, or a relative path leaves its folder.
+        InputError: The CSV is invalid, names a missing file, or a relative path leaves its folder.
     """
     table = read_csv(path)
     ids, labels = read_labels(table)
@@ -60,11 +60,11 @@ def _read_test(path: Path) -> pd.DataFrame:
 
 
 def _find(table: CsvTable, ids: list[str]) -> list[str]:
-    """Absolute paths [rows] of a table's images."""
+    """Return the absolute paths of a table's images, [rows]."""
     for row, name in enumerate(ids):
         if ".." in PurePath(name).parts:
             raise InputError(
-                f"{table.place(row)}: {shown(name)} leads upwards: write an absolute path, or one below "
+                f"{table.place(row)}: {shown(name)} contains '..': write an absolute path, or one below "
                 f"{shown(table.path.parent)}"
             )
     paths = [table.path.parent / name for name in ids]

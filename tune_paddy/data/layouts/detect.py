@@ -1,15 +1,15 @@
-"""The three layouts of labelled images, found by themselves.
+"""Detection of the three layouts of labelled images.
 
 - Kaggle's: `train.csv` with an image column, a label column and further ones; `train_images/LABEL/ID`;
   `test_images/ID`.
-- A CSV of paths and labels, given itself or as the only such CSV of a folder. A relative path counts from
-  the CSV's folder and may not leave it; an absolute one is taken as it is. `test.csv` beside it may
-  name the images to predict.
-- A folder per class, in the folder itself or in its `train/` or `train_images/`; images to predict may
-  lie in `test_images/` or `test/`. Hidden files, and files that are not named like images, are passed over.
+- A CSV of paths and labels, given itself or as the only such CSV of a folder. A relative path starts from
+  the CSV's folder and may not leave it; an absolute path is allowed. An optional `test.csv` beside the
+  table names the images to predict.
+- A folder per class, in the folder itself or in its `train/` or `train_images/`. Images to predict may be
+  in `test_images/` or `test/`. Hidden files, and files without an image suffix, are ignored.
 
-In each of them `sample_submission.csv` may say which images to predict, and in what order. Columns are
-found by name.
+In each layout an optional `sample_submission.csv` determines the images to predict and their order. Columns
+are found by name.
 """
 
 from dataclasses import replace
@@ -25,18 +25,18 @@ from tune_paddy.data.system.text import shown
 
 
 def list_dataset(path: Path) -> Listing:
-    """Find out a dataset's layout and list its images, none of which is opened yet.
+    """Detect the layout of a dataset and list its images without opening them.
 
     Args:
-        path: A folder, or a CSV.
+        path: Folder, or CSV.
 
     Raises:
-        InputError: There is no such folder, no layout fits, or what it says is contradictory; one message
+        InputError: The folder is missing, no layout matches, or its files are contradictory; the message
             names the file and what to do.
     """
     try:
         return _in_order_of_sample(_list(path.expanduser().resolve()))
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, or no home folder
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link loop, or no home folder
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{shown(path)}: cannot be read: {reason}") from error
 
@@ -45,7 +45,7 @@ def _list(path: Path) -> Listing:
     if path.is_dir():
         return _list_folder(path)
     if not path.is_file():
-        raise InputError(f"there is no folder or CSV file {shown(path)}: check the path")
+        raise InputError(f"no folder or CSV file {shown(path)}: check the path")
     if path.suffix.lower() != ".csv":
         raise InputError(f"{shown(path)} is neither a folder nor a .csv file; unpack an archive first")
     if path.name == TABLE and fits_kaggle(path.parent):
@@ -77,7 +77,7 @@ def _lack_of_kaggle(root: Path) -> str:
 
 
 def _in_order_of_sample(listing: Listing) -> Listing:
-    """Bring the test images into the order of the sample submission, where there is one."""
+    """Put the test images into the order of the sample submission, if there is one."""
     path = listing.root / SAMPLE
     if not path.is_file():
         return listing

@@ -1,4 +1,4 @@
-"""A folder of images per class."""
+"""Layout: a folder of images per class."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +19,12 @@ TRAIN_FOLDERS = ("train", "train_images")
 
 
 def fits_folders(root: Path) -> bool:
-    """Whether a folder holds folders with images in them, itself or in its train folder."""
+    """Return whether a folder, or its train folder, holds folders with images."""
     return any(list_images(folder)[0] for folder in _class_folders(_train_folder(root)))
 
 
 def read_folders(root: Path) -> Listing:
-    """List the images of the folders of classes; an image's id is its path below them.
+    """List the images of the class folders; an image's id is its path below them.
 
     Raises:
         InputError: A file's name is not UTF-8.
@@ -56,7 +56,7 @@ def _train_folder(root: Path) -> Path:
 
 
 def _class_folders(base: Path) -> list[Path]:
-    """Folders of classes, sorted by name; images to predict lie beside them."""
+    """Return the class folders, sorted by name, without the folders of images to predict."""
     return sorted(
         entry
         for entry in base.iterdir()

@@ -1,4 +1,4 @@
-"""Kaggle's layout: a table of images and labels, and a folder of images per label."""
+"""Layout of Kaggle: a table of images and labels, and a folder of images per label."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
@@ -24,18 +24,18 @@ TABLE, IMAGES, TEST_IMAGES = "train.csv", "train_images", "test_images"
 
 
 def fits_kaggle(root: Path) -> bool:
-    """Whether a folder has a table and a folder of images by Kaggle's names."""
+    """Return whether a folder has a table and an image folder with Kaggle's names."""
     return (root / TABLE).is_file() and (root / IMAGES).is_dir()
 
 
 def read_kaggle(root: Path) -> Listing:
     """List the images of Kaggle's layout.
 
-    Images in `train_images` that the table does not name are passed over, with a note.
+    Images in `train_images` that are not in the table are ignored, with a note.
 
     Raises:
-        InputError: The table is unusable, names an image that is not there or lies under another label,
-            or a name would lead out of the folder.
+        InputError: The table is invalid, names an image that is missing or in the folder of another label,
+            or a name points outside the folder.
         OSError: A folder cannot be read.
     """
     table = read_csv(root / TABLE)
@@ -57,7 +57,7 @@ def read_kaggle(root: Path) -> Listing:
 
 
 def _check_plain(table: CsvTable, names: Sequence[str], what: str) -> None:
-    """Refuse names that are more than the name of a file or folder, such as `../x`."""
+    """Refuse names that are not plain file or folder names, such as `../x`."""
     for row, name in enumerate(names):
         if name in {".", ".."} or PurePath(name).name != name or "\0" in name:
             raise InputError(f"{table.place(row)}: {what} '{shown(name)}' is not a plain name")

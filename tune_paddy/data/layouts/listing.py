@@ -1,4 +1,4 @@
-"""What a layout yields: which images there are, with which labels; and the checks that layouts share."""
+"""Result of a layout: its images and labels; and the checks that layouts share."""
 
 import os
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from tune_paddy.data.submission import SubmissionFormat
 from tune_paddy.data.system.text import listed, shown
 
 IMAGE_COLUMNS = ("path", "file", "filename", "image", "image_id")
-"""Names of a column of images, the first that is there counts."""
+"""Names of the image column, in order of preference."""
 
 LABEL_COLUMNS = ("label", "class", "target")
-"""Names of a column of labels, the first that is there counts."""
+"""Names of the label column, in order of preference."""
 
 TEST_FOLDERS = ("test_images", "test")
 
@@ -26,16 +26,16 @@ _OURS = ("id", "path", "label")
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """The images of a dataset, before any of them is opened.
+    """Images of a dataset, not opened yet.
 
     Attributes:
-        layout: Name of the layout, for a person.
+        layout: Display name of the layout.
         root: Folder of the dataset.
-        labelled: Columns id, path (absolute), label, and the further ones of a table.
-        test: Columns id, path (absolute); may be empty.
-        form: Columns of a submission.
-        sample: The sample submission that decided about `test`, or None.
-        notes: What was passed over, in words for a person.
+        labelled: Frame with the columns id, path (absolute), label, and the further ones of a table.
+        test: Frame with the columns id and path (absolute); may be empty.
+        form: Column names of a submission.
+        sample: Path of the sample submission that determined `test`, or None.
+        notes: Messages about ignored files.
     """
 
     layout: str
@@ -48,10 +48,10 @@ class Listing:
 
 
 def read_labels(table: CsvTable) -> tuple[list[str], list[str]]:
-    """Return ids and labels of a table [rows].
+    """Return the ids and labels of a table, [rows] each.
 
     Raises:
-        InputError: A column is missing, an id or a label is empty, or an id is there twice.
+        InputError: A column is missing, an id or a label is empty, or an id is duplicate.
     """
     ids = read_ids(table)
     labels = table.column(table.need_column(LABEL_COLUMNS))
@@ -60,10 +60,10 @@ def read_labels(table: CsvTable) -> tuple[list[str], list[str]]:
 
 
 def read_ids(table: CsvTable) -> list[str]:
-    """Return the ids of a table [rows].
+    """Return the ids of a table, [rows].
 
     Raises:
-        InputError: The column is missing, an id is empty or there twice.
+        InputError: The column is missing, or an id is empty or duplicate.
     """
     ids = table.column(table.need_column(IMAGE_COLUMNS))
     _check_filled(table, ids, "image")
@@ -71,8 +71,8 @@ def read_ids(table: CsvTable) -> list[str]:
     for row, name in enumerate(ids):
         if name in rows:
             raise InputError(
-                f"{table.place(row)}: image {shown(name)} is there already in line "
-                f"{table.lines[rows[name]]}: keep one of them"
+                f"{table.place(row)}: duplicate image {shown(name)}, first in line "
+                f"{table.lines[rows[name]]}: keep one"
             )
         rows[name] = row
     return ids
@@ -81,16 +81,16 @@ def read_ids(table: CsvTable) -> list[str]:
 def _check_filled(table: CsvTable, values: Sequence[str], what: str) -> None:
     empty = [row for row, value in enumerate(values) if not value.strip()]
     if empty:
-        more = f" (nor have {len(empty) - 1} others)" if len(empty) > 1 else ""
+        more = f", as in {len(empty) - 1} other lines" if len(empty) > 1 else ""
         raise InputError(f"{table.place(empty[0])}: has no {what}{more}: fill it in or remove the line")
 
 
 def make_labelled(
     ids: Sequence[str], paths: Sequence[str], labels: Sequence[str], table: CsvTable | None = None
 ) -> pd.DataFrame:
-    """Build the labelled frame, with a table's further columns as numbers where all values are.
+    """Build the labelled frame; convert a table's further columns to numbers if all values are numeric.
 
-    A further column that is called id, path or label is left out.
+    Further columns called id, path or label are omitted.
     """
     frame = pd.DataFrame({"id": ids, "path": paths, "label": labels}, dtype=str)
     if table is None:
@@ -115,10 +115,10 @@ def _as_numbers(values: "pd.Series[str]") -> "pd.Series[str] | pd.Series[float]"
 
 
 def list_images(folder: Path) -> tuple[list[str], list[str]]:
-    """Find image files in a folder and the folders in it, by the ends of their names.
+    """Find the image files in a folder tree by their suffixes.
 
     Returns:
-        Paths relative to `folder` with forward slashes, sorted, and the absolute paths.
+        Sorted paths relative to `folder`, with forward slashes, and the absolute paths.
 
     Raises:
         InputError: A name is not UTF-8.
@@ -136,17 +136,17 @@ def list_images(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file's name says that it is an image."""
+    """Return whether a file name has an image suffix and is not ignored."""
     return PurePath(name).suffix.lower() in SUFFIXES and not is_passed_over(name)
 
 
 def is_passed_over(name: str) -> bool:
-    """Whether a file or folder is hidden, or left by an archiver."""
+    """Return whether a file or folder is ignored: hidden, or left by an archiver."""
     return name.startswith(".") or name == "__MACOSX"
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file; a name that no file can have is no error."""
+    """Return whether a file exists; an impossible name is not an error."""
     try:
         return path.is_file()
     except OSError:
@@ -154,16 +154,16 @@ def is_file(path: Path) -> bool:
 
 
 def check_there(table: CsvTable, ids: Sequence[str], paths: Sequence[Path]) -> None:
-    """Check that every image of a table is a file.
+    """Check that every image of a table exists.
 
     Raises:
-        InputError: Some are not; the message lists them.
+        InputError: Files are missing; the message lists them.
     """
     missing = [row for row, path in enumerate(paths) if not is_file(path)]
     if missing:
         lines = (f"line {table.lines[row]}: {shown(ids[row])}" for row in missing)
         raise InputError(
-            f"{shown(table.path)}: {len(missing)} of its images are not there, the first should be "
+            f"{shown(table.path)}: {len(missing)} of its images are missing, the first is expected at "
             f"{shown(paths[missing[0]])}: copy them there, or remove their lines{listed(lines, len(missing))}"
         )
 
@@ -180,6 +180,6 @@ def _raise(error: OSError) -> None:
 
 
 def find_test_image(data: Path, name: str) -> Path | None:
-    """The file of an id: in one of the folders for test images, or in `data` itself; None: nowhere."""
+    """Return the file of an id in a folder for test images or in `data` itself; None if there is none."""
     candidates = (data / folder / name for folder in (*TEST_FOLDERS, ""))
     return next((path for path in candidates if is_file(path)), None)

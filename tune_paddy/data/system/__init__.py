@@ -1,1 +1,1 @@
-"""Files, text and processors, the same for every room."""
+"""Helpers for files, text and CPUs, shared by all packages."""

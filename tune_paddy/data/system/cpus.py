@@ -1,4 +1,4 @@
-"""How many CPUs this process may use: fewer than the machine has, in a container or under `taskset`."""
+"""Number of CPUs that this process may use; containers and `taskset` limit it."""
 
 import math
 import os
@@ -6,14 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path("/")
-"""Of the files that Linux tells quotas in."""
+"""Root of the file system in which Linux reports quotas."""
 
 
 def usable_cpus(root: Path = ROOT) -> int:
-    """CPUs that this process may run on, no more than its container's quota is worth; at least 1.
+    """Return the number of CPUs of this process within its container's quota, at least 1.
 
     Args:
-        root: Holds `proc` and `sys`.
+        root: Folder that holds `proc` and `sys`.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quotas = [_quota_v2(group) for group in _groups(root, "")]
@@ -22,11 +22,11 @@ def usable_cpus(root: Path = ROOT) -> int:
 
 
 def _groups(root: Path, controller: str) -> list[Path]:
-    """Folders of this process's control group and all above it: the tightest quota of them holds.
+    """Return the folders of this process's control group and its ancestors; the lowest quota applies.
 
     Args:
-        root: Holds `proc` and `sys`.
-        controller: `cpu` of version 1; empty: the one hierarchy of version 2.
+        root: Folder that holds `proc` and `sys`.
+        controller: `cpu` for version 1; empty for the single hierarchy of version 2.
     """
     mount = root / "sys/fs/cgroup" / controller
     path = ""
@@ -35,13 +35,13 @@ def _groups(root: Path, controller: str) -> list[Path]:
             _, controllers, where = line.split(":", 2)
             if controller in controllers.split(","):
                 path = where.strip("/")
-    # A container may be told of the path outside it, and see its own group at the mount.
+    # A container may report the path outside it, and have its own group at the mount.
     inside = mount / path
     return [inside, *(parent for parent in inside.parents if parent.is_relative_to(mount))]
 
 
 def _quota_v2(group: Path) -> float | None:
-    """CPUs by `cpu.max`, such as "150000 100000"; None: no limit, or none that is told."""
+    """Return the CPUs in `cpu.max`, such as "150000 100000"; None: no limit, or unknown."""
     with suppress(OSError, ValueError):
         quota, period = (group / "cpu.max").read_text(encoding="utf-8").split()
         return int(quota) / int(period)
@@ -49,7 +49,7 @@ def _quota_v2(group: Path) -> float | None:
 
 
 def _quota_v1(group: Path) -> float | None:
-    """CPUs by `cpu.cfs_quota_us`, which is -1 without a limit; None: the same, or none that is told."""
+    """Return the CPUs in `cpu.cfs_quota_us`, which is -1 without a limit; None: no limit, or unknown."""
     with suppress(OSError, ValueError):
         quota = int((group / "cpu.cfs_quota_us").read_text(encoding="utf-8"))
         return quota / int((group / "cpu.cfs_period_us").read_text(encoding="utf-8")) if quota > 0 else None

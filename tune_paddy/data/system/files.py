@@ -1,6 +1,6 @@
-"""Files: written completely or not at all, read within a limit, private to their owner, and cached.
+"""Files: atomic writes, reads with a size limit, private files and folders, and the cache folder.
 
-A folder or file that is there already keeps its permissions: make it beforehand to share it.
+An existing folder or file keeps its permissions: create it beforehand to share it.
 """
 
 import os
@@ -14,10 +14,12 @@ from tune_paddy.data.system.text import shown
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the file, flush to the disk, then take its place; its folder is made when missing.
+    """Write a file atomically: write a temporary file beside it, flush it, and rename it.
+
+    A missing folder is created.
 
     Raises:
-        TunePaddyError: It cannot be written, such as for want of space; what was there before stays.
+        TunePaddyError: The file cannot be written, for example for lack of space; the old content stays.
     """
     unfinished = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
     try:
@@ -30,7 +32,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         raise TunePaddyError(f"{shown(path)}: cannot be written: {error.strerror or error}") from error
     finally:
-        with suppress(OSError):  # usually it has become the file
+        with suppress(OSError):  # usually renamed by now
             unfinished.unlink()
 
 
@@ -38,20 +40,20 @@ MIB = 2**20
 
 
 def read_file(path: Path, *, most: int, what: str) -> bytes:
-    """Return the content of a plain file.
+    """Return the content of a regular file.
 
     Args:
-        path: Of the file.
-        most: MiB that such a file may have; tells a mistaken name from a large file before memory runs out.
-        what: The file should be, for the message, such as `a calibration`.
+        path: Path of the file.
+        most: Maximum size, in MiB; it catches a wrong path before memory runs out.
+        what: Expected kind of file, for the message, such as `a calibration`.
 
     Raises:
-        InputError: There is none, it is a folder, a pipe or a device, is too large, or cannot be read.
+        InputError: The file is missing, a folder, a pipe or a device, too large, or unreadable.
     """
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise InputError(f"{shown(path)}: is no plain file, so it cannot be {what}")
+            raise InputError(f"{shown(path)}: is not a regular file, so it cannot be {what}")
         if found.st_size > most * MIB:
             raise InputError(f"{shown(path)}: is larger than {most} MiB, so it cannot be {what}")
         return path.read_bytes()
@@ -62,10 +64,10 @@ def read_file(path: Path, *, most: int, what: str) -> bytes:
 
 
 def read_text(path: Path, *, most: int, what: str) -> str:
-    """As `read_file`, decoded as UTF-8.
+    """Return the content of a regular file, decoded as UTF-8; the arguments are those of `read_file`.
 
     Raises:
-        InputError: As `read_file`, or it is not UTF-8.
+        InputError: The file cannot be read, see `read_file`, or is not UTF-8.
     """
     try:
         return read_file(path, most=most, what=what).decode()
@@ -74,10 +76,10 @@ def read_text(path: Path, *, most: int, what: str) -> str:
 
 
 def make_private_folder(folder: Path) -> Path:
-    """Make a folder, and those above it that are missing, each with mode 0700; return it.
+    """Create a folder and its missing parents with mode 0700; return it.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The folder cannot be created.
     """
     folder = folder.absolute()
     for path in (*reversed(folder.parents), folder):
@@ -86,17 +88,17 @@ def make_private_folder(folder: Path) -> Path:
 
 
 def is_mine_alone(folder: Path) -> bool:
-    """Whether a folder is this user's and no other may write into it: what stands there may be run."""
+    """Return whether this user owns a folder and no other may write to it: its files can be trusted."""
     found = folder.stat()
     mine = not hasattr(os, "getuid") or found.st_uid == os.getuid()
     return mine and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def make_private_file(path: Path) -> Path:
-    """Make an empty file with mode 0600 where there is none; return it.
+    """Create an empty file with mode 0600 if it is missing; return it.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The file cannot be created.
     """
     if not path.exists():
         path.touch(mode=0o600)
@@ -104,6 +106,6 @@ def make_private_file(path: Path) -> Path:
 
 
 def cache_folder(name: str) -> Path:
-    """Return the folder for cached files of one kind: under $TUNE_PADDY_CACHE, or ~/.cache/tune-paddy."""
+    """Return the cache folder of one kind of files: under $TUNE_PADDY_CACHE, or ~/.cache/tune-paddy."""
     chosen = os.environ.get("TUNE_PADDY_CACHE")
     return (Path(chosen) if chosen else Path.home() / ".cache" / "tune-paddy") / name

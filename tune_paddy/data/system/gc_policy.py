@@ -1,8 +1,8 @@
-"""When Python's garbage collector runs, and what memory goes back to the machine.
+"""Policy of Python's garbage collector, and the return of freed memory to the operating system.
 
-Importing torch, fastai, Ray and MLflow makes a million objects that stay. With Python's own thresholds the
-collector walks them again and again while they are made, a quarter of the time that the imports take, and
-then at every full collection, 0.4 s of CPU each.
+Importing torch, fastai, Ray and MLflow creates a million permanent objects. With the default thresholds the
+collector scans them repeatedly during the imports, which takes a quarter of their time, and then in every
+full collection, at 0.4 s of CPU each.
 """
 
 import atexit
@@ -13,17 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 THRESHOLDS = (100_000, 20, 20)
-"""Of the three generations; the first counts new objects, Python's default is 700 to 2,000."""
+"""Thresholds of the three generations; the first counts new objects, and defaults to 700 to 2,000."""
 
 
 def collect_rarely() -> None:
-    """Let the collector run less often in this process."""
+    """Make the collector run less often in this process."""
     gc.set_threshold(*THRESHOLDS)
 
 
 @contextmanager
 def imports_kept() -> Iterator[None]:
-    """Collect nothing while the block imports, and never look at what it has made afterwards."""
+    """Disable collection while the block imports, then exclude its objects from later collections."""
     gc.disable()
     try:
         yield
@@ -34,9 +34,9 @@ def imports_kept() -> Iterator[None]:
 
 
 def give_memory_back() -> None:
-    """Collect, and return freed memory to the operating system, for the next user of this process.
+    """Collect garbage and return freed memory to the operating system, before the process is reused.
 
-    The C library keeps what Python has freed, in pieces: 48 MB per trial without the trimming, 6 MB with it.
+    The C library keeps fragments that Python has freed: 48 MB per trial without trimming, 6 MB with it.
     """
     gc.collect()
     if sys.platform == "linux":

@@ -1,4 +1,4 @@
-"""Text that is shown or recorded: readable names, lists that end, and no credentials."""
+"""Text for messages and records: escaped names, truncated lists, redacted credentials."""
 
 import os
 import re
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 SHOWN = 20
-"""How many findings a message names before it says how many more there are."""
+"""Number of findings that a message lists; it counts the rest."""
 
 _LONGEST_NAME = 300
 
 
 def shown(name: str | Path) -> str:
-    """Write a name from outside on one line: control characters escaped, long ones cut in the middle."""
+    """Return an external name on one line: escape control characters, and shorten it in the middle."""
     text = _escaped(str(name))
     half = _LONGEST_NAME // 2
     return text if len(text) <= _LONGEST_NAME else f"{text[:half]}…{text[-half:]}"
 
 
 def printable(text: str) -> str:
-    """Escape control characters, which could rewrite what a terminal shows; lines stay lines."""
+    """Escape control characters, which could manipulate a terminal; keep line feeds."""
     return "\n".join(map(_escaped, text.split("\n")))
 
 
 def first_problem(error: "ValidationError") -> str:
-    """Say on one line which key of a file is wrong, and why."""
+    """Return the first invalid key of a file and the reason, on one line."""
     first = error.errors()[0]
     key = ".".join(map(str, first["loc"])) or "the file"
     return f"{shown(key)}: {shown(first['msg'].removeprefix('Value error, '))}"
@@ -40,19 +40,19 @@ def _escaped(text: str) -> str:
 
 
 def listed(findings: Iterable[str], count: int, *, limit: int = SHOWN) -> str:
-    """Write the first findings on indented lines of their own, and how many more there are.
+    """Format the first findings on indented lines, and the number of further ones.
 
     Args:
-        findings: What was found; only the first `limit` are asked for.
-        count: How many there are.
-        limit: How many are written.
+        findings: Findings; only the first `limit` are consumed.
+        count: Total number of findings.
+        limit: Number of findings to list.
     """
     lines = [f"\n  {finding}" for finding in islice(findings, limit)]
     return "".join(lines) + (f"\n  and {count - limit} more" if count > limit else "")
 
 
 def four_digits(value: float) -> str:
-    """A number with four decimals, or fewer where it would have more than four significant digits.
+    """Format a number with at most four decimals and four significant digits.
 
     >>> [four_digits(value) for value in (0.14016, 0.99996, 1.23456, 9.99996, 23.456, 0.00001)]
     ['0.1402', '1.000', '1.235', '10.00', '23.46', '0.0000']
@@ -65,7 +65,7 @@ def four_digits(value: float) -> str:
 _IN_ADDRESS = re.compile(r"(?<=://)[^/\s]+(?=@)|(?<=[?&]password=)[^&\s]+")
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)$", re.IGNORECASE)
 _SHORTEST = 8
-"""Characters of a value that is hidden; shorter ones would hide half of every message, and are no secret."""
+"""Minimum length of a redacted value: shorter ones are not secrets, and occur in ordinary text."""
 
 HIDDEN = "***"
 
@@ -73,10 +73,10 @@ _TO_STRIP = re.compile(r"(?<=://)[^/\s]+@|(?<=[?&])password=[^&\s]*&?")
 
 
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """Hide the user and password of every address, and the value of every variable named like a secret.
+    """Redact user and password in URLs, and the values of variables named like a secret.
 
     Args:
-        text: Such as a message, or a command as it was typed.
+        text: Text such as a message or a command line.
         environment: Variables such as KAGGLE_KEY; None: those of this process.
 
     >>> redact("https://me:secret@mlflow.example.org/api")
@@ -93,7 +93,7 @@ def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
 
 
 def strip_credentials(address: str) -> str:
-    """Take the user and password out of an address.
+    """Remove user and password from a URL.
 
     >>> strip_credentials("https://me:secret@mlflow.example.org/api")
     'https://mlflow.example.org/api'
