@@ -31,7 +31,7 @@ def find_images(arguments: Sequence[str]) -> list[str]:
             raise InputError("an image argument is empty: give files, folders or patterns")
         files = _at(argument) or [file for match in _matches(argument) for file in _at(match)]
         if not files:
-            raise InputError(f"{shown(argument)}: there is no such file or folder, or it holds no image")
+            raise InputError(f"{shown(argument)}: holds no image, or there is no such file or folder")
         found |= dict.fromkeys(files)
     return list(found)
 

@@ -53,7 +53,7 @@ def forecast(
     if optimizer not in _MOMENTS:
         raise InputError(f"optimizer {optimizer!r} is not one of {', '.join(_MOMENTS)}")
     if n_classes < 1:
-        raise InputError(f"n_classes is {n_classes}: it must be at least 1")
+        raise InputError(f"cannot choose among {n_classes} classes: there must be at least 1")
     subject = Subject(arch, size, n_classes, precision, channels_last, unfused)
     memory = _measured(subject, ForwardCache(cache or cache_folder("footprints")))
     return replace(assemble(memory, size, item_size or size, optimizer), micro_batch=micro_batch)

@@ -56,7 +56,7 @@ def check_weights(needed: Iterable[tuple[str, bool | str]], weights_dir: Path | 
     """
     if weights_dir is not None and not weights_dir.is_dir():
         raise InputError(
-            f"there is no folder {weights_dir}; `tune-paddy weights fetch SPACE --to {weights_dir}` creates it"
+            f"there is no folder {weights_dir}: `tune-paddy weights fetch SPACE --to {weights_dir}` makes it"
         )
     missing = out_of_reach(needed, weights_dir)
     if missing:
@@ -128,9 +128,9 @@ def check_reach(archs: Iterable[str], folder: Path) -> None:
     missing = out_of_reach([(arch, True) for arch in archs], folder)
     if missing:
         raise TunePaddyError(
-            f"{constants.ENDPOINT} does not respond, and {len(missing)} of the pretrained weights are neither "
-            f"in {folder} nor in its cache ({', '.join(missing)}); run this on a machine with a network, "
-            f"then copy {folder}"
+            f"{constants.ENDPOINT} does not respond, and {len(missing)} of the pretrained weights are "
+            f"neither in {folder} nor in its cache ({', '.join(missing)}); run this on a machine with a "
+            f"network, then copy {folder}"
         )
 
 
