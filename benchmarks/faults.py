@@ -94,9 +94,7 @@ def kill_raylet(night: Night) -> Row:
             process.kill()
     started = time.monotonic()
     status, _ = session.end(900)
-    print(
-        f"raylet killed: the driver exited with status {status} after {time.monotonic() - started:.0f} s"
-    )
+    print(f"raylet killed: the driver exited with status {status} after {time.monotonic() - started:.0f} s")
     return _searched("kill -9 of the raylet", 1, night, night.resume())
 
 
