@@ -48,13 +48,13 @@ def test_unreadable_files_are_recorded_and_do_not_affect_others(
     result, folders = trained
     (tmp_path / "text.png").write_text("no image")
     paths = [parts.test.paths[0], str(tmp_path / "text.png"), parts.test.paths[1], "/no/such.png"]
-    told: list[int] = []
+    counts: list[int] = []
     member = TrainedMember(folders, batch_size=4, settings=CPU)
-    views, broken = member.predict(paths, with_tta=False, broken={3: "known"}, progress=told.append)
+    views, broken = member.predict(paths, with_tta=False, broken={3: "known"}, progress=counts.append)
     assert broken == {1: "is no image of a known format", 3: "known"}
     assert views.keys() == {"plain"}
     np.testing.assert_allclose(views["plain"][[0, 2]], result.predictions.test["plain"][:2], atol=1e-6)
-    assert told == [3, 2]  # the second model opens neither
+    assert counts == [3, 2]  # the second model opens neither
 
 
 def test_a_batch_that_does_not_fit_in_memory_is_halved(

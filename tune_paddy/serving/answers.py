@@ -18,7 +18,7 @@ TOP = 3
 
 
 def find_images(arguments: Sequence[str]) -> list[str]:
-    """Find the image files of files, folders (recursively) and patterns, without duplicates.
+    """Return the image files that files, folders (recursively) and patterns name, without duplicates.
 
     A file given by name is accepted whatever its suffix. Files in folders are filtered by suffix.
 

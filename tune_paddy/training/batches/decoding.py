@@ -66,7 +66,7 @@ def opened_cache(
         threads: Number of images to decode at once.
 
     Yields:
-        Cached images, or None to read from the files; and warnings, such as for a lack of disk space.
+        Cached images, or None to read from the files; and warnings, one if the cache has no space.
     """
     cache = machine_cache(limit)
     if cache is None or images is None:

@@ -31,7 +31,7 @@ def forecast(
     unfused: bool = False,
     cache: Path | None = None,
 ) -> Footprint:
-    """Forecast a member's footprint; it is linear in the micro-batch, so one forecast serves all sizes.
+    """Forecast a member's footprint; it is linear in the micro-batch, so one forecast serves every one.
 
     Args:
         arch: timm model name.

@@ -264,7 +264,7 @@ def plan_space(
 
 
 def _cap_mib(gpu: Gpu, fraction: float) -> float | None:
-    """Return the allocator's limit in MiB, the trial's share; None if the trial has the whole GPU."""
+    """Return the allocator's limit in MiB for the trial's share; None for a whole, not stated GPU."""
     if fraction >= 1 and not gpu.stated:
         return None
     return allocator_mib(MemoryBudget(gpu.mib, fraction), gpu.calibration)
