@@ -1,14 +1,14 @@
-"""Does `compile: true` pay, and does a compiled network compute the same?
+"""Does `compile: true` save time, and does a compiled network compute the same?
 
     python benchmarks/compile_option.py [--out results]
 
-Each network trains twice on the digits through `train_member`, from the same random weights and without
-dropout, once as it is and once compiled: seconds of the first epoch, which hold the compilation, least
-seconds of a later one, after how many epochs the compilation is repaid, error rates on the test images.
-Two runs that differ by a rounding error do not stay together: AdamW makes full steps of the rounding errors
-of gradients that are zero, such as those of a bias before a normalisation. So what they compute is compared
-on one step from random weights: the relative distance of all gradients from those in double precision. On a
-GPU, that step runs in fp32 and the training in bf16.
+Each network trains twice on the digits through `train_member`, from the same random initialization and
+without dropout, once plain and once compiled. The table shows the seconds of the first epoch, which include
+the compilation, the minimum of the later epochs, the number of epochs after which the compilation pays off,
+and the error rates on the test images. Two runs that differ by a rounding error diverge: AdamW turns the
+rounding errors of zero gradients, such as those of a bias before a normalisation, into full steps. The
+networks are therefore compared on one step from the initialization: the relative distance of all gradients
+from those in double precision. On a GPU, that step runs in fp32 and the training in bf16.
 """
 
 import argparse
@@ -43,7 +43,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 @dataclass(frozen=True)
 class Row:
-    """What became of a network; each value plain, then compiled."""
+    """Results of one network; each pair is (plain, compiled)."""
 
     arch: str
     first_seconds: tuple[float, float]
@@ -53,13 +53,13 @@ class Row:
 
     @property
     def epochs_to_repay(self) -> float:
-        """Epochs after which the compilation has cost nothing; infinity where it never has."""
+        """Number of epochs after which the compilation pays off; infinity if it never does."""
         gain = self.later_seconds[0] - self.later_seconds[1]
         return (self.first_seconds[1] - self.first_seconds[0]) / gain if gain > 0 else float("inf")
 
 
 def compare(arch: str, side: int, parts: Parts, truth: NDArray[np.int64], folder: Path) -> Row:
-    """Train a network plain and compiled."""
+    """Train a network, plain and compiled, and compare."""
     results = [_trained(arch, side, parts, folder / f"{arch}-{way}", compile_it=way) for way in (False, True)]
     seconds = [[epoch["train_seconds"] for epoch in result.history] for result in results]
     errors = [error_rate(result.predictions.test["plain"], truth) for result in results]
@@ -73,7 +73,7 @@ def compare(arch: str, side: int, parts: Parts, truth: NDArray[np.int64], folder
 
 
 def gradient_errors(arch: str, side: int) -> tuple[float, float]:
-    """Relative distance of the gradients of one step from double precision, plain and compiled."""
+    """Return the relative distance of one step's gradients from double precision, (plain, compiled)."""
     torch.manual_seed(0)
     plain = build_model(arch, 10, size=(side, side), pretrained=False, drop_path=0.0, dropout=0.0)
     lay_out(plain, DEVICE).to(DEVICE)
@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="Folder for the figures as JSON.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = f"{name}/compiled"  # nothing of an earlier run
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = f"{name}/compiled"  # no cache hits from an earlier run
         dataset = Dataset.open(write_digits(Path(name) / "digits"))
         parts = make_parts(dataset, make_select_split(dataset, share=0.2, seed=0))
         labels = pd.read_csv(Path(name) / "digits" / TEST_LABELS, dtype=str).set_index("image_id")["label"]
@@ -123,7 +123,7 @@ def main() -> None:
         rows = [compare(arch, side, parts, truth, Path(name)) for arch, side in NETWORKS]
     device = torch.cuda.get_device_name() if DEVICE == "cuda" else f"CPU, {THREADS} threads"
     print(f"{len(parts.train)} images, {device}; plain / compiled\n")
-    print("| network | first epoch, s | later epoch, s | epochs to repay | error rate | gradients off by |")
+    print("| network | first epoch, s | later epoch, s | epochs to pay off | error rate | gradient error |")
     print("|---|---|---|---|---|---|")
     for row in rows:
         first, later = (f"{a:.2f} / {b:.2f}" for a, b in (row.first_seconds, row.later_seconds))

@@ -1,10 +1,10 @@
-"""Does the demo show its point on every CPU: does the ensemble beat its best member beyond luck?
+"""Does the demo's ensemble beat its best member significantly on every CPU?
 
-Runs `tune-paddy demo` for several seeds and with several sets of CPU kernels, each time in a process and a
-folder of its own, and prints a row a run: the cross-fitted log loss of the ensemble and of the best single
-member, their paired difference with its 95 % interval, that difference in standard errors, the accuracy on
-the test labels that were held back, and the seconds. Kernels are a stand-in for other machines: torch's own
-(ATEN_CPU_CAPABILITY) and those of oneDNN, MKL and OpenBLAS that go with them.
+Runs `tune-paddy demo` for several seeds and sets of CPU kernels, each in its own process and folder, and
+prints one row per run: the cross-fitted log loss of the ensemble and of the best single member, their paired
+difference with its 95 % interval, that difference in standard errors, the accuracy on held-out test labels,
+and the seconds. The kernels stand for other machines: torch's own (ATEN_CPU_CAPABILITY) and the corresponding
+ones of oneDNN, MKL and OpenBLAS.
 
     uv run python benchmarks/demo_seeds.py --seeds 10 --kernels native avx2 default
 """
@@ -40,16 +40,16 @@ KERNELS: dict[str, dict[str, str]] = {
         "OPENBLAS_CORETYPE": "Nehalem",
     },
 }
-"""Name of a set of kernels → what chooses it in the environment."""
+"""Name of a set of kernels → environment variables that select it."""
 
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
-INTERVAL = 2 * 1.959964  # standard errors that a 95 % interval is wide
+INTERVAL = 2 * 1.959964  # width of a 95 % interval, in standard errors
 COLUMNS = ("kernels", "seed", "ensemble", "best single", "difference (95 %)", "in s.e.", "accuracy", "s")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one demo; losses in nats."""
+    """Result of one demo; losses in nats."""
 
     ensemble: float
     single: float
@@ -61,7 +61,7 @@ class Outcome:
 
     @property
     def beaten(self) -> bool:
-        """Whether the interval says that the ensemble is better."""
+        """Whether the ensemble is better over the whole interval."""
         return self.high < 0
 
 
@@ -81,14 +81,14 @@ def main() -> None:
             outcomes.append(run_demo(seed, KERNELS[kernels]))
             row = cells(outcomes[-1])
             table.add_row(kernels, str(seed), *row)
-            console.print(kernels, seed, *row)  # a run of all takes half an hour
+            console.print(kernels, seed, *row)  # progress: all runs take half an hour
         beaten = sum(outcome.beaten for outcome in outcomes)
-        console.print(f"{kernels}: the best single member is beaten in {beaten} of {len(outcomes)} demos")
+        console.print(f"{kernels}: the ensemble beats the best member in {beaten} of {len(outcomes)} demos")
     console.print(table)
 
 
 def run_demo(seed: int, environment: dict[str, str]) -> Outcome:
-    """Run one demo in a folder of its own, which is removed afterwards."""
+    """Run one demo in a temporary folder."""
     with tempfile.TemporaryDirectory() as name:
         folder, started = Path(name), time.monotonic()
         subprocess.run(
@@ -114,7 +114,7 @@ def run_demo(seed: int, environment: dict[str, str]) -> Outcome:
 
 
 def cells(outcome: Outcome) -> tuple[str, ...]:
-    """What the table says of a demo, from its third column on."""
+    """Return a demo's cells of the table, from the third column on."""
     errors = outcome.difference / ((outcome.high - outcome.low) / INTERVAL)
     return (
         f"{outcome.ensemble:.4f}",

@@ -1,11 +1,11 @@
-"""What does a search lose when its processes are killed, its disk is full, its clock or database misbehave?
+"""What does a search lose to killed processes, a full disk, a clock set back or a locked database?
 
     python benchmarks/faults.py [--seed 0]
 
-Real searches of tiny members on 150 digits, each in a process of its own and broken on purpose (see
-tests/faults/). Prints a table with a row for each fault: how often it came, how many of the trials or
-searches that it hit came through, members that are not in the pool in the end, the most epochs that one
-trial trained again because of one fault, and members that the pool holds twice. Takes ten minutes or so.
+Real searches of tiny members on 150 digits, each in its own process with injected faults (see tests/faults/).
+Prints one row per fault: how often it was injected, how many of the affected trials or searches survived, the
+members missing from the pool, the most epochs that one trial repeated because of one fault, and the members
+that the pool holds twice. Takes about ten minutes.
 """
 
 import argparse
@@ -48,7 +48,7 @@ LOCKED_SECONDS = 30
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table."""
+    """A row of the table."""
 
     fault: str
     injected: int
@@ -59,7 +59,7 @@ class Row:
 
 
 def break_trials(night: Night) -> Iterator[Row]:
-    """All faults of trials, in one search; the last trial has none."""
+    """Inject all faults of trials in one search; the last trial has none."""
     status, text = night.begin().end(1800)
     if status:
         print(text)
@@ -72,7 +72,7 @@ def break_trials(night: Night) -> Iterator[Row]:
 
 
 def kill_drivers(night: Night, rng: np.random.Generator, times: int = 5) -> Row:
-    """The driver at random moments of the search, each followed by a resume."""
+    """Kill the driver at random moments of the search, and resume after each."""
     moments = sorted(rng.uniform(0, night.trials * night.epochs) for _ in range(times))
     session, killed = night.begin(), 0
     for moment in moments:
@@ -86,7 +86,7 @@ def kill_drivers(night: Night, rng: np.random.Generator, times: int = 5) -> Row:
 
 
 def kill_raylet(night: Night) -> Row:
-    """Ray's own process of this machine, in training; then a resume."""
+    """Kill the raylet during training, then resume."""
     session = night.begin()
     night.wait_for_epochs(3, session, 900)
     for process in psutil.Process(session.process.pid).children(recursive=True):
@@ -94,14 +94,12 @@ def kill_raylet(night: Night) -> Row:
             process.kill()
     started = time.monotonic()
     status, _ = session.end(900)
-    print(
-        f"after the raylet's end the driver ended with status {status} in {time.monotonic() - started:.0f} s"
-    )
+    print(f"raylet killed: the driver exited with status {status} after {time.monotonic() - started:.0f} s")
     return _searched("kill -9 of the raylet", 1, night, night.resume())
 
 
 def lock_database(night: Night) -> Row:
-    """Another writer holds the record for half a minute while members train."""
+    """Lock the record's database by another writer for half a minute during training."""
     session = night.begin()
     night.wait_for_epochs(2, session, 900)
 
@@ -131,13 +129,13 @@ def _searched(fault: str, injected: int, night: Night, session: Session) -> Row:
 
 
 def repeats(night: Night, number: int | None = None) -> int:
-    """The most epochs that one trial, or a given one, trained twice because of one fault."""
+    """Return the most epochs that any trial, or trial `number`, repeated because of one fault."""
     repeated = night.repeated_epochs()
     return max((n for (_, trial), n in repeated.items() if number in (None, trial)), default=0)
 
 
 def duplicates(night: Night) -> int:
-    """Members that have two runs, or stand in the pool twice."""
+    """Return the number of surplus runs of members and surplus views in the pool."""
     try:
         _, members = night.record()
     except InputError:

@@ -1,14 +1,14 @@
-"""Do four trials share one GPU without running out of memory, and does one that runs out recover?
+"""Can four trials share one GPU without running out of memory, and does a trial recover that runs out?
 
     python benchmarks/gpu_sharing.py --out results
 
-Two real searches on scikit-learn's digits. The first trains four networks at once, a quarter of the GPU
-each. The second trains one of them with the accum fixed at 1 and told of a GPU so small that its quarter
-holds accum 2 and not 1: its allocator is capped there, it has to run out of memory, and to go on.
+Two real searches on scikit-learn's digits. The first trains four networks at once, each on a quarter of the
+GPU. The second trains one of them with accum fixed at 1 and a stated GPU memory so small that a quarter holds
+accum 2 but not 1. Its allocator is capped there, so the trial has to run out of memory and resume.
 
-Without a GPU the same searches run on the CPU with tiny networks, and Ray is told of a GPU that is not
-there. That tries the command; nothing is measured, nothing is capped, and nothing can run out. Where there
-are fewer than four CPUs, fewer than four trials run at once.
+Without a GPU the same searches run on the CPU with tiny networks, and Ray gets a fictitious GPU. That only
+tests the command: nothing is measured or capped, and nothing can run out. With fewer than four CPUs, fewer
+than four trials run at once.
 """
 
 import argparse
@@ -41,12 +41,12 @@ SHARE = 0.25
 ON_GPU = ("resnet50", "convnext_tiny", "vit_small_patch16_224", "tf_efficientnetv2_s")
 ON_CPU = ("test_resnet", "test_convnext", "test_vit", "test_efficientnet")
 CPU_GPU_MIB = 16_000
-"""Of the GPU that is not there."""
+"""Memory of the fictitious GPU, in MiB."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One trial, as it stands in the record; MiB."""
+    """One trial from the record; memory in MiB."""
 
     search: str
     member: str
@@ -106,12 +106,12 @@ def row_of(member: RecordedRun) -> Row:
 
 
 def most_at_once(rows: list[Row]) -> int:
-    """Trials that ran at the same moment, from their times in the record."""
+    """Return the most trials that ran at the same time, by their times in the record."""
     return max(sum(other.started <= row.started < other.ended for other in rows) for row in rows)
 
 
 def too_small_mib(member: dict[str, object], gpu_mib: float | None) -> float:
-    """Memory of a GPU whose quarter holds a member with accum 2, and not with 1."""
+    """Return the memory of a GPU, in MiB, whose quarter holds a member with accum 2 but not with 1."""
     gpu = find_gpu(mib=gpu_mib)
     config = MemberConfig(**member)  # type: ignore[arg-type]
     footprint = member_footprint(config, gpu, n_classes=N_CLASSES)
@@ -125,7 +125,7 @@ def shown(mib: float | None) -> str:
 
 def table(rows: list[Row]) -> None:
     print(f"\n{'search':<7} {'member':<34} {'outcome':<10} {'accum':>5} {'OOMs':>4} {'s':>6} ", end="")
-    print(f"{'forecast':>9} {'measured':>9}  had by")
+    print(f"{'forecast':>9} {'measured':>9}  source")
     for row in rows:
         print(
             f"{row.search:<7} {row.member:<34} {row.outcome:<10} {row.accum:5.0f} {row.ooms:4.0f} "
@@ -141,14 +141,14 @@ def verdicts(four: list[Row], fifth: Row, *, on_gpu: bool) -> dict[str, object]:
         "finished without running out": sum(row.outcome == "finished" and row.ooms == 0 for row in four),
     }
     if not on_gpu:
-        return {**found, "memory, caps and recovery": "not shown: there is no GPU here"}
+        return {**found, "memory, caps and recovery": "not shown: this machine has no GPU"}
     recovered = fifth.outcome == "finished" and fifth.ooms > 0
     return {**found, "the fifth ran out of memory": fifth.ooms > 0, "and recovered": recovered}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the full numbers")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the full results")
     parser.add_argument("--epochs", type=int, default=3)
     options = parser.parse_args()
     on_gpu = torch.cuda.is_available()

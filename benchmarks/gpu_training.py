@@ -1,16 +1,17 @@
-"""How near the limit of a GPU does a member train, and how much faster than the notebook's way?
+"""How close to a GPU's limit does a member train, and how much faster than the notebook's way?
 
     python benchmarks/gpu_training.py --out results
 
-Three networks at batch 64, with random weights. Images per second of (a) the notebook's way in plain
-fastai: fp16 by MixedPrecision, Adam, GradientAccumulation over two halves, its augmentation, JPEGs of
-480x640 decoded by worker processes; (b) a member's way, as `tune-paddy search` trains it. Each from JPEGs
-and from ready tensors on the device, which leaves the input path out. Floating-point operations are
-counted on the forward pass and taken threefold; the ceiling is a large bf16 matrix product, measured first.
-Then four processes with a quarter of the GPU each train a small network at once, against one alone.
+Three networks with random initialization at batch size 64. Images per second of (a) the notebook's way in
+plain fastai: fp16 by MixedPrecision, Adam, GradientAccumulation over two halves, its augmentation, JPEGs of
+480x640 decoded by worker processes; (b) a member's way, as `tune-paddy search` trains it. Each runs from
+JPEGs and from ready tensors on the device, which excludes the input path. Floating-point operations are three
+times those counted in the forward pass. The ceiling is a large bf16 matrix product, measured first. Then four
+processes, each with a quarter of the GPU, train a small network at once, compared with one alone.
 
-Without a GPU the same runs with tiny networks in fp32 on one thread, two steps each: that tries the
-command. Its figures say nothing of a GPU. What has not begun when the time is up is left out, and named.
+Without a GPU the same runs use tiny networks in fp32 on one thread, two steps each. That only tests the
+command: the figures do not apply to a GPU. Runs that have not started when the time is up are skipped and
+listed.
 """
 
 import argparse
@@ -56,14 +57,14 @@ from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, 
 N_CLASSES = 10
 ITEM_SIDE = 480
 BACKWARD = 3
-"""Operations of a training step per operation of its forward pass."""
+"""Number of operations of a training step per operation of its forward pass."""
 WAIT_S = 300
-"""For the processes that begin together; one that failed would keep the others for ever."""
+"""Timeout of the processes that start together, in seconds; a failed one would block the others forever."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """What is run, and for how long."""
+    """Workload: networks, batch size and number of steps."""
 
     networks: tuple[tuple[str, int], ...]
     small: tuple[str, int]
@@ -100,7 +101,7 @@ ON_CPU = Size(
 
 @dataclass(frozen=True)
 class Row:
-    """One network, one way, one source of images."""
+    """Result of one network, way and source of images."""
 
     arch: str
     way: str
@@ -110,7 +111,7 @@ class Row:
 
 
 class Deadline:
-    """What is left out once the time is up."""
+    """A time limit that records the skipped runs."""
 
     def __init__(self, minutes: float) -> None:
         self.started = time.monotonic()
@@ -118,7 +119,7 @@ class Deadline:
         self.left_out: list[str] = []
 
     def allows(self, what: str) -> bool:
-        """Whether there is time to begin this; if not, it is noted."""
+        """Return whether there is time to start `what`; if not, record it as skipped."""
         if time.monotonic() < self.ends:
             return True
         self.left_out.append(what)
@@ -126,7 +127,7 @@ class Deadline:
 
 
 class Clock(Callback):
-    """Times an optimizer's steps after some that warm up, then ends the fit."""
+    """Times an optimizer's steps after a warm-up, then ends the fit."""
 
     def __init__(self, size: Size, device: Device, begin: Callable[[], object] = lambda: None) -> None:
         self.warm_up, self.steps, self.n = size.warm_up, size.steps, 0
@@ -134,7 +135,7 @@ class Clock(Callback):
         self.seconds = float("nan")
 
     def after_step(self) -> None:
-        """Count a step; the device is waited for at the beginning and at the end alone."""
+        """Count a step; synchronize with the device only at the start and at the end."""
         self.n += 1
         if self.n == self.warm_up:
             self.wait()
@@ -147,7 +148,7 @@ class Clock(Callback):
 
 
 class Repeated:
-    """A loader that yields the same batch again and again, and says that it is long."""
+    """A loader that yields the same batch `n` times."""
 
     def __init__(self, batch: Any, n: int) -> None:
         self.batch, self.n, self.epoch = batch, n, 0
@@ -167,7 +168,7 @@ class ReadyLearner(MemberLearner):
 
 
 def ceiling(device: Device, side: int) -> float:
-    """Floating-point operations per second of a product of two large matrices, bf16 on a GPU."""
+    """Return the floating-point operations per second of a large matrix product, bf16 on a GPU."""
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     a, b = (torch.randn(side, side, device=device.torch, dtype=dtype) for _ in range(2))
     for repeat in (5, 20):
@@ -180,7 +181,7 @@ def ceiling(device: Device, side: int) -> float:
 
 
 def operations_per_image(arch: str, side: int) -> float:
-    """Of a training step; attention counted by torch's own formulas."""
+    """Return a training step's floating-point operations per image; torch's formulas count attention."""
     with torch.device("meta"):
         model = build_model(arch, N_CLASSES, size=(side, side)).eval()
         counter = FlopCounterMode(display=False)
@@ -190,7 +191,7 @@ def operations_per_image(arch: str, side: int) -> float:
 
 
 def write_jpegs(folder: Path, n: int) -> list[str]:
-    """`n` different photographs of 480x640 px: cut-outs of the two that scikit-learn ships."""
+    """Write `n` different photographs of 480x640 px, cropped from scikit-learn's two; return their paths."""
     rng = np.random.default_rng(0)
     photographs = [Image.fromarray(pixels) for pixels in load_sample_images().images]
     paths = []
@@ -205,7 +206,7 @@ def write_jpegs(folder: Path, n: int) -> list[str]:
 
 
 def notebook_way(arch: str, side: int, size: Size, device: Device, paths: list[str] | None) -> float:
-    """Images per second in plain fastai."""
+    """Return the images per second of plain fastai."""
     half = size.batch_size // 2
     model = build_model(arch, N_CLASSES, size=(side, side)).to(device.torch)
     if paths is None:
@@ -250,7 +251,7 @@ def members_way(
     *,
     begin: Callable[[], object] = lambda: None,
 ) -> float:
-    """Images per second as a search trains a member; `begin` is called when it is warm."""
+    """Return the images per second of a member's training; `begin` is called after the warm-up."""
     device.prefer_speed()
     config = MemberConfig(
         arch=arch,
@@ -288,7 +289,7 @@ def members_way(
 
 
 def at_once(size: Size, n: int) -> float:
-    """Images per second of `n` processes together, each with its share of the device, begun together."""
+    """Return the total images per second of `n` processes that start together and share the device."""
     spawn = multiprocessing.get_context("spawn")
     with spawn.Manager() as manager, ProcessPoolExecutor(n, mp_context=spawn) as pool:
         barrier = manager.Barrier(n)
@@ -297,7 +298,7 @@ def at_once(size: Size, n: int) -> float:
 
 
 def together(size: Size, deadline: Deadline) -> dict[int, float]:
-    """Images per second of one process and of four at once."""
+    """Return the images per second of one process and of four at once."""
     return {n: at_once(size, n) for n in (1, 4) if deadline.allows(f"{size.small[0]} in {n} processes")}
 
 
@@ -327,7 +328,7 @@ def measure(size: Size, device: Device, paths: list[str], limit: float, deadline
 
 
 def ratios(rows: list[Row]) -> dict[str, float]:
-    """How many times as fast a member's way is, by network and source of images."""
+    """Return the speed-up of a member's way, by network and source of images."""
     rates = {(row.arch, row.source, row.way): row.images_per_second for row in rows}
     return {
         f"{arch}, {source}": rate / rates[arch, source, "notebook"]
@@ -339,15 +340,15 @@ def ratios(rows: list[Row]) -> dict[str, float]:
 def print_together(arch: str, rates: dict[int, float]) -> None:
     if len(rates) == 2:
         print(
-            f"{arch}: {rates[1]:.0f} images/s alone, {rates[4]:.0f} by four at once, "
-            f"{rates[4] / rates[1]:.2f} x (to reach on a GPU: 1.5)"
+            f"{arch}: {rates[1]:.0f} images/s alone, {rates[4]:.0f} with four at once, "
+            f"{rates[4] / rates[1]:.2f} x (goal on a GPU: 1.5)"
         )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the full numbers")
-    parser.add_argument("--minutes", type=float, default=8, help="after which nothing more is begun")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the full results")
+    parser.add_argument("--minutes", type=float, default=8, help="time after which no run starts")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     device = pick_device()
@@ -364,12 +365,12 @@ def main() -> None:
         paths = write_jpegs(Path(folder), size.n_images)
         rows = list(measure(size, device, paths, limit, deadline))
     rates = together(size, deadline)
-    print("\na member's way against the notebook's (to reach on a GPU: 3 from JPEGs)")
+    print("\na member's way against the notebook's (goal on a GPU: 3 from JPEGs)")
     for what, ratio in ratios(rows).items():
         print(f"  {what:<44} {ratio:5.2f} x")
     print_together(size.small[0], rates)
     for what in deadline.left_out:
-        print(f"left out, the time was up: {what}")
+        print(f"skipped, the time was up: {what}")
     print(f"{time.monotonic() - deadline.started:.0f} s in all")
     options.out.mkdir(parents=True, exist_ok=True)
     full = {"device": name, "torch": torch.__version__, "timm": timm.__version__, "ceiling": limit}

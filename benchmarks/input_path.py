@@ -1,15 +1,15 @@
-"""How much CPU time does an image take on its way from its file into the network, beside plain fastai?
+"""How much CPU time does an image take from its file to the network, compared with plain fastai?
 
     OMP_NUM_THREADS=1 python benchmarks/input_path.py [--images 96] [--rounds 3] [--seconds 20]
 
 The notebook's path: 480×640 JPEGs, `Resize(480, method="squish")`, `aug_transforms(size=224,
-min_scale=0.75)`, ImageNet's statistics, and `learn.tta(n=4)` with a network that only averages. Ours: the
-same member, from files and from the image cache. Milliseconds are CPU time of this process an image (other
-work on the machine does not count), one thread, the least of interleaved rounds; imports and opening the
-cache are left out. Two trials at once are two processes that work for the same seconds of wall time, each
-with one thread, the ways in turn.
+min_scale=0.75)`, ImageNet's statistics, and `learn.tta(n=4)` with a network that only averages. This
+project's path: the same member, from files and from the image cache. Milliseconds are this process's CPU time
+per image with one thread, the minimum of interleaved rounds. They exclude imports, opening the cache and
+other work on the machine. Two trials at once are two processes that work for the same wall time, each with
+one thread; the ways alternate.
 
-The photographs are parts of scikit-learn's two, enlarged a little, with noise: about 100 kB each.
+The photographs are parts of scikit-learn's two, slightly enlarged, with noise: about 100 kB each.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 warnings.filterwarnings("ignore")
 
-import numpy as np  # noqa: E402 after the number of threads
+import numpy as np  # noqa: E402 after OMP_NUM_THREADS is set
 import torch  # noqa: E402
 from fastai.vision.all import (  # noqa: E402
     CategoryBlock,
@@ -77,7 +77,7 @@ def mean_network() -> nn.Module:
 
 
 class Fastai:
-    """The notebook's way."""
+    """The notebook's input path."""
 
     def __init__(self, paths: list[str]) -> None:
         def block(batch_tfms: list[object]) -> DataBlock:
@@ -103,18 +103,18 @@ class Fastai:
             pass
 
     def whole(self) -> None:
-        """Do all that comes before the network in an epoch of training."""
+        """Run everything before the network in a training epoch."""
         for _ in self._dls.train:
             pass
 
     def tta(self) -> None:
-        """Predict plainly and in four augmented passes."""
+        """Predict the plain view and four augmented passes."""
         with self._learner.no_bar(), self._learner.no_logging():
             self._learner.tta(ds_idx=0, n=4)
 
 
 class Ours:
-    """This project's way, from files or from the cache."""
+    """This project's input path, from files or from the cache."""
 
     def __init__(self, paths: list[str], cached: CachedImages | None = None) -> None:
         self._reader = ImageReader(paths, CONFIG.item_size, CONFIG.resize, 1, cached)
@@ -126,12 +126,12 @@ class Ours:
             pass
 
     def whole(self) -> None:
-        """Do all that comes before the network in an epoch of training."""
+        """Run everything before the network in a training epoch."""
         for batch in self._train:
             normalize(augment(batch.images, batch.draws, CONFIG.size), *STATS)
 
     def tta(self) -> None:
-        """Predict plainly and in four augmented passes."""
+        """Predict the plain view and four augmented passes."""
         predict(
             mean_network(),
             self._reader,
@@ -168,21 +168,21 @@ def one_at_a_time(paths: list[str], folder: Path, rounds: int) -> None:
     build = cpu_ms(lambda: open_cache(paths, folder).close(), len(paths))
     again = cpu_ms(lambda: open_cache(paths, folder).close(), len(paths))
     ways = {name: make_way(name, paths, folder) for name in WAYS}
-    print(f"{'CPU ms an image':<16} {'fastai':>8} {'files':>8} {'ratio':>7} {'cache':>8} {'ratio':>7}  goal")
+    print(f"{'CPU ms / image':<16} {'fastai':>8} {'files':>8} {'ratio':>7} {'cache':>8} {'ratio':>7}  goal")
     for label, method in (("loader", "loader"), ("whole path", "whole"), ("tta", "tta")):
         todo = {name: getattr(way, method) for name, way in ways.items()}
         for do in todo.values():
-            do()  # once to warm up
+            do()  # warm-up
         times = [{name: cpu_ms(do, len(paths)) for name, do in todo.items()} for _ in range(rounds)]
         fastai, files, cache = (min(each[name] for each in times) for name in WAYS)
         judged = "files" if label == "loader" else "cache"
         print(f"{label:<16} {fastai:8.2f} {files:8.2f} {fastai / files:6.1f}× ", end="")
         print(f"{cache:8.2f} {fastai / cache:6.1f}×  {judged} ≥ {GOALS[label]:g}")
-    print(f"cache: {build:.2f} ms an image to build, {again:.3f} ms to open once it is there")
+    print(f"cache: {build:.2f} ms per image to build, {again:.3f} ms to open when it exists")
 
 
 def two_at_once(folder: Path, n: int, seconds: float, rounds: int) -> None:
-    """Let two processes of one way work at a time, the ways in turn."""
+    """Run two processes of one way at a time; alternate the ways."""
     pairs = {name: [start_worker(name, folder, n) for _ in range(2)] for name in WAYS}
     images = dict.fromkeys(WAYS, 0.0)
     for _ in range(rounds):
@@ -201,12 +201,12 @@ def two_at_once(folder: Path, n: int, seconds: float, rounds: int) -> None:
 def start_worker(name: str, folder: Path, n: int) -> subprocess.Popen[str]:
     command = [sys.executable, __file__, "--worker", name, "--folder", str(folder), "--images", str(n)]
     worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    worker.stdout.readline()  # it is ready
+    worker.stdout.readline()  # wait until it is ready
     return worker
 
 
 def work(name: str, folder: Path, n: int) -> None:
-    """Read for how many seconds to work, print how many images were done in them; again and again."""
+    """For each number of seconds on standard input, work that long and print the number of images."""
     paths = [str(folder / f"{number:04d}.jpg") for number in range(n)]
     way = make_way(name, paths, folder / "cache")
     way.whole()

@@ -1,12 +1,11 @@
-"""How right is the forecast of a training's GPU memory, how fast is it, and what does it choose?
+"""How accurate and how fast is the forecast of a training's GPU memory, and which accum does it choose?
 
     OMP_NUM_THREADS=1 python benchmarks/memory_forecast.py [--modules 98]
 
-Three tables, none of which needs a GPU: the figures that the notebook printed against their forecast,
-the accum that follows for its four large members on Kaggle's GPU, and seconds of CPU per forecast over
-the smallest model of every timm module. Seconds are CPU time of this process (other work on the machine
-does not count), with one thread, imports left out; each model is forecast once without a cache, then
-again from it.
+Three tables, none of which needs a GPU: the notebook's printed figures against their forecast, the resulting
+accum of its four large members on Kaggle's GPU, and the CPU time per forecast of the smallest model of every
+timm module. Seconds are this process's CPU time with one thread, without imports. Each model is forecast once
+without a cache, then from the cache.
 """
 
 import argparse
@@ -21,12 +20,12 @@ from statistics import median
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 warnings.filterwarnings("ignore", category=FutureWarning)
 
-import timm  # noqa: E402 after the number of threads
+import timm  # noqa: E402 after OMP_NUM_THREADS is set
 
 from tune_paddy.core.calibration import CalibrationPoint, fit_calibration  # noqa: E402
 from tune_paddy.core.errors import TunePaddyError  # noqa: E402
 from tune_paddy.core.memory import MemoryBudget, plan_accum  # noqa: E402
-from tune_paddy.training.forecast import forward_pass  # noqa: E402, F401 its imports are not to be timed
+from tune_paddy.training.forecast import forward_pass  # noqa: E402, F401 keeps its imports out of the times
 from tune_paddy.training.forecast.calibration_files import load_calibration  # noqa: E402
 from tune_paddy.training.forecast.footprint import forecast  # noqa: E402
 
@@ -47,7 +46,7 @@ SMALLEST = Path(__file__).parents[1] / "tests" / "training" / "smallest_models.j
 
 
 def printed_points(cache: Path) -> list[CalibrationPoint]:
-    """The notebook's loader held one micro-batch, its one class was enough, its attention was not fused."""
+    """Return the notebook's figures; its loader held one micro-batch, and its attention was not fused."""
     points = []
     for arch, size, accum, mib in PRINTED:
         footprint = forecast(arch, size, n_classes=1, unfused=True, cache=cache)
@@ -71,7 +70,7 @@ def table_of_printed_figures(cache: Path) -> None:
         print(f"{point.label:<48} {point.raw_mib:7.0f} {point.process_mib:8.0f} ", end="")
         print(f"{forecast_mib:9.0f} {ratio:7.3f}")
     mean = sum(errors) / len(errors)
-    print(f"rows that were not fitted: mean {mean:.1%} off, at most {max(errors):.1%} (to reach: 3 %, 5 %)")
+    print(f"error of the other rows: mean {mean:.1%}, at most {max(errors):.1%} (goals: 3 %, 5 %)")
 
 
 def table_of_accum(cache: Path) -> None:
@@ -91,7 +90,7 @@ def table_of_accum(cache: Path) -> None:
 
 
 def seconds_of(arch: str, cache: Path) -> tuple[float, float]:
-    """CPU seconds of a forecast at the model's own size, and of its repeat."""
+    """Return the CPU time of a forecast at the model's own size, and of its repeat, in seconds."""
     known = timm.get_pretrained_cfg(arch)
     size = tuple(known.input_size[1:]) if known else (224, 224)
     times = []
@@ -113,17 +112,17 @@ def table_of_seconds(cache: Path, n_modules: int) -> None:
     print(f"\nthe smallest model of {len(first) + len(failed)} timm modules, {len(failed)} failed")
     for arch, reason in failed.items():
         print(f"  {arch}: {reason}")
-    print(f"forecast: median {median(first.values()):.2f} s of CPU (to reach: 1.5)")
+    print(f"forecast: median {median(first.values()):.2f} s of CPU (goal: 1.5)")
     print("          slowest " + ", ".join(f"{arch} {first[arch]:.1f} s" for arch in reversed(slowest)))
     print(
         f"repeat from the cache: median {1000 * median(repeated.values()):.1f} ms, at most "
-        f"{1000 * max(repeated.values()):.1f} ms (to reach: 10)"
+        f"{1000 * max(repeated.values()):.1f} ms (goal: 10)"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--modules", type=int, default=98, help="how many timm modules to time")
+    parser.add_argument("--modules", type=int, default=98, help="number of timm modules to time")
     n_modules = parser.parse_args().modules
     with tempfile.TemporaryDirectory() as folder:
         table_of_seconds(Path(folder) / "modules", n_modules)

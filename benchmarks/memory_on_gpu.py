@@ -1,10 +1,10 @@
-"""How far is the forecast of a training's GPU memory from what a GPU shows?
+"""How far is the forecast of a training's GPU memory from the measured memory?
 
     python benchmarks/memory_on_gpu.py --out results
 
-Needs a GPU and nvidia-ml-py. Calibrates the GPU, then trains the notebook's members and the smallest
-models of 20 timm modules, each in a fresh process, and prints forecast against measured memory of the
-whole process. Everything goes to `--out`: the calibration, which can be shipped, and every reading.
+Needs a GPU and nvidia-ml-py. Calibrates the GPU, then trains the notebook's members and the smallest models
+of 20 timm modules, each in a fresh process, and prints the forecast and the measured memory of the whole
+process. Writes the calibration, which can be shipped, and every reading to `--out`.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from statistics import median
 os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")  # for the fresh processes
 warnings.filterwarnings("ignore", category=FutureWarning)
 
-import timm  # noqa: E402 after the filter of warnings
+import timm  # noqa: E402 after the warnings filter is set
 
 from tune_paddy.core.calibration import Calibration, CalibrationPoint  # noqa: E402
 from tune_paddy.training.forecast.calibrate import Probe, Reading, calibrate_gpu, measure_afresh  # noqa: E402
@@ -37,7 +37,7 @@ SMALLEST = Path(__file__).parents[1] / "tests" / "training" / "smallest_models.j
 
 
 def smallest_probes(n: int) -> list[Probe]:
-    """Smallest models of `n` modules, spread over the alphabet."""
+    """Return probes of the smallest models of `n` modules, spread over the alphabet."""
     names = list(json.loads(SMALLEST.read_text("utf-8")).values())
     return [Probe(name, _own_size(name), 32) for name in names[:: max(1, len(names) // n)][:n]]
 
@@ -72,8 +72,8 @@ def table(calibration: Calibration, points: list[CalibrationPoint]) -> list[floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the full numbers")
-    parser.add_argument("--modules", type=int, default=20, help="how many timm modules to measure")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the full results")
+    parser.add_argument("--modules", type=int, default=20, help="number of timm modules to measure")
     options = parser.parse_args()
     calibration = calibrate_gpu("measured", report=print)
     points = read(NOTEBOOK + smallest_probes(options.modules))
@@ -84,7 +84,7 @@ def main() -> None:
     print(f"\n{calibration.gpu}, {calibration.versions}")
     print(f"C = {calibration.context_mib:.0f} MiB, k = {calibration.slack:.3f}")
     errors = [abs(ratio - 1) for ratio in table(calibration, points)]
-    print(f"off by: median {median(errors):.1%}, at most {max(errors):.1%} (to reach: 2 %, 5 %)")
+    print(f"error: median {median(errors):.1%}, at most {max(errors):.1%} (goals: 2 %, 5 %)")
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
-"""From images to a submission: the notebook's loop against `tune-paddy search`, the same six members.
+"""From images to a submission: the notebook's loop against `tune-paddy search` with the same six members.
 
     python benchmarks/notebook_vs_search.py [--seeds 5] [--labelled 160] [--tests 80] [--epochs 3]
 
-The six members of "Road to the Top, Part 3", with a tiny relative of each architecture and random weights,
-at the notebook's own sizes, on JPEGs of 480×640 px that are drawn here: scikit-learn's digits of four
-classes, tinted by class, over its sample photographs. Both sides train on the same number of images (80 %
-of the labelled ones), for the same epochs, with the same batches, and run in a process of their own, imports
-included. The notebook's side is plain fastai, one member after another: `ImageDataLoaders` with its default
-workers, `Resize` and `aug_transforms(size=…, min_scale=0.75)` as printed there, `vision_learner`,
-`fine_tune(epochs, 0.01)` with `GradientAccumulation`, `learn.tta` on the test images, the mean with the vit
-members counted twice, the argmax. Two things had to be mended for it to run: the features of swin models are
-brought into the order that fastai's head expects, and there is no `to_fp16` without a GPU.
+The six members of "Road to the Top, Part 3" use a tiny model of each architecture with random initialization,
+at the notebook's own sizes, on generated JPEGs of 480×640 px: scikit-learn's digits of four classes, tinted
+by class, over its sample photographs. Both sides train on the same number of images (80 % of the labelled
+ones), for the same epochs, with the same batches, each in its own process including imports. The notebook's
+side is plain fastai, one member after another: `ImageDataLoaders` with its default workers, `Resize` and
+`aug_transforms(size=…, min_scale=0.75)` as in the notebook, `vision_learner`, `fine_tune(epochs, 0.01)` with
+`GradientAccumulation`, `learn.tta` on the test images, the mean with the vit members counted twice, the
+argmax. It needs two changes to run: the features of swin models are permuted to the order that fastai's head
+expects, and there is no `to_fp16` without a GPU.
 
-Seconds are wall time, errors those of the submission on labels that neither side has seen. Both sides of a
-seed run one after the other on the same machine: what else it does hits both, so look at the ratio.
+Seconds are wall time. Errors are those of the submission on held-out labels. Both sides of a seed run one
+after the other on the same machine: other load affects both, so compare the ratio.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def draw_images(folder: Path, labelled: int, tests: int, seed: int) -> pd.Series
 
 
 def _draw(digit: np.ndarray, tint: np.ndarray, photo: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A digit in the tint of its class over a part of a photograph, [height, width, 3]."""
+    """Return a digit in the tint of its class over a part of a photograph, [height, width, 3]."""
     left, top = rng.integers(0, photo.width - WIDTH), rng.integers(0, photo.height - HEIGHT)
     ground = np.asarray(photo.crop((left, top, left + WIDTH, top + HEIGHT)), np.float32)
     stroke = Image.fromarray((digit.reshape(8, 8) * 15).astype(np.uint8))
@@ -75,7 +75,7 @@ def _draw(digit: np.ndarray, tint: np.ndarray, photo: Image.Image, rng: np.rando
 
 
 def write_space(path: Path, epochs: int) -> None:
-    """The six members as a search space."""
+    """Write the six members as a search space."""
     recipes = [
         {"name": f"member-{n}", "arch": a, "resize": how, "resize_size": list(item), "size": list(size)}
         for n, (a, how, item, size) in enumerate(MEMBERS)
@@ -87,8 +87,8 @@ def write_space(path: Path, epochs: int) -> None:
 
 
 def notebook(data: Path, epochs: int, seed: int, out: Path) -> None:
-    """The notebook's loop; writes the submission."""
-    from fastai.vision import all as fastai  # noqa: PLC0415 the other side is not to pay for it
+    """Run the notebook's loop and write its submission."""
+    from fastai.vision import all as fastai  # noqa: PLC0415 only this side's time includes the import
     from fastai.vision import learner as fastai_learner  # noqa: PLC0415
 
     import tune_paddy.training.networks.architectures  # noqa: F401, PLC0415 registers the tiny swins
@@ -132,7 +132,7 @@ def notebook(data: Path, epochs: int, seed: int, out: Path) -> None:
 
 
 def timed(command: list[str], folder: Path) -> float:
-    """Run a command; return its wall seconds."""
+    """Run a command; return its wall time in seconds."""
     started = time.perf_counter()
     done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
     if done.returncode:
@@ -141,7 +141,7 @@ def timed(command: list[str], folder: Path) -> float:
 
 
 def compare(seed: int, options: argparse.Namespace) -> dict[str, float]:
-    """Both sides on one dataset."""
+    """Run both sides on one dataset."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         truth = draw_images(folder / "images", options.labelled, options.tests, seed)

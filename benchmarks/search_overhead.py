@@ -1,14 +1,14 @@
-"""What a search costs beside training: starts, records, gaps between trials, the command line.
+"""What is a search's overhead: process starts, the MLflow record, gaps between trials, the command line?
 
     python benchmarks/search_overhead.py [--trials 16] [--noops 12]
 
-1. The demo's space on the digits, two trials at once: the share of the workers' wall time that is training,
-   evaluation and test-time augmentation. A worker's time runs from the opening of the search's run, before
-   any process is placed, to the end of its last trial; what is inside, the members have measured.
-2. Trials that do all but train (a process, a record with metrics and predictions, a report): wall time of a
-   worker for each, from the third on.
-3. `tune-paddy --help` and `tune-paddy select` on that search, in a process of their own: wall and CPU time,
-   the best of three. Wall time counts what else the machine does; CPU time hardly does.
+1. The demo's space on the digits, two trials at once: the share of the workers' wall time spent on training,
+   evaluation and test-time augmentation, as the members measured it. A worker's time runs from the start of
+   the search's MLflow run, before any worker process starts, to the end of its last trial.
+2. Trials that do everything but train (a process, a record with metrics and predictions, a report): a
+   worker's wall time per trial, from the third trial on.
+3. `tune-paddy --help` and `tune-paddy select` on that search, each in its own process: wall and CPU time, the
+   best of three. Other load on the machine affects wall time, and hardly CPU time.
 """
 
 import argparse
@@ -44,7 +44,7 @@ INSIDE = ("train_seconds_total", "predict_seconds")
 
 
 def noop_trial(trial: dict[str, Any], *, context: trainable.TrialContext, parts: Parts) -> None:
-    """A trial whose member is trained in no time."""
+    """Run a trial whose training takes no time."""
     from tune_paddy.training import member as training  # noqa: PLC0415 in the worker
 
     def train(
@@ -74,7 +74,7 @@ def noop_trial(trial: dict[str, Any], *, context: trainable.TrialContext, parts:
 
 
 def search(name: str, dataset: Dataset, store: Store, folder: Path, trials: int) -> Sequence[RecordedRun]:
-    """Run the demo's space with so many trials, two at once."""
+    """Run the demo's space with `trials` trials, two at once."""
     space = SearchSpace.load(find_space("digits_demo"))
     settings = space.settings.override({"trials": trials, "concurrency": AT_ONCE, "cpus": 1})
     plan = SearchPlan(
@@ -83,13 +83,13 @@ def search(name: str, dataset: Dataset, store: Store, folder: Path, trials: int)
     with ready_session(plan) as ready:
         members = run_search(ready, store, console=Console(quiet=True))
     unfinished = [member.name for member in members if member.status != "FINISHED"]
-    if unfinished:  # a retry gets a new process: their times would tell of nothing else
+    if unfinished:  # a retry starts a new process, which would dominate the times
         raise SystemExit(f"search {name}: {', '.join(unfinished)} did not finish")
     return members
 
 
 def worker_seconds(started: float, members: Sequence[RecordedRun]) -> float:
-    """Seconds of all workers from the search's start to the end of the last trial of each."""
+    """Return the workers' total time in seconds, from the search's start to each worker's last trial."""
     free = [started] * AT_ONCE
     for member in sorted(members, key=lambda member: member.started):
         worker = int(np.argmin(free))
@@ -98,7 +98,7 @@ def worker_seconds(started: float, members: Sequence[RecordedRun]) -> float:
 
 
 def best_of_three(arguments: Sequence[str], folder: Path) -> tuple[float, float]:
-    """Least wall and CPU seconds of a command."""
+    """Return the minimum wall and CPU time of a command, in seconds."""
     walls, cpus = [], []
     for _ in range(3):
         before, started = os.times(), time.perf_counter()
@@ -123,7 +123,7 @@ def main() -> None:
 
 
 def measure(folder: Path, options: argparse.Namespace) -> None:
-    """Run all three and print the table."""
+    """Run all three measurements and print the table."""
     dataset = Dataset.open(write_digits(folder / "digits"))
     with ray_session(None):
         artifacts = folder / "runs/artifacts"
@@ -138,7 +138,7 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
     ends = sorted(member.ended or 0.0 for member in noops)
     noop = AT_ONCE * (ends[-1] - ends[AT_ONCE - 1]) / (len(ends) - AT_ONCE)
     print(f"{len(members)} trials on {os.cpu_count()} CPUs, load average {os.getloadavg()[1]:.1f}\n")
-    print("| question | to reach | result |\n|---|---|---|")
+    print("| question | goal | result |\n|---|---|---|")
     print(f"| share of worker wall time inside | ≥ 85 % | {inside / whole:.1%} of {whole:.0f} s |")
     print(f"| a trial that does not train | ≤ 1 s | {noop:.2f} s |")
     for arguments, limit in ((["--help"], 0.5), (["select", "demo"], 5.0)):

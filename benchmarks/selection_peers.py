@@ -1,7 +1,7 @@
-"""One peer's greedy ensemble selection on a saved pool; prints one line of JSON, with CPU seconds.
+"""Run one peer's greedy ensemble selection on a saved pool; print one line of JSON with the CPU seconds.
 
-Started by `selection_speed.py`, with the interpreter of an environment that holds the peer, since the
-peers' requirements do not go together:
+`selection_speed.py` starts it with the interpreter of an environment that contains the peer, since the
+peers' requirements conflict:
 
     uv venv autogluon && uv pip install --python autogluon/bin/python autogluon.core==1.6.3
     uv venv amltk && uv pip install --python amltk/bin/python amltk==1.12.1 scikit-learn pandas
@@ -57,7 +57,7 @@ def main(peer, path, metric, rounds):
     with np.load(path, allow_pickle=False) as pool:
         probs, labels = pool["probs"], pool["labels"]
     run = {"autogluon": run_autogluon, "amltk": run_amltk}[peer]
-    run(probs[:3, :100], labels[:100], metric, 1)  # imports and first-call costs are not counted
+    run(probs[:3, :100], labels[:100], metric, 1)  # excludes imports and first-call costs
     start = time.process_time()
     result = run(probs, labels, metric, int(rounds))
     print(json.dumps({"seconds": time.process_time() - start, **result}))

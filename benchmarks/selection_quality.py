@@ -1,10 +1,10 @@
-"""How good are the selection methods on images that they have not seen, and is the estimate of it honest?
+"""How good are the selection methods on unseen images, and how accurate is the estimate of it?
 
 Every method selects on preds_sel, y_sel of each pool (`*.npz`; NAME_sN is pool N of family NAME) and is
-scored on preds_test, y_test. Prints, beside plain greedy selection on log loss: the ratio of the test log
-losses (geometric means) and the difference of the error rates in points, by family; then for the
-automatic choice its optimistic score, its cross-fitted estimate (the choice of the method included) and
-the test score.
+scored on preds_test, y_test. The first table compares each method with plain greedy selection on log loss, by
+family: the ratio of the test log losses (geometric means) and the difference of the error rates in points.
+The second table shows the automatic choice's optimistic score, its cross-fitted estimate, which includes the
+choice of the method, and its test score.
 
 Usage: OMP_NUM_THREADS=1 python benchmarks/selection_quality.py --pools POOLS [--seeds 3] [--no-estimates]
 """
@@ -21,7 +21,7 @@ from tune_paddy.core.selection.auto import auto_select
 from tune_paddy.core.selection.methods import METHODS
 
 LARGE = 300
-"""Images on the select split from which a family counts as large."""
+"""Minimum number of select images of a pool that counts as large."""
 BASELINE = "greedy"
 
 
@@ -29,7 +29,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--pools", type=Path, required=True, help="folder of .npz pools")
     parser.add_argument("--seeds", type=int, default=1, help="seeds of the automatic choice, averaged")
-    parser.add_argument("--no-estimates", action="store_true", help="leave the second table out")
+    parser.add_argument("--no-estimates", action="store_true", help="skip the second table")
     return parser.parse_args()
 
 
@@ -43,7 +43,7 @@ def family(name):
 
 
 def score_methods(pools, seeds):
-    """(method, pool) → test log loss and error rate, means over the seeds of their logarithm and value."""
+    """Return (method, pool) → mean logarithm of the test log loss and mean error rate over the seeds."""
     scores, choices = {}, {}
     for pool, (probs, labels, test, truth) in pools.items():
         runs = {name: [partial(method, metric="log_loss", seed=0)] for name, method in METHODS.items()}

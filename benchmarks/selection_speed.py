@@ -1,9 +1,9 @@
-"""How fast is greedy selection beside AutoGluon's and AMLTK's, is it exact, and what does it hold in memory?
+"""How fast, how exact and how memory-hungry is greedy selection, compared with AutoGluon and AMLTK?
 
-Prints up to three tables: with `--pools`, the greatest distance of the trajectory from a plain float64
-one on each pool in a folder (`*.npz` with preds_sel and y_sel); seconds and ratios on 200 views × 2,081
-images × 10 classes; seconds and memory on a memory-mapped pool of 1,000 × 20,000 × 10. Seconds are CPU
-seconds, which other work on the machine disturbs least.
+Prints up to three tables: with `--pools`, the largest distance of the trajectory from a plain float64 one for
+each pool in a folder (`*.npz` with preds_sel and y_sel); seconds and ratios on 200 views × 2,081 images × 10
+classes; seconds and memory on a memory-mapped pool of 1,000 × 20,000 × 10. Seconds are CPU seconds, which
+other load on the machine affects least.
 
 Usage, on one thread and with the peers' interpreters (see `selection_peers.py`):
 
@@ -34,16 +34,16 @@ HERE = Path(__file__).parent
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--pools", type=Path, help="folder of .npz pools for the check of exactness")
+    parser.add_argument("--pools", type=Path, help="folder of .npz pools to check exactness on")
     parser.add_argument("--autogluon", default=sys.executable, help="interpreter that has autogluon.core")
     parser.add_argument("--amltk", default=sys.executable, help="interpreter that has amltk")
-    parser.add_argument("--skip-large", action="store_true", help="leave the large pool out")
+    parser.add_argument("--skip-large", action="store_true", help="skip the large pool")
     parser.add_argument("--large-worker", nargs=3, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def make_views(shape, seed=0):
-    """Labels, and views one by one: softmax of shared and own evidence, some images hard for all."""
+    """Return labels and a generator of views: softmax of shared and own evidence, some images hard."""
     n_views, n_images, n_classes = shape
     rng = np.random.default_rng(seed)
     labels = np.arange(n_images) % n_classes
@@ -61,7 +61,7 @@ def make_views(shape, seed=0):
 
 
 def timed(function, repeats):
-    """Median seconds, and the last result."""
+    """Return the median CPU time in seconds, and the last result."""
     seconds = []
     for _ in range(repeats):
         start = time.process_time()
@@ -117,7 +117,7 @@ def measure_large(folder):
     print(
         f"\n{LARGE[0]:,} × {LARGE[1]:,} × {LARGE[2]} ({size / 2**20:.0f} MiB), {ROUNDS} rounds, memory-mapped"
     )
-    print(f"{'metric':<12}{'seconds':>9}   memory held beside the input / input")
+    print(f"{'metric':<12}{'seconds':>9}   additional memory / input")
     for metric in ("log_loss", "error_rate"):
         command = [sys.executable, __file__, "--large-worker", path, folder / "labels.npy", metric]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -126,7 +126,7 @@ def measure_large(folder):
 
 
 def large_worker(path, labels_path, metric):
-    """Seconds, and in a second run the peak of what is allocated beside the mapped pool, in bytes."""
+    """Print the CPU seconds and, from a second run, the peak of additional memory in bytes."""
     probs, labels = np.load(path, mmap_mode="r", allow_pickle=False), np.load(labels_path, allow_pickle=False)
     seconds, _ = timed(lambda: greedy_select(probs, labels, metric=metric, rounds=ROUNDS), 1)
     tracemalloc.start()
@@ -135,7 +135,7 @@ def large_worker(path, labels_path, metric):
 
 
 def plain_trajectory(probs, labels, metric):
-    """Every candidate's mean in float64, scored by the metric, ties to the log loss."""
+    """Return the trajectory of greedy selection on float64 means; the log loss breaks ties."""
     total, scores = np.zeros(probs.shape[1:]), []
     for count in range(1, ROUNDS + 1):
         means = ((total + view) / count for view in probs)
@@ -149,7 +149,7 @@ def plain_trajectory(probs, labels, metric):
 
 
 def check_exactness(folder):
-    print("\nGreatest distance of a trajectory from plain float64")
+    print("\nLargest distance of a trajectory from plain float64")
     print(f"{'pool':<22}{'views × images':>16}{'log loss':>12}{'error rate':>12}")
     for path in sorted(folder.glob("*.npz")):
         with np.load(path, allow_pickle=False) as pool:

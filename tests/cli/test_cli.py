@@ -181,7 +181,8 @@ def test_missing_weights_end_a_search_before_it_begins(
     assert "the pretrained weights of test_resnet are not on this machine" in call(*arguments, status=2)
     assert "no folder nowhere" in call(*arguments, "--weights-dir", "nowhere", status=2)
     assert not list(tmp_path.glob("mlflow.db*"))
-    assert "1 of the weights are neither in weights nor" in call("weights", "fetch", "mine.yaml", status=1)
+    text = call("weights", "fetch", "mine.yaml", status=1)
+    assert "1 of the pretrained weights are neither in weights nor" in text
 
 
 def test_a_name_that_is_taken_is_refused(small_digits: Path, tmp_path: Path, call: Call) -> None:

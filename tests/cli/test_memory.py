@@ -19,7 +19,7 @@ def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where there is one."""
 
     def no_driver() -> None:
-        raise InputError("NVIDIA's driver does not answer")
+        raise InputError("NVIDIA's driver does not respond")
 
     monkeypatch.setattr(planning, "load_nvml", no_driver)
 

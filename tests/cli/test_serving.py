@@ -55,7 +55,7 @@ def test_arguments_that_stand_for_no_image_are_refused(call: Call, tmp_path: Pat
 
 def test_an_argument_of_nothing_is_not_the_working_folder(call: Call, tmp_path: Path) -> None:
     (tmp_path / "photo.png").touch()
-    assert "an image is named by nothing" in call("predict", "model", "", status=2)
+    assert "an image argument is empty" in call("predict", "model", "", status=2)
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_is_written(

@@ -1,4 +1,4 @@
-"""What an exported folder holds, and what is refused."""
+"""Contents of an export, and refusals of damaged ones."""
 
 import ast
 import json
@@ -43,13 +43,13 @@ def test_an_export_holds_safetensors_and_readable_text_but_no_pickle(exported: E
         assert file["probs"].shape == exported.ensemble.pool.select.shape
 
 
-def test_the_model_from_code_imports_and_sets_a_model_and_does_nothing_else(exported: Exported) -> None:
+def test_the_model_code_only_imports_and_sets_a_model(exported: Exported) -> None:
     body = ast.parse((exported.folder / "model_code.py").read_text()).body[1:]  # after its docstring
     assert {type(node) for node in body[:-1]} == {ast.ImportFrom}
     assert ast.unparse(body[-1]) == "set_model(EnsemblePyfunc())"
 
 
-def test_nothing_in_an_export_names_a_place_of_this_machine(exported: Exported) -> None:
+def test_an_export_contains_no_path_of_this_machine(exported: Exported) -> None:
     for path in exported.folder.rglob("*"):
         if path.is_file() and "code" not in path.relative_to(exported.folder).parts:
             content = path.read_bytes()
@@ -82,7 +82,7 @@ def test_only_members_with_weight_are_exported(
     ],
     ids=lambda options: options.method,
 )
-def test_every_rule_and_temperature_is_carried_over(
+def test_every_rule_and_temperature_is_exported(
     finished: Finished, tmp_path: Path, options: SelectionOptions
 ) -> None:
     ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, options=options)
@@ -93,7 +93,7 @@ def test_every_rule_and_temperature_is_carried_over(
     assert collected.manifest.temperature == ensemble.selection.temperature
 
 
-def test_a_fresh_export_is_compared_with_the_submission(exported: Exported) -> None:
+def test_a_new_export_is_compared_with_the_submission(exported: Exported) -> None:
     compared = check(exported.collected, exported.folder, InferenceSettings("cpu", threads=1))
     assert compared
     assert compared.images == 8
@@ -102,7 +102,7 @@ def test_a_fresh_export_is_compared_with_the_submission(exported: Exported) -> N
     assert check(gone, exported.folder, InferenceSettings("cpu")) is None
 
 
-def test_the_card_says_how_good_it_is_and_what_is_in_it(exported: Exported) -> None:
+def test_the_card_shows_the_estimate_and_the_members(exported: Exported) -> None:
     card = (exported.folder / "README.md").read_text()
     assert exported.ensemble.assessment
     estimate = exported.ensemble.assessment.estimate
@@ -112,7 +112,7 @@ def test_the_card_says_how_good_it_is_and_what_is_in_it(exported: Exported) -> N
     assert "mlflow models serve -m model " in card
 
 
-def test_the_card_names_a_loss_as_one(exported: Exported) -> None:
+def test_the_card_names_a_metric_as_a_loss(exported: Exported) -> None:
     manifest = exported.collected.manifest
     assert manifest.estimate
     estimate = manifest.estimate.model_copy(update={"metric": "roc_auc"})
@@ -121,14 +121,14 @@ def test_the_card_names_a_loss_as_one(exported: Exported) -> None:
     assert "for 1 − ROC AUC)" in card
 
 
-def test_a_folder_that_is_there_is_not_written_over(exported: Exported, tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_overwritten(exported: Exported, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         export(exported.collected, tmp_path / "mine")
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
 
 
-def test_weights_that_are_gone_are_named_with_what_to_do(finished: Finished, exported: Exported) -> None:
+def test_missing_weights_files_are_reported_with_the_remedy(finished: Finished, exported: Exported) -> None:
     source = exported.collected.sources["members/01"]
     weights, hidden = source / "weights.safetensors", source / "hidden"
     weights.rename(hidden)
@@ -138,20 +138,20 @@ def test_weights_that_are_gone_are_named_with_what_to_do(finished: Finished, exp
     finally:
         hidden.rename(weights)
     message = str(caught.value)
-    assert f"the weights of 1 of 3 members are gone (the first should be in {source})" in message
+    assert f"the weights files of 1 of 3 members are missing (the first should be in {source})" in message
     assert exported.collected.manifest.members[1].name in message
     assert "tune-paddy select first --refit all" in message
     assert "keep_weights" in message
 
 
-def test_a_search_without_that_ensemble_is_told(finished: Finished) -> None:
+def test_an_unknown_ensemble_is_refused(finished: Finished) -> None:
     with pytest.raises(InputError, match="has no ensemble 'none'"):
         collect(finished.store, "first", runs=finished.runs, ensemble="none")
 
 
 @pytest.fixture
 def recorded_file(finished: Finished, exported: Exported) -> Iterator[Path]:
-    """The ensemble's file in the record, which is as it was afterwards."""
+    """The ensemble's file in the record, restored after the test."""
     uri: str = finished.store.client.get_run(exported.ensemble.run_id).info.artifact_uri
     path = Path(uri.removeprefix("file://")) / "ensemble.json"
     content = path.read_bytes()
@@ -164,12 +164,12 @@ def recorded_file(finished: Finished, exported: Exported) -> Iterator[Path]:
     [
         ({"views": {0: {"view": "other"}}}, "cannot be exported: kind: .* 'plain' or 'tta'; select again"),
         ({"views": {0: {"run_id": "0123"}}}, "is no ensemble: .* one member has two"),
-        ({"split": "another"}, "have another split than its ensemble: select again"),
+        ({"split": "another"}, "split of 'first' differs between members and ensemble: select again"),
         ({"selection": {"temperature": 1e-300}}, "is no ensemble: selection.temperature"),
     ],
     ids=["view", "run", "split", "temperature"],
 )
-def test_an_altered_ensemble_of_the_record_is_refused_by_its_run(
+def test_an_altered_ensemble_of_the_record_is_refused_with_its_run(
     finished: Finished,
     exported: Exported,
     recorded_file: Path,
@@ -195,10 +195,10 @@ def copy(exported: Exported, tmp_path: Path) -> Path:
     return shutil.copytree(inner(exported.folder), tmp_path / "copy")
 
 
-def test_a_lost_file_of_an_export_names_its_member(exported: Exported, copy: Path) -> None:
+def test_a_missing_file_of_an_export_is_reported_with_its_member(exported: Exported, copy: Path) -> None:
     (copy / "members/02/weights.safetensors").unlink()
     name = exported.collected.manifest.members[2].name
-    with pytest.raises(InputError, match=f"member {name} has lost .*weights.safetensors: it was deleted"):
+    with pytest.raises(InputError, match=f"member {name} lacks .*weights.safetensors: it was deleted"):
         EnsembleModel(copy)
 
 
@@ -212,9 +212,7 @@ def test_a_lost_file_of_an_export_names_its_member(exported: Exported, copy: Pat
         ({"members": []}, "members"),
     ],
 )
-def test_a_manifest_that_does_not_hold_together_is_refused(
-    copy: Path, changes: dict[str, object], message: str
-) -> None:
+def test_an_invalid_manifest_is_refused(copy: Path, changes: dict[str, object], message: str) -> None:
     path = copy / "ensemble.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     with pytest.raises(InputError, match=message) as caught:
@@ -223,7 +221,7 @@ def test_a_manifest_that_does_not_hold_together_is_refused(
 
 
 @pytest.mark.parametrize("folder", ["../elsewhere", "/etc", "members/../../x", "members/01/fold-x"])
-def test_no_manifest_leads_out_of_its_folder(copy: Path, folder: str) -> None:
+def test_a_manifest_cannot_point_outside_its_folder(copy: Path, folder: str) -> None:
     path = copy / "ensemble.json"
     content = json.loads(path.read_text())
     content["members"][0]["folders"] = [folder]
@@ -241,7 +239,7 @@ def test_a_pipe_or_a_terabyte_in_an_export_is_not_read(copy: Path, name: str) ->
             read_manifest(copy) if name == "ensemble.json" else read_select(copy, 6, 10)
 
 
-def test_a_file_of_predictions_that_would_unpack_to_too_much_is_refused(
+def test_predictions_that_would_unpack_to_too_much_are_refused(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.savez_compressed(copy / "select.npz", probs=np.zeros((6, 50_000, 10)), labels=np.zeros(50_000))
@@ -250,6 +248,6 @@ def test_a_file_of_predictions_that_would_unpack_to_too_much_is_refused(
         read_select(copy, 6, 10)
 
 
-def test_a_folder_that_is_no_export_is_told_how_to_make_one(tmp_path: Path) -> None:
+def test_a_folder_without_an_export_is_refused_with_the_export_command(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no exported ensemble .*`tune-paddy export SEARCH DIR`"):
         EnsembleModel(tmp_path)

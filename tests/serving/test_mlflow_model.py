@@ -1,4 +1,4 @@
-"""The export under MLflow's own loader and its own server."""
+"""The export in MLflow's own loader and server."""
 
 import base64
 import json
@@ -19,15 +19,15 @@ from tests.conftest import Exported
 
 @pytest.fixture(scope="module")
 def loaded(exported: Exported) -> Iterator[PyFuncModel]:
-    """As `mlflow models predict` loads it."""
+    """The model as `mlflow models predict` loads it."""
     path = list(sys.path)
     yield mlflow.pyfunc.load_model(str(exported.folder))
-    sys.path[:] = path  # MLflow puts the exported program in front, for good
+    sys.path[:] = path  # MLflow puts the exported code in front permanently
 
 
 @pytest.fixture(scope="module")
 def client(loaded: PyFuncModel) -> Iterator[TestClient]:
-    """Of the server that `mlflow models serve` starts."""
+    """Client of the server that `mlflow models serve` starts."""
     with TestClient(init(loaded)) as client:
         yield client
 
@@ -40,9 +40,7 @@ def probabilities(answers: list[dict[str, object]], classes: tuple[str, ...]) ->
     return np.array([[answer["probabilities"][name] for name in classes] for answer in answers])
 
 
-def test_its_predictions_are_those_that_the_submission_was_made_of(
-    exported: Exported, loaded: PyFuncModel
-) -> None:
+def test_its_predictions_are_those_of_the_submission(exported: Exported, loaded: PyFuncModel) -> None:
     images = [*exported.images[:10], *map(in_base64, exported.images[10:])]
     table = loaded.predict(pd.DataFrame({"image": images}))
     got = probabilities(table.to_dict("records"), exported.ensemble.pool.classes)
@@ -52,9 +50,7 @@ def test_its_predictions_are_those_that_the_submission_was_made_of(
     np.testing.assert_array_equal(table["probability"], got.max(axis=1))
 
 
-def test_a_client_that_sends_one_image_gets_what_the_submission_says(
-    exported: Exported, client: TestClient
-) -> None:
+def test_a_single_image_gets_the_prediction_of_the_submission(exported: Exported, client: TestClient) -> None:
     for row, image in ((3, in_base64(exported.images[3])), (7, exported.images[7])):
         request = {"dataframe_split": {"columns": ["image"], "data": [[image]]}}
         (answer,) = client.post("/invocations", json=request).json()["predictions"]
@@ -62,13 +58,13 @@ def test_a_client_that_sends_one_image_gets_what_the_submission_says(
         np.testing.assert_allclose(got[0], exported.expected[row], atol=1e-5)
 
 
-def test_a_data_uri_is_read_as_browsers_make_it(exported: Exported, client: TestClient) -> None:
+def test_a_data_uri_as_from_browsers_is_accepted(exported: Exported, client: TestClient) -> None:
     uri = f"data:image/png;base64,{in_base64(exported.images[0])}"
     answer = client.post("/invocations", json={"dataframe_records": [{"image": uri}]}).json()
     assert answer["predictions"][0]["probability"] == pytest.approx(exported.expected[0].max(), abs=1e-5)
 
 
-def test_all_bad_rows_of_a_request_are_named_and_nothing_is_answered(
+def test_all_invalid_rows_of_a_request_are_reported_and_nothing_is_predicted(
     exported: Exported, client: TestClient
 ) -> None:
     no_image = base64.b64encode(b"this is text, however long it may be").decode()
@@ -76,13 +72,13 @@ def test_all_bad_rows_of_a_request_are_named_and_nothing_is_answered(
     answer = client.post("/invocations", json={"dataframe_split": {"columns": ["image"], "data": images}})
     assert answer.status_code == 400
     message = answer.json()["message"]
-    assert "3 images are bad" in message
-    assert "row 1: '/no/such.jpg' is no file here, nor an image in base64" in message
+    assert "3 images are invalid" in message
+    assert "row 1: '/no/such.jpg' is neither a file on this machine nor an image in base64" in message
     assert "row 2: is not an image of a known format" in message
     assert "row 3: its base64 text is damaged" in message
 
 
-def test_a_server_can_be_told_to_look_at_no_file_of_its_machine(
+def test_a_server_can_be_restricted_to_base64(
     exported: Exported, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TUNE_PADDY_PATHS", "no")
@@ -94,7 +90,7 @@ def test_a_server_can_be_told_to_look_at_no_file_of_its_machine(
     assert all("is not an image in base64" in answer.json()["message"] for answer in answers[:2])
 
 
-def test_the_input_example_is_answered(exported: Exported, client: TestClient) -> None:
+def test_the_input_example_is_predicted(exported: Exported, client: TestClient) -> None:
     example = (exported.folder / "serving_input_example.json").read_text()
     answer = client.post("/invocations", json=json.loads(example))
     assert sum(answer.json()["predictions"][0]["probabilities"].values()) == pytest.approx(1)

@@ -52,7 +52,7 @@ def parts(digits: tuple[tuple[str, ...], NDArray[np.int64]]) -> Parts:
 
 @pytest.fixture(scope="session")
 def make_config() -> Callable[..., MemberConfig]:
-    """A member of timm's tiny vision transformer on digits, with any parameter changed."""
+    """Return a function that configures timm's tiny vision transformer on digits, with any changes."""
 
     def make(**changes: object) -> MemberConfig:
         base = {
@@ -72,5 +72,5 @@ def make_config() -> Callable[..., MemberConfig]:
 
 @pytest.fixture(scope="session")
 def reader(parts: Parts) -> ImageReader:
-    """Reads the images to train on, on one thread."""
+    """Reader of the training images with one thread."""
     return ImageReader(parts.train.paths, (SIDE, SIDE), "squish", 1)

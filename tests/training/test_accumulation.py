@@ -30,7 +30,7 @@ def test_micro_slices_cover_each_image_once_in_order(n: int, accum: int) -> None
 
 
 @given(n=counts, accum=counts)
-def test_micro_slices_are_as_many_as_wanted_and_nearly_equal(n: int, accum: int) -> None:
+def test_micro_slices_have_the_requested_number_and_nearly_equal_lengths(n: int, accum: int) -> None:
     lengths = [part.stop - part.start for part in micro_slices(n, accum)]
     assert len(lengths) == min(n, accum)
     assert max(lengths) - min(lengths) <= 1
@@ -43,7 +43,7 @@ def test_micro_batch_is_the_longest_slice_of_a_full_batch(batch_size: int, accum
 
 
 class Watch(Callback):
-    """Writes down what the optimizer is set to before each step, and each step's loss."""
+    """Records the optimizer's settings before each step, and each step's loss."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[float, float]] = []
@@ -56,7 +56,7 @@ class Watch(Callback):
 
 
 def network() -> nn.Sequential:
-    """A body and a head without batch norm: with it, a micro-batch is not a batch in small."""
+    """A body and a head without batch norm, which would make results depend on the micro-batch."""
     torch.manual_seed(0)
     body = nn.Sequential(nn.Conv2d(3, 8, 5, stride=4), nn.GELU(), nn.GroupNorm(2, 8))
     return nn.Sequential(body, nn.Sequential(nn.Flatten(), nn.Linear(8 * 7 * 7, N_CLASSES)))
@@ -103,7 +103,7 @@ def trained(config: MemberConfig, train: TrainLoader, accum: int) -> tuple[nn.Mo
     ],
     ids=["plain", "mixup and label smoothing", "cutmix", "sgd"],
 )
-def test_any_accum_trains_to_the_same_weights(
+def test_any_accum_trains_to_the_same_parameters(
     changes: dict[str, object],
     parts: Parts,
     reader: ImageReader,
@@ -134,10 +134,10 @@ def test_the_number_of_steps_and_their_schedule_do_not_depend_on_accum(
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_the_loss_of_a_step_is_the_mean_over_its_images_however_they_are_cut(
+def test_the_loss_of_a_step_is_the_mean_over_its_images_for_any_split(
     smoothing: float, parts: Parts, reader: ImageReader, make_config: Callable[..., MemberConfig]
 ) -> None:
-    """Nine micro-batches of 6 and 5 images: a mean of means would weigh an image of a short one more."""
+    """Nine micro-batches of 6 and 5 images: a mean of means would give images of a short one more weight."""
     neutral = {"min_scale": 1, "max_rotate": 0, "max_zoom": 1, "max_warp": 0, "max_lighting": 0}
     config = make_config(batch_size=50, epochs=1, freeze_epochs=0, label_smoothing=smoothing, **neutral)
     train = TrainLoader(reader, parts.train.labels, config)
@@ -160,7 +160,7 @@ def running_means(model: nn.Module) -> list[Tensor]:
     return [m.running_mean.clone() for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
 
 
-def test_a_lone_image_passes_batch_norm_and_leaves_its_statistics(normed: nn.Sequential) -> None:
+def test_a_single_image_passes_batch_norm_without_changing_its_statistics(normed: nn.Sequential) -> None:
     before = running_means(normed)
     with lone_image_norm(normed, 1):
         normed(torch.rand(1, 3, 32, 32))
@@ -175,13 +175,13 @@ def test_two_images_are_normed_by_their_own_statistics(normed: nn.Sequential) ->
     assert not any(map(torch.equal, before, running_means(normed)))
 
 
-def test_norms_train_again_after_a_pass_that_failed(normed: nn.Sequential) -> None:
+def test_norms_return_to_training_mode_after_a_failed_pass(normed: nn.Sequential) -> None:
     with pytest.raises(MemoryError), lone_image_norm(normed, 1):
         raise MemoryError
     assert all(module.training for module in normed.modules())
 
 
-def test_frozen_norms_stay_frozen_after_a_lone_image(normed: nn.Sequential) -> None:
+def test_frozen_norms_stay_frozen_after_a_single_image(normed: nn.Sequential) -> None:
     normed[1].eval()
     with lone_image_norm(normed, 1):
         normed(torch.rand(1, 3, 32, 32))

@@ -25,7 +25,7 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def train(parts: Parts, make_config: Callable[..., MemberConfig], tmp_path: Path) -> Train:
-    """Train a member in a folder of its own with a cache of `limit` GB."""
+    """Return a function that trains a member in its own folder with a cache of `limit` GB."""
 
     def run(limit: float, parts: Parts = parts, **changes: object) -> tuple[MemberResult, tuple[str, ...]]:
         images = image_set(parts)
@@ -42,10 +42,10 @@ def image_set(parts: Parts) -> ImageSet:
 
 
 @pytest.mark.parametrize(("method", "size"), [("squish", (40, 36)), ("crop", (32, 48)), ("pad", (32, 48))])
-def test_a_member_trained_from_the_cache_is_the_one_trained_from_the_files(
+def test_a_member_trained_from_the_cache_equals_one_trained_from_the_files(
     train: Train, monkeypatch: pytest.MonkeyPatch, method: str, size: tuple[int, int]
 ) -> None:
-    """To the last bit: what is cached is what is decoded, and cuts are drawn afterwards in whole pixels."""
+    """Bit by bit: the cache holds decoded pixels, and crops are drawn afterwards in whole pixels."""
     files, _ = train(0, resize=method, resize_size=size)
     monkeypatch.delattr(loaders, "load_scaled")  # from now on nothing is decoded for a batch
     cached, refusals = train(1, resize=method, resize_size=size)
@@ -57,7 +57,7 @@ def test_a_member_trained_from_the_cache_is_the_one_trained_from_the_files(
     assert losses[0] == losses[1]
 
 
-def test_members_of_one_size_decode_each_image_once_in_all(
+def test_members_of_one_size_decode_each_image_once_in_total(
     train: Train, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[str] = []
@@ -75,7 +75,7 @@ def test_members_of_one_size_decode_each_image_once_in_all(
 
 
 @pytest.mark.parametrize("limit", [0.0, 1 / GB], ids=["switched off", "too small"])
-def test_without_room_for_the_cache_a_member_trains_all_the_same(
+def test_a_member_trains_without_space_for_the_cache(
     train: Train, parts: Parts, cache_folder: Path, limit: float
 ) -> None:
     result, refusals = train(limit, epochs=1)
@@ -86,7 +86,7 @@ def test_without_room_for_the_cache_a_member_trains_all_the_same(
 
 
 @pytest.mark.parametrize("limit", [0, 1])
-def test_an_image_that_is_gone_is_named_with_and_without_the_cache(
+def test_a_missing_image_is_named_with_and_without_the_cache(
     train: Train, parts: Parts, tmp_path: Path, limit: float
 ) -> None:
     gone = replace(parts.test, paths=(str(tmp_path / "gone.png"), *parts.test.paths[1:]))

@@ -11,7 +11,7 @@ from tune_paddy.training.devices import Device, pick_device, resize_uint8
 
 @pytest.fixture
 def have(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Pretend that this machine has (or has not) CUDA, bf16 on it, and MPS."""
+    """Return a function that pretends that this machine has CUDA, bf16 or MPS."""
 
     def pretend(*, cuda: bool = False, bf16: bool = False, mps: bool = False) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
@@ -40,7 +40,7 @@ def have(monkeypatch: pytest.MonkeyPatch) -> Any:
         ({"mps": True}, "bf16", ("mps", "fp32")),
     ],
 )
-def test_the_best_device_is_picked_with_a_precision_that_it_has(
+def test_the_best_device_is_picked_with_a_precision_that_it_supports(
     have: Any, machine: dict[str, bool], precision: str, expected: tuple[str, str]
 ) -> None:
     have(**machine)
@@ -50,21 +50,21 @@ def test_the_best_device_is_picked_with_a_precision_that_it_has(
 
 
 @pytest.mark.parametrize("machine", [{"cuda": True, "bf16": True}, {"mps": True}])
-def test_a_trial_without_a_gpu_keeps_to_the_cpu(have: Any, machine: dict[str, bool]) -> None:
+def test_a_trial_without_a_gpu_uses_the_cpu(have: Any, machine: dict[str, bool]) -> None:
     have(**machine)
     assert pick_device("auto", allow_gpu=False) == Device("cpu", "fp32")
 
 
-def test_bf16_on_a_gpu_without_it_is_refused_by_name(have: Any) -> None:
+def test_bf16_on_a_gpu_without_it_is_refused_with_the_gpus_name(have: Any) -> None:
     have(cuda=True)
-    with pytest.raises(InputError, match="bf16 is not there on Tesla P100; use fp16"):
+    with pytest.raises(InputError, match="Tesla P100 does not support bf16; use fp16"):
         pick_device("bf16")
 
 
 @pytest.mark.parametrize(
     ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
 )
-def test_autocast_runs_products_in_the_precision_and_keeps_the_weights(
+def test_autocast_runs_products_in_the_precision_and_keeps_the_parameters(
     precision: str, dtype: torch.dtype
 ) -> None:
     linear = nn.Linear(4, 4)
@@ -78,8 +78,8 @@ def test_only_fp16_scales_its_loss(precision: str, enabled: bool) -> None:
     assert Device("cpu", precision).grad_scaler().is_enabled() is enabled
 
 
-def test_a_gpus_peak_begins_with_what_is_still_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What earlier members of the process left cached is given back before the count begins."""
+def test_a_gpus_peak_starts_from_the_memory_still_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory that earlier members of the process left cached is freed before the count starts."""
     calls: list[str] = []
     for name in ("empty_cache", "reset_peak_memory_stats"):
         monkeypatch.setattr(torch.cuda, name, lambda name=name: calls.append(name))
@@ -90,7 +90,7 @@ def test_a_gpus_peak_begins_with_what_is_still_in_use(monkeypatch: pytest.Monkey
     assert device.peak_mib() == 3
 
 
-def test_the_cpu_has_nothing_to_wait_for_and_no_peak() -> None:
+def test_the_cpu_needs_no_synchronization_and_has_no_peak() -> None:
     Device("cpu", "fp32").synchronize()
     Device("cpu", "fp32").reset_peak()
     assert Device("cpu", "fp32").peak_mib() == 0
@@ -101,7 +101,7 @@ IMAGES = (torch.arange(2 * 3 * 12 * 18) * 37 % 256).to(torch.uint8).reshape(2, 3
 
 @pytest.mark.parametrize("size", [(6, 9), (5, 7), (24, 20), (12, 18), (1, 1)])
 @pytest.mark.parametrize("antialias", [False, True])
-def test_bytes_are_resized_as_floats_are_but_for_rounding(size: tuple[int, int], antialias: bool) -> None:
+def test_bytes_are_resized_like_floats_up_to_rounding(size: tuple[int, int], antialias: bool) -> None:
     """CUDA resizes floats, a CPU bytes."""
     floats = F.interpolate(IMAGES.to(torch.float32), size, mode="bilinear", antialias=antialias)
     resized = resize_uint8(IMAGES, size, antialias=antialias)
@@ -110,7 +110,7 @@ def test_bytes_are_resized_as_floats_are_but_for_rounding(size: tuple[int, int],
 
 
 class OnMps(Tensor):
-    """A tensor that says it is on MPS, and counts its copies to the CPU."""
+    """A tensor that claims to be on MPS, and counts its copies to the CPU."""
 
     copies = 0
 
@@ -124,14 +124,14 @@ class OnMps(Tensor):
 
 
 class OnCpu(Tensor):
-    """Its copy on the CPU, which goes back to MPS alone."""
+    """Its copy on the CPU, which can only move back to MPS."""
 
     def to(self, device: torch.device) -> OnMps:
         assert device.type == "mps"
         return self.as_subclass(OnMps)
 
 
-def test_mps_hands_images_to_the_cpu_and_gets_them_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mps_falls_back_to_the_cpu_for_resizing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OnMps, "copies", 0)
     resized = resize_uint8(IMAGES.as_subclass(OnMps), (5, 7), antialias=True)
     assert isinstance(resized, OnMps)

@@ -1,4 +1,4 @@
-"""A member trained once for each fold: out-of-fold predictions of every image, resumed fold by fold."""
+"""A member trained once per fold: out-of-fold predictions of every image, resumed fold by fold."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train
 
 
 class KilledError(Exception):
-    """Stands for the end of the process."""
+    """Simulates the death of the process."""
 
 
 @dataclass(frozen=True)
 class Folded:
-    """A member of two folds that nobody disturbed, its data and its folder."""
+    """An uninterrupted member of two folds, its data and its folder."""
 
     config: MemberConfig
     parts: Parts
@@ -42,7 +42,7 @@ def folded(
 
 
 def with_folds(parts: Parts) -> Parts:
-    """All labelled images in two folds, neither of them in one piece."""
+    """Return all labelled images in two interleaved folds."""
     every = Part(
         np.concatenate([parts.train.ids, parts.select.ids]),
         (*parts.train.paths, *parts.select.paths),
@@ -53,7 +53,7 @@ def with_folds(parts: Parts) -> Parts:
 
 
 @pytest.mark.parametrize("fold", [0, 1])
-def test_the_images_of_a_fold_are_predicted_as_by_a_plain_member_on_the_others(
+def test_a_fold_is_predicted_as_by_a_plain_member_trained_on_the_others(
     folded: Folded, tmp_path: Path, fold: int
 ) -> None:
     parts = folded.parts.fold(fold)
@@ -76,7 +76,7 @@ def test_the_test_set_is_predicted_by_the_mean_of_the_models(folded: Folded, tmp
         assert probs == pytest.approx((models[0].test[view] + models[1].test[view]) / 2, abs=1e-6)
 
 
-def test_scores_are_those_of_the_merged_predictions_and_costs_those_of_all_models(folded: Folded) -> None:
+def test_scores_are_of_the_merged_predictions_and_costs_of_all_models(folded: Folded) -> None:
     predictions, metrics = folded.result.predictions, folded.result.metrics
     assert predictions.select_ids.tolist() == folded.parts.select.ids.tolist()
     assert metrics["tta/log_loss"] == log_loss(predictions.select["tta"], predictions.select_labels)
@@ -87,12 +87,12 @@ def test_scores_are_those_of_the_merged_predictions_and_costs_those_of_all_model
     assert metrics["train_seconds_total"] == pytest.approx(seconds)
 
 
-def test_epochs_count_on_over_the_folds(folded: Folded) -> None:
+def test_epochs_are_counted_over_all_folds(folded: Folded) -> None:
     assert folded.epochs == [1, 2, 3, 4]
     assert len(folded.result.history) == 4
 
 
-def test_a_member_killed_in_its_second_fold_goes_on_there_and_ends_alike(
+def test_a_member_killed_in_its_second_fold_resumes_there_and_ends_alike(
     folded: Folded, tmp_path: Path
 ) -> None:
     def kill(done: EpochReport) -> None:
@@ -115,7 +115,7 @@ def test_a_member_killed_in_its_second_fold_goes_on_there_and_ends_alike(
     }
 
 
-def test_what_was_kept_of_a_fold_is_used_only_for_the_same_member_and_when_it_is_whole(
+def test_a_saved_fold_is_used_only_for_the_same_member_and_if_complete(
     folded: Folded, tmp_path: Path
 ) -> None:
     runtime = Runtime(tmp_path)

@@ -1,4 +1,4 @@
-"""A saved member asked again: what it says of the test set is what it said after its training."""
+"""A saved member predicts the test set as it did after its training."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ def trained(
 
 
 @pytest.mark.parametrize("batch_size", [3, 64])
-def test_the_mean_of_all_folds_models_is_predicted_whatever_the_batch(
+def test_the_prediction_is_the_mean_of_all_folds_models_for_any_batch_size(
     parts: Parts, trained: tuple[MemberResult, list[Path]], batch_size: int
 ) -> None:
     result, folders = trained
@@ -42,22 +42,22 @@ def test_the_mean_of_all_folds_models_is_predicted_whatever_the_batch(
         np.testing.assert_allclose(probs, result.predictions.test[view], atol=1e-6)
 
 
-def test_files_that_cannot_be_read_are_noted_and_change_nothing_for_others(
+def test_unreadable_files_are_recorded_and_do_not_affect_others(
     parts: Parts, trained: tuple[MemberResult, list[Path]], tmp_path: Path
 ) -> None:
     result, folders = trained
     (tmp_path / "text.png").write_text("no image")
     paths = [parts.test.paths[0], str(tmp_path / "text.png"), parts.test.paths[1], "/no/such.png"]
-    told: list[int] = []
+    counts: list[int] = []
     member = TrainedMember(folders, batch_size=4, settings=CPU)
-    views, broken = member.predict(paths, with_tta=False, broken={3: "known"}, progress=told.append)
+    views, broken = member.predict(paths, with_tta=False, broken={3: "known"}, progress=counts.append)
     assert broken == {1: "is not an image of a known format", 3: "known"}
     assert views.keys() == {"plain"}
     np.testing.assert_allclose(views["plain"][[0, 2]], result.predictions.test["plain"][:2], atol=1e-6)
-    assert told == [3, 2]  # the second model opens neither
+    assert counts == [3, 2]  # the second model opens neither
 
 
-def test_a_batch_that_does_not_fit_into_memory_is_halved(
+def test_a_batch_that_does_not_fit_in_memory_is_halved(
     parts: Parts, trained: tuple[MemberResult, list[Path]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders = trained[1]
@@ -79,6 +79,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved(
 
 
 @pytest.mark.parametrize("name", ["tpu", "cuda:99", "cuda:x", "cpu:1", ""])
-def test_a_device_that_is_not_there_is_refused(name: str, trained: tuple[MemberResult, list[Path]]) -> None:
-    with pytest.raises(InputError, match=f"device '{name}': there is none here; use auto, or one of cpu"):
+def test_an_unknown_device_is_refused(name: str, trained: tuple[MemberResult, list[Path]]) -> None:
+    message = f"device '{name}': this machine has no such device; use auto, or one of cpu"
+    with pytest.raises(InputError, match=message):
         TrainedMember(trained[1], batch_size=4, settings=InferenceSettings(name))

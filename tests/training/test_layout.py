@@ -1,4 +1,4 @@
-"""Weights with the channels last: another order in memory, the same network."""
+"""Channels-last layout: another order in memory, the same network."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def is_channels_last(model: nn.Module) -> bool:
         ("tiny_swinv2", 256, "cuda", False),
     ],
 )
-def test_convolutional_bodies_have_the_channels_last_and_no_others(
+def test_only_convolutional_bodies_are_channels_last(
     arch: str, size: int, device: str, expected: bool
 ) -> None:
     assert is_channels_last(lay_out(built(arch, size), device)) is expected
@@ -43,7 +43,7 @@ def test_convolutional_bodies_have_the_channels_last_and_no_others(
 def test_the_layout_changes_neither_outputs_nor_gradients(arch: str) -> None:
     images, labels = torch.randn(4, 3, 64, 64), torch.arange(4)
     found = []
-    for device in ("cpu", "mps"):  # on mps nothing is changed
+    for device in ("cpu", "mps"):  # mps keeps the layout
         model = lay_out(built(arch), device).eval()
         logits = model(images)
         F.cross_entropy(logits, labels).backward()
@@ -52,8 +52,8 @@ def test_the_layout_changes_neither_outputs_nor_gradients(arch: str) -> None:
         torch.testing.assert_close(last, first, atol=1e-4, rtol=1e-3)
 
 
-def test_a_checkpoint_goes_on_as_if_it_had_never_been_written(tmp_path: Path) -> None:
-    """Moments are stored in the usual order, and walked through side by side with weights that are not."""
+def test_resuming_from_a_checkpoint_equals_uninterrupted_training(tmp_path: Path) -> None:
+    """Checkpoints store moments contiguously; fused kernels need them in the parameters' layout."""
     images, labels = torch.randn(4, 3, 64, 64), torch.arange(4)
 
     def stepped(model: nn.Sequential, optimizer: torch.optim.Optimizer, n: int) -> nn.Sequential:
@@ -75,7 +75,7 @@ def test_a_checkpoint_goes_on_as_if_it_had_never_been_written(tmp_path: Path) ->
     assert checkpoint is not None
     again, its_optimizer = beginning()
     again.load_state_dict(dict(checkpoint.model))
-    stepped(again, its_optimizer, 1)  # so that there is a state to replace, with the weights put back
+    stepped(again, its_optimizer, 1)  # creates a state to replace; the parameters are restored below
     again.load_state_dict(dict(checkpoint.model))
     checkpoint.restore_optimizer(its_optimizer)
     stepped(again, its_optimizer, 1)
@@ -85,7 +85,7 @@ def test_a_checkpoint_goes_on_as_if_it_had_never_been_written(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("arch", ["test_resnet", "test_convnext"])
-def test_the_layout_takes_no_more_memory(arch: str, tmp_path: Path) -> None:
+def test_the_layout_needs_no_more_memory(arch: str, tmp_path: Path) -> None:
     last, first = (
         forecast(arch, (64, 64), 64, channels_last=layout, cache=tmp_path) for layout in (None, False)
     )

@@ -24,7 +24,7 @@ Make = Callable[..., MemberConfig]
 
 @pytest.fixture(scope="module")
 def member(parts: Parts, make_config: Make, tmp_path_factory: pytest.TempPathFactory) -> MemberResult:
-    """A vision transformer, fine-tuned for one frozen and two more epochs."""
+    """A vision transformer, fine-tuned for one frozen and two unfrozen epochs."""
     return train_member(make_config(), parts, Runtime(tmp_path_factory.mktemp("member")))
 
 
@@ -33,13 +33,13 @@ def names(folder: Path) -> list[str]:
 
 
 def same(first: MemberResult, second: MemberResult) -> bool:
-    """Whether two members predict the same, bit by bit, for both parts and in both views."""
+    """Return whether two members' predictions are equal, bit by bit, for both parts and both views."""
     pairs = [(first.predictions.select, second.predictions.select)]
     pairs += [(first.predictions.test, second.predictions.test)]
     return all(np.array_equal(a[view], b[view]) for a, b in pairs for view in ("plain", "tta"))
 
 
-def test_predictions_are_whole_and_of_the_parts_they_name(member: MemberResult, parts: Parts) -> None:
+def test_predictions_are_complete_and_match_their_parts(member: MemberResult, parts: Parts) -> None:
     predictions = member.predictions
     assert check(predictions) is None
     assert predictions.classes == parts.classes
@@ -50,7 +50,7 @@ def test_predictions_are_whole_and_of_the_parts_they_name(member: MemberResult, 
     np.testing.assert_array_equal(predictions.test_ids, parts.test.ids)
 
 
-def test_the_summary_scores_what_was_predicted(member: MemberResult, parts: Parts) -> None:
+def test_the_summary_scores_the_predictions(member: MemberResult, parts: Parts) -> None:
     for view, probs in member.predictions.select.items():
         assert member.metrics[f"{view}/log_loss"] == log_loss(probs, parts.select.labels)
         assert member.metrics[f"{view}/error_rate"] == error_rate(probs, parts.select.labels)
@@ -61,12 +61,12 @@ def test_the_summary_scores_what_was_predicted(member: MemberResult, parts: Part
 
 
 def test_the_last_epochs_scores_are_the_plain_views(member: MemberResult) -> None:
-    """The predictions are made with the weights of the last epoch."""
+    """The last epoch's parameters make the predictions."""
     assert member.history[-1]["log_loss"] == member.metrics["plain/log_loss"]
 
 
 def test_epochs_are_reported_in_order_as_they_end(parts: Parts, make_config: Make, tmp_path: Path) -> None:
-    """When a report comes its checkpoint is written, so that whoever stops there loses nothing."""
+    """The checkpoint is written before the report, so that stopping in the report loses nothing."""
     reports: list[EpochReport] = []
 
     def report(epoch: EpochReport) -> None:
@@ -86,7 +86,7 @@ def test_epochs_are_reported_in_order_as_they_end(parts: Parts, make_config: Mak
 
 
 def test_a_member_learns(parts: Parts, make_config: Make, tmp_path: Path) -> None:
-    """From nine wrong of ten by chance to fewer than five: two at most with other seeds and kernels."""
+    """Nine of ten are wrong by chance; fewer than five must be, and other seeds and kernels reach two."""
     config = make_config(
         arch="test_convnext", schedule="one_cycle", epochs=16, lr=0.003, batch_size=16, tta=0
     )
@@ -98,20 +98,20 @@ def test_a_member_learns(parts: Parts, make_config: Make, tmp_path: Path) -> Non
 def test_the_same_seed_predicts_the_same(
     member: MemberResult, parts: Parts, make_config: Make, tmp_path: Path
 ) -> None:
-    """Whatever state the process is in, and on however many decoding threads."""
+    """For any state of the global random number generators."""
     torch.rand(17)
     np.random.default_rng().random()
     again = train_member(make_config(), parts, Runtime(tmp_path))
     assert same(member, again)
 
 
-def test_other_seeds_predict_otherwise(
+def test_other_seeds_predict_differently(
     member: MemberResult, parts: Parts, make_config: Make, tmp_path: Path
 ) -> None:
     assert not same(member, train_member(make_config(seed=7), parts, Runtime(tmp_path)))
 
 
-def test_every_epoch_of_both_phases_has_an_order_of_its_own(
+def test_every_epoch_of_both_phases_has_its_own_order(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The random streams of an unfrozen epoch do not repeat those of a frozen one."""
@@ -127,10 +127,10 @@ def test_every_epoch_of_both_phases_has_an_order_of_its_own(
     assert epochs == [0, 1, 2, 3]
 
 
-def test_a_finished_members_folder_holds_its_weights_alone(
+def test_a_finished_members_folder_holds_only_its_configuration_and_weights(
     parts: Parts, make_config: Make, tmp_path: Path
 ) -> None:
-    """Not even what a process that was killed while it wrote has left."""
+    """The leftovers of a process killed while writing are removed too."""
     (tmp_path / ".checkpoint-00001.safetensors.4711.partial").write_bytes(b"half")
     train_member(make_config(epochs=1), parts, Runtime(tmp_path))
     assert names(tmp_path) == ["member.json", "weights.safetensors"]
@@ -141,7 +141,7 @@ def test_weights_that_are_not_kept_leave_nothing(parts: Parts, make_config: Make
     assert names(tmp_path / "member") == []
 
 
-def test_a_member_read_back_predicts_the_same(parts: Parts, make_config: Make, tmp_path: Path) -> None:
+def test_a_loaded_member_predicts_the_same(parts: Parts, make_config: Make, tmp_path: Path) -> None:
     config = make_config(epochs=1, drop_path=0.1)
     result = train_member(config, parts, Runtime(tmp_path))
     saved = load_member(tmp_path)
@@ -160,7 +160,7 @@ def test_a_member_read_back_predicts_the_same(parts: Parts, make_config: Make, t
         np.testing.assert_array_equal(probs, result.predictions.test[view])
 
 
-def test_a_dataset_without_test_images_is_trained_on(parts: Parts, make_config: Make, tmp_path: Path) -> None:
+def test_a_dataset_may_lack_test_images(parts: Parts, make_config: Make, tmp_path: Path) -> None:
     none = replace(parts, test=Part(np.empty(0, np.str_), (), np.empty(0, np.int64)))
     result = train_member(make_config(epochs=1, tta=0), none, Runtime(tmp_path))
     assert check(result.predictions) is None
@@ -194,7 +194,7 @@ def test_members_of_every_kind_train(
     assert np.isfinite(result.history[-1]["train_loss"])
 
 
-def test_a_loss_that_is_no_number_ends_the_member_as_diverged(
+def test_a_loss_that_is_not_finite_ends_the_member_as_diverged(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loss = MemberLearner._loss
@@ -203,7 +203,7 @@ def test_a_loss_that_is_no_number_ends_the_member_as_diverged(
         train_member(make_config(), parts, Runtime(tmp_path))
 
 
-def test_predictions_that_are_no_numbers_end_the_member_as_diverged(
+def test_predictions_that_are_not_finite_end_the_member_as_diverged(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = {"plain": np.full((30, 10), np.nan, np.float32)}
@@ -212,8 +212,8 @@ def test_predictions_that_are_no_numbers_end_the_member_as_diverged(
         train_member(make_config(), parts, Runtime(tmp_path))
 
 
-def test_an_error_of_the_report_passes_as_it_is(parts: Parts, make_config: Make, tmp_path: Path) -> None:
-    """By itself fastai rewrites the message of an error raised within a callback, over two lines."""
+def test_an_error_of_the_report_propagates_unchanged(parts: Parts, make_config: Make, tmp_path: Path) -> None:
+    """By default fastai rewrites the message of an error raised in a callback, over two lines."""
 
     def report(epoch: EpochReport) -> None:
         raise InputError(f"the record is gone in epoch {epoch.epoch}")
@@ -230,7 +230,7 @@ def test_a_broken_image_is_named(parts: Parts, make_config: Make, tmp_path: Path
         train_member(make_config(subsample=1), replace(parts, train=train), Runtime(tmp_path / "member"))
 
 
-def test_few_images_at_a_time_are_worth_a_word_where_the_body_has_batch_norm(
+def test_small_micro_batches_are_noted_if_the_body_has_batch_norm(
     parts: Parts, make_config: Make, tmp_path: Path
 ) -> None:
     config = make_config(epochs=1, freeze_epochs=0, batch_size=16, accum=4, tta=0)

@@ -1,4 +1,4 @@
-"""Memory that runs out anywhere: the member goes on with smaller micro-batches, and nothing else changes."""
+"""Out of memory at any point: the member resumes with smaller micro-batches, and nothing else changes."""
 
 import weakref
 from collections.abc import Callable
@@ -34,11 +34,11 @@ def cudnn_error() -> Exception:
     return RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
 
 
-STEPS = 3  # an epoch has: 80 of 100 images in batches of 32 at most
+STEPS = 3  # per epoch: 80 of 100 images in batches of at most 32
 
 
 class StoppedError(Exception):
-    """Ends a member from its report."""
+    """Stops a member from its report."""
 
 
 def stop_after(epoch: int) -> Callable[[EpochReport], None]:
@@ -50,7 +50,7 @@ def stop_after(epoch: int) -> Callable[[EpochReport], None]:
 
 
 class Fault:
-    """Raises once, the `at`-th time that it is met."""
+    """Raises once, at the `at`-th call of `meet`."""
 
     def __init__(self, at: int, error: Error) -> None:
         self.at, self.error, self.met = at, error, 0
@@ -78,7 +78,7 @@ def break_body(patch: pytest.MonkeyPatch, fault: Fault, *, training: bool, backw
 
 
 def break_step(patch: pytest.MonkeyPatch, fault: Fault) -> None:
-    """Half a step is taken: what it changed must not survive."""
+    """Fail after the optimizer's step: its changes must not survive."""
     step = torch.optim.AdamW.step
 
     def faulty(optimizer: torch.optim.AdamW, *args: Any, **kwargs: Any) -> Any:
@@ -98,7 +98,7 @@ def break_tta(patch: pytest.MonkeyPatch, fault: Fault) -> None:
 
 
 PLACES: dict[str, tuple[Break, int, int]] = {
-    # place: how to break it, at which call, epochs that are done by then
+    # place: how to break it, at which call, number of finished epochs by then
     "forward, first epoch": (lambda patch, fault: break_body(patch, fault, training=True), 2, 0),
     "forward": (lambda patch, fault: break_body(patch, fault, training=True), STEPS + 2, 1),
     "backward": (lambda patch, fault: break_body(patch, fault, training=True, backward=True), STEPS + 2, 1),
@@ -112,7 +112,7 @@ PLACES: dict[str, tuple[Break, int, int]] = {
 def expected(
     parts: Parts, make_config: Make, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[int, tuple[MemberResult, bytes]]:
-    """By epochs done: a member that is stopped there and goes on, as it should, with twice the accum."""
+    """Members stopped after each number of epochs and resumed with twice the accum, by that number."""
     members = {}
     for done in {done for *_, done in PLACES.values()}:
         folder = tmp_path_factory.mktemp(f"stopped-after-{done}")
@@ -133,7 +133,7 @@ def expected(
         ("validation", MemoryError),
     ],
 )
-def test_a_member_finishes_as_if_it_had_gone_on_with_the_larger_accum(
+def test_a_member_finishes_as_if_resumed_with_the_larger_accum(
     *,
     place: str,
     error: Error,
@@ -157,7 +157,7 @@ def test_a_member_finishes_as_if_it_had_gone_on_with_the_larger_accum(
 
 
 def limit(patch: pytest.MonkeyPatch, images_at_once: int) -> list[int]:
-    """A machine that can train on so many images at once; the sizes that were tried."""
+    """Simulate memory for `images_at_once` training images; return the list of tried sizes."""
     forward, tried = Body.forward, []
 
     def limited(body: Body, images: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ def limit(patch: pytest.MonkeyPatch, images_at_once: int) -> list[int]:
 def test_accum_doubles_until_it_fits(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the weights are those of a member that began with it."""
+    """The predictions are those of a member that started with this accum."""
     reference = train_member(make_config(), parts, Runtime(tmp_path / "reference", accum=4))
     tried = limit(monkeypatch, 7)
     result = train_member(make_config(), parts, Runtime(tmp_path / "limited"))
@@ -188,7 +188,7 @@ def test_accum_doubles_until_it_fits(
 def test_an_allocator_that_thrashes_raises_accum_before_it_fails(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the weights are those of a member that began with the larger accum."""
+    """The predictions are those of a member that started with the larger accum."""
     config = make_config(batch_size=8, epochs=1, tta=0)
     reference = train_member(config, parts, Runtime(tmp_path / "reference", accum=2))
     forward, retries = Body.forward, []
@@ -207,7 +207,7 @@ def test_an_allocator_that_thrashes_raises_accum_before_it_fails(
         assert np.array_equal(result.predictions.select[view], probs)
 
 
-def test_at_the_largest_accum_a_member_thrashes_on_to_its_end(
+def test_at_the_largest_accum_a_thrashing_member_still_finishes(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts = iter(range(10_000))
@@ -217,7 +217,7 @@ def test_at_the_largest_accum_a_member_thrashes_on_to_its_end(
     assert (result.accum, result.ooms) == (2, 1)
 
 
-def test_what_does_not_fit_one_image_at_a_time_is_infeasible(
+def test_a_member_that_does_not_fit_one_image_at_a_time_is_infeasible(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = limit(monkeypatch, 0)
@@ -240,7 +240,7 @@ def test_accum_is_not_raised_beyond_the_largest_allowed(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also where doubling would pass over it."""
+    """Doubling does not skip the largest one either."""
     seen = limit(monkeypatch, 0)
     words = f"with accum {most}, {tried[-1]} images at a time, the largest allowed: CUDA out of memory"
     with pytest.raises(InfeasibleError, match=words):
@@ -248,7 +248,7 @@ def test_accum_is_not_raised_beyond_the_largest_allowed(
     assert seen == tried
 
 
-def test_a_members_own_accum_may_lie_above_the_largest_allowed(
+def test_a_members_own_accum_may_exceed_the_largest_allowed(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = limit(monkeypatch, 0)
@@ -257,7 +257,7 @@ def test_a_members_own_accum_may_lie_above_the_largest_allowed(
     assert tried == [2]
 
 
-def test_an_error_without_words_is_called_by_its_name(
+def test_an_error_without_a_message_is_reported_by_its_type(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_body(monkeypatch, Fault(1, MemoryError), training=True)
@@ -278,17 +278,17 @@ def test_other_errors_are_not_swallowed(
 
 
 @pytest.mark.parametrize(("wanted", "used"), [("auto", 4), (2, 2)])
-def test_a_members_own_accum_comes_before_the_runtimes(
+def test_a_members_own_accum_overrides_the_runtimes(
     wanted: object, used: int, parts: Parts, make_config: Make, tmp_path: Path
 ) -> None:
     config = make_config(accum=wanted, epochs=1, freeze_epochs=0, tta=0)
     assert train_member(config, parts, Runtime(tmp_path, accum=4)).accum == used
 
 
-def test_a_failed_attempt_is_forgotten_before_the_next_begins(
+def test_a_failed_attempt_is_freed_before_the_next_starts(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two networks at once would need the memory that has just run out."""
+    """Two networks at once would need more memory than there is."""
     built: list[weakref.ref[nn.Module]] = []
     alive: list[int] = []
 

@@ -1,4 +1,4 @@
-"""A member that was killed and started again ends as one that never stopped: bit by bit, on the CPU."""
+"""A killed and resumed member equals an uninterrupted one, bit by bit, on the CPU."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ SCHEDULES: dict[str, dict[str, object]] = {
 
 
 class KilledError(Exception):
-    """Stands for the end of the process."""
+    """Simulates the death of the process."""
 
 
 @dataclass(frozen=True)
 class Uninterrupted:
-    """How a member ends that nobody disturbed."""
+    """Result of an uninterrupted member."""
 
     config: MemberConfig
     result: MemberResult
@@ -62,7 +62,7 @@ def kill_after(epoch: int) -> Callable[[EpochReport], None]:
 
 
 def kill_in_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """End the process before the optimizer's step of that number, from 1."""
+    """Kill the process before the optimizer's step `number`, counted from 1."""
     step, taken = MemberLearner._step, iter(range(1, 1000))
 
     def counted(learner: MemberLearner) -> None:
@@ -74,7 +74,7 @@ def kill_in_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 def assert_ends_alike(folder: Path, parts: Parts, expected: Uninterrupted) -> None:
-    """Start the member in `folder` again, in a process of another random state."""
+    """Resume the member in `folder` with another random state, and compare."""
     torch.manual_seed(999)
     result = train_member(expected.config, parts, Runtime(folder))
     for part in ("select", "test"):
@@ -91,7 +91,7 @@ def assert_ends_alike(folder: Path, parts: Parts, expected: Uninterrupted) -> No
 def test_killed_after_an_epoch(
     uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path, epoch: int
 ) -> None:
-    """Frozen or not, at the phases' border, and (of one cycle) after the last, before it has predicted."""
+    """In a frozen or unfrozen phase, between phases, and (one_cycle) after training before prediction."""
     with pytest.raises(KilledError):
         train_member(uninterrupted.config, parts, Runtime(tmp_path), report=kill_after(epoch))
     assert_ends_alike(tmp_path, parts, uninterrupted)
@@ -105,7 +105,7 @@ def test_killed_within_an_epoch(
     step: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """There are three steps an epoch; the epoch that was cut short is trained again."""
+    """There are three steps per epoch; the interrupted epoch is trained again."""
     with monkeypatch.context() as patch:
         kill_in_step(patch, step)
         with pytest.raises(KilledError):
@@ -124,7 +124,7 @@ def test_killed_after_every_epoch(uninterrupted: Uninterrupted, parts: Parts, tm
 def test_killed_after_training(
     uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before its weights are written, and after."""
+    """Before the weights file is written, and after."""
 
     def kill(*_args: object, **_options: object) -> None:
         raise KilledError
@@ -143,7 +143,7 @@ def test_killed_after_training(
     assert_ends_alike(tmp_path, parts, uninterrupted)
 
 
-def test_a_newest_checkpoint_that_is_damaged_costs_one_epoch(
+def test_a_damaged_newest_checkpoint_costs_one_epoch(
     uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path
 ) -> None:
     with pytest.raises(KilledError):
@@ -178,7 +178,7 @@ def test_at_most_two_checkpoints_are_on_disk(
 def test_killed_while_its_result_is_recorded(
     uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path
 ) -> None:
-    """A caller that keeps the checkpoints and dies before it has recorded the result trains nothing again."""
+    """If the caller keeps checkpoints and dies before recording the result, no epoch is repeated."""
     keeping = Runtime(tmp_path, keep_checkpoints=True)
     train_member(uninterrupted.config, parts, keeping)
     epochs: list[int] = []

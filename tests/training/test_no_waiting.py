@@ -1,4 +1,4 @@
-"""A training step never waits for its device: on a GPU, each wait lets it run dry."""
+"""A training step never waits for its device: each wait would leave a GPU idle."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ AUGMENTED = {"mixup": 0.4, "max_lighting": 0.2, "max_warp": 0.2, "flip": "horizo
 
 
 class Waits(TorchDispatchMode):
-    """Writes down operators whose results Python has to wait for, and copies that block."""
+    """Records operators whose results Python has to wait for, and blocking copies."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ def learner(
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_no_step_reads_a_number_back(
+def test_no_step_reads_a_value_back(
     *,
     precision: str,
     optimizer: str,
@@ -68,14 +68,14 @@ def test_no_step_reads_a_number_back(
     make_config: Callable[..., MemberConfig],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Neither the loss nor the scaler's verdict on it."""
+    """Neither the loss nor whether the scaler found an overflow."""
     config = make_config(schedule="one_cycle", epochs=1, optimizer=optimizer, **AUGMENTED)
     body = nn.Sequential(nn.Conv2d(3, 4, 8, 8), nn.BatchNorm2d(4))
     model = nn.Sequential(body, nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
     trained = learner(config, parts, reader, model, Device("cpu", precision))
     step, waits = trained._do_one_batch, Waits()
 
-    def watched() -> None:  # the step alone: fastai's schedule computes with tensors of the CPU
+    def watched() -> None:  # the step alone: fastai's schedule computes with CPU tensors
         with waits:
             step()
 
@@ -85,7 +85,7 @@ def test_no_step_reads_a_number_back(
     assert waits.found == []
 
 
-def test_what_a_step_sends_to_its_device_does_not_block(
+def test_copies_to_the_device_do_not_block(
     parts: Parts, reader: ImageReader, make_config: Callable[..., MemberConfig]
 ) -> None:
     """Images, labels, and the numbers of augmentation, normalisation and mixing; `meta` stands for a GPU."""
@@ -101,7 +101,7 @@ def test_what_a_step_sends_to_its_device_does_not_block(
 
 
 def test_the_threads_of_a_trial_are_its_cpus() -> None:
-    """Also a second time in a process, when the threads between operators stand."""
+    """Also at the second call in a process, when torch refuses to change the inter-op threads."""
     before = torch.get_num_threads()
     try:
         for n in (2, 1):

@@ -10,7 +10,7 @@ from tune_paddy.training.oom import ThrashingError, ThrashWatch, is_out_of_memor
     [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
         MemoryError(),
-        ThrashingError("the allocator had to retry in 5 steps in a row"),
+        ThrashingError("the allocator had to retry in 5 consecutive steps"),
         RuntimeError("CUDA error: out of memory"),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
@@ -37,7 +37,7 @@ from tune_paddy.training.oom import ThrashingError, ThrashWatch, is_out_of_memor
     ],
     ids=lambda error: str(error)[:60] or "no message",
 )
-def test_every_face_of_out_of_memory_is_known(error: Exception) -> None:
+def test_every_form_of_out_of_memory_is_detected(error: Exception) -> None:
     assert is_out_of_memory(error)
 
 
@@ -56,12 +56,12 @@ def test_every_face_of_out_of_memory_is_known(error: Exception) -> None:
     ],
     ids=lambda error: str(error)[:30] or type(error).__name__,
 )
-def test_other_errors_are_not_taken_for_it(error: BaseException) -> None:
+def test_other_errors_are_not_out_of_memory(error: BaseException) -> None:
     assert not is_out_of_memory(error)
 
 
-def test_the_cpus_own_allocator_is_understood() -> None:
-    """The message of this very build of torch, for more memory than any machine has."""
+def test_the_error_of_the_cpus_allocator_is_detected() -> None:
+    """The actual error of the installed torch, for more memory than any machine has."""
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
@@ -82,17 +82,17 @@ def test_releasing_works_without_a_gpu_and_collects_cycles() -> None:
     assert alive == ["collected"]
 
 
-def test_retries_in_a_row_run_out_of_patience() -> None:
+def test_consecutive_retries_exhaust_the_patience() -> None:
     counts = iter([0, 1, 2, 4])
     watch = ThrashWatch(lambda: next(counts), patience=3)
     watch.step()
     watch.step()
-    with pytest.raises(ThrashingError, match="3 steps in a row"):
+    with pytest.raises(ThrashingError, match="3 consecutive steps"):
         watch.step()
 
 
-def test_a_step_without_retries_restores_patience() -> None:
-    """Retries before the watch began do not count either."""
+def test_a_step_without_retries_resets_the_patience() -> None:
+    """Retries before the watch started do not count either."""
     counts = iter([7, 8, 9, 9, 10, 11, 11])
     watch = ThrashWatch(lambda: next(counts), patience=3)
     for _ in range(6):

@@ -20,7 +20,7 @@ STEPS_PER_EPOCH = 5
 
 
 def network() -> nn.Sequential:
-    """A body with a norm and a head, of double precision so that only the arithmetic differs."""
+    """A body with a norm and a head, in double precision to keep rounding out of comparisons."""
     torch.manual_seed(0)
     body = nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.Tanh())
     return nn.Sequential(body, nn.Linear(8, 3)).double()
@@ -32,7 +32,7 @@ def batches() -> list[tuple[Tensor, Tensor]]:
 
 
 class Recorder(Callback):
-    """Writes down learning rates and momenta before each step."""
+    """Records learning rates and momenta before each step."""
 
     def __init__(self) -> None:
         self.steps: list[list[tuple[float, float]]] = []
@@ -103,30 +103,30 @@ def test_fine_tune_sets_the_rates_and_momenta_of_fastais_at_every_step(
             assert hypers == pytest.approx(reference)
 
 
-def test_fine_tune_trains_to_the_weights_of_fastais(make_config: Callable[..., MemberConfig]) -> None:
-    """Through the frozen epoch, whose moments fastai forgets when it unfreezes."""
+def test_fine_tune_trains_to_the_parameters_of_fastais(make_config: Callable[..., MemberConfig]) -> None:
+    """Including the frozen epoch, whose moments fastai discards when it unfreezes."""
     config = make_config(epochs=3, freeze_epochs=1, lr=0.05, weight_decay=0.01)
     reference = network()
     learner(reference, Adam, by_group, Recorder(), wd=0.01).fine_tune(3, 0.05)
     close(ours(config)[0], reference)
 
 
-def test_a_schedule_of_one_cycle_has_no_frozen_epochs(make_config: Callable[..., MemberConfig]) -> None:
+def test_a_one_cycle_schedule_has_no_frozen_epochs(make_config: Callable[..., MemberConfig]) -> None:
     (phase,) = phases(make_config(schedule="one_cycle", epochs=5, freeze_epochs=3))
     assert (phase.epochs, phase.frozen) == (5, False)
 
 
-def test_fine_tune_without_frozen_epochs_begins_unfrozen(make_config: Callable[..., MemberConfig]) -> None:
+def test_fine_tune_without_frozen_epochs_starts_unfrozen(make_config: Callable[..., MemberConfig]) -> None:
     (phase,) = phases(make_config(schedule="fine_tune", epochs=5, freeze_epochs=0))
     assert (phase.epochs, phase.frozen) == (5, False)
 
 
-def test_the_phases_are_as_long_as_the_config_says(make_config: Callable[..., MemberConfig]) -> None:
+def test_the_phases_add_up_to_the_configured_epochs(make_config: Callable[..., MemberConfig]) -> None:
     config = make_config(epochs=5, freeze_epochs=3)
     assert sum(phase.epochs for phase in phases(config)) == config.total_epochs
 
 
-def test_a_frozen_phase_trains_the_head_and_the_bodys_norms_alone(
+def test_a_frozen_phase_trains_only_the_head_and_the_bodys_norms(
     make_config: Callable[..., MemberConfig],
 ) -> None:
     model = network()
@@ -141,7 +141,7 @@ def test_a_frozen_phase_trains_the_head_and_the_bodys_norms_alone(
 
 
 def test_only_matrices_decay(make_config: Callable[..., MemberConfig]) -> None:
-    """Without gradients to speak of, decay alone moves weights: those of norms and biases stay."""
+    """With zero gradients, only weight decay changes parameters: norms and biases stay."""
     model = network()
     start = deepcopy(model.state_dict())
     for name in ("adamw", "sgd"):
@@ -158,7 +158,7 @@ def test_only_matrices_decay(make_config: Callable[..., MemberConfig]) -> None:
 def test_a_step_that_the_loss_scaler_skips_changes_nothing(
     name: str, make_config: Callable[..., MemberConfig]
 ) -> None:
-    """Neither by weight decay nor by momentum: the next step is as if it had been the first."""
+    """Neither weight decay nor momentum: the next step equals a first step."""
     model, other = network().float(), network().float()
     factory = optimizer_factory(make_config(weight_decay=0.5, optimizer=name))
     start = deepcopy(model.state_dict())

@@ -1,4 +1,4 @@
-"""A forward pass that overflows fp16 costs its step; a training that has diverged ends."""
+"""An fp16 overflow skips its step; a diverged training ends."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,28 +27,28 @@ def test_steps_that_overflowed_are_left_out_of_the_mean() -> None:
     assert mean_loss(losses(1, float("inf"), 3, 2, float("nan")), nn.Linear(2, 2), IDLE, 1) == 2
 
 
-def test_losses_that_are_mostly_no_numbers_are_divergence() -> None:
+def test_mostly_non_finite_losses_are_divergence() -> None:
     with pytest.raises(DivergedError, match=r"^the training loss is not finite in 2 of 4 steps of epoch 7$"):
         mean_loss(losses(1, float("inf"), float("nan"), 2), nn.Linear(2, 2), IDLE, 7)
 
 
 @pytest.mark.parametrize("name", ["weight", "running_var"])
-def test_weights_or_statistics_that_are_no_numbers_are_divergence(name: str) -> None:
+def test_non_finite_parameters_or_statistics_are_divergence(name: str) -> None:
     model = nn.BatchNorm1d(3)
     with torch.no_grad():
         getattr(model, name)[1] = float("nan")
-    with pytest.raises(DivergedError, match=r"^weights are not finite after epoch 2$"):
+    with pytest.raises(DivergedError, match=r"^parameters are not finite after epoch 2$"):
         mean_loss(losses(1, 2), model, IDLE, 2)
 
 
-def test_a_loss_scale_of_next_to_nothing_is_divergence() -> None:
+def test_a_tiny_loss_scale_is_divergence() -> None:
     scaler = torch.amp.GradScaler("cpu", init_scale=LEAST_SCALE / 2)
-    scaler.scale(torch.ones(()))  # it makes its scale when first used
-    with pytest.raises(DivergedError, match="at any scale"):
+    scaler.scale(torch.ones(()))  # the first use creates the scale
+    with pytest.raises(DivergedError, match="at any loss scale"):
         mean_loss(losses(1, 2), nn.Linear(2, 2), scaler, 1)
 
 
-def test_only_channels_that_overflowed_get_their_statistics_back() -> None:
+def test_only_channels_that_overflowed_get_their_statistics_restored() -> None:
     norm = nn.BatchNorm2d(2)
     statistics = NormStatistics(norm)
     norm(torch.randn(4, 2, 3, 3))
@@ -68,7 +68,7 @@ def test_only_channels_that_overflowed_get_their_statistics_back() -> None:
 def train_in_fp16(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., MemberResult]:
-    """Train a network with batch norm in fp16, with infinite activations in some of its six steps."""
+    """Return a function that trains a batch norm network in fp16, with some of its six steps overflowing."""
 
     def train(overflowing: set[int], **changes: object) -> MemberResult:
         monkeypatch.setattr(
@@ -95,12 +95,12 @@ def train_in_fp16(
 def test_a_member_survives_an_overflow_in_fp16(
     optimizer: str, train_in_fp16: Callable[..., MemberResult]
 ) -> None:
-    """Its first network pass in the second epoch; the batch norms' statistics would stay infinite."""
+    """In the first step of the second epoch; the batch norms' statistics would stay infinite."""
     result = train_in_fp16({4}, optimizer=optimizer)
     assert [epoch["train_loss"] < 5 for epoch in result.history] == [True, True]
 
 
-def test_a_member_that_overflows_all_the_time_has_diverged(
+def test_a_member_that_overflows_in_most_steps_has_diverged(
     train_in_fp16: Callable[..., MemberResult],
 ) -> None:
     with pytest.raises(DivergedError, match="not finite in 2 of 3 steps of epoch 2"):

@@ -1,4 +1,4 @@
-"""Files that would run a program if they were unpickled are refused, and the program does not run."""
+"""Files that would run code if they were unpickled are refused, and the code does not run."""
 
 import io
 import pickle
@@ -25,7 +25,7 @@ from tune_paddy.training.saved.member_files import WEIGHTS, load_member
 
 
 class Canary:
-    """Leaves a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -72,7 +72,7 @@ def load_weights(path: Path) -> Any:
 def load_checkpoint(path: Path) -> None:
     shutil.copy(path, path.with_name("checkpoint-00001.safetensors"))
     if load_latest(path.parent) is None:
-        raise InputError("no checkpoint that is whole")
+        raise InputError("no readable checkpoint")
 
 
 def load_saved_member(path: Path) -> Any:
@@ -109,7 +109,7 @@ def test_a_planted_file_is_refused_and_nothing_runs(
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff", b"", b"[]", b'{"format": 1, "classes": 1}'])
-def test_a_damaged_configuration_of_a_member_is_one_line(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_configuration_of_a_member_gives_a_one_line_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "member.json").write_bytes(content)
     with pytest.raises(InputError) as error:
         load_member(tmp_path)
@@ -118,7 +118,7 @@ def test_a_damaged_configuration_of_a_member_is_one_line(tmp_path: Path, content
 
 @pytest.mark.parametrize("plant", PLANTS[:3])
 def test_the_plants_would_run(tmp_path: Path, plant: Callable[[Path], bytes]) -> None:
-    """Else the test above would prove nothing."""
+    """Otherwise the first test would prove nothing."""
     trace = tmp_path / "trace"
     content = io.BytesIO(plant(trace))
     unpickle: dict[Any, Callable[[Any], Any]] = {

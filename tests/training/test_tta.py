@@ -17,7 +17,7 @@ STATS = ((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
 
 
 class Network(nn.Module):
-    """Looks at every pixel, drops half of them while it trains, and counts its images."""
+    """A network of every pixel, with dropout in training, that counts its images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def test_the_plain_view_is_the_networks_softmax_in_order(
 def test_the_tta_view_is_fastais_three_quarters_augmented_one_quarter_plain(
     few: ImageReader, make_config: Callable[..., MemberConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in `Learner.tta(beta=0.25)`: the mean over the passes, moved by a quarter to the plain view."""
+    """As in `Learner.tta(beta=0.25)`: the mean over the passes, moved by a quarter towards the plain view."""
     probs: dict[str, list[Tensor]] = {"augmented": [], "plain": []}
     model = Network()
 
@@ -99,7 +99,7 @@ def test_no_view_depends_on_the_batch_size(
             np.testing.assert_allclose(probs, reference[view], atol=1e-5)
 
 
-def test_an_image_is_predicted_alone_as_it_is_among_others_in_any_order(
+def test_an_image_alone_is_predicted_as_among_others_in_any_order(
     few: ImageReader, make_config: Callable[..., MemberConfig]
 ) -> None:
     config = make_config(flip="dihedral", tta=3)
@@ -112,7 +112,7 @@ def test_an_image_is_predicted_alone_as_it_is_among_others_in_any_order(
             np.testing.assert_allclose(backwards[view][12 - row], probs[row], atol=1e-6)
 
 
-def test_every_pass_augments_in_a_way_of_its_own(
+def test_every_pass_has_its_own_augmentation(
     few: ImageReader, make_config: Callable[..., MemberConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crops: list[np.ndarray] = []

@@ -1,1 +1,1 @@
-"""The ensemble at work: exported as an MLflow model, served, asked by people, bundled for Kaggle."""
+"""Use an ensemble: export it as an MLflow model, serve it, predict with it, bundle it for Kaggle."""

@@ -1,4 +1,4 @@
-"""For people: which images they mean, and the answers as a table."""
+"""Input and output of `tune-paddy predict`: image arguments, and predictions as a table."""
 
 import glob
 from collections.abc import Sequence
@@ -11,24 +11,24 @@ from tune_paddy.data.layouts.listing import is_file, list_images
 from tune_paddy.data.system.text import shown
 
 if TYPE_CHECKING:
-    from tune_paddy.serving.ensemble_model import Answer  # torch with it, before arguments are looked at
+    from tune_paddy.serving.ensemble_model import Answer  # imports torch, which parsing need not wait for
 
 COLUMNS = ("file", "label", "probability", "second", "second_probability", "third", "third_probability")
 TOP = 3
 
 
 def find_images(arguments: Sequence[str]) -> list[str]:
-    """Files, the images in folders and in the folders in these, and what patterns match; each once.
+    """Return the image files that files, folders (recursively) and patterns name, without duplicates.
 
-    A file that is named itself is taken whatever its name; what a folder holds is judged by its name.
+    A file given by name is accepted whatever its suffix. Files in folders are filtered by suffix.
 
     Raises:
-        InputError: An argument is nothing of that, or stands for no image.
+        InputError: An argument is empty, does not exist or matches no image.
     """
     found: dict[str, None] = {}
     for argument in arguments:
         if not argument:  # as a path it would be the working folder
-            raise InputError("an image is named by nothing: give files, folders of them, or patterns")
+            raise InputError("an image argument is empty: give files, folders or patterns")
         files = _at(argument) or [file for match in _matches(argument) for file in _at(match)]
         if not files:
             raise InputError(f"{shown(argument)}: holds no image, or there is no such file or folder")
@@ -37,7 +37,7 @@ def find_images(arguments: Sequence[str]) -> list[str]:
 
 
 def _at(place: str) -> list[str]:
-    """The file of a name, or the images of a folder; nothing of a pipe, a device or a link without an end."""
+    """Return the file, or the images of a folder; nothing for a pipe, a device or a broken link."""
     path = Path(place)
     if is_file(path):
         return [place]
@@ -49,7 +49,7 @@ def _matches(pattern: str) -> list[str]:
 
 
 def as_csv(files: Sequence[str], answer: "Answer") -> bytes:
-    """The answers as CSV, without images that could not be read; the same arguments, the same bytes."""
+    """Return the predictions as CSV, without unreadable images; the output is deterministic."""
     rows: list[Sequence[str]] = [COLUMNS[: 1 + 2 * min(TOP, len(answer.classes))]]
     for row, file in enumerate(files):
         if row not in answer.broken:

@@ -1,4 +1,4 @@
-"""One folder with all that an offline Kaggle notebook needs, ready to be uploaded as a dataset."""
+"""Bundle everything that an offline Kaggle notebook needs into one folder to upload as a dataset."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tune_paddy.serving.export import export
 
 NOTEBOOK = "kaggle_inference.ipynb"
 MARKER = "tune_paddy_bundle.json"
-"""By which the notebook finds the bundle, wherever Kaggle mounts it."""
+"""File by which the notebook finds the bundle, wherever Kaggle mounts it."""
 
 _FOLDERS = (
     Path(__file__).resolve().parents[1] / "notebooks",  # in an installed wheel
@@ -48,7 +48,7 @@ WHEELS = (
     "typing-extensions",
     "typing-inspection",
 )
-"""Packages that predicting imports and that Kaggle's image may lack or have in another version."""
+"""Packages that prediction imports and that Kaggle's image may lack or have in another version."""
 
 PREINSTALLED = frozenset((
     "certifi", "charset-normalizer", "cloudpickle", "cuda-bindings", "cuda-pathfinder", "cycler", "filelock",
@@ -57,42 +57,49 @@ PREINSTALLED = frozenset((
     "requests", "rich", "scikit-learn", "scipy", "setuptools", "six", "sympy", "threadpoolctl", "torch",
     "torchvision", "tqdm", "triton", "urllib3",
 ))  # fmt: skip
-"""Packages that predicting imports and that come with Kaggle's torch and scikit-learn; never replaced."""
+"""Packages that prediction imports and that come with Kaggle's torch and scikit-learn; never replaced."""
 
 _README = """\
 # Bundle of search {search}
 
-All that a Kaggle notebook without a network needs to predict with this ensemble: `model` (the weights, and
-the program in `model/code`), `{notebook}`, and `wheels/requirements.txt`.
+Everything that a Kaggle notebook without a network needs to predict with this ensemble: `model` (the trained
+networks, and the program in `model/code`), `{notebook}`, and `wheels/requirements.txt`.
 
-1. Optional, where Kaggle's own packages turn out too old: download the wheels, with the Python version of
-   Kaggle's image.
+1. Optional, if Kaggle's own packages are too old: download the wheels for the Python version of Kaggle's
+   image.
 
    ```sh
    pip download -r wheels/requirements.txt -d wheels --no-deps --only-binary=:all: \\
      --python-version {python} --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64
    ```
 
-2. Put your name into `dataset-metadata.json`, and upload this folder as a dataset.
+2. Put your Kaggle name into `dataset-metadata.json`, and upload this folder as a dataset.
 
    ```sh
    kaggle datasets create -p . --dir-mode zip
    ```
 
-3. On Kaggle, make a notebook of `{notebook}`, add this dataset and the competition's data to it, turn
-   the network off, choose a GPU, set `MINUTES`, and run it.
+3. On Kaggle, create a notebook from `{notebook}`, add this dataset and the competition's data, turn the
+   network off, choose a GPU, set `MINUTES`, and run it.
 """
 
 
 def bundle(collected: Collected, folder: Path) -> Path:
-    """Write the bundle; the folder is there whole or not at all.
+    """Write the bundle; the folder appears complete or not at all.
+
+    Args:
+        collected: Ensemble from the record.
+        folder: Folder to create.
+
+    Returns:
+        The folder.
 
     Raises:
-        InputError: The folder is there already.
-        TunePaddyError: MLflow failed, or the program was installed without its notebook.
+        InputError: The folder exists already.
+        TunePaddyError: MLflow failed, or this installation lacks the notebook.
     """
     if folder.exists():
-        raise InputError(f"{folder} is there already: remove it, or name another folder")
+        raise InputError(f"{folder} already exists: remove it, or name another folder")
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -107,7 +114,7 @@ def bundle(collected: Collected, folder: Path) -> Path:
 
 
 def pinned_wheels() -> list[str]:
-    """`NAME==VERSION` of each wheel, as installed here."""
+    """Return `NAME==VERSION` of each wheel, as installed here."""
     return [f"{name}=={version(name)}" for name in WHEELS]
 
 
@@ -115,7 +122,7 @@ def _find_notebook() -> Path:
     for folder in _FOLDERS:
         if (folder / NOTEBOOK).is_file():
             return folder / NOTEBOOK
-    raise TunePaddyError(f"this installation lacks {NOTEBOOK}: install tune-paddy again")
+    raise TunePaddyError(f"this installation lacks {NOTEBOOK}: reinstall tune-paddy")
 
 
 def _write_texts(folder: Path, search: str) -> None:

@@ -1,4 +1,4 @@
-"""README of an exported ensemble: what it is, how good it is known to be, how to use it."""
+"""Model card of an exported ensemble: contents, estimated quality, usage."""
 
 from pathlib import Path
 
@@ -18,10 +18,11 @@ curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' \\
   -d '{{"dataframe_split": {{"columns": ["image"], "data": [["/path/to/photo.jpg"]]}}}}'
 ```
 
-An image is a path on the machine that answers, or the file's bytes in base64. A row is answered with `label`,
-`probability` and `probabilities` of all classes. A request with a bad image is refused as a whole, and the
-message names its rows. `TUNE_PADDY_DEVICE` chooses the device (`auto`, `cpu`, `cuda`, `cuda:1`, `mps`);
-`TUNE_PADDY_PATHS=no` makes a server accept base64 alone, so that clients cannot name files of its machine.
+An image is a path on the server's machine, or the file's bytes in base64. Each row of the response holds
+`label`, `probability` and the `probabilities` of all classes. A request with an invalid image is refused as a
+whole, and the message lists the invalid rows. `TUNE_PADDY_DEVICE` chooses the device (`auto`, `cpu`, `cuda`,
+`cuda:1`, `mps`); with `TUNE_PADDY_PATHS=no` a server accepts base64 only, so that clients cannot access its
+files.
 
 From Python, without MLflow:
 
@@ -35,19 +36,19 @@ print(answer.labels(), answer.top(0))
 
 ## Files
 
-In `artifacts/ensemble`, `ensemble.json` describes the ensemble (format {format}), `members` holds the weights
-as safetensors, and `select.npz` the members' predictions on labelled images, from which fewer members can be
-chosen when time is short. `code` holds the program that reads all this. There are no pickles.
+In `artifacts/ensemble`, `ensemble.json` describes the ensemble (format {format}), `members` holds the trained
+networks as safetensors, and `select.npz` holds the members' predictions on labelled images, used to select
+fewer members when time is short. `code` holds the program that reads these files. There are no pickles.
 """
 
 
 def write_card(folder: Path, manifest: Manifest, name: str) -> None:
-    """Write the card beside MLflow's files; `name` is what the folder will be called."""
+    """Write the card beside MLflow's files; `name` is the final name of the folder."""
     (folder / CARD).write_text(describe(manifest, name), encoding="utf-8")
 
 
 def describe(manifest: Manifest, folder: str) -> str:
-    """The card as Markdown; `folder` is how the commands in it name the export."""
+    """Return the card as Markdown; `folder` is the export's path in the card's commands."""
     rows = "\n".join(_row(member) for member in manifest.members)
     return (
         f"# Ensemble of search {manifest.search}\n\n"
@@ -76,9 +77,9 @@ def _rule(manifest: Manifest) -> str:
 def _quality(manifest: Manifest) -> str:
     estimate = manifest.estimate
     if estimate is None:
-        return "Nothing honest is known of its quality: no images were left to estimate it on."
+        return "There is no estimate of its quality: no images were left to compute one."
     score = f"**{estimate.score:.4f}** ({estimate.low:.4f} to {estimate.high:.4f})"
     return (
         f"Estimated {metric_label(estimate.metric)}: {score}, "
-        f"on labelled images that the selection had not seen. {manifest.note}".rstrip()
+        f"on labelled images that the selection did not use. {manifest.note}".rstrip()
     )

@@ -1,4 +1,4 @@
-"""From the record to what an export needs: weights, manifest, and the predictions to check it by."""
+"""Collect the contents of an export from the record: weights files, manifest, and predictions to check it."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -37,15 +37,16 @@ from tune_paddy.training.saved.weight_files import CONFIG, WEIGHTS
 
 @dataclass(frozen=True, eq=False)
 class Collected:
-    """An ensemble of the record, with all that it takes to export it.
+    """An ensemble from the record, with everything needed to export it.
 
     Attributes:
-        manifest: What it says of itself.
-        sources: Folder of the manifest → folder in which training left the model.
-        select: float32 [views, select images, classes], by members that had not seen these images.
-        labels: int64 [select images].
-        test: float64 [test images, classes]: the ensemble's predictions, as in the submission.
-        test_paths: Row → file, of the test images that are still at hand.
+        manifest: Manifest of the export.
+        sources: Folder in the export → folder of the trained model.
+        select: Predictions of the select split by members that did not train on it, float32
+            [views, images, classes].
+        labels: Class indices of the select split, int64 [images].
+        test: The ensemble's test predictions, as in the submission, float64 [images, classes].
+        test_paths: Row → path of each available test image.
     """
 
     manifest: Manifest
@@ -56,11 +57,11 @@ class Collected:
     test_paths: Mapping[int, str]
 
     def stage(self, folder: Path, *, place: Callable[[Path, Path], None]) -> None:
-        """Write the manifest and the predictions to a folder, and put the weights into it.
+        """Write the manifest, the predictions and the members' files to a folder.
 
         Args:
-            folder: Exists, and is empty.
-            place: Puts a file in another place: `symlink`, or `link_or_copy`.
+            folder: Existing, empty folder.
+            place: Function that places a file (source, target): `symlink`, or `link_or_copy`.
         """
         for inner, source in self.sources.items():
             target = folder / inner
@@ -73,12 +74,12 @@ class Collected:
 
 
 def symlink(file: Path, target: Path) -> None:
-    """Point to a file from another place, for a short while."""
+    """Create a symbolic link to a file, for temporary use."""
     target.symlink_to(file)
 
 
 def link_or_copy(file: Path, target: Path) -> None:
-    """Put a file in another place, too; without taking room where the file system can do that."""
+    """Create a hard link to a file, or copy it if the file system does not support that."""
     try:
         target.hardlink_to(file)
     except OSError:
@@ -86,16 +87,16 @@ def link_or_copy(file: Path, target: Path) -> None:
 
 
 def collect(store: Store, search: str, *, runs: Path, ensemble: str | None = None) -> Collected:
-    """Find the ensemble of a search, its members' weights and its predictions.
+    """Find the ensemble of a search, its members' weights files and its predictions.
 
     Args:
-        store: The record.
+        store: Record of the searches.
         search: Name of the search, or of a refit.
-        runs: Folder of searches, for records that do not say where the weights are.
-        ensemble: MLflow run of one of several ensembles, or the beginning of its id; None: the last.
+        runs: Folder of searches, for records without a member's folder.
+        ensemble: MLflow run ID of the ensemble, or its beginning; None: the latest.
 
     Raises:
-        InputError: There is no such ensemble, or members have no weights; the message names them.
+        InputError: There is no such ensemble, or weights files are missing; the message names the members.
     """
     searched = get_search(store, search)
     run = _ensemble_run(store, search, ensemble)
@@ -104,9 +105,9 @@ def collect(store: Store, search: str, *, runs: Path, ensemble: str | None = Non
     pool, refit = load_pool(store, described.searches), described.refit
     honest = pool if refit is None else load_pool(store, refit.searches)
     if not pool.classes == honest.classes == described.classes:
-        raise InputError(f"the members of {search!r} have other classes than its ensemble: select again")
+        raise InputError(f"the classes of {search!r} differ between members and ensemble: select again")
     if pool.split != described.split:
-        raise InputError(f"the members of {search!r} have another split than its ensemble: select again")
+        raise InputError(f"the split of {search!r} differs between members and ensemble: select again")
     manifest = _manifest(store, run, described, sources, with_plain=pool)
     return Collected(
         manifest=manifest,
@@ -124,7 +125,7 @@ def _ensemble_run(store: Store, search: str, wanted: str | None) -> RecordedRun:
         ensembles = [run for run in ensembles if run.run_id.startswith(wanted)]
     if not ensembles:
         what = f"no ensemble {wanted!r}" if wanted else "no ensemble yet"
-        raise InputError(f"search {search!r} has {what}: `tune-paddy select {search}` makes one")
+        raise InputError(f"search {search!r} has {what}: `tune-paddy select {search}` creates one")
     return max(ensembles, key=lambda run: run.ended or 0.0)
 
 
@@ -153,7 +154,7 @@ def _manifest(
             estimate=estimate,
             note=note,
         )
-    except ValidationError as error:  # it was read as an ensemble, but not all of these can be exported
+    except ValidationError as error:  # a recorded ensemble need not meet the manifest's stricter limits
         where = file_in_record(run, ENSEMBLE_FILE)
         raise InputError(f"{where}: cannot be exported: {first_problem(error)}; select again") from error
 
@@ -169,7 +170,7 @@ def _member(source: Source, described: DescribedEnsemble, pool: Pool) -> Manifes
         for row, view in enumerate(described.views)
         if view.run_id == source.run.run_id
     }
-    for view in pool.views:  # a selection carried over names only the views with weight
+    for view in pool.views:  # a refit's selection names only the views with weight
         if view.run_id == source.run.run_id and view.kind not in views:
             views[view.kind] = ManifestView(kind=view.kind, weight=0.0)
     return ManifestMember(
@@ -185,7 +186,7 @@ def _member(source: Source, described: DescribedEnsemble, pool: Pool) -> Manifes
 
 
 def _estimate(store: Store, run: RecordedRun, metric: str) -> tuple[ManifestEstimate | None, str]:
-    """What is known of the quality; a refit's members have seen every image, so the one before it counts."""
+    """Return the ensemble's estimate and a note; a refit, trained on every image, uses the original's."""
     note = ""
     if original := run.params.get("refit_of"):
         note = "The estimate is that of the ensemble before its members were trained again on all images."
@@ -199,13 +200,13 @@ def _estimate(store: Store, run: RecordedRun, metric: str) -> tuple[ManifestEsti
 
 
 def _rows(manifest: Manifest, pool: Pool, aliases: Mapping[str, str]) -> list[int]:
-    """Rows of a pool that hold the manifest's views; `aliases`: member → the run that stands for it."""
+    """Return the pool's rows of the manifest's views; `aliases` maps a member to a replacing run."""
     rows = {(view.run_id, view.kind): row for row, view in enumerate(pool.views)}
     wanted = [(aliases.get(member.name, member.run_id), view.kind) for member, view in manifest.views]
     missing = [run_id for run_id, kind in wanted if (run_id, kind) not in rows]
     if missing:
         reasons = "; ".join(f"{refusal.member}: {refusal.reason}" for refusal in pool.refused)
-        raise InputError(f"run {missing[0]} has no predictions any more ({reasons or 'none is recorded'})")
+        raise InputError(f"run {missing[0]} no longer has predictions ({reasons or 'none are recorded'})")
     return [rows[key] for key in wanted]
 
 

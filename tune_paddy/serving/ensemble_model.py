@@ -1,6 +1,6 @@
-"""An exported ensemble that predicts: its members one after the other, then the blend.
+"""Predict with an exported ensemble: its members one after the other, then the blend.
 
-MLflow is not needed here: an offline notebook may lack it.
+This module does not need MLflow, which an offline notebook may lack.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,12 +25,12 @@ REMEDY = (
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What an ensemble says of some images.
+    """Predictions of an ensemble.
 
     Attributes:
-        classes: Class names.
-        probs: float64 [images, classes]; rows of broken images mean nothing.
-        broken: Place of an image that cannot be read → why.
+        classes: Class names, in the order of the columns of `probs`.
+        probs: Probabilities, float64 [images, classes]; rows of unreadable images are undefined.
+        broken: Index of an unreadable image → reason.
     """
 
     classes: tuple[str, ...]
@@ -38,11 +38,11 @@ class Answer:
     broken: Mapping[int, str]
 
     def labels(self) -> list[str]:
-        """Name of the likeliest class of each image; a tie goes to the first class, as in a submission."""
+        """Return the likeliest class of each image; a tie goes to the first class, as in a submission."""
         return [self.classes[index] for index in self.probs.argmax(axis=1)]
 
     def top(self, row: int, count: int = 3) -> list[tuple[str, float]]:
-        """The likeliest classes of an image, each with its probability."""
+        """Return the likeliest classes of one image with their probabilities."""
         order = np.argsort(-self.probs[row], kind="stable")[:count]
         return [(self.classes[index], float(self.probs[row, index])) for index in order]
 
@@ -51,12 +51,12 @@ class EnsembleModel:
     """An exported ensemble.
 
     Args:
-        folder: As `tune-paddy export` wrote it: the MLflow model, or the ensemble in it.
-        settings: Device and threads.
-        keep_loaded: Whether members stay in memory, for one who asks often; else one at a time is there.
+        folder: Folder written by `tune-paddy export`: the MLflow model, or the ensemble within it.
+        settings: Device and threads; None: the defaults.
+        keep_loaded: Whether members stay in memory between calls; otherwise one is loaded at a time.
 
     Raises:
-        InputError: The folder is no exported ensemble, or files are missing; the message names the member.
+        InputError: The folder is not an exported ensemble, or a member lacks files; the message names it.
     """
 
     def __init__(
@@ -74,23 +74,23 @@ class EnsembleModel:
         return tuple(self.manifest.classes)
 
     def load(self, member: ManifestMember) -> TrainedMember:
-        """Build a member's models, unless they are there already.
+        """Load a member's models, unless they are already in memory.
 
         Raises:
-            InputError: Its files cannot be read, or its classes are not the ensemble's.
+            InputError: The member's files cannot be read, or its classes differ from the ensemble's.
         """
         loaded = self._loaded.get(member.name)
         if loaded is None:
             folders = [self.folder / folder for folder in member.folders]
             loaded = TrainedMember(folders, batch_size=member.batch_size, settings=self.settings)
             if sorted(loaded.classes) != sorted(self.classes):
-                raise InputError(f"{folders[0]}: has other classes than the ensemble: export it again")
+                raise InputError(f"{folders[0]}: its classes differ from the ensemble's: export it again")
             if self._keep:
                 self._loaded[member.name] = loaded
         return loaded
 
     def load_all(self) -> None:
-        """Build every member with weight now, so that the first question is answered as fast as others."""
+        """Load every member, so that the first request is as fast as later ones."""
         for member in self.manifest.members:
             self.load(member)
 
@@ -105,10 +105,10 @@ class EnsembleModel:
         """Predict image files.
 
         Args:
-            paths: The files.
-            selection: Weights of the manifest's views; None: the ensemble's own.
-            broken: Files that are known to be unreadable, by their place.
-            progress: Told of every image of every model, see `passes`.
+            paths: Paths of the image files.
+            selection: Ensemble weights of the manifest's views; None: the ensemble's own.
+            broken: Index in `paths` → reason, of known unreadable files.
+            progress: Callback that counts every image once per model, see `passes`.
         """
         chosen = selection or self.manifest.selection
         views: dict[tuple[str, str], NDArray[np.float32]] = {}
@@ -129,10 +129,10 @@ class EnsembleModel:
         broken: Mapping[int, str] | None = None,
         progress: Progress = lambda images: None,
     ) -> tuple[dict[str, NDArray[np.float32]], dict[int, str]]:
-        """Predict with one member, its columns in the order of the ensemble's classes.
+        """Predict with one member, with columns in the order of the ensemble's classes.
 
         Returns:
-            View name → float32 [images, classes]; and unreadable images, each with the reason.
+            View name → float32 [images, classes]; and index in `paths` → reason of all unreadable images.
         """
         loaded = self.load(member)
         predicted, known = loaded.predict(paths, with_tta=with_tta, broken=broken, progress=progress)
@@ -146,13 +146,13 @@ class EnsembleModel:
         n_images: int,
         broken: Mapping[int, str],
     ) -> Answer:
-        """Combine views, by member and kind; those without weight may be missing."""
+        """Combine views, keyed by (member, kind); views with ensemble weight 0 may be missing."""
         nothing = np.full((n_images, len(self.classes)), 1 / len(self.classes), np.float32)
         ordered = [views.get((member.name, view.kind), nothing) for member, view in self.manifest.views]
         return Answer(self.classes, selection.blend(np.stack(ordered)), broken)
 
     def passes(self, n_images: int, selection: Selection | None = None) -> int:
-        """How many images `predict` tells its progress of in all, as long as every one can be read."""
+        """Return the total number of images that `predict` reports as progress if all are readable."""
         chosen = selection or self.manifest.selection
         return n_images * sum(len(member.folders) for member, _ in weighted_members(self.manifest, chosen))
 
@@ -160,7 +160,7 @@ class EnsembleModel:
 def weighted_members(
     manifest: Manifest, selection: Selection
 ) -> list[tuple[ManifestMember, tuple[str, ...]]]:
-    """The members that have weight, each with the kinds of its views that have."""
+    """Return the members with a positive ensemble weight, each with the kinds of its weighted views."""
     kinds: dict[str, list[str]] = {}
     for (member, view), weight in zip(manifest.views, selection.weights, strict=True):
         if weight > 0:
@@ -169,8 +169,8 @@ def weighted_members(
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
-    """Say at once which members cannot predict, rather than after the others have."""
+    """Report members with missing files before any member predicts."""
     for member in manifest.members:
         missing = [name for part in member.folders for name in missing_files(folder / part)]
         if missing:
-            raise InputError(f"member {member.name} has lost {missing[0]}: {REMEDY}")
+            raise InputError(f"member {member.name} lacks {missing[0]}: {REMEDY}")

@@ -34,19 +34,19 @@ REQUIREMENTS = (
     "torch",
     "torchvision",
 )
-"""Packages that an exported ensemble needs beside its own code, in the versions that are installed here."""
+"""Packages that an exported ensemble needs besides its own code."""
 
 CHECKED = 8
-"""Test images that a fresh export predicts, to be compared with the record."""
+"""Number of test images whose predictions by a new export are compared with the record."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A comparison of an export with the predictions that the submission was made of.
+    """Comparison of an export's predictions with those of the submission.
 
     Attributes:
-        images: Test images that both predicted.
-        difference: Largest difference of a probability.
+        images: Number of compared test images.
+        difference: Largest absolute difference of a probability.
     """
 
     images: int
@@ -54,14 +54,21 @@ class Check:
 
 
 def export(collected: Collected, folder: Path) -> Path:
-    """Write an ensemble as an MLflow model; the folder is there whole or not at all.
+    """Write an ensemble as an MLflow model; the folder appears complete or not at all.
+
+    Args:
+        collected: Ensemble from the record.
+        folder: Folder to create.
+
+    Returns:
+        The folder.
 
     Raises:
-        InputError: The folder is there already.
+        InputError: The folder exists already.
         TunePaddyError: MLflow failed.
     """
     if folder.exists():
-        raise InputError(f"{folder} is there already: remove it, or export to another folder")
+        raise InputError(f"{folder} already exists: remove it, or export to another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
         staged, written = Path(temporary, "ensemble"), Path(temporary, "model")
@@ -74,12 +81,12 @@ def export(collected: Collected, folder: Path) -> Path:
 
 
 def requirements() -> list[str]:
-    """What an export needs, each package in the version that is installed."""
+    """Return `NAME==VERSION` of each package that an export needs, as installed here."""
     return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
 
 
 def check(collected: Collected, folder: Path, settings: InferenceSettings) -> Check | None:
-    """Predict a few test images anew and compare; None where none are at hand."""
+    """Predict a few test images with an export and compare; return None if no test image is available."""
     rows = sorted(collected.test_paths)[:: max(1, len(collected.test_paths) // CHECKED)][:CHECKED]
     if not rows:
         return None
@@ -91,9 +98,9 @@ def check(collected: Collected, folder: Path, settings: InferenceSettings) -> Ch
 
 def _save(staged: Path, written: Path) -> None:
     mlflow = load_mlflow()
-    # It warns of a missing pip, without which environments are made as well.
+    # It warns that pip is missing, which environments can do without.
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
-    from mlflow.models import ModelSignature  # noqa: PLC0415 after its quiet environment is set
+    from mlflow.models import ModelSignature  # noqa: PLC0415 after load_mlflow has set its environment
     from mlflow.types import ColSpec, DataType, Schema  # noqa: PLC0415
     from mlflow.types.schema import Map  # noqa: PLC0415
 
@@ -122,7 +129,7 @@ def _save(staged: Path, written: Path) -> None:
 
 
 def _forget_places(described: Path, folders: Sequence[Path]) -> None:
-    """Take out where files came from on this machine: MLflow notes it, and reads no more than their names."""
+    """Remove this machine's paths from MLflow's description; MLflow needs only the names of the files."""
     text = described.read_text(encoding="utf-8")
     for folder in folders:
         text = text.replace(f"{folder}{os.sep}", "")
@@ -130,7 +137,7 @@ def _forget_places(described: Path, folders: Sequence[Path]) -> None:
 
 
 def _grey_image() -> str:
-    """A PNG in base64, for the input example: a dataset's own image may not be ours to pass on."""
+    """Return a PNG in base64 for the input example: the licence of a dataset's image may forbid sharing."""
     file = io.BytesIO()
     Image.new("RGB", (32, 32), (128, 128, 128)).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()

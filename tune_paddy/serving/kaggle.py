@@ -1,4 +1,4 @@
-"""What an offline notebook does: a submission for the test images there, within the time there is."""
+"""The job of an offline notebook: write a submission for the mounted test images within a time budget."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from tune_paddy.serving.time_budget import TimedAnswer, predict_within
 
 @dataclass(frozen=True)
 class Written:
-    """A submission that was written.
+    """A written submission.
 
     Attributes:
-        path: Of the CSV.
-        images: Rows.
-        timed: How they were predicted.
+        path: Path of the CSV.
+        images: Number of rows.
+        timed: Predictions and timing.
     """
 
     path: Path
@@ -35,20 +35,20 @@ def write_submission_within(
     minutes: float,
     tell: Callable[[str], None] = print,
 ) -> Written:
-    """Predict the images that a sample submission names, and write a submission of its form.
+    """Predict the images of a sample submission, and write a submission of the same form.
 
-    An image that cannot be read gets the label of a black one: a leaderboard takes no gaps.
+    An unreadable image gets the label predicted for a black image: a leaderboard accepts no gaps.
 
     Args:
-        model: The exported ensemble.
+        model: Exported ensemble.
         data: Folder with `sample_submission.csv` and the test images, in Kaggle's layout.
-        out: The CSV to write.
-        minutes: Time for everything.
-        tell: Gets a line on each decision.
+        out: Path of the CSV to write.
+        minutes: Time for everything, in minutes.
+        tell: Callback with one line per decision.
 
     Raises:
-        InputError: The sample or an image is not there, or not one member is fast enough.
-        TunePaddyError: The time was over before the first member was done.
+        InputError: The sample submission or an image is missing, or no member is fast enough.
+        TunePaddyError: The time ran out before the first member finished.
     """
     sample = read_submission(data / SAMPLE)
     paths = [_find(data, name) for name in sample.ids]
@@ -56,7 +56,7 @@ def write_submission_within(
     for row, reason in sorted(timed.answer.broken.items()):
         tell(f"{shown(paths[row])}: {reason}; its label is a guess")
     for name in timed.dropped:
-        tell(f"left out for want of time: {name}")
+        tell(f"dropped for lack of time: {name}")
     write_submission(out, sample.ids, timed.answer.labels(), sample.form)
     tell(f"{len(paths)} images in {timed.seconds:.0f} s: {out}")
     return Written(out, len(paths), timed)
@@ -65,5 +65,5 @@ def write_submission_within(
 def _find(data: Path, name: str) -> str:
     path = find_test_image(data, name)
     if path is None:
-        raise InputError(f"{shown(name)} is not in {shown(data)}, but {SAMPLE} there names it")
+        raise InputError(f"{shown(data)} has no image {shown(name)}, which its {SAMPLE} lists")
     return str(path)

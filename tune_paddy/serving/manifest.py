@@ -1,4 +1,4 @@
-"""What an exported ensemble says of itself: members, weights, rule; checked when it is read."""
+"""Manifest of an exported ensemble: members, ensemble weights and rule, validated when read."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,7 +25,7 @@ class _Strict(BaseModel):
 
 
 class ManifestView(_Strict):
-    """One view of a member; one without weight is there for those who must do with less time."""
+    """One view of a member; a view with weight 0 is a candidate when time is short."""
 
     kind: Literal["plain", "tta"]
     weight: float = Field(ge=0, le=1)
@@ -33,22 +33,22 @@ class ManifestView(_Strict):
 
 
 class ManifestMember(_Strict):
-    """One member: its models' folders, and what they cost.
+    """One member: the folders of its models, and their cost.
 
     Attributes:
-        name: As in the record.
-        arch: timm's name.
-        folders: Relative to the manifest's: one model, or one for each fold.
-        batch_size: Images that it predicted at once.
-        passes: Augmented passes of its tta view.
-        parameters_m: Millions of parameters of all its models.
-        run_id: MLflow's.
-        views: Plain before tta.
+        name: Name of the member in the record.
+        arch: timm model name.
+        folders: Folders of its models relative to the manifest: one, or one per fold.
+        batch_size: Batch size of the member's original prediction.
+        passes: Number of augmented passes of the tta view.
+        parameters_m: Number of parameters of all its models, in millions.
+        run_id: MLflow run ID of the member.
+        views: Views of the member, plain before tta.
     """
 
     name: _Name
     arch: _Name
-    # Plain folders below the manifest, whatever a name may hold.
+    # The pattern keeps folders below the manifest, whatever the member's name contains.
     folders: list[Annotated[str, Field(pattern=r"^members/[0-9]{2,5}(/fold-[0-9]{1,3})?$")]] = Field(
         min_length=1
     )
@@ -60,7 +60,7 @@ class ManifestMember(_Strict):
 
 
 class ManifestEstimate(_Strict):
-    """What is honestly known of the ensemble's quality: a loss on images that it was not selected on."""
+    """Estimate of the ensemble's quality: a loss on images not used for selection."""
 
     metric: _Name
     score: float
@@ -72,18 +72,18 @@ class Manifest(_Strict):
     """An exported ensemble.
 
     Attributes:
-        format: Of this file.
-        tune_paddy: Version of the program that wrote it.
-        search: The search that it was selected from, or that of the refit.
-        ensemble_run_id: MLflow's.
+        format: Version of the file format.
+        tune_paddy: Version of tune-paddy that wrote the file.
+        search: Name of the search, or of the refit.
+        ensemble_run_id: MLflow run ID of the ensemble.
         classes: Class names, in the order of the last axis of every prediction.
-        method: How the weights were chosen.
-        metric: What for.
-        rule: How views are combined.
-        temperature: Of the combination.
-        members: Those with weight.
-        estimate: None where there is none.
-        note: A sentence about the estimate; may be empty.
+        method: Selection method of the ensemble weights.
+        metric: Metric that the selection optimised.
+        rule: Rule that combines the views.
+        temperature: Temperature of the combination.
+        members: Members with a positive ensemble weight.
+        estimate: Estimate of the quality, or None.
+        note: Sentence about the estimate; may be empty.
     """
 
     format: Literal[1]
@@ -112,12 +112,12 @@ class Manifest(_Strict):
 
     @property
     def views(self) -> list[tuple[ManifestMember, ManifestView]]:
-        """Every view with its member, in the order of every array of views."""
+        """Every view with its member, in the order of all arrays of views."""
         return [(member, view) for member in self.members for view in member.views]
 
     @property
     def selection(self) -> Selection:
-        """The weights of `views`, as they were selected."""
+        """The ensemble weights of `views`, as selected."""
         views = [view for _, view in self.views]
         return Selection(
             weights=np.array([view.weight for view in views]),
@@ -131,23 +131,23 @@ class Manifest(_Strict):
 
 
 def find_ensemble(folder: Path) -> Path:
-    """Folder of the manifest: the one given, or the one within an MLflow model."""
+    """Return the manifest's folder: the given one, or the one within an MLflow model."""
     inner = folder / "artifacts" / "ensemble"
     return inner if inner.is_dir() else folder
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read and check the manifest of an exported ensemble.
+    """Read and validate the manifest of an exported ensemble.
 
     Raises:
-        InputError: It is missing or does not hold together; the message names file and key.
+        InputError: The manifest is missing or invalid; the message names the file and the key.
     """
     path = folder / ENSEMBLE_FILE
     try:
         content = read_file(path, most=_MAX_MIB, what="an exported ensemble")
     except InputError as error:
         raise InputError(
-            f"{shown(folder)}: holds no exported ensemble ({error}); `tune-paddy export SEARCH DIR` makes one"
+            f"{shown(folder)} holds no exported ensemble ({error}); `tune-paddy export SEARCH DIR` writes one"
         ) from error
     try:
         return Manifest.model_validate_json(content)

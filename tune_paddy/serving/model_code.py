@@ -1,4 +1,4 @@
-"""The exported ensemble, as MLflow loads it from code: no pickle holds anything of it."""
+"""Entry point from which MLflow loads the exported ensemble as code, without pickles."""
 
 from mlflow.models import set_model
 

@@ -1,4 +1,4 @@
-"""Images as a client sends them, paths or base64, turned into files to read."""
+"""Convert the images of a request, paths or base64, into files."""
 
 import base64
 import binascii
@@ -14,15 +14,15 @@ _DATA_URI = "data:"
 def as_files(
     images: Sequence[object], folder: Path, *, allow_paths: bool
 ) -> tuple[list[str], dict[int, str]]:
-    """Turn each image into the path of a file.
+    """Convert each image into the path of a file.
 
     Args:
-        images: Each the path of a file here, its bytes in base64, or a `data:` URI of these.
-        folder: Where decoded images are put.
-        allow_paths: Whether paths are looked at: else a client learns nothing of the files here.
+        images: Images, each a path on this machine, a file's bytes in base64, or a `data:` URI.
+        folder: Folder for decoded images.
+        allow_paths: Whether to accept paths; if not, a client learns nothing about the files here.
 
     Returns:
-        [images] paths, and the places of those that are neither, each with the reason.
+        Paths, one per image; and index → reason of the invalid images.
     """
     files = [str(folder / f"{place:08d}") for place in range(len(images))]
     broken: dict[int, str] = {}
@@ -35,9 +35,9 @@ def as_files(
 
 
 def bad_rows(broken: Mapping[int, str]) -> str:
-    """Say which rows of a request, from 0, cannot be answered, and that none was."""
+    """Return the error message that lists the invalid rows of a request, counted from 0."""
     rows = (f"row {place}: {reason}" for place, reason in sorted(broken.items()))
-    return f"nothing was predicted, {len(broken)} images are bad:{listed(rows, len(broken))}"
+    return f"nothing was predicted, {len(broken)} images are invalid:{listed(rows, len(broken))}"
 
 
 def _as_file(image: object, target: Path, allow_paths: bool) -> str:
@@ -50,7 +50,7 @@ def _as_file(image: object, target: Path, allow_paths: bool) -> str:
     try:
         return _decoded(image, target)
     except ValueError as error:
-        what = "is no file here, nor" if allow_paths else "is not"
+        what = "is neither a file on this machine nor" if allow_paths else "is not"
         raise ValueError(f"{shown(image[:100])!r} {what} an image in base64") from error
 
 

@@ -1,4 +1,4 @@
-"""The exported ensemble as an MLflow model: a table of images in, a table of answers out."""
+"""The exported ensemble as an MLflow pyfunc model: a table of images in, a table of predictions out."""
 
 import os
 from collections.abc import Mapping
@@ -19,18 +19,18 @@ from tune_paddy.training.inference import InferenceSettings
 IMAGE, LABEL, PROBABILITY, PROBABILITIES = "image", "label", "probability", "probabilities"
 DEVICE_VARIABLE, PATHS_VARIABLE = "TUNE_PADDY_DEVICE", "TUNE_PADDY_PATHS"
 ARTIFACT = "ensemble"
-"""Under what name MLflow hands us the folder of the manifest."""
+"""Name of the MLflow artifact that holds the manifest's folder."""
 
 
 class EnsemblePyfunc(PythonModel):
-    """MLflow's view of an exported ensemble.
+    """MLflow model of an exported ensemble.
 
-    `TUNE_PADDY_DEVICE` chooses the device (auto, cpu, cuda, cuda:1, mps); with `TUNE_PADDY_PATHS=no` only
-    images in base64 are answered, for a server whose clients shall not name files of its machine.
+    The environment variable `TUNE_PADDY_DEVICE` chooses the device (auto, cpu, cuda, cuda:1, mps).
+    `TUNE_PADDY_PATHS=no` restricts input to base64, for a server whose clients must not access its files.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load every member, so that the first request is as fast as the next."""
+        """Load every member, so that the first request is as fast as later ones."""
         settings = InferenceSettings(os.environ.get(DEVICE_VARIABLE, "auto"))
         self._model = EnsembleModel(Path(context.artifacts[ARTIFACT]), settings, keep_loaded=True)
         self._model.load_all()
@@ -41,13 +41,13 @@ class EnsemblePyfunc(PythonModel):
         model_input: pd.DataFrame,
         params: Mapping[str, Any] | None = None,  # noqa: ARG002 the same
     ) -> pd.DataFrame:
-        """Answer a table whose column `image` holds paths or base64.
+        """Predict a table whose column `image` holds paths or base64.
 
         Returns:
-            A row for each image: label, probability, and the probabilities of all classes by name.
+            One row per image: label, probability, and the probabilities of all classes by name.
 
         Raises:
-            MlflowException: An image is bad; the message names every such row, and nothing was answered.
+            MlflowException: An image is invalid; the message lists all such rows, and nothing is predicted.
         """
         try:
             return self._answer(list(model_input[IMAGE]))
@@ -65,7 +65,7 @@ class EnsemblePyfunc(PythonModel):
 
 
 def as_table(answer: Answer) -> pd.DataFrame:
-    """An answer as clients get it."""
+    """Convert an answer to the table that clients receive."""
     return pd.DataFrame(
         {
             LABEL: answer.labels(),

@@ -1,4 +1,4 @@
-"""MLflow's model registry: an export becomes a version of a registered model, and comes back."""
+"""MLflow's model registry: register an export as a model version, and download a version."""
 
 from pathlib import Path
 
@@ -7,14 +7,20 @@ from tune_paddy.tracking.client import call, connect, load_mlflow
 from tune_paddy.tracking.store import Store, resolve_uri
 
 MODEL_PATH = "model"
-"""Where the export stands among the files of the ensemble's run."""
+"""Path of the export among the artifacts of the ensemble's run."""
 
 
 def register(store: Store, manifest: Manifest, folder: Path, name: str) -> str:
-    """Store an export with its ensemble's run and make it a version of a registered model.
+    """Log an export to its ensemble's run and register it as a new version of a model.
+
+    Args:
+        store: Record of the ensemble's run.
+        manifest: Manifest of the export.
+        folder: Folder of the export.
+        name: Name of the registered model, created if missing.
 
     Returns:
-        Its address, `models:/NAME/VERSION`.
+        URI of the version, `models:/NAME/VERSION`.
 
     Raises:
         TunePaddyError: MLflow failed.
@@ -29,10 +35,15 @@ def register(store: Store, manifest: Manifest, folder: Path, name: str) -> str:
 
 
 def download_model(uri: str, folder: Path, tracking_uri: str | None) -> Path:
-    """Fetch a registered model into a folder; return where it is.
+    """Download a registered model into a folder; return its path.
+
+    Args:
+        uri: `models:/NAME/VERSION` or `models:/NAME@ALIAS`.
+        folder: Folder to download into.
+        tracking_uri: Address of the MLflow record; None: the default.
 
     Raises:
-        TunePaddyError: There is none, or MLflow failed.
+        TunePaddyError: There is no such model, or MLflow failed.
     """
     where = resolve_uri(tracking_uri)
     client = connect(where)
@@ -40,7 +51,7 @@ def download_model(uri: str, folder: Path, tracking_uri: str | None) -> Path:
     if not rest:
         name, _, alias = name.partition("@")
         rest = call(client.get_model_version_by_alias, name, alias).version
-    # Asked for by its own address: for `models:/`, MLflow looks in the default record, whatever it is told.
+    # By its artifact URI: for a `models:/` URI, MLflow ignores `tracking_uri` and uses the default record.
     source = call(client.get_model_version_download_uri, name, rest)
     download = load_mlflow().artifacts.download_artifacts
     return Path(call(download, artifact_uri=source, dst_path=str(folder), tracking_uri=where))

@@ -1,4 +1,4 @@
-"""Predictions of the select split beside the weights: to choose fewer members from when time is short."""
+"""Predictions of the select split in an export, used to select fewer members when time is short."""
 
 import io
 import zipfile
@@ -13,29 +13,29 @@ from tune_paddy.data.system.text import shown
 
 SELECT_FILE = "select.npz"
 MAX_MIB = 4096
-"""Most that is read, and most that it may unpack to."""
+"""Limit of the file's size and of its unpacked size, in MiB."""
 
 
 def write_select(folder: Path, probs: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
-    """Write float32 [views, images, classes] and int64 [images]."""
+    """Write predictions, float32 [views, images, classes], and labels, int64 [images]."""
     np.savez_compressed(folder / SELECT_FILE, allow_pickle=False, probs=probs, labels=labels)
 
 
 def read_select(folder: Path, n_views: int, n_classes: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Read them back.
+    """Read predictions, float32 [views, images, classes], and labels, int64 [images].
 
     Raises:
-        InputError: The file is missing, damaged, or of other views or classes.
+        InputError: The file is missing or damaged, or its shape does not match.
     """
     path = folder / SELECT_FILE
     content = read_file(path, most=MAX_MIB, what="predictions of an export")
     try:
         probs, labels = _unpacked(content)
-    except Exception as error:  # whatever a broken file sets off in the parsers of zip and .npy
+    except Exception as error:  # the parsers of zip and .npy raise many types for a damaged file
         reason = shown(str(error))
         raise InputError(f"{shown(path)}: cannot be read: {reason}; export the ensemble again") from error
     if probs.shape != (n_views, len(labels), n_classes) or not np.isfinite(probs).all():
-        raise InputError(f"{shown(path)}: does not fit {n_views} views of {n_classes} classes: export again")
+        raise InputError(f"{shown(path)}: does not match {n_views} views, {n_classes} classes: export again")
     return probs, labels
 
 

@@ -1,4 +1,4 @@
-"""Where training left the weights of an ensemble's members, and what to do about those that are gone."""
+"""Find the weights files of an ensemble's members, and report missing ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from tune_paddy.training.saved.weight_files import missing_files
 
 @dataclass(frozen=True)
 class Source:
-    """A member's models where training left them.
+    """Location of a member's trained models.
 
     Attributes:
-        name: Of the member in its ensemble.
-        run: Its run.
-        config: As trained.
-        folders: Folder in an export → folder of the model: one, or one for each fold.
+        name: Name of the member in its ensemble.
+        run: MLflow run of the member.
+        config: Configuration of the member.
+        folders: Folder in an export → folder of the trained model; one entry, or one per fold.
     """
 
     name: str
@@ -33,21 +33,21 @@ class Source:
 
     @property
     def batch_size(self) -> int:
-        """Images that it predicted at once when it was trained: the same batches give the same digits."""
+        """Batch size of the member's original prediction: equal batches give equal digits."""
         accum = max(1, int(self.run.metrics.get("accum", 1)))
         return EVALUATION_FACTOR * -(-self.config.batch_size // accum)
 
 
 def find_sources(store: Store, described: DescribedEnsemble, runs: Path) -> tuple[Source, ...]:
-    """Find the models of every member with weight.
+    """Find the models of every member with a positive ensemble weight.
 
     Args:
-        store: The record.
-        described: The ensemble.
-        runs: Folder of searches, for records that do not say where the weights are.
+        store: Record of the searches.
+        described: Description of the ensemble.
+        runs: Folder of searches, for records without a member's folder.
 
     Raises:
-        InputError: Weights are missing; the message names the members and says how to get them back.
+        InputError: Weights files are missing; the message names the members and how to train them again.
     """
     members = {run.run_id: run for name in described.searches for run in list_members(store, name)}
     folds = {name: _n_folds(get_search(store, name)) for name in described.searches}
@@ -88,8 +88,8 @@ def _missing(described: DescribedEnsemble, names: list[str], folder: Path | None
     members = len(dict.fromkeys(view.member for view, _ in described.weights))
     where = "" if folder is None else f" (the first should be in {folder})"
     return (
-        f"the weights of {len(names)} of {members} members are gone{where}: {', '.join(names)}. They were "
-        "deleted, or `keep_weights` did not keep them. "
+        f"the weights files of {len(names)} of {members} members are missing{where}: {', '.join(names)}. "
+        "They were deleted, or `keep_weights` did not keep them. "
         f"`tune-paddy select {' '.join(described.searches)} --refit all` trains the members again and keeps "
         "them, for `tune-paddy export` of the refit; the next search keeps every member's with "
         "`keep_weights: all`"

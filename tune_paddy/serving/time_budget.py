@@ -1,4 +1,4 @@
-"""Predict within a time budget: measure every member here, drop what does not fit, and stop in time."""
+"""Predict within a time budget: measure every member's speed, drop members that do not fit, stop in time."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,24 +19,24 @@ from tune_paddy.serving.selection_data import read_select
 from tune_paddy.training.inference import Progress
 
 PROBED = 16
-"""Images on which a member's speed is measured."""
+"""Number of images used to measure a member's speed."""
 MARGIN = 0.9
-"""Share of the time left that is planned with; the rest is for what measuring cannot foresee."""
+"""Share of the remaining time that is planned; the rest is a reserve for errors of the measurement."""
 MEASURING = 0.25
-"""Share of the time after which measuring ends, once a member is found that fits; the others are dropped."""
+"""Share of the time after which measuring ends if a member fits; unmeasured members are dropped."""
 
 Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, eq=False)
 class TimedAnswer:
-    """What came of a prediction within a budget.
+    """Result of a prediction within a time budget.
 
     Attributes:
-        answer: Of the images.
-        selection: The weights that were used, of the manifest's views.
-        dropped: Names `member/kind` of the ensemble's views that time did not allow.
-        seconds: That it took.
+        answer: Predictions of the images.
+        selection: Ensemble weights used for the manifest's views.
+        dropped: Names `member/kind` of the ensemble's views dropped for lack of time.
+        seconds: Total time taken, in seconds.
     """
 
     answer: Answer
@@ -46,7 +46,7 @@ class TimedAnswer:
 
 
 class _TimeUpError(Exception):
-    """The deadline has come in the midst of a member."""
+    """The deadline passed during a member's prediction."""
 
 
 def predict_within(
@@ -59,23 +59,23 @@ def predict_within(
 ) -> TimedAnswer:
     """Predict image files with as much of an ensemble as the time allows.
 
-    Where all of it fits, the prediction is the ensemble's own. Else views are chosen and weighted anew for
-    the time there is, from the predictions that were exported with the weights; should even that take
-    longer than it promised, what is done by then is blended.
+    If the whole ensemble fits, the result is the ensemble's own prediction. Otherwise views and their
+    weights are selected again for the available time, from the exported predictions of the select split. If
+    that takes longer than measured, the members finished at the deadline are blended.
 
     Args:
-        model: The exported ensemble.
-        paths: The files.
-        minutes: Time for everything, measuring and loading included.
-        tell: Gets a line on each decision.
-        clock: Seconds.
+        model: Exported ensemble.
+        paths: Paths of the image files.
+        minutes: Time for everything, including measuring and loading, in minutes.
+        tell: Callback with one line per decision.
+        clock: Source of time in seconds.
 
     Raises:
-        InputError: No time, or not one member is fast enough.
-        TunePaddyError: The time was over before the first member was done.
+        InputError: `minutes` is not positive, or no member is fast enough.
+        TunePaddyError: The time ran out before the first member finished.
     """
     if not minutes > 0:
-        raise InputError(f"{minutes} minutes: give more than 0")
+        raise InputError(f"minutes is {minutes}: it must be more than 0")
     started = clock()
     deadline = started + 60 * minutes
     costs = _measure(model, paths, started, 60 * minutes, tell=tell, clock=clock)
@@ -100,7 +100,7 @@ def _measure(
     tell: Callable[[str], None],
     clock: Clock,
 ) -> NDArray[np.float64]:
-    """Seconds that each view takes for all images, loading included, float64 [views]; inf: not measured."""
+    """Return each view's time for all images including loading, in seconds, [views]; inf: not measured."""
     probe = list(paths[:PROBED])
     costs: dict[str, dict[str, float]] = {}
     for member in _heaviest_first(model, model.manifest.selection):
@@ -108,7 +108,7 @@ def _measure(
         fastest = min((cost for views in costs.values() for cost in views.values()), default=np.inf)
         fits = fastest <= MARGIN * (seconds - spent)
         if costs and spent >= seconds * (MEASURING if fits else 1):
-            tell(f"{member.name}: not measured, there is no time for it")
+            tell(f"{member.name}: not measured for lack of time")
             continue
         costs[member.name] = _measure_member(model, member, probe, len(paths), clock)
         shown = ", ".join(f"{kind} {cost:.1f} s" for kind, cost in costs[member.name].items())
@@ -121,7 +121,7 @@ def _measure_member(
 ) -> dict[str, float]:
     started = clock()
     loaded = model.load(member)
-    loaded.predict(probe[:1], with_tta=False)  # the first pass prepares what later ones find ready
+    loaded.predict(probe[:1], with_tta=False)  # warm-up: the first pass is slower
     loaded.synchronize()
     loading = clock() - started
     seconds: dict[str, float] = {}
@@ -136,24 +136,24 @@ def _measure_member(
 def _choose(
     model: EnsembleModel, costs: NDArray[np.float64], seconds: float, tell: Callable[[str], None]
 ) -> Selection:
-    """The ensemble's own weights where all of it fits into the time, else the best ones that do."""
+    """Return the ensemble's own weights if all of it fits the time, else the best weights that fit."""
     budget = CostBudget(costs[None, :], np.array([max(MARGIN * seconds, 1e-9)]), _groups(model))
     own = model.manifest.selection
     whole = np.flatnonzero(own.weights).tolist()
     if budget.allows(whole):
         return own
-    tell(f"{budget.limits[0]:.0f} s are too short for the whole ensemble: choosing anew")
+    tell(f"{budget.limits[0]:.0f} s are too short for the whole ensemble: selecting again")
     fast = np.flatnonzero(costs <= budget.limits[0])
     if not fast.size:
         raise InputError(
-            f"not one member predicts all images within {budget.limits[0]:.0f} s: the fastest takes "
-            f"{costs.min():.0f} s; give it more minutes, or a GPU"
+            f"no member predicts all images within {budget.limits[0]:.0f} s: the fastest takes "
+            f"{costs.min():.0f} s; allow more minutes, or use a GPU"
         )
     return _select_among(model, fast, CostBudget(budget.costs[:, fast], budget.limits, budget.groups[fast]))
 
 
 def _select_among(model: EnsembleModel, views: NDArray[np.intp], budget: CostBudget) -> Selection:
-    """Select anew from some of the views, as one of all views."""
+    """Select again among some of the views; return weights for all views."""
     probs, labels = read_select(model.folder, len(model.manifest.views), len(model.classes))
     own = model.manifest.selection
     method = METHODS.get(own.method, METHODS["greedy"])
@@ -181,7 +181,7 @@ def _run(
                 member, paths, with_tta=TTA in kinds[member.name], broken=broken, progress=check_time
             )
         except _TimeUpError:
-            tell(f"{member.name}: the time is over, it is left out")
+            tell(f"{member.name}: dropped, the time ran out")
             selection = _of_done(model, views)
             break
         views |= {(member.name, kind): predicted[kind] for kind in kinds[member.name]}
@@ -189,12 +189,12 @@ def _run(
 
 
 def _of_done(model: EnsembleModel, done: Mapping[tuple[str, str], NDArray[np.float32]]) -> Selection:
-    """Weights of the views that are done."""
+    """Return new weights for the finished views."""
     rows = [
         row for row, (member, view) in enumerate(model.manifest.views) if (member.name, view.kind) in done
     ]
     if not rows:
-        raise TunePaddyError("the time was over before the first member was done: give it more minutes")
+        raise TunePaddyError("the time ran out before the first member finished: allow more minutes")
     free = CostBudget(np.zeros((1, len(rows))), np.ones(1), _groups(model)[rows])
     return _select_among(model, np.array(rows), free)
 

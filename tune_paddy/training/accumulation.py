@@ -1,9 +1,10 @@
-"""One optimizer step per batch, whatever number of micro-batches it takes to fit.
+"""Gradient accumulation with one optimizer step per batch, for any number of micro-batches.
 
 fastai's GradientAccumulation counts images over several loader batches, so its schedule, its
-augmentation and an epoch's last step depend on the micro-batch. Here the loader yields whole batches
-and the step cuts them: the optimizer sees the same images, augmented and mixed alike, the same learning
-rate and the same mean loss with any `accum`. Only dropout draws otherwise, and batch norm sees fewer images.
+augmentation and an epoch's last step depend on the micro-batch. Here the loader yields whole batches and
+the step splits them. The optimizer sees the same images, the same augmentation and mixing, the same
+learning rate and the same mean loss with any `accum`. Only dropout draws differently, and batch norm sees
+fewer images.
 """
 
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ Stats = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def micro_slices(n: int, accum: int) -> list[slice]:
-    """Cut `n` images into at most `accum` runs whose lengths differ by at most one.
+    """Split `n` images into at most `accum` runs whose lengths differ by at most one.
 
     >>> micro_slices(5, 2)
     [slice(0, 3, None), slice(3, 5, None)]
@@ -41,24 +42,24 @@ def micro_slices(n: int, accum: int) -> list[slice]:
 
 
 def micro_batch(batch_size: int, accum: int) -> int:
-    """Images of the largest micro-batch."""
+    """Return the number of images in the largest micro-batch."""
     return -(-batch_size // accum)
 
 
 class MemberLearner(Learner):
-    """A fastai Learner whose step cuts its batch into micro-batches, on any device and precision.
+    """A fastai Learner whose step splits its batch into micro-batches, on any device and precision.
 
-    Validation is left to the caller: it wants probabilities, not a metric's average.
+    The learner does not validate: the caller needs probabilities, not a metric's average.
 
     Args:
-        train: Yields `Batch`; has a length.
-        model: The network, on its device.
-        config: The member.
+        train: Iterable of `Batch` with a length.
+        model: Network, on its device.
+        config: Configuration of the member.
         n_classes: Width of the network's output.
-        device: Where and in which precision it trains.
-        accum: Micro-batches of a step.
-        stats: Mean and standard deviation of the colour channels that the network expects.
-        **kwargs: For fastai's Learner: opt_func, splitter, cbs.
+        device: Device and precision of training.
+        accum: Number of micro-batches per step.
+        stats: Mean and standard deviation of each colour channel (values 0..1).
+        **kwargs: Arguments of fastai's Learner: opt_func, splitter, cbs.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class MemberLearner(Learner):
         )
 
     def one_batch(self, i: int, b: Batch) -> None:
-        """Run the step of one batch between fastai's batch events."""
+        """Run one optimizer step between fastai's batch events."""
         self.iter, self.batch = i, b
         self._with_events(self._do_one_batch, "batch", CancelBatchException)
 
@@ -112,17 +113,17 @@ class MemberLearner(Learner):
         self._do_grad_opt()
 
     def _backward(self) -> None:
-        """Nothing: the micro-batches have added up their gradients."""
+        """Do nothing: the micro-batches have already accumulated their gradients."""
 
     def _step(self) -> None:
         self.scaler.step(self.opt.opt)
         self.scaler.update()
 
     def _do_epoch_validate(self, *_args: Any, **_kwargs: Any) -> None:
-        """Nothing: see the class."""
+        """Do nothing: see the class."""
 
     def _prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Augment a whole batch, a micro-batch at a time, then mix it."""
+        """Augment a whole batch, one micro-batch at a time, then mix it."""
         images, labels = (send(tensor, self.device.torch) for tensor in (batch.images, batch.labels))
         ready = torch.cat(
             [
@@ -140,7 +141,7 @@ class MemberLearner(Learner):
 
 
 class _Loaders:
-    """What fastai's Learner asks of its data: a training loader and a device."""
+    """The attributes that fastai's Learner reads from its data: a training loader and a device."""
 
     def __init__(self, train: Any, device: torch.device) -> None:
         self.train = train
@@ -149,9 +150,9 @@ class _Loaders:
 
 @contextmanager
 def lone_image_norm(model: nn.Module, n: int) -> Iterator[None]:
-    """Let batch norms use their running statistics for one image alone, which has no batch to speak of.
+    """Let batch norms use their running statistics for a micro-batch of one image.
 
-    torch refuses to normalise a single value per channel, as the head's norms would have to.
+    torch refuses to normalise a single value per channel, which the head's norms would get.
     """
     lone = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training] if n == 1 else []
     for norm in lone:

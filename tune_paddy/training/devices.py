@@ -1,4 +1,4 @@
-"""Where and in which number format a member trains: CPU, CUDA or MPS; fp32, fp16 or bf16."""
+"""Device and precision of training: CPU, CUDA or MPS; fp32, fp16 or bf16."""
 
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Device:
-    """A device and the precision that training uses on it.
+    """A device and its training precision.
 
     Attributes:
         type: `cpu`, `cuda` or `mps`.
@@ -28,66 +28,66 @@ class Device:
 
     @property
     def torch(self) -> torch.device:
-        """The torch device; within a trial there is only one of its type."""
+        """The torch device; a trial sees at most one device of each type."""
         return torch.device(self.type)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Context in which forward passes run in this precision."""
+        """Return a context in which forward passes run in this precision."""
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.type, dtype=_DTYPES[self.precision])
 
     def grad_scaler(self) -> GradScaler:
-        """Loss scaler: at work for fp16, whose small gradients vanish, and idle otherwise."""
+        """Return a loss scaler: enabled for fp16, whose small gradients underflow, disabled otherwise."""
         return GradScaler(self.type, enabled=self.precision == "fp16")
 
     def prefer_speed(self) -> None:
-        """Choose fast kernels for the whole process, on CUDA.
+        """Select fast kernels for the whole process, on CUDA only.
 
-        cuDNN tries its algorithms for each new shape, of which a member has a handful. What is left in
-        float32 multiplies in TF32 where the GPU has it: with ten bits of mantissa, as fp16 has.
+        cuDNN benchmarks its algorithms for each new shape; a member has few shapes. The remaining float32
+        matrix products use TF32 if the GPU has it: ten bits of mantissa, as fp16 has.
         """
         if self.type == "cuda":
             torch.backends.cudnn.benchmark = True
             torch.set_float32_matmul_precision("high")
 
     def synchronize(self) -> None:
-        """Wait until the device has done its work, so that a clock measures it."""
+        """Wait until the device has finished its queued work, so that a clock measures it."""
         if self.type == "cuda":
             torch.cuda.synchronize()
         elif self.type == "mps":
             torch.mps.synchronize()
 
     def limit_memory(self, mib: float | None) -> None:
-        """Let torch's allocator take no more than so many MiB; None: all there is; CUDA only."""
+        """Limit torch's allocator to `mib` MiB; None: the whole GPU. Does nothing unless on CUDA."""
         if self.type != "cuda":
             return
         total = torch.cuda.get_device_properties(0).total_memory / MIB
         torch.cuda.set_per_process_memory_fraction(1.0 if mib is None else min(1.0, mib / total))
 
     def alloc_retries(self) -> int:
-        """How often the allocator has had to empty its cache and try again; 0 where it is not known."""
+        """Return how often the allocator emptied its cache and retried; 0 if unknown."""
         if self.type != "cuda":
             return 0
-        # The nested form is read once a step: the flat one sorts two hundred counters each time.
+        # This runs once per step: the flat form would sort two hundred counters each time.
         return int(torch.cuda.memory_stats_as_nested_dict().get("num_alloc_retries", 0))
 
     def reset_peak(self) -> None:
-        """Begin a new peak: a process may train several members, one after the other."""
+        """Reset the peak: a process may train several members, one after the other."""
         if self.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
 
     def peak_mib(self) -> float:
-        """Most memory reserved on the device since `reset_peak`, in MiB; 0 where it is not known."""
+        """Return the most memory reserved on the device since `reset_peak`, in MiB; 0 if unknown."""
         return torch.cuda.max_memory_reserved() / 2**20 if self.type == "cuda" else 0.0
 
 
 def use_threads(n: int) -> None:
-    """Compute with `n` threads: as many as the trial was given CPUs, or trials on one machine fight for them.
+    """Compute with `n` threads, the CPUs of the trial, so that trials on one machine do not compete.
 
-    The threads between operators can be set once in a process, before its first work; later it is too late
-    and of no matter, since nothing here uses them.
+    torch accepts the number of inter-op threads only once per process, before the first operator. A later
+    refusal is ignored, since nothing here uses these threads.
     """
     torch.set_num_threads(n)
     with suppress(RuntimeError):
@@ -95,24 +95,24 @@ def use_threads(n: int) -> None:
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor from the CPU to a device, and do not wait for it on CUDA.
+    """Copy a tensor from the CPU to a device, without waiting for it on CUDA.
 
-    Only from pinned memory is a copy to CUDA asynchronous; from other memory it waits for all work before.
+    A copy to CUDA is asynchronous only from pinned memory; otherwise it waits for all earlier work.
     """
     if device.type == "mps":
-        return tensor.to(device)  # there, asynchronous copies have been seen to arrive too late
+        return tensor.to(device)  # asynchronous copies to MPS have been seen to arrive too late
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def pick_device(precision: str = "auto", *, allow_gpu: bool = True) -> Device:
-    """Choose the best device at hand, and resolve `auto` to a precision that it has.
+    """Choose the best available device, and resolve `auto` to a precision that it supports.
 
     Args:
         precision: `auto`, `fp32`, `fp16` or `bf16`.
-        allow_gpu: False keeps to the CPU, for a trial that was given no GPU.
+        allow_gpu: Whether a GPU may be used; False for a trial without a GPU.
 
     Raises:
-        InputError: The device cannot train in the precision that was asked for.
+        InputError: The device does not support the requested precision.
     """
     kind = "cpu"
     if allow_gpu and torch.cuda.is_available():
@@ -123,14 +123,14 @@ def pick_device(precision: str = "auto", *, allow_gpu: bool = True) -> Device:
 
 
 def device_by_name(name: str, precision: str = "auto") -> Device:
-    """The device that a person names, and a precision that it has.
+    """Return the named device, with `auto` resolved to a precision that it supports.
 
     Args:
-        name: `auto` for the best at hand, `cpu`, `cuda`, `cuda:1` and so on, or `mps`.
+        name: `auto` for the best available, `cpu`, `cuda`, `cuda:1` and so on, or `mps`.
         precision: `auto`, `fp32`, `fp16` or `bf16`.
 
     Raises:
-        InputError: There is no such device here, or it lacks the precision.
+        InputError: This machine has no such device, or the device does not support the precision.
     """
     if name == "auto":
         return pick_device(precision)
@@ -143,7 +143,7 @@ def device_by_name(name: str, precision: str = "auto") -> Device:
     index = int(number) if number.isdecimal() else 0
     if kind not in counts or (number and not number.isdecimal()) or index >= counts[kind]:
         there = ", ".join(known for known, count in counts.items() if count)
-        raise InputError(f"device {name!r}: there is none here; use auto, or one of {there}")
+        raise InputError(f"device {name!r}: this machine has no such device; use auto, or one of {there}")
     if kind == "cuda":
         torch.cuda.set_device(index)
     return Device(kind, _resolve(precision, kind))
@@ -157,19 +157,20 @@ def _resolve(precision: str, kind: str) -> str:
     if precision == "auto":
         return "bf16" if has_bf16 else "fp16"
     if precision == "bf16" and not has_bf16:
-        raise InputError(f"precision: bf16 is not there on {torch.cuda.get_device_name()}; use fp16, or auto")
+        raise InputError(f"precision: {torch.cuda.get_device_name()} does not support bf16; use fp16 or auto")
     return precision
 
 
 def resize_uint8(images: Tensor, size: tuple[int, int], *, antialias: bool) -> Tensor:
     """Resize uint8 images [n, c, h, w] to `size` (height, width in px), bilinearly.
 
-    The CPU has a fast filter for bytes, CUDA has none and gets floats: their results differ by rounding.
+    The CPU has a fast filter for bytes. CUDA has none and computes with floats: the results differ by
+    rounding. MPS lacks both filters and falls back to the CPU.
 
     Args:
-        images: On any device; MPS lacks both filters, there the CPU does it.
+        images: uint8 [n, c, h, w] on any device.
         size: (height, width) in px.
-        antialias: Average over all pixels when shrinking, instead of over the four nearest.
+        antialias: Whether to average over all pixels when shrinking, instead of over the four nearest.
 
     Returns:
         Values 0..255; uint8 from a CPU, float32 from CUDA.
@@ -177,7 +178,7 @@ def resize_uint8(images: Tensor, size: tuple[int, int], *, antialias: bool) -> T
     if images.device.type == "mps":
         return resize_uint8(images.cpu(), size, antialias=antialias).to(images.device)
     on_cuda = images.device.type == "cuda"
-    # torch 2.15's filter for bytes fails or gives nonsense where a single column is left.
+    # torch 2.15's filter for bytes fails or returns wrong values for a width of one pixel.
     values = images.to(torch.float32) if on_cuda or size[1] == 1 else images
     resized = F.interpolate(values, size, mode="bilinear", antialias=antialias, align_corners=False)
     return resized if on_cuda or values is images else resized.round().to(torch.uint8)

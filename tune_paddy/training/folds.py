@@ -23,10 +23,10 @@ from tune_paddy.training.member import EpochReport, MemberResult, Report, Runtim
 from tune_paddy.training.oom import release_memory
 
 RESULT = "fold.npz"
-"""What a fold that is done leaves for the others: its predictions and metrics, without pickles."""
+"""File with the predictions and metrics of a finished fold; holds no pickles."""
 
 TOTALS = ("train_seconds_total", "predict_seconds", "predict_ms_per_image", "parameters_m")
-"""Metrics that add up over the models of a member: to predict an image takes all of them."""
+"""Metrics that are summed over a member's models: every model predicts every test image."""
 
 
 def train_folds(
@@ -36,25 +36,25 @@ def train_folds(
     *,
     report: Report = lambda report: None,
 ) -> MemberResult:
-    """Train a member once for each fold, on all other folds, and merge what the models predict.
+    """Train one model per fold, each on all other folds, and merge their predictions.
 
-    Every model has a folder of its own, `fold-0` and so on, where it goes on from its newest checkpoint;
-    one that is done is not trained again.
+    Every model has its own folder (`fold-0`, `fold-1`, …), in which it resumes from its newest
+    checkpoint. A finished fold is not trained again.
 
     Args:
-        config: Of every model, the seed included.
-        parts: The data, with folds.
-        runtime: Of the member; memory that a fold ran out of is a lesson for the next ones.
-        report: Called after each epoch; epochs count on over the folds, and the scores are those of the
-            running fold. What it raises ends the training, resumably.
+        config: Configuration of every model, including the seed.
+        parts: Labelled images with folds, and the test set.
+        runtime: Resources of the member; an `accum` raised in one fold applies to the next folds.
+        report: Callback after each epoch, with epochs counted over all folds and the scores of the
+            running fold. An exception from it stops the training, which can be resumed.
 
     Returns:
-        Predictions of every labelled image by the model that did not see it, and of the test set by the
-        mean of all models; scores of these; times and parameters of all models together.
+        Out-of-fold predictions of every labelled image, and the mean prediction of all models for the
+        test set; their scores; times and parameters summed over the models.
 
     Raises:
-        InputError: The architecture, size, precision or weights cannot be had.
-        InfeasibleError: It does not fit with one image at a time.
+        InputError: The architecture, size, precision or pretrained weights are unknown or unavailable.
+        InfeasibleError: The member does not fit with a micro-batch of one image.
         DivergedError: The loss of a model is not finite.
     """
     results: list[MemberResult] = []
@@ -98,7 +98,7 @@ def _save(path: Path, result: MemberResult) -> None:
 
 
 def _load(path: Path, config: MemberConfig, parts: Parts) -> MemberResult | None:
-    """What a fold yielded, or None where it is not done, or was of another member or other images."""
+    """Return a fold's result; None if it is missing or belongs to another member or other images."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -107,7 +107,7 @@ def _load(path: Path, config: MemberConfig, parts: Parts) -> MemberResult | None
             return None
         ids = [arrays[f"{part}_ids"].tolist() for part in ("select", "test")]
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-        return None  # cut short, say, by a full disk: the fold is trained again
+        return None  # truncated, for example by a full disk: the fold is trained again
     if ids != [parts.select.ids.tolist(), parts.test.ids.tolist()]:
         return None
     views = [name.removeprefix("test_") for name in arrays if name.startswith("test_") and name != "test_ids"]
@@ -151,7 +151,7 @@ def _merge(config: MemberConfig, parts: Parts, results: Sequence[MemberResult]) 
 
 
 def _in_order(by_fold: Sequence[NDArray[np.float32]], folds: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Put predictions [images of a fold, classes] into the order of all images [images, classes]."""
+    """Merge predictions [images of a fold, classes] into the order of all images [images, classes]."""
     merged = np.empty((len(folds), by_fold[0].shape[1]), np.float32)
     for fold, probs in enumerate(by_fold):
         merged[folds == fold] = probs
@@ -164,7 +164,7 @@ def _mean(by_fold: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 
 def _summary(predictions: Predictions, results: Sequence[MemberResult]) -> dict[str, float]:
-    """Scores of the merged predictions; sums, the largest peak and the mean number of images."""
+    """Return the scores of the merged predictions; sums, the largest peak and the mean number of images."""
     metrics: dict[str, float] = {}
     for view, probs in predictions.select.items():
         labels = predictions.select_labels

@@ -1,4 +1,4 @@
-"""Read what this process takes of its GPU: torch knows its own allocations, NVML the whole process."""
+"""Measure this process's GPU memory: torch reports its own allocations, NVML the whole process."""
 
 import os
 from contextlib import suppress
@@ -12,20 +12,20 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.memory import MIB
 
 MOST_BESIDE_MIB = 4096
-"""CUDA's context and libraries never take more; where more came onto the GPU, it was somebody else's."""
+"""Upper bound of CUDA's context and libraries, in MiB; a larger increase belongs to another process."""
 
 Source = Literal["process", "alone", "assumed"]
-"""How a figure was had: NVML knows the process; or what came onto a GPU that the process has to itself;
-or torch's own peak, and beside it what a calibration says that CUDA's context and libraries take."""
+"""Source of a figure: `process`: NVML's value for the process; `alone`: the increase on a GPU that no other
+process uses; `assumed`: torch's peak plus the calibration's value for CUDA's context and libraries."""
 
 
 @dataclass(frozen=True)
 class Peak:
-    """The most memory that this process took of its GPU.
+    """Peak GPU memory of this process.
 
     Attributes:
-        mib: Of the whole process.
-        source: How it was had; an assumed one says nothing new about the context.
+        mib: Peak of the whole process, in MiB.
+        source: Source of the figure; `assumed` carries no new information about the context.
     """
 
     mib: float
@@ -33,35 +33,35 @@ class Peak:
 
 
 def load_nvml() -> Any:
-    """Import and start NVIDIA's management library.
+    """Import and initialize NVML, NVIDIA's management library.
 
     Raises:
-        InputError: It is not installed, or there is no driver.
+        InputError: NVML's Python package is not installed, or there is no driver.
     """
     try:
-        import pynvml  # noqa: PLC0415 it looks for the driver
+        import pynvml  # noqa: PLC0415 importing it searches for the driver
 
         pynvml.nvmlInit()
     except ImportError as error:
         raise InputError("reading GPU memory needs nvidia-ml-py: pip install nvidia-ml-py") from error
     except pynvml.NVMLError as error:
-        raise InputError(f"NVIDIA's driver does not answer: {error}") from error
+        raise InputError(f"NVIDIA's driver does not respond: {error}") from error
     return pynvml
 
 
 class GpuMeter:
-    """Memory of this process on the GPU that CUDA_VISIBLE_DEVICES names first, in MiB.
+    """Memory of this process on the first GPU of CUDA_VISIBLE_DEVICES, in MiB.
 
-    Make it before the process's first use of CUDA. In a container NVML may not know the process by its
-    number; what came onto the GPU since the meter was made is then the process's only where it has the
-    GPU to itself.
+    Create the meter before the process's first use of CUDA. In a container NVML may not know the process
+    ID. The meter then reports the increase on the GPU since its creation, which is the process's own only
+    if no other process uses the GPU.
 
     Args:
-        nvml: The `pynvml` module, started.
-        pid: Number of the process.
+        nvml: The initialized `pynvml` module.
+        pid: Process ID; None: this process.
 
     Raises:
-        InputError: NVML refuses to tell.
+        InputError: NVML does not report the GPU's memory.
     """
 
     def __init__(self, nvml: Any, pid: int | None = None) -> None:
@@ -71,31 +71,31 @@ class GpuMeter:
             self._gpu = _first_visible(nvml)
             self._before = self._used()
         except nvml.NVMLError as error:
-            raise InputError(f"NVIDIA's driver does not tell of this GPU's memory: {error}") from error
+            raise InputError(f"NVIDIA's driver does not report this GPU's memory: {error}") from error
 
     def process_mib(self) -> float:
-        """What the whole process takes now, where NVML knows it, else what came since the meter was made.
+        """Return the process's current memory if NVML knows it, else the increase since the meter's creation.
 
         Raises:
-            InputError: NVML refuses to tell.
+            InputError: NVML does not report the GPU's memory.
         """
         try:
             known = self._known()
             return self._used() - self._before if known is None else known
         except self._nvml.NVMLError as error:
-            raise InputError(f"NVIDIA's driver does not tell of this GPU's memory: {error}") from error
+            raise InputError(f"NVIDIA's driver does not report this GPU's memory: {error}") from error
 
     def peak_process_mib(self) -> float:
-        """The most that the process took: now, or when torch's allocator had reserved the most.
+        """Return the process's peak memory: its current memory plus what torch's allocator has returned.
 
         Raises:
-            InputError: NVML refuses to tell.
+            InputError: NVML does not report the GPU's memory.
         """
         returned = torch.cuda.max_memory_reserved() - torch.cuda.memory_reserved()
         return self.process_mib() + returned / MIB
 
     def knows_process(self) -> bool:
-        """Whether NVML tells this process's memory from that of others now."""
+        """Return whether NVML reports this process's memory separately from that of others."""
         try:
             return self._known() is not None
         except self._nvml.NVMLError:
@@ -113,9 +113,10 @@ class GpuMeter:
 
 @cache
 def process_meter() -> GpuMeter | None:
-    """Return this process's meter, made at the first call; None where NVML is not there or does not tell.
+    """Return this process's meter, created at the first call; None if NVML is missing or does not respond.
 
-    Call it before the process's first use of CUDA: a worker that trains several members keeps its meter.
+    Call it before the process's first use of CUDA. A worker process that trains several members keeps its
+    meter.
     """
     try:
         return GpuMeter(load_nvml())
@@ -124,16 +125,16 @@ def process_meter() -> GpuMeter | None:
 
 
 def measure_peak(meter: GpuMeter | None, *, alone: bool, reserved_mib: float, context_mib: float) -> Peak:
-    """Say what this process took of its GPU at most: torch's peak, and what lies beside torch's allocator.
+    """Return this process's peak GPU memory: torch's peak plus the memory outside torch's allocator.
 
-    What lies beside is read where NVML knows the process, or where the process has the GPU to itself and
-    the figure can be believed; elsewhere, neighbours would be counted as its own, and it is assumed.
+    The outside memory is measured if NVML knows the process, or if no other process uses the GPU and the
+    figure is plausible. Otherwise it would include other processes, and `context_mib` is assumed.
 
     Args:
-        meter: This process's, or None.
-        alone: Whether it has the GPU to itself.
-        reserved_mib: The most that torch's allocator had reserved.
-        context_mib: What is assumed to lie beside it.
+        meter: Meter of this process, or None.
+        alone: Whether no other process uses the GPU.
+        reserved_mib: Peak reserved by torch's allocator, in MiB.
+        context_mib: Assumed memory outside torch's allocator, in MiB.
     """
     known = meter is not None and meter.knows_process()
     if meter is not None and (known or alone):
@@ -146,7 +147,7 @@ def measure_peak(meter: GpuMeter | None, *, alone: bool, reserved_mib: float, co
 
 @cache
 def driver_version() -> str | None:
-    """Version of NVIDIA's driver, or None where there is none or it does not answer."""
+    """Return the version of NVIDIA's driver; None if there is none or it does not respond."""
     try:
         nvml = load_nvml()
     except InputError:
@@ -158,21 +159,21 @@ def driver_version() -> str | None:
 
 
 def visible_gpu(nvml: Any) -> tuple[str, float]:
-    """Return the name and the MiB of the GPU that CUDA_VISIBLE_DEVICES names first.
+    """Return the name and the usable MiB of the first GPU of CUDA_VISIBLE_DEVICES.
 
-    What the driver keeps for itself, up to 3 %, is left out, as CUDA leaves it out; old drivers do not tell.
+    As in CUDA, the driver's own share of up to 3 % is not usable; old drivers do not report it.
 
     Args:
-        nvml: The `pynvml` module, started.
+        nvml: The initialized `pynvml` module.
 
     Raises:
-        InputError: NVML refuses to tell.
+        InputError: NVML does not report the GPU's memory.
     """
     try:
         gpu = _first_visible(nvml)
         return str(nvml.nvmlDeviceGetName(gpu)), _usable_bytes(nvml, gpu) / MIB
     except nvml.NVMLError as error:
-        raise InputError(f"NVIDIA's driver does not tell of this GPU's memory: {error}") from error
+        raise InputError(f"NVIDIA's driver does not report this GPU's memory: {error}") from error
 
 
 def _usable_bytes(nvml: Any, gpu: Any) -> int:

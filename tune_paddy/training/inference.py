@@ -1,4 +1,4 @@
-"""Predict any images with a member that was trained before, just as it predicted the test set then."""
+"""Predict image files with a trained member, exactly as it predicted the test set."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,19 +20,19 @@ from tune_paddy.training.saved.member_files import SavedMember, load_member
 from tune_paddy.training.tta import predict
 
 CHUNK = 256
-"""Images after which progress is told, about: whole batches, so that no number depends on it."""
+"""Approximate number of images between progress reports, rounded to whole batches to keep results equal."""
 
 Progress = Callable[[int], None]
-"""Told how many images were predicted since the last time; what it raises ends the prediction."""
+"""Callback with the number of images predicted since its last call; an exception from it stops prediction."""
 
 
 @dataclass(frozen=True)
 class InferenceSettings:
-    """Where and how members predict; nothing here changes what, but for the last digits.
+    """Device and threads of prediction; they change predictions by rounding only.
 
     Attributes:
         device: `auto`, `cpu`, `cuda`, `cuda:1` and so on, or `mps`.
-        threads: For decoding images, and for torch on the CPU.
+        threads: Number of threads for decoding, and for torch on the CPU.
     """
 
     device: str = "auto"
@@ -40,10 +40,10 @@ class InferenceSettings:
 
 
 class TolerantReader(ImageReader):
-    """Reads on past files that cannot be read: black images stand in for them, and they are noted.
+    """Image reader that replaces unreadable images by black ones and records them.
 
     Attributes:
-        broken: Row → why its image cannot be used.
+        broken: Row → reason why its image cannot be read.
     """
 
     def __init__(self, paths: Sequence[str], size: Size, method: str, threads: int) -> None:
@@ -52,7 +52,7 @@ class TolerantReader(ImageReader):
         self._black = np.zeros((3, *size), np.uint8)
 
     def read(self, row: int, offset: tuple[float, float] = CENTRE) -> Pixels:
-        """Read one image, uint8 [3, H, W], or note why that cannot be."""
+        """Read one image, uint8 [3, H, W]; if that fails, record the reason and return a black image."""
         try:
             return super().read(row, offset)
         except ImageError as error:
@@ -61,18 +61,19 @@ class TolerantReader(ImageReader):
 
 
 class TrainedMember:
-    """A member's models on a device: one, or as many as it has folds, whose mean counts.
+    """A member's models on a device: one, or one per fold, whose predictions are averaged.
 
     Args:
-        folders: A model's each, from `save_member`.
-        batch_size: Images at once to begin with; halved for good when memory runs out.
+        folders: Folder of each model, written by `save_member`.
+        batch_size: Initial number of images per batch; halved permanently after out of memory.
         settings: Device and threads.
 
     Attributes:
-        classes: Class names, in the order of what is predicted.
+        config: Configuration of the first model.
+        classes: Class names, in the order of the predictions' columns.
 
     Raises:
-        InputError: A folder holds no readable model, the models differ, or the device is not there.
+        InputError: A folder holds no readable model, or the device does not exist.
     """
 
     def __init__(self, folders: Sequence[Path], *, batch_size: int, settings: InferenceSettings) -> None:
@@ -96,14 +97,14 @@ class TrainedMember:
         """Predict image files.
 
         Args:
-            paths: The files.
-            with_tta: Whether augmented passes are made as well.
-            broken: Files that are known to be unreadable, by their place; they are not opened again.
-            progress: Told of every image of every model.
+            paths: Paths of the image files.
+            with_tta: Whether to compute the tta view as well.
+            broken: Index in `paths` → reason, of known unreadable files; they are not opened again.
+            progress: Callback that counts every image once per model.
 
         Returns:
-            View name → float32 [images, classes], rows of unreadable images meaning nothing; and these, each
-            with the reason.
+            View name → float32 [images, classes], with undefined rows for unreadable images; and index in
+            `paths` → reason of all unreadable images.
         """
         known = dict(broken or {})
         views = [PLAIN, TTA] if with_tta and self.config.tta else [PLAIN]
@@ -146,11 +147,11 @@ class TrainedMember:
             self._batch_size = max(1, self._batch_size // 2)
 
     def synchronize(self) -> None:
-        """Wait until the device has done its work, so that a clock measures it."""
+        """Wait until the device has finished its queued work, so that a clock measures it."""
         self._device.synchronize()
 
 
 def _chunks(rows: Sequence[int], batch_size: int) -> Collection[list[int]]:
-    """Cut rows into chunks of whole batches, about `CHUNK` images each."""
+    """Split rows into chunks of whole batches, about `CHUNK` images each."""
     size = batch_size * max(1, CHUNK // batch_size)
     return [list(rows[start : start + size]) for start in range(0, len(rows), size)]

@@ -1,4 +1,4 @@
-"""Train one member: build, train epoch by epoch with checkpoints, predict, in whatever memory there is."""
+"""Train one member: build, train with a checkpoint per epoch, predict; retry when out of memory."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -36,11 +36,11 @@ from tune_paddy.training.tta import predict
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What one epoch showed.
+    """Metrics of one epoch.
 
     Attributes:
-        epoch: Epochs done, over all phases, from 1.
-        metrics: Name → value; losses on the select split, seconds, learning rate, memory.
+        epoch: Number of finished epochs over all phases, from 1.
+        metrics: Name → value: losses on the select split, durations in seconds, learning rate.
     """
 
     epoch: int
@@ -52,22 +52,22 @@ Report = Callable[[EpochReport], None]
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and with what a member trains; nothing here changes what it predicts.
+    """Resources that a member trains with; none of them changes its predictions.
 
     Attributes:
-        folder: Of this member alone: checkpoints while it trains, its weights afterwards.
-        cpus: Threads for decoding and for torch.
+        folder: Folder of this member alone: checkpoints during training, the weights file afterwards.
+        cpus: Number of threads for decoding and for torch.
         allow_gpu: Whether a GPU may be used.
-        accum: Micro-batches of a step to begin with, unless the member sets them.
-        max_accum: To how many memory that runs out may raise them; None: until one image is left.
-        memory_mib: Where torch's allocator stops on a GPU; None: nowhere.
+        accum: Initial number of micro-batches per step; a fixed `accum` of the member overrides it.
+        max_accum: Largest `accum` to retry with after out of memory; None: a micro-batch of one image.
+        memory_mib: Limit of torch's allocator on a GPU, in MiB; None: no limit.
         weights_dir: Folder of pretrained weights, or None.
-        keep_weights: Whether the trained weights stay on disk.
-        keep_checkpoints: Whether the last checkpoints stay, for a caller that still has to record the
-            result: should it die meanwhile, only the predictions are made again.
-        cached: The images at this member's size, as far as the image cache has them.
-        alive: Called at every batch, in training and prediction.
-        clock: Seconds, for durations.
+        keep_weights: Whether to save the trained parameters.
+        keep_checkpoints: Whether to keep the last checkpoints, for a caller that still has to record the
+            result: if it dies first, only the predictions are repeated.
+        cached: Image cache entries at this member's size, or None.
+        alive: Callback for every batch of training and prediction.
+        clock: Source of time in seconds, for durations.
     """
 
     folder: Path
@@ -89,15 +89,15 @@ class MemberResult:
     """A trained member.
 
     Attributes:
-        config: As trained.
-        predictions: Of the select split and the test set, plain and, unless `tta` is 0, tta views.
+        config: Configuration of the member.
+        predictions: Predictions of the select split and the test set; plain view, and tta unless `tta` is 0.
         history: Metrics of each epoch, in order.
         metrics: Summary: scores of each view, seconds of training and prediction, images, parameters,
             peak memory in MiB.
-        accum: Micro-batches of a step, as used in the end.
-        ooms: How often memory ran out before it fitted.
-        notes: What a person should know of it, a sentence each.
-        stack: Where and with which software it trained, see `describe_stack`.
+        accum: Final number of micro-batches per step.
+        ooms: Number of out-of-memory retries.
+        notes: Warnings for the user, one sentence each.
+        stack: Device and software versions, see `describe_stack`.
     """
 
     config: MemberConfig
@@ -117,21 +117,21 @@ def train_member(
     *,
     report: Report = lambda report: None,
 ) -> MemberResult:
-    """Train a member and predict with it, going on from its newest checkpoint where there is one.
+    """Train a member and predict with it; resume from its newest checkpoint if there is one.
 
-    When memory runs out, the micro-batch is halved and training goes on from the last epoch's
-    checkpoint; the optimizer's steps stay the same.
+    After an out-of-memory error, halve the micro-batch and resume from the last epoch's checkpoint.
+    The optimizer's steps stay the same.
 
     Args:
-        config: The member; an integer `accum` overrides the runtime's.
-        parts: The data.
-        runtime: Folder, threads, device.
-        report: Called after each epoch; what it raises ends the training, resumably.
+        config: Configuration of the member; an integer `accum` overrides the runtime's.
+        parts: Training images, select split and test set.
+        runtime: Folder, threads and device.
+        report: Callback after each epoch; an exception from it stops the training, which can be resumed.
 
     Raises:
-        InputError: The architecture, size, precision or weights cannot be had.
-        InfeasibleError: It does not fit with one image at a time, or at the largest accum allowed.
-        DivergedError: Losses, weights or predictions are not finite, see `overflow`.
+        InputError: The architecture, size, precision or pretrained weights are unknown or unavailable.
+        InfeasibleError: The member does not fit with a micro-batch of one image, or at the largest `accum`.
+        DivergedError: Losses, parameters or predictions are not finite, see `overflow`.
     """
     runtime.folder.mkdir(parents=True, exist_ok=True)
     use_threads(runtime.cpus)
@@ -158,13 +158,13 @@ def train_member(
 
 
 def _most_accum(config: MemberConfig, runtime: Runtime) -> int:
-    """The largest accum that memory may raise a member's to."""
+    """Return the largest `accum` that a retry after out of memory may use."""
     return min(runtime.max_accum or config.batch_size, config.batch_size)
 
 
 def _not_compiled(config: MemberConfig, error: Exception) -> str:
     reason = next(line for line in str(error).splitlines() if line.strip())[:200]
-    return f"{config.arch} cannot be compiled here: {reason}; set compile: false"
+    return f"{config.arch} cannot be compiled on this machine: {reason}; set compile: false"
 
 
 def _too_large(config: MemberConfig, accum: int, error: Exception) -> str:
@@ -178,7 +178,7 @@ def _too_large(config: MemberConfig, accum: int, error: Exception) -> str:
 
 
 class _Attempt:
-    """One try to train a member with a fixed micro-batch."""
+    """One attempt to train a member with a fixed micro-batch."""
 
     def __init__(self, config: MemberConfig, parts: Parts, runtime: Runtime, report: Report) -> None:
         self.config, self.parts, self.runtime, self.report = config, parts, runtime, report
@@ -191,7 +191,7 @@ class _Attempt:
         self.history: list[dict[str, float]] = []
 
     def thrash_watch(self) -> ThrashWatch | None:
-        """A watch where accum can still be raised; a member that is merely slow is better than none."""
+        """Return a watch if `accum` can still be raised; otherwise a slow member is better than none."""
         if self.runtime.accum >= _most_accum(self.config, self.runtime):
             return None
         return ThrashWatch(self.device.alloc_retries)
@@ -310,7 +310,7 @@ class _Attempt:
         return views
 
     def after_epoch(self, learner: Any, epoch: int, loss: float, seconds: float) -> None:
-        """Evaluate, write down and report an epoch; the checkpoint comes before the report."""
+        """Evaluate an epoch, save its checkpoint, then report it."""
         started = self.runtime.clock()
         probs = self._predict(learner.model, self.parts.select, with_tta=False)[PLAIN]
         metrics = {
@@ -360,15 +360,15 @@ def _scores(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, 
 
 
 class _EpochWatch(Callback):
-    """Begin each epoch's random streams anew, collect its losses, and hand it over when it is done."""
+    """Seed each epoch's random streams, collect its losses, and pass the finished epoch to the attempt."""
 
     def __init__(self, attempt: _Attempt, first: int, skip: int) -> None:
         self.attempt, self.first, self.skip = attempt, first, skip
 
     def __call__(self, event_name: str) -> None:
-        """Run what this callback does at an event.
+        """Run this callback's method for an event.
 
-        Errors pass as they are; fastai's own `__call__` rewrites their messages, and fails on those
+        Errors propagate unchanged. fastai's own `__call__` rewrites their messages and fails on errors
         without one, such as a MemoryError.
         """
         action = getattr(type(self), event_name, None)
@@ -377,8 +377,8 @@ class _EpochWatch(Callback):
 
     def before_train(self) -> None:
         epoch = self.first + self.learn.epoch
-        # Dropout and stochastic depth use torch's global stream; a stream of its own for each epoch makes
-        # a resumed member equal to one that never stopped, without storing any random state.
+        # Dropout and stochastic depth use torch's global generator. Seeding it for each epoch makes a
+        # resumed member equal to an uninterrupted one without storing any random state.
         torch.manual_seed(self.attempt.config.seed * 100_003 + epoch)
         self.learn.dls.train.epoch = epoch
         self.losses: list[torch.Tensor] = []
@@ -393,7 +393,7 @@ class _EpochWatch(Callback):
 
     def after_epoch(self) -> None:
         if self.learn.epoch < self.skip:
-            return  # fastai fires it for skipped epochs too
+            return  # fastai fires this event for skipped epochs too
         epoch = self.first + self.learn.epoch + 1
         loss = mean_loss(self.losses, self.learn.model, self.learn.scaler, epoch)
         self.attempt.device.synchronize()

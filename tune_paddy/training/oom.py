@@ -1,4 +1,4 @@
-"""One classifier for all the faces of "out of memory"."""
+"""Detect out-of-memory errors in all their forms."""
 
 import re
 from collections.abc import Callable
@@ -7,9 +7,9 @@ import torch
 
 from tune_paddy.data.system.gc_policy import give_memory_back
 
-# What libraries say in a plain RuntimeError when an allocation failed. A handle of cuBLAS or cuDNN that
-# cannot be made says NOT_INITIALIZED, and cuDNN without room for its workspace NOT_SUPPORTED; both have
-# rarer causes, too, and with these the member ends as infeasible with the message beside it.
+# Messages of libraries that raise a plain RuntimeError when an allocation fails. cuBLAS and cuDNN report
+# NOT_INITIALIZED if they cannot allocate a handle, and cuDNN NOT_SUPPORTED if its workspace does not fit.
+# Both messages also have rarer causes; the member then ends as infeasible and keeps the message.
 _MESSAGES = re.compile(
     r"out[ _]of[ _]memory|cannot allocate memory"
     r"|(CUDNN|CUBLAS|CUSOLVER|CUSPARSE)_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)|CUFFT_ALLOC_FAILED"
@@ -22,18 +22,18 @@ _MESSAGES = re.compile(
 
 
 class ThrashingError(RuntimeError):
-    """Memory is so short that the allocator empties its cache at nearly every step."""
+    """Memory is so scarce that the allocator empties its cache in several consecutive steps."""
 
 
 class ThrashWatch:
-    """Notices an allocator that keeps giving memory back to get it again, long before it fails.
+    """Detects an allocator that repeatedly frees and re-allocates memory, long before it fails.
 
-    A single retry is normal where shapes change; several steps in a row that each need one mean that
-    training runs several times slower than with a smaller micro-batch.
+    A single retry is normal when shapes change. Retries in several consecutive steps mean that training
+    runs several times slower than with a smaller micro-batch.
 
     Args:
-        retries: Reads how often the allocator has had to retry so far.
-        patience: Steps in a row with new retries that are borne.
+        retries: Callback that returns the allocator's total number of retries.
+        patience: Number of consecutive steps with new retries after which the watch raises.
     """
 
     def __init__(self, retries: Callable[[], int], patience: int = 5) -> None:
@@ -41,27 +41,27 @@ class ThrashWatch:
         self._seen, self._in_a_row = retries(), 0
 
     def step(self) -> None:
-        """Look once after an optimizer step.
+        """Check for new retries; call once after each optimizer step.
 
         Raises:
-            ThrashingError: Patience has run out.
+            ThrashingError: The allocator retried in `patience` consecutive steps.
         """
         now = self._retries()
         self._in_a_row = self._in_a_row + 1 if now > self._seen else 0
         self._seen = now
         if self._in_a_row >= self._patience:
-            raise ThrashingError(f"the allocator had to retry in {self._in_a_row} steps in a row")
+            raise ThrashingError(f"the allocator had to retry in {self._in_a_row} consecutive steps")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, on a GPU or on the CPU."""
+    """Return whether an error means out of memory, on a GPU or on the CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError | ThrashingError):
         return True
     return isinstance(error, RuntimeError) and bool(_MESSAGES.search(str(error)))
 
 
 def release_memory() -> None:
-    """Give back what a failed attempt held; call it after its last reference is gone."""
+    """Free the memory of a failed attempt; call it after the last reference to the attempt is gone."""
     give_memory_back()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -13,7 +13,7 @@ from torch import nn
 from tune_paddy.core.config import MemberConfig
 
 N_GROUPS = 4
-"""Parameter groups: body with and without weight decay, head with and without."""
+"""Number of parameter groups: body with and without weight decay, head with and without."""
 
 _HEAD_FROM = 2
 _EPS, _MOMENTUM, _SQUARED_MOMENTUM = 1e-5, 0.9, 0.99  # fastai's Adam
@@ -21,14 +21,14 @@ _EPS, _MOMENTUM, _SQUARED_MOMENTUM = 1e-5, 0.9, 0.99  # fastai's Adam
 
 @dataclass(frozen=True)
 class Phase:
-    """One one-cycle run of a schedule.
+    """One one-cycle phase of a schedule.
 
     Attributes:
-        epochs: Its length.
+        epochs: Length of the phase, in epochs.
         frozen: Whether only the head and the norms train.
         lr: Peak learning rates of body and head.
-        pct_start: Share of the phase until the peak.
-        div: Peak divided by the first learning rate.
+        pct_start: Share of the phase before the peak, 0 to 1.
+        div: Peak learning rate divided by the initial one.
     """
 
     epochs: int
@@ -50,7 +50,7 @@ def phases(config: MemberConfig) -> list[Phase]:
 
 
 def split_parameters(model: nn.Sequential) -> list[list[nn.Parameter]]:
-    """Split `Sequential(body, head)` into four groups; norms' and biases' vectors get no weight decay."""
+    """Split `Sequential(body, head)` into four groups; vectors (norms, biases) get no weight decay."""
     groups: list[list[nn.Parameter]] = []
     for part in model:
         parameters = list(part.parameters())
@@ -60,7 +60,7 @@ def split_parameters(model: nn.Sequential) -> list[list[nn.Parameter]]:
 
 
 def optimizer_factory(config: MemberConfig) -> Any:
-    """Return fastai's `opt_func`: a callable of (parameter groups, lr) that makes the optimizer."""
+    """Return fastai's `opt_func`: a callable of (parameter groups, lr) that creates the optimizer."""
     return partial(_make, name=config.optimizer, weight_decay=config.weight_decay)
 
 
@@ -78,9 +78,9 @@ def _make(
 
 
 def _sgd(parameters: list[dict[str, Any]], lr: float) -> torch.optim.SGD:
-    """SGD whose weight decay is decoupled like AdamW's, as in fastai; torch's own adds it to the gradient.
+    """Return SGD with decoupled weight decay, as in fastai; torch's own adds the decay to the gradient.
 
-    A step that the loss scaler skips decays nothing.
+    A step that the loss scaler skips applies no weight decay.
     """
     groups = [{"params": group["params"], "decay": group["weight_decay"]} for group in parameters]
     optimizer = torch.optim.SGD(groups, lr=lr, momentum=_MOMENTUM, fused=True)
@@ -90,7 +90,7 @@ def _sgd(parameters: list[dict[str, Any]], lr: float) -> torch.optim.SGD:
 
 
 def _begin_momentum(optimizer: torch.optim.Optimizer, *_arguments: Any) -> None:
-    """Begin momentum at zero: torch leaves it unset in memory where the loss scaler skips the first step."""
+    """Initialize momentum to zero: torch leaves it uninitialized if the loss scaler skips the first step."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if parameter.grad is not None and not optimizer.state[parameter]:
@@ -99,7 +99,7 @@ def _begin_momentum(optimizer: torch.optim.Optimizer, *_arguments: Any) -> None:
 
 @torch.no_grad()
 def _decay(optimizer: torch.optim.Optimizer, *_arguments: Any) -> None:
-    overflowed = getattr(optimizer, "found_inf", 0)  # a tensor of 0 or 1 where the loss is scaled
+    overflowed = getattr(optimizer, "found_inf", 0)  # a tensor, 0 or 1, if the loss is scaled
     for group in optimizer.param_groups:
         keep = 1 - group["lr"] * group["decay"] * (1 - overflowed)
         for parameter in group["params"]:
@@ -108,13 +108,13 @@ def _decay(optimizer: torch.optim.Optimizer, *_arguments: Any) -> None:
 
 
 def run_phase(learner: Any, phase: Phase, *, start_epoch: int, optimizer_state: Any = None) -> None:
-    """Train one phase, from its `start_epoch` on.
+    """Train one phase, starting at `start_epoch`.
 
     Args:
-        learner: A fastai Learner with the four parameter groups.
-        phase: What to run.
-        start_epoch: Epochs of the phase that are done already.
-        optimizer_state: Called with the optimizer before training when epochs are done already.
+        learner: fastai Learner with the four parameter groups.
+        phase: Phase to train.
+        start_epoch: Number of finished epochs of the phase.
+        optimizer_state: Callback that restores the optimizer it is given; called only when resuming a phase.
     """
     learner.freeze_to(_HEAD_FROM if phase.frozen else 0)
     if start_epoch > 0 and optimizer_state is not None:

@@ -1,7 +1,7 @@
-"""Tell a step that overflowed fp16, which is skipped and forgotten, from a training that has diverged.
+"""Distinguish a step that overflowed fp16, which is skipped, from a training that has diverged.
 
-The loss scaler skips a step whose gradients are not finite, and leaves the weights alone. The running
-statistics of batch norms it does not know of: one overflowing activation would stay in them for ever.
+The loss scaler skips a step whose gradients are not finite, and leaves the parameters unchanged. It does
+not protect the running statistics of batch norms: one overflowing activation would stay in them for ever.
 """
 
 import torch
@@ -12,16 +12,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tune_paddy.core.errors import DivergedError
 
 LEAST_SCALE = 1e-4
-"""Loss scale below which skipping is not a matter of its steps any more; fairseq's `min_loss_scale`."""
+"""Loss scale below which skipping steps no longer helps; fairseq's `min_loss_scale`."""
 
 
 class NormStatistics:
-    """Running statistics of a model's batch norms, to mend after a pass that may have overflowed.
+    """Running statistics of a model's batch norms, restorable after a pass that may have overflowed.
 
-    Nothing waits for the device.
+    No method waits for the device.
 
     Args:
-        model: The network.
+        model: Network, on its device.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -32,29 +32,29 @@ class NormStatistics:
 
     @torch.no_grad()
     def keep(self) -> None:
-        """Remember the statistics as they are."""
+        """Save the current statistics."""
         for kept, value in zip(self._kept, self._current, strict=True):
             kept.copy_(value, non_blocking=True)
 
     @torch.no_grad()
     def mend(self) -> None:
-        """Put back, channel by channel, what was remembered of those that are not finite any more."""
+        """Replace each non-finite value by its saved value, channel by channel."""
         for kept, value in zip(self._kept, self._current, strict=True):
             value.copy_(torch.where(value.isfinite(), value, kept))
 
 
 def mean_loss(losses: list[Tensor], model: nn.Module, scaler: GradScaler, epoch: int) -> float:
-    """Return the mean of an epoch's losses over the steps that counted; waits for the device once.
+    """Return the mean of an epoch's finite losses; waits for the device once.
 
     Args:
-        losses: Of each step, scalars on the device.
-        model: After the epoch.
-        scaler: Its loss scaler.
-        epoch: For the message.
+        losses: Loss of each step, scalars on the device.
+        model: Network after the epoch.
+        scaler: Loss scaler after the epoch.
+        epoch: Number of the epoch, for the error message.
 
     Raises:
-        DivergedError: In half of the steps or more the loss was not finite, or weights or statistics are
-            not, or the gradients overflowed until next to nothing was left of the scale.
+        DivergedError: The loss was not finite in half of the steps or more; parameters or statistics are
+            not finite; or overflowing gradients reduced the loss scale below `LEAST_SCALE`.
     """
     every = torch.stack(losses)
     finite = every.isfinite()
@@ -64,9 +64,9 @@ def mean_loss(losses: list[Tensor], model: nn.Module, scaler: GradScaler, epoch:
             f"the training loss is not finite in {n_lost} of {len(losses)} steps of epoch {epoch}"
         )
     if not _all_finite(model):
-        raise DivergedError(f"weights are not finite after epoch {epoch}")
+        raise DivergedError(f"parameters are not finite after epoch {epoch}")
     if scaler.is_enabled() and scaler.get_scale() < LEAST_SCALE:
-        raise DivergedError(f"gradients overflow fp16 in epoch {epoch} at any scale of the loss")
+        raise DivergedError(f"gradients overflow fp16 in epoch {epoch} at any loss scale")
     return every[finite].mean().item()
 
 

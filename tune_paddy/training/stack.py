@@ -1,4 +1,4 @@
-"""What a measurement of memory holds for: the GPU, its driver and the software on top."""
+"""The GPU, driver and software versions for which a memory measurement is valid."""
 
 from importlib.metadata import version
 
@@ -9,7 +9,7 @@ from tune_paddy.training.gpu_memory import driver_version
 
 
 def software_versions() -> dict[str, str]:
-    """Versions that decide how much memory the same training takes; without a driver, no `driver`."""
+    """Return the versions that affect a training's memory; `cuda` and `driver` only if present."""
     driver = driver_version()
     return {
         "torch": torch.__version__,
@@ -20,6 +20,6 @@ def software_versions() -> dict[str, str]:
 
 
 def describe_stack(device: Device) -> dict[str, str]:
-    """Where a member trained: `device`, `gpu` (its name, on CUDA alone) and the versions."""
+    """Return the `device`, the name of the `gpu` (on CUDA only) and the software versions."""
     gpu = {"gpu": torch.cuda.get_device_name()} if device.type == "cuda" else {}
     return {"device": device.type, **gpu, **software_versions()}

@@ -1,4 +1,4 @@
-"""Predict: the plain view, and test-time augmentation, from one decoding of each image."""
+"""Predict the plain and the test-time augmentation view from one decoding of each image."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ from tune_paddy.training.devices import Device, send
 BETA = 0.25
 """Weight of the plain prediction in the tta view, as in fastai's `Learner.tta`."""
 
-_TTA = 3  # purpose of the random stream, see loaders
+_TTA = 3  # identifies the random stream, see loaders
 
 
 def predict(
@@ -34,17 +34,27 @@ def predict(
     """Predict all images of a reader, in its order.
 
     The tta view is fastai's: the mean over `config.tta` augmented passes, moved by a quarter towards the
-    plain prediction. Each pass augments every image alike, by a choice that the member's seed makes. So what
-    is predicted of an image depends on neither the batch size, its place, nor the other images: one image
-    served alone is predicted as it was among the test set, and what selection judged is what is served.
-    `alive` is called at every batch.
+    plain prediction. Each pass applies one augmentation, drawn from the member's seed, to every image. The
+    prediction of an image thus depends on neither the batch size, its position, nor the other images: a
+    served image gets the prediction that selection evaluated.
+
+    Args:
+        model: Network, on the device.
+        reader: Images at the member's item size.
+        config: Configuration of the member.
+        device: Device and precision.
+        batch_size: Images per batch.
+        stats: Mean and standard deviation of each colour channel (values 0..1).
+        n_classes: Number of classes.
+        with_tta: Whether to compute the tta view as well.
+        alive: Callback for every batch.
 
     Returns:
         View name → float32 [images, classes], rows summing to 1.
     """
     n_passes = config.tta if with_tta else 0
     passes = draw(config, n_passes, np.random.default_rng([config.seed, _TTA]))
-    # They stay on the device until all are there: to read each batch would be to wait for it.
+    # Results stay on the device until the end: reading each batch would wait for it.
     empty = torch.empty((0, n_classes), device=device.torch)
     views = {PLAIN: [empty], **({TTA: [empty]} if n_passes else {})}
     infer = _inference(model, device, stats)

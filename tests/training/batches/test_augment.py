@@ -54,7 +54,7 @@ def square(photo: Tensor) -> Tensor:
 
 
 def neutral(n: int) -> Draws:
-    """Choices that change nothing."""
+    """Return choices that change nothing."""
     zeros, ones, middle = np.zeros(n), np.ones(n), np.full(n, 0.5)
     return Draws(
         crop=ones,
@@ -73,7 +73,7 @@ def neutral(n: int) -> Draws:
 
 
 def fastai_warp(images: Tensor, draws: Draws, *, lighting: bool) -> Tensor:
-    """What fastai's own batch transforms make of the same choices, at full size."""
+    """Apply fastai's own batch transforms with the same choices, at full size."""
 
     def given_values(values: np.ndarray) -> Callable[[Tensor], Tensor]:
         return lambda x: torch.from_numpy(values).to(x)
@@ -119,7 +119,7 @@ def test_one_warp_gives_the_images_of_fastais_chain(
     make_config: Callable[..., MemberConfig],
     request: pytest.FixtureRequest,
 ) -> None:
-    """Same choices, wide and square images: mean differences below 0.025 where the deviation is over 0.15."""
+    """Same choices, wide and square images: mean differences below 0.025 at a deviation over 0.15."""
     image = request.getfixturevalue(shape)
     config = make_config(flip="horizontal", max_rotate=15, min_scale=0.5)
     draws = draw(config, N, np.random.default_rng(0))
@@ -133,25 +133,25 @@ def test_one_warp_gives_the_images_of_fastais_chain(
     assert unlike.min() > 4 * difference.max()
 
 
-def test_without_choices_nothing_but_the_size_changes(square: Tensor) -> None:
+def test_neutral_choices_change_only_the_size(square: Tensor) -> None:
     for size in ((240, 240), (128, 96), (60, 60)):
         moved = augment(square, neutral(1), size)
         torch.testing.assert_close(moved, centre(square, size), atol=ROUNDING, rtol=0)
 
 
-def test_centre_leaves_an_image_of_the_right_size_alone(square: Tensor) -> None:
+def test_centre_keeps_an_image_of_the_right_size(square: Tensor) -> None:
     assert torch.equal(centre(square, (240, 240)), square / 255)
 
 
-def test_validation_warps_nothing(square: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An identity warp would sample every pixel for nothing."""
+def test_validation_does_not_warp(square: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An identity warp would sample every pixel needlessly."""
     monkeypatch.setattr(F, "grid_sample", None)
     for size in ((240, 240), (120, 120), (50, 60)):
         assert centre(square, size).shape == (1, 3, *size)
 
 
-def test_centre_is_near_to_what_fastai_validates_on(square: Tensor) -> None:
-    """It averages areas where four neighbours would skip pixels: far nearer than without any average."""
+def test_centre_is_close_to_fastais_validation_images(square: Tensor) -> None:
+    """It averages areas instead of skipping pixels, and is far closer than without averaging."""
     for size in ((112, 112), (60, 60), (80, 72)):
         fastais = TensorImage(square / 255).affine_coord(sz=size).as_subclass(Tensor)
         skipping = F.interpolate(square / 255, size, mode="bilinear")
@@ -160,7 +160,7 @@ def test_centre_is_near_to_what_fastai_validates_on(square: Tensor) -> None:
 
 
 @pytest.mark.parametrize("size", [(40, 56), (20, 20)], ids=str)
-def test_images_of_any_size_and_shape_come_out_at_the_size_that_was_asked_for(size: tuple[int, int]) -> None:
+def test_images_of_any_size_and_shape_get_the_requested_size(size: tuple[int, int]) -> None:
     for height, width in ((40, 56), (33, 20), (300, 41)):
         images = torch.zeros(2, 3, height, width, dtype=torch.uint8)
         assert centre(images, size).shape == (2, 3, *size)
@@ -186,8 +186,8 @@ def test_the_eight_dihedral_cases_are_exactly_flips_and_transpositions(square: T
     torch.testing.assert_close(moved, expected, atol=1e-4, rtol=0)
 
 
-def test_a_quarter_turn_keeps_the_proportions_of_what_a_wide_image_shows(photo: Tensor) -> None:
-    """The middle square of a turned wide image is the turned middle square: nothing is stretched."""
+def test_a_quarter_turn_keeps_the_proportions_of_a_wide_image(photo: Tensor) -> None:
+    """The middle square of a rotated wide image is the rotated middle square."""
     turned = augment(photo, replace(neutral(1), angle=np.array([math.pi / 2])), (400, 600))
     middle = turned[..., 150:250, 250:350]
     expected = (photo / 255)[..., 150:250, 250:350]
@@ -195,7 +195,7 @@ def test_a_quarter_turn_keeps_the_proportions_of_what_a_wide_image_shows(photo: 
     assert min((middle - each).abs().mean() for each in quarter_turns) < 1e-3
 
 
-def test_a_crop_shows_the_share_of_the_image_that_was_drawn(square: Tensor) -> None:
+def test_a_crop_shows_the_drawn_share_of_the_image(square: Tensor) -> None:
     """A quarter of the area from the lower left corner, at its own resolution."""
     choices = replace(neutral(1), crop=np.array([0.5]), crop_y=np.ones(1), crop_x=np.zeros(1))
     moved = augment(square, choices, (120, 120))
@@ -219,7 +219,7 @@ def test_a_batch_is_augmented_as_its_chunks_are(
     torch.testing.assert_close(torch.cat(chunks), whole, atol=1e-6, rtol=0)
 
 
-def test_every_choice_stays_in_its_range_and_is_made_as_often_as_wanted(
+def test_every_choice_stays_in_its_range_and_has_its_probability(
     make_config: Callable[..., MemberConfig],
 ) -> None:
     """20,000 images: shares within 2 percentage points, extremes within 1 % of the bounds."""
@@ -258,7 +258,7 @@ def test_every_choice_stays_in_its_range_and_is_made_as_often_as_wanted(
 
 
 def fastais_draws(n: int) -> dict[str, np.ndarray]:
-    """What fastai's transforms draw for `n` images with their default strengths, neutral values included."""
+    """Draw `n` images' choices by fastai's transforms with default strengths, including neutral values."""
     torch.manual_seed(0)
     random.seed(0)
     images = TensorImage(torch.zeros(n, 3, 1, 1))
@@ -275,7 +275,7 @@ def fastais_draws(n: int) -> dict[str, np.ndarray]:
         torch.empty(1, 1, 10**4, 10**4, device="meta"),
     )
     sides, tops = [], []
-    for _ in range(n):  # one crop a batch
+    for _ in range(n):  # one crop per batch
         crop.before_call(huge, 0)
         sides.append(crop.cp_size[0] / 10**4)
         tops.append(crop.tl[0] / max(1, 10**4 - crop.cp_size[0]))
@@ -293,7 +293,7 @@ def fastais_draws(n: int) -> dict[str, np.ndarray]:
 
 
 def test_choices_are_distributed_as_fastais(make_config: Callable[..., MemberConfig]) -> None:
-    """By Kolmogorov and Smirnov's test, and the same share of images is left alone."""
+    """By the Kolmogorov-Smirnov test, and with the same share of unchanged images."""
     n = 5000
     ours = draw(make_config(flip="horizontal"), n, np.random.default_rng(0))
     for name, theirs in fastais_draws(n).items():
@@ -305,7 +305,7 @@ def test_choices_are_distributed_as_fastais(make_config: Callable[..., MemberCon
 
 
 @pytest.mark.parametrize(("flip", "cases"), [("none", 1), ("horizontal", 2), ("dihedral", 8)])
-def test_flips_are_drawn_evenly_from_those_allowed(
+def test_flips_are_drawn_uniformly_from_those_allowed(
     flip: str, cases: int, make_config: Callable[..., MemberConfig]
 ) -> None:
     drawn = draw(make_config(flip=flip), 4000, np.random.default_rng(0)).dihedral
@@ -323,10 +323,10 @@ def test_all_strengths_at_zero_draw_nothing(make_config: Callable[..., MemberCon
 
 @settings(max_examples=30)
 @given(angle=STEPS, zoom=STEPS, crop=STEPS, y=STEPS, x=STEPS)
-def test_crop_and_zoom_never_look_beyond_the_image(
+def test_crop_and_zoom_never_sample_outside_the_image(
     angle: float, zoom: float, crop: float, y: float, x: float
 ) -> None:
-    """Without rotation and warp every sampled position lies inside; an angle only turns it."""
+    """Without rotation and warp every sampled position is inside; an angle only rotates it."""
     share = 0.25 + 0.75 * crop
     choices = replace(
         neutral(1),
@@ -344,7 +344,7 @@ def test_crop_and_zoom_never_look_beyond_the_image(
     np.testing.assert_allclose(np.linalg.norm(turned, axis=0), np.linalg.norm(moved, axis=0), atol=1e-5)
 
 
-def test_some_images_draws_are_their_rows_of_all(make_config: Callable[..., MemberConfig]) -> None:
+def test_indexing_draws_selects_the_rows_of_every_field(make_config: Callable[..., MemberConfig]) -> None:
     draws = draw(make_config(), 10, np.random.default_rng(0))
     some = draws[2:5]
     assert len(some) == 3

@@ -38,7 +38,7 @@ def with_pillow(image: Image.Image, size: tuple[int, int], method: str) -> Pixel
 def test_photographs_are_scaled_as_by_pillow_within_two_levels(
     photo: Path, size: tuple[int, int], method: str
 ) -> None:
-    """Coarser weights may round a value to the other side, once in each direction; few values do."""
+    """Coarser coefficients may round differently, once per direction; few values do."""
     mine, pillows = load_scaled(str(photo), size, method), with_pillow(Image.open(photo), size, method)
     assert mine.shape == pillows.shape
     difference = np.abs(mine.astype(int) - pillows)

@@ -42,7 +42,7 @@ def same(first: list[Batch], second: list[Batch]) -> bool:
 def test_an_epoch_depends_on_seed_and_number_not_on_threads(
     parts: Parts, make_config: Callable[..., MemberConfig]
 ) -> None:
-    """Crops at random places, mixup, on one thread and on four."""
+    """With random crops and mixup, on one thread and on four."""
     config = make_config(size=24, resize_size=(24, 40), resize="crop", mixup=0.3)
     reference = epoch(config, parts, number=2)
     assert same(reference, epoch(config, parts, number=2, threads=4))
@@ -51,7 +51,7 @@ def test_an_epoch_depends_on_seed_and_number_not_on_threads(
     assert not same(reference, epoch(other, parts, number=2))
 
 
-def test_what_an_epoch_yields_does_not_depend_on_epochs_before_it(
+def test_an_epoch_does_not_depend_on_earlier_epochs(
     parts: Parts, reader: ImageReader, make_config: Callable[..., MemberConfig]
 ) -> None:
     config = make_config()
@@ -62,7 +62,7 @@ def test_what_an_epoch_yields_does_not_depend_on_epochs_before_it(
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 33, 99, 100, 101, 1000])
-def test_an_epoch_deals_every_image_once_into_nearly_equal_batches(
+def test_an_epoch_splits_all_images_into_nearly_equal_batches(
     batch_size: int, make_config: Callable[..., MemberConfig]
 ) -> None:
     n = 100
@@ -77,7 +77,7 @@ def test_an_epoch_deals_every_image_once_into_nearly_equal_batches(
 
 
 class NumberReader(ImageReader):
-    """Images of one pixel whose value is their row."""
+    """Reader of one-pixel images whose value is their row."""
 
     def __init__(self, n: int, threads: int = 2) -> None:
         super().__init__([str(row) for row in range(n)], (1, 1), "squish", threads)
@@ -94,7 +94,7 @@ def test_every_image_comes_with_its_own_label(make_config: Callable[..., MemberC
         assert len(batch.draws) == len(batch.labels)
 
 
-def test_every_epoch_has_an_order_of_its_own(make_config: Callable[..., MemberConfig]) -> None:
+def test_every_epoch_has_its_own_order(make_config: Callable[..., MemberConfig]) -> None:
     train = TrainLoader(NumberReader(50), np.arange(50), make_config())
     orders = []
     for train.epoch in range(4):
@@ -116,8 +116,8 @@ def test_reading_no_images_yields_nothing() -> None:
     assert list(NumberReader(0).in_order(4)) == []
 
 
-def test_batches_are_decoded_before_they_are_asked_for(digits: tuple[tuple[str, ...], object]) -> None:
-    """While the first batch is in use, the next ones are read; the rest of a long epoch is not."""
+def test_batches_are_decoded_ahead(digits: tuple[tuple[str, ...], object]) -> None:
+    """While the first batch is in use, the next ones are read, but not the rest of a long epoch."""
     started: list[int] = []
     third = threading.Event()
 
@@ -134,13 +134,13 @@ def test_batches_are_decoded_before_they_are_asked_for(digits: tuple[tuple[str, 
     assert max(started) < 10
 
 
-def test_every_thread_has_an_image_to_read_even_where_a_batch_is_a_single_one() -> None:
+def test_every_thread_has_an_image_to_read_even_if_a_batch_is_a_single_image() -> None:
     threads = 7
     all_reading = threading.Barrier(threads)
 
     class Together(NumberReader):
         def read(self, row: int, offset: tuple[float, float] = (0.5, 0.5)) -> NDArray[np.uint8]:
-            all_reading.wait(timeout=300)  # broken, with an error, where fewer than all arrive
+            all_reading.wait(timeout=300)  # raises an error unless all threads arrive
             return super().read(row, offset)
 
     assert len(list(Together(threads, threads).in_order(1))) == threads
@@ -150,7 +150,7 @@ def test_every_thread_has_an_image_to_read_even_where_a_batch_is_a_single_one() 
     ("threads", "batch_mib", "batches"),
     [(1, 1, 3), (2, 1, 3), (8, 1, 9), (16, 64, 8), (16, 500, 3), (64, 0, 65)],
 )
-def test_batches_decoded_ahead_follow_the_threads_within_half_a_gibibyte(
+def test_the_number_of_batches_ahead_follows_the_threads_up_to_half_a_gibibyte(
     threads: int, batch_mib: int, batches: int
 ) -> None:
     assert batches_ahead(threads, batch_mib * 2**20) == batches
@@ -158,13 +158,13 @@ def test_batches_decoded_ahead_follow_the_threads_within_half_a_gibibyte(
 
 @pytest.fixture
 def one_broken(digits: tuple[tuple[str, ...], object], tmp_path: Path) -> ImageReader:
-    """Twenty images of which the twelfth is cut short."""
+    """Reader of twenty images, of which the twelfth is truncated."""
     broken = tmp_path / "broken.png"
     broken.write_bytes(Path(digits[0][11]).read_bytes()[:60])
     return ImageReader([*digits[0][:11], str(broken), *digits[0][12:20]], SIZE, "squish", 3)
 
 
-def test_a_broken_file_raises_its_error_here_and_leaves_no_threads(one_broken: ImageReader) -> None:
+def test_a_broken_file_raises_its_error_in_the_caller_and_leaves_no_threads(one_broken: ImageReader) -> None:
     batches = one_broken.in_order(4)
     assert len(next(batches)[1]) == len(next(batches)[1]) == 4
     with pytest.raises(InputError, match=r"broken\.png"):
@@ -172,7 +172,7 @@ def test_a_broken_file_raises_its_error_here_and_leaves_no_threads(one_broken: I
     assert decoding_threads() == []
 
 
-def test_a_loader_that_is_left_early_leaves_no_threads(
+def test_a_loader_abandoned_early_leaves_no_threads(
     parts: Parts, reader: ImageReader, make_config: Callable[..., MemberConfig]
 ) -> None:
     batches: Iterator[Batch] = iter(TrainLoader(reader, parts.train.labels, make_config(batch_size=5)))
@@ -182,7 +182,7 @@ def test_a_loader_that_is_left_early_leaves_no_threads(
     assert decoding_threads() == []
 
 
-def test_images_are_read_as_red_green_blue_at_the_readers_size(tmp_path: Path) -> None:
+def test_images_are_read_as_rgb_at_the_readers_size(tmp_path: Path) -> None:
     path = tmp_path / "red.png"
     Image.new("RGB", (50, 40), (200, 10, 0)).save(path)
     (images,) = [images for _, images in ImageReader([str(path)], (20, 30), "squish", 1).in_order(1)]
@@ -191,7 +191,7 @@ def test_images_are_read_as_red_green_blue_at_the_readers_size(tmp_path: Path) -
     assert images.is_contiguous()
 
 
-def test_a_member_sees_its_share_of_the_images_each_once_in_order(
+def test_a_member_gets_its_share_of_the_images_each_once_in_order(
     make_config: Callable[..., MemberConfig],
 ) -> None:
     rows = subsample_rows(1001, make_config(subsample=0.8))
@@ -202,14 +202,14 @@ def test_a_member_sees_its_share_of_the_images_each_once_in_order(
     assert rows.max() <= 1000
 
 
-def test_members_of_other_seeds_see_other_images(make_config: Callable[..., MemberConfig]) -> None:
+def test_members_with_other_seeds_get_other_images(make_config: Callable[..., MemberConfig]) -> None:
     """Two shares of 0.8 have about 0.64 of the images in common."""
     shares = [set(subsample_rows(1000, make_config(seed=seed)).tolist()) for seed in (0, 1)]
     assert 600 < len(shares[0] & shares[1]) < 680
     assert shares[0] == set(subsample_rows(1000, make_config(seed=0)).tolist())
 
 
-def test_a_whole_share_is_every_image_and_the_smallest_is_one(
+def test_a_share_of_one_is_every_image_and_the_smallest_is_one_image(
     make_config: Callable[..., MemberConfig],
 ) -> None:
     assert subsample_rows(10, make_config(subsample=1)).tolist() == list(range(10))

@@ -4,16 +4,16 @@ from torch import nn
 from tune_paddy.training.forecast.activations import LiveBytes, SavedBytes
 
 
-def test_a_storage_is_counted_once_however_many_operators_keep_it() -> None:
+def test_a_storage_saved_by_several_operators_is_counted_once() -> None:
     x = torch.randn(10, requires_grad=True)
     saved = SavedBytes([x])
     with saved.collecting():
-        squared = x.exp()  # keeps its result
-        (squared * squared.view(2, 5).reshape(10)).sum()  # keeps it again, and a view of it
+        squared = x.exp()  # saves its result
+        (squared * squared.view(2, 5).reshape(10)).sum()  # saves it again, and a view of it
     assert saved.total == 10 * 4
 
 
-def test_what_is_counted_elsewhere_is_left_out() -> None:
+def test_known_tensors_are_not_counted() -> None:
     x, weight = torch.randn(3, 10), nn.Parameter(torch.randn(10, 10))
     saved = SavedBytes([weight])
     with saved.collecting():
@@ -21,8 +21,8 @@ def test_what_is_counted_elsewhere_is_left_out() -> None:
     assert saved.total == x.nbytes
 
 
-def test_a_storage_that_is_kept_is_not_mistaken_for_a_later_one() -> None:
-    """Addresses are used again once a storage goes; those that were seen must not be."""
+def test_a_saved_storage_is_not_confused_with_a_later_one() -> None:
+    """A freed storage's address may be reused; the address of a counted one must not be."""
     x = torch.randn(1000, requires_grad=True)
     saved = SavedBytes([])
     with saved.collecting():
@@ -31,8 +31,8 @@ def test_a_storage_that_is_kept_is_not_mistaken_for_a_later_one() -> None:
     assert saved.total == 20 * x.nbytes
 
 
-def test_a_buffer_that_is_replaced_during_the_pass_leaves_no_gap() -> None:
-    """Its address must not be given to a storage that would then pass for it."""
+def test_a_buffer_replaced_during_the_pass_hides_no_other_storage() -> None:
+    """A new storage must not get the buffer's address, or it would not be counted."""
     buffers = [torch.zeros(1000)]
     saved = SavedBytes(buffers)
     buffers.clear()
@@ -42,7 +42,7 @@ def test_a_buffer_that_is_replaced_during_the_pass_leaves_no_gap() -> None:
     assert saved.total == x.nbytes
 
 
-def test_backward_still_works_with_what_was_counted() -> None:
+def test_backward_still_works_with_counted_tensors() -> None:
     x = torch.randn(10, requires_grad=True)
     with SavedBytes([x]).collecting():
         loss = x.exp().sum()
@@ -50,7 +50,7 @@ def test_backward_still_works_with_what_was_counted() -> None:
     torch.testing.assert_close(x.grad, x.exp())
 
 
-def test_the_peak_is_the_most_that_was_alive_at_once() -> None:
+def test_the_peak_is_the_largest_number_of_bytes_alive_at_once() -> None:
     x = torch.zeros(1000, device="meta")
     live = LiveBytes()
     with live:
@@ -63,7 +63,7 @@ def test_the_peak_is_the_most_that_was_alive_at_once() -> None:
     assert live.peak == 4 * 1000 * 4
 
 
-def test_views_and_in_place_results_are_nothing_new() -> None:
+def test_views_and_in_place_results_are_not_counted_again() -> None:
     x = torch.zeros(1000, device="meta")
     live = LiveBytes()
     with live:
@@ -72,7 +72,7 @@ def test_views_and_in_place_results_are_nothing_new() -> None:
     assert live.peak == 1000 * 4
 
 
-def test_weights_cast_down_are_left_out() -> None:
+def test_parameters_cast_down_are_not_counted() -> None:
     weight = nn.Parameter(torch.zeros(1000, device="meta"))
     live = LiveBytes()
     with live:

@@ -1,4 +1,4 @@
-"""The emulated casts against torch's own, which run without a GPU on fake CUDA tensors (forward only)."""
+"""The emulated casts, compared with torch's own on fake CUDA tensors without a GPU (forward only)."""
 
 import re
 from collections import Counter
@@ -21,7 +21,7 @@ from tune_paddy.training.networks.model import build_model
 
 Operator = Callable[[Tensor, Tensor], Any]
 
-# Each gets an activation in half precision and a weight in float32, both [4, 8, 8].
+# Each gets an activation in half precision and a parameter in float32, both [4, 8, 8].
 OPERATORS: dict[str, Operator] = {
     # half precision
     "@": lambda h, f: f @ f,
@@ -90,7 +90,7 @@ OPERATORS: dict[str, Operator] = {
     "dot": lambda h, f: torch.dot(h[0, 0], f[0, 0]),
     "grid_sample": lambda h, f: F.grid_sample(h[None], f[None, :, :, :2], align_corners=False),
     "tensordot": lambda h, f: torch.tensordot(h, f, dims=([1, 2], [1, 2])),
-    # left alone
+    # not cast
     "+": lambda h, f: h + h,
     "mixed *": lambda h, f: h * f,
     "mean": lambda h, f: h.mean(),
@@ -110,17 +110,17 @@ MODELS = [("test_efficientnet", 96), ("test_vit", 160), ("tiny_swinv2", 256)]
 
 @pytest.fixture(scope="module", autouse=True)
 def _fake_cuda() -> None:
-    """Skip where this build of torch has no fake CUDA tensors."""
+    """Skip if this build of torch has no fake CUDA tensors."""
     try:
         with FakeTensorMode():
             torch.empty(2, 2, device="cuda") @ torch.empty(2, 2, device="cuda")
     except (RuntimeError, AssertionError) as error:
-        pytest.skip(f"this torch cannot make fake CUDA tensors: {error}")
+        pytest.skip(f"this torch cannot create fake CUDA tensors: {error}")
 
 
 @contextmanager
 def torchs_own(dtype: torch.dtype) -> Iterator[None]:
-    """`torch.autocast("cuda")`, which would switch itself off where there is no GPU."""
+    """Enable CUDA autocast; `torch.autocast("cuda")` would disable itself without a GPU."""
     torch.set_autocast_dtype("cuda", dtype)
     torch.set_autocast_enabled("cuda", True)
     torch.autocast_increment_nesting()
@@ -133,7 +133,7 @@ def torchs_own(dtype: torch.dtype) -> Iterator[None]:
 
 
 def kept(run: Callable[[], Tensor], known: list[Tensor]) -> tuple[torch.dtype, Counter[Any]]:
-    """The result's type, and each kept storage's size and type, those of `known` left out."""
+    """Return the result's type, and the size and type of each saved storage except those of `known`."""
     skipped = {id(tensor.untyped_storage()): tensor.untyped_storage() for tensor in known}
     storages: dict[int, tuple[Any, torch.dtype]] = {}
 
@@ -156,7 +156,7 @@ def run_operator(operator: Operator, device: str, dtype: torch.dtype) -> tuple[t
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["fp16", "bf16"])
 @pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS.keys())
-def test_operators_return_and_keep_what_they_do_under_torchs_autocast(
+def test_operators_return_and_save_the_same_as_under_torchs_autocast(
     operator: Operator, dtype: torch.dtype
 ) -> None:
     with CudaKernels(), CudaAutocast(dtype):
@@ -172,7 +172,7 @@ def run_model(model: nn.Module, size: int, device: str) -> tuple[torch.dtype, Co
 
 
 def on_fake_cuda(model: nn.Module) -> nn.Module:
-    """Replace the weights of a model on the meta device by fake CUDA tensors."""
+    """Replace the parameters of a model on the meta device by fake CUDA tensors."""
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
             module.register_parameter(name, nn.Parameter(torch.empty_like(parameter, device="cuda")))
@@ -182,10 +182,10 @@ def on_fake_cuda(model: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize(("arch", "size"), MODELS)
-def test_networks_keep_byte_for_byte_what_they_keep_under_torchs_autocast(
+def test_networks_save_byte_for_byte_the_same_as_under_torchs_autocast(
     arch: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Attention is spelled out here: CUDA's choice of its kernel asks the driver."""
+    """Attention runs unfused here: choosing CUDA's kernel would need the driver."""
     monkeypatch.setattr("timm.layers.config._USE_FUSED_ATTN", 0)
     with torch.device("meta"):
         model = build_model(arch, 10, size=(size, size)).train()
@@ -215,11 +215,13 @@ def _listed_by_torch(macro: str) -> set[str]:
         ("AT_FORALL_PROMOTE", emulation.WIDEST),
     ],
 )
-def test_no_operator_that_this_torch_casts_is_missing(macro: str, ours: frozenset[str]) -> None:
+def test_the_lists_contain_every_operator_that_the_installed_torch_casts(
+    macro: str, ours: frozenset[str]
+) -> None:
     assert not _listed_by_torch(macro) - ours
 
 
-def test_a_weight_is_cast_once_however_often_it_is_used() -> None:
+def test_a_parameter_used_several_times_is_cast_once() -> None:
     weight = nn.Parameter(torch.empty(8, 8, device="meta"))
     x = torch.empty(4, 8, device="meta")
     autocast = CudaAutocast(torch.float16)
@@ -228,8 +230,8 @@ def test_a_weight_is_cast_once_however_often_it_is_used() -> None:
     assert autocast.cast_weight_bytes == 8 * 8 * 2
 
 
-def test_results_are_those_of_casts_by_hand() -> None:
-    """On tensors with values: the casts change types, never which operator runs."""
+def test_results_equal_those_of_explicit_casts() -> None:
+    """On tensors with values: the casts change types, not operators."""
     x, weight = torch.randn(4, 8), nn.Parameter(torch.randn(8, 8))
     with CudaAutocast(torch.bfloat16):
         result = F.linear(x, weight).softmax(-1)

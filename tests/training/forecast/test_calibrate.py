@@ -29,13 +29,13 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measured(probe: Probe, *, context_mib: float, slack: float) -> Reading:
-    """What a GPU with exactly these constants would show; raw figures grow with the micro-batch."""
+    """Return the reading of a GPU with exactly these constants; raw figures grow with the micro-batch."""
     raw = 100.0 * probe.micro_batch
     point = CalibrationPoint(label=probe.label, raw_mib=raw, process_mib=context_mib + slack * raw)
     return Reading(point, "Tesla T4", VERSIONS)
 
 
-def test_the_constants_of_a_gpu_are_found_and_say_where_they_come_from() -> None:
+def test_calibration_recovers_the_constants_of_a_gpu_and_records_their_source() -> None:
     calibration = calibrate_gpu("mine", measure=functools.partial(measured, context_mib=612, slack=1.08))
     assert calibration.context_mib == pytest.approx(612, abs=0.1)
     assert calibration.slack == pytest.approx(1.08, abs=0.001)
@@ -43,7 +43,7 @@ def test_the_constants_of_a_gpu_are_found_and_say_where_they_come_from() -> None
     assert [point.label for point in calibration.points] == [probe.label for probe in PROBES]
 
 
-def test_a_network_that_does_not_fit_is_left_out_and_named() -> None:
+def test_a_network_that_does_not_fit_is_skipped_and_reported() -> None:
     lines: list[str] = []
     calibration = calibrate_gpu(
         "small",
@@ -54,7 +54,7 @@ def test_a_network_that_does_not_fit_is_left_out_and_named() -> None:
     )
     assert len(calibration.points) == len(PROBES) - 1
     assert [line for line in lines if "does not fit" in line] == [
-        "vit_large_patch16_224 224x224, 16 at once: does not fit, left out"
+        "vit_large_patch16_224 224x224, 16 at once: does not fit, skipped"
     ]
 
 
@@ -63,44 +63,45 @@ def test_a_calibration_is_named_after_its_gpu_and_software() -> None:
     assert made.name == "Tesla T4, torch 2.15, driver 570"
 
 
-def test_a_driver_that_does_not_tell_processes_apart_is_told_of_once() -> None:
+def test_a_driver_without_memory_per_process_is_reported_once() -> None:
     lines: list[str] = []
     calibrate_gpu(
         measure=lambda probe: replace(measured(probe, context_mib=600, slack=1.1), told_apart=False),
         report=lines.append,
     )
-    assert [line.startswith("The driver does not tell processes apart") for line in lines].count(True) == 1
+    expected = "The driver does not report memory per process here"
+    assert [line.startswith(expected) for line in lines].count(True) == 1
 
 
-def test_a_gpu_that_holds_nothing_is_refused() -> None:
-    with pytest.raises(TunePaddyError, match="fits this one"):
+def test_a_gpu_that_no_probe_fits_is_refused() -> None:
+    with pytest.raises(TunePaddyError, match="none of the probe networks fits this GPU"):
         calibrate_gpu("tiny", measure=lambda _: None)
 
 
 class CpuMeter:
-    """Stands for a GPU's driver; the training below it is real."""
+    """Stands for a GPU's driver; the training that it measures is real."""
 
     def __init__(self) -> None:
         self.reads: list[str] = []
 
     def process_mib(self) -> float:
-        """Before the training: the context."""
+        """Return the context, before the training."""
         self.reads.append("context")
         return 500.0
 
     def peak_process_mib(self) -> float:
-        """After it."""
+        """Return the peak, after the training."""
         self.reads.append("peak")
         return 900.0
 
     def knows_process(self) -> bool:
-        """As a driver in a container."""
+        """Return False, as a driver in a container."""
         return False
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_point_reads_the_context_before_the_training_and_the_peak_after_it(precision: str) -> None:
-    """The training and the evaluation in between are real, on the CPU."""
+    """The training and the evaluation are real, on the CPU."""
     meter = CpuMeter()
     point = measure_point(SMALL, Device("cpu", precision), meter)
     assert meter.reads == ["context", "peak"]
@@ -116,7 +117,7 @@ class _NoMeter(CpuMeter):
 
 
 @pytest.mark.parametrize("message", ["CUDA out of memory. Tried to allocate", "CUBLAS_STATUS_ALLOC_FAILED"])
-def test_running_out_of_memory_is_no_reading(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_gives_no_reading(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> CalibrationPoint:
         raise RuntimeError(message)
 
@@ -127,7 +128,7 @@ def test_running_out_of_memory_is_no_reading(message: str, monkeypatch: pytest.M
     assert measure_probe(SMALL) is None
 
 
-def test_any_other_failure_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_other_error_propagates(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> CalibrationPoint:
         raise ValueError("a mistake")
 
@@ -141,15 +142,15 @@ def test_any_other_failure_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_driver_no_process_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_driver() -> None:
-        raise InputError("NVIDIA's driver does not answer")
+        raise InputError("NVIDIA's driver does not respond")
 
     monkeypatch.setattr(calibrate, "load_nvml", no_driver)
     monkeypatch.setattr(calibrate, "ProcessPoolExecutor", lambda **_: pytest.fail("a process was started"))
-    with pytest.raises(InputError, match="does not answer"):
+    with pytest.raises(InputError, match="does not respond"):
         measure_afresh(SMALL)
 
 
-def test_without_a_gpu_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_gpu_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrate, "load_nvml", object)
     monkeypatch.setattr(calibrate, "GpuMeter", _NoMeter)
     monkeypatch.setattr(calibrate, "pick_device", lambda: Device("cpu", "fp32"))

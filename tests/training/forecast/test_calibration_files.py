@@ -40,7 +40,7 @@ def own(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_was_saved_is_found_by_name_and_by_path(own: Path) -> None:
+def test_a_saved_calibration_is_found_by_name_and_by_path(own: Path) -> None:
     assert load_calibration("a100", own) == calibration("a100", "NVIDIA A100-SXM4-40GB", "2.9.1")
     assert load_calibration(str(own / "a100.json")) == load_calibration("a100", own)
 
@@ -61,24 +61,26 @@ def test_a_name_becomes_a_file_name(tmp_path: Path) -> None:
         (None, "2.15.1", GENERIC),
     ],
 )
-def test_the_calibration_is_that_of_the_gpu_and_then_of_the_torch(
+def test_the_calibration_matches_the_gpu_first_and_torch_second(
     own: Path, gpu: str | None, torch_version: str, name: str
 ) -> None:
     assert choose_calibration(gpu, torch_version, own).name == name
 
 
-def test_an_unknown_name_is_refused_with_those_that_there_are(own: Path) -> None:
-    with pytest.raises(InputError, match=r"'k80'; there are a100, generic, notebook-2022, t4-new, t4-old"):
+def test_an_unknown_name_is_refused_with_the_known_ones(own: Path) -> None:
+    with pytest.raises(InputError, match=r"'k80'; use one of a100, generic, notebook-2022, t4-new, t4-old"):
         load_calibration("k80", own)
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{", "not a calibration"), ('{"name": "x"}', "context_mib"), ('{"nmae": "x"}', "not a calibration")],
+    [
+        ("{", "not a valid calibration"),
+        ('{"name": "x"}', "context_mib"),
+        ('{"nmae": "x"}', "not a valid calibration"),
+    ],
 )
-def test_a_file_that_is_no_calibration_is_refused_with_the_place(
-    tmp_path: Path, text: str, words: str
-) -> None:
+def test_an_invalid_calibration_file_is_refused_with_the_key(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "broken.json"
     path.write_text(text, "utf-8")
     with pytest.raises(InputError, match=words) as refusal:
@@ -91,7 +93,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         load_calibration(str(tmp_path / "none.json"))
 
 
-def test_the_package_ships_a_careful_generic_calibration(tmp_path: Path) -> None:
+def test_the_package_ships_a_conservative_generic_calibration(tmp_path: Path) -> None:
     assert {c.name for c in all_calibrations(tmp_path)} == {GENERIC, NOTEBOOK}
     assert load_calibration(GENERIC, tmp_path).margin > 0
 
@@ -100,7 +102,7 @@ def notebook_points() -> tuple[CalibrationPoint, ...]:
     return load_calibration(NOTEBOOK).points
 
 
-def test_the_notebooks_constants_are_those_that_its_figures_give() -> None:
+def test_the_notebooks_constants_follow_from_its_figures() -> None:
     shipped = load_calibration(NOTEBOOK)
     assert fit_calibration(shipped.points) == (
         pytest.approx(shipped.context_mib, abs=0.1),
@@ -109,7 +111,7 @@ def test_the_notebooks_constants_are_those_that_its_figures_give() -> None:
 
 
 def test_two_of_the_notebooks_figures_forecast_all_others_within_five_per_cent() -> None:
-    """Fitted on the smallest and the largest; what the others are off is 3 % at most on average."""
+    """Fitted on the smallest and the largest; the mean error of the others is at most 3 %."""
     by_size = sorted(notebook_points(), key=lambda point: point.process_mib)
     context, slack = fit_calibration([by_size[0], by_size[-1]])
     errors = [abs((context + slack * p.raw_mib) / p.process_mib - 1) for p in by_size[1:-1]]
@@ -118,8 +120,8 @@ def test_two_of_the_notebooks_figures_forecast_all_others_within_five_per_cent()
 
 
 @pytest.mark.parametrize("arch", ["convnext_small", "vit_large_patch16_224"])
-def test_todays_forecast_is_the_one_that_the_notebook_was_fitted_to(arch: str, tmp_path: Path) -> None:
-    """A change of the method or of timm that moves a figure must fit the constants again."""
+def test_the_current_forecast_is_the_one_of_the_notebooks_calibration(arch: str, tmp_path: Path) -> None:
+    """If a change of the method or of timm changes a figure, fit the constants again."""
     points = [point for point in notebook_points() if point.label.startswith(f"{arch} ")]
     side = 128 if arch == "convnext_small" else 224
     footprint = forecast(arch, (side, side), n_classes=1, unfused=True, cache=tmp_path)
@@ -140,13 +142,13 @@ VALUES = st.sampled_from(ODD) | st.floats()
     )
 )
 @example(content=b'{"name": "a", "context_mib": 1, "slack": Infinity}')
-def test_any_content_is_a_calibration_or_one_line(tmp_path: Path, content: bytes) -> None:
+def test_any_content_is_a_calibration_or_gives_a_one_line_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(content)
     try:
         found = load_calibration(str(path))
     except InputError as error:
-        assert "x.json: " in str(error)  # noqa: PT017 either outcome is right
+        assert "x.json: " in str(error)  # noqa: PT017 both outcomes are correct
         assert "\n" not in str(error)  # noqa: PT017
     else:
         assert found.process_mib(100.0, with_margin=True) > 0

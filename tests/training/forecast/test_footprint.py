@@ -15,7 +15,7 @@ from tune_paddy.training.forecast.forward_pass import measure, saved_bytes
 from tune_paddy.training.forecast.measurements import ForwardCache, Subject
 from tune_paddy.training.networks.model import build_model
 
-# Families that build, cast, attend or keep state each in their own way.
+# Families that differ in construction, casts, attention or state.
 FAMILIES = [
     ("test_resnet", (96, 64)),
     ("test_efficientnet", (96, 96)),
@@ -26,14 +26,14 @@ FAMILIES = [
     ("convit_tiny", (224, 224)),  # replaces a buffer in its first pass
     ("mobilevit_xxs", (256, 256)),  # narrow heads
     ("naflexvit_base_patch16_parfac_gap", (256, 192)),  # patches of any shape
-    ("efficientvit_b0", (224, 224)),  # asks for its tensors' device
+    ("efficientvit_b0", (224, 224)),  # reads its tensors' device
     ("levit_128s", (224, 224)),
     ("resnest14d", (224, 224)),
 ]
 
 
 @pytest.mark.parametrize(("arch", "size"), FAMILIES)
-def test_every_family_is_forecast_and_takes_more_with_more_images(
+def test_every_family_is_forecast_and_needs_more_memory_for_more_images(
     arch: str, size: tuple[int, int], tmp_path: Path
 ) -> None:
     footprint = forecast(arch, size, cache=tmp_path)
@@ -52,7 +52,7 @@ def test_every_family_is_forecast_and_takes_more_with_more_images(
         ("tiny_swinv2", "fp16"),
     ],
 )
-def test_two_batches_predict_every_other_one_to_the_byte(arch: str, precision: str) -> None:
+def test_two_batch_sizes_predict_all_others_to_the_byte(arch: str, precision: str) -> None:
     size = (256, 256) if arch == "tiny_swinv2" else (160, 160)
     subject = Subject(arch, size, 10, precision)
     fixed, per_image = measure(subject).saved
@@ -63,8 +63,8 @@ def test_two_batches_predict_every_other_one_to_the_byte(arch: str, precision: s
 
 
 @pytest.mark.parametrize("arch", ["test_vit", "test_efficientnet", "test_convnext"])
-def test_a_frozen_body_keeps_less_than_a_trained_one(arch: str) -> None:
-    """So epochs with a frozen body, whose norms still train, are never the peak."""
+def test_a_frozen_body_saves_less_than_a_trained_one(arch: str) -> None:
+    """Epochs with a frozen body, whose norms still train, are thus never the peak."""
     subject = Subject(arch, (160, 160), 10, "fp16")
     with torch.device("meta"):
         model = build_model(arch, 10, size=(160, 160))
@@ -78,8 +78,8 @@ def test_a_frozen_body_keeps_less_than_a_trained_one(arch: str) -> None:
 
 
 @pytest.mark.parametrize("unfused", [False, True])
-def test_the_meta_device_tells_what_a_pass_with_values_keeps(unfused: bool) -> None:
-    """For networks that need values while they run, the CPU takes the meta device's place."""
+def test_the_meta_device_and_the_cpu_give_the_same_memory(unfused: bool) -> None:
+    """Networks that need values while they run fall back to the CPU."""
     for arch in ("test_vit", "test_efficientnet"):
         subject = Subject(arch, (160, 160), 10, "bf16", unfused=unfused)
         on_meta = forward_pass._measure_on("meta", subject)
@@ -103,13 +103,13 @@ class _NeedsValues(nn.Module):
 def test_a_network_that_needs_values_is_measured_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forward_pass, "build_model", lambda *_, **__: nn.Sequential(_NeedsValues()))
     memory = measure(Subject("any", (8, 8), 10, "fp32"))
-    # the scaled images, and the logarithms of the probabilities with the total weight of the loss
+    # the scaled images, and the loss's log probabilities with its total weight
     assert memory.parameters == 3 * 8 * 8 * 10 + 10
     assert memory.saved[1] >= 3 * 8 * 8 * 4 + 10 * 4
 
 
 class Misfit(nn.Linear):
-    """A body that no image fits."""
+    """A body that accepts no images."""
 
     convolutional = False
 
@@ -120,7 +120,7 @@ def test_a_network_that_cannot_run_is_refused_with_its_reason(monkeypatch: pytes
         measure(Subject("odd", (8, 8), 10, "fp32"))
 
 
-def test_half_precision_keeps_less_and_unfused_attention_more(tmp_path: Path) -> None:
+def test_half_precision_saves_less_and_unfused_attention_more(tmp_path: Path) -> None:
     def raw(**options: Any) -> float:
         return forecast("test_vit", (160, 160), cache=tmp_path, **options).raw_mib(64)
 
@@ -135,12 +135,12 @@ def test_sgd_keeps_one_moment_less_than_adamw(tmp_path: Path) -> None:
     assert replace(adamw, state_bytes=0) == replace(sgd, state_bytes=0)
 
 
-def test_the_layout_of_images_is_no_matter_to_what_is_kept(tmp_path: Path) -> None:
+def test_the_layout_of_images_does_not_change_the_saved_bytes(tmp_path: Path) -> None:
     usual = forecast("test_efficientnet", (96, 96), cache=tmp_path)
     assert forecast("test_efficientnet", (96, 96), channels_last=True, cache=tmp_path) == usual
 
 
-def test_larger_items_count_where_images_are_evaluated(tmp_path: Path) -> None:
+def test_larger_items_count_in_evaluation(tmp_path: Path) -> None:
     same = forecast("test_vit", (160, 160), cache=tmp_path)
     larger = forecast("test_vit", (160, 160), item_size=(480, 640), cache=tmp_path)
     gained = larger.eval_bytes_per_image - same.eval_bytes_per_image
@@ -156,12 +156,12 @@ def test_larger_items_count_where_images_are_evaluated(tmp_path: Path) -> None:
         ({"n_classes": 0}, "among 0 classes"),
     ],
 )
-def test_what_cannot_be_forecast_is_refused(options: dict[str, Any], words: str, tmp_path: Path) -> None:
+def test_invalid_arguments_are_refused(options: dict[str, Any], words: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=words):
         forecast(**{"arch": "test_vit", "size": (160, 160), "cache": tmp_path, **options})
 
 
-def test_a_forecast_leaves_the_random_numbers_of_a_training_alone(tmp_path: Path) -> None:
+def test_a_forecast_does_not_change_the_random_state(tmp_path: Path) -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)

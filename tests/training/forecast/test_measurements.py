@@ -25,7 +25,7 @@ def entry(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_was_put_comes_back(cache: ForwardCache) -> None:
+def test_an_entry_round_trips(cache: ForwardCache) -> None:
     assert cache.get(SUBJECT) == MEMORY
 
 
@@ -41,12 +41,12 @@ def test_what_was_put_comes_back(cache: ForwardCache) -> None:
     ],
     ids=lambda subject: f"{subject.arch} {subject.size} {subject.precision}",
 )
-def test_another_subject_is_not_known(cache: ForwardCache, other: Subject) -> None:
+def test_another_subject_is_a_cache_miss(cache: ForwardCache, other: Subject) -> None:
     assert cache.get(other) is None
 
 
 @pytest.mark.parametrize("library", ["torch", "timm", "fastai"])
-def test_another_version_is_not_known(
+def test_another_version_is_a_cache_miss(
     cache: ForwardCache, library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed = measurements.version
@@ -54,7 +54,7 @@ def test_another_version_is_not_known(
     assert cache.get(SUBJECT) is None
 
 
-def test_another_way_of_measuring_is_not_known(cache: ForwardCache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_format_is_a_cache_miss(cache: ForwardCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measurements, "FORMAT", measurements.FORMAT + 1)
     assert cache.get(SUBJECT) is None
 
@@ -80,14 +80,14 @@ def test_an_entry_of_the_wrong_shape_counts_as_missing(
     assert cache.get(SUBJECT) is None
 
 
-def test_an_entry_is_replaced_as_a_whole(cache: ForwardCache, tmp_path: Path) -> None:
+def test_an_entry_is_replaced(cache: ForwardCache, tmp_path: Path) -> None:
     newer = replace(MEMORY, parameters=26)
     cache.put(SUBJECT, newer)
     assert cache.get(SUBJECT) == newer
     assert len(list((tmp_path / "footprints").iterdir())) == 1
 
 
-def test_a_folder_that_cannot_be_written_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_ignored(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way", "utf-8")
     cache = ForwardCache(blocked)
@@ -95,8 +95,8 @@ def test_a_folder_that_cannot_be_written_is_left_alone(tmp_path: Path) -> None:
     assert cache.get(SUBJECT) is None
 
 
-def test_a_known_forecast_needs_no_torch() -> None:
-    """A plan whose members were all measured before starts at once."""
+def test_a_cached_forecast_needs_no_torch() -> None:
+    """A plan whose members are all cached starts at once."""
     code = (
         "import sys, tune_paddy.training.forecast.footprint\n"
         "assert not {'torch', 'timm', 'fastai'} & set(sys.modules)"

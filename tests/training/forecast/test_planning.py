@@ -26,7 +26,7 @@ MEMBER = MemberConfig(arch="test_vit", pretrained=False, size=64, batch_size=16)
     ("share", "stated", "cap_mib"),
     [(0.25, False, 3500), (0.25, True, 3500), (1.0, False, None), (1.0, True, 15_500), (2.0, True, 15_500)],
 )
-def test_the_allocator_is_capped_where_others_share_the_gpu_or_a_smaller_one_is_meant(
+def test_the_allocator_is_capped_if_the_gpu_is_shared_or_a_smaller_one_is_specified(
     share: float, stated: bool, cap_mib: float | None
 ) -> None:
     memory = plan_trial(MEMBER, Gpu(16_000, EXACT, stated=stated), share, n_classes=10)
@@ -34,7 +34,7 @@ def test_the_allocator_is_capped_where_others_share_the_gpu_or_a_smaller_one_is_
     assert memory.context_mib == 500
 
 
-def test_trials_held_to_less_memory_are_still_planned_with_what_was_measured_of_their_gpu(
+def test_trials_limited_to_less_memory_still_use_the_calibration_of_their_gpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TUNE_PADDY_CACHE", str(tmp_path))
@@ -46,16 +46,16 @@ def test_trials_held_to_less_memory_are_still_planned_with_what_was_measured_of_
     assert (part.mib, part.calibration.name, part.stated) == (9000, "exact", True)
 
 
-def test_trials_of_a_cluster_are_planned_without_a_gpu_here_if_its_memory_is_said(
+def test_trials_of_a_cluster_are_planned_without_a_local_gpu_if_its_memory_is_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def no_driver() -> object:
-        raise InputError("NVIDIA's driver does not answer")
+        raise InputError("NVIDIA's driver does not respond")
 
     monkeypatch.setattr(planning, "load_nvml", no_driver)
     assert find_trials_gpu(9000).calibration.name == "generic"
     with pytest.raises(
-        InputError, match=r"does not answer\); say how much memory yours has, as `gpu_memory=16280`$"
+        InputError, match=r"does not respond\); give the memory of yours in MiB, such as `gpu_memory=16280`$"
     ):
         find_trials_gpu()
 
@@ -70,7 +70,7 @@ def test_trials_of_a_cluster_are_planned_without_a_gpu_here_if_its_memory_is_sai
         (2.0, True, 2.0, 15_500),
     ],
 )
-def test_a_trial_without_a_forecast_is_capped_at_its_share_all_the_same(
+def test_a_trial_without_a_forecast_is_still_capped_at_its_share(
     share: Share, stated: bool, given: float, cap_mib: float | None
 ) -> None:
     memory = plan_unforecast_trial(MEMBER, Gpu(16_000, EXACT, stated=stated), share)
@@ -83,14 +83,14 @@ def test_a_trial_without_a_forecast_is_capped_at_its_share_all_the_same(
     ("name", "mib", "stated"),
     [("Tesla P100", None, True), (None, 9000.0, True), ("Tesla P100", 9000.0, True)],
 )
-def test_a_gpu_that_was_described_is_not_the_one_at_hand(
+def test_a_gpu_given_by_name_or_memory_counts_as_stated(
     name: str | None, mib: float | None, stated: bool
 ) -> None:
     assert find_gpu(name, mib).stated is stated
 
 
-def test_a_cap_is_a_share_of_the_memory_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sixteen thousand MiB of an 80 GiB GPU, whatever the plan called a whole one."""
+def test_a_cap_is_a_share_of_the_installed_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """16,000 MiB of an 80 GiB GPU, even if the plan is for a smaller GPU."""
     shares: list[float] = []
     properties = type("Properties", (), {"total_memory": 80_000 * 2**20})
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: properties)

@@ -44,15 +44,18 @@ def test_deprecated_names_are_mapped_to_current_ones(deprecated: str, current: s
         ("Resnet18", r"timm has no model 'Resnet18'; did you mean .*resnet18"),
         ("", r"timm has no model ''; `timm.list_models\(\)` lists all"),
         ("../../etc/passwd", r"timm has no model"),
-        ("convnext_small.fb_in21k", r"no weights 'fb_in21k' for convnext_small; did you mean .*fb_in22k"),
+        (
+            "convnext_small.fb_in21k",
+            r"no pretrained weights 'fb_in21k' for convnext_small; did you mean .*fb_in22k",
+        ),
         (
             "test_resnet.nonsense",
-            r"no weights 'nonsense' for test_resnet; did you mean test_resnet\.r160_in1k",
+            r"no pretrained weights 'nonsense' for test_resnet; did you mean test_resnet\.r160_in1k",
         ),
-        ("tiny_swin.in1k", r"no weights 'in1k' for tiny_swin; `timm.list_models\(\)` lists all"),
+        ("tiny_swin.in1k", r"no pretrained weights 'in1k' for tiny_swin; `timm.list_models\(\)` lists all"),
     ],
 )
-def test_unknown_names_and_tags_are_refused_with_the_nearest(arch: str, message: str) -> None:
+def test_unknown_names_and_tags_are_refused_with_similar_ones(arch: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         current_name(arch)
 
@@ -70,7 +73,7 @@ def test_an_architectures_module_is_the_file_of_timm_that_defines_it(arch: str, 
 
 
 def test_every_listed_model_belongs_to_its_module() -> None:
-    """The committed list of smallest models is of timm's modules, and ours are not among them."""
+    """The committed list of smallest models covers timm's modules and excludes this project's."""
     assert {module_of(arch) for arch in SMALLEST.values()} == set(SMALLEST)
     assert set(all_modules()) >= {"vision_transformer", "swin_transformer", "convnext"}
     assert "architectures" not in all_modules()
@@ -90,11 +93,11 @@ def test_the_notebooks_members_have_tiny_stand_ins_of_their_own_kind(arch: str, 
 
 
 @pytest.mark.parametrize("tiny", ["tiny_swin", "tiny_swinv2", "test_vit"])
-def test_a_stand_in_stands_in_for_itself(tiny: str) -> None:
+def test_a_stand_in_is_its_own_stand_in(tiny: str) -> None:
     assert stand_in(tiny) == tiny
 
 
-def test_a_module_without_tiny_models_lends_its_smallest() -> None:
+def test_the_stand_in_of_a_module_without_tiny_models_is_its_smallest() -> None:
     assert stand_in("pit_b_224") == "pit_ti_224"
 
 

@@ -21,7 +21,7 @@ Make = Callable[..., MemberConfig]
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
-    """Networks that were compiled; `eager` traces as the default compiler does, and runs what was traced."""
+    """Compiled networks; the backend `eager` traces as the default compiler does, and runs the trace."""
     seen: list[nn.Module] = []
 
     def watched(model: nn.Module, threads: int) -> None:
@@ -33,7 +33,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
     return seen
 
 
-def test_a_compiled_member_is_the_same_member_also_when_memory_runs_out(
+def test_a_compiled_member_equals_the_uncompiled_one_also_after_out_of_memory(
     *,
     parts: Parts,
     make_config: Make,
@@ -41,7 +41,7 @@ def test_a_compiled_member_is_the_same_member_also_when_memory_runs_out(
     monkeypatch: pytest.MonkeyPatch,
     compiled: list[nn.Module],
 ) -> None:
-    """It goes on from its checkpoint with smaller micro-batches, compiled anew; no name tells of it."""
+    """It resumes from its checkpoint with smaller micro-batches, compiled again; parameter names stay."""
     loss, calls = MemberLearner._loss, []
 
     def short_of_memory(*args: Any) -> Tensor:
@@ -54,7 +54,7 @@ def test_a_compiled_member_is_the_same_member_also_when_memory_runs_out(
     results = {}
     for compile_it in (True, False):
         calls.clear()
-        # AdamW would magnify what is rounded otherwise in gradients near zero.
+        # AdamW would magnify rounding differences in gradients near zero.
         config = make_config(
             compile=compile_it, schedule="one_cycle", batch_size=50, epochs=2, tta=0, optimizer="sgd"
         )
@@ -68,12 +68,12 @@ def test_a_compiled_member_is_the_same_member_also_when_memory_runs_out(
     assert names[0] == names[1] == list(compiled[0].state_dict())
 
 
-def test_a_compiler_that_fails_is_a_sentence(
+def test_a_compiler_failure_gives_a_clear_error(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("no C++ compiler was found")
 
     monkeypatch.setattr(compilation, "BACKEND", broken)
-    with pytest.raises(InputError, match=r"^test_vit cannot be compiled here: .*set compile: false$"):
+    with pytest.raises(InputError, match=r"^test_vit cannot be compiled on .*set compile: false$"):
         train_member(make_config(compile=True, epochs=1), parts, Runtime(tmp_path))

@@ -22,10 +22,10 @@ SIDES = (32, 28, 64, 96, 224, 256)
 
 LARGER = {"csatv2": 64, "deepseek_vit": 28, "efficientformer": 224}
 LARGER |= dict.fromkeys(("inception_resnet_v2", "inception_v3", "inception_v4"), 96)
-"""The first side that these modules are known to take, which saves trying."""
+"""The smallest side that these modules are known to accept, which saves attempts."""
 
 CHEAPER = {"byoanet": "eca_botnext26ts_256"}
-"""Instead of a smallest model that takes images of 256 px alone: 3 s and 700 MiB."""
+"""Replacement of a smallest model that accepts only images of 256 px and takes 3 s and 700 MiB."""
 
 CHANNELS_LAST = ["tiny_swin", "tiny_swinv2", "test_mambaout", "sam2_hiera_tiny"]
 N_CLASSES = 5
@@ -34,7 +34,7 @@ N_CLASSES = 5
 ALIKE = ("beit", "deepseek_vit", "gemma4_vit", "naflexvit", "qwen3_vit", "vision_transformer_sam")
 SMALLER: dict[str, dict[str, Any]] = {module: {"depth": 2} for module in ALIKE}
 SMALLER["vgg"] = {"mlp_ratio": 0.1}
-"""Options for modules whose smallest model has 85 to 413 million parameters, in parts that are all alike."""
+"""Options for modules whose smallest model has 85 to 413 million parameters, in identical parts."""
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +75,14 @@ def light() -> Iterator[None]:
     plan_body.cache_clear()
 
 
-def test_timm_has_the_modules_that_are_tried() -> None:
+def test_timm_has_the_tested_modules() -> None:
     assert len(all_modules()) >= 98
 
 
 @pytest.mark.usefixtures("light")
 @pytest.mark.parametrize("module", all_modules())
 def test_every_timm_module_builds_predicts_and_trains(module: str) -> None:
-    """Its smallest model, at the smallest side that it takes; evaluation comes between steps."""
+    """Its smallest model, at the smallest side that it accepts; evaluation comes between steps."""
     arch = CHEAPER.get(module) or SMALLEST.get(module) or smallest_model(module)
     sides = (LARGER.get(module, SIDES[0]), *SIDES)
     side = next(side for side in sides if check_arch(arch, (side, side)) is None)
@@ -94,7 +94,7 @@ def test_every_timm_module_builds_predicts_and_trains(module: str) -> None:
     logits = model(torch.rand(2, 3, side, side))
     assert logits.shape == (2, N_CLASSES)
     first = next(parameter for parameter in model.parameters() if parameter.requires_grad)
-    # The first weights' gradient comes last, through the whole network; those of all would double the memory.
+    # The first parameter's gradient comes last, through the whole network; all would double the memory.
     (gradient,) = torch.autograd.grad(F.cross_entropy(logits, torch.tensor([1, 2])), first)
     assert torch.isfinite(gradient).all()
 
@@ -111,7 +111,7 @@ def test_channels_last_features_are_turned(arch: str) -> None:
 
 
 class Cube(nn.Module):
-    """Features as wide as they are high and deep, whose three axes count 0 to 3."""
+    """A model whose features have equal width, height and depth, with distinct values."""
 
     def __init__(self, output_fmt: str) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class Cube(nn.Module):
         cube = torch.arange(4.0 * 4 * 4).view(1, 4, 4, 4)
         return cube.expand(len(images), -1, -1, -1)
 
-    forward_head = None  # timm models have it, but a map is pooled by our own head
+    forward_head = None  # timm models have it, but this project's head pools maps
 
 
 @pytest.mark.parametrize("output_fmt", ["NCHW", "NHWC"])
@@ -167,9 +167,7 @@ def test_deprecated_names_build_today() -> None:
         ("resnet_18", (32, 32), "did you mean"),
     ],
 )
-def test_what_an_architecture_cannot_take_is_said_in_a_sentence(
-    arch: str, size: tuple[int, int], reason: str
-) -> None:
+def test_an_unsupported_size_gives_a_one_line_reason(arch: str, size: tuple[int, int], reason: str) -> None:
     sentence = check_arch(arch, size)
     assert sentence is not None
     assert arch in sentence
@@ -179,7 +177,7 @@ def test_what_an_architecture_cannot_take_is_said_in_a_sentence(
 
 @pytest.fixture
 def devices(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The device of each model that timm builds; plans made meanwhile are forgotten."""
+    """Device of each model that timm builds; plans made in the test are discarded."""
     seen: list[str] = []
     create = timm.create_model
 
@@ -193,7 +191,7 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     plan_body.cache_clear()
 
 
-def test_a_size_is_accepted_or_refused_without_allocating_weights(devices: list[str]) -> None:
+def test_a_size_is_accepted_or_refused_without_allocating_parameters(devices: list[str]) -> None:
     assert check_arch("vit_large_patch16_224", (224, 224)) is None
     assert check_arch("deepseek_vit_412m", (100, 100)) is not None
     assert set(devices) == {"meta"}
@@ -239,12 +237,12 @@ def test_the_head_is_fastais(arch: str) -> None:
     assert sum(isinstance(module, nn.BatchNorm1d) for module in head.modules()) == 2
 
 
-def test_a_plan_knows_the_colours_that_the_weights_were_trained_on() -> None:
+def test_a_plan_holds_the_colour_statistics_of_the_pretraining() -> None:
     plan: BodyPlan = plan_body("vit_base_patch16_224.augreg_in21k", (32, 32), 0.0)
     assert (plan.mean, plan.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
-def test_planning_leaves_a_models_mode_and_statistics() -> None:
+def test_planning_keeps_a_models_mode_and_statistics() -> None:
     network = timm.create_model("test_resnet", num_classes=0)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     model_module._probe(network, (32, 32), {})

@@ -26,7 +26,7 @@ SIZE = (64, 64)
 
 
 def save_random(arch: str, folder: Path) -> Path:
-    """Weights of a whole timm model, classifier included, that nobody trained."""
+    """Save random parameters of a whole timm model, including its classifier."""
     path = folder / f"{arch}.safetensors"
     save_file({name: tensor.clone() for name, tensor in timm.create_model(arch).state_dict().items()}, path)
     return path
@@ -39,21 +39,21 @@ def assert_loaded(model: nn.Sequential, path: Path) -> None:
 
 
 @pytest.mark.parametrize("arch", ["test_vit", "test_resnet", "test_convnext", "tiny_swin"])
-def test_weights_from_a_file_and_from_its_folder_are_the_bodys(arch: str, tmp_path: Path) -> None:
+def test_weights_load_into_the_body_from_a_file_and_from_its_folder(arch: str, tmp_path: Path) -> None:
     path = save_random(arch, tmp_path)
     size = tuple(timm.create_model(arch).pretrained_cfg["input_size"][1:])
     for pretrained in (str(path), str(tmp_path)):
         assert_loaded(build_model(arch, 3, size=size, pretrained=pretrained), path)
 
 
-def test_the_folder_of_weights_comes_before_timms_cache(tmp_path: Path) -> None:
+def test_the_weights_folder_precedes_timms_cache(tmp_path: Path) -> None:
     path = save_random("test_resnet", tmp_path)
     model = build_model("test_resnet", 3, size=SIZE, pretrained=True, weights_dir=tmp_path)
     assert_loaded(model, path)
 
 
 def test_position_embeddings_are_resampled_for_another_size(tmp_path: Path) -> None:
-    """10 x 10 positions become 4 x 6, all of them still near the old mean; the rest is as stored."""
+    """10 x 10 positions become 4 x 6 with about the old mean; the rest is as stored."""
     path = save_random("test_vit", tmp_path)
     stored = load_file(path)
     stored["pos_embed"] = stored["pos_embed"] + torch.linspace(-1, 1, stored["pos_embed"].shape[-1])
@@ -65,8 +65,8 @@ def test_position_embeddings_are_resampled_for_another_size(tmp_path: Path) -> N
     assert torch.equal(model.blocks[0].attn.qkv.weight, stored["blocks.0.attn.qkv.weight"])
 
 
-def test_weights_whose_own_download_is_of_another_format_load_from_safetensors(tmp_path: Path) -> None:
-    """Some vision transformers' own downloads are .npz files; what we saved is no such file."""
+def test_weights_whose_download_has_another_format_load_from_safetensors(tmp_path: Path) -> None:
+    """Some vision transformers' own downloads are .npz files; local files never are."""
     arch = "vit_tiny_patch16_224.augreg_in21k"
     assert timm.get_pretrained_cfg(arch).custom_load
     path = save_random(arch, tmp_path)
@@ -75,13 +75,13 @@ def test_weights_whose_own_download_is_of_another_format_load_from_safetensors(t
 
 @pytest.mark.parametrize(("arch", "other"), [("test_vit", "test_resnet"), ("test_resnet", "test_convnext")])
 def test_weights_of_another_architecture_are_refused(arch: str, other: str, tmp_path: Path) -> None:
-    """By itself timm keeps random values for every name that the file lacks, and says nothing."""
+    """By default timm silently keeps random values for every name that the file lacks."""
     path = save_random(other, tmp_path)
-    with pytest.raises(InputError, match=f"{other}.safetensors does not hold weights of {arch}"):
+    with pytest.raises(InputError, match=f"{other}.safetensors does not hold pretrained weights of {arch}"):
         build_model(arch, 3, size=SIZE, pretrained=str(path))
 
 
-def test_half_precision_weights_are_weights(tmp_path: Path) -> None:
+def test_half_precision_weights_are_accepted(tmp_path: Path) -> None:
     path = save_random("test_resnet", tmp_path)
     save_file({n: t.half() if t.is_floating_point() else t for n, t in load_file(path).items()}, path)
     model = build_model("test_resnet", 3, size=SIZE, pretrained=str(path))[0].model
@@ -91,20 +91,21 @@ def test_half_precision_weights_are_weights(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = save_random("test_resnet", tmp_path)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"pretrained: .*test_resnet\.safetensors does not hold weights"):
+    message = r"pretrained: .*test_resnet\.safetensors does not hold pretrained weights"
+    with pytest.raises(InputError, match=message):
         build_model("test_resnet", 3, size=SIZE, pretrained=str(path))
 
 
-def test_a_missing_file_or_folder_is_named_with_what_saves_it(tmp_path: Path) -> None:
+def test_a_missing_file_or_folder_is_named_with_the_command_that_downloads_it(tmp_path: Path) -> None:
     for pretrained in (tmp_path, tmp_path / "weights.safetensors"):
         with pytest.raises(InputError, match=r"no file .*\.safetensors; `tune-paddy weights fetch"):
             build_model("test_resnet", 3, size=SIZE, pretrained=str(pretrained))
 
 
-def test_formats_that_may_run_code_are_refused_unread(tmp_path: Path) -> None:
+def test_formats_that_can_execute_code_are_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "pytorch_model.bin"
     path.write_bytes(b"\x80\x04cos\nsystem\n")
-    with pytest.raises(InputError, match=r"is not a \.safetensors file; other formats may run code"):
+    with pytest.raises(InputError, match=r"is not a \.safetensors file; other formats can execute code"):
         build_model("test_resnet", 3, size=SIZE, pretrained=str(path))
 
 
@@ -132,7 +133,7 @@ def test_without_a_folder_pretrained_means_timms_cache(tmp_path: Path) -> None:
 
 
 class Hub:
-    """Stands for timm's factory with a network: random weights, and what was asked for."""
+    """Stands for timm's factory with a network: returns random parameters and records requests."""
 
     def __init__(self, broken: str = "") -> None:
         self.asked: list[str] = []
@@ -146,7 +147,7 @@ class Hub:
         return timm.create_model(arch)
 
 
-def test_fetched_weights_can_be_trained_from(tmp_path: Path) -> None:
+def test_fetched_weights_load_into_a_network(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "weights"
     done: list[tuple[str, str]] = []
     archs = ["test_resnet", "test_vit.r160_in1k", "test_resnet"]
@@ -157,7 +158,7 @@ def test_fetched_weights_can_be_trained_from(tmp_path: Path) -> None:
     assert_loaded(build_model("test_vit.r160_in1k", 3, size=(160, 160), pretrained=str(folder)), saved[1])
 
 
-def test_an_interrupted_fetch_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_an_interrupted_fetch_resumes(tmp_path: Path) -> None:
     fetch_weights(["test_resnet"], tmp_path, create=Hub())
     hub = Hub()
     assert len(fetch_weights(["test_resnet", "test_convnext"], tmp_path, create=hub)) == 2
@@ -165,7 +166,7 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 def test_one_failure_is_reported_after_the_others_are_saved(tmp_path: Path) -> None:
-    message = r"1 of the weights could not be fetched: test_vit: no route to host$"
+    message = r"1 of the pretrained weights could not be fetched: test_vit: no route to host$"
     with pytest.raises(TunePaddyError, match=message):
         fetch_weights(["test_vit", "test_resnet"], tmp_path, create=Hub(broken="test_vit"))
     assert [path.name for path in tmp_path.iterdir()] == ["test_resnet.safetensors"]
@@ -179,7 +180,7 @@ def test_tied_weights_are_fetched_too(tmp_path: Path) -> None:
 
 @pytest.fixture
 def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hub where nobody listens, and an empty cache."""
+    """A hub address without a server, and an empty cache."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{port}")
@@ -188,7 +189,7 @@ def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_hub")
-def test_without_a_hub_its_client_fails_at_once_and_is_itself_again_afterwards() -> None:
+def test_without_a_hub_its_client_fails_at_once_and_is_restored_afterwards() -> None:
     with failing_fast():
         assert constants.HF_HUB_OFFLINE
         with pytest.raises(Exception, match="connection"):
@@ -196,7 +197,7 @@ def test_without_a_hub_its_client_fails_at_once_and_is_itself_again_afterwards()
     assert not constants.HF_HUB_OFFLINE
 
 
-def test_any_answer_means_that_the_hub_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_response_means_that_the_hub_is_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as hub:  # 501 to everything
         threading.Thread(target=hub.serve_forever, daemon=True).start()
@@ -209,22 +210,22 @@ def test_any_answer_means_that_the_hub_is_there(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("no_hub")
-def test_weights_that_no_trial_could_have_are_missed_before_the_search(tmp_path: Path) -> None:
+def test_unavailable_weights_are_reported_before_the_search(tmp_path: Path) -> None:
     save_random("test_resnet", tmp_path)
     check_weights([("test_resnet", True), ("test_vit", False)], tmp_path)
     check_weights([("test_resnet", str(tmp_path))], None)
     with pytest.raises(InputError, match=r"weights of test_vit, test_convnext are not on this machine"):
         check_weights([("test_resnet", True), ("test_vit", True), ("test_convnext", True)], tmp_path)
-    with pytest.raises(TunePaddyError, match=r"does not answer, and 1 of the weights .*\(test_vit\)"):
+    with pytest.raises(TunePaddyError, match=r"does not respond, and 1 of the pretrained .*\(test_vit\)"):
         check_reach(["test_resnet", "test_vit"], tmp_path)
     with pytest.raises(InputError, match=r"no file .*test_vit\.safetensors; `tune-paddy weights fetch"):
         check_weights([("test_vit", str(tmp_path))], None)
-    with pytest.raises(InputError, match=r"no folder .*none; `tune-paddy weights fetch SPACE --to .*none`"):
+    with pytest.raises(InputError, match=r"no folder .*none: `tune-paddy weights fetch SPACE --to .*none`"):
         check_weights([("test_vit", False)], tmp_path / "none")
 
 
 @pytest.mark.usefixtures("no_hub")
-def test_cached_weights_are_not_missed(tmp_path: Path) -> None:
+def test_cached_weights_count_as_available(tmp_path: Path) -> None:
     config = timm.get_pretrained_cfg("test_vit")
     assert config
     folder = tmp_path / "cache" / f"models--{config.hf_hub_id.replace('/', '--')}"

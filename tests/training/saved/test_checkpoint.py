@@ -47,7 +47,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_what_was_saved_comes_back_bit_by_bit(tmp_path: Path) -> None:
+def test_a_checkpoint_round_trips_bit_by_bit(tmp_path: Path) -> None:
     save(tmp_path, epoch=7)
     model, optimizer = trained()
     checkpoint = latest(tmp_path)
@@ -64,7 +64,7 @@ def test_what_was_saved_comes_back_bit_by_bit(tmp_path: Path) -> None:
             assert torch.equal(fresh.state_dict()["state"][number][name], value)
 
 
-def test_restoring_moments_leaves_rates_to_the_schedule(tmp_path: Path) -> None:
+def test_restoring_moments_keeps_learning_rates(tmp_path: Path) -> None:
     save(tmp_path, epoch=1)
     _, optimizer = trained()
     optimizer.param_groups[0]["lr"] = 0.123
@@ -72,8 +72,8 @@ def test_restoring_moments_leaves_rates_to_the_schedule(tmp_path: Path) -> None:
     assert optimizer.param_groups[0]["lr"] == 0.123
 
 
-def test_a_checkpoint_shares_no_memory_with_what_was_saved(tmp_path: Path) -> None:
-    """Weights that are tied, or views of others, are stored each on its own."""
+def test_tensors_that_share_memory_are_stored_separately(tmp_path: Path) -> None:
+    """Tied parameters, and views of other tensors."""
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     model[1].weight = model[0].weight
     model.register_buffer("turned", torch.rand(4, 2).t())
@@ -85,7 +85,7 @@ def test_a_checkpoint_shares_no_memory_with_what_was_saved(tmp_path: Path) -> No
         assert torch.equal(loaded[name], tensor)
 
 
-def test_the_last_two_are_kept(tmp_path: Path) -> None:
+def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
     for epoch in (1, 2, 9, 10):
         save(tmp_path, epoch)
     assert names(tmp_path) == ["checkpoint-00009.safetensors", "checkpoint-00010.safetensors"]
@@ -120,7 +120,7 @@ def not_json(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [cut, empty, overwrite, without_facts, with_other_facts, not_json])
-def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path: Path, damage: object) -> None:
+def test_a_damaged_newest_checkpoint_falls_back_to_the_previous_one(tmp_path: Path, damage: object) -> None:
     save(tmp_path, epoch=1, seed=1)
     newest = save(tmp_path, epoch=2, seed=2)
     assert callable(damage)
@@ -130,8 +130,8 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path: Path,
     assert torch.equal(checkpoint.model["2.weight"], trained(seed=1)[0].state_dict()["2.weight"])
 
 
-def test_nothing_is_left_when_a_member_is_done(tmp_path: Path) -> None:
-    """Neither checkpoints nor the half of one that a killed process was writing; its weights stay."""
+def test_a_finished_member_keeps_only_its_weights_file(tmp_path: Path) -> None:
+    """Checkpoints, and the partial one of a killed process, are removed."""
     for epoch in (1, 2):
         save(tmp_path, epoch)
     (tmp_path / ".checkpoint-00003.safetensors.4711.partial").write_bytes(b"half")
@@ -140,9 +140,7 @@ def test_nothing_is_left_when_a_member_is_done(tmp_path: Path) -> None:
     assert names(tmp_path) == ["weights.safetensors"]
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_only_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights.safetensors"
     write_safetensors(path, {"a": torch.ones(2)}, {})
     before = path.read_bytes()

@@ -36,10 +36,10 @@ def saved(tmp_path: Path, make_config: Callable[..., MemberConfig]) -> Path:
         ("convnext_atto_ols", {}),
     ],
 )
-def test_a_member_read_back_answers_as_it_did(
+def test_a_loaded_member_predicts_as_before(
     arch: str, changes: dict[str, object], tmp_path: Path, make_config: Callable[..., MemberConfig]
 ) -> None:
-    """Bit by bit, also where a model registers one tensor under several names, as CoaT does."""
+    """Bit by bit, also if a model registers one tensor under several names, as CoaT does."""
     config = make_config(arch=arch, **changes)
     model = lay_out(build(config), "cpu").eval()  # as a member trains
     save_member(tmp_path, model, config, CLASSES)
@@ -60,7 +60,7 @@ def test_a_saved_member_is_two_readable_files(saved: Path) -> None:
     assert facts["config"]["arch"] == "test_vit"
 
 
-def test_a_pretrained_member_is_read_back_without_its_pretrained_weights(
+def test_a_pretrained_member_is_loaded_without_its_pretrained_weights(
     tmp_path: Path, make_config: Callable[..., MemberConfig]
 ) -> None:
     config = make_config(pretrained="/no/such/folder")
@@ -104,8 +104,8 @@ def change(key: str, value: object) -> Callable[[Path], None]:
         (change("format", 2), "holds no readable member"),
         (change("surprise", 1), "holds no readable member"),
         (change("config", {"arch": "test_vit", "lr": -1}), "holds no readable member"),
-        (change("classes", ["one", "two"]), "does not fit test_vit"),
-        (change("config", {"arch": "test_resnet", "size": 32}), "does not fit test_resnet"),
+        (change("classes", ["one", "two"]), "does not match test_vit"),
+        (change("config", {"arch": "test_resnet", "size": 32}), "does not match test_resnet"),
         (change("config", {"arch": "no_such_model"}), "timm has no model"),
     ],
 )

@@ -1,1 +1,1 @@
-"""From image files to augmented batches on the device."""
+"""Turn image files into augmented batches on the device."""

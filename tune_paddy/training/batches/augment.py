@@ -1,12 +1,12 @@
 """Augmentation in one warp: crop, flip, rotation, zoom, perspective and resize share one sampling grid.
 
-The transforms, their ranges and probabilities are those of fastai's `aug_transforms` and of its
-`RandomResizedCropGPU`, which warp at full size first and crop afterwards; composing the same maps and
-sampling once at the output size is several times less work. All random numbers of an epoch are drawn
-beforehand, one row an image, so that they depend neither on the micro-batch nor on the worker.
+The transforms, their ranges and probabilities are those of fastai's `aug_transforms` and
+`RandomResizedCropGPU`, which warp at full size and crop afterwards. Composing the same maps and sampling
+once at the output size is several times less work. All random numbers of an epoch are drawn in advance,
+one row per image, so they depend on neither the micro-batch nor the thread.
 
-Two things differ on purpose: every image has a crop of its own, in the image's proportions (fastai cuts
-one square a batch), and `dihedral` draws its eight cases evenly (fastai leaves more than half alone).
+Two differences are deliberate: every image has its own crop, in the image's proportions (fastai cuts one
+square per batch), and `dihedral` draws its eight cases uniformly (fastai leaves more than half unchanged).
 """
 
 import math
@@ -28,7 +28,7 @@ _CORNERS = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], dtype=np.float64)
 _LOGIT_EPS = 1e-7
 _DIHEDRAL = 8
 _CACHED = 2**20
-"""Values of the images that a CPU thread augments at a time: 4 MiB as float32."""
+"""Number of values that a CPU thread augments at a time: 4 MiB as float32."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Draws:
         crop_y: Vertical position of the crop, 0 (top) to 1 (bottom).
         crop_x: Horizontal position, 0 (left) to 1 (right).
         dihedral: 0 to 7: bit 0 mirrors left and right, bit 1 top and bottom, bit 2 swaps the axes.
-        angle: Radians.
-        zoom: Factor, at least 1.
+        angle: Rotation, in radians.
+        zoom: Zoom factor, at least 1.
         zoom_y: Vertical centre of the zoom, 0 to 1.
-        zoom_x: Horizontal centre, 0 to 1.
-        warp_y: Perspective magnitude, -max_warp to max_warp.
-        warp_x: Likewise, horizontally.
-        brightness: Change of the pixels' logits.
+        zoom_x: Horizontal centre of the zoom, 0 to 1.
+        warp_y: Vertical perspective magnitude, -max_warp to max_warp.
+        warp_x: Horizontal perspective magnitude, -max_warp to max_warp.
+        brightness: Offset added to the pixels' logits.
         contrast: Factor of the pixels' logits.
     """
 
@@ -64,7 +64,7 @@ class Draws:
     contrast: Floats
 
     def __getitem__(self, rows: Any) -> "Draws":
-        """The choices of some of the images."""
+        """Return the choices of some of the images."""
         return Draws(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
     def __len__(self) -> int:
@@ -111,8 +111,8 @@ def warp_matrices(draws: Draws, aspect: float = 1.0) -> NDArray[np.float32]:
     """Compose each image's maps from output to input positions, both (x, y) in -1..1.
 
     Args:
-        draws: The choices for n images.
-        aspect: Height of the input images over their width: turning must not shear what is not square.
+        draws: Random choices for n images.
+        aspect: Height of the input images divided by their width, so that rotations do not shear.
 
     Returns:
         float32 [n, 3, 3]: homographies, applied to (x, y, 1) and divided by the third coordinate.
@@ -162,7 +162,7 @@ def _dihedral(dihedral: NDArray[np.int64]) -> Floats:
 
 
 def _perspective(draws: Draws) -> Floats:
-    """Homographies of fastai's Warp: they bring one edge's corners in, the other's out, onto the square."""
+    """Return fastai's Warp as homographies: one edge's corners move in, the opposite edge's move out."""
     x, y = draws.warp_x, draws.warp_y
     corners = [(-1 - y, -1 - x), (-1 + y, 1 + x), (1 + y, -1 + x), (1 - y, 1 - x)]
     n = len(draws)
@@ -180,11 +180,11 @@ def _perspective(draws: Draws) -> Floats:
 
 
 def augment(images: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
-    """Warp and light a batch.
+    """Apply warp and lighting to a batch.
 
     Args:
         images: Values 0..255 [n, 3, H, W], bytes or floats, on any device.
-        draws: The choices for these n images.
+        draws: Random choices for these n images.
         size: (height, width) in px of the result.
 
     Returns:
@@ -199,7 +199,7 @@ def augment(images: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
 
 
 def _at_a_time(images: Tensor) -> int:
-    """How many images to work on at once: what stays in a CPU's cache; a GPU takes the whole batch."""
+    """Return the number of images to process at once: as many as fit a CPU's cache; on a GPU, all."""
     if images.device.type != "cpu":
         return len(images)
     return max(1, _CACHED // images[0].numel()) * torch.get_num_threads()
@@ -213,16 +213,16 @@ def _augment(images: Tensor, matrices: Tensor, draws: Draws, size: tuple[int, in
 
 
 def shrink(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring images to twice `size` where they are larger: bilinear sampling would skip pixels of them.
+    """Shrink images larger than twice `size` to that: bilinear sampling would skip some of their pixels.
 
-    `augment` does it by itself; where one batch is augmented several times, it is worth doing beforehand.
+    `augment` calls this itself. Call it beforehand to augment one batch several times.
 
     Args:
         images: uint8 [n, 3, H, W].
-        size: (height, width) in px of what `augment` shall return.
+        size: (height, width) in px of the result of `augment`.
 
     Returns:
-        Values 0..255, see `resize_uint8`; `images` themselves where nothing is to be done.
+        Values 0..255, see `resize_uint8`; `images` themselves if they are small enough.
     """
     excess = min(images.shape[-2] / size[0], images.shape[-1] / size[1]) / 2
     if excess <= 1:
@@ -232,7 +232,7 @@ def shrink(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def warp_grid(matrices: Tensor, size: tuple[int, int]) -> Tensor:
-    """Input positions of every output pixel.
+    """Return the input position of every output pixel.
 
     Args:
         matrices: float32 [n, 3, 3], see `warp_matrices`.
@@ -257,7 +257,7 @@ def _pixel_centres(side: int, device: torch.device) -> Tensor:
 
 
 def centre(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring images to `size` without any random choice or warp, as validation sees them.
+    """Resize images to `size` without augmentation, as in validation.
 
     Args:
         images: Values 0..255 [n, 3, H, W], bytes or floats.
@@ -271,7 +271,7 @@ def centre(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def as_floats(images: Tensor) -> Tensor:
-    """Turn uint8 values into float32 values 0..1."""
+    """Convert uint8 values to float32 values 0..1."""
     return images.to(torch.float32).div_(255)
 
 

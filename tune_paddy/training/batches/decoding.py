@@ -1,4 +1,4 @@
-"""Decode and scale an image: the part of reading it that draws nothing at random, and takes the time."""
+"""Decode and scale an image: the deterministic and slow part of reading it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,28 +17,28 @@ from tune_paddy.data.resizing import Pixels, Size, scaled_size, visible_part
 from tune_paddy.training.devices import resize_uint8
 
 VERSIONS = tuple(f"{name} {version(name)}" for name in ("pillow", "torch"))
-"""What the pixels may depend on; simplejpeg's are Pillow's."""
+"""Versions of the packages that pixels may depend on; simplejpeg decodes to Pillow's pixels."""
 
 
 def load_scaled(path: str, size: Size, method: str) -> Pixels:
     """Decode an image and do the first step of resizing, see `tune_paddy.data.resizing`.
 
-    The filter is Pillow's bilinear one, which averages when it shrinks. Its weights have 16 bits instead of
-    Pillow's 32, so that each of its two passes may round a value to the other side: most values are equal to
-    Pillow's, and none differs by more than 2 of 255.
+    The filter is Pillow's bilinear one, which averages when shrinking. Its coefficients have 16 bits instead
+    of Pillow's 32, so each of its two passes may round differently: most values equal Pillow's, and none
+    differs by more than 2 of 255.
 
     Args:
-        path: An image file.
+        path: Path of the image file.
         size: (height, width) in px of the final image.
-        method: squish, crop or pad.
+        method: Resizing method: squish, crop or pad.
 
     Returns:
-        uint8 [3, h, w], contiguous; the final size for `squish`, no side smaller for `crop`, none larger for
-        `pad`.
+        uint8 [3, h, w], contiguous. For `squish`, (h, w) is `size`; for `crop`, neither side is smaller;
+        for `pad`, neither is larger.
 
     Raises:
-        ImageError: The file cannot be used.
-        ValueError: No such method.
+        ImageError: The file cannot be read as an image.
+        ValueError: Unknown method.
     """
     pixels = load_pixels(path)
     left, top, right, bottom = visible_part(pixels.shape[:2], size, method)
@@ -46,7 +46,7 @@ def load_scaled(path: str, size: Size, method: str) -> Pixels:
     after = scaled_size(part.shape[:2], size, method)
     if part.shape[:2] == after:
         return np.ascontiguousarray(part.transpose(2, 0, 1))
-    if after[1] == 1:  # torch's filters, for bytes and for floats, give nonsense for a single column
+    if after[1] == 1:  # torch's filters, for bytes and for floats, return wrong values for a single column
         column = Image.fromarray(part).resize((1, after[0]), Image.Resampling.BILINEAR)
         return np.ascontiguousarray(np.asarray(column).transpose(2, 0, 1))
     scaled = resize_uint8(torch.from_numpy(part).permute(2, 0, 1)[None], after, antialias=True)
@@ -57,16 +57,16 @@ def load_scaled(path: str, size: Size, method: str) -> Pixels:
 def opened_cache(
     limit: float | None, images: ImageSet | None, config: MemberConfig, *, threads: int
 ) -> Iterator[tuple[CachedImages | None, tuple[str, ...]]]:
-    """Open what this machine's image cache has for a member, building what lacks.
+    """Open this machine's image cache for a member, and build missing entries.
 
     Args:
-        limit: GB, see `machine_cache`.
-        images: The dataset; None: there shall be no cache.
-        config: The member.
-        threads: How many images to decode at once.
+        limit: Size limit in GB, see `machine_cache`.
+        images: Images of the dataset; None: no cache.
+        config: Configuration of the member.
+        threads: Number of images to decode at once.
 
     Yields:
-        The images, or None where they are to be read from their files; and a sentence where there is no room.
+        Cached images, or None to read from the files; and warnings, one if the cache has no space.
     """
     cache = machine_cache(limit)
     if cache is None or images is None:

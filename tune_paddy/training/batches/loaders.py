@@ -1,7 +1,7 @@
-"""Batches of images: decoded by threads ahead of time, every random choice drawn beforehand.
+"""Batches of images: threads decode them ahead of time; all random choices are drawn in advance.
 
-Threads, not processes: the decoders work without Python's lock, a forked child of a Ray worker
-would inherit its sockets, and shared memory is scarce in containers.
+Threads suit better than processes: the decoders release Python's global lock, a forked child of a Ray
+worker would inherit its sockets, and shared memory is scarce in containers.
 """
 
 import math
@@ -23,23 +23,23 @@ from tune_paddy.training.batches.decoding import load_scaled
 from tune_paddy.training.batches.mixing import Mix, draw_mix
 
 _LEAST_AHEAD = 3
-"""Batches decoded before they are asked for, however few threads there are: enough to hide one slow file."""
+"""Minimum number of batches to decode ahead, whatever the threads: enough to hide one slow file."""
 
 _AHEAD_BYTES = 512 * 2**20
-"""Most memory for more batches than that, of one trial."""
+"""Memory limit of one trial's batches ahead beyond this minimum, in bytes."""
 
-_ORDER, _SUBSAMPLE = 1, 2  # purposes of random streams, so that none repeats another
+_ORDER, _SUBSAMPLE = 1, 2  # identify random streams, so that none repeats another
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One optimizer step's images with every random choice made.
+    """Images of one optimizer step with all their random choices.
 
     Attributes:
         images: uint8 [n, 3, H, W] on the CPU.
         labels: int64 [n] on the CPU.
         draws: Augmentation of the n images.
-        mix: mixup or CutMix, or None.
+        mix: Parameters of mixup or CutMix, or None.
     """
 
     images: Tensor
@@ -49,18 +49,18 @@ class Batch:
 
 
 Job = tuple[int, tuple[float, float]]
-"""An image to read: its row, and where to crop it, (y, x), each 0 to 1."""
+"""An image to read: its row, and the position (y, x) of its crop, each 0 to 1."""
 
 
 class ImageReader:
     """Reads images at a member's item size.
 
     Args:
-        paths: Image files.
+        paths: Paths of the image files.
         size: (height, width) in px.
-        method: squish, crop or pad.
-        threads: How many images are decoded at once.
-        cached: What the image cache has of them, at this size and method.
+        method: Resizing method: squish, crop or pad.
+        threads: Number of images to decode at once.
+        cached: Image cache entries at this size and method, or None.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class ImageReader:
         return place(scaled, self._size, offset)
 
     def batches(self, jobs: Sequence[Sequence[Job]]) -> Iterator[Tensor]:
-        """Yield uint8 [n, 3, H, W] for each list of images, in order, decoded ahead."""
+        """Yield uint8 [n, 3, H, W] for each list of images, in order; decode ahead."""
         ahead = batches_ahead(self._threads, 3 * math.prod(self._size) * max(map(len, jobs), default=0))
         with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
             waiting: deque[tuple[Tensor, list[Future[None]]]] = deque()
@@ -104,7 +104,7 @@ class ImageReader:
                 pool.shutdown(cancel_futures=True)
 
     def _submit(self, pool: ThreadPoolExecutor, job: Sequence[Job]) -> tuple[Tensor, list[Future[None]]]:
-        """Let each thread read a part of a batch straight into its place."""
+        """Let each thread read a part of a batch directly into the batch's memory."""
         batch = torch.empty(len(job), 3, *self._size, dtype=torch.uint8)
         parts = range(min(self._threads, len(job)))
         futures = [pool.submit(self._fill, batch[at :: len(parts)], job[at :: len(parts)]) for at in parts]
@@ -115,7 +115,7 @@ class ImageReader:
             image[:] = self.read(row, offset)
 
     def in_order(self, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
-        """Yield all images once, centred: the rows as a slice, and uint8 [n, 3, H, W]."""
+        """Yield all images once with centred crops: a slice of rows, and uint8 [n, 3, H, W]."""
         starts = range(0, len(self), batch_size)
         rows = [slice(start, min(start + batch_size, len(self))) for start in starts]
         jobs = [[(row, CENTRE) for row in range(part.start, part.stop)] for part in rows]
@@ -123,14 +123,14 @@ class ImageReader:
 
 
 def batches_ahead(threads: int, batch_bytes: int) -> int:
-    """Return how many batches are decoded before they are asked for.
+    """Return the number of batches to decode ahead.
 
-    One for each thread, and the next to be used: then all threads have work even where a batch is a
-    single image, and the more threads, and so the shorter a batch takes, the more of them wait.
+    This is one per thread plus the next one to be used. All threads then have work even if a batch is a
+    single image. With more threads, a batch takes less time and more batches are ready.
 
     Args:
-        threads: That decode.
-        batch_bytes: Of the largest batch.
+        threads: Number of decoding threads.
+        batch_bytes: Size of the largest batch, in bytes.
 
     >>> batches_ahead(8, 64 * 3 * 480 * 480), batches_ahead(1, 64 * 3 * 480 * 480)
     (9, 3)
@@ -145,15 +145,18 @@ def _finished(batch: Tensor, futures: Sequence[Future[None]]) -> Tensor:
 
 
 class TrainLoader:
-    """The training batches of one epoch; what it yields depends on (seed, epoch) alone.
+    """The training batches of one epoch, determined by (seed, epoch) alone.
 
-    An epoch's images are dealt into ceil(n / batch_size) batches whose sizes differ by at most one: no
-    image is dropped, and no step rests on a handful of left-over images.
+    An epoch's images are split into ceil(n / batch_size) batches whose sizes differ by at most one: no
+    image is dropped, and no step has only a few remaining images.
 
     Args:
-        reader: All images that this member trains on.
-        labels: int64 [images].
-        config: The member.
+        reader: Reader of all images that this member trains on.
+        labels: Class indices, int64 [images].
+        config: Configuration of the member.
+
+    Attributes:
+        epoch: Number of the epoch, from 0.
     """
 
     def __init__(self, reader: ImageReader, labels: NDArray[np.int64], config: MemberConfig) -> None:
@@ -180,7 +183,7 @@ class TrainLoader:
 
 
 def subsample_rows(n: int, config: MemberConfig) -> NDArray[np.int64]:
-    """Choose the share of `n` training images that this member sees, in increasing order."""
+    """Choose the member's random share of `n` training images; return their rows in increasing order."""
     keep = max(1, round(config.subsample * n))
     rng = np.random.default_rng([config.seed, _SUBSAMPLE])
     return np.sort(rng.permutation(n)[:keep])

@@ -1,4 +1,4 @@
-"""mixup and CutMix on whole batches, from numbers drawn beforehand."""
+"""mixup and CutMix on whole batches, from numbers drawn in advance."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ from tune_paddy.training.devices import send
 
 @dataclass(frozen=True)
 class Mix:
-    """How the images of one batch are mixed.
+    """Parameters of mixing one batch.
 
     Attributes:
-        partner: int64 [n], the other image of each image.
-        weight: float64 [n], share of the image itself, 0.5 to 1 for mixup.
-        box: (top, bottom, left, right) as shares of the side, pasted from the partner; None for mixup.
+        partner: Row of each image's partner, int64 [n].
+        weight: Share of the image itself, float64 [n]; 0.5 to 1 for mixup.
+        box: Box pasted from the partner, (top, bottom, left, right) as shares of the side; None for mixup.
     """
 
     partner: NDArray[np.int64]
@@ -27,10 +27,10 @@ class Mix:
 
 
 def draw_mix(config: MemberConfig, n: int, rng: np.random.Generator) -> Mix | None:
-    """Draw how a batch of `n` images is mixed; with both kinds on, each batch gets one of them.
+    """Draw the mixing of a batch of `n` images; if both kinds are on, draw one of them.
 
-    mixup is Zhang et al. 2018 (arXiv:1710.09412), one weight an image and at least 0.5, as in fastai;
-    CutMix is Yun et al. 2019 (arXiv:1905.04899), one box a batch.
+    mixup is Zhang et al. 2018 (arXiv:1710.09412), with one weight of at least 0.5 per image, as in fastai.
+    CutMix is Yun et al. 2019 (arXiv:1905.04899), with one box per batch.
     """
     kinds = [kind for kind in ("mixup", "cutmix") if getattr(config, kind) > 0]
     if not kinds:
@@ -52,9 +52,9 @@ def mix_batch(images: Tensor, labels: Tensor, n_classes: int, mix: Mix) -> tuple
 
     Args:
         images: float [n, 3, h, w].
-        labels: int64 [n].
+        labels: Class indices, int64 [n].
         n_classes: Width of the targets.
-        mix: What was drawn for these n images.
+        mix: Parameters drawn for these n images.
 
     Returns:
         The mixed images, and float32 targets [n, n_classes] whose rows sum to 1.
@@ -67,13 +67,13 @@ def mix_batch(images: Tensor, labels: Tensor, n_classes: int, mix: Mix) -> tuple
     else:
         mixed, share = _paste(images, images[partner], mix.box)
         weight = torch.full_like(weight, share)
-    # torch's one_hot reads the labels back, but for CUDA, to check them
+    # torch's one_hot reads the labels back to check them, except on CUDA
     one_hot = (labels[:, None] == torch.arange(n_classes, device=labels.device)).to(images.dtype)
     return mixed, one_hot * weight[:, None] + one_hot[partner] * (1 - weight[:, None])
 
 
 def _paste(images: Tensor, others: Tensor, box: tuple[float, float, float, float]) -> tuple[Tensor, float]:
-    """Paste a box of `others`; also return the share of pixels that stay, exact after rounding."""
+    """Paste a box of `others`; also return the exact share of pixels that stay."""
     height, width = images.shape[-2:]
     top, bottom = (round(share * height) for share in box[:2])
     left, right = (round(share * width) for share in box[2:])

@@ -1,1 +1,1 @@
-"""The GPU memory that a member will take, without a GPU."""
+"""Forecast a member's GPU memory without a GPU."""

@@ -1,4 +1,4 @@
-"""Count the bytes that operators keep for the backward pass, and the most that are alive at once."""
+"""Count the bytes that operators save for the backward pass, and the peak of bytes alive at once."""
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,9 +13,9 @@ from torch.utils._pytree import tree_leaves
 
 
 class SavedBytes:
-    """Storages that autograd keeps for the backward pass, each counted once.
+    """Storages that autograd saves for the backward pass, each counted once.
 
-    Holding the storages keeps their addresses, by which they are told apart, from being used again.
+    Addresses identify storages. The references held here prevent the reuse of an address.
 
     Args:
         known: Tensors whose storages are counted elsewhere: parameters, buffers, the input.
@@ -27,12 +27,12 @@ class SavedBytes:
 
     @property
     def total(self) -> int:
-        """Bytes kept so far."""
+        """Number of bytes saved so far."""
         return sum(storage.nbytes() for storage in self._saved.values())
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
-        """Collect what operators in the block keep."""
+        """Collect the storages that operators in the block save."""
         with saved_tensors_hooks(self._pack, lambda tensor: tensor):
             yield
 
@@ -44,12 +44,12 @@ class SavedBytes:
 
 
 class LiveBytes(TorchFunctionMode):
-    """While active, follows which results of torch functions are alive, and remembers their peak.
+    """While active, tracks the live results of torch functions and their peak.
 
-    Parameters cast to another type are left out: autocast keeps them all, so they count apart.
+    Parameters cast to another type are not counted here: autocast keeps them all, so they count separately.
 
     Attributes:
-        peak: Most bytes alive at once so far.
+        peak: Largest number of bytes alive at once so far.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class LiveBytes(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Run one torch function and take its results down (torch calls this)."""
+        """Run one torch function and track its results (torch calls this)."""
         result = func(*args, **(kwargs or {}))
         if not (args and isinstance(args[0], nn.Parameter)):
             for leaf in tree_leaves(result):
@@ -88,5 +88,5 @@ class LiveBytes(TorchFunctionMode):
 
 
 def _address(tensor: Tensor) -> int:
-    """Tell storages apart; on the meta device they have no data pointer."""
+    """Return an identifier of a tensor's storage; on the meta device storages have no data pointer."""
     return int(tensor.untyped_storage()._cdata)

@@ -1,13 +1,13 @@
-"""CUDA autocast's casts for tensors that live on no GPU: which precision every operator runs in there.
+"""CUDA autocast's casts for tensors on any device: the precision of every operator on a GPU.
 
-`torch.autocast("cuda")` casts only CUDA tensors, and switches itself off on a machine without a GPU.
-Activations take half the room in half precision, so a forecast has to know each cast. This mode repeats
-them for tensors of any device, the meta device first of all. The lists are those of
+`torch.autocast("cuda")` casts only CUDA tensors, and disables itself on a machine without a GPU.
+Activations take half the memory in half precision, so a forecast has to know each cast. This mode repeats
+the casts for tensors of any device, mainly the meta device. The lists are those of
 https://docs.pytorch.org/docs/stable/amp.html#cuda-op-specific-behavior, completed from
-`ATen/autocast_mode.h` of torch 2.15, and from the operators that are made of listed ones.
+`ATen/autocast_mode.h` of torch 2.15, and from the operators that are composed of listed ones.
 
-Over the smallest model of each of timm's 98 modules, what is kept for the backward pass equals torch's own
-to the byte in 97. In `efficientvit_mit` it is 4 % less: that network switches autocast off around its
+For the smallest model of each of timm's 98 modules, the bytes saved for the backward pass equal torch's own
+exactly in 97. In `efficientvit_mit` they are 4 % fewer: that network disables autocast around its
 attention, but not on the meta device.
 """
 
@@ -31,7 +31,7 @@ LOWER = _names("""
     linalg_multi_dot linalg_vecdot linear lstm lstm_cell matmul mm multi_dot mv prelu rnn_relu rnn_relu_cell
     rnn_tanh rnn_tanh_cell scaled_dot_product_attention
 """)
-"""Functions that run in half precision: their float32 arguments are cast down, weights only once."""
+"""Functions that run in half precision: their float32 arguments are cast down, parameters only once."""
 
 FLOAT = _names("""
     __pow__ __rdiv__ __rpow__ __rtruediv__ _upsample_bicubic2d_aa _upsample_bilinear2d_aa
@@ -60,11 +60,11 @@ WIDEST = _names("""
 class CudaAutocast(TorchFunctionMode):
     """While active, torch functions cast their arguments as they would under `torch.autocast("cuda")`.
 
-    Parameters that are cast down are cast once and shared, as by autocast's cache; the cache is kept
-    until the mode object goes.
+    Each parameter is cast down once and shared, as in autocast's cache. The cache lives as long as the
+    mode object.
 
     Args:
-        dtype: The lower precision: `torch.float16` or `torch.bfloat16`.
+        dtype: Lower precision: `torch.float16` or `torch.bfloat16`.
     """
 
     def __init__(self, dtype: torch.dtype) -> None:
@@ -74,7 +74,7 @@ class CudaAutocast(TorchFunctionMode):
 
     @property
     def cast_weight_bytes(self) -> int:
-        """Bytes of all parameters cast down so far."""
+        """Number of bytes of all parameters cast down so far."""
         return sum(cast.untyped_storage().nbytes() for cast in self._cast_weights.values())
 
     def __torch_function__(
@@ -113,7 +113,7 @@ class CudaAutocast(TorchFunctionMode):
 
 _HALVES = (torch.float16, torch.bfloat16)
 _CASTABLE = (torch.float32, *_HALVES)
-"""float64 and integers are left alone, as by autocast."""
+"""Types that are cast; float64 and integers stay as they are, as under autocast."""
 
 
 def _raise(tensor: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ def _raise(tensor: Tensor) -> Tensor:
 
 
 def _with_float_result(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Ask for a float32 result, unless the caller asks for a type or gives no floating-point tensor."""
+    """Request a float32 result, unless the caller requests a type or passes no floating-point tensor."""
     first = args[0] if args else kwargs.get("input")
     asked = kwargs.get("dtype") is not None or any(isinstance(arg, torch.dtype) for arg in args)
     castable = isinstance(first, Tensor) and first.dtype in _CASTABLE
@@ -139,10 +139,10 @@ def _normalize(
     eps: float = 1e-12,
     out: Tensor | None = None,
 ) -> Tensor:
-    """`F.normalize` in operators that the mode sees: only the norm is computed in float32."""
+    """`F.normalize` written in operators that the mode intercepts; only the norm is computed in float32."""
     norm = torch.linalg.vector_norm(input, p, dim, keepdim=True).clamp_min(eps).expand_as(input)
     return torch.div(input, norm, out=out)
 
 
 _BY_PARTS: dict[str, Callable[..., Tensor]] = {"normalize": _normalize}
-"""Python functions of torch that hide listed operators from the mode, written out for it."""
+"""Replacements of torch's Python functions that hide listed operators from the mode."""

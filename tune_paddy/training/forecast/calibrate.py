@@ -1,7 +1,7 @@
-"""Measure on a GPU what turns a footprint into a process's memory, each point in a fresh process.
+"""Measure on a GPU how a footprint relates to a process's memory, each point in a fresh process.
 
-A fresh process, because CUDA's context, its libraries and the allocator's cache stay once they are
-there. Each one trains a few steps, evaluates once, and is then read by torch and by NVML.
+The process is fresh because CUDA's context, its libraries and the allocator's cache persist once loaded.
+Each process trains a few steps, evaluates once, and then reads its memory from torch and NVML.
 """
 
 import multiprocessing
@@ -25,17 +25,18 @@ from tune_paddy.training.oom import is_out_of_memory
 from tune_paddy.training.stack import software_versions
 
 STEPS = 4
-"""The optimizer's moments are there from the second step on; two more let the allocator settle."""
+"""Training steps per probe: the optimizer's moments exist from the second step; two more let the allocator
+settle."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One training process to measure; all of a batch at once.
+    """One training process to measure, with one micro-batch per step.
 
     Attributes:
-        arch: timm name.
+        arch: timm model name.
         size: (height, width) in px.
-        micro_batch: Images of a step.
+        micro_batch: Number of images per step.
     """
 
     arch: str
@@ -44,7 +45,7 @@ class Probe:
 
     @property
     def label(self) -> str:
-        """What ran, for a person."""
+        """Description of the probe for progress messages."""
         return f"{self.arch} {self.size[0]}x{self.size[1]}, {self.micro_batch} at once"
 
 
@@ -54,31 +55,31 @@ PROBES = (
     Probe("resnet50", (224, 224), 64),
     Probe("vit_large_patch16_224", (224, 224), 16),
 )
-"""Few parameters and many, few activations and many, convolutions and attention."""
+"""Probes with few and many parameters, few and many activations, convolutions and attention."""
 
 
 class Meter(Protocol):
-    """What is read of a process's memory, in MiB; see `GpuMeter`."""
+    """Interface of a meter of a process's memory, in MiB; see `GpuMeter`."""
 
     def process_mib(self) -> float:
-        """What the whole process takes now."""
+        """Return the current memory of the whole process."""
 
     def peak_process_mib(self) -> float:
-        """The most that it took."""
+        """Return the peak memory of the process."""
 
     def knows_process(self) -> bool:
-        """Whether it tells this process from others on the GPU."""
+        """Return whether the figures exclude other processes on the GPU."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One measured process.
+    """Measurement of one process.
 
     Attributes:
-        point: Its memory, and the footprint that was forecast for it.
+        point: Measured memory and forecast footprint of the process.
         gpu: Name of the GPU.
-        versions: Of the driver and the libraries.
-        told_apart: Whether the figures are the process's own, and not those of the whole GPU.
+        versions: Versions of the driver and the libraries.
+        told_apart: Whether the figures are the process's own rather than those of the whole GPU.
     """
 
     point: CalibrationPoint
@@ -88,8 +89,8 @@ class Reading:
 
 
 def measure_afresh(probe: Probe) -> Reading | None:
-    """Measure one probe in a process of its own: see `measure_probe`."""
-    load_nvml()  # where there is no driver, say so before a process has imported torch
+    """Measure one probe in a fresh process, see `measure_probe`."""
+    load_nvml()  # reports a missing driver before a process imports torch
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
         return pool.submit(measure_probe, probe).result()
@@ -102,32 +103,32 @@ def calibrate_gpu(
     measure: Callable[[Probe], Reading | None] = measure_afresh,
     report: Callable[[str], None] = lambda line: None,
 ) -> Calibration:
-    """Measure the GPU at hand and make its calibration.
+    """Measure this machine's GPU and return its calibration.
 
     Args:
-        name: The calibration's; None: made up of the GPU and the software.
-        probes: What to measure.
-        measure: Measures one probe.
-        report: Called with a line on each probe.
+        name: Name of the calibration; None: a name composed of the GPU and the software versions.
+        probes: Probes to measure.
+        measure: Function that measures one probe.
+        report: Callback with one line per probe.
 
     Raises:
-        InputError: There is no GPU, or no NVML to read it.
+        InputError: There is no GPU, or NVML is missing.
         TunePaddyError: No probe fits the GPU.
     """
     readings = []
     for probe in probes:
         reading = measure(probe)
         if reading is None:
-            report(f"{probe.label}: does not fit, left out")
+            report(f"{probe.label}: does not fit, skipped")
             continue
         report(f"{probe.label}: {reading.point.process_mib:,.0f} MiB, raw {reading.point.raw_mib:,.0f}")
         readings.append(reading)
     if not readings:
-        raise TunePaddyError("none of the networks that calibrate a GPU fits this one")
+        raise TunePaddyError("cannot calibrate: none of the probe networks fits this GPU")
     if not all(reading.told_apart for reading in readings):
         report(
-            "The driver does not tell processes apart here, as in a container: what other processes took "
-            "or gave back meanwhile is in these figures, so nothing else should have run on the GPU"
+            "The driver does not report memory per process here, as in a container: the figures include "
+            "other processes on the GPU; repeat the calibration if any were running"
         )
     return calibrate(
         [reading.point for reading in readings],
@@ -139,15 +140,15 @@ def calibrate_gpu(
 
 
 def measure_probe(probe: Probe) -> Reading | None:
-    """Measure one probe in this process, whose first use of CUDA this must be; None: it does not fit.
+    """Measure one probe in this process, before any other use of CUDA; return None if it does not fit.
 
     Raises:
-        InputError: There is no GPU, or no NVML to read it.
+        InputError: There is no GPU, or NVML is missing.
     """
     meter = GpuMeter(load_nvml())
     device = pick_device()
     if device.type != "cuda":
-        raise InputError("there is no GPU to calibrate here; CUDA does not find one")
+        raise InputError("there is no GPU to calibrate: CUDA does not find one on this machine")
     try:
         point = measure_point(probe, device, meter)
     except Exception as error:
@@ -158,7 +159,7 @@ def measure_probe(probe: Probe) -> Reading | None:
 
 
 def measure_point(probe: Probe, device: Device, meter: Meter) -> CalibrationPoint:
-    """Train and evaluate a probe on `device`, and read what it took."""
+    """Train and evaluate a probe on `device`, and return its measured memory."""
     _touch(device)
     context_mib = meter.process_mib()
     device.prefer_speed()
@@ -180,7 +181,7 @@ def measure_point(probe: Probe, device: Device, meter: Meter) -> CalibrationPoin
 
 
 def _touch(device: Device) -> None:
-    """Make the libraries load: one convolution, one matrix product."""
+    """Load CUDA's libraries by one convolution and one matrix product."""
     image = torch.zeros(1, 1, 8, 8, device=device.torch)
     F.conv2d(image, image[..., :3, :3])
     image[0, 0] @ image[0, 0]

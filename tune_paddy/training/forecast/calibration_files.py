@@ -1,4 +1,4 @@
-"""Calibrations on disk: those that ship with the package, and those measured on this machine."""
+"""Calibration files: those shipped with the package, and those measured on this machine."""
 
 import re
 from collections.abc import Iterator
@@ -13,36 +13,36 @@ from tune_paddy.core.gpus import same_model
 from tune_paddy.data.system.files import cache_folder, make_private_folder, read_file
 
 GENERIC = "generic"
-"""The calibration for GPUs that were never measured."""
+"""Name of the calibration for GPUs without a measurement."""
 
 
 def load_calibration(name: str, own: Path | None = None) -> Calibration:
     """Load a calibration by its name, or by the path of its file.
 
     Args:
-        name: A name, or a path that ends in `.json`.
+        name: Name, or a path that ends in `.json`.
         own: Folder of this machine's calibrations; None: the user's cache.
 
     Raises:
-        InputError: There is none, or its file is not a calibration.
+        InputError: There is no such calibration, or its file is invalid.
     """
     if name.endswith(".json"):
         return _read(Path(name))
     known = {calibration.name: calibration for calibration in all_calibrations(own)}
     if name not in known:
-        raise InputError(f"no calibration is called {name!r}; there are {', '.join(sorted(known))}")
+        raise InputError(f"there is no calibration {name!r}; use one of {', '.join(sorted(known))}")
     return known[name]
 
 
 def choose_calibration(gpu: str | None, torch_version: str, own: Path | None = None) -> Calibration:
-    """Choose what was measured on this kind of GPU with this torch, else the generic calibration.
+    """Choose the calibration of this GPU model and torch version, else the generic calibration.
 
-    A calibration of the same GPU with another torch comes second: the context differs between releases,
-    but less than between makes of GPUs.
+    A calibration of the same GPU model with another torch comes second: the context differs between
+    releases, but less than between GPU models.
 
     Args:
-        gpu: Its name, as torch reports it; None: no GPU at hand.
-        torch_version: Such as `2.15.0+cu132`.
+        gpu: Name of the GPU, as torch reports it; None: no GPU.
+        torch_version: Version such as `2.15.0+cu132`; major and minor must match.
         own: Folder of this machine's calibrations; None: the user's cache.
     """
     same_gpu = [c for c in all_calibrations(own) if gpu and c.gpu and same_model(c.gpu, gpu)]
@@ -52,12 +52,12 @@ def choose_calibration(gpu: str | None, torch_version: str, own: Path | None = N
 
 
 def all_calibrations(own: Path | None = None) -> list[Calibration]:
-    """Return the package's calibrations and then this machine's, by file name."""
+    """Return the package's calibrations, then this machine's, each in the order of file names."""
     return list(_all(own or cache_folder("calibrations")))
 
 
 def save_calibration(calibration: Calibration, own: Path | None = None) -> Path:
-    """Write a calibration for later plans on this machine, over one of the same name; return its file."""
+    """Save a calibration for later plans on this machine; overwrite one of the same name; return its path."""
     folder = own or cache_folder("calibrations")
     make_private_folder(folder)
     path = folder / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', calibration.name)}.json"
@@ -79,7 +79,7 @@ def _read(path: Path) -> Calibration:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "file"
-        raise InputError(f"{path}: {where}: {first['msg']}; not a calibration") from error
+        raise InputError(f"{path}: {where}: not a valid calibration: {first['msg']}") from error
 
 
 def _minor(version: str) -> list[str]:

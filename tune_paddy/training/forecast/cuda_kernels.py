@@ -1,4 +1,4 @@
-"""What CUDA's kernels keep for the backward pass where the meta device would keep something else."""
+"""Imitate CUDA kernels that save other tensors for the backward pass than the meta device does."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,23 +11,23 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 HEAD_WIDTH_ALIGNMENT = 8
-"""Attention kernels read heads whose width, in elements, is a multiple of this (others are padded)."""
+"""Attention kernels need a head width, in elements, that is a multiple of this; others are padded."""
 MAX_HEAD_WIDTH = 256
-"""Wider heads have no fused kernel."""
+"""Largest head width, in elements, with a fused attention kernel."""
 MASK_ALIGNMENT = 8
-"""Memory-efficient attention pads the rows of its mask to a multiple of this."""
+"""Memory-efficient attention pads the rows of its mask to a multiple of this many elements."""
 QUERY_ALIGNMENT = 32
-"""Memory-efficient attention keeps its log-sum-exp for a multiple of so many queries."""
+"""Memory-efficient attention saves its log-sum-exp for a multiple of this many queries."""
 LSTM_RESERVE = 6
-"""Values that cuDNN is taken to keep per step and hidden unit: four gates, the cell, its tanh."""
+"""Assumed number of values that cuDNN saves per step and hidden unit: four gates, the cell, its tanh."""
 
 
 class CudaKernels(TorchFunctionMode):
-    """While active, functions that CUDA fuses keep for backward what their kernels keep.
+    """While active, functions with a fused CUDA kernel save the same tensors for backward as that kernel.
 
-    On the meta device `scaled_dot_product_attention` falls back to plain matrix products, which keep the
-    queries x keys matrix; `dropout` keeps a mask as wide as its input; `rms_norm` and LSTMs keep every
-    intermediate of their parts. Only the forward pass works.
+    On the meta device `scaled_dot_product_attention` falls back to plain matrix products, which save the
+    queries x keys matrix; `dropout` saves a mask as wide as its input; `rms_norm` and LSTMs save every
+    intermediate result. Only the forward pass works.
     """
 
     def __torch_function__(
@@ -37,7 +37,7 @@ class CudaKernels(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Run one torch function, or what stands for its CUDA kernel (torch calls this)."""
+        """Run one torch function, or the imitation of its CUDA kernel (torch calls this)."""
         replacement = _REPLACEMENTS.get(getattr(func, "__name__", ""), func)
         return replacement(*args, **(kwargs or {}))
 
@@ -45,7 +45,7 @@ class CudaKernels(TorchFunctionMode):
 class UnfusedAttention(TorchFunctionMode):
     """While active, attention is computed by matrix products and a softmax, as before fused kernels.
 
-    Enter it after `CudaAutocast`: its parts are then cast one by one, as in a model that spells them out.
+    Enter it after `CudaAutocast`: its operators are then cast one by one, as in a model that calls them.
     """
 
     def __torch_function__(
@@ -55,18 +55,18 @@ class UnfusedAttention(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Run one torch function, or attention's parts (torch calls this)."""
+        """Run one torch function, or the operators of attention (torch calls this)."""
         if getattr(func, "__name__", "") == "scaled_dot_product_attention":
             return _attention_by_parts(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
 
 Kernel = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
-"""Allocates, for an operator's inputs, its output and what it keeps besides those inputs."""
+"""Function of an operator's inputs that allocates its output and the other tensors that it saves."""
 
 
 class _Fused(torch.autograd.Function):
-    """An operator that is known only by its output and by what it keeps for its backward pass."""
+    """An operator defined only by its output and by the tensors saved for its backward pass."""
 
     @staticmethod
     def forward(ctx: Any, kernel: Kernel, *inputs: Tensor | None) -> Tensor:
@@ -104,7 +104,7 @@ def _attention(  # noqa: PLR0917 torch's signature
 
 
 def _is_fusable(query: Tensor, value: Tensor, attn_mask: Tensor | None) -> bool:
-    """Whether CUDA has a fused kernel; narrow heads are padded for flash attention only."""
+    """Return whether CUDA has a fused kernel; narrow heads are padded for flash attention only."""
     width = query.shape[-1]
     if query.ndim != 4 or width > MAX_HEAD_WIDTH or value.shape[-1] != width:  # noqa: PLR2004 n, heads, …
         return False
@@ -158,7 +158,7 @@ def _dropout(
     training: bool = True,
     inplace: bool = False,
 ) -> Tensor:
-    """`F.dropout` as CUDA's fused kernel, which keeps one byte per element."""
+    """`F.dropout` as CUDA's fused kernel, which saves one byte per element."""
     if inplace or not training or not 0 < p < 1:
         return F.dropout(input, p, training, inplace)
     return torch.native_dropout(input, p, training)[0]
@@ -170,7 +170,7 @@ def _rms_norm(
     weight: Tensor | None = None,
     eps: float | None = None,  # noqa: ARG001
 ) -> Tensor:
-    """`F.rms_norm` as CUDA's fused kernel, which keeps its input and one float32 per row."""
+    """`F.rms_norm` as CUDA's fused kernel, which saves its input and one float32 per row."""
     return _run(partial(_rms_kernel, len(normalized_shape)), input, weight)
 
 
@@ -186,7 +186,7 @@ def _lstm(
     num_layers: int,
     *_: Any,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`torch.lstm` as cuDNN's kernel: each layer keeps its input, its output and a reserve."""
+    """`torch.lstm` as cuDNN's kernel: each layer saves its input, its output and a reserve."""
     per_layer = len(params) // num_layers
     directions = per_layer // (4 if has_biases else 2)
     kernel = partial(_lstm_kernel, directions * hx[0].shape[-1])

@@ -1,6 +1,6 @@
-"""Forecast what training a member takes of a GPU's memory, without a GPU, in about a second.
+"""Forecast the GPU memory of training a member, without a GPU, in about a second.
 
-Every part follows linearly from the number of images: see `tune_paddy.core.memory.Footprint`.
+Every part is linear in the number of images, see `tune_paddy.core.memory.Footprint`.
 """
 
 from dataclasses import replace
@@ -15,7 +15,7 @@ from tune_paddy.training.forecast.measurements import ForwardCache, ForwardMemor
 PRECISIONS = ("fp32", "fp16", "bf16")
 _FLOAT32 = 4
 _MOMENTS = {"adamw": 2, "sgd": 1}
-"""float32 values that an optimizer keeps per parameter."""
+"""Number of float32 values that an optimizer keeps per parameter."""
 
 
 def forecast(
@@ -31,29 +31,29 @@ def forecast(
     unfused: bool = False,
     cache: Path | None = None,
 ) -> Footprint:
-    """Forecast a member's footprint: for one micro-batch, and, since it is a line, for every other one.
+    """Forecast a member's footprint; it is linear in the micro-batch, so one forecast serves every one.
 
     Args:
-        arch: timm name.
-        size: (height, width) in px that the network sees.
-        micro_batch: Images of one forward pass, for `Footprint.raw_mib()`.
+        arch: timm model name.
+        size: (height, width) in px of the network's input.
+        micro_batch: Number of images per forward pass, the default of `Footprint.raw_mib()`.
         precision: `fp32`, `fp16` or `bf16`.
         optimizer: `adamw` or `sgd` (with momentum).
-        channels_last: Whether images and weights lie in memory with the channels last; None: as a member's.
+        channels_last: Whether images and parameters are in channels-last layout; None: as in a member.
         n_classes: Width of the last layer.
         item_size: (height, width) in px of images before augmentation; None: `size`.
-        unfused: Count attention without fused kernels, which keeps its queries x keys matrix.
+        unfused: Whether to assume attention without fused kernels, which saves its queries x keys matrix.
         cache: Folder of earlier measurements; None: $TUNE_PADDY_CACHE/footprints, or the user's cache.
 
     Raises:
-        InputError: Unknown arch, precision or optimizer, no class, or a size that the network cannot take.
+        InputError: Unknown arch, precision or optimizer, no class, or a size that the arch does not accept.
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
     if optimizer not in _MOMENTS:
         raise InputError(f"optimizer {optimizer!r} is not one of {', '.join(_MOMENTS)}")
     if n_classes < 1:
-        raise InputError(f"there is nothing to tell apart among {n_classes} classes")
+        raise InputError(f"cannot choose among {n_classes} classes: there must be at least 1")
     subject = Subject(arch, size, n_classes, precision, channels_last, unfused)
     memory = _measured(subject, ForwardCache(cache or cache_folder("footprints")))
     return replace(assemble(memory, size, item_size or size, optimizer), micro_batch=micro_batch)
@@ -62,11 +62,11 @@ def forecast(
 def assemble(
     memory: ForwardMemory, size: tuple[int, int], item_size: tuple[int, int], optimizer: str
 ) -> Footprint:
-    """Add to a measured forward pass what the training loop itself holds.
+    """Add the tensors of the training loop to a measured forward pass.
 
-    A step holds its whole batch augmented, in float32. Evaluation holds uint8 images, and the float32 ones
-    that were made of them, before and after normalisation. An optimizer's moments and the gradients are as
-    large as the parameters.
+    A step holds its whole augmented batch in float32. Evaluation holds uint8 images and their float32
+    versions before and after normalisation. The gradients and each of the optimizer's moments are as large
+    as the parameters.
     """
     image, item = 3 * _FLOAT32 * prod(size), 3 * prod(item_size)
     fixed, alive = memory.predicting

@@ -1,9 +1,9 @@
-"""Measure, without a GPU, what a network keeps of each image while it trains and while it predicts.
+"""Measure, without a GPU, the memory that a network keeps per image in training and in prediction.
 
-The forward pass runs on the meta device, which computes shapes and allocates nothing. What autograd would
-keep for the backward pass, with weights, gradients and moments, is 98-99 % of a training step's peak,
-since the peak lies where the backward pass begins. The few networks that need values while they are
-built or run, run on the CPU instead.
+The forward pass runs on the meta device, which computes shapes and allocates nothing. The tensors that
+autograd would save for the backward pass, with parameters, gradients and moments, are 98-99 % of a training
+step's peak, since the peak occurs at the start of the backward pass. The few networks that need values
+while they are built or run fall back to the CPU.
 """
 
 from collections.abc import Iterator
@@ -22,21 +22,21 @@ from tune_paddy.training.networks.model import build_model, has_batch_norm, lay_
 
 _HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _BATCHES = (2, 3)
-"""Two batches determine a line; batch norms refuse a single image."""
+"""Sizes of the two batches that determine a line; batch norms refuse a single image."""
 
 
 def measure(subject: Subject) -> ForwardMemory:
-    """Measure a network with its head; torch's random state is left as it was.
+    """Measure a network with its head; torch's random state stays unchanged.
 
     Raises:
-        InputError: Unknown arch, or a size that it cannot take.
+        InputError: Unknown arch, or a size that it does not accept.
         TunePaddyError: The network's forward pass fails.
     """
     with torch.random.fork_rng(devices=[]):
         for device in ("meta", "cpu"):
             try:
                 return _measure_on(device, subject)
-            except (RuntimeError, ValueError) as error:  # on meta: it needs values, which are not there
+            except (RuntimeError, ValueError) as error:  # on meta: the network needs values
                 reason = str(error).splitlines()[0][:160]
     raise TunePaddyError(f"the memory of {subject.arch} cannot be forecast: {reason}")
 
@@ -66,7 +66,7 @@ def _images(n: int, subject: Subject) -> Tensor:
 
 
 def saved_bytes(model: nn.Module, images: Tensor, subject: Subject) -> int:
-    """Bytes kept for the backward pass of one micro-batch; the images themselves are not counted."""
+    """Return the bytes saved for the backward pass of one micro-batch, without the images themselves."""
     model.train()
     saved = SavedBytes([*model.parameters(), *model.buffers(), images])
     with _cuda(subject), saved.collecting():
@@ -76,7 +76,7 @@ def saved_bytes(model: nn.Module, images: Tensor, subject: Subject) -> int:
 
 
 def _predicting_bytes(model: nn.Module, images: Tensor, subject: Subject) -> tuple[int, int]:
-    """(Weights cast down, most that is alive per image); the images themselves are not counted."""
+    """Return the bytes of (parameters cast down, peak per image), without the images themselves."""
     model.eval()
     live = LiveBytes()
     with torch.inference_mode(), live, _cuda(subject) as autocast:
@@ -87,7 +87,7 @@ def _predicting_bytes(model: nn.Module, images: Tensor, subject: Subject) -> tup
 
 @contextmanager
 def _cuda(subject: Subject) -> Iterator[CudaAutocast | None]:
-    """Run torch functions as they would run on CUDA: kernels innermost, then casts, then attention."""
+    """Imitate CUDA for torch functions: kernels innermost, then casts, then attention."""
     half = _HALF.get(subject.precision)
     autocast = None if half is None else CudaAutocast(half)
     with ExitStack() as stack:

@@ -1,6 +1,6 @@
-"""Measured forward passes on disk: one small JSON file each, so that no network is measured twice.
+"""On-disk cache of measured forward passes, one small JSON file each.
 
-Nothing here imports torch: a plan whose members were all measured before starts at once.
+This module does not import torch, so a plan whose members are all cached starts at once.
 """
 
 import hashlib
@@ -18,21 +18,21 @@ from pydantic import TypeAdapter, ValidationError
 from tune_paddy.data.system.files import make_private_folder
 
 FORMAT = 3
-"""Raised whenever the same network would be measured differently: what was written before is passed over."""
+"""Version of the measurement, increased whenever its result changes; other versions' entries are ignored."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: a network with its head, and how it runs.
+    """The subject of a measurement: a network with its head, and its settings.
 
     Attributes:
-        arch: timm name.
-        size: (height, width) of its images in px.
-        n_classes: Width of its last layer.
+        arch: timm model name.
+        size: (height, width) of the images in px.
+        n_classes: Width of the last layer.
         precision: `fp32`, `fp16` or `bf16`.
-        channels_last: Whether its weights and images lie in memory with the channels last; None: the weights
-            as a member's, see `tune_paddy.training.networks.model.lay_out`.
-        unfused: Whether attention is computed by parts, as before fused kernels.
+        channels_last: Whether parameters and images are in channels-last layout; None: parameters as in a
+            member, see `tune_paddy.training.networks.model.lay_out`.
+        unfused: Whether attention runs without fused kernels.
     """
 
     arch: str
@@ -45,14 +45,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class ForwardMemory:
-    """What a network keeps, as lines over the number of images; bytes.
+    """A network's memory in bytes, linear in the number of images.
 
     Attributes:
-        parameters: Number of values that train.
-        weight_bytes: Parameters and buffers.
-        saved: (fixed, per image) kept for the backward pass.
-        predicting: (fixed, per image) alive at the peak of a forward pass without gradients.
-        batch_norm: Whether the body, the head left out, holds batch norms.
+        parameters: Number of trainable parameters.
+        weight_bytes: Bytes of parameters and buffers.
+        saved: (fixed, per image) bytes saved for the backward pass.
+        predicting: (fixed, per image) bytes alive at the peak of a forward pass without gradients.
+        batch_norm: Whether the body, without the head, contains batch norms.
     """
 
     parameters: int
@@ -66,20 +66,19 @@ _ADAPTER = TypeAdapter(ForwardMemory)
 
 
 class ForwardCache:
-    """A folder of measured forward passes.
+    """A folder of measured forward passes, which several processes may share.
 
-    An entry that cannot be read, or that is of something else, counts as missing; a folder that cannot be
-    written is left alone. Several processes may share it.
+    An unreadable or mismatched entry counts as missing. Failures to write are ignored.
 
     Args:
-        folder: Made when the first entry is written.
+        folder: Folder of the cache, created with the first entry.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def get(self, subject: Subject) -> ForwardMemory | None:
-        """Return what was measured of `subject` with the installed torch and timm, or None."""
+        """Return the measurement of `subject` with the installed torch, timm and fastai, or None."""
         key = _key(subject)
         try:
             entry = json.loads(self._path(key).read_text("utf-8"))
@@ -88,7 +87,7 @@ class ForwardCache:
             return None
 
     def put(self, subject: Subject, memory: ForwardMemory) -> None:
-        """Write an entry as a whole: readers see the old one or the new one."""
+        """Write an entry atomically."""
         key = _key(subject)
         text = json.dumps({"key": key, "value": asdict(memory)}, indent=1)
         with suppress(OSError):

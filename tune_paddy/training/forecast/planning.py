@@ -1,4 +1,4 @@
-"""Choose accum and GPU share of a member from its forecast: before a search, and for each of its trials."""
+"""Choose a member's accum and GPU share from its forecast, before a search and for each trial."""
 
 import itertools
 from collections.abc import Iterator
@@ -28,10 +28,10 @@ from tune_paddy.training.forecast.footprint import forecast
 from tune_paddy.training.gpu_memory import load_nvml, visible_gpu
 
 Share = float | Literal["auto"]
-"""GPUs of a trial; auto: as small a share of one as its forecast allows."""
+"""Number of GPUs of a trial; auto: the smallest share of one GPU that its forecast allows."""
 
 _ROW_PARAMETERS = ("arch", "size", "resize_size", "batch_size", "accum", "precision", "optimizer")
-"""The parameters that decide a footprint; a sub-space is listed over all their values."""
+"""Parameters that determine a footprint; a plan lists every combination of their values."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Gpu:
     """The GPU that trials are planned for.
 
     Attributes:
-        mib: Its memory.
-        calibration: What turns a footprint into the memory of a process on it.
-        stated: Whether its memory is what somebody said, who may mean a smaller GPU than is there.
+        mib: Memory of the GPU, in MiB.
+        calibration: Calibration that converts a footprint into the memory of a process on this GPU.
+        stated: Whether the user specified the memory, which may be less than the installed GPU has.
     """
 
     mib: float
@@ -55,10 +55,10 @@ class MemoryRow:
 
     Attributes:
         origin: Name of the recipe or the sub-space.
-        config: A member with these values.
-        footprint: Its forecast.
-        at_one: The plan with accum 1 on the whole GPU, fitting or not.
-        plan: The plan that fits, or the nearest to it.
+        config: Configuration of a member with these values.
+        footprint: Forecast footprint of the member.
+        at_one: Plan with accum 1 on the whole GPU, whether it fits or not.
+        plan: Plan that fits, or the closest one.
     """
 
     origin: str
@@ -68,7 +68,7 @@ class MemoryRow:
     plan: Plan
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {
             "origin": self.origin,
             "arch": self.config.arch,
@@ -83,7 +83,7 @@ class MemoryRow:
 
     @property
     def warning(self) -> str | None:
-        """What a person should know of the plan, or None."""
+        """Warning about the plan for the user, or None."""
         plan = self.plan
         return batch_norm_warning(plan.micro_batch, plan.accum) if self.footprint.batch_norm else None
 
@@ -94,10 +94,10 @@ class MemoryRow:
 
 
 def parse_share(text: str) -> Share:
-    """Read a share of a GPU: a number above 0, or `auto`.
+    """Parse a share of a GPU: a number above 0 and up to 1, or `auto`.
 
     Raises:
-        InputError: It is neither.
+        InputError: The text is neither.
     """
     if text == "auto":
         return "auto"
@@ -111,15 +111,15 @@ def parse_share(text: str) -> Share:
 
 
 def find_gpu(name: str | None = None, mib: float | None = None, calibration: str | None = None) -> Gpu:
-    """Describe a GPU by its memory, by its name, or by looking at the one at hand.
+    """Describe a GPU by its memory or its name, or detect the installed one.
 
     Args:
-        name: Such as `Tesla P100`.
-        mib: Its memory; with a name as well, the name chooses the calibration.
-        calibration: Name or file of a calibration; None: what was measured on this GPU, else a generic one.
+        name: Name such as `Tesla P100`.
+        mib: Memory in MiB; if a name is given too, the name chooses the calibration.
+        calibration: Name or path of a calibration; None: the one measured on this GPU, else the generic one.
 
     Raises:
-        InputError: Nothing is said, and there is no GPU here; or the name or calibration is unknown.
+        InputError: Neither is given and there is no GPU, or the name or calibration is unknown.
     """
     stated = name is not None or mib is not None
     if not stated:
@@ -127,7 +127,7 @@ def find_gpu(name: str | None = None, mib: float | None = None, calibration: str
             name, mib = _gpu_at_hand()
         except InputError as error:
             raise InputError(
-                f"{error}, or which it is, as `gpu='Tesla P100'`", options=(*error.options, "gpu")
+                f"{error}, or its name, such as `gpu='Tesla P100'`", options=(*error.options, "gpu")
             ) from error
     memory = float(gpu_mib(name)) if mib is None and name is not None else mib
     if calibration is not None:
@@ -138,13 +138,16 @@ def find_gpu(name: str | None = None, mib: float | None = None, calibration: str
 
 
 def find_trials_gpu(mib: float | None = None) -> Gpu:
-    """Describe the GPU that a search's trials will run on: the one at hand, held to `mib` where that is said.
+    """Describe the GPU of a search's trials: the installed one, limited to `mib` if given.
 
-    What was measured of the GPU here counts, however little of it trials may have; where none is here, as
-    with a cluster's, a generic calibration.
+    The installed GPU's calibration applies whatever the limit. Without a GPU here, as for a cluster, the
+    generic calibration applies.
+
+    Args:
+        mib: Memory that trials may use, in MiB; None: the whole GPU.
 
     Raises:
-        InputError: Nothing is said, and there is no GPU here.
+        InputError: `mib` is None and there is no GPU.
     """
     try:
         name, whole_mib = _gpu_at_hand()
@@ -159,17 +162,17 @@ def find_trials_gpu(mib: float | None = None) -> Gpu:
 def plan_trial(
     config: MemberConfig, gpu: Gpu | None, share: Share, *, n_classes: int, max_accum: int | None = None
 ) -> TrialMemory:
-    """Plan the memory of one trial; what a space sets (accum, share) stands, the rest follows.
+    """Plan the memory of one trial; a fixed accum or share stays, the rest is chosen.
 
     Args:
-        config: The member.
-        gpu: Where it trains; None: on the CPU.
-        share: What the search gives a trial.
-        n_classes: Classes of the dataset.
-        max_accum: The largest accum to choose; None: one image at a time.
+        config: Configuration of the member.
+        gpu: GPU that the member trains on; None: CPU.
+        share: Number of GPUs per trial, or auto.
+        n_classes: Number of classes of the dataset.
+        max_accum: Largest accum to choose; None: down to a micro-batch of one image.
 
     Raises:
-        InputError: Unknown arch, or a size that it cannot take.
+        InputError: Unknown arch, or a size that it does not accept.
     """
     if gpu is None or share == 0:
         return TrialMemory(0.0, config.accum if isinstance(config.accum, int) else 1)
@@ -187,12 +190,12 @@ def plan_trial(
 
 
 def plan_unforecast_trial(config: MemberConfig, gpu: Gpu, share: Share) -> TrialMemory:
-    """Give a trial whose forecast failed its share, and no more: it may raise accum, not harm its neighbours.
+    """Limit a trial without a forecast to its share: it may raise accum, but not harm other trials.
 
     Args:
-        config: The member.
-        gpu: Where it trains.
-        share: What the search gives a trial; auto: the whole GPU, since nothing says that less will do.
+        config: Configuration of the member.
+        gpu: GPU that the member trains on.
+        share: Number of GPUs per trial; auto: the whole GPU, since nothing shows that less suffices.
     """
     given = 1.0 if share == "auto" else float(share)
     fraction = min(given, 1.0)
@@ -208,7 +211,7 @@ def plan_unforecast_trial(config: MemberConfig, gpu: Gpu, share: Share) -> Trial
 def plan_member(
     config: MemberConfig, footprint: Footprint, gpu: Gpu, share: Share, *, max_accum: int | None = None
 ) -> Plan:
-    """Choose what a member leaves open: accum within a fixed share, or the smallest share, or both."""
+    """Choose a member's open values: accum within a fixed share, the smallest share, or both."""
     wanted = config.accum if isinstance(config.accum, int) else 1
     most = config.accum if isinstance(config.accum, int) else max_accum
     if share == "auto":
@@ -222,10 +225,10 @@ def plan_member(
 def member_footprint(
     config: MemberConfig, gpu: Gpu, *, n_classes: int, unfused: bool | None = None
 ) -> Footprint:
-    """Forecast a member's footprint on a GPU; `auto` counts half precision, as it will be there.
+    """Forecast a member's footprint on a GPU, where precision `auto` means half precision.
 
     Raises:
-        InputError: Unknown arch, or a size that it cannot take.
+        InputError: Unknown arch, or a size that it does not accept.
     """
     return forecast(
         config.arch,
@@ -247,12 +250,12 @@ def plan_space(
     max_accum: int | None = None,
     unfused: bool | None = None,
 ) -> Iterator[MemoryRow]:
-    """Plan every recipe, and every combination of a sub-space's values that decides the footprint.
+    """Plan every recipe, and every combination of a sub-space's values that determine the footprint.
 
-    Ranges are represented by their largest value.
+    The largest value represents a range.
 
     Raises:
-        InputError: An architecture or size cannot be had.
+        InputError: Unknown arch, or a size that it does not accept.
     """
     for origin, config in _members(space):
         footprint = member_footprint(config, gpu, n_classes=n_classes, unfused=unfused)
@@ -263,7 +266,7 @@ def plan_space(
 
 
 def _cap_mib(gpu: Gpu, fraction: float) -> float | None:
-    """Where torch's allocator stops: at the trial's share, unless it has all that is there."""
+    """Return the allocator's limit in MiB for the trial's share; None for a whole, not stated GPU."""
     if fraction >= 1 and not gpu.stated:
         return None
     return allocator_mib(MemoryBudget(gpu.mib, fraction), gpu.calibration)
@@ -284,17 +287,17 @@ def _combinations(sub: SubSpace) -> list[MemberConfig]:
 
 
 def size_words(size: tuple[int, int]) -> str:
-    """A size as a person writes it: 224, or 320x224 (height x width)."""
+    """Format a size as in a search space: 224, or 320x224 (height x width)."""
     shown = side_or_pair(size)
     return f"{shown[0]}x{shown[1]}" if isinstance(shown, tuple) else str(shown)
 
 
 def _gpu_at_hand() -> tuple[str, float]:
-    """Name and usable MiB of the first GPU that this process sees."""
+    """Return the name and usable MiB of the first GPU that this process sees."""
     try:
         return visible_gpu(load_nvml())
     except InputError as error:
         raise InputError(
-            f"no GPU was detected here ({error}); say how much memory yours has, as `gpu_memory=16280`",
+            f"this machine has no GPU ({error}); give the memory of yours in MiB, such as `gpu_memory=16280`",
             options=("gpu_memory",),
         ) from error

@@ -1,1 +1,1 @@
-"""Architectures, pretrained parameters, and the networks made of both."""
+"""Architectures, pretrained weights, and networks built from both."""

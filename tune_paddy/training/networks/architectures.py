@@ -1,4 +1,4 @@
-"""Names of timm's architectures: current names, near names, and tiny relatives to rehearse with."""
+"""Names of timm's architectures: current names, similar names, and tiny stand-ins for a dry run."""
 
 import difflib
 from functools import cache
@@ -16,13 +16,13 @@ _TINY_SWIN = {"embed_dim": 24, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 4, 8)
 
 @register_model
 def tiny_swin(pretrained: bool = False, **options: Any) -> nn.Module:
-    """Build a Swin of 0.7 M parameters: timm's own tiny `test_*` models have none of this family."""
+    """Build a Swin of 0.7 M parameters: timm's tiny `test_*` models include none of this family."""
     return timm.create_model("swin_tiny_patch4_window7_224", pretrained, **{**_TINY_SWIN, **options})
 
 
 @register_model
 def tiny_swinv2(pretrained: bool = False, **options: Any) -> nn.Module:
-    """Build a Swin V2 of 0.7 M parameters: timm's own tiny `test_*` models have none of this family."""
+    """Build a Swin V2 of 0.7 M parameters: timm's tiny `test_*` models include none of this family."""
     return timm.create_model("swinv2_tiny_window8_256", pretrained, **{**_TINY_SWIN, **options})
 
 
@@ -30,10 +30,10 @@ _TINY = {"swin_transformer": "tiny_swin", "swin_transformer_v2": "tiny_swinv2"}
 
 
 def current_name(arch: str) -> str:
-    """Return timm's current name for `arch`: deprecated names are mapped, others returned as they are.
+    """Return timm's current name for `arch`: map deprecated names, return others unchanged.
 
     Raises:
-        InputError: timm knows neither the name nor the tag of its weights; near names are given.
+        InputError: timm does not know the name or its pretrained tag; the message suggests similar names.
     """
     renamed = _deprecated().get(arch)
     if renamed:
@@ -44,19 +44,19 @@ def current_name(arch: str) -> str:
         raise InputError(f"timm has no model {arch!r}" + _nearest(near))
     if tag and arch not in _pretrained_names():
         near = sorted(name for name in _pretrained_names() if name.partition(".")[0] == base)
-        raise InputError(f"timm has no weights {tag!r} for {base}" + _nearest(near))
+        raise InputError(f"timm has no pretrained weights {tag!r} for {base}" + _nearest(near))
     return arch
 
 
 def module_of(arch: str) -> str:
-    """Name of the timm module that defines `arch`, such as `vision_transformer`."""
+    """Return the name of the timm module that defines `arch`, such as `vision_transformer`."""
     entrypoint = model_entrypoint(current_name(arch).partition(".")[0])
     return str(entrypoint.__module__).rpartition(".")[2]
 
 
 @cache
 def stand_in(arch: str) -> str:
-    """Return a tiny relative of `arch` from the same timm module, to rehearse a search without a GPU.
+    """Return a tiny model from the same timm module as `arch`, to try out a search without a GPU.
 
     Raises:
         InputError: timm has no model `arch`.
@@ -73,12 +73,12 @@ def stand_in(arch: str) -> str:
 
 @cache
 def smallest_model(module: str) -> str:
-    """Name of the model with the fewest parameters in a timm module; nothing is allocated."""
+    """Return the name of the model with the fewest parameters in a timm module, without allocating memory."""
     return min(timm.list_models(module=module), key=lambda name: (_parameters(name), name))
 
 
 def all_modules() -> tuple[str, ...]:
-    """Return the timm modules that hold models, in alphabetical order."""
+    """Return the timm modules that define models, in alphabetical order."""
     ours = {module_of(name) for name in _TINY.values()}
     return tuple(sorted(module for module in list_modules() if module not in ours))
 

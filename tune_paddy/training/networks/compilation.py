@@ -1,8 +1,8 @@
-"""torch.compile for members that ask for it.
+"""torch.compile for members with `compile: true`.
 
-The network is compiled in place: its weights keep their names, so checkpoints and saved members are the
-same as without. What a compiled network keeps for its backward pass is chosen by the compiler, so its
-memory is forecast as if it were not compiled, and its measurements calibrate nothing.
+The network is compiled in place: its parameters keep their names, so checkpoints and saved members do not
+depend on compilation. The compiler chooses what a network saves for its backward pass. The forecast
+ignores that, and calibration leaves compiled members out.
 """
 
 import torch
@@ -12,25 +12,25 @@ BACKEND = "inductor"
 
 
 def compile_model(model: nn.Module, threads: int) -> None:
-    """Let a network be compiled when it first runs, and again for what it has not seen yet.
+    """Mark a network for compilation at its first run and at each new input shape or mode.
 
     Args:
-        model: Changed in place.
-        threads: How many kernels are compiled at once.
+        model: Network, changed in place.
+        threads: Number of kernels to compile at once.
     """
-    import torch._inductor.config as inductor  # noqa: PLC0415 seconds, for those who compile
+    import torch._inductor.config as inductor  # noqa: PLC0415 the import takes seconds
 
     inductor.compile_threads = threads
     model.compile(backend=BACKEND)
 
 
 def forget_compiled() -> None:
-    """Let go of compiled code, and of the networks that it holds on to."""
+    """Discard compiled code, and with it the references to its networks."""
     torch.compiler.reset()
 
 
 def is_compiler_failure(error: BaseException) -> bool:
-    """Whether an error came from the compiler, such as where there is no C++ compiler to call."""
-    from torch._dynamo.exc import TorchDynamoException  # noqa: PLC0415 seconds, for those who compile
+    """Return whether an error came from the compiler, for example for lack of a C++ compiler."""
+    from torch._dynamo.exc import TorchDynamoException  # noqa: PLC0415 the import takes seconds
 
     return isinstance(error, TorchDynamoException)

@@ -1,4 +1,4 @@
-"""The hub that timm downloads weights from: whether it answers, what is cached, and no minutes of retries."""
+"""The hub that timm downloads pretrained weights from: reachability, cache, and failing without retries."""
 
 import urllib.error
 import urllib.request
@@ -11,16 +11,16 @@ from huggingface_hub import constants, try_to_load_from_cache
 from tune_paddy.training.networks.architectures import current_name
 
 SECONDS = 10.0
-"""How long the hub may take to answer."""
+"""Timeout of a request to the hub, in seconds."""
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 @contextmanager
 def failing_fast() -> Iterator[None]:
-    """Let the hub's client fail at once while the block runs, where the hub cannot be reached.
+    """Make the hub's client fail at once within the block if the hub is unreachable.
 
-    By itself it asks for each file five times, over half a minute each. What is cached still loads.
+    By default it requests each file five times, over half a minute each. Cached files still load.
     """
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = before or not is_reachable()
@@ -31,21 +31,21 @@ def failing_fast() -> Iterator[None]:
 
 
 def is_reachable() -> bool:
-    """Whether the hub answers at all, through a proxy where one is set; False where it must not be asked."""
+    """Return whether the hub responds, through the proxy if one is configured; False in offline mode."""
     if constants.HF_HUB_OFFLINE:
         return False
     try:
         request = urllib.request.Request(constants.ENDPOINT, method="HEAD")  # noqa: S310 the hub's own address
         urllib.request.urlopen(request, timeout=SECONDS).close()  # noqa: S310
     except urllib.error.HTTPError:
-        return True  # an answer
+        return True  # an error status is a response
     except (OSError, ValueError):
         return False
     return True
 
 
 def is_cached(arch: str) -> bool:
-    """Whether an architecture's weights are in the hub's cache, or come from elsewhere than the hub."""
+    """Return whether an architecture's pretrained weights are in the hub's cache, or not from the hub."""
     config = timm.get_pretrained_cfg(current_name(arch))
     if config is None or not config.hf_hub_id:
         return True

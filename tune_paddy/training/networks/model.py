@@ -26,15 +26,15 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class BodyPlan:
-    """How a timm model is built for images of one size, and what comes out of it.
+    """Arguments and output format of a timm model for images of one size.
 
     Attributes:
-        options: Further arguments for `timm.create_model`.
-        has_map: Whether the features are a map [images, channels, h, w], or [images, channels].
+        options: Additional arguments of `timm.create_model`.
+        has_map: Whether the features are a map [images, channels, h, w] rather than [images, channels].
         channels_last: Whether the model's own maps are [images, h, w, channels].
-        n_features: Channels.
-        mean: Of each colour channel (values 0..1) in the images that the weights were trained on.
-        std: Likewise the standard deviation.
+        n_features: Number of channels of the features.
+        mean: Mean of each colour channel (values 0..1) in the images of the pretraining.
+        std: Standard deviation of each colour channel in these images.
     """
 
     options: Mapping[str, Any]
@@ -48,8 +48,8 @@ class BodyPlan:
 class Body(nn.Module):
     """A timm model without its classifier that returns [images, channels, h, w] or [images, channels].
 
-    Whether its maps end with the channels is read from the model's own `output_fmt`; sizes are never
-    compared, since a map may well be as wide as it is deep.
+    The model's own `output_fmt` says whether its maps are channels-last. Comparing sizes would be
+    ambiguous: a map may be as wide as it has channels.
     """
 
     def __init__(self, model: Any, plan: BodyPlan) -> None:
@@ -60,7 +60,7 @@ class Body(nn.Module):
 
     @property
     def convolutional(self) -> bool:
-        """Whether it works on maps [images, channels, h, w], as convolutions do."""
+        """Whether the model works on maps [images, channels, h, w], as convolutions do."""
         return self.has_map and not self.channels_last
 
     def forward(self, images: Tensor) -> Tensor:
@@ -82,21 +82,22 @@ def build_model(
     dropout: float = 0.5,
     weights_dir: Path | None = None,
 ) -> nn.Sequential:
-    """Build `Sequential(body, head)`: the two parts train at different speeds.
+    """Build `Sequential(body, head)`, whose two parts train with different learning rates.
 
     Args:
         arch: timm model name; deprecated names are accepted.
         n_classes: Width of the last layer.
-        size: (height, width) in px of the images that it will see.
-        pretrained: True for timm's weights, False for random ones, or a folder or file of weights.
-        drop_path: Stochastic depth rate of the body; ignored by models that have none.
-        dropout: Dropout before the last layer; the one before it drops half as much, as in fastai.
-        weights_dir: Folder written by `tune-paddy weights fetch`, looked at before timm's own cache.
+        size: (height, width) in px of the input images.
+        pretrained: True: timm's pretrained weights; False: random initialization; str: path of a
+            pretrained weights file, or of a folder of them.
+        drop_path: Stochastic depth rate of the body; models without stochastic depth ignore it.
+        dropout: Dropout rate before the last layer; the layer before it uses half of it, as in fastai.
+        weights_dir: Folder written by `tune-paddy weights fetch`, searched before timm's own cache.
 
     Raises:
-        InputError: Unknown arch, a size that it cannot take, or weights that are not at hand.
+        InputError: Unknown arch, a size that it does not accept, or missing pretrained weights.
     """
-    # They take most of a second to import, which checking a search space need not wait for.
+    # These imports take most of a second, which checking a search space does not need.
     from fastai.layers import apply_init  # noqa: PLC0415
     from fastai.vision.learner import create_head  # noqa: PLC0415
 
@@ -108,14 +109,14 @@ def build_model(
 
 
 def lay_out(model: nn.Sequential, device: str) -> nn.Sequential:
-    """Lay the weights of a convolutional body out with the channels last, which convolutions run faster on.
+    """Convert a convolutional body to channels-last layout, in which convolutions run faster.
 
-    Values, names and shapes stay. On a CPU, steps took 0.55 to 1.03 of the time over nine architectures;
-    transformers, whose maps end with the channels anyway, gain nothing.
+    Values, names and shapes stay the same. On a CPU, steps took 0.55 to 1.03 of the time over nine
+    architectures. Transformers, whose maps are channels-last already, gain nothing.
 
     Args:
-        model: Of `build_model`.
-        device: Where it will run; on `mps` nothing is changed.
+        model: Network from `build_model`, changed in place.
+        device: Type of the device that the network will run on; `mps` keeps the layout.
     """
     if model[0].convolutional and device != "mps":
         model.to(memory_format=torch.channels_last)
@@ -123,12 +124,12 @@ def lay_out(model: nn.Sequential, device: str) -> nn.Sequential:
 
 
 def has_batch_norm(model: nn.Module) -> bool:
-    """Whether a network norms a batch by the statistics of that batch."""
+    """Return whether a network contains batch norms."""
     return any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
 def check_arch(arch: str, size: tuple[int, int]) -> str | None:
-    """Say why `arch` cannot train at `size` (height, width in px), or None, mostly without weights."""
+    """Return why `arch` cannot train at `size` (height, width in px), or None if it can."""
     try:
         plan_body(arch, size, 0.0)
     except InputError as error:
@@ -138,10 +139,15 @@ def check_arch(arch: str, size: tuple[int, int]) -> str | None:
 
 @cache
 def plan_body(arch: str, size: tuple[int, int], drop_path: float) -> BodyPlan:
-    """Find out, by a forward pass that allocates nothing, how `arch` takes images of `size`.
+    """Determine how `arch` accepts images of `size`, by a forward pass on the meta device if possible.
+
+    Args:
+        arch: timm model name.
+        size: (height, width) in px of the input images.
+        drop_path: Stochastic depth rate of the body.
 
     Raises:
-        InputError: Unknown arch, or a size that it cannot take.
+        InputError: Unknown arch, or a size that it does not accept.
     """
     name = current_name(arch)
     errors: list[Exception] = []
@@ -155,8 +161,8 @@ def plan_body(arch: str, size: tuple[int, int], drop_path: float) -> BodyPlan:
             except _REFUSALS as error:
                 errors.append(error)
         if not any(_NEEDS_VALUES.search(str(error)) for error in errors):
-            break  # it is the size: real memory would not help
-    raise InputError(f"{arch} cannot take images of {size[0]}x{size[1]} px: {_reason(errors)}") from errors[0]
+            break  # the size is the problem: the CPU would fail too
+    raise InputError(f"{arch} does not accept {size[0]}x{size[1]} px: {_reason(errors)}") from errors[0]
 
 
 _INITIALISING = frozenset((
@@ -184,22 +190,22 @@ class without_initial_weights(TorchFunctionMode):  # noqa: N801 a context manage
         return func(*args, **given)
 
 
-# What timm's constructors and forward passes raise on sizes or options that a model does not take.
+# Errors of timm's constructors and forward passes for sizes or options that a model does not accept.
 _REFUSALS = (TypeError, ValueError, RuntimeError, AssertionError, IndexError, ZeroDivisionError)
 
-# How torch names the meta device when a model computes with the values of tensors that have none.
+# Pattern of torch's errors when a model needs the values of tensors on the meta device.
 _NEEDS_VALUES = re.compile(r"\bmeta\b", re.IGNORECASE)
 
 
 def _reason(errors: list[Exception]) -> str:
-    """First line of the most telling error: that a model has no such option says nothing of the size."""
+    """Return the first line of the most specific error: an unknown option says nothing about the size."""
     telling = [error for error in errors if str(error) and "unexpected keyword" not in str(error)]
     error = (telling or errors)[0]
     return (str(error) or type(error).__name__).splitlines()[0][:160]
 
 
 def _attempts(name: str, size: tuple[int, int], drop_path: float) -> list[dict[str, Any]]:
-    """Options in order of preference: models of a fixed size first get `img_size`, others do not."""
+    """Return the options to try, in order: models with a fixed input size get `img_size` first."""
     config = get_pretrained_cfg(name)
     fixed = bool(config and config.fixed_input_size)
     sizes: list[dict[str, Any]] = [{"img_size": size}, {}] if fixed else [{}, {"img_size": size}]
@@ -234,14 +240,14 @@ def _create(name: str, plan: BodyPlan, pretrained: bool | str, weights_dir: Path
     if pretrained is False:
         return timm.create_model(name, num_classes=0, **plan.options)
     path = pretrained_file(name, pretrained, weights_dir)
-    # custom_load says how the architecture's own download is read; a local file is always safetensors.
+    # custom_load applies to the architecture's own download; a local file is always safetensors.
     overlay = None if path is None else {"file": str(path), "custom_load": False}
     try:
         with failing_fast() if path is None else nullcontext():
             model: nn.Module = timm.create_model(
                 name, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay, **plan.options
             )
-    except Exception as error:  # hub clients raise a zoo of types
+    except Exception as error:  # hub clients raise many types
         raise missing_weights(name, error) if path is None else misfit(name, path, error) from error
     if path is not None:
         check_loaded(model, name, path)
@@ -250,7 +256,7 @@ def _create(name: str, plan: BodyPlan, pretrained: bool | str, weights_dir: Path
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Leave no trace of a trial pass: no batch statistics, no dropout, no change of mode."""
+    """Run the block in evaluation mode, so that it updates no batch statistics; restore the mode."""
     was_training = model.training
     model.eval()
     try:

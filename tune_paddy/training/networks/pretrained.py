@@ -1,4 +1,4 @@
-"""Pretrained weights: from a local folder or file, or from timm's hub cache; and how to fetch them."""
+"""Pretrained weights: find them in a local folder, a file or timm's hub cache; fetch them from the hub."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,20 +15,20 @@ from tune_paddy.training.networks.hub import is_cached, is_reachable
 
 
 def weights_file_name(arch: str) -> str:
-    """Name of the file that holds an architecture's weights in a weights folder."""
+    """Return the name of an architecture's pretrained weights file."""
     return f"{current_name(arch)}.safetensors"
 
 
 def pretrained_file(arch: str, pretrained: bool | str, weights_dir: Path | None) -> Path | None:
-    """Find the local file of weights that `pretrained` means, or None for timm's own cache.
+    """Return the local pretrained weights file, or None for timm's own cache.
 
     Args:
         arch: timm model name.
         pretrained: True, or the path of a file, or of a folder with `ARCH.safetensors`.
-        weights_dir: Folder looked at first when `pretrained` is True; a missing file is no error.
+        weights_dir: Folder searched if `pretrained` is True; it may lack the file.
 
     Raises:
-        InputError: `pretrained` is a path, and there is no such file.
+        InputError: `pretrained` is a path without such a file, or not of a .safetensors file.
     """
     if pretrained is True:
         candidate = weights_dir / weights_file_name(arch) if weights_dir else None
@@ -37,37 +37,37 @@ def pretrained_file(arch: str, pretrained: bool | str, weights_dir: Path | None)
     file = path / weights_file_name(arch) if path.is_dir() else path
     if not file.is_file():
         raise InputError(
-            f"pretrained: there is no file {file}; `tune-paddy weights fetch SPACE --to FOLDER` saves it"
+            f"pretrained: there is no file {file}; `tune-paddy weights fetch SPACE --to FOLDER` downloads it"
         )
     if file.suffix != ".safetensors":
-        raise InputError(f"pretrained: {file} is not a .safetensors file; other formats may run code")
+        raise InputError(f"pretrained: {file} is not a .safetensors file; other formats can execute code")
     return file
 
 
 def check_weights(needed: Iterable[tuple[str, bool | str]], weights_dir: Path | None) -> None:
-    """Find out before a search whether its trials will have their pretrained weights.
+    """Check before a search that its trials can load their pretrained weights.
 
     Args:
-        needed: Architectures, each with what a member's `pretrained` says.
-        weights_dir: Folder looked at first when `pretrained` is True.
+        needed: Pairs (architecture, `pretrained` of the member).
+        weights_dir: Folder searched first if `pretrained` is True.
 
     Raises:
-        InputError: The folder or a file is not there, or weights are neither here nor to be downloaded.
+        InputError: The folder or a file is missing, or some weights are neither local nor downloadable.
     """
     if weights_dir is not None and not weights_dir.is_dir():
         raise InputError(
-            f"there is no folder {weights_dir}; `tune-paddy weights fetch SPACE --to {weights_dir}` makes it"
+            f"there is no folder {weights_dir}: `tune-paddy weights fetch SPACE --to {weights_dir}` makes it"
         )
     missing = out_of_reach(needed, weights_dir)
     if missing:
-        raise missing_weights(", ".join(missing), OSError(f"{constants.ENDPOINT} does not answer"))
+        raise missing_weights(", ".join(missing), OSError(f"{constants.ENDPOINT} does not respond"))
 
 
 def out_of_reach(needed: Iterable[tuple[str, bool | str]], weights_dir: Path | None) -> list[str]:
-    """Architectures whose weights are neither here nor to be downloaded; see `check_weights`.
+    """Return the architectures with pretrained weights neither local nor downloadable, see `check_weights`.
 
     Raises:
-        InputError: A `pretrained` is a path, and there is no such file.
+        InputError: A `pretrained` is a path without such a file.
     """
     missing = [
         arch
@@ -80,26 +80,26 @@ def out_of_reach(needed: Iterable[tuple[str, bool | str]], weights_dir: Path | N
 
 
 def missing_weights(arch: str, error: Exception) -> InputError:
-    """The error that a person sees when an architecture's weights are not at hand."""
+    """Return the error for pretrained weights that are neither local nor downloadable."""
     reason = (str(error) or type(error).__name__).splitlines()[0][:160]
     return InputError(
         f"the pretrained weights of {arch} are not on this machine and could not be downloaded ({reason}); "
-        f"where there is a network, run `tune-paddy weights fetch SPACE --to weights`, then search "
+        f"on a machine with a network, run `tune-paddy weights fetch SPACE --to weights`, then search "
         f"with `weights_dir='weights'`, or set `pretrained: false`",
         options=("weights_dir",),
     )
 
 
 def misfit(arch: str, path: Path, error: Exception) -> InputError:
-    """The error that a person sees when a local file cannot be loaded into an architecture."""
+    """Return the error for a local file that cannot be loaded into an architecture."""
     reason = (str(error) or type(error).__name__).splitlines()[0][:160]
-    return InputError(f"pretrained: {path} does not hold weights of {arch}: {reason}")
+    return InputError(f"pretrained: {path} does not hold pretrained weights of {arch}: {reason}")
 
 
 def check_loaded(model: nn.Module, arch: str, path: Path) -> None:
-    """Refuse a file of which little arrived in the model; timm keeps random values where names differ.
+    """Refuse a file that filled few of the model's parameters; timm keeps random values where names differ.
 
-    Values are compared, since timm renames weights of older formats; some may be split or resampled.
+    Values are compared, since timm renames parameters of older formats; some may be split or resampled.
 
     Raises:
         InputError: Fewer than half of the model's matrices are in the file.
@@ -110,7 +110,7 @@ def check_loaded(model: nn.Module, arch: str, path: Path) -> None:
     found = sum(_signature(matrix.detach()) in stored for matrix in matrices)
     if 2 * found < len(matrices):
         raise InputError(
-            f"pretrained: {path} does not hold weights of {arch}: "
+            f"pretrained: {path} does not hold pretrained weights of {arch}: "
             f"{found} of its {len(matrices)} matrices are in the file"
         )
 
@@ -121,17 +121,17 @@ def _signature(tensor: Tensor) -> tuple[int, float, float]:
 
 
 def check_reach(archs: Iterable[str], folder: Path) -> None:
-    """Find out, before large models are built, whether their weights can be fetched.
+    """Check, before large models are built, that their pretrained weights can be fetched.
 
     Raises:
-        TunePaddyError: Some are neither in the folder nor in the cache, and the hub does not answer.
+        TunePaddyError: Some are neither in the folder nor in the cache, and the hub does not respond.
     """
     missing = out_of_reach([(arch, True) for arch in archs], folder)
     if missing:
         raise TunePaddyError(
-            f"{constants.ENDPOINT} does not answer, and {len(missing)} of the weights are neither in "
-            f"{folder} nor in its cache ({', '.join(missing)}); run this where there is a network, "
-            f"then copy {folder}"
+            f"{constants.ENDPOINT} does not respond, and {len(missing)} of the pretrained weights are "
+            f"neither in {folder} nor in its cache ({', '.join(missing)}); run this on a machine with a "
+            f"network, then copy {folder}"
         )
 
 
@@ -144,14 +144,17 @@ def fetch_weights(
 ) -> list[Path]:
     """Save the pretrained weights of `archs` as safetensors in `folder`, for machines without a network.
 
-    Files that are there already are kept, so an interrupted fetch goes on where it stopped.
-    Without a network each architecture takes minutes to fail: call `check_reach` first.
+    Existing files are skipped, so an interrupted fetch resumes. Without a network each architecture takes
+    minutes to fail: call `check_reach` first.
 
     Args:
         archs: timm model names.
-        folder: Made when missing.
-        done: Called with each architecture and its file, also for files that were there.
-        create: timm's factory; it downloads through the hub's cache.
+        folder: Folder for the files, created if missing.
+        done: Callback with each architecture and its file, including skipped files.
+        create: timm's factory, which downloads through the hub's cache.
+
+    Returns:
+        Paths of the files, in the order of `archs`.
 
     Raises:
         TunePaddyError: One or more architectures could not be fetched; the others are saved.
@@ -170,7 +173,9 @@ def fetch_weights(
         saved.append(path)
         done(arch, path)
     if failures:
-        raise TunePaddyError(f"{len(failures)} of the weights could not be fetched: " + "; ".join(failures))
+        raise TunePaddyError(
+            f"{len(failures)} of the pretrained weights could not be fetched: " + "; ".join(failures)
+        )
     return saved
 
 

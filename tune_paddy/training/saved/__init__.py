@@ -1,1 +1,1 @@
-"""What training writes to files, and reads again."""
+"""Files of training: checkpoints and trained members."""

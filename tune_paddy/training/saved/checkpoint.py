@@ -1,7 +1,6 @@
-"""Checkpoints of a member in training: one safetensors file an epoch, written whole or not at all.
+"""Checkpoints of a member in training: one safetensors file per epoch, written atomically.
 
-Random states are not stored: every random number comes from a stream that its epoch begins anew, see
-`loaders.TrainLoader` and `member`.
+They hold no random state: each epoch seeds its own random streams, see `loaders.TrainLoader` and `member`.
 """
 
 import json
@@ -28,11 +27,11 @@ class Checkpoint:
     """The state of a member after an epoch.
 
     Attributes:
-        epoch: Epochs done, over all phases.
+        epoch: Number of finished epochs over all phases.
         model: State dict of the network.
         optimizer: `state` of the optimizer's state dict: parameter number → name → tensor.
         scaler: State dict of the loss scaler.
-        history: Metrics of each epoch done, in order.
+        history: Metrics of each finished epoch, in order.
     """
 
     epoch: int
@@ -42,9 +41,9 @@ class Checkpoint:
     history: list[dict[str, float]]
 
     def restore_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        """Put the moments back; learning rates and momentum are the schedule's to set.
+        """Restore the moments; the schedule sets learning rates and momentum.
 
-        They get the parameters' memory layout: fused kernels walk through both side by side.
+        The moments get the parameters' memory layout: fused kernels traverse both side by side.
         """
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         state = {
@@ -63,7 +62,7 @@ def save_checkpoint(
     scaler: GradScaler,
     history: list[dict[str, float]],
 ) -> Path:
-    """Write the checkpoint of an epoch and remove all but the last two; atomic."""
+    """Write the checkpoint of an epoch atomically, and remove all but the last two; return its path."""
     tensors = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
     for number, values in optimizer.state_dict()["state"].items():
         for name, value in values.items():
@@ -78,19 +77,19 @@ def save_checkpoint(
 
 
 def load_latest(folder: Path) -> Checkpoint | None:
-    """Read the newest checkpoint that is whole, or None."""
+    """Return the newest readable checkpoint, or None."""
     for path in sorted(folder.glob(CHECKPOINTS), reverse=True):
         try:
             return _load(path)
         except (SafetensorError, OSError, ValueError, KeyError, TypeError):
-            continue  # cut short by a full disk or a crash of the machine: the one before is whole
+            continue  # truncated by a full disk or a crash of the machine: try the previous one
     return None
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file so that a reader finds the old file, the whole new one, or none.
+    """Write a safetensors file atomically.
 
-    Tensors may be on any device and share memory, as tied weights do; each is stored for itself.
+    Tensors may be on any device and share memory, as tied parameters do; each is stored separately.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     stored = {name: _stored(tensor) for name, tensor in tensors.items()}
@@ -108,7 +107,7 @@ def _stored(tensor: Tensor) -> Tensor:
 
 
 def _laid_out(value: Tensor, parameter: Tensor) -> Tensor:
-    """A moment in the memory layout of its parameter; a count of steps as it is."""
+    """Return a moment in the memory layout of its parameter, and a step count unchanged."""
     if value.shape != parameter.shape:
         return value
     return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)

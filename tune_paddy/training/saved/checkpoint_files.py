@@ -1,4 +1,4 @@
-"""The files of checkpoints, by their names: whoever only removes them needs no torch."""
+"""Names of checkpoint files; removing them needs no torch."""
 
 import shutil
 from collections.abc import Iterable
@@ -6,17 +6,16 @@ from pathlib import Path
 
 CHECKPOINTS = "checkpoint-*.safetensors"
 LEFTOVERS = (".*.partial", ".*.part", "tune_paddy-*", "stalled.txt")
-"""What an ended process may leave: weights and files half written, a folder on its way to the record, where
-it hung."""
+"""Patterns of what a killed process may leave: partial files, folders for upload, reports of a stall."""
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Remove all checkpoints of a member that is done, its folds' too, and what an ended process left."""
+    """Remove all checkpoints of a finished member, including its folds', and the leftovers."""
     _remove(folder, (CHECKPOINTS, *LEFTOVERS))
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what an ended process left of a member, but for its checkpoints: it may go on."""
+    """Remove the leftovers of a killed process, but not the member's checkpoints: it may be resumed."""
     _remove(folder, LEFTOVERS)
 
 

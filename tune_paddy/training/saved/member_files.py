@@ -1,4 +1,4 @@
-"""A trained member on disk: safetensors weights beside a JSON configuration; rebuilt from both."""
+"""A trained member on disk: a safetensors weights file beside a JSON configuration."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ class _SavedConfig(BaseModel):
 
 @dataclass(frozen=True)
 class SavedMember:
-    """A member read back: its configuration, its classes and its network in evaluation mode."""
+    """A loaded member: its configuration, its classes and its network in evaluation mode."""
 
     config: MemberConfig
     classes: tuple[str, ...]
@@ -35,7 +35,7 @@ class SavedMember:
 
 
 def save_member(folder: Path, model: nn.Module, config: MemberConfig, classes: tuple[str, ...]) -> None:
-    """Write a member; the configuration last, so that a folder that has one is whole."""
+    """Write a member; the configuration comes last, so a folder that has one is complete."""
     write_safetensors(folder / WEIGHTS, model.state_dict(), {"format": "pt"})
     saved = _SavedConfig(format=1, config=config, classes=list(classes))
     write_atomically(folder / CONFIG, (saved.model_dump_json(indent=2) + "\n").encode())
@@ -45,16 +45,16 @@ def read_config(folder: Path) -> MemberConfig:
     """Read the configuration alone.
 
     Raises:
-        InputError: It is missing or damaged.
+        InputError: The configuration is missing or damaged.
     """
     return _read(folder).config
 
 
 def load_member(folder: Path) -> SavedMember:
-    """Rebuild a member from its folder.
+    """Load a member from its folder.
 
     Raises:
-        InputError: A file is missing or does not fit; the message names it.
+        InputError: A file is missing, damaged or does not match the architecture; the message names it.
     """
     saved = _read(folder)
     try:
@@ -69,7 +69,7 @@ def load_member(folder: Path) -> SavedMember:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{folder / WEIGHTS} does not fit {config.arch}: {reason}") from error
+        raise InputError(f"{folder / WEIGHTS} does not match {config.arch}: {reason}") from error
     lay_out(model, "cpu").eval()
     return SavedMember(config, tuple(saved.classes), model)
 

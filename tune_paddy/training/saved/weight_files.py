@@ -1,4 +1,4 @@
-"""The files of a trained member, by their names: whoever only looks for them needs no torch."""
+"""Names of a trained member's files; finding and removing them needs no torch."""
 
 from pathlib import Path
 
@@ -6,19 +6,19 @@ WEIGHTS, CONFIG = "weights.safetensors", "member.json"
 
 
 def missing_files(folder: Path) -> list[Path]:
-    """What a saved model's folder lacks."""
+    """Return the files that a saved model's folder lacks."""
     return [folder / name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
 
 
 def weights_bytes(folder: Path) -> int:
-    """Size of a member's weights, those of all its folds; 0 where there are none."""
+    """Return the size of a member's weights files, including its folds', in bytes; 0 if there are none."""
     return sum(file.stat().st_size for file in _all(folder, WEIGHTS))
 
 
 def remove_weights(folder: Path) -> int:
-    """Remove a member's weights, those of all its folds; return how many bytes they were.
+    """Remove a member's weights files, including its folds'; return their size in bytes.
 
-    The configuration goes first: a folder that has one is whole.
+    The configuration is removed first, so a folder that has one is complete.
     """
     size = weights_bytes(folder)
     for name in (CONFIG, WEIGHTS):
