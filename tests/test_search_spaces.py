@@ -1,14 +1,12 @@
-"""The search spaces that ship: each loads with timm's own answers, and README describes their schema."""
+"""The search spaces that ship: each loads with timm's own answers."""
 
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
-from annotated_types import Ge, Gt, Le, Lt
-from pydantic.fields import FieldInfo
 
-from tune_paddy.core.config import MemberConfig, SearchSettings
+from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import locate
 from tune_paddy.spaces.space import SearchSpace, find_space
 from tune_paddy.training.networks.architectures import current_name, stand_in
@@ -30,7 +28,7 @@ def members(name: str) -> list[MemberConfig]:
 
 
 def test_what_ships() -> None:
-    """The spaces that README names are there."""
+    """The spaces that the documentation names are there."""
     assert {"digits_demo", "paddy_search", "road_to_the_top"} <= set(SHIPPED)
 
 
@@ -108,76 +106,3 @@ def test_the_demo_needs_nothing() -> None:
     for sub in space.spaces:
         assert sub.domains["pretrained"].value is False  # type: ignore[union-attr]
         assert sub.domains["flip"].value == "none"  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize("model", [MemberConfig, SearchSettings])
-def test_readme(model: type[MemberConfig] | type[SearchSettings]) -> None:
-    """README's tables of parameters and settings say what the fields say."""
-    assert schema_table(model) in (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def schema_table(model: type[MemberConfig] | type[SearchSettings]) -> str:
-    """A markdown table with one row for each field."""
-    rows = [
-        f"| `{name}` | {default(field)} | {allowed(name, field)} | {field.description} |"
-        for name, field in model.model_fields.items()
-    ]
-    return "\n".join(["| key | default | values | meaning |", "|---|---|---|---|", *rows])
-
-
-def default(field: FieldInfo) -> str:
-    """A field's default, as YAML writes it."""
-    if field.is_required():
-        return "required"
-    value = field.default
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "none"}[value]
-    return (
-        str(value[0])
-        if isinstance(value, tuple)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
-
-
-IN_WORDS = {
-    "arch": "text",
-    "pretrained": "true, false or a path",
-    "size": "side or [h, w]",
-    "resize_size": "side or [h, w]",
-    "accum": "auto or integer ≥ 1",
-    "compile": "true or false",
-    "minutes": "number > 0",
-    "stall_minutes": "number > 0",
-    "concurrency": "integer ≥ 1",
-    "gpu": "auto or number in [0, 64]",
-    "gpu_memory": "number > 0",
-    "max_accum": "integer ≥ 1",
-    "cache_limit": "number in [0, 1000000]",
-}
-
-
-def allowed(name: str, field: FieldInfo) -> str:
-    """The values that a field takes."""
-    if name in IN_WORDS:
-        return IN_WORDS[name]
-    if field.annotation in (int, float):
-        return f"{'integer' if field.annotation is int else 'number'} in {interval(field.metadata)}"
-    return ", ".join(get_args(field.annotation))
-
-
-def interval(rules: list[Any]) -> str:
-    """The bounds of a number; a round bracket leaves the bound itself out."""
-    low, high = "(-∞", "∞)"
-    for rule in rules:
-        match rule:
-            case Ge(ge=value):
-                low = f"[{value}"
-            case Gt(gt=value):
-                low = f"({value}"
-            case Le(le=value):
-                high = f"{value}]"
-            case Lt(lt=value):
-                high = f"{value})"
-    return f"{low}, {high}"

@@ -1,6 +1,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.cli.commands import assert_starts_light
 from tests.cli.conftest import Call
 from tests.conftest import Finished
@@ -8,6 +10,7 @@ from tune_paddy.tracking.members import start_member, start_search
 from tune_paddy.tracking.runs import PROCESS
 
 
+@pytest.mark.documents("show SEARCH")
 def test_a_search_is_shown_with_its_leaderboard_its_failures_and_what_to_do_next(
     finished: Finished, call: Call
 ) -> None:
