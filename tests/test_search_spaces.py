@@ -1,4 +1,4 @@
-"""The search spaces that ship: each loads with timm's own answers, and README describes their schema."""
+"""The search spaces that ship: each loads with timm's own answers."""
 
 from functools import cache
 from pathlib import Path
@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tune_paddy.cli.reference import settings_table
-from tune_paddy.core.config import MemberConfig, SearchSettings
+from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import locate
 from tune_paddy.spaces.space import SearchSpace, find_space
 from tune_paddy.training.networks.architectures import current_name, stand_in
@@ -29,7 +28,7 @@ def members(name: str) -> list[MemberConfig]:
 
 
 def test_what_ships() -> None:
-    """The spaces that README names are there."""
+    """The spaces that the documentation names are there."""
     assert {"digits_demo", "paddy_search", "road_to_the_top"} <= set(SHIPPED)
 
 
@@ -107,9 +106,3 @@ def test_the_demo_needs_nothing() -> None:
     for sub in space.spaces:
         assert sub.domains["pretrained"].value is False  # type: ignore[union-attr]
         assert sub.domains["flip"].value == "none"  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize("model", [MemberConfig, SearchSettings])
-def test_readme(model: type[MemberConfig] | type[SearchSettings]) -> None:
-    """README's tables of parameters and settings say what the fields say."""
-    assert settings_table(model) in (ROOT / "README.md").read_text(encoding="utf-8")

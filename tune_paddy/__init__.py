@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.spaces.space import SearchSpace
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Chosen",

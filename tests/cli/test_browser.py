@@ -84,6 +84,7 @@ def visit(page: Page, address: str) -> None:
     page.goto(address, wait_until="load")
 
 
+@pytest.mark.documents("ui SEARCH")
 def test_a_person_finds_members_and_their_curves_the_search_a_figure_and_the_report(
     ui: list[str], page: Page, look: Look
 ) -> None:

@@ -16,6 +16,7 @@ from tune_paddy.spaces.space import find_space
 from tune_paddy.training.forecast import planning
 
 
+@pytest.mark.documents("search DATA --space road_to_the_top --stand-ins")
 def test_the_notebooks_six_members_are_rehearsed_with_stand_ins_and_the_vits_counted_twice(
     finished: Finished, tmp_path: Path, call: Call
 ) -> None:
@@ -52,6 +53,7 @@ def test_the_notebooks_six_members_are_rehearsed_with_stand_ins_and_the_vits_cou
     assert written["image_id"].tolist() == sample["image_id"].tolist()
 
 
+@pytest.mark.documents("search DATA --space paddy_search --dry-run")
 def test_a_dry_run_prints_the_first_trials_and_leaves_nothing_behind(
     small_digits: Path, tmp_path: Path, call: Call
 ) -> None:
@@ -61,6 +63,7 @@ def test_a_dry_run_prints_the_first_trials_and_leaves_nothing_behind(
     assert [path.name for path in tmp_path.iterdir()] in ([], ["cache"])
 
 
+@pytest.mark.documents("select SEARCH --metric error_rate")
 def test_select_prints_members_weights_and_what_the_ensemble_must_beat(
     finished: Finished, call: Call
 ) -> None:
@@ -102,6 +105,7 @@ def test_a_budget_too_small_for_any_member_names_the_flag_and_the_least_that_is_
     assert re.search(words, text)
 
 
+@pytest.mark.documents("data check DATA")
 def test_check_counts_images_and_classes(small_digits: Path, call: Call) -> None:
     text = call("data", "check", str(small_digits))
     assert "150 labelled images of 10 classes, 20 to predict" in text

@@ -76,6 +76,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     return Demo(folder, run_on_a_terminal("demo", cwd=folder))
 
 
+@pytest.mark.documents("demo")
 def test_the_demo_writes_a_submission_that_is_right_on_held_back_labels(demo: Demo) -> None:
     """By far more than chance, whatever the CPU's kernels make of the members."""
     accuracy = re.search(r"held-back labels of 359 test images: ([\d.]+) %", demo.last)

@@ -170,6 +170,8 @@ def test_a_refit_of_anything_but_all_images_is_refused_at_once(call: Call, small
     assert "only `all` is known" in call(*arguments, status=2)
 
 
+@pytest.mark.documents("search DATA --space paddy_search --folds 5")
+@pytest.mark.documents("select SEARCH --refit all")
 def test_a_search_with_folds_ends_in_a_refit(finished: Finished, refitted: Refitted, call: Call) -> None:
     """Also one that is asked for later, when the members have been trained."""
     (refitted.folder / "submission.csv").unlink()

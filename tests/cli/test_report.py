@@ -58,6 +58,7 @@ def elsewhere(finished: Finished, tmp_path: Path) -> Iterator[Path]:
     client.set_tag(run.run_id, "tune_paddy.folder", run.tags["tune_paddy.folder"])
 
 
+@pytest.mark.documents("report SEARCH")
 @pytest.mark.usefixtures("desktop")
 def test_a_report_is_opened_where_there_is_a_desktop(
     uri: list[str], page: Path, call: Call, opened: list[str]

@@ -18,6 +18,7 @@ def table(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
+@pytest.mark.documents("predict model photos/ --out answers.csv")
 def test_predict_prints_a_csv_with_the_three_likeliest_classes(exported: Exported, call: Call) -> None:
     folder = str(Path(exported.images[0]).parent)
     rows = table(call("predict", str(exported.folder), folder, "--device", "cpu"))
@@ -89,6 +90,7 @@ def test_a_refusal_does_not_wait_for_torch(tmp_path: Path, command: list[str]) -
     assert done.stderr.startswith("error: ")
 
 
+@pytest.mark.documents("export SEARCH model")
 def test_an_export_that_is_registered_is_found_by_its_address(
     finished: Finished, exported: Exported, call: Call
 ) -> None:
@@ -111,6 +113,7 @@ def test_a_search_predicts_by_its_name(finished: Finished, exported: Exported, c
     assert "no search 'frist'" in call("predict", "frist", exported.images[0], *options, status=2)
 
 
+@pytest.mark.documents("bundle SEARCH")
 def test_a_bundle_is_named_after_its_search_and_not_written_over(
     finished: Finished, exported: Exported, call: Call, tmp_path: Path
 ) -> None:

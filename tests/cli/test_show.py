@@ -1,5 +1,6 @@
 import re
 
+import pytest
 from tests.cli.conftest import Call
 from tests.conftest import Finished
 from tune_paddy.tracking.members import start_member
@@ -7,6 +8,7 @@ from tune_paddy.tracking.schema import PROCESS
 from tune_paddy.tracking.searches import start_search
 
 
+@pytest.mark.documents("show SEARCH")
 def test_a_search_is_shown_with_its_leaderboard_its_failures_and_what_to_do_next(
     finished: Finished, call: Call
 ) -> None:

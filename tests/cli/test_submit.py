@@ -101,6 +101,8 @@ def arguments(finished: Finished, what: Path | str, *more: str) -> list[str]:
     ]
 
 
+@pytest.mark.documents("submit SEARCH")
+@pytest.mark.documents("submit SEARCH --score")
 def test_a_search_is_sent_by_its_name_and_its_score_kept_with_the_ensemble(
     finished: Finished, ensemble: Ensemble, kaggle: Kaggle, tags: dict[str, str], call: Call
 ) -> None:
@@ -212,6 +214,7 @@ def test_a_search_without_a_submission_says_what_to_do(finished: Finished, call:
     assert "no search 'frist'" in call(*arguments(finished, "frist", "--yes"), status=2)
 
 
+@pytest.mark.documents("data fetch paddy-disease-classification")
 def test_a_fetched_competition_passes_the_check(
     small_digits: Path, kaggle: Kaggle, call: Call, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ def night(small_digits: Path, tmp_path: Path) -> Night:
     return Night(tmp_path, small_digits, TRIALS, EPOCHS)
 
 
+@pytest.mark.documents("search --resume SEARCH")
 def test_a_search_is_killed_told_to_end_and_goes_on_until_every_member_is_there_once(night: Night) -> None:
     first = night.begin(*ONE)
     night.wait_for_epochs(2, first)
