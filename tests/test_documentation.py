@@ -5,6 +5,7 @@ import importlib
 import inspect
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def test_a_documented_command_can_be_typed(command: Command) -> None:
         settings = {name: given[name] for name in SearchSettings.model_fields if given.get(name) is not None}
         SearchSettings().override(settings)
     if words[0] in ("search", "select"):
-        SelectionOptions(given["metric"], given["method"], tuple(given["weights"] or ()))
+        names = {field.name for field in fields(SelectionOptions)} & given.keys()
+        SelectionOptions(**{name: given[name] for name in names if given[name] is not None})
 
 
 @pytest.mark.parametrize("command", [one for one in commands() if one not in OURS], ids=named)
@@ -160,8 +162,14 @@ def test_no_block_is_of_a_language_that_nothing_checks() -> None:
 )
 def test_an_error_of_the_page_is_one_of_the_program(quoted: str) -> None:
     """What stands between the page's `…` stands in one string of the sources."""
-    parts = [part.strip() for part in quoted.split("…") if part.strip()]
-    assert any(all(part in text for part in parts) for text in messages()), quoted
+    parts = [part.strip() for part in as_in_python(quoted).split("…") if part.strip()]
+    assert any(all(part in text for part in parts) for text in map(as_in_python, messages())), quoted
+
+
+def as_in_python(message: str) -> str:
+    """A message with options as parameters: the command line writes `gpu=0` of the library as --gpu 0."""
+    plain = message.replace("`", "").replace("=", " ")
+    return re.sub(r"--([a-z][a-z-]*)", lambda option: option[1].replace("-", "_"), plain)
 
 
 def messages() -> list[str]:

@@ -11,6 +11,7 @@ import typer
 
 import tune_paddy.cli  # noqa: F401 adds the commands
 from tune_paddy.cli.app import app
+from tune_paddy.cli.settings_options import GIVEN
 
 HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 """First line of a child's program: what a script starts with `&` ignores Ctrl-C, and so do its children."""
@@ -19,6 +20,7 @@ HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_h
 STARTS_LIGHT = """
 import json, sys
 from tune_paddy.cli import main
+from tune_paddy.cli.settings_options import GIVEN
 for arguments in json.loads(sys.argv[1]):
     sys.argv[1:] = arguments
     try: main()
@@ -53,7 +55,13 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     """
     program = typer.main.get_command(app)
     given: dict[str, Any] = {}
+
+    def keep(context: typer.Context | None = None, **values: Any) -> None:
+        given.update(values)
+        if context is not None:  # options that are generated from fields
+            given.update(context.meta.get(GIVEN, {}))
+
     for _, command in leaves(program):
-        command.callback = lambda **values: given.update(values)
+        command.callback = keep
     program.main(arguments, prog_name="tune-paddy", standalone_mode=False)
     return given

@@ -1,6 +1,7 @@
 import re
 
 import pytest
+
 from tests.cli.conftest import Call
 from tests.conftest import Finished
 from tune_paddy.tracking.members import start_member

@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 
 from tune_paddy.cli.app import flag
 
-_GIVEN = "tune_paddy.given"
+GIVEN = "tune_paddy.given"
 """Key of a context's `meta`: values of generated options that were typed."""
 
 
@@ -124,7 +124,7 @@ def command_with(*sources: OptionSource) -> type[TyperCommand]:
 
         def invoke(self, ctx: Any) -> Any:
             values = {option.name: ctx.params.pop(option.name) for option in self.generated}
-            ctx.meta[_GIVEN] = {name: value for name, value in values.items() if _is_typed(ctx, name)}
+            ctx.meta[GIVEN] = {name: value for name, value in values.items() if _is_typed(ctx, name)}
             return super().invoke(ctx)
 
     return CommandWithSettings
@@ -133,7 +133,7 @@ def command_with(*sources: OptionSource) -> type[TyperCommand]:
 def given(context: typer.Context, source: OptionSource) -> dict[str, Any]:
     """Values of a source's options that were typed: field → value."""
     names = {facts.name for facts in source.facts()}
-    return {name: value for name, value in context.meta[_GIVEN].items() if name in names}
+    return {name: value for name, value in context.meta[GIVEN].items() if name in names}
 
 
 def _is_typed(context: typer.Context, name: str) -> bool:
