@@ -1,4 +1,4 @@
-"""Pin the versions that are tested: `uv run python .ci/pin.py` rewrites `.ci/pins/constraints.txt`.
+"""Pin the versions that are tested: `uv run python .ci/pin.py` rewrites `.ci/pins/*.txt`.
 
 Resolves the project for every platform without the present pins. Run the tests afterwards, and commit both or
 neither.
@@ -11,22 +11,34 @@ import tempfile
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
-CONSTRAINTS = PROJECT.parent / ".ci" / "pins" / "constraints.txt"
+FOLDER = PROJECT.parent / ".ci" / "pins"
 PINS = re.compile(r"^.*\btune-paddy-pins\b.*\n", re.MULTILINE)
 
 
 def main() -> None:
-    """Resolve, then rewrite the file in place."""
-    pins = resolve(PINS.sub("", PROJECT.read_text(encoding="utf-8")))
-    CONSTRAINTS.write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
-    sys.stdout.write(f"{len(pins)} versions pinned\n")
+    """Resolve, then rewrite the files: what the documentation alone needs stands in one of its own."""
+    project = PINS.sub("", PROJECT.read_text(encoding="utf-8"))
+    common = resolve(project, "--no-group", "docs")
+    write("constraints.txt", common)
+    write("docs.txt", [pin for pin in resolve(project) if pin not in set(common)])
 
 
-def resolve(project: str) -> list[str]:
-    """Return the versions of all packages that a project's pyproject.toml leads to, with their markers."""
+def write(name: str, pins: list[str]) -> None:
+    """Write one version per line."""
+    (FOLDER / name).write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
+    sys.stdout.write(f"{name}: {len(pins)} versions\n")
+
+
+def resolve(project: str, *options: str) -> list[str]:
+    """Return the versions of all packages that a project's pyproject.toml leads to, with their markers.
+
+    Args:
+        project: Content of pyproject.toml, without pins.
+        *options: Further options of `uv export`.
+    """
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "pyproject.toml").write_text(project, encoding="utf-8")
-        command = ["uv", "export", "--quiet", "--extra", "kaggle", "--all-groups"]
+        command = ["uv", "export", "--quiet", "--extra", "kaggle", "--all-groups", *options]
         command += ["--no-hashes", "--no-emit-project", "--no-annotate", "--no-header"]
         done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     return sorted(line.strip() for line in done.stdout.splitlines() if "==" in line)
