@@ -18,7 +18,7 @@ from tests.documented import PAGES, ROOT, Block, Command, blocks, commands, proo
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.spaces.space import SearchSpace
-from tune_paddy.training.networks.architectures import current_name
+from tune_paddy.training.networks.architectures import resolve_arch
 
 OTHER_TOOLS = {
     "bash .ci/run",
@@ -145,7 +145,7 @@ def test_a_block_of_yaml_is_a_search_space(block: Block) -> None:
     needs_member = not {"recipes", "spaces"} & set(sections)
     text = block.text + "\nrecipes: [{arch: test_resnet}]\n" if needs_member else block.text
     space = SearchSpace.parse(text, name=placed(block))
-    assert all(current_name(arch) for arch in space.architectures())
+    assert all(resolve_arch(arch) for arch in space.architectures())
 
 
 def test_no_block_is_of_a_language_that_nothing_checks() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import locate
 from tune_paddy.spaces.space import SearchSpace, find_space
-from tune_paddy.training.networks.architectures import current_name, stand_in
+from tune_paddy.training.networks.architectures import resolve_arch, stand_in
 from tune_paddy.training.networks.model import check_arch
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +81,7 @@ def test_the_notebooks_members() -> None:
 def test_the_notebooks_names() -> None:
     """The deprecated names of the notebook lead to the names in the space."""
     old = ("convnext_large_in22k", "swinv2_large_window12_192_22k")
-    assert {current_name(name) for name in old} <= set(load("road_to_the_top").architectures())
+    assert {resolve_arch(name) for name in old} <= set(load("road_to_the_top").architectures())
 
 
 def test_the_notebooks_training() -> None:

@@ -90,8 +90,10 @@ class Chosen:
         """Probabilities of the test images: ids as the index, classes as columns."""
         import pandas as pd
 
+        from tune_paddy.data.submission import SubmissionFormat
+
         blended = self.selection.blend(self.pool.test)
-        ids = pd.Index(self.pool.test_ids, name="image_id")
+        ids = pd.Index(self.pool.test_ids, name=SubmissionFormat().id_column)
         return pd.DataFrame(blended, index=ids, columns=list(self.pool.classes))
 
 

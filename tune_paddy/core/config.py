@@ -91,7 +91,7 @@ class MemberConfig(BaseModel):
     )
     batch_size: int = Field(64, ge=1, le=65536, description="images per optimizer step")
     accum: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
-        "auto", description="micro-batch = batch_size // accum; auto: the smallest that fits"
+        "auto", description="micro-batch = batch_size / accum, rounded up; auto: the smallest that fits"
     )
     epochs: int = Field(12, ge=1, le=10_000, description="epochs with the whole network training")
     freeze_epochs: int = Field(

@@ -96,7 +96,7 @@ class MemoryBudget:
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
     """Memory plan of one trial; it may exceed the budget, see `fits`.
 
     Attributes:
@@ -185,7 +185,7 @@ def plan_accum(
     *,
     accum: int = 1,
     max_accum: int | None = None,
-) -> Plan:
+) -> MemoryPlan:
     """Choose the smallest accum that fits a budget.
 
     Args:
@@ -216,7 +216,7 @@ def plan_fraction(
     accum: int = 1,
     max_accum: int | None = None,
     fractions: Sequence[float] = FRACTIONS,
-) -> Plan:
+) -> MemoryPlan:
     """Choose the smallest share of a GPU on which a member fits at the requested accum.
 
     With `max_accum`, accum may rise up to that value to reach a smaller share. If the member does not fit
@@ -272,10 +272,10 @@ def batch_norm_warning(images: int, accum: int) -> str | None:
 
 def _plan(
     footprint: Footprint, calibration: Calibration, budget: MemoryBudget, batch_size: int, accum: int
-) -> Plan:
+) -> MemoryPlan:
     micro_batch = math.ceil(batch_size / accum)
     raw_mib = footprint.raw_mib(micro_batch, batch_size)
-    return Plan(
+    return MemoryPlan(
         accum=accum,
         micro_batch=micro_batch,
         fraction=budget.fraction,

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Protocol, Self
 from pydantic import BaseModel, ConfigDict
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.data.submission import SubmissionFormat
 from tune_paddy.tracking.context.provenance import SOURCE
 
 PREFIX = "tune_paddy."
@@ -183,8 +184,8 @@ class SearchRecord(_Record):
     stand_ins: bool = field(default=False, metadata=_tag(_FLAG))
     weights_dir: Path | None = field(default=None, metadata=_tag(_PATH))
     ray_address: str = field(default="", metadata=_tag(_TEXT))
-    id_column: str = field(default="image_id", metadata=_tag(_TEXT))
-    label_column: str = field(default="label", metadata=_tag(_TEXT))
+    id_column: str = field(default=SubmissionFormat().id_column, metadata=_tag(_TEXT))
+    label_column: str = field(default=SubmissionFormat().label_column, metadata=_tag(_TEXT))
     folder: Path | None = field(default=None, metadata=_tag(_PATH))
     settings: Mapping[str, Any] | None = field(default=None, metadata=_tag(_OBJECT, optional=True))
     asked: Mapping[str, Any] | None = field(default=None, metadata=_tag(_OBJECT, optional=True))

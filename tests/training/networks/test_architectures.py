@@ -8,8 +8,8 @@ import torch
 from tune_paddy.core.errors import InputError
 from tune_paddy.training.networks.architectures import (
     all_modules,
-    current_name,
     module_of,
+    resolve_arch,
     smallest_model,
     stand_in,
 )
@@ -34,7 +34,7 @@ NOTEBOOK = [
     ],
 )
 def test_deprecated_names_are_mapped_to_current_ones(deprecated: str, current: str) -> None:
-    assert current_name(deprecated) == current
+    assert resolve_arch(deprecated) == current
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_deprecated_names_are_mapped_to_current_ones(deprecated: str, current: s
 )
 def test_unknown_names_and_tags_are_refused_with_similar_ones(arch: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        current_name(arch)
+        resolve_arch(arch)
 
 
 @pytest.mark.parametrize(

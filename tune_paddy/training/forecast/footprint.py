@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import prod
 from pathlib import Path
 
+from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.memory import Footprint
 from tune_paddy.data.system.files import cache_folder
@@ -14,6 +15,7 @@ from tune_paddy.training.forecast.measurements import ForwardCache, ForwardMemor
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 _FLOAT32 = 4
+_OPTIMIZER: str = MemberConfig.model_fields["optimizer"].default
 _MOMENTS = {"adamw": 2, "sgd": 1}
 """Number of float32 values that an optimizer keeps per parameter."""
 
@@ -24,7 +26,7 @@ def forecast(
     micro_batch: int = 1,
     *,
     precision: str = "fp16",
-    optimizer: str = "adamw",
+    optimizer: str = _OPTIMIZER,
     channels_last: bool | None = None,
     n_classes: int = 10,
     item_size: tuple[int, int] | None = None,

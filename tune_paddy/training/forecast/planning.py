@@ -15,7 +15,7 @@ from tune_paddy.core.gpus import gpu_mib
 from tune_paddy.core.memory import (
     Footprint,
     MemoryBudget,
-    Plan,
+    MemoryPlan,
     TrialMemory,
     allocator_mib,
     batch_norm_warning,
@@ -64,8 +64,8 @@ class MemoryRow:
     origin: str
     config: MemberConfig
     footprint: Footprint
-    at_one: Plan
-    plan: Plan
+    at_one: MemoryPlan
+    plan: MemoryPlan
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -210,7 +210,7 @@ def plan_unforecast_trial(config: MemberConfig, gpu: Gpu, share: Share) -> Trial
 
 def plan_member(
     config: MemberConfig, footprint: Footprint, gpu: Gpu, share: Share, *, max_accum: int | None = None
-) -> Plan:
+) -> MemoryPlan:
     """Choose a member's open values: accum within a fixed share, the smallest share, or both."""
     wanted = config.accum if isinstance(config.accum, int) else 1
     most = config.accum if isinstance(config.accum, int) else max_accum

@@ -29,7 +29,7 @@ def tiny_swinv2(pretrained: bool = False, **options: Any) -> nn.Module:
 _TINY = {"swin_transformer": "tiny_swin", "swin_transformer_v2": "tiny_swinv2"}
 
 
-def current_name(arch: str) -> str:
+def resolve_arch(arch: str) -> str:
     """Return timm's current name for `arch`: map deprecated names, return others unchanged.
 
     Raises:
@@ -50,7 +50,7 @@ def current_name(arch: str) -> str:
 
 def module_of(arch: str) -> str:
     """Return the name of the timm module that defines `arch`, such as `vision_transformer`."""
-    entrypoint = model_entrypoint(current_name(arch).partition(".")[0])
+    entrypoint = model_entrypoint(resolve_arch(arch).partition(".")[0])
     return str(entrypoint.__module__).rpartition(".")[2]
 
 

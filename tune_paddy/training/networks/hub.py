@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import timm
 from huggingface_hub import constants, try_to_load_from_cache
 
-from tune_paddy.training.networks.architectures import current_name
+from tune_paddy.training.networks.architectures import resolve_arch
 
 SECONDS = 10.0
 """Timeout of a request to the hub, in seconds."""
@@ -46,7 +46,7 @@ def is_reachable() -> bool:
 
 def is_cached(arch: str) -> bool:
     """Return whether an architecture's pretrained weights are in the hub's cache, or not from the hub."""
-    config = timm.get_pretrained_cfg(current_name(arch))
+    config = timm.get_pretrained_cfg(resolve_arch(arch))
     if config is None or not config.hf_hub_id:
         return True
     names = (config.hf_hub_filename, *_FILES)

@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.training.networks.architectures import current_name
+from tune_paddy.training.networks.architectures import resolve_arch
 from tune_paddy.training.networks.hub import failing_fast
 from tune_paddy.training.networks.pretrained import check_loaded, misfit, missing_weights, pretrained_file
 
@@ -102,7 +102,7 @@ def build_model(
     from fastai.vision.learner import create_head  # noqa: PLC0415
 
     plan = plan_body(arch, size, drop_path)
-    model = _create(current_name(arch), plan, pretrained, weights_dir)
+    model = _create(resolve_arch(arch), plan, pretrained, weights_dir)
     head = create_head(plan.n_features, n_classes, ps=dropout, pool=plan.has_map)
     apply_init(head, nn.init.kaiming_normal_)
     return nn.Sequential(Body(model, plan), head)
@@ -149,7 +149,7 @@ def plan_body(arch: str, size: tuple[int, int], drop_path: float) -> BodyPlan:
     Raises:
         InputError: Unknown arch, or a size that it does not accept.
     """
-    name = current_name(arch)
+    name = resolve_arch(arch)
     errors: list[Exception] = []
     for device in ("meta", "cpu"):
         for options in _attempts(name, size, drop_path):

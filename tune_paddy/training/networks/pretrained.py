@@ -10,13 +10,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tune_paddy.core.errors import InputError, TunePaddyError
-from tune_paddy.training.networks.architectures import current_name
+from tune_paddy.training.networks.architectures import resolve_arch
 from tune_paddy.training.networks.hub import is_cached, is_reachable
 
 
 def weights_file_name(arch: str) -> str:
     """Return the name of an architecture's pretrained weights file."""
-    return f"{current_name(arch)}.safetensors"
+    return f"{resolve_arch(arch)}.safetensors"
 
 
 def pretrained_file(arch: str, pretrained: bool | str, weights_dir: Path | None) -> Path | None:
@@ -166,7 +166,7 @@ def fetch_weights(
         path = folder / weights_file_name(arch)
         try:
             if not path.is_file():
-                _save(create(current_name(arch), pretrained=True), path)
+                _save(create(resolve_arch(arch), pretrained=True), path)
         except Exception as error:
             failures.append(f"{arch}: {(str(error) or type(error).__name__).splitlines()[0][:160]}")
             continue
