@@ -103,8 +103,9 @@ def test_an_interrupted_search_can_be_resumed_and_the_command_line_says_how(
 ) -> None:
     error = SearchInterruptedError("search night was interrupted; it can be resumed")
     monkeypatch.setattr("tune_paddy.search.run.run_search", raising(error))
-    plan: Any = SimpleNamespace(name="night", space=SimpleNamespace(name="digits_demo"))
-    monkeypatch.setattr(data_commands, "open_dataset", lambda *_: train_and_print(plan, None))  # type: ignore[arg-type]
+    plan = SimpleNamespace(name="night", space=SimpleNamespace(name="digits_demo"))
+    ready: Any = SimpleNamespace(plan=plan)
+    monkeypatch.setattr(data_commands, "open_dataset", lambda *_: train_and_print(ready, None))  # type: ignore[arg-type]
     assert call("data", "check", "x", status=130).splitlines()[-1] == (
         "error: search night was interrupted; it can be resumed; "
         "to resume it: tune-paddy search --resume night"
