@@ -247,7 +247,7 @@ def searched(plan: SearchPlan, store: Store, **options: Any) -> tuple[RecordedRu
     from tune_paddy.search.preflight import ready_session
     from tune_paddy.search.run import run_search
 
-    with ready_session(plan, store if plan.goes_on else None) as ready:
+    with ready_session(plan, store if plan.resumed else None) as ready:
         return run_search(ready, store, console=Console(quiet=True), **options)
 
 

@@ -1,4 +1,4 @@
-"""Searches in processes of their own, broken at chosen points, and what the record says of them then."""
+"""Searches in separate processes, with faults injected at chosen points, and access to their records."""
 
 import json
 import os
@@ -32,30 +32,30 @@ class Session:
     """One run of the program on a search.
 
     Attributes:
-        process: The driver.
-        output: File with what it prints.
+        process: Driver process.
+        output: File of its standard output and standard error.
     """
 
     process: subprocess.Popen[bytes]
     output: Path
 
     def end(self, seconds: float = 1800) -> tuple[int, str]:
-        """Wait for its end; return its exit status and what it printed."""
+        """Wait for the end of the process; return its exit status and its output."""
         status = self.process.wait(timeout=seconds)
         return status, self.output.read_text(encoding="utf-8", errors="replace")
 
 
 @dataclass(frozen=True)
 class Night:
-    """A search that is broken, in a folder of its own.
+    """A search with injected faults, in its own folder.
 
     Attributes:
-        folder: The working folder.
-        data: Of the images.
-        faults: Number of a trial → what breaks it.
-        trials: Members.
-        epochs: Of each.
-        stall_minutes: After which a trial that hangs is started again.
+        folder: Working folder of the program.
+        data: Folder of the images.
+        faults: Number of the trial → name of the fault.
+        trials: Number of members.
+        epochs: Number of epochs of each member.
+        stall_minutes: Time without progress after which a trial is restarted, in minutes.
     """
 
     folder: Path
@@ -67,7 +67,7 @@ class Night:
 
     @property
     def search(self) -> Path:
-        """The search's folder."""
+        """Folder of the search."""
         return self.folder / "runs" / NAME
 
     def begin(self, *flags: str) -> Session:
@@ -77,10 +77,10 @@ class Night:
         return self._start("search", str(self.data), "--space", "space.yaml", "--name", NAME, *flags)
 
     def resume(self, *flags: str) -> Session:
-        """Go on with it; where the record does not know it yet, start it again."""
+        """Resume the search; if the record does not have it yet, start it again."""
         try:
             self.record()
-        except Exception:  # killed before there was anything to go on with
+        except Exception:  # killed before the record had the search
             return self.begin(*flags)
         return self._start("search", "--resume", NAME, *flags)
 
@@ -104,11 +104,11 @@ class Night:
         return Session(process, output)
 
     def begun_epochs(self) -> Counter[tuple[int, int]]:
-        """(Trial, epoch) → how often it began."""
+        """Return (trial, epoch) → how often the epoch began."""
         return Counter((trial, epoch) for _, trial, epoch in self._log())
 
     def repeated_epochs(self) -> Counter[tuple[int, int]]:
-        """(Session, trial) → how many epochs began in it that had begun before."""
+        """Return (session, trial) → number of epochs that began again in that session."""
         seen: set[tuple[int, int]] = set()
         repeated: Counter[tuple[int, int]] = Counter()
         for session, trial, epoch in self._log():
@@ -117,7 +117,7 @@ class Night:
         return +repeated
 
     def _log(self) -> Iterator[tuple[int, int, int]]:
-        """Session, trial and epoch of every beginning, in order."""
+        """Yield session, trial and epoch of each epoch that began, in order."""
         path, session = self.folder / "epochs", 0
         for line in path.read_text().splitlines() if path.exists() else ():
             name, number = line.split()
@@ -127,30 +127,30 @@ class Night:
                 yield session, int(name), int(number)
 
     def wait_for_epochs(self, n: int, session: Session, seconds: float = 1200) -> None:
-        """Wait until so many epochs have begun, over all sessions, or the session has ended."""
+        """Wait until `n` epochs have begun, over all sessions, or the session has ended."""
         wait_for(lambda: self.begun_epochs().total() >= n or session.process.poll() is not None, seconds)
 
     def store(self) -> Store:
-        """The record, opened to read."""
+        """Open the record for reading."""
         uri = f"sqlite:///{self.folder / 'mlflow.db'}"
         return open_store(uri, experiment=None, artifact_root=self.folder, create=False)
 
     def record(self) -> tuple[RecordedRun, tuple[RecordedRun, ...]]:
-        """The search and its members, as anybody reads them."""
+        """Return the recorded runs of the search and its members."""
         store = self.store()
         return get_search(store, NAME), list_members(store, NAME)
 
     def leftovers(self) -> list[Path]:
-        """Files that only a running search has any use for."""
+        """Return the files that only a running search needs."""
         patterns = ("checkpoint-*", ".*.partial*", ".*.part", "tune_paddy-*", "stalled.txt", ".locks", "ray")
         return [path for pattern in patterns for path in self.search.rglob(pattern)]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait for something to become true.
+    """Wait until a condition is true.
 
     Raises:
-        TimeoutError: It did not.
+        TimeoutError: The condition was not true in time.
     """
     deadline = time.monotonic() + seconds
     while not condition():
@@ -160,6 +160,6 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> None:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process as a power cut would."""
+    """Kill a process without giving it time to clean up."""
     process.send_signal(signal.SIGKILL)
     process.wait()

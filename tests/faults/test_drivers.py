@@ -1,4 +1,4 @@
-"""A search whose own process is killed or told to end, again and again, and then goes on."""
+"""A search whose driver is killed, then interrupted, and resumed each time."""
 
 import signal
 from collections import Counter
@@ -12,7 +12,7 @@ from tune_paddy.tracking.pool import load_pool
 
 TRIALS, EPOCHS = 4, 6
 ONE = ("--concurrency", "1")
-"""Trials at once, but where a signal is to find two running: each more is a process that imports torch."""
+"""One trial at once, except where a signal must find two running: each needs a process that imports torch."""
 
 
 @pytest.fixture
@@ -21,17 +21,17 @@ def night(small_digits: Path, tmp_path: Path) -> Night:
 
 
 @pytest.mark.documents("search --resume SEARCH")
-def test_a_search_is_killed_told_to_end_and_goes_on_until_every_member_is_there_once(night: Night) -> None:
+def test_a_search_that_is_killed_interrupted_and_resumed_trains_every_member_once(night: Night) -> None:
     first = night.begin(*ONE)
     night.wait_for_epochs(2, first)
     kill(first.process)
 
     def outcomes() -> set[str]:
-        """Of the search and its members, as `show` reads them: without Ray, from the record alone."""
+        """Return the outcomes of the search and its members as `show` reads them, from the record alone."""
         overview = read_overview(night.store(), "night")
         return {run.outcome for run in (overview.search, *overview.members)}
 
-    wait_for(lambda: outcomes() <= {"interrupted", "finished"}, 600)  # Ray's workers notice within seconds
+    wait_for(lambda: outcomes() <= {"interrupted", "finished"}, 600)  # Ray's workers end within seconds
 
     second = night.resume("--concurrency", "2")
     night.wait_for_epochs(night.begun_epochs().total() + 1, second)
@@ -49,7 +49,7 @@ def test_a_search_is_killed_told_to_end_and_goes_on_until_every_member_is_there_
 
 
 def assert_complete(night: Night, last: Session) -> None:
-    """The last session ends well, and nothing is lost, doubled or left behind."""
+    """Assert that the last session succeeds, and that nothing is lost, duplicated or left over."""
     status, text = last.end()
     assert status == 0, text
     search, members = night.record()

@@ -1,4 +1,4 @@
-"""One search whose trials are killed, hang, diverge or find the disk full, each in its first attempt."""
+"""A search whose trials are killed, hang, diverge or get a full disk, each in its first attempt."""
 
 from collections import Counter
 from pathlib import Path
@@ -22,7 +22,7 @@ SURVIVED = {0, 1, 2, 3, 5}
 
 @pytest.fixture(scope="module")
 def night(small_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """A search of seven members, broken and over; its output and exit status were right."""
+    """A finished search of seven members with faults; its output and exit status are checked."""
     night = Night(tmp_path_factory.mktemp("night"), small_digits, len(FAULTS), 2, FAULTS)
     status, text = night.begin().end()
     assert status == 0, text
@@ -57,10 +57,10 @@ def test_at_most_the_running_epoch_of_an_affected_trial_is_repeated(night: Night
     assert {number for number, _ in begun} == set(FAULTS)
     assert max(begun.values()) <= 2
     repeated = Counter(number for (number, _), times in begun.items() if times > 1)
-    assert repeated == {0: 1, 1: 1, 5: 1, 6: 1}  # those in TTA and uploads repeat no epoch at all
+    assert repeated == {0: 1, 1: 1, 5: 1, 6: 1}  # faults in TTA and uploads repeat no epoch
 
 
-def test_a_member_that_diverged_or_died_too_often_says_why_and_misleads_nobody(night: Night) -> None:
+def test_a_member_that_diverged_or_died_too_often_has_a_reason_and_no_objective(night: Night) -> None:
     failures = {int(m.tags["tune_paddy.trial"]): m for m in night.record()[1] if m.outcome != "finished"}
     assert {number: member.outcome for number, member in failures.items()} == {4: "diverged", 6: "failed"}
     assert "not finite" in failures[4].failure
@@ -68,7 +68,7 @@ def test_a_member_that_diverged_or_died_too_often_says_why_and_misleads_nobody(n
     assert all("objective" not in member.metrics for member in failures.values())
 
 
-def test_nothing_is_left_but_the_checkpoints_of_the_member_that_may_be_tried_again(night: Night) -> None:
+def test_only_the_checkpoint_of_the_member_that_can_be_retried_is_left(night: Night) -> None:
     (failed,) = (member.name for member in night.record()[1] if member.outcome == "failed")
     assert {path.parent.name for path in night.leftovers()} == {failed}
     assert {path.name for path in night.leftovers()} == {"checkpoint-00001.safetensors"}

@@ -1,4 +1,4 @@
-"""What every notebook's process is given."""
+"""Environment of the notebooks' processes."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """The environment that a notebook's process gets."""
+    """Environment of a notebook's process."""
     for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
     monkeypatch.setenv("TUNE_PADDY_CACHE", str(tmp_path / "cache"))

@@ -10,14 +10,14 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 
 
 def read(path: Path) -> Any:
-    """A notebook, known to be one."""
+    """Read and validate a notebook."""
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     return notebook
 
 
 def execute(name: str, folder: Path) -> str:
-    """Run a notebook in a folder; return what it printed and showed, as text."""
+    """Run a notebook in a folder; return its output as text."""
     notebook = read(FOLDER / name)
     NotebookClient(
         notebook, timeout=1800, record_timing=False, resources={"metadata": {"path": str(folder)}}

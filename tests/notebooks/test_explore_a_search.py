@@ -6,7 +6,9 @@ from tests.conftest import Finished
 from tests.notebooks.running import execute
 
 
-def test_a_search_is_explored(finished: Finished, kernel: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_notebook_explores_a_search(
+    finished: Finished, kernel: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     kernel.setenv("MLFLOW_TRACKING_URI", finished.store.tracking_uri)
     kernel.setenv("TUNE_PADDY_SEARCH", "first")
     text = execute("02_explore_a_search.ipynb", tmp_path)

@@ -1,4 +1,4 @@
-"""The notebook for Kaggle, run from a bundle as it would be there: another process, no record, no network."""
+"""The notebook for Kaggle, run from a bundle as on Kaggle: another process, no record, no network."""
 
 import json
 import re
@@ -53,14 +53,14 @@ KERNELS = frozenset((
     "parso", "pexpect", "platformdirs", "prompt-toolkit", "ptyprocess", "pure-eval", "pygments", "pyzmq",
     "stack-data", "tornado", "traitlets", "wcwidth",
 ))  # fmt: skip
-"""What runs a notebook anywhere."""
+"""Packages that every notebook's kernel imports."""
 
 
 def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def test_a_bundle_pins_its_wheels_and_says_how_to_upload_it(exported: Exported, tmp_path: Path) -> None:
+def test_a_bundle_pins_its_wheels_and_describes_its_upload(exported: Exported, tmp_path: Path) -> None:
     folder = bundle(exported.collected, tmp_path / "mine")
     wheels = (folder / "wheels/requirements.txt").read_text().split()
     assert [name.partition("==")[0] for name in wheels] == list(WHEELS)
@@ -70,7 +70,7 @@ def test_a_bundle_pins_its_wheels_and_says_how_to_upload_it(exported: Exported, 
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_the_notebook_holds_no_outputs_and_defines_nothing() -> None:
+def test_the_notebook_has_no_outputs_and_defines_nothing() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     for cell in notebook.cells:
         assert not cell.get("outputs")

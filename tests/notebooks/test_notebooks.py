@@ -1,4 +1,4 @@
-"""The notebooks: stored without outputs, thin, and run from beginning to end on the digits."""
+"""The notebooks: stored without outputs, thin, and executed on the digits."""
 
 import ast
 import re
@@ -30,14 +30,14 @@ def test_a_notebook_defines_nothing(path: Path) -> None:
     assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
 
 
-def test_the_road_to_the_top_is_gone_from_images_to_submission(
+def test_the_road_to_the_top_runs_from_images_to_submission(
     small_digits: Path, kernel: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Of its six members the first three, for an epoch each; tiny ones also where memory is forecast."""
+    """The first three of its six members train for one epoch; tiny architectures replace all of them."""
     text = find_space("road_to_the_top").read_text().partition("  - name: swinv2-squish")[0]
     for arch in set(re.findall(r"arch: (\S+)", text)):
         text = text.replace(arch, stand_in(arch))
-    # One process that imports torch, when there is a trial for it, instead of two beforehand.
+    # One process imports torch, for its first trial, instead of two in advance.
     kernel.setenv("RAY_preload_python_modules", "tune_paddy")
     (tmp_path / "short.yaml").write_text(rehearsed(text).replace("trials: 6", "trials: 6\n  concurrency: 1"))
     kernel.setenv("TUNE_PADDY_DATA", str(small_digits))

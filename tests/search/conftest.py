@@ -1,4 +1,4 @@
-"""A second search beside the one that all rooms share, for what its settings say of trials."""
+"""A second search beside the shared one, with other settings of trials."""
 
 from pathlib import Path
 
@@ -21,6 +21,6 @@ def halved(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Sear
     folder: Path = tmp_path_factory.mktemp("halved")
     plan = make_plan("asha", finished.plan.dataset.root, folder / "runs", HALVED)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TUNE_PADDY_CACHE", str(folder / "cache"))  # forecasts are made, none are found
+        patch.setenv("TUNE_PADDY_CACHE", str(folder / "cache"))  # no stored forecasts
         searched(plan, finished.store)
     return plan

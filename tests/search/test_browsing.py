@@ -1,4 +1,4 @@
-"""What MLflow's pages show of a search that has run."""
+"""Content of MLflow's pages on a search that has run."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tune_paddy.tracking.schema import NOTE
 
 
 def test_search_and_members_name_their_dataset(finished: Finished) -> None:
-    """The same to MLflow, which filters by it."""
+    """MLflow can filter runs by it."""
     parent = get_search(finished.store, "first")
     for run_id in (parent.run_id, *(member.run_id for member in finished.members)):
         (used,) = finished.store.client.get_run(run_id).inputs.dataset_inputs
@@ -16,7 +16,7 @@ def test_search_and_members_name_their_dataset(finished: Finished) -> None:
         assert '"labelled": 150' in used.dataset.profile
 
 
-def test_every_member_says_what_it_is_and_what_it_cost(finished: Finished) -> None:
+def test_every_member_has_a_description_and_a_cost(finished: Finished) -> None:
     for member in finished.members:
         assert f"Member `{member.name}` of search `first`" in member.tags[NOTE]
         assert f"tune-paddy search {finished.plan.dataset.root} --space member.yaml" in member.tags[NOTE]
@@ -25,8 +25,8 @@ def test_every_member_says_what_it_is_and_what_it_cost(finished: Finished) -> No
             assert member.metrics["cpu_seconds"] == pytest.approx(seconds, abs=0.01)
 
 
-def test_a_member_is_trained_again_from_what_its_run_holds(retrained: Retrained) -> None:
-    """On the same split and, on a CPU, to the same losses."""
+def test_a_member_can_be_trained_again_from_its_run(retrained: Retrained) -> None:
+    """The split is the same and, on a CPU, so are the losses."""
     member, (trained,) = retrained.member, retrained.result.members
     assert trained.tags["tune_paddy.split"] == member.tags["tune_paddy.split"]
     assert trained.params == member.params

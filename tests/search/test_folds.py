@@ -1,4 +1,4 @@
-"""A real search with folds: every labelled image is predicted by a model that never saw it."""
+"""A real search with folds: each labelled image is predicted by a model that was not trained on it."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,7 @@ from tune_paddy.training.inference import InferenceSettings
 from tune_paddy.training.member import Runtime, train_member
 
 
-def test_a_member_holds_out_of_fold_predictions_of_all_labelled_images(
+def test_a_member_has_out_of_fold_predictions_of_all_labelled_images(
     finished: Finished, folded: SearchPlan, tmp_path: Path
 ) -> None:
     pool = load_pool(finished.store, ["folded"])
@@ -37,7 +37,7 @@ def test_a_member_holds_out_of_fold_predictions_of_all_labelled_images(
             np.testing.assert_allclose(pool.select[row][parts.folds == fold], expected, atol=1e-5)
 
 
-def test_epochs_of_all_folds_are_recorded_and_the_scheduler_lets_the_last_one_end(
+def test_epochs_of_all_folds_are_recorded_and_the_scheduler_lets_the_last_fold_end(
     finished: Finished, folded: SearchPlan
 ) -> None:
     member, _ = list_members(finished.store, folded.name)
@@ -46,9 +46,7 @@ def test_epochs_of_all_folds_are_recorded_and_the_scheduler_lets_the_last_one_en
     assert [point.step for point in curve] == [1, 2, 3, 4]
 
 
-def test_a_pool_of_folds_is_selected_from_as_any_other(
-    finished: Finished, folded: SearchPlan, tmp_path: Path
-) -> None:
+def test_selection_accepts_a_pool_of_folds(finished: Finished, folded: SearchPlan, tmp_path: Path) -> None:
     ensemble = build_ensemble(finished.store, [folded.name], folder=tmp_path)
     assert ensemble.assessment
     assert ensemble.submission
@@ -56,11 +54,11 @@ def test_a_pool_of_folds_is_selected_from_as_any_other(
     assert json.loads((tmp_path / "ensemble.json").read_text())["split"] == ensemble.pool.split
 
 
-def test_all_models_of_a_member_are_exported_and_predict_as_the_submission_says(
+def test_all_models_of_a_member_are_exported_and_predict_as_in_the_submission(
     finished: Finished, folded: SearchPlan, tmp_path: Path
 ) -> None:
     ensemble = build_ensemble(finished.store, [folded.name], folder=tmp_path / "out")
-    collected = collect(finished.store, folded.name, runs=tmp_path)  # its tag says where the weights are
+    collected = collect(finished.store, folded.name, runs=tmp_path)  # a tag names the weights' folder
     folders = [member.folders for member in collected.manifest.members]
     assert folders == [[f"members/{n:02}/fold-{fold}" for fold in (0, 1)] for n in range(len(folders))]
     (tmp_path / "staged").mkdir()
@@ -70,9 +68,7 @@ def test_all_models_of_a_member_are_exported_and_predict_as_the_submission_says(
     np.testing.assert_allclose(answer.probs, ensemble.selection.blend(ensemble.pool.test), atol=1e-5)
 
 
-def test_a_search_goes_on_only_with_the_folds_that_it_began_with(
-    finished: Finished, folded: SearchPlan
-) -> None:
+def test_a_resumed_search_must_keep_its_number_of_folds(finished: Finished, folded: SearchPlan) -> None:
     plan = replace(folded, settings=folded.settings.model_copy(update={"folds": 0}))
-    with pytest.raises(InputError, match="was made with 2 folds, and now 0 are asked for"):
+    with pytest.raises(InputError, match="has 2 folds, but `folds` is 0; start a search under a new name"):
         searched(plan, finished.store)

@@ -1,4 +1,4 @@
-"""GPU shares in a real search: Ray was told of one GPU, which the trials then do not find."""
+"""GPU shares in a real search: Ray is started with one GPU, which the trials do not find."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def test_trials_with_automatic_shares_run_and_record_their_plan(
     assert not any("memory/measured_mib" in member.metrics for member in members)
 
 
-def test_what_does_not_fit_is_told_with_its_forecast_and_its_budget() -> None:
+def test_an_infeasible_trial_is_reported_with_its_forecast_and_its_budget() -> None:
     memory = TrialMemory(gpu=0.25, accum=8, raw_mib=3000, forecast_mib=4210, budget_mib=4070)
     assert memory_words(memory) == (" (forecast 4,210 MiB with accum 8, given 4,070 MiB, 0.25 of a GPU)")
     assert memory_words(TrialMemory(gpu=0, accum=1)) == ""
@@ -38,7 +38,7 @@ def test_what_does_not_fit_is_told_with_its_forecast_and_its_budget() -> None:
 
 
 @pytest.mark.parametrize(("gpu", "mib"), [("0.25", 3000), ("auto", 12_000)])
-def test_a_forecast_that_fails_leaves_a_trial_its_share_and_its_cap(
+def test_a_trial_whose_forecast_fails_keeps_its_share_and_its_memory_limit(
     gpu: str, mib: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: object, **__: object) -> None:
@@ -52,7 +52,7 @@ def test_a_forecast_that_fails_leaves_a_trial_its_share_and_its_cap(
     assert memory.allocator_mib == mib - memory.context_mib
 
 
-def test_a_measurement_is_compared_with_its_forecast_only_where_the_planned_accum_was_used() -> None:
+def test_a_measurement_is_compared_with_its_forecast_only_at_the_planned_accum() -> None:
     memory = TrialMemory(gpu=0.5, accum=2, raw_mib=1000, forecast_mib=2000, budget_mib=4000)
     assert memory_metrics(memory, accum=2, measured_mib=1900)["memory/measured_to_forecast"] == 0.95
     assert "memory/measured_to_forecast" not in memory_metrics(memory, accum=4, measured_mib=1200)

@@ -32,14 +32,14 @@ def images() -> ImageSet:
 
 
 def test_a_search_fills_the_cache_by_itself(finished: Finished) -> None:
-    """One entry for the one size of its members, whose trials shared it."""
-    fingerprint = finished.plan.dataset.fingerprint  # of other sizes, other tests' searches leave entries
+    """All trials share the single entry of their size."""
+    fingerprint = finished.plan.dataset.fingerprint  # searches of other tests leave entries of other sizes
     (entry,) = cache_folder("images").glob(f"{fingerprint}-squish-32x32-*")
     assert list(entry.glob(f"*{SUFFIX}"))
-    assert list(entry.glob("users/*")) == [], "nobody uses it any more"
+    assert list(entry.glob("users/*")) == [], "the entry is no longer in use"
 
 
-def test_every_way_of_resizing_that_a_space_can_ask_for_is_known(space: SearchSpace) -> None:
+def test_every_resizing_that_a_space_allows_is_listed(space: SearchSpace) -> None:
     assert set(resizings(space)) == {
         Resizing((64, 48), "crop"),
         Resizing((32, 32), "squish"),
@@ -52,8 +52,8 @@ def test_every_way_of_resizing_that_a_space_can_ask_for_is_known(space: SearchSp
     }
 
 
-def test_one_line_says_if_images_do_not_fit(images: ImageSet, space: SearchSpace) -> None:
-    """100,000 images at 96x96 px are the first that are larger than 2 GB."""
+def test_a_note_of_one_line_reports_images_that_do_not_fit(images: ImageSet, space: SearchSpace) -> None:
+    """The set of 100,000 images at 96x96 px is the first that exceeds 2 GB."""
     note = watch_cache(2, images, space).note
     assert note
     assert "\n" not in note
@@ -61,12 +61,12 @@ def test_one_line_says_if_images_do_not_fit(images: ImageSet, space: SearchSpace
     assert watch_cache(5, images, space).note is None
 
 
-def test_nothing_is_said_where_no_cache_is_wanted(images: ImageSet, space: SearchSpace) -> None:
+def test_there_is_no_note_without_a_cache(images: ImageSet, space: SearchSpace) -> None:
     assert watch_cache(0, images, space).note is None
     assert watch_cache(2, None, space).note is None
 
 
-def test_the_table_shows_how_far_images_are_prepared() -> None:
+def test_the_table_shows_the_progress_of_the_image_cache() -> None:
     console = Console(file=io.StringIO(), width=100)
     preparing = [Progress("squish 480×480", 500, 2000)]
     console.print(ProgressTable(console, 3, lambda config: 1, preparing=lambda: preparing))
@@ -77,7 +77,7 @@ def test_the_table_shows_how_far_images_are_prepared() -> None:
     assert "Preparing" not in console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_the_announcement_returns_what_watches_the_machines_cache(
+def test_the_cache_watch_reads_the_progress_of_this_machines_cache(
     space: SearchSpace, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TUNE_PADDY_CACHE", str(tmp_path))

@@ -10,7 +10,9 @@ from tune_paddy.search.interruption import Interruption, interruptible
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_ends_a_search_politely_and_the_second_at_once(number: signal.Signals) -> None:
+def test_the_first_signal_interrupts_a_search_and_the_second_stops_it_at_once(
+    number: signal.Signals,
+) -> None:
     interruption, said = Interruption(), []
     before = signal.getsignal(number)
 
@@ -30,11 +32,11 @@ def test_the_first_signal_ends_a_search_politely_and_the_second_at_once(number: 
     assert signal.getsignal(number) is before
 
 
-def test_tune_keeps_the_stopper_that_no_signal_has_reached_yet(tmp_path: Path) -> None:
+def test_tune_keeps_the_stopper_before_any_signal(tmp_path: Path) -> None:
     interruption = Interruption()
     experiment = Experiment("any", run=lambda config: None, stop=interruption, storage_path=str(tmp_path))
     assert experiment.stopper is interruption
-    assert interruption or False, "Tune's controller asks for its truth value"
+    assert interruption or False, "Tune's controller tests its truth value"
 
 
 def test_rays_loop_ends_once_no_trial_runs() -> None:

@@ -1,4 +1,4 @@
-"""Names that no program expects, through the whole job: dataset, training, record, selection, submission."""
+"""Unusual names through the whole program: dataset, training, record, selection, submission."""
 
 import csv
 import itertools
@@ -29,7 +29,7 @@ spaces: [{name: nets, arch: test_resnet, lr: {low: 0.002, high: 0.01, log: true}
 
 @dataclass(frozen=True)
 class Odd:
-    """A search that has run out of time: where its images are, its plan, its record and its members."""
+    """A search that has run out of time: its dataset, plan, record and members."""
 
     dataset: Path
     plan: SearchPlan
@@ -38,7 +38,7 @@ class Odd:
 
 
 def odd_dataset(small_digits: Path, folder: Path) -> Path:
-    """Zeros and ones in Kaggle's layout, under odd names of folders, classes and files."""
+    """Return zeros and ones in Kaggle's layout, with odd names of folders, classes and files."""
     root = folder / ODD
     tables: dict[str, list[tuple[str, str]]] = {"train.csv": [], "sample_submission.csv": []}
     for digit, label in enumerate(LABELS):
@@ -59,9 +59,9 @@ def odd_dataset(small_digits: Path, folder: Path) -> Path:
 def odd(
     small_digits: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    ray_running: None,  # noqa: ARG001 asked for what it starts
+    ray_running: None,  # noqa: ARG001 starts Ray
 ) -> Odd:
-    """A search of odd names whose clock stands still but for 0.05 s a look: the first looks are in time."""
+    """A search with odd names, whose clock advances 0.05 s per reading: only the first are in time."""
     dataset = odd_dataset(small_digits, tmp_path_factory.mktemp("odd"))
     runs = dataset.parent / f"-runs {ODD}"
     plan = make_plan("odd", dataset, runs, SPACE)
@@ -76,7 +76,7 @@ def test_no_trial_starts_after_the_time_is_used_up(odd: Odd) -> None:
     assert 1 <= len(odd.members) <= 2
 
 
-def test_odd_names_go_through_the_whole_job(odd: Odd) -> None:
+def test_odd_names_pass_through_the_whole_program(odd: Odd) -> None:
     dataset, plan = odd.dataset, odd.plan
     assert {(member.outcome, member.failure) for member in odd.members} == {("finished", "")}
     ensemble = build_ensemble(odd.store, ["odd"], folder=plan.folder)

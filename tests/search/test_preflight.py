@@ -1,4 +1,4 @@
-"""Refusals that come before Ray is started."""
+"""Checks that refuse a search before Ray starts."""
 
 import os
 import subprocess
@@ -46,13 +46,13 @@ def test_a_search_that_another_process_runs_is_refused(finished: Finished, again
 
 @pytest.fixture
 def never_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a process without Ray; what starts it fails the test."""
+    """Pretend that Ray is not running; starting it fails the test."""
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray was started"))
 
 
 @pytest.mark.usefixtures("never_started")
-def test_a_trial_that_asks_for_more_than_this_machine_has_is_refused_before_ray_starts(
+def test_a_trial_that_needs_more_than_this_machine_has_is_refused_before_ray_starts(
     small_digits: Path, tmp_path: Path
 ) -> None:
     plan = make_plan("greedy", small_digits, tmp_path, SPACE)
@@ -65,7 +65,7 @@ def test_a_trial_that_asks_for_more_than_this_machine_has_is_refused_before_ray_
 @pytest.mark.usefixtures("never_started")
 def test_a_stored_split_of_other_folds_is_refused_before_ray_starts(again: SearchPlan) -> None:
     plan = replace(again, settings=again.settings.override({"folds": 3}), ray_gpus=0)
-    with pytest.raises(InputError, match="was made with 0 folds, and now 3 are asked for"):
+    with pytest.raises(InputError, match="has 0 folds, but `folds` is 3; start a search under a new name"):
         checked(plan, None)
 
 

@@ -1,4 +1,4 @@
-"""Members of a real search, trained again on all labelled images."""
+"""Refit of members of a real search on all labelled images."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from tune_paddy.tracking.runs import get_search, list_members
 
 
 def chosen(finished: Finished) -> tuple[Pool, Selection, tuple[RefitMember, ...]]:
-    """A selection of the last member's two views, the first in the pool being left out."""
+    """Return a selection of the last member's two views; the other members have no weight."""
     pool = load_pool(finished.store, ["first"])
     weights = np.zeros(len(pool.views))
     weights[-2:] = 0.25, 0.75
@@ -35,12 +35,14 @@ def chosen(finished: Finished) -> tuple[Pool, Selection, tuple[RefitMember, ...]
 
 
 def make_refit(finished: Finished, members: tuple[RefitMember, ...], name: str, runs: Path) -> SearchPlan:
-    """Plan a refit as if the search had another name, so that each test has its own."""
+    """Plan a refit as if the search had another name, so that each test has its own refit."""
     search = replace(get_search(finished.store, "first"), name=name)
     return refit_plan(search, finished.plan.dataset, members, runs=runs)
 
 
-def test_only_members_with_weight_are_trained_again_as_they_were(finished: Finished, tmp_path: Path) -> None:
+def test_only_members_with_weight_are_refitted_and_keep_their_configuration(
+    finished: Finished, tmp_path: Path
+) -> None:
     pool, _, members = chosen(finished)
     assert [(member.name, member.run_id) for member in members] == [
         (pool.views[-1].member, pool.views[-1].run_id)
@@ -53,7 +55,7 @@ def test_only_members_with_weight_are_trained_again_as_they_were(finished: Finis
     assert (plan.name, plan.folder) == ("one-refit", tmp_path / "one-refit")
 
 
-def test_weights_and_temperatures_go_with_their_views(finished: Finished) -> None:
+def test_ensemble_weights_and_temperatures_stay_with_their_views(finished: Finished) -> None:
     pool, selection, _ = chosen(finished)
     again, carried = carry_over(selection, pool.views, pool)
     assert [view.name for view in again.views] == [view.name for view in pool.views[-2:]]
@@ -73,7 +75,7 @@ def test_a_view_that_is_missing_is_named(finished: Finished) -> None:
         carry_over(selection, pool.views, replace(pool, views=pool.views[:-1]))
 
 
-def test_members_of_several_searches_keep_apart(finished: Finished) -> None:
+def test_members_of_several_searches_keep_distinct_names(finished: Finished) -> None:
     pool, selection, _ = chosen(finished)
     views = tuple(replace(view, member=f"first:{view.member}") for view in pool.views)
     (member,) = members_to_refit(finished.store, ["first"], views, selection)

@@ -41,14 +41,14 @@ def test_a_trial_that_would_wait_for_ever_is_refused(
 @pytest.mark.parametrize(
     ("settings", "available", "expected"),
     [
-        (SearchSettings(), {"CPU": 2, "GPU": 2}, "none of the GPUs here (2); `gpu: auto"),
-        (SearchSettings().override({"trials": 3}), {"CPU": 2, "GPU": 1}, "none of the GPUs here (1)"),
+        (SearchSettings(), {"CPU": 2, "GPU": 2}, "No trial uses the available GPUs (2); set `gpu: auto"),
+        (SearchSettings().override({"trials": 3}), {"CPU": 2, "GPU": 1}, "uses the available GPUs (1)"),
         (SearchSettings(gpu=0), {"CPU": 2, "GPU": 2}, None),
         (SearchSettings().override({"gpu": "auto"}), {"CPU": 2, "GPU": 2}, None),
         (SearchSettings(), {"CPU": 2}, None),
     ],
 )
-def test_gpus_that_nobody_said_to_leave_idle_are_told_of(
+def test_idle_gpus_are_reported_unless_gpu_is_set_explicitly(
     settings: SearchSettings, available: dict[str, float], expected: str | None
 ) -> None:
     note = idle_gpus_note(settings, available)

@@ -17,14 +17,14 @@ def test_every_trial_is_recorded_with_its_outcome(finished: Finished) -> None:
     assert sorted(outcomes.values()) == ["failed", "finished", "finished", "finished"]
 
 
-def test_a_failed_trial_fails_alone_and_says_why(finished: Finished) -> None:
+def test_a_failed_trial_fails_alone_and_records_its_reason(finished: Finished) -> None:
     failed = next(member for member in finished.members if member.outcome == "failed")
     assert failed.name == "0002-test_convnext-32"
     assert "no-such-weights.safetensors" in failed.failure
     assert "\n" not in failed.failure
 
 
-def test_a_member_carries_its_parameters_scores_and_origin(finished: Finished) -> None:
+def test_a_member_records_its_parameters_scores_and_origin(finished: Finished) -> None:
     member = finished.members[0]
     assert (member.params["arch"], member.params["epochs"]) == ("test_resnet", "2")
     assert member.tags["tune_paddy.origin"] == "resnet"
@@ -54,7 +54,7 @@ def test_all_members_are_scored_on_the_stored_split(finished: Finished) -> None:
     assert pool.test_ids.tolist() == finished.plan.dataset.test["id"].tolist()
 
 
-def test_nothing_is_left_of_a_finished_members_training_but_its_weights(finished: Finished) -> None:
+def test_a_finished_member_leaves_only_its_weights_and_configuration(finished: Finished) -> None:
     folder = finished.plan.folder / "members" / finished.members[0].name
     assert sorted(path.name for path in folder.iterdir()) == ["member.json", "weights.safetensors"]
 
@@ -65,9 +65,7 @@ def test_a_preview_shows_the_members_that_a_search_trains_first(finished: Finish
     assert len(proposed) == 4
 
 
-def test_a_search_that_asks_for_a_gpu_where_there_is_none_is_refused(
-    finished: Finished, tmp_path: Path
-) -> None:
+def test_a_search_that_needs_more_gpus_than_there_are_is_refused(finished: Finished, tmp_path: Path) -> None:
     plan = make_plan("greedy", finished.plan.dataset.root, tmp_path, "recipes: [{arch: test_resnet}]")
     hungry = type(plan)(**{**vars(plan), "settings": SearchSettings(gpu=64)})
     with pytest.raises(InputError, match="64 GPUs"):
@@ -91,5 +89,5 @@ def test_trials_that_asha_stops_are_recorded_as_stopped_and_the_others_finish(
     }
 
 
-def test_no_weights_stay_where_none_are_wanted(halved: SearchPlan) -> None:
+def test_no_weights_files_are_saved_with_keep_weights_none(halved: SearchPlan) -> None:
     assert not list(halved.folder.rglob("*.safetensors"))

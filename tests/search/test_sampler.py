@@ -23,7 +23,7 @@ OUTSIDE = Recipe("outside", {"arch": "test_resnet", "size": 96, "lr": 1.0})
 INSIDE = Recipe("inside", {"arch": "test_vit", "size": (64, 32), "lr": 2e-3})
 
 
-def test_recipes_come_first_and_in_order_whether_or_not_the_space_holds_them() -> None:
+def test_recipes_come_first_and_in_order_whether_or_not_the_space_contains_them() -> None:
     sampler = MemberSampler([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=0)
     first, second, third = (sampler.ask() for _ in range(3))
     assert first
@@ -35,7 +35,7 @@ def test_recipes_come_first_and_in_order_whether_or_not_the_space_holds_them() -
     assert third.origin in ("vit", "convnext")
 
 
-def test_a_recipe_that_the_space_holds_teaches_the_sampler() -> None:
+def test_the_sampler_learns_from_a_recipe_that_the_space_contains() -> None:
     sampler = MemberSampler([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=0)
     for _ in range(2):
         proposal = sampler.ask()
@@ -57,7 +57,7 @@ def test_every_proposal_lies_in_its_sub_space() -> None:
         assert 1e-4 <= proposal.config.lr <= 1e-2
 
 
-def test_the_sampler_prefers_what_did_well() -> None:
+def test_the_sampler_prefers_values_with_a_low_objective() -> None:
     sampler = MemberSampler([], [VIT], seed=3)
     late: list[float] = []
     for number in range(60):
@@ -70,13 +70,13 @@ def test_the_sampler_prefers_what_did_well() -> None:
     assert sum(late) / len(late) < 0.25  # at random, the mean distance on this range is 0.5
 
 
-def test_only_recipes_end_when_they_are_used_up() -> None:
+def test_without_sub_spaces_proposals_end_after_the_recipes() -> None:
     sampler = MemberSampler([INSIDE], [], seed=0)
     assert sampler.ask()
     assert sampler.ask() is None
 
 
-def test_members_have_seeds_of_their_own_and_telling_names() -> None:
+def test_members_have_their_own_seeds_and_descriptive_names() -> None:
     sampler = MemberSampler([INSIDE], [CONVNEXT], seed=7)
     first, second = sampler.ask(), sampler.ask()
     assert first
@@ -119,8 +119,8 @@ def test_telling_twice_changes_nothing() -> None:
     assert sampler.trials()[0].value == 0.5
 
 
-def test_a_search_that_goes_on_proposes_what_it_would_have_proposed_without_the_break() -> None:
-    """Random streams begin anew with each trial, so nothing is lost with the process."""
+def test_a_resumed_search_proposes_the_same_members_as_an_uninterrupted_one() -> None:
+    """Each trial has its own random stream, so no generator state is lost with the process."""
     scores = {0: 0.5, 1: 0.4, 2: 0.3, 3: 0.45}
     whole = MemberSampler([OUTSIDE, INSIDE], [VIT, CONVNEXT], seed=4)
     proposals = [ask(whole) for _ in range(5)]
@@ -136,7 +136,7 @@ def test_a_search_that_goes_on_proposes_what_it_would_have_proposed_without_the_
     assert [again.ask() for _ in range(8)] == [whole.ask() for _ in range(8)]
 
 
-def test_a_trial_that_was_stopped_early_is_known_with_its_curve_when_a_search_goes_on() -> None:
+def test_a_resumed_search_knows_the_curve_of_a_trial_that_was_stopped_early() -> None:
     proposal = ask(MemberSampler([], [VIT], seed=0))
     again = MemberSampler([], [VIT], seed=0)
     assert again.replay([PastTrial(proposal, True, curve={1: 0.9, 2: 0.7})]) == []
@@ -144,13 +144,13 @@ def test_a_trial_that_was_stopped_early_is_known_with_its_curve_when_a_search_go
     assert (trial.state.name, trial.intermediate_values) == ("PRUNED", {1: 0.9, 2: 0.7})
 
 
-def test_a_recipe_whose_number_was_lost_before_it_was_recorded_is_proposed_again() -> None:
+def test_a_recipe_that_was_proposed_but_never_recorded_is_proposed_again() -> None:
     first, second, third = (ask(sampler) for sampler in [MemberSampler([OUTSIDE, INSIDE], [VIT], seed=0)] * 3)
     again = MemberSampler([OUTSIDE, INSIDE], [VIT], seed=0)
     assert again.replay([PastTrial(third, False), PastTrial(first, True, 0.5)]) == [second, third]
 
 
-def test_what_goes_on_is_handed_out_first_even_when_the_time_is_used_up() -> None:
+def test_resumed_trials_start_first_even_when_the_time_is_used_up() -> None:
     sampler = MemberSampler([], [VIT], seed=0)
     past = [PastTrial(ask(sampler), True, 0.5), PastTrial(ask(sampler), False)]
     again = MemberSampler([], [VIT], seed=0)
@@ -160,7 +160,7 @@ def test_what_goes_on_is_handed_out_first_even_when_the_time_is_used_up() -> Non
     assert searcher.unfinished
 
 
-def test_an_interrupted_search_hands_out_nothing() -> None:
+def test_an_interrupted_search_starts_no_trial() -> None:
     sampler = MemberSampler([], [VIT], seed=0)
     interruption = Interruption()
     searcher = MemberSearcher(sampler, interruption, trials=9, expired=lambda: False, plan=on_cpu)
@@ -196,14 +196,14 @@ def test_the_searcher_ends_after_its_trials(searcher: MemberSearcher) -> None:
     assert searcher.suggest("c") == Searcher.FINISHED
 
 
-def test_the_searcher_starts_nothing_after_its_time() -> None:
+def test_the_searcher_starts_no_trial_after_its_time() -> None:
     late = MemberSearcher(
         MemberSampler([], [VIT], seed=0), Interruption(), trials=2, expired=lambda: True, plan=on_cpu
     )
     assert late.suggest("a") == Searcher.FINISHED
 
 
-def test_the_searcher_tells_outcomes_and_takes_a_second_telling(searcher: MemberSearcher) -> None:
+def test_the_searcher_reports_outcomes_and_ignores_a_second_report(searcher: MemberSearcher) -> None:
     for trial in ("a", "b"):
         searcher.suggest(trial)
         searcher.on_trial_result(trial, {"epoch": 1, "objective": 0.8})

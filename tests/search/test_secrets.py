@@ -1,4 +1,4 @@
-"""Credentials of a search, planted by `tests.conftest`, in nothing that the search has written or shown."""
+"""No file and no process of a search shows its credentials, which `tests.conftest` plants."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ folder, text, found = Path(sys.argv[1]), bytes.fromhex(sys.argv[2]), []
 files = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
 files = [path for path in files if path.is_file()]
 for path in files:
-    with suppress(FileNotFoundError):  # one that goes meanwhile, as Ray's may, holds nothing
+    with suppress(FileNotFoundError):  # Ray may remove a file meanwhile
         if text in path.read_bytes():
             found.append(path.relative_to(folder).as_posix())
 print(json.dumps([len(files), found]))
@@ -29,10 +29,10 @@ print(json.dumps([len(files), found]))
 
 
 def files_with(folder: Path, text: bytes) -> list[str]:
-    """Names of the files that hold a text.
+    """Return the names of the files that contain a text.
 
-    Another process looks: where this one has a database of SQLite open, closing any other handle of its file
-    takes away its locks, and the next process to close it removes the log that this one writes to.
+    A separate process reads the files. If this process has an SQLite database open, closing another handle of
+    its file drops its locks, and the next process to close it removes the log that this one writes to.
     """
     command = [sys.executable, "-c", FIND, str(folder), text.hex()]
     count, found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -40,17 +40,17 @@ def files_with(folder: Path, text: bytes) -> list[str]:
     return list(found)
 
 
-def test_no_file_of_a_search_and_not_its_record_holds_them(finished: Finished) -> None:
+def test_no_file_of_a_search_contains_credentials(finished: Finished) -> None:
     root = finished.runs.parent
     assert (root / "mlflow.db").is_file()
     assert files_with(root, PLANTED.encode()) == []
 
 
-def test_no_log_of_ray_holds_them(finished: Finished) -> None:  # noqa: ARG001 asked for what it writes
+def test_no_log_of_ray_contains_credentials(finished: Finished) -> None:  # noqa: ARG001 writes the logs
     assert files_with(Path(ray._private.worker._global_node.get_session_dir_path()), PLANTED.encode()) == []
 
 
-def test_no_process_shows_them(finished: Finished) -> None:  # noqa: ARG001 asked for what it starts
+def test_no_process_shows_credentials(finished: Finished) -> None:  # noqa: ARG001 starts the processes
     lines = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # a worker may end meanwhile; a zombie has no command line
@@ -59,15 +59,15 @@ def test_no_process_shows_them(finished: Finished) -> None:  # noqa: ARG001 aske
     assert not [line for line in lines if PLANTED in line]
 
 
-def test_trials_have_the_credentials(finished: Finished) -> None:  # noqa: ARG001 asked for what it starts
-    """Else the tests above would prove nothing. Workers write their titles over what the system shows."""
+def test_trials_have_the_credentials(finished: Finished) -> None:  # noqa: ARG001 starts the processes
+    """The tests above rely on it. The raylet is read, since titles of workers overwrite their environment."""
     processes = psutil.Process().children(recursive=True)
     (raylet,) = (process for process in processes if process.name() == "raylet")
     inherited = raylet.environ()
     assert {name: inherited.get(name) for name in SECRETS} == {n: f"{PLANTED}-{n}" for n in SECRETS}
 
 
-def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
+def test_files_with_finds_a_text_and_needs_a_file(tmp_path: Path) -> None:
     (tmp_path / "x").write_text(f"a{PLANTED}b")
     assert files_with(tmp_path, PLANTED.encode()) == ["x"]
     with pytest.raises(AssertionError):

@@ -17,15 +17,15 @@ with StallWatch(0.05, Path(sys.argv[1])):
 """
 
 
-def test_a_process_that_hangs_is_ended_and_leaves_word_of_where_it_hung(tmp_path: Path) -> None:
+def test_a_process_that_hangs_is_ended_and_leaves_the_place_where_it_hung(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", HANG, str(tmp_path)], timeout=600, check=False)
     assert done.returncode == 1
     reason = stall_reason(tmp_path)
     assert reason
-    assert "no sign of life for longer than `stall_minutes`; it hung in wait_for_ever" in reason
+    assert "no progress for longer than `stall_minutes`; it hung in wait_for_ever" in reason
 
 
-def test_one_that_ends_by_itself_leaves_nothing_and_is_left_alone(tmp_path: Path) -> None:
+def test_a_process_that_makes_progress_is_not_ended_and_leaves_no_file(tmp_path: Path) -> None:
     with StallWatch(1000, tmp_path) as watch:
         watch.alive()
         assert (tmp_path / STALLED).exists()
@@ -39,7 +39,7 @@ def test_without_a_limit_nothing_is_watched(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_timer_is_set_once_a_second_at_most(tmp_path: Path) -> None:
+def test_the_timer_is_reset_once_a_second_at_most(tmp_path: Path) -> None:
     seconds = iter([0.0, 0.0, 0.5, 1.5, 1.5])
     with StallWatch(1000, tmp_path, clock=lambda: next(seconds)) as watch:
         watch.alive()

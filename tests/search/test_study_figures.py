@@ -10,7 +10,7 @@ from tune_paddy.spaces.space import SearchSpace, find_space
 
 
 def study(space: SearchSpace, members: int, *, constant: bool = False) -> MemberSampler:
-    """Members of a space whose loss depends on the learning rate, or on nothing."""
+    """Return a sampler after some members, whose loss depends on the learning rate, or is constant."""
     sampler = MemberSampler(space.recipes, space.spaces, seed=1)
     for _ in range(members):
         proposal = sampler.ask()
@@ -21,8 +21,8 @@ def study(space: SearchSpace, members: int, *, constant: bool = False) -> Member
 
 
 @pytest.mark.parametrize("name", ["digits_demo", "paddy_search"])
-def test_a_study_leaves_its_importances_and_slices_at_a_thousand_pixels(name: str, tmp_path: Path) -> None:
-    """One whose sub-spaces share parameters, one whose do not."""
+def test_importances_and_slices_of_a_study_are_a_thousand_pixels_wide(name: str, tmp_path: Path) -> None:
+    """The sub-spaces of one study share parameters; those of the other do not."""
     space = SearchSpace.load(find_space(name))
     written = write_study_figures(study(space, 12).trials(), space.spaces, tmp_path / "figures")
     assert written == [tmp_path / "figures" / f"{figure}.png" for figure in (IMPORTANCES, SLICES)]
@@ -32,14 +32,14 @@ def test_a_study_leaves_its_importances_and_slices_at_a_thousand_pixels(name: st
             assert len(image.convert("L").getcolors()) > 20
 
 
-def test_nothing_is_drawn_of_few_members(tmp_path: Path) -> None:
+def test_few_members_give_no_figures(tmp_path: Path) -> None:
     space = SearchSpace.load(find_space("digits_demo"))
     assert write_study_figures(study(space, 3).trials(), space.spaces, tmp_path / "figures") == []
     assert not (tmp_path / "figures").exists()
 
 
-def test_a_study_of_equal_losses_ends_nothing(tmp_path: Path) -> None:
-    """Nothing can be more important than the rest."""
+def test_a_study_of_equal_losses_raises_no_error(tmp_path: Path) -> None:
+    """No parameter is more important than the others."""
     space = SearchSpace.load(find_space("digits_demo"))
     written = write_study_figures(study(space, 8, constant=True).trials(), space.spaces, tmp_path)
     assert tmp_path / f"{SLICES}.png" in written

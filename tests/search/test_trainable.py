@@ -54,7 +54,7 @@ def run_here(
     ("failures", "outcome", "allow_gpu"),
     [(1, "finished", True), (9, "infeasible", True), (1, "finished", False)],
 )
-def test_a_process_in_which_a_gpus_memory_ran_out_is_spent_whatever_became_of_its_trial(
+def test_a_process_that_ran_out_of_gpu_memory_is_spent_whatever_the_outcome_of_its_trial(
     finished: Finished, monkeypatch: pytest.MonkeyPatch, failures: int, outcome: str, *, allow_gpu: bool
 ) -> None:
     attempts = iter([torch.OutOfMemoryError("CUDA out of memory")] * failures)
@@ -72,21 +72,21 @@ def test_a_process_in_which_a_gpus_memory_ran_out_is_spent_whatever_became_of_it
 
 
 class Driver:
-    """Says that this process takes 1,300 MiB."""
+    """Reports that this process takes 1,300 MiB."""
 
     def knows_process(self) -> bool:
-        """As on a machine of one's own."""
+        """Return True, as outside a container."""
         return True
 
     def process_mib(self) -> float:
-        """Of which 800 are torch's, see below."""
+        """Return the memory of the process; torch has reserved 800 MiB of it, see below."""
         return 1300.0
 
 
-def test_what_a_trial_measured_of_its_capped_share_is_what_calibrations_learn_from(
+def test_calibrations_learn_from_the_memory_that_a_trial_measured(
     finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The training is real, on the CPU; the GPU's figures are not."""
+    """The training is real, on the CPU; the GPU's figures are stubs."""
     stack = {"device": "cuda", "gpu": "Tesla T4", "torch": "2.15.0", "driver": "580"}
     caps: list[float | None] = []
     monkeypatch.setattr(Device, "limit_memory", lambda _self, mib: caps.append(mib))

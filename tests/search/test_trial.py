@@ -24,13 +24,13 @@ trials = st.builds(
 
 
 @given(trials)
-def test_what_ray_tune_hands_over_is_the_trial_that_was_proposed(trial: Trial) -> None:
-    """Its configuration is plain JSON, so Ray can send and store it."""
+def test_a_trial_survives_the_round_trip_through_ray_tunes_configuration(trial: Trial) -> None:
+    """The configuration is plain JSON, so Ray can send and store it."""
     assert Trial.from_config(json.loads(json.dumps(trial.to_config()))) == trial
 
 
 @given(trials)
-def test_what_is_recorded_of_a_trial_is_enough_to_propose_it_again(trial: Trial) -> None:
+def test_the_record_of_a_trial_contains_its_proposal(trial: Trial) -> None:
     proposal = MemberRecord.from_tags(trial.record.to_tags()).proposal
     assert proposal
     assert (proposal.number, proposal.origin, proposal.config) == (trial.number, trial.origin, trial.config)

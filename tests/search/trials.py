@@ -1,4 +1,4 @@
-"""Trials for tests of what watches them."""
+"""Trials for tests of watchers."""
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import TrialMemory
@@ -6,6 +6,6 @@ from tune_paddy.search.trial import Trial
 
 
 def make_trial(member: str, number: int = 0) -> Trial:
-    """A trial on the CPU of a member that is never trained."""
+    """Return a trial on the CPU, of a member that is never trained."""
     config = MemberConfig(arch="test_resnet")
     return Trial(number, member, "nets", config, TrialMemory(gpu=0.0, accum=1))

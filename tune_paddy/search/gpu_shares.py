@@ -1,4 +1,4 @@
-"""What of a GPU each trial is given."""
+"""Share of a GPU of each trial."""
 
 from collections.abc import Callable
 
@@ -8,22 +8,19 @@ from tune_paddy.core.memory import TrialMemory
 
 
 def without_gpu(config: MemberConfig) -> TrialMemory:
-    """Give a member no GPU, and the accum of its configuration."""
+    """Return a plan without a GPU, with the accum of the member's configuration."""
     return TrialMemory(0.0, config.accum if isinstance(config.accum, int) else 1)
 
 
 def trial_planner(settings: SearchSettings, n_classes: int) -> Callable[[MemberConfig], TrialMemory]:
-    """Return what decides a member's share of a GPU, its accum and its memory limit.
+    """Return a function that decides a member's share of a GPU, its accum and its memory limit.
 
     Args:
         settings: Settings of the search.
         n_classes: Number of classes of the dataset.
 
-    Returns:
-        A function of a member's configuration.
-
     Raises:
-        InputError: The memory of the GPU is not known and not stated.
+        InputError: The memory of the GPU is unknown, and `gpu_memory` is not set.
     """
     if settings.gpu == 0:
         return without_gpu
@@ -39,7 +36,7 @@ def trial_planner(settings: SearchSettings, n_classes: int) -> Callable[[MemberC
         try:
             return plan_trial(config, gpu, settings.gpu, n_classes=n_classes, max_accum=settings.max_accum)
         except TunePaddyError:
-            # A failed forecast does not end a search: the trial itself reports what is wrong.
+            # A failed forecast does not end a search: the trial itself reports the error.
             return plan_unforecast_trial(config, gpu, settings.gpu)
 
     return give

@@ -1,4 +1,4 @@
-"""What a person should know of the image cache while a search runs; the trials themselves fill it."""
+"""State of the image cache, for the user of a search; the trials fill the cache themselves."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class CacheWatch:
     """This machine's image cache, as seen by a search.
 
     Attributes:
-        progress: Function that reads how many images are prepared, for each way of resizing in progress.
-        note: Why some images will not be cached; None if all fit.
+        progress: Function that returns the number of prepared images for each resizing in progress.
+        note: Reason why some images are not cached; None if all fit.
     """
 
     progress: Callable[[], Sequence[Progress]] = tuple
@@ -29,8 +29,8 @@ def watch_cache(limit: float | None, images: ImageSet | None, space: SearchSpace
 
     Args:
         limit: Size of the cache, in GB; see `machine_cache`.
-        images: Images of the dataset; None: they are not cached.
-        space: Space whose members' sizes are checked.
+        images: Images of the dataset; None: no cache.
+        space: Search space, whose sizes are checked.
     """
     cache = machine_cache(limit)
     if cache is None or images is None:
@@ -40,12 +40,12 @@ def watch_cache(limit: float | None, images: ImageSet | None, space: SearchSpace
         for resizing in dict.fromkeys(resizings(space)):
             cache.check(images, resizing)
     except CacheRefusedError as error:
-        note = f"Without an image cache, each epoch decodes all images anew: {error}"
+        note = f"The images are not cached, so each epoch decodes them again: {error}"
     return CacheWatch(lambda: cache.progress(images.fingerprint), note)
 
 
 def resizings(space: SearchSpace) -> Iterator[Resizing]:
-    """Ways of resizing that a space can ask for; of a range its largest size."""
+    """Yield the resizings that a space allows; a range counts with its largest size."""
     for recipe in space.recipes:
         config = MemberConfig(**recipe.values)
         yield Resizing(config.item_size, config.resize)
@@ -57,5 +57,5 @@ def resizings(space: SearchSpace) -> Iterator[Resizing]:
 
 
 def _values(sub: SubSpace, name: str) -> tuple[Any, ...]:
-    """What a sub-space allows for a parameter; of a range its upper end."""
+    """Return the values that a sub-space allows for a parameter; of a range, its upper bound."""
     return candidates(sub.domains.get(name, Fixed(MemberConfig.model_fields[name].default)))

@@ -1,4 +1,4 @@
-"""A person's or a system's wish to end a search: politely at first, at once when it is repeated."""
+"""Interrupt a search on SIGINT or SIGTERM: stop after the running epochs, or at once on a second signal."""
 
 import os
 import signal
@@ -16,15 +16,15 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption(Stopper):
-    """Whether the search shall end, and what that means for Ray's trials.
+    """State of a search's interruption, and the rule that stops Ray's trials.
 
-    Once it is wished for, each trial stops at its next report, which comes when its running epoch has its
-    checkpoint or its predictions are recorded; nothing new starts.
+    After an interruption, no trial starts, and each running trial stops at its next report. A trial reports
+    when the checkpoint of an epoch is saved or its predictions are recorded.
 
     Attributes:
-        signal: The first signal that came; None: the search shall not end.
-        at_once: Whether a second one came.
-        failure: What has gone that no trial can do without; None: nothing.
+        signal: First signal received; None: not interrupted.
+        at_once: Whether a second signal was received, or something failed.
+        failure: Description of a failure that no trial survives, or None.
     """
 
     def __init__(self) -> None:
@@ -34,65 +34,65 @@ class Interruption(Stopper):
         self._running = False
 
     def __getstate__(self) -> dict[str, object]:
-        """Nothing: Ray keeps a copy for its own restore, which is not how a search goes on."""
+        """Return nothing: Ray pickles a stopper for its own restore, which a resume does not use."""
         return {}
 
     @property
     def wished(self) -> bool:
-        """Whether the search shall end; no truth value, for Ray drops a stopper that is false."""
+        """Whether the search was interrupted; not `__bool__`, since Ray drops a stopper that is false."""
         return self.signal is not None
 
     def __call__(self, trial_id: str, result: dict[str, object]) -> bool:  # noqa: ARG002 Ray's arguments
-        """Whether a trial that has just reported stops."""
+        """Return whether a trial that has just reported must stop."""
         return self.wished
 
     def stop_all(self) -> bool:
-        """Whether Ray's loop ends: trials that wait for room would otherwise be waited for."""
+        """Return whether Ray's loop must end; otherwise it would wait for trials that are not placed yet."""
         return self.wished and not self._running
 
     def look_at(self, running: bool) -> None:
-        """Take note of whether a trial is running."""
+        """Store whether a trial is running."""
         self._running = running
 
     def fail(self, failure: str) -> None:
-        """End the search at once within `interruptible`, whatever its main thread waits for."""
+        """Stop the search at once inside `interruptible`, even if the main thread blocks."""
         self.failure, self.at_once = failure, True
-        os.kill(os.getpid(), signal.SIGINT)  # only a signal's handler can raise there
+        os.kill(os.getpid(), signal.SIGINT)  # only a signal handler can raise in the main thread
 
     def error(self, message: str) -> SearchInterruptedError:
-        """What the search ends with; its exit status is that of a process that the signal ended."""
+        """Return the exception to raise; its exit status is that of a process killed by the signal."""
         number = None if self.failure else self.signal or signal.SIGINT
         return SearchInterruptedError(message, signal=number, at_once=self.at_once)
 
 
 class RunningTrials(Callback):
-    """Tells an interruption in every round of Ray's loop whether trials are running."""
+    """Reports to an interruption, in every step of Ray's loop, whether trials are running."""
 
     def __init__(self, interruption: Interruption) -> None:
         self._interruption = interruption
 
     def __getstate__(self) -> dict[str, object]:
-        """Nothing: see `Interruption`."""
+        """Return nothing, see `Interruption`."""
         return {}
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
-        """Look at all trials."""
+        """Check the status of all trials."""
         self._interruption.look_at(any(trial.status == "RUNNING" for trial in trials))
 
 
 @contextmanager
 def interruptible(interruption: Interruption, say: Callable[[str], None]) -> Iterator[None]:
-    """Let SIGINT and SIGTERM wish for an interruption while the block runs.
+    """Handle SIGINT and SIGTERM as interruptions while the block runs.
 
-    Ray's own processes do not get a terminal's Ctrl-C: Ray blocks it in them. Outside the main thread
-    signals are left alone, since only it may handle them.
+    Ray's own processes do not receive a terminal's Ctrl-C: Ray blocks it in them. Outside the main thread
+    this does nothing, since only the main thread may handle signals.
 
     Args:
-        interruption: Not yet wished for.
-        say: Prints a line for a person.
+        interruption: Interruption to set.
+        say: Function that prints a line for the user.
 
     Raises:
-        SearchInterruptedError: A second signal came, or something failed.
+        SearchInterruptedError: A second signal was received, or something failed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -100,13 +100,13 @@ def interruptible(interruption: Interruption, say: Callable[[str], None]) -> Ite
     driver = os.getpid()
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != driver:  # a child between fork and exec
+        if os.getpid() != driver:  # in a child process between fork and exec
             os._exit(128 + number)
         if interruption.failure is not None:
             raise KeyboardInterrupt
         if interruption.signal is None:
             interruption.signal = number
-            say("Interrupted: running trials finish their epoch, then the search ends; again: at once")
+            say("Interrupted: the search stops after the running epochs; interrupt again to stop at once")
         elif not interruption.at_once:
             interruption.at_once = True
             raise KeyboardInterrupt
@@ -116,7 +116,7 @@ def interruptible(interruption: Interruption, say: Callable[[str], None]) -> Ite
         yield
     except KeyboardInterrupt:
         failure = interruption.failure
-        what = f"{failure}; the search" if failure else "the search was ended at once; it"
+        what = f"{failure}; the search" if failure else "the search was stopped at once; it"
         raise interruption.error(f"{what} can be resumed") from None
     finally:
         for number, handler in before.items():

@@ -1,4 +1,4 @@
-"""The plan of a search: everything that decides it, and the split that all its members share."""
+"""Plan of a search: its inputs and settings, and the select split that all its members share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,22 +15,22 @@ from tune_paddy.spaces.space import SearchSpace
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """Everything that decides a search.
+    """Inputs and settings of a search.
 
     Attributes:
-        name: Unique in the record.
-        dataset: Labelled images, and those to predict.
+        name: Name of the search, unique in the record.
+        dataset: Labelled images and test images.
         space: Recipes and sub-spaces.
-        settings: Trials, time, resources, objective, seeds.
-        folder: Of this search: split, members.
+        settings: Number of trials, time budget, resources, objective and seed.
+        folder: Folder of the search: split, space and members.
         weights_dir: Folder of pretrained weights, or None.
-        ray_address: Of a cluster, or None for this machine.
-        ray_gpus: GPUs of this machine that Ray cannot count itself, such as Apple's; None: it counts.
-        command: How it was started, for the record.
-        data: What the dataset was opened from, for the record; None: its folder.
-        asked: What shall follow it, as plain JSON: of use to the caller when it goes on.
-        goes_on: Whether it takes up a search of this name that the record has.
-        retry_failed: Whether members that failed are tried again when it goes on.
+        ray_address: Address of a Ray cluster; None: this machine.
+        ray_gpus: Number of GPUs that Ray cannot count itself, such as Apple's; None: Ray counts them.
+        command: Command line that started the search, for the record.
+        data: Path that the dataset was opened from, for the record; None: the dataset's folder.
+        asked: Options for the steps after the search, as plain JSON; the record keeps them for a resume.
+        resumed: Whether the plan resumes the recorded search of this name.
+        retry_failed: Whether a resumed search retries failed members.
     """
 
     name: str
@@ -44,18 +44,18 @@ class SearchPlan:
     command: str = ""
     data: Path | None = None
     asked: Mapping[str, object] = field(default_factory=dict)
-    goes_on: bool = False
+    resumed: bool = False
     retry_failed: bool = False
 
     @property
     def total(self) -> int:
-        """Members that the search will train unless time runs out."""
+        """Number of members that the search trains unless its time runs out."""
         trials = self.settings.trials
         return trials if self.space.spaces else min(trials, len(self.space.recipes))
 
 
 def preview(plan: SearchPlan, n: int) -> list[Proposal]:
-    """Propose the first `n` members of a search and start nothing."""
+    """Return the first `n` members that a search would propose; start nothing."""
     sampler = MemberSampler(plan.space.recipes, plan.space.spaces, seed=plan.settings.seed)
     proposals: list[Proposal] = []
     while len(proposals) < min(n, plan.settings.trials):
@@ -67,18 +67,18 @@ def preview(plan: SearchPlan, n: int) -> list[Proposal]:
 
 
 def stored_split(plan: SearchPlan) -> SelectSplit:
-    """The split that is kept with the search, or, where there is none yet, the one to keep.
+    """Return the split that is stored with the search; make a new one if there is none.
 
     Raises:
-        InputError: A class is too small to split, or the stored split is of other images or other folds.
+        InputError: A class is too small to split, or the stored split has other images or folds.
     """
     path = plan.folder / "split.json"
     if path.exists():
         split = SelectSplit.load(path, plan.dataset)
         if split.n_folds != plan.settings.folds:
             raise InputError(
-                f"{path}: was made with {split.n_folds} folds, and now {plan.settings.folds} are "
-                "asked for; start a search under a new name"
+                f"{path}: has {split.n_folds} folds, but `folds` is {plan.settings.folds}; "
+                "start a search under a new name"
             )
         return split
     settings = plan.settings
@@ -88,7 +88,7 @@ def stored_split(plan: SearchPlan) -> SelectSplit:
 
 
 def longest(space: SearchSpace) -> int:
-    """Epochs of the longest member that the space allows."""
+    """Return the number of epochs of the longest member that the space allows."""
     recipes = [MemberConfig(**recipe.values).total_epochs for recipe in space.recipes]
     extremes = [
         {name: largest(domain) for name, domain in sub.domains.items() if name.endswith("epochs")}

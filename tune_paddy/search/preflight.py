@@ -1,4 +1,4 @@
-"""What decides whether a search can start: everything that can be refused before anything trains."""
+"""Checks before a search starts: refuse what can be refused before any trial trains."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,11 +26,11 @@ class ReadyPlan:
     """A search that can start.
 
     Attributes:
-        plan: The search.
-        split: The split that is stored with it, or is to be.
-        parts: What members train on and are scored on.
-        at_once: Trials that run at the same time, at least 1.
-        cache: This machine's image cache.
+        plan: Plan of the search.
+        split: Select split or folds, stored or new.
+        parts: Training images, select split and test set.
+        at_once: Number of concurrent trials, at least 1.
+        cache: Image cache of this machine.
         notes: Hints for the user, one line each, such as one on unused GPUs.
         memory_of: Function that decides a member's share of a GPU, its accum and its memory limit.
     """
@@ -45,15 +45,15 @@ class ReadyPlan:
 
 
 def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
-    """Check a plan against the resources there are, and divide its images.
+    """Check a plan against the available resources, and split its images.
 
     Args:
-        plan: The search.
+        plan: Plan of the search.
         available: Ray's resources of the machine or cluster: `CPU`, `GPU`.
 
     Raises:
-        InputError: A trial needs more than there is, a class is too small to split, or the stored split is
-            of other images or other folds.
+        InputError: A trial needs more resources than there are, a class is too small to split, or the
+            stored split has other images or folds.
     """
     settings = plan.settings
     at_once = check_resources(settings, available)
@@ -68,18 +68,18 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
 def ready_session(plan: SearchPlan, recorded_in: Store | None = None) -> Iterator[ReadyPlan]:
     """Check a plan, and run Ray while the block runs.
 
-    Starting Ray takes seconds, so everything that can be refused without it is refused first.
+    Ray takes seconds to start, so every check that works without it comes first.
 
     Args:
-        plan: The search.
-        recorded_in: The record that has the search which is resumed; None: the search is new.
+        plan: Plan of the search.
+        recorded_in: Record of the search to resume; None: the search is new.
 
     Yields:
-        What `run_search` takes.
+        The argument of `run_search`.
 
     Raises:
-        InputError: As `preflight`; also: no cluster answers, another process runs this search, or it is to
-            be resumed with another space or dataset.
+        InputError: As `preflight`; also: no cluster answers, another process runs this search, or the space
+            or dataset differs from the search to resume.
         TunePaddyError: MLflow failed.
     """
     if recorded_in is not None:
@@ -89,5 +89,5 @@ def ready_session(plan: SearchPlan, recorded_in: Store | None = None) -> Iterato
     ready = None if here is None else preflight(plan, here)
     with ray_session(plan.ray_address, num_gpus=plan.ray_gpus) as session:
         ready = ready or preflight(plan, session.cluster_resources())
-        # Forecasts import torch: meanwhile, so do Ray's processes.
+        # Forecasts import torch; Ray's worker processes import it at the same time.
         yield replace(ready, memory_of=trial_planner(plan.settings, len(plan.dataset.classes)))

@@ -1,4 +1,4 @@
-"""What the record holds of a search, from its start to its end."""
+"""Record a search: open its run, store its files, close the run."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -22,11 +22,11 @@ from tune_paddy.tracking.store import Store
 def recorded_search(
     plan: SearchPlan, split: SelectSplit, store: Store, tags: Mapping[str, object] | None = None
 ) -> Iterator[str]:
-    """Keep the search's run open while the block runs; write the files that belong to it.
+    """Keep the search's run open while the block runs; write and log its files.
 
     Args:
-        plan: The search.
-        split: Its select split or folds.
+        plan: Plan of the search.
+        split: Select split or folds.
         store: The record, opened for the dataset's experiment.
         tags: Further tags of the run.
 
@@ -34,7 +34,7 @@ def recorded_search(
         The id of the run.
 
     Raises:
-        InputError: Another experiment has a search of that name.
+        InputError: Another experiment has a search of this name.
         TunePaddyError: MLflow failed, or a file could not be written.
     """
     members = plan.folder / "members"
@@ -43,7 +43,7 @@ def recorded_search(
         sweep(store, plan.name, members)
         shutil.rmtree(members / LOCKS, ignore_errors=True)
 
-    description = "" if plan.goes_on else _description(plan)
+    description = "" if plan.resumed else _description(plan)
     dataset = _used(plan, split)
     record = _record(plan, split)
     files = _write_files(plan, split)
@@ -61,7 +61,7 @@ def recorded_search(
 
 
 def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
-    """What the record is to hold of a search; its command stays the first session's."""
+    """Return the record of a search; the recorded command stays that of the first session."""
     dataset, space = plan.dataset, plan.space
     return SearchRecord(
         dataset=dataset.root,
@@ -82,7 +82,7 @@ def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
         folder=plan.folder.absolute(),
         settings=plan.settings.model_dump(mode="json"),
         asked=plan.asked,
-        command=None if plan.goes_on else plan.command,
+        command=None if plan.resumed else plan.command,
     )
 
 
@@ -103,7 +103,7 @@ def _description(plan: SearchPlan) -> str:
 
 
 def _write_files(plan: SearchPlan, split: SelectSplit) -> list[Path]:
-    """Write what a search is resumed from, beside its members."""
+    """Write the files that a resume needs into the search's folder."""
     split.save(plan.folder / "split.json")
     (plan.folder / SPACE_FILE).write_text(plan.space.text, encoding="utf-8")
     (plan.folder / IMAGES_FILE).write_text(describe_images(plan.dataset), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Train selected members again, on all labelled images, as trials of a search of their own."""
+"""Refit: train the selected members again on all labelled images, as trials of a separate search."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from tune_paddy.tracking.schema import MemberRecord
 from tune_paddy.tracking.store import Store
 
 SUFFIX = "-refit"
-"""What the name of the refit's search adds to that of the first search."""
+"""Suffix of the refit's search, after the name of the original search."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class RefitMember:
     """A member to train again.
 
     Attributes:
-        name: In the refit's search.
-        config: As it was trained before.
-        run_id: The MLflow run in which it was.
+        name: Name of the member in the refit's search.
+        config: Configuration of the original member.
+        run_id: MLflow run of the original member.
     """
 
     name: str
@@ -49,13 +49,13 @@ class RefitMember:
 def members_to_refit(
     store: Store, searches: Sequence[str], views: Sequence[View], selection: Selection
 ) -> tuple[RefitMember, ...]:
-    """Read the configurations of all members with weight from the record.
+    """Read the configurations of all members with a positive ensemble weight from the record.
 
     Args:
         store: The record.
-        searches: Names of the searches that were selected from.
-        views: Of the pool that was selected from.
-        selection: Its weights, as many as views.
+        searches: Names of the searches of the pool.
+        views: Views of the pool.
+        selection: Selection from the pool, with one ensemble weight per view.
 
     Raises:
         InputError: A member's configuration cannot be read.
@@ -70,19 +70,19 @@ def members_to_refit(
 def refit_plan(
     search: RecordedRun, dataset: Dataset, members: Sequence[RefitMember], *, runs: Path
 ) -> SearchPlan:
-    """Plan the search that trains members again: its settings are those of the search before.
+    """Plan the refit's search, with the settings of the original search.
 
     Args:
-        search: The search that was selected from, the first of several.
-        dataset: The same that it had.
-        members: What to train.
-        runs: Folder that gets one for the refit's search.
+        search: The original search; the first one if the pool has several.
+        dataset: Dataset of the original search.
+        members: Members to train.
+        runs: Folder of all searches; the refit's search gets a folder in it.
 
     Raises:
         InputError: The settings in the record cannot be read.
     """
     recorded = parse_params({k: v for k, v in search.params.items() if k in SearchSettings.model_fields})
-    # Nothing is stopped early, and there is no honest score to divide the images for.
+    # Every member is needed, so none is stopped early. Without an honest score, folds have no use.
     fixed = {"trials": len(members), "minutes": None, "scheduler": "none", "folds": 0, "keep_weights": "all"}
     try:
         settings = SearchSettings(**{**recorded, **fixed})
@@ -102,22 +102,22 @@ def run_refit(
     console: Console,
     tags: Mapping[str, object],
 ) -> None:
-    """Train members on all labelled images, but for those that an earlier call has finished.
+    """Train members on all labelled images; skip those that an earlier call has finished.
 
-    Their predictions of the select split are of images that they have seen; they are recorded under
-    another fingerprint, so that no pool mixes them with honest ones, and scores as `seen/…`.
+    The members have seen the select split. Their predictions are recorded under another split fingerprint,
+    so that no pool mixes them with honest ones, and their scores as `seen/…`.
 
     Args:
-        plan: From `refit_plan`.
-        members: What to train.
+        plan: Plan from `refit_plan`.
+        members: Members to train.
         store: The record, opened for the dataset's experiment.
-        console: Where the progress table goes when it is a terminal.
-        tags: Of the refit's search: what it is a refit of.
+        console: Output for notes; a terminal also shows the progress table.
+        tags: Tags of the refit's search, which name the original search.
 
     Raises:
-        InputError: The record has members of these names that were made otherwise, or a trial asks for
-            more than there is.
-        TunePaddyError: A member failed; the message names it. The others are kept.
+        InputError: The record has members of these names with another configuration, or a trial needs more
+            resources than there are.
+        TunePaddyError: A member failed; the message names it. The other members are kept.
     """
     parts = make_refit_parts(plan.dataset, stored_split(plan))
     done = _finished(store, plan, members, parts.split)
@@ -130,19 +130,19 @@ def run_refit(
 
 
 def carry_over(selection: Selection, views: Sequence[View], refitted: Pool) -> tuple[Pool, Selection]:
-    """Give the refitted members' views the weights and temperatures that were selected before.
+    """Apply a selection's ensemble weights and temperatures to the views of the refitted members.
 
     Args:
-        selection: Of the views before.
-        views: As many as it has weights.
+        selection: Selection from the original pool.
+        views: Views of the original pool, one per ensemble weight.
         refitted: Pool of the refit's search.
 
     Returns:
-        The views with weight, in their order before, and the selection of these. Its score is that of the
-        selection before.
+        The refitted views with a positive weight, in the original order, and their selection, with the
+        original score.
 
     Raises:
-        TunePaddyError: A view is not there.
+        TunePaddyError: The refitted pool lacks a view.
     """
     rows = {view.name: row for row, view in enumerate(refitted.views)}
     chosen = np.flatnonzero(selection.weights).tolist()
@@ -173,7 +173,7 @@ def carry_over(selection: Selection, views: Sequence[View], refitted: Pool) -> t
 
 
 def _refit_name(member: str) -> str:
-    """Name of a member in the refit's search; one of several searches is `SEARCH:MEMBER` in its pool."""
+    """Return a member's name in the refit's search; a pool of several searches has `SEARCH:MEMBER`."""
     return member.replace(":", ".")
 
 
@@ -191,7 +191,7 @@ def _first(error: ValidationError) -> str:
 
 
 def _space(name: str, members: Sequence[RefitMember]) -> SearchSpace:
-    """The members as recipes; JSON is YAML."""
+    """Return a search space with the members as recipes; JSON is valid YAML."""
     recipes = [
         {"name": member.name, **member.config.model_dump(mode="json", exclude_none=True)}
         for member in members
@@ -215,13 +215,13 @@ def _trials(ready: ReadyPlan, members: Sequence[RefitMember], done: set[str]) ->
 
 
 def _finished(store: Store, plan: SearchPlan, members: Sequence[RefitMember], split: str) -> set[str]:
-    """Names of members that need no training any more."""
+    """Return the names of members that are already trained."""
     known = _recorded_members(store, plan.name)
     for member in members:
         if member.name in known and _config(known[member.name]) != member.config:
             raise InputError(
-                f"search {plan.name!r} has a member {member.name!r} with another configuration, of a search "
-                f"that had the same name: delete the runs of {plan.name!r} in MLflow, and {plan.folder}"
+                f"search {plan.name!r} already has a member {member.name!r} with another configuration; "
+                f"delete the runs of {plan.name!r} in MLflow, and the folder {plan.folder}"
             )
     finished = {name: MemberRecord.from_run(run) for name, run in known.items() if run.status == "FINISHED"}
     return {name for name, record in finished.items() if record.split == split}
@@ -242,6 +242,6 @@ def _require_all(store: Store, plan: SearchPlan, members: Sequence[RefitMember])
     ]
     if failed:
         raise TunePaddyError(
-            f"{len(failed)} of {len(members)} members were not trained again, so no submission was written; "
-            f"the same command goes on with these alone: {'; '.join(failed)}"
+            f"{len(failed)} of {len(members)} members were not refitted, so no submission was written; "
+            f"run the same command again to train these alone: {'; '.join(failed)}"
         )

@@ -1,4 +1,4 @@
-"""What a trial is given, and whether this machine or cluster can give it."""
+"""Resources of a machine or cluster, and how many trials they can run concurrently."""
 
 import math
 import platform
@@ -12,17 +12,17 @@ from tune_paddy.search.ray.internals import count_gpus
 
 
 def check_resources(settings: SearchSettings, available: Mapping[str, float]) -> int:
-    """Say how many trials run at once; refuse a search whose trials would wait for ever.
+    """Return the number of concurrent trials; refuse a search whose trials would wait for ever.
 
     Args:
-        settings: CPUs and GPUs of one trial, and the wish for concurrency.
+        settings: CPUs and GPUs of one trial, and `concurrency`.
         available: Ray's resources of the whole cluster: `CPU`, `GPU`.
 
     Returns:
-        Trials at once, at least 1; where each trial's share differs, Ray holds back what does not fit.
+        Number of concurrent trials, at least 1. If shares of a GPU differ, Ray delays trials that do not fit.
 
     Raises:
-        InputError: One trial alone asks for more than there is.
+        InputError: A single trial needs more than the cluster has.
     """
     cpus, gpus = available.get("CPU", 0), available.get("GPU", 0)
     if settings.cpus > cpus:
@@ -42,38 +42,38 @@ def check_resources(settings: SearchSettings, available: Mapping[str, float]) ->
 
 
 def idle_gpus_note(settings: SearchSettings, available: Mapping[str, float]) -> str | None:
-    """Say that there are GPUs which no trial uses, where nobody has asked for that; else None.
+    """Return a note on GPUs that no trial uses; None if there are none or `gpu` was set explicitly.
 
     Args:
-        settings: As read from the space and the flags; what they leave out is a default.
-        available: Ray's resources of the whole cluster.
+        settings: Settings from the space and the options; unset fields are defaults.
+        available: Ray's resources of the whole cluster: `CPU`, `GPU`.
     """
     gpus = available.get("GPU", 0)
     if not gpus or "gpu" in settings.model_fields_set:
         return None
-    return f"Trials use none of the GPUs here ({gpus:g}); `gpu: auto` gives each what it needs, `gpu: 0` none"
+    return f"No trial uses the available GPUs ({gpus:g}); set `gpu: auto` to use them, `gpu: 0` to use none"
 
 
 def _fit_on_gpus(share: float, gpus: float) -> int:
-    """Trials that fit on whole GPUs: a share below 1 never spans two of them."""
+    """Return the number of trials that fit; a share below 1 never spans two GPUs."""
     if share >= 1:
         return math.floor(gpus / share)
     return math.floor(1 / share + 1e-9) * math.floor(gpus)
 
 
 def resources_here(num_gpus: int | None) -> dict[str, float] | None:
-    """Count what Ray will have on this machine, as Ray does, without starting it.
+    """Count the resources of this machine as Ray does, without starting it.
 
     Args:
-        num_gpus: GPUs that Ray is told of; None: it counts.
+        num_gpus: Number of GPUs to start Ray with; None: Ray counts them.
 
     Returns:
-        `CPU` and `GPU`; None if they can be counted only after Ray has started.
+        `CPU` and `GPU`; None if only a running Ray can count them.
     """
     gpus = count_gpus() if num_gpus is None else num_gpus
     return None if gpus is None else {"CPU": usable_cpus(), "GPU": gpus}
 
 
 def uncounted_gpus() -> int | None:
-    """GPUs of this machine that Ray cannot count itself: Apple's one; None: it counts."""
+    """Return 1 on Apple silicon, whose GPU Ray cannot count; None elsewhere: Ray counts."""
     return 1 if platform.machine() == "arm64" and sys.platform == "darwin" else None

@@ -1,4 +1,4 @@
-"""Run a search: split, record, sample, train, until the trials or the time are used up."""
+"""Run a search: record, sample and train until the trials or the time are used up."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -36,31 +36,31 @@ def run_search(
     console: Console,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[RecordedRun, ...]:
-    """Train the members of a search; afterwards everything is in the record.
+    """Train the members of a search and record them.
 
     Args:
-        ready: The search, from `ready_session`, within its block.
+        ready: The search, from `ready_session`, inside its block.
         store: The record, opened for the dataset's experiment.
-        console: Terminal that shows the progress table, or another output.
-        clock: Current time in seconds, for the time budget.
+        console: Output for notes; a terminal also shows the progress table.
+        clock: Source of time in seconds, for the time budget.
 
     Returns:
         All members, whatever their outcome.
 
     Raises:
         InputError: Another process runs this search.
-        SearchInterruptedError: A signal ended the search early; it can be resumed.
+        SearchInterruptedError: A signal stopped the search; it can be resumed.
         TunePaddyError: The record or Ray failed.
     """
     plan = ready.plan
     with only_one(plan.folder, plan.name):
-        earlier = read_earlier(store, plan) if plan.goes_on else FIRST_SESSION
+        earlier = read_earlier(store, plan) if plan.resumed else FIRST_SESSION
         if earlier.leaves_work(plan):
             searcher = _searcher(ready, clock, earlier)
             run_trials(ready, store, searcher, console=console, earlier=earlier)
         else:
             with recorded_search(plan, ready.split, store):
-                pass  # closes what an earlier session left open
+                pass  # closes runs that an earlier session left open
     return list_members(store, plan.name)
 
 
@@ -73,18 +73,18 @@ def run_trials(
     earlier: Earlier = FIRST_SESSION,
     tags: Mapping[str, object] | None = None,
 ) -> None:
-    """Train and record what a searcher hands out, as many trials at once as there is room for.
+    """Train and record the trials of a searcher, `ready.at_once` of them concurrently.
 
     Args:
         ready: The search.
         store: The record, opened for the dataset's experiment.
         searcher: Source of the trials.
-        console: Terminal that shows the progress table, or another output.
+        console: Output for notes; a terminal also shows the progress table.
         earlier: Earlier sessions of the search.
         tags: Further tags of the search's run.
 
     Raises:
-        SearchInterruptedError: A signal ended the search early.
+        SearchInterruptedError: A signal stopped the search.
         TunePaddyError: The record or Ray failed.
     """
     plan, interruption = ready.plan, searcher.interruption
@@ -111,7 +111,7 @@ def run_trials(
 def _watchers(
     ready: ReadyPlan, store: Store, context: TrialContext, console: Console, earlier: Earlier
 ) -> list[Watcher]:
-    """What is told of each change of a trial; some also do something at the end."""
+    """Return the receivers of trial events; context managers among them run for the whole search."""
     plan, parts, parent = ready.plan, ready.parts, context.parent_run_id
     epochs_of = _total_epochs(parts.n_folds)
     watchers: list[Watcher] = [
@@ -120,13 +120,13 @@ def _watchers(
         ProgressTable(console, plan.total, epochs_of, done=earlier.done, preparing=ready.cache.progress),
         FirstNote(console),
     ]
-    if not parts.seen:  # otherwise there is nothing that an ensemble could honestly be selected on
+    if not parts.seen:  # otherwise members were trained on the select split: no honest selection is possible
         watchers.append(LiveEnsemble(store, plan.name, parent, _keeper(plan, store, context.folder)))
     return watchers
 
 
 def _keep_figures(plan: SearchPlan, searcher: TrialSearcher, store: Store, parent: str) -> None:
-    """Store the searcher's figures with the search; a failure to store them does not fail the search."""
+    """Store the searcher's figures with the search; ignore a failure."""
     folder = plan.folder / FIGURES
     with suppress(TunePaddyError):
         if searcher.finish(folder):
@@ -134,7 +134,7 @@ def _keep_figures(plan: SearchPlan, searcher: TrialSearcher, store: Store, paren
 
 
 def _keeper(plan: SearchPlan, store: Store, members: Path) -> OnSelection:
-    """What prunes the weights as the search goes."""
+    """Return the function that prunes weights files after each live selection."""
     if plan.settings.keep_weights == "selected":
         return WeightsKeeper(store, members)
     return lambda pool, selection: None

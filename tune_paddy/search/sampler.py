@@ -1,12 +1,11 @@
 """Propose members: the recipes first, then Optuna's suggestions from the search space.
 
-Nothing of it is stored: what the sampler knows is in the record, and a search that goes on tells it again.
-Every proposal draws from a random stream of its own, begun anew from the search's seed and the trial's
-number, so no state of a generator is lost with a process either.
+The sampler stores no state. A resumed search replays the recorded trials into a new sampler. Each proposal
+has its own random stream, seeded by the search's seed and the trial's number, so a resume needs no state of a
+random number generator either.
 
-Written on Optuna's ask-and-tell interface rather than on Ray's OptunaSearch, which tells Optuna that a
-trial stopped early is complete, leaves trials without a number running for ever, and cannot keep a
-recipe that lies outside the space.
+It uses Optuna's ask-and-tell interface. Ray's OptunaSearch reports a trial that was stopped early to Optuna
+as complete, leaves trials without an objective running for ever, and cannot keep a recipe outside the space.
 """
 
 import logging
@@ -22,7 +21,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Domain, Fixed, Range, Recipe, SubSpace, locate
 
 SPACE = "space"
-"""Name of the parameter that says which sub-space a trial comes from."""
+"""Name of the Optuna parameter that chooses the sub-space."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,9 @@ class Proposal:
     """One member to train.
 
     Attributes:
-        number: Of the trial, from 0.
-        origin: Name of the recipe or the sub-space that it comes from.
-        config: The member.
+        number: Number of the trial, from 0.
+        origin: Name of the recipe or sub-space that the member comes from.
+        config: Configuration of the member.
     """
 
     number: int
@@ -49,13 +48,13 @@ class Proposal:
 
 @dataclass(frozen=True)
 class PastTrial:
-    """A trial of an earlier session of the search, as the record has it.
+    """A recorded trial of an earlier session of the search.
 
     Attributes:
-        proposal: As it was made then.
-        ended: Whether it has its outcome; otherwise it goes on.
-        value: Its objective; None when it has none.
-        curve: Epoch → objective, as far as it went; needed of trials that were stopped early or go on.
+        proposal: Proposal of the trial.
+        ended: Whether the trial has its final outcome; otherwise it is resumed.
+        value: Final objective; None if there is none.
+        curve: Epoch → objective, for the finished epochs; required if the trial stopped early or is resumed.
     """
 
     proposal: Proposal
@@ -65,12 +64,12 @@ class PastTrial:
 
 
 class MemberSampler:
-    """Ask Optuna for members, and tell it how they did.
+    """Asks Optuna for members, and tells it their results.
 
     Args:
         recipes: Fixed members, proposed first and in order.
         spaces: Sub-spaces to sample from; may be empty.
-        seed: Of the sampler; a member's own seed is this plus its number, unless the space sets it.
+        seed: Seed of the sampler. The seed of a member is `seed` plus its number, unless the space sets it.
     """
 
     def __init__(self, recipes: Sequence[Recipe], spaces: Sequence[SubSpace], *, seed: int) -> None:
@@ -83,14 +82,14 @@ class MemberSampler:
         self._study = optuna.create_study(study_name="members", direction="minimize")
 
     def replay(self, past: Sequence[PastTrial]) -> list[Proposal]:
-        """Tell again what earlier sessions have found out, before anything is asked for.
+        """Replay the trials of earlier sessions; call it before `ask`.
 
         Args:
-            past: Trials of the same recipes, sub-spaces and seed, at most one of each number.
+            past: Trials of the same recipes, sub-spaces and seed, at most one per number.
 
         Returns:
-            The members that are still to train, in order: those that have not ended, and those whose
-            number was given out and lost before the record knew of it.
+            The members that are still to train, by number: unfinished ones, and those that were proposed but
+            never recorded.
         """
         by_number = {trial.proposal.number: trial for trial in past}
         waiting: list[Proposal] = []
@@ -102,7 +101,7 @@ class MemberSampler:
         return waiting
 
     def ask(self) -> Proposal | None:
-        """The next member, or None when recipes are all there is and all have been proposed."""
+        """Return the next member; None if all recipes are proposed and there is no sub-space."""
         if self.asked < len(self._recipes):
             return self._ask_recipe(self._recipes[self.asked])
         if not self.spaces:
@@ -112,13 +111,13 @@ class MemberSampler:
         return Proposal(trial.number, space.name, self._member(trial.number, values))
 
     def tell(self, number: int, value: float | None, curve: Mapping[int, float], *, pruned: bool) -> None:
-        """Report how a trial ended; a second report of the same trial changes nothing.
+        """Report the end of a trial; a second report of the same trial changes nothing.
 
         Args:
-            number: Of the trial.
-            value: Its objective; None when it has none: failed, infeasible or diverged.
-            curve: Epoch → objective, as far as it went.
-            pruned: Whether it was stopped early.
+            number: Number of the trial.
+            value: Final objective; None if the trial failed, was infeasible, diverged or stopped early.
+            curve: Epoch → objective, for the finished epochs.
+            pruned: Whether the trial was stopped early.
         """
         trial = self._running.pop(number, None)
         if trial is None:
@@ -132,16 +131,16 @@ class MemberSampler:
 
     @property
     def asked(self) -> int:
-        """How many trials have been asked for, those of earlier sessions included."""
+        """Number of proposed trials, those of earlier sessions included."""
         return len(self._study.get_trials(deepcopy=False))
 
     @property
     def running(self) -> bool:
-        """Whether a trial that was asked for has not been told of."""
+        """Whether a proposed trial has not been reported by `tell`."""
         return bool(self._running)
 
     def trials(self) -> list[FrozenTrial]:
-        """All trials as Optuna knows them, in order."""
+        """Return all trials of the Optuna study, in order."""
         return self._study.get_trials()
 
     def _ask_recipe(self, recipe: Recipe) -> Proposal:
@@ -149,7 +148,7 @@ class MemberSampler:
         return Proposal(number, recipe.name, self._member(number, recipe.values))
 
     def _repeat(self, past: PastTrial) -> Proposal | None:
-        """Ask for the same as before and tell how it ended; return what has not ended."""
+        """Replay a trial; return its proposal if it has not ended."""
         proposal = past.proposal
         drawn = proposal.number >= len(self._recipes)
         spaces = [space for space in self.spaces if not drawn or space.name == proposal.origin]
@@ -160,7 +159,7 @@ class MemberSampler:
         return None
 
     def _place(self, values: Mapping[str, Any], spaces: Sequence[SubSpace]) -> int:
-        """Start a trial of given values; the sampler learns from it where a sub-space holds them."""
+        """Start a trial with given values; the sampler learns from it if a sub-space contains them."""
         place = locate(values, spaces)
         if place is None:
             return self._start().number
@@ -176,14 +175,14 @@ class MemberSampler:
         return trial.number
 
     def _start(self) -> optuna.Trial:
-        # Univariate on purpose: with few trials the multivariate one locks onto one kind of model.
+        # Univariate on purpose: with few trials the multivariate TPE converges too early on one architecture.
         self._study.sampler = optuna.samplers.TPESampler(seed=self._stream(self.asked), constant_liar=True)
         trial = self._study.ask()
         self._running[trial.number] = trial
         return trial
 
     def _stream(self, number: int) -> int:
-        """Seed of the random stream that a trial is drawn from."""
+        """Return the seed of a trial's random stream."""
         return int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
 
     def _member(self, number: int, values: Mapping[str, Any]) -> MemberConfig:
@@ -191,7 +190,7 @@ class MemberSampler:
 
 
 def suggest(trial: optuna.Trial, spaces: Sequence[SubSpace]) -> tuple[SubSpace, dict[str, Any]]:
-    """Let a trial choose a sub-space and, within it, a value for each parameter."""
+    """Let a trial choose a sub-space and a value for each of its parameters."""
     index = 0
     if len(spaces) > 1:
         name = trial.suggest_categorical(SPACE, [space.name for space in spaces])
@@ -205,10 +204,10 @@ def suggest(trial: optuna.Trial, spaces: Sequence[SubSpace]) -> tuple[SubSpace, 
 
 
 def parameter_names(spaces: Sequence[SubSpace]) -> dict[tuple[int, str], str]:
-    """Name each sub-space's parameters for Optuna.
+    """Return Optuna's name for each (index of the sub-space, parameter).
 
-    A parameter with the same domain everywhere keeps its name, so that what is learnt of it in one
-    sub-space serves in all; the others are told apart by their sub-space's name.
+    A parameter with the same domain in all sub-spaces keeps its name, so that Optuna learns it from all of
+    them. Other names are prefixed with the name of their sub-space.
     """
     domains: dict[str, set[Domain]] = {}
     for space in spaces:
@@ -230,14 +229,14 @@ def _suggest_value(trial: optuna.Trial, name: str, domain: Domain) -> Any:
     if isinstance(domain, Fixed):
         return domain.value
     if isinstance(domain, Choice):
-        # Optuna stores plain values only, and a size is a pair: choices go by their place.
+        # Optuna stores scalars only, and a size is a pair: a choice is stored as its index.
         index = trial.suggest_categorical(name, list(range(len(domain.values))))
         return domain.values[index]
     return _suggest_number(trial, name, domain)
 
 
 def _encode(domain: Domain, value: Any) -> Any:
-    """What Optuna calls a value: choices go by their place."""
+    """Return Optuna's form of a value: the index of a choice, otherwise the value itself."""
     return domain.values.index(value) if isinstance(domain, Choice) else value
 
 

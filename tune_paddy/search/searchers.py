@@ -1,4 +1,4 @@
-"""What hands out the trials of a search to Ray Tune."""
+"""Ray Tune searchers: sources of the trials of a search."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -14,16 +14,16 @@ from tune_paddy.search.sampler import MemberSampler, PastTrial, Proposal
 from tune_paddy.search.trial import Trial
 
 NO_MORE: Any = Searcher.FINISHED
-"""What `suggest` returns when there are no more trials; a string, whatever Ray's return type says."""
+"""Return value of `suggest` without more trials; a string, although Ray annotates a dict."""
 
 
 class TrialSearcher(Searcher):
-    """Base of the searchers: trials until there are no more, or until the search is interrupted.
+    """Base of the searchers.
 
-    The record holds all that a resumed search needs, so Ray's snapshots of a searcher are empty.
+    The record holds everything that a resumed search needs, so Ray's snapshots of a searcher are empty.
 
     Args:
-        interruption: After which no trial starts.
+        interruption: Interruption of the search; no trial starts after it.
     """
 
     def __init__(self, interruption: Interruption) -> None:
@@ -48,27 +48,27 @@ class TrialSearcher(Searcher):
     @property
     @abstractmethod
     def unfinished(self) -> bool:
-        """Whether a trial that was handed out has not ended."""
+        """Whether a proposed trial has not ended."""
 
-    def finish(self, folder: Path) -> bool:  # noqa: ARG002 what others write
-        """Write figures of what was learnt into a folder.
+    def finish(self, folder: Path) -> bool:  # noqa: ARG002 for subclasses
+        """Write figures of the search into a folder.
 
         Returns:
-            Whether there are any.
+            Whether any figure was written.
         """
         return False
 
 
 class MemberSearcher(TrialSearcher):
-    """Ray's view of a `MemberSampler`: hands out trials until the trials or the time are used up.
+    """Adapts a `MemberSampler` to Ray: proposes members until the trials or the time are used up.
 
     Args:
-        sampler: Where members come from.
-        interruption: After which no trial starts.
-        trials: How many there are to be in all, those of earlier sessions included.
-        expired: Says whether no new trial may start any more; those of earlier sessions still may.
-        plan: Chooses what of a GPU a member is given.
-        past: Trials of earlier sessions; those that have not ended are handed out first.
+        sampler: Source of the members.
+        interruption: Interruption of the search; no trial starts after it.
+        trials: Total number of trials, those of earlier sessions included.
+        expired: Function that returns whether the time is used up. Resumed trials start even then.
+        plan: Function that decides a member's share of a GPU, its accum and its memory limit.
+        past: Trials of earlier sessions; unfinished ones are resumed first.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class MemberSearcher(TrialSearcher):
 
     @property
     def left(self) -> int:
-        """Trials that may still be handed out: those that go on, and new ones."""
+        """Number of trials that may still start, resumed and new ones."""
         return len(self._waiting) + max(0, self._trials - self.sampler.asked)
 
     def suggest(self, trial_id: str) -> Any:
@@ -116,18 +116,18 @@ class MemberSearcher(TrialSearcher):
 
     @property
     def unfinished(self) -> bool:
-        """Whether trials are left that were asked for, here or in an earlier session, and have not ended."""
+        """Whether a trial that this or an earlier session proposed has not ended."""
         return self.sampler.running
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Keep the curve, for trials that are stopped early."""
+        """Store a point of the curve, which the sampler gets if the trial is stopped early."""
         if "objective" in result and "outcome" not in result:
             self._curves.setdefault(trial_id, {})[int(result["epoch"])] = float(result["objective"])
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell the sampler; Ray may call this twice."""
+        """Report the trial's end to the sampler; Ray may call this twice."""
         outcome = (result or {}).get("outcome")
         value = float((result or {})["objective"]) if outcome == "finished" else None
         curve = self._curves.pop(trial_id, {})
@@ -141,11 +141,11 @@ class MemberSearcher(TrialSearcher):
 
 
 class FixedTrials(TrialSearcher):
-    """Hands out given trials in their order.
+    """Proposes given trials in their order.
 
     Args:
-        trials: Trials to hand out.
-        interruption: After which no trial starts.
+        trials: Trials to propose.
+        interruption: Interruption of the search; no trial starts after it.
     """
 
     def __init__(self, trials: Sequence[Trial], interruption: Interruption) -> None:
@@ -159,7 +159,7 @@ class FixedTrials(TrialSearcher):
 
     @property
     def unfinished(self) -> bool:
-        """False: `run_refit` looks in the record for members that are missing."""
+        """False, since `run_refit` checks the record for missing members."""
         return False
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ARG002

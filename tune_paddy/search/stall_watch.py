@@ -1,4 +1,4 @@
-"""End a trial that hangs: no sign of life for so long, and its process is gone, so that it can be retried."""
+"""Detect a trial that hangs, and end its process so that Ray can retry it."""
 
 import faulthandler
 import re
@@ -8,24 +8,24 @@ from pathlib import Path
 from types import TracebackType
 
 STALLED = "stalled.txt"
-"""File in a member's folder that says where its process hung; empty while it lives."""
+"""File in a member's folder with the tracebacks of a process that hung; empty while the process runs."""
 
 _SETTING = 1.0
-"""Least seconds between two settings of the timer."""
+"""Minimum time between two resets of the timer, in seconds."""
 
 _FRAME = re.compile(r'File "[^"]*?([^/"]+)", line (\d+) in (\S+)')
 
 
 class StallWatch:
-    """Ends this process when nobody calls `alive` for long enough.
+    """Ends this process if nothing calls `alive` for a given time.
 
-    Python's faulthandler does it, in a thread of C that needs no interpreter lock: code that hangs while it
-    holds the lock cannot keep it from its work.
+    Python's faulthandler ends it from a C thread, which does not need the interpreter lock: code that hangs
+    while it holds the lock is ended, too.
 
     Args:
-        minutes: Without a sign of life; None: for ever.
-        folder: Of the member; gets the tracebacks of all threads.
-        clock: Seconds that never run backwards.
+        minutes: Maximum time between two calls of `alive`, in minutes; None: no limit.
+        folder: Folder of the member, for the tracebacks of all threads.
+        clock: Monotonic clock, in seconds.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class StallWatch:
         return self
 
     def alive(self) -> None:
-        """Give it the full time again."""
+        """Reset the timer."""
         if self._minutes is not None and self._clock() - self._set >= _SETTING:
             faulthandler.dump_traceback_later(60 * self._minutes, file=self._file, exit=True)
             self._set = self._clock()
@@ -60,7 +60,7 @@ class StallWatch:
 
 
 def stall_reason(folder: Path) -> str | None:
-    """Say where a member's process hung, if that is how it ended."""
+    """Return where a member's process hung, in one line; None if it did not hang."""
     try:
         text = (folder / STALLED).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -69,4 +69,4 @@ def stall_reason(folder: Path) -> str | None:
     if not frames:
         return None
     file, line, function = next((frame for frame in frames if frame[0] != "threading.py"), frames[0])
-    return f"gave no sign of life for longer than `stall_minutes`; it hung in {function}, {file} line {line}"
+    return f"made no progress for longer than `stall_minutes`; it hung in {function}, {file} line {line}"

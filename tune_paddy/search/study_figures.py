@@ -1,4 +1,4 @@
-"""Optuna's own pictures of a search: which parameters mattered, and where the good values lie."""
+"""Optuna's figures of a search: importance of parameters, and the objective over each of them."""
 
 import io
 import warnings
@@ -24,27 +24,27 @@ from tune_paddy.search.sampler import SPACE, parameter_names
 
 IMPORTANCES, SLICES = "importances", "slices"
 LEAST = 4
-"""Finished trials from which on the pictures say anything."""
+"""Minimum number of finished trials for a figure."""
 _FEWEST = 2
-"""Parameters that can be compared."""
+"""Minimum number of parameters to compare."""
 _WIDTH, _DPI = 10.0, 100
-"""Inches, and dots per inch: 1,000 pixels."""
+"""Width in inches and dots per inch: 1,000 pixels."""
 _COLUMNS, _MOST = 3, 12
-"""Parameters beside each other, and in all: those of the most trials."""
+"""Maximum number of parameters in a row, and in total."""
 
 
 def write_study_figures(
     trials: Sequence[FrozenTrial], spaces: Sequence[SubSpace], folder: Path
 ) -> list[Path]:
-    """Write what can be drawn of a study, as `importances.png` and `slices.png`.
+    """Write `importances.png` and `slices.png` of a study, where Optuna can draw them.
 
     Args:
-        trials: Of the study; those that finished count.
-        spaces: That they were drawn from.
-        folder: Made when missing.
+        trials: Trials of the study; unfinished ones are ignored.
+        spaces: Sub-spaces that the trials were sampled from.
+        folder: Folder for the figures, created if missing.
 
     Returns:
-        The files that were written: none for few trials, or where nothing was varied.
+        The written files; none if there are too few trials or no parameter varies.
     """
     done = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     study = _readable(done, spaces)
@@ -56,7 +56,7 @@ def write_study_figures(
     with warnings.catch_warnings(), plt.style.context("default"):
         warnings.simplefilter("ignore")  # Optuna calls its own plots experimental
         for name, draw in ((IMPORTANCES, _importances), (SLICES, _slices)):
-            # A degenerate study, such as one of equal losses, is no reason to end a search.
+            # A degenerate study, such as one of equal losses, must not end a search.
             with suppress(ValueError, RuntimeError, ZeroDivisionError):
                 draw(study, varied).save(folder / f"{name}.png", optimize=True)
                 written.append(folder / f"{name}.png")
@@ -65,7 +65,7 @@ def write_study_figures(
 
 
 def _readable(trials: Sequence[FrozenTrial], spaces: Sequence[SubSpace]) -> optuna.Study:
-    """A copy of a study in which choices stand by their values, not by their places."""
+    """Return a copy of the study with the values of choices in place of their indices."""
     names = parameter_names(spaces)
     choices = {
         names[index, name]: [str(value) for value in domain.values]
@@ -91,7 +91,7 @@ def _decoded(
 
 
 def _varied(trials: Sequence[FrozenTrial]) -> list[str]:
-    """Parameters with more than one value, those of the most trials first."""
+    """Return the parameters with more than one value, sorted by decreasing number of trials."""
     seen: dict[str, list[Any]] = {}
     for trial in trials:
         for name, value in trial.params.items():
@@ -101,7 +101,10 @@ def _varied(trials: Sequence[FrozenTrial]) -> list[str]:
 
 
 def _importances(study: optuna.Study, varied: Sequence[str]) -> Image.Image:
-    """Of the parameters that all trials have, or all of one sub-space: Optuna can compare no others."""
+    """Draw importances of the parameters that all trials share, or all trials of the largest sub-space.
+
+    Optuna can compare no other parameters.
+    """
     whose, compared = f"all {len(study.trials)} members", study
     shared = _shared(compared, varied)
     if len(shared) < _FEWEST:
@@ -123,13 +126,13 @@ def _importances(study: optuna.Study, varied: Sequence[str]) -> Image.Image:
 
 
 def _shared(study: optuna.Study, names: Sequence[str]) -> list[str]:
-    """Parameters that all trials have, with more than one value."""
+    """Return the names of parameters that all trials have and that take more than one value."""
     values = {name: [trial.params.get(name) for trial in study.trials] for name in names}
     return [name for name, given in values.items() if None not in given and len(set(given)) > 1]
 
 
 def _largest_space(study: optuna.Study) -> tuple[str, optuna.Study]:
-    """The sub-space of the most trials, and a study of those alone."""
+    """Return the name of the sub-space with the most trials, and a study of these trials."""
     spaces = [trial.params.get(SPACE, "") for trial in study.trials]
     largest = max(spaces, key=spaces.count, default="")
     part = optuna.create_study(direction="minimize")
@@ -138,7 +141,7 @@ def _largest_space(study: optuna.Study) -> tuple[str, optuna.Study]:
 
 
 def _slices(study: optuna.Study, varied: Sequence[str]) -> Image.Image:
-    """Optuna draws all parameters side by side: drawn a few at a time, rows fit a page."""
+    """Draw the objective over each parameter, a few parameters per row; Optuna would draw a single row."""
     rows: list[Image.Image] = []
     for shown in _in_rows(varied[:_MOST]):
         drawn = np.atleast_1d(np.asarray(plots.plot_slice(study, params=shown)))
@@ -148,7 +151,7 @@ def _slices(study: optuna.Study, varied: Sequence[str]) -> Image.Image:
         figure.suptitle(title, fontweight="bold")
         for axes in drawn.flat:
             _tidy(axes)
-        figure.axes[-1].yaxis.set_major_locator(MaxNLocator(integer=True))  # the bar of the trials' numbers
+        figure.axes[-1].yaxis.set_major_locator(MaxNLocator(integer=True))  # the colour bar of trial numbers
         rows.append(_rendered(figure))
     page = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
     for number, row in enumerate(rows):
@@ -157,7 +160,7 @@ def _slices(study: optuna.Study, varied: Sequence[str]) -> Image.Image:
 
 
 def _in_rows(names: Sequence[str]) -> list[list[str]]:
-    """Share names out evenly over rows: none stands alone that need not.
+    """Split names evenly into rows.
 
     >>> _in_rows(["a", "b", "c", "d"])
     [['a', 'b'], ['c', 'd']]
@@ -167,7 +170,7 @@ def _in_rows(names: Sequence[str]) -> list[list[str]]:
 
 
 def _tidy(axes: Axes) -> None:
-    """Let the names of choices fit: without quotes and pretrained tags, at a slant."""
+    """Shorten and rotate the labels of choices: no quotes, no pretrained tags."""
     axes.set_title("")
     axes.xaxis.set_minor_formatter(NullFormatter())
     if axes.get_xscale() == "log":

@@ -1,4 +1,4 @@
-"""One trial: train a member in a Ray worker, record it, report scalars."""
+"""One trial: train a member in a Ray worker process, record it, report scalars to Ray."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,32 +23,32 @@ from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
 
 SCORES = frozenset(("log_loss", "calibrated_log_loss", "temperature", "error_rate", "objective"))
-"""Metrics that come from the select split, by the last part of their names."""
+"""Last parts of the names of metrics on the select split."""
 
 LOCKS = ".locks"
-"""Folder of the members' locks, within that of all members."""
+"""Name of the folder of the members' locks, in the folder of all members."""
 
 LOCK_SECONDS = 60.0
-"""How long a process of the same member that is about to die is waited for."""
+"""Time to wait for a dying process that still holds the member's lock, in seconds."""
 
 
 @dataclass(frozen=True)
 class TrialContext:
-    """What every trial of a search shares; small and picklable.
+    """Settings that all trials of a search share; small and picklable.
 
     Attributes:
         store: The record.
         search: Name of the search.
-        parent_run_id: Run of the search.
-        folder: Holds a folder for each member.
-        cpus: Threads of a trial.
-        allow_gpu: Whether trials were given a GPU.
-        objective: What the sampler minimises: a metric of the select split.
-        stall_minutes: Without a sign of life, after which a trial is started again, or None.
+        parent_run_id: MLflow run of the search.
+        folder: Folder of all members; each has its own folder in it.
+        cpus: Number of threads of a trial.
+        allow_gpu: Whether trials may use a GPU.
+        objective: Metric on the select split that the sampler minimises.
+        stall_minutes: Time without progress after which a trial is restarted, in minutes; None: no limit.
         weights_dir: Folder of pretrained weights, or None.
-        cache_limit: GB of each machine's image cache; None: half of its memory; 0: no cache.
-        max_accum: To how many micro-batches a trial that runs out of memory may go.
-        keep_weights: Whether trials leave their weights on disk.
+        cache_limit: Size of each machine's image cache, in GB; None: half of its memory; 0: no cache.
+        max_accum: Largest `accum` to retry with after out of memory; None: a micro-batch of one image.
+        keep_weights: Whether trials save their trained parameters.
     """
 
     store: Store
@@ -66,24 +66,24 @@ class TrialContext:
 
 
 def run_trial(config: dict[str, Any], *, context: TrialContext, parts: Parts) -> None:
-    """Train one member; what goes wrong with it stays with it.
+    """Train one member; its errors do not affect other trials.
 
-    A member that the record calls finished is not trained again: its process may have died just before
-    it could tell Ray. Its lock keeps out a process that outlives its own search by seconds.
+    A member that is finished in the record is not trained again: its process may have died before it could
+    report to Ray. The member's lock excludes a process of an earlier search that has not exited yet.
 
-    An error that another attempt cannot mend (bad weights, a size that does not fit, a loss that is not
-    finite) ends the trial with its reason in the record and no score; any other one is left to Ray,
-    which may start the trial again.
+    An error that a retry cannot fix (missing pretrained weights, a member that does not fit, a loss that is
+    not finite) ends the trial with a recorded reason and no score. Any other error is raised, and Ray may
+    retry the trial.
 
     Args:
-        config: The trial, as Ray Tune hands it over.
-        context: What all trials share.
-        parts: The data, fetched once a node.
+        config: The trial as a Ray Tune configuration.
+        context: Settings that all trials share.
+        parts: Images, labels and split; Ray sends them to each node once.
     """
-    import tune_paddy.search.ray.warm_up  # noqa: F401, PLC0415 where the process was not started with it
+    import tune_paddy.search.ray.warm_up  # noqa: F401, PLC0415 for a process that did not preload it
 
     trial = Trial.from_config(config)
-    give_memory_back()  # of a trial that was stopped here before: its frames lived until its thread ended
+    give_memory_back()  # of a stopped trial in this process: its frames lived until its thread ended
     folder = context.folder / LOCKS
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -124,7 +124,7 @@ def _run_locked(trial: Trial, context: TrialContext, parts: Parts) -> None:
         spent = context.allow_gpu and kind == "infeasible"
         tune.report({"epoch": 0, "outcome": kind, "reason": reason, SPENT: spent})
     except Exception as error:
-        # Another attempt goes on, now or in another session; when there is none, the driver calls it failed.
+        # A retry, now or in another session, can resume it; if none is left, the driver records `failed`.
         fail_member(context.store, run_id, f"{type(error).__name__}: {error}", "interrupted")
         raise
     else:
@@ -139,8 +139,8 @@ def _finished(trial: Trial, parts: Parts, run_id: str, summary: Mapping[str, Any
 
 
 def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> dict[str, Any]:
-    """Train a member and store what it yields; return its summary and what a person should know of it."""
-    # The driver imports this module too, and has no need of fastai, which takes seconds to import.
+    """Train a member and store its results; return its summary and its note for the user."""
+    # The driver imports this module, too, and does not need fastai, which takes seconds to import.
     from tune_paddy.training.batches.decoding import opened_cache  # noqa: PLC0415
     from tune_paddy.training.folds import train_folds  # noqa: PLC0415
     from tune_paddy.training.gpu_memory import measure_peak, process_meter  # noqa: PLC0415
@@ -166,7 +166,7 @@ def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> di
         weights_dir=context.weights_dir,
         alive=watch.alive,
         keep_weights=context.keep_weights,
-        keep_checkpoints=not parts.n_folds,  # folds keep their predictions instead
+        keep_checkpoints=not parts.n_folds,  # finished folds keep their predictions instead
     )
     meter = process_meter() if context.allow_gpu else None
     train = train_folds if parts.n_folds else train_member
@@ -201,7 +201,7 @@ def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> di
 
 
 def seen_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Rename scores on images that the member was trained on: nobody shall take them for its quality."""
+    """Prefix scores on training images with `seen/`, since they overstate the member's quality."""
     return {
         f"seen/{name}" if name.rpartition("/")[2] in SCORES else name: value
         for name, value in metrics.items()
@@ -209,7 +209,7 @@ def seen_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def memory_metrics(memory: TrialMemory, accum: int, measured_mib: float) -> dict[str, float]:
-    """Forecast beside measurement, so that every run on a GPU sharpens the calibration."""
+    """Return the measured memory, and the forecast for the same `accum`: calibrations use the pair."""
     metrics = {"memory/measured_mib": measured_mib, "memory/budget_mib": memory.budget_mib}
     if accum == memory.accum and memory.forecast_mib > 0:
         metrics["memory/raw_mib"] = memory.raw_mib
@@ -219,7 +219,7 @@ def memory_metrics(memory: TrialMemory, accum: int, measured_mib: float) -> dict
 
 
 def memory_words(memory: TrialMemory) -> str:
-    """What a trial was forecast to take and what it was given, to go on after a sentence; "" on the CPU."""
+    """Return a trial's forecast and its budget as the end of a sentence; "" on the CPU."""
     if not memory.budget_mib:
         return ""
     forecast = f"forecast {memory.forecast_mib:,.0f} MiB" if memory.forecast_mib else "no forecast"

@@ -1,4 +1,4 @@
-"""One trial: a member to train, and what of a GPU it is given; plain JSON on its way through Ray Tune."""
+"""One trial: a member to train and its share of a GPU, with conversion to Ray Tune's configuration."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,14 +11,14 @@ from tune_paddy.tracking.schema import MemberRecord, RecordedProposal
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial as a searcher proposes it.
+    """A proposed trial.
 
     Attributes:
-        number: Its number, from 0.
-        member: Name of the member that it trains.
-        origin: Name of the recipe or the sub-space that the member comes from.
-        config: The member.
-        memory: What it is given of a GPU.
+        number: Number of the trial, from 0.
+        member: Name of the member to train.
+        origin: Name of the recipe or sub-space that the member comes from.
+        config: Configuration of the member.
+        memory: Share of a GPU, accum and memory limit.
     """
 
     number: int
@@ -29,7 +29,7 @@ class Trial:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Read a trial from Ray Tune's configuration of it."""
+        """Read a trial from its Ray Tune configuration."""
         return cls(
             number=config["number"],
             member=config["member"],
@@ -39,7 +39,7 @@ class Trial:
         )
 
     def to_config(self) -> dict[str, Any]:
-        """The trial as Ray Tune's configuration: plain JSON."""
+        """Return the trial as a Ray Tune configuration, plain JSON."""
         return {
             "number": self.number,
             "member": self.member,
@@ -55,6 +55,6 @@ class Trial:
 
     @property
     def record(self) -> MemberRecord:
-        """What the record holds of the member before it is trained; enough to go on without a sampler."""
+        """Record of the member before training; a resume needs no sampler state beside it."""
         proposal = RecordedProposal(number=self.number, origin=self.origin, config=self.config)
         return MemberRecord(number=self.number, origin=self.origin, proposal=proposal)

@@ -1,4 +1,4 @@
-"""Hand trials to Ray Tune: resources, scheduler, retries, callbacks."""
+"""Run trials on Ray Tune: resources, scheduler, retries, callbacks."""
 
 import shutil
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from tune_paddy.search.trainable import TrialContext, run_trial
 from tune_paddy.search.trial import Trial
 
 RAY_FOLDER = "ray"
-"""Folder of Ray's own files within a search's; a search goes on without them."""
+"""Name of the folder of Ray's own files in a search's folder; a resume does not need them."""
 
 
 def run_trials_on_ray(
@@ -30,13 +30,13 @@ def run_trials_on_ray(
     earlier: Sequence[PastTrial],
     callbacks: Sequence[Callback],
 ) -> None:
-    """Train what a searcher hands out, until it has no more or the search is interrupted.
+    """Train the trials of a searcher until it has no more or the search is interrupted.
 
     Args:
         ready: The search.
-        context: What all trials share.
-        searcher: Source of the trials; its interruption stops the running ones, too.
-        earlier: Trials of earlier sessions, which the scheduler compares with.
+        context: Settings that all trials share.
+        searcher: Source of the trials; its interruption also stops running trials.
+        earlier: Trials of earlier sessions, for the scheduler's comparisons.
         callbacks: Receivers of Ray's events.
     """
     plan, interruption = ready.plan, searcher.interruption
@@ -75,17 +75,17 @@ def _scheduler(plan: SearchPlan, earlier: Sequence[PastTrial]) -> TrialScheduler
     if plan.settings.scheduler == "none":
         return FIFOScheduler()
     epochs = longest(plan.space)
-    # A member that reaches the end must outlive its last epoch: it still has to predict.
+    # `max_t` is beyond the last epoch: ASHA must not stop a member that still has to predict.
     last = epochs * max(1, plan.settings.folds) + 1
     return _RememberingASHA(earlier, time_attr="epoch", max_t=last, grace_period=max(3, epochs // 4))
 
 
 class _RememberingASHA(ASHAScheduler):
-    """ASHA that compares with the trials of earlier sessions, too.
+    """ASHA that also compares with the trials of earlier sessions.
 
     Args:
-        earlier: Their curves; of a trial that goes on, the new session tells again.
-        **options: Of ASHA.
+        earlier: Trials of earlier sessions. Unfinished ones are ignored, since their resumed trials report.
+        **options: Options of ASHA.
     """
 
     def __init__(self, earlier: Sequence[PastTrial], **options: Any) -> None:
@@ -93,9 +93,9 @@ class _RememberingASHA(ASHAScheduler):
         self._earlier = [trial for trial in earlier if trial.ended]
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
-        """Replay the curves as soon as it is known what they are of."""
+        """Set metric and mode, then replay the curves of the earlier trials."""
         known: bool = super().set_search_properties(metric, mode, **spec)
-        nobody: Any = None  # in place of Ray's controller, which is not looked at
+        nobody: Any = None  # stands in for Ray's controller, which ASHA does not use here
         for past in self._earlier if known else ():
             trial: Any = SimpleNamespace(trial_id=f"earlier-{past.proposal.number}")
             self.on_trial_add(nobody, trial)

@@ -1,7 +1,7 @@
-"""Break this Python process at a chosen point; it stands on the path of the processes under test alone.
+"""Inject faults into this Python process; only the processes under test have this folder on their path.
 
-`FAULTS` is JSON: number of a trial → fault, each of which happens in the trial's first attempt, or `always`.
-`FAULTS_LOG` is a folder: it gets a line for every epoch that begins, and a file for every fault that came.
+`FAULTS` is JSON: number of a trial → fault. A fault happens in the trial's first attempt; `always` in each.
+`FAULTS_LOG` is a folder that gets a line for every epoch that begins, and a file for every fault.
 """
 
 import importlib.abc
@@ -31,7 +31,7 @@ def die() -> None:
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """No file of this process may grow beyond 1,000 bytes: writes fail as on a full disk."""
+    """Limit files of this process to 1,000 bytes, so that writes fail as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
@@ -41,7 +41,7 @@ def full_disk() -> Iterator[None]:
 
 
 def in_second_epoch(action: Callable[[Any], None]) -> Any:
-    """Do something after each batch of a member's second epoch."""
+    """Call a function after each batch of a member's second epoch."""
     from tune_paddy.training.member import _EpochWatch
 
     before = _EpochWatch.after_batch
@@ -55,7 +55,7 @@ def in_second_epoch(action: Callable[[Any], None]) -> Any:
 
 
 def hang(watch: Any) -> None:
-    """Give no sign of life; this trial alone is not given long, as others may need their time."""
+    """Make no progress; the time limit of this trial alone is short, since other trials need more."""
     stall = watch.attempt.runtime.alive.__self__
     stall._minutes, stall._set = 0.02, float("-inf")
     stall.alive()
@@ -147,7 +147,7 @@ BREAKS: dict[str, Callable[[], Any]] = {
 
 
 def begins(number: int, fault: str) -> bool:
-    """Whether a trial's fault comes now; the first attempt leaves a file."""
+    """Return whether a trial's fault happens now; the first attempt leaves a file."""
     mark = LOG / f"fault-{number}"
     if mark.exists():
         return fault == "always"
@@ -156,7 +156,7 @@ def begins(number: int, fault: str) -> bool:
 
 
 def break_trials(trainable: ModuleType) -> None:
-    """Wrap what runs a trial: log its epochs, and break it where that is wanted."""
+    """Wrap the function that runs a trial: log its epochs, and inject its fault."""
     run = trainable._run_locked
 
     def run_locked(trial: Any, *arguments: Any, **options: Any) -> None:
@@ -180,7 +180,7 @@ def break_trials(trainable: ModuleType) -> None:
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    """Breaks the module of the trials as soon as it has been imported."""
+    """Wraps the module of the trials as soon as it has been imported."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
         if name != "tune_paddy.search.trainable":

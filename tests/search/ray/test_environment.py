@@ -18,7 +18,7 @@ import this_module
 
 
 def _import_in(folder: Path, *, forbidden: bool, compiled: bool) -> list[str]:
-    """Import a module where byte code is forbidden or not; return the compiled files in the cache."""
+    """Import a module with byte code forbidden or not; return the compiled files in the cache."""
     (folder / "source").mkdir()
     (folder / "source/this_module.py").write_text("word = 1\n")
     environment = {**os.environ, "PYTHONPATH": str(folder / "source")}
@@ -29,25 +29,25 @@ def _import_in(folder: Path, *, forbidden: bool, compiled: bool) -> list[str]:
     return [path.name for path in folder.glob("cache/**/this_module.*.pyc")]
 
 
-def test_byte_code_goes_to_the_cache_where_it_is_forbidden_and_nobody_compiled_the_packages(
+def test_byte_code_goes_to_the_cache_if_it_is_forbidden_and_the_packages_have_none(
     tmp_path: Path,
 ) -> None:
     assert len(_import_in(tmp_path, forbidden=True, compiled=False)) == 1
     assert not list(tmp_path.glob("source/**/*.pyc"))
 
 
-def test_no_byte_code_is_taken_from_a_folder_that_others_may_write_into(tmp_path: Path) -> None:
+def test_a_cache_that_others_can_write_to_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache").chmod(0o777)
     assert not _import_in(tmp_path, forbidden=True, compiled=False)
 
 
 @pytest.mark.parametrize(("forbidden", "compiled"), [(True, True), (False, False)])
-def test_byte_code_is_left_to_python_everywhere_else(tmp_path: Path, forbidden: bool, compiled: bool) -> None:
+def test_otherwise_byte_code_is_left_to_python(tmp_path: Path, forbidden: bool, compiled: bool) -> None:
     assert not _import_in(tmp_path, forbidden=forbidden, compiled=compiled)
 
 
-def test_workers_are_warmed_on_small_machines_unless_the_environment_says_otherwise(
+def test_workers_are_warmed_on_small_machines_and_variables_of_the_user_take_precedence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names = ("RAY_preload_python_modules", "RAY_num_workers_soft_limit")

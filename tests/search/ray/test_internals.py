@@ -1,4 +1,4 @@
-"""Which processes train which trials: real ones of Ray's, whose trials do nothing."""
+"""Ray's private names, and the reuse of real Ray processes by trials that do nothing."""
 
 import os
 import time
@@ -26,7 +26,7 @@ from tune_paddy.search.ray.internals import (
 from tune_paddy.search.resources import resources_here
 
 SPENDS = 5
-"""Number of the trial that spends its process."""
+"""Number of the trial whose process is not reused."""
 
 
 def _meet(trial: dict[str, Any]) -> None:
@@ -62,7 +62,7 @@ class _Pairs(Searcher):
 
 @pytest.fixture(scope="module")
 def processes(ray_running: None, tmp_path_factory: pytest.TempPathFactory) -> list[int]:  # noqa: ARG001
-    """Of eight trials in pairs on two slots, in the order of their numbers."""
+    """Process ids of eight trials in pairs on two slots, by trial number."""
     folder = tmp_path_factory.mktemp("pairs")
     tuner = tune.Tuner(  # half a CPU each: two run at once on any machine
         tune.with_resources(_meet, tune.PlacementGroupFactory([{"CPU": 0.5}])),
@@ -74,12 +74,12 @@ def processes(ray_running: None, tmp_path_factory: pytest.TempPathFactory) -> li
     return [result.metrics["pid"] for result in sorted(results, key=lambda r: r.config["number"])]
 
 
-def test_trials_run_in_two_processes_even_where_pairs_end_together(processes: list[int]) -> None:
+def test_trials_run_in_two_processes_even_if_pairs_end_together(processes: list[int]) -> None:
     assert len(processes) == 8
     assert len(set(processes[:SPENDS])) == 2
 
 
-def test_a_process_that_a_trial_spent_is_replaced_and_the_other_trains_on(processes: list[int]) -> None:
+def test_a_spent_process_is_replaced_and_the_other_is_reused(processes: list[int]) -> None:
     spent, other = processes[SPENDS], processes[SPENDS ^ 1]
     before, after = processes[: SPENDS + 1], processes[SPENDS + 1 :]
     assert {spent, other} == set(before)
@@ -108,7 +108,7 @@ NAMES = {
 @pytest.mark.usefixtures("ray_running")
 @pytest.mark.parametrize("name", NAMES.values(), ids=list(NAMES))
 def test_this_ray_has_the_name(name: tuple[str, ...]) -> None:
-    """Where a version of Ray has it no longer, a search is slower, and this test says why."""
+    """With a version of Ray that lacks a name, a search is slower, and this test shows the name."""
     assert find(*name) is not None
 
 
@@ -121,7 +121,7 @@ def _values() -> list[Any]:
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_what_is_replaced_is_put_back(
+def test_a_replaced_name_is_restored(
     block: Callable[[], AbstractContextManager[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(find("ray.tune.execution.class_cache", "DEFAULT_ENV_VARS"), "SOME", "1")
@@ -140,7 +140,7 @@ def test_what_is_replaced_is_put_back(
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_ray_without_the_name_is_used_as_it_is(
+def test_a_ray_without_the_names_is_left_unchanged(
     block: Callable[[], AbstractContextManager[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = _values()
@@ -149,7 +149,7 @@ def test_a_ray_without_the_name_is_used_as_it_is(
         assert _values() == before
 
 
-def test_what_a_ray_without_the_name_cannot_tell_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_that_a_ray_without_the_names_cannot_provide_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(internals, "find", lambda *_: None)
     assert own_raylet() is None
     assert count_gpus() is None
@@ -157,9 +157,9 @@ def test_what_a_ray_without_the_name_cannot_tell_is_none(monkeypatch: pytest.Mon
     assert resources_here(2) == {"CPU": usable_cpus(), "GPU": 2}
 
 
-def test_an_idle_cache_with_another_inside_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_cache_with_other_methods_is_left_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     class Other:
-        """As a later version of Ray might have it."""
+        """Cache that a later version of Ray might have."""
 
     monkeypatch.setattr(f"{CONTROLLER}._ObjectCache", Other)
     with kept_processes():

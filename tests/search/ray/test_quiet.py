@@ -1,4 +1,4 @@
-"""What Ray and MLflow are kept from sending, seen from inside a worker."""
+"""Ray and MLflow send no statistics, tested inside a worker."""
 
 import pytest
 import ray
@@ -8,7 +8,7 @@ import ray
 def test_a_worker_sends_no_usage_statistics_and_no_telemetry() -> None:
     @ray.remote
     def sends() -> tuple[bool, bool]:
-        """As a trial does: import this package's room, then MLflow."""
+        """Import this package, then MLflow, as a trial does."""
         import ray._common.usage.usage_lib as usage  # noqa: PLC0415 in the worker
 
         import tune_paddy.search  # noqa: F401, PLC0415

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("ray_running")
 
 
 def of_each(processes: Iterable[psutil.Process], read: Callable[[psutil.Process], T]) -> list[T]:
-    """What is read of each process; a worker of Ray's may end meanwhile."""
+    """Return a value of each process; skip workers that end meanwhile."""
     found = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -38,7 +38,7 @@ def worker_pid() -> int:
 
 
 def processes() -> list[psutil.Process]:
-    """This process and all of Ray's, with a worker among them."""
+    """Return this process and all of Ray's, a worker included."""
     worker = ray.get(ray.remote(worker_pid).remote())
     here = psutil.Process()
     found = [here, *here.children(recursive=True)]
@@ -65,7 +65,7 @@ def test_every_socket_is_bound_to_this_machine_alone() -> None:
         ({"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}, False),
     ],
 )
-def test_only_who_has_the_token_is_let_in(environment: dict[str, str], let_in: bool) -> None:
+def test_only_clients_with_the_token_are_accepted(environment: dict[str, str], let_in: bool) -> None:
     command = [sys.executable, "-c", ASK, ray.get_runtime_context().gcs_address]
     done = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, check=False
@@ -74,7 +74,7 @@ def test_only_who_has_the_token_is_let_in(environment: dict[str, str], let_in: b
     assert let_in or "oken" in done.stderr
 
 
-def test_the_token_stands_in_no_command_line_and_no_file() -> None:
+def test_no_command_line_and_no_file_contains_the_token() -> None:
     token = os.environ["RAY_AUTH_TOKEN"]
     assert len(token) == 64
     lines = of_each(processes(), lambda process: " ".join(process.cmdline()))
@@ -99,7 +99,7 @@ _sweep(Path(sys.argv[1]))
 """
 
 
-def test_what_killed_sessions_have_left_is_removed_and_what_cannot_be_entered_is_none_of_ours() -> None:
+def test_folders_of_killed_sessions_are_removed_and_inaccessible_ones_are_skipped() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as parent:
         Path(parent).chmod(0o777)
         left, closed = Path(parent, "tune_paddy-left"), Path(parent, "tune_paddy-closed")

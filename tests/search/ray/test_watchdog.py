@@ -13,16 +13,16 @@ from tune_paddy.search.ray.watchdog import watched_raylet
 
 
 @pytest.mark.usefixtures("ray_running")
-def test_the_process_that_is_watched_is_rays() -> None:
+def test_the_watched_process_is_the_raylet() -> None:
     found = own_raylet()
     assert found is not None
     assert found.name() == "raylet"
 
 
-def test_a_search_whose_raylet_dies_ends_with_a_line_and_exit_status_1(
+def test_a_search_whose_raylet_dies_ends_with_a_message_and_exit_status_1(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Killing the tests' own raylet would end this process, too: another process stands in for it."""
+    """Killing the tests' own raylet would end this process, too, so another process replaces it."""
     monkeypatch.setattr(watchdog, "SECONDS", 0.01)
 
     def lose_raylet() -> None:

@@ -1,4 +1,4 @@
-"""A finished search planned again from its record alone, and what it refuses to go on with."""
+"""A finished search planned again from its record alone, and the changes that a resume refuses."""
 
 import csv
 import shutil
@@ -31,7 +31,7 @@ def test_a_name_is_enough_to_plan_a_search_again(finished: Finished, again: Sear
     assert again.settings == finished.plan.settings.override({"concurrency": 1})
 
 
-def test_a_search_that_is_done_has_nothing_left_but_more_trials_may_be_asked_for(
+def test_a_finished_search_has_nothing_left_unless_a_resume_raises_trials(
     finished: Finished, again: SearchPlan
 ) -> None:
     earlier = read_earlier(finished.store, again)
@@ -43,7 +43,7 @@ def test_a_search_that_is_done_has_nothing_left_but_more_trials_may_be_asked_for
     assert read_earlier(finished.store, replace(again, retry_failed=True)).leaves_work(again)
 
 
-def test_going_on_with_a_search_that_is_done_changes_nothing(finished: Finished, again: SearchPlan) -> None:
+def test_resuming_a_finished_search_changes_nothing(finished: Finished, again: SearchPlan) -> None:
     members = searched(again, finished.store)
     assert [(m.name, m.outcome) for m in members] == [(m.name, m.outcome) for m in finished.members]
     assert get_search(finished.store, "first").outcome == "finished"
@@ -54,7 +54,7 @@ def test_going_on_with_a_search_that_is_done_changes_nothing(finished: Finished,
     [("Blätter\n".encode("latin-1"), "'utf-8' codec"), (bytes(2**20 + 1), "is larger than 1 MiB")],
     ids=["latin-1", "large"],
 )
-def test_a_space_of_the_record_that_cannot_be_read_is_asked_for(
+def test_a_recorded_space_that_cannot_be_read_must_be_given_again(
     finished: Finished, content: bytes, reason: str
 ) -> None:
     search = get_search(finished.store, "first")
@@ -119,7 +119,7 @@ def test_another_dataset_is_refused_and_the_images_that_changed_are_named(
         check_same(plan, get_search(finished.store, "first"), finished.store)
     lines = set(str(error.value).splitlines()[1:])
     assert lines == {
-        f"  labelled image {gone[0]}: is gone",
+        f"  labelled image {gone[0]}: is missing",
         f"  labelled image {moved[0]}: label {moved[1]} → {other}",
         f"  labelled image {edited[0]}: the file has changed",
     }
@@ -133,7 +133,7 @@ def test_two_processes_never_run_one_search(tmp_path: Path) -> None:
         only_one(folder, "mine"),
     ):
         pass
-    assert not folder.exists(), "nothing began, so the name stays free"
+    assert not folder.exists(), "nothing started, so the name stays free"
     with only_one(folder, "mine"):
         (folder / "members").mkdir()
     assert (folder / "members").exists()

@@ -1,4 +1,4 @@
-"""Members are closed as soon as Ray gives them up, with the true reason."""
+"""Members are closed, with the true reason, as soon as Ray gives them up."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def parent(finished: Finished) -> str:
     return start_search(finished.store, name="closing")
 
 
-def test_a_member_is_closed_with_what_became_of_it_and_keeps_checkpoints_only_if_it_may_go_on(
+def test_a_member_is_closed_with_its_outcome_and_keeps_checkpoints_only_if_it_can_be_resumed(
     finished: Finished, parent: str, tmp_path: Path
 ) -> None:
     store = finished.store
@@ -46,9 +46,9 @@ def test_a_member_is_closed_with_what_became_of_it_and_keeps_checkpoints_only_if
         folder.mkdir()
         (folder / "checkpoint-00001.safetensors").touch()
         (folder / ".checkpoint-00002.safetensors.7.partial").touch()
-        if number != 4:  # its process died before it had a run
+        if number != 4:  # the process of number 4 died before it had a run
             run_id = start(store, parent, number)
-        if number == 3:  # its process could say why
+        if number == 3:  # the process has recorded its reason itself
             fail_member(store, run_id, "OSError: no space", "interrupted")
     for number, state in states.items():
         closer.trial_changed(trial(number), state, {"epoch": 2, "reason": "its process died"})
@@ -67,7 +67,7 @@ def test_a_member_is_closed_with_what_became_of_it_and_keeps_checkpoints_only_if
     assert kept == {1, 2, 3, 4, 5}
 
 
-def test_time_counts_on_over_sessions(finished: Finished, parent: str) -> None:
+def test_time_adds_up_over_sessions(finished: Finished, parent: str) -> None:
     seconds = [0.0]
     with Stopwatch(finished.store, parent, before=100, clock=lambda: seconds[0]) as watch:
         seconds[0] = 5

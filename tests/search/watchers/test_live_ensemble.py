@@ -32,14 +32,14 @@ def test_each_finished_member_adds_a_point_and_is_read_once(
         assert score == pytest.approx(greedy_select(pool.select, pool.labels).score)
 
 
-def test_members_that_finished_before_a_search_goes_on_are_in_its_next_point(
+def test_members_of_earlier_sessions_are_in_the_next_point_of_a_resumed_search(
     finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, members = finished.store, finished.members
     runs = [member.run_id for member in members if member.outcome == "finished"]
-    parent = start_search(store, name="goes-on")
+    parent = start_search(store, name="resumed")
     earlier = [member for member in members if member.run_id != runs[2]]
-    monkeypatch.setattr(live_ensemble, "list_members", lambda *_: earlier)  # as they stood in the record then
+    monkeypatch.setattr(live_ensemble, "list_members", lambda *_: earlier)  # those of an earlier session
     with LiveEnsemble(store, "first", parent) as curve:
         curve.trial_changed(make_trial("some"), "finished", {"run_id": runs[2]})
     assert [p.step for p in store.client.get_metric_history(parent, "live_log_loss")] == [3]

@@ -1,4 +1,4 @@
-"""The table that redraws itself while a search runs."""
+"""The live table of a running search."""
 
 import io
 
@@ -10,8 +10,8 @@ from tune_paddy.search.watchers.progress import ProgressTable
 
 
 @pytest.mark.parametrize("reason", ["", "its process was killed"])
-def test_notes_have_a_column_once_there_is_one(reason: str) -> None:
-    """Every column has a name; without notes, long names fit 80 columns in one line."""
+def test_the_table_has_a_column_of_notes_only_if_there_are_notes(reason: str) -> None:
+    """Every column has a name; without notes, long names of members fit 80 columns in one line."""
     console = Console(file=io.StringIO(), width=80)
     table = ProgressTable(console, 2, lambda _: 10)
     scores = {"epoch": 10, "log_loss": 0.5, "error_rate": 0.1}

@@ -1,4 +1,4 @@
-"""Weights on disk while a search runs: what an ensemble may need stays, the rest goes."""
+"""Weights files on disk while a search runs: those that an ensemble may need stay, the others go."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ MEMBERS = 6
 
 @pytest.fixture(scope="module")
 def store(finished: Finished) -> Store:
-    """The record, with a search of six members, each a little worse than the one before."""
+    """The record, with a search of six members, each a little worse than the previous one."""
     store = finished.store
     parent = start_search(store, name="many")
     for number in range(MEMBERS):
@@ -35,7 +35,7 @@ def store(finished: Finished) -> Store:
 
 
 def predictions(number: int) -> Predictions:
-    """Of 40 images of two classes: all right, and the less certain the higher the number."""
+    """Return correct predictions of 40 images of two classes, less certain for higher numbers."""
     labels = np.arange(40) % 2
     right = np.float32(0.95 - 0.1 * number)
     probs = np.where(labels[:, None] == [0, 1], right, 1 - right).astype(np.float32)
@@ -45,7 +45,7 @@ def predictions(number: int) -> Predictions:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder for each member, the first one's in two folds."""
+    """A folder for each member; the first member has two folds."""
     for number in range(MEMBERS):
         parts = ["fold-0", "fold-1"] if number == 0 else [""]
         for part in parts:
@@ -60,19 +60,19 @@ def kept(folder: Path) -> list[str]:
 
 
 def look(store: Store, folder: Path) -> tuple[Pool, Selection]:
-    """Let the keeper look at the search, as it does after a member has finished."""
+    """Call the keeper as a search does after a member has finished."""
     pool = load_pool(store, ["many"])
     selection = best_single(pool.select, pool.labels)
     WeightsKeeper(store, folder)(pool, selection)
     return pool, selection
 
 
-def test_the_weights_of_few_members_all_stay(store: Store, folder: Path) -> None:
+def test_few_members_keep_all_weights_files(store: Store, folder: Path) -> None:
     look(store, folder)
     assert len(kept(folder)) == MEMBERS <= TOP
 
 
-def test_the_best_and_those_of_a_good_ensemble_stay_and_the_others_go(
+def test_the_best_members_and_those_of_a_good_ensemble_keep_their_weights_files(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prune_weights, "TOP", 3)
@@ -81,19 +81,17 @@ def test_the_best_and_those_of_a_good_ensemble_stay_and_the_others_go(
     assert kept(folder) == ["m0", "m1", "m2", "m4"]
     assert not list((folder / "m5").iterdir())
     line = weights_line(list_members(store, "many"), folder)
-    assert line == "weights of 4 members kept, 2.5 MiB; 2 pruned"
+    assert line == "weights files of 4 members kept, 2.5 MiB; 2 pruned"
 
 
-def test_a_log_linear_ensemble_of_those_that_still_have_weights_is_kept_too(
-    store: Store, folder: Path
-) -> None:
+def test_a_log_linear_ensemble_of_members_with_weights_files_is_kept_too(store: Store, folder: Path) -> None:
     pool = load_pool(store, ["many"])
     assert prune_weights._log_linear(pool, {"m2", "m5"}) <= {"m2", "m5"}
     assert prune_weights._log_linear(pool, {"m2", "m5"})
     assert folder.is_dir()
 
 
-def test_a_member_that_is_not_finished_is_left_alone(
+def test_an_unfinished_member_keeps_its_weights_file(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prune_weights, "TOP", 1)
@@ -104,7 +102,7 @@ def test_a_member_that_is_not_finished_is_left_alone(
     assert "m5" not in kept(folder)
 
 
-def test_what_a_recorded_ensemble_has_ever_used_stays(
+def test_a_member_that_a_recorded_ensemble_has_used_keeps_its_weights_file(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prune_weights, "TOP", 1)

@@ -1,1 +1,1 @@
-"""Ray's session, its processes, and the private parts of it that are used."""
+"""Ray: its session, its environment variables, its worker processes and the private names in use."""

@@ -1,4 +1,4 @@
-"""Every private name of Ray that this package uses: replaced for a while only, and never required.
+"""Private names of Ray that this package uses; each is replaced temporarily, and none is required.
 
 | name | purpose | without it |
 |---|---|---|
@@ -11,11 +11,11 @@
 | `_raylet.Config` | ask for a token, as later versions do by default | as the version does |
 | `accelerators.get_accelerator_manager_for_resource` | count GPUs before Ray starts | count them after |
 
-Ray Tune reuses the process of a trial that ended without an error (`reuse_actors`), which saves seconds for
-each trial. Of several processes that become idle before the next trial is proposed, Tune keeps only one;
+Ray Tune reuses the process of a trial that ended without an error (`reuse_actors`), which saves seconds per
+trial. If several processes become idle before the next trial is proposed, Tune keeps only one;
 `kept_processes` keeps them all. A process that ran out of GPU memory must not train another member, since
 libraries may hold workspaces and contexts that nothing frees. Tune has no setting for that: a trainable that
-refuses to be reset, or a process that has ended, would fail the next trial.
+refuses a reset, or a process that has ended, would fail the next trial.
 """
 
 import importlib
@@ -52,7 +52,7 @@ def find(module: str, *names: str) -> Any:
 
 @contextmanager
 def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Give an attribute another value while the block runs; do nothing if the owner has no such attribute."""
+    """Replace an attribute's value while the block runs; do nothing if the owner has no such attribute."""
     before = getattr(owner, name, None)
     if before is None or value is None:
         yield
@@ -90,7 +90,7 @@ def _patient(cache: Any) -> Any:
         cache: Tune's class, or None.
 
     Returns:
-        A subclass; None if there is no class, or if it has another inside than is known.
+        A subclass; None if there is no class, or if it lacks a method that the subclass needs.
     """
     needed = {"cache_object", "flush_cached_objects", "total_max_objects"}
     if cache is None or not needed <= set(dir(cache)):
@@ -113,11 +113,10 @@ def _patient(cache: Any) -> Any:
 
 @contextmanager
 def prestarted_workers_used() -> Iterator[None]:
-    """Let trials use the processes that Ray has started already, while the block runs.
+    """Let trials use the processes that Ray has already started, while the block runs.
 
-    Tune gives each trial's process an environment variable that is meant for PyTorch Lightning. For any
-    environment that is not its own, Ray starts a new process after an agent has prepared it, which takes
-    seconds.
+    Tune sets an environment variable for PyTorch Lightning in each trial's process. If the environment
+    differs from Ray's own, Ray prepares it in an agent and starts a new process, which takes seconds.
     """
     variables = find(_ENVIRONMENT, "DEFAULT_ENV_VARS")
     if not isinstance(variables, dict):
@@ -133,22 +132,22 @@ def prestarted_workers_used() -> Iterator[None]:
 
 @contextmanager
 def quiet_workers() -> Iterator[None]:
-    """Keep a Ray that starts in the block from printing a paragraph for every worker that died."""
+    """Keep Ray, if it starts in the block, from printing a paragraph for every worker that dies."""
     with _replaced(find(_WORKER), "listen_error_messages", lambda *_: None):
         yield
 
 
 @contextmanager
 def sigterm_left_alone() -> Iterator[None]:
-    """Keep a Ray that starts in the block from replacing this process's handler of SIGTERM."""
+    """Keep Ray, if it starts in the block, from replacing this process's SIGTERM handler."""
     with _replaced(find(_UTILS), "set_sigterm_handler", lambda _: None):
         yield
 
 
 def ask_for_tokens() -> None:
-    """Let a Ray that is started next answer only those who have its token.
+    """Let the next Ray session accept only clients that have its token.
 
-    Ray reads RAY_AUTH_MODE when it is imported; versions from about 2.60 on set the mode themselves, later.
+    Ray reads RAY_AUTH_MODE on import. Versions from about 2.60 on set the mode themselves, later.
     """
     config = find("ray._raylet", "Config")
     if "RAY_AUTH_MODE" not in os.environ and hasattr(config, "initialize"):
@@ -157,14 +156,14 @@ def ask_for_tokens() -> None:
 
 
 def own_raylet() -> psutil.Process | None:
-    """Return the raylet that this process started; None if it started none, or if that is not known."""
+    """Return the raylet that this process started; None if it started none, or if that is unknown."""
     node = find(_WORKER, "_global_node")
     started = getattr(node, "all_processes", {}).get("raylet")
     return psutil.Process(started[0].process.pid) if started else None
 
 
 def count_gpus() -> int | None:
-    """Count the GPUs of this machine as Ray will, without starting it; None if that is not possible."""
+    """Return the number of GPUs that Ray will find on this machine; None if only a running Ray can tell."""
     find_manager = find(_ACCELERATORS, "get_accelerator_manager_for_resource")
     if find_manager is None:
         return None

@@ -1,8 +1,8 @@
-"""Start and stop Ray quietly and closed: no banner, no usage statistics, nothing open to others.
+"""Start and stop Ray: no banner, no usage statistics, no access for other users.
 
-Ray's processes send each other pickles, so whoever may talk to them may run programs as their user. Here
-they listen on 127.0.0.1 alone (see `environment`), ask for a token that is made anew for each process, and
-keep their files in a folder that no other user can enter; into Ray's own anyone may write.
+Ray's processes exchange pickles, so anyone who can connect to them can run code as their user. Here they
+listen on 127.0.0.1 alone (see `environment`), require a token that each driver process generates, and keep
+their files in a folder that no other user can enter. Ray's default folder is writable by everyone.
 """
 
 import logging
@@ -33,44 +33,44 @@ from tune_paddy.search.ray.internals import (
 )
 
 _PREFIX, _OWNED = "tune_paddy-", ".owned"
-"""Name of a session's folder, and of the file in it that its process has locked."""
+"""Prefix of a session's folder, and name of the file in it that the session's process locks."""
 
 _ANSWER_SECONDS = 10.0
-"""How long a cluster is waited for before it counts as gone."""
+"""Time to wait for an answer from a cluster, in seconds."""
 
 _LONGEST_FOLDER = 17
-"""Bytes; the rest of a socket's name takes 86: our folder, Ray's session with its date, the socket."""
+"""Maximum length of the parent folder's path, in bytes; the rest of a socket's path takes 86."""
 
 
 @contextmanager
 def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator[Any]:
     """Connect to a cluster, or run Ray on this machine while the block runs.
 
-    Where this process has Ray running already, that is used and left running. Ray's logs are removed with its
-    session, unless RAY_TMPDIR names a folder to keep them in.
+    If Ray is already running in this process, the block uses it and leaves it running. Ray's logs are removed
+    with its session unless RAY_TMPDIR names a folder for them.
 
     Args:
-        address: Of a Ray cluster; None: this machine alone.
-        num_gpus: GPUs of this machine; None: as many as Ray finds.
+        address: Address of a Ray cluster; None: this machine alone.
+        num_gpus: Number of GPUs of this machine; None: as many as Ray finds.
 
     Yields:
         The module `ray`.
 
     Raises:
-        InputError: There is no cluster at the address.
+        InputError: No cluster answers at the address, or Ray does not start.
     """
     if ray.is_initialized():
         yield ray
         return
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Ray's own deprecations, at import and at start
+        warnings.simplefilter("ignore")  # Ray's own deprecation warnings, on import and on start
         for name in ("ray", "ray.tune", "ray._private.worker"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with ExitStack() as stack:
             if address:
                 _require_answer(address)
             options = {"address": address} if address else stack.enter_context(_closed(num_gpus))
-            stack.enter_context(quiet_workers())  # the record says in a line why a worker died
+            stack.enter_context(quiet_workers())  # the record has the reason in one line
             try:
                 with _own_sigterm_handler():
                     ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
@@ -84,7 +84,7 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
 
 @contextmanager
 def _own_sigterm_handler() -> Iterator[None]:
-    """Keep the handler of SIGTERM that this process has set, if any, while Ray starts and afterwards."""
+    """Keep this process's SIGTERM handler, if it has one, while Ray starts and afterwards."""
     handler = signal.getsignal(signal.SIGTERM)
     if handler is signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
         yield
@@ -96,7 +96,7 @@ def _own_sigterm_handler() -> Iterator[None]:
 
 @contextmanager
 def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
-    """What starts Ray on this machine for this process alone; its files are removed afterwards."""
+    """Yield the arguments that start Ray for this process alone; remove its files afterwards."""
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray's workers inherit it
     ask_for_tokens()
@@ -112,11 +112,11 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
         lock.acquire()
         with prestarted_workers_used():
             yield {
-                "address": "local",  # never the cluster that a file of Ray's in /tmp names
+                "address": "local",  # never a cluster that one of Ray's files in /tmp names
                 "include_dashboard": False,
                 "num_cpus": cpus,
                 "num_gpus": num_gpus,
-                "_temp_dir": f"{folder}/r",  # Ray opens the folder itself to everyone, so it stands in ours
+                "_temp_dir": f"{folder}/r",  # Ray makes it accessible to everyone, so ours contains it
             }
     finally:
         lock.release()
@@ -125,24 +125,24 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove folders of sessions whose process was killed: nobody holds their locks any more."""
+    """Remove folders of sessions whose process was killed: no process holds their locks."""
     for folder in parent.glob(f"{_PREFIX}*"):
-        with suppress(Timeout, OSError):  # another user's cannot be looked into
+        with suppress(Timeout, OSError):  # another user's folder cannot be read
             if not (folder / _OWNED).exists():
-                continue  # not yet owned
+                continue  # its process has not locked it yet
             with FileLock(folder / _OWNED, timeout=0):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def _require_answer(address: str) -> None:
-    """Raise when nothing answers at HOST:PORT: Ray itself would try for minutes.
+    """Check that something answers at HOST:PORT; Ray itself would retry for minutes.
 
     Raises:
-        InputError: There is nothing, or no such host.
+        InputError: Nothing answers, or the host is unknown.
     """
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not (host and port.isdecimal()):
-        return  # such as `auto`: Ray looks for a cluster on this machine
+        return  # `auto`, for example: Ray searches for a cluster on this machine
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_SECONDS).close()
     except OSError as error:
@@ -154,6 +154,6 @@ def _require_answer(address: str) -> None:
 
 
 def _short_folder() -> str:
-    """The folder for temporary files, or /tmp: a socket's whole name has at most 103 bytes."""
+    """Return the folder for temporary files, or /tmp: the path of a socket has at most 103 bytes."""
     folder = tempfile.gettempdir()
     return folder if len(os.fsencode(folder)) <= _LONGEST_FOLDER else "/tmp"  # noqa: S108 a new folder in it

@@ -1,4 +1,4 @@
-"""Imported by Ray in its idle workers, so that a trial finds its modules there; see `warm_workers`."""
+"""Imports of a trial, which Ray's idle workers preload; see `warm_workers`."""
 
 import warnings
 

@@ -1,7 +1,7 @@
-"""Ray's own process on this machine, which starts all trials: without it a search cannot go on.
+"""Detect the end of the raylet, Ray's process on this machine that starts all trials.
 
-Ray notices its end within 15 s or so, and then ends this process from C++: without a word that helps, and
-without closing what is open.
+Ray detects it within about 15 s and then ends this process from C++, without a useful message and without
+closing the runs that are open.
 """
 
 import threading
@@ -14,17 +14,18 @@ from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.ray.internals import own_raylet
 
 SECONDS = 1.0
-"""Between two looks."""
+"""Interval between two checks, in seconds."""
 
 
 @contextmanager
 def watched_raylet(interruption: Interruption) -> Iterator[None]:
-    """Within `interruptible`, end the search with a line of our own as soon as Ray's process has gone.
+    """Stop the search with a message as soon as the raylet has ended; use it inside `interruptible`.
 
-    Raylets of a cluster, and blocks outside the main thread, which no signal reaches, are not watched.
+    It does not watch raylets of a cluster, and does nothing outside the main thread, which alone handles
+    signals.
 
     Args:
-        interruption: Told of it.
+        interruption: Interruption that reports the failure.
     """
     raylet = own_raylet()
     if raylet is None or threading.current_thread() is not threading.main_thread():

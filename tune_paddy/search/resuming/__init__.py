@@ -1,1 +1,1 @@
-"""How an interrupted search is taken up where it stopped."""
+"""Resume an interrupted search from its record."""

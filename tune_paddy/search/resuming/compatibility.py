@@ -1,4 +1,4 @@
-"""A search goes on only with what it began with; otherwise the difference is shown."""
+"""Refuse to resume a search with another space, dataset or fixed setting; show the differences."""
 
 import csv
 import difflib
@@ -15,28 +15,28 @@ from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
 
 FIXED = ("seed", "folds", "select_share", "objective")
-"""Settings that decide the select split, and what the sampler minimises."""
+"""Settings that a resume cannot change: they decide the select split, the proposals and the objective."""
 
 
 def check_same(plan: SearchPlan, search: RecordedRun, store: Store) -> None:
-    """Compare a plan with the search that it takes up.
+    """Compare a plan with the recorded search that it resumes.
 
     Args:
-        plan: Of the search that is to go on.
-        search: As the record has it.
+        plan: Plan of the resumed search.
+        search: Recorded run of the search.
         store: The record.
 
     Raises:
-        InputError: The space, the dataset, or a setting that must stay is another; the message shows what.
+        InputError: The space, the dataset or a fixed setting differs; the message shows the differences.
         TunePaddyError: MLflow failed.
     """
     record, advice = SearchRecord.from_run(search), "start a search under a new name"
     if plan.dataset.fingerprint != record.dataset_fingerprint:
-        stored = read_text_of_search(store, search, IMAGES_FILE)  # empty: all of it counts as new
+        stored = read_text_of_search(store, search, IMAGES_FILE)  # if empty, every image counts as new
         differences = list(_image_differences(stored, describe_images(plan.dataset)))
         raise InputError(
             f"{shown(plan.dataset.root)}: holds other images or labels than when search {plan.name!r} began; "
-            f"bring them back, or {advice}{listed(differences, len(differences))}"
+            f"restore them, or {advice}{listed(differences, len(differences))}"
         )
     if plan.space.fingerprint != record.space_fingerprint:
         stored = read_text_of_search(store, search, SPACE_FILE)
@@ -51,7 +51,7 @@ def check_same(plan: SearchPlan, search: RecordedRun, store: Store) -> None:
     if changed:
         lines = [f"{name}: {before[name]} → {settings[name]}" for name in changed]
         raise InputError(
-            f"search {plan.name!r} began with settings that cannot change; {advice}"
+            f"search {plan.name!r} has settings that cannot change; keep them, or {advice}"
             f"{listed(lines, len(lines))}"
         )
 
@@ -64,7 +64,7 @@ def _image_differences(before: str, now: str) -> Iterator[str]:
         if was is None:
             yield f"{image}: is new"
         elif is_now is None:
-            yield f"{image}: is gone"
+            yield f"{image}: is missing"
         elif was[0] != is_now[0]:
             yield f"{image}: label {shown(was[0])} → {shown(is_now[0])}"
         elif was[1] != is_now[1]:

@@ -1,4 +1,4 @@
-"""What a search that goes on has behind it: its trials, read from the record alone."""
+"""Earlier sessions of a resumed search: its trials, read from the record alone."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from tune_paddy.tracking.schema import MemberRecord, SearchRecord
 from tune_paddy.tracking.store import Store
 
 UNFINISHED = frozenset(("running", "interrupted"))
-"""Outcomes of members that go on where they were."""
+"""Outcomes of members that resume from their last checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Earlier:
     """Earlier sessions of a search.
 
     Attributes:
-        trials: In order of their numbers.
-        seconds: For which they ran.
+        trials: Recorded trials, by increasing number.
+        seconds: Duration of all earlier sessions, in seconds.
     """
 
     trials: tuple[PastTrial, ...] = ()
@@ -29,32 +29,32 @@ class Earlier:
 
     @property
     def done(self) -> int:
-        """Trials that have ended."""
+        """Number of trials that have ended."""
         return sum(trial.ended for trial in self.trials)
 
     def leaves_work(self, plan: SearchPlan) -> bool:
-        """Whether trials are to go on, or new ones to start, within the trials and minutes of a plan."""
+        """Return whether trials remain to resume or to start, within a plan's `trials` and `minutes`."""
         minutes = plan.settings.minutes
         in_time = minutes is None or self.seconds < 60 * minutes
         return self.done < len(self.trials) or (len(self.trials) < plan.total and in_time)
 
 
 FIRST_SESSION = Earlier()
-"""There is nothing to look back at."""
+"""History of a new search: no earlier session."""
 
 
 def read_earlier(store: Store, plan: SearchPlan) -> Earlier:
-    """Read all trials of a search and the time that it has used.
+    """Read all trials of a search and its duration.
 
-    Members that were infeasible, diverged or stopped by the scheduler stay so. Those that failed stay
-    so, too, unless asked for: what made them fail may have been mended.
+    Members that were infeasible, diverged or stopped early keep their outcome. Failed members keep it, too,
+    unless the plan retries them: the cause may have been fixed.
 
     Args:
         store: The record.
-        plan: Plan by which the search is resumed; none of its trials runs.
+        plan: Plan of the resumed search; none of its trials may be running.
 
     Raises:
-        InputError: It was recorded without its proposals.
+        InputError: A member was recorded without its proposal.
         TunePaddyError: MLflow failed.
     """
     search = get_search(store, plan.name)
@@ -73,21 +73,21 @@ def read_earlier(store: Store, plan: SearchPlan) -> Earlier:
 
 
 def past_trial(member: RecordedRun, ended: bool, curve: Mapping[int, float]) -> PastTrial:
-    """A trial as its member's run tells of it.
+    """Return the trial of a recorded member.
 
     Args:
-        member: Its run.
-        ended: Whether it has its outcome; otherwise it goes on.
-        curve: Epoch → objective, as far as it went.
+        member: Recorded run of the member.
+        ended: Whether the trial has its final outcome; otherwise it is resumed.
+        curve: Epoch → objective, for the finished epochs.
 
     Raises:
-        InputError: It was recorded without its proposal.
+        InputError: The member was recorded without its proposal.
     """
     told = MemberRecord.from_run(member).proposal
     if told is None:
         raise InputError(
-            f"search {member.search!r} cannot go on: its member {member.name!r} was recorded without its "
-            "proposal, by another version; select from it, and search on under a new name"
+            f"search {member.search!r} cannot be resumed: member {member.name!r} was recorded without its "
+            "proposal, by another version; select from it, and start a search under a new name"
         )
     proposal = Proposal(told.number, told.origin, told.config)
     value = member.metrics["objective"] if member.outcome == "finished" else None

@@ -1,4 +1,4 @@
-"""Plan a search again from its record alone."""
+"""Plan a resumed search from its record alone."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,24 +30,24 @@ def resumed_plan(
     command: str = "",
     retry_failed: bool = False,
 ) -> SearchPlan:
-    """Plan a search that goes on; what is not given again is as it was.
+    """Plan the resume of a search; arguments that are None keep their recorded value.
 
-    Whether the space and the dataset are still the same is looked at when the search runs.
+    `ready_session` checks that the space and the dataset are unchanged.
 
     Args:
-        search: As the record has it.
+        search: Recorded run of the search.
         store: The record.
-        settings: That replace those of the last session: setting → value.
-        data: Where the dataset is now; None: where it was.
-        space: As it was given again; None: as it was recorded.
-        weights_dir: Folder of pretrained weights; None: the one that it had.
-        ray_address: Of a cluster; None: the one that it had.
-        command: How it goes on, for the record.
-        retry_failed: Whether members that failed are tried again.
+        settings: Overrides of the recorded settings: setting → value.
+        data: New path of the dataset.
+        space: Search space, to compare with the recorded one.
+        weights_dir: Folder of pretrained weights.
+        ray_address: Address of a Ray cluster.
+        command: Command line of the resume, for the record.
+        retry_failed: Whether to retry failed members.
 
     Raises:
-        InputError: A setting is out of its bounds, the images are gone, or the search was recorded by
-            another version.
+        InputError: A setting is out of bounds, the images are missing, or another version recorded the
+            search.
         TunePaddyError: MLflow failed.
     """
     record = SearchRecord.from_run(search)
@@ -55,13 +55,13 @@ def resumed_plan(
     path = data or record.dataset_path or Path()
     if not path.exists():
         raise InputError(
-            f"the images of search {search.name!r} are no longer at {path}: bring them back there, or give "
+            f"the images of search {search.name!r} are no longer at {path}: restore them, or give "
             "`data` again",
             options=("data",),
         )
     return SearchPlan(
         name=search.name,
-        # What was left out before is left out again; the fingerprint tells whether it is the same.
+        # Images that the first session skipped are skipped again; the fingerprint detects a difference.
         dataset=Dataset.open(path, skip_corrupt=True, skip_conflicts=True),
         space=space or _space(search, store),
         settings=chosen,
@@ -72,7 +72,7 @@ def resumed_plan(
         command=command,
         data=path,
         asked=record.asked or {},
-        goes_on=True,
+        resumed=True,
         retry_failed=retry_failed,
     )
 
@@ -99,7 +99,7 @@ def _other_version(search: RecordedRun) -> InputError:
 
 
 def _space(search: RecordedRun, store: Store) -> SearchSpace:
-    """The space as it was, its architectures and paths included."""
+    """Return the recorded space, with its stand-in architectures and its base folder."""
     try:
         content = read_file(store, search, SPACE_FILE, most=MOST_MIB[SPACE_FILE], what="a search space")
         text = content.decode()

@@ -1,1 +1,1 @@
-"""What watches a running search: progress, the live ensemble, disk space, open members."""
+"""Watchers of a running search: progress table, live ensemble, weights files, open members."""

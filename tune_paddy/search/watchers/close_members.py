@@ -1,4 +1,4 @@
-"""Close what ends: the record of a member whose process could not, its files, the time that was used."""
+"""Close members whose process could not do it, remove leftover files, and record the time used."""
 
 import shutil
 import time
@@ -23,18 +23,22 @@ from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.checkpoint_files import remove_checkpoints, remove_leftovers
 
 HEARTBEAT = 15.0
-"""Least seconds between two notes of the time that was used."""
+"""Minimum interval between two records of the time used, in seconds."""
 
 KEPT = UNFINISHED | {"failed"}
-"""Outcomes of members that may go on, and so keep their checkpoints."""
+"""Outcomes of members that can be resumed, and so keep their checkpoints."""
 
 
 @contextmanager
 def only_one(folder: Path, name: str) -> Iterator[None]:
-    """Hold the search's lock while the block runs; it falls open with its process, however that ends.
+    """Hold the search's lock while the block runs; the system releases it when the process ends.
+
+    Args:
+        folder: Folder of the search, created if missing; removed afterwards if it has no other file.
+        name: Name of the search.
 
     Raises:
-        InputError: Another process holds it.
+        InputError: Another process holds the lock.
     """
     make_private_folder(folder)
     lock = FileLock(folder / LOCK, timeout=0)
@@ -42,24 +46,24 @@ def only_one(folder: Path, name: str) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise InputError(
-            f"search {name!r} is running in another process: wait for it, or end it with Ctrl-C or "
+            f"search {name!r} is running in another process: wait for it, or stop it with Ctrl-C or "
             "SIGTERM and resume it"
         ) from None
     try:
         yield
     finally:
-        if [path.name for path in folder.iterdir()] == [LOCK]:  # nothing began: the name stays free
+        if [path.name for path in folder.iterdir()] == [LOCK]:  # nothing started: the name stays free
             shutil.rmtree(folder)
         lock.release()
 
 
 def sweep(store: Store, search: str, folder: Path) -> None:
-    """Remove what killed processes have left of members, and checkpoints of those that are done.
+    """Remove partial files of killed processes, and checkpoints of members that cannot be resumed.
 
     Args:
         store: The record.
-        search: Name of the search, none of whose trials runs.
-        folder: Holds a folder for each member.
+        search: Name of the search; none of its trials may be running.
+        folder: Folder of all members; each has its own folder in it.
     """
     for member in list_members(store, search):
         remove = remove_leftovers if member.outcome in KEPT else remove_checkpoints
@@ -68,23 +72,23 @@ def sweep(store: Store, search: str, folder: Path) -> None:
 
 
 class MemberCloser:
-    """Ends members in the record as soon as Ray has given them up, and removes their checkpoints.
+    """Ends members in the record as soon as Ray gives them up; removes checkpoints that have no use.
 
-    A member that ends by itself writes its own end; this is for those that a scheduler or a person
-    stops, and for those whose process died once too often.
+    A trial that ends by itself records its own end. This class handles trials that the scheduler or the user
+    stops, and those whose process died more often than `retries` allows.
 
     Args:
         store: The record.
         search: Name of the search.
-        parent_run_id: Run of the search.
-        folder: Holds a folder for each member.
+        parent_run_id: MLflow run of the search.
+        folder: Folder of all members; each has its own folder in it.
     """
 
     def __init__(self, store: Store, search: str, parent_run_id: str, folder: Path) -> None:
         self._store, self._search, self._parent, self._folder = store, search, parent_run_id, folder
 
     def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:
-        """Close a member that was given up."""
+        """Close a member that Ray has given up."""
         kind: Failure
         if state == "stopped":
             reason, kind = f"stopped by the scheduler after epoch {result.get('epoch', 0)}", "stopped"
@@ -94,7 +98,7 @@ class MemberCloser:
             reason, kind = stall_reason(self._folder / trial.member) or str(result["reason"]), "failed"
         else:
             return
-        with suppress(TunePaddyError):  # the end of the search closes it all the same
+        with suppress(TunePaddyError):  # the end of the search closes it anyway
             self._end(trial, reason, kind)
         if kind not in KEPT:
             remove_checkpoints(self._folder / trial.member)
@@ -102,7 +106,7 @@ class MemberCloser:
     def _end(self, trial: Trial, reason: str, kind: Failure) -> None:
         if end_member(self._store, self._parent, trial.member, reason, kind) or kind != "failed":
             return
-        # Its process died before it had a run: without one, it would be forgotten.
+        # The process died before it opened a run: without one, the record would lack the member.
         run_id = start_member(
             self._store,
             search=self._search,
@@ -115,13 +119,13 @@ class MemberCloser:
 
 
 class Stopwatch:
-    """Notes in the record how long the search has been running, over all its sessions.
+    """Records how long the search has run, over all its sessions.
 
     Args:
         store: The record.
-        parent_run_id: Run of the search.
-        before: Seconds of earlier sessions.
-        clock: Seconds that never run backwards.
+        parent_run_id: MLflow run of the search.
+        before: Duration of all earlier sessions, in seconds.
+        clock: Monotonic clock, in seconds.
     """
 
     def __init__(
@@ -138,7 +142,7 @@ class Stopwatch:
         self._note()
 
     def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:  # noqa: ARG002
-        """Note the time now and then."""
+        """Record the time if `HEARTBEAT` seconds have passed."""
         if self._clock() - self._noted >= HEARTBEAT:
             self._note()
 

@@ -1,4 +1,4 @@
-"""The live curve: the greedy ensemble's score after each finished member, off the trials' path."""
+"""Live curve: the score of the greedy ensemble after each finished member, computed in the background."""
 
 import queue
 import threading
@@ -20,13 +20,13 @@ from tune_paddy.tracking.store import Store
 
 
 class LiveEnsemble:
-    """Selects anew, in a thread of its own, after each finished member; each is read once.
+    """Selects an ensemble after each finished member, in its own thread; reads each member once.
 
     Args:
         store: The record.
-        search: Name of the search, whose finished members so far count as well.
-        parent_run_id: Run of the search, which gets the curve.
-        on_selection: Called after each point with what was selected from, and the selection.
+        search: Name of the search; members of earlier sessions are included.
+        parent_run_id: MLflow run of the search, which gets the curve.
+        on_selection: Callback after each point, with the pool and the selection.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class LiveEnsemble:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Add the points that are still to come, then end."""
+        """Add the remaining points, then end the thread."""
         self._finished.put(None)
         self._thread.join()
 
     def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:  # noqa: ARG002
-        """Take note of a finished member."""
+        """Queue a finished member."""
         if state == "finished":
             self._finished.put(result["run_id"])
 
@@ -64,13 +64,13 @@ class LiveEnsemble:
                 self._add_point()
 
     def _earlier(self) -> list[str]:
-        with suppress(TunePaddyError):  # a curve is no reason to end a search; the next point may do
+        with suppress(TunePaddyError):  # a failed read must not end a search
             members = list_members(self._store, self._search)
             return [member.run_id for member in members if member.status == "FINISHED"]
         return []
 
     def _read(self, run_id: str) -> bool:
-        """Read a member, unless it was read before: a trial that died after its end tells of it twice."""
+        """Read a member once; a trial that died after its end reports twice. Return whether it is new."""
         if run_id in self._members:
             return False
         with suppress(TunePaddyError):
@@ -89,6 +89,6 @@ class LiveEnsemble:
 
 
 def without_test(predictions: Predictions) -> Predictions:
-    """Leave out the test images, which are most of the memory and tell nothing of a score."""
+    """Drop predictions of the test set, which take most of the memory and have no score."""
     none = {view: probs[:0] for view, probs in predictions.test.items()}
     return replace(predictions, test_ids=predictions.test_ids[:0], test=none)

@@ -1,4 +1,4 @@
-"""What a person sees while a search runs; nothing at all where nobody looks."""
+"""Progress of a running search on a terminal, and the events that watchers receive."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,53 +19,53 @@ from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.trial import Trial
 
 SHOWN = 20
-"""Rows of the table: the trials that run, and the last ones that ended."""
+"""Number of rows of the table: all running trials, then the last ones that ended."""
 
 
 class Watcher(Protocol):
-    """Is told what happens to trials, in the driver."""
+    """Receiver of trial events, in the driver."""
 
     def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:
-        """Take note of a trial's state: running, a retry, or an outcome, with its newest result.
+        """Handle a change of a trial's state.
 
         Args:
-            trial: The trial, as it was proposed.
-            state: See above.
-            result: What it reported last; empty before it reported.
+            trial: The trial, as proposed.
+            state: `running`, `retrying` or an outcome.
+            result: Last result that the trial reported; empty before the first.
         """
 
 
 class TrialEvents(Callback):
-    """Passes Ray's events on to watchers, with the words of this project."""
+    """Translates Ray's events into trials and states, for the watchers."""
 
     def __init__(self, watchers: list[Watcher], interruption: Interruption) -> None:
         self._watchers = watchers
         self._interruption = interruption
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Ray keeps a copy for its own restore, which is not how a search goes on."""
+        """Return nothing: Ray pickles a callback for its own restore, which a resume does not use."""
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial was placed."""
+        """Report a trial that was placed."""
         self._tell(trial, "running", {})
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """A trial reported an epoch or its end."""
+        """Report an epoch or the end of a trial."""
         self._tell(trial, result.get("outcome", "running"), result)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial died and is started again."""
+        """Report a trial that died and is retried."""
         self._tell(trial, "retrying", {})
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial died for good."""
+        """Report a trial that died and is not retried."""
         self._tell(trial, "failed", {"reason": failure_reason(trial)})
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial ended by itself, or was stopped by the scheduler or a person."""
+        """Report a trial that the scheduler or the user stopped; others have reported their own end."""
         if "outcome" not in (trial.last_result or {}):
             state = "interrupted" if self._interruption.wished else "stopped"
             self._tell(trial, state, dict(trial.last_result or {}))
@@ -77,10 +77,10 @@ class TrialEvents(Callback):
 
 
 class FirstNote:
-    """Prints the first note that a finished member has, and no other: the next would say the same.
+    """Prints the first note of a finished member; later ones would repeat it.
 
     Args:
-        console: Where it goes, above the table.
+        console: Output for the note, above the table.
     """
 
     def __init__(self, console: Console) -> None:
@@ -88,7 +88,7 @@ class FirstNote:
         self._told = False
 
     def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:
-        """Print a member's note where it is the first."""
+        """Print a member's note if it is the first."""
         del state
         note = result.get("note", "")
         if note and not self._told:
@@ -97,7 +97,7 @@ class FirstNote:
 
 
 def failure_reason(trial: Any) -> str:
-    """Say in one line why a trial died, from the traceback that Ray keeps."""
+    """Return in one line why a trial died, from the traceback that Ray keeps."""
     text = ""
     if trial.error_file:
         text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
@@ -105,7 +105,7 @@ def failure_reason(trial: Any) -> str:
     if any("worker process has died" in line for line in lines):
         return "its process was killed or crashed more often than `retries` allows"
     told = [line for line in lines if "Error" in line or "Exception" in line or "died" in line]
-    return (told or lines or ["its process ended without a word"])[-1][:300]
+    return (told or lines or ["its process ended without an error message"])[-1][:300]
 
 
 @dataclass
@@ -119,14 +119,14 @@ class _Row:
 
 @dataclass
 class ProgressTable:
-    """A table that redraws itself: the trials, their epochs and their scores.
+    """Live table of the trials, their epochs and their scores.
 
     Attributes:
-        console: Where it is drawn; only a terminal gets a table.
-        total: Trials of the search.
-        total_epochs: Epochs of a member, from its configuration.
-        done: Members that earlier sessions have done.
-        preparing: What of the image cache is being built; asked each time the table is drawn.
+        console: Terminal for the table; any other output gets none.
+        total: Number of trials of the search.
+        total_epochs: Function that returns a member's number of epochs.
+        done: Number of members that earlier sessions ended.
+        preparing: Function that returns the progress of the image cache, called on each refresh.
     """
 
     console: Console
@@ -161,7 +161,7 @@ class ProgressTable:
             self._live.refresh()
 
     def __rich__(self) -> Group:
-        """The table, and above it how far images have been prepared; Rich asks for it twice a second."""
+        """Return the table below the progress bars of the image cache; Rich calls this twice a second."""
         return Group(*map(_bar, self.preparing()), self._table())
 
     def _table(self) -> Table:

@@ -1,7 +1,7 @@
-"""Which members' weights stay on disk while a search runs, so that it does not fill.
+"""Remove weights files of weak members while a search runs, so that the disk does not fill.
 
-Predictions are all that selection needs, and these are kept of every member. Weights are needed to export an
-ensemble: those of its best candidates are kept.
+Selection needs predictions alone, and every member keeps those. Exporting an ensemble needs the weights files
+of its members, so the best candidates keep them.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,27 +20,27 @@ from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.weight_files import remove_weights, weights_bytes
 
 TOP = 10
-"""The best members by themselves are kept as well: another metric, or a few more trials, may want them."""
+"""Number of best single members to keep: another metric, or a few more trials, may select them."""
 
 OnSelection = Callable[[Pool, Selection], None]
 
 
 class WeightsKeeper:
-    """Removes the weights of finished members that no good ensemble seems to need.
+    """Removes weights files of finished members that no good ensemble is likely to need.
 
-    Kept are the members of the live greedy ensemble, those of the log-linear one (of members that still have
-    weights), the best ten by themselves, and every member that a recorded ensemble uses or has used.
+    It keeps the members of the live greedy ensemble, those of a log-linear ensemble of the members that still
+    have a weights file, the best `TOP` single members, and every member that a recorded ensemble has used.
 
     Args:
         store: The record.
-        folder: Holds a folder for each member.
+        folder: Folder of all members; each has its own folder in it.
     """
 
     def __init__(self, store: Store, folder: Path) -> None:
         self._store, self._folder = store, folder
 
     def __call__(self, pool: Pool, selection: Selection) -> None:
-        """Look at what has finished; what is not in the pool yet is left alone."""
+        """Prune the members of the pool; members that are not in it yet keep their files."""
         runs = {view.member: view.run_id for view in pool.views}
         stored = {name for name in runs if weights_bytes(self._folder / name)}
         if len(stored) <= TOP:
@@ -48,26 +48,25 @@ class WeightsKeeper:
         needed = _with_weight(pool, selection) | _best(pool) | _log_linear(pool, stored)
         for name in sorted(stored - needed):
             if not was_selected(self._store, runs[name]):
-                with suppress(OSError):  # what cannot be removed takes room, and is no reason to end
+                with suppress(OSError):  # a file that cannot be removed must not end the search
                     remove_weights(self._folder / name)
 
 
 def weights_line(members: Iterable[RecordedRun], folder: Path) -> str:
-    """How many of the finished members' weights are on disk, for a person.
+    """Return a line for the user: how many finished members have weights files on disk, and their size.
 
     Args:
-        members: Of the search.
-        folder: Holds a folder for each member.
+        members: Members of the search.
+        folder: Folder of all members; each has its own folder in it.
     """
     sizes = [weights_bytes(folder / member.name) for member in members if member.outcome == "finished"]
     kept = [size for size in sizes if size]
-    return (
-        f"weights of {len(kept)} members kept, {sum(kept) / 2**20:,.1f} MiB; {len(sizes) - len(kept)} pruned"
-    )
+    pruned = len(sizes) - len(kept)
+    return f"weights files of {len(kept)} members kept, {sum(kept) / 2**20:,.1f} MiB; {pruned} pruned"
 
 
 def _best(pool: Pool) -> set[str]:
-    """The best members by themselves, on what the sampler minimises."""
+    """Return the names of the `TOP` members with the lowest objective."""
     objectives = {view.member: float(view.info.get("objective", np.inf)) for view in pool.views}
     return set(sorted(objectives, key=lambda name: objectives[name])[:TOP])
 
@@ -77,7 +76,7 @@ def _with_weight(pool: Pool, selection: Selection) -> set[str]:
 
 
 def _log_linear(pool: Pool, names: set[str]) -> set[str]:
-    """Members with weight in a log-linear ensemble of some of the pool's."""
+    """Return the members with a positive ensemble weight in a log-linear ensemble of the named members."""
     rows = [row for row, view in enumerate(pool.views) if view.member in names]
     with threadpool_limits(1):  # beside the trials
         selection = log_linear_select(pool.select[rows], pool.labels)
