@@ -103,7 +103,7 @@ def test_a_member_whose_name_could_leave_a_folder_is_refused(tmp_path: Path, nam
     [
         ("format", 2, "format"),
         ("classes", [], "classes"),
-        ("classes", ["a", "a"], "a class is named twice"),
+        ("classes", ["a", "a"], "a class is listed twice"),
         ("views", [], "views"),
         ("views.1.view", "plain", "a view stands there twice"),
         ("views.0.weight", 0.5, r"the weights sum to 1\.25"),

@@ -33,7 +33,7 @@ QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # Otherwise MLflow copies the pyproject.toml and lock file of the working folder into every exported model.
+    # Otherwise MLflow copies the working folder's pyproject.toml and lock file into every exported model.
     "MLFLOW_UV_AUTO_DETECT": "false",
 }
 """Default environment variables of MLflow; variables that the user has set override them."""
