@@ -207,7 +207,7 @@ def test_a_missing_file_of_an_export_is_reported_with_its_member(exported: Expor
     [
         ({"format": 2}, "format"),
         ({"surprise": 1}, "surprise"),
-        ({"classes": ["0", "0"]}, "a class is listed twice"),
+        ({"classes": ["0", "0"]}, "a class is named twice"),
         ({"temperature": 0}, "temperature"),
         ({"members": []}, "members"),
     ],
