@@ -107,9 +107,9 @@ def test_recorded_runs_sharpen_the_calibration_of_their_gpu_and_software(tmp_pat
     assert f"{name} 580: 500 MiB + 1.100 × the forecast, margin 2.0%, from 2 members" in text
     assert f"{name} 590: 605 MiB + 1.065 × the forecast, margin 2.0%, from 1 members" in text
     for reason in (
-        "1 could not be told from its neighbours on the GPU",
-        "1 trained on no CUDA GPU",
-        "1 ended with another accum than was forecast",
+        "1 not measured apart from other processes on the GPU",
+        "1 not trained on a CUDA GPU",
+        "1 finished with another accum than the forecast's",
     ):
         assert f"Left out: {reason}" in text
     arguments = ["--arch", "test_vit", "--size", "64", "--gpu", "Tesla P100", "--share", "1", "--json"]
@@ -117,7 +117,7 @@ def test_recorded_runs_sharpen_the_calibration_of_their_gpu_and_software(tmp_pat
     assert row["forecast_mib"] == pytest.approx((500 + 1.1 * row["raw_mib"]) * 1.02, abs=0.2)
     assert "one name for 2" in call("memory", "calibrate", "--from-runs", "--name", "ours", status=2)
     text = call("memory", "calibrate", "--from-runs", "--gpu", "Tesla T4", status=2)
-    assert "5 trained on another GPU; 1 trained on no CUDA GPU" in text
+    assert "5 trained on another GPU; 1 not trained on a CUDA GPU" in text
 
 
 def test_batch_norm_with_few_images_at_a_time_is_warned_of_in_the_plan(call: Call) -> None:

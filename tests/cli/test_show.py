@@ -59,7 +59,7 @@ def test_a_search_whose_process_is_gone_is_shown_as_interrupted_with_the_way_to_
     )
     text = call("show", "dead", "--tracking-uri", finished.store.tracking_uri)
     assert "Search dead interrupted" in text
-    assert "0000-net  interrupted  its process ended without a word" in text
+    assert "0000-net  interrupted  its process ended without giving a reason" in text
     assert "tune-paddy search --resume dead" in text
     assert "Running now" not in text
 

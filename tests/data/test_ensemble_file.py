@@ -49,7 +49,7 @@ SOUND: dict[str, Any] = {
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
-    """The sound file with one value set, by its keys with dots between."""
+    """Return the valid file with one value changed, given its dotted path."""
     content: Any = json.loads(json.dumps(SOUND))
     *above, last = (int(key) if key.isdecimal() else key for key in path.split("."))
     inner = content
@@ -103,9 +103,9 @@ def test_a_member_whose_name_could_leave_a_folder_is_refused(tmp_path: Path, nam
     [
         ("format", 2, "format"),
         ("classes", [], "classes"),
-        ("classes", ["a", "a"], "a class is named twice"),
+        ("classes", ["a", "a"], "a class is listed twice"),
         ("views", [], "views"),
-        ("views.1.view", "plain", "a view stands there twice"),
+        ("views.1.view", "plain", "a view is listed twice"),
         ("views.0.weight", 0.5, r"the weights sum to 1\.25"),
         ("views.0.weight", -0.25, r"views\.0\.weight"),
         ("views.0.weight", float("nan"), r"views\.0\.weight"),
@@ -123,21 +123,19 @@ def test_a_member_whose_name_could_leave_a_folder_is_refused(tmp_path: Path, nam
         ("selection.temperature", 0, r"selection\.temperature"),
         ("selection.temperature", float("inf"), r"selection\.temperature"),
         ("selection.member_temperatures", [1.0], "1 member_temperatures for 3 views"),
-        ("selection.order", [3], "names a view beyond the 3"),
+        ("selection.order", [3], "selection.order has a number that is not one of the 3 views"),
         ("selection", None, "selection"),
     ],
 )
-def test_what_does_not_fit_together_is_refused_with_its_key(
-    tmp_path: Path, path: str, value: Any, words: str
-) -> None:
-    with pytest.raises(InputError, match=rf"ensemble\.json: is no ensemble: .*{words}") as error:
+def test_invalid_content_is_refused_with_its_key(tmp_path: Path, path: str, value: Any, words: str) -> None:
+    with pytest.raises(InputError, match=rf"ensemble\.json: is no valid ensemble: .*{words}") as error:
         read(tmp_path, changed(path, value))
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["", "[" * 10**6, "1" * 10**6, '{"a":' * 10**5, "\0", "null", '"x"', "{}"])
-def test_text_that_is_no_such_json_is_one_line(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputError, match=r"ensemble\.json: is no ensemble") as error:
+def test_invalid_json_is_a_one_line_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=r"ensemble\.json: is no valid ensemble") as error:
         read(tmp_path, text)
     assert len(str(error.value)) < 1000
     assert "\n" not in str(error.value)
@@ -166,7 +164,7 @@ PATHS = [
 @settings(max_examples=150)
 @given(path=st.sampled_from(PATHS), value=VALUES)
 @example(path="views.0.arch", value="\ud800")
-def test_any_value_anywhere_gives_an_ensemble_that_blends_or_one_line(
+def test_any_value_anywhere_gives_an_ensemble_that_blends_or_a_one_line_error(
     tmp_path: Path, path: str, value: Any
 ) -> None:
     try:

@@ -1,4 +1,4 @@
-"""Pools of predictions, and ensembles of them, for the tests of what is said and drawn of an ensemble."""
+"""Pools of predictions and ensembles for the tests of reports and figures."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from tune_paddy.tracking.runs import RecordedRun
 
 
 def make_pool(members: int = 3, classes: int = 3, images: int = 60, tests: int = 20, seed: int = 0) -> Pool:
-    """A pool of `plain` and `tta` views that are mostly right, the dearer members a little better."""
+    """Make a pool of `plain` and `tta` views with mostly correct predictions; slower members are better."""
     rng = np.random.default_rng(seed)
     labels = np.arange(images + tests) % classes
     views, probs = [], []
@@ -43,12 +43,12 @@ def make_pool(members: int = 3, classes: int = 3, images: int = 60, tests: int =
 
 
 def first_view(pool: Pool) -> Pool:
-    """The pool of the first view alone."""
+    """Return the pool of the first view alone."""
     return replace(pool, views=pool.views[:1], select=pool.select[:1], test=pool.test[:1])
 
 
 def ensemble_of(pool: Pool, selection: Selection, *, assessed: bool = True) -> Ensemble:
-    """An ensemble that was not written anywhere; it is compared as if it had been fixed before."""
+    """Make an ensemble without files; its assessment treats the selection as fixed in advance."""
     probs, labels = pool.select, pool.labels
     return Ensemble(
         pool=pool,
@@ -62,7 +62,7 @@ def ensemble_of(pool: Pool, selection: Selection, *, assessed: bool = True) -> E
 
 
 def recorded(name: str, kind: str = "member", **changes: Any) -> RecordedRun:
-    """A finished run as the record tells of it."""
+    """Make a finished run of the record."""
     values = {
         "name": name,
         "kind": kind,

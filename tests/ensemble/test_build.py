@@ -26,7 +26,7 @@ Build = Callable[[str], Ensemble]
 
 @pytest.fixture(scope="module")
 def build(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Build the ensemble of a method, once for all tests that read its files and not the record."""
+    """Build the ensemble of a method once for all tests that read only its files."""
 
     @cache
     def built(method: str) -> Ensemble:
@@ -38,7 +38,7 @@ def build(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Build
     return built
 
 
-def test_the_submission_holds_the_likeliest_class_of_each_test_image_in_the_samples_order(
+def test_the_submission_has_the_most_likely_class_of_each_test_image_in_the_samples_order(
     finished: Finished, build: Build
 ) -> None:
     ensemble = build("auto")
@@ -50,7 +50,7 @@ def test_the_submission_holds_the_likeliest_class_of_each_test_image_in_the_samp
     assert written["label"].tolist() == [ensemble.pool.classes[code] for code in likeliest]
 
 
-def test_the_weights_are_those_of_greedy_selection_and_stand_in_the_record(
+def test_the_weights_are_those_of_greedy_selection_and_are_recorded(
     finished: Finished, tmp_path: Path
 ) -> None:
     options = SelectionOptions(metric="error_rate", method="greedy")
@@ -66,7 +66,7 @@ def test_the_weights_are_those_of_greedy_selection_and_stand_in_the_record(
 
 
 @pytest.mark.parametrize("method", ["auto", "log_linear", "bagged_calibrated"])
-def test_what_is_written_is_read_back_and_blends_the_same(build: Build, method: str) -> None:
+def test_a_written_ensemble_blends_the_same_after_reading(build: Build, method: str) -> None:
     ensemble = build(method)
     described = read_ensemble(ensemble.folder / "ensemble.json")
     assert described.classes == ensemble.pool.classes
@@ -79,7 +79,7 @@ def test_what_is_written_is_read_back_and_blends_the_same(build: Build, method: 
     assert described.selection.to_dict() == ensemble.selection.to_dict()
 
 
-def test_another_process_without_torch_and_ray_selects_the_same_to_the_byte(
+def test_another_process_without_torch_and_ray_writes_identical_files(
     finished: Finished, build: Build, tmp_path: Path
 ) -> None:
     here = build("auto").folder
@@ -100,7 +100,7 @@ def test_another_process_without_torch_and_ray_selects_the_same_to_the_byte(
         assert (here / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_weights_by_hand_replace_the_selection(finished: Finished, tmp_path: Path) -> None:
+def test_fixed_weights_replace_the_selection(finished: Finished, tmp_path: Path) -> None:
     options = SelectionOptions(weights=("test_resnet=2", "test_convnext=1"))
     ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, options=options)
     weights = dict(zip((view.name for view in ensemble.pool.views), ensemble.selection.weights, strict=True))
@@ -124,7 +124,7 @@ def test_the_ensemble_is_a_run_of_its_own_under_the_search(finished: Finished, t
 
 
 def test_a_loss_is_recorded_under_a_name_of_its_own(finished: Finished, tmp_path: Path) -> None:
-    """Whoever reads the record does not take 1 − F1 for F1."""
+    """1 − F1 must not be mistaken for F1."""
     options = SelectionOptions(metric="macro_f1", method="uniform")
     ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, options=options)
     assert ensemble.assessment
@@ -138,8 +138,10 @@ def test_a_search_without_a_finished_member_is_refused(finished: Finished, tmp_p
         build_ensemble(finished.store, ["second"], folder=tmp_path)
 
 
-def test_members_and_search_say_in_the_table_what_each_is_worth(finished: Finished, tmp_path: Path) -> None:
-    """What the loss would rise by without a member, 0 for those left out; the search has the honest score."""
+def test_members_record_their_contributions_and_the_search_its_score(
+    finished: Finished, tmp_path: Path
+) -> None:
+    """A contribution is the loss's increase without the member; the search has the cross-fitted score."""
     ensemble = build_ensemble(
         finished.store, ["first"], folder=tmp_path, options=SelectionOptions(method="uniform")
     )
@@ -155,7 +157,7 @@ def test_members_and_search_say_in_the_table_what_each_is_worth(finished: Finish
     assert parent["error_rate"] == pytest.approx(wrong.mean())
 
 
-def test_the_only_member_of_an_ensemble_has_no_contribution_and_the_others_have_none_to_speak_of() -> None:
+def test_the_contribution_of_an_ensembles_only_member_is_nan_and_that_of_the_others_0() -> None:
     pool = make_pool()
     ensemble = ensemble_of(pool, fixed_select(pool.select, pool.labels, [0, 0, 1, 0, 0, 0]))
     told = member_contributions(ensemble)

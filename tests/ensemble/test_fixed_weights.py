@@ -13,7 +13,7 @@ VIEWS = [
 ]
 
 
-def test_without_patterns_each_member_counts_once_with_its_tta_view_where_it_has_one() -> None:
+def test_without_patterns_each_member_counts_once_with_its_tta_view_if_it_has_one() -> None:
     assert weigh(VIEWS, []) == [0, 1, 0, 1, 1]
 
 
@@ -27,13 +27,13 @@ def test_without_patterns_each_member_counts_once_with_its_tta_view_where_it_has
         (["0002-*=3"], [0, 1, 0, 1, 3]),
     ],
 )
-def test_patterns_match_architectures_members_and_with_a_slash_views(
+def test_patterns_match_architectures_and_members_or_with_a_slash_views(
     texts: list[str], expected: list[float]
 ) -> None:
     assert weigh(VIEWS, parse_weights(texts)) == expected
 
 
-def test_weights_that_leave_nothing_are_refused() -> None:
+def test_weights_that_are_all_0_are_refused() -> None:
     with pytest.raises(InputError, match="every member has weight 0"):
         weigh(VIEWS, [("*", 0.0)])
 
@@ -72,7 +72,7 @@ ARCHITECTURES = ("vit_large", "swin")
         "*x320",
     ],
 )
-def test_before_a_search_a_pattern_that_may_match_a_member_to_come_is_let_pass(pattern: str) -> None:
+def test_before_a_search_a_pattern_that_may_match_a_future_member_is_accepted(pattern: str) -> None:
     require_possible([(pattern, 2.0)], ARCHITECTURES, 40)
 
 
@@ -93,10 +93,10 @@ def test_before_a_search_a_pattern_that_may_match_a_member_to_come_is_let_pass(p
         "*/tta?",
     ],
 )
-def test_before_a_search_a_pattern_that_can_match_no_member_is_refused(pattern: str) -> None:
+def test_before_a_search_a_pattern_that_cannot_match_any_member_is_refused(pattern: str) -> None:
     with pytest.raises(InputError, match="matches no member; the architectures are vit_large, swin"):
         require_possible([(pattern, 2.0)], ARCHITECTURES, 40)
 
 
-def test_before_a_search_numbers_are_as_long_as_it_has_members() -> None:
+def test_before_a_search_numbers_of_large_searches_have_more_digits() -> None:
     require_possible([("12345-*", 2.0)], ARCHITECTURES, 20_000)

@@ -13,7 +13,7 @@ PLAINS = [1.0, 0.0] * 3
 
 
 def test_no_view_lies_below_the_frontier() -> None:
-    """Every view by itself is at least as dear or as bad as some point, and the points improve."""
+    """For every single view, some point is as cheap and as good; losses fall along the points."""
     pool = make_pool()
     frontier = find_frontier(pool, fixed_select(pool.select, pool.labels, PLAINS), SelectionOptions())
     assert frontier
@@ -28,7 +28,7 @@ def test_no_view_lies_below_the_frontier() -> None:
         )
 
 
-def test_the_selected_ensemble_is_priced_as_measured() -> None:
+def test_the_cost_of_the_selected_ensemble_comes_from_measured_times() -> None:
     """Three plain views at 10, 20 and 30 ms, 20 images, on a machine of half the speed; 1.5 M parameters."""
     pool = make_pool()
     selection = fixed_select(pool.select, pool.labels, PLAINS)
@@ -40,8 +40,8 @@ def test_the_selected_ensemble_is_priced_as_measured() -> None:
     assert frontier.selected.log_loss == log_loss(selection.blend(pool.select), pool.labels)
 
 
-def test_other_limits_hold() -> None:
-    """One member at most; the minutes are what is varied."""
+def test_all_limits_except_the_minutes_apply() -> None:
+    """At most one member; the minutes vary along the frontier."""
     pool = make_pool()
     options = SelectionOptions(max_members=1, max_minutes=1e-3)
     frontier = find_frontier(pool, fixed_select(pool.select, pool.labels, PLAINS), options)
@@ -50,8 +50,8 @@ def test_other_limits_hold() -> None:
     assert frontier.points[-1].minutes > 1e-3
 
 
-def test_large_pools_are_cut_without_losing_the_ends() -> None:
-    """The cheapest view and what is better than the best one are on the frontier of fifty members."""
+def test_large_pools_are_reduced_without_losing_the_ends_of_the_frontier() -> None:
+    """With 50 members, the frontier has the cheapest view and a point at least as good as the best view."""
     pool = make_pool(members=50)
     frontier = find_frontier(pool, fixed_select(pool.select, pool.labels, np.ones(100)), SelectionOptions())
     assert frontier
@@ -60,7 +60,7 @@ def test_large_pools_are_cut_without_losing_the_ends() -> None:
 
 
 @pytest.mark.parametrize("missing", ["the test set", "a time"])
-def test_without_measured_minutes_there_is_none(missing: str) -> None:
+def test_without_measured_minutes_there_is_no_frontier(missing: str) -> None:
     pool = make_pool(tests=0 if missing == "the test set" else 20)
     if missing == "a time":
         unmeasured = replace(pool.views[0], info={})

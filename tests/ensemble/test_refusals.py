@@ -1,4 +1,4 @@
-"""What cannot be selected from is refused before anything is written, in words that name it."""
+"""Invalid pools are refused before anything is written, with a message that names the cause."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from tune_paddy.tracking.store import Store, open_store
 
 @pytest.fixture(scope="module")
 def store(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A copy of the record, as making MLflow's schema takes seconds; each test records a search in it."""
+    """A copy of the record, since creating a schema takes seconds; each test records a search in it."""
     root = tmp_path_factory.mktemp("record")
     known = finished.store.tracking_uri.removeprefix("sqlite:///")
     with closing(sqlite3.connect(known)) as source, closing(sqlite3.connect(root / "mlflow.db")) as target:
@@ -32,7 +32,7 @@ def store(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Store
 
 
 def predictions_of(seed: int, **pool: int) -> Predictions:
-    """What one member predicts: both views."""
+    """Make the predictions of one member, with both views."""
     made = make_pool(1, seed=seed, **pool)
     return Predictions(
         classes=made.classes,
@@ -46,7 +46,7 @@ def predictions_of(seed: int, **pool: int) -> Predictions:
 
 
 def select_from(store: Store, name: str, members: Sequence[Predictions], folder: Path) -> Ensemble:
-    """Record a search of these members and select from it."""
+    """Record a search with these members and select from it."""
     parent = start_search(store, name=name)
     for number, predictions in enumerate(members):
         member = f"{number:04d}-net"
@@ -57,7 +57,7 @@ def select_from(store: Store, name: str, members: Sequence[Predictions], folder:
 
 
 def without_class(predictions: Predictions, label: int) -> Predictions:
-    """The same, but no image of the select split is of that class."""
+    """Return the predictions with a select split that lacks a class."""
     return replace(
         predictions, select_labels=np.where(predictions.select_labels == label, 0, predictions.select_labels)
     )
@@ -84,8 +84,8 @@ def test_a_member_of_another_split_is_left_out_by_name(store: Store, tmp_path: P
     assert (refusal.member, "split other" in refusal.reason) == ("0002-net", True)
 
 
-def test_a_member_with_nan_never_gets_into_the_record(store: Store, tmp_path: Path) -> None:
-    """So there is none to select from."""
+def test_a_member_with_nan_is_never_recorded(store: Store, tmp_path: Path) -> None:
+    """Afterwards the search has no member to select from."""
     broken = predictions_of(0)
     broken.select["tta"][3, 1] = np.nan
     with pytest.raises(TunePaddyError, match="select/tta: 1 images have values that are not finite"):
@@ -95,7 +95,7 @@ def test_a_member_with_nan_never_gets_into_the_record(store: Store, tmp_path: Pa
 
 
 def test_one_member_is_an_ensemble_of_one(store: Store, tmp_path: Path) -> None:
-    """With a submission, an estimate and figures, but none that compares members."""
+    """It has a submission, an estimate and figures, but no figure that compares members."""
     ensemble = select_from(store, "single", [predictions_of(0)], tmp_path)
     assert ensemble.selection.weights.sum() == pytest.approx(1)
     assert ensemble.assessment
@@ -108,5 +108,5 @@ def test_one_member_is_an_ensemble_of_one(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_seed_below_0_is_refused_before_anything_is_loaded() -> None:
-    with pytest.raises(InputError, match=r"^seed -1: give a whole number from 0 on"):
+    with pytest.raises(InputError, match=r"^seed -1: give a whole number of at least 0"):
         SelectionOptions(seed=-1)

@@ -163,9 +163,9 @@ def recorded_file(finished: Finished, exported: Exported) -> Iterator[Path]:
     ("changes", "message"),
     [
         ({"views": {0: {"view": "other"}}}, "cannot be exported: kind: .* 'plain' or 'tta'; select again"),
-        ({"views": {0: {"run_id": "0123"}}}, "is no ensemble: .* one member has two"),
+        ({"views": {0: {"run_id": "0123"}}}, "is no valid ensemble: .* one member has two"),
         ({"split": "another"}, "split of 'first' differs between members and ensemble: select again"),
-        ({"selection": {"temperature": 1e-300}}, "is no ensemble: selection.temperature"),
+        ({"selection": {"temperature": 1e-300}}, "is no valid ensemble: selection.temperature"),
     ],
     ids=["view", "run", "split", "temperature"],
 )

@@ -23,7 +23,7 @@ def initialised_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def database(initialised_database: Path, tmp_path: Path) -> Path:
-    """A database of this test's own, its schema made already."""
+    """A database of this test's own, with the schema."""
     path = tmp_path / "mlflow.db"
     with closing(sqlite3.connect(initialised_database)) as source, closing(sqlite3.connect(path)) as target:
         source.backup(target)

@@ -13,7 +13,7 @@ LOCKED = "(sqlite3.OperationalError) database is locked\n[SQL: UPDATE runs SET s
 
 
 def outcomes(*results: object) -> Callable[[], object]:
-    """A call that raises or returns the results one after the other."""
+    """Return a function that raises or returns the results one after the other."""
     remaining: Iterator[object] = iter(results)
 
     def attempt() -> object:
@@ -26,29 +26,29 @@ def outcomes(*results: object) -> Callable[[], object]:
 
 
 class FakeTime:
-    """A clock that only sleeping moves."""
+    """A clock that only `sleep` advances."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
     def clock(self) -> float:
-        """Seconds so far."""
+        """Return the time in seconds."""
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Let them pass."""
+        """Advance the clock."""
         self.now += seconds
 
 
-def test_a_locked_database_is_tried_again() -> None:
-    """MLflow's own wait ends after 20 s; ours goes on to the result."""
+def test_a_call_to_a_locked_database_is_retried() -> None:
+    """MLflow's own wait ends after 20 s; ours continues until there is a result."""
     time = FakeTime()
     attempt = outcomes(MlflowException(LOCKED), MlflowException(LOCKED), "done")
     assert wait_out_locks(attempt, patience=60, clock=time.clock, sleep=time.sleep) == "done"
 
 
 def test_patience_ends() -> None:
-    """A database that stays locked is a failure in one line, not a hang."""
+    """A database that stays locked gives a one-line error, not a hang."""
     time = FakeTime()
     attempt = outcomes(*[MlflowException(LOCKED)] * 100)
     with pytest.raises(TunePaddyError, match=r"^MLflow: .*database is locked") as error:
@@ -57,14 +57,14 @@ def test_patience_ends() -> None:
     assert time.now == pytest.approx(10)
 
 
-def test_other_failures_are_not_repeated() -> None:
-    """What is no lock would fail again."""
+def test_other_failures_are_not_retried() -> None:
+    """Without a lock, the call would fail again."""
     with pytest.raises(TunePaddyError, match="no such run"):
         wait_out_locks(outcomes(MlflowException("no such run"), "never"), patience=60)
 
 
-def test_mistakes_in_the_program_are_not_dressed_up() -> None:
-    """Only failures of MLflow, its database and its files become a line for people."""
+def test_programming_errors_are_raised_unchanged() -> None:
+    """Only failures of MLflow, its database and its files become one-line errors."""
     with pytest.raises(ZeroDivisionError):
         wait_out_locks(outcomes(ZeroDivisionError()), patience=60)
 
@@ -90,7 +90,7 @@ def test_long_text_is_cut() -> None:
 
 
 def test_importing_the_package_leaves_mlflow_alone() -> None:
-    """`tune-paddy --help` must not wait for MLflow; and it starts with its telemetry off."""
+    """`tune-paddy --help` must not wait for MLflow; and MLflow starts with telemetry off."""
     code = """
 import os, sys
 import tune_paddy.tracking

@@ -50,7 +50,7 @@ def artifact(store: Store, run_id: str, name: str) -> str:
 
 
 def test_an_ensemble_is_a_run_under_its_search(store: Store, members: list[str], tmp_path: Path) -> None:
-    """With its files, its settings, its scores and a page to read, and no member of the pool."""
+    """It has files, settings, scores and a page, and is not listed as a member."""
     run_id = record(store, tmp_path, {})
     (ensemble,) = list_ensembles(store, "night")
     assert ensemble.run_id == run_id
@@ -64,7 +64,7 @@ def test_an_ensemble_is_a_run_under_its_search(store: Store, members: list[str],
 
 
 def test_a_file_of_the_callers_own_is_kept(store: Store, members: list[str], tmp_path: Path) -> None:
-    """An `ensemble.json` among the files is the one that is stored, to the byte."""
+    """An `ensemble.json` among the files is stored byte by byte."""
     assert members
     own = tmp_path / "ensemble.json"
     own.write_text('{"mine": 1}')
@@ -73,7 +73,7 @@ def test_a_file_of_the_callers_own_is_kept(store: Store, members: list[str], tmp
 
 
 def test_the_same_selection_is_recorded_once(store: Store, members: list[str], tmp_path: Path) -> None:
-    """Selecting again from the same pool does not fill the page; another selection is another run."""
+    """The same selection from the same pool reuses its run; another selection is another run."""
     assert record(store, tmp_path, {members[0]: 1.0}) == record(store, tmp_path, {members[0]: 1.0})
     assert record(store, tmp_path, {members[0]: 1.0}, log_loss=0.125) not in {None, *members}
     assert len(list_ensembles(store, "night")) == 2
@@ -82,7 +82,7 @@ def test_the_same_selection_is_recorded_once(store: Store, members: list[str], t
 def test_the_latest_ensemble_shows_on_search_and_members(
     store: Store, members: list[str], tmp_path: Path
 ) -> None:
-    """The table's rows say how good the search is and which members are in, with what weight."""
+    """The table's rows show the search's score and the members' ensemble weights."""
     record(store, tmp_path, dict(zip(members, (0.75, 0.25, 0.0), strict=True)))
     record(store, tmp_path, dict(zip(members, (0.0, 0.5, 0.5), strict=True)), log_loss=0.125)
     assert get_search(store, "night").metrics["log_loss"] == 0.125
@@ -100,7 +100,7 @@ def test_the_page_of_a_search_begins_with_its_newest_ensemble(store: Store, tmp_
 
 
 def test_the_live_curve_has_one_point_per_finished_member(store: Store, members: list[str]) -> None:
-    """A resumed search that computes a point again does not double it."""
+    """A resumed search that computes a point again does not duplicate it."""
     assert members
     parent = get_search(store, "night").run_id
     for step, score in ((1, 0.5), (2, 0.25), (2, 0.25), (3, 0.125)):
@@ -113,7 +113,7 @@ def test_the_live_curve_has_one_point_per_finished_member(store: Store, members:
 
 
 def test_a_missing_file_is_named(store: Store, members: list[str], tmp_path: Path) -> None:
-    """The ensemble is not called finished without what it should carry."""
+    """The ensemble is not FINISHED without its files."""
     assert members
     with pytest.raises(TunePaddyError, match=r"No such file.*nowhere\.csv"):
         log_ensemble(

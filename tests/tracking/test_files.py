@@ -9,8 +9,8 @@ from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
 
 
-def test_no_more_of_a_file_of_the_record_is_read_than_it_may_have(store: Store, tmp_path: Path) -> None:
-    """And the message names the run, wherever its files are."""
+def test_a_file_above_its_size_limit_is_not_read(store: Store, tmp_path: Path) -> None:
+    """The message names the run instead of the path."""
     run_id = start_search(store, name="night")
     for name, size in (("small", 2**20), ("large", 2**20 + 1)):
         (tmp_path / name).write_bytes(bytes(size))

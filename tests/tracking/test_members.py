@@ -47,7 +47,7 @@ def start(store: Store, parent: str, member: str = NAME, **params: object) -> st
 
 @contextmanager
 def other_process() -> Iterator[int]:
-    """A process that lives as long as the block."""
+    """A process that runs as long as the block."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         yield process.pid
@@ -56,8 +56,8 @@ def other_process() -> Iterator[int]:
         process.communicate()
 
 
-def test_a_search_continues_its_own_run(store: Store, parent: str) -> None:
-    """Started again, a search has one run, its first settings and its latest tags."""
+def test_a_resumed_search_reuses_its_run(store: Store, parent: str) -> None:
+    """A resumed search has one run, its first settings and its latest tags."""
     finish_run(store, parent, "KILLED")
     again = start_search(store, name="night", params={"trials": 30, "minutes": 5}, tags={"split": "def"})
     (search,) = list_searches(store)
@@ -69,7 +69,7 @@ def test_a_search_continues_its_own_run(store: Store, parent: str) -> None:
 
 
 def test_a_name_belongs_to_one_dataset(store: Store, parent: str, tmp_path: Path) -> None:
-    """A search of another experiment cannot take a name: `select NAME` would not know which is meant."""
+    """A search of another experiment cannot take the name: `select NAME` would be ambiguous."""
     assert parent
     other = open_store(store.tracking_uri, experiment="paddy", artifact_root=tmp_path, create=True)
     with pytest.raises(InputError, match="'night' belongs to another dataset"):
@@ -79,13 +79,13 @@ def test_a_name_belongs_to_one_dataset(store: Store, parent: str, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["", "it's", "a/b", "-x", "a\nb", "x" * 201])
 def test_names_that_break_queries_or_folders_are_refused(store: Store, name: str) -> None:
-    """Quotes, slashes, line breaks and the like stand in no name."""
+    """A name has no quotes, slashes, line breaks and the like."""
     with pytest.raises(InputError, match="letters, digits"):
         start_search(store, name=name)
 
 
 def test_a_member_stands_under_its_search(store: Store, parent: str) -> None:
-    """MLflow nests by a tag; name, architecture and split are there to filter by."""
+    """MLflow nests runs by a tag; name, architecture and split are tags to filter by."""
     run = store.client.get_run(start(store, parent))
     assert run.info.run_name == "convnext_tiny 224 #7"
     assert run.info.status == "RUNNING"
@@ -102,13 +102,13 @@ def test_a_member_stands_under_its_search(store: Store, parent: str) -> None:
 
 
 def test_a_member_has_the_commit_of_its_search(store: Store, parent: str) -> None:
-    """A trial works in a temporary folder, where git knows nothing."""
+    """A trial runs in a temporary folder outside the repository."""
     store.client.set_tag(parent, "mlflow.source.git.commit", "c0ffee")
     run = store.client.get_run(start(store, parent))
     assert run.data.tags["mlflow.source.git.commit"] == "c0ffee"
 
 
-def test_the_command_for_a_member_leaves_out_the_images_that_its_search_left_out(store: Store) -> None:
+def test_the_command_for_a_member_skips_the_images_that_its_search_skipped(store: Store) -> None:
     tags = {"dataset_path": "/my images", "skip_corrupt": True, "skip_conflicts": False}
     parent = start_search(store, name="night", tags=tags)
     start(store, parent)
@@ -117,8 +117,8 @@ def test_the_command_for_a_member_leaves_out_the_images_that_its_search_left_out
     assert command in member.tags[NOTE]
 
 
-def test_a_retried_member_continues_its_run(store: Store, parent: str) -> None:
-    """One run, RUNNING again, its failure forgotten, its attempts counted, its first parameters kept."""
+def test_a_retried_member_reuses_its_run(store: Store, parent: str) -> None:
+    """The run is RUNNING again, without its failure, with one more attempt and its first parameters."""
     first = start(store, parent)
     log_epoch(store, first, {"loss": 1.0}, 0)
     fail_member(store, first, "out\nof memory", "failed")
@@ -133,14 +133,14 @@ def test_a_retried_member_continues_its_run(store: Store, parent: str) -> None:
 
 
 def test_the_same_member_of_another_search_is_another_run(store: Store, parent: str) -> None:
-    """Members are named within their search."""
+    """Names of members are unique only within a search."""
     other = start_search(store, name="day")
     run = start_member(store, search="day", member=NAME, parent_run_id=other, params=PARAMS)
     assert run != start(store, parent)
 
 
 def test_an_epoch_repeated_with_equal_values_adds_nothing(store: Store, parent: str) -> None:
-    """After a crash the epoch is trained again; on a CPU it gives the same numbers, NaN included."""
+    """After a crash the epoch is trained again; on a CPU it gives the same values, NaN included."""
     run = start(store, parent)
     for time in (1000, 2000):
         log_epoch(store, run, {"loss": 0.25, "grad": math.nan}, 3, time)
@@ -149,7 +149,7 @@ def test_an_epoch_repeated_with_equal_values_adds_nothing(store: Store, parent: 
 
 
 def test_an_epoch_repeated_with_other_values_is_current(store: Store, parent: str) -> None:
-    """On a GPU the repetition may differ: it is what the member's weights come from."""
+    """On a GPU the repetition may differ; the member's final parameters come from it."""
     run = start(store, parent)
     log_epoch(store, run, {"loss": 0.25, "error": 0.5}, 3, 1000)
     log_epoch(store, run, {"loss": 0.125, "error": 0.5}, 3, 2000)
@@ -158,14 +158,14 @@ def test_an_epoch_repeated_with_other_values_is_current(store: Store, parent: st
 
 
 def test_infinite_values_do_not_ruin_charts(store: Store, parent: str) -> None:
-    """MLflow would store the largest double in their place."""
+    """MLflow would store the largest double instead."""
     run = start(store, parent)
     log_epoch(store, run, {"loss": math.inf}, 0)
     assert math.isnan(store.client.get_run(run).data.metrics["loss"])
 
 
 def test_a_summary_is_current_over_epochs(store: Store, parent: str, make_predictions: Make) -> None:
-    """Even when an epoch of the same name came at a later step, and the clock was set back since."""
+    """Even if an epoch logged the metric at a later step, and the clock was set back since."""
     run = start(store, parent)
     log_epoch(store, run, {"log_loss": 0.9}, 12, milliseconds=2**42)
     log_member(store, run, make_predictions(), {"log_loss": 0.8, "seconds": 60}, tags={"accum": 4})
@@ -180,7 +180,7 @@ def test_a_summary_is_current_over_epochs(store: Store, parent: str, make_predic
 def test_no_member_is_finished_without_predictions(
     store: Store, parent: str, make_predictions: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the file cannot be stored, the run does not claim that it was."""
+    """If the file cannot be stored, the run is not FINISHED."""
     run = start(store, parent)
 
     def no_space(*_: object, **__: object) -> None:
@@ -204,8 +204,8 @@ def test_no_member_is_finished_without_predictions(
         ("interrupted", "KILLED"),
     ],
 )
-def test_a_failure_says_why(store: Store, parent: str, kind: str, status: str) -> None:
-    """In one line, without credentials, with a kind that tables can count."""
+def test_a_failure_has_a_kind_and_a_reason(store: Store, parent: str, kind: str, status: str) -> None:
+    """The reason is one line without credentials."""
     fail_member(store, start(store, parent), "CUDA out of\n memory at http://me:pw@host", kind)
     (member,) = list_members(store, "night")
     assert (member.status, member.outcome) == (status, kind)
@@ -213,7 +213,7 @@ def test_a_failure_says_why(store: Store, parent: str, kind: str, status: str) -
 
 
 def test_members_whose_process_died_are_closed(store: Store, parent: str) -> None:
-    """Those of living processes, of other machines, and those that ended are left alone."""
+    """Members of running processes, of other machines, and ended members do not change."""
     with other_process() as pid:
         host, _, start_of_other = named(pid)
         processes = {
@@ -241,7 +241,7 @@ def named(pid: int) -> tuple[str, str, str]:
     return host, str(pid), f"{psutil.Process(pid).create_time() - boot:.2f}"
 
 
-def test_a_search_with_many_settings_is_recorded_whole(store: Store) -> None:
-    """MLflow takes a hundred parameters at once."""
+def test_a_search_with_many_settings_is_recorded_completely(store: Store) -> None:
+    """MLflow accepts at most 100 parameters per request."""
     start_search(store, name="wide", params={f"p{i}": i for i in range(250)})
     assert len(get_search(store, "wide").params) == 250

@@ -16,7 +16,7 @@ Make = Callable[..., Predictions]
 
 
 def search_of(store: Store, name: str, members: dict[str, Predictions]) -> dict[str, str]:
-    """Record a search with finished members; member → run id."""
+    """Record a search with finished members; return member → run id."""
     parent = start_search(store, name=name)
     runs = {}
     for member, predictions in members.items():
@@ -27,13 +27,13 @@ def search_of(store: Store, name: str, members: dict[str, Predictions]) -> dict[
 
 
 def file_of(store: Store, run_id: str) -> Path:
-    """Where a run's predictions lie."""
+    """Path of a run's predictions."""
     uri: str = store.client.get_run(run_id).info.artifact_uri
     return Path(uri.removeprefix("file://")) / "predictions.npz"
 
 
 def test_a_pool_holds_what_members_logged(store: Store, make_predictions: Make) -> None:
-    """Every view of every finished member, aligned by id, with facts for tables."""
+    """Every view of every finished member, aligned by id, with parameters and metrics."""
     first, second = make_predictions(1), make_predictions(2)
     order = np.array([3, 0, 5, 1, 4, 2])
     shuffled = dataclasses.replace(
@@ -55,7 +55,7 @@ def test_a_pool_holds_what_members_logged(store: Store, make_predictions: Make) 
 
 
 def test_members_that_cannot_be_used_are_refused_by_name(store: Store, make_predictions: Make) -> None:
-    """A missing file, a broken one and another split stop nobody else."""
+    """A missing file, a damaged one and another split do not affect the other members."""
     runs = search_of(
         store,
         "night",
@@ -80,8 +80,8 @@ def test_members_that_cannot_be_used_are_refused_by_name(store: Store, make_pred
     assert not any("\n" in reason for reason in reasons.values())
 
 
-def test_members_that_did_not_finish_are_not_looked_at(store: Store, make_predictions: Make) -> None:
-    """Running, failed and stopped members are no part of a pool, whatever they left."""
+def test_members_that_did_not_finish_are_ignored(store: Store, make_predictions: Make) -> None:
+    """Running, failed and stopped members are not in the pool, even if they have predictions."""
     runs = search_of(store, "night", {f"{i:04}-m": make_predictions(i) for i in range(4)})
     fail_member(store, runs["0001-m"], "diverged", "diverged")
     fail_member(store, runs["0002-m"], "stopped", "stopped")
@@ -92,7 +92,7 @@ def test_members_that_did_not_finish_are_not_looked_at(store: Store, make_predic
 
 
 def test_searches_are_pooled_under_their_names(store: Store, make_predictions: Make) -> None:
-    """Two searches may each have a member of the same name; a search named twice counts once."""
+    """Two searches may each have a member of the same name; a search listed twice counts once."""
     search_of(store, "night", {"0001-m": make_predictions(1)})
     search_of(store, "day", {"0001-m": make_predictions(2)})
     pool = load_pool(store, ["night", "day", "night"])
@@ -100,7 +100,7 @@ def test_searches_are_pooled_under_their_names(store: Store, make_predictions: M
 
 
 def test_a_member_counts_once(store: Store, make_predictions: Make) -> None:
-    """A second run of a member, however it came about, would weigh twice."""
+    """A second run of a member would count twice in the ensemble."""
     (first,) = search_of(store, "night", {"0001-m": make_predictions(1)}).values()
     tags = store.client.get_run(first).data.tags
     copy = store.client.create_run(store.experiment_id, tags=tags).info.run_id
@@ -111,7 +111,7 @@ def test_a_member_counts_once(store: Store, make_predictions: Make) -> None:
 
 
 def test_a_search_without_members_is_an_empty_pool(store: Store) -> None:
-    """And a search that does not exist is an error."""
+    """An unknown search is an error."""
     start_search(store, name="night")
     assert load_pool(store, ["night"]).views == ()
     with pytest.raises(InputError, match="no search 'dawn'"):

@@ -18,7 +18,7 @@ Make = Callable[..., Predictions]
 
 
 class Bomb:
-    """Leaves a trace when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -28,14 +28,14 @@ class Bomb:
 
 
 def entries(path: Path) -> dict[str, Any]:
-    """Every array of a sound file."""
+    """Every array of a valid file."""
     with np.load(path) as archive:
         return dict(archive)
 
 
 @pytest.fixture
 def path(tmp_path: Path, make_predictions: Make) -> Path:
-    """A sound file, to be read or spoiled."""
+    """A valid file, to be read or damaged."""
     path = tmp_path / "predictions.npz"
     write_predictions(path, make_predictions())
     return path
@@ -57,7 +57,7 @@ def test_what_is_read_is_what_was_written(path: Path, make_predictions: Make) ->
 
 
 def test_members_without_a_test_set_round_trip(tmp_path: Path, make_predictions: Make) -> None:
-    """A dataset without test images is no special case."""
+    """A dataset may have no test images."""
     none = {"plain": np.empty((0, 3), np.float32), "tta": np.empty((0, 3), np.float32)}
     predictions = dataclasses.replace(make_predictions(), test_ids=np.array([], np.str_), test=none)
     write_predictions(tmp_path / "p.npz", predictions)
@@ -65,7 +65,7 @@ def test_members_without_a_test_set_round_trip(tmp_path: Path, make_predictions:
 
 
 def test_equal_predictions_give_equal_bytes(path: Path, tmp_path: Path, make_predictions: Make) -> None:
-    """Neither the clock, nor the width of the text's dtype, nor the order of views, nor strides show."""
+    """Clock, width of the text's dtype, order of views and strides do not change the file."""
     same = make_predictions()
     same = dataclasses.replace(
         same,
@@ -79,14 +79,14 @@ def test_equal_predictions_give_equal_bytes(path: Path, tmp_path: Path, make_pre
 
 
 def test_numpy_alone_reads_the_file(path: Path, make_predictions: Make) -> None:
-    """A notebook needs nothing of ours to look into the file."""
+    """A notebook can read the file without this package."""
     np.testing.assert_array_equal(entries(path)["select_tta"], make_predictions().select["tta"])
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(
     path: Path, make_predictions: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the disk is full, what was there stays and no temporary file remains."""
+    """If the disk is full, the old file stays and no temporary file remains."""
 
     def no_space(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -103,13 +103,13 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
     ("change", "reason"),
     [
         ({"select": {"plain": np.full((6, 3), np.nan)}}, "views differ|not finite"),
-        ({"select_labels": np.full(6, 7)}, "labels go from 7 to 7"),
+        ({"select_labels": np.full(6, 7)}, "labels range from 7 to 7"),
     ],
 )
-def test_unusable_predictions_are_not_written(
+def test_invalid_predictions_are_not_written(
     tmp_path: Path, make_predictions: Make, change: dict[str, Any], reason: str
 ) -> None:
-    """The record never holds what no pool could take."""
+    """The record never contains predictions that a pool would refuse."""
     with pytest.raises(TunePaddyError, match=reason):
         write_predictions(tmp_path / "p.npz", dataclasses.replace(make_predictions(), **change))
     assert not list(tmp_path.iterdir())
@@ -129,13 +129,13 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, make_predictio
         ({"test_tta": np.array([[2, -0.5, -0.5]] * 4, np.float32)}, "negative"),
         ({"select_plain": np.full((6, 3), 1 / 3)}, "dtype float64"),
         ({"select_plain": np.full((5, 3), 1 / 3, np.float32)}, r"shape \(5, 3\)"),
-        ({"select_plain": np.full(6, 1, np.float32)}, "2 axes"),
-        ({"select_labels": np.array([0, 1, 2, 0, 1, 3])}, "labels go from 0 to 3"),
-        ({"select_labels": np.array([0, 1, 2, 0, 1, -1])}, "labels go from -1"),
+        ({"select_plain": np.full(6, 1, np.float32)}, "2 dimensions"),
+        ({"select_labels": np.array([0, 1, 2, 0, 1, 3])}, "labels range from 0 to 3"),
+        ({"select_labels": np.array([0, 1, 2, 0, 1, -1])}, "labels range from -1"),
         ({"select_labels": np.zeros(6, np.int32)}, "dtype int32"),
         ({"select_ids": np.array(["same"] * 6)}, "twice"),
         ({"select_ids": np.empty(6, "V8")}, "where text is needed"),
-        ({"classes": np.array(["a", "b", "a"])}, "a class is named twice"),
+        ({"classes": np.array(["a", "b", "a"])}, "a class is listed twice"),
         ({"format": np.array(2)}, "format 2"),
         ({"surprise": np.zeros(1)}, "unknown: .'surprise'"),
         ({"select_labels": None}, "missing: .'select_labels'"),
@@ -145,7 +145,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, make_predictio
 def test_wrong_content_is_refused_with_the_file_and_a_reason(
     path: Path, change: dict[str, Any], reason: str
 ) -> None:
-    """Whatever is wrong, one line names the file and the entry."""
+    """A one-line error names the file and the entry."""
     arrays = {name: array for name, array in (entries(path) | change).items() if array is not None}
     np.savez(path, **arrays)
     with pytest.raises(InputError, match=f"predictions.npz: .*{reason}") as error:
@@ -155,7 +155,7 @@ def test_wrong_content_is_refused_with_the_file_and_a_reason(
 
 @pytest.mark.parametrize("name", ["select_plain", "select_ids", "split", "format"])
 def test_no_pickle_is_loaded(path: Path, tmp_path: Path, name: str) -> None:
-    """An array of objects is refused before its pickle runs, in every entry."""
+    """An array of objects is refused before its pickle is loaded, in every entry."""
     trace = tmp_path / "exploded"
     np.savez(path, **(entries(path) | {name: np.array([Bomb(trace)] * 6, object)}))
     with pytest.raises(InputError, match=f"{name} has dtype object"):
@@ -186,7 +186,7 @@ def test_compressed_entries_are_refused(path: Path) -> None:
 def test_a_header_that_lies_about_the_shape_takes_no_memory(
     path: Path, shape: tuple[int, ...], descr: str
 ) -> None:
-    """Nothing is allocated for a shape that the bytes do not bear out."""
+    """No memory is allocated for a shape that does not match the bytes."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
     name = "select_plain" if "f" in descr else "select_ids"
@@ -202,15 +202,15 @@ def test_a_header_that_lies_about_the_shape_takes_no_memory(
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """A missing file is said to be missing, not broken."""
+    """A missing file is reported as missing, not as damaged."""
     with pytest.raises(InputError, match=r"nowhere\.npz: there is no such file"):
         read_predictions(tmp_path / "nowhere.npz")
 
 
 @settings(max_examples=150)
 @given(data=st.data())
-def test_a_damaged_file_gives_one_line_or_sound_predictions(path: Path, data: st.DataObject) -> None:
-    """Cut anywhere, with any bytes changed: never another error than the one for people."""
+def test_a_damaged_file_gives_a_one_line_error_or_valid_predictions(path: Path, data: st.DataObject) -> None:
+    """Cut anywhere, with any bytes changed, a file raises no other error."""
     sound = path.read_bytes()
     damaged = bytearray(sound[: data.draw(st.integers(0, len(sound)), label="length")])
     for _ in range(data.draw(st.integers(0, 8), label="changes")):

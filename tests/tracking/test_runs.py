@@ -11,7 +11,7 @@ from tune_paddy.tracking.store import Store, open_store
 
 
 def test_an_unknown_search_gets_the_nearest_names(store: Store) -> None:
-    """A misspelled name costs one line and no look into MLflow."""
+    """A misspelled name gives an error that lists similar names."""
     start_search(store, name="paddy-night")
     with pytest.raises(InputError, match=r"no search 'pady-night' in sqlite.*did you mean 'paddy-night'\?"):
         get_search(store, "pady-night")
@@ -20,13 +20,13 @@ def test_an_unknown_search_gets_the_nearest_names(store: Store) -> None:
 
 
 def test_an_empty_record_says_so(store: Store) -> None:
-    """There is no name to propose."""
+    """There is no name to suggest."""
     with pytest.raises(InputError, match="it has none yet"):
         list_members(store, "night")
 
 
 def test_members_are_listed_by_name_over_all_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search with more members than one answer of MLflow holds is listed whole."""
+    """A search with more members than one response of MLflow holds is listed completely."""
     monkeypatch.setattr(runs, "PAGE", 2)
     parent = start_search(store, name="night")
     names = [f"{i:04}-tiny-64" for i in range(5)]
@@ -55,6 +55,6 @@ def test_a_store_opened_to_read_sees_every_experiment(store: Store, tmp_path: Pa
     "text", ["-" * 6000 + "1", "(" * 6000, "[" * 90 + "]" * 90, "__import__('os').getpid()", "\0", "9" * 6000]
 )
 def test_a_parameter_that_others_wrote_is_a_value_or_text(text: str) -> None:
-    """A record may come from anywhere, and no parameter is a program."""
+    """A record may come from an untrusted source; no parameter is executed."""
     value = parse_params({"lr": text})["lr"]
     assert value == text or isinstance(value, list)

@@ -1,4 +1,4 @@
-"""The record's text: as it was written before, so it is written and read now."""
+"""The record's text format is stable: earlier records are read, and written the same way."""
 
 import json
 from pathlib import Path
@@ -208,19 +208,19 @@ sent = st.builds(SubmissionRecord, competition=texts, ref=st.none() | st.integer
 
 
 @given(searches | members | st.builds(EnsembleRecord, texts, texts) | sent)
-def test_whatever_a_record_holds_is_read_as_it_was_written(record: Any) -> None:
+def test_a_record_survives_a_round_trip(record: Any) -> None:
     assert type(record).from_tags(record.to_tags()) == record
 
 
 @given(searches, st.integers(0, 10**9).map(float))
-def test_some_fields_alone_leave_the_others_as_they_are(record: SearchRecord, seconds: float) -> None:
+def test_setting_some_fields_keeps_the_others(record: SearchRecord, seconds: float) -> None:
     changed = SearchRecord.tags_of(seconds=seconds)
     assert changed == {"tune_paddy.seconds": f"{seconds:.0f}"}
     assert SearchRecord.from_tags(record.to_tags() | changed).seconds == seconds
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_a_tag_that_is_missing_is_not_known(record: Any) -> None:
+def test_a_missing_tag_gives_the_default(record: Any) -> None:
     assert record.from_tags({}) == record()
 
 
@@ -241,25 +241,25 @@ def test_a_tag_that_is_missing_is_not_known(record: Any) -> None:
         (SubmissionRecord, "kaggle.ref", "none"),
     ],
 )
-def test_text_that_cannot_be_read_is_not_known(record: Any, name: str, text: str) -> None:
-    """A record may come from anywhere, and from any version."""
+def test_text_that_cannot_be_parsed_gives_the_default(record: Any, name: str, text: str) -> None:
+    """A record may come from an untrusted source, and from any version."""
     assert record.from_tags({f"tune_paddy.{name}": text}) == record()
 
 
 @given(st.dictionaries(st.sampled_from([*SEARCH_TAGS, *MEMBER_TAGS, *SENT_TAGS]), st.text()))
-def test_no_text_at_all_is_an_error(tags: dict[str, str]) -> None:
+def test_no_text_raises_an_error(tags: dict[str, str]) -> None:
     for record in RECORDS:
         record.from_tags(tags)  # type: ignore[attr-defined]
 
 
-def test_settings_are_read_as_the_settings_that_they_were() -> None:
+def test_settings_survive_a_round_trip() -> None:
     settings = SearchSettings(trials=3, gpu="auto", folds=2)
     record = SearchRecord(settings=settings.model_dump(mode="json"))
     assert SearchSettings.model_validate(SearchRecord.from_tags(record.to_tags()).settings) == settings
 
 
-def test_records_are_read_from_the_runs_that_have_them(store: Store) -> None:
-    """MLflow keeps the text as it is given, the empty one as well."""
+def test_records_are_read_from_their_runs(store: Store) -> None:
+    """MLflow stores every text unchanged, including the empty text."""
     parent = start_search(store, name="road-1", tags=SEARCH.to_tags())
     start_member(
         store,

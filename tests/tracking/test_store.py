@@ -19,7 +19,7 @@ POINTS = 50
 
 
 def write_points(uri: str, root: Path, writer: int) -> None:
-    """What each of several processes does at once: open a fresh database, log into its own run."""
+    """Open a fresh database and log to a run of its own, as each of several processes does."""
     store = open_store(uri, experiment="race", artifact_root=root, create=True)
     run_id = store.client.create_run(store.experiment_id, run_name=f"writer {writer}").info.run_id
     for step in range(POINTS):
@@ -27,7 +27,7 @@ def write_points(uri: str, root: Path, writer: int) -> None:
 
 
 def test_processes_that_start_at_once_lose_nothing(tmp_path: Path) -> None:
-    """Several processes initialise one fresh database and write 50 points each: all are there."""
+    """Several processes initialise one fresh database and write 50 points each: all are stored."""
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     context = get_context("forkserver")
     context.set_forkserver_preload(["mlflow.store.tracking.sqlalchemy_store", "tune_paddy.tracking.store"])
@@ -65,7 +65,7 @@ def test_a_writer_waits_while_another_holds_the_database(store: Store, database:
     assert store.client.get_run(run_id).data.metrics == {"loss": 1.5}
 
 
-def test_an_experiment_is_made_once(store: Store, database: Path) -> None:
+def test_an_experiment_is_created_once(store: Store, database: Path) -> None:
     """Opening again, with or without `create`, gives the same experiment."""
     for create in (True, False):
         again = open_store(
@@ -75,7 +75,7 @@ def test_an_experiment_is_made_once(store: Store, database: Path) -> None:
 
 
 def test_files_of_runs_lie_under_the_artifact_root(store: Store, database: Path) -> None:
-    """Artifacts go where they were asked to go, whatever folder the process works in."""
+    """Artifacts go to the given folder, independent of the process's working folder."""
     run_id = store.client.create_run(store.experiment_id).info.run_id
     store.client.log_text(run_id, "hello", "note.txt")
     assert (database.parent / "runs" / "artifacts" / run_id / "artifacts" / "note.txt").read_text() == "hello"
@@ -98,7 +98,7 @@ def test_odd_characters_in_the_path_work(database: Path, tmp_path: Path) -> None
 def test_the_default_is_a_database_in_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Relative addresses are made absolute, since trials work elsewhere."""
+    """Relative addresses are made absolute, since trials run in another folder."""
     monkeypatch.chdir(tmp_path)
     assert resolve_uri(None) == f"sqlite:///{tmp_path}/mlflow.db"
     assert resolve_uri("sqlite:///sub/my.db") == f"sqlite:///{tmp_path}/sub/my.db"
@@ -107,7 +107,7 @@ def test_the_default_is_a_database_in_the_working_folder(
 
 @pytest.mark.parametrize("uri", ["http://host:5000", "https://host/x", "postgresql+psycopg2://u:p@h/db"])
 def test_addresses_of_servers_stay_as_they_are(uri: str) -> None:
-    """What is absolute already is not touched."""
+    """An absolute address is not changed."""
     assert resolve_uri(uri) == uri
     assert sqlite_path(uri) is None
 
@@ -124,7 +124,7 @@ def test_addresses_of_servers_stay_as_they_are(uri: str) -> None:
     ],
 )
 def test_addresses_without_a_record_are_refused(uri: str) -> None:
-    """File stores, databases in memory and the like get one line, without credentials."""
+    """File stores, databases in memory and the like give a one-line error without credentials."""
     with pytest.raises(InputError, match=r"sqlite:///") as error:
         resolve_uri(uri)
     assert "pw" not in str(error.value)
@@ -133,15 +133,15 @@ def test_addresses_without_a_record_are_refused(uri: str) -> None:
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
-        ("http://exa mple", "no address of a server has blanks"),
-        ("https://host\n", r"https://host\\n: no address of a server has blanks or control"),
+        ("http://exa mple", "remove spaces"),
+        ("https://host\n", r"https://host\\n: remove spaces and control characters from the address"),
         ("http://[", "no MLflow server answers"),
-        ("mysql://me:pw@127.0.0.1:9/x", r"\*\*\*@127.0.0.1:9/x: needs the Python package MySQLdb: install"),
+        ("mysql://me:pw@127.0.0.1:9/x", r"\*\*\*@127.0.0.1:9/x: needs the Python package MySQLdb; install"),
         ("postgresql+nonsense://me:pw@127.0.0.1/x", "nonsense"),
     ],
 )
-def test_an_address_that_cannot_be_used_is_one_line(tmp_path: Path, uri: str, words: str) -> None:
-    """Neither the parsers of addresses nor the lack of a driver end in a traceback."""
+def test_an_invalid_address_is_a_one_line_error(tmp_path: Path, uri: str, words: str) -> None:
+    """Neither a parser's error nor a missing driver ends in a traceback."""
     with pytest.raises(TunePaddyError, match=words) as error:
         open_store(uri, experiment=None, artifact_root=tmp_path, create=False)
     assert "\n" not in str(error.value)
@@ -159,9 +159,9 @@ def test_an_address_that_cannot_be_used_is_one_line(tmp_path: Path, uri: str, wo
 def test_a_pickled_store_holds_no_credentials_and_finds_them_in_the_environment(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ray writes what it sends to trials into files; its workers inherit the environment."""
+    """Ray writes the arguments of trials to files; its workers inherit the environment."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://other")
-    with pytest.raises(TunePaddyError):  # nobody is there
+    with pytest.raises(TunePaddyError):  # no server answers
         open_store(uri, experiment=None, artifact_root=tmp_path, create=False)
     pickled = pickle.dumps(Store(uri, "digits", "1"))
     assert b"hunter2" not in pickled
@@ -171,10 +171,10 @@ def test_a_pickled_store_holds_no_credentials_and_finds_them_in_the_environment(
     assert "elsewhere" not in pickle.loads(pickled).tracking_uri  # noqa: S301 our own
 
 
-def test_what_is_made_is_for_its_owner_alone(
+def test_new_files_are_private_to_their_owner(
     initialised_database: Path, store: Store, database: Path
 ) -> None:
-    """The record and all files under it: others on the machine see neither names nor predictions."""
+    """Other users of the machine see neither names nor predictions of the record."""
     assert initialised_database.stat().st_mode & 0o777 == 0o600
     assert (database.parent / "runs").stat().st_mode & 0o777 == 0o700
     run_id = store.client.create_run(store.experiment_id).info.run_id
@@ -182,15 +182,15 @@ def test_what_is_made_is_for_its_owner_alone(
     assert (database.parent / "runs" / "artifacts" / run_id).is_dir()
 
 
-def test_opening_without_create_makes_nothing(tmp_path: Path) -> None:
-    """A trial, or `select` in the wrong folder, is told so and leaves no database behind."""
+def test_opening_without_create_creates_nothing(tmp_path: Path) -> None:
+    """A trial, or `select` in the wrong folder, fails and leaves no database behind."""
     with pytest.raises(InputError, match="no record here"):
         open_store(f"sqlite:///{tmp_path}/mlflow.db", experiment="e", artifact_root=tmp_path, create=False)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_database_without_a_schema_is_no_record(tmp_path: Path) -> None:
-    """MLflow would start to make the schema, and two trials at once would break it."""
+    """MLflow would create the schema, and two trials at once would break it."""
     path = tmp_path / "mlflow.db"
     sqlite3.connect(path).close()
     path.touch()
@@ -200,36 +200,38 @@ def test_a_database_without_a_schema_is_no_record(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    """Neither reading nor creating harms it."""
+    """Neither reading nor creating changes it."""
     path = tmp_path / "mlflow.db"
     path.write_text("this is a letter, not a database\n" * 100)
     for create in (True, False):
-        with pytest.raises(InputError, match=r"mlflow\.db: not a"):
+        with pytest.raises(InputError, match=r"mlflow\.db: the database cannot be (read|written)"):
             open_store(f"sqlite:///{path}", experiment="e", artifact_root=tmp_path, create=create)
     assert path.read_text().startswith("this is a letter")
 
 
 def test_an_unknown_experiment_is_named(database: Path) -> None:
-    """Without `create` no experiment comes into being."""
+    """Without `create`, no experiment is created."""
     with pytest.raises(InputError, match="no experiment 'other'"):
         open_store(f"sqlite:///{database}", experiment="other", artifact_root=database.parent, create=False)
 
 
-def test_a_deleted_experiment_is_refused_with_the_way_back(store: Store, database: Path) -> None:
-    """MLflow would refuse each run later, in words of its own."""
+def test_a_deleted_experiment_is_refused_with_the_command_that_restores_it(
+    store: Store, database: Path
+) -> None:
+    """MLflow would refuse each run later, with a message of its own."""
     store.client.delete_experiment(store.experiment_id)
     with pytest.raises(InputError, match=f"experiments restore --experiment-id {store.experiment_id}"):
         open_store(store.tracking_uri, experiment="digits", artifact_root=database.parent, create=True)
 
 
-def test_a_server_that_does_not_answer_is_said_at_once(tmp_path: Path) -> None:
-    """MLflow's client would try for minutes."""
+def test_a_server_that_does_not_answer_is_reported_at_once(tmp_path: Path) -> None:
+    """MLflow's client would retry for minutes."""
     with pytest.raises(TunePaddyError, match=r"http://\*\*\*@127.0.0.1:9: no MLflow server answers"):
         open_store("http://me:pw@127.0.0.1:9", experiment="e", artifact_root=tmp_path, create=True)
 
 
 def test_readers_do_not_block_the_writer(store: Store, database: Path) -> None:
-    """A browser in the middle of reading does not keep a trial from writing."""
+    """An open read transaction, such as a browser's, does not block a trial's write."""
     run_id = store.client.create_run(store.experiment_id).info.run_id
     with closing(sqlite3.connect(database)) as reader:
         reader.execute("BEGIN")
@@ -243,7 +245,7 @@ def test_readers_do_not_block_the_writer(store: Store, database: Path) -> None:
 def test_a_network_file_system_keeps_the_plain_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The write-ahead log needs memory shared by all writers, which two machines do not have."""
+    """The write-ahead log needs shared memory, which two machines do not have."""
     mount = SimpleNamespace(mountpoint=str(tmp_path), fstype="nfs4")
     monkeypatch.setattr(psutil, "disk_partitions", lambda all: [mount])  # noqa: A006 - its signature
     path = tmp_path / "mlflow.db"

@@ -1,7 +1,7 @@
-"""Write an `ensemble.json`, and read it back: the selection, and the members that it needs.
+"""Write and read `ensemble.json`: the selection, and the members that it needs.
 
-The file may come from anywhere, so nothing of it is used before all of it fits together. Names of members
-become names of files when an ensemble is exported; those that could leave a folder are refused.
+The file may come from an untrusted source, so it is validated completely before use. An export uses member
+names as file names; names that could leave a folder are refused.
 """
 
 import json
@@ -23,21 +23,21 @@ from tune_paddy.data.system.files import read_file
 from tune_paddy.data.system.text import first_problem, shown
 
 ENSEMBLE_FILE = "ensemble.json"
-"""Its name, in a folder and among the files of a run."""
+"""File name, in a folder and among the artifacts of a run."""
 
 MAX_MIB = 64
-"""Largest file that is read, in MiB; one of a thousand members and classes has less than one."""
+"""Size limit of the file, in MiB; a file with a thousand members and classes has less than one."""
 
-_SUM_TOLERANCE = 1e-6  # of the weights; they are written with all their digits
+_SUM_TOLERANCE = 1e-6  # of the ensemble weights, which are written with all digits
 
 
 @dataclass(frozen=True)
 class RefitOf:
-    """What a refit was made of.
+    """Origin of a refit.
 
     Attributes:
-        searches: In which its members trained before.
-        members: Name of a refitted member → the run in which it trained before.
+        searches: Names of the searches that trained the members before.
+        members: Name of a refitted member → id of the run that trained it before.
     """
 
     searches: tuple[str, ...]
@@ -46,15 +46,15 @@ class RefitOf:
 
 @dataclass(frozen=True)
 class DescribedEnsemble:
-    """What an `ensemble.json` says.
+    """Content of an `ensemble.json`.
 
     Attributes:
-        searches: Names of the searches that it was selected from.
-        split: Fingerprint of the select split that its members share.
+        searches: Names of the searches that the ensemble was selected from.
+        split: Fingerprint of the select split that the members share.
         classes: Class names, in the order of the last axis of every prediction.
-        views: The pool, in the order of the selection's weights; those without weight included.
-        selection: Weights, and how views are combined.
-        refit: What it is a refit of; None for an ensemble as it was selected.
+        views: Views of the pool, in the order of the ensemble weights, including those with weight 0.
+        selection: Ensemble weights, and the rule that combines the views.
+        refit: Origin of a refit; None for an ensemble that is no refit.
     """
 
     searches: tuple[str, ...]
@@ -66,7 +66,7 @@ class DescribedEnsemble:
 
     @property
     def weights(self) -> tuple[tuple[View, float], ...]:
-        """The views with weight, each with its weight."""
+        """Views with an ensemble weight above 0, each with its weight."""
         pairs = zip(self.views, self.selection.weights.tolist(), strict=True)
         return tuple((view, weight) for view, weight in pairs if weight)
 
@@ -74,13 +74,13 @@ class DescribedEnsemble:
 def ensemble_content(
     pool: Pool, selection: Selection, searches: Sequence[str], assessment: Assessment | None
 ) -> dict[str, Any]:
-    """What an `ensemble.json` holds, plain JSON: enough to blend again from the members' runs.
+    """Return the content of an `ensemble.json`, plain JSON: enough to blend again from the members' runs.
 
     Args:
-        pool: What was selected from.
-        selection: The weights of its views.
-        searches: Names of the searches that its members are of.
-        assessment: Score on images that it was not selected on; None: there is none.
+        pool: Pool that the ensemble was selected from.
+        selection: Ensemble weights of the pool's views.
+        searches: Names of the members' searches.
+        assessment: Cross-fitted score; None: there is none.
     """
     values = selection.to_dict()
     weights = values.pop("weights")
@@ -109,7 +109,7 @@ def write_ensemble(folder: Path, content: Mapping[str, Any]) -> Path:
     """Write an `ensemble.json` to a folder; return its path.
 
     Args:
-        folder: Where it goes; it exists.
+        folder: Existing folder.
         content: See `ensemble_content`.
     """
     path = folder / ENSEMBLE_FILE
@@ -118,32 +118,33 @@ def write_ensemble(folder: Path, content: Mapping[str, Any]) -> Path:
 
 
 def read_ensemble(path: Path) -> DescribedEnsemble:
-    """Read and check an `ensemble.json`; keys that this program does not know are left unread.
+    """Read and validate an `ensemble.json`; ignore unknown keys.
 
     Raises:
-        InputError: It cannot be read, or is not what `tune-paddy select` writes; the message names the key.
+        InputError: The file cannot be read, or is not one that `tune-paddy select` writes; the message
+            names the key.
     """
     return parse_ensemble(read_file(path, most=MAX_MIB, what="an ensemble"), shown(path))
 
 
 def parse_ensemble(content: bytes, where: str) -> DescribedEnsemble:
-    """Check the content of an `ensemble.json`; `where` it is from begins the message.
+    """Validate the content of an `ensemble.json`; error messages begin with its origin `where`.
 
     Raises:
-        InputError: As `read_ensemble`.
+        InputError: See `read_ensemble`.
     """
     try:
         return _File.model_validate_json(content).described()
     except ValidationError as error:
         raise InputError(
-            f"{where}: is no ensemble: {first_problem(error)}; `tune-paddy select` writes one"
+            f"{where}: is no valid ensemble: {first_problem(error)}; write one with `tune-paddy select`"
         ) from error
 
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 Temperature = Annotated[float, Field(ge=LEAST_TEMPERATURE, le=MOST_TEMPERATURE)]
-"""By which logarithms are divided."""
+"""Divisor of the logarithms of predictions."""
 _Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
 # A member of one search among several is named SEARCH:MEMBER. The first letter excludes `.` and `..`.
@@ -152,7 +153,7 @@ _NAME = re.compile(r"\w[\w .+-]{0,199}(:\w[\w .+-]{0,199})?")
 
 def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise ValueError("no such name: letters, digits, spaces and . + - _")
+        raise ValueError("not a valid name; use letters, digits, spaces and . + - _")
     return name
 
 
@@ -216,9 +217,9 @@ class _File(_Strict):
         temperatures = self.selection.member_temperatures
         total = sum(entry.weight for entry in self.views)
         if len(set(self.classes)) < len(self.classes):
-            raise ValueError("a class is named twice")
+            raise ValueError("a class is listed twice")
         if len(set(names)) < len(names):
-            raise ValueError("a view stands there twice")
+            raise ValueError("a view is listed twice")
         pairs = {(entry.member, entry.run_id) for entry in self.views}
         if not len(pairs) == len({member for member, _ in pairs}) == len({run_id for _, run_id in pairs}):
             raise ValueError("two members have one run, or one member has two")
@@ -227,11 +228,11 @@ class _File(_Strict):
         if temperatures is not None and len(temperatures) != len(names):
             raise ValueError(f"{len(temperatures)} member_temperatures for {len(names)} views")
         if not all(0 <= number < len(names) for number in self.selection.order):
-            raise ValueError(f"selection.order names a view beyond the {len(names)} there are")
+            raise ValueError(f"selection.order has a number that is not one of the {len(names)} views")
         return self
 
     def described(self) -> DescribedEnsemble:
-        """Bring the file into the program's own terms."""
+        """Convert the validated file."""
         stored, temperatures = self.selection, self.selection.member_temperatures
         selection = Selection(
             weights=np.array([entry.weight for entry in self.views], np.float64),

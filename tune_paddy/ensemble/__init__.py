@@ -1,1 +1,1 @@
-"""After the search: load the pool, select, blend, report, write the submission; without torch."""
+"""After the search: load the pool, select, blend, report and write the submission, without torch."""

@@ -1,4 +1,4 @@
-"""From finished members to a submission: load the pool, select, blend, write, record."""
+"""Build an ensemble from finished members: load the pool, select, blend, write and record."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,15 +35,17 @@ def build_ensemble(
 ) -> Ensemble:
     """Select from the finished members of one or several searches, and write the submission.
 
+    Everything is read from the record, and the dataset's sample submission and images if they exist.
+
     Args:
-        store: The record; nothing else is read but the dataset's sample submission, where it exists.
-        searches: Their names; the ensemble is recorded under the first.
-        folder: Where the files go; made when missing.
-        options: Metric, method, budgets; None: the automatic choice for log loss.
+        store: The record.
+        searches: Names of the searches; the ensemble is recorded under the first.
+        folder: Output folder; created if missing.
+        options: Metric, method and budgets; None: automatic choice of the method for log loss.
 
     Raises:
-        InputError: No such search, no usable member, options that cannot be met, or a submission that
-            does not fit the sample submission.
+        InputError: A search is unknown, no member is usable, the options cannot be met, or the submission
+            does not match the sample submission.
     """
     options, searches = options or SelectionOptions(), tuple(dict.fromkeys(searches))
     recorded = [get_search(store, name) for name in searches]
@@ -53,7 +55,7 @@ def build_ensemble(
     if not own:
         raise InputError(_nothing(searches, pool))
     _check_classes(pool)
-    # The products are small: more threads only wait for each other, and would add up in another order.
+    # The matrix products are small: more threads are no faster, and would change the order of the sums.
     with threadpool_limits(1):
         ensemble = _choose(pool, options, folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,11 +79,11 @@ def _choose(pool: Pool, options: SelectionOptions, folder: Path) -> Ensemble:
 
 
 def predicted_labels(probs: NDArray[np.float64], classes: Sequence[str]) -> list[str]:
-    """Name of the likeliest class of each image; a tie goes to the first class.
+    """Return the name of the most likely class of each image; a tie goes to the first class.
 
     Args:
-        probs: [images, classes].
-        classes: Names, in the order of the last axis.
+        probs: Probabilities, float64 [images, classes].
+        classes: Class names, in the order of the last axis.
     """
     return [classes[index] for index in probs.argmax(axis=1)]
 
@@ -93,7 +95,7 @@ def _nothing(searches: Sequence[str], pool: Pool) -> str:
 
 
 def _check_classes(pool: Pool) -> None:
-    """Name the classes that the select split lacks; their numbers would tell a person nothing."""
+    """Raise if the select split lacks a class; name the class, since its index tells the user nothing."""
     missing = [name for code, name in enumerate(pool.classes) if not (pool.labels == code).any()]
     if missing and len(pool.labels):
         raise InputError(
@@ -114,7 +116,7 @@ def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun
     """Write the submission of an ensemble in the format of its search's dataset.
 
     Raises:
-        InputError: It does not fit the sample submission; an earlier file stays as it is.
+        InputError: The submission does not match the sample submission; an existing file is kept.
     """
     pool, record = ensemble.pool, SearchRecord.from_run(search)
     form = SubmissionFormat(record.id_column, record.label_column)
@@ -123,7 +125,7 @@ def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun
     write_submission(unchecked, pool.test_ids.tolist(), labels, form)
     sample = (record.dataset or Path()) / SAMPLE
     try:
-        if sample.is_file():  # the record may have come from another machine
+        if sample.is_file():  # it is missing if the record comes from another machine
             check_submission(unchecked, sample, pool.classes)
         unchecked.replace(path)
     finally:
@@ -145,7 +147,7 @@ def _illustrate(
     store: Store, ensemble: Ensemble, searches: Sequence[RecordedRun], options: SelectionOptions
 ) -> list[Path]:
     """Draw the figures and write the report; return the folder and the page."""
-    # matplotlib takes half a second: a refusal does not wait for it.
+    # Importing matplotlib takes half a second: errors before this point must not wait for it.
     from tune_paddy.ensemble.reports.figures import draw_figures, write_figures  # noqa: PLC0415
     from tune_paddy.ensemble.reports.trial_figures import draw_trials, shown_figures  # noqa: PLC0415
 
@@ -159,7 +161,7 @@ def _illustrate(
 
 
 def describe(ensemble: Ensemble, searches: Sequence[str]) -> dict[str, Any]:
-    """The content of an ensemble's `ensemble.json`."""
+    """Return the content of an ensemble's `ensemble.json`."""
     return ensemble_content(ensemble.pool, ensemble.selection, searches, ensemble.assessment)
 
 
@@ -179,7 +181,7 @@ def _record(
         metrics[f"ensemble_{key}"] = assessment.estimate.score
         metrics[f"ensemble_{key}_low"] = assessment.estimate.low
         metrics[f"ensemble_{key}_high"] = assessment.estimate.high
-        # Under the names that members have, so that one column of the table compares them.
+        # The names are those of the members' metrics, so that one column of the table compares all runs.
         metrics[LOG_LOSS] = log_loss(assessment.predictions, ensemble.pool.labels)
         metrics[ERROR_RATE] = error_rate(assessment.predictions, ensemble.pool.labels)
     return log_ensemble(

@@ -1,4 +1,4 @@
-"""An ensemble as it was chosen, and what each of its members is worth."""
+"""A selected ensemble, with the weight and contribution of each member."""
 
 import math
 from collections.abc import Mapping
@@ -16,17 +16,17 @@ from tune_paddy.tracking.files import SUBMISSION_FILE
 
 @dataclass(frozen=True)
 class Ensemble:
-    """A selection of a pool, what may be said of it, and what was written.
+    """A selection from a pool, its assessment, and its files.
 
     Attributes:
-        pool: What was selected from.
-        selection: The weights, and how they came about.
-        assessment: Its score on images it was not selected on, beside its rivals'.
-        contributions: Member number → what the loss would rise by without it, see `member_groups`.
-        redundancies: View left out → the chosen view that it resembles most.
+        pool: Pool that the ensemble was selected from.
+        selection: Ensemble weights, and the steps that led to them.
+        assessment: Cross-fitted score, with comparisons; None if a class has a single image.
+        contributions: Member number, see `member_groups` → increase of the loss without that member.
+        redundancies: View left out → the selected view with the most similar errors.
         frontier: Log loss against minutes; None without a test set or measured times.
-        folder: Holds `submission.csv` (when there is a test set), `ensemble.json` and `figures`.
-        run_id: The MLflow run of the ensemble; empty until it is recorded.
+        folder: Folder of `submission.csv` (if there is a test set), `ensemble.json` and `figures`.
+        run_id: Id of the ensemble's MLflow run; empty until it is recorded.
     """
 
     pool: Pool
@@ -40,12 +40,12 @@ class Ensemble:
 
     @property
     def submission(self) -> Path | None:
-        """The submission, or None without a test set."""
+        """Path of the submission, or None without a test set."""
         return self.folder / SUBMISSION_FILE if len(self.pool.test_ids) else None
 
 
 def member_weights(ensemble: Ensemble) -> dict[str, float]:
-    """MLflow run of each member of the pool → the sum of its views' weights."""
+    """Return run id of each member of the pool → sum of its views' ensemble weights."""
     totals: dict[str, float] = {}
     for view, weight in zip(ensemble.pool.views, ensemble.selection.weights, strict=True):
         totals[view.run_id] = totals.get(view.run_id, 0.0) + float(weight)
@@ -53,9 +53,9 @@ def member_weights(ensemble: Ensemble) -> dict[str, float]:
 
 
 def member_contributions(ensemble: Ensemble) -> dict[str, float]:
-    """MLflow run of each member of the pool → what the loss would rise by without it.
+    """Return run id of each member of the pool → increase of the ensemble's loss without it.
 
-    0 for members without weight; the only member of an ensemble, without which nothing is left, has none.
+    It is 0 for members with weight 0, and NaN for the only member of an ensemble.
     """
     weights = member_weights(ensemble)
     numbers = dict(

@@ -1,4 +1,4 @@
-"""From the options of a selection to the function that selects: a method, weights by hand, budgets."""
+"""Make the function that selects from options: a method, fixed weights, budgets."""
 
 from collections.abc import Callable
 from functools import partial
@@ -25,11 +25,11 @@ _BYTES_PER_PARAMETER = 4
 
 
 def make_fit(pool: Pool, options: SelectionOptions) -> Fit:
-    """Return the function that selects as wished from any part of the pool's images.
+    """Return the function that selects from any part of the pool's images, with these options.
 
     Raises:
-        InputError: Weights by hand that cannot be used, or together with a budget; a budget too small for
-            any member.
+        InputError: Fixed weights are not valid or are combined with a budget, or no member is within the
+            budget.
     """
     if options.weights:
         if options.bounded:
@@ -49,15 +49,16 @@ def make_fit(pool: Pool, options: SelectionOptions) -> Fit:
 
 
 def assess_fit(pool: Pool, fit: Fit, options: SelectionOptions) -> Assessment | None:
-    """Cross-fit a whole selection, the choice of its method included.
+    """Cross-fit a complete selection, including the choice of its method.
 
     Args:
-        pool: What is selected from.
-        fit: From `make_fit`.
-        options: What it was made from.
+        pool: Pool to select from.
+        fit: Function of `make_fit`.
+        options: Options of that function.
 
     Returns:
-        Its score on images that it has not seen; None where a class has a single image in the select split.
+        Score on images that the selection has not seen; None if a class has a single image in the select
+        split.
     """
     if (np.bincount(pool.labels) == 1).any():
         return None
@@ -65,7 +66,7 @@ def assess_fit(pool: Pool, fit: Fit, options: SelectionOptions) -> Assessment | 
 
 
 def make_budget(pool: Pool, options: SelectionOptions) -> CostBudget:
-    """Price each view in members, minutes and MiB, and limit what was asked to be limited."""
+    """Return the cost of each view in members, minutes and MiB, with the limits of the options."""
     minutes = predicting_minutes(pool, options.speed_factor)
     parameters = np.array([_number(view, "parameters_m") for view in pool.views]) * 1e6
     limits = [options.max_members, options.max_minutes, options.max_size]
@@ -77,7 +78,7 @@ def make_budget(pool: Pool, options: SelectionOptions) -> CostBudget:
 
 
 def _check_affordable(pool: Pool, budget: CostBudget, options: SelectionOptions) -> None:
-    """Refuse limits that no member keeps: name them, and the member that takes least of each."""
+    """Raise if no member is within the limits; name each limit and the member that needs least."""
     if any(budget.allows([view]) for view in range(len(pool.views))):
         return
     told = []
@@ -94,9 +95,9 @@ def _check_affordable(pool: Pool, budget: CostBudget, options: SelectionOptions)
 
 
 def predicting_minutes(pool: Pool, speed_factor: float = 1.0) -> NDArray[np.float64]:
-    """Minutes that each view takes to predict the test set, from what was measured, float64 [views].
+    """Return the minutes that each view needs to predict the test set, float64 [views].
 
-    A member's time was measured over its plain pass and all its augmented ones together.
+    A member's measured time covers its plain pass and all its augmented passes together.
     """
     milliseconds = [
         _number(view, "predict_ms_per_image") / (1 if view.kind == TTA else 1 + _number(view, "tta"))
@@ -106,13 +107,13 @@ def predicting_minutes(pool: Pool, speed_factor: float = 1.0) -> NDArray[np.floa
 
 
 def member_groups(pool: Pool) -> NDArray[np.intp]:
-    """Number the members: int [views], the member of each view."""
+    """Return the member number of each view, int [views]."""
     numbers = {name: number for number, name in enumerate(dict.fromkeys(v.member for v in pool.views))}
     return np.array([numbers[view.member] for view in pool.views], dtype=np.intp)
 
 
 def _number(view: View, name: str) -> float:
-    """A figure of a view's member; parameters are recorded as text."""
+    """Return a metric or parameter of a view's member as a number; parameters are recorded as text."""
     try:
         return float(view.info.get(name, 0))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Weights made by hand: patterns such as `vit*=2`, so that a known ensemble can be made again."""
+"""Fixed ensemble weights, given as patterns such as `vit*=2`, to rebuild a known ensemble."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,21 +11,21 @@ MOST = 1_000_000
 """Largest weight; the sum of many must stay finite."""
 
 _DIGIT = "\0"
-"""Any digit, in the name of a member that does not exist yet."""
+"""Placeholder for any digit, in the name of a future member."""
 
 _SIDES = [_DIGIT * width for width in range(1, 5)]
 _SIZES = [*_SIDES, *(f"{height}x{width}" for height in _SIDES for width in _SIDES)]
-"""How members' names end."""
+"""Possible ends of members' names."""
 
 _SET = re.compile(r"\[!?.[^]]*\]")
-"""A pattern's set of signs, such as `[0-9]` or `[!a]`."""
+"""Character set of a pattern, such as `[0-9]` or `[!a]`."""
 
 
 def parse_weights(texts: Sequence[str]) -> list[tuple[str, float]]:
-    """Read `PATTERN=WEIGHT` texts; several may stand in one, separated by commas.
+    """Parse `PATTERN=WEIGHT` texts; a text may contain several, separated by commas.
 
     Raises:
-        InputError: One is not of that form, or its weight is no number from 0 to `MOST`.
+        InputError: A text has another form, or its weight is not a number from 0 to `MOST`.
     """
     pairs: list[tuple[str, float]] = []
     for text in (part.strip() for whole in texts for part in whole.split(",")):
@@ -36,7 +36,7 @@ def parse_weights(texts: Sequence[str]) -> list[tuple[str, float]]:
             weight = -1.0
         if not pattern or not 0 <= weight <= MOST:
             raise InputError(
-                f"weights {text!r}: write PATTERN=WEIGHT, such as 'vit*=2', a weight from 0 to {MOST:,}",
+                f"weights {text!r}: write PATTERN=WEIGHT, such as 'vit*=2', with a weight from 0 to {MOST:,}",
                 options=("weights",),
             )
         pairs.append((pattern, weight))
@@ -46,15 +46,15 @@ def parse_weights(texts: Sequence[str]) -> list[tuple[str, float]]:
 def require_possible(
     pairs: Sequence[tuple[str, float]], architectures: Sequence[str], n_members: int
 ) -> None:
-    """Refuse patterns that can match no member of a search which has not trained any yet.
+    """Refuse patterns that cannot match any member of a search that has not begun.
 
     Args:
-        pairs: From `parse_weights`.
-        architectures: Of the search's space.
-        n_members: That it may have; their names begin with their numbers, of four digits or more.
+        pairs: Patterns and weights of `parse_weights`.
+        architectures: Architectures of the search space.
+        n_members: Maximum number of members; names begin with their numbers, of four digits or more.
 
     Raises:
-        InputError: There is such a pattern.
+        InputError: A pattern cannot match any member.
     """
     numbers = [_DIGIT * width for width in range(4, max(4, len(str(n_members - 1))) + 1)]
     members = [f"{number}-{arch}-{size}" for number in numbers for arch in architectures for size in _SIZES]
@@ -68,8 +68,8 @@ def require_possible(
 
 
 def _may_equal(glob: str, name: str) -> bool:
-    """Whether a pattern of `*` and `?` matches a name, some of whose digits are not known yet."""
-    reached = {0}  # positions in the name that what was read of the pattern may end at
+    """Whether a pattern of `*` and `?` may match a name with placeholders for digits."""
+    reached = {0}  # positions in the name where a match of the pattern's prefix may end
     for sign in glob:
         if sign == "*":
             reached = set(range(min(reached, default=len(name) + 1), len(name) + 1))
@@ -90,10 +90,10 @@ def _no_match(pattern: str, architectures: Iterable[str]) -> InputError:
 
 
 def weigh(views: Sequence[View], pairs: Sequence[tuple[str, float]]) -> list[float]:
-    """Weigh each view: 1 for each member's best-informed view (tta where there is one), 0 for others.
+    """Return the weight of each view: 1 for a member's tta view, or its plain view without tta; 0 for others.
 
-    A pattern changes the weight of the views it matches, the last match winning. It is compared with a
-    member's architecture and name; with a slash in it, with the view's name, such as `*/plain`.
+    A pattern changes the weights of the views that it matches; the last match wins. It is compared with the
+    member's architecture and name or, if it contains a slash, with the view's name, such as `*/plain`.
 
     Raises:
         InputError: A pattern matches no view, or all weights are 0.
@@ -109,7 +109,7 @@ def weigh(views: Sequence[View], pairs: Sequence[tuple[str, float]]) -> list[flo
             if "/" in pattern or counted[number]:
                 weights[number] = weight
     if not any(weights):
-        raise InputError("weights: every member has weight 0; leave at least one in", options=("weights",))
+        raise InputError("weights: every member has weight 0; raise at least one", options=("weights",))
     return weights
 
 

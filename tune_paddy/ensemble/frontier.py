@@ -1,4 +1,4 @@
-"""What fewer minutes would cost: the best sets of members by the time that they take to predict."""
+"""Trade-off of prediction time and log loss: the best sets of members for each prediction time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from tune_paddy.ensemble.fit import make_budget
 from tune_paddy.ensemble.options import SelectionOptions
 
 _MINUTES = 1
-"""Index of the resource in `make_budget`."""
+"""Index of the minutes among the resources of `make_budget`."""
 _CANDIDATES = 12
-"""Views that are tried: of 40 views, 20 gave the same frontier as 12 and took 2.3 s instead of 1.4."""
+"""Number of views to try: of 40 views, 20 gave the same frontier as 12 and took 2.3 s instead of 1.4 s."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What a set of members costs, and how well it predicts.
+    """Cost and log loss of a set of members.
 
     Attributes:
-        members: Their number.
-        minutes: To predict the test set.
-        mib: Of weights.
-        log_loss: On the select split that it was chosen on, in nats: optimistic.
+        members: Number of members.
+        minutes: Time to predict the test set, in minutes.
+        mib: Total size of the weights files, in MiB.
+        log_loss: Log loss on the select split that the set was selected on, in nats: optimistic.
     """
 
     members: int
@@ -42,9 +42,9 @@ class Frontier:
     """Log loss against minutes.
 
     Attributes:
-        points: The best weighted means, cheapest first, each better than all that are cheaper.
-        singles: Every view by itself.
-        selected: The ensemble that was selected.
+        points: Best weighted means, cheapest first; each is better than all cheaper ones.
+        singles: Each single view.
+        selected: The selected ensemble.
     """
 
     points: tuple[Offer, ...]
@@ -53,12 +53,12 @@ class Frontier:
 
 
 def find_frontier(pool: Pool, selection: Selection, options: SelectionOptions) -> Frontier | None:
-    """Find the frontier of a pool, or None without a test set or where no time was measured.
+    """Find the frontier of a pool; None without a test set or without measured times.
 
     Args:
-        pool: What was selected from.
-        selection: What was selected, for comparison.
-        options: Their limits hold, but for that of the minutes.
+        pool: Pool that the ensemble was selected from.
+        selection: Selected ensemble, for comparison.
+        options: Options with limits; all limits except that of the minutes apply.
     """
     budget = make_budget(pool, options)
     if not (budget.costs[_MINUTES] > 0).all():
@@ -75,7 +75,7 @@ def find_frontier(pool: Pool, selection: Selection, options: SelectionOptions) -
 
 
 def _candidates(budget: CostBudget, losses: NDArray[np.float64], selection: Selection) -> NDArray[np.intp]:
-    """Views worth trying: those that no cheaper one beats, then the selected ones, then the best."""
+    """Return the views to try: those that no cheaper view beats, then the selected, then the best."""
     others = np.arange(len(budget.limits)) != _MINUTES
     affordable = (budget.costs[others] <= budget.limits[others, None]).all(axis=0)
     by_cost = np.lexsort((losses, budget.costs[_MINUTES]))

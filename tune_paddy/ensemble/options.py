@@ -1,4 +1,4 @@
-"""What a person asks of a selection; light to import, since help screens are generated from it."""
+"""Options of a selection; the import is cheap, since help screens are generated from them."""
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -10,19 +10,19 @@ from tune_paddy.core.errors import InputError
 
 AUTO = "auto"
 SELECTION, BUDGET = "Selection", "Budget"
-"""Headings that the options of a selection stand under."""
+"""Headings of the options in help screens."""
 
 
 def metric_names() -> tuple[str, ...]:
-    """Names of the metrics."""
-    from tune_paddy.core.metrics import METRICS  # noqa: PLC0415 it takes numpy
+    """Return the names of the metrics."""
+    from tune_paddy.core.metrics import METRICS  # noqa: PLC0415 it imports numpy
 
     return tuple(METRICS)
 
 
 def method_names() -> tuple[str, ...]:
-    """Names of the selection methods, simplest first, after `auto`."""
-    from tune_paddy.core.selection.methods import METHODS  # noqa: PLC0415 it takes scipy
+    """Return the names of the selection methods: `auto`, then the others, simplest first."""
+    from tune_paddy.core.selection.methods import METHODS  # noqa: PLC0415 it imports scipy
 
     return (AUTO, *METHODS)
 
@@ -35,27 +35,26 @@ def _about(
     choices: Callable[[], Sequence[str]] | None = None,
     bounds: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """What a field allows, and what command line and reference say of it.
+    """Return the metadata of a field, for validation, command line and reference.
 
     Args:
-        description: The meaning, a noun phrase.
-        group: The heading that it stands under.
-        unit: The unit of its value, or "".
-        choices: Returns its values by name; None: they have no names.
-        bounds: `gt` → the number that the value is above, or `ge` → its least value.
+        description: Meaning, a noun phrase.
+        group: Heading of the option in help screens.
+        unit: Unit of the value, or "".
+        choices: Function that returns the allowed names; None: the value is no name.
+        bounds: `gt` → exclusive lower bound, or `ge` → inclusive lower bound.
     """
     return {"description": description, "group": group, "unit": unit, "choices": choices, "bounds": bounds}
 
 
 @dataclass(frozen=True)
 class SelectionOptions:
-    """What a person asks of a selection.
+    """Options of a selection.
 
-    The metadata of each field, which describes it, is the one source of the options of `tune-paddy select`
-    and of the reference.
+    The options of `tune-paddy select` and the reference are generated from the fields' metadata.
 
     Raises:
-        InputError: A name is unknown, or a number is out of its bounds.
+        InputError: A name is unknown, or a number is out of bounds.
     """
 
     metric: str = field(
@@ -64,31 +63,31 @@ class SelectionOptions:
     )
     method: str = field(
         default=AUTO,
-        metadata=_about("selection method; auto: all are compared", group=SELECTION, choices=method_names),
+        metadata=_about("selection method; auto: compare all", group=SELECTION, choices=method_names),
     )
     weights: tuple[str, ...] = field(
         default=(),
         metadata=_about(
-            "weights by hand, which replace the selection, as PATTERN=WEIGHT, such as 'vit*=2'; repeatable",
+            "fixed ensemble weights instead of a selection, as PATTERN=WEIGHT, such as 'vit*=2'; repeatable",
             group=SELECTION,
         ),
     )
     max_members: int | None = field(
-        default=None, metadata=_about("most members in the ensemble", group=BUDGET, bounds={"gt": 0})
+        default=None, metadata=_about("maximum number of members", group=BUDGET, bounds={"gt": 0})
     )
     max_minutes: float | None = field(
         default=None,
         metadata=_about(
-            "longest time to predict the test set", group=BUDGET, unit="minutes", bounds={"gt": 0}
+            "maximum time to predict the test set", group=BUDGET, unit="minutes", bounds={"gt": 0}
         ),
     )
     max_size: float | None = field(
         default=None,
-        metadata=_about("largest weights of all members", group=BUDGET, unit="MiB", bounds={"gt": 0}),
+        metadata=_about("maximum size of all weights files", group=BUDGET, unit="MiB", bounds={"gt": 0}),
     )
     speed_factor: float = field(
         default=1.0,
-        metadata=_about("how many times slower the machine is that predicts", group=BUDGET, bounds={"gt": 0}),
+        metadata=_about("slowdown of the predicting machine, a factor", group=BUDGET, bounds={"gt": 0}),
     )
     seed: int = field(
         default=0, metadata=_about("seed of the selection methods", group=SELECTION, bounds={"ge": 0})
@@ -100,12 +99,12 @@ class SelectionOptions:
 
     @property
     def bounded(self) -> bool:
-        """Whether any budget was given."""
+        """Whether there is any budget."""
         return any(limit is not None for limit in (self.max_members, self.max_minutes, self.max_size))
 
 
 def _check(option: str, value: Any, about: Mapping[str, Any]) -> None:
-    """Refuse a value that is not among the choices or bounds of an option."""
+    """Raise if a value is not one of an option's choices, or is out of bounds."""
     choices, bounds, wanted = about["choices"], about["bounds"], ""
     if value is None:
         return
@@ -115,14 +114,14 @@ def _check(option: str, value: Any, about: Mapping[str, Any]) -> None:
     elif "gt" in bounds and not value > bounds["gt"]:
         wanted = f"give a number above {bounds['gt']}"
     elif "ge" in bounds and value < bounds["ge"]:
-        wanted = f"give a whole number from {bounds['ge']} on"
+        wanted = f"give a whole number of at least {bounds['ge']}"
     if wanted:
         shown = repr(value) if isinstance(value, str) else str(value)
         raise InputError(f"{option} {shown}: {wanted}", options=(option,))
 
 
 def select_command(searches: Sequence[str], options: SelectionOptions) -> str:
-    """The command that selects with these options.
+    """Return the command that selects with these options.
 
     >>> select_command(["night"], SelectionOptions(metric="error_rate", weights=("*vit*=2",)))
     "tune-paddy select night --metric error_rate --weights '*vit*=2'"

@@ -1,4 +1,4 @@
-"""The ensemble of members trained again on all labelled images: the same weights, a new submission."""
+"""Write the ensemble of refitted members: the same ensemble weights, a new submission."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,20 +26,20 @@ def write_refitted(
     selection: Selection,
     members: Mapping[str, str],
 ) -> Ensemble:
-    """Blend refitted members with the selection's weights; write and record what comes of it.
+    """Blend refitted members with the original ensemble weights; write and record the ensemble.
 
     Args:
         store: The record, opened for the refit's experiment.
-        original: The ensemble whose members were refitted.
-        searches: What it was selected from.
-        name: Of the refit's search.
-        folder: Where the files go.
-        pool: The refitted members.
-        selection: The original's, in the order of the pool's views.
-        members: Name of each refitted member → the run in which it was trained before.
+        original: Ensemble whose members were refitted.
+        searches: Names of the searches that the original was selected from.
+        name: Name of the refit's search.
+        folder: Output folder.
+        pool: Pool of the refitted members.
+        selection: Selection of the original, in the order of the pool's views.
+        members: Name of each refitted member → id of the run that trained it before.
 
     Raises:
-        InputError: The submission does not fit the sample submission.
+        InputError: The submission does not match the sample submission.
     """
     ensemble = replace(
         original, pool=pool, selection=selection, contributions={}, redundancies={}, folder=folder, run_id=""
@@ -70,7 +70,7 @@ def write_refitted(
 
 
 def quality_note(original: Ensemble, searches: Sequence[str]) -> str:
-    """Say what may be said of the quality of refitted members: what is known of the original ensemble."""
+    """Return a note on the quality of refitted members: the estimate of the original ensemble."""
     whose = (
         "Refitted members have seen every labelled image: what is known of their quality is the estimate of "
         f"the ensemble selected from {', '.join(searches)} (run {original.run_id})"

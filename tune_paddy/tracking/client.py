@@ -1,8 +1,8 @@
-"""The way to MLflow: imported late and quietly, a locked database waited out, failures in one line.
+"""Calls to MLflow: a late and quiet import, retries while the database is locked, one-line errors.
 
 MLflow sets SQLite's busy timeout to 20 s in every session, whatever its address says, and raises after
-that. A long writer (a backup, `mlflow gc`, a browser's heavy query) must not cost a trial its record, so
-every call goes through `call`, which tries again for as long as the database is merely locked.
+that. A long writer (a backup, `mlflow gc`, a browser's heavy query) must not cost a trial its record.
+Every call therefore goes through `call`, which retries while the database is locked.
 """
 
 import atexit
@@ -25,7 +25,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PATIENCE = 180.0
-"""Seconds for which a locked database is waited for before a call fails."""
+"""Time after which a call to a locked database fails, in seconds."""
 
 QUIET = {
     "DO_NOT_TRACK": "true",
@@ -33,25 +33,25 @@ QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # Else the pyproject.toml and lock file of whoever stands in a uv project go into every exported model.
+    # Otherwise MLflow copies the working folder's pyproject.toml and lock file into every exported model.
     "MLFLOW_UV_AUTO_DETECT": "false",
 }
-"""Environment that MLflow starts in, unless the user has set a variable otherwise."""
+"""Default environment variables of MLflow; variables that the user has set override them."""
 
 
 def load_mlflow() -> Any:
-    """Import MLflow, in its quiet environment."""
+    """Import MLflow with the environment `QUIET`."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     import mlflow  # noqa: PLC0415 - it takes 1.3 s, and the environment above must be set before
 
-    # It prints a traceback for every locked database, which is no news to `call`.
+    # It logs a traceback for every locked database, which `call` handles.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     return mlflow
 
 
 def connect(tracking_uri: str) -> "MlflowClient":
-    """A client of the store at `tracking_uri`; cheap after the first, whose import takes a second."""
+    """Return a client of the store at `tracking_uri`; the first call imports MLflow, which takes a second."""
     if not tracking_uri.startswith(("http://", "https://")):
         _close_at_end()
     client: MlflowClient = load_mlflow().MlflowClient(tracking_uri=tracking_uri)
@@ -60,10 +60,10 @@ def connect(tracking_uri: str) -> "MlflowClient":
 
 @cache
 def _close_at_end() -> None:
-    """Have this process close every database that it opens before it ends.
+    """Close every database that this process opened when it exits.
 
-    The last one to close SQLite's takes what stands in the write-ahead log into the file, and removes the
-    log. MLflow closes nothing; that Python does when it takes its objects apart is not to be relied on.
+    The last connection to close copies SQLite's write-ahead log into the database and removes the log.
+    MLflow closes nothing, and Python does not guarantee to close connections at exit.
     """
     from sqlalchemy import event  # noqa: PLC0415 - MLflow's, imported with it
     from sqlalchemy.engine import Connection, Engine  # noqa: PLC0415
@@ -75,7 +75,7 @@ def _close_at_end() -> None:
 
     def close() -> None:
         for engine in list(engines):
-            with suppress(Exception):  # it is the end: there is nobody to tell
+            with suppress(Exception):  # the process is exiting: nobody can handle an error
                 engine.dispose()
 
     event.listen(Engine, "engine_connect", remember)
@@ -83,18 +83,18 @@ def _close_at_end() -> None:
 
 
 def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call MLflow; wait while the database is locked.
+    """Call MLflow; retry while the database is locked.
 
-    Every call that goes through here may be repeated safely: a locked database has taken nothing, and
-    what a half-done batch wrote is recognised by MLflow as the same values.
+    Retries are safe: a locked database has stored nothing, and MLflow recognises the values of a batch
+    that was written in part.
 
     Args:
         function: A method of `MlflowClient`.
-        *args: Its arguments.
-        **kwargs: Its keyword arguments.
+        *args: Positional arguments of the method.
+        **kwargs: Keyword arguments of the method.
 
     Returns:
-        What the function returns.
+        The method's result.
 
     Raises:
         TunePaddyError: MLflow, its database or its artifact store failed; the message is one line.
@@ -109,16 +109,16 @@ def wait_out_locks(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """Repeat `attempt` while it fails on a locked database, for `patience` seconds.
+    """Retry `attempt` while it fails on a locked database, for `patience` seconds.
 
     Args:
-        attempt: What to try.
-        patience: Seconds after which a lock is a failure.
-        clock: Seconds that never run backwards.
-        sleep: Waits the seconds given.
+        attempt: Function to retry.
+        patience: Time after which a lock is an error, in seconds.
+        clock: Monotonic clock, in seconds.
+        sleep: Function that waits for a number of seconds.
 
     Returns:
-        What `attempt` returns.
+        The result of `attempt`.
 
     Raises:
         TunePaddyError: The database stayed locked, or something else failed.
@@ -141,6 +141,6 @@ def _is_lock(error: Exception) -> bool:
 
 
 def one_line(text: str, limit: int = 500) -> str:
-    """Bring text for a person onto one line, without credentials, at most `limit` characters long."""
+    """Join text into one line without credentials, of at most `limit` characters."""
     line = redact(" ".join(text.split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,4 +1,4 @@
-"""What a trial cost: the seconds for which it held its share of a GPU, or its CPUs."""
+"""Cost of a trial: GPU-seconds of its share of a GPU, or CPU-seconds."""
 
 from collections.abc import Mapping
 
@@ -8,27 +8,27 @@ from tune_paddy.tracking.ui.layout import CPU_SECONDS, GPU_SECONDS
 
 
 def cost_metric(gpu_share: float) -> str:
-    """Name of the metric that a member's cost is recorded as."""
+    """Return the name of the metric that holds a member's cost."""
     return GPU_SECONDS if gpu_share > 0 else CPU_SECONDS
 
 
 def cost_metrics(metrics: Mapping[str, float], *, gpu_share: float, cpus: float) -> dict[str, float]:
-    """What a trained member cost.
+    """Return the cost of a trained member as a metric.
 
     Args:
-        metrics: Its seconds of training and of prediction.
-        gpu_share: Of a GPU that was kept for it; 0: it used CPUs alone.
-        cpus: That were kept for it.
+        metrics: The member's `train_seconds_total` and `predict_seconds`.
+        gpu_share: Share of a GPU reserved for the member; 0: it used only CPUs.
+        cpus: Number of CPUs reserved for the member.
     """
     seconds = metrics["train_seconds_total"] + metrics["predict_seconds"]
     return {cost_metric(gpu_share): round(seconds * (gpu_share or cpus), 2)}
 
 
 def trial_cost(search: RecordedRun, member: RecordedRun) -> tuple[str, float]:
-    """What a trial cost, whatever became of it: the metric's name, and GPU- or CPU-seconds.
+    """Return the cost of a trial of any outcome: name of the metric, and GPU- or CPU-seconds.
 
-    A finished member says so itself, without the time that it waited to be resumed. Of others the time from
-    start to end counts.
+    A finished member has recorded its cost, which excludes the time between an interruption and its
+    resumption. For other members the time from start to end counts.
     """
     share = MemberRecord.from_run(member).gpu_share or 0.0
     name = cost_metric(share)

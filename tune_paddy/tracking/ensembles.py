@@ -1,4 +1,4 @@
-"""Writing the record of ensembles: the live curve of a search, and what was selected from it."""
+"""Record ensembles: the live curve of a search, and the selections from it."""
 
 import hashlib
 import json
@@ -24,27 +24,27 @@ from tune_paddy.tracking.ui.layout import CONTRIBUTION, WEIGHT
 from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log_params, set_tags
 
 _DIGITS = 5
-"""Decimals of weights and contributions: MLflow's table would show sixteen. `ensemble.json` has them all."""
+"""Decimals of ensemble weights and contributions: MLflow's table would show 16. `ensemble.json` has all."""
 _NAMING = ("method", "metric")
-"""Parameters that stand in the name of an ensemble's run, where it has them."""
+"""Parameters that the name of an ensemble's run contains, if it has them."""
 _HEADING = "## The search"
 LIVE = "live_"
-"""What the names of the live curve's metrics begin with."""
+"""Prefix of the live curve's metrics."""
 
 
 def read_recorded_ensemble(store: Store, ensemble: RecordedRun) -> DescribedEnsemble:
-    """Read and check what the record says of an ensemble.
+    """Read and validate the `ensemble.json` of an ensemble's run.
 
     Raises:
-        InputError: It is not what `tune-paddy select` writes; the message names the run and the key.
-        TunePaddyError: It is gone, or MLflow failed.
+        InputError: The file is not one that `tune-paddy select` writes; the message names run and key.
+        TunePaddyError: The file is missing, or MLflow failed.
     """
     content = read_file(store, ensemble, ENSEMBLE_FILE, most=MAX_MIB, what="an ensemble")
     return parse_ensemble(content, file_in_record(ensemble, ENSEMBLE_FILE))
 
 
 def was_selected(store: Store, member_run_id: str) -> bool:
-    """Whether an ensemble in the record gives a member weight, or once did.
+    """Whether any recorded ensemble gives or gave a member an ensemble weight above 0.
 
     Raises:
         TunePaddyError: MLflow failed.
@@ -59,8 +59,8 @@ def log_live_score(store: Store, parent_run_id: str, step: int, log_loss: float,
         store: The record.
         parent_run_id: Run of the search.
         step: Number of finished members.
-        log_loss: Of the ensemble on the select split, in nats.
-        error_rate: The same, share of images.
+        log_loss: Log loss of the ensemble on the select split, in nats.
+        error_rate: Error rate of the ensemble on the select split, from 0 to 1.
 
     Raises:
         TunePaddyError: MLflow failed.
@@ -84,29 +84,30 @@ def log_ensemble(
 ) -> str:
     """Record an ensemble as a run under its search.
 
-    The same selection recorded again goes on in the same run. Its metrics also stand on the search's
-    run, so that the search can be compared with others in MLflow's table.
+    The same selection, recorded again, reuses its run. The search's run gets the metrics too, so that
+    MLflow's table compares searches.
 
     Args:
         store: The record.
         search: Name of the search.
-        selection_dict: What identifies the selection; plain JSON. Stored as `ensemble.json`, unless a
-            file of that name is among `files`.
-        files: Such as the submission and reports.
+        selection_dict: Content that identifies the selection, plain JSON. Stored as `ensemble.json`,
+            unless a file of that name is among `files`.
+        files: Files to store with the run, such as the submission and reports.
         metrics: Scores of the ensemble.
         params: Settings of the selection.
-        weights: MLflow run of a member → its weight, zeros for members that were not selected; written
+        weights: Run id of a member → its ensemble weight, 0 for members that were not selected; logged
             to the members as the metric `ensemble_weight`.
-        contributions: MLflow run of a member → what the ensemble's loss would rise by without it; written
-            to the members as the metric `ensemble_contribution`.
-        description: Markdown for the run's page; the page of the search begins with it, too.
-        search_files: Files and folders that the search's run gets, in place of those of the same names.
+        contributions: Run id of a member → increase of the ensemble's loss without it; logged to the
+            members as the metric `ensemble_contribution`.
+        description: Markdown for the run's page, and for the top of the search's page.
+        search_files: Files and folders to store with the search's run; they overwrite those of the same
+            names.
 
     Returns:
         The id of the run.
 
     Raises:
-        InputError: There is no such search.
+        InputError: The search is unknown.
         TunePaddyError: A file is missing, or MLflow failed.
     """
     client, parent = store.client, get_search(store, search)
@@ -137,13 +138,13 @@ def log_ensemble(
 
 
 def _with_ensemble(note: str, description: str) -> str:
-    """The page of a search with its newest ensemble in place of an earlier one; MLflow shows only its top."""
+    """Put an ensemble's description at the top of a search's page, replacing that of an earlier ensemble."""
     before, heading, own = note.partition(_HEADING)
     return f"{description.rstrip()}\n\n{_HEADING}\n\n{(own if heading else before).strip()}\n"
 
 
 def _by_member(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Metric → run → value, rounded and turned into run → metric → value: a request for each run."""
+    """Turn metric → run → value into run → metric → rounded value: one request per run."""
     turned: dict[str, dict[str, float]] = {}
     for name, values in metrics.items():
         for run_id, value in values.items():
@@ -163,7 +164,7 @@ def _open(store: Store, experiment_id: str, name: str, digest: str, tags: Mappin
 
 
 def _submission_sha256(files: Sequence[Path]) -> str:
-    """By which the ensemble is found again when its submission is sent; empty: it wrote none."""
+    """Return the digest that finds the ensemble of a submission later; empty: no submission was written."""
     written = [path for path in files if path.name == SUBMISSION_FILE and path.is_file()]
     return file_sha256(written[0]) if written else ""
 

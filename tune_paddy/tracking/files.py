@@ -15,19 +15,19 @@ from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.store import Store
 
 SUBMISSION_FILE = "submission.csv"
-"""An ensemble's predicted labels of the test images, among the files of its run."""
+"""Artifact of an ensemble's run: predicted labels of the test images."""
 
 SPACE_FILE, IMAGES_FILE = "space.yaml", "images.csv"
-"""Files of a search's run: the space as it was read, and all images."""
+"""Artifacts of a search's run: the space as it was read, and the list of all images."""
 
 MOST_MIB = {SPACE_FILE: 1, IMAGES_FILE: 512}
-"""What they may have; a line of a few hundred bytes for each of a million images."""
+"""Size limits in MiB: enough for a million images with a line of a few hundred bytes each."""
 
 FIGURES = "figures"
-"""Folder of pictures, of a search and among a run's files."""
+"""Name of the folder of figures, in a search's folder and among a run's artifacts."""
 
 PARTIAL = ".artifact.uploading."
-"""What MLflow's names of files begin with that are not yet written."""
+"""Prefix of files that MLflow has not yet written completely."""
 
 
 def log_files(store: Store, run_id: str, files: Sequence[Path]) -> None:
@@ -41,19 +41,19 @@ def log_files(store: Store, run_id: str, files: Sequence[Path]) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """Hex digest by which a file is known again, wherever it lies.
+    """Return the SHA-256 of a file's content, in hex.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def remove_partial_files(artifact_uri: str) -> None:
-    """Remove what a killed process was writing to a run's files, where these are on this machine.
+    """Remove the partial artifacts of a killed process, if the artifacts are on this machine.
 
     Args:
-        artifact_uri: Where the files of a run are that nobody writes to.
+        artifact_uri: Address of the artifacts of a run that no process writes to.
     """
     if artifact_uri.startswith("file:"):
         for path in list(Path(url2pathname(urlsplit(artifact_uri).path)).glob(f"{PARTIAL}*")):
@@ -65,14 +65,14 @@ def read_file(store: Store, run: RecordedRun, name: str, *, most: int, what: str
 
     Args:
         store: The record.
-        run: Whose file it is.
-        name: Of the file.
-        most: MiB that such a file may have; others may have written to the record, too.
-        what: The file should be, for the message, such as `an ensemble`.
+        run: Run that the file belongs to.
+        name: Name of the file.
+        most: Size limit in MiB; the record may have been written by others.
+        what: Kind of file, for the message, such as `an ensemble`.
 
     Raises:
-        InputError: It is too large, or cannot be read; the message names the run.
-        TunePaddyError: There is none, or MLflow failed.
+        InputError: The file is too large or cannot be read; the message names the run.
+        TunePaddyError: The file is missing, or MLflow failed.
     """
     with fetched(store, run.artifact_uri, name) as path:
         try:
@@ -82,7 +82,7 @@ def read_file(store: Store, run: RecordedRun, name: str, *, most: int, what: str
 
 
 def read_text_of_search(store: Store, search: RecordedRun, name: str) -> str:
-    """A file of a search's run, a key of `MOST_MIB`, as text; empty where none can be read."""
+    """Return a file of a search's run, a key of `MOST_MIB`, as text; empty if it cannot be read."""
     try:
         content = read_file(store, search, name, most=MOST_MIB[name], what="a file of a search")
     except TunePaddyError:
@@ -91,21 +91,21 @@ def read_text_of_search(store: Store, search: RecordedRun, name: str) -> str:
 
 
 def file_in_record(run: RecordedRun, name: str) -> str:
-    """How messages name a file of a run."""
+    """Return the name of a run's file in messages."""
     return f"run {run.run_id}/{name}"
 
 
 @contextmanager
 def fetched(store: Store, artifact_uri: str, name: str) -> Iterator[Path]:
-    """Have a file of a run: where it lies, or, while the block runs, a copy of it from a server.
+    """Yield the path of a run's file: the file itself, or a temporary copy from a server.
 
     Args:
         store: The record.
-        artifact_uri: Where the run's files are.
-        name: Of the file.
+        artifact_uri: Address of the run's artifacts.
+        name: Name of the file.
 
     Raises:
-        TunePaddyError: There is none, or MLflow failed.
+        TunePaddyError: The file is missing, or MLflow failed.
     """
     uri = f"{artifact_uri.rstrip('/')}/{name}"
     if uri.startswith("file:"):  # the part of MLflow that downloads takes most of a second to import

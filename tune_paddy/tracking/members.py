@@ -1,7 +1,7 @@
-"""Writing the record of a search and of its members: started, reported on, finished or failed.
+"""Record the members of a search: start, epochs, result or failure.
 
-A run is found again by the names of its search and member, so a retried trial goes on in its own run.
-A member is FINISHED only once its predictions are stored: everyone who reads may rely on it.
+The names of search and member identify a run, so a retried trial reuses its run.
+A member is FINISHED only after its predictions are stored; readers may rely on that.
 """
 
 import tempfile
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 UPLOAD = "tune_paddy-"
-"""What the names of folders begin with that hold a file on its way to the record."""
+"""Prefix of temporary folders that hold a file during its upload."""
 
 Failure = Literal["failed", "infeasible", "diverged", "stopped", "interrupted"]
 
@@ -62,26 +62,26 @@ def start_member(
     params: Mapping[str, object],
     tags: Mapping[str, object] | None = None,
 ) -> str:
-    """Open the run of a member: a new one, or its own when its trial is tried again.
+    """Open the run of a member: a new run, or the existing one if its trial is retried.
 
-    A new run gets the datasets of its search, a page that says what it is and how to train it again, and the
-    space for that, `member.yaml`. On a retry, parameters that the run has stay as they are; what changed
-    between attempts, such as accum, belongs into a metric or a tag. The git revision is the search's, since
-    a trial runs elsewhere.
+    A new run gets the search's datasets, a page that describes the member and how to train it again, and
+    the search space for that, `member.yaml`. A retry does not change existing parameters; record values
+    that differ between attempts, such as `accum`, as a metric or a tag. The git revision is the search's,
+    since a trial may run in another folder or on another machine.
 
     Args:
         store: The record, opened for the search's experiment.
         search: Name of the search.
         member: Name of the member, unique in the search, such as `0007-convnext_tiny-224`.
         parent_run_id: Run of the search.
-        params: The member's configuration; `arch` becomes a tag, too.
+        params: The member's configuration; `arch` also becomes a tag.
         tags: Further tags, such as `split`; a name without a dot gets the prefix `tune_paddy.`.
 
     Returns:
         The id of the run.
 
     Raises:
-        InputError: A name cannot be used.
+        InputError: A name is not valid.
         TunePaddyError: MLflow failed.
     """
     client = store.client
@@ -103,7 +103,7 @@ def start_member(
     wanted |= {"mlflow.user": parent.data.tags.get("mlflow.user", user_name())}
     wanted |= MemberRecord(attempts=1).to_tags()
     origin, searched = MemberRecord.from_tags(wanted).origin, SearchRecord.from_tags(parent.data.tags)
-    # A refit trains on other images than any search: its own command is the way to it.
+    # A refit trains on other images than any search: only its own command repeats it.
     alone = "arch" in params and not searched.refit_of
     wanted[NOTE] = describe_member(member, origin, search, searched, has_space=alone)
     run = call(client.create_run, parent.info.experiment_id, tags=wanted, run_name=_row_name(member))
@@ -125,16 +125,16 @@ def log_epoch(
 ) -> None:
     """Log the metrics of one epoch, in one request.
 
-    MLflow never forgets a point. An epoch that is repeated after a crash adds nothing where a value is
-    the same as before (on a CPU it is, to the bit), and a second point, which becomes the current one,
-    where it differs.
+    MLflow never deletes a point. An epoch that is repeated after a crash adds nothing where a value is
+    the same as before (bit-identical on a CPU). Where it differs, it adds a second point, which becomes
+    the current one.
 
     Args:
         store: The record.
-        run_id: Of the member.
+        run_id: Run of the member.
         metrics: Name → value; infinities are recorded as NaN.
         step: Number of the epoch.
-        milliseconds: When, since 1970; None: now.
+        milliseconds: Time since 1970, in milliseconds; None: now.
 
     Raises:
         TunePaddyError: MLflow failed.
@@ -151,19 +151,19 @@ def log_member(
     tags: Mapping[str, object] | None = None,
     workspace: Path | None = None,
 ) -> None:
-    """Store what a member yields and call it FINISHED, in this order.
+    """Store the predictions and metrics of a member, then mark its run FINISHED.
 
     Args:
         store: The record.
-        run_id: Of the member.
-        predictions: On the select split and the test set.
-        metrics: Its summary: scores, seconds, footprint. They become the current values of their names.
+        run_id: Run of the member.
+        predictions: Predictions of the select split and the test set.
+        metrics: Summary: scores, seconds, footprint. They become the current values of their names.
         tags: Further tags; a name without a dot gets the prefix `tune_paddy.`.
-        workspace: Existing folder for the file on its way, which its owner sweeps should this process be
-            killed; None: the system's.
+        workspace: Existing folder for the temporary file, which its owner cleans if this process is
+            killed; None: the system's temporary folder.
 
     Raises:
-        TunePaddyError: The predictions cannot be used, or could not be stored.
+        TunePaddyError: The predictions are not valid, or could not be stored.
     """
     with tempfile.TemporaryDirectory(prefix=UPLOAD, dir=workspace) as folder:
         path = Path(folder) / FILE_NAME
@@ -175,15 +175,15 @@ def log_member(
 
 
 def fail_member(store: Store, run_id: str, reason: str, kind: Failure) -> None:
-    """End a member that yields nothing: KILLED when it was stopped, FAILED otherwise.
+    """End the run of a member without a result: KILLED if it was stopped or interrupted, FAILED otherwise.
 
     Args:
         store: The record.
-        run_id: Of the member.
-        reason: Why, for a person; brought onto one line.
-        kind: infeasible: it fits in no micro-batch; diverged: its loss was not finite; stopped: by the
-            scheduler; interrupted: by a person or the end of its process, to go on some time; failed:
-            anything else.
+        run_id: Run of the member.
+        reason: Reason for the user; joined into one line.
+        kind: infeasible: not even a micro-batch of one image fits; diverged: its loss was not finite;
+            stopped: the scheduler stopped it early; interrupted: the user interrupted it or its process
+            ended, and it can be resumed; failed: anything else.
 
     Raises:
         TunePaddyError: MLflow failed.
@@ -197,13 +197,13 @@ def fail_member(store: Store, run_id: str, reason: str, kind: Failure) -> None:
 
 
 def end_member(store: Store, parent_run_id: str, member: str, reason: str, kind: Failure) -> bool:
-    """End a member whose own process no longer can; one that has ended for good stays as it is.
+    """End the run of a member whose process has ended; do nothing if the run has a final outcome.
 
     Args:
         store: The record.
         parent_run_id: Run of the search.
         member: Name of the member.
-        reason: See `fail_member`; one that its process has given itself stands.
+        reason: See `fail_member`; a reason that the member's process has recorded takes precedence.
         kind: See `fail_member`.
 
     Returns:
@@ -222,7 +222,7 @@ def end_member(store: Store, parent_run_id: str, member: str, reason: str, kind:
 
 
 def finished_member(store: Store, parent_run_id: str, member: str) -> RecordedRun | None:
-    """The run of a member whose predictions are stored, or None.
+    """Return the run of a member whose predictions are stored, or None.
 
     Raises:
         TunePaddyError: MLflow failed.
@@ -232,19 +232,19 @@ def finished_member(store: Store, parent_run_id: str, member: str) -> RecordedRu
 
 
 def close_stale(store: Store, search: str, *, all_ended: bool = False) -> tuple[str, ...]:
-    """End members that are RUNNING in the record and nowhere else.
+    """End members that the record lists as RUNNING although their process has ended.
 
     Args:
         store: The record.
         search: Name of the search.
-        all_ended: The caller knows that no trial runs any more. Otherwise only those whose process on
-            this machine is gone are closed; of processes on other machines nothing can be said.
+        all_ended: Whether the caller knows that no trial is running. Otherwise only members whose process
+            on this machine has ended are closed; processes on other machines cannot be checked.
 
     Returns:
         The names of the members that were closed.
 
     Raises:
-        InputError: There is no such search.
+        InputError: The search is unknown.
         TunePaddyError: MLflow failed.
     """
     running = [member for member in list_members(store, search) if member.status == "RUNNING"]
@@ -255,7 +255,7 @@ def close_stale(store: Store, search: str, *, all_ended: bool = False) -> tuple[
 
 
 def _row_name(member: str) -> str:
-    """Name of a member's row in MLflow's table, which cuts long ones: what tells members apart comes first.
+    """Return the name of a member's row in MLflow's table, which cuts long names: the number comes last.
 
     >>> _row_name("0007-convnext_tiny.fb_in22k-224")
     'convnext_tiny.fb_in22k 224 #7'

@@ -1,4 +1,4 @@
-"""What recorded members measured of the memory of GPUs, by GPU and software."""
+"""GPU memory measurements of recorded members, by GPU and software versions."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ from tune_paddy.tracking.schema import MemberRecord
 from tune_paddy.tracking.store import Store
 
 ASSUMED = "assumed"
-"""Value of the tag `memory_source` where the context was not measured but taken from a calibration."""
+"""Value of the tag `memory_source` if the CUDA context comes from a calibration, not from a measurement."""
 
 
 @dataclass(frozen=True)
 class MeasuredStack:
-    """What was measured on one kind of GPU with one set of versions.
+    """Measurements on one GPU model with one set of software versions.
 
     Attributes:
-        gpu: Its name.
-        versions: Of torch, CUDA, the driver and timm.
-        points: One for each member.
+        gpu: Name of the GPU model.
+        versions: Versions of torch, CUDA, the driver and timm.
+        points: One point per member.
     """
 
     gpu: str
@@ -32,11 +32,11 @@ class MeasuredStack:
 
 @dataclass(frozen=True)
 class Measurements:
-    """What a record tells about memory.
+    """Memory measurements of a record.
 
     Attributes:
-        stacks: Each with at least one member.
-        left_out: Why finished members do not count → how many.
+        stacks: Measurements per GPU and software versions; each has at least one member.
+        left_out: Reason for leaving out finished members → number of them.
     """
 
     stacks: tuple[MeasuredStack, ...]
@@ -44,14 +44,14 @@ class Measurements:
 
 
 def measured_stacks(store: Store, gpu: str | None = None) -> Measurements:
-    """Collect footprint and measured memory of finished members over all searches, by GPU and software.
+    """Collect forecast and measured memory of finished members over all searches, by GPU and software.
 
     Args:
         store: The record.
-        gpu: Only those of this kind of GPU.
+        gpu: GPU model to which the members are limited; None: all.
 
     Raises:
-        InputError: No member can be used; the message says why.
+        InputError: No member can be used; the message gives the reasons.
     """
     members: dict[tuple[str, ...], list[RecordedRun]] = {}
     left_out: Counter[str] = Counter()
@@ -66,23 +66,23 @@ def measured_stacks(store: Store, gpu: str | None = None) -> Measurements:
                 left_out[reason] += 1
     if not members:
         reasons = "; ".join(f"{n} {reason}" for reason, n in left_out.items()) or "it has no finished member"
-        raise InputError(f"{store.address}: there is nothing to calibrate with: {reasons}")
+        raise InputError(f"{store.address}: no member to calibrate with: {reasons}")
     return Measurements(tuple(_measured(*item) for item in sorted(members.items())), left_out)
 
 
 def _unusable(member: RecordedRun, gpu: str | None) -> str | None:
-    """Why a finished member tells nothing about the memory of the GPU in question, or None."""
+    """Return the reason why a finished member cannot be used, or None."""
     record = MemberRecord.from_run(member)
     if record.device != "cuda" or not record.gpu:
-        return "trained on no CUDA GPU"
+        return "not trained on a CUDA GPU"
     if gpu is not None and not same_model(record.gpu, gpu):
         return "trained on another GPU"
     if record.memory_source in ("", ASSUMED):
-        return "could not be told from its neighbours on the GPU"
+        return "not measured apart from other processes on the GPU"
     if parse_params(member.params).get("compile") is True:
-        return "compiled, which forecasts do not know"
+        return "compiled, which the forecast does not cover"
     if not (member.metrics.get("memory/raw_mib", 0) > 0 and member.metrics.get("memory/measured_mib", 0) > 0):
-        return "ended with another accum than was forecast"
+        return "finished with another accum than the forecast's"
     return None
 
 

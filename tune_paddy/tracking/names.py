@@ -1,4 +1,4 @@
-"""Names of new searches: free in the record, and free on the disk."""
+"""Names of new searches, not taken in the record or on the disk."""
 
 import itertools
 from pathlib import Path
@@ -8,19 +8,19 @@ from tune_paddy.tracking.runs import check_name, list_searches
 from tune_paddy.tracking.store import Store
 
 LOCK = ".lock"
-"""File in a search's folder that the process which runs it has locked."""
+"""Lock file in a search's folder, held by the process that runs the search."""
 
 
 def require_free(name: str, runs: Path, store: Store | None = None) -> str:
-    """Return a name that a person chose, if no search has it.
+    """Return the name that the user chose, if it is valid and free.
 
     Args:
-        name: Of the new search.
-        runs: Folder that would get one of this name.
-        store: The record; None: only the folder is looked at.
+        name: Name of the new search.
+        runs: Folder with one subfolder per search.
+        store: The record; None: check only the folder.
 
     Raises:
-        InputError: It cannot be a name, or is taken.
+        InputError: The name is not valid, or is taken.
     """
     if _has_files(runs / check_name(name, "search")):
         raise InputError(
@@ -33,12 +33,12 @@ def require_free(name: str, runs: Path, store: Store | None = None) -> str:
 
 
 def free_name(prefix: str, runs: Path, store: Store | None = None) -> str:
-    """The first of PREFIX-1, PREFIX-2, … that no search has.
+    """Return the first free name of PREFIX-1, PREFIX-2, ….
 
     Args:
-        prefix: Such as the name of the space.
-        runs: Folder with one for each search.
-        store: The record, which may know of searches whose files are elsewhere; None: not asked.
+        prefix: Prefix, such as the name of the space.
+        runs: Folder with one subfolder per search.
+        store: The record, which may have searches whose files are elsewhere; None: check only the folder.
     """
     taken = _recorded(store) if store is not None else set()
     names = (f"{prefix}-{number}" for number in itertools.count(1))
@@ -46,7 +46,7 @@ def free_name(prefix: str, runs: Path, store: Store | None = None) -> str:
 
 
 def _has_files(folder: Path) -> bool:
-    """Whether a folder holds more than the lock of a search that never began."""
+    """Whether a folder holds more than the lock file of a search that never began."""
     return folder.exists() and any(path.name != LOCK for path in folder.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""The pool of a search, or of several, read from the record alone."""
+"""Load the pool of one or several searches, from the record alone."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,24 +13,24 @@ from tune_paddy.tracking.runs import RecordedRun, list_members, recorded
 from tune_paddy.tracking.store import Store
 
 REMOTE_DOWNLOADS = 8
-"""Files fetched at once from a server; on a local disk threads only get in each other's way."""
+"""Number of parallel downloads from a server; on a local disk threads only slow each other down."""
 
 
 def load_pool(store: Store, searches: Sequence[str]) -> Pool:
     """Align the predictions of all finished members.
 
-    A member whose file is missing, broken or of another split is refused by name, the rest go on.
+    A member whose file is missing, damaged or of another split is refused by name; the others are loaded.
 
     Args:
         store: The record.
         searches: Names of searches. With more than one, members are named `SEARCH:MEMBER`.
 
     Returns:
-        The pool; each view's `info` holds the member's parameters and metrics. It has no views when
-        no member is finished or all were refused.
+        The pool; each view's `info` holds the member's parameters and metrics. It has no views if no
+        member is finished or all were refused.
 
     Raises:
-        InputError: There is no such search.
+        InputError: A search is unknown.
         TunePaddyError: MLflow failed.
     """
     names = tuple(dict.fromkeys(searches))
@@ -55,7 +55,7 @@ def _renamed(members: Iterable[RecordedRun]) -> list[RecordedRun]:
 
 
 def _once(members: Iterable[RecordedRun]) -> tuple[list[RecordedRun], list[Refusal]]:
-    """Keep the earliest run of each member; a copy counted twice would weigh twice."""
+    """Keep the earliest run of each member; a duplicate would count twice in an ensemble."""
     kept: dict[str, RecordedRun] = {}
     again: list[Refusal] = []
     for member in sorted(members, key=lambda member: (member.started, member.run_id)):
@@ -68,10 +68,10 @@ def _once(members: Iterable[RecordedRun]) -> tuple[list[RecordedRun], list[Refus
 
 
 def load_member(store: Store, run_id: str) -> tuple[View, Predictions]:
-    """Read the predictions of one finished member; its view stands for the member in `align`.
+    """Read the predictions of one finished member, and the view that represents it in `align`.
 
     Raises:
-        TunePaddyError: There is no such run, or its predictions cannot be read.
+        TunePaddyError: The run is unknown, or its predictions cannot be read.
     """
     member = recorded(call(store.client.get_run, run_id))
     result = _load(store, member)
@@ -81,7 +81,7 @@ def load_member(store: Store, run_id: str) -> tuple[View, Predictions]:
 
 
 def _load(store: Store, member: RecordedRun) -> Predictions | Refusal:
-    """Read one file, by its own address: by the run's, MLflow asks its database three times before."""
+    """Read one file by its own address; by its run's id, MLflow queries its database three times more."""
     try:
         with fetched(store, member.artifact_uri, FILE_NAME) as path:
             try:

@@ -1,4 +1,4 @@
-"""The file that carries a member's predictions: `predictions.npz`, plain arrays and nothing that runs.
+"""The file of a member's predictions, `predictions.npz`: plain arrays, no pickles.
 
 | entry | dtype | shape |
 |---|---|---|
@@ -11,8 +11,8 @@
 | `select_VIEW` | float32 | [select images, classes], one entry per view |
 | `test_VIEW` | float32 | [test images, classes], the same views |
 
-Entries are stored without compression, so a file can never unpack to more than its own size, and
-`numpy.load(path)` reads it. Equal predictions give equal bytes.
+Entries are not compressed, so a file never unpacks to more than its own size. `numpy.load(path)` reads it.
+Equal predictions give equal bytes.
 """
 
 import io
@@ -44,26 +44,26 @@ _FIXED = {
     "select_labels": ("i", 1),
     "test_ids": ("U", 1),
 }
-"""Entry → kind of its dtype, number of its axes."""
+"""Entry → kind of its dtype, number of its dimensions."""
 
 _DTYPES = {"i": "<i8", "f": "<f4"}
 _VIEW = re.compile(r"(select|test)_(?!(?:ids|labels)$)([a-z0-9]+)")
 
 
 class _BrokenFileError(Exception):
-    """What is wrong with a file; the caller adds which."""
+    """A file is damaged; the caller adds its path to the message."""
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write predictions, whole or not at all.
+    """Write predictions to a file, atomically.
 
     Args:
-        path: The file; its folder must exist.
-        predictions: What to write; probabilities are stored as float32.
+        path: Path of the file; its folder must exist.
+        predictions: Predictions; probabilities are stored as float32.
 
     Raises:
-        TunePaddyError: The predictions cannot be used, such as by values that are not finite, or the
-            file cannot be written.
+        TunePaddyError: The predictions are not valid, such as values that are not finite, or the file
+            cannot be written.
     """
     problem = _problem(predictions)
     if problem:
@@ -83,12 +83,12 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read predictions from a file that anyone may have made.
+    """Read predictions from an untrusted file.
 
-    No pickle is loaded, and no more memory is taken than a few times the size of the file.
+    No pickle is loaded. Memory use is limited to a few times the size of the file.
 
     Raises:
-        InputError: The file is missing, is not such a file, or holds predictions that cannot be used.
+        InputError: The file is missing or damaged, or its predictions are not valid.
     """
     try:
         predictions = _from_arrays(_read_entries(path))
@@ -97,7 +97,7 @@ def read_predictions(path: Path) -> Predictions:
         problem = str(error)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
-    except Exception as error:  # whatever a broken file sets off in the parsers of zip and .npy
+    except Exception as error:  # a damaged file may raise anything in the parsers of zip and .npy
         problem = f"damaged, or not an .npz file ({' '.join(str(error).split())[:200]})"
     if problem:
         raise InputError(f"{path}: {problem}")
@@ -120,12 +120,12 @@ def _arrays(predictions: Predictions) -> dict[str, NDArray[Any]]:
 
 
 def _text(value: str | list[str]) -> NDArray[np.str_]:
-    """The narrowest array that holds the text, so that equal text gives equal bytes."""
+    """Return the narrowest array that holds the text, so that equal text gives equal bytes."""
     return np.array(value, np.str_)
 
 
 def _write_entries(file: IO[bytes], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """What `numpy.savez` writes, with every choice made here: no clock, no pickle, one .npy version."""
+    """Write what `numpy.savez` writes, but without timestamps or pickles and in one .npy version."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
@@ -135,9 +135,7 @@ def _write_entries(file: IO[bytes], arrays: Mapping[str, NDArray[Any]]) -> None:
 def _read_entries(path: Path) -> dict[str, NDArray[Any]]:
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
-        raise _BrokenFileError(
-            f"{size / 2**30:.1f} GiB are more than the {MAX_FILE_BYTES // 2**30} GiB allowed"
-        )
+        raise _BrokenFileError(f"{size / 2**30:.1f} GiB exceed the limit of {MAX_FILE_BYTES // 2**30} GiB")
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if len(entries) > MAX_ENTRIES or sum(entry.file_size for entry in entries) > size:
@@ -157,7 +155,7 @@ def _check_names(names: list[str]) -> None:
 
 
 def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any]:
-    """Read one array after its header was found to promise what the entry holds."""
+    """Read one array after checking that its header matches the entry's type and size."""
     name = entry.filename.removesuffix(".npy")
     if entry.compress_type != zipfile.ZIP_STORED:
         raise _BrokenFileError(f"{name} is compressed; predictions are stored without compression")
@@ -168,7 +166,7 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any
         raise _BrokenFileError(f"{name} has dtype {dtype} where {_DTYPES.get(kind, 'text')} is needed")
     if len(shape) != axes or math.prod(shape) * dtype.itemsize != len(data.getbuffer()) - data.tell():
         raise _BrokenFileError(
-            f"{name} has shape {shape}, which does not fit {axes} axes and the bytes there are"
+            f"{name} has shape {shape}, which does not match {axes} dimensions or the size of the entry"
         )
     data.seek(0)
     array: NDArray[Any] = np.lib.format.read_array(data, allow_pickle=False)
@@ -205,13 +203,13 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Predictions:
 
 
 def _problem(predictions: Predictions) -> str | None:
-    """Say what makes predictions unusable, or None."""
+    """Return what makes predictions invalid, or None."""
     labels, n_classes = predictions.select_labels, len(predictions.classes)
     if len(set(predictions.classes)) != n_classes:
-        return "a class is named twice"
+        return "a class is listed twice"
     if labels.size and (labels.min() < 0 or labels.max() >= n_classes):
-        return f"labels go from {labels.min()} to {labels.max()} where there are {n_classes} classes"
+        return f"labels range from {labels.min()} to {labels.max()}, but there are {n_classes} classes"
     odd = sorted(view for view in predictions.select if not _VIEW.fullmatch(f"select_{view}"))
     if odd:
-        return f"view {odd[0]!r} is not a name of small letters and digits"
+        return f"view {odd[0]!r} is not a name of lower-case letters and digits"
     return check(predictions)

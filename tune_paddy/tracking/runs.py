@@ -1,6 +1,6 @@
-"""Reading the record: the runs of searches, members and ensembles; `schema` says what their tags hold.
+"""Read the record: the runs of searches, members and ensembles; `schema` defines their tags.
 
-| run | `tune_paddy.kind` | stands under |
+| run | `tune_paddy.kind` | parent |
 |---|---|---|
 | one search | `search` | the experiment of its dataset |
 | one member | `member` | its search (`mlflow.parentRunId`) |
@@ -24,37 +24,37 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 SYSTEM = "system/"
-"""What the names of the machine's own metrics begin with."""
+"""Prefix of the machine's own metrics."""
 
-ORPHANED = "its process ended without a word"
-"""Why a run has not ended although nobody works on it any more."""
+ORPHANED = "its process ended without giving a reason"
+"""Failure of a run that has not ended although its process has."""
 
 PAGE = 1000
-"""Runs per request."""
+"""Number of runs per request."""
 
 _NAME = re.compile(r"\w[\w .+-]{0,199}")
 
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """One run as it stands in the record.
+    """One run of the record.
 
     Attributes:
-        name: Of the search or the member; an ensemble's run name.
+        name: Name of the search or the member; run name of an ensemble.
         kind: `search`, `member` or `ensemble`.
-        search: Name of the search it belongs to.
-        run_id: MLflow's id.
-        experiment_id: Of its experiment.
-        status: MLflow's: RUNNING, FINISHED, FAILED or KILLED.
-        outcome: running, finished, failed, infeasible, diverged, stopped (by the scheduler) or interrupted:
-            by a person, or by the end of its process; a search that goes on takes it up again.
-        failure: Why it did not finish, in one line; empty otherwise.
-        started: Seconds since 1970.
-        ended: Seconds since 1970; None while it runs.
-        metrics: Current value of every metric but the machine's own.
+        search: Name of the search that the run belongs to.
+        run_id: MLflow's id of the run.
+        experiment_id: MLflow's id of the experiment.
+        status: MLflow's status: RUNNING, FINISHED, FAILED or KILLED.
+        outcome: running, finished, failed, infeasible, diverged, stopped (early, by the scheduler) or
+            interrupted (by the user, or because its process ended); a resumed search resumes it.
+        failure: Reason why the run did not finish, in one line; empty otherwise.
+        started: Start, in seconds since 1970.
+        ended: End, in seconds since 1970; None while the run is running.
+        metrics: Current value of every metric except the machine's own.
         params: Parameters as text.
-        tags: All tags, as text; the records of `schema` read them.
-        artifact_uri: Where its files are.
+        tags: All tags, as text; the records of `schema` parse them.
+        artifact_uri: Address of the run's artifacts.
     """
 
     name: str
@@ -74,12 +74,12 @@ class RecordedRun:
 
     @property
     def arch(self) -> str:
-        """Architecture of a member, timm's name; empty when it was not recorded."""
+        """Architecture of a member, timm's name; empty if it was not recorded."""
         return self.tags.get(ARCH) or self.params.get("arch", "")
 
 
 def parse_params(params: Mapping[str, str]) -> dict[str, Any]:
-    """Turn parameters back into values: the record keeps what `str` makes of them.
+    """Parse parameters, which the record stores as the output of `str`.
 
     Example:
         >>> parse_params({"size": "[32, 48]", "lr": "0.01", "resize": "squish", "resize_size": "None"})
@@ -95,10 +95,10 @@ def parse_params(params: Mapping[str, str]) -> dict[str, Any]:
 
 
 def check_name(name: str, what: str) -> str:
-    """Return a name fit for tags, folders and queries.
+    """Return a name if it is valid in tags, folder names and queries.
 
     Raises:
-        InputError: It is empty, too long, or has other characters than letters, digits and ` .+-_`.
+        InputError: The name is empty, too long, or has other characters than letters, digits and ` .+-_`.
     """
     if not _NAME.fullmatch(name):
         raise InputError(
@@ -108,12 +108,12 @@ def check_name(name: str, what: str) -> str:
 
 
 def find_runs(store: Store, condition: str, experiment_ids: Sequence[str] | None = None) -> list["Run"]:
-    """All runs that meet a condition of MLflow's query language, the oldest first.
+    """Return all runs that meet a condition, oldest first.
 
     Args:
         store: The record.
-        condition: Such as ``tags.`tune_paddy.kind` = 'search'``.
-        experiment_ids: Where to look; None: in every experiment.
+        condition: Condition in MLflow's query language, such as ``tags.`tune_paddy.kind` = 'search'``.
+        experiment_ids: Ids of the experiments to query; None: all.
     """
     client = store.client
     if experiment_ids is None:
@@ -136,15 +136,15 @@ def find_runs(store: Store, condition: str, experiment_ids: Sequence[str] | None
 
 
 def list_searches(store: Store) -> tuple[RecordedRun, ...]:
-    """Every search of the record, over all experiments, the oldest first."""
+    """Return every search of the record, over all experiments, oldest first."""
     return tuple(recorded(run) for run in find_runs(store, f"tags.`{KIND}` = 'search'"))
 
 
 def get_search(store: Store, name: str) -> RecordedRun:
-    """The search of a name.
+    """Return the search with a name.
 
     Raises:
-        InputError: There is none; the message names the nearest, or those there are.
+        InputError: The name is unknown; the message lists similar names, or the existing ones.
     """
     searches = list_searches(store)
     for search in searches:
@@ -157,41 +157,41 @@ def get_search(store: Store, name: str) -> RecordedRun:
 
 
 def list_members(store: Store, search: str) -> tuple[RecordedRun, ...]:
-    """Every member of a search, whatever became of it, by name.
+    """Return every member of a search, of any outcome, sorted by name.
 
     Raises:
-        InputError: There is no such search.
+        InputError: The search is unknown.
     """
     return _children(store, search, "member")
 
 
 def list_ensembles(store: Store, search: str) -> tuple[RecordedRun, ...]:
-    """Every ensemble selected from a search, by name.
+    """Return every ensemble selected from a search, sorted by name.
 
     Raises:
-        InputError: There is no such search.
+        InputError: The search is unknown.
     """
     return _children(store, search, "ensemble")
 
 
 def read_curve(store: Store, run_id: str, metric: str) -> dict[int, float]:
-    """All values of a metric: step → the one that was logged last."""
+    """Return the values of a metric: step → the value that was logged last."""
     points = call(store.client.get_metric_history, run_id, metric)
     return {point.step: point.value for point in sorted(points, key=lambda point: point.timestamp)}
 
 
 def count_epochs(store: Store, run_id: str) -> int:
-    """Epochs that a member has trained so far."""
+    """Return the number of epochs that a member has trained so far."""
     return max(read_curve(store, run_id, "train_loss"), default=0)
 
 
 def recorded(run: "Run") -> RecordedRun:
-    """Bring MLflow's run into ours."""
+    """Convert MLflow's run."""
     info, tags = run.info, dict(run.data.tags)
     kind = tags.get(KIND, "")
     search = tags.get(SEARCH, "")
     names = {"search": search, "member": tags.get(MEMBER, "")}
-    # A process that was killed could not say so: whoever reads the record sees that it is gone.
+    # A killed process could not record its end; the reader detects that the process is gone.
     orphaned = info.status == "RUNNING" and PROCESS in tags and is_gone(tags[PROCESS])
     return RecordedRun(
         name=names.get(kind, info.run_name or ""),

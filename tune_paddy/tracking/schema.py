@@ -1,10 +1,10 @@
-"""What a run holds: the tags of searches, members and ensembles, their text, and how they are read back.
+"""Schema of the record: the tags of searches, members and ensembles, and their text format.
 
-A record is a frozen dataclass; each of its fields is one tag, named `tune_paddy.` and the field's name where
-nothing else is said. MLflow keeps text alone: this module says what the text of a value is.
+A record is a frozen dataclass. Each field is one tag; its default name is `tune_paddy.` and the field's
+name. MLflow stores only text: this module defines how a value is written as text and parsed.
 
-A tag that is missing, or whose text cannot be read, counts as not known: its field has the default. Whoever
-cannot do without the value says so.
+A tag that is missing or cannot be parsed is unknown: its field has the default. Code that needs the value
+checks for that itself.
 """
 
 import json
@@ -22,7 +22,7 @@ from tune_paddy.data.submission import SubmissionFormat
 from tune_paddy.tracking.context.provenance import SOURCE
 
 PREFIX = "tune_paddy."
-"""What the names of all tags begin with that are not MLflow's own."""
+"""Prefix of all tags that are not MLflow's own."""
 
 KIND = PREFIX + "kind"
 SEARCH = PREFIX + "search"
@@ -30,29 +30,29 @@ MEMBER = PREFIX + "member"
 OUTCOME = PREFIX + "outcome"
 FAILURE = PREFIX + "failure"
 PROCESS = PREFIX + "process"
-"""Of every run, see `RecordedRun`; the process is the one that works on it."""
+"""Tags of every run, see `RecordedRun`; PROCESS names the process that works on the run."""
 
 ARCH = PREFIX + "arch"
 SELECTION = PREFIX + "selection"
 SUBMISSION_SHA256 = PREFIX + "submission_sha256"
-"""By which MLflow's queries find runs; fields of the records below."""
+"""Tags that MLflow queries use to find runs; fields of the records below."""
 
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
-"""MLflow's own: the run above, and the Markdown of the run's page."""
+"""MLflow's own tags: the parent run, and the Markdown of the run's page."""
 
 
 class Tagged(Protocol):
-    """Whatever has tags, such as a `RecordedRun`."""
+    """Object with tags, such as a `RecordedRun`."""
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """Name → text."""
+        """Name of a tag → text."""
 
 
 @dataclass(frozen=True)
 class _Form:
-    """How a value is written as text, and read again; reading raises a ValueError for other text."""
+    """Text format of a value; `read` raises a ValueError for text that it cannot parse."""
 
     write: Callable[[Any], str]
     read: Callable[[str], Any]
@@ -68,7 +68,7 @@ def _read_number(text: str) -> float:
 def _read_object(text: str) -> dict[str, Any]:
     value = json.loads(text)
     if not isinstance(value, dict):
-        raise ValueError(text)  # noqa: TRY004 - `from_tags` takes it for text that cannot be read
+        raise ValueError(text)  # noqa: TRY004 - `from_tags` catches it as text that cannot be parsed
     return value
 
 
@@ -83,25 +83,24 @@ _OBJECT = _Form(lambda value: json.dumps(dict(value)), _read_object)
 
 
 def _tag(form: _Form, *, optional: bool = False, name: str | None = None) -> dict[str, Any]:
-    """Make a field a tag; its default is its value where the tag is missing or cannot be read.
+    """Return the metadata that makes a dataclass field a tag.
 
     Args:
-        form: How its value is written and read.
-        optional: Whether the tag is left out, and so left as it is in the record, where the value is the
-            default.
-        name: Of the tag; None: the record's prefix and the field's name.
+        form: Text format of the value.
+        optional: Whether to omit the tag if the value is the default; the record then keeps its tag.
+        name: Name of the tag; None: the record's prefix and the field's name.
     """
     return {"form": form, "optional": optional, "name": name}
 
 
 @dataclass(frozen=True)
 class _Record:
-    """What all records have in common."""
+    """Base class of all records."""
 
     _prefix: ClassVar[str] = PREFIX
 
     def to_tags(self) -> dict[str, str]:
-        """The record as MLflow keeps it: name of a tag → text."""
+        """Return the record as MLflow stores it: name of a tag → text."""
         return {
             self._name(each): self._text(each)
             for each in fields(self)
@@ -110,65 +109,66 @@ class _Record:
 
     @classmethod
     def tags_of(cls, **values: Any) -> dict[str, str]:
-        """Tags of these fields alone, for a run that has the others: field → value."""
+        """Return the tags of the given fields alone, for a run that has the other tags already."""
         record = cls(**values)
         return {cls._name(each): record._text(each) for each in fields(cls) if each.name in values}
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> Self:
-        """Read a record from the tags of a run; other tags are left unread."""
+        """Parse a record from the tags of a run; ignore other tags."""
         known: dict[str, Any] = {}
         for each in fields(cls):
-            # What is missing or cannot be read is not known: it has the default.
+            # A tag that is missing or cannot be parsed is unknown: the field keeps its default.
             with suppress(KeyError, ValueError, RecursionError):
                 known[each.name] = each.metadata["form"].read(tags[cls._name(each)])
         return cls(**known)
 
     @classmethod
     def from_run(cls, run: Tagged) -> Self:
-        """Read the record of a run, see `from_tags`."""
+        """Parse the record of a run, see `from_tags`."""
         return cls.from_tags(run.tags)
 
     @classmethod
     def _name(cls, each: Field[Any]) -> str:
-        """Name of a field's tag."""
+        """Return the name of a field's tag."""
         name: str = each.metadata["name"] or cls._prefix + each.name
         return name
 
     def _text(self, each: Field[Any]) -> str:
-        """Text of a field's value."""
+        """Return the text of a field's value."""
         text: str = each.metadata["form"].write(getattr(self, each.name))
         return text
 
 
 @dataclass(frozen=True)
 class SearchRecord(_Record):
-    """What a search began with, and what became of its time.
+    """Inputs of a search, and its running time.
 
     Attributes:
-        dataset: Folder of its images.
-        dataset_path: What the dataset was opened from: its folder, or an archive.
-        dataset_fingerprint: Of its images and labels.
-        skip_corrupt: Whether images that cannot be read were left out.
-        skip_conflicts: Whether images were left out that stand under two labels.
-        competition: Kaggle's name of the competition that its images are of; empty where it is not known.
-        split: Fingerprint of its select split.
-        space: Name of its search space.
-        space_fingerprint: Of the space's content.
-        space_base: Folder that paths in the space are relative to; None where there is no such folder.
-        stand_ins: Whether tiny architectures stood in for those of the space.
+        dataset: Folder of the images.
+        dataset_path: Path that the dataset was opened from: its folder, or an archive.
+        dataset_fingerprint: Fingerprint of images and labels.
+        skip_corrupt: Whether images that cannot be decoded were skipped.
+        skip_conflicts: Whether images with two labels were skipped.
+        competition: Kaggle's name of the images' competition; empty if unknown.
+        split: Fingerprint of the select split.
+        space: Name of the search space.
+        space_fingerprint: Fingerprint of the space's content.
+        space_base: Folder that paths in the space are relative to; None if there is no such folder.
+        stand_ins: Whether tiny architectures replaced those of the space.
         weights_dir: Folder of pretrained weights, or None.
-        ray_address: Of a Ray cluster; empty for a Ray of its own.
-        id_column: Column of the submission with the ids of images.
-        label_column: Column of the submission with their labels.
-        folder: Where its files are.
-        settings: Of its last session, as `SearchSettings` takes them; None where they cannot be read.
-        asked: What was asked for after the search, plain JSON; None where it cannot be read.
-        command: That it was begun by; empty where there was none.
-        seconds: For which it has been running, over all its sessions, whole; None where it never ran.
-        refit_of: Of a refit: the searches that its members were selected from; empty of any other search.
-        refit_of_ensemble: Of a refit: MLflow's id of the ensemble that it trains again.
-        revision: Commit of the source code, with `-dirty` where files differed from it.
+        ray_address: Address of a Ray cluster; empty: an embedded Ray.
+        id_column: Column of the submission with the image ids.
+        label_column: Column of the submission with the labels.
+        folder: Folder of the search's files.
+        settings: Settings of the last session, as `SearchSettings` takes them; None if they cannot be
+            parsed.
+        asked: Options for the selection after the search, plain JSON; None if they cannot be parsed.
+        command: Command that started the search; empty if there was none.
+        seconds: Running time of all sessions, in whole seconds; None if the search never ran.
+        refit_of: Names of the searches that a refit's members were selected from; empty if it is no refit.
+        refit_of_ensemble: Run id of the ensemble that a refit trains again; empty if it is no refit.
+        revision: Commit of the source code, with `-dirty` if files differed from it.
     """
 
     dataset: Path | None = field(default=None, metadata=_tag(_PATH))
@@ -197,17 +197,17 @@ class SearchRecord(_Record):
 
     @property
     def images(self) -> Path | None:
-        """Where its images were: what the dataset was opened from, else its folder; None: not known."""
+        """Path that the dataset was opened from, otherwise its folder; None: unknown."""
         return self.dataset_path or self.dataset
 
 
 class RecordedProposal(BaseModel):
-    """A trial as it was proposed, so that it can go on without its sampler.
+    """A proposed trial, stored so that it can be resumed without the sampler.
 
     Attributes:
-        number: Of the trial, from 0.
-        origin: Name of the recipe or the sub-space that it comes from.
-        config: The member.
+        number: Number of the trial, from 0.
+        origin: Name of the recipe or the sub-space of the trial.
+        config: Configuration of the member.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -224,26 +224,26 @@ _PROPOSAL = _Form(
 
 @dataclass(frozen=True)
 class MemberRecord(_Record):
-    """Where a member comes from, and what it was trained with.
+    """Origin of a member, and its hardware and software.
 
     Attributes:
-        number: Of its trial, from 0; None where it is not known.
-        origin: Name of the recipe or the sub-space that it comes from.
-        proposal: The trial as it was proposed; None where another version recorded it.
+        number: Number of the trial, from 0; None if unknown.
+        origin: Name of the recipe or the sub-space of the trial.
+        proposal: Proposed trial; None if another version of the program recorded it.
         arch: Architecture, timm's name.
-        attempts: How often its trial was started; None before it was.
-        split: Fingerprint of the select split that its predictions are of.
-        folder: Where its weights are, if they were kept.
-        gpu_share: Share of a GPU that was kept for it; 0: it used CPUs alone. None where no process of it
-            began.
-        device: `cpu`, `cuda` or `mps`; empty until it has been trained, like all that follows.
+        attempts: Number of times that the trial was started; None before the first.
+        split: Fingerprint of the select split of the predictions.
+        folder: Folder of the weights file, if it was kept.
+        gpu_share: Share of a GPU reserved for the member; 0: it used only CPUs; None: no worker process
+            started.
+        device: `cpu`, `cuda` or `mps`; empty until the member is trained, like all fields below.
         gpu: Name of the GPU.
-        torch: Version.
-        cuda: Version that torch was built with.
+        torch: Version of torch.
+        cuda: CUDA version that torch was built with.
         driver: Version of the GPU's driver.
-        timm: Version.
-        memory_source: How its memory was measured; `assumed`: it was not.
-        notes: What a person should know of its training.
+        timm: Version of timm.
+        memory_source: Method of the memory measurement; `assumed`: not measured.
+        notes: Warnings about the training, for the user.
     """
 
     number: int | None = field(default=None, metadata=_tag(_WHOLE, optional=True, name=PREFIX + "trial"))
@@ -266,12 +266,12 @@ class MemberRecord(_Record):
 
 @dataclass(frozen=True)
 class EnsembleRecord(_Record):
-    """What an ensemble is known again by.
+    """Digests that identify an ensemble.
 
     Attributes:
-        selection: SHA-256 of what identifies the selection.
-        submission_sha256: SHA-256 of the submission that it wrote, which is known by it wherever it lies;
-            empty where there was nothing to predict.
+        selection: SHA-256 of the content that identifies the selection.
+        submission_sha256: SHA-256 of the submission file, which identifies it in any folder; empty if
+            there were no images to predict.
     """
 
     selection: str = field(default="", metadata=_tag(_TEXT, name=SELECTION))
@@ -280,19 +280,19 @@ class EnsembleRecord(_Record):
 
 @dataclass(frozen=True)
 class SubmissionRecord(_Record):
-    """What was sent to Kaggle of an ensemble, and what Kaggle says of it; tags of the ensemble's run.
+    """An ensemble's submission to Kaggle, and Kaggle's response; tags of the ensemble's run.
 
     Attributes:
-        competition: Kaggle's name of it; empty: nothing was sent.
-        ref: Kaggle's number of the submission; 0 where it told none, None where nothing was sent.
-        file_name: Without its folder.
-        message: What stands beside it on Kaggle's page.
-        sent_at: ISO 8601, UTC.
-        answer: Kaggle's words.
+        competition: Kaggle's name of the competition; empty: nothing was submitted.
+        ref: Kaggle's number of the submission; 0 if Kaggle returned none, None if nothing was submitted.
+        file_name: Name of the file, without its folder.
+        message: Text beside the submission on Kaggle's page.
+        sent_at: Time of the submission, ISO 8601, UTC.
+        answer: Text of Kaggle's response.
         status: `pending`, `complete` or `error`.
-        public: Score on the public part of the test set, as Kaggle writes it; empty: not told.
-        private: The same on the rest.
-        problem: Why it could not be scored; empty otherwise.
+        public: Score on the public part of the test set, as Kaggle writes it; empty: unknown.
+        private: Score on the private part, as Kaggle writes it; empty: unknown.
+        problem: Reason why Kaggle could not score the submission; empty otherwise.
     """
 
     _prefix: ClassVar[str] = PREFIX + "kaggle."
@@ -310,5 +310,5 @@ class SubmissionRecord(_Record):
 
 
 def prefixed(tags: Mapping[str, object]) -> dict[str, str]:
-    """Write tags as text; a name without a dot gets the prefix `tune_paddy.`."""
+    """Convert tags to text; a name without a dot gets the prefix `tune_paddy.`."""
     return {key if "." in key else PREFIX + key: str(value) for key, value in tags.items()}

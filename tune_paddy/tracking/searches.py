@@ -1,4 +1,4 @@
-"""Writing the run of a search."""
+"""Record the run of a search."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,18 +35,18 @@ def open_search(
     Args:
         store: The record, opened for the dataset's experiment.
         name: Name of the search, unique in the record.
-        record: What the run holds.
+        record: Tags of the search.
         dataset: Images that the search uses.
         files: Files to store with the run.
         tags: Further tags; a name without a dot gets the prefix `tune_paddy.`.
-        description: Markdown for the run's page; empty: it stays as it is.
+        description: Markdown for the run's page; empty: the page stays as it is.
         at_end: Clean-up after the last trial, called before the run is closed.
 
     Yields:
         The id of the run.
 
     Raises:
-        InputError: The name cannot be used, or another experiment has a search of that name.
+        InputError: The name is not valid, or another experiment has a search of that name.
         TunePaddyError: MLflow failed.
     """
     every = {**record.to_tags(), **tags}
@@ -76,22 +76,22 @@ def start_search(
     tags: Mapping[str, object] | None = None,
     description: str = "",
 ) -> str:
-    """Open the run of a search: a new one, or the one that it already has.
+    """Open the run of a search: a new run, or the existing one.
 
-    Parameters that the run has stay as they are, since MLflow refuses changes; tags follow the last call.
+    Existing parameters stay as they are, since MLflow refuses changes; existing tags are overwritten.
 
     Args:
         store: The record, opened for an experiment.
-        name: Of the search, unique in the record.
+        name: Name of the search, unique in the record.
         params: Settings of the search.
         tags: Further tags; a name without a dot gets the prefix `tune_paddy.`.
-        description: Markdown for the run's page.
+        description: Markdown for the run's page; empty: the page stays as it is.
 
     Returns:
         The id of the run.
 
     Raises:
-        InputError: The name cannot be used, or another experiment has a search of that name.
+        InputError: The name is not valid, or another experiment has a search of that name.
         TunePaddyError: MLflow failed.
     """
     client = store.client
@@ -117,7 +117,7 @@ def start_search(
 
 
 def log_seconds(store: Store, run_id: str, seconds: float) -> None:
-    """Note for how long a search has been running, over all its sessions.
+    """Record the running time of a search, over all its sessions, in seconds.
 
     Raises:
         TunePaddyError: MLflow failed.
@@ -126,7 +126,7 @@ def log_seconds(store: Store, run_id: str, seconds: float) -> None:
 
 
 def _run_of(store: Store, search: str) -> str | None:
-    """The run that a search has already, the oldest of several."""
+    """Return the id of a search's existing run, the oldest of several; None: it has none."""
     known = [recorded for recorded in list_searches(store) if recorded.name == search]
     if any(recorded.experiment_id != store.experiment_id for recorded in known):
         raise InputError(

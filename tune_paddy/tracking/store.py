@@ -1,4 +1,4 @@
-"""Where the record is: a local SQLite database by default, an MLflow server by address."""
+"""Open the record: a local SQLite database by default, or an MLflow server."""
 
 import os
 import sqlite3
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DATABASE = "mlflow.db"
-"""The database in the working folder: where a bare `mlflow ui` looks."""
+"""File name of the default database in the working folder, which a bare `mlflow ui` opens."""
 
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -43,21 +43,21 @@ NETWORK_FILE_SYSTEMS = frozenset(
         "smbfs",
     )
 )
-"""File systems on which SQLite's write-ahead log is not safe: it needs shared memory on one machine."""
+"""File systems on which SQLite's write-ahead log, which needs shared memory, is not safe."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """An open record; small and picklable, so that a trial can be given it.
+    """An open record; small and picklable, so that it can be passed to a trial.
 
-    A pickle of it holds no credentials, since Ray keeps pickles in files. Where it is unpickled, they are
-    taken from MLFLOW_TRACKING_URI, which Ray's workers on this machine inherit; on other machines that, or
-    MLflow's own MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, has to be set.
+    Its pickle contains no credentials, since Ray writes pickles to files. Unpickling takes them from
+    MLFLOW_TRACKING_URI, which Ray's workers on this machine inherit. On other machines set that variable,
+    or MLflow's MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.
 
     Attributes:
-        tracking_uri: Absolute address of the database, or of the server; may hold credentials.
-        experiment: Name of the experiment that new runs go to; empty when opened only to read.
-        experiment_id: Its id; empty when opened only to read.
+        tracking_uri: Absolute address of the database or the server; may contain credentials.
+        experiment: Name of the experiment of new runs; empty if the record is opened only to read.
+        experiment_id: Id of that experiment; empty if the record is opened only to read.
     """
 
     tracking_uri: str
@@ -66,12 +66,12 @@ class Store:
 
     @property
     def client(self) -> "MlflowClient":
-        """MLflow's own client."""
+        """MLflow's client of this record."""
         return connect(self.tracking_uri)
 
     @property
     def address(self) -> str:
-        """The address without credentials, for messages."""
+        """Address without credentials, for messages."""
         return redact(self.tracking_uri)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -86,23 +86,23 @@ def _unpickled(stripped: str, experiment: str, experiment_id: str) -> Store:
 def open_store(
     tracking_uri: str | None, *, experiment: str | None, artifact_root: Path, create: bool
 ) -> Store:
-    """Open the record, and make it first where that is asked for.
+    """Open the record; create it if `create` is true.
 
-    A search's driver opens with `create` before any trial starts: MLflow's schema takes seconds to make
-    and must not be made by two processes at once. Everyone else opens without.
+    A search's driver opens it with `create` before any trial starts: creating MLflow's schema takes
+    seconds, and two processes must not do it at once. All other callers open it without `create`.
 
     Args:
-        tracking_uri: Address of a database or of a server; None: `mlflow.db` in the working folder.
-        experiment: The experiment of new runs, one per dataset; None: open to read every experiment.
-        artifact_root: Folder for the files of runs when the address is a database; a server keeps
-            files where it was told to. What has to be made of it is made for this user alone.
-        create: Make the database and the experiment where they are missing.
+        tracking_uri: Address of a database or a server; None: `mlflow.db` in the working folder.
+        experiment: Name of the experiment of new runs, one per dataset; None: open to read all experiments.
+        artifact_root: Folder of artifacts if the address is a database; a server has its own setting.
+            A new folder is private to this user.
+        create: Whether to create the database and the experiment if they are missing.
 
     Returns:
-        The store, its address absolute.
+        The record, with its absolute address.
 
     Raises:
-        InputError: The address cannot be used, or nothing is there and `create` is false.
+        InputError: The address is not valid, or there is no record and `create` is false.
         TunePaddyError: The database or the server failed.
     """
     uri = resolve_uri(tracking_uri)
@@ -124,24 +124,25 @@ def open_store(
             return _open(uri, experiment, artifact_root, create=True)
     except Timeout:
         raise TunePaddyError(
-            f"{path}: another process has been initialising this database for {INITIALISE_SECONDS} s"
+            f"{path}: another process has held the lock of this database for {INITIALISE_SECONDS} s"
         ) from None
 
 
 def resolve_uri(tracking_uri: str | None) -> str:
-    """Make an address absolute: trials run in another folder.
+    """Make an address absolute, since trials run in another folder.
 
     Args:
-        tracking_uri: As a person writes it; None: `mlflow.db` in the working folder.
+        tracking_uri: Address as the user writes it; None: `mlflow.db` in the working folder.
 
     Raises:
-        InputError: A file store, which MLflow gave up, a database in memory, or no address at all.
+        InputError: The address is a file store, which MLflow no longer supports, a database in memory, or
+            not valid.
     """
     uri = tracking_uri or f"sqlite:///{DATABASE}"
     scheme, _, rest = uri.partition("://")
     if scheme.partition("+")[0] in DATABASE_SCHEMES[1:] or scheme in ("http", "https", "databricks"):
         if not uri.isprintable() or " " in uri:
-            raise InputError(f"{shown(redact(uri))}: no address of a server has blanks or control characters")
+            raise InputError(f"{shown(redact(uri))}: remove spaces and control characters from the address")
         return uri
     if scheme != "sqlite":
         raise InputError(
@@ -149,14 +150,14 @@ def resolve_uri(tracking_uri: str | None) -> str:
         )
     name = rest.removeprefix("/")
     path = str(Path(name).absolute())
-    # SQLAlchemy 2.1 decodes percent signs, 2.0 does not, and MLflow reads the address both ways.
+    # SQLAlchemy 2.1 decodes percent escapes, 2.0 does not, and MLflow reads the address both ways.
     if not rest.startswith("/") or name in ("", ":memory:") or {"?", "%"} & set(path):
         raise InputError(f"{uri}: name a file whose whole path has no '?' or '%', as in sqlite:///{DATABASE}")
     return f"sqlite:///{path}"
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """The file behind the absolute address of an SQLite database; None for any other address."""
+    """Return the file of an SQLite database from its absolute address; None for any other address."""
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
@@ -166,15 +167,15 @@ def _open(uri: str, experiment: str | None, artifact_root: Path, *, create: bool
             call(lambda: connect(uri).search_experiments(max_results=1))
             return Store(uri, "", "")
         return Store(uri, experiment, _experiment_id(uri, experiment, artifact_root, create=create))
-    except ImportError as error:  # of a database's driver, which MLflow leaves to the user
-        raise InputError(f"{redact(uri)}: needs the Python package {error.name}: install it") from error
+    except ImportError as error:  # MLflow does not install database drivers
+        raise InputError(f"{redact(uri)}: needs the Python package {error.name}; install it") from error
 
 
 def _experiment_id(uri: str, name: str, artifact_root: Path, *, create: bool) -> str:
     client = call(connect, uri)
     found = call(client.get_experiment_by_name, name)
     if found is None and not create:
-        raise InputError(f"{redact(uri)}: there is no experiment {name!r}; start a search to make it")
+        raise InputError(f"{redact(uri)}: no experiment {name!r}; start a search to create it")
     if found is None:
         location = artifact_root.absolute().as_uri() if _is_database(uri) else None
         # Without this tag MLflow's page asks whether to show the layout for language models.
@@ -182,8 +183,8 @@ def _experiment_id(uri: str, name: str, artifact_root: Path, *, create: bool) ->
         return str(call(client.create_experiment, name, artifact_location=location, tags=tags))
     if found.lifecycle_stage != "active":
         raise InputError(
-            f"{redact(uri)}: the experiment {name!r} was deleted; bring it back with "
-            f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or name another"
+            f"{redact(uri)}: the experiment {name!r} was deleted; restore it with "
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or choose another name"
         )
     return str(found.experiment_id)
 
@@ -193,9 +194,9 @@ def _is_database(uri: str) -> bool:
 
 
 def _check_database(path: Path, experiment: str | None) -> None:
-    """Raise unless the schema is complete; looking must not create it, as MLflow's client would.
+    """Raise unless the schema is complete, without creating it, as MLflow's client would.
 
-    The driver adds experiments after the schema, so one that is there says that the schema is, too.
+    The driver adds experiments after the schema, so an existing experiment proves a complete schema.
     """
     missing = f"{path}: no record here; start a search in this folder first, or give `tracking_uri`"
     if not path.is_file():
@@ -208,17 +209,17 @@ def _check_database(path: Path, experiment: str | None) -> None:
     except sqlite3.DatabaseError as error:
         absent = "no such table" in str(error)
         raise InputError(
-            missing if absent else f"{path}: not a database that can be read ({error})",
+            missing if absent else f"{path}: the database cannot be read ({error})",
             options=("tracking_uri",),
         ) from None
     if found is None:
-        raise InputError(f"{path}: there is no experiment {name!r}; start a search to make it")
+        raise InputError(f"{path}: no experiment {name!r}; start a search to create it")
 
 
 def use_write_ahead_log(path: Path) -> None:
-    """Let readers and one writer work at once, and halve the time of a write.
+    """Switch a database to a write-ahead log: readers do not block the writer, and writes take half the time.
 
-    The mode is a lasting property of the file; while it is open, a `-wal` and a `-shm` file belong to it.
+    The mode is stored in the file. While the database is open, a `-wal` and a `-shm` file belong to it.
     """
     if _file_system(path.parent) in NETWORK_FILE_SYSTEMS:
         return
@@ -226,17 +227,17 @@ def use_write_ahead_log(path: Path) -> None:
         with closing(sqlite3.connect(path, timeout=60)) as database:
             database.execute("PRAGMA journal_mode = WAL")
     except sqlite3.DatabaseError as error:
-        raise InputError(f"{path}: not a database that can be written ({error})") from None
+        raise InputError(f"{path}: the database cannot be written ({error})") from None
 
 
 def _file_system(folder: Path) -> str:
-    """Type of the file system that holds a folder, empty when the system does not say."""
+    """Return the type of a folder's file system; empty if the system does not report it."""
     mounts = [part for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)]
     return max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else ""
 
 
 def _check_server(uri: str) -> None:
-    """Raise when nothing answers: MLflow's own client would try for four minutes."""
+    """Raise if no server answers; MLflow's own client would retry for four minutes."""
     if not uri.startswith(("http://", "https://")):
         return
     try:
@@ -245,6 +246,6 @@ def _check_server(uri: str) -> None:
         health = urllib.parse.urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/health", "", ""))
         urllib.request.urlopen(health, timeout=20).close()  # noqa: S310 - the scheme was checked above
     except urllib.error.HTTPError:
-        return  # An answer, if only to ask for the password.
+        return  # the server answers, possibly with a request for the password
     except (OSError, ValueError) as error:
         raise TunePaddyError(f"{redact(uri)}: no MLflow server answers ({error})") from None

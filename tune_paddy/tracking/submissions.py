@@ -1,4 +1,4 @@
-"""Submissions in the record: which ensemble a file is of, where it was sent, what it scored there."""
+"""Submissions in the record: find an ensemble's submission, and record Kaggle's response to it."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tune_paddy.tracking.writing import set_tags
 
 
 def find_ensemble(store: Store, digest: str) -> RecordedRun | None:
-    """The newest ensemble whose submission has a digest, or None.
+    """Return the newest ensemble whose submission has a SHA-256 digest, or None.
 
     Raises:
         TunePaddyError: MLflow failed.
@@ -21,27 +21,27 @@ def find_ensemble(store: Store, digest: str) -> RecordedRun | None:
 
 
 def latest_ensemble(store: Store, search: str) -> RecordedRun:
-    """The ensemble that was selected last from a search, among those with a submission.
+    """Return the newest ensemble of a search that has a submission.
 
     Raises:
-        InputError: There is no such search, or it has none.
+        InputError: The search is unknown, or has no submission.
         TunePaddyError: MLflow failed.
     """
     ensembles = list_ensembles(store, search)
     newest = _newest([run for run in ensembles if EnsembleRecord.from_run(run).submission_sha256])
     if newest is None:
         raise InputError(
-            f"search {search!r} has no submission yet; `tune-paddy select {search}` writes one, if the "
-            "dataset has images to predict"
+            f"search {search!r} has no submission yet; write one with `tune-paddy select {search}`; the "
+            "dataset needs test images"
         )
     return newest
 
 
 def download_file(store: Store, ensemble: RecordedRun, name: str, folder: Path) -> Path:
-    """Bring a file of an ensemble out of the record into a folder.
+    """Copy a file of an ensemble's run into a folder; return its path.
 
     Raises:
-        TunePaddyError: MLflow failed, or the file is gone.
+        TunePaddyError: The file is missing, or MLflow failed.
     """
     download = load_mlflow().artifacts.download_artifacts
     uri = f"{ensemble.artifact_uri.rstrip('/')}/{name}"
@@ -49,7 +49,7 @@ def download_file(store: Store, ensemble: RecordedRun, name: str, folder: Path) 
 
 
 def log_submission(store: Store, run_id: str, record: SubmissionRecord) -> None:
-    """Note on an ensemble's run what was sent, or what Kaggle says of it; the rest stays as it was.
+    """Record a submission or Kaggle's response on an ensemble's run; unset fields keep their tags.
 
     Raises:
         TunePaddyError: MLflow failed.

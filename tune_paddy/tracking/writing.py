@@ -1,4 +1,4 @@
-"""Writing to a run: parameters, tags, points, and values that become the current ones."""
+"""Write to a run: parameters, tags, metrics at a step, and current values of metrics."""
 
 import math
 import time
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 MAX_PARAMS = 100
-"""MLflow's limit of parameters per request."""
+"""Maximum number of parameters per request, MLflow's limit."""
 
 
 def now() -> int:
-    """Milliseconds since 1970, MLflow's unit of time."""
+    """Return the time in milliseconds since 1970, MLflow's unit."""
     return time.time_ns() // 1_000_000
 
 
 def points(metrics: Mapping[str, float], *, step: int = 0, milliseconds: int | None = None) -> list["Metric"]:
-    """Turn values into points of one moment.
+    """Convert values to MLflow metrics with one time and step.
 
-    MLflow's databases hold an infinity as the largest double, which ruins every chart: it becomes NaN.
+    Infinities become NaN: MLflow's databases would store the largest double, which ruins every chart.
 
     Args:
         metrics: Name → value.
-        step: Where on the x axis.
-        milliseconds: Since 1970; None: now.
+        step: Position on the x axis.
+        milliseconds: Time since 1970, in milliseconds; None: now.
     """
     entities = load_mlflow().entities
     stamp = now() if milliseconds is None else milliseconds
@@ -43,11 +43,11 @@ def points(metrics: Mapping[str, float], *, step: int = 0, milliseconds: int | N
 def log_at_step(
     client: "MlflowClient", run_id: str, metrics: Mapping[str, float], step: int, milliseconds: int | None
 ) -> None:
-    """Log values of one step in one request, leaving out those that the step has already.
+    """Log values of one step in one request; skip values that the step has already.
 
-    MLflow tells points apart by step, time and value, and forgets none. A step that is repeated after a
-    crash so adds nothing where values are the same as before, and a second point where they differ; the
-    second is the current one.
+    MLflow identifies a point by step, time and value, and never deletes one. A step that is repeated
+    after a crash therefore adds nothing where a value is the same, and a second point where it differs.
+    The second point is the current one.
     """
     first = next(iter(metrics), None)
     if first is None:
@@ -60,10 +60,10 @@ def log_at_step(
 
 
 def log_latest(client: "MlflowClient", run_id: str, metrics: Mapping[str, float]) -> None:
-    """Log values that become the current ones of their names, whatever was logged before.
+    """Log values that become the current values of their metrics, whatever was logged before.
 
-    MLflow takes the point with the greatest (step, time) for the current value, so a later value at an
-    earlier step, or after the clock was set back, would go unseen. Values that stand already are left.
+    MLflow's current value is the point with the greatest (step, time). A later value at an earlier step,
+    or after the clock was set back, would be hidden. Skip values that are already current.
     """
     current = call(client.get_run, run_id).data.metrics
     batch: list[Metric] = []
@@ -78,7 +78,7 @@ def log_latest(client: "MlflowClient", run_id: str, metrics: Mapping[str, float]
 
 
 def log_params(client: "MlflowClient", run_id: str, params: Mapping[str, object]) -> None:
-    """Log parameters that the run does not have yet; MLflow refuses to change one."""
+    """Log the parameters that the run does not have yet; MLflow refuses to change a parameter."""
     entities = load_mlflow().entities
     known = call(client.get_run, run_id).data.params
     new = [entities.Param(key, str(value)) for key, value in params.items() if key not in known]
@@ -87,7 +87,7 @@ def log_params(client: "MlflowClient", run_id: str, params: Mapping[str, object]
 
 
 def set_tags(client: "MlflowClient", run_id: str, tags: Mapping[str, object]) -> None:
-    """Set tags in one request; existing ones change."""
+    """Set tags in one request; overwrite existing tags."""
     entities = load_mlflow().entities
     if tags:
         batch = [entities.RunTag(key, str(value)) for key, value in tags.items()]
@@ -104,7 +104,7 @@ def _stands(client: "MlflowClient", run_id: str, point: "Metric") -> bool:
 
 
 def finish_run(store: Store, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
-    """End a run now.
+    """End a run now, with its outcome.
 
     Raises:
         TunePaddyError: MLflow failed.

@@ -28,12 +28,12 @@ pytestmark = pytest.mark.usefixtures("rasterised")
 
 
 def equal_weights(pool: Pool) -> Selection:
-    """The mean of all views, as a selection with weights by hand."""
+    """Return the mean of all views, as a selection with fixed weights."""
     return fixed_select(pool.select, pool.labels, np.ones(len(pool.views)))
 
 
 def title(figure) -> str:
-    """The headline of a figure."""
+    """Return the title of a figure."""
     return figure.get_suptitle()
 
 
@@ -51,8 +51,8 @@ def test_a_pool_gets_every_figure_at_a_thousand_pixels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("classes", [2, 60])
-def test_a_single_view_gets_what_compares_no_views(tmp_path: Path, classes: int) -> None:
-    """With two classes, and with too many to name."""
+def test_a_single_view_gets_the_figures_that_compare_no_views(tmp_path: Path, classes: int) -> None:
+    """With two classes, and with too many to show their names."""
     pool = first_view(make_pool(1, classes=classes, images=240, tests=0))
     figures = draw_figures(pool, equal_weights(pool))
     assert sorted(figures) == ["confusion", "recall", "reliability"]
@@ -60,12 +60,12 @@ def test_a_single_view_gets_what_compares_no_views(tmp_path: Path, classes: int)
 
 
 def test_two_images_are_enough(tmp_path: Path) -> None:
-    """The least that can be selected from."""
+    """They are the smallest split that can be selected from."""
     pool = make_pool(1, classes=2, images=2)
     write_figures(draw_figures(pool, equal_weights(pool)), tmp_path)
 
 
-def test_many_views_are_cut_to_those_with_weight(tmp_path: Path) -> None:
+def test_many_views_are_reduced_with_the_weighted_ones_first(tmp_path: Path) -> None:
     pool = make_pool(members=20)
     weights = np.zeros(40)
     weights[[37, 5]] = 2, 1
@@ -76,7 +76,7 @@ def test_many_views_are_cut_to_those_with_weight(tmp_path: Path) -> None:
     write_figures({"disagreement": figure}, tmp_path)
 
 
-def test_figures_of_an_earlier_selection_go_and_other_files_stay(tmp_path: Path) -> None:
+def test_figures_of_an_earlier_selection_are_deleted_and_other_files_kept(tmp_path: Path) -> None:
     (tmp_path / "frontier.png").write_bytes(b"old")
     (tmp_path / "mine.png").write_bytes(b"mine")
     pool = make_pool(tests=0)
@@ -85,8 +85,8 @@ def test_figures_of_an_earlier_selection_go_and_other_files_stay(tmp_path: Path)
     assert (tmp_path / "mine.png").read_bytes() == b"mine"
 
 
-def test_the_predictions_that_are_shown_are_named() -> None:
-    """Cross-fitted ones where there are some; else the optimistic ones."""
+def test_subtitles_name_the_kind_of_predictions() -> None:
+    """They are cross-fitted with an assessment, and optimistic without."""
     pool = make_pool()
     selection = log_linear_select(pool.select, pool.labels)
     honest = draw_figures(pool, selection, assess(pool.select, pool.labels, log_linear_select))
@@ -96,8 +96,8 @@ def test_the_predictions_that_are_shown_are_named() -> None:
         assert "optimistic" in optimistic[name].axes[0].get_title()
 
 
-def test_titles_say_what_is_seen() -> None:
-    """Ten images of three classes, one of them wrong and none of them sure."""
+def test_titles_state_the_result() -> None:
+    """Ten images of three classes, one of them misclassified and none of them with certainty."""
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2])
     probs = np.full((10, 3), 0.1)
     probs[np.arange(10), labels] = 0.8
@@ -115,7 +115,7 @@ def test_titles_say_what_is_seen() -> None:
     assert title(draw_confusion(right, labels, names, "")) == "No image is taken for another class"
 
 
-def test_the_path_is_the_selections_own_or_greedys_for_context() -> None:
+def test_the_path_is_the_selections_own_or_greedys_for_comparison() -> None:
     pool = make_pool()
     greedy = greedy_select(pool.select, pool.labels)
     own, context = draw_path(pool, greedy), draw_path(pool, log_linear_select(pool.select, pool.labels))
@@ -128,7 +128,7 @@ def test_the_path_is_the_selections_own_or_greedys_for_context() -> None:
     assert len(own.axes[0].get_lines()) == len(labels) - 1
 
 
-def test_a_path_through_many_views_is_cut(tmp_path: Path) -> None:
+def test_a_path_through_many_views_is_shortened(tmp_path: Path) -> None:
     """The views after the twelfth share a row."""
     pool = make_pool(members=15)
     path = replace(equal_weights(pool), order=tuple(range(30)), trajectory=(0.5,) * 30, kept=30)

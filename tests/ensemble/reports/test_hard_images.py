@@ -10,19 +10,19 @@ CLASSES = ("a", "b", "c", "d")
 SELECT = np.array([
     [0.7, 0.1, 0.1, 0.1],  # right
     [0.4, 0.3, 0.2, 0.1],  # right, less sure
-    [0.6, 0.2, 0.15, 0.05],  # wrong, surely: it is d
+    [0.6, 0.2, 0.15, 0.05],  # wrong, with high confidence: it is d
     [0.3, 0.4, 0.2, 0.1],  # wrong, nearly right: it is a
 ])  # fmt: skip
 TEST = np.array([[0.9, 0.1, 0.0, 0.0], [0.4, 0.3, 0.2, 0.1]])
 
 
 def small_pool():
-    """Four labelled images and two to predict."""
+    """Make a pool of four labelled images and two test images."""
     pool = make_pool(classes=4, images=4, tests=2)
     return replace(pool, classes=CLASSES, labels=np.array([0, 0, 3, 0]))
 
 
-def test_the_surest_mistakes_and_the_least_sure_images_come_first() -> None:
+def test_the_most_confident_errors_and_the_least_sure_images_come_first() -> None:
     hard = find_hard_images(small_pool(), SELECT, TEST, most=5)
     assert [image.name for image in hard.wrong] == ["2.jpg", "3.jpg"]
     assert [image.name for image in hard.unsure] == ["1.jpg", "0.jpg"]
@@ -43,7 +43,7 @@ def test_only_the_first_are_kept_and_the_others_are_counted() -> None:
     assert hard.test == ()
 
 
-def test_files_are_found_by_their_ids_and_a_dataset_that_is_gone_has_none(small_digits: Path) -> None:
+def test_files_are_found_by_their_ids_and_a_missing_dataset_has_none(small_digits: Path) -> None:
     labelled, test = find_files(small_digits)
     assert (len(labelled), len(test)) == (150, 20)
     assert all(path.is_file() and path.name == name for name, path in (labelled | test).items())

@@ -18,7 +18,7 @@ HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>{{ 7*7 }}"
 
 
 class Page(HTMLParser):
-    """What a browser would find in a page."""
+    """Elements that a browser would find in a page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -46,24 +46,24 @@ def page(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     return folder, Page(folder / "report.html")
 
 
-def test_the_answer_stands_first_and_everything_else_follows(page: tuple[Path, Page]) -> None:
+def test_the_score_is_first_and_the_other_sections_follow(page: tuple[Path, Page]) -> None:
     text = page[1].text
     order = (
         "on new images",
         "Submission:",
         "Members",
-        "What it beats",
-        "What did not finish",
-        "Where it errs",
+        "Comparison",
+        "Not finished",
+        "Errors and unsure images",
     )
-    places = [text.index(words) for words in (*order, "Figures", "Do it again", "tune-paddy select first")]
+    places = [text.index(words) for words in (*order, "Figures", "Reproduce", "tune-paddy select first")]
     assert places == sorted(places)
     assert "no-such-weights.safetensors" in text
     assert "trials: 4" in text  # the space
 
 
 def test_it_needs_no_other_file_no_network_and_no_script(page: tuple[Path, Page]) -> None:
-    """Every picture is in the page, which stays small enough to send."""
+    """Every image is embedded in the page, which stays small enough to send."""
     folder, found = page
     assert found.tags["img"] == len(found.addresses) > 10
     assert all(address.startswith("data:image/") for address in found.addresses)
@@ -71,12 +71,12 @@ def test_it_needs_no_other_file_no_network_and_no_script(page: tuple[Path, Page]
     assert (folder / "report.html").stat().st_size < 2_000_000
 
 
-def test_mistakes_are_shown_with_their_thumbnails(page: tuple[Path, Page]) -> None:
+def test_errors_are_shown_with_their_thumbnails(page: tuple[Path, Page]) -> None:
     assert sum(address.startswith("data:image/jpeg") for address in page[1].addresses) >= MOST_IMAGES
     assert "no image" not in page[1].text
 
 
-def test_search_and_ensemble_have_it_among_their_files(page: tuple[Path, Page], finished: Finished) -> None:
+def test_search_and_ensemble_have_it_as_an_artifact(page: tuple[Path, Page], finished: Finished) -> None:
     content = (page[0] / "report.html").read_bytes()
     for run in (get_search(finished.store, "first"), list_ensembles(finished.store, "first")[-1]):
         files = [file.path for file in finished.store.client.list_artifacts(run.run_id)]
@@ -85,7 +85,7 @@ def test_search_and_ensemble_have_it_among_their_files(page: tuple[Path, Page], 
     assert stored.read_bytes()[:2000] == content[:2000]
 
 
-def test_hostile_names_are_shown_as_they_are_and_do_nothing(tmp_path: Path) -> None:
+def test_hostile_names_are_escaped(tmp_path: Path) -> None:
     pool = make_pool()
     pool = replace(
         pool,
@@ -104,7 +104,7 @@ def test_hostile_names_are_shown_as_they_are_and_do_nothing(tmp_path: Path) -> N
     assert found.text.count(HOSTILE) >= 6
 
 
-def test_without_images_estimate_and_test_set_it_says_so(tmp_path: Path) -> None:
+def test_missing_images_estimate_and_test_set_are_reported(tmp_path: Path) -> None:
     pool = make_pool(tests=0)
     ensemble = ensemble_of(pool, fixed_select(pool.select, pool.labels, np.ones(6)), assessed=False)
     search = recorded("night", "search", tags={"tune_paddy.dataset": str(tmp_path / "gone")})

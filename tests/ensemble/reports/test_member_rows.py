@@ -1,4 +1,4 @@
-"""One table of members, whatever shows it."""
+"""Rows of members are the same in all reports."""
 
 import math
 
@@ -11,7 +11,7 @@ from tune_paddy.ensemble.reports.member_rows import ensemble_rows, recorded_rows
 from tune_paddy.ensemble.reports.wording import duration, formatted, signed
 
 
-def test_the_members_of_an_ensemble_stand_with_their_views_the_heaviest_first() -> None:
+def test_the_members_of_an_ensemble_have_rows_with_their_views_the_largest_weight_first() -> None:
     pool = make_pool()
     ensemble = ensemble_of(pool, fixed_select(pool.select, pool.labels, [1, 1, 0, 0, 0, 6]))
     spent = recorded("0002-net", run_id="run 2", metrics={"cpu_seconds": 150.0})
@@ -31,7 +31,7 @@ def test_the_members_of_an_ensemble_stand_with_their_views_the_heaviest_first() 
     assert third.contribution is None
 
 
-def test_without_the_only_member_there_is_nothing_to_compare_with() -> None:
+def test_the_only_member_has_no_contribution() -> None:
     pool = first_view(make_pool())
     (row,) = ensemble_rows(ensemble_of(pool, fixed_select(pool.select, pool.labels, [1])))
     assert (row.weight, row.contribution, row.tta_log_loss) == (1, None, None)
@@ -40,7 +40,7 @@ def test_without_the_only_member_there_is_nothing_to_compare_with() -> None:
 def test_the_record_alone_has_the_same_rows_the_best_first() -> None:
     chosen = {"plain/log_loss": 0.5, "plain/error_rate": 0.25, "tta/log_loss": 0.4, "gpu_seconds": 9000.0}
     members = [
-        recorded("0000-net"),  # of another version, which recorded no score
+        recorded("0000-net"),  # recorded by another version, without scores
         recorded("0001-net", metrics={"plain/log_loss": 0.6, "ensemble_weight": 0, "train_seconds_total": 7}),
         recorded("0002-net", metrics=chosen | {"ensemble_weight": 1.0, "ensemble_contribution": 0.125}),
         recorded("0003-net", metrics=chosen | {"ensemble_weight": 1.0, "ensemble_contribution": math.nan}),
@@ -67,5 +67,5 @@ def test_the_record_alone_has_the_same_rows_the_best_first() -> None:
         (duration(-1), "0 s"),
     ],
 )
-def test_numbers_are_written_for_a_person(text: str, wanted: str) -> None:
+def test_numbers_are_formatted(text: str, wanted: str) -> None:
     assert text == wanted

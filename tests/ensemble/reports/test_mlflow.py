@@ -4,8 +4,8 @@ from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.ensemble.reports.mlflow import describe_ensemble
 
 
-def test_the_page_of_an_ensemble_tells_its_worth_its_members_and_its_command() -> None:
-    """Of three members, two with weight: the heavier one stands first."""
+def test_the_page_of_an_ensemble_has_its_score_its_members_and_its_command() -> None:
+    """Two of three members have weight; the one with the larger weight is first."""
     pool = make_pool()
     ensemble = ensemble_of(pool, fixed_select(pool.select, pool.labels, [1, 0, 0, 0, 0, 3]))
     text = describe_ensemble(ensemble, ["night"], SelectionOptions(metric="error_rate", max_members=2))

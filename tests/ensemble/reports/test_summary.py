@@ -18,7 +18,7 @@ from tune_paddy.ensemble.reports.summary import MOST_MEMBERS, answer, print_summ
 
 
 def printed(ensemble: Ensemble, width: int = 80, searches: tuple[str, ...] = ("night",)) -> str:
-    """What a person sees in a terminal of some width, who does not ask for more."""
+    """Return the short report as printed in a terminal of some width."""
     console = Console(file=io.StringIO(), width=width)
     print_summary(console, ensemble, searches)
     assert isinstance(console.file, io.StringIO)
@@ -26,18 +26,18 @@ def printed(ensemble: Ensemble, width: int = 80, searches: tuple[str, ...] = ("n
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of the table, without its head; the ensemble stands last."""
+    """Return the cells of the table without its head; the ensemble is last."""
     lines = [line for line in text.splitlines() if re.match(r"\d{4}-|ensemble", line)]
     return [re.split(r"  +", line.strip()) for line in lines]
 
 
 def renamed(pool: Pool, tail: str) -> Pool:
-    """The pool with longer names of its members."""
+    """Return the pool with longer names of its members."""
     return replace(pool, views=tuple(replace(view, member=view.member + tail) for view in pool.views))
 
 
-def test_a_member_has_one_row_with_its_views_side_by_side_the_heaviest_first() -> None:
-    """Weights of views add up; the numbers are those of the views on the select split."""
+def test_a_member_has_one_row_with_its_views_side_by_side_the_largest_weight_first() -> None:
+    """The weight is the sum over the views; the scores are those of the views on the select split."""
     pool = make_pool()
     found = rows(printed(ensemble_of(pool, fixed_select(pool.select, pool.labels, [1, 1, 0, 0, 0, 6]))))
     losses = [f"{log_loss(probs, pool.labels):.4f}" for probs in pool.select]
@@ -59,7 +59,7 @@ def test_the_last_row_is_the_ensemble_on_images_it_was_not_selected_on(metric: s
     assert rows(printed(ensemble))[-1] == ["ensemble", f"{log_loss(known, pool.labels):.4f}", error]
 
 
-def test_without_augmented_views_there_is_no_column_of_them() -> None:
+def test_without_tta_views_there_is_no_column_for_them() -> None:
     pool = make_pool()
     plain = [number for number, view in enumerate(pool.views) if view.kind != TTA]
     without = replace(
@@ -80,14 +80,14 @@ def test_without_augmented_views_there_is_no_column_of_them() -> None:
         (("night", "day"), [1] + [0] * 39, "and 8 more without weight; --verbose shows them"),
     ],
 )
-def test_of_many_members_a_dozen_is_shown(searches: tuple[str, ...], weights: list[int], line: str) -> None:
+def test_at_most_12_members_are_shown(searches: tuple[str, ...], weights: list[int], line: str) -> None:
     pool = make_pool(members=20)
     text = printed(ensemble_of(pool, fixed_select(pool.select, pool.labels, weights)), 80, searches)
     assert len(rows(text)) == MOST_MEMBERS + 1
     assert f"\n{line}\n" in text
 
 
-def test_names_of_35_characters_stand_in_a_line_of_80_columns() -> None:
+def test_names_of_35_characters_fit_into_a_line_of_80_columns() -> None:
     pool = renamed(make_pool(), "-efficientnet_small.r160_48")
     assert {len(view.member) for view in pool.views} == {35}
     text = printed(ensemble_of(pool, greedy_select(pool.select, pool.labels)))
@@ -111,14 +111,14 @@ def test_no_sentence_is_longer_than_a_line(metric: str, method: str, crowd: Ense
     assert max(map(len, answer(named))) <= 80
 
 
-def test_whoever_was_refused_is_named_with_the_reason() -> None:
+def test_a_refused_member_is_printed_with_its_reason() -> None:
     pool = replace(make_pool(), refused=(Refusal("0009-net", "select split b differs from the pool's a"),))
     text = printed(ensemble_of(pool, greedy_select(pool.select, pool.labels)))
     assert "\nrefused: 0009-net: select split b differs from the pool's a\n" in text
 
 
-def test_the_answer_stands_last() -> None:
-    """How many members, the honest score with its interval, what is beaten by how much: a line for each."""
+def test_the_sentences_come_last() -> None:
+    """One line each: members and cross-fitted score, its interval, and the comparison with each rival."""
     pool = make_pool()
     ensemble = ensemble_of(pool, fixed_select(pool.select, pool.labels, [0, 0, 0, 1, 1, 1]))
     first, second, third, fourth = printed(ensemble).splitlines()[-4:]
@@ -126,7 +126,7 @@ def test_the_answer_stands_last() -> None:
     honest, (_, uniform) = ensemble.assessment.estimate, ensemble.assessment.comparisons
     assert first == f"Ensemble of 2 members (fixed): log loss {honest.score:.4f} on new images."
     assert second == f"95 % interval: {honest.low:.4f} to {honest.high:.4f}."
-    assert third == "It cannot be told from the best single member."
+    assert third == "It does not differ significantly from the best single member."
     assert fourth == f"It beats the uniform average by {-uniform.difference:.4f}."
 
 
@@ -134,11 +134,11 @@ def test_the_answer_stands_last() -> None:
     ("low", "high", "words"),
     [
         (-0.3, -0.1, "It beats the uniform average by 0.2000."),
-        (-0.3, 0.1, "It cannot be told from the uniform average."),
+        (-0.3, 0.1, "It does not differ significantly from the uniform average."),
         (0.1, 0.3, "It is worse than the uniform average by 0.2000."),
     ],
 )
-def test_a_rival_is_beaten_only_where_the_interval_says_so(low: float, high: float, words: str) -> None:
+def test_a_rival_is_beaten_only_if_the_interval_excludes_0(low: float, high: float, words: str) -> None:
     pool = make_pool()
     ensemble = ensemble_of(pool, greedy_select(pool.select, pool.labels))
     assert ensemble.assessment
@@ -148,7 +148,7 @@ def test_a_rival_is_beaten_only_where_the_interval_says_so(low: float, high: flo
     assert printed(changed).endswith(words + "\n")
 
 
-def test_without_an_estimate_it_is_said_why() -> None:
+def test_without_an_estimate_the_reason_is_printed() -> None:
     pool = make_pool()
     text = printed(ensemble_of(pool, greedy_select(pool.select, pool.labels), assessed=False))
     assert text.endswith("No honest estimate can be made: a class has a single image in the select split.\n")
@@ -161,7 +161,7 @@ def test_one_member_is_reported_as_such() -> None:
     pool = first_view(make_pool())
     text = printed(ensemble_of(pool, auto_select(pool.select, pool.labels)))
     assert "Ensemble of 1 member (uniform)" in text
-    assert "cannot be told" not in text
+    assert "does not differ" not in text
 
 
 def test_a_loss_is_not_printed_under_the_name_of_a_score() -> None:

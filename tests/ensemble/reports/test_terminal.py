@@ -17,22 +17,22 @@ from tune_paddy.ensemble.reports.terminal import _blocks, print_details
 
 
 def printed(ensemble: Ensemble, width: int = 120) -> str:
-    """What a person sees in a terminal of some width who asks for everything."""
+    """Return the detailed report as printed in a terminal of some width."""
     console = Console(file=io.StringIO(), width=width)
     print_details(console, ensemble)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-def test_it_says_how_often_each_kind_of_view_was_chosen() -> None:
+def test_the_number_of_selected_views_of_each_kind_is_printed() -> None:
     pool = make_pool()
     text = printed(ensemble_of(pool, fixed_select(pool.select, pool.labels, [3, 1, 0, 2, 0, 4])))
     assert "plain views: 1 of 3 chosen, weights sum to 0.300\n" in text
     assert "tta views: 3 of 3 chosen, weights sum to 0.700\n" in text
 
 
-def test_the_greedy_path_is_cut_to_a_few_lines() -> None:
-    """Its first rounds, and the last that is kept."""
+def test_the_greedy_path_is_shortened_to_a_few_lines() -> None:
+    """It shows the first rounds, and the last that is kept."""
     pool = make_pool()
     selection = greedy_select(pool.select, pool.labels)
     path = replace(selection, order=(5,) * 60, trajectory=tuple(0.5 - i / 1000 for i in range(60)), kept=40)
@@ -54,7 +54,7 @@ def test_only_greedy_selections_have_a_path_and_plain_means_a_gap() -> None:
 
 
 def test_the_frontier_is_printed_with_the_ensemble_beside_it() -> None:
-    """Members, minutes, MiB and log loss; not without a test set."""
+    """It has members, minutes, MiB and log loss; without a test set it is missing."""
     pool = make_pool()
     selection = fixed_select(pool.select, pool.labels, [1, 0, 1, 0, 1, 0])
     text = printed(ensemble_of(pool, selection))
@@ -64,7 +64,7 @@ def test_the_frontier_is_printed_with_the_ensemble_beside_it() -> None:
     assert "What time buys" not in printed(ensemble_of(make_pool(tests=0), selection))
 
 
-def test_reasons_name_members() -> None:
+def test_views_left_out_refer_to_the_most_similar_selected_view() -> None:
     pool = make_pool()
     text = printed(ensemble_of(pool, fixed_select(pool.select, pool.labels, [0, 0, 0, 0, 0, 1])))
     (chosen,) = [line.split() for line in text.splitlines() if " 1.000 " in line]
@@ -79,7 +79,7 @@ def test_an_ensemble_is_not_compared_with_itself() -> None:
     assert "uniform average" in text
 
 
-def test_what_rounds_to_nothing_has_no_minus() -> None:
+def test_0_after_rounding_has_no_minus() -> None:
     pool = make_pool()
     ensemble = ensemble_of(pool, greedy_select(pool.select, pool.labels))
     assert ensemble.assessment
@@ -89,7 +89,7 @@ def test_what_rounds_to_nothing_has_no_minus() -> None:
 
 
 @pytest.mark.parametrize(("metric", "method"), [("error_rate", greedy_select), ("log_loss", best_single)])
-def test_a_gap_is_printed_only_of_what_has_the_lowest_log_loss(
+def test_a_gap_is_printed_only_if_the_selection_minimised_the_log_loss(
     metric: str, method: Callable[..., Selection]
 ) -> None:
     pool = make_pool()
@@ -99,7 +99,7 @@ def test_a_gap_is_printed_only_of_what_has_the_lowest_log_loss(
 
 
 def test_every_column_has_a_name() -> None:
-    """In all tables: of a greedy ensemble, and of one whose method was chosen."""
+    """In all tables, for a greedy ensemble and for one with an automatically chosen method."""
     pool = make_pool()
     for selection in (
         greedy_select(pool.select, pool.labels),
@@ -112,7 +112,7 @@ def test_every_column_has_a_name() -> None:
 
 
 def test_a_column_without_content_is_left_out() -> None:
-    """Where every view is chosen, none errs like another."""
+    """If every view is selected, there is no view left out to compare."""
     pool = make_pool()
     assert "errs like" in printed(ensemble_of(pool, fixed_select(pool.select, pool.labels, [1] * 5 + [0])))
     assert "errs like" not in printed(ensemble_of(pool, fixed_select(pool.select, pool.labels, [1] * 6)))
@@ -120,7 +120,7 @@ def test_a_column_without_content_is_left_out() -> None:
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_it_fits_the_terminal(width: int) -> None:
-    """Long names are folded, nothing is cut off."""
+    """Long names are wrapped, nothing is cut off."""
     pool = make_pool()
     views = tuple(replace(v, member=v.member + "-convnext_large.fb_in22k-480x360") for v in pool.views)
     text = printed(ensemble_of(replace(pool, views=views), greedy_select(pool.select, pool.labels)), width)

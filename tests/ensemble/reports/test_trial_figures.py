@@ -9,11 +9,11 @@ from tune_paddy.tracking.costs import trial_cost
 
 pytestmark = pytest.mark.usefixtures("rasterised")
 
-SCORES = {"plain/error_rate": 0.04, "tta/error_rate": 0.01}  # errors that are shown are plain ones
+SCORES = {"plain/error_rate": 0.04, "tta/error_rate": 0.01}  # figures show the plain error
 
 
-def test_the_lowest_error_and_its_price_are_the_title_of_the_costs(tmp_path: Path) -> None:
-    """Of a member in the ensemble, one left out, and one that was stopped."""
+def test_the_title_of_the_costs_has_the_lowest_error_and_its_cost(tmp_path: Path) -> None:
+    """One member is in the ensemble, one is left out, and one was stopped early."""
     members = [
         recorded("0000-net.a-32", metrics=SCORES),
         recorded("0001-net.a-64", metrics={"plain/error_rate": 0.02}),
@@ -23,15 +23,15 @@ def test_the_lowest_error_and_its_price_are_the_title_of_the_costs(tmp_path: Pat
     figure = draw_costs(trials, {members[1].run_id: 1.0})
     assert figure.get_suptitle() == "The lowest error, 2.00%, took 250 of 400 GPU-seconds"
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert legend[1:] == ["in the ensemble", "finished, left out", "not finished: its last error"]
+    assert legend[1:] == ["in the ensemble", "finished, left out", "not finished, last error"]
     names = [text.get_text() for text in figure.axes[0].texts]
     assert names == ["0002-net-64", "0000-net-32", "0001-net-64"]
     write_figures({"cost": figure}, tmp_path)
 
 
-def test_the_live_curve_says_from_where_to_where_it_went(tmp_path: Path) -> None:
+def test_the_title_of_the_live_curve_has_the_first_and_the_last_loss(tmp_path: Path) -> None:
     figure = draw_live({"log_loss": {1: 0.5, 2: 0.25}, "error_rate": {1: 0.1, 2: 0.05}})
-    assert figure.get_suptitle() == "As members came in, the ensemble's log loss went from 0.5000 to 0.2500"
+    assert figure.get_suptitle() == "As members finished, the ensemble's log loss went from 0.5000 to 0.2500"
     write_figures({"live_ensemble": figure}, tmp_path)
 
 
@@ -45,7 +45,7 @@ def test_forecasts_of_memory_are_compared_with_measurements(tmp_path: Path) -> N
     write_figures({"footprint": figure}, tmp_path)
 
 
-def test_figures_are_shown_in_order_and_only_where_they_are(tmp_path: Path) -> None:
+def test_existing_figures_are_listed_in_reading_order(tmp_path: Path) -> None:
     for name in ("recall", "slices", "cost", "mine"):
         (tmp_path / f"{name}.png").touch()
     assert [path.stem for path in shown_figures(tmp_path)] == ["cost", "slices", "recall"]

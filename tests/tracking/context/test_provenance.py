@@ -22,7 +22,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_the_commit_is_named_and_changes_are_marked(repository: Path) -> None:
-    """A record that names a commit must not claim code that was not in it."""
+    """A recorded commit without `-dirty` must contain all the code that ran."""
     revision = git_revision(repository)
     assert revision is not None
     assert len(revision) == 40
@@ -32,7 +32,7 @@ def test_the_commit_is_named_and_changes_are_marked(repository: Path) -> None:
 
 
 def test_no_program_that_a_repository_names_is_run(repository: Path) -> None:
-    """A repository from elsewhere may say what watches its files."""
+    """An untrusted repository may name a program that monitors its files."""
     trace = repository / "trace"
     watcher = repository / "watcher"
     watcher.write_text(f"#!/bin/sh\ntouch '{trace}'\n")
@@ -42,11 +42,11 @@ def test_no_program_that_a_repository_names_is_run(repository: Path) -> None:
     assert git_revision(repository)
     assert not trace.exists()
     subprocess.run([git, "status"], cwd=repository, check=True, capture_output=True)
-    assert trace.exists(), "else this test would prove nothing"
+    assert trace.exists(), "git itself must run the program, otherwise this test proves nothing"
 
 
 def test_without_a_repository_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A working folder need not be a repository, nor git be installed."""
+    """The working folder may be outside a repository, and git may be missing."""
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert git_revision(tmp_path) is None
     monkeypatch.setenv("PATH", "")
@@ -54,13 +54,12 @@ def test_without_a_repository_there_is_no_commit(tmp_path: Path, monkeypatch: py
     assert "mlflow.source.git.commit" not in source_tags(None)
 
 
-def test_a_living_process_is_not_gone() -> None:
-    """This one lives."""
+def test_a_running_process_is_not_gone() -> None:
     assert not is_gone(this_process())
 
 
-def test_setting_the_clock_ends_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The start is counted from the machine's own, which both move with the clock."""
+def test_a_process_is_not_gone_after_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its start is relative to the machine's boot; setting the clock moves both."""
     name = this_process()
     boot, create = psutil.boot_time, psutil.Process.create_time
     monkeypatch.setattr(psutil, "boot_time", lambda: boot() - 3600)
@@ -69,6 +68,6 @@ def test_setting_the_clock_ends_no_process(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("name", ["", "nonsense", "::", "host"])
-def test_a_broken_name_is_nobodys(name: str) -> None:
-    """A run without a proper process tag has no process to wait for."""
+def test_an_invalid_name_counts_as_gone(name: str) -> None:
+    """A run without a valid process tag has no process to wait for."""
     assert is_gone(name)

@@ -13,7 +13,7 @@ MONITOR = "SystemMetricsMonitor"
 
 
 def wait_for(condition: object, seconds: float = 300) -> bool:
-    """Whether a condition comes true before long."""
+    """Whether a condition becomes true within some seconds."""
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:  # type: ignore[operator]
         time.sleep(0.02)
@@ -27,7 +27,7 @@ def steps(store: Store, run_id: str) -> list[int]:
 
 
 def test_the_machine_is_recorded_while_the_block_runs(store: Store) -> None:
-    """Points come, the thread ends with the block, and a continued search goes on counting."""
+    """Points are logged, the thread ends with the block, and a resumed search continues the steps."""
     run_id = start_search(store, name="night")
     with system_metrics(store, run_id, interval=0.05):
         assert wait_for(lambda: steps(store, run_id))
@@ -41,7 +41,7 @@ def test_the_machine_is_recorded_while_the_block_runs(store: Store) -> None:
 def test_a_failing_reading_neither_ends_the_search_nor_the_monitor(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sensor that fails once is read again; nothing is raised or warned of."""
+    """A sensor that fails is read again; nothing is raised or warned of."""
     run_id = start_search(store, name="night")
     failures = iter([OSError("sensor")] * 2)
     real = psutil.cpu_percent
@@ -58,10 +58,10 @@ def test_a_failing_reading_neither_ends_the_search_nor_the_monitor(
     assert next(failures, None) is None
 
 
-def test_a_machine_that_cannot_be_monitored_is_no_obstacle(
+def test_a_search_runs_on_a_machine_that_cannot_be_monitored(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A container without a network card has no network counters; the search runs all the same."""
+    """A container without a network card has no network counters."""
     run_id = start_search(store, name="night")
     monkeypatch.setattr(psutil, "net_io_counters", lambda: None)
     with system_metrics(store, run_id, interval=0.05):
@@ -70,16 +70,16 @@ def test_a_machine_that_cannot_be_monitored_is_no_obstacle(
     assert steps(store, run_id) == []
 
 
-def test_the_blocks_own_error_comes_through(store: Store) -> None:
-    """Monitoring swallows its own failures only."""
+def test_the_blocks_own_error_is_raised(store: Store) -> None:
+    """Only failures of the monitor are ignored."""
     run_id = start_search(store, name="night")
     with pytest.raises(ZeroDivisionError), system_metrics(store, run_id, interval=0.05):
         raise ZeroDivisionError
     assert MONITOR not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_process_knows_its_own_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory in MiB, CPU seconds of user and system together."""
+def test_process_metrics_are_memory_and_cpu_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is in MiB; CPU time is the sum of user and system, in seconds."""
     times = SimpleNamespace(user=3.0, system=1.5)
     monkeypatch.setattr(psutil.Process, "cpu_times", lambda _: times)
     monkeypatch.setattr(psutil.Process, "memory_info", lambda _: SimpleNamespace(rss=5 * 2**20))

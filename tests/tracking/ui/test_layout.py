@@ -12,8 +12,8 @@ def saved(store: Store, key: str) -> tuple[str, dict]:
     return view["name"], json.loads(view["state"])
 
 
-def test_a_search_brings_a_view_of_its_members_and_one_of_all_searches(store: Store) -> None:
-    """Scores, weight, contribution and cost are columns; only the second unfolds."""
+def test_a_search_saves_a_view_of_its_members_and_one_of_all_searches(store: Store) -> None:
+    """Scores, ensemble weight, contribution and cost are columns; only the second view expands to members."""
     run_id = start_search(store, name="night", params={"gpu": 0})
     name, members = saved(store, members_view("night"))
     assert name == "night: members, best first"
@@ -24,7 +24,7 @@ def test_a_search_brings_a_view_of_its_members_and_one_of_all_searches(store: St
     assert "searchFilter" not in saved(store, ALL_SEARCHES)[1]
 
 
-def test_curves_stand_over_the_number_of_the_epoch(store: Store) -> None:
+def test_curves_are_drawn_over_the_epoch_number(store: Store) -> None:
     start_search(store, name="night", params={"gpu": 0})
     name, curves = saved(store, curves_view("night"))
     assert name == "night: curves by epoch"

@@ -8,17 +8,17 @@ from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.tracking.ui.server import HOST, PORT, free_port, mlflow_page
 
 
-def test_a_wanted_port_that_is_taken_is_refused_and_another_is_found_by_itself() -> None:
+def test_a_wanted_port_in_use_is_refused_and_another_port_is_found_automatically() -> None:
     for _ in range(10):
         with socket.create_server((HOST, 0)) as taken:
             port = taken.getsockname()[1]
             with pytest.raises(InputError, match=f"^port {port}"):
                 free_port(port)
-        with suppress(InputError):  # another program was quick to take it
+        with suppress(InputError):  # another program may have taken it in the meantime
             assert free_port(port) == port
             break
     else:
-        pytest.fail("no port is free that was let go")
+        pytest.fail("no port is free after it was closed")
     assert PORT <= free_port(None) < PORT + 100
 
 

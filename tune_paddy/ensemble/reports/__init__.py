@@ -1,1 +1,1 @@
-"""What people read about an ensemble: terminal, HTML, MLflow, figures."""
+"""Reports of an ensemble: terminal, HTML page, MLflow page, figures."""

@@ -1,4 +1,4 @@
-"""What a person sees of an ensemble in pictures: readable at 1,000 pixels, and with colour-blind eyes."""
+"""Figures of an ensemble: readable at a width of 1,000 pixels, and by colour-blind readers."""
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,33 +29,36 @@ NAMES = (
     "frontier",
 )
 TRIAL_NAMES = ("live_ensemble", "cost", "footprint")
-"""Figures of the trials, which a selection draws anew, too."""
+"""Figures of the trials, which every selection draws again."""
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
-"""Two of Okabe and Ito's colours, which every kind of colour vision tells apart, and a neutral one."""
+"""Two of Okabe and Ito's colours, distinct for every kind of colour vision, and a neutral one."""
 WIDTH = 10.0
-"""Inches; at 100 dots per inch, 1,000 pixels."""
+"""Width of figures in inches; 1,000 pixels at 100 dots per inch."""
 _DPI = 100
 _MOST_VIEWS = 30
-"""Rows of the disagreement; more cannot be read."""
+"""Maximum number of views in the disagreement figure; more are not readable."""
 _MOST_NUMBERS = 15
-"""Rows of a heat map that still get numbers in their cells."""
+"""Maximum number of rows of a heat map with numbers in its cells."""
 _MOST_NAMES = 45
-"""Classes whose names still fit beside a figure."""
+"""Maximum number of classes with their names beside a figure."""
 _ROUNDS, _LANES = 20, 12
-"""Rounds that the path shows at least, and views at most."""
+"""Minimum number of rounds and maximum number of views in the figure of the greedy path."""
 
 
 def draw_figures(
     pool: Pool, selection: Selection, assessment: Assessment | None = None, frontier: Frontier | None = None
 ) -> dict[str, Figure]:
-    """Draw what makes sense for a pool, by name; nothing for a single view that would compare views.
+    """Draw the figures of a pool; a pool with a single view gets no figure that compares views.
 
     Args:
-        pool: What was selected from.
-        selection: Of the pool's views.
-        assessment: Holds the cross-fitted predictions; without, those on the select split are shown.
-        frontier: Log loss against minutes, if known.
+        pool: Pool that the ensemble was selected from.
+        selection: Selection from the pool.
+        assessment: Cross-fitted predictions to show; None: show the predictions on the select split.
+        frontier: Log loss against minutes, or None.
+
+    Returns:
+        Name → figure.
     """
     figures = {}
     if len(pool.views) > 1:
@@ -64,7 +67,7 @@ def draw_figures(
     if assessment is None:
         predictions, source = selection.blend(pool.select), "the images it was selected on: optimistic"
     else:
-        predictions, source = assessment.predictions, "cross-fitted: no image had a say in its own ensemble"
+        predictions, source = assessment.predictions, "cross-fitted: by ensembles selected without the image"
     source = f"{len(pool.labels)} images of the select split, {source}"
     figures["confusion"] = draw_confusion(predictions, pool.labels, pool.classes, source)
     figures["recall"] = draw_recall(predictions, pool.labels, pool.classes, source)
@@ -75,11 +78,11 @@ def draw_figures(
 
 
 def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
-    """Write figures as `NAME.png`, and delete those of an earlier selection that are not drawn again.
+    """Write figures as `NAME.png`, and delete figures of an earlier selection that are not drawn again.
 
     Args:
-        figures: By name, of `NAMES` and `TRIAL_NAMES`.
-        folder: Made when missing.
+        figures: Name, one of `NAMES` and `TRIAL_NAMES` → figure.
+        folder: Output folder; created if missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*NAMES, *TRIAL_NAMES):
@@ -91,16 +94,19 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
 
 def _write_png(figure: Figure, path: Path) -> None:
     figure.set_dpi(_DPI)
-    # `savefig` would draw the whole figure once more beforehand, only to lay it out.
+    # `savefig` would draw the whole figure twice, first only for the layout.
     canvas: Any = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
-        # A class may be named with signs that the font lacks: they show as boxes.
+        # A class name may have characters that the font lacks; they are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         canvas.print_png(path)
 
 
 def draw_path(pool: Pool, selection: Selection) -> Figure:
-    """The score after each greedy round and which view it added; of another method's rival, for context."""
+    """Draw the score after each greedy round and the view it added.
+
+    For an ensemble of another method, draw greedy selection's rounds for comparison.
+    """
     greedy = selection
     if not selection.order:
         greedy = greedy_select(pool.select, pool.labels, metric=selection.metric)
@@ -124,7 +130,7 @@ def draw_path(pool: Pool, selection: Selection) -> Figure:
 
 
 def _draw_lanes(axes: Axes, pool: Pool, order: Sequence[int], kept: int) -> None:
-    """One row per view, a dot for each round that added it; hollow after the best prefix."""
+    """Draw one row per view, with a dot for each round that added it; hollow after the best prefix."""
     views = list(dict.fromkeys(order))
     names = [pool.views[view].name for view in views[:_LANES]]
     if len(views) > _LANES:
@@ -141,9 +147,9 @@ def _draw_lanes(axes: Axes, pool: Pool, order: Sequence[int], kept: int) -> None
 
 
 def draw_disagreement(pool: Pool, selection: Selection) -> Figure:
-    """Heat map of the share of images on which two views predict different classes.
+    """Draw a heat map of the share of images for which two views predict different classes.
 
-    Of large pools the views with the greatest weights are shown, then those with the lowest log loss.
+    Large pools are reduced to the views with the largest weights, then those with the lowest log loss.
     """
     losses = [log_loss(view, pool.labels) for view in pool.select]
     shown = np.lexsort((np.array(losses), -selection.weights))[:_MOST_VIEWS]
@@ -168,13 +174,13 @@ def draw_disagreement(pool: Pool, selection: Selection) -> Figure:
 def draw_confusion(
     predictions: NDArray[np.float64], labels: Labels, classes: Sequence[str], source: str
 ) -> Figure:
-    """Images by true and predicted class, coloured by the root of their share: single mistakes show.
+    """Draw the confusion matrix, coloured by the root of each share so that single errors are visible.
 
     Args:
-        predictions: float64 [images, classes].
-        labels: int [images].
-        classes: Names.
-        source: Which images and predictions these are.
+        predictions: Probabilities, float64 [images, classes].
+        labels: Class indices, int [images].
+        classes: Class names.
+        source: Description of the images and predictions, for the subtitle.
     """
     counts = confusion(predictions, labels)
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -183,7 +189,7 @@ def draw_confusion(
     texts = [str(count) if count else "" for count in counts.flat]
     names = classes if len(classes) <= _MOST_NAMES else []
     _draw_cells(axes, np.sqrt(counts / totals), names, names, texts)
-    if max(map(len, classes)) > 2:  # noqa: PLR2004 digits stand side by side, names do not
+    if max(map(len, classes)) > 2:  # noqa: PLR2004 one or two digits fit side by side, names do not
         axes.tick_params(axis="x", rotation=90)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
@@ -200,7 +206,7 @@ def draw_confusion(
 def _draw_cells(
     axes: Axes, shares: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], texts: Iterable[str]
 ) -> None:
-    """A heat map; with numbers where there is room."""
+    """Draw a heat map, with numbers if there is room."""
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=max(float(shares.max()), 1e-9), aspect="auto")
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xticks(range(len(columns)), columns)
@@ -210,19 +216,19 @@ def _draw_cells(
     for (row, column), text in zip(np.ndindex(shares.shape), texts, strict=True):
         color = "white" if shares[row, column] > half else "black"
         cell = axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
-        cell.set_in_layout(False)  # it lies within the axes: measuring it would take half the time
+        cell.set_in_layout(False)  # it is inside the axes; measuring it would take half of the drawing time
 
 
 def draw_recall(
     predictions: NDArray[np.float64], labels: Labels, classes: Sequence[str], source: str
 ) -> Figure:
-    """Recall of each class with Wilson's 95 % interval, the worst at the top.
+    """Draw the recall of each class with Wilson's 95 % interval, the worst at the top.
 
     Args:
-        predictions: float64 [images, classes].
-        labels: int [images].
-        classes: Names.
-        source: Which images and predictions these are.
+        predictions: Probabilities, float64 [images, classes].
+        labels: Class indices, int [images].
+        classes: Class names.
+        source: Description of the images and predictions, for the subtitle.
     """
     found = recalls(confusion(predictions, labels))
     order = sorted(range(len(found)), key=lambda label: (found[label].share, found[label].low))
@@ -249,12 +255,12 @@ def draw_recall(
 
 
 def draw_reliability(predictions: NDArray[np.float64], labels: Labels, source: str) -> Figure:
-    """How often the ensemble is right against how sure it is, with 95 % intervals.
+    """Draw the reliability diagram: accuracy against confidence, with 95 % intervals.
 
     Args:
-        predictions: float64 [images, classes].
-        labels: int [images].
-        source: Which images and predictions these are.
+        predictions: Probabilities, float64 [images, classes].
+        labels: Class indices, int [images].
+        source: Description of the images and predictions, for the subtitle.
     """
     bins = reliability(predictions, labels)
     figure = Figure(figsize=(WIDTH, 7), layout="constrained")
@@ -287,11 +293,11 @@ def _draw_bin_counts(axes: Axes, confidence: NDArray[np.float64], images: NDArra
 
 
 def draw_frontier(frontier: Frontier, n_images: int) -> Figure:
-    """Log loss against the minutes that the test set takes, with every view alone for comparison.
+    """Draw log loss against the minutes to predict the test set, with each single view for comparison.
 
     Args:
-        frontier: Of 2 points or more.
-        n_images: Of the test set.
+        frontier: Frontier with at least 2 points.
+        n_images: Number of images of the test set.
     """
     figure = Figure(figsize=(WIDTH, 6), layout="constrained")
     axes = figure.subplots()
@@ -317,7 +323,7 @@ def draw_frontier(frontier: Frontier, n_images: int) -> Figure:
 
 
 def _scale_frontier(axes: Axes, minutes: Sequence[float], losses: Sequence[float]) -> None:
-    """Show the frontier whole; views that are far worse may leave the picture."""
+    """Scale the axes to the whole frontier; much worse views may lie outside the figure."""
     margin = 0.1 * (max(losses) - min(losses))
     axes.set_ylim(min(losses) - margin, max(losses) + 2 * margin)
     if max(minutes) > 10 * min(minutes):
@@ -327,7 +333,7 @@ def _scale_frontier(axes: Axes, minutes: Sequence[float], losses: Sequence[float
 
 
 def add_title(figure: Figure, title: str, detail: str = "") -> None:
-    """Write above a figure what is seen, and below it, smaller, what it was seen on."""
+    """Add a title that states the result, and a smaller subtitle that describes the data."""
     figure.suptitle(title, fontsize=13, fontweight="bold")
     if detail:
         figure.axes[0].set_title(detail, fontsize=10)

@@ -1,4 +1,4 @@
-"""The images that an ensemble gets wrong, and those that it is least sure of."""
+"""Find the images that an ensemble gets wrong, and those that it is least sure of."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from tune_paddy.core.predictions import Pool
 from tune_paddy.data.layouts.detect import list_dataset
 
 GUESSES = 3
-"""Classes named for each image."""
+"""Number of classes to show for each image."""
 
 
 @dataclass(frozen=True)
 class HardImage:
-    """One image and what the ensemble takes it for.
+    """One image and its predicted classes.
 
     Attributes:
-        name: Its id.
-        truth: Its class; None in the test set.
-        guesses: Classes and their probabilities, the likeliest first; the true class is always among them.
+        name: Id of the image.
+        truth: True class; None in the test set.
+        guesses: Classes and their probabilities, most likely first, always with the true class if known.
     """
 
     name: str
@@ -35,10 +35,10 @@ class HardImages:
     """The hard images of a pool.
 
     Attributes:
-        wrong: Images of the select split that are taken for another class, the surest mistakes first.
-        n_wrong: How many there are in all.
-        unsure: Images that are taken for their class, the least sure first.
-        test: Images of the test set, the least sure first.
+        wrong: Misclassified images of the select split, lowest probability of the true class first.
+        n_wrong: Number of all misclassified images.
+        unsure: Correctly classified images of the select split, least sure first.
+        test: Images of the test set, least sure first.
     """
 
     wrong: tuple[HardImage, ...]
@@ -53,10 +53,10 @@ def find_hard_images(
     """Find the hard images of a pool.
 
     Args:
-        pool: Ids, labels, classes.
-        select: float64 [images, classes], the ensemble's predictions on the select split.
-        test: float64 [images, classes], those on the test set.
-        most: Images of a kind.
+        pool: Pool with ids, labels and classes.
+        select: The ensemble's predictions of the select split, float64 [images, classes].
+        test: The ensemble's predictions of the test set, float64 [images, classes].
+        most: Maximum number of images of each kind.
     """
     right = select.argmax(axis=1) == pool.labels
     truth = select[np.arange(len(select)), pool.labels]
@@ -85,9 +85,9 @@ def _image(pool: Pool, name: str, probs: NDArray[np.float64], label: int | None)
 
 
 def find_files(dataset: Path) -> tuple[Mapping[str, Path], Mapping[str, Path]]:
-    """Where the images of a dataset lie: id → file, of the labelled ones and of the test set.
+    """Return id → file of a dataset's labelled images and of its test set.
 
-    A record may have come from another machine, and images may have moved: then both are empty.
+    Both are empty if the dataset is not at its path: it may have moved, or be on another machine.
     """
     try:
         listing = list_dataset(dataset)

@@ -1,4 +1,4 @@
-"""The report: one page that needs no other file, no network and no script, made of each selection."""
+"""The HTML report of a selection: one page without other files, network access or scripts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ from tune_paddy.tracking.schema import SearchRecord
 
 REPORT = "report.html"
 MOST_IMAGES = 18
-"""Of each kind: wrong, unsure, unsure in the test set. With figures, the page stays near a megabyte."""
+"""Maximum number of images of each kind (wrong, unsure, unsure in the test set); the page has about 1 MB."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where an ensemble comes from, as far as the report tells of it.
+    """Origin of an ensemble, for the report.
 
     Attributes:
-        searches: That it was selected from.
-        members: Of all of them, whatever became of each.
-        options: What was asked of the selection.
-        space: Text of the first search's space; empty when it is not known.
+        searches: Runs of the searches that the ensemble was selected from.
+        members: Runs of the members of all these searches, of any outcome.
+        options: Options of the selection.
+        space: YAML text of the first search's space; empty if unknown.
     """
 
     searches: Sequence[RecordedRun]
@@ -48,12 +48,12 @@ def write_report(path: Path, ensemble: Ensemble, sources: Sources, figures: Sequ
     """Write the report of an ensemble.
 
     Args:
-        path: Of the page.
-        ensemble: As it was selected.
-        sources: Where it comes from.
+        path: Path of the page.
+        ensemble: Selected ensemble.
+        sources: Origin of the ensemble.
         figures: PNG files to show, in this order.
     """
-    # Names of files and classes come from outside: the template escapes whatever it is given.
+    # Names of files and classes are untrusted: the template escapes every value.
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -98,7 +98,7 @@ def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> d
 
 
 def _scores(ensemble: Ensemble) -> list[dict[str, str]]:
-    """The two numbers that stand first: the metric of the selection, and the error."""
+    """Return the scores at the top of the page: the metric of the selection, and the error rate."""
     selection, assessment, n_images = ensemble.selection, ensemble.assessment, len(ensemble.pool.labels)
     metric = metric_label(selection.metric)
     if assessment is None:
@@ -120,7 +120,7 @@ def _scores(ensemble: Ensemble) -> list[dict[str, str]]:
 
 
 def _member(row: MemberRow) -> dict[str, Any]:
-    """A row of the table as the page shows it."""
+    """Format a row of the table of members."""
     return {
         "name": row.name,
         "weight": row.weight,
@@ -141,7 +141,7 @@ def _comparison(rival: Comparison) -> dict[str, str]:
 
 
 def _hard_images(ensemble: Ensemble) -> HardImages:
-    """By cross-fitted predictions where there are some: the selection has seen the labels of the others."""
+    """Find the hard images by cross-fitted predictions if there are any: a selection has seen its labels."""
     pool, selection = ensemble.pool, ensemble.selection
     known = ensemble.assessment.predictions if ensemble.assessment else selection.blend(pool.select)
     return find_hard_images(pool, known, selection.blend(pool.test), most=MOST_IMAGES)
@@ -168,4 +168,4 @@ def _commands(sources: Sources) -> list[dict[str, str]]:
     lines = {search.name: SearchRecord.from_run(search).command for search in sources.searches}
     commands = [{"what": f"The search {name}", "line": line} for name, line in lines.items() if line]
     names = [search.name for search in sources.searches]
-    return [*commands, {"what": "This selection from it", "line": select_command(names, sources.options)}]
+    return [*commands, {"what": "This selection", "line": select_command(names, sources.options)}]

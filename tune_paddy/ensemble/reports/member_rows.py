@@ -1,4 +1,4 @@
-"""The members as every table shows them, a row each: of an ensemble, or of the record alone."""
+"""Rows of members for all tables, from an ensemble or from the record alone."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,10 @@ class ViewRow:
 
     Attributes:
         kind: `plain` or `tta`.
-        log_loss: On the select split, in nats.
-        error: The same, share of images.
-        number: Its place in the pool; None where there is no pool.
-        weight: In the ensemble; None where there is none.
+        log_loss: Log loss on the select split, in nats.
+        error: Error rate on the select split, from 0 to 1.
+        number: Index in the pool; None without a pool.
+        weight: Ensemble weight; None without an ensemble.
     """
 
     kind: str
@@ -36,12 +36,12 @@ class MemberRow:
     """One member.
 
     Attributes:
-        name: Of the member.
-        views: `plain` before `tta`.
-        weight: Sum of its views' weights; None where there is no ensemble.
-        contribution: What the ensemble's loss would rise by without it; None where it has no weight, or is
-            the only one.
-        cost: GPU- or CPU-time that it took, for a person; empty where it is not known.
+        name: Name of the member.
+        views: Views of the member, `plain` before `tta`.
+        weight: Sum of the views' ensemble weights; None without an ensemble.
+        contribution: Increase of the ensemble's loss without the member; None if its weight is 0, or it is
+            the only member.
+        cost: Formatted GPU time or CPU time; empty if unknown.
     """
 
     name: str
@@ -52,17 +52,17 @@ class MemberRow:
 
     @property
     def log_loss(self) -> float | None:
-        """Of its plain view, in nats."""
+        """Log loss of the plain view, in nats."""
         return self._view(PLAIN).log_loss
 
     @property
     def tta_log_loss(self) -> float | None:
-        """Of its view with test-time augmentation, in nats."""
+        """Log loss of the view with test-time augmentation, in nats."""
         return self._view(TTA).log_loss
 
     @property
     def error(self) -> float | None:
-        """Of its plain view, share of images."""
+        """Error rate of the plain view, from 0 to 1."""
         return self._view(PLAIN).error
 
     def _view(self, kind: str) -> ViewRow:
@@ -70,11 +70,11 @@ class MemberRow:
 
 
 def ensemble_rows(ensemble: Ensemble, members: Sequence[RecordedRun] = ()) -> list[MemberRow]:
-    """One row for each member of an ensemble's pool, the heaviest first, then by name.
+    """Return one row per member of an ensemble's pool, the largest weight first, then by name.
 
     Args:
-        ensemble: As it was selected.
-        members: Their runs, which know what they cost.
+        ensemble: Selected ensemble.
+        members: Runs of the members, for their costs.
     """
     pool, weights, contributions = ensemble.pool, member_weights(ensemble), member_contributions(ensemble)
     runs = {member.run_id: member for member in members}
@@ -96,13 +96,13 @@ def ensemble_rows(ensemble: Ensemble, members: Sequence[RecordedRun] = ()) -> li
 
 
 def recorded_rows(members: Sequence[RecordedRun]) -> list[MemberRow]:
-    """One row for each finished member as its run tells of it, the best first, as in MLflow's table."""
+    """Return one row per finished member from its run, best first, as in MLflow's table."""
     rows = [_recorded_row(member.name, member.metrics, cost(member)) for member in members]
     return sorted(rows, key=lambda row: math.inf if row.log_loss is None else row.log_loss)
 
 
 def cost(member: RecordedRun) -> str:
-    """What a member cost: GPU-seconds, else CPU-seconds, for a person."""
+    """Format the cost of a member: GPU time, or else CPU time."""
     for name, unit in ((GPU_SECONDS, "GPU"), (CPU_SECONDS, "CPU")):
         if name in member.metrics:
             return f"{duration(member.metrics[name])} {unit}"
@@ -111,7 +111,7 @@ def cost(member: RecordedRun) -> str:
 
 
 def _view(ensemble: Ensemble, number: int) -> ViewRow:
-    """A view of the pool, scored on the select split."""
+    """Return the row of a view of the pool, scored on the select split."""
     pool, weight = ensemble.pool, float(ensemble.selection.weights[number])
     probs = pool.select[number]
     loss, error = log_loss(probs, pool.labels), error_rate(probs, pool.labels)

@@ -1,4 +1,4 @@
-"""What MLflow's page says of an ensemble, in Markdown."""
+"""The description of an ensemble on MLflow's page, in Markdown."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,15 @@ from tune_paddy.ensemble.reports.wording import formatted, signed
 
 
 def describe_ensemble(ensemble: Ensemble, searches: Sequence[str], options: SelectionOptions) -> str:
-    """Say what an ensemble is worth, what it is made of, and how to select it again."""
+    """Describe the score and the members of an ensemble, and the command that selects it again."""
     blocks = [f"**{' '.join(answer(ensemble))}**", _table(ensemble)]
     command = select_command(searches, options)
-    blocks.append(f"Among the artifacts: `report.html` and figures. Selected by\n\n    {command}")
+    blocks.append(f"The artifacts include `report.html` and figures. Selected by:\n\n    {command}")
     return "\n\n".join(blocks) + "\n"
 
 
 def _table(ensemble: Ensemble) -> str:
-    """The members with weight, the heaviest first."""
+    """Return the members with a weight above 0, the largest weight first."""
     lines = ["| member | weight | without it | log loss | error |", "|---|---:|---:|---:|---:|"]
     for row in ensemble_rows(ensemble):
         if row.weight:

@@ -1,4 +1,4 @@
-"""What a person sees of a search in the terminal: how far it is, what runs, what failed, who leads."""
+"""The report of a search in the terminal: progress, running and failed members, leaderboard."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ _STYLES = {"running": "cyan", "finished": "green", "failed": "red", "interrupted
 
 @dataclass(frozen=True)
 class Overview:
-    """A search as its record tells of it.
+    """State of a search in the record.
 
     Attributes:
-        search: Its run.
-        members: All of them.
-        ensembles: Selected from it, the newest last.
-        epochs: Name of a member that runs → epochs that it has trained.
-        now: Seconds since 1970.
+        search: Run of the search.
+        members: Runs of all members.
+        ensembles: Runs of the ensembles selected from it, newest last.
+        epochs: Name of a running member → number of epochs that it has trained.
+        now: Current time, in seconds since 1970.
     """
 
     search: RecordedRun
@@ -37,16 +37,16 @@ class Overview:
 
     @property
     def unfinished(self) -> bool:
-        """Whether it ended, or was ended, before it was done."""
+        """Whether the search ended before it was finished."""
         return self.search.outcome not in ("running", "finished")
 
     def with_outcome(self, *outcomes: str) -> list[RecordedRun]:
-        """Members of which one of these things became."""
+        """Return the members with one of these outcomes."""
         return [member for member in self.members if member.outcome in outcomes]
 
 
 def print_overview(console: Console, overview: Overview) -> None:
-    """Print a search: leaderboard, failures, what runs now, how far it is, and what can be done next."""
+    """Print a search: leaderboard, failures, running members, progress, and next commands."""
     for block in _blocks(overview):
         console.print(block, highlight=False)
         console.print()
@@ -55,7 +55,7 @@ def print_overview(console: Console, overview: Overview) -> None:
 
 
 def print_searches(console: Console, searches: Sequence[RecordedRun], now: float) -> None:
-    """Print all searches of a record, the newest last."""
+    """Print the searches in the given order."""
     table = make_table("Searches", "search", "state", "space", "dataset", "started", "log loss", "error")
     for search in searches:
         record = SearchRecord.from_run(search)
@@ -83,7 +83,7 @@ def _blocks(overview: Overview) -> Iterator[Table | Text]:
 
 
 def _leaderboard(overview: Overview) -> Table:
-    """Finished members, the best first, in the order of MLflow's view of them."""
+    """Return the finished members, best first, in the order of MLflow's view of members."""
     table = make_table(
         "Leaderboard", "#", "member", "log loss", "with TTA", "error", "weight", "without it", "cost"
     )
@@ -124,7 +124,7 @@ def _running(overview: Overview) -> Table:
 
 
 def _state(overview: Overview) -> Text:
-    """The search in a line, and what is known of its ensemble in another."""
+    """Return the progress of the search in one line, its inputs and its ensemble in two others."""
     search = overview.search
     counts = {outcome: len(overview.with_outcome(outcome)) for outcome in ("finished", "running")}
     others = len(overview.members) - sum(counts.values())
@@ -134,7 +134,7 @@ def _state(overview: Overview) -> Text:
     limit = _trials(search)
     record = SearchRecord.from_run(search)
     running = (search.ended or overview.now) - search.started
-    # A search that has gone on was not running all the time since it began.
+    # A resumed search was not running all the time since its first start.
     known = None if search.outcome == "running" else record.seconds
     spent = duration(running if known is None else known)
     text = Text(f"Search {search.name} ", style="bold")
@@ -147,7 +147,7 @@ def _state(overview: Overview) -> Text:
 
 
 def _trials(search: RecordedRun) -> str:
-    """How many members there shall be: what the last session was told, or the first."""
+    """Return the maximum number of members, from the settings of the last session or else the first."""
     settings = SearchRecord.from_run(search).settings or {}
     trials = settings.get("trials", search.params.get("trials"))
     return f" of at most {trials}" if trials else ""
@@ -160,7 +160,7 @@ def _ensemble(overview: Overview) -> str:
         return f"Ensemble: log loss {loss:.4f}, error {error:.2%} on new images"
     if "live_log_loss" in search.metrics:
         loss, error = search.metrics["live_log_loss"], search.metrics["live_error_rate"]
-        return f"Ensemble so far: log loss {loss:.4f}, error {error:.2%} on what it was chosen on: optimistic"
+        return f"Ensemble so far: log loss {loss:.4f}, error {error:.2%} on the select split: optimistic"
     return "No ensemble yet."
 
 
@@ -169,7 +169,7 @@ def _next_steps(overview: Overview) -> Iterator[str]:
     if overview.unfinished:
         yield f"Resume it: tune-paddy search --resume {name}"
     if overview.with_outcome("finished") and not overview.ensembles:
-        yield f"Select from what is there: tune-paddy select {name}"
+        yield f"Select from the finished members: tune-paddy select {name}"
     yield f"Browse it: tune-paddy ui {name}"
 
 
@@ -182,5 +182,5 @@ def _total_epochs(search: RecordedRun, member: RecordedRun) -> int:
 
 
 def _metric(run: RecordedRun, form: str, *names: str) -> str:
-    """The first of these metrics that a run has, or nothing."""
+    """Format the first of these metrics that a run has; empty if it has none."""
     return formatted(next((run.metrics[name] for name in names if name in run.metrics), None), form)

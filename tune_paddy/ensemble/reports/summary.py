@@ -1,4 +1,4 @@
-"""What a person sees of an ensemble first: its members, what it is worth, and no more."""
+"""The short report of an ensemble in the terminal: its members and its score."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,11 +16,11 @@ from tune_paddy.ensemble.reports.tables import make_table
 from tune_paddy.ensemble.reports.terminal import RIVALS, rivals
 
 MOST_MEMBERS = 12
-"""Rows of the table; the whole pool stands in `show` and in the report."""
+"""Maximum number of rows of the table; `show` and the report list the whole pool."""
 
 
 def print_summary(console: Console, ensemble: Ensemble, searches: Sequence[str]) -> None:
-    """Print the members and the ensemble below them, who was refused, and what the ensemble is worth."""
+    """Print the members with the ensemble below them, the refused members, and the ensemble's score."""
     rows = ensemble_rows(ensemble)
     console.print(_table([*rows[:MOST_MEMBERS], _ensemble_row(ensemble)]), highlight=False)
     if rows[MOST_MEMBERS:]:
@@ -33,7 +33,7 @@ def print_summary(console: Console, ensemble: Ensemble, searches: Sequence[str])
 
 
 def answer(ensemble: Ensemble) -> tuple[str, ...]:
-    """The ensemble in a few sentences, none of them longer than a line of 80 columns."""
+    """Return sentences about the ensemble's score, each of at most 80 characters."""
     selection, assessment = ensemble.selection, ensemble.assessment
     members = sum(weight > 0 for weight in member_weights(ensemble).values())
     subject = f"Ensemble of {members} member{'s' * (members > 1)} ({selection.method})"
@@ -41,7 +41,7 @@ def answer(ensemble: Ensemble) -> tuple[str, ...]:
     if assessment is None:
         return (
             f"{subject}: {metric} {four_digits(selection.score)}, optimistic.",
-            "It was selected on the images that it is judged on.",
+            "It is scored on the images that it was selected on.",
             "No honest estimate can be made: a class has a single image in the select split.",
         )
     own = assessment.estimate
@@ -53,17 +53,17 @@ def answer(ensemble: Ensemble) -> tuple[str, ...]:
 
 
 def _verdict(rival: Comparison) -> str:
-    """Whether a rival is beaten, and by how much; not where the interval holds 0."""
+    """Return whether a rival is beaten and by how much, or that the interval contains 0."""
     name = f"the {RIVALS[rival.rival]}"
     if rival.high < 0:
         return f"beats {name} by {four_digits(-rival.difference)}"
     if rival.low > 0:
         return f"is worse than {name} by {four_digits(rival.difference)}"
-    return f"cannot be told from {name}"
+    return f"does not differ significantly from {name}"
 
 
 def _ensemble_row(ensemble: Ensemble) -> MemberRow:
-    """By cross-fitted predictions where there are some; else it says what its numbers are."""
+    """Return the ensemble's row, scored by cross-fitting if possible; otherwise it is marked optimistic."""
     labels, assessment = ensemble.pool.labels, ensemble.assessment
     known = assessment.predictions if assessment else ensemble.selection.blend(ensemble.pool.select)
     name = "ensemble" if assessment else "ensemble (optimistic)"
@@ -71,7 +71,7 @@ def _ensemble_row(ensemble: Ensemble) -> MemberRow:
 
 
 def _table(rows: Sequence[MemberRow]) -> Table:
-    """The rows, without columns of which no row has a value; the last row is the ensemble."""
+    """Return a table of the rows, without empty columns; the last row is the ensemble."""
     cells = [tuple(_cells(row)) for row in rows]
     heads = ("member", "log loss", "with TTA", "error", "weight")
     shown = [column for column in range(len(heads)) if any(row[column] for row in cells)]
@@ -93,7 +93,7 @@ def _cells(row: MemberRow) -> Iterator[str]:
 
 
 def _weight(value: float) -> str:
-    """A weight with three decimals; what is left out has none.
+    """Format a weight with three decimals; a weight of 0 is empty.
 
     >>> [_weight(value) for value in (0.34567, 0.0001, 0)]
     ['0.346', '<0.001', '']
@@ -102,7 +102,7 @@ def _weight(value: float) -> str:
 
 
 def _more(rows: Sequence[MemberRow], searches: Sequence[str]) -> str:
-    """How many members have no row, and where they stand."""
+    """Return the number of members without a row, and the command that lists them."""
     kind = "" if any(row.weight for row in rows) else " without weight"
     where = f"tune-paddy show {searches[0]}" if len(searches) == 1 else "--verbose"
     return f"and {len(rows)} more{kind}; {where} shows them"

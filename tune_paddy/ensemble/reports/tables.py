@@ -1,15 +1,15 @@
-"""The tables that a person sees in the terminal, all of one look."""
+"""The style of all tables in the terminal."""
 
 from rich import box
 from rich.table import Table
 
 
 def make_table(title: str, *columns: str) -> Table:
-    """A table without vertical lines, which leaves room for names on narrow screens.
+    """Return a table without vertical lines, which leaves room for names on narrow screens.
 
     Args:
-        title: Above it.
-        columns: Names of columns of text, which is folded where it is too long.
+        title: Title above the table.
+        columns: Names of text columns; text that is too long is wrapped.
     """
     table = Table(
         title=title,

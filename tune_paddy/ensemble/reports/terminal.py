@@ -1,4 +1,4 @@
-"""What a person sees of an ensemble in the terminal when asking for everything."""
+"""The detailed report of an ensemble in the terminal."""
 
 from collections.abc import Iterator, Mapping
 
@@ -17,15 +17,15 @@ from tune_paddy.ensemble.reports.tables import make_table
 from tune_paddy.ensemble.reports.wording import formatted, signed
 
 RIVALS = {"best_single": "best single member", "uniform": "uniform average"}
-"""What an ensemble is compared with → its name for a person."""
+"""Rival of an ensemble → its display name."""
 _MINIMISING = frozenset(("greedy", "bagged"))
-"""Methods whose plain means are made to have the lowest loss."""
+"""Methods that minimise the loss of a plain mean."""
 _MOST_ROUNDS = 8
-"""Greedy rounds that are printed; the figure shows more."""
+"""Maximum number of greedy rounds to print; the figure shows more."""
 
 
 def print_details(console: Console, ensemble: Ensemble) -> None:
-    """Print how an ensemble came about: all views, the way to the weights, and what else there was."""
+    """Print all views, the selection's steps, the compared methods, the frontier and the assessment."""
     for block in _blocks(ensemble):
         console.print(block, highlight=False)
         console.print()
@@ -37,12 +37,12 @@ def _blocks(ensemble: Ensemble) -> Iterator[Table | Text]:
     yield Text("\n".join(_view_kinds(ensemble)))
     if selection.order:
         yield _path(ensemble)
-    # Of a mean that was not made to have the lowest log loss, the bound says nothing.
+    # The bound is meaningful only if the selection minimised the log loss of a plain mean.
     if selection.gap is not None and selection.metric == "log_loss" and selection.method in _MINIMISING:
-        yield Text(f"Optimality gap: other weights of a plain mean gain {selection.gap:.4f} nats at most.")
+        yield Text(f"Optimality gap: other weights of a plain mean gain at most {selection.gap:.4f} nats.")
     if selection.candidates:
         yield _candidates(ensemble)
-        yield Text("These were fitted on halves of the images, the scores at the end on four fifths.", "dim")
+        yield Text("These are fitted on halves of the images, the final scores on four fifths.", "dim")
     if ensemble.frontier is not None:
         yield _frontier(ensemble.frontier, ensemble)
     if ensemble.assessment is not None:
@@ -50,12 +50,12 @@ def _blocks(ensemble: Ensemble) -> Iterator[Table | Text]:
 
 
 def _members(ensemble: Ensemble) -> Table:
-    """The views, those of the heaviest member first; the last column names a row by its number."""
+    """Return the table of views, the member with the largest weight first; `errs like` refers to a row."""
     table = make_table("Members")
     table.add_column("#", justify="right")
     table.add_column("member", overflow="fold")
     table.add_column("view")
-    likes = ["errs like"] if ensemble.redundancies else []  # of views that were left out
+    likes = ["errs like"] if ensemble.redundancies else []  # for views that were left out
     for column in ("weight", "log loss", "error", "without it", *likes):
         table.add_column(column, justify="right")
     rows = [(member, view) for member in ensemble_rows(ensemble) for view in member.views]
@@ -79,13 +79,13 @@ def _cells(member: MemberRow, view: ViewRow) -> Iterator[str]:
 
 
 def _errs_like(ensemble: Ensemble, view: ViewRow, places: Mapping[int | None, int]) -> str:
-    """Why a view was left out: the row of the chosen one that it resembles, and how much."""
+    """Return the row of the selected view with the most similar errors, and the correlation of the errors."""
     redundancy = None if view.number is None else ensemble.redundancies.get(view.number)
     return "" if redundancy is None else f"#{places[redundancy.view]} ({redundancy.correlation:.2f})"
 
 
 def _view_kinds(ensemble: Ensemble) -> Iterator[str]:
-    """How often each kind of view was chosen, and with what weight."""
+    """Yield the number of selected views and the sum of their weights, for each kind of view."""
     pairs = list(zip(ensemble.pool.views, ensemble.selection.weights, strict=True))
     for kind in (PLAIN, TTA):
         there = sum(view.kind == kind for view, _ in pairs)
@@ -153,13 +153,13 @@ def _worth(ensemble: Ensemble, assessment: Assessment) -> Table:
 
 
 def rivals(ensemble: Ensemble) -> tuple[Comparison, ...]:
-    """What an ensemble is compared with, without what it is itself."""
+    """Return the comparisons of an ensemble, without that of its own method."""
     if ensemble.assessment is None or len(ensemble.pool.views) == 1:
         return ()
     return tuple(r for r in ensemble.assessment.comparisons if r.rival != ensemble.selection.method)
 
 
 def gain_of(rival: Comparison) -> str:
-    """By how much a rival is beaten, with the interval."""
+    """Return the ensemble's gain over a rival, with the interval."""
     gain, low, high = (signed(-value) for value in (rival.difference, rival.high, rival.low))
     return f"{gain} ({low} to {high})"

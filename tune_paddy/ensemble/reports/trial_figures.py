@@ -1,4 +1,4 @@
-"""The trials of a search in pictures: what they cost, how the ensemble grew, what memory they took."""
+"""Figures of the trials of a search: cost, growth of the ensemble, GPU memory."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,10 +18,10 @@ from tune_paddy.tracking.ui.layout import GPU_SECONDS
 
 LIVE_CURVE, COST, FOOTPRINT = TRIAL_NAMES
 SEARCH_NAMES = ("importances", "slices")
-"""Figures that a search leaves in the same folder."""
+"""Figures that a search writes to the same folder."""
 
 _MANY_DECADES = 10
-"""Ratio of the largest to the smallest cost from which an axis is logarithmic."""
+"""Ratio of the largest to the smallest cost above which the axis is logarithmic."""
 
 
 def draw_trials(
@@ -30,13 +30,16 @@ def draw_trials(
     members: Sequence[RecordedRun],
     weights: Mapping[str, float],
 ) -> dict[str, Figure]:
-    """Draw what the record tells of the trials, by name; what it does not tell of is left out.
+    """Draw the figures of the trials for which the record has values.
 
     Args:
         store: The record.
-        searches: That were selected from; the live curve is the first's.
-        members: Of all of them, whatever became of each.
-        weights: MLflow run of a member → its weight in the ensemble.
+        searches: Searches that the ensemble was selected from; the live curve is that of the first.
+        members: Members of all these searches, of any outcome.
+        weights: Run id of a member → its ensemble weight.
+
+    Returns:
+        Name → figure.
     """
     figures = {}
     owners = {search.name: search for search in searches}
@@ -53,17 +56,17 @@ def draw_trials(
 
 
 def shown_figures(folder: Path) -> list[Path]:
-    """The figures of a folder that are there, in the order in which they are read best."""
+    """Return the existing figures of a folder, in reading order."""
     order = (LIVE_CURVE, COST, *SEARCH_NAMES, *NAMES, FOOTPRINT)
     return [path for name in dict.fromkeys(order) if (path := folder / f"{name}.png").is_file()]
 
 
 def draw_costs(trials: Sequence[tuple[RecordedRun, str, float]], weights: Mapping[str, float]) -> Figure:
-    """The error of each trial against what it cost, and the best that could be had for less.
+    """Draw the error of each trial against its cost, and the lowest error up to each cost.
 
     Args:
-        trials: Run, unit and cost of each, all with an error.
-        weights: MLflow run of a member → its weight in the ensemble.
+        trials: Run, name of the cost metric and cost of each trial; each has an error.
+        weights: Run id of a member → its ensemble weight.
     """
     costs = np.array([cost for _, _, cost in trials])
     errors = np.array([_error(member) for member, _, _ in trials], np.float64)
@@ -74,11 +77,11 @@ def draw_costs(trials: Sequence[tuple[RecordedRun, str, float]], weights: Mappin
     axes = figure.subplots()
     order = np.lexsort((errors, costs))
     best = np.minimum.accumulate(errors[order])
-    axes.step(costs[order], best, where="post", color=GREY, label="the best that costs no more")
+    axes.step(costs[order], best, where="post", color=GREY, label="lowest error up to this cost")
     for rows, marker, color, label in (
         (selected, "o", BLUE, "in the ensemble"),
         (finished & ~selected, "o", "white", "finished, left out"),
-        (~finished, "x", ORANGE, "not finished: its last error"),
+        (~finished, "x", ORANGE, "not finished, last error"),
     ):
         if rows.any():
             style: dict[str, Any] = {"marker": marker, "s": 60, "zorder": 2, "label": label}
@@ -111,10 +114,10 @@ def draw_costs(trials: Sequence[tuple[RecordedRun, str, float]], weights: Mappin
 
 
 def draw_live(curves: Mapping[str, Mapping[int, float]]) -> Figure:
-    """The greedy ensemble's log loss and error after each finished member.
+    """Draw the greedy ensemble's log loss and error rate after each finished member.
 
     Args:
-        curves: `log_loss` and `error_rate`: number of finished members → value.
+        curves: `log_loss` and `error_rate` → number of finished members → value.
     """
     figure = Figure(figsize=(WIDTH, 6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
@@ -132,17 +135,17 @@ def draw_live(curves: Mapping[str, Mapping[int, float]]) -> Figure:
     detail = "greedy ensemble of the members so far, on the images it was chosen on: optimistic"
     add_title(
         figure,
-        f"As members came in, the ensemble's log loss went from {losses[0]:.4f} to {losses[-1]:.4f}",
+        f"As members finished, the ensemble's log loss went from {losses[0]:.4f} to {losses[-1]:.4f}",
         detail,
     )
     return figure
 
 
 def draw_footprint(members: Sequence[RecordedRun]) -> Figure:
-    """Memory as it was forecast and as it was measured.
+    """Draw measured against forecast memory.
 
     Args:
-        members: All with `memory/forecast_mib` and `memory/measured_mib`.
+        members: Members with the metrics `memory/forecast_mib` and `memory/measured_mib`.
     """
     forecast, measured = (
         np.array([member.metrics[f"memory/{name}_mib"] for member in members])
@@ -173,13 +176,13 @@ def _thousands(axes: Axes) -> None:
 
 
 def _error(member: RecordedRun) -> float | None:
-    """A member's error without test-time augmentation, or its last epoch's; None where no number is known."""
+    """Return a member's error rate without test-time augmentation, or that of its last epoch, or None."""
     error = member.metrics.get("plain/error_rate", member.metrics.get("error_rate", np.nan))
     return None if np.isnan(error) else error
 
 
 def _short(name: str) -> str:
-    """A member's name without the tag of its pretrained weights, which makes it long.
+    """Return a member's name without the long tag of its pretrained weights.
 
     >>> _short("0003-convnext_large.fb_in22k-320x224")
     '0003-convnext_large-320x224'

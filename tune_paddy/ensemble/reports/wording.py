@@ -1,8 +1,8 @@
-"""Numbers as a person reads them, in every report the same."""
+"""Formats of numbers in reports."""
 
 
 def formatted(value: float | None, form: str) -> str:
-    """A number in a form; empty where there is none.
+    """Format a number; None becomes an empty text.
 
     >>> formatted(0.0312, ".2%"), formatted(None, ".2%")
     ('3.12%', '')
@@ -11,7 +11,7 @@ def formatted(value: float | None, form: str) -> str:
 
 
 def signed(value: float | None) -> str:
-    """A difference of losses with its sign; what rounds to nothing has no minus, None no text.
+    """Format a difference of losses with its sign; 0 after rounding has no minus, None becomes an empty text.
 
     >>> [signed(value) for value in (0.01, -0.01, -0.00001, -0.0, None)]
     ['+0.0100', '-0.0100', '+0.0000', '+0.0000', '']
@@ -20,7 +20,7 @@ def signed(value: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for a person.
+    """Format a duration, given in seconds.
 
     >>> [duration(seconds) for seconds in (7.4, 150, 9000, 200000)]
     ['7 s', '2.5 min', '2.5 h', '2.3 d']

@@ -1,1 +1,1 @@
-"""The circumstances of a run: data, source code, machine, and how to repeat it."""
+"""Context of a run: its data, source code and machine, and how to repeat it."""

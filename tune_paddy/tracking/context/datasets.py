@@ -1,4 +1,4 @@
-"""Which images a run used, where MLflow's pages look for it."""
+"""Record the dataset of a run as MLflow's pages expect it."""
 
 import json
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ CONTEXT = "mlflow.data.context"
 
 @dataclass(frozen=True)
 class UsedDataset:
-    """A dataset as the record names it.
+    """A dataset in the record.
 
     Attributes:
-        name: For a person; the same images under another name are another dataset to MLflow.
-        fingerprint: Of its images and labels.
-        path: Where it was.
-        counts: Such as the number of labelled images.
+        name: Display name; to MLflow, the same images under another name are another dataset.
+        fingerprint: Fingerprint of the images and labels.
+        path: Path of the dataset at the time of the search.
+        counts: Name → number, such as the number of labelled images.
     """
 
     name: str
@@ -32,7 +32,7 @@ class UsedDataset:
 
 
 def log_dataset(store: Store, run_id: str, dataset: UsedDataset) -> None:
-    """Record the dataset of a run; MLflow knows it again by name and fingerprint.
+    """Record the dataset of a run; MLflow identifies it by name and fingerprint.
 
     Raises:
         TunePaddyError: MLflow failed.
@@ -50,7 +50,7 @@ def log_dataset(store: Store, run_id: str, dataset: UsedDataset) -> None:
 
 
 def pass_on_dataset(store: Store, parent: "Run", run_id: str) -> None:
-    """Give a run the datasets of the run above it.
+    """Record the datasets of the parent run on a run.
 
     Raises:
         TunePaddyError: MLflow failed.

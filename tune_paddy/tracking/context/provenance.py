@@ -1,4 +1,4 @@
-"""Where a run comes from: the user, the commit, the process."""
+"""Origin of a run: its user, commit and process."""
 
 import getpass
 import shutil
@@ -9,25 +9,25 @@ from pathlib import Path
 import psutil
 
 SOURCE = "mlflow.source."
-"""What the names of MLflow's own tags for the origin of a run begin with."""
+"""Prefix of MLflow's own tags for the origin of a run."""
 
 CLOCK_TOLERANCE = 2.0
-"""Seconds by which two readings of a process's start may differ."""
+"""Largest difference between two readings of a process's start, in seconds."""
 
 
 def git_revision(folder: Path | None = None) -> str | None:
-    """The commit that is checked out in a folder, with `-dirty` when tracked files differ from it.
+    """Return the commit that is checked out in a folder, with `-dirty` if tracked files differ from it.
 
     Args:
-        folder: Where to look; None: the working folder.
+        folder: Folder in a repository; None: the working folder.
 
     Returns:
-        The hash; None outside a repository, or without git.
+        The commit's hash; None outside a repository, or without git.
     """
     git = shutil.which("git")
     if git is None:
         return None
-    # A repository's own settings may name a program to watch its files, which is not to be run for this.
+    # A repository's settings may name a program that monitors its files; git must not run it here.
     command = [
         git,
         "-c",
@@ -46,13 +46,13 @@ def git_revision(folder: Path | None = None) -> str | None:
 
 
 def source_tags(revision: str | None) -> dict[str, str]:
-    """MLflow's own tags for where a run comes from; its pages have columns for them."""
+    """Return MLflow's own tags for the origin of a run; its pages have columns for them."""
     tags = {"mlflow.user": user_name(), SOURCE + "name": "tune-paddy", SOURCE + "type": "LOCAL"}
     return tags | ({SOURCE + "git.commit": revision} if revision else {})
 
 
 def user_name() -> str:
-    """Who runs this; `unknown` in a container whose user has no name."""
+    """Return the name of the user; `unknown` in a container whose user has no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -60,15 +60,15 @@ def user_name() -> str:
 
 
 def this_process() -> str:
-    """Host, process id and start: a name that no other process has."""
+    """Return a unique name of this process: host, process id and start time."""
     process = psutil.Process()
     return f"{socket.gethostname()}:{process.pid}:{_start(process):.2f}"
 
 
 def is_gone(process: str) -> bool:
-    """Whether the process named by `this_process` is known to have ended.
+    """Whether a process, named by its `this_process`, is known to have ended.
 
-    Of a process on another machine nothing is known; an empty or broken name is nobody's.
+    Return False for a process on another machine, which cannot be checked, and True for an invalid name.
     """
     host, _, rest = process.rpartition(":")[0].rpartition(":")
     start = process.rpartition(":")[2]
@@ -81,6 +81,6 @@ def is_gone(process: str) -> bool:
 
 
 def _start(process: psutil.Process) -> float:
-    """Seconds from the machine's start to the process's: setting the clock does not change it."""
+    """Return the seconds from the machine's boot to the process's start, which setting the clock keeps."""
     boot = psutil.boot_time()
     return process.create_time() - boot

@@ -1,4 +1,4 @@
-"""How to train a recorded member again: a search space that holds it alone, and the command."""
+"""How to train a recorded member again: a search space with this member alone, and the command."""
 
 import shlex
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from tune_paddy.tracking.schema import SearchRecord
 
 MEMBER_SPACE = "member.yaml"
 SHARED = ("seed", "select_share", "folds", "cpus", "gpu", "gpu_memory", "max_accum", "objective")
-"""Settings of a search on which its members depend: of the split, and of the machine's share."""
+"""Settings of a search that affect its members: those of the split, and of a trial's resources."""
 
 
 def member_space(origin: str, config: Mapping[str, object], settings: Mapping[str, str]) -> str:
-    """Write a search space of which a member is the only recipe.
+    """Return a search space, in YAML, with a member as its only recipe.
 
     Args:
-        origin: Recipe or sub-space that it comes from; only a name.
-        config: Its configuration, plain values.
-        settings: Of its search, as text.
+        origin: Name of the member's recipe or sub-space.
+        config: Configuration of the member, plain values.
+        settings: Settings of the search, as text.
     """
     shared = {name: value for name, value in parse_params(settings).items() if name in SHARED}
     given: dict[str, Any] = {
@@ -31,14 +31,14 @@ def member_space(origin: str, config: Mapping[str, object], settings: Mapping[st
 
 
 def describe_member(member: str, origin: str, search: str, searched: SearchRecord, *, has_space: bool) -> str:
-    """Say in Markdown what a member is, and how to train it again.
+    """Describe a member and how to train it again, in Markdown.
 
     Args:
-        member: Its name.
-        origin: Recipe or sub-space that it comes from; may be empty.
-        search: Name of its search.
-        searched: What the record holds of the search.
-        has_space: Whether its run has `member.yaml`.
+        member: Name of the member.
+        origin: Name of the member's recipe or sub-space; may be empty.
+        search: Name of the search.
+        searched: Record of the search.
+        has_space: Whether the member's run has `member.yaml`.
     """
     where = f", from `{origin}`" if origin else ""
     blocks = [f"Member `{member}` of search `{search}`{where}."]
@@ -48,10 +48,10 @@ def describe_member(member: str, origin: str, search: str, searched: SearchRecor
         skips = {"--skip-corrupt": searched.skip_corrupt, "--skip-conflicts": searched.skip_conflicts}
         words += [flag for flag, skipped in skips.items() if skipped]
         command = shlex.join(words)
-        blocks.append("Trained again on the same split from the same seed, with this run's `member.yaml`, by")
+        blocks.append("To train it again with the same split and seed, use this run's `member.yaml`:")
         blocks.append(f"    {command}")
     elif searched.command:
-        blocks += ["Trained by", f"    {searched.command}"]
+        blocks += ["Trained by this command:", f"    {searched.command}"]
     return "\n\n".join(blocks) + "\n"
 
 

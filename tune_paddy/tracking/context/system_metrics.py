@@ -1,4 +1,4 @@
-"""What the machine and the process were doing, beside what the search was."""
+"""Metrics of the machine and the process during a search."""
 
 import logging
 from collections.abc import Iterator
@@ -17,19 +17,19 @@ _log = logging.getLogger(__name__)
 def system_metrics(store: Store, run_id: str, *, interval: float = 10) -> Iterator[None]:
     """Record CPU, memory, disk, network and GPUs of this machine while the block runs.
 
-    MLflow's own monitor does it, in a thread that ends with the block. The figures are the whole
-    machine's, so they belong to the run of a search. Whatever fails in it, the block does not notice.
+    MLflow's monitor does it, in a thread that ends with the block. The metrics are the whole machine's,
+    so they belong to the run of a search. A failure of the monitor does not affect the block.
 
     Args:
         store: The record.
-        run_id: The run that gets the `system/…` metrics; a continued run's go on where they ended.
-        interval: Seconds between two readings.
+        run_id: Run that gets the `system/…` metrics; a resumed run continues their steps.
+        interval: Time between two readings, in seconds.
     """
     monitor = None
     try:
         monitor = _monitor(store, run_id, interval)
         monitor.start()
-    except Exception as error:  # figures of the machine are no reason to end a search
+    except Exception as error:  # missing machine metrics must not end a search
         _log.debug("no system metrics: %s", error)
     try:
         yield
@@ -40,7 +40,7 @@ def system_metrics(store: Store, run_id: str, *, interval: float = 10) -> Iterat
 
 
 def process_metrics() -> dict[str, float]:
-    """Figures of this process: memory in MiB (resident set), CPU time in seconds (user and system)."""
+    """Return metrics of this process: resident memory in MiB, CPU time (user and system) in seconds."""
     process = psutil.Process()
     times = process.cpu_times()
     return {
@@ -56,7 +56,7 @@ def _monitor(store: Store, run_id: str, interval: float) -> Any:
     logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)
 
     class Persistent(SystemMetricsMonitor):
-        """MLflow's monitor ends at the first failure, such as a database locked for long; this goes on."""
+        """MLflow's monitor, restarted after a failure, such as a database that is locked for long."""
 
         def monitor(self) -> None:
             while not self._shutdown_event.is_set():

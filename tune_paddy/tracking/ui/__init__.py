@@ -1,1 +1,1 @@
-"""MLflow's server and how its pages are laid out."""
+"""MLflow's server, and the layout of its pages."""

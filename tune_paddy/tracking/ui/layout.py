@@ -1,7 +1,7 @@
-"""Views of the runs table that show what matters; MLflow's own shows no metric until it is asked to.
+"""Saved views of MLflow's runs table with the important columns; the default view shows no metric.
 
-MLflow keeps the views that people save as tags of the experiment, lists them in its menu *Views*, and opens
-the one that an address names.
+MLflow stores saved views as tags of the experiment, lists them in its menu *Views*, and opens the view
+that an address names.
 """
 
 import json
@@ -15,7 +15,7 @@ from tune_paddy.tracking.store import Store
 
 VIEW = "mlflow.sharedViewState."
 ALL_SEARCHES = "tune_paddy-searches"
-"""Key of the view of all searches, whose rows unfold to their members."""
+"""Key of the view of all searches, whose rows expand to their members."""
 
 WEIGHT = "ensemble_weight"
 CONTRIBUTION = "ensemble_contribution"
@@ -23,7 +23,7 @@ LOG_LOSS, ERROR_RATE = "log_loss", "error_rate"
 GPU_SECONDS, CPU_SECONDS = "gpu_seconds", "cpu_seconds"
 
 _NAME, _CREATED, _DURATION = "attributes.`Run Name`", "runDateAndNestInfo", "duration"
-"""Columns that every view has, as MLflow's page calls them."""
+"""Columns of every view, by MLflow's names."""
 _WIDTHS = {
     _NAME: 290,
     _CREATED: 140,
@@ -31,17 +31,17 @@ _WIDTHS = {
     f"metrics.`{CONTRIBUTION}`": 160,
     f"metrics.`{WEIGHT}`": 135,
 }
-"""Pixels; the others get 110."""
+"""Column → width in pixels; other columns get 110."""
 
 
 def save_views(store: Store, search: str, run_id: str, *, on_gpu: bool) -> None:
-    """Offer three views for a search: all searches with members to unfold, its members, and their curves.
+    """Save three views for a search: all searches with expandable members, its members, and their curves.
 
     Args:
         store: The record, opened for the search's experiment.
-        search: Its name.
-        run_id: Its run.
-        on_gpu: Whether its trials use GPUs, which is then what they cost.
+        search: Name of the search.
+        run_id: Run of the search.
+        on_gpu: Whether its trials use GPUs; the views then show GPU-seconds, otherwise CPU-seconds.
 
     Raises:
         TunePaddyError: MLflow failed.
@@ -59,7 +59,7 @@ def save_views(store: Store, search: str, run_id: str, *, on_gpu: bool) -> None:
 
 
 def uses_gpu(setting: object) -> bool:
-    """Whether a search's setting `gpu`, or what its record keeps of it, gives GPUs to trials.
+    """Whether a search's setting `gpu`, as a value or as recorded text, gives GPUs to trials.
 
     >>> [uses_gpu(setting) for setting in (0, "0.0", "0.5", "auto")]
     [False, False, True, True]
@@ -68,22 +68,22 @@ def uses_gpu(setting: object) -> bool:
 
 
 def members_view(search: str) -> str:
-    """Key of the view of a search's members."""
+    """Return the key of the view of a search's members."""
     return f"{PREFIX}{search}"
 
 
 def curves_view(search: str) -> str:
-    """Key of the view of its members' curves, which shows when the page is switched to charts."""
+    """Return the key of the view of the members' curves, which the page shows in its chart mode."""
     return f"{members_view(search)}.curves"
 
 
 def view_address(page: str, experiment_id: str, key: str, *, charts: bool = False) -> str:
-    """Where a browser finds a view.
+    """Return the address of a view in a browser.
 
     Args:
         page: Address of MLflow's page.
-        experiment_id: Of the experiment that the view is of.
-        key: Of the view.
+        experiment_id: Id of the view's experiment.
+        key: Key of the view.
         charts: Whether to show charts instead of the table.
     """
     query = f"workflowType=machine_learning&viewStateShareKey={quote(key, safe='')}"
@@ -103,7 +103,7 @@ def _columns(on_gpu: bool) -> dict[str, Any]:
 
 
 def _curves() -> dict[str, Any]:
-    """Charts of what is recorded of every epoch, all over the number of the epoch."""
+    """Return charts of the metrics of every epoch, over the epoch number."""
     section = "every-epoch"
     charts = [
         {

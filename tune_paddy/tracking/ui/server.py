@@ -1,4 +1,4 @@
-"""MLflow's page on a database of one's own, for this machine alone."""
+"""Serve MLflow's page for a local database, on this machine only."""
 
 import contextlib
 import os
@@ -17,26 +17,26 @@ from tune_paddy.tracking.client import QUIET, one_line
 
 HOST = "127.0.0.1"
 PORT = 5000
-"""MLflow's own."""
+"""MLflow's default port."""
 
 PATIENCE = 120.0
-"""Seconds for which the server may start."""
+"""Time limit for the server's start, in seconds."""
 _POLITE = 3.0
-"""Seconds for which it may end by itself."""
+"""Time after SIGTERM until the server is killed, in seconds."""
 _PORTS = 100
-"""Ports after the wanted one that are tried."""
+"""Number of ports to try, from MLflow's default."""
 
 
 def free_port(wanted: int | None) -> int:
-    """A port that nobody listens on: the wanted one, or the first from MLflow's own.
+    """Return a free port: the wanted one, or the first from MLflow's default.
 
     Raises:
-        InputError: The wanted port is taken or not allowed; or all are.
+        InputError: The wanted port, or every port, is in use or not allowed.
     """
     if wanted is not None:
         if not _is_free(wanted):
             raise InputError(
-                f"port {wanted}: cannot be listened on, as another program may do; leave it out",
+                f"port {wanted}: in use or not allowed; leave it out to use a free port",
                 options=("port",),
             )
         return wanted
@@ -44,17 +44,17 @@ def free_port(wanted: int | None) -> int:
         if _is_free(port):
             return port
     raise InputError(
-        f"the ports {PORT} to {PORT + _PORTS - 1} are all taken: name one as `port`", options=("port",)
+        f"the ports {PORT} to {PORT + _PORTS - 1} are all in use; choose another `port`", options=("port",)
     )
 
 
 @contextlib.contextmanager
 def mlflow_page(tracking_uri: str, port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """Serve MLflow's page while the block runs; it is reachable when the block begins.
+    """Serve MLflow's page while the block runs; the page is reachable when the block begins.
 
     Args:
         tracking_uri: Absolute address of a database.
-        port: A free one.
+        port: Free port to listen on.
 
     Yields:
         The server's process.
@@ -74,10 +74,10 @@ def mlflow_page(tracking_uri: str, port: int) -> Iterator["subprocess.Popen[byte
 def _start(tracking_uri: str, port: int, log: IO[bytes]) -> "subprocess.Popen[bytes]":
     environment = {
         **QUIET,
-        # Two processes instead of nine, and half the time to start: there is one reader, and no job.
+        # Two processes instead of nine, and half the time to start: one user needs no more, and no jobs.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         **os.environ,
-        "MLFLOW_BACKEND_STORE_URI": tracking_uri,  # may hold a password, which everybody's `ps` would show
+        "MLFLOW_BACKEND_STORE_URI": tracking_uri,  # may contain a password, which `ps` shows to all users
     }
     command = [
         sys.executable,
@@ -91,7 +91,7 @@ def _start(tracking_uri: str, port: int, log: IO[bytes]) -> "subprocess.Popen[by
         "--workers",
         "1",
     ]
-    # A group of its own: Ctrl-C reaches this process alone, which then ends the whole group.
+    # A process group of its own: Ctrl-C reaches only this process, which then ends the whole group.
     return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
 
 
@@ -101,7 +101,7 @@ def _await(process: "subprocess.Popen[bytes]", port: int, log: IO[bytes]) -> Non
         if process.poll() is not None or time.monotonic() > deadline:
             log.seek(0)
             lines = log.read().decode(errors="replace").splitlines()
-            reason = next((line for line in reversed(lines) if line.strip()), "it says nothing")
+            reason = next((line for line in reversed(lines) if line.strip()), "no output")
             raise TunePaddyError(f"MLflow's page does not start: {one_line(reason)}")
         time.sleep(0.2)
 
@@ -115,7 +115,7 @@ def _answers(port: int) -> bool:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the server and its workers, by force if need be."""
+    """Terminate the server and its workers; kill them if they do not end in time."""
     for request in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, request)
