@@ -1,7 +1,7 @@
-"""Pin the versions that are tested: `uv run python .ci/pin.py` rewrites `.ci/pins/constraints.txt`.
+"""Pin the tested versions: `uv run python .ci/pin.py` rewrites `.ci/pins/constraints.txt`.
 
-Resolves the project for every platform without the present pins. Run the tests afterwards, and commit both or
-neither.
+The script resolves the project for every platform without the current pins. Run the tests afterwards, and
+commit the file only if they pass.
 """
 
 import re
@@ -16,14 +16,14 @@ PINS = re.compile(r"^.*\btune-paddy-pins\b.*\n", re.MULTILINE)
 
 
 def main() -> None:
-    """Resolve, then rewrite the file in place."""
+    """Resolve the project, then overwrite the file."""
     pins = resolve(PINS.sub("", PROJECT.read_text(encoding="utf-8")))
     CONSTRAINTS.write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
     sys.stdout.write(f"{len(pins)} versions pinned\n")
 
 
 def resolve(project: str) -> list[str]:
-    """Return the versions of all packages that a project's pyproject.toml leads to, with their markers."""
+    """Return the versions of all dependencies of a pyproject.toml, with their markers."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "pyproject.toml").write_text(project, encoding="utf-8")
         command = ["uv", "export", "--quiet", "--extra", "kaggle", "--all-groups"]

@@ -57,7 +57,7 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for _, command in leaves(program):
         command.callback = lambda **values: given.update(values)
-    with suppress(typer.Exit), program.make_context("tune-paddy", arguments) as context:
+    with suppress(typer.Exit), program.make_context("tune-paddy", list(arguments)) as context:
         program.invoke(context)
         given.update(context.meta.get(GIVEN, {}))
     return given
