@@ -38,7 +38,7 @@ def test_values_have_bounds_units_and_names() -> None:
     lines = reference().splitlines()
     for row in (
         "| `batch_size` | 64 | integer in [1, 65536] |  | images per optimizer step |",
-        "| `gpu_memory` | none | number > 0 | MiB | memory of each GPU; none: as detected |",
+        "| `gpu_memory` | none | number > 0 | MiB | memory of each GPU; none: detected |",
         "| `max_minutes` | none | number > 0 | minutes | longest time to predict the test set |",
         "| `drop_path` | 0 | number in [0, 1) |  | stochastic depth of the body |",
         "| `scheduler` | none | none, asha |  | early stopping of weak trials |",
