@@ -195,8 +195,10 @@ def test_a_taken_name_is_refused(small_digits: Path, tmp_path: Path, call: Call)
 
 def test_a_name_taken_only_in_the_record_is_refused(finished: Finished, call: Call) -> None:
     arguments = ["search", str(finished.plan.dataset.root), "--space", "digits_demo", "--name", "first"]
-    text = call(*arguments, "--tracking-uri", finished.store.tracking_uri, status=2)
-    assert "search 'first' already exists; to resume it: tune-paddy search --resume first" in text
+    uri = finished.store.tracking_uri
+    text = call(*arguments, "--tracking-uri", uri, status=2)
+    resume = f"tune-paddy search --resume first --tracking-uri {uri}"
+    assert f"search 'first' already exists; to resume it: {resume}; or choose another --name" in text
 
 
 def test_ensemble_weights_for_impossible_members_are_refused_before_the_training(

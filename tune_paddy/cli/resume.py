@@ -1,5 +1,6 @@
 """Resuming a search: by its name, or when the same command runs again."""
 
+import os
 import shlex
 import sys
 from dataclasses import replace
@@ -10,6 +11,7 @@ import typer
 
 from tune_paddy.cli.app import console, load_space, print_dataset, typed_command
 from tune_paddy.core.errors import InputError
+from tune_paddy.data.system.text import strip_credentials
 
 if TYPE_CHECKING:
     from tune_paddy.search.plan import SearchPlan
@@ -41,12 +43,13 @@ def _is_cut_short(search: "RecordedRun", command: str) -> bool:
     return SearchRecord.from_run(search).command == command and search.outcome in ("interrupted", "failed")
 
 
-def offer(search: "RecordedRun", *, named: bool) -> bool:
+def offer(search: "RecordedRun", *, named: bool, tracking_uri: str | None = None) -> bool:
     """Ask at a terminal whether to resume an earlier search; elsewhere, print how to resume it.
 
     Args:
         search: Earlier search.
         named: Whether the user asked for its name.
+        tracking_uri: Address of the record; None: the default.
 
     Raises:
         InputError: The name is taken, and the search is not to be resumed.
@@ -56,7 +59,10 @@ def offer(search: "RecordedRun", *, named: bool) -> bool:
         question = f"Search {search.name!r} already exists ({search.outcome}). Resume it?"
         if typer.confirm(question, default=True):
             return True
-    way = f"to resume it: tune-paddy search --resume {shlex.quote(search.name)}"
+    address: list[str] = []
+    if tracking_uri is not None and tracking_uri != os.environ.get("MLFLOW_TRACKING_URI"):
+        address = ["--tracking-uri", strip_credentials(tracking_uri)]
+    way = f"to resume it: {shlex.join(['tune-paddy', 'search', '--resume', search.name, *address])}"
     if named:
         raise InputError(f"search {search.name!r} already exists; {way}; or choose another --name")
     if not asked:

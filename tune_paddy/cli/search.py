@@ -227,7 +227,9 @@ def check_patterns(weights: "Sequence[str]", plan: "SearchPlan") -> None:
 def _earlier(tracking_uri: str | None, name: str | None) -> str | None:
     """Return the name of an earlier search if the user wants to resume it instead of starting a new one."""
     found = find_earlier(tracking_uri, name)
-    return found.name if found is not None and offer(found, named=name is not None) else None
+    if found is None or not offer(found, named=name is not None, tracking_uri=tracking_uri):
+        return None
+    return found.name
 
 
 def make_plan(
