@@ -1,7 +1,7 @@
-"""Pin the versions that are tested: `uv run python .ci/pin.py` rewrites `.ci/pins/*.txt`.
+"""Pin the tested versions: `uv run python .ci/pin.py` rewrites `.ci/pins/*.txt`.
 
-Resolves the project for every platform without the present pins. Run the tests afterwards, and commit both or
-neither.
+The script resolves the project for every platform without the current pins. Run the tests afterwards, and
+commit the file only if they pass.
 """
 
 import re
@@ -16,7 +16,7 @@ PINS = re.compile(r"^.*\btune-paddy-pins\b.*\n", re.MULTILINE)
 
 
 def main() -> None:
-    """Resolve, then rewrite the files: what the documentation alone needs stands in one of its own."""
+    """Resolve the project, then overwrite both files; `docs.txt` has what the documentation alone needs."""
     project = PINS.sub("", PROJECT.read_text(encoding="utf-8"))
     common = resolve(project, "--no-group", "docs")
     write("constraints.txt", common)
@@ -30,7 +30,7 @@ def write(name: str, pins: list[str]) -> None:
 
 
 def resolve(project: str, *options: str) -> list[str]:
-    """Return the versions of all packages that a project's pyproject.toml leads to, with their markers.
+    """Return the versions of all dependencies of a pyproject.toml, with their markers.
 
     Args:
         project: Content of pyproject.toml, without pins.

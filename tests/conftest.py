@@ -1,7 +1,6 @@
-"""What several rooms share: a small real dataset, and one finished search on it.
+"""Fixtures for several packages: a small real dataset, and one finished search on it.
 
-xdist's controller reads this file, too, and runs no test: what takes seconds to import stands in the
-fixtures.
+xdist's controller imports this file, too, and runs no test: slow imports are therefore in the fixtures.
 """
 
 from __future__ import annotations
@@ -37,17 +36,16 @@ if TYPE_CHECKING:
     from tune_paddy.tracking.store import Store
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Its processes end without taking a million objects apart, 3 s of work, once all else is done: registered
-    # early, this comes last.
+    # Workers exit without freeing a million objects, which takes 3 s. Registered first, this runs last.
     atexit.register(os._exit, 0)
 
 collect_rarely()
 
-# Colours and widths of a person's own would stand between the words that tests look for.
+# The user's colours and widths would change the output that tests match.
 for _name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TERMINAL_WIDTH"):
     os.environ.pop(_name, None)
 
-# The same examples in each run: a failure is one of the change, not of the day.
+# The same examples in each run, so that a failure comes from the change under test.
 settings.register_profile(
     "tests",
     derandomize=True,
@@ -59,13 +57,13 @@ settings.load_profile("tests")
 
 
 def pytest_collection_finish() -> None:
-    """Spare later collections, also those that the program asks for, what importing has left."""
+    """Exclude the objects that imports created from later garbage collections."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_unconfigure() -> None:
-    """Let what importing has left be collected at the end, or libraries complain of leaks."""
+    """Let the garbage collector free these objects at exit, or libraries report leaks."""
     gc.unfreeze()
 
 
@@ -75,7 +73,7 @@ PLANTED = "planted-secret-7c1e"
 SECRETS = ("KAGGLE_KEY", "KAGGLE_API_TOKEN", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 
 SPACE = """
-search: {trials: 4, retries: 0, concurrency: 1}  # a second process would import torch for seconds of work
+search: {trials: 4, retries: 0, concurrency: 1}  # a second worker would import torch for seconds
 defaults:
   {pretrained: false, schedule: one_cycle, size: 32, epochs: 2, batch_size: 16, tta: 1, flip: none, lr: 0.005}
 recipes:
@@ -89,7 +87,7 @@ spaces:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What is cached, also by Ray's workers, stays out of the user's folder."""
+    """Keep caches, also those of Ray's workers, out of the user's folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUNE_PADDY_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -97,14 +95,14 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 @pytest.fixture(scope="session")
 def footprints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forecasts that commands have made: the same network is measured once in all tests of a process."""
+    """Cache of footprints that commands share, so that a process measures each network once."""
     return tmp_path_factory.mktemp("footprints")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Small sums are slower on several threads, and on one thread they are always in one order."""
-    import sklearn.utils  # noqa: F401 what is not loaded yet cannot be limited
+    """Limit sums to one thread: faster for small ones, and deterministic."""
+    import sklearn.utils  # noqa: F401 only loaded libraries can be limited
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -115,10 +113,10 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _blank_figures() -> Iterator[Callable[[Figure, Path], None]]:
-    """Figures are composed as ever, but written without their pixels, which take most of a selection's time.
+    """Write figures as blank images: drawing them takes most of a selection's time.
 
     Yields:
-        What draws the pixels, for `rasterised`.
+        Original function that writes a figure, for `rasterised`.
     """
     from PIL import Image
 
@@ -136,15 +134,15 @@ def _blank_figures() -> Iterator[Callable[[Figure, Path], None]]:
 
 @pytest.fixture
 def rasterised(_blank_figures: Callable[[Figure, Path], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests that look at figures: they are drawn to the last pixel."""
+    """Draw figures, for tests that look at them."""
     monkeypatch.setattr("tune_paddy.ensemble.reports.figures._write_png", _blank_figures)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _memory_given_back() -> Iterator[None]:
-    """What networks have taken goes back to the machine after each module, as it does between trials.
+    """Return freed memory to the system after each module, as between trials.
 
-    What is alive then, above all what was imported meanwhile, is spared the collections that follow.
+    The objects alive then, mostly from imports, are excluded from later garbage collections.
     """
     yield
     from tune_paddy.data.system.gc_policy import give_memory_back
@@ -155,12 +153,12 @@ def _memory_given_back() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _same_draws() -> None:
-    """Begin all streams of random numbers anew in each test, so that a failure can be repeated."""
+    """Seed all random number generators in each test, so that a failure is reproducible."""
     import numpy as np
     import torch
 
     random.seed(0)
-    np.random.seed(0)  # noqa: NPY002 for those who draw from it
+    np.random.seed(0)  # noqa: NPY002 libraries use the global generator
     torch.manual_seed(0)
 
 
@@ -191,7 +189,7 @@ def write_small_digits(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Finished:
-    """A search that has run: where it is, and what came of it."""
+    """A finished search: its plan, its record, its folder and its members."""
 
     plan: SearchPlan
     store: Store
@@ -201,12 +199,12 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def ray_running() -> Iterator[None]:
-    """Ray on this machine for all searches of the tests, told of a GPU that no trial will find."""
+    """Ray on this machine for all searches of the tests, configured with a GPU that does not exist."""
     from tune_paddy.search.ray.session import ray_session
 
     with ExitStack() as stack:
         with planted_secrets(), pytest.MonkeyPatch.context() as patch:
-            # Processes beforehand that import all that a trial needs would be idle for most of the tests.
+            # Prestarted workers with all imports of a trial would be idle during most tests.
             patch.setenv("RAY_preload_python_modules", "tune_paddy")
             stack.enter_context(ray_session(None, num_gpus=1))
         yield
@@ -214,7 +212,7 @@ def ray_running() -> Iterator[None]:
 
 @contextmanager
 def planted_secrets() -> Iterator[None]:
-    """Set credentials, as a person may have, that are searched for afterwards in all that was written."""
+    """Set credentials in the environment; tests search all written files for them."""
     with pytest.MonkeyPatch.context() as patch:
         for name in SECRETS:
             patch.setenv(name, f"{PLANTED}-{name}")
@@ -225,9 +223,9 @@ def planted_secrets() -> Iterator[None]:
 def finished(
     small_digits: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    ray_running: None,  # noqa: ARG001 asked for what it starts
+    ray_running: None,  # noqa: ARG001 for its effect
 ) -> Finished:
-    """Four trials on real Ray and MLflow: three that finish, one whose weights are missing."""
+    """Four trials with real Ray and MLflow: three finish, one lacks its pretrained weights."""
     from tune_paddy.tracking.store import open_store
 
     root = tmp_path_factory.mktemp("search")
@@ -241,7 +239,7 @@ def finished(
 
 
 def searched(plan: SearchPlan, store: Store, **options: Any) -> tuple[RecordedRun, ...]:
-    """Run a search to its end, silently."""
+    """Run a search without output."""
     from rich.console import Console
 
     from tune_paddy.search.preflight import ready_session
@@ -260,7 +258,7 @@ recipes: [{arch: test_resnet, lr: 0.005}, {arch: test_convnext, lr: 0.005, epoch
 
 @pytest.fixture(scope="session")
 def folded(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> SearchPlan:
-    """A search that has run, beside the finished one: two members of two folds each."""
+    """A finished search in the same record: two members of two folds each."""
     plan = make_plan("folded", finished.plan.dataset.root, tmp_path_factory.mktemp("folded"), FOLDED)
     searched(plan, finished.store)
     return plan
@@ -268,12 +266,12 @@ def folded(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Sear
 
 @dataclass(frozen=True)
 class Retrained:
-    """A search from Python of a space that a member's run holds.
+    """A search from Python with the space of a member's run.
 
     Attributes:
-        member: Whose run it was.
-        folder: Working folder of the search, with the space `mine.yaml`, which asks for nine trials.
-        result: Of one trial.
+        member: Run of the member.
+        folder: Working folder of the search, with the space `mine.yaml` of nine trials.
+        result: Result of the search, with one trial.
     """
 
     member: RecordedRun
@@ -283,7 +281,7 @@ class Retrained:
 
 @pytest.fixture(scope="session")
 def retrained(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
-    """The last member that was sampled and finished, trained again by `run_search` of the package."""
+    """The last finished member, retrained by the package's `run_search`."""
     import tune_paddy as tp
     from tune_paddy.tracking.files import read_file
 
@@ -303,11 +301,11 @@ class Exported:
     """The ensemble of the finished search, exported.
 
     Attributes:
-        ensemble: As it was selected, with its submission; every view has weight.
-        collected: What the record says of it.
-        folder: The MLflow model.
-        images: The test images' files, in the submission's order.
-        expected: float64 [test images, classes], what the submission was made of.
+        ensemble: Selected ensemble with its submission; every view has a positive weight.
+        collected: Its files and metadata from the record.
+        folder: Folder of the MLflow model.
+        images: Paths of the test images, in the submission's order.
+        expected: float64 [test images, classes], the probabilities behind the submission.
     """
 
     ensemble: Ensemble
@@ -319,7 +317,7 @@ class Exported:
 
 @pytest.fixture(scope="session")
 def exported(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """An ensemble of three members, weighted by hand, as an MLflow model."""
+    """An ensemble of three members with ensemble weights by hand, as an MLflow model."""
     from tune_paddy.ensemble.build import build_ensemble
     from tune_paddy.ensemble.options import SelectionOptions
     from tune_paddy.serving.collect import collect
@@ -335,7 +333,7 @@ def exported(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Ex
 
 
 def rehearsed(space: str) -> str:
-    """The space `road_to_the_top` for a test: an epoch and one augmented pass of small images each."""
+    """Shrink the space `road_to_the_top` for a test: one epoch, one augmented pass, small images."""
     sides = {"640": "64", "480": "48", "320": "64", "224": "32", "192": "32"}
     lines = []
     for line in space.replace("epochs: 12", "epochs: 1").replace("tta: 4", "tta: 1").splitlines():
@@ -345,7 +343,7 @@ def rehearsed(space: str) -> str:
 
 
 def make_plan(name: str, data: Path, runs: Path, text: str) -> SearchPlan:
-    """Plan a search of a space given as text."""
+    """Plan a search with a space given as text."""
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.spaces.space import SearchSpace

@@ -1,4 +1,4 @@
-"""What README and the documentation hold that can be checked: commands, and blocks of Python and YAML."""
+"""Commands and fenced blocks of README and the documentation, for the tests that check them."""
 
 import ast
 import re
@@ -30,10 +30,10 @@ class Block:
     """A fenced block of a page.
 
     Attributes:
-        page: Path of the page below the repository.
+        page: Path of the page, relative to the repository.
         line: Line number of its first line of text.
-        language: Word after the fence; empty where there is none.
-        text: Its content, not indented.
+        language: Word after the fence, or "".
+        text: Content without indentation.
     """
 
     page: str
@@ -44,11 +44,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Command:
-    """A command that a page tells somebody to type.
+    """A command line of a page.
 
     Attributes:
-        page: Path of the page below the repository.
-        text: The command line as the page has it, on one line, without `uv run`.
+        page: Path of the page, relative to the repository.
+        text: Command line, on one line, without `uv run`.
     """
 
     page: str
@@ -56,13 +56,13 @@ class Command:
 
     @property
     def words(self) -> list[str]:
-        """What the shell makes of it, without the program's name."""
+        """Arguments as the shell splits them, without the program's name."""
         return shlex.split(self.text, comments=True)[1:]
 
 
 @cache
 def blocks(*languages: str) -> tuple[Block, ...]:
-    """All fenced blocks of these languages."""
+    """Return all fenced blocks of these languages."""
     return tuple(block for page in PAGES for block in _blocks(page) if block.language in languages)
 
 
@@ -76,7 +76,7 @@ def _blocks(page: Path) -> Iterator[Block]:
 
 @cache
 def commands() -> tuple[Command, ...]:
-    """All command lines in shell blocks, then those of this program within sentences."""
+    """Return all command lines in shell blocks, then those of this program in the prose."""
     typed = [
         Command(block.page, _without_runner(line)) for block in blocks(*_SHELLS) for line in _typed(block)
     ]
@@ -88,7 +88,7 @@ def commands() -> tuple[Command, ...]:
 
 
 def _typed(block: Block) -> Iterator[str]:
-    """Lines of a shell block that are typed: in a console those after `$`, the others being output."""
+    """Yield the command lines of a shell block; in a console block, those after `$`."""
     for line in block.text.replace("\\\n", " ").splitlines():
         if block.language == "console":
             if line.startswith("$ "):
@@ -104,7 +104,7 @@ def _without_runner(command: str) -> str:
 
 @cache
 def proofs() -> dict[str, list[str]]:
-    """Each command line that a test is marked to document → the words that the test's module types."""
+    """Return each command line that a test documents → all strings of the test's module."""
     found: dict[str, list[str]] = {}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         text = path.read_text(encoding="utf-8")
@@ -120,7 +120,7 @@ def proofs() -> dict[str, list[str]]:
 
 
 def _helpers(tree: ast.Module) -> Iterator[ast.Module]:
-    """The modules of tests that a module imports: they may hold what is typed."""
+    """Yield the test modules that a module imports, which may contain the arguments."""
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests."):
             yield ast.parse(

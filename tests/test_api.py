@@ -1,4 +1,4 @@
-"""What notebooks and scripts call: the attributes of the package."""
+"""The Python API: the attributes of the package."""
 
 import json
 import subprocess
@@ -32,13 +32,13 @@ def test_importing_the_package_imports_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", tp.__all__)
-def test_every_public_name_is_there_and_documented(name: str) -> None:
+def test_every_public_name_exists_and_is_documented(name: str) -> None:
     assert getattr(tp, name).__doc__
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
-        tp.no_such_name  # noqa: B018 asking is the test
+        tp.no_such_name  # noqa: B018 the access is the test
 
 
 def test_a_search_runs_from_python_and_its_settings_can_be_overridden(
@@ -67,12 +67,12 @@ def test_a_pool_holds_the_members_that_finished(pool: Pool) -> None:
     assert [refused.member for refused in pool.refused] == []
 
 
-def test_a_search_without_members_says_so(finished: Finished) -> None:
+def test_an_unknown_search_is_refused(finished: Finished) -> None:
     with pytest.raises(tp.InputError, match=r"no search 'frist'.*did you mean 'first'"):
         tp.load_pool("frist", tracking_uri=finished.store.tracking_uri)
 
 
-def test_an_ensemble_is_chosen_and_judged_without_being_written(pool: Pool) -> None:
+def test_an_ensemble_is_selected_and_assessed_without_being_written(pool: Pool) -> None:
     chosen = tp.select(pool, metric="error_rate", method="greedy")
     assert chosen.selection.metric == "error_rate"
     assert chosen.assessment is not None
@@ -84,7 +84,7 @@ def test_an_ensemble_is_chosen_and_judged_without_being_written(pool: Pool) -> N
     assert set(table["view"]) == {"plain", "tta"}
 
 
-def test_weights_by_hand_give_their_weighted_mean_as_prediction(pool: Pool) -> None:
+def test_ensemble_weights_by_hand_give_their_weighted_mean(pool: Pool) -> None:
     chosen = tp.select(pool, weights=["*resnet*=2"])
     predicted = chosen.predict()
     assert predicted.index.tolist() == pool.test_ids.tolist()
@@ -94,7 +94,7 @@ def test_weights_by_hand_give_their_weighted_mean_as_prediction(pool: Pool) -> N
     np.testing.assert_allclose(predicted.to_numpy(), mean, atol=1e-9)
 
 
-def test_a_budget_of_one_member_chooses_one(pool: Pool) -> None:
+def test_a_budget_of_one_member_selects_one(pool: Pool) -> None:
     table = tp.select(pool, method="greedy", max_members=1).table()
     assert len(set(table[table["weight"] > 0]["member"])) == 1
     with pytest.raises(tp.InputError, match=r"^metric 'accuracy'"):
@@ -108,7 +108,7 @@ def test_greedy_select_works_on_bare_arrays(pool: Pool) -> None:
     blended = selection.blend(pool.select)
     assert log_loss(blended, pool.labels) == pytest.approx(selection.score)
     best = min(log_loss(probs, pool.labels) for probs in pool.select)
-    assert selection.score <= best + 1e-12, "but for rounding, where it is the best one alone"
+    assert selection.score <= best + 1e-12, "except for rounding if it is the best one alone"
 
 
 def test_memory_is_forecast_and_grows_with_the_batch() -> None:

@@ -1,11 +1,10 @@
-"""README and docs/: what they say can be typed, run, loaded and found."""
+"""README and docs/: their commands parse, their blocks run, their links and messages exist."""
 
 import ast
 import importlib
 import inspect
 import re
 import tomllib
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +38,14 @@ OTHER_TOOLS = {
     "uv run --group docs mkdocs serve",
     "uv sync --extra kaggle",
 }
-"""Command lines of other programs, which are not run here."""
+"""Command lines of other programs, which the tests do not run."""
 
 ONLY_PARSED = {
     "search DATA --space paddy_search --trials 40 --gpu 0.5": "a GPU",
     "memory calibrate": "a GPU",
     "weights fetch SPACE --to weights": "a network",
 }
-"""Commands of the table that no machine's tests can run as they are, and what they need."""
+"""Commands of the table that the tests cannot run → what they need."""
 
 TASKS = re.findall(
     r"^\| [^|]+ \| `uv run tune-paddy ([^`]+)` \|$", (ROOT / "docs/tasks.md").read_text("utf-8"), re.MULTILINE
@@ -57,28 +56,28 @@ README_LINES = 130
 
 
 def named(command: Command) -> str:
-    """Where a command stands, as the name of its test."""
+    """Return page and text of a command, as a test id."""
     return f"{command.page}: {command.text}"
 
 
 def placed(block: Block) -> str:
-    """Where a block stands, as the name of its test."""
+    """Return page and line of a block, as a test id."""
     return f"{block.page}:{block.line}"
 
 
 @pytest.mark.parametrize("command", OURS, ids=named)
 def test_a_documented_command_can_be_typed(command: Command) -> None:
-    """The parser takes it, and so do the fields that check what the parser leaves as text."""
+    """The parser accepts it, and so do the fields that validate texts."""
     words = [word for word in command.words if word != "--debug"]
     if words in ([], ["COMMAND"]) or any(path[: len(words)] == tuple(words) for path in NAMES):
-        return  # it is named, not typed
+        return  # a mention of the command, not a command line
     given = parse(words) if "--help" not in words and "--install-completion" not in words else {}
     if words[0] == "search":
         settings = {name: given[name] for name in SearchSettings.model_fields if given.get(name) is not None}
         SearchSettings().override(settings)
     if words[0] in ("search", "select"):
-        names = {field.name for field in fields(SelectionOptions)} & given.keys()
-        SelectionOptions(**{name: given[name] for name in names if given[name] is not None})
+        options = {name: given[name] for name in ("metric", "method") if name in given}
+        SelectionOptions(**options, weights=tuple(given.get("weights", ())))
 
 
 @pytest.mark.parametrize("command", [one for one in commands() if one not in OURS], ids=named)
@@ -86,20 +85,20 @@ def test_a_command_of_another_program_is_listed(command: Command) -> None:
     assert command.text in OTHER_TOOLS
 
 
-def test_no_other_program_is_listed_in_vain() -> None:
+def test_every_listed_command_of_another_program_is_documented() -> None:
     assert {command.text for command in commands()} >= OTHER_TOOLS
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_command_of_the_table_of_tasks_is_proved_by_a_test(task: str) -> None:
-    """A test is marked with it, and that test's module types the command and each of its options."""
+def test_a_command_of_the_table_of_tasks_is_covered_by_a_test(task: str) -> None:
+    """A test is marked with it, and its module contains the command and each of its options."""
     if task in ONLY_PARSED:
         return
     command, *rest = Command("docs/tasks.md", f"tune-paddy {task}").words
     assert {command, *(word for word in rest if word.startswith("--"))} <= set(proofs()[task])
 
 
-def test_no_test_documents_a_command_that_is_nowhere() -> None:
+def test_every_command_that_a_test_documents_is_in_the_table() -> None:
     assert set(proofs()) <= set(TASKS)
     assert set(ONLY_PARSED) <= set(TASKS)
 
@@ -130,7 +129,7 @@ def test_a_block_of_python_compiles_and_its_names_are_there(block: Block) -> Non
 
 
 def resolve(node: ast.expr, known: dict[str, Any]) -> Any:
-    """The imported object that an expression names, or None."""
+    """Return the imported object that an expression names, or None."""
     if isinstance(node, ast.Name):
         return known.get(node.id)
     if isinstance(node, ast.Attribute) and (owner := resolve(node.value, known)) is not None:
@@ -140,7 +139,7 @@ def resolve(node: ast.expr, known: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=placed)
 def test_a_block_of_yaml_is_a_search_space(block: Block) -> None:
-    """Its architectures are timm's; a block of settings alone gets a member to train."""
+    """Its architectures are known to timm; a block of settings alone gets a member to be valid."""
     sections = yaml.safe_load(block.text)
     needs_member = not {"recipes", "spaces"} & set(sections)
     text = block.text + "\nrecipes: [{arch: test_resnet}]\n" if needs_member else block.text
@@ -161,31 +160,35 @@ def test_no_block_is_of_a_language_that_nothing_checks() -> None:
     "quoted", re.findall(r"^### `([^`]+)`$", (ROOT / "docs/errors.md").read_text("utf-8"), re.MULTILINE)
 )
 def test_an_error_of_the_page_is_one_of_the_program(quoted: str) -> None:
-    """What stands between the page's `…` stands in one string of the sources."""
-    parts = [part.strip() for part in as_in_python(quoted).split("…") if part.strip()]
-    assert any(all(part in text for part in parts) for text in map(as_in_python, messages())), quoted
+    """The parts between the page's `…` are in one string of the sources."""
+    parts = [part.strip() for part in quoted.split("…") if part.strip()]
+    assert any(all(part in text for part in parts) for text in messages()), quoted
 
 
-def as_in_python(message: str) -> str:
-    """A message with options as parameters: the command line writes `gpu=0` of the library as --gpu 0."""
-    plain = message.replace("`", "").replace("=", " ")
-    return re.sub(r"--([a-z][a-z-]*)", lambda option: option[1].replace("-", "_"), plain)
+def as_printed(text: str) -> str:
+    """Spell parameters in a message as the command line does, without knowing which names are parameters."""
+    text = re.sub(r"`data`", "DATA", text)
+    text = re.sub(r"`([a-z_]+)(?:=([^`]*))?`", lambda name: " ".join(filter(None, spelt(name))), text)
+    return re.sub(r"^weights: ", "--weights: ", text)
+
+
+def spelt(name: re.Match[str]) -> tuple[str, str | None]:
+    """Return the option of a parameter, and its value."""
+    return f"--{name[1].replace('_', '-')}", name[2]
 
 
 def messages() -> list[str]:
-    """Every string of the sources, with `{}` for what is put in."""
+    """Return every string of the sources, with `{}` for interpolated values, as the program prints it."""
     if not _MESSAGES:
         for path in (ROOT / "tune_paddy").rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if isinstance(node, ast.JoinedStr):
-                    _MESSAGES.append(
-                        "".join(
-                            str(part.value) if isinstance(part, ast.Constant) else "{}"
-                            for part in node.values
-                        )
+                    text = "".join(
+                        str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values
                     )
+                    _MESSAGES.append(as_printed(text))
                 elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    _MESSAGES.append(node.value)
+                    _MESSAGES.append(as_printed(node.value))
     return _MESSAGES
 
 
@@ -194,7 +197,7 @@ _MESSAGES: list[str] = []
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent == ROOT], ids=lambda page: page.name)
 def test_links_outside_of_docs_lead_to_files(page: Path) -> None:
-    """Those within docs/ are checked by `mkdocs build --strict`."""
+    """`mkdocs build --strict` checks those within docs/."""
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
 

@@ -1,4 +1,4 @@
-"""What runs code that came with data, or leaves it to a shell, is called nowhere in the program."""
+"""The program calls nothing that runs code from data or passes text to a shell."""
 
 import ast
 import json
@@ -25,11 +25,11 @@ METHODS = {
 }  # fmt: skip
 ANY_METHOD = {"extractall", "extract", "load_learner"}
 SAFE = {"torch": ("weights_only", True), "np": ("allow_pickle", False), "numpy": ("allow_pickle", False)}
-"""What `load` of a module needs to be told in so many words."""
+"""Module → the keyword argument that its `load` must have, and its value."""
 
 
 def forbidden(code: str) -> Iterator[str]:
-    """Every forbidden thing in a program, with its line."""
+    """Yield every forbidden import or call of a program, with its line."""
     for node in ast.walk(ast.parse(code)):
         for what in _forbidden(node):
             yield f"line {getattr(node, 'lineno', 0)}: {what}"
@@ -68,7 +68,7 @@ def _last_name(node: ast.AST) -> str:
 
 
 def code_of(path: Path) -> str:
-    """The program text of a module, or of all cells of a notebook."""
+    """Return the source of a module, or of all code cells of a notebook."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         return text
@@ -108,7 +108,7 @@ def test_nothing_forbidden_is_called() -> None:
         "pd.read_pickle(path)",
     ],
 )
-def test_the_search_finds(code: str) -> None:
+def test_the_check_finds(code: str) -> None:
     assert list(forbidden(code))
 
 
@@ -116,5 +116,5 @@ def test_the_search_finds(code: str) -> None:
     "code",
     ["torch.load(p, weights_only=True)", "np.load(p, allow_pickle=False)", "model.eval()", "json.load(f)"],
 )
-def test_the_search_passes_over(code: str) -> None:
+def test_the_check_allows(code: str) -> None:
     assert not list(forbidden(code))

@@ -1,4 +1,4 @@
-"""Errors that Python callers see name parameters, never options of the command line."""
+"""Errors of the library name parameters, never options of the command line."""
 
 import ast
 import re
@@ -10,12 +10,12 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "tune_paddy"
 LIBRARY = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent.name != "cli"]
 COMMAND = re.compile(r"`[^`]*`?")
-"""A whole command, which may hold options; one with values in it is cut in the source."""
+"""A whole command, which may contain options; interpolated values cut it in the source."""
 OPTION = re.compile(r"(?<!\S)--[a-z]")
 
 
 def messages(tree: ast.AST) -> Iterator[str]:
-    """The texts within calls of errors, those of f-strings in one piece."""
+    """Yield the texts in calls of error classes, each f-string as one text."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("Error"):
             for text in node.args:

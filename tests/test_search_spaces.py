@@ -1,4 +1,4 @@
-"""The search spaces that ship: each loads with timm's own answers."""
+"""The shipped search spaces: each loads and is valid for timm."""
 
 from functools import cache
 from pathlib import Path
@@ -18,36 +18,36 @@ SHIPPED = sorted(path.stem for path in (ROOT / "search_spaces").glob("*.yaml"))
 
 @cache
 def load(name: str) -> SearchSpace:
-    """A shipped space, its architectures not checked."""
+    """Load a shipped space without checking its architectures."""
     return SearchSpace.load(find_space(name))
 
 
 def members(name: str) -> list[MemberConfig]:
-    """A shipped space's recipes."""
+    """Return the recipes of a shipped space."""
     return [MemberConfig(**recipe.values) for recipe in load(name).recipes]
 
 
-def test_what_ships() -> None:
-    """The spaces that the documentation names are there."""
+def test_the_documented_spaces_ship() -> None:
+    """The documentation names these three."""
     assert {"digits_demo", "paddy_search", "road_to_the_top"} <= set(SHIPPED)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_sizes_and_names(name: str) -> None:
-    """Every architecture is known to timm, and takes every size that the space gives it."""
+    """Every architecture is known to timm, and accepts every size that the space gives it."""
     SearchSpace.load(find_space(name), check_arch=check_arch)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_stand_ins(name: str) -> None:
-    """Every space can be rehearsed: the tiny relatives take the small sizes."""
+    """Every space can be rehearsed: the tiny relatives accept its small sizes."""
     rehearsal = load(name).with_stand_ins(stand_in)
     sizes = {(member["arch"], member["size"]) for member in reachable(rehearsal)}
     assert [check_arch(arch, as_pair(size)) for arch, size in sizes] == [None] * len(sizes)
 
 
 def reachable(space: SearchSpace) -> list[dict[str, Any]]:
-    """Every combination of architecture and size; the shipped spaces list all their sizes."""
+    """Return every combination of architecture and size; the shipped spaces list all their sizes."""
     found = [dict(recipe.values) for recipe in space.recipes]
     for sub in space.spaces:
         archs, sizes = (getattr(sub.domains[name], "values", None) for name in ("arch", "size"))
@@ -60,7 +60,7 @@ def reachable(space: SearchSpace) -> list[dict[str, Any]]:
 
 
 def as_pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of a size in a space."""
+    """Return a size of a space as (height, width)."""
     return size if isinstance(size, tuple) else (size, size)
 
 
@@ -79,7 +79,7 @@ def test_the_notebooks_members() -> None:
 
 
 def test_the_notebooks_names() -> None:
-    """The deprecated names of the notebook lead to the names in the space."""
+    """The notebook's deprecated names map to those of the space."""
     old = ("convnext_large_in22k", "swinv2_large_window12_192_22k")
     assert {resolve_arch(name) for name in old} <= set(load("road_to_the_top").architectures())
 
@@ -92,14 +92,14 @@ def test_the_notebooks_training() -> None:
         assert {name: getattr(member, name) for name in wanted} == wanted
 
 
-def test_recipes_teach_the_sampler() -> None:
-    """Every recipe of the search lies in a sub-space, so that its score guides what follows."""
+def test_recipes_inform_the_sampler() -> None:
+    """Every recipe of the space lies in a sub-space, so that the sampler learns from its score."""
     space = load("paddy_search")
     assert all(locate(recipe.values, space.spaces) for recipe in space.recipes)
 
 
-def test_the_demo_needs_nothing() -> None:
-    """The demo downloads no weights, asks for no GPU and mirrors no digit."""
+def test_the_demo_needs_neither_gpu_nor_network() -> None:
+    """The demo downloads no pretrained weights, uses no GPU and mirrors no digit."""
     space = load("digits_demo")
     assert space.settings.gpu == 0
     assert all(member.pretrained is False and member.flip == "none" for member in members("digits_demo"))

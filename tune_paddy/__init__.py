@@ -1,8 +1,7 @@
 """tune_paddy: a Ray Tune-driven ensemble search for image classification.
 
-The few names that notebooks and scripts need are attributes of this package. Each is imported when it is
-first asked for, so that `import tune_paddy` itself imports nothing. This module stands above all floors:
-nothing below it may import from it.
+The names that notebooks and scripts need are attributes of this package. Each is imported on first access,
+so that `import tune_paddy` itself imports nothing. No other module may import from this one.
 """
 
 import importlib
@@ -38,11 +37,11 @@ _HOMES = {
     "TunePaddyError": "tune_paddy.core.errors",
     "greedy_select": "tune_paddy.core.selection.plain",
 }
-"""Where a name is defined; all others are defined in `tune_paddy.api`."""
+"""Name → module that defines it; all others are defined in `tune_paddy.api`."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name of `__all__` when it is first asked for (PEP 562)."""
+    """Import a name of `__all__` on first access (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES.get(name, "tune_paddy.api")), name)
@@ -51,5 +50,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """All names, those not yet imported included: completion in notebooks asks for them."""
+    """Return all names, also those not yet imported, for completion in notebooks."""
     return sorted({*globals(), *__all__})

@@ -1,13 +1,13 @@
-"""The Python side of the commands: what notebooks and scripts call.
+"""The Python API: the functions that notebooks and scripts call instead of the commands.
 
-Everything here is also an attribute of the package, which imports it when it is first asked for:
+Every public name is also an attribute of the package, which imports it on first access:
 
 >>> import tune_paddy as tp
 >>> tp.select.__module__
 'tune_paddy.api'
 
-`Dataset.open`, `SearchSpace.load` and `greedy_select`, which need nothing around them, stand in their own
-modules and are attributes of the package, too.
+`Dataset`, `SearchSpace` and `greedy_select` are defined in other modules and are attributes of the package,
+too.
 """
 
 import warnings
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from tune_paddy.tracking.store import Store
     from tune_paddy.training.forecast.planning import MemoryRow
 
-# Of libraries to each other, and to nobody who reads a notebook: tqdm's, where there are no widgets for its
-# bars, and torch's, when timm and fastai are imported.
+# Readers of a notebook can do nothing about these: tqdm warns if widgets are missing, and torch when timm
+# and fastai are imported.
 warnings.filterwarnings("ignore", message="IProgress not found")
 warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=FutureWarning)
 
 EXPLORER = "tune_paddy, from Python"
-"""How a search was started, where there is no command to record."""
+"""Recorded command of a search that was started from Python."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class SearchResult:
     """A search that has run.
 
     Attributes:
-        name: What `load_pool` and the commands know it by.
-        members: All of them, whatever became of each.
-        folder: Its files.
+        name: Name for `load_pool` and the commands.
+        members: Runs of all members, also of those that failed or were stopped early.
+        folder: Folder of the search's files.
         tracking_uri: Absolute address of the record; may hold credentials.
     """
 
@@ -56,13 +56,13 @@ class SearchResult:
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """An ensemble that was chosen from a pool; nothing is written or recorded.
+    """An ensemble selected from a pool; neither written nor recorded.
 
     Attributes:
-        pool: What it was chosen from.
-        selection: The weights, and how they came about; its `score` flatters it.
-        assessment: Its score on images that it was not selected on, beside its rivals' scores; None where
-            a class has a single image to judge by.
+        pool: Pool that it was selected from.
+        selection: Ensemble weights and the path to them; its `score` is optimistic.
+        assessment: Score on images that the selection has not seen, with those of rivals; None: a class has
+            a single image in the select split.
     """
 
     pool: "Pool"
@@ -70,7 +70,7 @@ class Chosen:
     assessment: "Assessment | None"
 
     def table(self) -> "pd.DataFrame":
-        """One row for each view of the pool, the heaviest first: member, view, arch, weight and scores."""
+        """Return a row per view of the pool, by descending weight: member, view, arch, weight, scores."""
         import pandas as pd
 
         rows = [
@@ -87,7 +87,7 @@ class Chosen:
         return pd.DataFrame(rows).sort_values("weight", ascending=False, ignore_index=True, kind="stable")
 
     def predict(self) -> "pd.DataFrame":
-        """Probabilities of the test images: ids as the index, classes as columns."""
+        """Return the probabilities of the test images: ids as the index, classes as columns."""
         import pandas as pd
 
         from tune_paddy.data.submission import SubmissionFormat
@@ -112,19 +112,19 @@ def run_search(
     """Train the members of a search space, as `tune-paddy search` does before it selects.
 
     Args:
-        data: An opened dataset, or what `Dataset.open` takes.
-        space: A loaded search space, or what `SearchSpace.load` takes.
-        name: Of the search; None: that of the space, and the next free number.
-        stand_ins: Rehearse with tiny relatives of each architecture.
-        tracking_uri: MLflow's; None: `mlflow.db` in the working folder.
-        runs: Folder for everything that is written.
-        weights_dir: Folder of `tune-paddy weights fetch`.
-        ray_address: Of a cluster; None: this machine.
-        **settings: Fields of `SearchSettings`, such as `trials`, `minutes` or `gpu`; they replace the
+        data: Opened dataset, or its folder or CSV.
+        space: Loaded search space, its file, or the name of a shipped space.
+        name: Name of the search; None: that of the space and the next free number.
+        stand_ins: Whether to rehearse with a tiny relative of each architecture.
+        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
+        runs: Folder of searches and their files.
+        weights_dir: Folder of pretrained weights, from `tune-paddy weights fetch`.
+        ray_address: Address of a Ray cluster; None: this machine.
+        **settings: Fields of `SearchSettings`, such as `trials`, `minutes` or `gpu`; they override the
             settings of the space.
 
     Raises:
-        InputError: Something given is wrong; the message says what.
+        InputError: An argument, the space or the dataset is invalid.
         TunePaddyError: The record or Ray failed.
     """
     from rich.console import Console
@@ -161,14 +161,14 @@ def run_search(
 
 
 def load_pool(*searches: str, tracking_uri: str | None = None) -> "Pool":
-    """Read the predictions of all finished members of one or several searches from the record.
+    """Read the predictions of all finished members of one or more searches from the record.
 
     Args:
-        *searches: Their names; with more than one, members are named `SEARCH:MEMBER`.
-        tracking_uri: MLflow's; None: `mlflow.db` in the working folder.
+        *searches: Names of the searches; with more than one, members are named `SEARCH:MEMBER`.
+        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
 
     Raises:
-        InputError: There is no such record or search, or no member that can be used.
+        InputError: The record or a search does not exist, or no member can be used.
     """
     from tune_paddy.core.errors import InputError
     from tune_paddy.tracking.pool import load_pool as load
@@ -194,21 +194,21 @@ def select(
     speed_factor: float = 1.0,
     seed: int = 0,
 ) -> Chosen:
-    """Choose an ensemble from a pool, as `tune-paddy select` does, and judge it; nothing is written.
+    """Select an ensemble from a pool, as `tune-paddy select` does, and estimate its score; write nothing.
 
     Args:
-        pool: From `load_pool`.
-        metric: The loss to minimise, such as `log_loss` or `error_rate`.
-        method: The selection method, or `auto` to compare all.
-        weights: Weights by hand, as `PATTERN=WEIGHT`, such as `vit*=2`; they replace the selection.
-        max_members: The most members in the ensemble, or None.
-        max_minutes: The longest time to predict the test set, minutes, or None.
-        max_size: The largest weights of all members, MiB, or None.
-        speed_factor: How many times slower the machine that predicts is than the one that measured.
-        seed: The seed of the selection methods.
+        pool: Pool, from `load_pool`.
+        metric: Loss to minimise, such as `log_loss` or `error_rate`.
+        method: Selection method, or `auto` to compare all.
+        weights: Ensemble weights by hand, as `PATTERN=WEIGHT`, such as `vit*=2`; they replace the selection.
+        max_members: Largest number of members in the ensemble, or None.
+        max_minutes: Longest time to predict the test set, in minutes, or None.
+        max_size: Largest total size of the members' weights files, in MiB, or None.
+        speed_factor: Time to predict on the target machine, relative to the machine that measured it.
+        seed: Seed of the selection methods.
 
     Raises:
-        InputError: Options that are unknown, contradictory or cannot be met.
+        InputError: An option is unknown, contradicts another or cannot be met.
     """
     from threadpoolctl import threadpool_limits
 
@@ -219,7 +219,7 @@ def select(
         metric, method, tuple(weights), max_members, max_minutes, max_size, speed_factor, seed
     )
     fit = make_fit(pool, options)
-    with threadpool_limits(1):  # as the command does: small products, whose sums are then in one order
+    with threadpool_limits(1):  # as the command does: faster for small products, and deterministic
         return Chosen(pool, fit(pool.select, pool.labels), assess_fit(pool, fit, options))
 
 
@@ -236,19 +236,19 @@ def forecast(
     """Forecast the GPU memory of every member of a space, as `tune-paddy memory` does; needs no GPU.
 
     Args:
-        space: A loaded search space, or what `SearchSpace.load` takes.
+        space: Loaded search space, its file, or the name of a shipped space.
         gpu: Name of the GPU, such as `Tesla P100`.
-        gpu_memory: Its memory, MiB; None, without a name: the GPU at hand.
-        share: Of the GPU that a trial gets, or `auto`: as little as it needs.
-        n_classes: Classes to tell apart.
-        max_accum: Largest accum to choose; None: one image at a time.
-        stand_ins: Forecast the tiny relatives instead.
+        gpu_memory: Memory of the GPU, in MiB; None, without a name: this machine's GPU.
+        share: Share of the GPU per trial, or `auto`: the least that it needs.
+        n_classes: Number of classes.
+        max_accum: Largest accum to choose; None: a micro-batch of one image.
+        stand_ins: Whether to forecast the tiny relatives instead.
 
     Returns:
-        A row for each member; `pandas.DataFrame(row.to_dict() for row in rows)` is a table of them.
+        One row per member; `pandas.DataFrame(row.to_dict() for row in rows)` makes a table.
 
     Raises:
-        InputError: No GPU is here or named, or an architecture or size cannot be had.
+        InputError: No GPU is named or detected, or an architecture or size is invalid.
     """
     from tune_paddy.training.forecast.planning import find_gpu, parse_share, plan_space
 

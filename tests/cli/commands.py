@@ -1,9 +1,10 @@
-"""Command lines: parsed as the program does, and run so that Ctrl-C reaches them."""
+"""Helpers for command lines: parse them as the program does, and run them so that Ctrl-C reaches them."""
 
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tune_paddy.cli.app import app
 from tune_paddy.cli.settings_options import GIVEN
 
 HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-"""First line of a child's program: what a script starts with `&` ignores Ctrl-C, and so do its children."""
+"""First line of a child's program: background jobs of a script ignore Ctrl-C, and so do their children."""
 
 
 STARTS_LIGHT = """
@@ -31,14 +32,14 @@ for arguments in json.loads(sys.argv[1]):
 
 
 def assert_start_light(commands: list[list[str]], folder: Path) -> None:
-    """Run commands in a process and a folder of their own: each ends well and has imported nothing heavy."""
+    """Run commands in one process; assert that each succeeds and imports nothing heavy."""
     command = [sys.executable, "-c", STARTS_LIGHT, json.dumps(commands)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     assert done.returncode == 0, done.stderr
 
 
 def leaves(group: Any = None, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every command that does something, by its words."""
+    """Yield every command that is not a group, with its words."""
     group = typer.main.get_command(app) if group is None else group
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
@@ -48,20 +49,17 @@ def leaves(group: Any = None, names: tuple[str, ...] = ()) -> Iterator[tuple[tup
 
 
 def parse(arguments: list[str]) -> dict[str, Any]:
-    """The values that a command line gives a command's parameters.
+    """Return the values of a command line: parameter → value; of generated options, only the typed ones.
 
     Raises:
-        click's exceptions: It cannot be parsed.
+        click's exceptions: The command line is invalid.
     """
     program = typer.main.get_command(app)
     given: dict[str, Any] = {}
 
-    def keep(context: typer.Context | None = None, **values: Any) -> None:
-        given.update(values)
-        if context is not None:  # options that are generated from fields
-            given.update(context.meta.get(GIVEN, {}))
-
     for _, command in leaves(program):
-        command.callback = keep
-    program.main(arguments, prog_name="tune-paddy", standalone_mode=False)
+        command.callback = lambda **values: given.update(values)
+    with suppress(typer.Exit), program.make_context("tune-paddy", list(arguments)) as context:
+        program.invoke(context)
+        given.update(context.meta.get(GIVEN, {}))
     return given

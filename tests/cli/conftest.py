@@ -1,4 +1,4 @@
-"""Run the command line in the test's own process, which saves importing everything again."""
+"""Fixture that runs the command line in the test's process, which saves the imports."""
 
 import io
 import os
@@ -16,7 +16,7 @@ Call = Callable[..., str]
 
 @pytest.fixture
 def as_before() -> Iterator[None]:
-    """What the program sets for its child processes is taken back: here it does not end with its process."""
+    """Restore the variables that the program sets for its child processes."""
     variables = ("PYTHONWARNINGS", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
     known = {name: os.environ[name] for name in variables if name in os.environ}
     forbidden, prefix = sys.dont_write_bytecode, sys.pycache_prefix
@@ -33,9 +33,9 @@ def call(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     footprints: Path,
-    as_before: None,  # noqa: ARG001 asked for what it does
+    as_before: None,  # noqa: ARG001 for its effect
 ) -> Call:
-    """Run `tune-paddy` in this process and in an empty folder, nobody typing; return what it printed."""
+    """Run `tune-paddy` in this process and in an empty folder, without a terminal; return its output."""
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / "footprints").symlink_to(footprints)

@@ -1,6 +1,6 @@
-"""MLflow's pages in a real browser: what a person finds who looks for a search.
+"""MLflow's pages of a search in a real browser.
 
-With TUNE_PADDY_SCREENSHOTS set to a folder, what the browser shows on its way is saved there.
+With TUNE_PADDY_SCREENSHOTS set to a folder, screenshots are saved there.
 """
 
 import os
@@ -21,7 +21,7 @@ from tune_paddy.ensemble.build import build_ensemble
 from tune_paddy.tracking.ui.layout import ALL_SEARCHES, members_view
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-SECONDS = 120_000  # the first page of a busy machine takes long
+SECONDS = 120_000  # milliseconds; the first page on a busy machine is slow
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; `apt-get install chromium`")
 
@@ -32,9 +32,9 @@ Look = Callable[[str], None]
 def ui(
     finished: Finished,
     tmp_path: Path,
-    rasterised: None,  # noqa: ARG001 a person looks at them
+    rasterised: None,  # noqa: ARG001 the screenshots show figures
 ) -> Iterator[list[str]]:
-    """Addresses that `tune-paddy ui` prints for the finished search, after a selection; Ctrl-C ends it."""
+    """Addresses that `tune-paddy ui` prints for the finished search after a selection."""
     build_ensemble(finished.store, ["first"], folder=tmp_path)
     program = HEARS_CTRL_C + "from tune_paddy.cli import program; program()"
     command = [sys.executable, "-c", program, "ui", "first", "--tracking-uri", finished.store.tracking_uri]
@@ -50,12 +50,12 @@ def ui(
     finally:
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=300)
-    assert (process.returncode, rest) == (0, "Ended.\n")
+    assert (process.returncode, rest) == (0, "Stopped.\n")
 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A page of a browser that has been here before: on a first visit an assistant opens by itself."""
+    """A page of a browser that has visited MLflow before: on a first visit an assistant opens."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1360, "height": 760})
@@ -67,7 +67,7 @@ def page() -> Iterator[Page]:
 
 @pytest.fixture
 def look(page: Page) -> Look:
-    """Save what the page shows, where that is asked for."""
+    """Return a function that saves a screenshot, if the environment asks for them."""
     folder = os.environ.get("TUNE_PADDY_SCREENSHOTS")
 
     def save(name: str) -> None:
@@ -79,7 +79,7 @@ def look(page: Page) -> Look:
 
 
 def visit(page: Page, address: str) -> None:
-    """Load an address anew: where only the part after its # is another one, MLflow may change it before."""
+    """Load an address from scratch: if only the part after # changes, MLflow may rewrite it."""
     page.goto("about:blank")
     page.goto(address, wait_until="load")
 

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: whole jobs in a process of their own, questions in this one."""
+"""The command line: complete searches, selections, data checks and refusals."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ from tune_paddy.training.forecast import planning
 
 
 @pytest.mark.documents("search DATA --space road_to_the_top --stand-ins")
-def test_the_notebooks_six_members_are_rehearsed_with_stand_ins_and_the_vits_counted_twice(
+def test_a_search_rehearses_the_notebooks_six_members_and_counts_the_vits_twice(
     finished: Finished, tmp_path: Path, call: Call
 ) -> None:
     data = finished.plan.dataset.root
@@ -54,19 +54,17 @@ def test_the_notebooks_six_members_are_rehearsed_with_stand_ins_and_the_vits_cou
 
 
 @pytest.mark.documents("search DATA --space paddy_search --dry-run")
-def test_a_dry_run_prints_the_first_trials_and_leaves_nothing_behind(
+def test_a_dry_run_prints_the_first_trials_and_writes_nothing(
     small_digits: Path, tmp_path: Path, call: Call
 ) -> None:
     text = call("search", str(small_digits), "--space", "road_to_the_top", "--dry-run")
     assert "0000-convnext_large.fb_in22k-320x224" in text
-    assert " GPUs" in text
+    assert "Each trial: 2 CPUs, 1 GPU. The first" in text
     assert [path.name for path in tmp_path.iterdir()] in ([], ["cache"])
 
 
 @pytest.mark.documents("select SEARCH --metric error_rate")
-def test_select_prints_members_weights_and_what_the_ensemble_must_beat(
-    finished: Finished, call: Call
-) -> None:
+def test_select_prints_members_weights_and_rivals(finished: Finished, call: Call) -> None:
     arguments = ["select", "first", "--tracking-uri", finished.store.tracking_uri, "--metric", "error_rate"]
     text = call(*arguments, "--method", "greedy", "--out", "here")
     names = ("0000-test_resnet-32", "best single member", "uniform average")
@@ -75,8 +73,8 @@ def test_select_prints_members_weights_and_what_the_ensemble_must_beat(
     assert "Browse" not in text
 
 
-def test_how_an_ensemble_came_about_is_printed_when_asked_for(finished: Finished, call: Call) -> None:
-    """The tables stand before the summary, which is the same with and without them."""
+def test_verbose_prints_how_the_ensemble_was_selected(finished: Finished, call: Call) -> None:
+    """The tables precede the summary, which is the same with and without them."""
     arguments = ["select", "first", "--tracking-uri", finished.store.tracking_uri]
     short, long = (call(*arguments, *flag) for flag in ([], ["--verbose"]))
     assert parse(["select", "first", "-v"]) == parse(["select", "first", "--verbose"])
@@ -91,12 +89,12 @@ def test_how_an_ensemble_came_about_is_printed_when_asked_for(finished: Finished
         assert words in long
 
 
-def test_paths_with_spaces_can_be_copied(finished: Finished, call: Call) -> None:
+def test_paths_with_spaces_are_quoted(finished: Finished, call: Call) -> None:
     arguments = ["select", "first", "--tracking-uri", finished.store.tracking_uri, "--out", "my night"]
     assert "\nReport:     'my night/report.html'\n" in call(*arguments)
 
 
-def test_a_budget_too_small_for_any_member_names_the_flag_and_the_least_that_is_needed(
+def test_a_budget_too_small_for_any_member_is_refused_with_the_option_and_the_minimum(
     finished: Finished, call: Call
 ) -> None:
     arguments = ["select", "first", "--tracking-uri", finished.store.tracking_uri, "--max-minutes", "1e-9"]
@@ -162,11 +160,11 @@ def test_bad_input_is_one_line_and_exit_status_2(arguments: list[str], words: st
         (["--gpu-memory", "-1"], "--gpu-memory: -1.0 should be greater than 0"),
     ],
 )
-def test_a_setting_out_of_its_bounds_names_its_flag(flags: list[str], words: str, call: Call) -> None:
+def test_a_setting_out_of_bounds_is_refused_with_its_option(flags: list[str], words: str, call: Call) -> None:
     assert words in call("search", ".", "--space", "digits_demo", *flags, status=2)
 
 
-def test_a_submission_without_credentials_says_what_is_missing(
+def test_a_submission_without_credentials_names_what_is_missing(
     tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -175,7 +173,7 @@ def test_a_submission_without_credentials_says_what_is_missing(
     assert "KAGGLE_USERNAME" in told
 
 
-def test_missing_weights_end_a_search_before_it_begins(
+def test_missing_pretrained_weights_are_refused_before_the_search_starts(
     small_digits: Path, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -189,19 +187,21 @@ def test_missing_weights_end_a_search_before_it_begins(
     assert "1 of the pretrained weights are neither in weights nor" in text
 
 
-def test_a_name_that_is_taken_is_refused(small_digits: Path, tmp_path: Path, call: Call) -> None:
+def test_a_taken_name_is_refused(small_digits: Path, tmp_path: Path, call: Call) -> None:
     (tmp_path / "runs/mine/members").mkdir(parents=True)
     arguments = ["search", str(small_digits), "--space", "digits_demo", "--name", "mine"]
     assert "there is a search 'mine'" in call(*arguments, status=2)
 
 
-def test_a_name_that_only_the_record_knows_is_refused_too(finished: Finished, call: Call) -> None:
+def test_a_name_taken_only_in_the_record_is_refused(finished: Finished, call: Call) -> None:
     arguments = ["search", str(finished.plan.dataset.root), "--space", "digits_demo", "--name", "first"]
-    text = call(*arguments, "--tracking-uri", finished.store.tracking_uri, status=2)
-    assert "there is a search 'first'; go on with it: tune-paddy search --resume first" in text
+    uri = finished.store.tracking_uri
+    text = call(*arguments, "--tracking-uri", uri, status=2)
+    resume = f"tune-paddy search --resume first --tracking-uri {uri}"
+    assert f"search 'first' already exists; to resume it: {resume}; or choose another --name" in text
 
 
-def test_weights_for_members_that_a_space_cannot_have_are_refused_before_anything_trains(
+def test_ensemble_weights_for_impossible_members_are_refused_before_the_training(
     small_digits: Path, tmp_path: Path, call: Call
 ) -> None:
     arguments = ["search", str(small_digits), "--space", "digits_demo", "--weights", "zzz=2"]
@@ -210,7 +210,7 @@ def test_weights_for_members_that_a_space_cannot_have_are_refused_before_anythin
 
 
 @pytest.mark.parametrize(("gpu", "row"), [("0.5", r" 0\.5 │ \? +│ \? "), ("auto", r" \? +│ \? +│ \? ")])
-def test_a_dry_run_without_a_gpu_shows_what_is_set_and_what_is_not_known(
+def test_a_dry_run_without_a_gpu_shows_settings_and_question_marks(
     gpu: str, row: str, small_digits: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planning, "_gpu_at_hand", no_gpu)
@@ -223,7 +223,7 @@ def no_gpu() -> tuple[str, float]:
     raise InputError("nothing at hand")
 
 
-def test_a_dry_run_shows_what_a_trial_is_given_of_a_gpu(small_digits: Path, call: Call) -> None:
+def test_a_dry_run_shows_each_trials_share_of_a_gpu(small_digits: Path, call: Call) -> None:
     arguments = ["search", str(small_digits), "--space", "digits_demo", "--dry-run", "--gpu", "auto"]
     text = call(*arguments, "--gpu-memory", "16280")
     assert "0.125" in text

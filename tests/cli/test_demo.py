@@ -1,4 +1,4 @@
-"""The demo as a newcomer meets it: in a process of its own, on a terminal of 80 columns."""
+"""The demo in its own process, on a terminal of 80 columns."""
 
 import json
 import os
@@ -25,7 +25,7 @@ PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"
 
 
 def run_on_a_terminal(*arguments: str, cwd: Path, columns: int = 80) -> list[str]:
-    """Run `tune-paddy` where a person sees it; return all lines that were drawn, a live table's, too."""
+    """Run `tune-paddy` on a pseudo-terminal; return all lines drawn, also those of a live table."""
     environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1"}
     for name in ("COLUMNS", "LINES", "MLFLOW_TRACKING_URI"):
         environment.pop(name, None)
@@ -47,25 +47,25 @@ def run_on_a_terminal(*arguments: str, cwd: Path, columns: int = 80) -> list[str
 
 
 def chunks_of(terminal: int, process: "subprocess.Popen[bytes]") -> Iterator[bytes]:
-    """What a process writes to a terminal until it ends."""
+    """Yield the output of a process on a terminal until it ends."""
     while process.poll() is None or select.select([terminal], [], [], 0)[0]:
         if select.select([terminal], [], [], 1)[0]:
             try:
                 yield os.read(terminal, 1 << 16)
-            except OSError:  # nobody has it open any more
+            except OSError:  # every process has closed it
                 return
 
 
 @dataclass(frozen=True)
 class Demo:
-    """A demo that has run: its folder, and every line that was on the screen."""
+    """A finished demo: its folder, and every line drawn on the screen."""
 
     folder: Path
     lines: list[str]
 
     @property
     def last(self) -> str:
-        """What stays on the screen once the members are trained."""
+        """Output after the training."""
         return "\n".join(self.lines).rpartition("members finished in ")[2]
 
 
@@ -78,7 +78,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 @pytest.mark.documents("demo")
 def test_the_demo_writes_a_submission_that_is_right_on_held_back_labels(demo: Demo) -> None:
-    """By far more than chance, whatever the CPU's kernels make of the members."""
+    """The threshold is far above chance, because the members depend on the CPU's kernels."""
     accuracy = re.search(r"held-back labels of 359 test images: ([\d.]+) %", demo.last)
     assert accuracy
     assert float(accuracy[1]) >= 85
@@ -98,9 +98,9 @@ def test_the_demos_ensemble_beats_its_best_member_beyond_luck(demo: Demo) -> Non
     assert f"It beats the best single member by {-rivals['best_single']['difference']:.4f}." in demo.last
 
 
-def test_the_demos_screen_shows_one_short_table_and_fits_80_columns(demo: Demo) -> None:
+def test_the_demo_prints_one_short_table_within_80_columns(demo: Demo) -> None:
     assert max(map(len, demo.lines)) <= 80
-    assert demo.last.count("log loss ") == 2  # the head of the table, and the verdict
+    assert demo.last.count("log loss ") == 2  # the table's header, and the verdict
     members = re.findall(r"^\d{4}-\S+  +[\d.]+  +[\d.]+  +[\d.]+ %(?:  +\S+)? *$", demo.last, re.MULTILINE)
     assert len(members) == 6
     numbers = re.findall(r"(?<![\w.-])\d+\.\d+", demo.last)
@@ -110,19 +110,19 @@ def test_the_demos_screen_shows_one_short_table_and_fits_80_columns(demo: Demo) 
     assert "\nHard on purpose: scans of 8x8 px with added noise" in "\n".join(demo.lines)
 
 
-def test_the_record_that_the_demo_leaves_is_one_file(demo: Demo) -> None:
-    """Whoever copies it has all of it: nothing stands in SQLite's log any more."""
+def test_the_demo_leaves_its_record_in_one_file(demo: Demo) -> None:
+    """A copy of the file is complete: SQLite's write-ahead log is empty."""
     assert (demo.folder / "mlflow.db").stat().st_size > 0
     assert list(demo.folder.glob("mlflow.db-*")) == []
 
 
-def test_what_the_demo_says_to_type_next_can_be_typed(demo: Demo) -> None:
+def test_the_commands_that_the_demo_suggests_parse(demo: Demo) -> None:
     typed = [shlex.split(line) for line in re.findall(r"uv run tune-paddy (.+)", demo.last)]
     assert [words[0] for words in typed] == ["ui", "data", "search", "predict"]
     assert all(parse(words) for words in typed)
 
 
-def test_the_demos_seed_is_that_of_its_search(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_passes_its_seed_to_the_search(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     def look(*_: object, overrides: dict[str, int], **__: object) -> None:
         raise InputError(f"asked for {overrides}")
 

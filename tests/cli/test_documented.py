@@ -1,4 +1,4 @@
-"""Commands and Python of the documentation, run on the finished search instead of a person's own."""
+"""Commands and Python of the documentation, run on the finished search of the tests."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.conftest import Finished
 from tests.documented import Block, blocks
 
 READS_A_RECORD = [block for block in blocks("python") if "load_pool" in block.text]
-"""Blocks that need a search; the others are compared with signatures in tests/test_documentation.py."""
+"""Blocks that need a search; tests/test_documentation.py checks the others against signatures."""
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ READS_A_RECORD = [block for block in blocks("python") if "load_pool" in block.te
 def test_a_command_does_what_the_documentation_says(
     arguments: list[str], printed: str, finished: Finished, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The fixture has no vision transformer, and is its own other search."""
+    """The fixture has no vision transformer, and also serves as the other search."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", finished.store.tracking_uri)
     meant = {"SEARCH": "first", "OTHER-SEARCH": "first", "SPACE": "digits_demo"}
     assert printed in call(*(meant.get(word, word.replace("vit", "test_")) for word in arguments))
@@ -47,7 +47,7 @@ def test_a_command_does_what_the_documentation_says(
 
 @pytest.mark.parametrize("block", READS_A_RECORD, ids=lambda block: f"{block.page}:{block.line}")
 def test_a_block_of_python_runs(block: Block, finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The search that it names, or would run, is the fixture's."""
-    monkeypatch.chdir(finished.runs.parent)  # where its record is
+    """The block reads the fixture's search instead of its own."""
+    monkeypatch.chdir(finished.runs.parent)  # the folder of its record
     monkeypatch.setitem(vars(tune_paddy), "run_search", lambda *_, **__: finished.plan)
     exec(compile(block.text.replace('"digits"', '"first"'), block.page, "exec"), {})  # noqa: S102 our own pages

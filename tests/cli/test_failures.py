@@ -17,6 +17,7 @@ from tune_paddy.cli import data as data_commands
 from tune_paddy.cli.app import typed_command
 from tune_paddy.cli.search import train_and_print
 from tune_paddy.core.errors import InputError, SearchInterruptedError
+from tune_paddy.tracking.store import resolve_uri
 
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
 
@@ -33,16 +34,16 @@ def raising(error: BaseException) -> Callable[..., None]:
     [
         (
             ZeroDivisionError("a\nb"),
-            "this program made a mistake: ZeroDivisionError: a; run the same command",
+            "internal error: ZeroDivisionError: a; run the same command",
         ),
-        (KeyError(), "KeyError: without a word"),
+        (KeyError(), "KeyError: no message"),
         (RecursionError("too deep"), "RecursionError: too deep"),
-        (MemoryError(), "error: there is not enough memory"),
+        (MemoryError(), "error: out of memory"),
         (OSError(28, "No space left on device", "x/y"), "error: x/y: No space left on device"),
         (OSError("odd"), "error: odd"),
     ],
 )
-def test_what_nobody_expected_is_one_line_and_exit_status_1(
+def test_an_unexpected_exception_is_one_line_and_exit_status_1(
     error: Exception, words: str, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data_commands, "open_dataset", raising(error))
@@ -60,7 +61,7 @@ def test_what_nobody_expected_is_one_line_and_exit_status_1(
         (["show", "--runs", "file"], "error: Invalid value for '--runs': dir 'file' is a file; see `tune-p"),
     ],
 )
-def test_a_command_line_that_cannot_be_understood_is_one_line_and_exit_status_2(
+def test_an_invalid_command_line_is_one_line_and_exit_status_2(
     arguments: list[str], line: str, call: Call, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -84,7 +85,7 @@ def test_a_command_line_that_cannot_be_understood_is_one_line_and_exit_status_2(
         ("seed -1: see `seed`", [], "seed -1: see `seed`"),
     ],
 )
-def test_an_error_names_parameters_and_the_command_line_its_options(
+def test_the_command_line_replaces_parameters_in_an_error_by_options(
     message: str, options: list[str], line: str, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = InputError(message, options=options)
@@ -93,26 +94,31 @@ def test_an_error_names_parameters_and_the_command_line_its_options(
     assert call("data", "check", "x", status=2) == f"error: {line}\n"
 
 
-def test_an_error_keeps_its_options_between_processes() -> None:
+def test_a_pickled_error_keeps_its_options() -> None:
     error = pickle.loads(pickle.dumps(InputError("lower `cpus`", options=["cpus"])))  # noqa: S301 our own
     assert (str(error), error.options) == ("lower `cpus`", ("cpus",))
 
 
-def test_an_interrupted_search_can_be_resumed_and_the_command_line_says_how(
-    call: Call, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("record", "option"), [("sqlite:///mlflow.db", ""), ("sqlite:///x.db", " --tracking-uri sqlite:///x.db")]
+)
+def test_an_interrupted_search_names_the_command_that_resumes_it(
+    record: str, option: str, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = SearchInterruptedError("search night was interrupted; it can be resumed")
     monkeypatch.setattr("tune_paddy.search.run.run_search", raising(error))
-    plan = SimpleNamespace(name="night", space=SimpleNamespace(name="digits_demo"))
-    ready: Any = SimpleNamespace(plan=plan)
-    monkeypatch.setattr(data_commands, "open_dataset", lambda *_: train_and_print(ready, None))  # type: ignore[arg-type]
+    ready: Any = SimpleNamespace(
+        plan=SimpleNamespace(name="night", space=SimpleNamespace(name="digits_demo"))
+    )
+    store: Any = SimpleNamespace(tracking_uri=resolve_uri(record), address=record)
+    monkeypatch.setattr(data_commands, "open_dataset", lambda *_: train_and_print(ready, store))
     assert call("data", "check", "x", status=130).splitlines()[-1] == (
         "error: search night was interrupted; it can be resumed; "
-        "to resume it: tune-paddy search --resume night"
+        f"to resume it: tune-paddy search --resume night{option}"
     )
 
 
-def test_without_a_command_the_help_is_shown(call: Call) -> None:
+def test_without_a_command_the_help_is_printed(call: Call) -> None:
     text = call(status=2)
     assert "Usage: tune-paddy" in text
     assert "error:" not in text
@@ -123,7 +129,7 @@ def test_an_unanswered_question_ends_silently(call: Call, monkeypatch: pytest.Mo
     assert call("data", "check", "x", status=130) == ""
 
 
-def test_the_traceback_is_shown_on_demand(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_prints_the_traceback(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_commands, "open_dataset", raising(ZeroDivisionError("odd")))
     with pytest.raises(AssertionError, match="Traceback"):  # which `call` refuses
         call("data", "check", "x", "--debug", status=1)
@@ -165,7 +171,7 @@ program()
     ("number", "status", "line"),
     [
         (signal.SIGINT, 130, ""),
-        (signal.SIGTERM, 143, "error: ended by SIGTERM; give the same command again\n"),
+        (signal.SIGTERM, 143, "error: ended by SIGTERM; run the same command again\n"),
     ],
 )
 def test_a_signal_ends_a_process_without_a_traceback(
@@ -182,7 +188,7 @@ def test_a_signal_ends_a_process_without_a_traceback(
     assert (process.returncode, stderr) == (status, line)
 
 
-def test_a_reader_that_has_enough_is_no_failure_to_tell(tmp_path: Path) -> None:
+def test_a_closed_pipe_prints_no_error(tmp_path: Path) -> None:
     """As in `tune-paddy data check DATA | head -0`."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -193,7 +199,7 @@ def test_a_reader_that_has_enough_is_no_failure_to_tell(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_names_that_no_terminal_can_show_are_escaped(tmp_path: Path) -> None:
+def test_names_that_the_terminal_cannot_encode_are_escaped(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "200"}
     done = subprocess.run(
         [*PROGRAM, "data", "check", "--", b"--debug \xff \xc3\xa4 [/x]\n"],

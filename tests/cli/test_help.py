@@ -1,4 +1,4 @@
-"""Help, completion, and what the libraries are kept from saying and sending."""
+"""Help and shell completion."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ COMMANDS = list(leaves())
 
 
 @pytest.mark.parametrize(("words", "command"), COMMANDS, ids=[" ".join(words) for words, _ in COMMANDS])
-def test_the_help_of_a_command_has_an_example_that_can_be_typed(words: tuple[str, ...], command: Any) -> None:
+def test_the_help_of_a_command_has_an_example_that_parses(words: tuple[str, ...], command: Any) -> None:
     examples = [
         line.partition("Example: tune-paddy ")[2] for line in command.help.splitlines() if "Example:" in line
     ]
@@ -27,7 +27,7 @@ def test_the_help_of_a_command_has_an_example_that_can_be_typed(words: tuple[str
 
 
 @pytest.mark.parametrize(("words", "command"), COMMANDS, ids=[" ".join(words) for words, _ in COMMANDS])
-def test_every_option_says_what_it_is(words: tuple[str, ...], command: Any) -> None:
+def test_every_option_has_a_help_text(words: tuple[str, ...], command: Any) -> None:
     assert [parameter.name for parameter in command.params if not getattr(parameter, "help", "")] in (
         [],
         ["context"],
@@ -35,7 +35,7 @@ def test_every_option_says_what_it_is(words: tuple[str, ...], command: Any) -> N
 
 
 def complete(line: str, folder: Path) -> set[str]:
-    """What bash would offer after a line, its last word unfinished."""
+    """Return bash's completions of a line's last word."""
     words = shlex.split(line) + ([""] if line.endswith(" ") else [])
     environment = {
         **os.environ,

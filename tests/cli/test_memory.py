@@ -1,4 +1,4 @@
-"""The memory command: one answer, for one member or a whole space, without a GPU."""
+"""The memory command: forecasts for one member or a whole space, without a GPU."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from tune_paddy.training.forecast import planning
 
 @pytest.fixture(autouse=True)
 def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where there is one."""
+    """Hide the GPU of a machine that has one."""
 
     def no_driver() -> None:
         raise InputError("NVIDIA's driver does not respond")
@@ -33,7 +33,7 @@ def test_the_notebooks_large_members_need_accum_2_on_kaggles_gpu(call: Call) -> 
         assert row["budget_mib"] == 16280
 
 
-def test_a_single_question_is_answered_with_the_accum_that_was_asked(call: Call) -> None:
+def test_a_single_member_is_forecast_with_the_given_accum(call: Call) -> None:
     arguments = ["--arch", "test_vit", "--size", "64,96", "--batch-size", "32", "--accum", "4"]
     (row,) = json.loads(call("memory", *arguments, "--gpu", "Tesla P100", "--json"))
     assert (row["arch"], row["size"], row["accum"], row["micro_batch"]) == ("test_vit", [64, 96], 4, 8)
@@ -47,10 +47,10 @@ def test_the_table_names_each_member_and_the_gpu(call: Call) -> None:
     assert any(line.split()[:2] == ["resnet", "test_resnet"] for line in text.splitlines())
 
 
-def test_what_cannot_fit_is_a_sentence_and_exit_status_1(call: Call) -> None:
+def test_a_member_that_does_not_fit_is_one_line_and_exit_status_1(call: Call) -> None:
     arguments = ["memory", "--arch", "vit_large_patch16_224", "--gpu-memory", "3000"]
     text = call(*arguments, status=1)
-    assert "1 of 1 do not fit 3,000 MiB: vit_large_patch16_224" in text
+    assert "3,000 MiB are too little for 1 of 1 member: vit_large_patch16_224" in text
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,7 @@ def test_what_cannot_fit_is_a_sentence_and_exit_status_1(call: Call) -> None:
         (["calibrate", "--from-runs"], "mlflow.db"),
     ],
 )
-def test_questions_that_cannot_be_answered_are_bad_input(
-    arguments: list[str], words: str, call: Call
-) -> None:
+def test_invalid_arguments_are_bad_input(arguments: list[str], words: str, call: Call) -> None:
     assert words in call("memory", *arguments, status=2)
 
 
@@ -79,7 +77,7 @@ GPU = {"device": "cuda", "gpu": "Tesla P100-PCIE-16GB", "torch": "2.15.0", "cuda
 
 
 def record(folder: Path, members: list[tuple[float, dict[str, str]]]) -> None:
-    """Members with their raw footprints, measured at 500 MiB and 1.1 times that, and their tags."""
+    """Record members with these raw footprints and tags, measured at 500 MiB plus 1.1 times the raw."""
     uri = f"sqlite:///{folder}/mlflow.db"
     store = open_store(uri, experiment="images", artifact_root=folder / "artifacts", create=True)
     parent = start_search(store, name="measured")
@@ -92,8 +90,8 @@ def record(folder: Path, members: list[tuple[float, dict[str, str]]]) -> None:
         finish_run(store, run_id, "FINISHED")
 
 
-def test_recorded_runs_sharpen_the_calibration_of_their_gpu_and_software(tmp_path: Path, call: Call) -> None:
-    """Two members on one stack give the line through both; another driver makes another calibration."""
+def test_recorded_runs_calibrate_their_gpu_and_software(tmp_path: Path, call: Call) -> None:
+    """Two members on one stack determine the line through both; another driver has its own calibration."""
     own = {**GPU, "memory_source": "process"}
     newer = {**own, "driver": "590", "memory_source": "alone"}
     unusable = [
@@ -105,7 +103,7 @@ def test_recorded_runs_sharpen_the_calibration_of_their_gpu_and_software(tmp_pat
     text = call("memory", "calibrate", "--from-runs")
     name = "Tesla P100-PCIE-16GB, torch 2.15.0, cuda 13.2, driver"
     assert f"{name} 580: 500 MiB + 1.100 × the forecast, margin 2.0%, from 2 members" in text
-    assert f"{name} 590: 605 MiB + 1.065 × the forecast, margin 2.0%, from 1 members" in text
+    assert f"{name} 590: 605 MiB + 1.065 × the forecast, margin 2.0%, from 1 member" in text
     for reason in (
         "1 not measured apart from other processes on the GPU",
         "1 not trained on a CUDA GPU",
@@ -115,12 +113,14 @@ def test_recorded_runs_sharpen_the_calibration_of_their_gpu_and_software(tmp_pat
     arguments = ["--arch", "test_vit", "--size", "64", "--gpu", "Tesla P100", "--share", "1", "--json"]
     (row,) = json.loads(call("memory", *arguments, "--calibration", f"{name} 580"))
     assert row["forecast_mib"] == pytest.approx((500 + 1.1 * row["raw_mib"]) * 1.02, abs=0.2)
-    assert "one name for 2" in call("memory", "calibrate", "--from-runs", "--name", "ours", status=2)
+    assert "would name 2 calibrations" in call(
+        "memory", "calibrate", "--from-runs", "--name", "ours", status=2
+    )
     text = call("memory", "calibrate", "--from-runs", "--gpu", "Tesla T4", status=2)
     assert "5 trained on another GPU; 1 not trained on a CUDA GPU" in text
 
 
-def test_batch_norm_with_few_images_at_a_time_is_warned_of_in_the_plan(call: Call) -> None:
+def test_the_plan_warns_of_batch_norm_with_few_images_at_a_time(call: Call) -> None:
     arguments = ["memory", "--arch", "resnet50", "--gpu-memory", "1500", "--batch-size", "64"]
     words = "resnet50: batch norm sees 4 images at a time, since accum is 16: its statistics are noisy"
     assert words in " ".join(call(*arguments).split())

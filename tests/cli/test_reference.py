@@ -1,4 +1,4 @@
-"""The reference names everything that can be given."""
+"""The reference names every option, setting and parameter."""
 
 import dataclasses
 import subprocess
@@ -34,12 +34,12 @@ def test_it_describes_every_field() -> None:
         assert any(row.endswith(f"| {description} |") for row in rows), name
 
 
-def test_values_are_told_with_bounds_units_and_names() -> None:
+def test_values_have_bounds_units_and_names() -> None:
     lines = reference().splitlines()
     for row in (
         "| `batch_size` | 64 | integer in [1, 65536] |  | images per optimizer step |",
         "| `gpu_memory` | none | number > 0 | MiB | memory of each GPU; none: detected |",
-        "| `max_minutes` | none | number > 0 | minutes | longest time to predict the test set |",
+        "| `max_minutes` | none | number > 0 | minutes | maximum time to predict the test set |",
         "| `drop_path` | 0 | number in [0, 1) |  | stochastic depth of the body |",
         "| `scheduler` | none | none, asha |  | early stopping of weak trials |",
     ):

@@ -1,6 +1,7 @@
-"""`--refit all`: from a search to a submission of members that saw every labelled image."""
+"""`--refit all`: a submission of members that were trained on every labelled image."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import pytest
 from tests.cli.conftest import Call
 from tests.conftest import Finished
 from tune_paddy.cli.select import Machine, refit_and_print
+from tune_paddy.core.errors import SearchInterruptedError
 from tune_paddy.ensemble.build import Ensemble, build_ensemble
 from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.search.plan import SearchPlan
@@ -60,7 +62,7 @@ def test_the_chosen_members_are_trained_on_all_labelled_images(
 
 
 def weights(refitted: Refitted) -> list[float]:
-    """Of the selection."""
+    """Return the ensemble weights of the selection."""
     return [float(weight) for weight in refitted.ensemble.selection.weights]
 
 
@@ -81,9 +83,7 @@ def test_the_submission_blends_them_with_the_same_weights_in_the_samples_order(
     assert described["refit"]["ensemble_run_id"] == refitted.ensemble.run_id
 
 
-def test_no_score_on_images_that_were_trained_on_is_shown_as_quality(
-    finished: Finished, refitted: Refitted
-) -> None:
+def test_no_score_on_training_images_is_shown_as_quality(finished: Finished, refitted: Refitted) -> None:
     for member in list_members(finished.store, "folded-refit"):
         assert "seen/plain/log_loss" in member.metrics
         scores = [name for name in member.metrics if name.rpartition("/")[2] in ("log_loss", "error_rate")]
@@ -97,7 +97,7 @@ def test_no_score_on_images_that_were_trained_on_is_shown_as_quality(
     )
 
 
-def test_refitted_members_are_exported_with_the_estimate_of_the_ensemble_before(
+def test_refitted_members_are_exported_with_the_estimate_of_the_original_ensemble(
     finished: Finished, refitted: Refitted, tmp_path: Path
 ) -> None:
     collected = collect(finished.store, "folded-refit", runs=tmp_path)
@@ -119,9 +119,7 @@ def _staged(collected: Collected, folder: Path) -> Path:
 
 
 @pytest.mark.usefixtures("refitted")
-def test_members_that_saw_the_select_split_are_neither_selected_from_nor_mixed_with_others(
-    finished: Finished, call: Call
-) -> None:
+def test_members_that_saw_the_select_split_are_not_selected_from(finished: Finished, call: Call) -> None:
     uri = ["--tracking-uri", finished.store.tracking_uri]
     for names in (["folded-refit"], ["folded", "folded-refit"]):
         assert "'folded-refit' is a refit" in call("select", *names, *uri, status=2)
@@ -142,9 +140,28 @@ def test_a_second_call_trains_nothing_and_writes_the_submission_again(
     assert len(list_ensembles(finished.store, "folded-refit")) == 1
 
 
+@pytest.mark.usefixtures("refitted")
+def test_an_interrupted_refit_names_the_command_that_resumes_it(
+    finished: Finished, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `select` the same command; after `search` its name, since the record remembers --refit."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise SearchInterruptedError("search folded-refit was interrupted")
+
+    monkeypatch.setattr("tune_paddy.search.refit.run_refit", interrupt)
+    uri = ["--tracking-uri", finished.store.tracking_uri]
+    select = ["select", "folded", "--refit", "all", *uri]
+    text = call(*select, status=130)
+    assert text.endswith(f"; to resume it: tune-paddy {shlex.join(select)}\n")
+    resume = ["search", "--resume", "folded", *uri]
+    text = call(*resume, "--folds", "2", "--refit", "all", status=130)
+    assert text.endswith(f"; to resume it: tune-paddy {shlex.join(resume)}\n")
+
+
 @pytest.fixture
 def moved(finished: Finished, small_digits: Path, tmp_path: Path) -> Iterator[Path]:
-    """The record says that the dataset is in a folder that may be changed or removed."""
+    """A copy of the dataset at its recorded path, which a test may change or remove."""
     copy = shutil.copytree(small_digits, tmp_path / "images")
     client, run = finished.store.client, get_search(finished.store, "first")
     client.set_tag(run.run_id, "tune_paddy.dataset_path", str(copy))
@@ -152,33 +169,31 @@ def moved(finished: Finished, small_digits: Path, tmp_path: Path) -> Iterator[Pa
     client.set_tag(run.run_id, "tune_paddy.dataset_path", run.tags["tune_paddy.dataset_path"])
 
 
-def test_images_that_are_gone_or_others_are_not_trained_on(
-    finished: Finished, moved: Path, call: Call
-) -> None:
+def test_a_missing_or_changed_dataset_is_refused(finished: Finished, moved: Path, call: Call) -> None:
     arguments = ["select", "first", "--refit", "all", "--tracking-uri", finished.store.tracking_uri]
     arguments += ["--method", "uniform"]
     first = min((moved / "train_images").rglob("*.png"))
     shutil.copy(min((moved / "test_images").rglob("*.png")), first)
-    assert "holds other images or labels than when search 'first' was made" in call(*arguments, status=2)
+    assert "holds other images or labels than when search 'first' began" in call(*arguments, status=2)
     shutil.rmtree(moved)
     assert f"no longer at {moved}" in call(*arguments, status=2)
 
 
 def test_a_refit_of_anything_but_all_images_is_refused_at_once(call: Call, small_digits: Path) -> None:
-    assert "only `all` is known" in call("select", "any", "--refit", "some", status=2)
+    assert "the only value is `all`" in call("select", "any", "--refit", "some", status=2)
     arguments = ["search", str(small_digits), "--space", "digits_demo", "--refit", "some"]
-    assert "only `all` is known" in call(*arguments, status=2)
+    assert "the only value is `all`" in call(*arguments, status=2)
 
 
 @pytest.mark.documents("search DATA --space paddy_search --folds 5")
 @pytest.mark.documents("select SEARCH --refit all")
 def test_a_search_with_folds_ends_in_a_refit(finished: Finished, refitted: Refitted, call: Call) -> None:
-    """Also one that is asked for later, when the members have been trained."""
+    """The refit may be requested later, when the members are already trained."""
     (refitted.folder / "submission.csv").unlink()
     arguments = ["search", "--resume", "folded", "--folds", "2", "--refit", "all"]
     arguments += [word for weight in WEIGHTS for word in ("--weights", weight)]
     text = call(*arguments, "--tracking-uri", finished.store.tracking_uri)
-    assert "Refit folded-refit: 1 members on all 150 labelled images" in text
+    assert "Refit folded-refit: 1 member on all 150 labelled images" in text
     assert "Refitted members have seen every labelled image" in text
     assert len(load_pool(finished.store, ["folded"]).select_ids) == 150
     (member,) = list_members(finished.store, "folded-refit")

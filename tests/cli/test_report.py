@@ -1,4 +1,4 @@
-"""The report command: it says where the page is, and opens it where somebody can see it."""
+"""The report command: it prints the report's path, and opens it on a desktop."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from tune_paddy.tracking.searches import start_search
 
 @pytest.fixture(autouse=True)
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Addresses that a browser was asked for; there is no desktop until a test says so."""
+    """Addresses opened in the browser; there is no desktop unless a test adds one."""
     addresses: list[str] = []
     monkeypatch.setattr("webbrowser.open", addresses.append)
     monkeypatch.setattr(report, "sys", SimpleNamespace(platform="linux"))  # for the command alone
@@ -28,7 +28,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture(params=[*DISPLAYS, "macOS"])
 def desktop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each kind that there is."""
+    """Each kind of desktop."""
     if request.param in DISPLAYS:
         monkeypatch.setenv(request.param, ":0")
     else:
@@ -51,7 +51,7 @@ def page(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def elsewhere(finished: Finished, tmp_path: Path) -> Iterator[Path]:
-    """A folder that the record names as that of the search."""
+    """Another folder, recorded as that of the search."""
     client, run = finished.store.client, get_search(finished.store, "first")
     client.set_tag(run.run_id, "tune_paddy.folder", str(tmp_path / "other runs/first"))
     yield tmp_path / "other runs/first"
@@ -68,34 +68,35 @@ def test_a_report_is_opened_where_there_is_a_desktop(
 
 
 @pytest.mark.usefixtures("page")
-def test_elsewhere_it_is_only_said_where_it_is(uri: list[str], call: Call, opened: list[str]) -> None:
+def test_without_a_desktop_only_the_path_is_printed(uri: list[str], call: Call, opened: list[str]) -> None:
     assert call("report", "first", *uri) == "runs/first/report.html\n"
     assert opened == []
 
 
 @pytest.mark.usefixtures("desktop", "page")
-def test_it_is_not_opened_for_those_who_ask_so(uri: list[str], call: Call, opened: list[str]) -> None:
+def test_no_open_only_prints_the_path(uri: list[str], call: Call, opened: list[str]) -> None:
     assert call("report", "first", "--no-open", *uri) == "runs/first/report.html\n"
     assert opened == []
 
 
-def test_the_record_knows_where_a_search_with_other_runs_has_left_it(
-    uri: list[str], elsewhere: Path, call: Call
-) -> None:
-    """The path can be copied, whatever is in its name."""
+def test_the_report_is_found_in_the_recorded_folder(uri: list[str], elsewhere: Path, call: Call) -> None:
+    """Its path is quoted for the shell."""
     elsewhere.mkdir(parents=True)
     (elsewhere / "report.html").write_text("<p>")
     assert call("report", "first", *uri) == f"'{elsewhere}/report.html'\n"
 
 
-def test_without_a_report_it_is_said_how_to_get_one(uri: list[str], elsewhere: Path, call: Call) -> None:
+def test_a_missing_report_names_the_command_that_writes_it(
+    uri: list[str], elsewhere: Path, call: Call
+) -> None:
     assert not elsewhere.exists()
     told = call("report", "first", *uri, status=2)
-    assert told.startswith("error: search 'first' has no report in runs/first: tune-paddy select first")
-    assert told.count("\n") == 1
+    assert told == (
+        "error: search 'first' has no report in runs/first; to write it: tune-paddy select first\n"
+    )
 
 
-def test_of_a_refit_the_report_of_its_search_is_named(finished: Finished, uri: list[str], call: Call) -> None:
+def test_a_refit_names_the_report_of_its_search(finished: Finished, uri: list[str], call: Call) -> None:
     start_search(finished.store, name="again-refit", tags={"refit_of": "again"})
     assert "tune-paddy report again\n" in call("report", "again-refit", *uri, status=2)
 

@@ -1,4 +1,4 @@
-"""The question whether an earlier search shall go on, at a terminal and without one."""
+"""The offer to resume an earlier search, at a terminal and without one."""
 
 import os
 import pty
@@ -24,11 +24,11 @@ try:
 except InputError as error:
     print("refused:", error)
 """
-QUESTION = "There is a search 'mine', which was interrupted. Go on with it? [Y/n]: "
+QUESTION = "Search 'mine' already exists (interrupted). Resume it? [Y/n]: "
 
 
 def at_terminal(typed: str, how: str = "by command") -> str:
-    """What a pseudo-terminal shows of the offer while somebody types."""
+    """Return what a pseudo-terminal shows of the offer, given typed text."""
     here, there = pty.openpty()
     environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200"}
     with subprocess.Popen(
@@ -40,7 +40,7 @@ def at_terminal(typed: str, how: str = "by command") -> str:
         try:
             while part := os.read(here, 4096):
                 shown += part
-        except OSError:  # Linux says so that the other side has closed
+        except OSError:  # Linux raises it when the other side has closed
             pass
     os.close(here)
     assert process.returncode == 0, shown
@@ -48,36 +48,38 @@ def at_terminal(typed: str, how: str = "by command") -> str:
 
 
 @pytest.mark.parametrize(("typed", "answer"), [("y\n", True), ("\n", True), ("n\n", False)])
-def test_the_answer_at_a_terminal_counts_and_nothing_is_said_twice(typed: str, answer: bool) -> None:
+def test_the_offer_at_a_terminal_returns_the_answer(typed: str, answer: bool) -> None:
     shown = at_terminal(typed)
     assert QUESTION in shown
     assert f"answer: {answer}" in shown
     assert "--resume" not in shown
 
 
-def test_who_declines_to_go_on_under_a_name_is_told_to_choose_another() -> None:
-    assert "refused: there is a search 'mine'; go on with it: tune-paddy search --resume mine" in at_terminal(
-        "n\n", "named"
-    )
+def test_declining_to_resume_a_named_search_asks_for_another_name() -> None:
+    assert (
+        "refused: search 'mine' already exists; to resume it: tune-paddy search --resume mine; "
+        "or choose another --name"
+    ) in at_terminal("n\n", "named")
 
 
-def test_where_nobody_can_answer_the_way_is_told() -> None:
+def test_without_a_terminal_the_command_that_resumes_is_printed() -> None:
     command = [sys.executable, "-c", OFFER, "by command"]
     done = subprocess.run(command, input="", capture_output=True, text=True, check=True)
     assert done.stdout == (
-        "This command was given before, and cut short; go on with it: tune-paddy search --resume mine\n"
+        "An earlier search by this command did not finish; "
+        "to resume it: tune-paddy search --resume mine\n"
         "answer: False\n"
     )
 
 
-def test_a_search_of_the_name_is_found_however_it_ended(finished: Finished) -> None:
+def test_a_search_is_found_by_name_whatever_its_outcome(finished: Finished) -> None:
     found = find_earlier(finished.store.tracking_uri, "first")
     assert found is not None
     assert found.outcome == "finished"
     assert find_earlier(finished.store.tracking_uri, "second") is None
 
 
-def test_the_newest_search_of_the_same_command_is_found_unless_it_finished(
+def test_the_newest_unfinished_search_of_the_same_command_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["tune-paddy", "search", "data"])

@@ -1,4 +1,4 @@
-"""export, predict and bundle as a person uses them."""
+"""The commands export, predict and bundle."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ def table(text: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.documents("predict model photos/ --out answers.csv")
-def test_predict_prints_a_csv_with_the_three_likeliest_classes(exported: Exported, call: Call) -> None:
+def test_predict_prints_a_csv_with_the_three_most_probable_classes(exported: Exported, call: Call) -> None:
     folder = str(Path(exported.images[0]).parent)
     rows = table(call("predict", str(exported.folder), folder, "--device", "cpu"))
     assert [row["file"] for row in rows] == sorted(exported.images)
@@ -35,7 +35,7 @@ def test_predict_prints_a_csv_with_the_three_likeliest_classes(exported: Exporte
         assert len({row["label"], row["second"], row["third"]}) == 3
 
 
-def test_images_that_cannot_be_read_are_named_and_the_rest_is_done(
+def test_images_that_cannot_be_read_are_listed_and_the_others_predicted(
     exported: Exported, call: Call, tmp_path: Path
 ) -> None:
     (tmp_path / "broken.png").write_text("no image")
@@ -46,7 +46,7 @@ def test_images_that_cannot_be_read_are_named_and_the_rest_is_done(
 
 
 @pytest.mark.parametrize("images", ["nothing*", "no-folder/", "empty", "pipe", "p*", "loop", "device"])
-def test_arguments_that_stand_for_no_image_are_refused(call: Call, tmp_path: Path, images: str) -> None:
+def test_arguments_that_match_no_image_are_refused(call: Call, tmp_path: Path, images: str) -> None:
     (tmp_path / "empty").mkdir()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
@@ -54,12 +54,12 @@ def test_arguments_that_stand_for_no_image_are_refused(call: Call, tmp_path: Pat
     assert f"{images}: holds no image" in call("predict", "model", images, status=2)
 
 
-def test_an_argument_of_nothing_is_not_the_working_folder(call: Call, tmp_path: Path) -> None:
+def test_an_empty_argument_is_not_the_working_folder(call: Call, tmp_path: Path) -> None:
     (tmp_path / "photo.png").touch()
     assert "an image argument is empty" in call("predict", "model", "", status=2)
 
 
-def test_a_device_that_is_not_there_is_refused_before_anything_is_written(
+def test_an_unknown_device_is_refused_before_anything_is_written(
     finished: Finished, call: Call, tmp_path: Path
 ) -> None:
     options = ["--tracking-uri", finished.store.tracking_uri, "--runs", str(finished.runs)]
@@ -91,7 +91,7 @@ def test_a_refusal_does_not_wait_for_torch(tmp_path: Path, command: list[str]) -
 
 
 @pytest.mark.documents("export SEARCH model")
-def test_an_export_that_is_registered_is_found_by_its_address(
+def test_a_registered_export_is_found_by_its_address(
     finished: Finished, exported: Exported, call: Call
 ) -> None:
     options = ["--tracking-uri", finished.store.tracking_uri, "--runs", str(finished.runs)]
@@ -99,11 +99,11 @@ def test_an_export_that_is_registered_is_found_by_its_address(
     text = call("export", "first", "mine", "--register", "digits", *ensemble, *options)
     assert "Exported 3 members" in text
     assert "Compared with the submission on 8 images: largest difference" in text
-    assert "as may be on" not in text
+    assert "expected if device or precision differ" not in text
     assert "Registered: models:/digits/1" in text
     registered = call("predict", "models:/digits/1", exported.images[0], *options[:2])
     assert table(registered) == table(call("predict", "mine", exported.images[0]))
-    assert "is there already" in call("export", "first", "mine", *options, status=2)
+    assert "already exists" in call("export", "first", "mine", *options, status=2)
 
 
 def test_a_search_predicts_by_its_name(finished: Finished, exported: Exported, call: Call) -> None:
@@ -114,10 +114,10 @@ def test_a_search_predicts_by_its_name(finished: Finished, exported: Exported, c
 
 
 @pytest.mark.documents("bundle SEARCH")
-def test_a_bundle_is_named_after_its_search_and_not_written_over(
+def test_a_bundle_is_named_after_its_search_and_not_overwritten(
     finished: Finished, exported: Exported, call: Call, tmp_path: Path
 ) -> None:
     options = ["--ensemble", exported.ensemble.run_id, "--tracking-uri", finished.store.tracking_uri]
     assert "first-bundle" in call("bundle", "first", *options)
     assert (tmp_path / "first-bundle/kaggle_inference.ipynb").is_file()
-    assert "is there already" in call("bundle", "first", *options, status=2)
+    assert "already exists" in call("bundle", "first", *options, status=2)

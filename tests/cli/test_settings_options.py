@@ -65,10 +65,8 @@ def make_program() -> typer.Typer:
         ("--gloss other", {}, {"gloss": "other"}),
     ],
 )
-def test_what_is_typed_is_given_and_nothing_else(
-    typed: str, toy: dict[str, Any], paint: dict[str, Any]
-) -> None:
-    """A value that equals the default was typed all the same; what a text allows, the settings decide."""
+def test_given_returns_typed_values_only(typed: str, toy: dict[str, Any], paint: dict[str, Any]) -> None:
+    """Also a typed value that equals the default; the settings, not the parser, validate texts."""
     done = CliRunner().invoke(make_program(), ["--name", "car", *typed.split()])
     assert json.loads(done.output) == ["car", toy, paint]
 
@@ -104,7 +102,7 @@ def test_a_search_has_an_option_for_each_of_its_settings_but_one() -> None:
 
 
 def test_a_selection_has_its_options_on_the_command_line_and_in_python() -> None:
-    """From Python they are arguments, with the same defaults."""
+    """The Python function has the same options and defaults."""
     known = {option.name: option.default for option in fields(SelectionOptions)}
     assert known.keys() <= options_of("select").keys()
     arguments = dict(inspect.signature(tp.select).parameters)
@@ -119,7 +117,7 @@ def test_every_field_is_described_by_a_noun_phrase_without_a_full_stop(settings:
         assert not facts.description.endswith("."), facts.name
 
 
-def test_values_by_name_are_completed(tmp_path: Path) -> None:
+def test_named_values_are_completed(tmp_path: Path) -> None:
     assert complete("tune-paddy search x --objective e", tmp_path) == {"error_rate"}
     assert complete("tune-paddy search x --gpu a", tmp_path) == {"auto"}
     assert complete("tune-paddy select x --method best", tmp_path) == {"best_single"}

@@ -10,7 +10,7 @@ from tune_paddy.tracking.searches import start_search
 
 
 @pytest.mark.documents("show SEARCH")
-def test_a_search_is_shown_with_its_leaderboard_its_failures_and_what_to_do_next(
+def test_a_search_is_shown_with_its_leaderboard_its_failures_and_the_next_steps(
     finished: Finished, call: Call
 ) -> None:
     text = call("show", "first", "--tracking-uri", finished.store.tracking_uri)
@@ -23,7 +23,7 @@ def test_a_search_is_shown_with_its_leaderboard_its_failures_and_what_to_do_next
     assert "0002-test_convnext-32  failed" in text
     assert "no-such-weights.safetensors" in text
     assert "3 members finished, 1 not of at most 4" in text
-    assert "tune-paddy ui first" in text
+    assert f"Browse it: tune-paddy ui first --tracking-uri {finished.store.tracking_uri}\n" in text
     assert "--resume" not in text
 
 
@@ -32,8 +32,8 @@ def test_without_a_name_all_searches_are_listed(finished: Finished, call: Call) 
     assert any(line.split()[:3] == ["first", "finished", "tiny"] for line in text.splitlines())
 
 
-def test_what_runs_now_is_shown_with_its_epoch(finished: Finished, call: Call) -> None:
-    """A search and a member whose process is this test's."""
+def test_a_running_member_is_shown_with_its_epoch(finished: Finished, call: Call) -> None:
+    """The recorded process of the search and its member is this test's."""
     parent = start_search(finished.store, name="alive", params={"trials": 3, "folds": 0})
     params = {"arch": "test_resnet", "epochs": 5, "schedule": "one_cycle"}
     run_id = start_member(
@@ -45,7 +45,7 @@ def test_what_runs_now_is_shown_with_its_epoch(finished: Finished, call: Call) -
     assert "1 running of at most 3" in text
 
 
-def test_a_search_whose_process_is_gone_is_shown_as_interrupted_with_the_way_to_go_on(
+def test_a_search_whose_process_is_gone_is_shown_as_interrupted_with_the_command_that_resumes_it(
     finished: Finished, call: Call
 ) -> None:
     parent = start_search(finished.store, name="dead", tags={PROCESS: ":0:0.00"})
@@ -60,7 +60,7 @@ def test_a_search_whose_process_is_gone_is_shown_as_interrupted_with_the_way_to_
     text = call("show", "dead", "--tracking-uri", finished.store.tracking_uri)
     assert "Search dead interrupted" in text
     assert "0000-net  interrupted  its process ended without giving a reason" in text
-    assert "tune-paddy search --resume dead" in text
+    assert f"tune-paddy search --resume dead --tracking-uri {finished.store.tracking_uri}\n" in text
     assert "Running now" not in text
 
 

@@ -1,4 +1,4 @@
-"""The submit and fetch commands, with a stand-in for Kaggle's client: nothing leaves this machine."""
+"""The submit and fetch commands with a fake of Kaggle's client; nothing leaves this machine."""
 
 import io
 import shutil
@@ -23,7 +23,7 @@ from tune_paddy.tracking.runs import get_search, list_ensembles
 
 @dataclass
 class Kaggle:
-    """Keeps what it is given; scores a submission when it is asked the second time."""
+    """Fake client that keeps submissions, and scores them at the second request."""
 
     archive: bytes = b""
     sent: list[tuple[str, str, str]] = field(default_factory=list)
@@ -67,7 +67,7 @@ def kaggle(monkeypatch: pytest.MonkeyPatch) -> Kaggle:
 
 @pytest.fixture(scope="module")
 def ensemble(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
-    """Of a metric that no other test asks for, so that what it is tagged with is its own."""
+    """An ensemble by a metric that no other test uses, so that no other test changes its tags."""
     folder = tmp_path_factory.mktemp("ensemble")
     options = SelectionOptions(metric="balanced_error", method="uniform")
     return build_ensemble(finished.store, ["first"], folder=folder, options=options)
@@ -75,7 +75,7 @@ def ensemble(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> En
 
 @pytest.fixture
 def tags(finished: Finished, ensemble: Ensemble) -> Iterator[dict[str, str]]:
-    """What the ensemble's run is tagged with about Kaggle, asked for when the test looks; removed after."""
+    """Kaggle tags of the ensemble's run, read at each access and removed after the test."""
 
     class Tags(dict[str, str]):
         def __missing__(self, name: str) -> str:
@@ -103,7 +103,7 @@ def arguments(finished: Finished, what: Path | str, *more: str) -> list[str]:
 
 @pytest.mark.documents("submit SEARCH")
 @pytest.mark.documents("submit SEARCH --score")
-def test_a_search_is_sent_by_its_name_and_its_score_kept_with_the_ensemble(
+def test_a_search_is_submitted_by_name_and_its_score_recorded_with_the_ensemble(
     finished: Finished, ensemble: Ensemble, kaggle: Kaggle, tags: dict[str, str], call: Call
 ) -> None:
     text = call(*arguments(finished, "first", "--yes", "-m", "my words", "--wait", "0"))
@@ -125,7 +125,7 @@ def test_a_search_is_sent_by_its_name_and_its_score_kept_with_the_ensemble(
     assert "public score 0.98731" in again
 
 
-def test_a_copied_file_is_known_by_its_content(
+def test_a_copied_file_is_identified_by_its_content(
     finished: Finished, ensemble: Ensemble, kaggle: Kaggle, tags: dict[str, str], call: Call
 ) -> None:
     assert ensemble.submission is not None
@@ -136,7 +136,7 @@ def test_a_copied_file_is_known_by_its_content(
     assert tags["file_name"] == "renamed.csv"
 
 
-def test_a_loss_is_not_sent_under_the_name_of_a_score() -> None:
+def test_the_message_names_a_loss_not_a_score() -> None:
     name = "ensemble_one_minus_macro_f1"
     scores = {name: 0.007, f"{name}_low": 0.001, f"{name}_high": 0.02}
     ensemble = recorded("ensemble", "ensemble", params={"metric": "macro_f1"}, metrics=scores)
@@ -144,7 +144,7 @@ def test_a_loss_is_not_sent_under_the_name_of_a_score() -> None:
     assert message == "tune-paddy night, 1 − macro F1 0.0070 (0.0010 to 0.0200)"
 
 
-def test_a_file_that_the_record_does_not_know_is_sent_and_said_so(
+def test_a_file_that_is_not_in_the_record_is_sent_with_a_notice(
     finished: Finished, kaggle: Kaggle, call: Call, tmp_path: Path
 ) -> None:
     (tmp_path / "other.csv").write_text("image_id,label\na.jpg,blast\nb.jpg,tungro\nc.jpg,blast\n")
@@ -153,13 +153,13 @@ def test_a_file_that_the_record_does_not_know_is_sent_and_said_so(
     assert "not in the record" in text
     assert kaggle.sent == [("other.csv", "tune-paddy", "some-contest")]
     text = call("submit", "other.csv", "--score", status=2)
-    assert "the record knows of no submission of other.csv" in text
+    assert "the record has no submission of other.csv" in text
 
 
-def test_a_submission_goes_where_its_images_are_from_or_where_it_went_before(
+def test_the_default_competition_is_that_of_the_images_or_of_an_earlier_submission(
     finished: Finished, ensemble: Ensemble, kaggle: Kaggle, tags: dict[str, str], call: Call
 ) -> None:
-    """What is told by neither is asked for, and not sent to a competition that happens to be the default."""
+    """If both are unknown, the command asks for the competition and sends nothing."""
     assert ensemble.submission is not None
     here = ["submit", str(ensemble.submission), "--tracking-uri", finished.store.tracking_uri]
     assert "add --competition NAME" in call(*here, "--yes", status=2)
@@ -175,14 +175,14 @@ def test_a_submission_goes_where_its_images_are_from_or_where_it_went_before(
 
 
 class Terminal(io.StringIO):
-    """What a person types."""
+    """Standard input of a terminal, with typed text."""
 
     def isatty(self) -> bool:
         return True
 
 
 @pytest.mark.parametrize("answer", ["y\n", "n\n", "\n"])
-def test_a_person_is_asked_first(
+def test_submit_asks_for_confirmation(
     finished: Finished, kaggle: Kaggle, call: Call, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
     Path("mine.csv").write_text("image_id,label\na.jpg,blast\n")
@@ -193,14 +193,16 @@ def test_a_person_is_asked_first(
     assert ("Not sent." in text) == (answer != "y\n")
 
 
-def test_without_a_terminal_nothing_is_sent_unasked(finished: Finished, kaggle: Kaggle, call: Call) -> None:
+def test_without_a_terminal_nothing_is_sent_unless_confirmed(
+    finished: Finished, kaggle: Kaggle, call: Call
+) -> None:
     Path("mine.csv").write_text("image_id,label\na.jpg,blast\n")
     assert "add --yes" in call(*arguments(finished, "mine.csv"), status=2)
     assert kaggle.sent == []
 
 
 @pytest.mark.usefixtures("tags")
-def test_what_kaggle_cannot_score_is_a_failure(
+def test_a_submission_that_kaggle_cannot_score_is_a_failure(
     finished: Finished, ensemble: Ensemble, kaggle: Kaggle, call: Call
 ) -> None:
     kaggle.asked, kaggle.problem = 1, "Evaluation Exception: wrong ids"
@@ -209,7 +211,7 @@ def test_what_kaggle_cannot_score_is_a_failure(
     assert "wrong ids" in text
 
 
-def test_a_search_without_a_submission_says_what_to_do(finished: Finished, call: Call) -> None:
+def test_an_unknown_search_is_refused(finished: Finished, call: Call) -> None:
     assert get_search(finished.store, "first")
     assert "no search 'frist'" in call(*arguments(finished, "frist", "--yes"), status=2)
 

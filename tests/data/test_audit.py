@@ -57,11 +57,11 @@ def test_a_report_lists_every_kind_of_finding():
     )
     assert report.lines() == [
         "train/x is not used",
-        "1 images skipped, they cannot be decoded:\n  a.jpg: is empty",
-        "1 images skipped, their copies have other labels:\n  b.jpg",
+        "1 image skipped, cannot be decoded:\n  a.jpg: is empty",
+        "1 image skipped, copies have other labels:\n  b.jpg",
         "2 groups of copies, 11 images, each kept on one side:\n  c.jpg = d.jpg\n  0 = 1 = 2 and 6 more",
-        "1 of these groups have several labels, check them:\n  c.jpg = d.jpg",
-        "1 test images are copies or near-copies of labelled images:\n  t.jpg = c.jpg",
+        "1 group of these with several labels, check them:\n  c.jpg = d.jpg",
+        "1 test image with copies or near-copies among the labelled images:\n  t.jpg = c.jpg",
     ]
 
 

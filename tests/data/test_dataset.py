@@ -117,13 +117,13 @@ def test_a_flag_skips_them_and_the_report_lists_them(damaged):
     assert len(dataset.labelled) == len(dataset.groups) == 10
     assert dataset.labelled.index.tolist() == list(range(10))
     assert not dataset.labelled["id"].isin(["100330.jpg", "100331.jpg"]).any()
-    assert dataset.report.lines()[0].startswith("2 images skipped, they cannot be decoded:")
+    assert dataset.report.lines()[0].startswith("2 images skipped, cannot be decoded:")
 
 
 def test_an_image_of_the_sample_submission_cannot_be_skipped(damaged):
     (damaged / "test_images" / "200001.jpg").write_bytes(b"no image")
     message = refusal(damaged, skip_corrupt=True)
-    assert "1 images cannot be decoded" in message
+    assert "1 image cannot be decoded" in message
     assert "sample_submission.csv lists them" in message
     assert "test_images/200001.jpg: is not an image of a known format" in message
 
@@ -166,7 +166,7 @@ def test_copies_are_one_group_and_reported(folders, photo):
     assert {group[name] for name in copies} == {group["cat/0.png"]}
     assert len(np.unique(dataset.groups)) == 6
     assert dataset.report.groups == (copies,)
-    assert "1 groups of copies, 4 images" in dataset.report.lines()[0]
+    assert "1 group of copies, 4 images" in dataset.report.lines()[0]
 
 
 def test_test_images_that_are_copies_of_labelled_ones_are_reported(folders, photo):
@@ -182,7 +182,7 @@ def test_the_same_image_under_two_labels_is_refused_with_both_names(folders, pho
     """The copy has the same bytes, or the same pixels in another format."""
     twin = add(folders, f"dog/twin.{form}", photo(0))
     message = refusal(folders)
-    assert "1 images have several labels" in message
+    assert "1 image with several labels" in message
     assert f"{folders}/cat/0.png (cat) = {twin} (dog)" in message
     assert "`skip_conflicts`" in message
 
@@ -201,7 +201,7 @@ def test_similar_images_may_have_two_labels_and_are_reported(folders, photo):
     add(folders, "dog/alike.jpg", photo(0))
     dataset = Dataset.open(folders)
     assert dataset.report.mixed == dataset.report.groups == (("cat/0.png", "dog/alike.jpg"),)
-    assert "of these groups have several labels" in dataset.report.lines()[1]
+    assert "of these with several labels" in dataset.report.lines()[1]
     assert len(dataset.labelled) == 7
 
 

@@ -37,7 +37,7 @@ def test_a_submission_has_the_same_bytes_everywhere(tmp_path):
 
 
 def test_an_image_named_twice_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(InputError, match="1 images twice, the first is a"):
+    with pytest.raises(InputError, match="1 image twice, the first is a"):
         write_submission(tmp_path / "s.csv", ["a", "a"], ["x", "y"], FORM)
     assert not list(tmp_path.iterdir())
 
@@ -60,12 +60,12 @@ def test_a_submission_that_matches_the_sample_passes(tmp_path, sample):
     ("text", "message"),
     [
         ("image_id,label\na.jpg,x\nb.jpg,x\n", "image 1 is a.jpg, but .* has b.jpg"),
-        ("image_id,label\nb.jpg,x\n", "lacks 1 images, such as a.jpg"),
-        ("image_id,label\nb.jpg,x\na.jpg,x\nc.jpg,x\n", "has 1 others, such as c.jpg"),
+        ("image_id,label\nb.jpg,x\n", "lacks 1 image, such as a.jpg"),
+        ("image_id,label\nb.jpg,x\na.jpg,x\nc.jpg,x\n", "has 1 other, such as c.jpg"),
         ("image_id,label\nb.jpg,x\na.jpg,z\n", "'z' is not a class"),
         ("id,label\nb.jpg,x\na.jpg,x\n", "has columns id, label, but .* has image_id, label"),
         ("image_id,label,p\nb.jpg,x,1\na.jpg,x,1\n", "has 3 columns; a submission has two"),
-        ("image_id,label\nb.jpg,x\nb.jpg,x\n", "names 1 images twice"),
+        ("image_id,label\nb.jpg,x\nb.jpg,x\n", "names 1 image twice"),
     ],
 )
 def test_a_submission_that_differs_is_refused_with_the_first_difference(tmp_path, sample, text, message):
@@ -74,6 +74,6 @@ def test_a_submission_that_differs_is_refused_with_the_first_difference(tmp_path
 
 
 def test_missing_and_extra_ids_are_both_counted():
-    message = "A does not match B: it lacks 2 images, such as a and has 1 others, such as c"
+    message = "A does not match B: it lacks 2 images, such as a and has 1 other, such as c"
     with pytest.raises(InputError, match=message):
         check_same_ids(["c"], ["b", "a"], what="A", wanted_by="B")

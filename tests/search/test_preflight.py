@@ -57,7 +57,7 @@ def test_a_trial_that_needs_more_than_this_machine_has_is_refused_before_ray_sta
 ) -> None:
     plan = make_plan("greedy", small_digits, tmp_path, SPACE)
     plan = replace(plan, settings=plan.settings.override({"gpu": 1}), ray_gpus=0)
-    with pytest.raises(InputError, match="asks for 1 GPUs and there is none"):
+    with pytest.raises(InputError, match="asks for 1 GPU, of 0 in total"):
         checked(plan, None)
     assert not plan.folder.exists()
 

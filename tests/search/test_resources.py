@@ -26,9 +26,9 @@ def test_as_many_trials_run_at_once_as_fit(
 @pytest.mark.parametrize(
     ("settings", "available", "words"),
     [
-        ({"gpu": 0.5}, {"CPU": 2}, "there is none; use `gpu=0`"),
-        ({"gpu": 2}, {"CPU": 2, "GPU": 1}, "asks for 2 GPUs and there are 1"),
-        ({"cpus": 4}, {"CPU": 2}, "asks for 4 CPUs and there are 2"),
+        ({"gpu": 0.5}, {"CPU": 2}, "of 0 in total; use `gpu=0`"),
+        ({"gpu": 2}, {"CPU": 2, "GPU": 1}, "asks for 2 GPUs, of 1 in total"),
+        ({"cpus": 4}, {"CPU": 2}, "asks for 4 CPUs, of 2 in total"),
     ],
 )
 def test_a_trial_that_would_wait_for_ever_is_refused(

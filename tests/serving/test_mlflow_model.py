@@ -72,7 +72,7 @@ def test_all_invalid_rows_of_a_request_are_reported_and_nothing_is_predicted(
     answer = client.post("/invocations", json={"dataframe_split": {"columns": ["image"], "data": images}})
     assert answer.status_code == 400
     message = answer.json()["message"]
-    assert "3 images are invalid" in message
+    assert "3 invalid images" in message
     assert "row 1: '/no/such.jpg' is neither a file on this machine nor an image in base64" in message
     assert "row 2: is not an image of a known format" in message
     assert "row 3: its base64 text is damaged" in message

@@ -1,6 +1,6 @@
 """The command line: one function per command, which parses, calls and prints.
 
-Heavy imports stand inside the commands: `--help` and `select` start without Ray, torch and fastai.
+Heavy imports are inside the commands: `--help` and `select` start without Ray, torch and fastai.
 """
 
 import atexit
@@ -19,13 +19,13 @@ from tune_paddy.search.ray.environment import keep_byte_code
 
 
 def program() -> None:
-    """Run the command line as a process of its own, which ends as soon as everything is closed.
+    """Run the command line as the program of a process, and exit as soon as everything is closed.
 
-    When Python ends, it takes apart the million objects that importing torch, Ray and MLflow has made, which
-    takes 3 s. So the process ends right after the last function that was registered to run at exit.
+    At exit, Python would spend 3 s on freeing the million objects that importing torch, Ray and MLflow
+    creates. This function therefore ends the process right after the last exit handler.
     """
     status = [1]
-    atexit.register(_end, status)  # before anything else, so that it comes last
+    atexit.register(_end, status)  # registered first, so that it runs last
     try:
         main()
     except SystemExit as end:
@@ -38,17 +38,17 @@ def program() -> None:
 
 def _end(status: list[int]) -> None:
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError, ValueError):  # nobody reads it any more
+        with suppress(AttributeError, OSError, ValueError):  # the reader is gone
             stream.flush()
     os._exit(status[0])
 
 
 def main() -> None:
-    """Run the command line: an error is one line, exit status 2 for bad input and 1 for failure."""
+    """Run the command line; print an error as one line, and exit with 2 for bad input or 1 for a failure."""
     before, dashes, after = _parted(sys.argv[1:])
     debug = "--debug" in before
     if not debug:
-        # Of the libraries to each other: a person can do nothing about them. Child processes inherit it.
+        # Libraries warn each other; users can do nothing about it. Child processes inherit the variable.
         warnings.simplefilter("ignore")
         os.environ.setdefault("PYTHONWARNINGS", "ignore")
     collect_rarely()
@@ -61,6 +61,6 @@ def main() -> None:
 
 
 def _parted(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
-    """What stands before `--`, it, and what stands behind it: names there are no options."""
+    """Split arguments into those before `--`, `--` itself, and those after it, which are never options."""
     at = arguments.index("--") if "--" in arguments else len(arguments)
     return arguments[:at], arguments[at : at + 1], arguments[at + 1 :]

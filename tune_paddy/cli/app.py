@@ -1,5 +1,6 @@
-"""What every command shares: the program, its consoles, its common options, how data and spaces open."""
+"""Parts that all commands share: the app, its consoles, common options, opening of data and spaces."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from tune_paddy.data.system.text import redact
+from tune_paddy.data.system.text import counted, redact
 
 if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
@@ -24,8 +25,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-PIPED_WIDTH = 160  # columns of what goes into a file or another program
-# No markup: names of files and members may hold square brackets, which it would take for tags.
+PIPED_WIDTH = 160  # columns of output to a file or a pipe
+# No markup: rich would take square brackets in names of files and members for tags.
 console = Console(highlight=False, markup=False)
 if not console.is_terminal:
     console = Console(highlight=False, markup=False, width=PIPED_WIDTH)
@@ -35,21 +36,23 @@ DataArgument = Annotated[Path, typer.Argument(help="Folder or CSV of labelled im
 UriOption = Annotated[
     str | None,
     typer.Option(
-        "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow; default sqlite:///mlflow.db here."
+        "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="Address of MLflow; default: ./mlflow.db."
     ),
 ]
 RunsOption = Annotated[
-    Path, typer.Option("--runs", help="Folder for everything that is written.", file_okay=False)
+    Path, typer.Option("--runs", help="Folder of searches and their files.", file_okay=False)
 ]
 WeightsDirOption = Annotated[
-    Path | None, typer.Option("--weights-dir", help="Folder of `weights fetch`, for pretrained weights.")
+    Path | None, typer.Option("--weights-dir", help="Folder of pretrained weights, from `weights fetch`.")
 ]
-SkipCorruptOption = Annotated[bool, typer.Option("--skip-corrupt", help="Leave out unreadable images.")]
+SkipCorruptOption = Annotated[
+    bool, typer.Option("--skip-corrupt", help="Skip images that cannot be decoded.")
+]
 SkipConflictsOption = Annotated[
-    bool, typer.Option("--skip-conflicts", help="Leave out equal images under two labels.")
+    bool, typer.Option("--skip-conflicts", help="Skip identical images with different labels.")
 ]
 StandInsOption = Annotated[
-    bool, typer.Option("--stand-ins", help="Rehearse with tiny relatives of each architecture.")
+    bool, typer.Option("--stand-ins", help="Rehearse with a tiny relative of each architecture.")
 ]
 
 
@@ -72,14 +75,14 @@ def common(
 
 
 def open_dataset(data: Path, skip: tuple[bool, bool]) -> "Dataset":
-    """Open a dataset; `skip` says whether to leave out corrupt images, and conflicting ones."""
+    """Open a dataset; `skip` is the pair of --skip-corrupt and --skip-conflicts."""
     from tune_paddy.data.dataset import Dataset
 
     return Dataset.open(data, skip_corrupt=skip[0], skip_conflicts=skip[1])
 
 
 def load_space(space: str) -> "SearchSpace":
-    """Load a search space by its path or name, and check its architectures with timm."""
+    """Load a search space by path or name, and check its architectures with timm."""
     from tune_paddy.spaces.space import SearchSpace, find_space
     from tune_paddy.training.networks.model import check_arch
 
@@ -87,7 +90,7 @@ def load_space(space: str) -> "SearchSpace":
 
 
 def check_pretrained(plan: "SearchPlan") -> None:
-    """Refuse a plan whose trials would not have their weights; a cluster's nodes may have other ones."""
+    """Refuse a plan whose pretrained weights are missing; on a cluster, skip the check: its nodes differ."""
     from tune_paddy.training.networks.pretrained import check_weights
 
     if plan.ray_address is None:
@@ -95,7 +98,7 @@ def check_pretrained(plan: "SearchPlan") -> None:
 
 
 def make_store(tracking_uri: str | None, dataset: "Dataset", runs: Path) -> "Store":
-    """Open the record for new runs on a dataset, and make it where it is missing."""
+    """Open the record for new runs on a dataset; create it if it is missing."""
     from tune_paddy.tracking.store import open_store
 
     return open_store(
@@ -104,17 +107,17 @@ def make_store(tracking_uri: str | None, dataset: "Dataset", runs: Path) -> "Sto
 
 
 def print_dataset(dataset: "Dataset") -> None:
-    """Say what a dataset holds, and what was found on opening it."""
+    """Print the size of a dataset, and the findings from opening it."""
     console.print(
-        f"{len(dataset.labelled):,} labelled images of {len(dataset.classes)} classes, "
-        f"{len(dataset.test):,} to predict"
+        f"{counted(len(dataset.labelled), 'labelled image')} of "
+        f"{counted(len(dataset.classes), 'class', 'classes')}, {len(dataset.test):,} to predict"
     )
     for line in dataset.report.lines():
         console.print(line, style="yellow", soft_wrap=True)
 
 
 def flag(name: str) -> str:
-    """The option of a parameter on the command line.
+    """Return the command-line option of a parameter.
 
     >>> flag("max_size")
     '--max-size'
@@ -123,5 +126,13 @@ def flag(name: str) -> str:
 
 
 def typed_command() -> str:
-    """The command as it was typed, for the record, without the credentials in it."""
+    """Return the command line as typed, with credentials redacted, for the record."""
     return shlex.join(["tune-paddy", *map(redact, sys.argv[1:])])
+
+
+def record_command(store: "Store", *words: str) -> str:
+    """Return a command line that reads a record: with its address, unless it is the default one."""
+    from tune_paddy.tracking.store import URI_VARIABLE, resolve_uri
+
+    is_default = store.tracking_uri == resolve_uri(os.environ.get(URI_VARIABLE) or None)
+    return shlex.join(["tune-paddy", *words, *([] if is_default else ["--tracking-uri", store.address])])

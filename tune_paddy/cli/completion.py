@@ -1,20 +1,20 @@
-"""What a shell offers for an unfinished word; cheap, since a person waits for it at every press of a key."""
+"""Shell completion of arguments; cheap, because it runs at every press of the Tab key."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 RUNS = Path("runs")
-"""Where searches are looked for: a shell does not tell what --runs says."""
+"""Folder of searches; completion does not know the value of --runs."""
 
 
 def complete_search(incomplete: str) -> Iterator[str]:
-    """Names of the searches whose files lie in the working folder's `runs`."""
+    """Complete the name of a search in the working folder's `runs`."""
     splits = sorted(RUNS.glob("*/split.json"))
     return (path.parent.name for path in splits if path.parent.name.startswith(incomplete))
 
 
 def complete_space(incomplete: str) -> Iterator[str]:
-    """Names of the search spaces that ship, and YAML files of the working folder."""
+    """Complete the name of a shipped search space, or of a YAML file in the working folder."""
     from tune_paddy.spaces.space import shipped_spaces
 
     names = [*sorted(shipped_spaces()), *sorted(path.name for path in Path().glob("*.yaml"))]

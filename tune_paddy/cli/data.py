@@ -1,4 +1,4 @@
-"""Commands around data: fetch and check it, fetch pretrained weights."""
+"""Commands for data: fetch it, check it, fetch pretrained weights."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,10 +16,11 @@ from tune_paddy.cli.app import (
     print_dataset,
 )
 from tune_paddy.cli.completion import complete_space
+from tune_paddy.data.system.text import counted
 
 weights_app = typer.Typer(help="Pretrained weights for machines without a network.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
-data_app = typer.Typer(help="Look at data before training on it.", no_args_is_help=True)
+data_app = typer.Typer(help="Fetch and check data before training.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 
@@ -32,7 +33,7 @@ def fetch(
         "weights"
     ),
 ) -> None:
-    """Save the pretrained weights that a search space needs, for machines without a network.
+    """Download the pretrained weights that a search space needs, for machines without a network.
 
     Example: tune-paddy weights fetch road_to_the_top --to weights
     """
@@ -45,12 +46,12 @@ def fetch(
 
 @data_app.command("fetch")
 def fetch_data(
-    competition: Annotated[str, typer.Argument(help="Kaggle's name of it, as in its address.")],
+    competition: Annotated[str, typer.Argument(help="Kaggle's name of the competition, as in its address.")],
     to: Annotated[
-        Path | None, typer.Option("--to", help="Folder; default data/COMPETITION.", file_okay=False)
+        Path | None, typer.Option("--to", help="Folder; default: data/COMPETITION.", file_okay=False)
     ] = None,
 ) -> None:
-    """Download a Kaggle competition's images, or find them where they are mounted or were fetched before.
+    """Download the images of a Kaggle competition, or find them if they are mounted or already fetched.
 
     Example: tune-paddy data fetch paddy-disease-classification
     """
@@ -67,7 +68,8 @@ def fetch_data(
     )
     listing = list_dataset(folder)
     console.print(
-        f"{len(listing.labelled):,} labelled images of {listing.labelled['label'].nunique()} classes, "
+        f"{counted(len(listing.labelled), 'labelled image')} of "
+        f"{counted(listing.labelled['label'].nunique(), 'class', 'classes')}, "
         f"{len(listing.test):,} to predict; next: tune-paddy data check {folder}",
         markup=False,
         soft_wrap=True,
@@ -80,7 +82,7 @@ def check(
     skip_corrupt: SkipCorruptOption = False,
     skip_conflicts: SkipConflictsOption = False,
 ) -> None:
-    """Check every image and label, and say what was found.
+    """Check every image and label, and print the findings.
 
     Example: tune-paddy data check paddy/
     """
@@ -92,5 +94,6 @@ def check(
     settings = SearchSettings()
     split = make_select_split(dataset, share=settings.select_share, seed=settings.seed)
     console.print(
-        f"A select split of {len(split.select_ids):,} images leaves {len(split.train_ids):,} to train on"
+        f"A select split of {counted(len(split.select_ids), 'image')} leaves {len(split.train_ids):,} to "
+        "train on"
     )

@@ -1,4 +1,4 @@
-"""The demo command: the whole job on images that come with a library, for a first look."""
+"""The demo command: a complete search on images that ship with scikit-learn."""
 
 import shlex
 import time
@@ -11,29 +11,32 @@ import typer
 from tune_paddy.cli.app import RunsOption, UriOption, app, console, make_store
 from tune_paddy.cli.search import make_plan, train_and_print, with_free_name
 from tune_paddy.cli.select import browse_command, select_and_print
+from tune_paddy.data.system.text import counted
 
 _HARD = """\
-Hard on purpose: scans of 8x8 px with added noise, networks that were never
-pretrained, and half of the labelled images kept back to judge the members by."""
+Hard on purpose: scans of 8x8 px with added noise, networks without pretrained
+weights, and half of the labelled images held back to judge the members."""
 
 _NEXT = (
     "data check PHOTOS",
     "search PHOTOS --space paddy_search --trials 20",
     "predict paddy_search-1 NEW-PHOTOS/",
 )
-"""What somebody types after the demo, for images of their own."""
+"""Commands to suggest after the demo, for the user's own images."""
 
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option("--data", help="Where the images go.")] = Path("data/noisy-digits"),
+    folder: Annotated[Path, typer.Option("--data", help="Folder for the images.")] = Path(
+        "data/noisy-digits"
+    ),
     seed: Annotated[
-        int | None, typer.Option(help="Of the select split, the sampler and the members; default: 42.")
+        int | None, typer.Option(help="Seed of the select split, the sampler and the members; default: 42.")
     ] = None,
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Do the main job on 1,797 real images of digits, in a minute or two, without a GPU.
+    """Search, select and predict on 1,797 real images of digits, in a minute or two, without a GPU.
 
     Example: tune-paddy demo
     """
@@ -46,15 +49,15 @@ def demo(
     write_digits(folder, noise=DEMO_NOISE)
     plan = make_plan(folder, "digits_demo", runs, name=None, overrides=overrides, prefix="demo")
     console.print(_HARD)
-    with ready_session(plan) as ready:  # Ray's processes import torch while the record is made
+    with ready_session(plan) as ready:  # Ray's workers import torch while the record is created
         store = make_store(tracking_uri, plan.dataset, runs)
         plan = with_free_name(plan, store, runs, given=False)
         train_and_print(replace(ready, plan=plan), store, weights=False)
     ensemble = select_and_print(store, [plan.name], runs, browse=f"uv run {browse_command(plan.name, store)}")
     if ensemble.submission is not None:
         accuracy = score_submission(ensemble.submission, folder / TEST_LABELS)
-        images = len(ensemble.pool.test_ids)
-        console.print(f"\nAccuracy on the held-back labels of {images} test images: {100 * accuracy:.1f} %")
-    console.print(f"Done in {time.monotonic() - started:.0f} s. Next, with images of your own:")
+        images = counted(len(ensemble.pool.test_ids), "test image")
+        console.print(f"\nAccuracy on the held-back labels of {images}: {100 * accuracy:.1f} %")
+    console.print(f"Done in {time.monotonic() - started:.0f} s. Next, with your own images:")
     for command in _NEXT:
         console.print(f"  uv run tune-paddy {command}")

@@ -1,11 +1,11 @@
-"""How a command ends that cannot go on: one line for a person, no traceback, the right exit status.
+"""Errors of a command: one line on standard error, no traceback, and the exit status.
 
-| exit status | when |
+| exit status | cause |
 |---|---|
-| 2 | what was given is wrong: an option, a file, a folder |
-| 1 | it failed: no space, no network, out of memory, a mistake in this program |
-| 130 | a person ended it |
-| 143 | the system, or somebody, ended it with SIGTERM |
+| 2 | bad input: an option, a file, a folder |
+| 1 | a failure: no disk space, no network, out of memory, an internal error |
+| 130 | interrupted by Ctrl-C |
+| 143 | ended by SIGTERM |
 """
 
 import os
@@ -26,36 +26,36 @@ from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.system.text import printable, redact, shown
 
 INTERRUPTED = 130
-"""128 + SIGINT's number, as a shell has it."""
+"""Exit status after SIGINT: 128 plus the signal's number, as in a shell."""
 
 _SPELLINGS = {"data": "DATA", "folder": "--to"}
-"""Parameters whose name on the command line is another."""
+"""Parameter → its spelling on the command line, if it is not the option of the same name."""
 
 
 @contextmanager
 def told_in_one_line(*, debug: bool) -> Iterator[None]:
-    """End the process with a line on stderr for whatever is raised within the block.
+    """Turn an exception of the block into one line on standard error and an exit status.
 
     Args:
-        debug: Show the traceback before.
+        debug: Whether to print the traceback first.
 
     Raises:
-        SystemExit: Something was raised.
+        SystemExit: The block raised an exception.
     """
     came: list[int] = []
     try:
         with _ended_by_sigterm(came):
             yield
             sys.stdout.flush()
-    except BrokenPipeError:  # who read our output has enough of it, such as `head`
+    except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
         _discard(sys.stdout)
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
         if came:
-            _tell("ended by SIGTERM; give the same command again")
+            _tell("ended by SIGTERM; run the same command again")
         sys.exit(128 + came[0] if came else INTERRUPTED)
-    except typer.TyperException as error:  # the command line itself cannot be understood
-        if type(error).__name__ != "NoArgsIsHelpError":  # a private class, which has shown the help
+    except typer.TyperException as error:  # the command line cannot be parsed
+        if type(error).__name__ != "NoArgsIsHelpError":  # a private class; it has printed the help
             _tell(_reason_of_usage(error))
         sys.exit(error.exit_code)
     except Exception as error:
@@ -67,18 +67,18 @@ def told_in_one_line(*, debug: bool) -> Iterator[None]:
 
 @contextmanager
 def _ended_by_sigterm(came: list[int]) -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that what is open is closed.
+    """Make SIGTERM end the block as Ctrl-C does, so that open resources are closed.
 
     Args:
-        came: Gets the signal's number.
+        came: List that receives the signal's number.
     """
-    if threading.current_thread() is not threading.main_thread():  # only it may handle signals
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield
         return
     program = os.getpid()
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != program:  # a child that was forked
+        if os.getpid() != program:  # a forked child
             os._exit(128 + number)
         came.append(number)
         raise KeyboardInterrupt
@@ -88,14 +88,14 @@ def _ended_by_sigterm(came: list[int]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-    if came:  # typer has made an exit status of the exception
+    if came:  # typer has turned the exception into an exit status
         raise KeyboardInterrupt
 
 
 def as_typed(error: TunePaddyError) -> str:
-    """An error's message with the names of parameters as they are typed on the command line.
+    """Return an error's message with its parameters spelt as on the command line.
 
-    A name is found at the start of the message and in backticks, alone or with a value.
+    A parameter is replaced at the start of the message and in backticks, alone or with a value.
 
     >>> as_typed(TunePaddyError("use `max_size=9`", options=["max_size"]))
     'use --max-size 9'
@@ -109,9 +109,9 @@ def as_typed(error: TunePaddyError) -> str:
 
 
 def print_any_name(*streams: TextIO) -> None:
-    """Let streams escape what they cannot encode: names of files need not be valid text."""
+    """Make streams escape characters that they cannot encode: file names need not be valid text."""
     for stream in streams:
-        if hasattr(stream, "reconfigure"):  # what took its place, as in a notebook, may have none
+        if hasattr(stream, "reconfigure"):  # a replacement, as in a notebook, may lack the method
             stream.reconfigure(errors="backslashreplace")
 
 
@@ -131,15 +131,15 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if isinstance(error, MemoryError):
-        return "there is not enough memory"
-    text = shown((str(error) or "without a word").strip().splitlines()[0])
+        return "out of memory"
+    text = shown((str(error) or "no message").strip().splitlines()[0])
     return (
-        f"this program made a mistake: {type(error).__name__}: {text}; "
-        "run the same command with --debug to see where, and report that"
+        f"internal error: {type(error).__name__}: {text}; "
+        "run the same command with --debug to see where, and report it"
     )
 
 
 def _discard(stream: TextIO) -> None:
-    """Let Python's own last flush succeed, which else would complain of the broken pipe."""
+    """Redirect a stream to the null device, so that Python's last flush at exit does not fail."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,4 +1,4 @@
-"""The memory command: what fits a GPU."""
+"""The memory command: forecast whether members fit a GPU."""
 
 import json
 import sys
@@ -10,6 +10,7 @@ import typer
 from tune_paddy.cli.app import StandInsOption, UriOption, app, console, load_space
 from tune_paddy.cli.completion import complete_space
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.system.text import counted
 
 if TYPE_CHECKING:
     from tune_paddy.core.calibration import Calibration
@@ -21,35 +22,42 @@ def memory(
     space: Annotated[
         str | None,
         typer.Argument(
-            help="A file, a shipped space, or `calibrate` to measure the GPU here.",
+            help="Search space: a file or a shipped name; or `calibrate` to measure this machine's GPU.",
             autocompletion=complete_space,
         ),
     ] = None,
-    arch: Annotated[str | None, typer.Option(help="A single member instead of a space.")] = None,
-    size: Annotated[str, typer.Option(help="Its side or HEIGHT,WIDTH, px.")] = "224",
-    batch_size: Annotated[int, typer.Option(help="Images of an optimizer step.", min=1)] = 64,
+    arch: Annotated[str | None, typer.Option(help="Architecture of a single member.")] = None,
+    size: Annotated[str, typer.Option(help="Image size of --arch: side, or HEIGHT,WIDTH, px.")] = "224",
+    batch_size: Annotated[int, typer.Option(help="Images per optimizer step.", min=1)] = 64,
     accum: Annotated[
-        int | None, typer.Option(help="Micro-batches of a step; default: what fits.", min=1)
+        int | None, typer.Option(help="Micro-batches per step; default: the least that fits.", min=1)
     ] = None,
     precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or auto.")] = "auto",
     gpu: Annotated[
-        str | None, typer.Option(help="Name of the GPU, such as 'Tesla P100'; --from-runs: only its runs.")
+        str | None,
+        typer.Option(help="Name of the GPU, such as 'Tesla P100'; with --from-runs: use only its runs."),
     ] = None,
-    gpu_memory: Annotated[float | None, typer.Option(help="Its memory, MiB.")] = None,
-    share: Annotated[str, typer.Option(help="Share of the GPU that a trial gets, or auto.")] = "auto",
+    gpu_memory: Annotated[float | None, typer.Option(help="Memory of the GPU, MiB.")] = None,
+    share: Annotated[str, typer.Option(help="Share of the GPU per trial, or auto.")] = "auto",
     max_accum: Annotated[int | None, typer.Option(help="Largest accum to choose.", min=1)] = None,
-    unfused: Annotated[bool, typer.Option("--unfused", help="Attention without fused kernels.")] = False,
+    unfused: Annotated[
+        bool, typer.Option("--unfused", help="Forecast attention without fused kernels.")
+    ] = False,
     calibration: Annotated[str | None, typer.Option(help="Name or file of a calibration.")] = None,
-    n_classes: Annotated[int, typer.Option(help="Classes to tell apart.")] = 10,
+    n_classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
     stand_ins: StandInsOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
-    from_runs: Annotated[bool, typer.Option(help="calibrate: from recorded runs, no GPU.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON list, one object per member.")
+    ] = False,
+    from_runs: Annotated[
+        bool, typer.Option("--from-runs", help="calibrate: use recorded runs; needs no GPU.")
+    ] = False,
     name: Annotated[
         str | None, typer.Option(help="calibrate: name of the calibration; default: GPU and software.")
     ] = None,
     tracking_uri: UriOption = None,
 ) -> None:
-    """Say whether members fit a GPU, at which accum, and how many at once; needs no GPU.
+    """Forecast whether members fit a GPU, with which accum, and how many at once; needs no GPU.
 
     Example: tune-paddy memory road_to_the_top --gpu-memory 16280
     """
@@ -87,10 +95,11 @@ def memory(
     if unfit:
         worst = unfit[0]
         raise TunePaddyError(
-            f"{len(unfit)} of {len(rows)} do not fit {worst.plan.budget_mib:,.0f} MiB: "
-            f"{worst.config.arch} at {worst.config.size[0]}x{worst.config.size[1]} px takes "
+            f"{worst.plan.budget_mib:,.0f} MiB are too little for {len(unfit)} of "
+            f"{counted(len(rows), 'member')}: {worst.config.arch} at "
+            f"{worst.config.size[0]}x{worst.config.size[1]} px takes "
             f"{worst.plan.forecast_mib:,.0f} MiB with accum {worst.plan.accum}; "
-            "take a smaller size or model, or a larger share or GPU"
+            "use a smaller size or model, or a larger share or GPU"
         )
 
 
@@ -98,7 +107,7 @@ def _size(text: str) -> int | list[int]:
     try:
         sides = [int(side) for side in text.split(",")]
     except ValueError:
-        raise InputError(f"--size {text!r}: write a side, as 224, or HEIGHT,WIDTH, as 320,224") from None
+        raise InputError(f"--size {text!r}: give a side, as 224, or HEIGHT,WIDTH, as 320,224") from None
     return sides[0] if len(sides) == 1 else sides
 
 
@@ -112,17 +121,22 @@ def _calibrate(name: str | None, from_runs: bool, gpu: str | None, tracking_uri:
 
         made = [calibrate_gpu(name, report=console.print)]
     for calibration in made:
-        path = save_calibration(calibration)
+        path, n = save_calibration(calibration), len(calibration.points)
         console.print(
             f"{calibration.name}: {calibration.context_mib:,.0f} MiB + {calibration.slack:.3f} × the "
-            f"forecast, margin {calibration.margin:.1%}, from {len(calibration.points)} "
-            f"{'members' if from_runs else 'processes'}; written to {path}",
+            f"forecast, margin {calibration.margin:.1%}, from "
+            + (counted(n, "member") if from_runs else counted(n, "process", "processes"))
+            + f"; written to {path}",
             soft_wrap=True,
         )
 
 
 def _from_runs(name: str | None, gpu: str | None, tracking_uri: str | None) -> "list[Calibration]":
-    """One calibration for each GPU and software stack in the record; a name of one's own is for one."""
+    """Calibrate each GPU and software stack of the record.
+
+    Raises:
+        InputError: A name is given for more than one calibration.
+    """
     from tune_paddy.core.calibration import calibrate, stack_name
     from tune_paddy.tracking.memory import measured_stacks
     from tune_paddy.tracking.store import open_store
@@ -133,7 +147,9 @@ def _from_runs(name: str | None, gpu: str | None, tracking_uri: str | None) -> "
         console.print(f"Left out: {n} {reason}")
     names = [stack_name(stack.gpu, stack.versions) for stack in measured.stacks]
     if name is not None and len(names) > 1:
-        raise InputError(f"--name {name!r} is one name for {len(names)}: {'; '.join(names)}; leave it out")
+        raise InputError(
+            f"--name {name!r} would name {len(names)} calibrations: {'; '.join(names)}; leave it out"
+        )
     return [
         calibrate(
             stack.points,
@@ -157,7 +173,7 @@ def _print_memory(rows: "list[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
 
     title = f"A GPU of {gpu.mib:,.0f} MiB, calibration {gpu.calibration.name}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    named = any(row.origin != row.config.arch for row in rows)  # as those of a space may be
+    named = any(row.origin != row.config.arch for row in rows)  # recipes and sub-spaces may have names
     if named:
         table.add_column("from", overflow="fold")
     table.add_column("member", overflow="fold")

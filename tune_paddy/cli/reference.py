@@ -1,4 +1,4 @@
-"""The reference as Markdown: every command, setting and parameter, from what the program itself reads.
+"""The reference as Markdown: every command, setting and parameter, generated from their definitions.
 
 `python -m tune_paddy.cli.reference` prints it.
 """
@@ -19,20 +19,20 @@ from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.ensemble.options import SelectionOptions
 
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-"""Bounds by their names."""
+"""Name of a bound in pydantic → its sign."""
 
 _KINDS = {"str": "text", "list[str]": "texts", "int": "integer", "int range": "integer", "float": "number"}
-"""Typer's names of types, in words."""
+"""Typer's name of a type → the word for it."""
 
 
 def reference() -> str:
-    """The whole reference."""
+    """Return the whole reference."""
     sections = [
         "# Reference",
         "## Commands",
         *commands(),
         "## Settings of a search",
-        "Keys under `search:` in a search space; options of `tune-paddy search` replace them.",
+        "Keys under `search:` in a search space; options of `tune-paddy search` override them.",
         settings_table(SearchSettings),
         "## Options of a selection",
         "Options of `tune-paddy select`, and keyword arguments of `tune_paddy.select`.",
@@ -45,10 +45,10 @@ def reference() -> str:
 
 
 def settings_table(settings: type[Any]) -> str:
-    """A table with one row for each field.
+    """Return a table with one row per field.
 
     Args:
-        settings: A class that `field_facts` can read.
+        settings: Class that `field_facts` can read.
     """
     rows = [
         (
@@ -64,7 +64,7 @@ def settings_table(settings: type[Any]) -> str:
 
 
 def default_words(default: Any) -> str:
-    """A default as YAML writes it.
+    """Format a default as in YAML.
 
     >>> [default_words(value) for value in (MISSING, None, True, 0.5, (224, 224), ())]
     ['required', 'none', 'true', '0.5', '224', 'none']
@@ -81,14 +81,14 @@ def default_words(default: Any) -> str:
 
 
 def allowed_values(facts: FieldFacts) -> str:
-    """The values that a field takes, in words."""
+    """Describe the values that a field accepts."""
     if facts.choices is not None and facts.annotation is str:
         return ", ".join(facts.choices())
     return " or ".join(_values(facts.annotation, facts.bounds))
 
 
 def _values(annotation: Any, bounds: Mapping[str, float]) -> Iterator[str]:
-    """The values of each part of an annotation."""
+    """Describe the values of each part of an annotation."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         yield ", ".join(parts)
@@ -107,7 +107,7 @@ def _values(annotation: Any, bounds: Mapping[str, float]) -> Iterator[str]:
 
 
 def _interval(bounds: Mapping[str, float]) -> str:
-    """The bounds of a number, to stand after its kind; a round bracket leaves the bound itself out."""
+    """Format the bounds of a number; a round bracket excludes the bound itself."""
     if len(bounds) != 1:
         low = f"[{bounds['ge']}" if "ge" in bounds else f"({bounds.get('gt')}"
         high = f"{bounds['le']:.10g}]" if "le" in bounds else f"{bounds.get('lt')})"
@@ -117,7 +117,7 @@ def _interval(bounds: Mapping[str, float]) -> str:
 
 
 def commands() -> Iterator[str]:
-    """For each command its heading, its help and the table of its arguments and options."""
+    """Yield for each command its heading, its help and the table of its arguments and options."""
     program = typer.main.get_command(app)
     context = typer.Context(program, info_name="tune-paddy")
     yield from _commands(program, context)
@@ -137,7 +137,7 @@ def _commands(group: Any, context: typer.Context) -> Iterator[str]:
 
 
 def _as_code(text: str) -> str:
-    """The help of a command, its examples as code."""
+    """Format the help of a command, with its examples as code."""
     lines = []
     for line in text.splitlines():
         intro, found, example = line.partition(": tune-paddy ")
@@ -159,7 +159,7 @@ def _is_option(parameter: Any) -> bool:
 
 
 def _typed(default: Any) -> str:
-    """A default as it is typed; nothing where the option does nothing unless it is given."""
+    """Format a default as typed; empty for None and for flags that are off."""
     return "" if default is None or default is False else f"`{default}`"
 
 

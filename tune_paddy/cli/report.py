@@ -1,4 +1,4 @@
-"""The report command: the page that a selection leaves."""
+"""The report command: open the report of a search."""
 
 import os
 import shlex
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from tune_paddy.tracking.runs import RecordedRun
 
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
-"""Variables of which one is set where a Linux machine has a desktop."""
+"""Environment variables; at least one is set on a Linux machine with a desktop."""
 
 
 @app.command()
 def report(
     search: Annotated[str, typer.Argument(help="Name of a search.", autocompletion=complete_search)],
-    no_open: Annotated[bool, typer.Option("--no-open", help="Only print where it is.")] = False,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Only print its path.")] = False,
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Open the report of a search in the browser, where there is one, and print where it is.
+    """Print the path of a search's report, and open it in a browser if there is a desktop.
 
     Example: tune-paddy report my-search
     """
@@ -42,10 +42,10 @@ def report(
 
 
 def find_report(search: "RecordedRun", runs: Path) -> Path:
-    """Find the page of a search: where the record says that its files are, else in the folder of searches.
+    """Find the report of a search: in the folder that the record names, else in the folder of searches.
 
     Raises:
-        InputError: There is none.
+        InputError: There is no report.
     """
     from tune_paddy.ensemble.reports.html import REPORT
     from tune_paddy.tracking.schema import SearchRecord
@@ -58,15 +58,15 @@ def find_report(search: "RecordedRun", runs: Path) -> Path:
     if record.refit_of:
         original = record.refit_of[0]
         raise InputError(
-            f"{search.name!r} was trained again for the ensemble of {original!r}, whose report tells of it: "
+            f"{search.name!r} is the refit of {original!r}, whose report covers it: "
             f"{shlex.join(['tune-paddy', 'report', original])}"
         )
     raise InputError(
-        f"search {search.name!r} has no report in {here}: "
-        f"{shlex.join(['tune-paddy', 'select', search.name])} writes it"
+        f"search {search.name!r} has no report in {here}; to write it: "
+        f"{shlex.join(['tune-paddy', 'select', search.name])}"
     )
 
 
 def has_desktop() -> bool:
-    """Whether a browser would have a window here."""
+    """Return whether this machine can show a browser window."""
     return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in DISPLAYS)

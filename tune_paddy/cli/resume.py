@@ -1,5 +1,7 @@
-"""How a search is resumed: by its name, or when the same command comes again."""
+"""Resuming a search: by its name, or when the same command runs again."""
 
+import os
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,7 @@ import typer
 
 from tune_paddy.cli.app import console, load_space, print_dataset, typed_command
 from tune_paddy.core.errors import InputError
+from tune_paddy.data.system.text import strip_credentials
 
 if TYPE_CHECKING:
     from tune_paddy.search.plan import SearchPlan
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def find_earlier(tracking_uri: str | None, name: str | None) -> "RecordedRun | None":
-    """The search of a name, or the newest unfinished one of the same command; None where there is none."""
+    """Find the search of this name, or without a name the newest unfinished one of the same command."""
     from tune_paddy.tracking.runs import list_searches
     from tune_paddy.tracking.store import open_store
 
@@ -40,23 +43,31 @@ def _is_cut_short(search: "RecordedRun", command: str) -> bool:
     return SearchRecord.from_run(search).command == command and search.outcome in ("interrupted", "failed")
 
 
-def offer(search: "RecordedRun", *, named: bool) -> bool:
-    """Ask whether an earlier search shall be resumed, where somebody can answer.
+def offer(search: "RecordedRun", *, named: bool, tracking_uri: str | None = None) -> bool:
+    """Ask at a terminal whether to resume an earlier search; elsewhere, print how to resume it.
+
+    Args:
+        search: Earlier search.
+        named: Whether the user asked for its name.
+        tracking_uri: Address of the record; None: the default.
 
     Raises:
-        InputError: It shall not, or nobody can answer, and its name is asked for.
+        InputError: The name is taken, and the search is not to be resumed.
     """
     asked = sys.stdin.isatty() and console.is_terminal
     if asked:
-        state = "was interrupted" if search.outcome == "interrupted" else f"has {search.outcome}"
-        question = f"There is a search {search.name!r}, which {state}. Go on with it?"
+        question = f"Search {search.name!r} already exists ({search.outcome}). Resume it?"
         if typer.confirm(question, default=True):
             return True
-    way = f"go on with it: tune-paddy search --resume {search.name}"
+    address: list[str] = []
+    if tracking_uri is not None and tracking_uri != os.environ.get("MLFLOW_TRACKING_URI"):
+        address = ["--tracking-uri", strip_credentials(tracking_uri)]
+    way = f"to resume it: {shlex.join(['tune-paddy', 'search', '--resume', search.name, *address])}"
     if named:
-        raise InputError(f"there is a search {search.name!r}; {way}; or choose another --name")
+        raise InputError(f"search {search.name!r} already exists; {way}; or choose another --name")
     if not asked:
-        console.print(f"This command was given before, and cut short; {way}", style="yellow", soft_wrap=True)
+        line = f"An earlier search by this command did not finish; {way}"
+        console.print(line, style="yellow", soft_wrap=True)
     return False
 
 
@@ -71,10 +82,20 @@ def plan_again(
     ray_address: str | None,
     retry_failed: bool,
 ) -> "tuple[SearchPlan, Store]":
-    """Plan a search again from its name; options given once more replace what they may, or must agree.
+    """Plan the continuation of a recorded search, and print its dataset.
+
+    Args:
+        name: Name of the search.
+        tracking_uri: Address of the record; None: the default.
+        overrides: Settings that were typed; they override the recorded ones where that is allowed.
+        data: Folder or CSV of the same images, if they were moved.
+        space: Name or path of the same search space; None: the recorded one.
+        weights_dir: Folder of pretrained weights; None: the recorded one.
+        ray_address: Address of a Ray cluster; None: the recorded one, or this machine.
+        retry_failed: Whether to retry failed members.
 
     Raises:
-        InputError: There is no such search, or it cannot be resumed.
+        InputError: The search is unknown or cannot be resumed.
     """
     from tune_paddy.search.resuming.plan import resumed_plan
     from tune_paddy.tracking.runs import get_search

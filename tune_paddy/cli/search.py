@@ -1,6 +1,5 @@
 """The search command: train, select, write the submission."""
 
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,6 +22,7 @@ from tune_paddy.cli.app import (
     make_store,
     open_dataset,
     print_dataset,
+    record_command,
     typed_command,
 )
 from tune_paddy.cli.completion import complete_search, complete_space
@@ -41,6 +41,7 @@ from tune_paddy.cli.select import (
 )
 from tune_paddy.cli.settings_options import OptionSource, command_with, given
 from tune_paddy.core.errors import InputError, SearchInterruptedError
+from tune_paddy.data.system.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,21 +74,23 @@ def search(
             "--space", "-s", help="Search space: a file or a shipped name.", autocompletion=complete_space
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the search; default: made up.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the search; default: that of the space and a number.")
+    ] = None,
     resume: Annotated[
         str | None,
         typer.Option(
-            help="Name of a search to resume; what is not given again is as it was.",
+            help="Name of a search to resume; options that are not given keep their recorded values.",
             autocompletion=complete_search,
         ),
     ] = None,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="With --resume: try failed members again, too.")
+        bool, typer.Option("--retry-failed", help="With --resume: also retry failed members.")
     ] = False,
     refit: RefitOption = None,
     stand_ins: StandInsOption = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the first trials, start nothing.")
+        bool, typer.Option("--dry-run", help="Print the first trials without starting them.")
     ] = False,
     verbose: VerboseOption = False,
     weights_dir: WeightsDirOption = None,
@@ -99,7 +102,7 @@ def search(
 ) -> None:
     """Train the members of a search space, then select from them and write the submission.
 
-    Settings that are not given are those under `search:` in the space, or else the defaults shown here.
+    Options override the settings under `search:` in the space, which override the defaults shown here.
 
     Example: tune-paddy search paddy/ --space paddy_search --trials 40 --gpu 0.5
 
@@ -147,7 +150,7 @@ def search(
     from tune_paddy.search.preflight import ready_session
 
     with ready_session(plan, None if resume is None else store) as ready:
-        if resume is None:  # Ray's processes import torch meanwhile
+        if resume is None:  # Ray's workers import torch meanwhile
             store = make_store(tracking_uri, plan.dataset, runs)
             plan = with_free_name(plan, store, runs, given=name is not None)
         plan = replace(plan, asked=asked)
@@ -155,11 +158,11 @@ def search(
 
 
 def _asked(now: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What shall follow the training, for the record.
+    """Return the options of the selection and refit that follow the training, for the record.
 
     Args:
-        now: Options that were typed.
-        before: The same of the session before; None: there was none.
+        now: Typed options: name → value.
+        before: Options of the previous session; None: this is the first session.
     """
     defaults = {facts.name: facts.default or None for facts in SELECTION.facts()} | {"refit": None}
     before = before or {}
@@ -169,10 +172,12 @@ def _asked(now: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> d
 def train_and_select(
     ready: "ReadyPlan", store: "Store", asked: dict[str, Any], *, verbose: bool = False
 ) -> None:
-    """Train, select from what there is, and refit where that is asked for; an interruption comes last.
+    """Train, select from the finished members, and refit if `asked` says so.
+
+    After an interruption, select from the members finished so far, and do not refit.
 
     Raises:
-        SearchInterruptedError: A signal ended the training early.
+        SearchInterruptedError: A signal interrupted the training; raised after the selection.
     """
     plan, interrupted = ready.plan, None
     try:
@@ -186,18 +191,19 @@ def train_and_select(
     ensemble = select_and_print(
         store, [plan.name], runs, check_selection(asked), verbose=verbose, browse=browse
     )
+    resume = record_command(store, "search", "--resume", plan.name)  # the record remembers --refit
     if interrupted is not None:
         raise interrupted
     if asked["refit"] is not None:
         machine = Machine(plan.weights_dir, plan.ray_address)
-        refit_and_print(store, ensemble, [plan.name], runs, machine, plan.dataset)
+        refit_and_print(store, ensemble, [plan.name], runs, machine, plan.dataset, resume=resume)
 
 
 def check_selection(asked: Mapping[str, Any]) -> "SelectionOptions":
-    """Turn what was asked for into options of the selection, before anything trains.
+    """Validate the options of the selection before the training starts.
 
     Raises:
-        InputError: One cannot be understood.
+        InputError: An option is invalid.
     """
     from tune_paddy.ensemble.fixed_weights import parse_weights
     from tune_paddy.ensemble.options import SelectionOptions
@@ -208,7 +214,7 @@ def check_selection(asked: Mapping[str, Any]) -> "SelectionOptions":
 
 
 def check_patterns(weights: "Sequence[str]", plan: "SearchPlan") -> None:
-    """Refuse weights by hand for members that a plan cannot have, before anything trains.
+    """Refuse ensemble weights for members that a plan cannot have, before the training starts.
 
     Raises:
         InputError: A pattern can match no member.
@@ -219,9 +225,11 @@ def check_patterns(weights: "Sequence[str]", plan: "SearchPlan") -> None:
 
 
 def _earlier(tracking_uri: str | None, name: str | None) -> str | None:
-    """Name of an earlier search that somebody wants to resume instead of starting a new one."""
+    """Return the name of an earlier search if the user wants to resume it instead of starting a new one."""
     found = find_earlier(tracking_uri, name)
-    return found.name if found is not None and offer(found, named=name is not None) else None
+    if found is None or not offer(found, named=name is not None, tracking_uri=tracking_uri):
+        return None
+    return found.name
 
 
 def make_plan(
@@ -237,11 +245,11 @@ def make_plan(
     weights_dir: Path | None = None,
     ray_address: str | None = None,
 ) -> "SearchPlan":
-    """Turn arguments into a plan: the space, the dataset and the settings checked, a name chosen."""
+    """Make a plan from command-line arguments: validate space, dataset and settings, and choose a name."""
     from tune_paddy.spaces.space import SearchSpace, find_space
     from tune_paddy.tracking.names import free_name, require_free
 
-    # The cheap mistakes first: torch, timm and Ray take many seconds to import.
+    # Cheap checks first: torch, timm and Ray take many seconds to import.
     SearchSpace.load(find_space(space)).settings.override(overrides)
     if name is not None:
         require_free(name, runs)
@@ -272,7 +280,17 @@ def make_plan(
 
 
 def with_free_name(plan: "SearchPlan", store: "Store", runs: Path, *, given: bool) -> "SearchPlan":
-    """Keep clear of searches that the record has, too, wherever their files are."""
+    """Return the plan under a name that neither the folder nor the record uses.
+
+    Args:
+        plan: Plan of a new search.
+        store: The record.
+        runs: Folder of searches.
+        given: Whether the user gave the name; it is then refused if taken, instead of replaced.
+
+    Raises:
+        InputError: The given name is taken.
+    """
     from tune_paddy.tracking.names import free_name, require_free
 
     prefix = plan.name.rpartition("-")[0]
@@ -281,7 +299,11 @@ def with_free_name(plan: "SearchPlan", store: "Store", runs: Path, *, given: boo
 
 
 def train_and_print(ready: "ReadyPlan", store: "Store", *, weights: bool = True) -> None:
-    """Run a search, and say how many members came of it and why others did not."""
+    """Run a search, then print the number of finished members and the reasons of the others.
+
+    Raises:
+        SearchInterruptedError: A signal interrupted the search; the error names the command that resumes it.
+    """
     from tune_paddy.search.run import run_search
 
     plan = ready.plan
@@ -290,24 +312,30 @@ def train_and_print(ready: "ReadyPlan", store: "Store", *, weights: bool = True)
     try:
         run_search(ready, store, console=console)
     except SearchInterruptedError as error:
-        error.add_note(f"to resume it: tune-paddy search --resume {shlex.quote(plan.name)}")
+        error.add_note(f"to resume it: {record_command(store, 'search', '--resume', plan.name)}")
         raise
     print_members(plan, store, f" in {time.monotonic() - started:.0f} s", weights=weights)
     console.print()
 
 
 def print_members(plan: "SearchPlan", store: "Store", when: str = "", *, weights: bool = True) -> int:
-    """Say how many members have finished, which of their weights are kept, and why others have not finished.
+    """Print the number of finished members, how many weights files are kept, and failures with reasons.
+
+    Args:
+        plan: Plan of the search.
+        store: The record.
+        when: Words after the number of finished members.
+        weights: Whether to print how many weights files are kept.
 
     Returns:
-        The number of those that have.
+        The number of finished members.
     """
     from tune_paddy.search.watchers.prune_weights import weights_line
     from tune_paddy.tracking.runs import list_members
 
     members = list_members(store, plan.name)
     finished = sum(member.outcome == "finished" for member in members)
-    console.print(f"{finished} of {len(members)} members finished{when}")
+    console.print(f"{finished} of {counted(len(members), 'member')} finished{when}")
     if finished and weights:
         line = weights_line(members, plan.folder / "members")
         console.print(f"{line} (keep_weights: {plan.settings.keep_weights})")
@@ -326,11 +354,12 @@ def _print_preview(plan: "SearchPlan") -> None:
 
     proposals = preview(plan, n=10)
     settings = plan.settings
-    console.print(f"Each trial: {settings.cpus:g} CPUs, {settings.gpu} GPUs. The first {len(proposals)}:")
+    gpus = f"GPU share {settings.gpu}" if isinstance(settings.gpu, str) else counted(settings.gpu, "GPU")
+    console.print(f"Each trial: {counted(settings.cpus, 'CPU')}, {gpus}. The first {len(proposals)}:")
     table = Table("member", "from", "configuration", "GPU", "accum", "forecast, MiB")
     try:
         give = trial_planner(settings, len(plan.dataset.classes))
-    except InputError as error:  # no GPU here to look at: the rest can be shown all the same
+    except InputError as error:  # no GPU detected: print the rest without forecasts
         console.print(f"No forecasts (?): {as_typed(error)}", style="yellow", soft_wrap=True)
         give = None
     for proposal in proposals:
@@ -341,17 +370,17 @@ def _print_preview(plan: "SearchPlan") -> None:
 
 
 def _forecast(given: "TrialMemory") -> tuple[str, str, str]:
-    """What a trial is given of a GPU: its share, accum and forecast."""
+    """Format a trial's share of a GPU, its accum and its forecast in MiB."""
     return f"{given.gpu:g}", str(given.accum), f"{given.forecast_mib:,.0f}" if given.forecast_mib else ""
 
 
 def _unforecast(config: "MemberConfig", gpu: float | str) -> tuple[str, str, str]:
-    """The same where there is no GPU to look at: what is set, and `?` for what follows from a forecast."""
+    """Format the configured share and accum, with `?` for values that need a forecast."""
     share = "?" if gpu == "auto" else f"{gpu:g}"
     return share, "?" if config.accum == "auto" else str(config.accum), "?"
 
 
 def _told(config: "MemberConfig") -> str:
-    """Every parameter of a member that is not at its default, but for those in its name."""
+    """Format a member's parameters that differ from their defaults, except those in its name."""
     chosen = config.model_dump(mode="json", exclude_defaults=True, exclude={"arch", "size"})
     return " ".join(f"{name}={f'{v:.3g}' if isinstance(v, float) else v}" for name, v in chosen.items())

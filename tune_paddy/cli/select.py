@@ -1,6 +1,5 @@
 """The select command: an ensemble from finished members."""
 
-import os
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +14,13 @@ from tune_paddy.cli.app import (
     app,
     check_pretrained,
     console,
+    record_command,
     typed_command,
 )
 from tune_paddy.cli.completion import complete_search
 from tune_paddy.cli.settings_options import OptionSource, command_with, given
 from tune_paddy.core.errors import InputError, SearchInterruptedError
+from tune_paddy.data.system.text import counted
 
 if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
@@ -32,23 +33,25 @@ RefitOption = Annotated[
     str | None,
     typer.Option(
         "--refit",
-        help="all: train the chosen members again on all labelled images.",
+        help="all: retrain the selected members on all labelled images.",
         rich_help_panel="Selection",
     ),
 ]
 VerboseOption = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Print first how the ensemble came about, with every view.")
+    bool, typer.Option("--verbose", "-v", help="Also print how the ensemble was selected, with every view.")
 ]
-RayAddressOption = Annotated[str | None, typer.Option(help="Ray cluster; default: this machine.")]
+RayAddressOption = Annotated[
+    str | None, typer.Option(help="Address of a Ray cluster; default: this machine.")
+]
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a refit trains.
+    """Machine that a refit trains on.
 
     Attributes:
         weights_dir: Folder of pretrained weights, or None.
-        ray_address: Of a cluster, or None for this machine.
+        ray_address: Address of a Ray cluster; None: this machine.
     """
 
     weights_dir: Path | None = None
@@ -56,7 +59,7 @@ class Machine:
 
 
 def selection_options() -> type[Any]:
-    """The class of the options of a selection, imported where they are asked for."""
+    """Import and return the class of the options of a selection."""
     from tune_paddy.ensemble.options import SelectionOptions
 
     return SelectionOptions
@@ -69,10 +72,10 @@ SELECTION = OptionSource(selection_options, letters={"weights": "-w"})
 def select(
     context: typer.Context,
     searches: Annotated[
-        list[str], typer.Argument(help="Names of one or several searches.", autocompletion=complete_search)
+        list[str], typer.Argument(help="Names of one or more searches.", autocompletion=complete_search)
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the files; default RUNS/SEARCH.", file_okay=False)
+        Path | None, typer.Option(help="Folder for the files; default: RUNS/SEARCH.", file_okay=False)
     ] = None,
     refit: RefitOption = None,
     weights_dir: WeightsDirOption = None,
@@ -95,7 +98,8 @@ def select(
     store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
     ensemble = select_and_print(store, searches, runs, options, out=out, verbose=verbose)
     if refit is not None:
-        refit_and_print(store, ensemble, searches, runs, Machine(weights_dir, ray_address))
+        machine = Machine(weights_dir, ray_address)
+        refit_and_print(store, ensemble, searches, runs, machine, resume=typed_command())
 
 
 def select_and_print(
@@ -108,16 +112,16 @@ def select_and_print(
     verbose: bool = False,
     browse: str = "",
 ) -> "Ensemble":
-    """Build an ensemble, print it, and say where its files are.
+    """Build an ensemble, then print it and the paths of its files.
 
     Args:
         store: The record.
-        searches: What to select from.
+        searches: Names of the searches to select from.
         runs: Folder of searches.
-        options: For the selection.
-        out: Folder of the files; None: that of the first search.
-        verbose: Also print how the ensemble came about.
-        browse: Command that opens the search; empty: none is named.
+        options: Options of the selection; None: the defaults.
+        out: Folder for the files; None: the folder of the first search.
+        verbose: Whether to print how the ensemble was selected.
+        browse: Command that opens the search in MLflow; empty: none is printed.
     """
     from tune_paddy.ensemble.build import build_ensemble
     from tune_paddy.ensemble.reports.summary import print_summary
@@ -133,15 +137,12 @@ def select_and_print(
 
 
 def browse_command(search: str, store: "Store") -> str:
-    """The command that opens a search's page; it names the record where that is not found without."""
-    from tune_paddy.tracking.store import URI_VARIABLE, resolve_uri
-
-    found = store.tracking_uri == resolve_uri(os.environ.get(URI_VARIABLE) or None)
-    return shlex.join(["tune-paddy", "ui", search, *([] if found else ["--tracking-uri", store.address])])
+    """Return the command that opens a search in MLflow."""
+    return record_command(store, "ui", search)
 
 
 def _print_places(ensemble: "Ensemble", browse: str) -> None:
-    """Say where the files are and how to look at them; lines that can be copied, however long they are."""
+    """Print paths and the command to browse, each on one line of any length so that it can be copied."""
     from tune_paddy.ensemble.reports.html import REPORT
 
     submission = ensemble.submission
@@ -157,13 +158,13 @@ def _print_places(ensemble: "Ensemble", browse: str) -> None:
 
 
 def check_refit(refit: str | None) -> None:
-    """Refuse a refit on anything but all images, before anything is trained.
+    """Validate --refit before the training starts.
 
     Raises:
-        InputError: It is neither None nor `all`.
+        InputError: The value is neither None nor `all`.
     """
     if refit not in (None, "all"):
-        raise InputError(f"--refit {refit!r}: only `all` is known, which trains on all labelled images")
+        raise InputError(f"--refit {refit!r}: the only value is `all`, which trains on all labelled images")
 
 
 def refit_and_print(
@@ -173,20 +174,24 @@ def refit_and_print(
     runs: Path,
     machine: Machine,
     dataset: "Dataset | None" = None,
+    *,
+    resume: str = "",
 ) -> None:
-    """Train the members of an ensemble again on all labelled images, and write their submission.
+    """Retrain the members of an ensemble on all labelled images, and write their submission.
 
     Args:
         store: The record.
-        ensemble: As it was selected and recorded.
-        searches: What it was selected from.
-        runs: Folder for everything that is written.
-        machine: Where to train.
-        dataset: Of the searches; None: opened again from where it was.
+        ensemble: Selected and recorded ensemble.
+        searches: Names of the searches that it was selected from.
+        runs: Folder of searches.
+        machine: Machine to train on.
+        dataset: Dataset of the searches; None: opened from its recorded path.
+        resume: Command that resumes an interrupted refit; empty: none is named.
 
     Raises:
         InputError: The dataset is gone or has changed.
-        TunePaddyError: A member could not be trained; what was trained is kept for the next call.
+        SearchInterruptedError: A signal interrupted the refit.
+        TunePaddyError: A member failed; trained members are kept for the next call.
     """
     from tune_paddy.ensemble.refit import quality_note, write_refitted
     from tune_paddy.search.refit import carry_over, members_to_refit, refit_plan, run_refit
@@ -205,14 +210,15 @@ def refit_and_print(
         command=typed_command(),
     )
     check_pretrained(plan)
-    images = f"{len(dataset.labelled):,} labelled images"
-    console.print(f"Refit {plan.name}: {len(members)} members on all {images}")
+    images = counted(len(dataset.labelled), "labelled image")
+    console.print(f"Refit {plan.name}: {counted(len(members), 'member')} on all {images}")
     tags = {"refit_of": ", ".join(searches), "refit_of_ensemble": ensemble.run_id}
     writable = replace(store, experiment_id=search.experiment_id)
     try:
         run_refit(plan, members, writable, console=console, tags=tags)
     except SearchInterruptedError as error:
-        error.add_note("`tune-paddy select` with --refit all resumes it")
+        if resume:
+            error.add_note(f"to resume it: {resume}")
         raise
     pool, selection = carry_over(ensemble.selection, ensemble.pool.views, load_pool(writable, [plan.name]))
     refitted = write_refitted(
@@ -231,7 +237,11 @@ def refit_and_print(
 
 
 def _reopen_dataset(search: "RecordedRun") -> "Dataset":
-    """Open the dataset of a search where it was, and make sure that it is the same."""
+    """Open the dataset of a search from its recorded path.
+
+    Raises:
+        InputError: The dataset is gone or has changed.
+    """
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.tracking.schema import SearchRecord
 
@@ -239,14 +249,13 @@ def _reopen_dataset(search: "RecordedRun") -> "Dataset":
     path = record.images or Path()
     if not path.exists():
         raise InputError(
-            f"the images of search {search.name!r} are no longer at {path}: bring them back there to train "
-            "on them again"
+            f"the images of search {search.name!r} are no longer at {path}: restore them there to refit"
         )
-    # What was left out before is left out again, and the fingerprint tells whether it is the same.
+    # Skips the same images as before; the fingerprint detects any difference.
     dataset = Dataset.open(path, skip_corrupt=True, skip_conflicts=True)
     if dataset.fingerprint != record.dataset_fingerprint:
         raise InputError(
-            f"{path}: holds other images or labels than when search {search.name!r} was made: bring them "
-            "back, or search again"
+            f"{path}: holds other images or labels than when search {search.name!r} began: restore them, "
+            "or start a new search"
         )
     return dataset

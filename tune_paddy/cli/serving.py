@@ -1,4 +1,4 @@
-"""The commands that put an ensemble to work: export, predict, bundle."""
+"""The commands that use an ensemble: export, predict, bundle."""
 
 import sys
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ import typer
 from tune_paddy.cli.app import RunsOption, UriOption, app, console, errors
 from tune_paddy.cli.completion import complete_search
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.system.text import counted
 
 if TYPE_CHECKING:
     from tune_paddy.serving.collect import Collected
@@ -24,17 +25,19 @@ SearchArgument = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 EnsembleOption = Annotated[
-    str | None, typer.Option("--ensemble", help="MLflow run of an ensemble; default: the last.")
+    str | None, typer.Option("--ensemble", help="MLflow run ID of an ensemble; default: the newest.")
 ]
 TOLERANCE = 1e-5
-"""What the same machine may differ by; another device or precision differs by more."""
+"""Largest difference between probabilities on the same machine; another device or precision exceeds it."""
 
 
 @app.command()
 def export(
     search: SearchArgument,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder for the model.")],
-    register: Annotated[str | None, typer.Option(help="Also a version of this registered model.")] = None,
+    register: Annotated[
+        str | None, typer.Option(help="Also register it as a version of this MLflow model.")
+    ] = None,
     ensemble: EnsembleOption = None,
     device: DeviceOption = "auto",
     tracking_uri: UriOption = None,
@@ -45,18 +48,18 @@ def export(
     Example: tune-paddy export my-search model
     """
     if folder.exists():
-        raise InputError(f"{folder} is there already: remove it, or export to another folder")
+        raise InputError(f"{folder} already exists: remove it, or export to another folder")
     store = _open_record(search, tracking_uri, runs)
     settings = _settings(device)
-    # torch and MLflow's models take seconds: a refusal does not wait for them.
+    # Imported after the checks: torch and MLflow's models take seconds.
     from tune_paddy.serving.collect import collect
     from tune_paddy.serving.export import export as write
     from tune_paddy.serving.registry import register as register_model
 
     collected = collect(store, search, runs=runs, ensemble=ensemble)
     write(collected, folder)
-    members = len(collected.manifest.members)
-    console.print(f"Exported {members} members, {_mib(folder):,.1f} MiB: {folder}", soft_wrap=True)
+    members = counted(len(collected.manifest.members), "member")
+    console.print(f"Exported {members}, {_mib(folder):,.1f} MiB: {folder}", soft_wrap=True)
     _check_and_print(collected, folder, settings)
     if register is not None:
         address = register_model(store, collected.manifest, folder, register)
@@ -68,15 +71,15 @@ def export(
 @app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="Exported folder, models:/NAME/VERSION, or a search.")],
-    images: Annotated[list[str], typer.Argument(help="Image files, folders of them, or quoted patterns.")],
-    out: Annotated[Path | None, typer.Option(help="CSV to write; default: print it.")] = None,
+    images: Annotated[list[str], typer.Argument(help="Image files, folders, or quoted patterns.")],
+    out: Annotated[Path | None, typer.Option(help="CSV file; default: standard output.")] = None,
     device: DeviceOption = "auto",
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Say what is on images: a CSV with the likeliest class and the two next ones.
+    """Classify images: write a CSV with the three most probable classes of each.
 
-    Images that cannot be read are named, the rest is predicted, and the exit status is 1.
+    Images that cannot be read are skipped and listed, and the exit status is 1.
 
     Example: tune-paddy predict model photos/ --out answers.csv
     """
@@ -92,45 +95,47 @@ def predict(
         sys.stdout.flush()
     else:
         write_atomically(out, content)
-        errors.print(f"{len(files) - len(answer.broken)} images: {out}", soft_wrap=True)
+        errors.print(f"{counted(len(files) - len(answer.broken), 'image')}: {out}", soft_wrap=True)
     if answer.broken:
         names = "; ".join(f"{files[row]}: {why}" for row, why in sorted(answer.broken.items())[:20])
-        raise TunePaddyError(f"{len(answer.broken)} of {len(files)} images could not be read: {names}")
+        images_read = f"{len(answer.broken)} of {counted(len(files), 'image')}"
+        raise TunePaddyError(f"{images_read} could not be read: {names}")
 
 
 @app.command()
 def bundle(
     search: SearchArgument,
     folder: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="New folder; default SEARCH-bundle.")
+        Path | None, typer.Argument(metavar="DIR", help="New folder; default: SEARCH-bundle.")
     ] = None,
     ensemble: EnsembleOption = None,
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Put all that an offline Kaggle notebook needs into one folder, to be uploaded as a dataset.
+    """Write everything that an offline Kaggle notebook needs into one folder, to upload as a dataset.
 
     Example: tune-paddy bundle my-search
     """
     folder = folder or Path(f"{search}-bundle")
     if folder.exists():
-        raise InputError(f"{folder} is there already: remove it, or name another folder")
+        raise InputError(f"{folder} already exists: remove it, or name another folder")
     store = _open_record(search, tracking_uri, runs)
-    # torch and MLflow's models take seconds: a refusal does not wait for them.
+    # Imported after the checks: torch and MLflow's models take seconds.
     from tune_paddy.serving.bundle import NOTEBOOK
     from tune_paddy.serving.bundle import bundle as write
     from tune_paddy.serving.collect import collect
 
     write(collect(store, search, runs=runs, ensemble=ensemble), folder)
     console.print(f"Bundle of {_mib(folder):,.1f} MiB: {folder}", soft_wrap=True)
-    console.print(f"{folder}/README.md says how to upload it and to run {NOTEBOOK} there.", soft_wrap=True)
+    line = f"{folder}/README.md explains how to upload it to Kaggle and run {NOTEBOOK} there."
+    console.print(line, soft_wrap=True)
 
 
 def _open_record(search: str, tracking_uri: str | None, runs: Path) -> "Store":
-    """Open the record that a search is in.
+    """Open the record of a search.
 
     Raises:
-        InputError: There is no such record or search.
+        InputError: The record does not exist or has no such search.
     """
     from tune_paddy.tracking.runs import get_search
     from tune_paddy.tracking.store import open_store
@@ -141,10 +146,10 @@ def _open_record(search: str, tracking_uri: str | None, runs: Path) -> "Store":
 
 
 def _settings(device: str) -> "InferenceSettings":
-    """How to predict.
+    """Return the settings of inference on a device.
 
     Raises:
-        InputError: There is no such device, which is said before anything is written.
+        InputError: The device is unknown or missing.
     """
     from tune_paddy.training.devices import device_by_name
     from tune_paddy.training.inference import InferenceSettings
@@ -158,27 +163,28 @@ def _check_and_print(collected: "Collected", folder: Path, settings: "InferenceS
 
     checked = check(collected, folder, settings)
     if checked is None:
-        console.print("Not compared with the submission: its images are not here.", style="yellow")
+        line = "Not compared with the submission: its images are not on this machine."
+        console.print(line, style="yellow")
         return
-    images, difference = checked.images, checked.difference
-    line = f"Compared with the submission on {images} images: largest difference {difference:.1e}"
+    images, difference = counted(checked.images, "image"), checked.difference
+    line = f"Compared with the submission on {images}: largest difference {difference:.1e}"
     if difference <= TOLERANCE:
         console.print(line)
     else:
-        reason = "another device or precision than its members were trained on"
-        console.print(f"{line}, as may be on {reason}", style="yellow", soft_wrap=True)
+        reason = "expected if device or precision differ from the training"
+        console.print(f"{line}, {reason}", style="yellow", soft_wrap=True)
 
 
 @contextmanager
 def _opened(model: str, tracking_uri: str | None, runs: Path, device: str) -> "Iterator[EnsembleModel]":
-    """The ensemble that a person means: a folder, a registered model, or that of a search."""
+    """Open an ensemble: an exported folder, a registered model, or the ensemble of a search."""
     with TemporaryDirectory(prefix="tune_paddy-") as temporary:
         folder = Path(temporary)
         if Path(model).is_dir():
             from tune_paddy.serving.manifest import find_ensemble, read_manifest
 
             folder = Path(model)
-            read_manifest(find_ensemble(folder))  # a refusal does not wait for torch
+            read_manifest(find_ensemble(folder))  # fails before torch is imported
         elif model.startswith("models:/"):
             from tune_paddy.serving.registry import download_model
 

@@ -1,4 +1,4 @@
-"""Options of commands that are generated from the fields of settings, where each is described once."""
+"""Command-line options generated from the fields of settings, so that each is described once."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,22 +13,22 @@ from typer.core import TyperCommand
 from tune_paddy.cli.app import flag
 
 GIVEN = "tune_paddy.given"
-"""Key of a context's `meta`: values of generated options that were typed."""
+"""Key of a context's `meta` for the typed values of generated options."""
 
 
 @dataclass(frozen=True)
 class FieldFacts:
-    """What is known of a field of settings.
+    """Description of a field of settings.
 
     Attributes:
-        name: Its name.
-        annotation: Its type, without the bounds.
-        default: Its value where none is given; `MISSING`: it is required.
-        description: Its meaning, a noun phrase.
-        group: The heading that it stands under, or "".
-        unit: The unit of its value, or "".
-        choices: Returns its values by name; None: they have no names.
-        bounds: Its bounds: `gt`, `ge`, `lt` or `le` → number.
+        name: Name of the field.
+        annotation: Type, without the bounds.
+        default: Default value; `MISSING`: the field is required.
+        description: Meaning, as a noun phrase.
+        group: Heading in the help, or "".
+        unit: Unit of the value, or "".
+        choices: Function that returns the names of all values; None: the values have no names.
+        bounds: Bounds: `gt`, `ge`, `lt` or `le` → number.
     """
 
     name: str
@@ -42,11 +42,11 @@ class FieldFacts:
 
 
 def field_facts(settings: type[Any]) -> Iterator[FieldFacts]:
-    """Read the fields of settings in their order.
+    """Read the fields of settings in order.
 
     Args:
-        settings: A pydantic model whose fields have descriptions, with `group` and `unit` as
-            `json_schema_extra`; or a dataclass whose fields have all of them as metadata.
+        settings: Pydantic model whose fields have descriptions, with `group` and `unit` as
+            `json_schema_extra`; or dataclass whose fields have all of them as metadata.
     """
     if is_dataclass(settings):
         hints = get_type_hints(settings)
@@ -67,13 +67,13 @@ def field_facts(settings: type[Any]) -> Iterator[FieldFacts]:
 
 
 def bounds_among(rules: Sequence[Any]) -> dict[str, float]:
-    """The bounds among the rules of a pydantic field: `gt`, `ge`, `lt` or `le` → number."""
+    """Return the bounds among the rules of a pydantic field: `gt`, `ge`, `lt` or `le` → number."""
     names = ("gt", "ge", "lt", "le")
     return {name: getattr(rule, name) for rule in rules for name in names if hasattr(rule, name)}
 
 
 def _literals(annotation: Any) -> Iterator[str]:
-    """The values of the Literals in an annotation."""
+    """Yield the values of the Literals in an annotation."""
     if get_origin(annotation) is Literal:
         yield from get_args(annotation)
     elif get_origin(annotation) in (Union, UnionType):
@@ -86,10 +86,10 @@ class OptionSource:
     """Fields that become options of a command.
 
     Attributes:
-        load: Imports the settings and returns their class.
-        only: Names of the fields; None: all of them.
-        without: Names of fields that have no option.
-        letters: Field → its option of one letter.
+        load: Function that imports and returns the class of the settings.
+        only: Names of the fields; None: all fields.
+        without: Names of fields without an option.
+        letters: Name of a field → its short option.
     """
 
     load: Callable[[], type[Any]]
@@ -98,7 +98,7 @@ class OptionSource:
     letters: Mapping[str, str] | None = None
 
     def facts(self) -> list[FieldFacts]:
-        """What is known of the fields."""
+        """Return the descriptions of the fields."""
         return [
             facts
             for facts in field_facts(self.load())
@@ -107,10 +107,10 @@ class OptionSource:
 
 
 def command_with(*sources: OptionSource) -> type[TyperCommand]:
-    """Make the class of a command that has an option for each field of the sources.
+    """Return the class of a command that has an option for each field of the sources.
 
-    The options are made when the command's parameters are first asked for: the list of all commands is
-    shown without pydantic. The command's function reads them with `given`.
+    The options are created on first access, so that the list of all commands needs no pydantic. The
+    command's function reads their values with `given`.
     """
 
     class CommandWithSettings(TyperCommand):
@@ -131,7 +131,7 @@ def command_with(*sources: OptionSource) -> type[TyperCommand]:
 
 
 def given(context: typer.Context, source: OptionSource) -> dict[str, Any]:
-    """Values of a source's options that were typed: field → value."""
+    """Return the typed values of a source's options: field → value."""
     names = {facts.name for facts in source.facts()}
     return {name: value for name, value in context.meta[GIVEN].items() if name in names}
 
@@ -142,7 +142,7 @@ def _is_typed(context: typer.Context, name: str) -> bool:
 
 
 def _options(described: Sequence[FieldFacts], sources: Sequence[OptionSource]) -> list[Any]:
-    """Make typer's options of fields, by way of a function that has them as its parameters."""
+    """Create typer's options from fields, by means of a function with these parameters."""
     letters = {name: letter for source in sources for name, letter in (source.letters or {}).items()}
 
     def takes_options() -> None: ...
@@ -184,9 +184,9 @@ def _completion(choices: Callable[[], Sequence[str]]) -> Callable[[str], list[st
 
 
 def option_help(facts: FieldFacts) -> str:
-    """What the help screen says of an option: the description as a sentence, and the values by name."""
+    """Return the help text of an option: the description as a sentence, and the named values."""
     text = facts.description[0].upper() + facts.description[1:]
-    if facts.default is None:  # a space can say `none`; on the command line nothing is typed
+    if facts.default is None:  # a space says `none`; the command line omits the option
         text = text.replace("; none:", "; default:")
     if get_origin(facts.annotation) is Literal:
         text += f" ({', '.join(get_args(facts.annotation))})"
@@ -194,7 +194,7 @@ def option_help(facts: FieldFacts) -> str:
 
 
 def typed_as(annotation: Any) -> Any:
-    """The type that the command line reads a field as: a number, texts, or a text that the field checks."""
+    """Return the type that the command line parses: a number, a list of texts, or a text for the field."""
     parts = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
     if get_origin(annotation) is tuple:
         return list[str]

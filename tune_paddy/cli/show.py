@@ -1,4 +1,4 @@
-"""The show command: a search, or all of them, in the terminal."""
+"""The show command: print one search, or a list of all."""
 
 import time
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tune_paddy.cli.app import RunsOption, UriOption, app, console
+from tune_paddy.cli.app import RunsOption, UriOption, app, console, record_command
 from tune_paddy.cli.completion import complete_search
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def show(
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Show how a search is doing: leaderboard, what runs now, what failed and why; also while it runs.
+    """Show the state of a search, also while it runs: leaderboard, running members, failures with reasons.
 
     Example: tune-paddy show my-search
     """
@@ -37,16 +37,14 @@ def show(
         return
     searches = list_searches(store)
     if not searches:
-        console.print(
-            f"{store.address} has no search yet; `tune-paddy search` or `tune-paddy demo` starts one"
-        )
+        console.print(f"{store.address} has no searches; `tune-paddy search` or `tune-paddy demo` starts one")
         return
     print_searches(console, searches, time.time())
-    console.print(f"\nOne of them: tune-paddy show {searches[-1].name}")
+    console.print(f"\nShow one: {record_command(store, 'show', searches[-1].name)}", soft_wrap=True)
 
 
 def read_overview(store: "Store", name: str) -> "Overview":
-    """Read a search as it stands in the record now."""
+    """Read the current state of a search from the record."""
     from tune_paddy.ensemble.reports.searches import Overview
     from tune_paddy.tracking.runs import count_epochs, get_search, list_ensembles, list_members
 
@@ -59,4 +57,5 @@ def read_overview(store: "Store", name: str) -> "Overview":
         ensembles=list_ensembles(store, name),
         epochs={member.name: count_epochs(store, member.run_id) for member in running},
         now=time.time(),
+        command=lambda *words: record_command(store, *words),
     )

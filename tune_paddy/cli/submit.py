@@ -1,4 +1,4 @@
-"""The submit command: show what would be sent, ask, send, and keep its score with the ensemble."""
+"""The submit command: show a submission, ask for confirmation, send it, and record its score."""
 
 import sys
 import tempfile
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 _SHOWN_MEMBERS = 8
-"""Views of an ensemble that are named before it is sent."""
+"""Number of views that are listed before the confirmation."""
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A submission, and what the record knows of it.
+    """A submission and its ensemble in the record.
 
     Attributes:
-        path: The file.
-        store: The record; None where there is none.
-        ensemble: Whose submission it is; None where the record does not know it.
+        path: Path of the CSV.
+        store: The record, or None.
+        ensemble: Run of the ensemble that wrote it; None: not in the record.
     """
 
     path: Path
@@ -43,22 +43,26 @@ def submit(
     what: Annotated[
         str,
         typer.Argument(
-            help="A search, for its newest ensemble, or a submission's file.", autocompletion=complete_search
+            help="Name of a search, for its newest ensemble; or path of a submission.",
+            autocompletion=complete_search,
         ),
     ],
-    message: Annotated[str | None, typer.Option("--message", "-m", help="Shown beside it.")] = None,
-    competition: Annotated[
-        str | None, typer.Option(help="Kaggle's name of it; default: where the search's images are from.")
+    message: Annotated[
+        str | None, typer.Option("--message", "-m", help="Description of the submission on Kaggle.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Send without asking.")] = False,
+    competition: Annotated[
+        str | None,
+        typer.Option(help="Kaggle's name of the competition; default: that of the search's images."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Send without confirmation.")] = False,
     score: Annotated[
-        bool, typer.Option("--score", help="Send nothing: fetch the score of what was.")
+        bool, typer.Option("--score", help="Only fetch the score of an earlier submission.")
     ] = False,
     wait: Annotated[float, typer.Option("--wait", help="Minutes to wait for the score.")] = 2.0,
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Send a submission to Kaggle with its official client, and record it and its score.
+    """Send a submission to Kaggle with Kaggle's official client, and record it and its score.
 
     Example: tune-paddy submit my-search -m "first ensemble"
     """
@@ -94,7 +98,11 @@ def _find(what: str, tracking_uri: str | None, runs: Path, scratch: Path) -> _Fo
 
 
 def _competition(found: _Found, what: str) -> str:
-    """Where a submission goes when a person does not say: where it went before, or what its images are of."""
+    """Return the default competition: that of an earlier submission, or that of the search's images.
+
+    Raises:
+        InputError: The record knows neither.
+    """
     from tune_paddy.tracking.runs import get_search
     from tune_paddy.tracking.schema import SearchRecord, SubmissionRecord
 
@@ -105,13 +113,13 @@ def _competition(found: _Found, what: str) -> str:
         if known:
             return known
     raise InputError(
-        f"nothing tells which competition {what} is for: add --competition NAME, as in the address "
+        f"the competition of {what} is unknown: add --competition NAME, as in the address "
         "https://www.kaggle.com/competitions/NAME"
     )
 
 
 def _message(found: _Found) -> str:
-    """What stands beside a submission where a person says nothing: how good it is expected to be."""
+    """Return the default description of a submission: its search and its estimated score."""
     if found.ensemble is None:
         return "tune-paddy"
     estimate = _estimate(found.ensemble)
@@ -145,12 +153,12 @@ def _show(found: _Found, message: str, competition: str) -> None:
 
 
 def _record_rows(found: _Found) -> dict[str, str]:
-    """What the record says of the ensemble, for a person who is about to send it."""
+    """Describe a submission's ensemble from the record: label → text."""
     from tune_paddy.tracking.schema import SubmissionRecord
 
     ensemble = found.ensemble
     if ensemble is None or found.store is None:
-        return {"ensemble": "not in the record: its score will not be kept"}
+        return {"ensemble": "not in the record, so its score will not be recorded"}
     before = SubmissionRecord.from_run(ensemble)
     rows = {
         "ensemble": f"{ensemble.name} of {ensemble.search}, method {ensemble.params.get('method', '?')}, "
@@ -159,7 +167,7 @@ def _record_rows(found: _Found) -> dict[str, str]:
         "estimate": _estimate(ensemble) or "none: see the ensemble's description in MLflow",
     }
     if before.competition:
-        rows["sent before"] = f"{before.sent_at or '?'}, public score {before.public or 'not known'}"
+        rows["sent before"] = f"{before.sent_at or '?'}, public score {before.public or 'unknown'}"
     return rows
 
 
@@ -187,7 +195,7 @@ def _send(found: _Found, what: str, message: str, competition: str, *, yes: bool
     from tune_paddy.data.kaggle.submit import send, wait_for_score
 
     if not yes and not sys.stdin.isatty():
-        raise InputError("there is no terminal to ask at: add --yes to send it without being asked")
+        raise InputError("no terminal for a confirmation: add --yes to send it without one")
     client = find_client()
     if not yes and not typer.confirm("Send it?"):
         console.print("Not sent.")
@@ -197,7 +205,7 @@ def _send(found: _Found, what: str, message: str, competition: str, *, yes: bool
     _note(found, vars(sent))
     try:
         score = wait_for_score(client, sent, minutes=wait)
-    except TunePaddyError as error:  # it was sent all the same
+    except TunePaddyError as error:  # the submission itself was sent
         console.print(f"No score yet: {error}", style="yellow", markup=False, soft_wrap=True)
         return
     _tell(found, what, score)
@@ -207,18 +215,22 @@ def _fetch_score(found: _Found, what: str, wait: float) -> None:
     from tune_paddy.data.kaggle.client import find_client
     from tune_paddy.data.kaggle.submit import wait_for_score
 
-    sent = _sent(found, what)  # what was never sent is told before anything is missed
+    sent = _sent(found, what)  # checks the record before the client, which may be missing
     _tell(found, what, wait_for_score(find_client(), sent, minutes=wait))
 
 
 def _sent(found: _Found, what: str) -> "Sent":
-    """Read from the record what was sent."""
+    """Read an earlier submission from the record.
+
+    Raises:
+        InputError: The record has none.
+    """
     from tune_paddy.data.kaggle.submit import Sent
     from tune_paddy.tracking.schema import SubmissionRecord
 
     record = SubmissionRecord() if found.ensemble is None else SubmissionRecord.from_run(found.ensemble)
     if not record.competition:
-        raise InputError(f"the record knows of no submission of {what}; `tune-paddy submit {what}` sends it")
+        raise InputError(f"the record has no submission of {what}; `tune-paddy submit {what}` sends it")
     return Sent(
         competition=record.competition,
         ref=record.ref or 0,
@@ -229,15 +241,20 @@ def _sent(found: _Found, what: str) -> "Sent":
 
 
 def _tell(found: _Found, what: str, score: "Score") -> None:
-    """Print a score, and note it in the record."""
+    """Print a score, and record it.
+
+    Raises:
+        TunePaddyError: Kaggle could not score the submission.
+    """
     _note(found, vars(score))
     if score.pending:
-        console.print(f"Kaggle is still scoring it; later: tune-paddy submit {what} --score", soft_wrap=True)
+        line = f"Kaggle is still scoring it; to see the score later: tune-paddy submit {what} --score"
+        console.print(line, soft_wrap=True)
     elif score.problem:
         raise TunePaddyError(f"Kaggle could not score it: {score.problem}")
     else:
         private = f", private {score.private}" if score.private else ""
-        console.print(f"Score: public {score.public or 'not told'}{private}", markup=False)
+        console.print(f"Score: public {score.public or 'unknown'}{private}", markup=False)
 
 
 def _note(found: _Found, facts: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The ui command: MLflow's page on the record."""
+"""The ui command: serve MLflow's pages of the record."""
 
 import signal
 import webbrowser
@@ -18,17 +18,18 @@ def ui(
     search: Annotated[
         str | None,
         typer.Argument(
-            help="Open this search's members; default: all searches.", autocompletion=complete_search
+            help="Search whose members to open; default: all searches.", autocompletion=complete_search
         ),
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Default: 5000, or the first free one after it.", min=1, max=65535)
+        int | None,
+        typer.Option(help="Port; default: 5000, or the next free one.", min=1, max=65535),
     ] = None,
-    browser: Annotated[bool, typer.Option("--browser", help="Open a browser, too.")] = False,
+    browser: Annotated[bool, typer.Option("--browser", help="Also open a browser.")] = False,
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Open MLflow's page on the record, for this machine alone; Ctrl-C ends it.
+    """Serve MLflow's pages of the record to this machine only, until Ctrl-C.
 
     Example: tune-paddy ui my-search
     """
@@ -48,7 +49,7 @@ def ui(
     shown = list_searches(store)[-1:] if search is None else (get_search(store, search),)
     key = ALL_SEARCHES if search is None else members_view(search)
 
-    for one in shown:  # of searches that other versions made
+    for one in shown:  # searches of other versions lack these views
         writable = replace(store, experiment_id=one.experiment_id)
         save_views(writable, one.name, one.run_id, on_gpu=uses_gpu(one.params.get("gpu", 0)))
 
@@ -65,21 +66,21 @@ def ui(
         _tell(told(store.address.rstrip("/")), browser)
         return
     number = free_port(port)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ending this must end the server, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM must stop the server, too
     console.print(f"Starting MLflow on {store.address}", soft_wrap=True)
     try:
         with mlflow_page(store.tracking_uri, number) as server:
             _tell(told(f"http://{HOST}:{number}"), browser)
-            console.print("MLflow's assistant opens on a first visit; close it to see all columns.")
-            console.print("Ctrl-C ends it.")
+            console.print("MLflow's assistant opens on the first visit; close it to see all columns.")
+            console.print("Press Ctrl-C to stop.")
             server.wait()
-        raise TunePaddyError("MLflow's page ended by itself")
+        raise TunePaddyError("the MLflow server stopped unexpectedly")
     except KeyboardInterrupt:
-        console.print("Ended.")
+        console.print("Stopped.")
 
 
 def _tell(addresses: list[str], browser: bool) -> None:
-    """Print the address of the table and, where there is a search, that of its curves."""
+    """Print the address of the table and, if there is a search, of its curves."""
     for what, address in zip(("Browse:", "Curves:"), addresses, strict=False):
         console.print(f"{what} {address}", soft_wrap=True, style="bold")
     if browser:

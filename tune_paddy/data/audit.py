@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tune_paddy.data.duplicates import SIDE
 from tune_paddy.data.images import ImageError, load_rgb, load_thumbnail
 from tune_paddy.data.system.cpus import usable_cpus
-from tune_paddy.data.system.text import listed, shown
+from tune_paddy.data.system.text import counted, listed, shown
 
 _FEW = 5
 """Number of findings of one kind that a report lists; it counts the rest."""
@@ -63,18 +63,18 @@ class AuditReport:
         pairs = [f"{shown(test)} = {shown(copy)}" for test, copy in self.test_copies]
         return [
             *self.notes,
-            *_section("images skipped, they cannot be decoded", [str(error) for error in self.corrupt]),
-            *_section("images skipped, their copies have other labels", [shown(i) for i in self.conflicts]),
-            *_section(f"groups of copies, {alike} images, each kept on one side", _equations(self.groups)),
-            *_section("of these groups have several labels, check them", _equations(self.mixed)),
-            *_section("test images are copies or near-copies of labelled images", pairs),
+            *_section("image", "skipped, cannot be decoded", [str(error) for error in self.corrupt]),
+            *_section("image", "skipped, copies have other labels", [shown(i) for i in self.conflicts]),
+            *_section("group", f"of copies, {alike} images, each kept on one side", _equations(self.groups)),
+            *_section("group", "of these with several labels, check them", _equations(self.mixed)),
+            *_section("test image", "with copies or near-copies among the labelled images", pairs),
         ]
 
 
-def _section(text: str, findings: Sequence[str]) -> list[str]:
+def _section(noun: str, text: str, findings: Sequence[str]) -> list[str]:
     if not findings:
         return []
-    return [f"{len(findings)} {text}:{listed(findings, len(findings), limit=_FEW)}"]
+    return [f"{counted(len(findings), noun)} {text}:{listed(findings, len(findings), limit=_FEW)}"]
 
 
 def _equations(groups: Sequence[Sequence[str]]) -> list[str]:

@@ -17,7 +17,7 @@ from tune_paddy.data.images import ImageError
 from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.layouts.listing import Listing
 from tune_paddy.data.submission import SubmissionFormat
-from tune_paddy.data.system.text import SHOWN, listed, shown
+from tune_paddy.data.system.text import SHOWN, counted, listed, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ def _refuse_corrupt(listing: Listing, corrupt: Sequence[ImageError], skip: bool)
         way_out = "copy them again, or skip them with `skip_corrupt`"
     if corrupt:
         raise InputError(
-            f"{shown(listing.root)}: {len(corrupt)} images cannot be decoded; {way_out}"
+            f"{shown(listing.root)}: {counted(len(corrupt), 'image')} cannot be decoded; {way_out}"
             f"{listed(map(str, corrupt), len(corrupt))}",
             options=("skip_corrupt",),
         )
@@ -172,7 +172,7 @@ def _conflict_message(conflicts: pd.DataFrame) -> str:
         for _, copies in conflicts.groupby("pixels", sort=False)
     ]
     return (
-        f"{len(lines)} images have several labels; correct the labels, or skip every copy "
+        f"{counted(len(lines), 'image')} with several labels; correct the labels, or skip every copy "
         f"with `skip_conflicts`{listed(lines, len(lines))}"
     )
 

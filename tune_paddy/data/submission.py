@@ -8,7 +8,7 @@ from pathlib import Path
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.csv_table import format_csv, read_csv
 from tune_paddy.data.system.files import write_atomically
-from tune_paddy.data.system.text import shown
+from tune_paddy.data.system.text import counted, shown
 
 SAMPLE = "sample_submission.csv"
 """File of a dataset that determines the test images of a submission, and their order."""
@@ -108,8 +108,8 @@ def check_same_ids(got: Iterable[str], wanted: Iterable[str], *, what: str, want
     """
     there, asked = set(got), set(wanted)
     missing, extra = sorted(asked - there), sorted(there - asked)
-    texts = [f"lacks {len(missing)} images, such as {shown(missing[0])}"] if missing else []
-    texts += [f"has {len(extra)} others, such as {shown(extra[0])}"] if extra else []
+    texts = [f"lacks {counted(len(missing), 'image')}, such as {shown(missing[0])}"] if missing else []
+    texts += [f"has {counted(len(extra), 'other')}, such as {shown(extra[0])}"] if extra else []
     if texts:
         raise InputError(f"{what} does not match {wanted_by}: it {' and '.join(texts)}")
 
@@ -126,7 +126,8 @@ def _check_order(got: Submission, wanted: Submission) -> None:
 def _check_unique(ids: Iterable[str], path: Path) -> None:
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
-        raise InputError(f"{shown(path)}: names {len(twice)} images twice, the first is {shown(twice[0])}")
+        images = counted(len(twice), "image")
+        raise InputError(f"{shown(path)}: names {images} twice, the first is {shown(twice[0])}")
 
 
 def _names(form: SubmissionFormat) -> str:

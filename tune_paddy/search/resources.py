@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.cpus import usable_cpus
+from tune_paddy.data.system.text import counted
 from tune_paddy.search.ray.internals import count_gpus
 
 
@@ -27,13 +28,15 @@ def check_resources(settings: SearchSettings, available: Mapping[str, float]) ->
     cpus, gpus = available.get("CPU", 0), available.get("GPU", 0)
     if settings.cpus > cpus:
         raise InputError(
-            f"a trial asks for {settings.cpus:g} CPUs and there are {cpus:g}; lower `cpus`", options=("cpus",)
+            f"a trial asks for {counted(settings.cpus, 'CPU')}, of {cpus:g} in total; lower `cpus`",
+            options=("cpus",),
         )
     wanted = 1 if settings.gpu == "auto" else settings.gpu
     if wanted > gpus:
-        have = f"there are {gpus:g}" if gpus else "there is none"
         raise InputError(
-            f"a trial asks for {wanted:g} GPUs and {have}; use `gpu=0` to train on the CPU", options=("gpu",)
+            f"a trial asks for {counted(wanted, 'GPU')}, of {gpus:g} in total; use `gpu=0` to train on the "
+            "CPU",
+            options=("gpu",),
         )
     fits = math.floor(cpus / settings.cpus + 1e-9)
     if settings.gpu != "auto" and settings.gpu > 0:

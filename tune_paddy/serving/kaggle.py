@@ -7,7 +7,7 @@ from pathlib import Path
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.listing import find_test_image
 from tune_paddy.data.submission import SAMPLE, read_submission, write_submission
-from tune_paddy.data.system.text import shown
+from tune_paddy.data.system.text import counted, shown
 from tune_paddy.serving.ensemble_model import EnsembleModel
 from tune_paddy.serving.time_budget import TimedAnswer, predict_within
 
@@ -58,7 +58,7 @@ def write_submission_within(
     for name in timed.dropped:
         tell(f"dropped for lack of time: {name}")
     write_submission(out, sample.ids, timed.answer.labels(), sample.form)
-    tell(f"{len(paths)} images in {timed.seconds:.0f} s: {out}")
+    tell(f"{counted(len(paths), 'image')} in {timed.seconds:.0f} s: {out}")
     return Written(out, len(paths), timed)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tune_paddy.data.layouts.listing import is_file
-from tune_paddy.data.system.text import listed, shown
+from tune_paddy.data.system.text import counted, listed, shown
 
 _DATA_URI = "data:"
 
@@ -37,7 +37,7 @@ def as_files(
 def bad_rows(broken: Mapping[int, str]) -> str:
     """Return the error message that lists the invalid rows of a request, counted from 0."""
     rows = (f"row {place}: {reason}" for place, reason in sorted(broken.items()))
-    return f"nothing was predicted, {len(broken)} images are invalid:{listed(rows, len(broken))}"
+    return f"nothing was predicted, {counted(len(broken), 'invalid image')}:{listed(rows, len(broken))}"
 
 
 def _as_file(image: object, target: Path, allow_paths: bool) -> str:

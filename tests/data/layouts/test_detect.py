@@ -128,21 +128,21 @@ def test_without_test_images_and_sample_there_is_no_test_set(kaggle):
 def test_a_sample_submission_that_does_not_match_the_test_images_names_the_difference(kaggle):
     replace_in(kaggle / "sample_submission.csv", "200001", "299999")
     message = refusal(kaggle)
-    assert "lacks 1 images, such as 299999.jpg and has 1 others, such as 200001.jpg" in message
+    assert "lacks 1 image, such as 299999.jpg and has 1 other, such as 200001.jpg" in message
     assert "sample_submission.csv" in message
 
 
 def test_a_sample_submission_with_a_duplicate_image_is_refused(kaggle):
     with (kaggle / "sample_submission.csv").open("a") as file:
         file.write("200001.jpg,\n")
-    assert "names 1 images twice, the first is 200001.jpg" in refusal(kaggle)
+    assert "names 1 image twice, the first is 200001.jpg" in refusal(kaggle)
 
 
 def test_labels_without_an_image_are_listed_with_their_lines(kaggle):
     (kaggle / "train_images" / "blast" / "100330.jpg").unlink()
     (kaggle / "train_images" / "hispa" / "100331.jpg").unlink()
     message = refusal(kaggle)
-    assert "train.csv: 2 images are not in the folders of their labels" in message
+    assert "train.csv: 2 images missing from the folders of their labels" in message
     assert "line 2: 100330.jpg has label blast and is not there" in message
     assert "line 3: 100331.jpg has label hispa and is not there" in message
 
@@ -157,7 +157,7 @@ def test_a_long_list_of_missing_images_is_cut(kaggle):
     with (kaggle / "train.csv").open("a") as file:
         file.writelines(f"{number}.jpg,blast,x,1\n" for number in range(1000))
     message = refusal(kaggle)
-    assert "1000 images" in message
+    assert "1,000 images" in message
     assert message.endswith("and 980 more")
     assert message.count("\n") == 21
 
@@ -165,7 +165,7 @@ def test_a_long_list_of_missing_images_is_cut(kaggle):
 def test_images_that_the_table_does_not_name_are_noted(kaggle, save):
     save(kaggle / "train_images" / "blast" / "extra.jpg", 1)
     (note,) = list_dataset(kaggle).notes
-    assert "1 images in" in note
+    assert "1 image in" in note
     assert "such as blast/extra.jpg" in note
 
 
@@ -355,7 +355,7 @@ def test_missing_images_are_listed_with_their_lines(table):
     with table.open("a") as file:
         file.write(f"gone.png,cat,1\n{'x' * 5000},dog,1\n/dev/null,dog,1\n")
     message = refusal(table)
-    assert f"3 of its images are missing, the first is expected at {table.parent}/gone.png" in message
+    assert f"3 images missing, the first is expected at {table.parent}/gone.png" in message
     assert "line 5: gone.png" in message
     assert "line 7: /dev/null" in message
 

@@ -17,7 +17,7 @@ from tune_paddy.data.layouts.listing import (
     read_labels,
 )
 from tune_paddy.data.submission import SubmissionFormat
-from tune_paddy.data.system.text import listed, shown
+from tune_paddy.data.system.text import counted, listed, shown
 
 NAME = "Kaggle's layout"
 TABLE, IMAGES, TEST_IMAGES = "train.csv", "train_images", "test_images"
@@ -79,8 +79,9 @@ def _check_there(
     if missing:
         lines = (_missing(table.lines[row], ids[row], labels[row], there) for row in missing)
         raise InputError(
-            f"{shown(table.path)}: {len(missing)} images are not in the folders of their labels in {IMAGES}: "
-            f"correct the labels, copy the images there, or remove the lines{listed(lines, len(missing))}"
+            f"{shown(table.path)}: {counted(len(missing), 'image')} missing from the folders of their labels "
+            f"in {IMAGES}: correct the labels, copy the images there, or remove the lines"
+            f"{listed(lines, len(missing))}"
         )
 
 
@@ -99,6 +100,6 @@ def _unnamed(root: Path, named: set[tuple[str, str]], there: dict[str, set[str]]
     )
     if extra:
         yield (
-            f"{len(extra)} images in {shown(root / IMAGES)} are not named in {TABLE} and not used, "
-            f"such as {shown(extra[0])}"
+            f"{counted(len(extra), 'image')} in {shown(root / IMAGES)} not used, because {TABLE} does not "
+            f"name them, such as {shown(extra[0])}"
         )

@@ -11,7 +11,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.data.csv_table import CsvTable
 from tune_paddy.data.images import SUFFIXES
 from tune_paddy.data.submission import SubmissionFormat
-from tune_paddy.data.system.text import listed, shown
+from tune_paddy.data.system.text import counted, listed, shown
 
 IMAGE_COLUMNS = ("path", "file", "filename", "image", "image_id")
 """Names of the image column, in order of preference."""
@@ -163,7 +163,7 @@ def check_there(table: CsvTable, ids: Sequence[str], paths: Sequence[Path]) -> N
     if missing:
         lines = (f"line {table.lines[row]}: {shown(ids[row])}" for row in missing)
         raise InputError(
-            f"{shown(table.path)}: {len(missing)} of its images are missing, the first is expected at "
+            f"{shown(table.path)}: {counted(len(missing), 'image')} missing, the first is expected at "
             f"{shown(paths[missing[0]])}: copy them there, or remove their lines{listed(lines, len(missing))}"
         )
 

@@ -1,4 +1,4 @@
-"""Text for messages and records: escaped names, truncated lists, redacted credentials."""
+"""Text for messages and records: escaped names, counts, truncated lists, redacted credentials."""
 
 import os
 import re
@@ -49,6 +49,20 @@ def listed(findings: Iterable[str], count: int, *, limit: int = SHOWN) -> str:
     """
     lines = [f"\n  {finding}" for finding in islice(findings, limit)]
     return "".join(lines) + (f"\n  and {count - limit} more" if count > limit else "")
+
+
+def counted(count: float, noun: str, plural: str | None = None) -> str:
+    """Format a count with its noun, in the singular for 1.
+
+    Args:
+        count: Number of things.
+        noun: Noun in the singular.
+        plural: Noun in the plural; None: the singular with an s.
+
+    >>> counted(1, "image"), counted(1797, "image"), counted(2, "class", "classes"), counted(0.5, "GPU")
+    ('1 image', '1,797 images', '2 classes', '0.5 GPUs')
+    """
+    return f"{count:,.10g} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def four_digits(value: float) -> str:

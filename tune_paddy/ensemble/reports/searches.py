@@ -1,6 +1,7 @@
 """The report of a search in the terminal: progress, running and failed members, leaderboard."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.data.system.text import counted
 from tune_paddy.ensemble.reports.member_rows import recorded_rows
 from tune_paddy.ensemble.reports.tables import make_table
 from tune_paddy.ensemble.reports.wording import duration, formatted, signed
@@ -27,6 +29,7 @@ class Overview:
         ensembles: Runs of the ensembles selected from it, newest last.
         epochs: Name of a running member → number of epochs that it has trained.
         now: Current time, in seconds since 1970.
+        command: Function that formats a command on this search's record from its words.
     """
 
     search: RecordedRun
@@ -34,6 +37,7 @@ class Overview:
     ensembles: Sequence[RecordedRun]
     epochs: Mapping[str, int]
     now: float
+    command: Callable[..., str] = lambda *words: shlex.join(["tune-paddy", *words])
 
     @property
     def unfinished(self) -> bool:
@@ -128,7 +132,7 @@ def _state(overview: Overview) -> Text:
     search = overview.search
     counts = {outcome: len(overview.with_outcome(outcome)) for outcome in ("finished", "running")}
     others = len(overview.members) - sum(counts.values())
-    parts = [f"{counts['finished']} members finished"]
+    parts = [f"{counted(counts['finished'], 'member')} finished"]
     parts += [f"{counts['running']} running"] if counts["running"] else []
     parts += [f"{others} not"] if others else []
     limit = _trials(search)
@@ -167,10 +171,10 @@ def _ensemble(overview: Overview) -> str:
 def _next_steps(overview: Overview) -> Iterator[str]:
     name = overview.search.name
     if overview.unfinished:
-        yield f"Resume it: tune-paddy search --resume {name}"
+        yield f"Resume it: {overview.command('search', '--resume', name)}"
     if overview.with_outcome("finished") and not overview.ensembles:
-        yield f"Select from the finished members: tune-paddy select {name}"
-    yield f"Browse it: tune-paddy ui {name}"
+        yield f"Select from the finished members: {overview.command('select', name)}"
+    yield f"Browse it: {overview.command('ui', name)}"
 
 
 def _total_epochs(search: RecordedRun, member: RecordedRun) -> int:

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.log_linear import log_linear_select
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.data.system.text import counted
 from tune_paddy.tracking.ensembles import was_selected
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.store import Store
@@ -62,7 +63,9 @@ def weights_line(members: Iterable[RecordedRun], folder: Path) -> str:
     sizes = [weights_bytes(folder / member.name) for member in members if member.outcome == "finished"]
     kept = [size for size in sizes if size]
     pruned = len(sizes) - len(kept)
-    return f"weights files of {len(kept)} members kept, {sum(kept) / 2**20:,.1f} MiB; {pruned} pruned"
+    return (
+        f"weights files of {counted(len(kept), 'member')} kept, {sum(kept) / 2**20:,.1f} MiB; {pruned} pruned"
+    )
 
 
 def _best(pool: Pool) -> set[str]:
