@@ -12,11 +12,11 @@ import ray
 from tests.conftest import SPACE, Finished, make_plan
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.cpus import usable_cpus
+from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.preflight import ReadyPlan, ready_session
 from tune_paddy.search.resources import resources_here
 from tune_paddy.search.resuming.plan import resumed_plan
-from tune_paddy.search.watchers.close_members import only_one
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.runs import get_search
 from tune_paddy.tracking.store import Store
@@ -40,7 +40,7 @@ def test_another_space_is_refused(finished: Finished, again: SearchPlan) -> None
 
 
 def test_a_search_that_another_process_runs_is_refused(finished: Finished, again: SearchPlan) -> None:
-    with only_one(again.folder, again.name), pytest.raises(InputError, match="running in another process"):
+    with search_lock(again.folder, again.name), pytest.raises(InputError, match="running in another process"):
         checked(again, finished.store)
 
 

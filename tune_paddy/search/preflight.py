@@ -12,11 +12,11 @@ from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.split import SelectSplit
 from tune_paddy.search.gpu_shares import trial_planner, without_gpu
 from tune_paddy.search.image_cache import CacheWatch, watch_cache
+from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan, stored_split
 from tune_paddy.search.ray.session import ray_session
 from tune_paddy.search.resources import check_resources, idle_gpus_note, resources_here
 from tune_paddy.search.resuming.compatibility import check_same
-from tune_paddy.search.watchers.close_members import only_one
 from tune_paddy.tracking.runs import get_search
 from tune_paddy.tracking.store import Store
 
@@ -83,7 +83,7 @@ def ready_session(plan: SearchPlan, recorded_in: Store | None = None) -> Iterato
         TunePaddyError: MLflow failed.
     """
     if recorded_in is not None:
-        with only_one(plan.folder, plan.name):
+        with search_lock(plan.folder, plan.name):
             check_same(plan, get_search(recorded_in, plan.name), recorded_in)
     here = resources_here(plan.ray_gpus) if plan.ray_address is None and not ray.is_initialized() else None
     ready = None if here is None else preflight(plan, here)

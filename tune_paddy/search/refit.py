@@ -16,12 +16,12 @@ from tune_paddy.core.selection.result import Selection
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.member_data import make_refit_parts
 from tune_paddy.search.interruption import Interruption
+from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan, stored_split
 from tune_paddy.search.preflight import ReadyPlan, ready_session
 from tune_paddy.search.run import run_trials
 from tune_paddy.search.searchers import FixedTrials
 from tune_paddy.search.trial import Trial
-from tune_paddy.search.watchers.close_members import only_one
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches, parse_params
 from tune_paddy.tracking.schema import MemberRecord
@@ -123,7 +123,7 @@ def run_refit(
     done = _finished(store, plan, members, parts.split)
     if len(done) < len(members):
         left = plan.settings.model_copy(update={"trials": len(members) - len(done)})
-        with ready_session(replace(plan, settings=left)) as ready, only_one(plan.folder, plan.name):
+        with ready_session(replace(plan, settings=left)) as ready, search_lock(plan.folder, plan.name):
             trials = FixedTrials(_trials(ready, members, done), Interruption())
             run_trials(replace(ready, parts=parts), store, trials, console=console, tags=tags)
     _require_all(store, plan, members)

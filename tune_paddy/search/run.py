@@ -10,6 +10,7 @@ from rich.console import Console
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.search.interruption import Interruption, interruptible
+from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.preflight import ReadyPlan
 from tune_paddy.search.ray.watchdog import watched_raylet
@@ -19,10 +20,11 @@ from tune_paddy.search.sampler import MemberSampler
 from tune_paddy.search.searchers import MemberSearcher, TrialSearcher
 from tune_paddy.search.trainable import TrialContext
 from tune_paddy.search.tuning import run_trials_on_ray
-from tune_paddy.search.watchers.close_members import MemberCloser, Stopwatch, only_one
+from tune_paddy.search.watchers.close_members import MemberCloser
 from tune_paddy.search.watchers.live_ensemble import LiveEnsemble
 from tune_paddy.search.watchers.progress import FirstNote, ProgressTable, TrialEvents, Watcher
 from tune_paddy.search.watchers.prune_weights import OnSelection, WeightsKeeper
+from tune_paddy.search.watchers.stopwatch import Stopwatch
 from tune_paddy.tracking.context.system_metrics import system_metrics
 from tune_paddy.tracking.files import FIGURES, log_files
 from tune_paddy.tracking.runs import RecordedRun, list_members
@@ -53,7 +55,7 @@ def run_search(
         TunePaddyError: The record or Ray failed.
     """
     plan = ready.plan
-    with only_one(plan.folder, plan.name):
+    with search_lock(plan.folder, plan.name):
         earlier = read_earlier(store, plan) if plan.resumed else FIRST_SESSION
         if earlier.leaves_work(plan):
             searcher = _searcher(ready, clock, earlier)

@@ -102,8 +102,8 @@ class MemberSampler:
 
     def ask(self) -> Proposal | None:
         """Return the next member; None if all recipes are proposed and there is no sub-space."""
-        if self.asked < len(self._recipes):
-            return self._ask_recipe(self._recipes[self.asked])
+        if self.n_proposed < len(self._recipes):
+            return self._ask_recipe(self._recipes[self.n_proposed])
         if not self.spaces:
             return None
         trial = self._start()
@@ -130,7 +130,7 @@ class MemberSampler:
             self._study.tell(trial, value)
 
     @property
-    def asked(self) -> int:
+    def n_proposed(self) -> int:
         """Number of proposed trials, those of earlier sessions included."""
         return len(self._study.get_trials(deepcopy=False))
 
@@ -176,7 +176,9 @@ class MemberSampler:
 
     def _start(self) -> optuna.Trial:
         # Univariate on purpose: with few trials the multivariate TPE converges too early on one architecture.
-        self._study.sampler = optuna.samplers.TPESampler(seed=self._stream(self.asked), constant_liar=True)
+        self._study.sampler = optuna.samplers.TPESampler(
+            seed=self._stream(self.n_proposed), constant_liar=True
+        )
         trial = self._study.ask()
         self._running[trial.number] = trial
         return trial

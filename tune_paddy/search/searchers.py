@@ -94,7 +94,7 @@ class MemberSearcher(TrialSearcher):
     @property
     def left(self) -> int:
         """Number of trials that may still start, resumed and new ones."""
-        return len(self._waiting) + max(0, self._trials - self.sampler.asked)
+        return len(self._waiting) + max(0, self._trials - self.sampler.n_proposed)
 
     def suggest(self, trial_id: str) -> Any:
         """Return the configuration of the next trial, or `NO_MORE`."""
@@ -110,7 +110,7 @@ class MemberSearcher(TrialSearcher):
     def _next(self) -> Proposal | None:
         if self._waiting:
             return self._waiting.pop(0)
-        if self.sampler.asked >= self._trials or self._expired():
+        if self.sampler.n_proposed >= self._trials or self._expired():
             return None
         return self.sampler.ask()
 

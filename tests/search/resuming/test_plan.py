@@ -10,11 +10,11 @@ import pytest
 from tests.conftest import SPACE, Finished, searched
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
+from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.resuming.compatibility import check_same
 from tune_paddy.search.resuming.history import past_trial, read_earlier
 from tune_paddy.search.resuming.plan import resumed_plan
-from tune_paddy.search.watchers.close_members import only_one
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.runs import get_search
 
@@ -128,12 +128,12 @@ def test_another_dataset_is_refused_and_the_images_that_changed_are_named(
 def test_two_processes_never_run_one_search(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     with (
-        only_one(folder, "mine"),
+        search_lock(folder, "mine"),
         pytest.raises(InputError, match="'mine' is running in another process"),
-        only_one(folder, "mine"),
+        search_lock(folder, "mine"),
     ):
         pass
     assert not folder.exists(), "nothing started, so the name stays free"
-    with only_one(folder, "mine"):
+    with search_lock(folder, "mine"):
         (folder / "members").mkdir()
     assert (folder / "members").exists()

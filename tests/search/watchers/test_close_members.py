@@ -7,7 +7,8 @@ import pytest
 from tests.conftest import Finished
 from tests.search.trials import make_trial
 from tune_paddy.search.trial import Trial
-from tune_paddy.search.watchers.close_members import MemberCloser, Stopwatch, sweep
+from tune_paddy.search.watchers.close_members import MemberCloser, sweep
+from tune_paddy.search.watchers.stopwatch import Stopwatch
 from tune_paddy.tracking.members import fail_member, start_member
 from tune_paddy.tracking.runs import get_search, list_members
 from tune_paddy.tracking.searches import start_search

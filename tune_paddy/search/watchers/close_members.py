@@ -1,60 +1,21 @@
-"""Close members whose process could not do it, remove leftover files, and record the time used."""
+"""Close members whose process could not do it, and remove leftover files."""
 
-import shutil
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from tune_paddy.core.errors import InputError, TunePaddyError
-from tune_paddy.data.system.files import make_private_folder
+from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.search.resuming.history import UNFINISHED
 from tune_paddy.search.stall_watch import stall_reason
 from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.files import remove_partial_files
 from tune_paddy.tracking.members import Failure, end_member, fail_member, start_member
-from tune_paddy.tracking.names import LOCK
 from tune_paddy.tracking.runs import list_members
-from tune_paddy.tracking.searches import log_seconds
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.checkpoint_files import remove_checkpoints, remove_leftovers
 
-HEARTBEAT = 15.0
-"""Minimum interval between two records of the time used, in seconds."""
-
 KEPT = UNFINISHED | {"failed"}
 """Outcomes of members that can be resumed, and so keep their checkpoints."""
-
-
-@contextmanager
-def only_one(folder: Path, name: str) -> Iterator[None]:
-    """Hold the search's lock while the block runs; the system releases it when the process ends.
-
-    Args:
-        folder: Folder of the search, created if missing; removed afterwards if it has no other file.
-        name: Name of the search.
-
-    Raises:
-        InputError: Another process holds the lock.
-    """
-    make_private_folder(folder)
-    lock = FileLock(folder / LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise InputError(
-            f"search {name!r} is running in another process: wait for it, or stop it with Ctrl-C or "
-            "SIGTERM and resume it"
-        ) from None
-    try:
-        yield
-    finally:
-        if [path.name for path in folder.iterdir()] == [LOCK]:  # nothing started: the name stays free
-            shutil.rmtree(folder)
-        lock.release()
 
 
 def sweep(store: Store, search: str, folder: Path) -> None:
@@ -116,37 +77,3 @@ class MemberCloser:
             tags=trial.record.to_tags(),
         )
         fail_member(self._store, run_id, reason, kind)
-
-
-class Stopwatch:
-    """Records how long the search has run, over all its sessions.
-
-    Args:
-        store: The record.
-        parent_run_id: MLflow run of the search.
-        before: Duration of all earlier sessions, in seconds.
-        clock: Monotonic clock, in seconds.
-    """
-
-    def __init__(
-        self, store: Store, parent_run_id: str, before: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._store, self._parent, self._before, self._clock = store, parent_run_id, before, clock
-        self._started = clock()
-        self._noted = self._started
-
-    def __enter__(self) -> "Stopwatch":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._note()
-
-    def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:  # noqa: ARG002
-        """Record the time if `HEARTBEAT` seconds have passed."""
-        if self._clock() - self._noted >= HEARTBEAT:
-            self._note()
-
-    def _note(self) -> None:
-        self._noted = self._clock()
-        with suppress(TunePaddyError):
-            log_seconds(self._store, self._parent, self._before + self._noted - self._started)

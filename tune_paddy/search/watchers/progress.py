@@ -17,6 +17,7 @@ from tune_paddy.data.image_cache.cache import Progress
 from tune_paddy.data.system.text import four_digits
 from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.trial import Trial
+from tune_paddy.tracking.runs import ORPHANED
 
 SHOWN = 20
 """Number of rows of the table: all running trials, then the last ones that ended."""
@@ -105,7 +106,7 @@ def failure_reason(trial: Any) -> str:
     if any("worker process has died" in line for line in lines):
         return "its process was killed or crashed more often than `retries` allows"
     told = [line for line in lines if "Error" in line or "Exception" in line or "died" in line]
-    return (told or lines or ["its process ended without an error message"])[-1][:300]
+    return (told or lines or [ORPHANED])[-1][:300]
 
 
 @dataclass

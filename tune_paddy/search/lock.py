@@ -1,0 +1,40 @@
+"""One process per search."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.system.files import make_private_folder
+from tune_paddy.tracking.names import LOCK
+
+
+@contextmanager
+def search_lock(folder: Path, name: str) -> Iterator[None]:
+    """Hold the search's lock while the block runs; the system releases it when the process ends.
+
+    Args:
+        folder: Folder of the search, created if missing; removed afterwards if it has no other file.
+        name: Name of the search.
+
+    Raises:
+        InputError: Another process holds the lock.
+    """
+    make_private_folder(folder)
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"search {name!r} is running in another process: wait for it, or stop it with Ctrl-C or "
+            "SIGTERM and resume it"
+        ) from None
+    try:
+        yield
+    finally:
+        if [path.name for path in folder.iterdir()] == [LOCK]:  # nothing started: the name stays free
+            shutil.rmtree(folder)
+        lock.release()
