@@ -10,6 +10,7 @@ Every public name is also an attribute of the package, which imports it on first
 too.
 """
 
+import shlex
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -129,6 +130,7 @@ def run_search(
     """
     from rich.console import Console
 
+    from tune_paddy.core.errors import SearchInterruptedError
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.search.preflight import ready_session
@@ -155,8 +157,12 @@ def run_search(
         command=EXPLORER,
         data=None if isinstance(data, Dataset) else Path(data),
     )
-    with ready_session(plan) as ready:
-        members = run(ready, store, console=Console(markup=False))
+    try:
+        with ready_session(plan) as ready:
+            members = run(ready, store, console=Console(markup=False))
+    except SearchInterruptedError as error:
+        error.add_note(f"to resume it: tune-paddy search --resume {shlex.quote(chosen)}")
+        raise
     return SearchResult(chosen, members, plan.folder, store.tracking_uri)
 
 

@@ -69,6 +69,6 @@ def test_all_models_of_a_member_are_exported_and_predict_as_in_the_submission(
 
 
 def test_a_resumed_search_must_keep_its_number_of_folds(finished: Finished, folded: SearchPlan) -> None:
-    plan = replace(folded, settings=folded.settings.model_copy(update={"folds": 0}))
-    with pytest.raises(InputError, match="has 2 folds, but `folds` is 0; start a search under a new name"):
+    plan = replace(folded, resumed=True, settings=folded.settings.model_copy(update={"folds": 0}))
+    with pytest.raises(InputError, match="folds: 2 → 0"):
         searched(plan, finished.store)

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 import ray
+from rich.console import Console
 
 from tests.conftest import SPACE, Finished, make_plan
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.search.lock import search_lock
-from tune_paddy.search.plan import SearchPlan
+from tune_paddy.search.plan import SPLIT_FILE, SearchPlan, new_split
 from tune_paddy.search.preflight import ReadyPlan, ready_session
 from tune_paddy.search.resources import resources_here
 from tune_paddy.search.resuming.plan import resumed_plan
+from tune_paddy.search.run import run_search
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.runs import get_search
 from tune_paddy.tracking.store import Store
@@ -67,6 +69,23 @@ def test_a_stored_split_of_other_folds_is_refused_before_ray_starts(again: Searc
     plan = replace(again, settings=again.settings.override({"folds": 3}), ray_gpus=0)
     with pytest.raises(InputError, match="has 0 folds, but `folds` is 3; start a search under a new name"):
         checked(plan, None)
+
+
+def test_a_new_search_ignores_the_split_in_the_folder_of_its_provisional_name(
+    finished: Finished, tmp_path: Path
+) -> None:
+    """Another search may take the name meanwhile; the new one is then renamed, and has a split of its own."""
+    plan = make_plan("taken", finished.plan.dataset.root, tmp_path, SPACE)
+    other = replace(plan, settings=plan.settings.override({"seed": 7}))
+    new_split(other).save(plan.folder / SPLIT_FILE)
+    assert checked(plan, None).split.fingerprint == new_split(plan).fingerprint
+
+
+def test_a_resume_is_checked_again_under_the_lock(finished: Finished, again: SearchPlan) -> None:
+    changed = SearchSpace.parse(SPACE.replace("size: 32", "size: 48"), name="tiny")
+    ready = checked(replace(again, space=changed), None)
+    with pytest.raises(InputError, match="not the one that search 'first' began with"):
+        run_search(ready, finished.store, console=Console(quiet=True))
 
 
 COUNT = "from tune_paddy.search.resources import resources_here; print(resources_here(None))"

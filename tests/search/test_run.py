@@ -5,7 +5,7 @@ import pytest
 
 from tests.conftest import Finished, make_plan, searched
 from tune_paddy.core.config import SearchSettings
-from tune_paddy.core.errors import InputError
+from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.search.plan import SearchPlan, preview
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import get_search, list_members
@@ -91,3 +91,21 @@ def test_trials_that_asha_stops_are_recorded_as_stopped_and_the_others_finish(
 
 def test_no_weights_files_are_saved_with_keep_weights_none(halved: SearchPlan) -> None:
     assert not list(halved.folder.rglob("*.safetensors"))
+
+
+def test_a_search_that_exists_is_not_run_again_unless_it_is_resumed(finished: Finished) -> None:
+    with pytest.raises(InputError, match=r"'first' already exists in .*: resume it, or choose another"):
+        searched(finished.plan, finished.store)
+
+
+def test_a_record_that_fails_leaves_the_name_free(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> str:
+        raise TunePaddyError("MLflow: no answer")
+
+    monkeypatch.setattr("tune_paddy.tracking.searches.start_search", failing)
+    plan = make_plan("unlucky", finished.plan.dataset.root, tmp_path, "recipes: [{arch: test_resnet}]")
+    with pytest.raises(TunePaddyError, match="no answer"):
+        searched(plan, finished.store)
+    assert not plan.folder.exists()

@@ -34,7 +34,7 @@ def make_fit(pool: Pool, options: SelectionOptions) -> Fit:
     if options.weights:
         if options.bounded:
             raise InputError(
-                "weights fix the members; they cannot be combined with a budget", options=("weights",)
+                "`weights` fixes the members; it cannot be combined with a budget", options=("weights",)
             )
         by_hand = weigh(pool.views, parse_weights(options.weights))
         return lambda probs, labels: fixed_select(probs, labels, by_hand, metric=options.metric)

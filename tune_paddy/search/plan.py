@@ -12,6 +12,9 @@ from tune_paddy.data.split import SelectSplit, make_folds, make_select_split
 from tune_paddy.search.sampler import MemberSampler, Proposal
 from tune_paddy.spaces.space import SearchSpace
 
+SPLIT_FILE = "split.json"
+"""Name of the file, in the folder of a search, that holds its split."""
+
 
 @dataclass(frozen=True)
 class SearchPlan:
@@ -66,13 +69,25 @@ def preview(plan: SearchPlan, n: int) -> list[Proposal]:
     return proposals
 
 
+def new_split(plan: SearchPlan) -> SelectSplit:
+    """Split the images of a plan by its settings alone, whatever its folder holds.
+
+    Raises:
+        InputError: A class is too small to split.
+    """
+    settings = plan.settings
+    if settings.folds:
+        return make_folds(plan.dataset, k=settings.folds, seed=settings.seed)
+    return make_select_split(plan.dataset, share=settings.select_share, seed=settings.seed)
+
+
 def stored_split(plan: SearchPlan) -> SelectSplit:
     """Return the split that is stored with the search; make a new one if there is none.
 
     Raises:
         InputError: A class is too small to split, or the stored split has other images or folds.
     """
-    path = plan.folder / "split.json"
+    path = plan.folder / SPLIT_FILE
     if path.exists():
         split = SelectSplit.load(path, plan.dataset)
         if split.n_folds != plan.settings.folds:
@@ -81,10 +96,7 @@ def stored_split(plan: SearchPlan) -> SelectSplit:
                 "start a search under a new name"
             )
         return split
-    settings = plan.settings
-    if settings.folds:
-        return make_folds(plan.dataset, k=settings.folds, seed=settings.seed)
-    return make_select_split(plan.dataset, share=settings.select_share, seed=settings.seed)
+    return new_split(plan)
 
 
 def longest(space: SearchSpace) -> int:

@@ -13,7 +13,7 @@ from tune_paddy.data.split import SelectSplit
 from tune_paddy.search.gpu_shares import trial_planner, without_gpu
 from tune_paddy.search.image_cache import CacheWatch, watch_cache
 from tune_paddy.search.lock import search_lock
-from tune_paddy.search.plan import SearchPlan, stored_split
+from tune_paddy.search.plan import SearchPlan, new_split, stored_split
 from tune_paddy.search.ray.session import ray_session
 from tune_paddy.search.resources import check_resources, idle_gpus_note, resources_here
 from tune_paddy.search.resuming.compatibility import check_same
@@ -57,7 +57,8 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
     """
     settings = plan.settings
     at_once = check_resources(settings, available)
-    split = stored_split(plan)
+    # A new search can still get another name, so its folder may be that of another search.
+    split = stored_split(plan) if plan.resumed else new_split(plan)
     parts = make_parts(plan.dataset, split)
     cache = watch_cache(settings.cache_limit, parts.images, plan.space)
     notes = tuple(note for note in (idle_gpus_note(settings, available), cache.note) if note)

@@ -8,7 +8,7 @@ from pathlib import Path
 from tune_paddy.data.image_table import describe_images
 from tune_paddy.data.kaggle.fetch import competition_of
 from tune_paddy.data.split import SelectSplit
-from tune_paddy.search.plan import SearchPlan
+from tune_paddy.search.plan import SPLIT_FILE, SearchPlan
 from tune_paddy.search.trainable import LOCKS
 from tune_paddy.search.watchers.close_members import sweep
 from tune_paddy.tracking.context.datasets import UsedDataset
@@ -46,13 +46,12 @@ def recorded_search(
     description = "" if plan.resumed else _description(plan)
     dataset = _used(plan, split)
     record = _record(plan, split)
-    files = _write_files(plan, split)
     with open_search(
         store,
         plan.name,
         record,
         dataset=dataset,
-        files=files,
+        write_files=lambda: _write_files(plan, split),
         tags=tags or {},
         description=description,
         at_end=tidy,
@@ -104,7 +103,7 @@ def _description(plan: SearchPlan) -> str:
 
 def _write_files(plan: SearchPlan, split: SelectSplit) -> list[Path]:
     """Write the files that a resume needs into the search's folder."""
-    split.save(plan.folder / "split.json")
+    split.save(plan.folder / SPLIT_FILE)
     (plan.folder / SPACE_FILE).write_text(plan.space.text, encoding="utf-8")
     (plan.folder / IMAGES_FILE).write_text(describe_images(plan.dataset), encoding="utf-8")
-    return [plan.folder / name for name in (SPACE_FILE, IMAGES_FILE, "split.json")]
+    return [plan.folder / name for name in (SPACE_FILE, IMAGES_FILE, SPLIT_FILE)]

@@ -119,13 +119,14 @@ def run_refit(
             resources than there are.
         TunePaddyError: A member failed; the message names it. The other members are kept.
     """
-    parts = make_refit_parts(plan.dataset, stored_split(plan))
+    split = stored_split(plan)
+    parts = make_refit_parts(plan.dataset, split)
     done = _finished(store, plan, members, parts.split)
     if len(done) < len(members):
         left = plan.settings.model_copy(update={"trials": len(members) - len(done)})
         with ready_session(replace(plan, settings=left)) as ready, search_lock(plan.folder, plan.name):
             trials = FixedTrials(_trials(ready, members, done), Interruption())
-            run_trials(replace(ready, parts=parts), store, trials, console=console, tags=tags)
+            run_trials(replace(ready, split=split, parts=parts), store, trials, console=console, tags=tags)
     _require_all(store, plan, members)
 
 

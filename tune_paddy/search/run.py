@@ -8,13 +8,14 @@ from pathlib import Path
 from rich.console import Console
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.search.interruption import Interruption, interruptible
 from tune_paddy.search.lock import search_lock
-from tune_paddy.search.plan import SearchPlan
+from tune_paddy.search.plan import SPLIT_FILE, SearchPlan
 from tune_paddy.search.preflight import ReadyPlan
 from tune_paddy.search.ray.watchdog import watched_raylet
 from tune_paddy.search.recording import recorded_search
+from tune_paddy.search.resuming.compatibility import check_same
 from tune_paddy.search.resuming.history import FIRST_SESSION, Earlier, read_earlier
 from tune_paddy.search.sampler import MemberSampler
 from tune_paddy.search.searchers import MemberSearcher, TrialSearcher
@@ -27,7 +28,7 @@ from tune_paddy.search.watchers.prune_weights import OnSelection, WeightsKeeper
 from tune_paddy.search.watchers.stopwatch import Stopwatch
 from tune_paddy.tracking.context.system_metrics import system_metrics
 from tune_paddy.tracking.files import FIGURES, log_files
-from tune_paddy.tracking.runs import RecordedRun, list_members
+from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
 from tune_paddy.tracking.store import Store
 
 
@@ -50,13 +51,14 @@ def run_search(
         All members, whatever their outcome.
 
     Raises:
-        InputError: Another process runs this search.
+        InputError: Another process runs this search, it already exists, or it is resumed with another space,
+            dataset or split.
         SearchInterruptedError: A signal stopped the search; it can be resumed.
         TunePaddyError: The record or Ray failed.
     """
     plan = ready.plan
     with search_lock(plan.folder, plan.name):
-        earlier = read_earlier(store, plan) if plan.resumed else FIRST_SESSION
+        earlier = _look_back(plan, store)
         if earlier.leaves_work(plan):
             searcher = _searcher(ready, clock, earlier)
             run_trials(ready, store, searcher, console=console, earlier=earlier)
@@ -64,6 +66,23 @@ def run_search(
             with recorded_search(plan, ready.split, store):
                 pass  # closes runs that an earlier session left open
     return list_members(store, plan.name)
+
+
+def _look_back(plan: SearchPlan, store: Store) -> Earlier:
+    """Return the history of a search whose lock is held.
+
+    Raises:
+        InputError: The search is resumed with another space, dataset or split, or it is not resumed although
+            its folder has a search.
+    """
+    if plan.resumed:
+        check_same(plan, get_search(store, plan.name), store)
+        return read_earlier(store, plan)
+    if (plan.folder / SPLIT_FILE).exists():
+        raise InputError(
+            f"search {plan.name!r} already exists in {plan.folder}: resume it, or choose another name"
+        )
+    return FIRST_SESSION
 
 
 def run_trials(

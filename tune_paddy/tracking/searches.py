@@ -25,7 +25,7 @@ def open_search(
     record: SearchRecord,
     *,
     dataset: UsedDataset,
-    files: Sequence[Path],
+    write_files: Callable[[], Sequence[Path]],
     tags: Mapping[str, object],
     description: str,
     at_end: Callable[[], None],
@@ -37,7 +37,7 @@ def open_search(
         name: Name of the search, unique in the record.
         record: Tags of the search.
         dataset: Images that the search uses.
-        files: Files to store with the run.
+        write_files: Function that writes the files to store with the run, called once the run exists.
         tags: Further tags; a name without a dot gets the prefix `tune_paddy.`.
         description: Markdown for the run's page; empty: the page stays as it is.
         at_end: Clean-up after the last trial, called before the run is closed.
@@ -60,7 +60,7 @@ def open_search(
     try:
         close_stale(store, name, all_ended=True)
         log_dataset(store, run_id, dataset)
-        log_files(store, run_id, files)
+        log_files(store, run_id, write_files())
         yield run_id
     except BaseException as error:
         close("KILLED" if isinstance(error, KeyboardInterrupt | SearchInterruptedError) else "FAILED")

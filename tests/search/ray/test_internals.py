@@ -1,6 +1,8 @@
 """Ray's private names, and the reuse of real Ray processes by trials that do nothing."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -164,3 +166,23 @@ def test_an_idle_cache_with_other_methods_is_left_unchanged(monkeypatch: pytest.
     monkeypatch.setattr(f"{CONTROLLER}._ObjectCache", Other)
     with kept_processes():
         assert find(CONTROLLER, "_ObjectCache") is Other
+
+
+TOKENS = """
+import os
+from tune_paddy.search.ray.internals import find, tokens_required
+mode = find("ray._raylet", "get_authentication_mode")
+before = mode()
+with tokens_required():
+    assert mode() != before and os.environ["RAY_AUTH_MODE"] == "token"
+assert mode() == before and "RAY_AUTH_MODE" not in os.environ
+os.environ["RAY_AUTH_MODE"] = "disabled"  # the user's choice
+with tokens_required():
+    assert mode() == before
+"""
+
+
+def test_tokens_are_required_within_the_block_unless_the_user_chose_otherwise() -> None:
+    """In a process of its own: this one has a session that needs its token."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    subprocess.run([sys.executable, "-c", TOKENS], env=environment, check=True, timeout=600)

@@ -100,6 +100,8 @@ def _patient(cache: Any) -> Any:
         def cache_object(self, key: Any, obj: Any) -> bool:
             if self.total_max_objects:
                 return bool(super().cache_object(key, obj))
+            if not hasattr(self, "_cached_objects") or not hasattr(self, "_num_cached_objects"):
+                return bool(super().cache_object(key, obj))  # a later version keeps them elsewhere
             self._cached_objects[key].append(obj)
             self._num_cached_objects += 1
             return True
@@ -144,14 +146,22 @@ def sigterm_left_alone() -> Iterator[None]:
         yield
 
 
-def ask_for_tokens() -> None:
-    """Let the next Ray session accept only clients that have its token.
+@contextmanager
+def tokens_required() -> Iterator[None]:
+    """Let a Ray session that starts in the block accept only clients that have its token.
 
     Ray reads RAY_AUTH_MODE on import. Versions from about 2.60 on set the mode themselves, later.
     """
     config = find("ray._raylet", "Config")
-    if "RAY_AUTH_MODE" not in os.environ and hasattr(config, "initialize"):
-        os.environ["RAY_AUTH_MODE"] = "token"
+    if "RAY_AUTH_MODE" in os.environ or not hasattr(config, "initialize"):
+        yield
+        return
+    os.environ["RAY_AUTH_MODE"] = "token"
+    config.initialize("")
+    try:
+        yield
+    finally:
+        os.environ.pop("RAY_AUTH_MODE", None)
         config.initialize("")
 
 

@@ -26,10 +26,10 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.search.ray.environment import warm_workers
 from tune_paddy.search.ray.internals import (
-    ask_for_tokens,
     prestarted_workers_used,
     quiet_workers,
     sigterm_left_alone,
+    tokens_required,
 )
 
 _PREFIX, _OWNED = "tune_paddy-", ".owned"
@@ -86,12 +86,14 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
 def _own_sigterm_handler() -> Iterator[None]:
     """Keep this process's SIGTERM handler, if it has one, while Ray starts and afterwards."""
     handler = signal.getsignal(signal.SIGTERM)
-    if handler is signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
+    if handler in (signal.SIG_DFL, None) or threading.current_thread() is not threading.main_thread():
         yield
         return
-    with sigterm_left_alone():
-        yield
-    signal.signal(signal.SIGTERM, handler)
+    try:
+        with sigterm_left_alone():
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager
@@ -99,7 +101,6 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
     """Yield the arguments that start Ray for this process alone; remove its files afterwards."""
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray's workers inherit it
-    ask_for_tokens()
     cpus = usable_cpus()
     warm_workers(cpus)
     kept = os.environ.get("RAY_TMPDIR")
@@ -110,7 +111,7 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
     lock = FileLock(f"{folder}/{_OWNED}")
     try:
         lock.acquire()
-        with prestarted_workers_used():
+        with prestarted_workers_used(), tokens_required():
             yield {
                 "address": "local",  # never a cluster that one of Ray's files in /tmp names
                 "include_dashboard": False,

@@ -42,7 +42,7 @@ def check_same(plan: SearchPlan, search: RecordedRun, store: Store) -> None:
         stored = read_text_of_search(store, search, SPACE_FILE)
         lines = list(_text_differences(stored, plan.space.text))
         raise InputError(
-            f"space {plan.space.name!r} is not the one that search {plan.name!r} began with; leave out "
+            f"the space {plan.space.name!r} is not the one that search {plan.name!r} began with; leave out "
             f"`space`, or {advice}{listed(lines, len(lines))}",
             options=("space",),
         )
