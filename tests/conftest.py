@@ -44,6 +44,7 @@ collect_rarely()
 # The user's colours and widths would change the output that tests match.
 for _name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TERMINAL_WIDTH"):
     os.environ.pop(_name, None)
+os.environ["TERM"] = "dumb"  # test processes inherit standard error, which may be a terminal with colours
 
 # The same examples in each run, so that a failure comes from the change under test.
 settings.register_profile(
