@@ -52,6 +52,7 @@ KERNELS = frozenset((
     "ipython-pygments-lexers", "jedi", "jupyter-client", "jupyter-core", "matplotlib-inline", "nest-asyncio2",
     "parso", "pexpect", "platformdirs", "prompt-toolkit", "ptyprocess", "pure-eval", "pygments", "pyzmq",
     "stack-data", "tornado", "traitlets", "wcwidth",
+    "colorama",  # not needed, but used where it is installed, such as by the documentation's packages
 ))  # fmt: skip
 """Packages that every notebook's kernel imports."""
 
