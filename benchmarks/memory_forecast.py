@@ -42,7 +42,7 @@ PRINTED = [
     ("swinv2_large_window12_192", (192, 192), 2, 14373),
     ("swin_large_patch4_window7_224", (224, 224), 2, 12773),
 ]
-SMALLEST = Path(__file__).parents[1] / "tests" / "training" / "smallest_models.json"
+SMALLEST = Path(__file__).parents[1] / "tests" / "training" / "networks" / "smallest_models.json"
 
 
 def printed_points(cache: Path) -> list[CalibrationPoint]:

@@ -33,7 +33,7 @@ NOTEBOOK = [
     Probe("swinv2_large_window12_192", (192, 192), 32),
     Probe("swin_large_patch4_window7_224", (224, 224), 32),
 ]
-SMALLEST = Path(__file__).parents[1] / "tests" / "training" / "smallest_models.json"
+SMALLEST = Path(__file__).parents[1] / "tests" / "training" / "networks" / "smallest_models.json"
 
 
 def smallest_probes(n: int) -> list[Probe]:

@@ -191,10 +191,10 @@ def train_and_select(
     ensemble = select_and_print(
         store, [plan.name], runs, check_selection(asked), verbose=verbose, browse=browse
     )
-    resume = record_command(store, "search", "--resume", plan.name)  # the record remembers --refit
     if interrupted is not None:
         raise interrupted
     if asked["refit"] is not None:
+        resume = record_command(store, "search", "--resume", plan.name)  # the record remembers --refit
         machine = Machine(plan.weights_dir, plan.ray_address)
         refit_and_print(store, ensemble, [plan.name], runs, machine, plan.dataset, resume=resume)
 

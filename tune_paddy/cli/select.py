@@ -198,6 +198,7 @@ def refit_and_print(
     from tune_paddy.search.resources import uncounted_gpus
     from tune_paddy.tracking.pool import load_pool
     from tune_paddy.tracking.runs import get_search
+    from tune_paddy.tracking.schema import SearchRecord
 
     search = get_search(store, searches[0])
     dataset = dataset or _reopen_dataset(search)
@@ -212,7 +213,7 @@ def refit_and_print(
     check_pretrained(plan)
     images = counted(len(dataset.labelled), "labelled image")
     console.print(f"Refit {plan.name}: {counted(len(members), 'member')} on all {images}")
-    tags = {"refit_of": ", ".join(searches), "refit_of_ensemble": ensemble.run_id}
+    tags = SearchRecord.tags_of(refit_of=tuple(searches), refit_of_ensemble=ensemble.run_id)
     writable = replace(store, experiment_id=search.experiment_id)
     try:
         run_refit(plan, members, writable, console=console, tags=tags)

@@ -9,7 +9,7 @@ from tune_paddy.core.domains import largest
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.split import SelectSplit, make_folds, make_select_split
-from tune_paddy.search.sampler import MemberSampler, Proposal
+from tune_paddy.search.sampling.sampler import MemberSampler, Proposal
 from tune_paddy.spaces.space import SearchSpace
 
 SPLIT_FILE = "split.json"

@@ -20,7 +20,7 @@ from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan, stored_split
 from tune_paddy.search.preflight import ReadyPlan, ready_session
 from tune_paddy.search.run import run_trials
-from tune_paddy.search.searchers import FixedTrials
+from tune_paddy.search.sampling.searchers import FixedTrials
 from tune_paddy.search.trial import Trial
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches, parse_params

@@ -17,8 +17,8 @@ from tune_paddy.search.ray.watchdog import watched_raylet
 from tune_paddy.search.recording import recorded_search
 from tune_paddy.search.resuming.compatibility import check_same
 from tune_paddy.search.resuming.history import FIRST_SESSION, Earlier, read_earlier
-from tune_paddy.search.sampler import MemberSampler
-from tune_paddy.search.searchers import MemberSearcher, TrialSearcher
+from tune_paddy.search.sampling.sampler import MemberSampler
+from tune_paddy.search.sampling.searchers import MemberSearcher, TrialSearcher
 from tune_paddy.search.trainable import TrialContext
 from tune_paddy.search.tuning import run_trials_on_ray
 from tune_paddy.search.watchers.close_members import MemberCloser

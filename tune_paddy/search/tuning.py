@@ -13,8 +13,8 @@ from tune_paddy.search.interruption import RunningTrials
 from tune_paddy.search.plan import SearchPlan, longest
 from tune_paddy.search.preflight import ReadyPlan
 from tune_paddy.search.ray.internals import kept_processes
-from tune_paddy.search.sampler import PastTrial
-from tune_paddy.search.searchers import TrialSearcher
+from tune_paddy.search.sampling.sampler import PastTrial
+from tune_paddy.search.sampling.searchers import TrialSearcher
 from tune_paddy.search.trainable import TrialContext, run_trial
 from tune_paddy.search.trial import Trial
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.search.plan import SearchPlan
-from tune_paddy.search.sampler import PastTrial, Proposal
+from tune_paddy.search.sampling.sampler import PastTrial, Proposal
 from tune_paddy.tracking.runs import RecordedRun, get_search, list_members, read_curve
 from tune_paddy.tracking.schema import MemberRecord, SearchRecord
 from tune_paddy.tracking.store import Store

@@ -10,7 +10,7 @@ from ray.tune.search import Searcher
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.interruption import Interruption
-from tune_paddy.search.sampler import MemberSampler, PastTrial, Proposal
+from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal
 from tune_paddy.search.trial import Trial
 
 NO_MORE: Any = Searcher.FINISHED
@@ -135,7 +135,7 @@ class MemberSearcher(TrialSearcher):
 
     def finish(self, folder: Path) -> bool:
         """Draw Optuna's figures of the study into a folder; see `write_study_figures`."""
-        from tune_paddy.search.study_figures import write_study_figures  # noqa: PLC0415 pyplot takes seconds
+        from tune_paddy.search.sampling.study_figures import write_study_figures  # noqa: PLC0415 pyplot takes seconds
 
         return bool(write_study_figures(self.sampler.trials(), self.sampler.spaces, folder))
 

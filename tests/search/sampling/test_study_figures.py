@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tune_paddy.search.sampler import MemberSampler
-from tune_paddy.search.study_figures import IMPORTANCES, SLICES, write_study_figures
+from tune_paddy.search.sampling.sampler import MemberSampler
+from tune_paddy.search.sampling.study_figures import IMPORTANCES, SLICES, write_study_figures
 from tune_paddy.spaces.space import SearchSpace, find_space
 
 

@@ -8,8 +8,8 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Fixed, Range, Recipe, SubSpace
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.interruption import Interruption
-from tune_paddy.search.sampler import MemberSampler, PastTrial, Proposal, parameter_names
-from tune_paddy.search.searchers import MemberSearcher
+from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal, parameter_names
+from tune_paddy.search.sampling.searchers import MemberSearcher
 
 VIT = SubSpace(
     "vit",

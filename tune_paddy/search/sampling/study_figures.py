@@ -20,7 +20,7 @@ from optuna.visualization import matplotlib as plots
 from PIL import Image
 
 from tune_paddy.core.domains import Choice, SubSpace
-from tune_paddy.search.sampler import SPACE, parameter_names
+from tune_paddy.search.sampling.sampler import SPACE, parameter_names
 
 IMPORTANCES, SLICES = "importances", "slices"
 LEAST = 4
