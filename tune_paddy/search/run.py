@@ -131,7 +131,7 @@ def run_trials(
             ready, context, searcher, earlier=earlier.trials, callbacks=[TrialEvents(watchers, interruption)]
         )
         _keep_figures(plan, searcher, store, parent)
-        if interruption.wished or searcher.unfinished:
+        if interruption.requested or searcher.unfinished:
             raise interruption.error(f"search {plan.name} was interrupted; it can be resumed")
 
 

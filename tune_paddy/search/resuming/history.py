@@ -79,13 +79,13 @@ def past_trial(member: RecordedMember, ended: bool) -> PastTrial:
     Raises:
         InputError: The member was recorded without its proposal.
     """
-    run, told = member.run, member.record.proposal
-    if told is None:
+    run, recorded = member.run, member.record.proposal
+    if recorded is None:
         raise InputError(
             f"search {run.search!r} cannot be resumed: member {run.name!r} was recorded without its "
             "proposal, by another version; select from it, and start a search under a new name"
         )
-    proposal = Proposal(told.number, told.origin, told.config)
+    proposal = Proposal(recorded.number, recorded.origin, recorded.config)
     value = run.metrics["objective"] if run.outcome == "finished" else None
     finite = {epoch: point for epoch, point in member.curve.items() if math.isfinite(point)}
     return PastTrial(proposal, ended, value, finite)
