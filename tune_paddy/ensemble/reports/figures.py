@@ -104,7 +104,7 @@ def _write_png(figure: Figure, path: Path) -> None:
         # A class name may have characters that the font lacks; they are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         canvas.print_png(path)
-    figure.set_layout_engine("none")  # the layout is found: the report's picture needs no other
+    figure.set_layout_engine(None)  # the layout is found: drawing again for the report keeps it
 
 
 def draw_path(pool: Pool, selection: Selection) -> Figure:

@@ -39,7 +39,8 @@ def describe_recall(confused: NDArray[np.intp], classes: Sequence[str]) -> str:
     tied.sort(key=lambda code: found[code].share)
     if not low:
         shown = [f"{short(classes[code])!r}, {hits[code]} of {images[code]} images" for code in tied]
-        which = f"lowest: {shown[0]}" if len(tied) == 1 else f"{len(tied)} are within one image of the lowest"
+        ties = f"{len(tied)} classes are within one image of the lowest"
+        which = f"lowest: {shown[0]}" if len(tied) == 1 else ties
         return f"No class has a clearly lower recall than the others; {which}"
     worst = found[low[0]]
     if len(low) == 1:
@@ -66,6 +67,9 @@ def describe_confusion(confused: NDArray[np.intp], classes: Sequence[str]) -> st
     most, total = int(wrong.max(initial=0)), int(wrong.sum())
     if not total:
         return "No image is taken for another class"
+    if total == 1:
+        ((true, taken),) = np.argwhere(wrong).tolist()
+        return f"One image is wrong: {short(classes[true])!r} taken for {short(classes[taken])!r}"
     if most < _CLEAR:
         often = "once" if most == 1 else "twice"
         return f"No class is taken for the same other class more than {often}; {total} images are wrong"

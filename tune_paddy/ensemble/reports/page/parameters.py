@@ -128,8 +128,9 @@ def draw_parameters(n_compared: int, effects: Sequence[Effect], objective: str) 
         axes.set_ylabel(objective)
     clear = [effect.name for effect in effects if effect.chance * n_compared < UNLIKELY]
     n = max(len(effect.losses) for effect in effects)
-    which = f"clearly differs with {', '.join(clear)}" if clear else "clearly differs with no parameter"
-    add_title(figure, f"Among {n} members, the objective {which}")
+    dependence = f"the objective depends clearly on {', '.join(clear)}"
+    title = dependence if clear else "no parameter has a clear effect on the objective"
+    add_title(figure, f"Among {n} members, {title}")
     return figure
 
 

@@ -67,7 +67,7 @@ def svg(figure: Figure) -> bytes:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         if figure.get_layout_engine() is not None:  # otherwise it was drawn before
             figure.draw_without_rendering()
-            figure.set_layout_engine("none")
+            figure.set_layout_engine(None)  # not "none", with which `savefig` draws twice
         figure.savefig(file, format="svg", metadata={"Date": None})
     text = _PAINT.sub(_replaced, file.getvalue().decode())
     start = text.index("<svg")
