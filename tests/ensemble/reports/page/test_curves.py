@@ -24,6 +24,12 @@ def test_the_title_counts_the_members_with_the_lowest_loss_in_the_last_epoch() -
     assert figure.get_suptitle() == "2 of 3 members had their lowest log loss in the last epoch"
 
 
+def test_curves_over_folds_say_that_they_start_anew() -> None:
+    figure = draw_learning([("a", {1: 0.9, 2: 0.3, 3: 0.8, 4: 0.2})], 1, folded=True)
+    assert figure.get_suptitle() == "Each member starts anew with each fold"
+    assert figure.axes[0].get_xlabel() == "epoch, counted over all folds"
+
+
 @pytest.mark.usefixtures("rasterised")
 def test_the_best_four_are_highlighted_and_the_others_share_one_entry(tmp_path: Path) -> None:
     figure = draw_learning([(f"{n:04d}-net.tag-64", FALLING) for n in range(7)], 60)

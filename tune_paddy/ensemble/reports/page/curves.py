@@ -37,12 +37,13 @@ def read_curves(store: Store, members: Sequence[RecordedRun]) -> list[tuple[str,
     return [(name, curve) for name, curve in by_epoch if len(curve) > 1]
 
 
-def draw_learning(curves: Sequence[tuple[str, Curve]], n_members: int) -> Figure:
+def draw_learning(curves: Sequence[tuple[str, Curve]], n_members: int, *, folded: bool = False) -> Figure:
     """Draw the log loss of each member against the epoch, the best members highlighted.
 
     Args:
         curves: Name and curve of members, the best first; each has at least 2 epochs.
         n_members: Number of all finished members.
+        folded: Whether members are trained once per fold; epochs are then counted over all folds.
     """
     figure = Figure(figsize=(WIDTH, 6), layout="constrained")
     axes = figure.subplots()
@@ -60,7 +61,7 @@ def draw_learning(curves: Sequence[tuple[str, Curve]], n_members: int) -> Figure
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("epoch")
+    axes.set_xlabel("epoch, counted over all folds" if folded else "epoch")
     axes.set_ylabel("log loss on the select split")
     axes.grid(alpha=0.3)
     handles, labels = axes.get_legend_handles_labels()
@@ -69,7 +70,9 @@ def draw_learning(curves: Sequence[tuple[str, Curve]], n_members: int) -> Figure
     shown = "" if len(curves) == n_members else f"{len(curves)} of {n_members} members, the best; "
     add_title(
         figure,
-        f"{last} of {len(curves)} members had their lowest log loss in the last epoch",
+        "Each member starts anew with each fold"
+        if folded
+        else f"{last} of {len(curves)} members had their lowest log loss in the last epoch",
         f"{shown}without test-time augmentation; those with the lowest last loss are highlighted",
     )
     return figure

@@ -30,7 +30,8 @@ def draw_page(
     curves = read_curves(store, sources.members)
     if curves:
         done = sum(member.outcome == "finished" for member in sources.members)
-        drawn[LEARNING] = draw_learning(curves, done)
+        folded = any(search.params.get("folds", "0") != "0" for search in sources.searches)
+        drawn[LEARNING] = draw_learning(curves, done, folded=folded)
     # A parameter of one search is not the same variable as in another space.
     compared, effects = find_effects(sources.members) if len(sources.searches) == 1 else (0, [])
     if effects:
