@@ -104,3 +104,15 @@ def test_figures_change_their_colours_with_the_scheme(browser: Browser, address:
         corners.append(page.eval_on_selector("figure img", corner))
         page.close()
     assert corners == [[255, 255, 255], [20, 25, 31]]
+
+
+def test_a_printed_page_is_light_and_has_the_collapsed_parts_and_whole_tables(
+    browser: Browser, address: str
+) -> None:
+    page = browser.new_page(viewport={"width": 700, "height": 1000}, color_scheme="dark")
+    page.goto(address)
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.eval_on_selector("body", COLOUR) == "rgb(255, 255, 255)"
+    assert page.evaluate("document.documentElement.scrollWidth") == 700
+    assert page.eval_on_selector("details .cards", "e => e.checkVisibility({contentVisibilityAuto: true})")
+    page.close()
