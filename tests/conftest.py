@@ -113,30 +113,37 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _blank_figures() -> Iterator[Callable[[Figure, Path], None]]:
+def _blank_figures() -> Iterator[tuple[Callable[[Figure, Path], None], Callable[[Figure], bytes]]]:
     """Write figures as blank images: drawing them takes most of a selection's time.
 
     Yields:
-        Original function that writes a figure, for `rasterised`.
+        Original functions that write a figure as PNG and as SVG, for `rasterised`.
     """
     from PIL import Image
 
     from tune_paddy.ensemble.reports import figures
+    from tune_paddy.ensemble.reports.page import themed
 
     def write_blank(figure: Figure, path: Path) -> None:
         width, height = (round(figures._DPI * inches) for inches in figure.get_size_inches())
         Image.new("L", (width, height), 255).save(path)
 
     with pytest.MonkeyPatch.context() as patch:
-        write_png = figures._write_png
+        originals = figures._write_png, themed.svg
         patch.setattr(figures, "_write_png", write_blank)
-        yield write_png
+        patch.setattr(themed, "svg", lambda _: b'<svg xmlns="http://www.w3.org/2000/svg"/>')
+        yield originals
 
 
 @pytest.fixture
-def rasterised(_blank_figures: Callable[[Figure, Path], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def rasterised(
+    _blank_figures: tuple[Callable[[Figure, Path], None], Callable[[Figure], bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Draw figures, for tests that look at them."""
-    monkeypatch.setattr("tune_paddy.ensemble.reports.figures._write_png", _blank_figures)
+    write_png, svg = _blank_figures
+    monkeypatch.setattr("tune_paddy.ensemble.reports.figures._write_png", write_png)
+    monkeypatch.setattr("tune_paddy.ensemble.reports.page.themed.svg", svg)
 
 
 @pytest.fixture(scope="module", autouse=True)

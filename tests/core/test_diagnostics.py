@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from tests.core.conftest import RealPool
-from tune_paddy.core.diagnostics import confusion, disagreement, recalls, reliability
+from tune_paddy.core.diagnostics import chance_of_at_most, confusion, disagreement, recalls, reliability
 from tune_paddy.core.metrics import balanced_error, error_rate
 
 
@@ -63,3 +64,8 @@ def test_bins_hold_every_image_once() -> None:
     np.testing.assert_allclose(bins.confidence, [0.55, 0.6, 0.975])
     assert bins.accuracy.tolist() == [1, 1, 0.5]
     assert bins.calibration_error == pytest.approx((0.45 + 0.4 + 2 * 0.475) / 4)
+
+
+@pytest.mark.parametrize(("hits", "trials", "share"), [(0, 3, 0.5), (40, 2000, 0.03), (9_800, 10_000, 0.98)])
+def test_the_chance_is_that_of_the_binomial_distribution(hits: int, trials: int, share: float) -> None:
+    assert chance_of_at_most(hits, trials, share) == pytest.approx(binom.cdf(hits, trials, share), rel=1e-6)

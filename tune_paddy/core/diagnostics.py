@@ -1,5 +1,6 @@
 """Diagnostics for figures: confusion, recall, reliability and disagreement between views."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +78,29 @@ def recalls(confused: NDArray[np.intp]) -> tuple[Recall, ...]:
     for hits, images in zip(confused.diagonal().tolist(), confused.sum(axis=1).tolist(), strict=True):
         found.append(Recall(hits / images, *wilson(hits / images, images), images))
     return tuple(found)
+
+
+def chance_of_at_most(hits: int, trials: int, share: float) -> float:
+    """Return the probability of at most `hits` hits in independent trials, from 0 to 1.
+
+    It tells a result that needs an explanation from one that chance gives often.
+
+    Args:
+        hits: Number of hits.
+        trials: Number of trials.
+        share: Probability of a hit in each trial.
+
+    >>> round(chance_of_at_most(1, 5, 0.5), 4), chance_of_at_most(5, 5, 1.0), chance_of_at_most(4, 5, 1.0)
+    (0.1875, 1.0, 0.0)
+    """
+    if share in (0, 1):
+        return float(share == 0 or hits >= trials)
+    logs = (
+        math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
+        + k * math.log(share) + (trials - k) * math.log1p(-share)
+        for k in range(hits + 1)
+    )  # fmt: skip
+    return min(1.0, sum(map(math.exp, logs)))
 
 
 def reliability(probs: Floats, labels: Labels, *, bins: int = BINS) -> Reliability:

@@ -21,6 +21,7 @@ from tune_paddy.ensemble.frontier import find_frontier
 from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.ensemble.reports.html import REPORT, Sources, write_report
 from tune_paddy.ensemble.reports.mlflow import describe_ensemble
+from tune_paddy.ensemble.reports.page.gains import find_gains
 from tune_paddy.tracking.ensembles import log_ensemble
 from tune_paddy.tracking.files import FIGURES, SPACE_FILE, read_text_of_search
 from tune_paddy.tracking.pool import load_pool
@@ -149,14 +150,18 @@ def _illustrate(
     """Draw the figures and write the report; return the folder and the page."""
     # Importing matplotlib takes half a second: errors before this point must not wait for it.
     from tune_paddy.ensemble.reports.figures import draw_figures, write_figures  # noqa: PLC0415
-    from tune_paddy.ensemble.reports.trial_figures import draw_trials, shown_figures  # noqa: PLC0415
+    from tune_paddy.ensemble.reports.page.drawing import draw_page  # noqa: PLC0415
+    from tune_paddy.ensemble.reports.trial_figures import draw_trials  # noqa: PLC0415
 
     members = [member for search in searches for member in list_members(store, search.name)]
     folder, report = ensemble.folder / FIGURES, ensemble.folder / REPORT
     figures = draw_figures(ensemble.pool, ensemble.selection, ensemble.assessment, ensemble.frontier)
-    write_figures(figures | draw_trials(store, searches, members, member_weights(ensemble)), folder)
-    sources = Sources(searches, members, options, read_text_of_search(store, searches[0], SPACE_FILE))
-    write_report(report, ensemble, sources, shown_figures(folder))
+    figures |= draw_trials(store, searches, members, member_weights(ensemble))
+    write_figures(figures, folder)
+    space = read_text_of_search(store, searches[0], SPACE_FILE)
+    sources = Sources(searches, members, options, space, store.tracking_uri)
+    gains = find_gains(ensemble, options)
+    write_report(report, ensemble, sources, draw_page(store, sources, figures, gains), gains)
     return [folder, report]
 
 

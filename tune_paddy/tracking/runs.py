@@ -176,8 +176,14 @@ def list_ensembles(store: Store, search: str) -> tuple[RecordedRun, ...]:
 
 def read_curve(store: Store, run_id: str, metric: str) -> dict[int, float]:
     """Return the values of a metric: step → the value that was logged last."""
+    return {step: value for step, (_, value) in read_timed_curve(store, run_id, metric).items()}
+
+
+def read_timed_curve(store: Store, run_id: str, metric: str) -> dict[int, tuple[float, float]]:
+    """Return the values of a metric: step → time in seconds since 1970, and the value logged last."""
     points = call(store.client.get_metric_history, run_id, metric)
-    return {point.step: point.value for point in sorted(points, key=lambda point: point.timestamp)}
+    points = sorted(points, key=lambda point: point.timestamp)
+    return {point.step: (point.timestamp / 1000, point.value) for point in points}
 
 
 def count_epochs(store: Store, run_id: str) -> int:

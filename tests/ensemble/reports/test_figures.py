@@ -97,19 +97,24 @@ def test_subtitles_name_the_kind_of_predictions() -> None:
 
 
 def test_titles_state_the_result() -> None:
-    """Ten images of three classes, one of them misclassified and none of them with certainty."""
+    """Ten images of three classes, one of them misclassified and none of them with certainty.
+
+    A class with an error more than the others is no finding.
+    """
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2])
     probs = np.full((10, 3), 0.1)
     probs[np.arange(10), labels] = 0.8
     probs[4] = 0.1, 0.1, 0.8
     names = ("blast", "hispa", "tungro")
     assert title(draw_confusion(probs, labels, names, "")) == (
-        "Most confused: 'hispa' taken for 'tungro', 1 of 3 images"
+        "One image is wrong: 'hispa' taken for 'tungro'"
     )
     worst = title(draw_recall(probs, labels, names, ""))
-    assert worst == "Recall is lowest for 'hispa': 66.7% (20.8% to 93.9%)"
+    assert worst == (
+        "No class has a clearly lower recall than the others; 2 classes are within one image of the lowest"
+    )
     assert title(draw_reliability(probs, labels, "")) == (
-        "The ensemble claims 80.0% and is right for 90.0%: calibration error (ECE) 10.0%"
+        "The ensemble claims 80.0% and is right for 90.0% (59.6% to 98.2%): calibration error (ECE) 10.0%"
     )
     right = np.eye(3)[labels]
     assert title(draw_confusion(right, labels, names, "")) == "No image is taken for another class"
@@ -137,3 +142,11 @@ def test_a_path_through_many_views_is_shortened(tmp_path: Path) -> None:
     assert len(rows) == 12
     assert rows[-1] == "19 others"
     write_figures({"selection_path": figure}, tmp_path)
+
+
+def test_dollar_signs_of_class_names_are_no_formulas(tmp_path: Path) -> None:
+    """Matplotlib would fail on this one."""
+    labels = np.array([0, 0, 1, 1])
+    figure = draw_recall(np.eye(2)[labels], labels, ("$\\frac{$", "$b$"), "")
+    write_figures({"recall": figure}, tmp_path)
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [r"\$\frac{\$ (2)", r"\$b\$ (2)"]

@@ -4,11 +4,12 @@ import pytest
 
 from tests.ensemble.conftest import recorded
 from tune_paddy.ensemble.reports.figures import write_figures
-from tune_paddy.ensemble.reports.trial_figures import draw_costs, draw_footprint, draw_live, shown_figures
+from tune_paddy.ensemble.reports.trial_figures import draw_costs, draw_footprint, draw_live
 from tune_paddy.tracking.costs import trial_cost
 
 pytestmark = pytest.mark.usefixtures("rasterised")
 
+LIVE = {"log_loss": {1: 0.5, 2: 0.25}, "error_rate": {1: 0.1, 2: 0.05}}
 SCORES = {"plain/error_rate": 0.04, "tta/error_rate": 0.01}  # figures show the plain error
 
 
@@ -30,9 +31,19 @@ def test_the_title_of_the_costs_has_the_lowest_error_and_its_cost(tmp_path: Path
 
 
 def test_the_title_of_the_live_curve_has_the_first_and_the_last_loss(tmp_path: Path) -> None:
-    figure = draw_live({"log_loss": {1: 0.5, 2: 0.25}, "error_rate": {1: 0.1, 2: 0.05}})
+    figure = draw_live(LIVE, {1: 0.5, 2: 3.0})
     assert figure.get_suptitle() == "As members finished, the ensemble's log loss went from 0.5000 to 0.2500"
     write_figures({"live_ensemble": figure}, tmp_path)
+
+
+@pytest.mark.parametrize(("last", "unit", "times"), [(1.5, "minutes", [30, 90]), (3.0, "hours", [0.5, 3])])
+def test_the_live_curve_is_over_the_time_since_the_start(last: float, unit: str, times: list[float]) -> None:
+    """In minutes below two hours; the points have the numbers of finished members."""
+    upper, lower = draw_live(LIVE, {1: 0.5, 2: last}).axes
+    assert lower.get_xlabel().startswith(f"{unit} since the search started")
+    for axes in (upper, lower):
+        assert axes.get_lines()[0].get_xdata().tolist() == times
+    assert [text.get_text() for text in upper.texts] == ["1", "2"]
 
 
 def test_forecasts_of_memory_are_compared_with_measurements(tmp_path: Path) -> None:
@@ -43,12 +54,6 @@ def test_forecasts_of_memory_are_compared_with_measurements(tmp_path: Path) -> N
     figure = draw_footprint(members)
     assert "0.90 to 1.10 times their forecast" in figure.get_suptitle()
     write_figures({"footprint": figure}, tmp_path)
-
-
-def test_existing_figures_are_listed_in_reading_order(tmp_path: Path) -> None:
-    for name in ("recall", "slices", "cost", "mine"):
-        (tmp_path / f"{name}.png").touch()
-    assert [path.stem for path in shown_figures(tmp_path)] == ["cost", "slices", "recall"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tune_paddy.search.sampling.sampler import MemberSampler
-from tune_paddy.search.sampling.study_figures import IMPORTANCES, SLICES, write_study_figures
+from tune_paddy.search.sampling.study_figures import IMPORTANCES, LEAST, SLICES, write_study_figures
 from tune_paddy.spaces.space import SearchSpace, find_space
 
 
@@ -24,7 +24,7 @@ def study(space: SearchSpace, members: int, *, constant: bool = False) -> Member
 def test_importances_and_slices_of_a_study_are_a_thousand_pixels_wide(name: str, tmp_path: Path) -> None:
     """The sub-spaces of one study share parameters; those of the other do not."""
     space = SearchSpace.load(find_space(name))
-    written = write_study_figures(study(space, 12).trials(), space.spaces, tmp_path / "figures")
+    written = write_study_figures(study(space, LEAST).trials(), space.spaces, tmp_path / "figures")
     assert written == [tmp_path / "figures" / f"{figure}.png" for figure in (IMPORTANCES, SLICES)]
     for path in written:
         with Image.open(path) as image:
@@ -34,12 +34,12 @@ def test_importances_and_slices_of_a_study_are_a_thousand_pixels_wide(name: str,
 
 def test_few_members_give_no_figures(tmp_path: Path) -> None:
     space = SearchSpace.load(find_space("digits_demo"))
-    assert write_study_figures(study(space, 3).trials(), space.spaces, tmp_path / "figures") == []
+    assert write_study_figures(study(space, LEAST - 1).trials(), space.spaces, tmp_path / "figures") == []
     assert not (tmp_path / "figures").exists()
 
 
 def test_a_study_of_equal_losses_raises_no_error(tmp_path: Path) -> None:
     """No parameter is more important than the others."""
     space = SearchSpace.load(find_space("digits_demo"))
-    written = write_study_figures(study(space, 8, constant=True).trials(), space.spaces, tmp_path)
+    written = write_study_figures(study(space, LEAST, constant=True).trials(), space.spaces, tmp_path)
     assert tmp_path / f"{SLICES}.png" in written

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.plain import greedy_select
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.ensemble.frontier import Frontier
+from tune_paddy.ensemble.reports.findings import describe_confusion, describe_recall, short
 
 NAMES = (
     "selection_path",
@@ -33,6 +35,8 @@ TRIAL_NAMES = ("live_ensemble", "cost", "footprint")
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
 """Two of Okabe and Ito's colours, distinct for every kind of colour vision, and a neutral one."""
+_SHADES = LinearSegmentedColormap.from_list("shades", [to_rgba(BLUE, 0), to_rgba(BLUE, 0.75)])
+"""Colours of heat maps, from transparent: text of one colour is readable on all of them and on any page."""
 WIDTH = 10.0
 """Width of figures in inches; 1,000 pixels at 100 dots per inch."""
 _DPI = 100
@@ -100,6 +104,7 @@ def _write_png(figure: Figure, path: Path) -> None:
         # A class name may have characters that the font lacks; they are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         canvas.print_png(path)
+    figure.set_layout_engine(None)  # the layout is found: drawing again for the report keeps it
 
 
 def draw_path(pool: Pool, selection: Selection) -> Figure:
@@ -187,19 +192,17 @@ def draw_confusion(
     figure = Figure(figsize=(WIDTH, 8.5), layout="constrained")
     axes = figure.subplots()
     texts = [str(count) if count else "" for count in counts.flat]
-    names = classes if len(classes) <= _MOST_NAMES else []
+    many = len(classes) > _MOST_NUMBERS
+    names = [escaped(short(name, 18 if many else 28)) for name in classes[: _MOST_NAMES + 1]]
+    names = names if len(names) <= _MOST_NAMES else []
     _draw_cells(axes, np.sqrt(counts / totals), names, names, texts)
-    if max(map(len, classes)) > 2:  # noqa: PLR2004 one or two digits fit side by side, names do not
+    if max(map(len, names), default=0) > 2:  # noqa: PLR2004 one or two digits fit side by side, names do not
         axes.tick_params(axis="x", rotation=90)
+    if many:
+        axes.tick_params(labelsize=8)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    wrong = counts - np.diag(counts.diagonal())
-    true, taken = divmod(int(wrong.argmax()), len(classes))
-    title = "No image is taken for another class"
-    if wrong.any():
-        often = f"{wrong.max()} of {totals[true, 0]} images"
-        title = f"Most confused: {classes[true]!r} taken for {classes[taken]!r}, {often}"
-    add_title(figure, title, source)
+    add_title(figure, describe_confusion(counts, classes), source)
     return figure
 
 
@@ -207,15 +210,13 @@ def _draw_cells(
     axes: Axes, shares: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], texts: Iterable[str]
 ) -> None:
     """Draw a heat map, with numbers if there is room."""
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=max(float(shares.max()), 1e-9), aspect="auto")
+    axes.imshow(shares, cmap=_SHADES, vmin=0, vmax=max(float(shares.max()), 1e-9), aspect="auto")
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xticks(range(len(columns)), columns)
     if len(shares) > _MOST_NUMBERS:
         return
-    half = shares.max() / 2
     for (row, column), text in zip(np.ndindex(shares.shape), texts, strict=True):
-        color = "white" if shares[row, column] > half else "black"
-        cell = axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
+        cell = axes.text(column, row, text, ha="center", va="center", fontsize=9)
         cell.set_in_layout(False)  # it is inside the axes; measuring it would take half of the drawing time
 
 
@@ -230,7 +231,8 @@ def draw_recall(
         classes: Class names.
         source: Description of the images and predictions, for the subtitle.
     """
-    found = recalls(confusion(predictions, labels))
+    confused = confusion(predictions, labels)
+    found = recalls(confused)
     order = sorted(range(len(found)), key=lambda label: (found[label].share, found[label].low))
     rows = np.arange(len(order))
     shares = np.array([found[label].share for label in order])
@@ -241,16 +243,16 @@ def draw_recall(
     overall = float((predictions.argmax(axis=1) == labels).mean())
     axes.axvline(overall, color=ORANGE, linestyle="--", label=f"all images: {overall:.1%}")
     if len(order) <= _MOST_NAMES:
-        axes.set_yticks(rows, [f"{classes[label]} ({found[label].images})" for label in order])
+        axes.set_yticks(
+            rows, [f"{escaped(short(classes[label]))} ({found[label].images})" for label in order]
+        )
     axes.set_ylim(len(order) - 0.5, -0.5)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("recall: share of the class's images that are found; bars: 95 % intervals")
     axes.set_ylabel("class (images)")
     axes.grid(axis="x", alpha=0.3)
     axes.legend()
-    worst = found[order[0]]
-    interval = f"{worst.share:.1%} ({worst.low:.1%} to {worst.high:.1%})"
-    add_title(figure, f"Recall is lowest for {classes[order[0]]!r}: {interval}", source)
+    add_title(figure, describe_recall(confused, classes), source)
     return figure
 
 
@@ -278,8 +280,10 @@ def draw_reliability(predictions: NDArray[np.float64], labels: Labels, source: s
     _draw_bin_counts(below, bins.confidence, bins.images)
     claimed = float(bins.confidence @ bins.images / bins.images.sum())
     right = float(bins.accuracy @ bins.images / bins.images.sum())
+    low, high = wilson(right, len(labels))
+    truth = f"is right for {right:.1%} ({low:.1%} to {high:.1%})"
     error = f"calibration error (ECE) {bins.calibration_error:.1%}"
-    add_title(figure, f"The ensemble claims {claimed:.1%} and is right for {right:.1%}: {error}", source)
+    add_title(figure, f"The ensemble claims {claimed:.1%} and {truth}: {error}", source)
     return figure
 
 
@@ -334,6 +338,15 @@ def _scale_frontier(axes: Axes, minutes: Sequence[float], losses: Sequence[float
 
 def add_title(figure: Figure, title: str, detail: str = "") -> None:
     """Add a title that states the result, and a smaller subtitle that describes the data."""
-    figure.suptitle(title, fontsize=13, fontweight="bold")
+    figure.suptitle(escaped(title), fontsize=13, fontweight="bold")
     if detail:
         figure.axes[0].set_title(detail, fontsize=10)
+
+
+def escaped(text: str) -> str:
+    r"""Escape dollar signs: matplotlib would read the text between two of them as a formula.
+
+    >>> print(escaped("5 $ and 7 $"))
+    5 \$ and 7 \$
+    """
+    return text.replace("$", r"\$")

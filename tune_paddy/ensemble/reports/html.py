@@ -2,20 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, StrictUndefined
+from numpy.typing import NDArray
 
 from tune_paddy.core.estimate import Comparison, wilson
 from tune_paddy.core.metrics import error_rate, metric_label
-from tune_paddy.data.thumbnails import data_uri, thumbnail_uri
+from tune_paddy.data.thumbnails import thumbnail_uri
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions, select_command
 from tune_paddy.ensemble.reports.hard_images import HardImage, HardImages, find_files, find_hard_images
 from tune_paddy.ensemble.reports.member_rows import MemberRow, ensemble_rows
+from tune_paddy.ensemble.reports.page.facts import facts
+from tune_paddy.ensemble.reports.page.gains import ClassGains
+from tune_paddy.ensemble.reports.page.pairs import confused_pairs
+from tune_paddy.ensemble.reports.page.picture import SECTIONS, Picture
 from tune_paddy.ensemble.reports.summary import answer
 from tune_paddy.ensemble.reports.terminal import RIVALS, gain_of, rivals
 from tune_paddy.ensemble.reports.wording import formatted, signed
@@ -25,6 +33,10 @@ from tune_paddy.tracking.schema import SearchRecord
 REPORT = "report.html"
 MOST_IMAGES = 18
 """Maximum number of images of each kind (wrong, unsure, unsure in the test set); the page has about 1 MB."""
+MOST_ROWS = 20
+"""Maximum number of members in the table; the others are in a second, collapsed one."""
+SMALL_SIDE = 112
+"""Longer side of the thumbnails of confused pairs, in px."""
 
 
 @dataclass(frozen=True)
@@ -36,40 +48,64 @@ class Sources:
         members: Runs of the members of all these searches, of any outcome.
         options: Options of the selection.
         space: YAML text of the first search's space; empty if unknown.
+        tracking_uri: Address of the record; empty if unknown.
+        written: Time of the report; None: now.
     """
 
     searches: Sequence[RecordedRun]
     members: Sequence[RecordedRun]
     options: SelectionOptions
     space: str = ""
+    tracking_uri: str = ""
+    written: datetime | None = None
 
 
-def write_report(path: Path, ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> None:
+def write_report(
+    path: Path,
+    ensemble: Ensemble,
+    sources: Sources,
+    pictures: Sequence[Picture] = (),
+    gains: ClassGains | None = None,
+) -> None:
     """Write the report of an ensemble.
 
     Args:
         path: Path of the page.
         ensemble: Selected ensemble.
         sources: Origin of the ensemble.
-        figures: PNG files to show, in this order.
+        pictures: Figures to show.
+        gains: Gain over the best single member per class; None: unknown.
     """
     # Names of files and classes are untrusted: the template escapes every value.
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = resources.files("tune_paddy.ensemble.reports").joinpath("report_page.html").read_text("utf-8")
-    page = environment.from_string(template).render(_content(ensemble, sources, figures))
+    page = environment.from_string(template).render(_content(ensemble, sources, pictures, gains))
     path.write_text(page, encoding="utf-8")
 
 
-def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> dict[str, Any]:
+def _content(
+    ensemble: Ensemble, sources: Sources, pictures: Sequence[Picture], gains: ClassGains | None
+) -> dict[str, Any]:
     pool, selection, assessment = ensemble.pool, ensemble.selection, ensemble.assessment
     search = SearchRecord.from_run(sources.searches[0])
     rows = ensemble_rows(ensemble, sources.members)
-    labelled, test = find_files(search.images) if search.images else ({}, {})
+    files = labelled, test = find_files(search.images) if search.images else ({}, {})
+    known = assessment.predictions if assessment else selection.blend(pool.select)
     return {
         "title": f"Ensemble of {' and '.join(one.name for one in sources.searches)}",
         "scores": _scores(ensemble),
+        "facts": list(
+            facts(
+                pool,
+                sources.searches,
+                sources.members,
+                images=files,
+                tracking_uri=sources.tracking_uri,
+                written=sources.written or datetime.now(UTC),
+            )
+        ),
         "answer": " ".join(answer(ensemble)),
         "submission": ensemble.submission,
         "n_test": len(pool.test_ids),
@@ -77,18 +113,21 @@ def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> d
         "classes": pool.classes,
         "metric": metric_label(selection.metric),
         "method": selection.method,
-        "members": [_member(row) for row in rows],
+        "members": [_member(row) for row in rows[:MOST_ROWS]],
+        "more_members": [_member(row) for row in rows[MOST_ROWS:]],
         "largest": rows[0].weight,
         "own_score": "" if assessment is None else f"{assessment.estimate.score:.4f}",
         "comparisons": [_comparison(rival) for rival in rivals(ensemble)],
         "failures": [member for member in sources.members if member.outcome not in ("finished", "running")],
-        "hard": _with_thumbnails(_hard_images(ensemble), labelled, test),
+        "pairs": _pairs(ensemble, known, labelled),
+        "cross_fitted": assessment is not None,
+        "hard": _with_thumbnails(
+            find_hard_images(pool, known, selection.blend(pool.test), most=MOST_IMAGES), labelled, test
+        ),
         "found_images": bool(labelled),
         "dataset": search.images or "",
-        "figures": [
-            {"name": file.stem.replace("_", " "), "source": data_uri(file.read_bytes(), "image/png")}
-            for file in figures
-        ],
+        "figures": _by_section(pictures),
+        "class_rows": [] if gains is None else _class_rows(gains),
         "commands": _commands(sources),
         "space": sources.space,
         "version": version("tune-paddy"),
@@ -103,7 +142,11 @@ def _scores(ensemble: Ensemble) -> list[dict[str, str]]:
     metric = metric_label(selection.metric)
     if assessment is None:
         return [
-            {"what": metric, "value": f"{selection.score:.4f}", "detail": "optimistic: no honest estimate"}
+            {
+                "what": f"{metric} on the select split",
+                "value": f"{selection.score:.4f}",
+                "detail": "optimistic: no honest estimate",
+            }
         ]
     own = assessment.estimate
     error = error_rate(assessment.predictions, ensemble.pool.labels)
@@ -140,11 +183,40 @@ def _comparison(rival: Comparison) -> dict[str, str]:
     }
 
 
-def _hard_images(ensemble: Ensemble) -> HardImages:
-    """Find the hard images by cross-fitted predictions if there are any: a selection has seen its labels."""
-    pool, selection = ensemble.pool, ensemble.selection
-    known = ensemble.assessment.predictions if ensemble.assessment else selection.blend(pool.select)
-    return find_hard_images(pool, known, selection.blend(pool.test), most=MOST_IMAGES)
+def _by_section(pictures: Sequence[Picture]) -> dict[str, list[Picture]]:
+    """Return heading → its pictures, without empty sections."""
+    found = {picture.name: picture for picture in pictures}
+    sections = {heading: [found[name] for name in names if name in found] for heading, names in SECTIONS}
+    return {heading: shown for heading, shown in sections.items() if shown}
+
+
+def _class_rows(gains: ClassGains) -> list[dict[str, Any]]:
+    """Return the numbers of each class, the lowest recall first."""
+    columns = (gains.images, gains.ensemble, gains.single, gains.corrected, gains.broken)
+    rows = []
+    for name, *counts in zip(gains.classes, *(column.tolist() for column in columns), strict=True):
+        images, own, single, corrected, broken = counts
+        low, high = wilson(own / images, images)
+        recall = f"{own / images:.1%} ({low:.1%} to {high:.1%})"
+        rows.append({"name": name, "images": images, "recall": recall, "ensemble": own, "single": single,
+                     "corrected": corrected, "broken": broken})  # fmt: skip
+    return sorted(rows, key=lambda row: (row["ensemble"] / row["images"], row["name"]))
+
+
+def _pairs(
+    ensemble: Ensemble, known: NDArray[np.float64], labelled: Mapping[str, Path]
+) -> list[dict[str, Any]]:
+    """Return the confused pairs with thumbnails, which typical images of several pairs share."""
+
+    @cache
+    def thumbnail(name: str) -> str | None:
+        return thumbnail_uri(labelled[name], SMALL_SIDE) if name in labelled else None
+
+    kinds = ("wrong", "like_truth", "like_taken")
+    return [
+        vars(pair) | {kind: [(name, thumbnail(name)) for name in getattr(pair, kind)] for kind in kinds}
+        for pair in confused_pairs(ensemble.pool, known)
+    ]
 
 
 def _with_thumbnails(

@@ -1,25 +1,26 @@
 """Figures of the trials of a search: cost, growth of the ensemble, GPU memory."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
-from tune_paddy.ensemble.reports.figures import BLUE, GREY, NAMES, ORANGE, TRIAL_NAMES, WIDTH, add_title
+from tune_paddy.ensemble.reports.figures import BLUE, GREY, ORANGE, TRIAL_NAMES, WIDTH, add_title
 from tune_paddy.tracking.costs import trial_cost
 from tune_paddy.tracking.ensembles import LIVE
-from tune_paddy.tracking.runs import RecordedRun, read_curve
+from tune_paddy.tracking.runs import RecordedRun, read_timed_curve
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import GPU_SECONDS
 
 LIVE_CURVE, COST, FOOTPRINT = TRIAL_NAMES
-SEARCH_NAMES = ("importances", "slices")
-"""Figures that a search writes to the same folder."""
 
+_HOURS = 2
+"""Number of hours from which a time axis is in hours; below it is in minutes."""
+_MOST_COUNTS = 20
+"""Maximum number of points with the number of members beside them."""
 _MANY_DECADES = 10
 """Ratio of the largest to the smallest cost above which the axis is logarithmic."""
 
@@ -46,19 +47,16 @@ def draw_trials(
     scored = [member for member in members if _error(member) is not None]
     if scored:
         figures[COST] = draw_costs([(m, *trial_cost(owners[m.search], m)) for m in scored], weights)
-    curves = {name: read_curve(store, searches[0].run_id, LIVE + name) for name in ("log_loss", "error_rate")}
-    if len(curves["log_loss"]) > 1:
-        figures[LIVE_CURVE] = draw_live(curves)
+    first = searches[0]
+    points = {n: read_timed_curve(store, first.run_id, LIVE + n) for n in ("log_loss", "error_rate")}
+    if len(points["log_loss"]) > 1:
+        times = {step: (when - first.started) / 3600 for step, (when, _) in points["log_loss"].items()}
+        curves = {n: {step: value for step, (_, value) in curve.items()} for n, curve in points.items()}
+        figures[LIVE_CURVE] = draw_live(curves, times)
     measured = [member for member in members if "memory/forecast_mib" in member.metrics]
     if measured:
         figures[FOOTPRINT] = draw_footprint(measured)
     return figures
-
-
-def shown_figures(folder: Path) -> list[Path]:
-    """Return the existing figures of a folder, in reading order."""
-    order = (LIVE_CURVE, COST, *SEARCH_NAMES, *NAMES, FOOTPRINT)
-    return [path for name in dict.fromkeys(order) if (path := folder / f"{name}.png").is_file()]
 
 
 def draw_costs(trials: Sequence[tuple[RecordedRun, str, float]], weights: Mapping[str, float]) -> Figure:
@@ -91,7 +89,7 @@ def draw_costs(trials: Sequence[tuple[RecordedRun, str, float]], weights: Mappin
                 axes.scatter(costs[rows], errors[rows], color=color, edgecolors=BLUE, **style)
     for row in order[np.append(True, np.diff(best) < 0)][-4:]:
         axes.annotate(
-            _short(trials[row][0].name),
+            shorten_name(trials[row][0].name),
             (costs[row], errors[row]),
             (8, 6),
             textcoords="offset points",
@@ -113,24 +111,29 @@ def draw_costs(trials: Sequence[tuple[RecordedRun, str, float]], weights: Mappin
     return figure
 
 
-def draw_live(curves: Mapping[str, Mapping[int, float]]) -> Figure:
-    """Draw the greedy ensemble's log loss and error rate after each finished member.
+def draw_live(curves: Mapping[str, Mapping[int, float]], hours: Mapping[int, float]) -> Figure:
+    """Draw the greedy ensemble's log loss and error rate against the time since the search started.
 
     Args:
         curves: `log_loss` and `error_rate` → number of finished members → value.
+        hours: Number of finished members → time since the start of the search, in hours.
     """
+    unit, factor = ("hours", 1) if max(hours.values()) >= _HOURS else ("minutes", 60)
     figure = Figure(figsize=(WIDTH, 6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     for axes, name, form in ((upper, "log_loss", None), (lower, "error_rate", PercentFormatter(1))):
         steps = sorted(curves[name])
-        axes.plot(steps, [curves[name][step] for step in steps], "o-", color=BLUE)
+        times = [factor * hours[step] for step in steps]
+        values = [curves[name][step] for step in steps]
+        axes.step(times, values, "o-", where="post", color=BLUE)
+        if axes is upper and len(steps) <= _MOST_COUNTS:
+            for step, *at in zip(steps, times, values, strict=True):
+                axes.annotate(str(step), at, (5, 5), textcoords="offset points", fontsize=9)
         axes.set_ylabel(name.replace("_", " "))
-        axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         if form is not None:
             axes.yaxis.set_major_formatter(form)
-    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-    lower.set_xlabel("finished members")
+    lower.set_xlabel(f"{unit} since the search started, pauses included (numbers: finished members)")
     losses = [curves["log_loss"][step] for step in sorted(curves["log_loss"])]
     detail = "greedy ensemble of the members so far, on the images it was chosen on: optimistic"
     add_title(
@@ -181,10 +184,10 @@ def _error(member: RecordedRun) -> float | None:
     return None if np.isnan(error) else error
 
 
-def _short(name: str) -> str:
+def shorten_name(name: str) -> str:
     """Return a member's name without the long tag of its pretrained weights.
 
-    >>> _short("0003-convnext_large.fb_in22k-320x224")
+    >>> shorten_name("0003-convnext_large.fb_in22k-320x224")
     '0003-convnext_large-320x224'
     """
     head, dot, tail = name.partition(".")

@@ -23,8 +23,8 @@ from tune_paddy.core.domains import Choice, SubSpace
 from tune_paddy.search.sampling.sampler import SPACE, parameter_names
 
 IMPORTANCES, SLICES = "importances", "slices"
-LEAST = 4
-"""Minimum number of finished trials for a figure."""
+LEAST = 20
+"""Minimum number of finished trials for a figure: fewer show the sampler, not a dependence."""
 _FEWEST = 2
 """Minimum number of parameters to compare."""
 _WIDTH, _DPI = 10.0, 100

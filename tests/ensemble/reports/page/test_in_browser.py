@@ -1,0 +1,118 @@
+"""The report in a real browser: narrow and wide, light and dark.
+
+With TUNE_PADDY_SCREENSHOTS set to a folder, screenshots are saved there.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.ensemble.conftest import ensemble_of, make_pool, recorded
+from tune_paddy.core.selection.plain import fixed_select
+from tune_paddy.ensemble.options import SelectionOptions
+from tune_paddy.ensemble.reports.figures import draw_figures
+from tune_paddy.ensemble.reports.html import Sources, write_report
+from tune_paddy.ensemble.reports.page import themed
+from tune_paddy.ensemble.reports.page.class_figure import draw_gains
+from tune_paddy.ensemble.reports.page.gains import find_gains
+from tune_paddy.ensemble.reports.page.picture import GAINS
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; `apt-get install chromium`")
+
+OUTSIDE = """() => [...document.querySelectorAll('main *')]
+    .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+    .filter(e => !e.closest('.wide, figure')).map(e => e.outerHTML.slice(0, 80))"""
+COLOUR = "e => getComputedStyle(e).getPropertyValue('background-color')"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, _blank_figures: tuple[Any, Any]) -> str:
+    """Address of a report with long names of members and classes, and with every kind of section."""
+    pool = make_pool(members=4, classes=6, images=240)
+    long = "of_a_really_long_name_without_a_single_space_in_it" * 2
+    pool = replace(
+        pool,
+        classes=tuple(f"{name}_{long}" for name in pool.classes),
+        views=tuple(replace(view, member=f"{view.member}-{long}") for view in pool.views),
+    )
+    ensemble = ensemble_of(pool, fixed_select(pool.select, pool.labels, np.ones(8)))
+    gains = find_gains(ensemble, SelectionOptions())
+    assert gains is not None
+    figures = draw_figures(pool, ensemble.selection, ensemble.assessment, ensemble.frontier)
+    broken = recorded(long, outcome="failed", failure=f"CUDA error: {long}")
+    sources = Sources([recorded("night", "search")], [broken], SelectionOptions(), long, f"sqlite:////{long}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(themed, "svg", _blank_figures[1])  # the fixture `rasterised` lasts for one test only
+        pictures = themed.make_pictures({**figures, GAINS: draw_gains(gains)})
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(path, ensemble, sources, pictures, gains)
+    return path.as_uri()
+
+
+def opened(browser: Browser, address: str, **options: Any) -> Page:
+    """Open the report with all its details."""
+    page = browser.new_page(**options)
+    page.goto(address)
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    folder = os.environ.get("TUNE_PADDY_SCREENSHOTS")
+    if folder:
+        name = f"report-{page.viewport_size['width']}-{options.get('color_scheme', 'light')}.png"
+        page.screenshot(path=Path(folder) / name, full_page=True)
+    return page
+
+
+def test_nothing_is_cut_on_a_telephone_or_a_desk_in_light_or_dark(browser: Browser, address: str) -> None:
+    """Wide tables and figures scroll in boxes of their own; the page does not."""
+    for width, scheme in ((390, "light"), (390, "dark"), (1280, "light")):
+        size = {"width": width, "height": 800}
+        page = opened(browser, address, viewport=size, color_scheme=scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.evaluate(OUTSIDE) == []
+        assert all(page.eval_on_selector_all("img", "all => all.map(e => e.naturalWidth > 0)"))
+        dark = page.eval_on_selector("body", COLOUR) == "rgb(20, 25, 31)"
+        assert dark == (scheme == "dark")
+        page.close()
+
+
+def test_figures_change_their_colours_with_the_scheme(browser: Browser, address: str) -> None:
+    """Their background is the page's own colour."""
+    corner = """e => {
+        const canvas = document.createElement('canvas'); canvas.width = 100; canvas.height = 60;
+        const context = canvas.getContext('2d'); context.drawImage(e, 0, 0, 100, 60);
+        return [...context.getImageData(1, 1, 1, 1).data].slice(0, 3) }"""
+    corners = []
+    for scheme in ("light", "dark"):
+        page = opened(browser, address, color_scheme=scheme)
+        corners.append(page.eval_on_selector("figure img", corner))
+        page.close()
+    assert corners == [[255, 255, 255], [20, 25, 31]]
+
+
+def test_a_printed_page_is_light_and_has_the_collapsed_parts_and_whole_tables(
+    browser: Browser, address: str
+) -> None:
+    page = browser.new_page(viewport={"width": 700, "height": 1000}, color_scheme="dark")
+    page.goto(address)
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.eval_on_selector("body", COLOUR) == "rgb(255, 255, 255)"
+    assert page.evaluate("document.documentElement.scrollWidth") == 700
+    assert page.eval_on_selector("details .cards", "e => e.checkVisibility({contentVisibilityAuto: true})")
+    page.close()

@@ -1,0 +1,1 @@
+"""Parts of the HTML report; `html` beside this folder puts them together."""
