@@ -1,5 +1,9 @@
 """Formats of numbers in reports."""
 
+from tune_paddy.data.system.text import duration
+
+__all__ = ["duration", "formatted", "signed"]
+
 
 def formatted(value: float | None, form: str) -> str:
     """Format a number; None becomes an empty text.
@@ -17,15 +21,3 @@ def signed(value: float | None) -> str:
     ['+0.0100', '-0.0100', '+0.0000', '+0.0000', '']
     """
     return "" if value is None else f"{round(value, 4) + 0:+.4f}"
-
-
-def duration(seconds: float) -> str:
-    """Format a duration, given in seconds.
-
-    >>> [duration(seconds) for seconds in (7.4, 150, 9000, 200000)]
-    ['7 s', '2.5 min', '2.5 h', '2.3 d']
-    """
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
