@@ -1,7 +1,8 @@
 """The search command: train, select, write the submission."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,7 @@ from tune_paddy.cli.app import (
     print_dataset,
     record_command,
     typed_command,
+    working,
 )
 from tune_paddy.cli.completion import complete_search, complete_space
 from tune_paddy.cli.failures import as_typed
@@ -147,14 +149,40 @@ def search(
         return
     if resume is None:
         check_pretrained(plan)
-    from tune_paddy.search.preflight import ready_session
-
-    with ready_session(plan, None if resume is None else store) as ready:
+    with session_of(plan, None if resume is None else store) as ready:
         if resume is None:  # Ray's workers import torch meanwhile
-            store = make_store(tracking_uri, plan.dataset, runs)
-            plan = with_free_name(plan, store, runs, given=name is not None)
+            store, plan = record_of(plan, tracking_uri, runs, given=name is not None)
         plan = replace(plan, asked=asked)
         train_and_select(replace(ready, plan=plan), store, asked, verbose=verbose)
+
+
+@contextmanager
+def session_of(plan: "SearchPlan", recorded_in: "Store | None" = None) -> "Iterator[ReadyPlan]":
+    """Check a plan and run Ray while the block runs, as `ready_session`; show the stages of the start."""
+    with working("importing Ray") as progress:
+        from tune_paddy.search.preflight import ready_session
+
+        with ready_session(plan, recorded_in, progress=progress) as ready:
+            yield ready
+
+
+def record_of(
+    plan: "SearchPlan", tracking_uri: str | None, runs: Path, *, given: bool
+) -> "tuple[Store, SearchPlan]":
+    """Open the record for a new search, and return it with the plan under a free name.
+
+    Args:
+        plan: Plan of a new search.
+        tracking_uri: Address of the record; None: the default.
+        runs: Folder of searches.
+        given: Whether the user gave the name.
+
+    Raises:
+        InputError: The given name is taken.
+    """
+    with working("opening the record"):
+        store = make_store(tracking_uri, plan.dataset, runs)
+        return store, with_free_name(plan, store, runs, given=given)
 
 
 def _asked(now: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -352,8 +380,7 @@ def _print_preview(plan: "SearchPlan") -> None:
     from tune_paddy.search.gpu_shares import trial_planner
     from tune_paddy.search.plan import preview
 
-    proposals = preview(plan, n=10)
-    settings = plan.settings
+    proposals, settings = preview(plan, n=10), plan.settings
     gpus = f"GPU share {settings.gpu}" if isinstance(settings.gpu, str) else counted(settings.gpu, "GPU")
     console.print(f"Each trial: {counted(settings.cpus, 'CPU')}, {gpus}. The first {len(proposals)}:")
     table = Table("member", "from", "configuration", "GPU", "accum", "forecast, MiB")
@@ -362,10 +389,13 @@ def _print_preview(plan: "SearchPlan") -> None:
     except InputError as error:  # no GPU detected: print the rest without forecasts
         console.print(f"No forecasts (?): {as_typed(error)}", style="yellow", soft_wrap=True)
         give = None
-    for proposal in proposals:
-        config = proposal.config
-        shares = _unforecast(config, settings.gpu) if give is None else _forecast(give(config))
-        table.add_row(proposal.member, proposal.origin, _told(config), *shares)
+    with working() as progress:
+        progress.stage("forecasting memory", len(proposals))
+        for proposal in proposals:
+            config = proposal.config
+            shares = _unforecast(config, settings.gpu) if give is None else _forecast(give(config))
+            table.add_row(proposal.member, proposal.origin, _told(config), *shares)
+            progress.advance()
     console.print(table)
 
 

@@ -16,6 +16,7 @@ from tune_paddy.cli.app import (
     console,
     record_command,
     typed_command,
+    working,
 )
 from tune_paddy.cli.completion import complete_search
 from tune_paddy.cli.settings_options import OptionSource, command_with, given
@@ -123,12 +124,14 @@ def select_and_print(
         verbose: Whether to print how the ensemble was selected.
         browse: Command that opens the search in MLflow; empty: none is printed.
     """
-    from tune_paddy.ensemble.build import build_ensemble
+    with working("importing the selection methods") as progress:
+        from tune_paddy.ensemble.build import build_ensemble
+
+        folder = out or runs / searches[0]
+        ensemble = build_ensemble(store, searches, folder=folder, options=options, progress=progress)
     from tune_paddy.ensemble.reports.summary import print_summary
     from tune_paddy.ensemble.reports.terminal import print_details
 
-    folder = out or runs / searches[0]
-    ensemble = build_ensemble(store, searches, folder=folder, options=options)
     if verbose:
         print_details(console, ensemble)
     print_summary(console, ensemble, searches)
