@@ -10,7 +10,7 @@ import typer
 
 from tune_paddy.cli.app import RunsOption, UriOption, app, console
 from tune_paddy.cli.search import make_plan, record_of, session_of, train_and_print
-from tune_paddy.cli.select import browse_command, select_and_print
+from tune_paddy.cli.select import select_and_print
 from tune_paddy.data.system.text import counted
 
 _HARD = """\
@@ -51,7 +51,7 @@ def demo(
     with session_of(plan) as ready:  # Ray's workers import torch while the record is created
         store, plan = record_of(plan, tracking_uri, runs, given=False)
         train_and_print(replace(ready, plan=plan), store, weights=False)
-    ensemble = select_and_print(store, [plan.name], runs, browse=f"uv run {browse_command(plan.name, store)}")
+    ensemble = select_and_print(store, [plan.name], runs, prefix="uv run ")
     if ensemble.submission is not None:
         accuracy = score_submission(ensemble.submission, folder / TEST_LABELS)
         images = counted(len(ensemble.pool.test_ids), "test image")

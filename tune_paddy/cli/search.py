@@ -35,7 +35,6 @@ from tune_paddy.cli.select import (
     RayAddressOption,
     RefitOption,
     VerboseOption,
-    browse_command,
     check_refit,
     refit_and_print,
     select_and_print,
@@ -215,10 +214,7 @@ def train_and_select(
             raise
         interrupted = error
     runs = plan.folder.parent
-    browse = browse_command(plan.name, store)
-    ensemble = select_and_print(
-        store, [plan.name], runs, check_selection(asked), verbose=verbose, browse=browse
-    )
+    ensemble = select_and_print(store, [plan.name], runs, check_selection(asked), verbose=verbose)
     if interrupted is not None:
         raise interrupted
     if asked["refit"] is not None:

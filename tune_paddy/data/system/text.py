@@ -76,6 +76,15 @@ def four_digits(value: float) -> str:
     return f"{rounded:.{max(4 - whole, 0)}f}"
 
 
+def percent(share: float) -> str:
+    """Format a share from 0 to 1 as a percentage with two decimals: one image in ten thousand shows.
+
+    >>> percent(0.0472), percent(1)
+    ('4.72 %', '100.00 %')
+    """
+    return f"{100 * share:.2f} %"
+
+
 def duration(seconds: float) -> str:
     """Format a duration, given in seconds.
 

@@ -136,12 +136,16 @@ class SearchProgress:
         return self.spent + self.clock() - self._began
 
     def epoch_of(self, member: MemberProgress) -> str:
-        """Return the epoch of a member's running model, as `3/12`."""
+        """Return the epoch of a member's running model, as `3/12`; empty if it ended before the first."""
         done, epochs = member.epoch, max(1, member.epochs)
+        if not done and member.ended is not None:
+            return ""
         return f"{(done - 1) % epochs + 1 if done else 0}/{epochs}"
 
     def fold_of(self, member: MemberProgress) -> str:
-        """Return the fold of a member's running model, as `2/5`; empty without folds."""
+        """Return the fold of a member's running model, as `2/5`; empty without folds or epochs to come."""
+        if not self.epoch_of(member):
+            return ""
         fold = max(member.epoch - 1, 0) // max(1, member.epochs) + 1
         return f"{min(fold, self.folds)}/{self.folds}" if self.folds else ""
 
@@ -158,7 +162,8 @@ class SearchProgress:
         now = self.clock()
         running = [(member.seconds(now), self.share_of(member)) for member in self.running]
         waiting = max(self.total - self.n_done() - len(running), 0)
-        ended = [member.seconds(now) for member in self.ended]
+        # A member that failed at its start says nothing about the pace.
+        ended = [member.seconds(now) for member in self.ended if member.epoch]
         left = time_left(ended, running, waiting, self.at_once)
         if left is None or self.limit is None:
             return left

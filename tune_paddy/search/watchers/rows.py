@@ -1,6 +1,6 @@
 """The table of a running search as text: the same columns on a terminal and in a notebook."""
 
-from tune_paddy.data.system.text import duration, four_digits
+from tune_paddy.data.system.text import duration, four_digits, percent
 from tune_paddy.search.watchers.progress import MemberProgress, SearchProgress
 
 SHOWN = 20
@@ -30,7 +30,7 @@ def scores(member: MemberProgress) -> tuple[str, str]:
     """Return a member's log loss and error rate; both are empty before its first epoch."""
     if member.log_loss is None or member.error is None:
         return "", ""
-    return four_digits(member.log_loss), f"{100 * member.error:.1f} %"
+    return four_digits(member.log_loss), percent(member.error)
 
 
 def shown_members(progress: SearchProgress, most: int = SHOWN) -> list[MemberProgress]:
