@@ -99,9 +99,9 @@ def _leaderboard(overview: Overview) -> Table:
         table.add_row(
             str(place),
             row.name,
-            formatted(row.log_loss, ".4f"),
-            formatted(row.tta_log_loss, ".4f"),
-            formatted(row.error, ".2%"),
+            "" if row.log_loss is None else four_digits(row.log_loss),
+            "" if row.tta_log_loss is None else four_digits(row.tta_log_loss),
+            "" if row.error is None else percent(row.error),
             formatted(row.weight or None, ".3f"),
             signed(row.contribution),
             row.cost,
@@ -124,8 +124,8 @@ def _running(overview: Overview) -> Table:
         table.add_row(
             member.name,
             f"{overview.epochs.get(member.name, 0)}/{_total_epochs(overview.search, member)}",
-            _metric(member, ".4f", "log_loss"),
-            _metric(member, ".2%", "error_rate"),
+            _own_or_live(member, four_digits, "log_loss"),
+            _own_or_live(member, percent, "error_rate"),
             duration(overview.now - member.started),
         )
     return table
@@ -168,7 +168,7 @@ def _ensemble(overview: Overview) -> str:
         return f"Ensemble: log loss {four_digits(loss)}, error {percent(error)} {NEW_IMAGES}"
     if LIVE_LOSS in search.metrics:
         loss, error = search.metrics[LIVE_LOSS], search.metrics["live_error_rate"]
-        return f"Ensemble so far: log loss {four_digits(loss)}, error {percent(error)} {OPTIMISTIC}"
+        return f"Greedy ensemble so far: log loss {four_digits(loss)}, error {percent(error)} {OPTIMISTIC}"
     return "No ensemble yet."
 
 
@@ -195,8 +195,3 @@ def _own_or_live(search: RecordedRun, form: Callable[[float], str], name: str) -
         if metric in search.metrics:
             return form(search.metrics[metric]) + mark
     return ""
-
-
-def _metric(run: RecordedRun, form: str, *names: str) -> str:
-    """Format the first of these metrics that a run has; empty if it has none."""
-    return formatted(next((run.metrics[name] for name in names if name in run.metrics), None), form)

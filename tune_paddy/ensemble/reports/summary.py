@@ -21,7 +21,8 @@ MOST_MEMBERS = 8
 """Maximum number of rows of the table; `show` and the report list the whole pool."""
 _WHY_WEIGHTS = {
     "fixed": "its weight was given by hand",
-    "uniform": "all members have the same weight, which fits no noise",
+    "uniform": "all members have the same weight",
+    "top": "the best views have the same weight",
 }
 """Method → why a member keeps its weight; other methods fit the weights."""
 _MOST_REFUSED = 3
@@ -65,7 +66,8 @@ def harmful_weight(ensemble: Ensemble, rows: Sequence[MemberRow]) -> tuple[str, 
     gain = score_difference(selection.metric, -(worst.contribution or 0.0))
     why = _WHY_WEIGHTS.get(selection.method, "the weights are fitted together, not one by one")
     verb = "keep their weights" if harmful[1:] else "keeps its weight"
-    return (f"{worst.name}{others} {verb}, though dropping it would gain {gain} here: {why}.",)
+    loss = f"the {metric_label(selection.metric)} on the select split would be {gain} lower"
+    return (f"{worst.name}{others} {verb}: {why}. Without {worst.name}, {loss}.",)
 
 
 def _refused(refused: Sequence[Refusal]) -> Iterator[str]:

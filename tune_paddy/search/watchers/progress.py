@@ -79,7 +79,7 @@ class SearchProgress:
         preparing: Function that returns the progress of the image cache.
         clock: Monotonic clock, in seconds.
         members: Name of a member → its progress, in the order of the first start.
-        ensemble: Score of the best ensemble of the finished members in one line; empty before the first.
+        ensemble: Score of the greedy ensemble of the finished members in one line; empty before the first.
     """
 
     total: int
@@ -115,7 +115,7 @@ class SearchProgress:
             view.member for view, weight in zip(pool.views, selection.weights, strict=True) if weight > 0
         }
         self.ensemble = (
-            f"Ensemble so far: {counted(len(chosen), 'member')}, log loss {four_digits(selection.score)} "
+            f"Greedy ensemble of {counted(len(chosen), 'member')}: log loss {four_digits(selection.score)} "
             "on the select split: optimistic"
         )
 

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 from tune_paddy.data.system.progress.stages import Stage
 
-_SPACING = 0.5
-"""Minimum time between two updates of a page, in seconds."""
+_SPACING, _LONGEST_SPACING, _UPDATES = 0.5, 10.0, 200
+"""Minimum time between two updates in seconds, its limit for long work, and updates per time passed."""
 
 
 class CellOutput:
@@ -22,21 +22,23 @@ class CellOutput:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._id = ""
-        self._shown_at = float("-inf")
+        self._began, self._shown_at = clock(), float("-inf")
 
     def show(self, html: str, text: str, *, now: bool = False) -> None:
-        """Replace the content, unless it has just been replaced.
+        """Replace the content, unless it has just been replaced; the longer the work, the rarer.
 
         Args:
             html: Content for the browser.
             text: The same content for readers without HTML.
             now: Whether to replace it in any case.
         """
-        if not now and self._clock() - self._shown_at < _SPACING:
+        time_now = self._clock()
+        spacing = min(max(_SPACING, (time_now - self._began) / _UPDATES), _LONGEST_SPACING)
+        if not now and time_now - self._shown_at < spacing:
             return
         from IPython.display import display  # noqa: PLC0415 only notebooks have it
 
-        self._shown_at = self._clock()
+        self._shown_at = time_now
         known, self._id = bool(self._id), self._id or f"tune_paddy-{uuid4().hex}"
         show: Any = display  # IPython has no types
         show({"text/html": html, "text/plain": text}, raw=True, display_id=self._id, update=known)
