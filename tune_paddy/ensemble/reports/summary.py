@@ -20,7 +20,7 @@ from tune_paddy.ensemble.reports.wording import NEW_IMAGES, score, score_differe
 MOST_MEMBERS = 8
 """Maximum number of rows of the table; `show` and the report list the whole pool."""
 _WHY_WEIGHTS = {
-    "fixed": "its weight was given by hand",
+    "fixed": "the weights were given by hand",
     "uniform": "all members have the same weight",
     "top": "the best views have the same weight",
 }
@@ -61,13 +61,12 @@ def harmful_weight(ensemble: Ensemble, rows: Sequence[MemberRow]) -> tuple[str, 
     if not harmful:
         return ()
     worst = min(harmful, key=lambda row: row.contribution or 0.0)
-    others = f" and {len(harmful) - 1} more" if harmful[1:] else ""
-    selection = ensemble.selection
-    gain = score_difference(selection.metric, -(worst.contribution or 0.0))
-    why = _WHY_WEIGHTS.get(selection.method, "the weights are fitted together, not one by one")
-    verb = "keep their weights" if harmful[1:] else "keeps its weight"
-    loss = f"the {metric_label(selection.metric)} on the select split would be {gain} lower"
-    return (f"{worst.name}{others} {verb}: {why}. Without {worst.name}, {loss}.",)
+    likewise = f" (as without {len(harmful) - 1} more)" if harmful[1:] else ""
+    metric, method = ensemble.selection.metric, ensemble.selection.method
+    gain = score_difference(metric, -(worst.contribution or 0.0))
+    loss = f"the {metric_label(metric)} on the select split would be {gain} lower"
+    why = _WHY_WEIGHTS.get(method, "the weights are fitted together")
+    return (f"Without {worst.name}{likewise}, {loss}; the weight stays, since {why}.",)
 
 
 def _refused(refused: Sequence[Refusal]) -> Iterator[str]:

@@ -73,6 +73,10 @@ def ended_line(progress: SearchProgress, member: MemberProgress) -> str:
     if member.state == "finished":
         return _joined(progress, member, [f"finished {progress.n_done()}/{progress.total}"])
     reason = f": {member.reason}" if member.reason else ""
+    if member.state in (*UNENDED, "interrupted"):
+        return (
+            f"{shortened(member.name, _NAME)}  {member.state} after epoch {progress.epoch_of(member)}{reason}"
+        )
     return f"{shortened(member.name, _NAME)}  {member.state} {progress.n_done()}/{progress.total}{reason}"
 
 

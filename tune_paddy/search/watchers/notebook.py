@@ -62,7 +62,7 @@ def _row(tag: str, texts: tuple[str, ...]) -> str:
     sides = ("left", "left", *["right"] * len(texts))
     return "<tr>{}</tr>".format(
         "".join(
-            f'<{tag} style="text-align: {side}; white-space: nowrap">{escape(text)}</{tag}>'
+            f'<{tag} style="text-align: {side}; white-space: nowrap; padding: 1px 8px">{escape(text)}</{tag}>'
             for side, text in zip(sides, texts, strict=False)
         )
     )

@@ -154,8 +154,8 @@ class SearchProgress:
         return min(member.epoch / max(1, member.epochs * max(1, self.folds)), 1.0)
 
     def n_done(self) -> int:
-        """Return the number of members that have ended, over all sessions."""
-        return self.done + len(self.ended)
+        """Return the number of members that have ended, over all sessions; interrupted ones resume."""
+        return self.done + sum(member.state != "interrupted" for member in self.ended)
 
     def left(self) -> float | None:
         """Return the expected time until the search ends in seconds, or None if no pace is known."""

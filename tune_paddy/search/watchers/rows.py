@@ -6,6 +6,9 @@ from tune_paddy.search.watchers.progress import MemberProgress, SearchProgress
 SHOWN = 20
 """Largest number of rows: all running members, then the last ones that ended."""
 
+_CITED = 24
+"""Columns of a member's name before its reason."""
+
 
 def heads(progress: SearchProgress) -> tuple[str, ...]:
     """Return the names of the columns; members have a fold only in a search with folds."""
@@ -47,8 +50,8 @@ def shown_members(progress: SearchProgress, most: int = SHOWN) -> list[MemberPro
 
 def reasons(progress: SearchProgress, most: int = 3) -> list[str]:
     """Return the last members that did not finish with the reason, one line each."""
-    lines = [f"{member.name}: {member.state}: {member.reason}" for member in progress.ended if member.reason]
-    return lines[-most:]
+    unfinished = [member for member in progress.ended if member.reason][-most:]
+    return [f"{shortened(member.name, _CITED)}: {member.state}: {member.reason}" for member in unfinished]
 
 
 def shortened(name: str, width: int) -> str:

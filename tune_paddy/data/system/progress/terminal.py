@@ -44,6 +44,7 @@ class TerminalProgress:
                 redirect_stdout=self._proxies,
             )
             self._live.start()
+        self._live.refresh()
 
     def advance(self, count: int = 1) -> None:
         """Count finished units."""
