@@ -144,38 +144,35 @@ def run_search(
     console = Console(markup=False, highlight=False, quiet=quiet)
     with shown_progress(console) as progress:
         progress.stage("importing torch and Ray")
-        from tune_paddy.search.plan import SearchPlan
+        from tune_paddy.search.new_search import plan_new_search
         from tune_paddy.search.preflight import ready_session
-        from tune_paddy.search.resources import uncounted_gpus
         from tune_paddy.search.run import run_search as run
-        from tune_paddy.tracking.names import free_name, require_free
+        from tune_paddy.tracking.names import Naming
         from tune_paddy.training.networks.pretrained import check_weights
 
     loaded = _load_space(space, stand_ins=stand_ins)
-    overridden = loaded.settings.override(settings)
+    loaded.settings.override(settings)  # refused before the images are read
     if ray_address is None:
         check_weights(loaded.weights(), None if weights_dir is None else Path(weights_dir))
     dataset, store = _open(data, tracking_uri, Path(runs))
-    chosen = require_free(name, Path(runs), store) if name else free_name(loaded.name, Path(runs), store)
-    plan = SearchPlan(
-        name=chosen,
-        dataset=dataset,
-        space=loaded,
-        settings=overridden,
-        folder=Path(runs) / chosen,
+    plan = plan_new_search(
+        dataset,
+        loaded,
+        Naming(Path(runs), name),
+        settings=settings,
+        store=store,
+        data=None if isinstance(data, Dataset) else Path(data),
         weights_dir=None if weights_dir is None else Path(weights_dir),
         ray_address=ray_address,
-        ray_gpus=uncounted_gpus(),
         command=EXPLORER,
-        data=None if isinstance(data, Dataset) else Path(data),
     )
     try:
         with shown_progress(console) as progress, ready_session(plan, progress=progress) as ready:
             members = run(ready, store, console=console)
     except SearchInterruptedError as error:
-        error.add_note(f"to resume it: tune-paddy search --resume {shlex.quote(chosen)}")
+        error.add_note(f"to resume it: tune-paddy search --resume {shlex.quote(plan.name)}")
         raise
-    return SearchResult(chosen, members, plan.folder, store.tracking_uri)
+    return SearchResult(plan.name, members, plan.folder, store.tracking_uri)
 
 
 def load_pool(*searches: str, tracking_uri: str | None = None) -> "Pool":
@@ -288,11 +285,8 @@ def _load_space(space: "str | Path | SearchSpace", *, stand_ins: bool) -> "Searc
     from tune_paddy.training.networks.architectures import stand_in
     from tune_paddy.training.networks.model import check_arch
 
-    loaded = (
-        space
-        if isinstance(space, SearchSpace)
-        else SearchSpace.load(find_space(space), check_arch=check_arch)
-    )
+    loaded = space if isinstance(space, SearchSpace) else SearchSpace.load(find_space(space))
+    loaded.check_archs(check_arch)
     return loaded.with_stand_ins(stand_in) if stand_ins else loaded
 
 

@@ -18,9 +18,9 @@ def test_the_first_signal_interrupts_a_search_and_the_second_stops_it_at_once(
 
     def signal_twice() -> None:
         with interruptible(interruption, said.append):
-            assert not interruption.wished
+            assert not interruption.requested
             os.kill(os.getpid(), number)
-            assert interruption.wished
+            assert interruption.requested
             assert interruption("a trial", {})
             os.kill(os.getpid(), number)
 

@@ -109,7 +109,9 @@ def load_space(space: str) -> "SearchSpace":
         from tune_paddy.spaces.space import SearchSpace, find_space
         from tune_paddy.training.networks.model import check_arch
 
-        return SearchSpace.load(find_space(space), check_arch=check_arch)
+        loaded = SearchSpace.load(find_space(space))
+        loaded.check_archs(check_arch)
+        return loaded
 
 
 def check_pretrained(plan: "SearchPlan") -> None:

@@ -41,15 +41,17 @@ def demo(
     Example: tune-paddy demo
     """
     from tune_paddy.data.samples import DEMO_NOISE, TEST_LABELS, score_submission, write_digits
+    from tune_paddy.tracking.names import Naming
 
     started = time.monotonic()
     overrides = {} if seed is None else {"seed": seed}
     console.print(f"Writing scikit-learn's handwritten digits to {shlex.quote(str(folder))}", soft_wrap=True)
     write_digits(folder, noise=DEMO_NOISE)
-    plan = make_plan(folder, "digits_demo", runs, name=None, overrides=overrides, prefix="demo")
+    naming = Naming(runs, prefix="demo")
+    plan = make_plan(folder, "digits_demo", naming, overrides=overrides)
     console.print(_HARD)
     with session_of(plan) as ready:  # Ray's workers import torch while the record is created
-        store, plan = record_of(plan, tracking_uri, runs, given=False)
+        store, plan = record_of(plan, tracking_uri, naming)
         train_and_print(replace(ready, plan=plan), store, weights=False)
     ensemble = select_and_print(store, [plan.name], runs, prefix="uv run ")
     if ensemble.submission is not None:

@@ -52,16 +52,16 @@ def told_in_one_line(*, debug: bool) -> Iterator[None]:
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
         if came:
-            _tell("ended by SIGTERM; run the same command again")
+            _print_error("ended by SIGTERM; run the same command again")
         sys.exit(128 + came[0] if came else INTERRUPTED)
     except typer.TyperException as error:  # the command line cannot be parsed
         if type(error).__name__ != "NoArgsIsHelpError":  # a private class; it has printed the help
-            _tell(_reason_of_usage(error))
+            _print_error(_reason_of_usage(error))
         sys.exit(error.exit_code)
     except Exception as error:
         if debug:
             traceback.print_exc()
-        _tell(_reason(error))
+        _print_error(_reason(error))
         sys.exit(error.exit_status if isinstance(error, TunePaddyError) else 1)
 
 
@@ -115,7 +115,7 @@ def print_any_name(*streams: TextIO) -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _tell(reason: str) -> None:
+def _print_error(reason: str) -> None:
     errors.print(f"error: {printable(redact(reason))}", style="red", soft_wrap=True)
 
 

@@ -19,7 +19,6 @@ from tune_paddy.cli.app import (
     app,
     check_pretrained,
     console,
-    load_space,
     make_store,
     open_dataset,
     print_dataset,
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from tune_paddy.ensemble.options import SelectionOptions
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.search.preflight import ReadyPlan
+    from tune_paddy.tracking.names import Naming
     from tune_paddy.tracking.store import Store
 
 
@@ -109,7 +109,10 @@ def search(
 
     After an interruption: tune-paddy search --resume paddy_search-1
     """
+    from tune_paddy.tracking.names import Naming
+
     check_refit(refit)
+    naming = Naming(runs, name)
     overrides = given(context, SETTINGS)
     now = given(context, SELECTION) | ({} if refit is None else {"refit": refit})
     asked = _asked(now)
@@ -134,8 +137,7 @@ def search(
         plan = make_plan(
             data,
             space,
-            runs,
-            name=name,
+            naming,
             overrides=overrides,
             stand_ins=stand_ins,
             skip=(skip_corrupt, skip_conflicts),
@@ -150,7 +152,7 @@ def search(
         check_pretrained(plan)
     with session_of(plan, None if resume is None else store) as ready:
         if resume is None:  # Ray's workers import torch meanwhile
-            store, plan = record_of(plan, tracking_uri, runs, given=name is not None)
+            store, plan = record_of(plan, tracking_uri, naming)
         plan = replace(plan, asked=asked)
         train_and_select(replace(ready, plan=plan), store, asked, verbose=verbose)
 
@@ -165,23 +167,22 @@ def session_of(plan: "SearchPlan", recorded_in: "Store | None" = None) -> "Itera
             yield ready
 
 
-def record_of(
-    plan: "SearchPlan", tracking_uri: str | None, runs: Path, *, given: bool
-) -> "tuple[Store, SearchPlan]":
+def record_of(plan: "SearchPlan", tracking_uri: str | None, naming: "Naming") -> "tuple[Store, SearchPlan]":
     """Open the record for a new search, and return it with the plan under a free name.
 
     Args:
         plan: Plan of a new search.
         tracking_uri: Address of the record; None: the default.
-        runs: Folder of searches.
-        given: Whether the user gave the name.
+        naming: Name that the user gave, or how to choose one.
 
     Raises:
         InputError: The given name is taken.
     """
     with working("opening the record"):
-        store = make_store(tracking_uri, plan.dataset, runs)
-        return store, with_free_name(plan, store, runs, given=given)
+        from tune_paddy.search.new_search import with_free_name
+
+        store = make_store(tracking_uri, plan.dataset, naming.runs)
+        return store, with_free_name(plan, naming, store)
 
 
 def _asked(now: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -259,11 +260,9 @@ def _earlier(tracking_uri: str | None, name: str | None) -> str | None:
 def make_plan(
     data: Path,
     space: str,
-    runs: Path,
+    naming: "Naming",
     *,
-    name: str | None,
     overrides: dict[str, Any],
-    prefix: str | None = None,
     stand_ins: bool = False,
     skip: tuple[bool, bool] = (False, False),
     weights_dir: Path | None = None,
@@ -271,55 +270,28 @@ def make_plan(
 ) -> "SearchPlan":
     """Make a plan from command-line arguments: validate space, dataset and settings, and choose a name."""
     from tune_paddy.spaces.space import SearchSpace, find_space
-    from tune_paddy.tracking.names import free_name, require_free
 
     # Cheap checks first: torch, timm and Ray take many seconds to import.
-    SearchSpace.load(find_space(space)).settings.override(overrides)
-    if name is not None:
-        require_free(name, runs)
+    loaded = SearchSpace.load(find_space(space))
+    loaded.settings.override(overrides)
+    naming.choose(loaded.name)
     dataset = open_dataset(data, skip)
     print_dataset(dataset)
-    loaded = load_space(space)
-    if stand_ins:
-        from tune_paddy.training.networks.architectures import stand_in
+    from tune_paddy.search.new_search import plan_new_search
+    from tune_paddy.training.networks.architectures import stand_in
+    from tune_paddy.training.networks.model import check_arch
 
-        loaded = loaded.with_stand_ins(stand_in)
-    settings = loaded.settings.override(overrides)
-    from tune_paddy.search.plan import SearchPlan
-    from tune_paddy.search.resources import uncounted_gpus
-
-    chosen = name or free_name(prefix or loaded.name, runs)
-    return SearchPlan(
-        name=chosen,
-        dataset=dataset,
-        space=loaded,
-        settings=settings,
-        folder=runs / chosen,
+    loaded.check_archs(check_arch)
+    return plan_new_search(
+        dataset,
+        loaded.with_stand_ins(stand_in) if stand_ins else loaded,
+        naming,
+        settings=overrides,
+        data=data,
         weights_dir=weights_dir,
         ray_address=ray_address,
-        ray_gpus=uncounted_gpus(),
         command=typed_command(),
-        data=data,
     )
-
-
-def with_free_name(plan: "SearchPlan", store: "Store", runs: Path, *, given: bool) -> "SearchPlan":
-    """Return the plan under a name that neither the folder nor the record uses.
-
-    Args:
-        plan: Plan of a new search.
-        store: The record.
-        runs: Folder of searches.
-        given: Whether the user gave the name; it is then refused if taken, instead of replaced.
-
-    Raises:
-        InputError: The given name is taken.
-    """
-    from tune_paddy.tracking.names import free_name, require_free
-
-    prefix = plan.name.rpartition("-")[0]
-    name = require_free(plan.name, runs, store) if given else free_name(prefix, runs, store)
-    return replace(plan, name=name, folder=runs / name)
 
 
 def train_and_print(ready: "ReadyPlan", store: "Store", *, weights: bool = True) -> None:

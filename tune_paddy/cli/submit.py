@@ -202,13 +202,13 @@ def _send(found: _Found, what: str, message: str, competition: str, *, yes: bool
         return
     sent = send(client, found.path, message, competition)
     console.print(f"Kaggle: {sent.answer}", markup=False, soft_wrap=True)
-    _note(found, vars(sent))
+    _record(found, vars(sent))
     try:
         score = wait_for_score(client, sent, minutes=wait)
     except TunePaddyError as error:  # the submission itself was sent
         console.print(f"No score yet: {error}", style="yellow", markup=False, soft_wrap=True)
         return
-    _tell(found, what, score)
+    _print_score(found, what, score)
 
 
 def _fetch_score(found: _Found, what: str, wait: float) -> None:
@@ -216,7 +216,7 @@ def _fetch_score(found: _Found, what: str, wait: float) -> None:
     from tune_paddy.data.kaggle.submit import wait_for_score
 
     sent = _sent(found, what)  # checks the record before the client, which may be missing
-    _tell(found, what, wait_for_score(find_client(), sent, minutes=wait))
+    _print_score(found, what, wait_for_score(find_client(), sent, minutes=wait))
 
 
 def _sent(found: _Found, what: str) -> "Sent":
@@ -240,13 +240,13 @@ def _sent(found: _Found, what: str) -> "Sent":
     )
 
 
-def _tell(found: _Found, what: str, score: "Score") -> None:
+def _print_score(found: _Found, what: str, score: "Score") -> None:
     """Print a score, and record it.
 
     Raises:
         TunePaddyError: Kaggle could not score the submission.
     """
-    _note(found, vars(score))
+    _record(found, vars(score))
     if score.pending:
         line = f"Kaggle is still scoring it; to see the score later: tune-paddy submit {what} --score"
         console.print(line, soft_wrap=True)
@@ -257,7 +257,7 @@ def _tell(found: _Found, what: str, score: "Score") -> None:
         console.print(f"Score: public {score.public or 'unknown'}{private}", markup=False)
 
 
-def _note(found: _Found, facts: dict[str, Any]) -> None:
+def _record(found: _Found, facts: dict[str, Any]) -> None:
     from tune_paddy.tracking.schema import SubmissionRecord
     from tune_paddy.tracking.submissions import log_submission
 

@@ -53,7 +53,7 @@ def ui(
         writable = replace(store, experiment_id=one.experiment_id)
         save_views(writable, one.name, one.run_id, on_gpu=uses_gpu(one.params.get("gpu", 0)))
 
-    def told(page: str) -> list[str]:
+    def addresses(page: str) -> list[str]:
         if not shown:
             return [page]
         curves = curves_view(shown[0].name)
@@ -63,14 +63,14 @@ def ui(
         ]
 
     if tracking_uri and tracking_uri.startswith(("http://", "https://")):
-        _tell(told(store.address.rstrip("/")), browser)
+        _print_addresses(addresses(store.address.rstrip("/")), browser)
         return
     number = free_port(port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM must stop the server, too
     console.print(f"Starting MLflow on {store.address}", soft_wrap=True)
     try:
         with mlflow_page(store.tracking_uri, number) as server:
-            _tell(told(f"http://{HOST}:{number}"), browser)
+            _print_addresses(addresses(f"http://{HOST}:{number}"), browser)
             console.print("MLflow's assistant opens on the first visit; close it to see all columns.")
             console.print("Press Ctrl-C to stop.")
             server.wait()
@@ -79,7 +79,7 @@ def ui(
         console.print("Stopped.")
 
 
-def _tell(addresses: list[str], browser: bool) -> None:
+def _print_addresses(addresses: list[str], browser: bool) -> None:
     """Print the address of the table and, if there is a search, of its curves."""
     for what, address in zip(("Browse:", "Curves:"), addresses, strict=False):
         console.print(f"{what} {address}", soft_wrap=True, style="bold")

@@ -81,16 +81,16 @@ def _check_affordable(pool: Pool, budget: CostBudget, options: SelectionOptions)
     """Raise if no member is within the limits; name each limit and the member that needs least."""
     if any(budget.allows([view]) for view in range(len(pool.views))):
         return
-    told = []
+    problems = []
     for option, limit, unit, which, costs in (
         ("max_minutes", options.max_minutes, "minutes", "fastest", budget.costs[1]),
         ("max_size", options.max_size, "MiB", "smallest", budget.costs[2]),
     ):
         if limit is not None:
             least = pool.views[int(costs.argmin())].member
-            told.append(f"`{option}={limit:g}`: the {which}, {least}, takes {costs.min():.3g} {unit}")
+            problems.append(f"`{option}={limit:g}`: the {which}, {least}, takes {costs.min():.3g} {unit}")
     raise InputError(
-        f"no member is within the budget: {'; '.join(told)}", options=("max_minutes", "max_size")
+        f"no member is within the budget: {'; '.join(problems)}", options=("max_minutes", "max_size")
     )
 
 

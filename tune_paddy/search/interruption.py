@@ -38,17 +38,17 @@ class Interruption(Stopper):
         return {}
 
     @property
-    def wished(self) -> bool:
+    def requested(self) -> bool:
         """Whether the search was interrupted; not `__bool__`, since Ray drops a stopper that is false."""
         return self.signal is not None
 
     def __call__(self, trial_id: str, result: dict[str, object]) -> bool:  # noqa: ARG002 Ray's arguments
         """Return whether a trial that has just reported must stop."""
-        return self.wished
+        return self.requested
 
     def stop_all(self) -> bool:
         """Return whether Ray's loop must end; otherwise it would wait for trials that are not placed yet."""
-        return self.wished and not self._running
+        return self.requested and not self._running
 
     def look_at(self, running: bool) -> None:
         """Store whether a trial is running."""

@@ -18,7 +18,7 @@ from tune_paddy.search.plan import SearchPlan, new_split, stored_split
 from tune_paddy.search.ray.session import ray_session
 from tune_paddy.search.resources import check_resources, idle_gpus_note, resources_here
 from tune_paddy.search.resuming.compatibility import check_same
-from tune_paddy.tracking.runs import get_search
+from tune_paddy.tracking.history import read_recorded_search
 from tune_paddy.tracking.store import Store
 
 
@@ -89,7 +89,7 @@ def ready_session(
     """
     if recorded_in is not None:
         with search_lock(plan.folder, plan.name):
-            check_same(plan, get_search(recorded_in, plan.name), recorded_in)
+            check_same(plan, read_recorded_search(recorded_in, plan.name))
     progress.stage("checking the plan")
     here = resources_here(plan.ray_gpus) if plan.ray_address is None and not ray.is_initialized() else None
     ready = None if here is None else preflight(plan, here)

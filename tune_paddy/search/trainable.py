@@ -147,10 +147,10 @@ def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> di
     from tune_paddy.training.member import EpochReport, Runtime, train_member  # noqa: PLC0415
 
     config, memory = trial.config, trial.memory
-    told = seen_metrics if parts.seen else dict
+    named = seen_metrics if parts.seen else dict
 
     def report(epoch: EpochReport) -> None:
-        log_epoch(context.store, run_id, {**told(epoch.metrics), **process_metrics()}, epoch.epoch)
+        log_epoch(context.store, run_id, {**named(epoch.metrics), **process_metrics()}, epoch.epoch)
         objective = epoch.metrics[context.objective]
         tune.report({"epoch": epoch.epoch, "objective": objective, **epoch.metrics})
 
@@ -193,7 +193,7 @@ def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> di
         context.store,
         run_id,
         result.predictions,
-        told(summary),
+        named(summary),
         tags=trained.to_tags(),
         workspace=runtime.folder,
     )

@@ -97,10 +97,10 @@ class _RememberingASHA(ASHAScheduler):
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Set metric and mode, then replay the curves of the earlier trials."""
         known: bool = super().set_search_properties(metric, mode, **spec)
-        nobody: Any = None  # stands in for Ray's controller, which ASHA does not use here
+        no_controller: Any = None  # stands in for Ray's controller, which ASHA does not use here
         for past in self._earlier if known else ():
             trial: Any = SimpleNamespace(trial_id=f"earlier-{past.proposal.number}")
-            self.on_trial_add(nobody, trial)
+            self.on_trial_add(no_controller, trial)
             for epoch, value in sorted(past.curve.items()):
-                self.on_trial_result(nobody, trial, {"epoch": epoch, metric: value})
+                self.on_trial_result(no_controller, trial, {"epoch": epoch, metric: value})
         return known

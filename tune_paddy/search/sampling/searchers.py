@@ -98,7 +98,7 @@ class MemberSearcher(TrialSearcher):
 
     def suggest(self, trial_id: str) -> Any:
         """Return the configuration of the next trial, or `NO_MORE`."""
-        proposal = None if self.interruption.wished else self._next()
+        proposal = None if self.interruption.requested else self._next()
         if proposal is None:
             return NO_MORE
         self._numbers[trial_id] = proposal.number
@@ -164,7 +164,7 @@ class FixedTrials(TrialSearcher):
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ARG002
         """Return the configuration of the next trial, or `NO_MORE`."""
-        more = self._waiting and not self.interruption.wished
+        more = self._waiting and not self.interruption.requested
         return self._waiting.pop(0).to_config() if more else NO_MORE
 
     def on_trial_complete(
