@@ -8,7 +8,9 @@ from rich.console import Console
 from tune_paddy.data.system.progress.stages import Stage
 
 INTERVAL = 10.0
-"""Time between two lines, and before a stage's first line, in seconds: short work prints nothing."""
+"""Time before a stage's first line, in seconds: short work prints nothing."""
+_LONGEST, _GROWTH = 60.0, 1.5
+"""Limit of the time between two lines in seconds, and its factor from one to the next."""
 
 
 def write_line(console: Console, line: str) -> None:
@@ -28,11 +30,11 @@ def write_line(console: Console, line: str) -> None:
 
 
 class LineProgress:
-    """Writes the running stage every `interval` seconds, from a thread of its own.
+    """Writes the running stage now and then, from a thread of its own.
 
     Args:
         write: Function that prints a line.
-        interval: Time between two lines, in seconds.
+        interval: Time before a stage's first line, in seconds; it grows up to a minute between later lines.
     """
 
     def __init__(self, write: Callable[[str], None], interval: float = INTERVAL) -> None:
@@ -58,5 +60,7 @@ class LineProgress:
         self._stage = self._stop = None
 
     def _beat(self, stage: Stage, stop: threading.Event) -> None:
-        while not stop.wait(self._interval):
+        interval = self._interval
+        while not stop.wait(interval):
             self._write(stage.words())
+            interval = max(self._interval, min(_GROWTH * interval, _LONGEST))

@@ -17,7 +17,7 @@ def shown_progress(
 ) -> Iterator[Progress]:
     """Show the stages of the block's work, and remove the display at its end.
 
-    A notebook and a terminal show each stage at once; a log gets a line every ten seconds.
+    A notebook and a terminal show each stage at once; a log gets a line after ten seconds, then ever rarer.
 
     Args:
         output: Console of the results.
