@@ -9,6 +9,7 @@ that the pool holds twice. Takes about ten minutes.
 """
 
 import argparse
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -26,7 +27,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.conftest import write_small_digits
-from tests.faults.harness import NAME, Night, Session, kill
+from tests.faults.harness import NAME, Night, Session, kill, signal_job
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.pool import load_pool
 
@@ -36,6 +37,7 @@ TRIAL_FAULTS = (
     "kill in TTA",
     "kill in an upload",
     "hang",
+    "frozen process",
     "NaN",
     "full disk in a checkpoint",
     "full disk in an upload",
@@ -85,17 +87,38 @@ def kill_drivers(night: Night, rng: np.random.Generator, times: int = 5) -> Row:
     return _searched(f"kill -9 of the driver, {times} moments, seed given", killed, night, session)
 
 
-def kill_raylet(night: Night) -> Row:
-    """Kill the raylet during training, then resume."""
+def kill_process_of_ray(night: Night, name: str) -> Row:
+    """Kill a process of Ray during training, then resume."""
     session = night.begin()
     night.wait_for_epochs(3, session, 900)
-    for process in psutil.Process(session.process.pid).children(recursive=True):
-        if process.name() == "raylet":
+    descendants = psutil.Process(session.process.pid).children(recursive=True)
+    for process in descendants:
+        if process.name() == name:
             process.kill()
+    _print_end(session, descendants, f"{name} killed")
+    return _searched(f"kill -9 of {name}", 1, night, night.resume())
+
+
+def signal_whole_job(night: Night, number: signal.Signals) -> Row:
+    """Signal all processes of a search during training, then resume."""
+    session = night.begin()
+    night.wait_for_epochs(3, session, 900)
+    descendants = psutil.Process(session.process.pid).children(recursive=True)
+    signal_job(session.process, number)
+    _print_end(session, descendants, f"{number.name} to all processes")
+    submission = (night.search / "submission.csv").exists()
+    print(f"  a submission from the members so far: {'yes' if submission else 'no'}")
+    return _searched(f"{number.name} to all processes of the job", 1, night, night.resume())
+
+
+def _print_end(session: Session, descendants: list[psutil.Process], what: str) -> None:
+    """Print how and when the driver exited, its last line, and how many of its processes it left."""
     started = time.monotonic()
-    status, _ = session.end(900)
-    print(f"raylet killed: the driver exited with status {status} after {time.monotonic() - started:.0f} s")
-    return _searched("kill -9 of the raylet", 1, night, night.resume())
+    status, text = session.end(900)
+    seconds = time.monotonic() - started
+    left = [process for process in descendants if process.is_running() and process.status() != "zombie"]
+    print(f"{what}: the driver exited with status {status} after {seconds:.0f} s; {len(left)} processes left")
+    print(f"  its last line: {text.splitlines()[-1] if text else ''}")
 
 
 def lock_database(night: Night) -> Row:
@@ -161,7 +184,10 @@ def main() -> None:
         broken = night("trials", len(TRIAL_FAULTS) + 1, 3, dict(enumerate(TRIAL_FAULTS)))
         rows = list(break_trials(broken))
         rows.append(kill_drivers(night("drivers", 4, 4), rng))
-        rows.append(kill_raylet(night("raylet", 3, 4)))
+        rows += [kill_process_of_ray(night(name, 3, 4), name) for name in ("raylet", "gcs_server")]
+        rows += [
+            signal_whole_job(night(number.name, 3, 4), number) for number in (signal.SIGTERM, signal.SIGHUP)
+        ]
         rows.append(lock_database(night("locked", 3, 4)))
     print("| fault | injected | survived | members lost | epochs repeated by a trial | duplicates |")
     print("|---|---|---|---|---|---|")

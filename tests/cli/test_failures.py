@@ -172,6 +172,7 @@ program()
     [
         (signal.SIGINT, 130, ""),
         (signal.SIGTERM, 143, "error: ended by SIGTERM; run the same command again\n"),
+        (signal.SIGHUP, 129, "error: ended by SIGHUP; run the same command again\n"),
     ],
 )
 def test_a_signal_ends_a_process_without_a_traceback(

@@ -8,8 +8,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
 from tune_paddy.tracking.store import Store, open_store
@@ -163,3 +166,16 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill a process without giving it time to clean up."""
     process.send_signal(signal.SIGKILL)
     process.wait()
+
+
+def signal_job(process: subprocess.Popen[bytes], number: int) -> None:
+    """Signal a process and all its descendants, as Slurm, systemd and a closed terminal do; itself twice.
+
+    `timeout` signals its child and then the child's process group.
+    """
+    descendants = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    for descendant in descendants:
+        with suppress(psutil.NoSuchProcess):
+            descendant.send_signal(number)
+    process.send_signal(number)

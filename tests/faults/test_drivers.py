@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import Night, Session, kill, wait_for
+from tests.faults.harness import Night, Session, kill, signal_job, wait_for
 from tune_paddy.cli.show import read_overview
 from tune_paddy.tracking.pool import load_pool
 
@@ -35,7 +35,7 @@ def test_a_search_that_is_killed_interrupted_and_resumed_trains_every_member_onc
 
     second = night.resume("--concurrency", "2")
     night.wait_for_epochs(night.begun_epochs().total() + 1, second)
-    second.process.send_signal(signal.SIGTERM)
+    signal_job(second.process, signal.SIGTERM)
     before = night.begun_epochs()
     status, text = second.end()
     assert status == 128 + signal.SIGTERM, text

@@ -6,14 +6,15 @@ import pytest
 from ray.tune.experiment import Experiment
 
 from tune_paddy.core.errors import SearchInterruptedError
-from tune_paddy.search.interruption import Interruption, interruptible
+from tune_paddy.search.interruption import ONE_PRESS, Interruption, interruptible
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_interrupts_a_search_and_the_second_stops_it_at_once(
     number: signal.Signals,
 ) -> None:
-    interruption, said = Interruption(), []
+    times = iter((0.0, ONE_PRESS))
+    interruption, said = Interruption(lambda: next(times)), []
     before = signal.getsignal(number)
 
     def signal_twice() -> None:
@@ -30,6 +31,27 @@ def test_the_first_signal_interrupts_a_search_and_the_second_stops_it_at_once(
     assert error.value.at_once
     assert len(said) == 1
     assert signal.getsignal(number) is before
+
+
+def test_a_signal_that_arrives_twice_counts_once() -> None:
+    """`timeout` signals a program and then its group."""
+    interruption = Interruption(lambda: 0.0)
+    with interruptible(interruption, lambda line: None):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interruption.requested
+    assert not interruption.at_once
+
+
+def test_a_search_started_by_nohup_survives_the_end_of_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        interruption = Interruption()
+        with interruptible(interruption, lambda line: None):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert not interruption.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_tune_keeps_the_stopper_before_any_signal(tmp_path: Path) -> None:

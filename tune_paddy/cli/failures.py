@@ -5,6 +5,7 @@
 | 2 | bad input: an option, a file, a folder |
 | 1 | a failure: no disk space, no network, out of memory, an internal error |
 | 130 | interrupted by Ctrl-C |
+| 129 | ended by SIGHUP: the terminal was closed |
 | 143 | ended by SIGTERM |
 """
 
@@ -23,6 +24,7 @@ import typer
 
 from tune_paddy.cli.app import errors, flag
 from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.data.system.signals import HANG_UP, JOB_SIGNALS, is_ignored_hang_up, leave_terminal
 from tune_paddy.data.system.text import printable, redact, shown
 
 INTERRUPTED = 130
@@ -44,7 +46,7 @@ def told_in_one_line(*, debug: bool) -> Iterator[None]:
     """
     came: list[int] = []
     try:
-        with _ended_by_sigterm(came):
+        with _ended_by_signals(came):
             yield
             sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
@@ -52,7 +54,7 @@ def told_in_one_line(*, debug: bool) -> Iterator[None]:
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
         if came:
-            _print_error("ended by SIGTERM; run the same command again")
+            _print_error(f"ended by {signal.Signals(came[0]).name}; run the same command again")
         sys.exit(128 + came[0] if came else INTERRUPTED)
     except typer.TyperException as error:  # the command line cannot be parsed
         if type(error).__name__ != "NoArgsIsHelpError":  # a private class; it has printed the help
@@ -66,8 +68,8 @@ def told_in_one_line(*, debug: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _ended_by_sigterm(came: list[int]) -> Iterator[None]:
-    """Make SIGTERM end the block as Ctrl-C does, so that open resources are closed.
+def _ended_by_signals(came: list[int]) -> Iterator[None]:
+    """Make SIGTERM and SIGHUP end the block as Ctrl-C does, so that open resources are closed.
 
     Args:
         came: List that receives the signal's number.
@@ -80,14 +82,18 @@ def _ended_by_sigterm(came: list[int]) -> Iterator[None]:
     def handle(number: int, _frame: FrameType | None) -> None:
         if os.getpid() != program:  # a forked child
             os._exit(128 + number)
+        if number == HANG_UP:
+            leave_terminal()
         came.append(number)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, handle)
+    handled = [number for number in JOB_SIGNALS if not is_ignored_hang_up(number)]
+    before = {number: signal.signal(number, handle) for number in handled}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if came:  # typer has turned the exception into an exit status
         raise KeyboardInterrupt
 

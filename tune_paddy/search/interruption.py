@@ -1,8 +1,9 @@
-"""Interrupt a search on SIGINT or SIGTERM: stop after the running epochs, or at once on a second signal."""
+"""Interrupt a search by a signal: stop after the running epochs, or at once on a second signal."""
 
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,8 +12,13 @@ from typing import Any
 from ray.tune import Callback, Stopper
 
 from tune_paddy.core.errors import SearchInterruptedError
+from tune_paddy.data.system.signals import HANG_UP, JOB_SIGNALS, is_ignored_hang_up, leave_terminal
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ONE_PRESS = 0.5
+"""Time after a signal in which further ones count as the same, in seconds.
+
+GNU `timeout` signals its child and then the child's group, and `uv run` forwards what its child has received.
+"""
 
 
 class Interruption(Stopper):
@@ -25,9 +31,13 @@ class Interruption(Stopper):
         signal: First signal received; None: not interrupted.
         at_once: Whether a second signal was received, or something failed.
         failure: Description of a failure that no trial survives, or None.
+
+    Args:
+        clock: Monotonic clock, in seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._since = clock, float("-inf")
         self.signal: int | None = None
         self.at_once = False
         self.failure: str | None = None
@@ -53,6 +63,20 @@ class Interruption(Stopper):
     def look_at(self, running: bool) -> None:
         """Store whether a trial is running."""
         self._running = running
+
+    def receive(self, number: int) -> bool:
+        """Store a signal.
+
+        Returns:
+            Whether it is a further signal, after which the search stops at once.
+        """
+        if self.signal is None:
+            self.signal, self._since = number, self._clock()
+            return False
+        if self.at_once or self._clock() - self._since < ONE_PRESS:
+            return False
+        self.at_once = True
+        return True
 
     def fail(self, failure: str) -> None:
         """Stop the search at once inside `interruptible`, even if the main thread blocks."""
@@ -82,10 +106,10 @@ class RunningTrials(Callback):
 
 @contextmanager
 def interruptible(interruption: Interruption, say: Callable[[str], None]) -> Iterator[None]:
-    """Handle SIGINT and SIGTERM as interruptions while the block runs.
+    """Handle the signals that end programs as interruptions while the block runs.
 
-    Ray's own processes do not receive a terminal's Ctrl-C: Ray blocks it in them. Outside the main thread
-    this does nothing, since only the main thread may handle signals.
+    Ray's own processes are shielded from them, see `shielded_processes`. Outside the main thread this does
+    nothing, since only the main thread may handle signals.
 
     Args:
         interruption: Interruption to set.
@@ -104,14 +128,16 @@ def interruptible(interruption: Interruption, say: Callable[[str], None]) -> Ite
             os._exit(128 + number)
         if interruption.failure is not None:
             raise KeyboardInterrupt
-        if interruption.signal is None:
-            interruption.signal = number
-            say("Interrupted: the search stops after the running epochs; interrupt again to stop at once")
-        elif not interruption.at_once:
-            interruption.at_once = True
+        if number == HANG_UP:
+            leave_terminal()
+        first = not interruption.requested
+        if interruption.receive(number):
             raise KeyboardInterrupt
+        if first:
+            say("Interrupted: the search stops after the running epochs; interrupt again to stop at once")
 
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    handled = [number for number in (signal.SIGINT, *JOB_SIGNALS) if not is_ignored_hang_up(number)]
+    before = {number: signal.signal(number, handle) for number in handled}
     try:
         yield
     except KeyboardInterrupt:

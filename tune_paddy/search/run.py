@@ -14,7 +14,7 @@ from tune_paddy.search.interruption import Interruption, interruptible
 from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SPLIT_FILE, SearchPlan
 from tune_paddy.search.preflight import ReadyPlan
-from tune_paddy.search.ray.watchdog import watched_raylet
+from tune_paddy.search.ray.watchdog import watched_ray
 from tune_paddy.search.recording import recorded_search
 from tune_paddy.search.resuming.compatibility import check_same
 from tune_paddy.search.resuming.history import (
@@ -30,6 +30,7 @@ from tune_paddy.search.tuning import run_trials_on_ray
 from tune_paddy.search.watchers.close_members import MemberCloser
 from tune_paddy.search.watchers.display import search_display
 from tune_paddy.search.watchers.events import FirstNote, TrialEvents, Watcher
+from tune_paddy.search.watchers.frozen_processes import frozen_processes_ended
 from tune_paddy.search.watchers.live_ensemble import LiveEnsemble
 from tune_paddy.search.watchers.progress import SearchProgress
 from tune_paddy.search.watchers.prune_weights import OnSelection, WeightsKeeper
@@ -131,7 +132,8 @@ def run_trials(
             if isinstance(watcher, AbstractContextManager):
                 stack.enter_context(watcher)
         stack.enter_context(interruptible(interruption, console.print))
-        stack.enter_context(watched_raylet(interruption))
+        stack.enter_context(watched_ray(interruption))
+        stack.enter_context(frozen_processes_ended(context.folder))
         run_trials_on_ray(
             ready,
             context,

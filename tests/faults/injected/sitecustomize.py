@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,6 +61,16 @@ def hang(watch: Any) -> None:
     stall._minutes, stall._set = 0.02, float("-inf")
     stall.alive()
     time.sleep(HOUR)
+
+
+def freeze(watch: Any) -> None:
+    """Stop this process, which may make no progress for a second only."""
+    from tune_paddy.search.stall_watch import Heartbeat
+
+    stall = watch.attempt.runtime.alive.__self__
+    beat = Heartbeat.read(stall._path)
+    stall._path.write_text(replace(beat, seconds=1).line())
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def lose_loss(watch: Any) -> None:
@@ -138,6 +149,7 @@ BREAKS: dict[str, Callable[[], Any]] = {
     "kill in a checkpoint": lambda: in_second_checkpoint(die_in_checkpoint),
     "kill in an upload": lambda: in_upload(die_in_upload),
     "hang": lambda: in_second_epoch(hang),
+    "frozen process": lambda: in_second_epoch(freeze),
     "NaN": lambda: in_second_epoch(lose_loss),
     "full disk in a checkpoint": lambda: in_second_checkpoint(fail_in_checkpoint),
     "full disk in an upload": lambda: in_upload(fail_in_upload),

@@ -20,9 +20,10 @@ from tune_paddy.search.ray.internals import (
     count_gpus,
     find,
     kept_processes,
-    own_raylet,
+    own_processes,
     prestarted_workers_used,
     quiet_workers,
+    shielded_processes,
     sigterm_left_alone,
 )
 from tune_paddy.search.resources import resources_here
@@ -101,6 +102,7 @@ NAMES = {
     "a trial's environment": ("ray.tune.execution.class_cache", "DEFAULT_ENV_VARS"),
     "messages of dead workers": ("ray._private.worker", "listen_error_messages"),
     "SIGTERM": ("ray._private.utils", "set_sigterm_handler"),
+    "start of Ray's processes": ("ray._private.services", "ConsolePopen"),
     "Ray's processes": ("ray._private.worker", "_global_node"),
     "settings": ("ray._raylet", "Config", "initialize"),
     "accelerators": ("ray._private.accelerators", "get_accelerator_manager_for_resource"),
@@ -114,7 +116,7 @@ def test_this_ray_has_the_name(name: tuple[str, ...]) -> None:
     assert find(*name) is not None
 
 
-BLOCKS = (kept_processes, prestarted_workers_used, quiet_workers, sigterm_left_alone)
+BLOCKS = (kept_processes, prestarted_workers_used, quiet_workers, shielded_processes, sigterm_left_alone)
 
 
 def _values() -> list[Any]:
@@ -153,7 +155,7 @@ def test_a_ray_without_the_names_is_left_unchanged(
 
 def test_values_that_a_ray_without_the_names_cannot_provide_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(internals, "find", lambda *_: None)
-    assert own_raylet() is None
+    assert own_processes() == {}
     assert count_gpus() is None
     assert resources_here(None) is None
     assert resources_here(2) == {"CPU": usable_cpus(), "GPU": 2}

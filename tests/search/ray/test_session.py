@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ import pytest
 import ray
 
 from tests.search.test_secrets import files_with
+from tune_paddy.search.ray.internals import own_processes
 
 T = TypeVar("T")
 
@@ -55,6 +57,19 @@ def test_every_socket_is_bound_to_this_machine_alone() -> None:
     ]
     assert len(sockets) >= 5
     assert {ip.removeprefix("::ffff:") for ip in sockets} <= {"127.0.0.1", "::1"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_for_the_whole_job_leave_ray_running(number: signal.Signals) -> None:
+    """Slurm and systemd signal every process of a job, of whatever session and group."""
+    mine = processes()[1:]
+    assert all(os.getsid(pid) != os.getsid(0) for pid in of_each(mine, lambda process: process.pid))
+    for process in mine:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+    assert ray.get(ray.remote(worker_pid).remote(), timeout=600) in {process.pid for process in processes()}
+    assert {process.pid for process in own_processes().values()} <= {process.pid for process in mine}
+    assert all(process.status() != psutil.STATUS_ZOMBIE for process in own_processes().values())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@
 | `class_cache.DEFAULT_ENV_VARS` | let trials use the processes that Ray started | trials start processes |
 | `worker.listen_error_messages` | no paragraph on stdout for each worker that died | the paragraphs appear |
 | `utils.set_sigterm_handler` | keep the driver's handler while Ray starts | it is set again afterwards |
-| `worker._global_node` | find the raylet that this process started | Ray's own, slower check |
+| `services.ConsolePopen` | shield Ray's processes from signals to the driver's group | the group ends them |
+| `worker._global_node` | find the processes of Ray that this process started | Ray's own, slower check |
 | `_raylet.Config` | ask for a token, as later versions do by default | as the version does |
 | `accelerators.get_accelerator_manager_for_resource` | count GPUs before Ray starts | count them after |
 
@@ -20,11 +21,14 @@ refuses a reset, or a process that has ended, would fail the next trial.
 
 import importlib
 import os
-from collections.abc import Generator, Iterator
+import signal
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
+
+from tune_paddy.data.system.signals import JOB_SIGNALS
 
 SPENT = "spent"
 """Key of a trial's result: true if its process must not train another member."""
@@ -34,6 +38,7 @@ _ENVIRONMENT = "ray.tune.execution.class_cache"
 _WORKER = "ray._private.worker"
 _UTILS = "ray._private.utils"
 _ACCELERATORS = "ray._private.accelerators"
+_SERVICES = "ray._private.services"
 
 
 def find(module: str, *names: str) -> Any:
@@ -165,11 +170,50 @@ def tokens_required() -> Iterator[None]:
         config.initialize("")
 
 
-def own_raylet() -> psutil.Process | None:
-    """Return the raylet that this process started; None if it started none, or if that is unknown."""
+@contextmanager
+def shielded_processes() -> Iterator[None]:
+    """Shield Ray's processes, if they start in the block, from signals that are meant for the driver.
+
+    `kill -TERM -- -PID`, `timeout` and a closed terminal signal the driver's whole process group; Slurm,
+    systemd and Kubernetes signal every process of the job. Ray would end at once, and the search with it,
+    although the driver handles the signal. Each process of Ray therefore leads a session of its own, and it
+    and its children block these signals. Ray ends them with SIGKILL instead.
+    """
+    with _replaced(find(_SERVICES), "ConsolePopen", _shielded(find(_SERVICES, "ConsolePopen"))):
+        yield
+
+
+def _shielded(popen: Any) -> Any:
+    """Derive a class that starts shielded processes; None if there is no class, or no session to start."""
+    if popen is None or not hasattr(os, "setsid"):
+        return None
+
+    class ShieldedPopen(popen):
+        def __init__(self, *args: Any, preexec_fn: Callable[[], None] | None = None, **options: Any) -> None:
+            def prepare() -> None:
+                if preexec_fn is not None:
+                    preexec_fn()
+                signal.pthread_sigmask(signal.SIG_BLOCK, JOB_SIGNALS)
+
+            super().__init__(*args, preexec_fn=prepare, **{**options, "start_new_session": True})
+
+        def terminate(self) -> None:
+            self.kill()  # SIGTERM is blocked
+
+    return ShieldedPopen
+
+
+def own_processes() -> dict[str, psutil.Process]:
+    """Return the processes of Ray that this process started, by Ray's name of their kind, such as `raylet`.
+
+    Empty if it started none, or if that is unknown. Workers and agents are children of the raylet.
+    """
     node = find(_WORKER, "_global_node")
-    started = getattr(node, "all_processes", {}).get("raylet")
-    return psutil.Process(started[0].process.pid) if started else None
+    found: dict[str, psutil.Process] = {}
+    for kind, started in getattr(node, "all_processes", {}).items():
+        with suppress(psutil.NoSuchProcess, IndexError):
+            found[kind] = psutil.Process(started[0].process.pid)
+    return found
 
 
 def count_gpus() -> int | None:

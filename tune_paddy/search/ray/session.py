@@ -14,8 +14,8 @@ import socket
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,14 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.search.ray.environment import warm_workers
 from tune_paddy.search.ray.internals import (
+    own_processes,
     prestarted_workers_used,
     quiet_workers,
+    shielded_processes,
     sigterm_left_alone,
     tokens_required,
 )
+from tune_paddy.search.ray.reaper import reaped
 
 _PREFIX, _OWNED = "tune_paddy-", ".owned"
 """Prefix of a session's folder, and name of the file in it that the session's process locks."""
@@ -72,14 +75,27 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
             options = {"address": address} if address else stack.enter_context(_closed(num_gpus))
             stack.enter_context(quiet_workers())  # the record has the reason in one line
             try:
-                with _own_sigterm_handler():
+                with _own_sigterm_handler(), shielded_processes():
                     ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
             except (OSError, ValueError, RuntimeError) as error:
                 reason = str(error).splitlines()[0]
                 where = address or "this machine"
                 raise InputError(f"Ray could not be reached at {where}: {reason}") from error
+            stack.enter_context(_ended_with_this_process(options))
             stack.callback(ray.shutdown)
             yield ray
+
+
+def _ended_with_this_process(options: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Return a context that ends what is left of a Ray that this process started, and removes its files."""
+    leaders = [process.pid for process in own_processes().values()]
+    folder = None if _keeps_logs() or "_temp_dir" not in options else Path(options["_temp_dir"]).parent
+    return reaped(leaders, folder)
+
+
+def _keeps_logs() -> bool:
+    """Return whether the user named a folder for Ray's files."""
+    return bool(os.environ.get("RAY_TMPDIR"))
 
 
 @contextmanager
@@ -103,8 +119,8 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray's workers inherit it
     cpus = usable_cpus()
     warm_workers(cpus)
-    kept = os.environ.get("RAY_TMPDIR")
-    parent = Path(kept or _short_folder())
+    kept = _keeps_logs()
+    parent = Path(os.environ["RAY_TMPDIR"] if kept else _short_folder())
     if not kept:
         _sweep(parent)
     folder = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)  # mode 0700
