@@ -11,7 +11,7 @@ from tune_paddy.search.watchers.rows import scores, shortened
 
 WIDTH = 100
 """Largest number of columns of a line."""
-_NAME = 30
+_NAME = 32
 """Columns of a member's name."""
 
 
