@@ -10,6 +10,7 @@ Every public name is also an attribute of the package, which imports it on first
 too.
 """
 
+import logging
 import shlex
 import warnings
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 # Readers of a notebook can do nothing about these: tqdm warns if widgets are missing, and torch when timm
 # and fastai are imported.
 warnings.filterwarnings("ignore", message="IProgress not found")
+logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)  # it asks for ipywidgets
 warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=FutureWarning)
 
 EXPLORER = "tune_paddy, from Python"
@@ -108,9 +110,13 @@ def run_search(
     runs: str | Path = "runs",
     weights_dir: str | Path | None = None,
     ray_address: str | None = None,
+    quiet: bool = False,
     **settings: Any,
 ) -> SearchResult:
     """Train the members of a search space, as `tune-paddy search` does before it selects.
+
+    The progress is shown as the command does: a table that updates itself in a notebook or on a terminal,
+    and a line for each finished member or epoch elsewhere, such as in the log of a script.
 
     Args:
         data: Opened dataset, or its folder or CSV.
@@ -121,6 +127,7 @@ def run_search(
         runs: Folder of searches and their files.
         weights_dir: Folder of pretrained weights, from `tune-paddy weights fetch`.
         ray_address: Address of a Ray cluster; None: this machine.
+        quiet: Whether to show neither progress nor notes.
         **settings: Fields of `SearchSettings`, such as `trials`, `minutes` or `gpu`; they override the
             settings of the space.
 
@@ -132,11 +139,16 @@ def run_search(
 
     from tune_paddy.core.errors import SearchInterruptedError
     from tune_paddy.data.dataset import Dataset
-    from tune_paddy.search.new_search import plan_new_search
-    from tune_paddy.search.preflight import ready_session
-    from tune_paddy.search.run import run_search as run
-    from tune_paddy.tracking.names import Naming
-    from tune_paddy.training.networks.pretrained import check_weights
+    from tune_paddy.data.system.progress.shown import shown_progress
+
+    console = Console(markup=False, highlight=False, quiet=quiet)
+    with shown_progress(console) as progress:
+        progress.stage("importing torch and Ray")
+        from tune_paddy.search.new_search import plan_new_search
+        from tune_paddy.search.preflight import ready_session
+        from tune_paddy.search.run import run_search as run
+        from tune_paddy.tracking.names import Naming
+        from tune_paddy.training.networks.pretrained import check_weights
 
     loaded = _load_space(space, stand_ins=stand_ins)
     loaded.settings.override(settings)  # refused before the images are read
@@ -155,8 +167,8 @@ def run_search(
         command=EXPLORER,
     )
     try:
-        with ready_session(plan) as ready:
-            members = run(ready, store, console=Console(markup=False))
+        with shown_progress(console) as progress, ready_session(plan, progress=progress) as ready:
+            members = run(ready, store, console=console)
     except SearchInterruptedError as error:
         error.add_note(f"to resume it: tune-paddy search --resume {shlex.quote(plan.name)}")
         raise
@@ -213,8 +225,10 @@ def select(
     Raises:
         InputError: An option is unknown, contradicts another or cannot be met.
     """
+    from rich.console import Console
     from threadpoolctl import threadpool_limits
 
+    from tune_paddy.data.system.progress.shown import shown_progress
     from tune_paddy.ensemble.fit import assess_fit, make_fit
     from tune_paddy.ensemble.options import SelectionOptions
 
@@ -222,8 +236,12 @@ def select(
         metric, method, tuple(weights), max_members, max_minutes, max_size, speed_factor, seed
     )
     fit = make_fit(pool, options)
-    with threadpool_limits(1):  # as the command does: faster for small products, and deterministic
-        return Chosen(pool, fit(pool.select, pool.labels), assess_fit(pool, fit, options))
+    # One thread, as for the command: faster for small products, and deterministic.
+    with threadpool_limits(1), shown_progress(Console()) as progress:
+        progress.stage(f"selecting from {len(pool.views)} views")
+        selection = fit(pool.select, pool.labels)
+        progress.stage("estimating the score on new images")
+        return Chosen(pool, selection, assess_fit(pool, fit, options))
 
 
 def forecast(

@@ -70,11 +70,12 @@ def test_select_prints_members_weights_and_rivals(finished: Finished, call: Call
     names = ("0000-test_resnet-32", "best single member", "uniform average")
     for words in (*names, "Submission: here/submission.csv\n", "Report:     here/report.html\n"):
         assert words in text
-    assert "Browse" not in text
+    assert f"\nBrowse:     tune-paddy ui first --tracking-uri {finished.store.tracking_uri}\n" in text
+    assert "Submit" not in text, "the images are of no competition"
 
 
 def test_verbose_prints_how_the_ensemble_was_selected(finished: Finished, call: Call) -> None:
-    """The tables precede the summary, which is the same with and without them."""
+    """The tables precede the verdict and the rest, which is the same with and without them."""
     arguments = ["select", "first", "--tracking-uri", finished.store.tracking_uri]
     short, long = (call(*arguments, *flag) for flag in ([], ["--verbose"]))
     assert parse(["select", "first", "-v"]) == parse(["select", "first", "--verbose"])
@@ -90,8 +91,11 @@ def test_verbose_prints_how_the_ensemble_was_selected(finished: Finished, call: 
 
 
 def test_paths_with_spaces_are_quoted(finished: Finished, call: Call) -> None:
+    """The folder is not that of the search, so no command opens its report."""
     arguments = ["select", "first", "--tracking-uri", finished.store.tracking_uri, "--out", "my night"]
-    assert "\nReport:     'my night/report.html'\n" in call(*arguments)
+    text = call(*arguments)
+    assert "\nReport:     'my night/report.html'\n" in text
+    assert "Open it" not in text
 
 
 def test_a_budget_too_small_for_any_member_is_refused_with_the_option_and_the_minimum(

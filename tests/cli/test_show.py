@@ -4,6 +4,7 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.conftest import Finished
+from tune_paddy.data.system.text import percent
 from tune_paddy.tracking.members import start_member
 from tune_paddy.tracking.schema import PROCESS
 from tune_paddy.tracking.searches import start_search
@@ -19,7 +20,7 @@ def test_a_search_is_shown_with_its_leaderboard_its_failures_and_the_next_steps(
         (m for m in finished.members if m.outcome == "finished"), key=lambda m: m.metrics["plain/log_loss"]
     )
     assert order == [member.name for member in best]
-    assert f"{best[0].metrics['plain/error_rate']:.2%}" in text
+    assert percent(best[0].metrics["plain/error_rate"]) in text
     assert "0002-test_convnext-32  failed" in text
     assert "no-such-weights.safetensors" in text
     assert "3 members finished, 1 not of at most 4" in text

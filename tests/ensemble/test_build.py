@@ -16,6 +16,7 @@ from tests.ensemble.conftest import ensemble_of, make_pool
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.selection.plain import fixed_select, greedy_select
 from tune_paddy.data.ensemble_file import read_ensemble
+from tune_paddy.data.system.progress.stages import Silent
 from tune_paddy.ensemble.build import build_ensemble, member_contributions
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions
@@ -163,3 +164,21 @@ def test_the_contribution_of_an_ensembles_only_member_is_nan_and_that_of_the_oth
     told = member_contributions(ensemble)
     assert math.isnan(told.pop("run 1"))
     assert told == {"run 0": 0, "run 2": 0}
+
+
+def test_the_stages_of_a_selection_are_reported_in_order(finished: Finished, tmp_path: Path) -> None:
+    stages: list[str] = []
+
+    class Listener(Silent):
+        def stage(self, what: str, _total: int | None = None) -> None:
+            stages.append(what)
+
+    options = SelectionOptions(method="greedy")
+    build_ensemble(finished.store, ["first"], folder=tmp_path, options=options, progress=Listener())
+    assert [stage.split()[0] for stage in stages] == [
+        "reading",
+        "selecting",
+        "estimating",
+        "drawing",
+        "recording",
+    ]

@@ -3,7 +3,7 @@ import io
 from rich.console import Console
 
 from tests.search.trials import make_trial
-from tune_paddy.search.watchers.progress import FirstNote
+from tune_paddy.search.watchers.events import FirstNote
 
 
 def test_a_note_is_printed_once_for_all_members() -> None:

@@ -1,14 +1,10 @@
-import io
-
 import pytest
-from rich.console import Console
 
 from tests.conftest import Finished
 from tune_paddy.data.image_cache.cache import GB, ImageCache, ImageSet, Progress, Resizing
 from tune_paddy.data.image_cache.shards import SUFFIX
 from tune_paddy.data.system.files import cache_folder
 from tune_paddy.search.image_cache import resizings, watch_cache
-from tune_paddy.search.watchers.progress import ProgressTable
 from tune_paddy.spaces.space import SearchSpace
 
 SPACE = """
@@ -64,17 +60,6 @@ def test_a_note_of_one_line_reports_images_that_do_not_fit(images: ImageSet, spa
 def test_there_is_no_note_without_a_cache(images: ImageSet, space: SearchSpace) -> None:
     assert watch_cache(0, images, space).note is None
     assert watch_cache(2, None, space).note is None
-
-
-def test_the_table_shows_the_progress_of_the_image_cache() -> None:
-    console = Console(file=io.StringIO(), width=100)
-    preparing = [Progress("squish 480×480", 500, 2000)]
-    console.print(ProgressTable(console, 3, lambda config: 1, preparing=lambda: preparing))
-    assert "Preparing images, squish 480×480: 500 of 2000" in console.file.getvalue()  # type: ignore[attr-defined]
-    preparing.clear()
-    console = Console(file=io.StringIO(), width=100)
-    console.print(ProgressTable(console, 3, lambda config: 1, preparing=lambda: preparing))
-    assert "Preparing" not in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_the_cache_watch_reads_the_progress_of_this_machines_cache(

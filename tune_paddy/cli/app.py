@@ -3,6 +3,8 @@
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ from tune_paddy.data.system.text import counted, redact
 
 if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
+    from tune_paddy.data.system.progress.stages import Progress
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.spaces.space import SearchSpace
     from tune_paddy.tracking.store import Store
@@ -74,21 +77,41 @@ def common(
     """Options of every command."""
 
 
+@contextmanager
+def working(what: str = "") -> "Iterator[Progress]":
+    """Show the stages of a block's work: on the last line of a terminal, else as lines of standard error.
+
+    Args:
+        what: Name of the first stage; empty: the block names it.
+
+    Yields:
+        The argument `progress` of library functions.
+    """
+    from tune_paddy.data.system.progress.shown import shown_progress
+
+    with shown_progress(console, errors, log=errors) as progress:
+        if what:
+            progress.stage(what)
+        yield progress
+
+
 def open_dataset(data: Path, skip: tuple[bool, bool]) -> "Dataset":
     """Open a dataset; `skip` is the pair of --skip-corrupt and --skip-conflicts."""
-    from tune_paddy.data.dataset import Dataset
+    with working("reading images and labels"):
+        from tune_paddy.data.dataset import Dataset
 
-    return Dataset.open(data, skip_corrupt=skip[0], skip_conflicts=skip[1])
+        return Dataset.open(data, skip_corrupt=skip[0], skip_conflicts=skip[1])
 
 
 def load_space(space: str) -> "SearchSpace":
     """Load a search space by path or name, and check its architectures with timm."""
-    from tune_paddy.spaces.space import SearchSpace, find_space
-    from tune_paddy.training.networks.model import check_arch
+    with working("importing torch and timm"):
+        from tune_paddy.spaces.space import SearchSpace, find_space
+        from tune_paddy.training.networks.model import check_arch
 
-    loaded = SearchSpace.load(find_space(space))
-    loaded.check_archs(check_arch)
-    return loaded
+        loaded = SearchSpace.load(find_space(space))
+        loaded.check_archs(check_arch)
+        return loaded
 
 
 def check_pretrained(plan: "SearchPlan") -> None:

@@ -14,6 +14,7 @@ from tune_paddy.cli.app import (
     load_space,
     open_dataset,
     print_dataset,
+    working,
 )
 from tune_paddy.cli.completion import complete_space
 from tune_paddy.data.system.text import counted
@@ -40,8 +41,13 @@ def fetch(
     from tune_paddy.training.networks.pretrained import check_reach, fetch_weights
 
     archs = load_space(space).architectures()
-    check_reach(archs, to)
-    fetch_weights(archs, to, done=lambda arch, path: console.print(f"{arch}: {path}", soft_wrap=True))
+    with working("looking for the weights") as progress:
+        check_reach(archs, to)
+        fetch_weights(archs, to, done=_print_file, progress=progress)
+
+
+def _print_file(arch: str, path: Path) -> None:
+    console.print(f"{arch}: {path}", soft_wrap=True)
 
 
 @data_app.command("fetch")

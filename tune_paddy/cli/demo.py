@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from tune_paddy.cli.app import RunsOption, UriOption, app, console, make_store
-from tune_paddy.cli.search import make_plan, train_and_print
-from tune_paddy.cli.select import browse_command, select_and_print
+from tune_paddy.cli.app import RunsOption, UriOption, app, console
+from tune_paddy.cli.search import make_plan, record_of, session_of, train_and_print
+from tune_paddy.cli.select import select_and_print
 from tune_paddy.data.system.text import counted
 
 _HARD = """\
@@ -41,8 +41,6 @@ def demo(
     Example: tune-paddy demo
     """
     from tune_paddy.data.samples import DEMO_NOISE, TEST_LABELS, score_submission, write_digits
-    from tune_paddy.search.new_search import with_free_name
-    from tune_paddy.search.preflight import ready_session
     from tune_paddy.tracking.names import Naming
 
     started = time.monotonic()
@@ -52,11 +50,10 @@ def demo(
     naming = Naming(runs, prefix="demo")
     plan = make_plan(folder, "digits_demo", naming, overrides=overrides)
     console.print(_HARD)
-    with ready_session(plan) as ready:  # Ray's workers import torch while the record is created
-        store = make_store(tracking_uri, plan.dataset, runs)
-        plan = with_free_name(plan, naming, store)
+    with session_of(plan) as ready:  # Ray's workers import torch while the record is created
+        store, plan = record_of(plan, tracking_uri, naming)
         train_and_print(replace(ready, plan=plan), store, weights=False)
-    ensemble = select_and_print(store, [plan.name], runs, browse=f"uv run {browse_command(plan.name, store)}")
+    ensemble = select_and_print(store, [plan.name], runs, prefix="uv run ")
     if ensemble.submission is not None:
         accuracy = score_submission(ensemble.submission, folder / TEST_LABELS)
         images = counted(len(ensemble.pool.test_ids), "test image")

@@ -1,7 +1,8 @@
 """The search command: train, select, write the submission."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +24,7 @@ from tune_paddy.cli.app import (
     print_dataset,
     record_command,
     typed_command,
+    working,
 )
 from tune_paddy.cli.completion import complete_search, complete_space
 from tune_paddy.cli.failures import as_typed
@@ -32,7 +34,6 @@ from tune_paddy.cli.select import (
     RayAddressOption,
     RefitOption,
     VerboseOption,
-    browse_command,
     check_refit,
     refit_and_print,
     select_and_print,
@@ -149,15 +150,39 @@ def search(
         return
     if resume is None:
         check_pretrained(plan)
-    from tune_paddy.search.new_search import with_free_name
-    from tune_paddy.search.preflight import ready_session
-
-    with ready_session(plan, None if resume is None else store) as ready:
+    with session_of(plan, None if resume is None else store) as ready:
         if resume is None:  # Ray's workers import torch meanwhile
-            store = make_store(tracking_uri, plan.dataset, runs)
-            plan = with_free_name(plan, naming, store)
+            store, plan = record_of(plan, tracking_uri, naming)
         plan = replace(plan, asked=asked)
         train_and_select(replace(ready, plan=plan), store, asked, verbose=verbose)
+
+
+@contextmanager
+def session_of(plan: "SearchPlan", recorded_in: "Store | None" = None) -> "Iterator[ReadyPlan]":
+    """Check a plan and run Ray while the block runs, as `ready_session`; show the stages of the start."""
+    with working("importing Ray") as progress:
+        from tune_paddy.search.preflight import ready_session
+
+        with ready_session(plan, recorded_in, progress=progress) as ready:
+            yield ready
+
+
+def record_of(plan: "SearchPlan", tracking_uri: str | None, naming: "Naming") -> "tuple[Store, SearchPlan]":
+    """Open the record for a new search, and return it with the plan under a free name.
+
+    Args:
+        plan: Plan of a new search.
+        tracking_uri: Address of the record; None: the default.
+        naming: Name that the user gave, or how to choose one.
+
+    Raises:
+        InputError: The given name is taken.
+    """
+    with working("opening the record"):
+        from tune_paddy.search.new_search import with_free_name
+
+        store = make_store(tracking_uri, plan.dataset, naming.runs)
+        return store, with_free_name(plan, naming, store)
 
 
 def _asked(now: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -190,10 +215,7 @@ def train_and_select(
             raise
         interrupted = error
     runs = plan.folder.parent
-    browse = browse_command(plan.name, store)
-    ensemble = select_and_print(
-        store, [plan.name], runs, check_selection(asked), verbose=verbose, browse=browse
-    )
+    ensemble = select_and_print(store, [plan.name], runs, check_selection(asked), verbose=verbose)
     if interrupted is not None:
         raise interrupted
     if asked["refit"] is not None:
@@ -326,8 +348,7 @@ def _print_preview(plan: "SearchPlan") -> None:
     from tune_paddy.search.gpu_shares import trial_planner
     from tune_paddy.search.plan import preview
 
-    proposals = preview(plan, n=10)
-    settings = plan.settings
+    proposals, settings = preview(plan, n=10), plan.settings
     gpus = f"GPU share {settings.gpu}" if isinstance(settings.gpu, str) else counted(settings.gpu, "GPU")
     console.print(f"Each trial: {counted(settings.cpus, 'CPU')}, {gpus}. The first {len(proposals)}:")
     table = Table("member", "from", "configuration", "GPU", "accum", "forecast, MiB")
@@ -336,10 +357,13 @@ def _print_preview(plan: "SearchPlan") -> None:
     except InputError as error:  # no GPU detected: print the rest without forecasts
         console.print(f"No forecasts (?): {as_typed(error)}", style="yellow", soft_wrap=True)
         give = None
-    for proposal in proposals:
-        config = proposal.config
-        shares = _unforecast(config, settings.gpu) if give is None else _forecast(give(config))
-        table.add_row(proposal.member, proposal.origin, _told(config), *shares)
+    with working() as progress:
+        progress.stage("forecasting memory", len(proposals))
+        for proposal in proposals:
+            config = proposal.config
+            shares = _unforecast(config, settings.gpu) if give is None else _forecast(give(config))
+            table.add_row(proposal.member, proposal.origin, _told(config), *shares)
+            progress.advance()
     console.print(table)
 
 

@@ -16,6 +16,7 @@ from tune_paddy.cli.app import (
     console,
     record_command,
     typed_command,
+    working,
 )
 from tune_paddy.cli.completion import complete_search
 from tune_paddy.cli.settings_options import OptionSource, command_with, given
@@ -110,9 +111,9 @@ def select_and_print(
     *,
     out: Path | None = None,
     verbose: bool = False,
-    browse: str = "",
+    prefix: str = "",
 ) -> "Ensemble":
-    """Build an ensemble, then print it and the paths of its files.
+    """Build an ensemble, then print its score, its members, the paths of its files and what comes next.
 
     Args:
         store: The record.
@@ -121,35 +122,34 @@ def select_and_print(
         options: Options of the selection; None: the defaults.
         out: Folder for the files; None: the folder of the first search.
         verbose: Whether to print how the ensemble was selected.
-        browse: Command that opens the search in MLflow; empty: none is printed.
+        prefix: Words before each command that comes next, such as `uv run `.
     """
-    from tune_paddy.ensemble.build import build_ensemble
+    with working("importing the selection methods") as progress:
+        from tune_paddy.ensemble.build import build_ensemble
+
+        folder = out or runs / searches[0]
+        ensemble = build_ensemble(store, searches, folder=folder, options=options, progress=progress)
+    from tune_paddy.ensemble.reports.next_steps import next_steps
     from tune_paddy.ensemble.reports.summary import print_summary
     from tune_paddy.ensemble.reports.terminal import print_details
 
-    folder = out or runs / searches[0]
-    ensemble = build_ensemble(store, searches, folder=folder, options=options)
     if verbose:
         print_details(console, ensemble)
     print_summary(console, ensemble, searches)
-    _print_places(ensemble, browse)
+    steps = next_steps(store, ensemble, searches, runs, lambda *words: prefix + record_command(store, *words))
+    _print_places(ensemble, steps)
     return ensemble
 
 
-def browse_command(search: str, store: "Store") -> str:
-    """Return the command that opens a search in MLflow."""
-    return record_command(store, "ui", search)
-
-
-def _print_places(ensemble: "Ensemble", browse: str) -> None:
-    """Print paths and the command to browse, each on one line of any length so that it can be copied."""
+def _print_places(ensemble: "Ensemble", steps: dict[str, str]) -> None:
+    """Print paths and commands, each on one line of any length, quoted so that it can be copied."""
     from tune_paddy.ensemble.reports.html import REPORT
 
     submission = ensemble.submission
     places = {
         "Submission": "" if submission is None else shlex.quote(str(submission)),
         "Report": shlex.quote(str(ensemble.folder / REPORT)),
-        "Browse": browse,
+        **steps,
     }
     console.print()
     for what, where in places.items():
@@ -234,7 +234,10 @@ def refit_and_print(
     )
     console.print(quality_note(ensemble, searches), soft_wrap=True)
     if refitted.submission is not None:
-        console.print(f"Submission of the refitted members: {refitted.submission}", soft_wrap=True)
+        path = shlex.quote(str(refitted.submission))
+        console.print(f"Submission of the refitted members: {path}", soft_wrap=True)
+    export = record_command(store, "export", plan.name, f"{plan.name}-model")
+    console.print(f"Export:     {export}", soft_wrap=True)
 
 
 def _reopen_dataset(search: "RecordedRun") -> "Dataset":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tune_paddy.cli.app import RunsOption, UriOption, app, console, errors
+from tune_paddy.cli.app import RunsOption, UriOption, app, console, errors, working
 from tune_paddy.cli.completion import complete_search
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.system.text import counted
@@ -50,14 +50,17 @@ def export(
     if folder.exists():
         raise InputError(f"{folder} already exists: remove it, or export to another folder")
     store = _open_record(search, tracking_uri, runs)
-    settings = _settings(device)
-    # Imported after the checks: torch and MLflow's models take seconds.
-    from tune_paddy.serving.collect import collect
-    from tune_paddy.serving.export import export as write
-    from tune_paddy.serving.registry import register as register_model
+    with working("importing torch and MLflow's models") as progress:
+        settings = _settings(device)
+        # Imported after the checks: torch and MLflow's models take seconds.
+        from tune_paddy.serving.collect import collect
+        from tune_paddy.serving.export import export as write
+        from tune_paddy.serving.registry import register as register_model
 
-    collected = collect(store, search, runs=runs, ensemble=ensemble)
-    write(collected, folder)
+        progress.stage("reading the ensemble")
+        collected = collect(store, search, runs=runs, ensemble=ensemble)
+        progress.stage("writing the model")
+        write(collected, folder)
     members = counted(len(collected.manifest.members), "member")
     console.print(f"Exported {members}, {_mib(folder):,.1f} MiB: {folder}", soft_wrap=True)
     _check_and_print(collected, folder, settings)
@@ -125,7 +128,8 @@ def bundle(
     from tune_paddy.serving.bundle import bundle as write
     from tune_paddy.serving.collect import collect
 
-    write(collect(store, search, runs=runs, ensemble=ensemble), folder)
+    with working("writing the bundle"):
+        write(collect(store, search, runs=runs, ensemble=ensemble), folder)
     console.print(f"Bundle of {_mib(folder):,.1f} MiB: {folder}", soft_wrap=True)
     line = f"{folder}/README.md explains how to upload it to Kaggle and run {NOTEBOOK} there."
     console.print(line, soft_wrap=True)
@@ -161,7 +165,8 @@ def _settings(device: str) -> "InferenceSettings":
 def _check_and_print(collected: "Collected", folder: Path, settings: "InferenceSettings") -> None:
     from tune_paddy.serving.export import check
 
-    checked = check(collected, folder, settings)
+    with working("comparing with the submission"):
+        checked = check(collected, folder, settings)
     if checked is None:
         line = "Not compared with the submission: its images are not on this machine."
         console.print(line, style="yellow")
@@ -178,7 +183,7 @@ def _check_and_print(collected: "Collected", folder: Path, settings: "InferenceS
 @contextmanager
 def _opened(model: str, tracking_uri: str | None, runs: Path, device: str) -> "Iterator[EnsembleModel]":
     """Open an ensemble: an exported folder, a registered model, or the ensemble of a search."""
-    with TemporaryDirectory(prefix="tune_paddy-") as temporary:
+    with TemporaryDirectory(prefix="tune_paddy-") as temporary, working("opening the ensemble") as progress:
         folder = Path(temporary)
         if Path(model).is_dir():
             from tune_paddy.serving.manifest import find_ensemble, read_manifest
@@ -196,16 +201,15 @@ def _opened(model: str, tracking_uri: str | None, runs: Path, device: str) -> "I
             collect(store, model, runs=runs).stage(folder, place=symlink)
         from tune_paddy.serving.ensemble_model import EnsembleModel
 
-        yield EnsembleModel(folder, _settings(device))
+        opened = EnsembleModel(folder, _settings(device))
+        progress.clear()
+        yield opened
 
 
 def _predict_with_progress(model: "EnsembleModel", files: list[str]) -> "Answer":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True) as bar:
-        task = bar.add_task("", total=model.passes(len(files)))
-        return model.predict(files, progress=lambda images: bar.advance(task, images))
+    with working() as progress:
+        progress.stage(f"predicting {counted(len(files), 'image')}", model.passes(len(files)))
+        return model.predict(files, progress=progress.advance)
 
 
 def _mib(folder: Path) -> float:

@@ -15,6 +15,8 @@ from tune_paddy.core.metrics import error_rate, log_loss, metric_key
 from tune_paddy.core.predictions import Pool
 from tune_paddy.data.ensemble_file import ensemble_content, write_ensemble
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
+from tune_paddy.data.system.progress.stages import SILENT, Progress
+from tune_paddy.data.system.text import counted
 from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
 from tune_paddy.ensemble.fit import assess_fit, make_fit, member_groups
 from tune_paddy.ensemble.frontier import find_frontier
@@ -32,7 +34,12 @@ from tune_paddy.tracking.ui.layout import ERROR_RATE, LOG_LOSS
 
 
 def build_ensemble(
-    store: Store, searches: Sequence[str], *, folder: Path, options: SelectionOptions | None = None
+    store: Store,
+    searches: Sequence[str],
+    *,
+    folder: Path,
+    options: SelectionOptions | None = None,
+    progress: Progress = SILENT,
 ) -> Ensemble:
     """Select from the finished members of one or several searches, and write the submission.
 
@@ -43,12 +50,14 @@ def build_ensemble(
         searches: Names of the searches; the ensemble is recorded under the first.
         folder: Output folder; created if missing.
         options: Metric, method and budgets; None: automatic choice of the method for log loss.
+        progress: Receiver of the stages.
 
     Raises:
         InputError: A search is unknown, no member is usable, the options cannot be met, or the submission
             does not match the sample submission.
     """
     options, searches = options or SelectionOptions(), tuple(dict.fromkeys(searches))
+    progress.stage("reading the members' predictions")
     recorded = [get_search(store, name) for name in searches]
     _refuse_refits(recorded)
     pool = load_pool(store, searches)
@@ -58,16 +67,20 @@ def build_ensemble(
     _check_classes(pool)
     # The matrix products are small: more threads are no faster, and would change the order of the sums.
     with threadpool_limits(1):
-        ensemble = _choose(pool, options, folder)
+        ensemble = _choose(pool, options, folder, progress)
     folder.mkdir(parents=True, exist_ok=True)
     files = _write(ensemble, searches, recorded[0])
+    progress.stage("drawing the figures and writing the report")
     pages = _illustrate(store, ensemble, recorded, options)
+    progress.stage("recording the ensemble in MLflow")
     return replace(ensemble, run_id=_record(store, ensemble, searches, options, files=files, pages=pages))
 
 
-def _choose(pool: Pool, options: SelectionOptions, folder: Path) -> Ensemble:
+def _choose(pool: Pool, options: SelectionOptions, folder: Path, progress: Progress) -> Ensemble:
     fit = make_fit(pool, options)
+    progress.stage(f"selecting from {counted(len(pool.views), 'view')}")
     selection = fit(pool.select, pool.labels)
+    progress.stage("estimating the score on new images")
     return Ensemble(
         pool=pool,
         selection=selection,

@@ -10,6 +10,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.split import SelectSplit
+from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.search.gpu_shares import trial_planner, without_gpu
 from tune_paddy.search.image_cache import CacheWatch, watch_cache
 from tune_paddy.search.lock import search_lock
@@ -66,7 +67,9 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
 
 
 @contextmanager
-def ready_session(plan: SearchPlan, recorded_in: Store | None = None) -> Iterator[ReadyPlan]:
+def ready_session(
+    plan: SearchPlan, recorded_in: Store | None = None, *, progress: Progress = SILENT
+) -> Iterator[ReadyPlan]:
     """Check a plan, and run Ray while the block runs.
 
     Ray takes seconds to start, so every check that works without it comes first.
@@ -74,6 +77,7 @@ def ready_session(plan: SearchPlan, recorded_in: Store | None = None) -> Iterato
     Args:
         plan: Plan of the search.
         recorded_in: Record of the search to resume; None: the search is new.
+        progress: Receiver of the stages of the start; the block runs without a stage.
 
     Yields:
         The argument of `run_search`.
@@ -86,9 +90,14 @@ def ready_session(plan: SearchPlan, recorded_in: Store | None = None) -> Iterato
     if recorded_in is not None:
         with search_lock(plan.folder, plan.name):
             check_same(plan, read_recorded_search(recorded_in, plan.name))
+    progress.stage("checking the plan")
     here = resources_here(plan.ray_gpus) if plan.ray_address is None and not ray.is_initialized() else None
     ready = None if here is None else preflight(plan, here)
+    progress.stage("starting Ray" if plan.ray_address is None else "connecting to Ray")
     with ray_session(plan.ray_address, num_gpus=plan.ray_gpus) as session:
         ready = ready or preflight(plan, session.cluster_resources())
         # Forecasts import torch; Ray's worker processes import it at the same time.
-        yield replace(ready, memory_of=trial_planner(plan.settings, len(plan.dataset.classes)))
+        progress.stage("preparing the forecast of memory")
+        planned = replace(ready, memory_of=trial_planner(plan.settings, len(plan.dataset.classes)))
+        progress.clear()
+        yield planned

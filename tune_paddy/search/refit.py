@@ -112,7 +112,7 @@ def run_refit(
         plan: Plan from `refit_plan`.
         members: Members to train.
         store: The record, opened for the dataset's experiment.
-        console: Output for notes; a terminal also shows the progress table.
+        console: Output for notes and progress, as in `run_search`.
         tags: Tags of the refit's search, which name the original search.
 
     Raises:

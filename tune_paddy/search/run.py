@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.core.predictions import Pool
+from tune_paddy.core.selection.result import Selection
 from tune_paddy.search.interruption import Interruption, interruptible
 from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SPLIT_FILE, SearchPlan
@@ -27,9 +28,11 @@ from tune_paddy.search.sampling.searchers import MemberSearcher, TrialSearcher
 from tune_paddy.search.trainable import TrialContext
 from tune_paddy.search.tuning import run_trials_on_ray
 from tune_paddy.search.watchers.close_members import MemberCloser
+from tune_paddy.search.watchers.display import search_display
+from tune_paddy.search.watchers.events import FirstNote, TrialEvents, Watcher
 from tune_paddy.search.watchers.frozen_processes import frozen_processes_ended
 from tune_paddy.search.watchers.live_ensemble import LiveEnsemble
-from tune_paddy.search.watchers.progress import FirstNote, ProgressTable, TrialEvents, Watcher
+from tune_paddy.search.watchers.progress import SearchProgress
 from tune_paddy.search.watchers.prune_weights import OnSelection, WeightsKeeper
 from tune_paddy.search.watchers.stopwatch import Stopwatch
 from tune_paddy.tracking.context.system_metrics import system_metrics
@@ -51,7 +54,7 @@ def run_search(
     Args:
         ready: The search, from `ready_session`, inside its block.
         store: The record, opened for the dataset's experiment.
-        console: Output for notes; a terminal also shows the progress table.
+        console: Output for notes and progress: a table, or lines in a log; a quiet one gets neither.
         clock: Source of time in seconds, for the time budget.
 
     Returns:
@@ -109,7 +112,7 @@ def run_trials(
         store: The record, opened for the dataset's experiment.
         parent: MLflow run of the search, from `recorded_search`, inside its block.
         searcher: Source of the trials.
-        console: Output for notes; a terminal also shows the progress table.
+        console: Output for notes and progress: a table, or lines in a log; a quiet one gets neither.
         earlier: Earlier sessions of the search.
 
     Raises:
@@ -122,7 +125,9 @@ def run_trials(
     with ExitStack() as stack:
         stack.enter_context(system_metrics(store, parent))
         context = _context(plan, store, parent)
-        watchers = _watchers(ready, store, context, console, earlier)
+        progress = _progress(ready, earlier)
+        display = search_display(console, progress)
+        watchers = [progress, display, *_watchers(ready, store, context, console, progress)]
         for watcher in watchers:
             if isinstance(watcher, AbstractContextManager):
                 stack.enter_context(watcher)
@@ -130,28 +135,56 @@ def run_trials(
         stack.enter_context(watched_ray(interruption))
         stack.enter_context(frozen_processes_ended(context.folder))
         run_trials_on_ray(
-            ready, context, searcher, earlier=earlier.trials, callbacks=[TrialEvents(watchers, interruption)]
+            ready,
+            context,
+            searcher,
+            earlier=earlier.trials,
+            callbacks=[TrialEvents(watchers, interruption, display.tick)],
         )
         _keep_figures(plan, searcher, store, parent)
         if interruption.requested or searcher.unfinished:
             raise interruption.error(f"search {plan.name} was interrupted; it can be resumed")
 
 
+def _progress(ready: ReadyPlan, earlier: Earlier) -> SearchProgress:
+    """Return the state of a search that starts now."""
+    plan, minutes = ready.plan, ready.plan.settings.minutes
+    return SearchProgress(
+        total=plan.total,
+        at_once=ready.at_once,
+        folds=ready.parts.n_folds,
+        cpus=plan.settings.cpus,
+        done=earlier.done,
+        spent=earlier.seconds,
+        limit=None if minutes is None else 60 * minutes,
+        preparing=ready.cache.progress,
+    )
+
+
 def _watchers(
-    ready: ReadyPlan, store: Store, context: TrialContext, console: Console, earlier: Earlier
+    ready: ReadyPlan, store: Store, context: TrialContext, console: Console, progress: SearchProgress
 ) -> list[Watcher]:
     """Return the receivers of trial events; context managers among them run for the whole search."""
-    plan, parts, parent = ready.plan, ready.parts, context.parent_run_id
-    epochs_of = _total_epochs(parts.n_folds)
+    plan, parent = ready.plan, context.parent_run_id
     watchers: list[Watcher] = [
         MemberCloser(store, plan.name, parent, context.folder),
-        Stopwatch(store, parent, earlier.seconds),
-        ProgressTable(console, plan.total, epochs_of, done=earlier.done, preparing=ready.cache.progress),
+        Stopwatch(store, parent, progress.spent),
         FirstNote(console),
     ]
-    if not parts.seen:  # otherwise members were trained on the select split: no honest selection is possible
-        watchers.append(LiveEnsemble(store, plan.name, parent, _keeper(plan, store, context.folder)))
+    if not ready.parts.seen:  # otherwise members were trained on the select split: no honest selection
+        keep = _keeper(plan, store, context.folder)
+        watchers.append(LiveEnsemble(store, plan.name, parent, _both(progress.ensemble_selected, keep)))
     return watchers
+
+
+def _both(first: OnSelection, second: OnSelection) -> OnSelection:
+    """Return a function that passes each live selection to two receivers."""
+
+    def receive(pool: Pool, selection: Selection) -> None:
+        first(pool, selection)
+        second(pool, selection)
+
+    return receive
 
 
 def _keep_figures(plan: SearchPlan, searcher: TrialSearcher, store: Store, parent: str) -> None:
@@ -197,7 +230,3 @@ def _context(plan: SearchPlan, store: Store, parent: str) -> TrialContext:
         max_accum=plan.settings.max_accum,
         keep_weights=plan.settings.keep_weights != "none",
     )
-
-
-def _total_epochs(n_folds: int) -> Callable[[MemberConfig], int]:
-    return lambda config: config.total_epochs * max(1, n_folds)

@@ -13,6 +13,7 @@ from tune_paddy.search.interruption import RunningTrials
 from tune_paddy.search.plan import SearchPlan, longest
 from tune_paddy.search.preflight import ReadyPlan
 from tune_paddy.search.ray.internals import kept_processes
+from tune_paddy.search.ray.notebook import silent_reporter
 from tune_paddy.search.sampling.sampler import PastTrial
 from tune_paddy.search.sampling.searchers import TrialSearcher
 from tune_paddy.search.trainable import TrialContext, run_trial
@@ -63,6 +64,7 @@ def run_trials_on_ray(
             failure_config=tune.FailureConfig(max_failures=settings.retries),
             stop=interruption,
             callbacks=[RunningTrials(interruption), *callbacks],
+            progress_reporter=silent_reporter(),
             verbose=0,
         ),
     )

@@ -1,26 +1,86 @@
-"""The live table of a running search."""
+"""The state of a running search: time left, cost, folds, ensemble."""
 
-import io
+import numpy as np
 
-import pytest
-from rich.console import Console
+from tests.ensemble.conftest import make_pool
+from tests.search.watchers.conftest import Clock, Running
+from tune_paddy.core.selection.plain import fixed_select
+from tune_paddy.search.watchers.progress import SearchProgress
 
-from tests.search.trials import make_trial
-from tune_paddy.search.watchers.progress import ProgressTable
+
+def test_the_headline_has_the_members_done_the_times_and_the_cost(running: Running) -> None:
+    """A member of 100 s leaves 200 s for two others; each reserves two CPUs."""
+    assert running.progress.headline() == "0 of 3 members done · 0 s"
+    running.tell("0000-net", at=0)
+    running.epoch("0000-net", 2, at=90)
+    running.tell("0000-net", "finished", at=100)
+    assert running.progress.headline() == (
+        "1 of 3 members done · 1.7 min, about 3.3 min left · cost 3.3 min CPU"
+    )
 
 
-@pytest.mark.parametrize("reason", ["", "its process was killed"])
-def test_the_table_has_a_column_of_notes_only_if_there_are_notes(reason: str) -> None:
-    """Every column has a name; without notes, long names of members fit 80 columns in one line."""
-    console = Console(file=io.StringIO(), width=80)
-    table = ProgressTable(console, 2, lambda _: 10)
-    scores = {"epoch": 10, "log_loss": 0.5, "error_rate": 0.1}
-    table.trial_changed(make_trial("0001-test_efficientnet.r160_in1k-48"), "finished", scores)
-    table.trial_changed(make_trial("0002-net"), "failed", {"reason": reason} if reason else {})
-    console.print(table)
-    assert isinstance(console.file, io.StringIO)
-    lines = console.file.getvalue().splitlines()
-    heads = [cell.strip() for cell in lines[2].strip("┃").split("┃")]
-    assert heads == ["member", "state", "epoch", "log loss", "error", *(["note"] if reason else [])]
-    assert max(map(len, lines)) <= 80
-    assert any("0001-test_efficientnet.r160_in1k-48" in line for line in lines) == (not reason)
+def test_the_time_left_follows_the_epochs_until_a_member_has_ended(running: Running) -> None:
+    running.tell("0000-net", at=0)
+    assert running.progress.left() is None
+    running.epoch("0000-net", 1, at=30)
+    assert running.progress.left() == 30 + 2 * 60
+
+
+def test_a_member_that_fails_at_its_start_does_not_shorten_the_time_left(running: Running) -> None:
+    running.tell("0000-net", at=0)
+    running.tell("0000-net", "failed", at=1, reason="no weights")
+    running.tell("0001-net", at=1)
+    running.epoch("0001-net", 1, at=51)
+    assert running.progress.left() == 50 + 100
+
+
+def test_no_member_starts_after_the_time_limit(running: Running) -> None:
+    running.progress.limit = 120
+    running.tell("0000-net", at=0)
+    running.epoch("0000-net", 1, at=50)
+    assert running.progress.left() == 70
+    running.progress.limit = 60
+    assert running.progress.left() == 50, "the running member ends"
+
+
+def test_a_finished_member_costs_what_the_record_says(running: Running) -> None:
+    running.tell("0000-net", at=0)
+    running.tell("0000-net", "finished", at=100, cpu_seconds=30.0)
+    assert running.progress.cost() == "30 s CPU"
+
+
+def test_earlier_sessions_count_as_members_and_as_time() -> None:
+    clock = Clock(10.0)
+    progress = SearchProgress(5, done=2, spent=600, clock=clock)
+    clock.now = 70.0
+    assert progress.headline() == "2 of 5 members done · 11.0 min"
+
+
+def test_an_epoch_is_counted_within_its_fold() -> None:
+    clock = Clock()
+    running = Running(clock, SearchProgress(1, folds=3, clock=clock))
+    running.tell("0000-net")
+    member = running.progress.members["0000-net"]
+    seen = []
+    for epoch in range(7):
+        if epoch:
+            running.epoch("0000-net", epoch)
+        seen.append((running.progress.fold_of(member), running.progress.epoch_of(member)))
+    assert seen == [
+        ("1/3", "0/2"),
+        ("1/3", "1/2"),
+        ("1/3", "2/2"),
+        ("2/3", "1/2"),
+        ("2/3", "2/2"),
+        ("3/3", "1/2"),
+        ("3/3", "2/2"),
+    ]
+    assert running.progress.share_of(member) == 1
+
+
+def test_the_ensemble_so_far_is_called_optimistic() -> None:
+    pool = make_pool()
+    progress = SearchProgress(3)
+    progress.ensemble_selected(pool, fixed_select(pool.select, pool.labels, np.array([1, 1, 0, 0, 0, 1])))
+    assert progress.ensemble.startswith("Greedy ensemble of 2 members: log loss 0.")
+    assert progress.ensemble.endswith(" on the select split: optimistic")

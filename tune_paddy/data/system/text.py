@@ -76,6 +76,27 @@ def four_digits(value: float) -> str:
     return f"{rounded:.{max(4 - whole, 0)}f}"
 
 
+def percent(share: float) -> str:
+    """Format a share from 0 to 1 as a percentage with two decimals: one image in ten thousand shows.
+
+    >>> percent(0.0472), percent(1)
+    ('4.72 %', '100.00 %')
+    """
+    return f"{100 * share:.2f} %"
+
+
+def duration(seconds: float) -> str:
+    """Format a duration, given in seconds.
+
+    >>> [duration(seconds) for seconds in (7.4, 150, 9000, 200000)]
+    ['7 s', '2.5 min', '2.5 h', '2.3 d']
+    """
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
 _IN_ADDRESS = re.compile(r"(?<=://)[^/\s]+(?=@)|(?<=[?&]password=)[^&\s]+")
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)$", re.IGNORECASE)
 _SHORTEST = 8

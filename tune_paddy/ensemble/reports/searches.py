@@ -9,13 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.data.system.text import counted
+from tune_paddy.data.system.text import counted, four_digits, percent
 from tune_paddy.ensemble.reports.member_rows import recorded_rows
 from tune_paddy.ensemble.reports.tables import make_table
-from tune_paddy.ensemble.reports.wording import duration, formatted, signed
+from tune_paddy.ensemble.reports.wording import NEW_IMAGES, OPTIMISTIC, duration, formatted, signed
 from tune_paddy.tracking.runs import RecordedRun, parse_params
 from tune_paddy.tracking.schema import SearchRecord
 
+LIVE_LOSS = "live_log_loss"
+"""Metric of a search: log loss of the greedy ensemble of the members finished so far."""
 _STYLES = {"running": "cyan", "finished": "green", "failed": "red", "interrupted": "yellow"}
 
 
@@ -69,10 +71,12 @@ def print_searches(console: Console, searches: Sequence[RecordedRun], now: float
             Text(record.space),
             Text(str(record.dataset or "")),
             f"{duration(now - search.started)} ago",
-            _metric(search, ".4f", "log_loss", "live_log_loss"),
-            _metric(search, ".2%", "error_rate", "live_error_rate"),
+            _own_or_live(search, four_digits, "log_loss"),
+            _own_or_live(search, percent, "error_rate"),
         )
     console.print(table, highlight=False)
+    if any("log_loss" not in search.metrics and LIVE_LOSS in search.metrics for search in searches):
+        console.print(Text(f"Scores are {NEW_IMAGES}; * {OPTIMISTIC}, of a search without an ensemble"))
 
 
 def _blocks(overview: Overview) -> Iterator[Table | Text]:
@@ -95,9 +99,9 @@ def _leaderboard(overview: Overview) -> Table:
         table.add_row(
             str(place),
             row.name,
-            formatted(row.log_loss, ".4f"),
-            formatted(row.tta_log_loss, ".4f"),
-            formatted(row.error, ".2%"),
+            "" if row.log_loss is None else four_digits(row.log_loss),
+            "" if row.tta_log_loss is None else four_digits(row.tta_log_loss),
+            "" if row.error is None else percent(row.error),
             formatted(row.weight or None, ".3f"),
             signed(row.contribution),
             row.cost,
@@ -120,8 +124,8 @@ def _running(overview: Overview) -> Table:
         table.add_row(
             member.name,
             f"{overview.epochs.get(member.name, 0)}/{_total_epochs(overview.search, member)}",
-            _metric(member, ".4f", "log_loss"),
-            _metric(member, ".2%", "error_rate"),
+            _own_or_live(member, four_digits, "log_loss"),
+            _own_or_live(member, percent, "error_rate"),
             duration(overview.now - member.started),
         )
     return table
@@ -161,10 +165,10 @@ def _ensemble(overview: Overview) -> str:
     search = overview.search
     if overview.ensembles and "log_loss" in search.metrics:
         loss, error = search.metrics["log_loss"], search.metrics.get("error_rate", float("nan"))
-        return f"Ensemble: log loss {loss:.4f}, error {error:.2%} on new images"
-    if "live_log_loss" in search.metrics:
-        loss, error = search.metrics["live_log_loss"], search.metrics["live_error_rate"]
-        return f"Ensemble so far: log loss {loss:.4f}, error {error:.2%} on the select split: optimistic"
+        return f"Ensemble: log loss {four_digits(loss)}, error {percent(error)} {NEW_IMAGES}"
+    if LIVE_LOSS in search.metrics:
+        loss, error = search.metrics[LIVE_LOSS], search.metrics["live_error_rate"]
+        return f"Greedy ensemble so far: log loss {four_digits(loss)}, error {percent(error)} {OPTIMISTIC}"
     return "No ensemble yet."
 
 
@@ -185,6 +189,9 @@ def _total_epochs(search: RecordedRun, member: RecordedRun) -> int:
     return epochs * max(1, int(search.params.get("folds", "0")))
 
 
-def _metric(run: RecordedRun, form: str, *names: str) -> str:
-    """Format the first of these metrics that a run has; empty if it has none."""
-    return formatted(next((run.metrics[name] for name in names if name in run.metrics), None), form)
+def _own_or_live(search: RecordedRun, form: Callable[[float], str], name: str) -> str:
+    """Format the score of a search's ensemble, or with an asterisk that of its live ensemble, if any."""
+    for metric, mark in ((name, ""), (f"live_{name}", " *")):
+        if metric in search.metrics:
+            return form(search.metrics[metric]) + mark
+    return ""

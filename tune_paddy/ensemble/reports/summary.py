@@ -1,5 +1,6 @@
 """The short report of an ensemble in the terminal: its members and its score."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
@@ -8,28 +9,71 @@ from rich.text import Text
 
 from tune_paddy.core.estimate import Comparison
 from tune_paddy.core.metrics import error_rate, log_loss, metric_label
-from tune_paddy.core.predictions import PLAIN
-from tune_paddy.data.system.text import four_digits
+from tune_paddy.core.predictions import PLAIN, Refusal
+from tune_paddy.data.system.text import counted, four_digits, percent
 from tune_paddy.ensemble.ensemble import Ensemble, member_weights
 from tune_paddy.ensemble.reports.member_rows import MemberRow, ViewRow, ensemble_rows
 from tune_paddy.ensemble.reports.tables import make_table
 from tune_paddy.ensemble.reports.terminal import RIVALS, rivals
+from tune_paddy.ensemble.reports.wording import NEW_IMAGES, score, score_difference
 
-MOST_MEMBERS = 12
+MOST_MEMBERS = 8
 """Maximum number of rows of the table; `show` and the report list the whole pool."""
+_WHY_WEIGHTS = {
+    "fixed": "the weights were given by hand",
+    "uniform": "all members have the same weight",
+    "top": "the best views have the same weight",
+}
+"""Method → why a member keeps its weight; other methods fit the weights."""
+_MOST_REFUSED = 3
+"""Maximum number of refused members that are listed."""
 
 
 def print_summary(console: Console, ensemble: Ensemble, searches: Sequence[str]) -> None:
-    """Print the members with the ensemble below them, the refused members, and the ensemble's score."""
+    """Print the ensemble's score, then its members with the ensemble below them, and the refused members."""
     rows = ensemble_rows(ensemble)
-    console.print(_table([*rows[:MOST_MEMBERS], _ensemble_row(ensemble)]), highlight=False)
-    if rows[MOST_MEMBERS:]:
-        console.print(Text(_more(rows[MOST_MEMBERS:], searches), style="dim"), soft_wrap=True)
-    for refusal in ensemble.pool.refused:
-        line = f"refused: {refusal.member}: {refusal.reason}"
-        console.print(Text(line, style="yellow"), soft_wrap=True)
+    console.print(Text("\n".join(answer(ensemble)), style="bold"), soft_wrap=True)
     console.print()
-    console.print(Text("\n".join(answer(ensemble)), style="bold"))
+    images = counted(len(ensemble.pool.labels), "image")
+    title = f"Members, scored on the select split ({images})"
+    console.print(_table(title, [*rows[:MOST_MEMBERS], _ensemble_row(ensemble)]), highlight=False)
+    for line in _remarks(ensemble, rows, searches):
+        console.print(Text(line, style="dim"), soft_wrap=True)
+    for line in _refused(ensemble.pool.refused):
+        console.print(Text(line, style="yellow"), soft_wrap=True)
+
+
+def _remarks(ensemble: Ensemble, rows: Sequence[MemberRow], searches: Sequence[str]) -> Iterator[str]:
+    """Yield what the table cannot show: members without a row, and weights that look wrong."""
+    if rows[MOST_MEMBERS:]:
+        yield _more(rows[MOST_MEMBERS:], searches)
+    yield from harmful_weight(ensemble, rows)
+
+
+def harmful_weight(ensemble: Ensemble, rows: Sequence[MemberRow]) -> tuple[str, ...]:
+    """Return why a member keeps its weight although the ensemble scores better without it, if there is one.
+
+    Args:
+        ensemble: Selected ensemble.
+        rows: Rows of its members.
+    """
+    harmful = [row for row in rows if row.contribution is not None and round(row.contribution, 4) < 0]
+    if not harmful:
+        return ()
+    worst = min(harmful, key=lambda row: row.contribution or 0.0)
+    likewise = f" (as without {len(harmful) - 1} more)" if harmful[1:] else ""
+    metric, method = ensemble.selection.metric, ensemble.selection.method
+    gain = score_difference(metric, -(worst.contribution or 0.0))
+    loss = f"the {metric_label(metric)} on the select split would be {gain} lower"
+    why = _WHY_WEIGHTS.get(method, "the weights are fitted together")
+    return (f"Without {worst.name}{likewise}, {loss}; the weight stays, since {why}.",)
+
+
+def _refused(refused: Sequence[Refusal]) -> Iterator[str]:
+    for refusal in refused[:_MOST_REFUSED]:
+        yield f"refused: {refusal.member}: {refusal.reason}"
+    if refused[_MOST_REFUSED:]:
+        yield f"and {len(refused) - _MOST_REFUSED} more refused"
 
 
 def answer(ensemble: Ensemble) -> tuple[str, ...]:
@@ -40,25 +84,25 @@ def answer(ensemble: Ensemble) -> tuple[str, ...]:
     metric = metric_label(selection.metric)
     if assessment is None:
         return (
-            f"{subject}: {metric} {four_digits(selection.score)}, optimistic.",
+            f"{subject}: {metric} {score(selection.metric, selection.score)}, optimistic.",
             "It is scored on the images that it was selected on.",
             "No honest estimate can be made: a class has a single image in the select split.",
         )
     own = assessment.estimate
     return (
-        f"{subject}: {metric} {four_digits(own.score)} on new images.",
-        f"95 % interval: {four_digits(own.low)} to {four_digits(own.high)}.",
-        *(f"It {_verdict(rival)}." for rival in rivals(ensemble)),
+        f"{subject}: {metric} {score(selection.metric, own.score)} {NEW_IMAGES}.",
+        f"95 % interval: {score(selection.metric, own.low)} to {score(selection.metric, own.high)}.",
+        *(f"It {_verdict(rival, selection.metric)}." for rival in rivals(ensemble)),
     )
 
 
-def _verdict(rival: Comparison) -> str:
+def _verdict(rival: Comparison, metric: str) -> str:
     """Return whether a rival is beaten and by how much, or that the interval contains 0."""
     name = f"the {RIVALS[rival.rival]}"
     if rival.high < 0:
-        return f"beats {name} by {four_digits(-rival.difference)}"
+        return f"beats {name} by {score_difference(metric, -rival.difference)}"
     if rival.low > 0:
-        return f"is worse than {name} by {four_digits(rival.difference)}"
+        return f"is worse than {name} by {score_difference(metric, rival.difference)}"
     return f"does not differ significantly from {name}"
 
 
@@ -66,16 +110,16 @@ def _ensemble_row(ensemble: Ensemble) -> MemberRow:
     """Return the ensemble's row, scored by cross-fitting if possible; otherwise it is marked optimistic."""
     labels, assessment = ensemble.pool.labels, ensemble.assessment
     known = assessment.predictions if assessment else ensemble.selection.blend(ensemble.pool.select)
-    name = "ensemble" if assessment else "ensemble (optimistic)"
+    name = f"ensemble {NEW_IMAGES}" if assessment else "ensemble (optimistic)"
     return MemberRow(name, [ViewRow(PLAIN, log_loss(known, labels), error_rate(known, labels))])
 
 
-def _table(rows: Sequence[MemberRow]) -> Table:
+def _table(title: str, rows: Sequence[MemberRow]) -> Table:
     """Return a table of the rows, without empty columns; the last row is the ensemble."""
     cells = [tuple(_cells(row)) for row in rows]
     heads = ("member", "log loss", "with TTA", "error", "weight")
     shown = [column for column in range(len(heads)) if any(row[column] for row in cells)]
-    table = make_table("Members")
+    table = make_table(title)
     for column in shown:
         table.add_column(heads[column], justify="right" if column else "left", overflow="fold")
     for row, texts in zip(rows, cells, strict=True):
@@ -88,7 +132,7 @@ def _table(rows: Sequence[MemberRow]) -> Table:
 def _cells(row: MemberRow) -> Iterator[str]:
     yield row.name
     yield from ("" if value is None else four_digits(value) for value in (row.log_loss, row.tta_log_loss))
-    yield "" if row.error is None else f"{100 * row.error:.1f} %"
+    yield "" if row.error is None else percent(row.error)
     yield _weight(row.weight or 0)
 
 
@@ -104,5 +148,5 @@ def _weight(value: float) -> str:
 def _more(rows: Sequence[MemberRow], searches: Sequence[str]) -> str:
     """Return the number of members without a row, and the command that lists them."""
     kind = "" if any(row.weight for row in rows) else " without weight"
-    where = f"tune-paddy show {searches[0]}" if len(searches) == 1 else "--verbose"
+    where = shlex.join(["tune-paddy", "show", *searches]) if len(searches) == 1 else "--verbose"
     return f"and {len(rows)} more{kind}; {where} shows them"

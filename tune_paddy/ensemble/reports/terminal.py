@@ -10,11 +10,12 @@ from rich.text import Text
 from tune_paddy.core.estimate import Assessment, Comparison
 from tune_paddy.core.metrics import metric_label
 from tune_paddy.core.predictions import PLAIN, TTA
+from tune_paddy.data.system.text import percent
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.frontier import Frontier
 from tune_paddy.ensemble.reports.member_rows import MemberRow, ViewRow, ensemble_rows
 from tune_paddy.ensemble.reports.tables import make_table
-from tune_paddy.ensemble.reports.wording import formatted, signed
+from tune_paddy.ensemble.reports.wording import OPTIMISTIC, formatted, score, signed
 
 RIVALS = {"best_single": "best single member", "uniform": "uniform average"}
 """Rival of an ensemble → its display name."""
@@ -74,7 +75,7 @@ def _cells(member: MemberRow, view: ViewRow) -> Iterator[str]:
     yield from (member.name, view.kind)
     yield formatted(view.weight or None, ".3f")
     yield formatted(view.log_loss, ".4f")
-    yield formatted(view.error, ".2%")
+    yield "" if view.error is None else percent(view.error)
     yield signed(member.contribution) if view.weight else ""
 
 
@@ -107,7 +108,7 @@ def _path(ensemble: Ensemble) -> Table:
             table.add_row("…", "…", "…")
         else:
             name = views[selection.order[number]].name
-            table.add_row(str(number + 1), name, f"{selection.trajectory[number]:.4f}")
+            table.add_row(str(number + 1), name, score(selection.metric, selection.trajectory[number]))
     return table
 
 
@@ -127,28 +128,32 @@ def _frontier(frontier: Frontier, ensemble: Ensemble) -> Table:
 
 def _candidates(ensemble: Ensemble) -> Table:
     table = make_table("Methods, cross-fitted: the simplest near the best")
+    metric = ensemble.selection.metric
     table.add_column("method")
-    for column in (metric_label(ensemble.selection.metric), "behind the best"):
+    for column in (metric_label(metric), "behind the best"):
         table.add_column(column, justify="right")
     table.add_column("choice")
     for candidate in ensemble.selection.candidates:
         behind = f"{candidate.difference:.4f} ± {candidate.standard_error:.4f}"
-        table.add_row(candidate.method, f"{candidate.score:.4f}", behind, "used" if candidate.chosen else "")
+        table.add_row(
+            candidate.method, score(metric, candidate.score), behind, "used" if candidate.chosen else ""
+        )
     return table
 
 
 def _worth(ensemble: Ensemble, assessment: Assessment) -> Table:
-    metric = metric_label(ensemble.selection.metric)
+    metric = ensemble.selection.metric
     title = f"On images it was not selected on ({len(ensemble.pool.labels)}, cross-fitted; 95 % intervals)"
     table = make_table(title, "what")
-    for column in (metric, "interval", "the ensemble beats it by"):
+    for column in (metric_label(metric), "interval", "the ensemble beats it by"):
         table.add_column(column, justify="right")
     own = assessment.estimate
     name = f"ensemble ({ensemble.selection.method})"
-    table.add_row(name, f"{own.score:.4f}", f"{own.low:.4f} to {own.high:.4f}", "")
-    table.add_row("its optimistic score", f"{ensemble.selection.score:.4f}", "", "", style="dim")
+    interval = f"{score(metric, own.low)} to {score(metric, own.high)}"
+    table.add_row(name, score(metric, own.score), interval, "")
+    table.add_row(OPTIMISTIC, score(metric, ensemble.selection.score), "", "", style="dim")
     for rival in rivals(ensemble):
-        table.add_row(RIVALS[rival.rival], f"{rival.rival_score:.4f}", "", gain_of(rival))
+        table.add_row(RIVALS[rival.rival], score(metric, rival.rival_score), "", gain_of(rival, metric))
     return table
 
 
@@ -159,7 +164,11 @@ def rivals(ensemble: Ensemble) -> tuple[Comparison, ...]:
     return tuple(r for r in ensemble.assessment.comparisons if r.rival != ensemble.selection.method)
 
 
-def gain_of(rival: Comparison) -> str:
-    """Return the ensemble's gain over a rival, with the interval."""
-    gain, low, high = (signed(-value) for value in (rival.difference, rival.high, rival.low))
+def gain_of(rival: Comparison, metric: str = "log_loss") -> str:
+    """Return the ensemble's gain over a rival, with the interval; of an error rate in percentage points."""
+    gains = [-value for value in (rival.difference, rival.high, rival.low)]
+    if metric == "error_rate":
+        gain, low, high = (f"{100 * value + 0:+.2f}" for value in gains)
+        return f"{gain} ({low} to {high}) percentage points"
+    gain, low, high = map(signed, gains)
     return f"{gain} ({low} to {high})"

@@ -1,5 +1,34 @@
 """Formats of numbers in reports."""
 
+from tune_paddy.data.system.text import duration, four_digits, percent
+
+__all__ = ["NEW_IMAGES", "OPTIMISTIC", "duration", "formatted", "score", "score_difference", "signed"]
+
+NEW_IMAGES = "on new images"
+"""Label of an honest estimate: a score of cross-fitted predictions, see `core/estimate.py`."""
+OPTIMISTIC = "on the select split: optimistic"
+"""Label of the score of a selection on the images that it was fitted to."""
+
+
+def score(metric: str, value: float) -> str:
+    """Format a score with its unit: an error rate in percent, any other loss as a number.
+
+    >>> score("error_rate", 0.0472), score("log_loss", 0.14016)
+    ('4.72 %', '0.1402')
+    """
+    return percent(value) if metric == "error_rate" else four_digits(value)
+
+
+def score_difference(metric: str, value: float) -> str:
+    """Format the size of a difference of two scores with its unit.
+
+    >>> score_difference("error_rate", 0.0111), score_difference("log_loss", 0.1031)
+    ('1.11 percentage points', '0.1031')
+    """
+    if metric == "error_rate":
+        return f"{100 * value:.2f} percentage points"
+    return four_digits(value)
+
 
 def formatted(value: float | None, form: str) -> str:
     """Format a number; None becomes an empty text.
@@ -17,15 +46,3 @@ def signed(value: float | None) -> str:
     ['+0.0100', '-0.0100', '+0.0000', '+0.0000', '']
     """
     return "" if value is None else f"{round(value, 4) + 0:+.4f}"
-
-
-def duration(seconds: float) -> str:
-    """Format a duration, given in seconds.
-
-    >>> [duration(seconds) for seconds in (7.4, 150, 9000, 200000)]
-    ['7 s', '2.5 min', '2.5 h', '2.3 d']
-    """
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{max(seconds, 0):.0f} s"

@@ -1,186 +1,205 @@
-"""Progress of a running search on a terminal, and the events that watchers receive."""
+"""State of a running search: its members, its time, its cost and its best ensemble."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from ray.tune import Callback
-from rich.columns import Columns
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-
-from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.predictions import Pool
+from tune_paddy.core.selection.result import Selection
 from tune_paddy.data.image_cache.cache import Progress
-from tune_paddy.data.system.text import four_digits
-from tune_paddy.search.interruption import Interruption
+from tune_paddy.data.system.text import counted, duration, four_digits
 from tune_paddy.search.trial import Trial
-from tune_paddy.tracking.runs import ORPHANED
+from tune_paddy.search.watchers.time_left import time_left
+from tune_paddy.tracking.costs import cost_metric
 
-SHOWN = 20
-"""Number of rows of the table: all running trials, then the last ones that ended."""
-
-
-class Watcher(Protocol):
-    """Receiver of trial events, in the driver."""
-
-    def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:
-        """Handle a change of a trial's state.
-
-        Args:
-            trial: The trial, as proposed.
-            state: `running`, `retrying` or an outcome.
-            result: Last result that the trial reported; empty before the first.
-        """
-
-
-class TrialEvents(Callback):
-    """Translates Ray's events into trials and states, for the watchers."""
-
-    def __init__(self, watchers: list[Watcher], interruption: Interruption) -> None:
-        self._watchers = watchers
-        self._interruption = interruption
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return nothing: Ray pickles a callback for its own restore, which a resume does not use."""
-        return {}
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Report a trial that was placed."""
-        self._tell(trial, "running", {})
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        """Report an epoch or the end of a trial."""
-        self._tell(trial, result.get("outcome", "running"), result)
-
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Report a trial that died and is retried."""
-        self._tell(trial, "retrying", {})
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Report a trial that died and is not retried."""
-        self._tell(trial, "failed", {"reason": failure_reason(trial)})
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Report a trial that the scheduler or the user stopped; others have reported their own end."""
-        if "outcome" not in (trial.last_result or {}):
-            state = "interrupted" if self._interruption.requested else "stopped"
-            self._tell(trial, state, dict(trial.last_result or {}))
-
-    def _tell(self, trial: Any, state: str, result: dict[str, Any]) -> None:
-        proposed = Trial.from_config(trial.config)
-        for watcher in self._watchers:
-            watcher.trial_changed(proposed, state, result)
-
-
-class FirstNote:
-    """Prints the first note of a finished member; later ones would repeat it.
-
-    Args:
-        console: Output for the note, above the table.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._told = False
-
-    def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:
-        """Print a member's note if it is the first."""
-        del state
-        note = result.get("note", "")
-        if note and not self._told:
-            self._told = True
-            self._console.print(f"{trial.member}: {note}", style="yellow", soft_wrap=True)
-
-
-def failure_reason(trial: Any) -> str:
-    """Return in one line why a trial died, from the traceback that Ray keeps."""
-    text = ""
-    if trial.error_file:
-        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if any("worker process has died" in line for line in lines):
-        return "its process was killed or crashed more often than `retries` allows"
-    told = [line for line in lines if "Error" in line or "Exception" in line or "died" in line]
-    return (told or lines or [ORPHANED])[-1][:300]
+UNENDED = frozenset(("running", "retrying"))
+"""States of a member whose trial has not ended."""
 
 
 @dataclass
-class _Row:
-    state: str
-    epochs: str = ""
-    log_loss: str = ""
-    error: str = ""
-    note: str = ""
-
-
-@dataclass
-class ProgressTable:
-    """Live table of the trials, their epochs and their scores.
+class MemberProgress:
+    """Progress of one member in this session.
 
     Attributes:
-        console: Terminal for the table; any other output gets none.
-        total: Number of trials of the search.
-        total_epochs: Function that returns a member's number of epochs.
-        done: Number of members that earlier sessions ended.
-        preparing: Function that returns the progress of the image cache, called on each refresh.
+        name: Name of the member.
+        epochs: Number of epochs of each of its models.
+        began: Start of its trial, by the search's clock, in seconds.
+        share: Number of GPUs or, without a GPU, of CPUs that are reserved for it.
+        gpu: Whether a GPU is reserved for it.
+        state: `running`, `retrying` or an outcome.
+        epoch: Number of finished epochs, over all folds.
+        log_loss: Log loss on the select split in nats, or on the running fold; None before the first epoch.
+        error: Error rate on the same images, from 0 to 1, or None.
+        reason: Reason why it did not finish; empty: none is known.
+        ended: End of its trial, in seconds, or None.
+        cost: Recorded cost of a finished member in GPU- or CPU-seconds, or None.
     """
 
-    console: Console
+    name: str
+    epochs: int
+    began: float
+    share: float
+    gpu: bool
+    state: str = "running"
+    epoch: int = 0
+    log_loss: float | None = None
+    error: float | None = None
+    reason: str = ""
+    ended: float | None = None
+    cost: float | None = None
+
+    def update(self, state: str, result: dict[str, Any]) -> None:
+        """Take the state and the scores of a result; the end of a trial keeps its last epoch."""
+        self.state, self.reason = state, str(result.get("reason", ""))
+        if "log_loss" in result:
+            self.epoch = int(result["epoch"])
+        for name, score in (("log_loss", "log_loss"), ("error", "error_rate")):
+            value = result.get(score, result.get(f"plain/{score}"))
+            if value is not None:
+                setattr(self, name, float(value))
+
+    def seconds(self, now: float) -> float:
+        """Return the duration of its trial in seconds, until `now` if it has not ended."""
+        return (now if self.ended is None else self.ended) - self.began
+
+
+@dataclass
+class SearchProgress:
+    """State of a running search, updated by events and read by displays.
+
+    Attributes:
+        total: Number of members of the search.
+        at_once: Number of members that train concurrently.
+        folds: Number of folds of each member; 0: a select split.
+        cpus: Number of CPUs of each trial.
+        done: Number of members that earlier sessions ended.
+        spent: Duration of the earlier sessions, in seconds.
+        limit: Longest duration of the search in seconds, or None.
+        preparing: Function that returns the progress of the image cache.
+        clock: Monotonic clock, in seconds.
+        members: Name of a member → its progress, in the order of the first start.
+        ensemble: Score of the greedy ensemble of the finished members in one line; empty before the first.
+    """
+
     total: int
-    total_epochs: Callable[[MemberConfig], int]
+    at_once: int = 1
+    folds: int = 0
+    cpus: float = 1.0
     done: int = 0
+    spent: float = 0.0
+    limit: float | None = None
     preparing: Callable[[], Sequence[Progress]] = tuple
-    _rows: dict[str, _Row] = field(default_factory=dict)
-    _live: Live | None = None
+    clock: Callable[[], float] = time.monotonic
+    members: dict[str, MemberProgress] = field(default_factory=dict)
+    ensemble: str = ""
 
-    def __enter__(self) -> "ProgressTable":
-        if self.console.is_terminal:
-            self._live = Live(self, console=self.console, refresh_per_second=2, transient=True)
-            self._live.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._live is not None:
-            self._live.__exit__(None, None, None)
+    def __post_init__(self) -> None:
+        self._began = self.clock()
 
     def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:
-        """Update a trial's row."""
-        row = self._rows.setdefault(trial.member, _Row(state))
-        row.state = state
-        row.note = str(result.get("reason", ""))
-        if "log_loss" in result:
-            row.epochs = f"{result['epoch']}/{self.total_epochs(trial.config)}"
-        scores = {name: result.get(name, result.get(f"plain/{name}")) for name in ("log_loss", "error_rate")}
-        if scores["log_loss"] is not None and scores["error_rate"] is not None:
-            row.log_loss, row.error = four_digits(scores["log_loss"]), f"{scores['error_rate']:.2%}"
-        if self._live is not None:
-            self._live.refresh()
+        """Update a member."""
+        gpu = trial.memory.gpu > 0
+        new = MemberProgress(
+            trial.member, trial.config.total_epochs, self.clock(), trial.memory.gpu if gpu else self.cpus, gpu
+        )
+        member = self.members.setdefault(trial.member, new)
+        member.update(state, result)
+        if state not in UNENDED:
+            member.ended = self.clock()
+            member.cost = result.get(cost_metric(trial.memory.gpu))
 
-    def __rich__(self) -> Group:
-        """Return the table below the progress bars of the image cache; Rich calls this twice a second."""
-        return Group(*map(_bar, self.preparing()), self._table())
+    def ensemble_selected(self, pool: Pool, selection: Selection) -> None:
+        """Take the ensemble of the members finished so far; called from another thread."""
+        chosen = {
+            view.member for view, weight in zip(pool.views, selection.weights, strict=True) if weight > 0
+        }
+        self.ensemble = (
+            f"Greedy ensemble of {counted(len(chosen), 'member')}: log loss {four_digits(selection.score)} "
+            "on the select split: optimistic"
+        )
 
-    def _table(self) -> Table:
-        done = self.done + sum(row.state not in ("running", "retrying") for row in self._rows.values())
-        table = Table(title=f"{done} of {self.total} members done", title_justify="left")
-        running = [item for item in self._rows.items() if item[1].state in ("running", "retrying")]
-        ended = [item for item in self._rows.items() if item not in running]
-        shown = [*ended[-max(SHOWN - len(running), 0) :], *running]
-        notes = ["note"] if any(row.note for _, row in shown) else []
-        for column in ("member", "state", "epoch", "log loss", "error", *notes):
-            table.add_column(column, overflow="fold")
-        for member, row in shown:
-            table.add_row(
-                member, row.state, row.epochs, row.log_loss, row.error, *([row.note] if notes else [])
-            )
-        return table
+    @property
+    def running(self) -> list[MemberProgress]:
+        """Members whose trial has not ended."""
+        return [member for member in self.members.values() if member.state in UNENDED]
 
+    @property
+    def ended(self) -> list[MemberProgress]:
+        """Members whose trial ended in this session, the last to end last."""
+        ended = [member for member in self.members.values() if member.state not in UNENDED]
+        return sorted(ended, key=lambda member: member.ended or 0.0)
 
-def _bar(progress: Progress) -> Columns:
-    words = f"Preparing images, {progress.resizing}: {progress.done} of {progress.total}"
-    return Columns([ProgressBar(total=progress.total, completed=progress.done, width=30), words])
+    @property
+    def elapsed(self) -> float:
+        """Duration of the search over all its sessions, in seconds."""
+        return self.spent + self.clock() - self._began
+
+    def epoch_of(self, member: MemberProgress) -> str:
+        """Return the epoch of a member's running model, as `3/12`; empty if it ended before the first."""
+        done, epochs = member.epoch, max(1, member.epochs)
+        if not done and member.ended is not None:
+            return ""
+        return f"{(done - 1) % epochs + 1 if done else 0}/{epochs}"
+
+    def fold_of(self, member: MemberProgress) -> str:
+        """Return the fold of a member's running model, as `2/5`; empty without folds or epochs to come."""
+        if not self.epoch_of(member):
+            return ""
+        fold = max(member.epoch - 1, 0) // max(1, member.epochs) + 1
+        return f"{min(fold, self.folds)}/{self.folds}" if self.folds else ""
+
+    def share_of(self, member: MemberProgress) -> float:
+        """Return the share of a member's epochs that is done, from 0 to 1."""
+        return min(member.epoch / max(1, member.epochs * max(1, self.folds)), 1.0)
+
+    def n_done(self) -> int:
+        """Return the number of members that have ended, over all sessions; interrupted ones resume."""
+        return self.done + sum(member.state != "interrupted" for member in self.ended)
+
+    def left(self) -> float | None:
+        """Return the expected time until the search ends in seconds, or None if no pace is known."""
+        now = self.clock()
+        running = [(member.seconds(now), self.share_of(member)) for member in self.running]
+        waiting = max(self.total - self.n_done() - len(running), 0)
+        # A member that failed at its start says nothing about the pace.
+        ended = [member.seconds(now) for member in self.ended if member.epoch]
+        left = time_left(ended, running, waiting, self.at_once)
+        if left is None or self.limit is None:
+            return left
+        # No member starts after the limit; those that run then end.
+        alone = time_left(ended, running, 0, self.at_once) or 0.0
+        return min(left, max(self.limit - self.elapsed, alone))
+
+    def cost(self) -> str:
+        """Return what this session's members have cost: the time of the GPUs or CPUs reserved for them."""
+        now = self.clock()
+        totals = {True: 0.0, False: 0.0}
+        for member in self.members.values():
+            known = member.seconds(now) * member.share if member.cost is None else member.cost
+            totals[member.gpu] += known
+        return ", ".join(
+            f"{duration(totals[gpu])} {unit}" for gpu, unit in ((True, "GPU"), (False, "CPU")) if totals[gpu]
+        )
+
+    def headline(self) -> str:
+        """Return the number of members done, the elapsed time, the time left and the cost in one line."""
+        parts = [f"{self.n_done()} of {counted(self.total, 'member')} done", self.times()]
+        return " · ".join([*parts, *([f"cost {self.cost()}"] if self.cost() else [])])
+
+    def times(self) -> str:
+        """Return the elapsed time and the time left, as `12.0 min, about 1.4 h left`."""
+        left = self.left()
+        return duration(self.elapsed) + (f", about {duration(left)} left" if left else "")
+
+    def waiting_for(self) -> str:
+        """Return why there is nothing to show yet; empty once a member trains."""
+        if self.members:
+            return ""
+        return f"importing torch in {counted(self.at_once, 'worker')}…"
+
+    def preparations(self) -> list[str]:
+        """Return a line for each size of the images that is being prepared."""
+        return [
+            f"Preparing images, {part.resizing}: {part.done:,} of {part.total:,}" for part in self.preparing()
+        ]

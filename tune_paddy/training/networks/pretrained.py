@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.training.networks.architectures import resolve_arch
 from tune_paddy.training.networks.hub import is_cached, is_reachable
 
@@ -140,6 +141,7 @@ def fetch_weights(
     folder: Path,
     *,
     done: Callable[[str, Path], None] = lambda arch, path: None,
+    progress: Progress = SILENT,
     create: Callable[..., nn.Module] = timm.create_model,
 ) -> list[Path]:
     """Save the pretrained weights of `archs` as safetensors in `folder`, for machines without a network.
@@ -151,6 +153,7 @@ def fetch_weights(
         archs: timm model names.
         folder: Folder for the files, created if missing.
         done: Callback with each architecture and its file, including skipped files.
+        progress: Receiver of a stage for each file.
         create: timm's factory, which downloads through the hub's cache.
 
     Returns:
@@ -162,8 +165,10 @@ def fetch_weights(
     folder.mkdir(parents=True, exist_ok=True)
     failures: list[str] = []
     saved: list[Path] = []
-    for arch in dict.fromkeys(archs):
+    wanted = list(dict.fromkeys(archs))
+    for number, arch in enumerate(wanted, start=1):
         path = folder / weights_file_name(arch)
+        progress.stage(f"fetching the weights of {arch}, {number} of {len(wanted)}")
         try:
             if not path.is_file():
                 _save(create(resolve_arch(arch), pretrained=True), path)

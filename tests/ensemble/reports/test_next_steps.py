@@ -1,0 +1,64 @@
+"""Commands after a selection: each applies, and can be pasted into a shell."""
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import parse
+from tests.conftest import Exported, Finished
+from tune_paddy.ensemble.ensemble import Ensemble
+from tune_paddy.ensemble.reports import next_steps as module
+from tune_paddy.ensemble.reports.next_steps import next_steps
+
+
+def steps(finished: Finished, ensemble: Ensemble, runs: Path) -> dict[str, list[str]]:
+    """Return the words of each command, as a shell reads them."""
+    found = next_steps(
+        finished.store, ensemble, ["first"], runs, lambda *words: shlex.join(["tune-paddy", *words])
+    )
+    return {name: shlex.split(line)[1:] for name, line in found.items()}
+
+
+def test_the_report_the_record_and_the_export_come_next(finished: Finished, exported: Exported) -> None:
+    """In this order; the images are of no competition, so there is nothing to submit."""
+    found = steps(finished, exported.ensemble, exported.ensemble.folder.parent)
+    assert list(found) == ["Open it", "Browse", "Export"]
+    assert found["Export"][:3] == ["export", "first", "first-model"]
+    for words in found.values():
+        assert parse(words)
+
+
+def test_a_folder_of_searches_with_spaces_and_quotes_stays_one_word(
+    finished: Finished, exported: Exported
+) -> None:
+    runs = Path("my 'night' runs")
+    found = steps(finished, replace(exported.ensemble, folder=runs / "first"), runs)
+    assert found["Open it"] == ["report", "first", "--runs", "my 'night' runs"]
+
+
+def test_a_report_elsewhere_is_opened_by_no_command(finished: Finished, exported: Exported) -> None:
+    assert "Open it" not in steps(finished, replace(exported.ensemble, folder=Path("here")), finished.runs)
+
+
+def test_nothing_is_exported_without_weights_files(
+    finished: Finished, exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "weights_bytes", lambda _folder: 0)
+    assert "Export" not in steps(finished, exported.ensemble, finished.runs)
+
+
+def test_only_a_competitions_submission_is_submitted(
+    finished: Finished, exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_a_competition(store: object, name: str) -> object:
+        search = original(store, name)  # type: ignore[arg-type]
+        return replace(search, tags={**search.tags, **competition})
+
+    original, competition = module.get_search, module.SearchRecord.tags_of(competition="rice")
+    monkeypatch.setattr(module, "get_search", of_a_competition)
+    assert steps(finished, exported.ensemble, finished.runs)["Submit"][:2] == ["submit", "first"]
+    pool = exported.ensemble.pool
+    untested = replace(pool, test_ids=pool.test_ids[:0], test=pool.test[:, :0])
+    assert "Submit" not in steps(finished, replace(exported.ensemble, pool=untested), finished.runs)

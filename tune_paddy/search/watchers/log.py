@@ -1,0 +1,86 @@
+"""Progress of a running search as lines of a log, for a pipe or a file."""
+
+from typing import Any
+
+from rich.console import Console
+
+from tune_paddy.data.system.progress.lines import INTERVAL, write_line
+from tune_paddy.search.trial import Trial
+from tune_paddy.search.watchers.progress import UNENDED, MemberProgress, SearchProgress
+from tune_paddy.search.watchers.rows import scores, shortened
+
+WIDTH = 100
+"""Largest number of columns of a line."""
+_NAME = 32
+"""Columns of a member's name."""
+
+
+class LogDisplay:
+    """Writes a line for each member that ends, and for an epoch if none was written for some seconds.
+
+    So members of seconds get one line each, epochs of minutes get one line each, and many short epochs do
+    not fill the log.
+
+    Args:
+        console: Output for the lines; a quiet one gets none.
+        progress: State of the search, updated before this display.
+        interval: Minimum time between two lines of members that train, in seconds.
+    """
+
+    def __init__(self, console: Console, progress: SearchProgress, interval: float = INTERVAL) -> None:
+        self._console, self._progress, self._interval = console, progress, interval
+        self._written = float("-inf")
+
+    def __enter__(self) -> "LogDisplay":
+        waiting = self._progress.waiting_for()
+        if waiting:
+            self._write(waiting[0].upper() + waiting[1:])
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Do nothing: each line was written at once."""
+
+    def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:
+        """Write a line if the member has ended, or has finished an epoch after a silence."""
+        member = self._progress.members[trial.member]
+        if state not in UNENDED or state == "retrying":
+            self._write(ended_line(self._progress, member))
+        elif "log_loss" in result and self._is_silent():
+            self._write(epoch_line(self._progress, member))
+
+    def tick(self) -> None:
+        """Write the progress of the image cache after a silence."""
+        if self._is_silent():
+            for line in self._progress.preparations():
+                self._write(line)
+
+    def _is_silent(self) -> bool:
+        return self._progress.clock() - self._written >= self._interval
+
+    def _write(self, line: str) -> None:
+        self._written = self._progress.clock()
+        write_line(self._console, line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…")
+
+
+def epoch_line(progress: SearchProgress, member: MemberProgress) -> str:
+    """Return the line of a finished epoch: member, fold, epoch, scores, elapsed time and time left."""
+    fold = [f"fold {progress.fold_of(member)}"] if progress.folds else []
+    return _joined(progress, member, [*fold, f"epoch {progress.epoch_of(member)}"])
+
+
+def ended_line(progress: SearchProgress, member: MemberProgress) -> str:
+    """Return the line of a member that has ended or is retried: its state, and its scores or the reason."""
+    if member.state == "finished":
+        return _joined(progress, member, [f"finished {progress.n_done()}/{progress.total}"])
+    reason = f": {member.reason}" if member.reason else ""
+    if member.state in (*UNENDED, "interrupted"):
+        return (
+            f"{shortened(member.name, _NAME)}  {member.state} after epoch {progress.epoch_of(member)}{reason}"
+        )
+    return f"{shortened(member.name, _NAME)}  {member.state} {progress.n_done()}/{progress.total}{reason}"
+
+
+def _joined(progress: SearchProgress, member: MemberProgress, parts: list[str]) -> str:
+    loss, error = scores(member)
+    known = [f"loss {loss}", f"error {error}"] if loss else []
+    return "  ".join([shortened(member.name, _NAME), *parts, *known, progress.times()])
