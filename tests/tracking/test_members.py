@@ -15,10 +15,10 @@ from tune_paddy.core.predictions import Predictions
 from tune_paddy.tracking.context.provenance import this_process
 from tune_paddy.tracking.members import close_stale, fail_member, log_epoch, log_member, start_member
 from tune_paddy.tracking.runs import get_search, list_members, list_searches
-from tune_paddy.tracking.schema import NOTE
+from tune_paddy.tracking.schema import NOTE, PROCESS
 from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store, open_store
-from tune_paddy.tracking.writing import finish_run
+from tune_paddy.tracking.writing import finish_run, set_tags
 
 Make = Callable[..., Predictions]
 NAME = "0007-convnext_tiny-224"
@@ -85,7 +85,7 @@ def test_names_that_break_queries_or_folders_are_refused(store: Store, name: str
 
 
 def test_a_member_stands_under_its_search(store: Store, parent: str) -> None:
-    """MLflow nests runs by a tag; name, architecture and split are tags to filter by."""
+    """MLflow nests runs by a tag; search and name are tags that its page shows, others are hidden."""
     run = store.client.get_run(start(store, parent))
     assert run.info.run_name == "convnext_tiny 224 #7"
     assert run.info.status == "RUNNING"
@@ -95,8 +95,8 @@ def test_a_member_stands_under_its_search(store: Store, parent: str) -> None:
         "tune_paddy.kind": "member",
         "tune_paddy.search": "night",
         "tune_paddy.member": NAME,
-        "tune_paddy.arch": "convnext_tiny",
-        "tune_paddy.split": "abc",
+        "mlflow.tune_paddy.arch": "convnext_tiny",
+        "mlflow.tune_paddy.split": "abc",
     }
     assert expected.items() <= run.data.tags.items()
 
@@ -224,7 +224,7 @@ def test_members_whose_process_died_are_closed(store: Store, parent: str) -> Non
             "unknown": "",
         }
         for member, process in processes.items():
-            store.client.set_tag(start(store, parent, member), "tune_paddy.process", process)
+            set_tags(store.client, start(store, parent, member), {PROCESS: process})
         finish_run(store, start(store, parent, "done"), "FINISHED")
         assert start(store, parent, "mine")
         assert close_stale(store, "night") == ("dead", "recycled", "unknown")

@@ -17,10 +17,11 @@ from tune_paddy.data.ensemble_file import (
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.context.provenance import git_revision, source_tags
 from tune_paddy.tracking.files import SUBMISSION_FILE, file_in_record, file_sha256, log_files, read_file
-from tune_paddy.tracking.runs import RecordedRun, find_runs, get_search
+from tune_paddy.tracking.runs import RecordedRun, find_tagged, get_search
 from tune_paddy.tracking.schema import KIND, NOTE, OUTCOME, PARENT, SEARCH, SELECTION, EnsembleRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import CONTRIBUTION, WEIGHT
+from tune_paddy.tracking.ui.tags import stored_tags
 from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log_params, set_tags
 
 _DIGITS = 5
@@ -153,14 +154,15 @@ def _by_member(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str
 
 
 def _open(store: Store, experiment_id: str, name: str, digest: str, tags: Mapping[str, str]) -> str:
-    condition = f"tags.`{PARENT}` = '{tags[PARENT]}' AND tags.`{SELECTION}` = '{digest}'"
-    known = find_runs(store, condition, [experiment_id])
+    condition = f"tags.`{PARENT}` = '{tags[PARENT]}'"
+    known = find_tagged(store, SELECTION, digest, condition, [experiment_id])
     if known:
         run_id = str(known[0].info.run_id)
         call(store.client.update_run, run_id, status="RUNNING")
         set_tags(store.client, run_id, tags)
         return run_id
-    return str(call(store.client.create_run, experiment_id, tags=dict(tags), run_name=name).info.run_id)
+    run = call(store.client.create_run, experiment_id, tags=stored_tags(tags), run_name=name)
+    return str(run.info.run_id)
 
 
 def _submission_sha256(files: Sequence[Path]) -> str:

@@ -15,6 +15,7 @@ from tune_paddy.tracking.runs import check_name, list_searches
 from tune_paddy.tracking.schema import KIND, NOTE, OUTCOME, PROCESS, SEARCH, SearchRecord, prefixed
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import save_views, uses_gpu
+from tune_paddy.tracking.ui.tags import stored_tags
 from tune_paddy.tracking.writing import finish_run, log_params, set_tags
 
 
@@ -107,7 +108,8 @@ def start_search(
         wanted[NOTE] = description
     run_id = _run_of(store, name)
     if run_id is None:
-        run_id = str(call(client.create_run, store.experiment_id, tags=wanted, run_name=name).info.run_id)
+        run = call(client.create_run, store.experiment_id, tags=stored_tags(wanted), run_name=name)
+        run_id = str(run.info.run_id)
     else:
         call(client.update_run, run_id, status="RUNNING")
         set_tags(client, run_id, wanted)

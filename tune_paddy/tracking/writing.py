@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from tune_paddy.tracking.client import call, load_mlflow
 from tune_paddy.tracking.schema import OUTCOME
 from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.ui.tags import stored_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -89,8 +90,9 @@ def log_params(client: "MlflowClient", run_id: str, params: Mapping[str, object]
 def set_tags(client: "MlflowClient", run_id: str, tags: Mapping[str, object]) -> None:
     """Set tags in one request; overwrite existing tags."""
     entities = load_mlflow().entities
-    if tags:
-        batch = [entities.RunTag(key, str(value)) for key, value in tags.items()]
+    stored = stored_tags({key: str(value) for key, value in tags.items()})
+    if stored:
+        batch = [entities.RunTag(key, value) for key, value in stored.items()]
         call(client.log_batch, run_id, tags=batch)
 
 
