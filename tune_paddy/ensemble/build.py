@@ -1,5 +1,6 @@
 """Build an ensemble from finished members: load the pool, select, blend, write and record."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,7 @@ def build_ensemble(
         InputError: A search is unknown, no member is usable, the options cannot be met, or the submission
             does not match the sample submission.
     """
+    started = time.time()
     options, searches = options or SelectionOptions(), tuple(dict.fromkeys(searches))
     recorded = [get_search(store, name) for name in searches]
     _refuse_refits(recorded)
@@ -61,7 +63,8 @@ def build_ensemble(
     folder.mkdir(parents=True, exist_ok=True)
     files = _write(ensemble, searches, recorded[0])
     pages = _illustrate(store, ensemble, recorded, options)
-    return replace(ensemble, run_id=_record(store, ensemble, searches, options, files=files, pages=pages))
+    run_id = _record(store, ensemble, searches, options, files=files, pages=pages, started=started)
+    return replace(ensemble, run_id=run_id)
 
 
 def _choose(pool: Pool, options: SelectionOptions, folder: Path) -> Ensemble:
@@ -173,6 +176,7 @@ def _record(
     *,
     files: Sequence[Path],
     pages: Sequence[Path],
+    started: float,
 ) -> str:
     selection, assessment = ensemble.selection, ensemble.assessment
     key = metric_key(selection.metric)
@@ -195,4 +199,5 @@ def _record(
         contributions=member_contributions(ensemble),
         description=describe_ensemble(ensemble, searches, options),
         search_files=pages,
+        started=started,
     )

@@ -18,7 +18,13 @@ from tune_paddy.tracking.context.provenance import (
     this_process,
     user_name,
 )
-from tune_paddy.tracking.context.reproduction import MEMBER_SPACE, describe_member, member_space
+from tune_paddy.tracking.context.reproduction import (
+    MEMBER_SPACE,
+    describe_member,
+    describe_scores,
+    member_space,
+    with_result,
+)
 from tune_paddy.tracking.predictions_file import FILE_NAME, write_predictions
 from tune_paddy.tracking.runs import (
     ORPHANED,
@@ -173,7 +179,8 @@ def log_member(
         write_predictions(path, predictions)
         call(store.client.log_artifact, run_id, str(path))
     log_latest(store.client, run_id, metrics)
-    set_tags(store.client, run_id, prefixed(tags or {}))
+    noted = _noted(store, run_id, describe_scores(metrics))
+    set_tags(store.client, run_id, noted | prefixed(tags or {}))
     finish_run(store, run_id, "FINISHED")
 
 
@@ -191,7 +198,9 @@ def fail_member(store: Store, run_id: str, reason: str, kind: Failure) -> None:
     Raises:
         TunePaddyError: MLflow failed.
     """
-    set_tags(store.client, run_id, {OUTCOME: kind, FAILURE: one_line(reason)})
+    failure = one_line(reason)
+    noted = _noted(store, run_id, f"{kind}: {failure}")
+    set_tags(store.client, run_id, {OUTCOME: kind, FAILURE: failure, **noted})
     call(
         store.client.set_terminated,
         run_id,
@@ -257,6 +266,12 @@ def close_stale(store: Store, search: str, *, all_ended: bool = False) -> tuple[
     return tuple(member.name for member in stale)
 
 
+def _noted(store: Store, run_id: str, result: str) -> dict[str, str]:
+    """Return the tag of a member's page with its result on top."""
+    note = call(store.client.get_run, run_id).data.tags.get(NOTE, "")
+    return {NOTE: with_result(note, result)}
+
+
 def _row_name(member: str) -> str:
     """Return the name of a member's row in MLflow's table, which cuts long names: the number comes last.
 
@@ -277,7 +292,8 @@ def _find_member(store: Store, parent_run_id: str, member: str) -> "Run | None":
 def _reopen(store: Store, run: "Run", tags: Mapping[str, str], params: Mapping[str, object]) -> str:
     client, run_id = store.client, run.info.run_id
     attempts = (MemberRecord.from_tags(known_tags(run.data.tags)).attempts or 1) + 1
-    set_tags(client, run_id, {**tags, **MemberRecord(attempts=attempts).to_tags()})
+    noted = {NOTE: with_result(run.data.tags.get(NOTE, ""), "")}
+    set_tags(client, run_id, {**tags, **MemberRecord(attempts=attempts).to_tags(), **noted})
     if FAILURE in run.data.tags:
         call(client.delete_tag, run_id, FAILURE)
     call(client.update_run, run_id, status="RUNNING")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from tune_paddy.core.errors import InputError, SearchInterruptedError
 from tune_paddy.tracking.client import call
-from tune_paddy.tracking.context.datasets import UsedDataset, log_dataset
+from tune_paddy.tracking.context.datasets import UsedDataset, describe_experiment, log_dataset
 from tune_paddy.tracking.context.provenance import git_revision, source_tags, this_process
 from tune_paddy.tracking.files import log_files
 from tune_paddy.tracking.members import close_stale
@@ -61,6 +61,7 @@ def open_search(
     try:
         close_stale(store, name, all_ended=True)
         log_dataset(store, run_id, dataset)
+        describe_experiment(store, dataset)
         log_files(store, run_id, write_files())
         yield run_id
     except BaseException as error:

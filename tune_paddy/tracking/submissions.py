@@ -58,4 +58,9 @@ def log_submission(store: Store, run_id: str, record: SubmissionRecord) -> None:
 
 
 def _newest(runs: list[RecordedRun]) -> RecordedRun | None:
-    return max(runs, key=lambda run: (run.ended or 0.0, run.run_id), default=None)
+    return max(runs, key=lambda run: (_selected_at(run), run.run_id), default=None)
+
+
+def _selected_at(ensemble: RecordedRun) -> float:
+    """Return the time of an ensemble's last selection: a run that is recorded again keeps its first end."""
+    return EnsembleRecord.from_run(ensemble).selected_at or ensemble.ended or 0.0
