@@ -117,6 +117,36 @@ def test_the_command_for_a_member_skips_the_images_that_its_search_skipped(store
     assert command in member.tags[NOTE]
 
 
+def test_the_page_of_a_member_begins_with_its_result(
+    store: Store, parent: str, make_predictions: Callable[..., Predictions]
+) -> None:
+    """A retry replaces the failure; the rest of the page stays."""
+    run_id = start(store, parent)
+    plain = store.client.get_run(run_id).data.tags[NOTE]
+    fail_member(store, run_id, "out\nof memory", "failed")
+    assert store.client.get_run(run_id).data.tags[NOTE] == f"**Result:** failed: out of memory\n\n{plain}"
+    start(store, parent)
+    assert store.client.get_run(run_id).data.tags[NOTE] == plain
+    scores = {"plain/log_loss": 0.12344, "plain/error_rate": 0.05, "train_seconds_total": 1234.5}
+    log_member(store, run_id, make_predictions(), scores)
+    result = "**Result:** log loss 0.1234, error 5.0 %, 1,234 s of training."
+    assert store.client.get_run(run_id).data.tags[NOTE] == f"{result}\n\n{plain}"
+
+
+def test_metrics_have_six_digits_except_those_that_are_read_back(store: Store, parent: str) -> None:
+    """Large counts and integers stay as they are."""
+    given = {
+        "log_loss": 0.123456789,
+        "train_images": 10407123.0,
+        "objective": 0.123456789,
+        "lr": 1.23456789e-7,
+    }
+    log_epoch(store, start(store, parent), given, 1)
+    (member,) = list_members(store, "night")
+    stored = {"log_loss": 0.123457, "lr": 1.23457e-7}
+    assert member.metrics == given | stored
+
+
 def test_a_retried_member_reuses_its_run(store: Store, parent: str) -> None:
     """The run is RUNNING again, without its failure, with one more attempt and its first parameters."""
     first = start(store, parent)

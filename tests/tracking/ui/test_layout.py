@@ -109,12 +109,12 @@ def test_charts_show_curves_of_the_best_ten_costs_and_the_ensemble_against_time(
     assert curves["runsHiddenMode"] == "FIRST_10_RUNS"
     assert {chart["xAxisKey"] for chart in curves["compareRunCharts"]} == {"step"}
     assert drawn(curves) == {
-        "Log loss (nats) by epoch": ["log_loss", "train_loss"],
-        "Error rate (0 to 1) by epoch": ["error_rate"],
+        "Loss (nats), error (0–1) by epoch": ["log_loss", "error_rate", "train_loss"],
         "Learning rate by epoch": ["lr"],
     }
     assert costs["runsHiddenMode"] == "SHOW_ALL"
-    assert drawn(costs)["Log loss (nats) against CPU-seconds"] == ["cpu_seconds log_loss"]
+    points = {"Loss (nats), error (0–1) by CPU-seconds": ["cpu_seconds log_loss", "cpu_seconds error_rate"]}
+    assert drawn(costs) == points
     hours = growth["compareRunCharts"][0]
     assert (hours["metricKey"], hours["selectedXAxisMetricKey"]) == ("live_log_loss", "live_hours")
     assert len({chart["uuid"] for chart in growth["compareRunCharts"]}) == len(growth["compareRunCharts"])

@@ -60,8 +60,8 @@ def describe_experiment(store: Store, dataset: UsedDataset) -> None:
         return
     counts = dataset.counts
     note = (
-        f"Searches on `{dataset.name}`: {counts['labelled']:,} labelled images of {counts['classes']:,} "
-        f"classes and {counts['test']:,} to predict at the first search, in `{dataset.path}`."
+        f"{counts['labelled']:,} labelled images of {counts['classes']:,} classes, "
+        f"{counts['test']:,} to predict.\n\nCounted at the first search, in `{dataset.path}`.\n"
     )
     call(store.client.set_experiment_tag, store.experiment_id, NOTE, note)
 
