@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
@@ -18,12 +19,19 @@ from playwright.sync_api import Page, sync_playwright
 from tests.cli.commands import HEARS_CTRL_C
 from tests.conftest import Finished
 from tune_paddy.ensemble.build import build_ensemble
-from tune_paddy.tracking.ui.layout import ALL_SEARCHES, members_view
+from tune_paddy.tracking.ui.layout import ALL_SEARCHES, curves_view, growth_view, members_view
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SECONDS = 120_000  # milliseconds; the first page on a busy machine is slow
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; `apt-get install chromium`")
+
+CHARTS = {
+    members_view("first"): "Loss (nats), error (0–1) by CPU-seconds",
+    growth_view("first"): "Loss (nats), error (0–1) by hours",
+}
+"""View → heading of its first charts."""
+MOST_TAGS = 6
 
 Look = Callable[[str], None]
 
@@ -88,7 +96,7 @@ def visit(page: Page, address: str) -> None:
 def test_a_person_finds_members_and_their_curves_the_search_a_figure_and_the_report(
     ui: list[str], page: Page, look: Look
 ) -> None:
-    """The table of members, their charts, the search unfolded, its page, a figure and the report."""
+    """The table of members, all charts, the search unfolded, its page with few tags, figure and report."""
     table, curves = ui
     visit(page, table)
     page.get_by_role("link", name="test_resnet 32 #0").wait_for()
@@ -96,12 +104,19 @@ def test_a_person_finds_members_and_their_curves_the_search_a_figure_and_the_rep
     assert {"log_loss", "error_rate", "ensemble_weight", "ensemble_contribution", "cpu_seconds"} <= set(
         columns
     )
+    assert page.get_by_role("link", name="ensemble", exact=False).count() == 0
     look("members")
 
     visit(page, curves)
-    page.get_by_text("Every epoch").wait_for()
+    page.get_by_text("Loss (nats), error (0–1) by epoch").wait_for()
     page.get_by_text("train_loss", exact=True).first.wait_for()
     look("curves")
+
+    for view, heading in CHARTS.items():
+        visit(page, curves.replace(quote(curves_view("first")), quote(view)))
+        page.get_by_text(heading).wait_for()
+        page.locator(".js-plotly-plot").first.wait_for()
+        look(view.rpartition(":")[2])
 
     visit(page, table.replace(members_view("first"), ALL_SEARCHES))
     search = page.get_by_role("link", name="first", exact=True)
@@ -111,6 +126,7 @@ def test_a_person_finds_members_and_their_curves_the_search_a_figure_and_the_rep
 
     search.click()
     page.get_by_text("Ensemble of").first.wait_for()
+    assert 3 <= page.get_by_text(re.compile(r"^tune_paddy\.")).count() <= MOST_TAGS
     look("page")
     page.get_by_role("tab", name="Artifacts").click()
     page.get_by_text("figures", exact=True).click()

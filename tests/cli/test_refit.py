@@ -22,6 +22,7 @@ from tune_paddy.serving.collect import Collected, collect, symlink
 from tune_paddy.serving.export import check
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import get_search, list_ensembles, list_members
+from tune_paddy.tracking.writing import set_tags
 from tune_paddy.training.inference import InferenceSettings
 
 WEIGHTS = ("*/plain=1", "*/tta=2", "*convnext*/*=0")
@@ -164,9 +165,9 @@ def moved(finished: Finished, small_digits: Path, tmp_path: Path) -> Iterator[Pa
     """A copy of the dataset at its recorded path, which a test may change or remove."""
     copy = shutil.copytree(small_digits, tmp_path / "images")
     client, run = finished.store.client, get_search(finished.store, "first")
-    client.set_tag(run.run_id, "tune_paddy.dataset_path", str(copy))
+    set_tags(client, run.run_id, {"tune_paddy.dataset_path": str(copy)})
     yield copy
-    client.set_tag(run.run_id, "tune_paddy.dataset_path", run.tags["tune_paddy.dataset_path"])
+    set_tags(client, run.run_id, {"tune_paddy.dataset_path": run.tags["tune_paddy.dataset_path"]})
 
 
 def test_a_missing_or_changed_dataset_is_refused(finished: Finished, moved: Path, call: Call) -> None:

@@ -13,6 +13,7 @@ from tune_paddy.cli import report
 from tune_paddy.cli.report import DISPLAYS
 from tune_paddy.tracking.runs import get_search
 from tune_paddy.tracking.searches import start_search
+from tune_paddy.tracking.writing import set_tags
 
 
 @pytest.fixture(autouse=True)
@@ -53,9 +54,9 @@ def page(tmp_path: Path) -> Path:
 def elsewhere(finished: Finished, tmp_path: Path) -> Iterator[Path]:
     """Another folder, recorded as that of the search."""
     client, run = finished.store.client, get_search(finished.store, "first")
-    client.set_tag(run.run_id, "tune_paddy.folder", str(tmp_path / "other runs/first"))
+    set_tags(client, run.run_id, {"tune_paddy.folder": tmp_path / "other runs/first"})
     yield tmp_path / "other runs/first"
-    client.set_tag(run.run_id, "tune_paddy.folder", run.tags["tune_paddy.folder"])
+    set_tags(client, run.run_id, {"tune_paddy.folder": run.tags["tune_paddy.folder"]})
 
 
 @pytest.mark.documents("report SEARCH")

@@ -19,6 +19,7 @@ from tune_paddy.cli.submit import _Found, _message
 from tune_paddy.ensemble.build import Ensemble, build_ensemble
 from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.tracking.runs import get_search, list_ensembles
+from tune_paddy.tracking.writing import set_tags
 
 
 @dataclass
@@ -85,7 +86,7 @@ def tags(finished: Finished, ensemble: Ensemble) -> Iterator[dict[str, str]]:
     yield Tags()
     client = finished.store.client
     for name in client.get_run(ensemble.run_id).data.tags:
-        if name.startswith("tune_paddy.kaggle."):
+        if "tune_paddy.kaggle." in name:
             client.delete_tag(ensemble.run_id, name)
 
 
@@ -165,11 +166,11 @@ def test_the_default_competition_is_that_of_the_images_or_of_an_earlier_submissi
     assert "add --competition NAME" in call(*here, "--yes", status=2)
     assert kaggle.sent == []
     search = get_search(finished.store, "first").run_id
-    finished.store.client.set_tag(search, "tune_paddy.competition", "some-contest")
+    set_tags(finished.store.client, search, {"tune_paddy.competition": "some-contest"})
     try:
         assert "competitions/some-contest" in call(*here, "--yes", "--wait", "0")
     finally:
-        finished.store.client.set_tag(search, "tune_paddy.competition", "")
+        set_tags(finished.store.client, search, {"tune_paddy.competition": ""})
     assert tags["competition"] == "some-contest"
     assert "competitions/some-contest" in call(*here, "--yes", "--wait", "0")
 

@@ -1,6 +1,8 @@
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,8 @@ from tune_paddy.tracking.members import log_member, start_member
 from tune_paddy.tracking.runs import get_search, list_ensembles, list_members
 from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.submissions import latest_ensemble
+from tune_paddy.tracking.writing import now
 
 SELECTION = {"members": {"0001-m/plain": 0.75, "0002-m/tta": 0.25}, "metric": "log_loss"}
 
@@ -110,6 +114,32 @@ def test_the_live_curve_has_one_point_per_finished_member(store: Store, members:
             (point.step, point.value * factor) for point in store.client.get_metric_history(parent, name)
         ]
         assert curve == [(1, 0.5), (2, 0.25), (3, 0.125)]
+
+
+def test_the_live_curve_has_the_hours_since_the_search_began(store: Store) -> None:
+    """MLflow's own relative time begins at the first point."""
+    run = store.client.create_run(store.experiment_id, start_time=now() - 7_200_000)
+    log_live_score(store, run.info.run_id, 1, 0.5, 0.1)
+    assert store.client.get_run(run.info.run_id).data.metrics["live_hours"] == pytest.approx(2, abs=0.1)
+
+
+def test_an_ensemble_lasts_as_long_as_its_last_selection(store: Store, tmp_path: Path) -> None:
+    """Selecting the same again an hour later does not make it an hour long, but the newest again."""
+    start_search(store, name="night")
+    hour = 3600.0
+    arguments: dict[str, Any] = {"search": "night", "metrics": {}, "params": {}}
+    first = log_ensemble(store, selection_dict=SELECTION, files=[], started=time.time() - hour, **arguments)
+    (recorded,) = list_ensembles(store, "night")
+    assert recorded.ended
+    assert recorded.ended - recorded.started == pytest.approx(hour, abs=60)
+    (tmp_path / "submission.csv").write_text("image_id,label\n")
+    arguments["files"] = [tmp_path / "submission.csv"]
+    log_ensemble(store, selection_dict={"other": 1}, **arguments)
+    assert log_ensemble(store, selection_dict=SELECTION, started=time.time(), **arguments) == first
+    again = latest_ensemble(store, "night")
+    assert again.run_id == first
+    assert again.ended
+    assert again.ended - again.started < 60
 
 
 def test_a_missing_file_is_named(store: Store, members: list[str], tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from tune_paddy.core.predictions import Predictions
 from tune_paddy.tracking.context.provenance import this_process
 from tune_paddy.tracking.members import close_stale, fail_member, log_epoch, log_member, start_member
 from tune_paddy.tracking.runs import get_search, list_members, list_searches
-from tune_paddy.tracking.schema import NOTE
+from tune_paddy.tracking.schema import NOTE, PROCESS
 from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store, open_store
-from tune_paddy.tracking.writing import finish_run
+from tune_paddy.tracking.writing import finish_run, set_tags
 
 Make = Callable[..., Predictions]
 NAME = "0007-convnext_tiny-224"
@@ -85,7 +85,7 @@ def test_names_that_break_queries_or_folders_are_refused(store: Store, name: str
 
 
 def test_a_member_stands_under_its_search(store: Store, parent: str) -> None:
-    """MLflow nests runs by a tag; name, architecture and split are tags to filter by."""
+    """MLflow nests runs by a tag; search and name are tags that its page shows, others are hidden."""
     run = store.client.get_run(start(store, parent))
     assert run.info.run_name == "convnext_tiny 224 #7"
     assert run.info.status == "RUNNING"
@@ -95,8 +95,8 @@ def test_a_member_stands_under_its_search(store: Store, parent: str) -> None:
         "tune_paddy.kind": "member",
         "tune_paddy.search": "night",
         "tune_paddy.member": NAME,
-        "tune_paddy.arch": "convnext_tiny",
-        "tune_paddy.split": "abc",
+        "mlflow.tune_paddy.arch": "convnext_tiny",
+        "mlflow.tune_paddy.split": "abc",
     }
     assert expected.items() <= run.data.tags.items()
 
@@ -115,6 +115,36 @@ def test_the_command_for_a_member_skips_the_images_that_its_search_skipped(store
     (member,) = list_members(store, "night")
     command = "tune-paddy search '/my images' --space member.yaml --skip-corrupt\n"
     assert command in member.tags[NOTE]
+
+
+def test_the_page_of_a_member_begins_with_its_result(
+    store: Store, parent: str, make_predictions: Callable[..., Predictions]
+) -> None:
+    """A retry replaces the failure; the rest of the page stays."""
+    run_id = start(store, parent)
+    plain = store.client.get_run(run_id).data.tags[NOTE]
+    fail_member(store, run_id, "out\nof memory", "failed")
+    assert store.client.get_run(run_id).data.tags[NOTE] == f"**Result:** failed: out of memory\n\n{plain}"
+    start(store, parent)
+    assert store.client.get_run(run_id).data.tags[NOTE] == plain
+    scores = {"plain/log_loss": 0.12344, "plain/error_rate": 0.05, "train_seconds_total": 1234.5}
+    log_member(store, run_id, make_predictions(), scores)
+    result = "**Result:** log loss 0.1234, error 5.0 %, 1,234 s of training."
+    assert store.client.get_run(run_id).data.tags[NOTE] == f"{result}\n\n{plain}"
+
+
+def test_metrics_have_six_digits_except_those_that_are_read_back(store: Store, parent: str) -> None:
+    """Large counts and integers stay as they are."""
+    given = {
+        "log_loss": 0.123456789,
+        "train_images": 10407123.0,
+        "objective": 0.123456789,
+        "lr": 1.23456789e-7,
+    }
+    log_epoch(store, start(store, parent), given, 1)
+    (member,) = list_members(store, "night")
+    stored = {"log_loss": 0.123457, "lr": 1.23457e-7}
+    assert member.metrics == given | stored
 
 
 def test_a_retried_member_reuses_its_run(store: Store, parent: str) -> None:
@@ -224,7 +254,7 @@ def test_members_whose_process_died_are_closed(store: Store, parent: str) -> Non
             "unknown": "",
         }
         for member, process in processes.items():
-            store.client.set_tag(start(store, parent, member), "tune_paddy.process", process)
+            set_tags(store.client, start(store, parent, member), {PROCESS: process})
         finish_run(store, start(store, parent, "done"), "FINISHED")
         assert start(store, parent, "mine")
         assert close_stale(store, "night") == ("dead", "recycled", "unknown")

@@ -43,7 +43,8 @@ def test_processes_that_start_at_once_lose_nothing(tmp_path: Path) -> None:
     for run in runs:
         history = store.client.get_metric_history(run.info.run_id, "loss")
         writer = int(run.info.run_name[-1])
-        assert [point.value for point in history] == [writer + step / POINTS for step in range(POINTS)]
+        expected = [writer + step / POINTS for step in range(POINTS)]
+        assert [point.value for point in history] == pytest.approx(expected)
 
 
 def test_a_writer_waits_while_another_holds_the_database(store: Store, database: Path) -> None:

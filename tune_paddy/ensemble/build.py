@@ -1,5 +1,6 @@
 """Build an ensemble from finished members: load the pool, select, blend, write and record."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,7 @@ def build_ensemble(
         InputError: A search is unknown, no member is usable, the options cannot be met, or the submission
             does not match the sample submission.
     """
+    started = time.time()
     options, searches = options or SelectionOptions(), tuple(dict.fromkeys(searches))
     progress.stage("reading the members' predictions")
     recorded = [get_search(store, name) for name in searches]
@@ -73,7 +75,8 @@ def build_ensemble(
     progress.stage("drawing the figures and writing the report")
     pages = _illustrate(store, ensemble, recorded, options)
     progress.stage("recording the ensemble in MLflow")
-    return replace(ensemble, run_id=_record(store, ensemble, searches, options, files=files, pages=pages))
+    run_id = _record(store, ensemble, searches, options, files=files, pages=pages, started=started)
+    return replace(ensemble, run_id=run_id)
 
 
 def _choose(pool: Pool, options: SelectionOptions, folder: Path, progress: Progress) -> Ensemble:
@@ -191,6 +194,7 @@ def _record(
     *,
     files: Sequence[Path],
     pages: Sequence[Path],
+    started: float,
 ) -> str:
     selection, assessment = ensemble.selection, ensemble.assessment
     key = metric_key(selection.metric)
@@ -213,4 +217,5 @@ def _record(
         contributions=member_contributions(ensemble),
         description=describe_ensemble(ensemble, searches, options),
         search_files=pages,
+        started=started,
     )

@@ -17,19 +17,18 @@ from tune_paddy.data.ensemble_file import (
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.context.provenance import git_revision, source_tags
 from tune_paddy.tracking.files import SUBMISSION_FILE, file_in_record, file_sha256, log_files, read_file
-from tune_paddy.tracking.runs import RecordedRun, find_runs, get_search
+from tune_paddy.tracking.runs import RecordedRun, find_tagged, get_search, read_curve
 from tune_paddy.tracking.schema import KIND, NOTE, OUTCOME, PARENT, SEARCH, SELECTION, EnsembleRecord
 from tune_paddy.tracking.store import Store
-from tune_paddy.tracking.ui.layout import CONTRIBUTION, WEIGHT
-from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log_params, set_tags
+from tune_paddy.tracking.ui.layout import CONTRIBUTION, ERROR_RATE, LIVE, LIVE_HOURS, LOG_LOSS, WEIGHT
+from tune_paddy.tracking.ui.tags import stored_tags
+from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log_params, now, set_tags
 
 _DIGITS = 5
 """Decimals of ensemble weights and contributions: MLflow's table would show 16. `ensemble.json` has all."""
 _NAMING = ("method", "metric")
 """Parameters that the name of an ensemble's run contains, if it has them."""
 _HEADING = "## The search"
-LIVE = "live_"
-"""Prefix of the live curve's metrics."""
 
 
 def read_recorded_ensemble(store: Store, ensemble: RecordedRun) -> DescribedEnsemble:
@@ -55,6 +54,9 @@ def was_selected(store: Store, member_run_id: str) -> bool:
 def log_live_score(store: Store, parent_run_id: str, step: int, log_loss: float, error_rate: float) -> None:
     """Add a point to the live curve: the greedy ensemble's score after each finished member.
 
+    The hours since the search began are logged with it, for a chart against time: MLflow's own relative
+    time begins at a curve's first point.
+
     Args:
         store: The record.
         parent_run_id: Run of the search.
@@ -65,8 +67,12 @@ def log_live_score(store: Store, parent_run_id: str, step: int, log_loss: float,
     Raises:
         TunePaddyError: MLflow failed.
     """
-    scores = {LIVE + "log_loss": log_loss, LIVE + "error_rate": error_rate}
-    log_at_step(store.client, parent_run_id, scores, step, None)
+    client, time = store.client, now()
+    scores = {LIVE + LOG_LOSS: log_loss, LIVE + ERROR_RATE: error_rate}
+    if step not in read_curve(store, parent_run_id, LIVE_HOURS):
+        started = call(client.get_run, parent_run_id).info.start_time
+        scores[LIVE_HOURS] = round((time - started) / 3_600_000, 4)
+    log_at_step(client, parent_run_id, scores, step, time)
 
 
 def log_ensemble(
@@ -81,6 +87,7 @@ def log_ensemble(
     contributions: Mapping[str, float] | None = None,
     description: str = "",
     search_files: Sequence[Path] = (),
+    started: float | None = None,
 ) -> str:
     """Record an ensemble as a run under its search.
 
@@ -102,6 +109,8 @@ def log_ensemble(
         description: Markdown for the run's page, and for the top of the search's page.
         search_files: Files and folders to store with the search's run; they overwrite those of the same
             names.
+        started: Start of the selection, in seconds since 1970; None: now. The run's duration is that of its
+            last selection.
 
     Returns:
         The id of the run.
@@ -111,6 +120,7 @@ def log_ensemble(
         TunePaddyError: A file is missing, or MLflow failed.
     """
     client, parent = store.client, get_search(store, search)
+    start = now() if started is None else round(1000 * started)
     content = json.dumps(selection_dict, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     digest = hashlib.sha256(content.encode()).hexdigest()
     tags = {
@@ -120,10 +130,10 @@ def log_ensemble(
         OUTCOME: "running",
         **source_tags(git_revision()),
         **({NOTE: description} if description else {}),
-        **EnsembleRecord(digest, _submission_sha256(files)).to_tags(),
+        **EnsembleRecord(digest, _submission_sha256(files), now() / 1000).to_tags(),
     }
     name = " ".join(["ensemble", *(str(params[key]) for key in _NAMING if key in params), digest[:4]])
-    run_id = _open(store, parent.experiment_id, name, digest, tags)
+    run_id, first = _open(store, parent.experiment_id, name, tags, start)
     log_params(client, run_id, params)
     _log_files(store, run_id, selection_dict, files)
     for target in (run_id, parent.run_id):
@@ -133,7 +143,7 @@ def log_ensemble(
     log_files(store, parent.run_id, search_files)
     if description:
         set_tags(client, parent.run_id, {NOTE: _with_ensemble(parent.tags.get(NOTE, ""), description)})
-    finish_run(store, run_id, "FINISHED")
+    finish_run(store, run_id, "FINISHED", first + now() - start)
     return run_id
 
 
@@ -152,15 +162,19 @@ def _by_member(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str
     return turned
 
 
-def _open(store: Store, experiment_id: str, name: str, digest: str, tags: Mapping[str, str]) -> str:
-    condition = f"tags.`{PARENT}` = '{tags[PARENT]}' AND tags.`{SELECTION}` = '{digest}'"
-    known = find_runs(store, condition, [experiment_id])
+def _open(
+    store: Store, experiment_id: str, name: str, tags: Mapping[str, str], start: int
+) -> tuple[str, int]:
+    """Return the run of a selection and its start, which MLflow never changes, in ms since 1970."""
+    condition = f"tags.`{PARENT}` = '{tags[PARENT]}'"
+    known = find_tagged(store, SELECTION, tags[SELECTION], condition, [experiment_id])
     if known:
         run_id = str(known[0].info.run_id)
         call(store.client.update_run, run_id, status="RUNNING")
         set_tags(store.client, run_id, tags)
-        return run_id
-    return str(call(store.client.create_run, experiment_id, tags=dict(tags), run_name=name).info.run_id)
+        return run_id, int(known[0].info.start_time)
+    run = call(store.client.create_run, experiment_id, start, stored_tags(tags), name)
+    return str(run.info.run_id), start
 
 
 def _submission_sha256(files: Sequence[Path]) -> str:

@@ -18,7 +18,13 @@ from tune_paddy.tracking.context.provenance import (
     this_process,
     user_name,
 )
-from tune_paddy.tracking.context.reproduction import MEMBER_SPACE, describe_member, member_space
+from tune_paddy.tracking.context.reproduction import (
+    MEMBER_SPACE,
+    describe_member,
+    describe_scores,
+    member_space,
+    with_result,
+)
 from tune_paddy.tracking.predictions_file import FILE_NAME, write_predictions
 from tune_paddy.tracking.runs import (
     ORPHANED,
@@ -42,6 +48,7 @@ from tune_paddy.tracking.schema import (
     prefixed,
 )
 from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.ui.tags import known_tags, stored_tags
 from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log_params, set_tags
 
 if TYPE_CHECKING:
@@ -96,17 +103,19 @@ def start_member(
         **prefixed(tags or {}),
     }
     parent = call(client.get_run, parent_run_id)
+    inherited = known_tags(parent.data.tags)
     known = _find_member(store, parent_run_id, member)
     if known is not None:
         return _reopen(store, known, wanted, params)
-    wanted |= {key: value for key, value in parent.data.tags.items() if key.startswith(SOURCE)}
-    wanted |= {"mlflow.user": parent.data.tags.get("mlflow.user", user_name())}
+    wanted |= {key: value for key, value in inherited.items() if key.startswith(SOURCE)}
+    wanted |= {"mlflow.user": inherited.get("mlflow.user", user_name())}
     wanted |= MemberRecord(attempts=1).to_tags()
-    origin, searched = MemberRecord.from_tags(wanted).origin, SearchRecord.from_tags(parent.data.tags)
+    origin, searched = MemberRecord.from_tags(wanted).origin, SearchRecord.from_tags(inherited)
     # A refit trains on other images than any search: only its own command repeats it.
     alone = "arch" in params and not searched.refit_of
     wanted[NOTE] = describe_member(member, origin, search, searched, has_space=alone)
-    run = call(client.create_run, parent.info.experiment_id, tags=wanted, run_name=_row_name(member))
+    name, experiment = _row_name(member), parent.info.experiment_id
+    run = call(client.create_run, experiment, tags=stored_tags(wanted), run_name=name)
     run_id = str(run.info.run_id)
     log_params(client, run_id, params)
     pass_on_dataset(store, parent, run_id)
@@ -170,7 +179,8 @@ def log_member(
         write_predictions(path, predictions)
         call(store.client.log_artifact, run_id, str(path))
     log_latest(store.client, run_id, metrics)
-    set_tags(store.client, run_id, prefixed(tags or {}))
+    noted = _noted(store, run_id, describe_scores(metrics))
+    set_tags(store.client, run_id, noted | prefixed(tags or {}))
     finish_run(store, run_id, "FINISHED")
 
 
@@ -188,7 +198,9 @@ def fail_member(store: Store, run_id: str, reason: str, kind: Failure) -> None:
     Raises:
         TunePaddyError: MLflow failed.
     """
-    set_tags(store.client, run_id, {OUTCOME: kind, FAILURE: one_line(reason)})
+    failure = one_line(reason)
+    noted = _noted(store, run_id, f"{kind}: {failure}")
+    set_tags(store.client, run_id, {OUTCOME: kind, FAILURE: failure, **noted})
     call(
         store.client.set_terminated,
         run_id,
@@ -215,7 +227,7 @@ def end_member(store: Store, parent_run_id: str, member: str, reason: str, kind:
     run = _find_member(store, parent_run_id, member)
     if run is None:
         return False
-    tags = run.data.tags
+    tags = known_tags(run.data.tags)
     if run.info.status == "RUNNING" or tags.get(OUTCOME) == "interrupted":
         fail_member(store, run.info.run_id, tags.get(FAILURE) or reason, kind)
     return True
@@ -254,6 +266,12 @@ def close_stale(store: Store, search: str, *, all_ended: bool = False) -> tuple[
     return tuple(member.name for member in stale)
 
 
+def _noted(store: Store, run_id: str, result: str) -> dict[str, str]:
+    """Return the tag of a member's page with its result on top."""
+    note = call(store.client.get_run, run_id).data.tags.get(NOTE, "")
+    return {NOTE: with_result(note, result)}
+
+
 def _row_name(member: str) -> str:
     """Return the name of a member's row in MLflow's table, which cuts long names: the number comes last.
 
@@ -273,8 +291,11 @@ def _find_member(store: Store, parent_run_id: str, member: str) -> "Run | None":
 
 def _reopen(store: Store, run: "Run", tags: Mapping[str, str], params: Mapping[str, object]) -> str:
     client, run_id = store.client, run.info.run_id
-    attempts = (MemberRecord.from_tags(run.data.tags).attempts or 1) + 1
-    set_tags(client, run_id, {**tags, **MemberRecord(attempts=attempts).to_tags(), FAILURE: ""})
+    attempts = (MemberRecord.from_tags(known_tags(run.data.tags)).attempts or 1) + 1
+    noted = {NOTE: with_result(run.data.tags.get(NOTE, ""), "")}
+    set_tags(client, run_id, {**tags, **MemberRecord(attempts=attempts).to_tags(), **noted})
+    if FAILURE in run.data.tags:
+        call(client.delete_tag, run_id, FAILURE)
     call(client.update_run, run_id, status="RUNNING")
     log_params(client, run_id, params)
     return str(run_id)

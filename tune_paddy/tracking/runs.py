@@ -19,6 +19,7 @@ from tune_paddy.tracking.client import call
 from tune_paddy.tracking.context.provenance import is_gone
 from tune_paddy.tracking.schema import ARCH, FAILURE, KIND, MEMBER, OUTCOME, PARENT, PROCESS, SEARCH
 from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.ui.tags import known_tags, stored_name
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -53,7 +54,7 @@ class RecordedRun:
         ended: End, in seconds since 1970; None while the run is running.
         metrics: Current value of every metric except the machine's own.
         params: Parameters as text.
-        tags: All tags, as text; the records of `schema` parse them.
+        tags: All tags, as text, by the names of `schema`, whose records parse them.
         artifact_uri: Address of the run's artifacts.
     """
 
@@ -135,6 +136,26 @@ def find_runs(store: Store, condition: str, experiment_ids: Sequence[str] | None
             return runs
 
 
+def find_tagged(
+    store: Store, tag: str, value: str, condition: str, experiment_ids: Sequence[str] | None = None
+) -> list["Run"]:
+    """Return all runs with a tag of a value, whether MLflow's pages hide the tag or version 0.2.0 wrote it.
+
+    Args:
+        store: The record.
+        tag: Name of the tag.
+        value: Text of the tag.
+        condition: Further condition, see `find_runs`.
+        experiment_ids: Ids of the experiments to query; None: all.
+    """
+    # MLflow's query language has no OR.
+    return [
+        run
+        for name in dict.fromkeys((tag, stored_name(tag)))
+        for run in find_runs(store, f"{condition} AND tags.`{name}` = '{value}'", experiment_ids)
+    ]
+
+
 def list_searches(store: Store) -> tuple[RecordedRun, ...]:
     """Return every search of the record, over all experiments, oldest first."""
     return tuple(recorded(run) for run in find_runs(store, f"tags.`{KIND}` = 'search'"))
@@ -193,7 +214,7 @@ def count_epochs(store: Store, run_id: str) -> int:
 
 def recorded(run: "Run") -> RecordedRun:
     """Convert MLflow's run."""
-    info, tags = run.info, dict(run.data.tags)
+    info, tags = run.info, known_tags(run.data.tags)
     kind = tags.get(KIND, "")
     search = tags.get(SEARCH, "")
     names = {"search": search, "member": tags.get(MEMBER, "")}

@@ -266,16 +266,19 @@ class MemberRecord(_Record):
 
 @dataclass(frozen=True)
 class EnsembleRecord(_Record):
-    """Digests that identify an ensemble.
+    """Digests that identify an ensemble, and the time of its selection.
 
     Attributes:
         selection: SHA-256 of the content that identifies the selection.
         submission_sha256: SHA-256 of the submission file, which identifies it in any folder; empty if
             there were no images to predict.
+        selected_at: Time of the last selection that gave this ensemble, in seconds since 1970; None in
+            records of version 0.2.0.
     """
 
     selection: str = field(default="", metadata=_tag(_TEXT, name=SELECTION))
     submission_sha256: str = field(default="", metadata=_tag(_TEXT, optional=True, name=SUBMISSION_SHA256))
+    selected_at: float | None = field(default=None, metadata=_tag(_NUMBER, optional=True))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from tune_paddy.core.errors import InputError, SearchInterruptedError
 from tune_paddy.tracking.client import call
-from tune_paddy.tracking.context.datasets import UsedDataset, log_dataset
+from tune_paddy.tracking.context.datasets import UsedDataset, describe_experiment, log_dataset
 from tune_paddy.tracking.context.provenance import git_revision, source_tags, this_process
 from tune_paddy.tracking.files import log_files
 from tune_paddy.tracking.members import close_stale
@@ -15,6 +15,7 @@ from tune_paddy.tracking.runs import check_name, list_searches
 from tune_paddy.tracking.schema import KIND, NOTE, OUTCOME, PROCESS, SEARCH, SearchRecord, prefixed
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import save_views, uses_gpu
+from tune_paddy.tracking.ui.tags import stored_tags
 from tune_paddy.tracking.writing import finish_run, log_params, set_tags
 
 
@@ -60,6 +61,7 @@ def open_search(
     try:
         close_stale(store, name, all_ended=True)
         log_dataset(store, run_id, dataset)
+        describe_experiment(store, dataset)
         log_files(store, run_id, write_files())
         yield run_id
     except BaseException as error:
@@ -107,7 +109,8 @@ def start_search(
         wanted[NOTE] = description
     run_id = _run_of(store, name)
     if run_id is None:
-        run_id = str(call(client.create_run, store.experiment_id, tags=wanted, run_name=name).info.run_id)
+        run = call(client.create_run, store.experiment_id, tags=stored_tags(wanted), run_name=name)
+        run_id = str(run.info.run_id)
     else:
         call(client.update_run, run_id, status="RUNNING")
         set_tags(client, run_id, wanted)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.client import call, load_mlflow
-from tune_paddy.tracking.runs import RecordedRun, find_runs, list_ensembles, recorded
+from tune_paddy.tracking.runs import RecordedRun, find_tagged, list_ensembles, recorded
 from tune_paddy.tracking.schema import KIND, SUBMISSION_SHA256, EnsembleRecord, SubmissionRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.writing import set_tags
@@ -16,8 +16,8 @@ def find_ensemble(store: Store, digest: str) -> RecordedRun | None:
     Raises:
         TunePaddyError: MLflow failed.
     """
-    condition = f"tags.`{KIND}` = 'ensemble' AND tags.`{SUBMISSION_SHA256}` = '{digest}'"
-    return _newest([recorded(run) for run in find_runs(store, condition)])
+    found = find_tagged(store, SUBMISSION_SHA256, digest, f"tags.`{KIND}` = 'ensemble'")
+    return _newest([recorded(run) for run in found])
 
 
 def latest_ensemble(store: Store, search: str) -> RecordedRun:
@@ -58,4 +58,9 @@ def log_submission(store: Store, run_id: str, record: SubmissionRecord) -> None:
 
 
 def _newest(runs: list[RecordedRun]) -> RecordedRun | None:
-    return max(runs, key=lambda run: (run.ended or 0.0, run.run_id), default=None)
+    return max(runs, key=lambda run: (_selected_at(run), run.run_id), default=None)
+
+
+def _selected_at(ensemble: RecordedRun) -> float:
+    """Return the time of an ensemble's last selection: a run that is recorded again keeps its first end."""
+    return EnsembleRecord.from_run(ensemble).selected_at or ensemble.ended or 0.0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from tune_paddy.tracking.client import call, load_mlflow
 from tune_paddy.tracking.schema import OUTCOME
 from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.ui.tags import stored_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -16,28 +17,44 @@ if TYPE_CHECKING:
 MAX_PARAMS = 100
 """Maximum number of parameters per request, MLflow's limit."""
 
+_DIGITS = 6
+"""Significant digits of metrics: MLflow's pages show every digit that is stored."""
+_LARGE = 10.0**_DIGITS
+_EXACT = frozenset(("objective", "predict_ms_per_image"))
+"""Metrics that a sampler or a selection reads back: stored with all digits."""
+
 
 def now() -> int:
     """Return the time in milliseconds since 1970, MLflow's unit."""
     return time.time_ns() // 1_000_000
 
 
-def points(metrics: Mapping[str, float], *, step: int = 0, milliseconds: int | None = None) -> list["Metric"]:
-    """Convert values to MLflow metrics with one time and step.
+def shown_value(name: str, value: float) -> float:
+    """Return the value of a metric as it is stored: with six significant digits; integers are unchanged.
 
     Infinities become NaN: MLflow's databases would store the largest double, which ruins every chart.
 
+    >>> shown_value("log_loss", 0.257613170123), shown_value("images", 1281167), shown_value("mib", 1234567.8)
+    (0.257613, 1281167.0, 1234568.0)
+    """
+    if not math.isfinite(value):
+        return math.nan
+    if name in _EXACT or float(value).is_integer():
+        return float(value)
+    return float(f"{value:.{_DIGITS}g}") if abs(value) < _LARGE else float(round(value))
+
+
+def points(metrics: Mapping[str, float], *, step: int = 0, milliseconds: int | None = None) -> list["Metric"]:
+    """Convert values to MLflow metrics with one time and step.
+
     Args:
-        metrics: Name → value.
+        metrics: Name → value, stored as `shown_value`.
         step: Position on the x axis.
         milliseconds: Time since 1970, in milliseconds; None: now.
     """
     entities = load_mlflow().entities
     stamp = now() if milliseconds is None else milliseconds
-    return [
-        entities.Metric(key, float(value) if math.isfinite(value) else math.nan, stamp, step)
-        for key, value in metrics.items()
-    ]
+    return [entities.Metric(key, shown_value(key, value), stamp, step) for key, value in metrics.items()]
 
 
 def log_at_step(
@@ -70,7 +87,7 @@ def log_latest(client: "MlflowClient", run_id: str, metrics: Mapping[str, float]
     for key, value in metrics.items():
         if key not in current:
             batch += points({key: value})
-        elif current[key] != value:
+        elif current[key] != shown_value(key, value):
             last = max(call(client.get_metric_history, run_id, key), key=lambda m: (m.step, m.timestamp))
             batch += points({key: value}, step=last.step, milliseconds=max(now(), last.timestamp + 1))
     if batch:
@@ -89,8 +106,9 @@ def log_params(client: "MlflowClient", run_id: str, params: Mapping[str, object]
 def set_tags(client: "MlflowClient", run_id: str, tags: Mapping[str, object]) -> None:
     """Set tags in one request; overwrite existing tags."""
     entities = load_mlflow().entities
-    if tags:
-        batch = [entities.RunTag(key, str(value)) for key, value in tags.items()]
+    stored = stored_tags({key: str(value) for key, value in tags.items()})
+    if stored:
+        batch = [entities.RunTag(key, value) for key, value in stored.items()]
         call(client.log_batch, run_id, tags=batch)
 
 
@@ -103,12 +121,20 @@ def _stands(client: "MlflowClient", run_id: str, point: "Metric") -> bool:
     return point.value in values or (math.isnan(point.value) and any(math.isnan(value) for value in values))
 
 
-def finish_run(store: Store, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
-    """End a run now, with its outcome.
+def finish_run(
+    store: Store, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"], end: int | None = None
+) -> None:
+    """End a run with its outcome.
+
+    Args:
+        store: The record.
+        run_id: The run.
+        status: MLflow's status.
+        end: Time of the end since 1970, in milliseconds; None: now.
 
     Raises:
         TunePaddyError: MLflow failed.
     """
     outcome = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "interrupted"}[status]
     set_tags(store.client, run_id, {OUTCOME: outcome})
-    call(store.client.set_terminated, run_id, status=status)
+    call(store.client.set_terminated, run_id, status=status, end_time=end)

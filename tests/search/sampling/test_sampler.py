@@ -57,6 +57,17 @@ def test_every_proposal_lies_in_its_sub_space() -> None:
         assert 1e-4 <= proposal.config.lr <= 1e-2
 
 
+def test_a_proposed_number_has_four_significant_digits_in_config_and_study() -> None:
+    """A person reads the same value everywhere, and a resumed sampler knows the same study."""
+    sampler = MemberSampler([], [CONVNEXT], seed=1)
+    for _ in range(20):
+        proposal = sampler.ask()
+        assert proposal
+        assert proposal.config.lr == float(f"{proposal.config.lr:.4g}")
+        assert sampler.trials()[-1].params["lr"] == proposal.config.lr
+        sampler.tell(proposal.number, proposal.config.lr, {}, pruned=False)
+
+
 def test_the_sampler_prefers_values_with_a_low_objective() -> None:
     sampler = MemberSampler([], [VIT], seed=3)
     late: list[float] = []

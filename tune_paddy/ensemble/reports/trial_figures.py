@@ -10,10 +10,9 @@ from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from tune_paddy.ensemble.reports.figures import BLUE, GREY, ORANGE, TRIAL_NAMES, WIDTH, add_title
 from tune_paddy.tracking.costs import trial_cost
-from tune_paddy.tracking.ensembles import LIVE
 from tune_paddy.tracking.runs import RecordedRun, read_timed_curve
 from tune_paddy.tracking.store import Store
-from tune_paddy.tracking.ui.layout import GPU_SECONDS
+from tune_paddy.tracking.ui.layout import GPU_SECONDS, LIVE
 
 LIVE_CURVE, COST, FOOTPRINT = TRIAL_NAMES
 

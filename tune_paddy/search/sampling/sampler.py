@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from tune_paddy.core.config import MemberConfig
@@ -22,6 +23,9 @@ from tune_paddy.core.domains import Choice, Domain, Fixed, Range, Recipe, SubSpa
 
 SPACE = "space"
 """Name of the Optuna parameter that chooses the sub-space."""
+
+DIGITS = 4
+"""Significant digits of proposed numbers from a continuous range."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,23 @@ class PastTrial:
     ended: bool
     value: float | None = None
     curve: Mapping[int, float] = field(default_factory=dict)
+
+
+class _RoundedSampler(optuna.samplers.TPESampler):
+    """Optuna's TPE with four significant digits: a person can read, compare and write the values.
+
+    The study knows the rounded values, as does the record that a resumed search replays.
+    """
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Return a value for one parameter."""
+        value = super().sample_independent(study, trial, param_name, param_distribution)
+        if isinstance(param_distribution, FloatDistribution) and param_distribution.step is None:
+            rounded = float(f"{value:.{DIGITS}g}")
+            return min(max(rounded, param_distribution.low), param_distribution.high)
+        return value
 
 
 class MemberSampler:
@@ -175,9 +196,10 @@ class MemberSampler:
         return trial.number
 
     def _start(self) -> optuna.Trial:
-        # Univariate on purpose: with few trials the multivariate TPE converges too early on one architecture.
-        self._study.sampler = optuna.samplers.TPESampler(
-            seed=self._stream(self.n_proposed), constant_liar=True
+        # With few trials the multivariate TPE, Optuna's default from version 5, converges too early on one
+        # architecture.
+        self._study.sampler = _RoundedSampler(
+            seed=self._stream(self.n_proposed), multivariate=False, constant_liar=True
         )
         trial = self._study.ask()
         self._running[trial.number] = trial

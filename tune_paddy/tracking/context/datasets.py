@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tune_paddy.tracking.client import call, load_mlflow
+from tune_paddy.tracking.schema import NOTE
 from tune_paddy.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -47,6 +48,22 @@ def log_dataset(store: Store, run_id: str, dataset: UsedDataset) -> None:
     )
     tags = [entities.InputTag(CONTEXT, "training")]
     call(store.client.log_inputs, run_id, datasets=[entities.DatasetInput(entity, tags)])
+
+
+def describe_experiment(store: Store, dataset: UsedDataset) -> None:
+    """Describe a dataset in the note of its experiment, unless it has a note already.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    if call(store.client.get_experiment, store.experiment_id).tags.get(NOTE):
+        return
+    counts = dataset.counts
+    note = (
+        f"{counts['labelled']:,} labelled images of {counts['classes']:,} classes, "
+        f"{counts['test']:,} to predict.\n\nCounted at the first search, in `{dataset.path}`.\n"
+    )
+    call(store.client.set_experiment_tag, store.experiment_id, NOTE, note)
 
 
 def pass_on_dataset(store: Store, parent: "Run", run_id: str) -> None:

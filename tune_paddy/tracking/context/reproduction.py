@@ -10,6 +10,7 @@ from tune_paddy.tracking.runs import parse_params
 from tune_paddy.tracking.schema import SearchRecord
 
 MEMBER_SPACE = "member.yaml"
+_RESULT = "**Result:**"
 SHARED = ("seed", "select_share", "folds", "cpus", "gpu", "gpu_memory", "max_accum", "objective")
 """Settings of a search that affect its members: those of the split, and of a trial's resources."""
 
@@ -53,6 +54,32 @@ def describe_member(member: str, origin: str, search: str, searched: SearchRecor
     elif searched.command:
         blocks += ["Trained by this command:", f"    {searched.command}"]
     return "\n\n".join(blocks) + "\n"
+
+
+def with_result(note: str, result: str) -> str:
+    """Put a sentence about a member's result at the top of its page, instead of an earlier one.
+
+    Args:
+        note: Markdown of the page.
+        result: The sentence; empty: the page says nothing about a result.
+    """
+    first, _, rest = note.partition("\n\n")
+    own = rest if first.startswith(_RESULT) else note
+    return f"{_RESULT} {result}\n\n{own}" if result else own
+
+
+def describe_scores(metrics: Mapping[str, float]) -> str:
+    """Describe the scores and the training time of a member; empty without scores on the select split.
+
+    >>> describe_scores({"plain/log_loss": 0.42158, "plain/error_rate": 0.1419, "tta/log_loss": 0.45348})
+    'log loss 0.4216 (0.4535 with TTA), error 14.2 %.'
+    """
+    if "plain/log_loss" not in metrics or "plain/error_rate" not in metrics:
+        return ""
+    tta, seconds = metrics.get("tta/log_loss"), metrics.get("train_seconds_total")
+    loss = f"log loss {metrics['plain/log_loss']:.4f}" + (f" ({tta:.4f} with TTA)" if tta is not None else "")
+    parts = [loss, f"error {100 * metrics['plain/error_rate']:.1f} %"]
+    return ", ".join(parts + ([f"{seconds:,.0f} s of training"] if seconds is not None else [])) + "."
 
 
 def _without_none(values: Mapping[str, object]) -> dict[str, object]:

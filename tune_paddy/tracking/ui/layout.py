@@ -1,7 +1,8 @@
-"""Saved views of MLflow's runs table with the important columns; the default view shows no metric.
+"""Saved views of MLflow's runs table: columns and charts; the default view shows no metric.
 
 MLflow stores saved views as tags of the experiment, lists them in its menu *Views*, and opens the view
-that an address names.
+that an address names. It keeps all other settings of its pages, such as the charts of a single run, in the
+browser.
 """
 
 import json
@@ -10,32 +11,40 @@ from typing import Any
 from urllib.parse import quote
 
 from tune_paddy.tracking.client import call
-from tune_paddy.tracking.schema import KIND, PARENT, PREFIX
+from tune_paddy.tracking.schema import KIND, OUTCOME, PARENT, PREFIX
 from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.ui.charts import charts, line, scatter
 
 VIEW = "mlflow.sharedViewState."
 ALL_SEARCHES = "tune_paddy-searches"
-"""Key of the view of all searches, whose rows expand to their members."""
+"""Key of the view of all searches, whose rows expand to their members and ensembles."""
 
 WEIGHT = "ensemble_weight"
 CONTRIBUTION = "ensemble_contribution"
 LOG_LOSS, ERROR_RATE = "log_loss", "error_rate"
 GPU_SECONDS, CPU_SECONDS = "gpu_seconds", "cpu_seconds"
+LIVE = "live_"
+"""Prefix of the metrics of the ensemble while a search runs."""
+LIVE_HOURS = LIVE + "hours"
 
 _NAME, _CREATED, _DURATION = "attributes.`Run Name`", "runDateAndNestInfo", "duration"
 """Columns of every view, by MLflow's names."""
+_OUTCOME = f"tags.`{OUTCOME}`"
 _WIDTHS = {
-    _NAME: 290,
-    _CREATED: 140,
+    _NAME: 280,
+    _CREATED: 130,
     _DURATION: 80,
     f"metrics.`{CONTRIBUTION}`": 160,
-    f"metrics.`{WEIGHT}`": 135,
+    f"metrics.`{WEIGHT}`": 130,
+    **{f"metrics.`ensemble_{LOG_LOSS}_{end}`": 170 for end in ("low", "high")},
 }
-"""Column → width in pixels; other columns get 110."""
+"""Column → width in pixels; other columns get 100."""
+_SCORES = "Loss (nats), error (0–1)"
+"""Beginning of the headings of charts; MLflow cuts headings of more than 40 characters."""
 
 
 def save_views(store: Store, search: str, run_id: str, *, on_gpu: bool) -> None:
-    """Save three views for a search: all searches with expandable members, its members, and their curves.
+    """Save the view of all searches, and a search's views: members, curves, ensembles, growth.
 
     Args:
         store: The record, opened for the search's experiment.
@@ -46,16 +55,16 @@ def save_views(store: Store, search: str, run_id: str, *, on_gpu: bool) -> None:
     Raises:
         TunePaddyError: MLflow failed.
     """
-    columns = _columns(on_gpu)
-    members = {
-        **columns,
-        "searchFilter": f"tags.`{PARENT}` = '{run_id}' AND tags.`{KIND}` != 'search'",
-        "orderByKey": f"metrics.`{LOG_LOSS}`",
-        "orderByAsc": True,
-    }
-    _save(store, ALL_SEARCHES, "Searches and their members", columns)
-    _save(store, members_view(search), f"{search}: members, best first", members)
-    _save(store, curves_view(search), f"{search}: curves by epoch", members | _curves())
+    cost = GPU_SECONDS if on_gpu else CPU_SECONDS
+    members = _best_first(run_id, "member") | _member_columns(cost)
+    ensembles = _best_first(run_id, "ensemble") | _ensemble_columns()
+    growth = {"searchFilter": f"attributes.run_id = '{run_id}'"} | _member_columns(cost)
+    _save(store, ALL_SEARCHES, "Searches, with members and ensembles", _member_columns(cost) | _growth())
+    _save(store, members_view(search), f"{search}: members, best first", members | _costs(cost))
+    _save(store, curves_view(search), f"{search}: curves of the ten best members", members | _curves())
+    _save(store, ensembles_view(search), f"{search}: ensembles, best first", ensembles)
+    _save(store, growth_view(search), f"{search}: ensemble against time", growth | _growth())
+    _forget_old_curves(store, search)
 
 
 def uses_gpu(setting: object) -> bool:
@@ -68,13 +77,23 @@ def uses_gpu(setting: object) -> bool:
 
 
 def members_view(search: str) -> str:
-    """Return the key of the view of a search's members."""
+    """Return the key of the view of a search's members; its charts show their costs."""
     return f"{PREFIX}{search}"
 
 
 def curves_view(search: str) -> str:
     """Return the key of the view of the members' curves, which the page shows in its chart mode."""
-    return f"{members_view(search)}.curves"
+    return f"{members_view(search)}:curves"  # no name of a search has a colon
+
+
+def ensembles_view(search: str) -> str:
+    """Return the key of the view of a search's ensembles."""
+    return f"{members_view(search)}:ensembles"
+
+
+def growth_view(search: str) -> str:
+    """Return the key of the view of the ensemble while the search runs, for the page's chart mode."""
+    return f"{members_view(search)}:growth"
 
 
 def view_address(page: str, experiment_id: str, key: str, *, charts: bool = False) -> str:
@@ -90,50 +109,67 @@ def view_address(page: str, experiment_id: str, key: str, *, charts: bool = Fals
     return f"{page}/#/experiments/{experiment_id}/runs?{query}{'&compareRunsMode=CHART' * charts}"
 
 
-def _columns(on_gpu: bool) -> dict[str, Any]:
-    cost = GPU_SECONDS if on_gpu else CPU_SECONDS
-    shown = [f"metrics.`{name}`" for name in (LOG_LOSS, ERROR_RATE, WEIGHT, CONTRIBUTION, cost)]
-    shown.append(f"tags.`{PREFIX}outcome`")
+def _best_first(run_id: str, kind: str) -> dict[str, Any]:
+    """Return the query of a search's members or ensembles, the lowest log loss first."""
+    return {
+        "searchFilter": f"tags.`{PARENT}` = '{run_id}' AND tags.`{KIND}` = '{kind}'",
+        "orderByKey": f"metrics.`{LOG_LOSS}`",
+        "orderByAsc": True,
+    }
+
+
+def _member_columns(cost: str) -> dict[str, Any]:
+    metrics = (LOG_LOSS, ERROR_RATE, WEIGHT, CONTRIBUTION, cost)
+    return _columns([*(f"metrics.`{name}`" for name in metrics), _OUTCOME])
+
+
+def _ensemble_columns() -> dict[str, Any]:
+    scores = (LOG_LOSS, f"ensemble_{LOG_LOSS}_low", f"ensemble_{LOG_LOSS}_high", ERROR_RATE)
+    public = f"tags.`{PREFIX}kaggle.public`"
+    settings = [f"params.`{name}`" for name in ("method", "metric", "searches")]
+    return _columns([*(f"metrics.`{name}`" for name in scores), *settings, public])
+
+
+def _columns(shown: list[str]) -> dict[str, Any]:
     order = [_NAME, _CREATED, *shown, _DURATION]
     return {
         "selectedColumns": [*shown, "attributes.`Duration`"],
         "columnOrder": order,
-        "columnWidths": {column: _WIDTHS.get(column, 110) for column in order},
+        "columnWidths": {column: _WIDTHS.get(column, 100) for column in order},
     }
 
 
 def _curves() -> dict[str, Any]:
-    """Return charts of the metrics of every epoch, over the epoch number."""
-    section = "every-epoch"
-    charts = [
+    scores = [line(LOG_LOSS, log=True), line(ERROR_RATE), line("train_loss", log=True)]
+    sections = {f"{_SCORES} by epoch": scores, "Learning rate by epoch": [line("lr")]}
+    return charts(sections, runs="FIRST_10_RUNS")
+
+
+def _costs(cost: str) -> dict[str, Any]:
+    unit = "GPU-seconds" if cost == GPU_SECONDS else "CPU-seconds"
+    return charts({f"{_SCORES} by {unit}": [scatter(cost, LOG_LOSS), scatter(cost, ERROR_RATE)]})
+
+
+def _growth() -> dict[str, Any]:
+    scores = (LIVE + LOG_LOSS, LIVE + ERROR_RATE)
+    return charts(
         {
-            "type": "LINE",
-            "uuid": name,
-            "metricSectionId": section,
-            "metricKey": name,
-            "selectedMetricKeys": [name],
-            "isGenerated": False,
-            "deleted": False,
-            "xAxisKey": "step",
-            "selectedXAxisMetricKey": "",
-            "xAxisScaleType": "linear",
-            "scaleType": "linear",
-            "lineSmoothness": 0,
-            "useGlobalXaxisKey": True,
-            "useGlobalLineSmoothing": True,
+            f"{_SCORES} by hours": [line(score, against=LIVE_HOURS) for score in scores],
+            f"{_SCORES} by members": [line(score) for score in scores],
         }
-        for name in (LOG_LOSS, ERROR_RATE, "train_loss", "lr")
-    ]
-    return {
-        "runsHiddenMode": "FIRST_20_RUNS",
-        "compareRunSections": [
-            {"uuid": section, "name": "Every epoch", "display": True, "isReordered": False}
-        ],
-        "compareRunCharts": charts,
-    }
+    )
 
 
 def _save(store: Store, key: str, name: str, state: dict[str, Any]) -> None:
     moment = int(time.time() * 1000)
-    view = {"name": name, "createdAt": moment, "updatedAt": moment, "state": json.dumps(state)}
-    call(store.client.set_experiment_tag, store.experiment_id, VIEW + key, json.dumps(view))
+    text = json.dumps(state, separators=(",", ":"))
+    view = json.dumps({"name": name, "createdAt": moment, "updatedAt": moment, "state": text})
+    call(store.client.set_experiment_tag, store.experiment_id, VIEW + key, view)
+
+
+def _forget_old_curves(store: Store, search: str) -> None:
+    """Remove the view of version 0.2.0 that drew ensembles as points among the curves."""
+    old = f"{VIEW}{members_view(search)}.curves"  # also the key of the members of a search `SEARCH.curves`
+    kept = call(store.client.get_experiment, store.experiment_id).tags.get(old, "")
+    if f'"name": "{search}: curves by epoch"' in kept:
+        call(store.client.delete_experiment_tag, store.experiment_id, old)
