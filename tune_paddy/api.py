@@ -80,8 +80,8 @@ class Chosen:
                 "view": view.kind,
                 "arch": view.arch,
                 "weight": float(weight),
-                "log_loss": view.info.get(f"{view.kind}/log_loss"),
-                "error_rate": view.info.get(f"{view.kind}/error_rate"),
+                "log_loss": view.metrics.get(f"{view.kind}/log_loss"),
+                "error_rate": view.metrics.get(f"{view.kind}/error_rate"),
             }
             for view, weight in zip(self.pool.views, self.selection.weights, strict=True)
         ]

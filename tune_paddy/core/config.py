@@ -141,6 +141,12 @@ class MemberConfig(BaseModel):
         return self
 
     @property
+    def short_name(self) -> str:
+        """Architecture without the tag of its pretrained weights, and size, such as `convnext_tiny-224`."""
+        height, width = self.size
+        return f"{self.arch.partition('.')[0]}-{height if height == width else f'{height}x{width}'}"
+
+    @property
     def item_size(self) -> tuple[int, int]:
         """(height, width) of an image after resizing, before augmentation, in px."""
         return self.resize_size or self.size

@@ -51,8 +51,7 @@ def build_ensemble(
     recorded = [get_search(store, name) for name in searches]
     _refuse_refits(recorded)
     pool = load_pool(store, searches)
-    own = [view for view in pool.views if len(searches) == 1 or view.member.startswith(f"{searches[0]}:")]
-    if not own:
+    if not any(view.search == searches[0] for view in pool.views):
         raise InputError(_nothing(searches, pool))
     _check_classes(pool)
     # The matrix products are small: more threads are no faster, and would change the order of the sums.

@@ -72,7 +72,8 @@ def start_member(
     Args:
         store: The record, opened for the search's experiment.
         search: Name of the search.
-        member: Name of the member, unique in the search, such as `0007-convnext_tiny-224`.
+        member: Name of the member, unique in the search, such as `0007-convnext_tiny-224`; also that of
+            its run.
         parent_run_id: Run of the search.
         params: The member's configuration; `arch` also becomes a tag.
         tags: Further tags, such as `split`; a name without a dot gets the prefix `tune_paddy.`.
@@ -106,7 +107,7 @@ def start_member(
     # A refit trains on other images than any search: only its own command repeats it.
     alone = "arch" in params and not searched.refit_of
     wanted[NOTE] = describe_member(member, origin, search, searched, has_space=alone)
-    run = call(client.create_run, parent.info.experiment_id, tags=wanted, run_name=_row_name(member))
+    run = call(client.create_run, parent.info.experiment_id, tags=wanted, run_name=member)
     run_id = str(run.info.run_id)
     log_params(client, run_id, params)
     pass_on_dataset(store, parent, run_id)
@@ -252,17 +253,6 @@ def close_stale(store: Store, search: str, *, all_ended: bool = False) -> tuple[
     for member in stale:
         fail_member(store, member.run_id, ORPHANED, "interrupted")
     return tuple(member.name for member in stale)
-
-
-def _row_name(member: str) -> str:
-    """Return the name of a member's row in MLflow's table, which cuts long names: the number comes last.
-
-    >>> _row_name("0007-convnext_tiny.fb_in22k-224")
-    'convnext_tiny.fb_in22k 224 #7'
-    """
-    number, _, rest = member.partition("-")
-    words = rest.replace("-", " ")
-    return f"{words} #{int(number)}" if number.isdecimal() and words else member.replace("-", " ")
 
 
 def _find_member(store: Store, parent_run_id: str, member: str) -> "Run | None":
