@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
 
 MAX_SIDE = 4096
@@ -274,7 +275,8 @@ class SearchSettings(BaseModel):
             name = str(error.errors()[0]["loc"][0])
             problems = [problem for problem in error.errors() if problem["loc"][0] == name]
             if problems[0]["type"] == "extra_forbidden":
-                raise InputError(f"{name}: unknown setting", options=(name,)) from error
+                hint = did_you_mean(name, SearchSettings.model_fields)
+                raise InputError(f"{name}: unknown setting{hint}", options=(name,)) from error
             raise InputError(
                 f"{name}: {values.get(name)} {requirement(problems)}", options=(name,)
             ) from error

@@ -55,8 +55,8 @@ class View:
     kind: str
     run_id: str
     arch: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    metrics: Mapping[str, float] = field(default_factory=dict, repr=False)
     search: str = ""
 
     @property
@@ -103,6 +103,15 @@ class Pool:
     select: NDArray[np.float32]
     test: NDArray[np.float32]
     refused: tuple[Refusal, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return one line: the arrays are attributes."""
+        members = len({view.run_id for view in self.views})
+        refused = f", {len(self.refused)} refused" if self.refused else ""
+        return (
+            f"<Pool of {members} members with {len(self.views)} views{refused}: {len(self.classes)} classes, "
+            f"{len(self.select_ids)} select images, {len(self.test_ids)} test images>"
+        )
 
 
 def check(predictions: Predictions) -> str | None:
