@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tune_paddy.api.display import as_html, as_text
 from tune_paddy.api.leaderboard import leaderboard, view_table
@@ -178,7 +178,7 @@ class Chosen:
         ids = pd.Index(self.pool.test_ids, name=_form(self.pool).id_column)
         return pd.DataFrame(blended, index=ids, columns=list(self.pool.classes))
 
-    def labels(self) -> "pd.Series[str]":
+    def labels(self) -> "pd.Series[Any]":
         """Return the most likely class of each test image; `labels().to_csv(path)` writes a submission.
 
         Index and values have the names of the recorded columns of a submission.
