@@ -76,7 +76,7 @@ def test_parameters_have_their_types_and_stay_apart_from_metrics_of_the_same_nam
     log_member(store, run_id, make_predictions(1), {"lr": 6e-07, "accum": 2, "spoilt": math.nan})
     view = load_pool(store, ["night"]).views[0]
     assert math.isnan(view.params["score"])
-    assert {**view.params, "score": 0} == {**config.model_dump(), "score": 0}
+    assert {**view.params, "score": 0} == {**config.model_dump(), "size": (64, 48), "score": 0}
     assert view.metrics == {"lr": 6e-07, "accum": 2.0}, "NaN is no value"
     assert (view.info["lr"], view.info["accum"], view.info["epochs"]) == (0.004, "auto", 6)
 

@@ -70,7 +70,8 @@ def draw_members(
     best = min(scores[names[0]].values())
     title = f"Best of {counted(len(names), 'member')}: {names[0]}, {metric_label(metric)} {four_digits(best)}"
     if estimate is not None:
-        title = f"Ensemble: {four_digits(estimate.score)} on new images; best member: {four_digits(best)}"
+        own = four_digits(estimate.score)
+        title = f"Ensemble: {own} on new images; best member on the select split: {four_digits(best)}"
     add_title(figure, title)
     return figure
 
@@ -98,7 +99,7 @@ def draw_images(dataset: "Dataset", *, per_class: int = 2, classes: int = 10) ->
         classes: Maximum number of classes; the first ones in alphabetical order.
     """
     shown = dataset.classes[:classes]
-    figure = Plot(figsize=(1.3 * len(shown), 0.4 + 1.3 * per_class), layout="constrained")
+    figure = Plot(figsize=(0.95 * len(shown), 0.3 + 0.95 * per_class), layout="constrained")
     grid = np.atleast_2d(figure.subplots(per_class, len(shown), squeeze=False))
     for column, name in zip(grid.T, shown, strict=True):
         paths = dataset.labelled["path"][dataset.labelled["label"] == name]

@@ -111,10 +111,10 @@ def member_params(member: RecordedRun) -> dict[str, Any]:
     MLflow stores them as text. The recorded proposal has their types; without one, as in records of another
     version, the text decides.
     """
-    values = {name: _frozen(value) for name, value in parse_params(member.params).items()}
+    values = parse_params(member.params)
     proposal = MemberRecord.from_run(member).proposal
     typed = {} if proposal is None else proposal.config.model_dump()
-    return values | {name: typed[name] for name in values if name in typed}
+    return {name: _frozen(typed.get(name, value)) for name, value in values.items()}
 
 
 def _frozen(value: Any) -> Any:
