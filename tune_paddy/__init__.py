@@ -8,7 +8,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tune_paddy.api import Chosen, SearchResult, forecast, load_pool, run_search, select
+    from tune_paddy.api import (
+        Chosen,
+        Forecast,
+        Pool,
+        SearchResult,
+        forecast,
+        load_pool,
+        plot_images,
+        run_search,
+        select,
+    )
     from tune_paddy.core.errors import InputError, TunePaddyError
     from tune_paddy.core.selection.plain import greedy_select
     from tune_paddy.data.dataset import Dataset
@@ -19,13 +29,16 @@ __version__ = "0.2.0"
 __all__ = [
     "Chosen",
     "Dataset",
+    "Forecast",
     "InputError",
+    "Pool",
     "SearchResult",
     "SearchSpace",
     "TunePaddyError",
     "forecast",
     "greedy_select",
     "load_pool",
+    "plot_images",
     "run_search",
     "select",
 ]
@@ -43,12 +56,15 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Import a name of `__all__` on first access (PEP 562)."""
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from tune_paddy.core.arguments.suggestions import did_you_mean  # noqa: PLC0415 nothing else needs it
+
+        hint = "" if name.startswith("_") else did_you_mean(name, __all__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     value = getattr(importlib.import_module(_HOMES.get(name, "tune_paddy.api")), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    """Return all names, also those not yet imported, for completion in notebooks."""
-    return sorted({*globals(), *__all__})
+    """Return the public names, also those not yet imported, for completion in notebooks."""
+    return sorted(__all__)

@@ -58,7 +58,7 @@ def test_a_dry_run_prints_the_first_trials_and_writes_nothing(
     small_digits: Path, tmp_path: Path, call: Call
 ) -> None:
     text = call("search", str(small_digits), "--space", "road_to_the_top", "--dry-run")
-    assert "0000-convnext_large.fb_in22k-320x224" in text
+    assert "0000-convnext_large-320x224" in text
     assert "Each trial: 2 CPUs, 1 GPU. The first" in text
     assert [path.name for path in tmp_path.iterdir()] in ([], ["cache"])
 

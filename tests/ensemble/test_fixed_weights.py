@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from tune_paddy.core.errors import InputError
@@ -5,8 +7,8 @@ from tune_paddy.core.predictions import View
 from tune_paddy.ensemble.fixed_weights import parse_weights, require_possible, weigh
 
 VIEWS = [
-    View("0000-vit_large-224", "plain", "a", "vit_large"),
-    View("0000-vit_large-224", "tta", "a", "vit_large"),
+    View("0000-vit_large-224", "plain", "a", "vit_large", search="night"),
+    View("0000-vit_large-224", "tta", "a", "vit_large", search="night"),
     View("0001-convnext-224", "plain", "b", "convnext"),
     View("0001-convnext-224", "tta", "b", "convnext"),
     View("0002-swin-192", "plain", "c", "swin"),
@@ -25,9 +27,12 @@ def test_without_patterns_each_member_counts_once_with_its_tta_view_if_it_has_on
         (["vit*=2,swin=0.5"], [0, 2, 0, 1, 0.5]),
         (["*/tta=0", "*/plain=1"], [1, 0, 1, 0, 1]),
         (["0002-*=3"], [0, 1, 0, 1, 3]),
+        (["vit_large/plain=2"], [2, 1, 0, 1, 1]),
+        (["night:000[01]-*=2"], [0, 2, 0, 1, 1]),
+        (["night:0000-vit_large-224/tta=2"], [0, 2, 0, 1, 1]),
     ],
 )
-def test_patterns_match_architectures_and_members_or_with_a_slash_views(
+def test_patterns_match_architectures_and_members_with_a_slash_and_a_kind_of_view(
     texts: list[str], expected: list[float]
 ) -> None:
     assert weigh(VIEWS, parse_weights(texts)) == expected
@@ -36,6 +41,28 @@ def test_patterns_match_architectures_and_members_or_with_a_slash_views(
 def test_weights_that_are_all_0_are_refused() -> None:
     with pytest.raises(InputError, match="every member has weight 0"):
         weigh(VIEWS, [("*", 0.0)])
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_name_that_is_shown_is_a_pattern_of_its_own_view(view: View) -> None:
+    weights = weigh(VIEWS, [("*/*", 0.0), (view.name, 2.0)])
+    assert [own for own, weight in zip(VIEWS, weights, strict=True) if weight] == [view]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "better"),
+    [
+        ("large", "*large*"),
+        ("convnxt", "*convnext*"),
+        ("0001-convnxt-224", "*0001-convnext-224*"),
+        ("VIT", "*vit*"),
+        ("*swinn*/tta", "*swin*/tta"),
+        ("swin*/both", "*swin*/tta"),
+    ],
+)
+def test_a_pattern_without_a_match_gets_the_suggestion_of_a_similar_one(pattern: str, better: str) -> None:
+    with pytest.raises(InputError, match=f"did you mean {re.escape(repr(better))}"):
+        weigh(VIEWS, [(pattern, 1.0)])
 
 
 def test_a_pattern_that_matches_nothing_names_the_architectures() -> None:
@@ -53,7 +80,7 @@ def test_a_text_of_another_form_is_refused(text: str) -> None:
         parse_weights([text])
 
 
-ARCHITECTURES = ("vit_large", "swin")
+ARCHITECTURES = ("vit_large.tag", "swin")
 
 
 @pytest.mark.parametrize(
@@ -61,6 +88,9 @@ ARCHITECTURES = ("vit_large", "swin")
     [
         "vit*",
         "swin",
+        "vit_large.tag/plain",
+        "night:0001-*",
+        "swin/tta",
         "*",
         "0003-*",
         "*-224",
@@ -87,14 +117,14 @@ def test_before_a_search_a_pattern_that_may_match_a_future_member_is_accepted(pa
         "vit",
         "003-*",
         "0001-vit-*",
-        "swin/tta",
+        "0001-vit_large.tag-*",
         "*/both",
         "00001-*",
         "*/tta?",
     ],
 )
 def test_before_a_search_a_pattern_that_cannot_match_any_member_is_refused(pattern: str) -> None:
-    with pytest.raises(InputError, match="matches no member; the architectures are vit_large, swin"):
+    with pytest.raises(InputError, match=r"matches no member; .*he architectures are vit_large\.tag, swin"):
         require_possible([(pattern, 2.0)], ARCHITECTURES, 40)
 
 

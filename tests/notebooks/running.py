@@ -17,7 +17,7 @@ def read(path: Path) -> Any:
 
 
 def execute(name: str, folder: Path) -> str:
-    """Run a notebook in a folder; return its output as text."""
+    """Run a notebook in a folder; return its output as text, with the type of each image."""
     notebook = read(FOLDER / name)
     NotebookClient(
         notebook, timeout=1800, record_timing=False, resources={"metadata": {"path": str(folder)}}
@@ -26,4 +26,5 @@ def execute(name: str, folder: Path) -> str:
     assert not [output.text for output in outputs if output.get("name") == "stderr"]
     assert "error" not in {output.output_type for output in outputs}
     texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs]
-    return "\n".join(texts)
+    images = [kind for output in outputs for kind in output.get("data", {}) if kind.startswith("image/")]
+    return "\n".join([*texts, *images])

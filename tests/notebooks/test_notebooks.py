@@ -42,9 +42,12 @@ def test_the_road_to_the_top_runs_from_images_to_submission(
     (tmp_path / "short.yaml").write_text(rehearsed(text).replace("trials: 6", "trials: 6\n  concurrency: 1"))
     kernel.setenv("TUNE_PADDY_DATA", str(small_digits))
     kernel.setenv("TUNE_PADDY_SPACE", "short.yaml")
-    shown = execute("01_road_to_the_top.ipynb", tmp_path)
-    assert "3 of 3 members done" in shown, "the table of the search stays in the cell's output"
+    text = execute("01_road_to_the_top.ipynb", tmp_path)
+    assert "3 of 3 members done" in text, "the table of the search stays in the cell's output"
+    assert text.count("image/png") == 4, "photographs, the members, the ensemble and the costs"
+    assert all(step in text for step in ("forecast the memory", "train 3 members", "write the submission"))
     written = pd.read_csv(tmp_path / "subm.csv", dtype=str)
     sample = pd.read_csv(small_digits / "sample_submission.csv", dtype=str)
+    assert written.columns.tolist() == sample.columns.tolist()
     assert written["image_id"].tolist() == sample["image_id"].tolist()
     assert set(written["label"]) <= set("0123456789")

@@ -87,7 +87,7 @@ def test_names_that_break_queries_or_folders_are_refused(store: Store, name: str
 def test_a_member_stands_under_its_search(store: Store, parent: str) -> None:
     """MLflow nests runs by a tag; search and name are tags that its page shows, others are hidden."""
     run = store.client.get_run(start(store, parent))
-    assert run.info.run_name == "convnext_tiny 224 #7"
+    assert run.info.run_name == NAME
     assert run.info.status == "RUNNING"
     assert run.data.params == {"arch": "convnext_tiny", "size": "[224, 224]", "lr": "0.01", "accum": "auto"}
     expected = {

@@ -1,14 +1,17 @@
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.tracking.members import fail_member, log_member, start_member
 from tune_paddy.tracking.pool import load_pool
+from tune_paddy.tracking.schema import MemberRecord, RecordedProposal
 from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
 
@@ -50,8 +53,32 @@ def test_a_pool_holds_what_members_logged(store: Store, make_predictions: Make) 
     np.testing.assert_array_equal(pool.select[2], second.select["plain"])
     np.testing.assert_array_equal(pool.test[3], second.test["tta"])
     assert pool.views[0].arch == "tiny"
-    assert pool.views[0].info == {"arch": "tiny", "size": "[64, 64]", "log_loss": 0.5, "seconds": 60.0}
+    assert pool.views[0].params == {"arch": "tiny", "size": (64, 64)}
+    assert pool.views[0].metrics == {"log_loss": 0.5, "seconds": 60.0}
+    assert pool.views[0].search == "night"
     assert pool.refused == ()
+
+
+def test_parameters_have_their_types_and_stay_apart_from_metrics_of_the_same_name(
+    store: Store, make_predictions: Make
+) -> None:
+    """A learning rate is a parameter, and a metric of each epoch; a path of digits stays text."""
+    config = MemberConfig(arch="tiny", lr=0.004, epochs=6, size=(64, 48), pretrained="123")
+    proposal = RecordedProposal(number=0, origin="tiny", config=config)
+    run_id = start_member(
+        store,
+        search="night",
+        member="0000-tiny",
+        parent_run_id=start_search(store, name="night"),
+        params=config.model_dump(mode="json") | {"score": "nan"},
+        tags=MemberRecord(proposal=proposal).to_tags(),
+    )
+    log_member(store, run_id, make_predictions(1), {"lr": 6e-07, "accum": 2, "spoilt": math.nan})
+    view = load_pool(store, ["night"]).views[0]
+    assert math.isnan(view.params["score"])
+    assert {**view.params, "score": 0} == {**config.model_dump(), "size": (64, 48), "score": 0}
+    assert view.metrics == {"lr": 6e-07, "accum": 2.0}, "NaN is no value"
+    assert (view.info["lr"], view.info["accum"], view.info["epochs"]) == (0.004, "auto", 6)
 
 
 def test_members_that_cannot_be_used_are_refused_by_name(store: Store, make_predictions: Make) -> None:

@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
 
 MAX_SIDE = 4096
@@ -139,6 +140,12 @@ class MemberConfig(BaseModel):
         ):
             raise ValueError(f"resize_size {list(self.resize_size)} is smaller than size {list(self.size)}")
         return self
+
+    @property
+    def short_name(self) -> str:
+        """Architecture without the tag of its pretrained weights, and size, such as `convnext_tiny-224`."""
+        height, width = self.size
+        return f"{self.arch.partition('.')[0]}-{height if height == width else f'{height}x{width}'}"
 
     @property
     def item_size(self) -> tuple[int, int]:
@@ -268,7 +275,8 @@ class SearchSettings(BaseModel):
             name = str(error.errors()[0]["loc"][0])
             problems = [problem for problem in error.errors() if problem["loc"][0] == name]
             if problems[0]["type"] == "extra_forbidden":
-                raise InputError(f"{name}: unknown setting", options=(name,)) from error
+                hint = did_you_mean(name, SearchSettings.model_fields)
+                raise InputError(f"{name}: unknown setting{hint}", options=(name,)) from error
             raise InputError(
                 f"{name}: {values.get(name)} {requirement(problems)}", options=(name,)
             ) from error

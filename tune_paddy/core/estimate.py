@@ -6,7 +6,7 @@ ensemble that has not seen it. The refit includes the choice of the method, wher
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,12 @@ class Estimate:
     low: float
     high: float
 
+    def __repr__(self) -> str:
+        return (
+            f"Estimate(score={self.score:.4f}, standard_error={self.standard_error:.4f}, "
+            f"low={self.low:.4f}, high={self.high:.4f})"
+        )
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -81,7 +87,7 @@ class Assessment:
 
     estimate: Estimate
     comparisons: tuple[Comparison, ...]
-    predictions: NDArray[np.float64]
+    predictions: NDArray[np.float64] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scores as plain numbers, for JSON, without the predictions."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
 
 Floats = NDArray[np.floating[Any]]
@@ -155,5 +156,6 @@ def get_metric(name: str) -> Metric:
         InputError: There is no such metric.
     """
     if name not in METRICS:
-        raise InputError(f"unknown metric {name!r}: use one of {', '.join(METRICS)}")
+        hint = did_you_mean(name, METRICS)
+        raise InputError(f"unknown metric {name!r}: use one of {', '.join(METRICS)}{hint}")
     return METRICS[name]

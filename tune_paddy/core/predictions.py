@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,14 +46,23 @@ class View:
         kind: `plain` or `tta`.
         run_id: MLflow run that holds the predictions.
         arch: timm name of the architecture.
-        info: Further values of the member for tables, such as training time or size.
+        params: Parameters of the member, in their own types; a size is (height, width), in px.
+        metrics: Last value of each metric of the member, such as `train_seconds_total`.
+        search: Name of the member's search; empty if unknown.
     """
 
     member: str
     kind: str
     run_id: str
     arch: str
-    info: Mapping[str, float | str] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    metrics: Mapping[str, float] = field(default_factory=dict, repr=False)
+    search: str = ""
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """Parameters and metrics together; of two with the same name, such as `lr`, the parameter."""
+        return {**self.metrics, **self.params}
 
     @property
     def name(self) -> str:
@@ -93,6 +103,15 @@ class Pool:
     select: NDArray[np.float32]
     test: NDArray[np.float32]
     refused: tuple[Refusal, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return one line: the arrays are attributes."""
+        members = len({view.run_id for view in self.views})
+        refused = f", {len(self.refused)} refused" if self.refused else ""
+        return (
+            f"<Pool of {members} members with {len(self.views)} views{refused}: {len(self.classes)} classes, "
+            f"{len(self.select_ids)} select images, {len(self.test_ids)} test images>"
+        )
 
 
 def check(predictions: Predictions) -> str | None:
@@ -168,7 +187,7 @@ def align(members: Sequence[tuple[View, Predictions]]) -> Pool:
         rows_select = _order(predictions.select_ids, reference.select_ids)
         rows_test = _order(predictions.test_ids, reference.test_ids)
         for kind in sorted(predictions.select):
-            views.append(View(view.member, kind, view.run_id, view.arch, view.info))
+            views.append(replace(view, kind=kind))
             select.append(predictions.select[kind][rows_select][:, columns])
             test.append(predictions.test[kind][rows_test][:, columns])
     return Pool(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images
 from tune_paddy.data.duplicates import group_copies
@@ -49,7 +50,15 @@ class Dataset:
     groups: NDArray[np.int64]
     report: AuditReport
 
+    def __repr__(self) -> str:
+        """Return one line; the tables are attributes."""
+        return (
+            f"<Dataset {shown(self.root)}: {counted(len(self.labelled), 'labelled image')} of "
+            f"{counted(len(self.classes), 'class', 'classes')}, {len(self.test):,} to predict>"
+        )
+
     @classmethod
+    @checked
     def open(
         cls,
         path: str | Path,

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.estimate import Assessment
 from tune_paddy.core.explain import marginal_contributions, redundancies
 from tune_paddy.core.metrics import error_rate, log_loss, metric_key
 from tune_paddy.core.predictions import Pool
+from tune_paddy.core.selection.result import Selection
 from tune_paddy.data.ensemble_file import ensemble_content, write_ensemble
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
 from tune_paddy.data.system.progress.stages import SILENT, Progress
@@ -63,8 +65,7 @@ def build_ensemble(
     recorded = [get_search(store, name) for name in searches]
     _refuse_refits(recorded)
     pool = load_pool(store, searches)
-    own = [view for view in pool.views if len(searches) == 1 or view.member.startswith(f"{searches[0]}:")]
-    if not own:
+    if not any(view.search == searches[0] for view in pool.views):
         raise InputError(_nothing(searches, pool))
     _check_classes(pool)
     # The matrix products are small: more threads are no faster, and would change the order of the sums.
@@ -158,6 +159,44 @@ def _refuse_refits(searches: Sequence[RecordedRun]) -> None:
                 f"search {search.name!r} is a refit, whose members have seen the select split: "
                 f"select from {before}"
             )
+
+
+def write_pages(
+    store: Store,
+    searches: Sequence[str],
+    pool: Pool,
+    selection: Selection,
+    assessment: Assessment | None,
+    *,
+    folder: Path,
+    options: SelectionOptions,
+) -> Path:
+    """Write the figures and the report of an ensemble that is not recorded; return the path of the page.
+
+    Args:
+        store: The record.
+        searches: Names of the pool's searches.
+        pool: Pool that the ensemble was selected from.
+        selection: Ensemble weights.
+        assessment: Cross-fitted score, or None.
+        folder: Output folder; created if missing.
+        options: Options of the selection.
+
+    Raises:
+        InputError: A search is unknown.
+    """
+    ensemble = Ensemble(
+        pool=pool,
+        selection=selection,
+        assessment=assessment,
+        contributions=marginal_contributions(selection, pool.select, pool.labels, member_groups(pool)),
+        redundancies=redundancies(selection, pool.select, pool.labels),
+        frontier=find_frontier(pool, selection, options),
+        folder=folder,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    _illustrate(store, ensemble, [get_search(store, name) for name in searches], options)
+    return folder / REPORT
 
 
 def _illustrate(

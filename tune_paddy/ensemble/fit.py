@@ -113,8 +113,8 @@ def member_groups(pool: Pool) -> NDArray[np.intp]:
 
 
 def _number(view: View, name: str) -> float:
-    """Return a metric or parameter of a view's member as a number; parameters are recorded as text."""
+    """Return a metric or parameter of a view's member as a number; 0 if it is unknown."""
     try:
         return float(view.info.get(name, 0))
-    except ValueError:
+    except (TypeError, ValueError):
         return 0.0

@@ -1,7 +1,8 @@
 """Fixed ensemble weights, given as patterns such as `vit*=2`, to rebuild a known ensemble."""
 
+import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from tune_paddy.core.errors import InputError
@@ -19,6 +20,9 @@ _SIZES = [*_SIDES, *(f"{height}x{width}" for height in _SIDES for width in _SIDE
 
 _SET = re.compile(r"\[!?.[^]]*\]")
 """Character set of a pattern, such as `[0-9]` or `[!a]`."""
+
+_SEPARATOR = re.compile(r"[-_.:]")
+"""Separator of the parts of a name."""
 
 
 def parse_weights(texts: Sequence[str]) -> list[tuple[str, float]]:
@@ -57,14 +61,22 @@ def require_possible(
         InputError: A pattern cannot match any member.
     """
     numbers = [_DIGIT * width for width in range(4, max(4, len(str(n_members - 1))) + 1)]
-    members = [f"{number}-{arch}-{size}" for number in numbers for arch in architectures for size in _SIZES]
+    stems = dict.fromkeys(arch.partition(".")[0] for arch in architectures)
+    names = [f"{number}-{stem}-{size}" for number in numbers for stem in stems for size in _SIZES]
     for pattern, _ in pairs:
-        names = [f"{m}/{kind}" for m in members for kind in (PLAIN, TTA)] if "/" in pattern else members
-        glob = _SET.sub("?", pattern)
-        if not any(fnmatchcase(arch, pattern) for arch in architectures) and not any(
+        member, kind = _parts(pattern)
+        glob = _SET.sub("?", member.rpartition(":")[2])  # the name of a search may precede
+        possible = any(fnmatchcase(arch, member) for arch in architectures) or any(
             _may_equal(glob, name) for name in names
-        ):
-            raise _no_match(pattern, architectures)
+        )
+        if not possible or not any(fnmatchcase(known, kind) for known in (PLAIN, TTA)):
+            raise _no_match(pattern, architectures, ())
+
+
+def _parts(pattern: str) -> tuple[str, str]:
+    """Split a pattern into those of a member and of a kind of view; the latter is `*` without a slash."""
+    member, slash, kind = pattern.rpartition("/")
+    return (member, kind) if slash else (pattern, "*")
 
 
 def _may_equal(glob: str, name: str) -> bool:
@@ -82,18 +94,49 @@ def _fits(sign: str, open_sign: str) -> bool:
     return sign in ("?", open_sign) or (open_sign == _DIGIT and sign.isdecimal())
 
 
-def _no_match(pattern: str, architectures: Iterable[str]) -> InputError:
-    known = ", ".join(dict.fromkeys(architectures))
+def _no_match(pattern: str, architectures: Iterable[str], members: Iterable[str]) -> InputError:
+    """Return the error for a pattern without a match, with a similar one that matches, if any.
+
+    Args:
+        pattern: Pattern, with or without the kind of view.
+        architectures: Architectures of the members.
+        members: Names of the members; empty before a search.
+    """
+    known = list(dict.fromkeys(architectures))
+    better = _similar(pattern, [*known, *members])
+    hint = f"did you mean {better!r}? The" if better else "the"
     return InputError(
-        f"weights: {pattern!r} matches no member; the architectures are {known}", options=("weights",)
+        f"weights: {pattern!r} matches no member; {hint} architectures are {', '.join(known)}",
+        options=("weights",),
     )
+
+
+def _similar(pattern: str, names: Sequence[str]) -> str | None:
+    """Return the pattern most similar to one without a match that matches one of the names, or None."""
+    member, kind = _parts(pattern)
+    kinds = [kind] if fnmatchcase(PLAIN, kind) or fnmatchcase(TTA, kind) else ["tta"]
+    core = member.strip("*").lower()
+    words = dict.fromkeys(word for name in names for word in _words(name))
+    for word in [core, *difflib.get_close_matches(core, words, n=1)]:
+        better = f"*{word}*"
+        if word and any(fnmatchcase(name, better) for name in names):
+            return f"{better}/{kinds[0]}" if "/" in pattern else better
+    return None
+
+
+def _words(name: str) -> Iterator[str]:
+    """Yield the beginnings of a name at its separators, and its parts: `vit`, `vit_large`, `large`, …."""
+    yield from (name[: end.start()] for end in _SEPARATOR.finditer(name))
+    yield from (part for part in _SEPARATOR.split(name) if not part.isdecimal())
+    yield name
 
 
 def weigh(views: Sequence[View], pairs: Sequence[tuple[str, float]]) -> list[float]:
     """Return the weight of each view: 1 for a member's tta view, or its plain view without tta; 0 for others.
 
     A pattern changes the weights of the views that it matches; the last match wins. It is compared with the
-    member's architecture and name or, if it contains a slash, with the view's name, such as `*/plain`.
+    member's name, its name after that of its search, as in `SEARCH:MEMBER`, and its architecture. A slash
+    and a kind may follow, such as `*/plain`: the pattern then changes only these views.
 
     Raises:
         InputError: A pattern matches no view, or all weights are 0.
@@ -104,7 +147,7 @@ def weigh(views: Sequence[View], pairs: Sequence[tuple[str, float]]) -> list[flo
     for pattern, weight in pairs:
         matched = [number for number, view in enumerate(views) if _matches(view, pattern)]
         if not matched:
-            raise _no_match(pattern, (view.arch for view in views))
+            raise _no_match(pattern, (view.arch for view in views), (view.member for view in views))
         for number in matched:
             if "/" in pattern or counted[number]:
                 weights[number] = weight
@@ -114,6 +157,7 @@ def weigh(views: Sequence[View], pairs: Sequence[tuple[str, float]]) -> list[flo
 
 
 def _matches(view: View, pattern: str) -> bool:
-    if "/" in pattern:
-        return fnmatchcase(view.name, pattern)
-    return fnmatchcase(view.arch, pattern) or fnmatchcase(view.member, pattern)
+    member, kind = _parts(pattern)
+    own = view.member.rpartition(":")[2]
+    names = (view.member, own, f"{view.search}:{own}", view.arch)
+    return fnmatchcase(view.kind, kind) and any(fnmatchcase(name, member) for name in names)

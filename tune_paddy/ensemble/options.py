@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
+from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
 
 AUTO = "auto"
@@ -110,7 +111,7 @@ def _check(option: str, value: Any, about: Mapping[str, Any]) -> None:
         return
     if choices is not None:
         known = choices()
-        wanted = "" if value in known else f"choose one of {', '.join(known)}"
+        wanted = "" if value in known else f"choose one of {', '.join(known)}{did_you_mean(value, known)}"
     elif "gt" in bounds and not value > bounds["gt"]:
         wanted = f"give a number above {bounds['gt']}"
     elif "ge" in bounds and value < bounds["ge"]:

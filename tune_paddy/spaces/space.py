@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import Fixed, Recipe, SubSpace, candidates
 from tune_paddy.spaces.drafts import Draft
@@ -53,7 +54,12 @@ class SearchSpace:
     stands_in: bool = False
     drafts: tuple[Draft, ...] = field(default=(), compare=False, repr=False)
 
+    def __repr__(self) -> str:
+        """Return one line; the text of the file is an attribute."""
+        return f"<SearchSpace {self.name}: {len(self.recipes)} recipes, {len(self.spaces)} sub-spaces>"
+
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> "SearchSpace":
         """Load a search space from a file; `check_archs` checks its architectures.
 
@@ -68,6 +74,7 @@ class SearchSpace:
         return cls._read(_read_text(path), path.stem, str(path), path.absolute().parent)
 
     @classmethod
+    @checked
     def parse(cls, text: str, *, name: str, base: Path | None = None) -> "SearchSpace":
         """Parse a search space from text, such as that of an earlier search.
 

@@ -79,7 +79,8 @@ def start_member(
     Args:
         store: The record, opened for the search's experiment.
         search: Name of the search.
-        member: Name of the member, unique in the search, such as `0007-convnext_tiny-224`.
+        member: Name of the member, unique in the search, such as `0007-convnext_tiny-224`; also that of
+            its run.
         parent_run_id: Run of the search.
         params: The member's configuration; `arch` also becomes a tag.
         tags: Further tags, such as `split`; a name without a dot gets the prefix `tune_paddy.`.
@@ -114,8 +115,8 @@ def start_member(
     # A refit trains on other images than any search: only its own command repeats it.
     alone = "arch" in params and not searched.refit_of
     wanted[NOTE] = describe_member(member, origin, search, searched, has_space=alone)
-    name, experiment = _row_name(member), parent.info.experiment_id
-    run = call(client.create_run, experiment, tags=stored_tags(wanted), run_name=name)
+    experiment = parent.info.experiment_id
+    run = call(client.create_run, experiment, tags=stored_tags(wanted), run_name=member)
     run_id = str(run.info.run_id)
     log_params(client, run_id, params)
     pass_on_dataset(store, parent, run_id)
@@ -270,17 +271,6 @@ def _noted(store: Store, run_id: str, result: str) -> dict[str, str]:
     """Return the tag of a member's page with its result on top."""
     note = call(store.client.get_run, run_id).data.tags.get(NOTE, "")
     return {NOTE: with_result(note, result)}
-
-
-def _row_name(member: str) -> str:
-    """Return the name of a member's row in MLflow's table, which cuts long names: the number comes last.
-
-    >>> _row_name("0007-convnext_tiny.fb_in22k-224")
-    'convnext_tiny.fb_in22k 224 #7'
-    """
-    number, _, rest = member.partition("-")
-    words = rest.replace("-", " ")
-    return f"{words} #{int(number)}" if number.isdecimal() and words else member.replace("-", " ")
 
 
 def _find_member(store: Store, parent_run_id: str, member: str) -> "Run | None":

@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import PLAIN, Pool, Predictions, Refusal, View, align
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.files import fetched
 from tune_paddy.tracking.predictions_file import FILE_NAME, read_predictions
-from tune_paddy.tracking.runs import RecordedRun, list_members, recorded
+from tune_paddy.tracking.runs import RecordedRun, list_members, parse_params, recorded
+from tune_paddy.tracking.schema import MemberRecord
 from tune_paddy.tracking.store import Store
 
 REMOTE_DOWNLOADS = 8
@@ -26,8 +28,7 @@ def load_pool(store: Store, searches: Sequence[str]) -> Pool:
         searches: Names of searches. With more than one, members are named `SEARCH:MEMBER`.
 
     Returns:
-        The pool; each view's `info` holds the member's parameters and metrics. It has no views if no
-        member is finished or all were refused.
+        The pool. It has no views if no member is finished or all were refused.
 
     Raises:
         InputError: A search is unknown.
@@ -93,4 +94,28 @@ def _load(store: Store, member: RecordedRun) -> Predictions | Refusal:
 
 
 def _view(member: RecordedRun) -> View:
-    return View(member.name, PLAIN, member.run_id, member.arch, {**member.params, **member.metrics})
+    return View(
+        member=member.name,
+        kind=PLAIN,
+        run_id=member.run_id,
+        arch=member.arch,
+        params=member_params(member),
+        metrics=member.metrics,
+        search=member.search,
+    )
+
+
+def member_params(member: RecordedRun) -> dict[str, Any]:
+    """Return the parameters of a member: numbers, truth values, None, text, and sizes as tuples.
+
+    MLflow stores them as text. The recorded proposal has their types; without one, as in records of another
+    version, the text decides.
+    """
+    values = parse_params(member.params)
+    proposal = MemberRecord.from_run(member).proposal
+    typed = {} if proposal is None else proposal.config.model_dump()
+    return {name: _frozen(typed.get(name, value)) for name, value in values.items()}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -9,6 +9,7 @@
 
 import ast
 import difflib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ PAGE = 1000
 """Number of runs per request."""
 
 _NAME = re.compile(r"\w[\w .+-]{0,199}")
+_NOT_FINITE = frozenset(("nan", "inf", "-inf"))
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class RecordedRun:
         failure: Reason why the run did not finish, in one line; empty otherwise.
         started: Start, in seconds since 1970.
         ended: End, in seconds since 1970; None while the run is running.
-        metrics: Current value of every metric except the machine's own.
+        metrics: Current value of every metric except the machine's own and NaN, which is no value.
         params: Parameters as text.
         tags: All tags, as text, by the names of `schema`, whose records parse them.
         artifact_uri: Address of the run's artifacts.
@@ -85,13 +87,15 @@ def parse_params(params: Mapping[str, str]) -> dict[str, Any]:
     Example:
         >>> parse_params({"size": "[32, 48]", "lr": "0.01", "resize": "squish", "resize_size": "None"})
         {'size': [32, 48], 'lr': 0.01, 'resize': 'squish', 'resize_size': None}
+        >>> parse_params({"pretrained": "False", "low": "-inf", "score": "nan"})
+        {'pretrained': False, 'low': -inf, 'score': nan}
     """
     values: dict[str, Any] = {}
     for name, text in params.items():
         try:
             values[name] = ast.literal_eval(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):  # plain text, such as a name
-            values[name] = text
+            values[name] = float(text) if text in _NOT_FINITE else text
     return values
 
 
@@ -231,7 +235,11 @@ def recorded(run: "Run") -> RecordedRun:
         failure=ORPHANED if orphaned else tags.get(FAILURE, ""),
         started=info.start_time / 1000,
         ended=None if info.status == "RUNNING" or info.end_time is None else info.end_time / 1000,
-        metrics={key: value for key, value in run.data.metrics.items() if not key.startswith(SYSTEM)},
+        metrics={
+            key: value
+            for key, value in run.data.metrics.items()
+            if not key.startswith(SYSTEM) and not math.isnan(value)
+        },
         params=dict(run.data.params),
         tags=tags,
         artifact_uri=info.artifact_uri,

@@ -1,5 +1,6 @@
 import math
 import signal
+from dataclasses import replace
 
 import pytest
 from ray.tune.search import Searcher
@@ -95,6 +96,15 @@ def test_members_have_their_own_seeds_and_descriptive_names() -> None:
     assert (first.config.seed, second.config.seed) == (7, 8)
     assert first.member == "0000-test_vit-64x32"
     assert second.member == "0001-test_convnext-48"
+
+
+def test_a_name_has_no_tag_of_pretrained_weights_and_a_resume_keeps_the_recorded_one() -> None:
+    config = MemberConfig(arch="convnext_tiny.fb_in22k", size=224)
+    proposal = Proposal(7, "nets", config)
+    assert proposal.member == "0007-convnext_tiny-224"
+    before = replace(proposal, recorded_as="0007-convnext_tiny.fb_in22k-224")
+    waiting = MemberSampler([], [CONVNEXT], seed=5).replay([PastTrial(before, ended=False)])
+    assert waiting[-1].member == "0007-convnext_tiny.fb_in22k-224"
 
 
 def test_the_same_seed_proposes_the_same_members() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.checks import check_pool
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import EPS, Floats, Labels, class_balance, get_metric, log_loss
@@ -20,6 +21,7 @@ ERROR_RATES = frozenset(("error_rate", "balanced_error"))
 """Metrics that are weighted shares of wrong images."""
 
 
+@checked
 def greedy_select(probs: Floats, labels: Labels, *, metric: str = "log_loss", rounds: int = 100) -> Selection:
     """Select views by greedy forward selection with replacement.
 

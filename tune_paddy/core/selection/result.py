@@ -63,6 +63,14 @@ class Selection:
     gap: float | None = None
     candidates: tuple[Candidate, ...] = ()
 
+    def __repr__(self) -> str:
+        """Return one line: the arrays are attributes."""
+        chosen = int((self.weights > 0).sum())
+        return (
+            f"<Selection by {self.method}: {chosen} of {len(self.weights)} views, "
+            f"{self.metric} {self.score:.4f} (optimistic)>"
+        )
+
     def blend(self, probs: Floats) -> NDArray[np.float64]:
         """Combine predictions [views, images, classes] of the same views into float64 [images, classes].
 

@@ -1,5 +1,7 @@
 """Formats of numbers in reports."""
 
+import math
+
 from tune_paddy.data.system.text import duration, four_digits, percent
 
 __all__ = ["NEW_IMAGES", "OPTIMISTIC", "duration", "formatted", "score", "score_difference", "signed"]
@@ -31,18 +33,20 @@ def score_difference(metric: str, value: float) -> str:
 
 
 def formatted(value: float | None, form: str) -> str:
-    """Format a number; None becomes an empty text.
+    """Format a number; None and NaN become an empty text.
 
-    >>> formatted(0.0312, ".2%"), formatted(None, ".2%")
-    ('3.12%', '')
+    >>> formatted(0.0312, ".2%"), formatted(None, ".2%"), formatted(math.nan, ".2%")
+    ('3.12%', '', '')
     """
-    return "" if value is None else format(value, form)
+    return "" if value is None or math.isnan(value) else format(value, form)
 
 
 def signed(value: float | None) -> str:
-    """Format a difference of losses with its sign; 0 after rounding has no minus, None becomes an empty text.
+    """Format a difference of losses with its sign; None and NaN become an empty text.
+
+    A 0 after rounding has no minus.
 
     >>> [signed(value) for value in (0.01, -0.01, -0.00001, -0.0, None)]
     ['+0.0100', '-0.0100', '+0.0000', '+0.0000', '']
     """
-    return "" if value is None else f"{round(value, 4) + 0:+.4f}"
+    return "" if value is None or math.isnan(value) else f"{round(value, 4) + 0:+.4f}"

@@ -85,7 +85,8 @@ def past_trial(member: RecordedMember, ended: bool) -> PastTrial:
             f"search {run.search!r} cannot be resumed: member {run.name!r} was recorded without its "
             "proposal, by another version; select from it, and start a search under a new name"
         )
-    proposal = Proposal(recorded.number, recorded.origin, recorded.config)
+    # Another version may have formed the name in another way; the member's folder and its run have it.
+    proposal = Proposal(recorded.number, recorded.origin, recorded.config, recorded_as=run.name)
     value = run.metrics["objective"] if run.outcome == "finished" else None
     finite = {epoch: point for epoch, point in member.curve.items() if math.isfinite(point)}
     return PastTrial(proposal, ended, value, finite)

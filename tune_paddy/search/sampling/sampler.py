@@ -36,18 +36,19 @@ class Proposal:
         number: Number of the trial, from 0.
         origin: Name of the recipe or sub-space that the member comes from.
         config: Configuration of the member.
+        recorded_as: Name of the member in the record of an earlier session, which a resume keeps; empty: the
+            member has not been recorded.
     """
 
     number: int
     origin: str
     config: MemberConfig
+    recorded_as: str = ""
 
     @property
     def member(self) -> str:
-        """Name of the member: number, architecture and size."""
-        height, width = self.config.size
-        size = str(height) if height == width else f"{height}x{width}"
-        return f"{self.number:04d}-{self.config.arch}-{size}"
+        """Name of the member in the console, files, MLflow and Python, such as `0007-convnext_tiny-224`."""
+        return self.recorded_as or f"{self.number:04d}-{self.config.short_name}"
 
 
 @dataclass(frozen=True)

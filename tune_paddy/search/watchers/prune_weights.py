@@ -70,7 +70,7 @@ def weights_line(members: Iterable[RecordedRun], folder: Path) -> str:
 
 def _best(pool: Pool) -> set[str]:
     """Return the names of the `TOP` members with the lowest objective."""
-    objectives = {view.member: float(view.info.get("objective", np.inf)) for view in pool.views}
+    objectives = {view.member: float(view.metrics.get("objective", np.inf)) for view in pool.views}
     return set(sorted(objectives, key=lambda name: objectives[name])[:TOP])
 
 

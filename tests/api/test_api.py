@@ -14,11 +14,6 @@ from tune_paddy.core.metrics import log_loss
 from tune_paddy.core.predictions import Pool
 
 
-@pytest.fixture(scope="module")
-def pool(finished: Finished) -> Pool:
-    return tp.load_pool("first", tracking_uri=finished.store.tracking_uri)
-
-
 def test_importing_the_package_imports_nothing_else(tmp_path: Path) -> None:
     script = (
         "import sys; before = set(sys.modules); import tune_paddy\n"

@@ -10,25 +10,39 @@ Every public name is also an attribute of the package, which imports it on first
 too.
 """
 
+import inspect
 import logging
 import shlex
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
+from tune_paddy.api.results import Chosen, Forecast, Pool, SearchResult
+from tune_paddy.core.arguments.checked import checked
+from tune_paddy.core.arguments.suggestions import did_you_mean
+from tune_paddy.core.errors import InputError
 
-    from tune_paddy.core.estimate import Assessment
-    from tune_paddy.core.predictions import Pool
-    from tune_paddy.core.selection.result import Selection
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tune_paddy.core import predictions
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.spaces.space import SearchSpace
-    from tune_paddy.tracking.runs import RecordedRun
     from tune_paddy.tracking.store import Store
-    from tune_paddy.training.forecast.planning import MemoryRow
+
+__all__ = [
+    "Chosen",
+    "Forecast",
+    "Pool",
+    "SearchResult",
+    "forecast",
+    "load_pool",
+    "plot_images",
+    "run_search",
+    "select",
+]
 
 # Readers of a notebook can do nothing about these: tqdm warns if widgets are missing, and torch when timm
 # and fastai are imported.
@@ -40,66 +54,7 @@ EXPLORER = "tune_paddy, from Python"
 """Recorded command of a search that was started from Python."""
 
 
-@dataclass(frozen=True)
-class SearchResult:
-    """A search that has run.
-
-    Attributes:
-        name: Name for `load_pool` and the commands.
-        members: Runs of all members, also of those that failed or were stopped early.
-        folder: Folder of the search's files.
-        tracking_uri: Absolute address of the record; may hold credentials.
-    """
-
-    name: str
-    members: "tuple[RecordedRun, ...]"
-    folder: Path
-    tracking_uri: str
-
-
-@dataclass(frozen=True, eq=False)
-class Chosen:
-    """An ensemble selected from a pool; neither written nor recorded.
-
-    Attributes:
-        pool: Pool that it was selected from.
-        selection: Ensemble weights and the path to them; its `score` is optimistic.
-        assessment: Score on images that the selection has not seen, with those of rivals; None: a class has
-            a single image in the select split.
-    """
-
-    pool: "Pool"
-    selection: "Selection"
-    assessment: "Assessment | None"
-
-    def table(self) -> "pd.DataFrame":
-        """Return a row per view of the pool, by descending weight: member, view, arch, weight, scores."""
-        import pandas as pd
-
-        rows = [
-            {
-                "member": view.member,
-                "view": view.kind,
-                "arch": view.arch,
-                "weight": float(weight),
-                "log_loss": view.info.get(f"{view.kind}/log_loss"),
-                "error_rate": view.info.get(f"{view.kind}/error_rate"),
-            }
-            for view, weight in zip(self.pool.views, self.selection.weights, strict=True)
-        ]
-        return pd.DataFrame(rows).sort_values("weight", ascending=False, ignore_index=True, kind="stable")
-
-    def predict(self) -> "pd.DataFrame":
-        """Return the probabilities of the test images: ids as the index, classes as columns."""
-        import pandas as pd
-
-        from tune_paddy.data.submission import SubmissionFormat
-
-        blended = self.selection.blend(self.pool.test)
-        ids = pd.Index(self.pool.test_ids, name=SubmissionFormat().id_column)
-        return pd.DataFrame(blended, index=ids, columns=list(self.pool.classes))
-
-
+@checked
 def run_search(
     data: "str | Path | Dataset",
     space: "str | Path | SearchSpace",
@@ -150,6 +105,7 @@ def run_search(
         from tune_paddy.tracking.names import Naming
         from tune_paddy.training.networks.pretrained import check_weights
 
+    _check_settings(settings)
     loaded = _load_space(space, stand_ins=stand_ins)
     loaded.settings.override(settings)  # refused before the images are read
     if ray_address is None:
@@ -175,34 +131,48 @@ def run_search(
     return SearchResult(plan.name, members, plan.folder, store.tracking_uri)
 
 
-def load_pool(*searches: str, tracking_uri: str | None = None) -> "Pool":
+@checked
+def load_pool(*searches: str | Sequence[str], tracking_uri: str | None = None) -> Pool:
     """Read the predictions of all finished members of one or more searches from the record.
 
     Args:
-        *searches: Names of the searches; with more than one, members are named `SEARCH:MEMBER`.
+        *searches: Names of the searches, or lists of them; with more than one, members are named
+            `SEARCH:MEMBER`.
         tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
 
     Raises:
         InputError: The record or a search does not exist, or no member can be used.
     """
-    from tune_paddy.core.errors import InputError
+    from tune_paddy.data.submission import SubmissionFormat
     from tune_paddy.tracking.pool import load_pool as load
+    from tune_paddy.tracking.runs import get_search
+    from tune_paddy.tracking.schema import SearchRecord
     from tune_paddy.tracking.store import open_store
 
+    names = [name for one in searches for name in ([one] if isinstance(one, str) else one)]
+    if not names:
+        raise InputError("give the name of at least one search")
     store = open_store(tracking_uri, experiment=None, artifact_root=Path("runs"), create=False)
-    pool = load(store, searches)
+    pool = load(store, names)
     if not pool.views:
         reasons = "; ".join(f"{refused.member}: {refused.reason}" for refused in pool.refused[:5])
-        raise InputError(f"no finished member in {', '.join(searches)} {f'({reasons})' if reasons else ''}")
-    return pool
+        raise InputError(f"no finished member in {', '.join(names)} {f'({reasons})' if reasons else ''}")
+    record = SearchRecord.from_run(get_search(store, names[0]))
+    return Pool(
+        **{one.name: getattr(pool, one.name) for one in fields(pool)},
+        form=SubmissionFormat(record.id_column, record.label_column),
+        searches=tuple(dict.fromkeys(names)),
+        tracking_uri=store.tracking_uri,
+    )
 
 
+@checked
 def select(
-    pool: "Pool",
+    pool: "predictions.Pool",
     *,
     metric: str = "log_loss",
     method: str = "auto",
-    weights: Sequence[str] = (),
+    weights: Sequence[str] | Mapping[str, float] = (),
     max_members: int | None = None,
     max_minutes: float | None = None,
     max_size: float | None = None,
@@ -215,7 +185,8 @@ def select(
         pool: Pool, from `load_pool`.
         metric: Loss to minimise, such as `log_loss` or `error_rate`.
         method: Selection method, or `auto` to compare all.
-        weights: Ensemble weights by hand, as `PATTERN=WEIGHT`, such as `vit*=2`; they replace the selection.
+        weights: Ensemble weights by hand, which replace the selection: pattern of names or architectures →
+            weight, such as `{"*vit*": 2}`, or texts `PATTERN=WEIGHT`.
         max_members: Largest number of members in the ensemble, or None.
         max_minutes: Longest time to predict the test set, in minutes, or None.
         max_size: Largest total size of the members' weights files, in MiB, or None.
@@ -233,7 +204,7 @@ def select(
     from tune_paddy.ensemble.options import SelectionOptions
 
     options = SelectionOptions(
-        metric, method, tuple(weights), max_members, max_minutes, max_size, speed_factor, seed
+        metric, method, _as_texts(weights), max_members, max_minutes, max_size, speed_factor, seed
     )
     fit = make_fit(pool, options)
     # One thread, as for the command: faster for small products, and deterministic.
@@ -241,9 +212,10 @@ def select(
         progress.stage(f"selecting from {len(pool.views)} views")
         selection = fit(pool.select, pool.labels)
         progress.stage("estimating the score on new images")
-        return Chosen(pool, selection, assess_fit(pool, fit, options))
+        return Chosen(pool, selection, assess_fit(pool, fit, options), options)
 
 
+@checked
 def forecast(
     space: "str | Path | SearchSpace",
     *,
@@ -253,7 +225,7 @@ def forecast(
     n_classes: int = 10,
     max_accum: int | None = None,
     stand_ins: bool = False,
-) -> "tuple[MemoryRow, ...]":
+) -> Forecast:
     """Forecast the GPU memory of every member of a space, as `tune-paddy memory` does; needs no GPU.
 
     Args:
@@ -266,7 +238,7 @@ def forecast(
         stand_ins: Whether to forecast the tiny relatives instead.
 
     Returns:
-        One row per member; `pandas.DataFrame(row.to_dict() for row in rows)` makes a table.
+        One row per member; its `table()` is a DataFrame.
 
     Raises:
         InputError: No GPU is named or detected, or an architecture or size is invalid.
@@ -277,7 +249,46 @@ def forecast(
     rows = plan_space(
         loaded, find_gpu(gpu, gpu_memory), parse_share(str(share)), n_classes=n_classes, max_accum=max_accum
     )
-    return tuple(rows)
+    return Forecast(rows)
+
+
+@checked
+def plot_images(data: "str | Path | Dataset", *, per_class: int = 2, classes: int = 10) -> "Figure":
+    """Draw photographs of a dataset: a column per class, the first images of each.
+
+    Args:
+        data: Opened dataset, or its folder or CSV.
+        per_class: Number of images of each class.
+        classes: Maximum number of classes; the first ones in alphabetical order.
+
+    Raises:
+        InputError: The dataset is invalid, or a number is below 1.
+    """
+    from tune_paddy.api.figures import draw_images
+    from tune_paddy.data.dataset import Dataset
+
+    for name, value in (("per_class", per_class), ("classes", classes)):
+        if value < 1:
+            raise InputError(f"{name} {value}: give a whole number of at least 1", options=(name,))
+    dataset = data if isinstance(data, Dataset) else Dataset.open(data)
+    return draw_images(dataset, per_class=per_class, classes=classes)
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """Raise if a keyword argument of `run_search` is neither a parameter nor a setting."""
+    from tune_paddy.core.config import SearchSettings
+
+    known = [*inspect.signature(run_search).parameters, *SearchSettings.model_fields]
+    for name in settings:
+        if name not in SearchSettings.model_fields:
+            raise InputError(f"{name}: unknown setting{did_you_mean(name, known)}", options=(name,))
+
+
+def _as_texts(weights: Sequence[str] | Mapping[str, float]) -> tuple[str, ...]:
+    """Return ensemble weights by hand as `PATTERN=WEIGHT` texts."""
+    if isinstance(weights, Mapping):
+        return tuple(f"{pattern}={weight!r}" for pattern, weight in weights.items())
+    return (weights,) if isinstance(weights, str) else tuple(weights)
 
 
 def _load_space(space: "str | Path | SearchSpace", *, stand_ins: bool) -> "SearchSpace":

@@ -1,0 +1,101 @@
+"""Every argument of every public function: a wrong type is one line that names the parameter."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tune_paddy as tp
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "run_search": tp.run_search,
+    "load_pool": tp.load_pool,
+    "select": tp.select,
+    "forecast": tp.forecast,
+    "plot_images": tp.plot_images,
+    "greedy_select": tp.greedy_select,
+    "Dataset.open": tp.Dataset.open,
+    "SearchSpace.load": tp.SearchSpace.load,
+    "SearchSpace.parse": tp.SearchSpace.parse,
+    "Pool.plot": tp.Pool.plot,
+    "Pool.report": tp.Pool.report,
+    "Chosen.report": tp.Chosen.report,
+    "SearchResult.plot": tp.SearchResult.plot,
+    "SearchResult.report": tp.SearchResult.report,
+}
+
+
+def arguments() -> Iterator[tuple[str, str]]:
+    """Yield every (function, parameter)."""
+    for name, function in FUNCTIONS.items():
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+                yield name, parameter.name
+
+
+RIGHT = {
+    "self": None,
+    "data": "nowhere",
+    "space": "nowhere",
+    "path": "nowhere",
+    "text": "",
+    "name": "none",
+    "probs": np.zeros(1),
+    "labels": np.zeros(1),
+    "pool": type("Pool", (), {})(),
+}
+"""Values for required parameters."""
+
+
+class Odd:
+    """A value that no parameter accepts; its own text has several lines."""
+
+    def __repr__(self) -> str:
+        return "odd\nodd"
+
+
+@pytest.mark.parametrize(("function", "parameter"), list(arguments()))
+def test_a_wrong_type_is_one_line_that_names_the_parameter(function: str, parameter: str) -> None:
+    call = FUNCTIONS[function]
+    parameters = inspect.signature(call).parameters
+    several = parameters[parameter].kind is inspect.Parameter.VAR_POSITIONAL
+    required = [name for name, one in parameters.items() if one.default is one.empty and name in RIGHT]
+    needed = {name: RIGHT[name] for name in required}
+    with pytest.raises(TypeError) as caught:
+        call(*([Odd()] if several else []), **(needed if several else needed | {parameter: Odd()}))
+    assert isinstance(caught.value, tp.InputError)
+    assert str(caught.value).startswith(f"{parameter}: should be ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("function", [name for name in FUNCTIONS if name != "run_search"])
+def test_a_mistyped_keyword_is_one_line_with_a_suggestion(function: str) -> None:
+    call = FUNCTIONS[function]
+    names = [name for owner, name in arguments() if owner == function and name != "searches"]
+    wrong = names[-1][:-1] + "x" + names[-1][-1]
+    with pytest.raises(tp.InputError, match=f"has no parameter '{wrong}'; did you mean '{names[-1]}'"):
+        call(**{wrong: 1})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("trails", "trials"), ("minuts", "minutes"), ("nme", "name"), ("stand_in", "stand_ins")],
+)
+def test_a_mistyped_setting_or_parameter_of_a_search_is_suggested(wrong: str, right: str) -> None:
+    with pytest.raises(tp.InputError, match=f"^{wrong}: unknown setting; did you mean '{right}'") as caught:
+        tp.run_search("nowhere", "road_to_the_top", **{wrong: 1})  # type: ignore[arg-type]  # for any of them
+    assert caught.value.options == (wrong,)
+
+
+@pytest.mark.parametrize("setting", ["trials", "minutes", "gpu", "scheduler", "seed"])
+def test_a_setting_of_a_wrong_type_is_one_line(setting: str) -> None:
+    with pytest.raises(tp.InputError, match=f"^{setting}: .*should be ") as caught:
+        tp.run_search("nowhere", "road_to_the_top", **{setting: {"odd": []}})  # type: ignore[arg-type]  # the mistake
+    assert "\n" not in str(caught.value)
+
+
+def test_no_public_function_is_left_out() -> None:
+    public = {name for name in tp.__all__ if inspect.isfunction(getattr(tp, name))}
+    assert public <= set(FUNCTIONS)
