@@ -24,6 +24,7 @@ from tune_paddy.search.resuming.history import (
 )
 from tune_paddy.search.sampling.sampler import MemberSampler
 from tune_paddy.search.sampling.searchers import MemberSearcher, TrialSearcher
+from tune_paddy.search.timing.watch import TimeWatch
 from tune_paddy.search.trainable import TrialContext
 from tune_paddy.search.tuning import run_trials_on_ray
 from tune_paddy.search.watchers.close_members import MemberCloser
@@ -146,6 +147,7 @@ def _watchers(
         Stopwatch(store, parent, earlier.seconds),
         ProgressTable(console, plan.total, epochs_of, done=earlier.done, preparing=ready.cache.progress),
         FirstNote(console),
+        TimeWatch(console, plan.total, ready.at_once, done=earlier.done),
     ]
     if not parts.seen:  # otherwise members were trained on the select split: no honest selection is possible
         watchers.append(LiveEnsemble(store, plan.name, parent, _keeper(plan, store, context.folder)))

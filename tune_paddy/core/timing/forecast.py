@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 _DRAWS = 400
+_MINUTE, _HOUR = 60.0, 3600.0
 _QUANTILES = (0.5, 0.1, 0.9)
 
 
@@ -103,11 +104,10 @@ def spoken(seconds: float) -> str:
     >>> [spoken(s) for s in (0.4, 42, 600, 11_400)]
     ['1 s', '42 s', '10 min', '3 h 10 min']
     """
-    if seconds < 99.5:
+    if seconds < 1.5 * _MINUTE:
         return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    step = 5 if minutes < 600 else 30
-    hours, rest = divmod(step * round(minutes / step), 60)
+    if round(seconds / _MINUTE) * _MINUTE < _HOUR:
+        return f"{round(seconds / _MINUTE)} min"
+    step = 5 if seconds < 10 * _HOUR else 30  # minutes
+    hours, rest = divmod(step * round(seconds / _MINUTE / step), 60)
     return f"{hours} h {rest} min" if rest else f"{hours} h"

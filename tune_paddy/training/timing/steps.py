@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -99,22 +99,18 @@ def time_member(
     return StepCost(train, frozen, plain, tta_pass, build), images.decode
 
 
+@dataclass(frozen=True)
 class _Steps:
     """The steps of one network, timed in seconds per image."""
 
-    def __init__(
-        self,
-        config: MemberConfig,
-        images: HeldImages,
-        model: nn.Sequential,
-        device: Device,
-        stats: tuple[tuple[float, ...], tuple[float, ...]],
-        accum: int,
-        n_classes: int,
-        clock: Clock,
-    ) -> None:
-        self.config, self.images, self.model, self.device = config, images, model, device
-        self.stats, self.accum, self.n_classes, self.clock = stats, accum, n_classes, clock
+    config: MemberConfig
+    images: HeldImages
+    model: nn.Sequential
+    device: Device
+    stats: tuple[tuple[float, ...], tuple[float, ...]]
+    accum: int
+    n_classes: int
+    clock: Clock
 
     def train(self, phase: Phase) -> float:
         """Return the median time of a training step, in s/image."""
