@@ -103,9 +103,8 @@ def main() -> None:
         decodes.append(decode)
         print(f"{arch} {side}: trained in {member.trained:.1f} s", flush=True)
     load = Workload(TRAIN, SELECT, TEST, decode=float(np.mean(decodes)))
-    print(
-        "\n| member | px | batch | trained, s | timed | error | by operations | error |\n|---|---|---|---|---|---|---|---|"
-    )
+    head = ("member", "px", "batch", "trained, s", "timed", "error", "by operations", "error")
+    print(f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
     errors = []
     for member in members:
         config, others = (

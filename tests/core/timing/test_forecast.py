@@ -12,7 +12,7 @@ SECONDS = st.lists(st.floats(0.1, 1000), min_size=1, max_size=20)
 @given(SECONDS, st.integers(1, 8))
 def test_a_makespan_lies_between_the_even_share_and_the_sum(seconds: list[float], at_once: int) -> None:
     span = makespan(seconds, at_once)
-    assert max(max(seconds), sum(seconds) / at_once) <= span * (1 + 1e-9)
+    assert max(*seconds, sum(seconds) / at_once) <= span * (1 + 1e-9)
     assert span <= sum(seconds) * (1 + 1e-9)
 
 

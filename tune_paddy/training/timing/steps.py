@@ -84,7 +84,7 @@ def time_member(
     device.prefer_speed()
     accum = config.accum if isinstance(config.accum, int) else accum
     rows = np.resize(np.arange(len(paths)), config.batch_size * (REPETITIONS + 1))
-    images = HeldImages([paths[row] for row in rows], config, cpus, clock)
+    images = HeldImages([paths[int(row)] for row in rows], config, cpus, clock)
     started = clock()
     body = plan_body(config.arch, config.size, config.drop_path)
     model = build_model(config.arch, n_classes, size=config.size, drop_path=config.drop_path)
