@@ -51,7 +51,7 @@ class OrderedGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command, in its panel."""
-        command = super().get_command(ctx, cmd_name)
+        command: Any = super().get_command(ctx, cmd_name)
         if command is not None:
             panel = next((panel for panel, names in COMMANDS.items() if cmd_name in names), None)
             command.rich_help_panel = panel or getattr(command, "rich_help_panel", None)
