@@ -29,7 +29,7 @@ def test_every_command_is_in_a_panel() -> None:
         assert PROGRAM.get_command(context, name).rich_help_panel in COMMANDS  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("words", "command"), list(leaves()), ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("words", "command"), list(leaves(PROGRAM)), ids=lambda value: str(value)[:40])
 def test_the_options_of_a_command_with_many_stand_in_panels(words: tuple[str, ...], command: Any) -> None:
     PROGRAM.get_command(typer.Context(PROGRAM), words[0])  # type: ignore[attr-defined]
     own = command.get_params(typer.Context(command))
@@ -39,7 +39,7 @@ def test_the_options_of_a_command_with_many_stand_in_panels(words: tuple[str, ..
 
 
 def test_the_panel_of_what_stands_first_in_the_help_of_a_search() -> None:
-    command = dict(leaves())[("search",)]
+    command = dict(leaves(PROGRAM))[("search",)]
     PROGRAM.get_command(typer.Context(PROGRAM), "search")  # type: ignore[attr-defined]
     panels = [it.rich_help_panel for it in command.get_params(typer.Context(command)) if it.name != "help"]
     shown = list(dict.fromkeys(panel for panel in panels if isinstance(panel, str)))

@@ -20,8 +20,7 @@ IMAGES = 64
 """Number of image files that are read to time the steps."""
 
 ERROR = 0.25
-"""Assumed standard deviation of log(measured / forecast seconds): 0.09 was measured for timed kinds in CPU time,
-and more for scaled ones, see `benchmarks/time_forecast.py`."""
+"""Assumed standard deviation of log(measured / forecast seconds), see `benchmarks/time_forecast.py`."""
 
 Planner = Callable[[MemberConfig], TrialMemory]
 
