@@ -223,6 +223,21 @@ def test_a_dry_run_without_a_gpu_shows_settings_and_question_marks(
     assert f"The first {len(re.findall(row, text))}:" in text
 
 
+def test_a_dry_run_says_how_long_the_trials_take_on_this_machine(small_digits: Path, call: Call) -> None:
+    arguments = ["search", str(small_digits), "--space", "digits_demo", "--dry-run", "--gpu", "0"]
+    text = call(*arguments, "--timing", "0.001", "--concurrency", "1")
+    assert re.search(r"6 trials, 1 at once: about .+ on this machine \(.+ to .+\)", text)
+    assert re.search(r"1 of \d kinds of members timed; the others by their number of operations", text)
+
+
+def test_a_dry_run_without_the_gpu_that_trials_need_has_no_forecast_of_time(
+    small_digits: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "_gpu_at_hand", no_gpu)
+    text = call("search", str(small_digits), "--space", "digits_demo", "--dry-run", "--gpu", "1")
+    assert "no forecast of time: the trials need a GPU, and this machine has none" in text
+
+
 def no_gpu() -> tuple[str, float]:
     raise InputError("nothing at hand")
 

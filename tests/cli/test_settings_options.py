@@ -62,13 +62,19 @@ def make_program() -> typer.Typer:
         ("", {}, {}),
         ("--most-wheels 4 --gloss matt", {"most_wheels": 4}, {"gloss": "matt"}),
         ("-c red --colours blue --size 3", {"colours": ["red", "blue"], "size": 3.0}, {}),
-        ("--gloss other", {}, {"gloss": "other"}),
     ],
 )
 def test_given_returns_typed_values_only(typed: str, toy: dict[str, Any], paint: dict[str, Any]) -> None:
-    """Also a typed value that equals the default; the settings, not the parser, validate texts."""
+    """Also a typed value that equals the default."""
     done = CliRunner().invoke(make_program(), ["--name", "car", *typed.split()])
     assert json.loads(done.output) == ["car", toy, paint]
+
+
+def test_a_value_that_is_no_choice_is_refused_with_the_choices() -> None:
+    done = CliRunner().invoke(make_program(), ["--gloss", "other"])
+    assert done.exit_code == 2
+    assert "matt" in done.output
+    assert "shiny" in done.output
 
 
 def test_a_value_of_another_type_is_refused() -> None:
@@ -83,7 +89,7 @@ def test_the_help_shows_description_unit_default_values_and_heading() -> None:
         "─ Measures ─",
         "--size <mm> Height.",
         "Number of wheels. [default: 4]",
-        "Finish of the paint (matt, shiny). [default: matt]",
+        "--gloss <matt|shiny> Finish of the paint. [default: matt]",
         "Coats of paint; default: as many as needed.",
     ):
         assert words in text

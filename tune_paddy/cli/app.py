@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from tune_paddy.cli.help.panels import OrderedGroup
 from tune_paddy.data.system.text import counted, redact
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="tune-paddy",
+    cls=OrderedGroup,
     help="Search for the best averaged ensemble of image classifiers that your GPUs and hours can buy.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -1,14 +1,15 @@
-"""The memory command: forecast whether members fit a GPU."""
+"""The memory commands: forecast whether members fit a GPU, and calibrate the forecast."""
 
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tune_paddy.cli.app import StandInsOption, UriOption, app, console, load_space
 from tune_paddy.cli.completion import complete_space
+from tune_paddy.cli.help.default_command import DefaultCommandGroup
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.system.text import counted
 
@@ -17,14 +18,18 @@ if TYPE_CHECKING:
     from tune_paddy.training.forecast.planning import Gpu, MemoryRow
 
 
-@app.command()
+memory_app = typer.Typer(
+    cls=DefaultCommandGroup,
+    help="Forecast whether members fit a GPU (`memory SPACE`), and calibrate the forecast.",
+)
+app.add_typer(memory_app, name="memory")
+
+
+@memory_app.command("forecast")
 def memory(
     space: Annotated[
         str | None,
-        typer.Argument(
-            help="Search space: a file or a shipped name; or `calibrate` to measure this machine's GPU.",
-            autocompletion=complete_space,
-        ),
+        typer.Argument(help="Search space: a file or a shipped name.", autocompletion=complete_space),
     ] = None,
     arch: Annotated[str | None, typer.Option(help="Architecture of a single member.")] = None,
     size: Annotated[str, typer.Option(help="Image size of --arch: side, or HEIGHT,WIDTH, px.")] = "224",
@@ -32,10 +37,12 @@ def memory(
     accum: Annotated[
         int | None, typer.Option(help="Micro-batches per step; default: the least that fits.", min=1)
     ] = None,
-    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or auto.")] = "auto",
+    precision: Annotated[
+        Literal["auto", "fp32", "fp16", "bf16"], typer.Option(help="Precision of --arch.")
+    ] = "auto",
     gpu: Annotated[
         str | None,
-        typer.Option(help="Name of the GPU, such as 'Tesla P100'; with --from-runs: use only its runs."),
+        typer.Option(help="Name of the GPU, such as 'Tesla P100'."),
     ] = None,
     gpu_memory: Annotated[float | None, typer.Option(help="Memory of the GPU, MiB.")] = None,
     share: Annotated[str, typer.Option(help="Share of the GPU per trial, or auto.")] = "auto",
@@ -49,21 +56,13 @@ def memory(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON list, one object per member.")
     ] = False,
-    from_runs: Annotated[
-        bool, typer.Option("--from-runs", help="calibrate: use recorded runs; needs no GPU.")
-    ] = False,
-    name: Annotated[
-        str | None, typer.Option(help="calibrate: name of the calibration; default: GPU and software.")
-    ] = None,
-    tracking_uri: UriOption = None,
 ) -> None:
     """Forecast whether members fit a GPU, with which accum, and how many at once; needs no GPU.
 
-    Example: tune-paddy memory road_to_the_top --gpu-memory 16280
+    The word `forecast` may be left out.
+
+    Example: tune-paddy memory forecast road_to_the_top --gpu-memory 16280
     """
-    if space == "calibrate":
-        _calibrate(name, from_runs, gpu, tracking_uri)
-        return
     from tune_paddy.spaces.space import SearchSpace
     from tune_paddy.training.forecast.planning import find_gpu, parse_share, plan_space
 
@@ -111,7 +110,19 @@ def _size(text: str) -> int | list[int]:
     return sides[0] if len(sides) == 1 else sides
 
 
-def _calibrate(name: str | None, from_runs: bool, gpu: str | None, tracking_uri: str | None) -> None:
+@memory_app.command("calibrate")
+def calibrate(
+    name: Annotated[
+        str | None, typer.Option(help="Name of the calibration; default: GPU and software.")
+    ] = None,
+    from_runs: Annotated[bool, typer.Option("--from-runs", help="Use recorded runs; needs no GPU.")] = False,
+    gpu: Annotated[str | None, typer.Option(help="With --from-runs: use only runs on this GPU.")] = None,
+    tracking_uri: UriOption = None,
+) -> None:
+    """Measure this machine's GPU, or use recorded runs, to calibrate the forecast of memory.
+
+    Example: tune-paddy memory calibrate --from-runs
+    """
     from tune_paddy.training.forecast.calibration_files import save_calibration
 
     if from_runs:
@@ -137,7 +148,8 @@ def _from_runs(name: str | None, gpu: str | None, tracking_uri: str | None) -> "
     Raises:
         InputError: A name is given for more than one calibration.
     """
-    from tune_paddy.core.calibration import calibrate, stack_name
+    from tune_paddy.core.calibration import calibrate as fit_calibration
+    from tune_paddy.core.calibration import stack_name
     from tune_paddy.tracking.memory import measured_stacks
     from tune_paddy.tracking.store import open_store
 
@@ -151,7 +163,7 @@ def _from_runs(name: str | None, gpu: str | None, tracking_uri: str | None) -> "
             f"--name {name!r} would name {len(names)} calibrations: {'; '.join(names)}; leave it out"
         )
     return [
-        calibrate(
+        fit_calibration(
             stack.points,
             name=name or own,
             gpu=stack.gpu,

@@ -124,7 +124,8 @@ def commands() -> Iterator[str]:
 
 
 def _commands(group: Any, context: typer.Context) -> Iterator[str]:
-    for name, command in group.commands.items():
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         own = typer.Context(command, info_name=name, parent=context)
         if hasattr(command, "commands"):
             yield from _commands(command, own)

@@ -40,11 +40,11 @@ from tune_paddy.cli.select import (
     selection_options,
 )
 from tune_paddy.cli.settings_options import OptionSource, command_with, given
-from tune_paddy.core.errors import InputError, SearchInterruptedError
+from tune_paddy.core.errors import InputError, SearchInterruptedError, TunePaddyError
 from tune_paddy.data.system.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tune_paddy.core.config import MemberConfig
     from tune_paddy.core.memory import TrialMemory
@@ -93,6 +93,14 @@ def search(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the first trials without starting them.")
     ] = False,
+    timing: Annotated[
+        float,
+        typer.Option(
+            help="With --dry-run: seconds to spend on timing steps; 0: no forecast of time.",
+            min=0,
+            metavar="<seconds>",
+        ),
+    ] = 30.0,
     verbose: VerboseOption = False,
     weights_dir: WeightsDirOption = None,
     skip_corrupt: SkipCorruptOption = False,
@@ -146,7 +154,7 @@ def search(
         )
     check_patterns(asked["weights"] or (), plan)
     if dry_run:
-        _print_preview(plan)
+        _print_preview(plan, timing)
         return
     if resume is None:
         check_pretrained(plan)
@@ -342,7 +350,7 @@ def print_members(plan: "SearchPlan", store: "Store", when: str = "", *, weights
     return finished
 
 
-def _print_preview(plan: "SearchPlan") -> None:
+def _print_preview(plan: "SearchPlan", timing: float) -> None:
     from rich.table import Table
 
     from tune_paddy.search.gpu_shares import trial_planner
@@ -365,6 +373,23 @@ def _print_preview(plan: "SearchPlan") -> None:
             table.add_row(proposal.member, proposal.origin, _told(config), *shares)
             progress.advance()
     console.print(table)
+    if timing:
+        _print_time(plan, give, timing)
+
+
+def _print_time(
+    plan: "SearchPlan", give: "Callable[[MemberConfig], TrialMemory] | None", limit: float
+) -> None:
+    """Print how long the search takes on this machine, or why no forecast is possible."""
+    from tune_paddy.search.timing.dry_run import forecast_time
+
+    try:
+        lines = forecast_time(plan, give, limit=limit).lines()
+    except TunePaddyError as error:
+        console.print(as_typed(error), style="yellow", soft_wrap=True)
+        return
+    for line in lines:
+        console.print(line, soft_wrap=True)
 
 
 def _forecast(given: "TrialMemory") -> tuple[str, str, str]:

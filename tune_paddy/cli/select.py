@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tune_paddy.tracking.store import Store
 
 RefitOption = Annotated[
-    str | None,
+    Literal["all"] | None,
     typer.Option(
         "--refit",
         help="all: retrain the selected members on all labelled images.",

@@ -11,6 +11,10 @@ import typer
 from typer.core import TyperCommand
 
 from tune_paddy.cli.app import flag
+from tune_paddy.cli.help.panels import panel_of, panel_rank
+
+_CHOICES_WIDTH = 24
+"""Columns of the choices of an option that fit beside its name and its help."""
 
 GIVEN = "tune_paddy.given"
 """Key of a context's `meta` for the typed values of generated options."""
@@ -120,7 +124,7 @@ def command_with(*sources: OptionSource) -> type[TyperCommand]:
 
         def get_params(self, ctx: Any) -> list[Any]:
             *own, help_option = super().get_params(ctx)
-            return [*self.generated, *own, help_option]
+            return [*sorted([*own, *self.generated], key=panel_rank), help_option]
 
         def invoke(self, ctx: Any) -> Any:
             values = {option.name: ctx.params.pop(option.name) for option in self.generated}
@@ -160,11 +164,11 @@ def _parameter(facts: FieldFacts, letter: str | None) -> inspect.Parameter:
     option = typer.Option(
         *[flag(facts.name), *([letter] if letter else [])],
         help=option_help(facts),
-        metavar=f"<{facts.unit}>" if facts.unit else None,
-        rich_help_panel=facts.group or None,
+        metavar=_metavar(facts),
+        rich_help_panel=panel_of(facts.name) or facts.group or None,
         autocompletion=None if facts.choices is None else _completion(facts.choices),
     )
-    kind = typed_as(facts.annotation)
+    kind = typed_as(facts)
     default = facts.default
     if kind is str and isinstance(default, float):
         default = f"{default:g}"
@@ -183,19 +187,37 @@ def _completion(choices: Callable[[], Sequence[str]]) -> Callable[[str], list[st
     return complete
 
 
+def _metavar(facts: FieldFacts) -> str | None:
+    """Return the word for an option's value; None: typer chooses it, and lists few or short choices."""
+    if facts.unit:
+        return f"<{facts.unit}>"
+    return "<choice>" if _has_many_choices(facts) else None
+
+
+def _has_many_choices(facts: FieldFacts) -> bool:
+    """Return whether the choices would be broken in the middle of a word at 80 columns."""
+    return facts.choices is not None and len("|".join(facts.choices())) > _CHOICES_WIDTH
+
+
 def option_help(facts: FieldFacts) -> str:
-    """Return the help text of an option: the description as a sentence, and the named values."""
+    """Return the help text of an option: the description as a sentence, and many choices after it."""
     text = facts.description[0].upper() + facts.description[1:]
     if facts.default is None:  # a space says `none`; the command line omits the option
         text = text.replace("; none:", "; default:")
-    if get_origin(facts.annotation) is Literal:
-        text += f" ({', '.join(get_args(facts.annotation))})"
-    return f"{text}."
+    choices = f" One of: {', '.join(facts.choices())}." if facts.choices and _has_many_choices(facts) else ""
+    return f"{text}.{choices}"
 
 
-def typed_as(annotation: Any) -> Any:
-    """Return the type that the command line parses: a number, a list of texts, or a text for the field."""
+def typed_as(facts: FieldFacts) -> Any:
+    """Return the type that the command line parses.
+
+    A field all of whose values have names gets a choice of them; others a number, a list of texts, or a text
+    that the settings check.
+    """
+    annotation = facts.annotation
     parts = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
     if get_origin(annotation) is tuple:
         return list[str]
+    if facts.choices is not None and (get_origin(annotation) is Literal or annotation is str):
+        return Literal[tuple(facts.choices())]
     return parts[0] if len(parts) == 1 and parts[0] in (int, float) else str

@@ -1,0 +1,33 @@
+"""Seconds of a member from the seconds of its steps."""
+
+import pytest
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.timing.cost import StepCost, Workload, member_seconds
+
+COST = StepCost(train=0.1, frozen=0.05, predict=0.02, tta_pass=0.03, build=2.0)
+
+
+def test_each_step_counts_as_often_as_a_member_takes_it() -> None:
+    config = MemberConfig(arch="any", epochs=3, freeze_epochs=1, subsample=0.5, tta=2)
+    training = 50 * (1 * 0.05 + 3 * 0.1)
+    predictions = 4 * 20 * 0.02 + (20 + 10) * (0.02 + 2 * 0.03)
+    assert member_seconds(config, COST, Workload(100, 20, 10)) == pytest.approx(2 + training + predictions)
+
+
+def test_folds_multiply_the_seconds_but_not_the_start() -> None:
+    config = MemberConfig(arch="any")
+    one = member_seconds(config, COST, Workload(100, 20, 10))
+    assert member_seconds(config, COST, Workload(100, 20, 10, models=5), start=7.0) == pytest.approx(
+        5 * one + 7
+    )
+
+
+def test_images_outside_a_cache_are_read_in_each_epoch() -> None:
+    config = MemberConfig(arch="any", epochs=2, schedule="one_cycle", subsample=1.0)
+    held, read = (member_seconds(config, COST, Workload(100, 20, 10, decode=it)) for it in (0.0, 0.5))
+    assert read - held == pytest.approx(0.5 * (2 * 120 + 30))
+
+
+def test_a_scaled_cost_keeps_the_time_to_build() -> None:
+    assert COST.scaled(3.0) == StepCost(*(pytest.approx(it) for it in (0.3, 0.15, 0.06, 0.09, 2.0)))

@@ -1,0 +1,41 @@
+"""Time of a search from the seconds of its members."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tune_paddy.core.timing.forecast import TimeForecast, makespan
+
+SECONDS = st.lists(st.floats(0.1, 1000), min_size=1, max_size=20)
+
+
+@given(SECONDS, st.integers(1, 8))
+def test_a_makespan_lies_between_the_even_share_and_the_sum(seconds: list[float], at_once: int) -> None:
+    span = makespan(seconds, at_once)
+    assert max(*seconds, sum(seconds) / at_once) <= span * (1 + 1e-9)
+    assert span <= sum(seconds) * (1 + 1e-9)
+
+
+def test_equal_members_take_as_many_rounds_as_needed() -> None:
+    span = TimeForecast((60.0,), 2).total(5)
+    assert (span.low, span.median, span.high) == pytest.approx((180.0, 180.0, 180.0))
+
+
+def test_an_error_of_the_forecast_widens_the_range() -> None:
+    exact, rough = (TimeForecast((60.0,), 1, error=error).total(4) for error in (0.0, 0.3))
+    assert rough.high - rough.low > exact.high - exact.low
+    assert rough.low < 240 < rough.high
+
+
+def test_measured_members_replace_the_forecast() -> None:
+    forecast = TimeForecast((1000.0,), 1)
+    assert forecast.remaining(2, measured=[10.0] * 4).median == pytest.approx(20.0)
+
+
+def test_a_running_member_needs_only_the_rest_of_its_time() -> None:
+    assert TimeForecast((100.0,), 1).remaining(1, running=[30.0]).median == pytest.approx(70.0)
+
+
+def test_nothing_known_is_no_forecast() -> None:
+    with pytest.raises(ValueError, match="without a forecast"):
+        TimeForecast((), 2).remaining(3)

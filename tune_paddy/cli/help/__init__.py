@@ -1,0 +1,1 @@
+"""The order and the panels of commands and options in help screens."""

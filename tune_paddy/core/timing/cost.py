@@ -1,0 +1,71 @@
+"""The seconds that a member takes, from the seconds of one image in each kind of step."""
+
+from dataclasses import dataclass, replace
+
+from tune_paddy.core.config import MemberConfig
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """Seconds per image of one kind of member on one device, and the seconds to build its network.
+
+    Attributes:
+        train: Training step of the whole network: augmentation, forward, backward and optimizer, in s/image.
+        frozen: Training step while only the head and the norms train, in s/image.
+        predict: Prediction without augmentation, in s/image.
+        tta_pass: One augmented pass of test-time augmentation, in s/image.
+        build: Building of the network, in s.
+    """
+
+    train: float
+    frozen: float
+    predict: float
+    tta_pass: float
+    build: float
+
+    def scaled(self, factor: float) -> "StepCost":
+        """Return the cost of a network with `factor` times the operations; building is not scaled."""
+        return replace(
+            self,
+            train=self.train * factor,
+            frozen=self.frozen * factor,
+            predict=self.predict * factor,
+            tta_pass=self.tta_pass * factor,
+        )
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Number of images that one model of a search trains on and predicts.
+
+    Attributes:
+        train: Images that a member may train on, before its `subsample`.
+        select: Images of the select split, predicted after each epoch and at the end.
+        test: Images of the test set, predicted at the end.
+        models: Models per member: the number of folds, or 1.
+        decode: Reading of one image that no cache holds, in s; 0: a cache holds the images.
+    """
+
+    train: int
+    select: int
+    test: int
+    models: int = 1
+    decode: float = 0.0
+
+
+def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, start: float = 0.0) -> float:
+    """Return the seconds of a member that runs to its last epoch; early stopping only lowers them.
+
+    Args:
+        config: Configuration of the member.
+        cost: Cost of its steps.
+        load: Images of one model.
+        start: Time that a trial takes before its first step and after its last prediction, in s.
+    """
+    frozen = config.total_epochs - config.epochs
+    images = max(1, round(config.subsample * load.train))
+    training = images * (frozen * cost.frozen + config.epochs * cost.train)
+    validation = config.total_epochs * load.select * cost.predict
+    answers = (load.select + load.test) * (cost.predict + config.tta * cost.tta_pass)
+    reads = config.total_epochs * (images + load.select) + load.select + load.test
+    return start + load.models * (cost.build + training + validation + answers + reads * load.decode)

@@ -1,0 +1,113 @@
+"""Forecast how long the members of a search take together."""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+_DRAWS = 400
+_MINUTE, _HOUR = 60.0, 3600.0
+_QUANTILES = (0.5, 0.1, 0.9)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A forecast of a time, in s.
+
+    Attributes:
+        median: Median.
+        low: 10th percentile.
+        high: 90th percentile.
+    """
+
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class TimeForecast:
+    """Forecast of the time of a search, before it starts and while it runs.
+
+    Attributes:
+        members: Forecast seconds of members sampled from the space, one or more; () if there is no forecast.
+        at_once: Number of concurrent trials, at least 1.
+        error: Standard deviation of the logarithm of measured over forecast seconds, for all members alike.
+        seed: Seed of the draws: the same forecast always returns the same figures.
+    """
+
+    members: tuple[float, ...]
+    at_once: int
+    error: float = 0.0
+    seed: int = field(default=0, repr=False)
+
+    def total(self, n: int) -> Span:
+        """Return the time of `n` members, in s.
+
+        Raises:
+            ValueError: There is no forecast of a member.
+        """
+        return self.remaining(n)
+
+    def remaining(self, n: int, *, measured: Sequence[float] = (), running: Sequence[float] = ()) -> Span:
+        """Return the time until the last of `n` members ends, in s.
+
+        Measured members replace the forecast: half and half after the first few (as many as run at once),
+        alone after four times as many, since only then have they covered the space.
+
+        Args:
+            n: Number of members that have not ended, the running ones included.
+            measured: Seconds of members that ended in full on this device.
+            running: Seconds that each running member has run so far.
+
+        Raises:
+            ValueError: There is neither a forecast nor a measured member.
+        """
+        pool = self._pool(measured)
+        error = self.error if len(measured) < self.at_once else 0.0
+        rng = np.random.default_rng([self.seed, n])
+        ends = []
+        for _ in range(_DRAWS):
+            seconds = rng.choice(pool, size=n) * np.exp(error * rng.standard_normal())
+            seconds[: len(running)] = np.maximum(seconds[: len(running)] - np.asarray(running)[:n], 0.0)
+            ends.append(makespan(seconds.tolist(), self.at_once))
+        return Span(*(float(value) for value in np.quantile(ends, _QUANTILES)))
+
+    def _pool(self, measured: Sequence[float]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+        """Return the seconds to draw members from, measured and forecast ones in proportion."""
+        if not measured and not self.members:
+            raise ValueError("no forecast of time without a forecast or a measured member")
+        if not self.members or len(measured) >= 4 * self.at_once:
+            return np.asarray(measured, dtype=np.float64)
+        if not measured:
+            return np.asarray(self.members, dtype=np.float64)
+        copies = max(1, round(len(self.members) / len(measured)))
+        return np.asarray([*self.members, *(list(measured) * copies)], dtype=np.float64)
+
+
+def makespan(seconds: Sequence[float], at_once: int) -> float:
+    """Return when the last of some tasks ends, if each starts on the first of `at_once` free places.
+
+    >>> makespan([3.0, 1.0, 1.0], 2)
+    3.0
+    """
+    free = [0.0] * at_once
+    for duration in seconds:
+        heapq.heappush(free, heapq.heappop(free) + duration)
+    return max(free)
+
+
+def spoken(seconds: float) -> str:
+    """Format a time to two digits of its unit at most.
+
+    >>> [spoken(s) for s in (0.4, 42, 600, 11_400)]
+    ['1 s', '42 s', '10 min', '3 h 10 min']
+    """
+    if seconds < 1.5 * _MINUTE:
+        return f"{max(1, round(seconds))} s"
+    if round(seconds / _MINUTE) * _MINUTE < _HOUR:
+        return f"{round(seconds / _MINUTE)} min"
+    step = 5 if seconds < 10 * _HOUR else 30  # minutes
+    hours, rest = divmod(step * round(seconds / _MINUTE / step), 60)
+    return f"{hours} h {rest} min" if rest else f"{hours} h"

@@ -1,0 +1,1 @@
+"""Forecast the time of a search, before it starts and while it runs."""

@@ -1,0 +1,153 @@
+"""Forecast the time of a search from timed steps of its first members on this machine."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tune_paddy.core.config import MemberConfig, SearchSettings
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.memory import TrialMemory
+from tune_paddy.core.timing.cost import Workload, member_seconds
+from tune_paddy.core.timing.forecast import Span, TimeForecast, spoken
+from tune_paddy.data.system.text import counted
+from tune_paddy.search.plan import SearchPlan, new_split, preview
+from tune_paddy.search.resources import check_resources, resources_here
+
+SAMPLED = 40
+"""Number of members that represent the space."""
+
+IMAGES = 64
+"""Number of image files that are read to time the steps."""
+
+ERROR = 0.25
+"""Assumed standard deviation of log(measured / forecast seconds), see `benchmarks/time_forecast.py`."""
+
+Planner = Callable[[MemberConfig], TrialMemory]
+
+
+@dataclass(frozen=True)
+class SearchTime:
+    """Forecast time of a search on this machine.
+
+    Attributes:
+        forecast: Forecast of its members.
+        total: Number of its members.
+        timed: Number of kinds of members whose steps were timed.
+        kinds: Number of kinds among the sampled members.
+        skipped: Number of sampled members without a forecast.
+        settings: Settings of the search.
+    """
+
+    forecast: TimeForecast
+    total: int
+    timed: int
+    kinds: int
+    skipped: int
+    settings: SearchSettings
+
+    @property
+    def span(self) -> Span:
+        """Time from the first trial to the end of the last, in s."""
+        return self.forecast.total(self.total)
+
+    def lines(self) -> list[str]:
+        """Return the forecast in words, and what it leaves out, one sentence each."""
+        span, at_once = self.span, self.forecast.at_once
+        range_words = f"({spoken(span.low)} to {spoken(span.high)})"
+        trials = f"{counted(self.total, 'trial')}, {at_once} at once"
+        lines = [f"{trials}: about {spoken(span.median)} on this machine {range_words}"]
+        if self.settings.scheduler != "none":
+            lines.append("Early stopping shortens it: the forecast is an upper bound")
+        if self.settings.minutes is not None and 60 * self.settings.minutes < span.low:
+            lines.append(f"`minutes` is {self.settings.minutes:g}: not all of these trials start")
+        if self.timed < self.kinds:
+            lines.append(
+                f"{self.timed} of {counted(self.kinds, 'kind')} of members timed; the others by their "
+                "number of operations"
+            )
+        if self.skipped:
+            lines.append(f"{counted(self.skipped, 'sampled member')} cannot be timed and are left out")
+        return lines
+
+
+def forecast_time(
+    plan: SearchPlan,
+    give: Planner | None,
+    *,
+    limit: float,
+    clock: Callable[[], float] = time.perf_counter,
+) -> SearchTime:
+    """Time the steps of a search's first members on this machine, and forecast its whole time.
+
+    Trials that share a GPU are taken to share its time evenly.
+
+    Args:
+        plan: Plan of the search.
+        give: Function that plans the memory of a trial; None: no GPU was found for it.
+        limit: Time after which no further kind of member is timed, in s.
+        clock: Source of time in seconds.
+
+    Raises:
+        InputError: No forecast is possible: trials run elsewhere, or need a GPU that this machine has not.
+    """
+    available = resources_here(plan.ray_gpus)
+    if plan.ray_address is not None or available is None:
+        raise InputError("no forecast of time: the trials run on another machine than this one")
+    if give is None or (plan.settings.gpu != 0 and not available["GPU"]):
+        raise InputError("no forecast of time: the trials need a GPU, and this machine has none")
+    from tune_paddy.training.timing.kinds import kind_of, time_kinds  # noqa: PLC0415 torch takes seconds
+
+    configs = [proposal.config for proposal in preview(plan, n=SAMPLED)]
+    labelled = plan.dataset.labelled["path"]
+    paths = [str(path) for path in labelled.sample(min(IMAGES, len(labelled)), random_state=0)]
+    timed = time_kinds(
+        configs,
+        paths,
+        n_classes=len(plan.dataset.classes),
+        cpus=max(1, int(plan.settings.cpus)),
+        allow_gpu=plan.settings.gpu != 0,
+        accum_of=lambda config: give(config).accum,
+        limit=limit,
+        clock=clock,
+    )
+    known = [config for config in configs if kind_of(config) in timed.costs]
+    if not known:
+        reason = next(iter(timed.skipped.values()), "the space proposes no member")
+        raise InputError(f"no forecast of time: {reason}")
+    at_once, crowd = _places(plan.settings, available, [give(config).gpu for config in known])
+    load = workload(plan, timed.decode)
+    seconds = [member_seconds(config, timed.costs[kind_of(config)].scaled(crowd), load) for config in known]
+    kinds = len(timed.costs)
+    return SearchTime(
+        TimeForecast(tuple(seconds), at_once, error=ERROR),
+        plan.total,
+        len(timed.timed),
+        kinds,
+        len(configs) - len(known),
+        plan.settings,
+    )
+
+
+def workload(plan: SearchPlan, decode: float) -> Workload:
+    """Count the images of one model of a search.
+
+    Args:
+        plan: Plan of the search.
+        decode: Time to read one image from its file on one thread, in s.
+    """
+    split, folds = new_split(plan), plan.settings.folds
+    n, test = len(plan.dataset.labelled), len(plan.dataset.test)
+    uncached = decode / max(1, int(plan.settings.cpus)) if plan.settings.cache_limit == 0 else 0.0
+    if folds:
+        return Workload(n - n // folds, n // folds, test, folds, uncached)
+    return Workload(len(split.train_ids), len(split.select_ids), test, 1, uncached)
+
+
+def _places(settings: SearchSettings, available: dict[str, float], shares: list[float]) -> tuple[int, float]:
+    """Return the number of concurrent trials, and by how much those that share a GPU slow each other."""
+    at_once = check_resources(settings, available)
+    share = sum(shares) / len(shares)
+    if share == 0:
+        return at_once, 1.0
+    at_once = max(1, min(at_once, int(available["GPU"] / share + 1e-9)))
+    return at_once, max(1.0, at_once / available["GPU"])

@@ -1,0 +1,94 @@
+"""Time the kinds of members of a search within a time budget, and scale the others by their operations."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.core.timing.cost import StepCost
+from tune_paddy.training.oom import is_out_of_memory, release_memory
+from tune_paddy.training.timing.operations import forward_operations
+from tune_paddy.training.timing.steps import time_member
+
+_KIND = ("arch", "size", "resize", "resize_size", "batch_size", "accum", "precision", "optimizer")
+"""Parameters that determine the time of a step; the number of epochs and images multiply it."""
+
+
+@dataclass(frozen=True)
+class TimedKinds:
+    """Costs of the kinds of members.
+
+    Attributes:
+        costs: Kind → cost of its steps.
+        timed: Kinds that were timed; the costs of all others are scaled.
+        decode: Mean time to read one image from its file on one thread, in s.
+        skipped: Kinds without a cost, each with the reason.
+    """
+
+    costs: dict[MemberConfig, StepCost]
+    timed: tuple[MemberConfig, ...]
+    decode: float
+    skipped: dict[MemberConfig, str] = field(default_factory=dict)
+
+
+def kind_of(config: MemberConfig) -> MemberConfig:
+    """Return a member with the parameters of `config` that determine the time of its steps."""
+    return MemberConfig(**{name: getattr(config, name) for name in (*_KIND, "freeze_epochs", "tta")})
+
+
+def time_kinds(
+    configs: Sequence[MemberConfig],
+    paths: Sequence[str],
+    *,
+    n_classes: int,
+    cpus: int = 1,
+    allow_gpu: bool = True,
+    accum_of: Callable[[MemberConfig], int] = lambda config: 1,
+    limit: float = 45.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> TimedKinds:
+    """Time the kinds of some members, the cheapest first, until a time limit is reached.
+
+    At least one kind is timed. A kind that the limit leaves out gets the cost of the timed kind that is
+    closest in operations, times the ratio of their operations.
+
+    Args:
+        configs: Members of the search.
+        paths: Image files of the dataset, at least one.
+        n_classes: Number of classes.
+        cpus: Number of threads of a trial.
+        allow_gpu: Whether trials may use a GPU.
+        accum_of: Function that returns a member's planned number of micro-batches per step.
+        limit: Time after which no further kind is timed, in s.
+        clock: Source of time in seconds.
+    """
+    kinds, skipped, decodes = list(dict.fromkeys(map(kind_of, configs))), {}, []
+    operations: dict[MemberConfig, int] = {}
+    for kind in kinds:
+        try:
+            operations[kind] = forward_operations(kind.arch, kind.size, n_classes)
+        except TunePaddyError as error:
+            skipped[kind] = str(error)
+    costs: dict[MemberConfig, StepCost] = {}
+    started = clock()
+    for kind in sorted(operations, key=lambda known: operations[known] * known.batch_size):
+        if costs and clock() - started >= limit:
+            break
+        try:
+            costs[kind], decode = time_member(
+                kind, paths, n_classes=n_classes, cpus=cpus, allow_gpu=allow_gpu, accum=accum_of(kind)
+            )
+            decodes.append(decode)
+        except Exception as error:
+            if not is_out_of_memory(error) and not isinstance(error, TunePaddyError):
+                raise
+            skipped[kind] = str(error).splitlines()[0]
+            release_memory()
+    timed = tuple(costs)
+    for kind in operations.keys() - costs.keys() - skipped.keys() if timed else ():
+        near = min(timed, key=lambda known: abs(np.log(operations[known] / operations[kind])))
+        costs[kind] = costs[near].scaled(operations[kind] / operations[near])
+    return TimedKinds(costs, timed, float(np.mean(decodes)) if decodes else 0.0, skipped)
