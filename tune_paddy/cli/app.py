@@ -106,6 +106,25 @@ def make_store(tracking_uri: str | None, dataset: "Dataset", runs: Path) -> "Sto
     )
 
 
+def open_record(tracking_uri: str | None, runs: Path, *searches: str, ensemble: str | None = None) -> "Store":
+    """Open the existing record, after a quick check of names for typing errors.
+
+    Args:
+        tracking_uri: Address of the record; None: the default.
+        runs: Folder of searches.
+        *searches: Names of searches that must exist.
+        ensemble: Name of an ensemble of the first search that must exist, or None.
+
+    Raises:
+        InputError: There is no record, or it lacks a name.
+    """
+    from tune_paddy.tracking.lookup.quick import check_names
+    from tune_paddy.tracking.store import open_store
+
+    check_names(tracking_uri, searches, ensemble)
+    return open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
+
+
 def print_dataset(dataset: "Dataset") -> None:
     """Print the size of a dataset, and the findings from opening it."""
     console.print(

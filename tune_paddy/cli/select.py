@@ -14,10 +14,12 @@ from tune_paddy.cli.app import (
     app,
     check_pretrained,
     console,
+    open_record,
     record_command,
     typed_command,
 )
 from tune_paddy.cli.completion import complete_search
+from tune_paddy.cli.ensembles.use import print_standing
 from tune_paddy.cli.settings_options import OptionSource, command_with, given
 from tune_paddy.core.errors import InputError, SearchInterruptedError
 from tune_paddy.data.system.text import counted
@@ -74,9 +76,10 @@ def select(
     searches: Annotated[
         list[str], typer.Argument(help="Names of one or more searches.", autocompletion=complete_search)
     ],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the files; default: RUNS/SEARCH.", file_okay=False)
+    name: Annotated[
+        str | None, typer.Option(help="Name of the ensemble; default: its method and limits.")
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for a copy of the files.", file_okay=False)] = None,
     refit: RefitOption = None,
     weights_dir: WeightsDirOption = None,
     ray_address: RayAddressOption = None,
@@ -89,14 +92,13 @@ def select(
     Example: tune-paddy select my-search --metric error_rate
     """
     from tune_paddy.ensemble.options import SelectionOptions
-    from tune_paddy.tracking.store import open_store
 
     check_refit(refit)
     searches = list(dict.fromkeys(searches))
     typed = given(context, SELECTION)
     options = SelectionOptions(**{**typed, "weights": tuple(typed.get("weights", ()))})
-    store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
-    ensemble = select_and_print(store, searches, runs, options, out=out, verbose=verbose)
+    store = open_record(tracking_uri, runs, *searches)
+    ensemble = select_and_print(store, searches, runs, options, name=name, out=out, verbose=verbose)
     if refit is not None:
         machine = Machine(weights_dir, ray_address)
         refit_and_print(store, ensemble, searches, runs, machine, resume=typed_command())
@@ -108,6 +110,7 @@ def select_and_print(
     runs: Path,
     options: "SelectionOptions | None" = None,
     *,
+    name: str | None = None,
     out: Path | None = None,
     verbose: bool = False,
     browse: str = "",
@@ -119,20 +122,25 @@ def select_and_print(
         searches: Names of the searches to select from.
         runs: Folder of searches.
         options: Options of the selection; None: the defaults.
-        out: Folder for the files; None: the folder of the first search.
+        name: Name of the ensemble; None: that of its method and its limits.
+        out: Folder for a copy of the files; None: none.
         verbose: Whether to print how the ensemble was selected.
         browse: Command that opens the search in MLflow; empty: none is printed.
     """
     from tune_paddy.ensemble.build import build_ensemble
+    from tune_paddy.ensemble.folders import publish
     from tune_paddy.ensemble.reports.summary import print_summary
     from tune_paddy.ensemble.reports.terminal import print_details
 
-    folder = out or runs / searches[0]
-    ensemble = build_ensemble(store, searches, folder=folder, options=options)
+    search = runs / searches[0]
+    ensemble = build_ensemble(store, searches, folder=search, options=options, name=name)
+    if out is not None:
+        publish(ensemble.folder, out)
     if verbose:
         print_details(console, ensemble)
     print_summary(console, ensemble, searches)
-    _print_places(ensemble, browse)
+    print_standing(ensemble, searches[0], store)
+    _print_places(ensemble, out or (search if ensemble.standing.current else ensemble.folder), browse)
     return ensemble
 
 
@@ -141,14 +149,14 @@ def browse_command(search: str, store: "Store") -> str:
     return record_command(store, "ui", search)
 
 
-def _print_places(ensemble: "Ensemble", browse: str) -> None:
+def _print_places(ensemble: "Ensemble", folder: Path, browse: str) -> None:
     """Print paths and the command to browse, each on one line of any length so that it can be copied."""
     from tune_paddy.ensemble.reports.html import REPORT
 
     submission = ensemble.submission
     places = {
-        "Submission": "" if submission is None else shlex.quote(str(submission)),
-        "Report": shlex.quote(str(ensemble.folder / REPORT)),
+        "Submission": "" if submission is None else shlex.quote(str(folder / submission.name)),
+        "Report": shlex.quote(str(folder / REPORT)),
         "Browse": browse,
     }
     console.print()
@@ -233,8 +241,11 @@ def refit_and_print(
         members={member.name: member.run_id for member in members},
     )
     console.print(quality_note(ensemble, searches), soft_wrap=True)
+    print_standing(refitted, plan.name, store)
     if refitted.submission is not None:
-        console.print(f"Submission of the refitted members: {refitted.submission}", soft_wrap=True)
+        folder = plan.folder if refitted.standing.current else refitted.folder
+        submission = shlex.quote(str(folder / refitted.submission.name))
+        console.print(f"Submission of the refitted members: {submission}", soft_wrap=True)
 
 
 def _reopen_dataset(search: "RecordedRun") -> "Dataset":

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tune_paddy.cli.app import RunsOption, UriOption, app, console, errors
+from tune_paddy.cli.app import RunsOption, UriOption, app, console, errors, open_record
 from tune_paddy.cli.completion import complete_search
+from tune_paddy.cli.ensembles.option import EnsembleOption
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.system.text import counted
 
@@ -24,9 +25,6 @@ SearchArgument = Annotated[
     str, typer.Argument(help="Name of a search, or of its refit.", autocompletion=complete_search)
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
-EnsembleOption = Annotated[
-    str | None, typer.Option("--ensemble", help="MLflow run ID of an ensemble; default: the newest.")
-]
 TOLERANCE = 1e-5
 """Largest difference between probabilities on the same machine; another device or precision exceeds it."""
 
@@ -49,7 +47,7 @@ def export(
     """
     if folder.exists():
         raise InputError(f"{folder} already exists: remove it, or export to another folder")
-    store = _open_record(search, tracking_uri, runs)
+    store = _open_record(search, ensemble, tracking_uri, runs)
     settings = _settings(device)
     # Imported after the checks: torch and MLflow's models take seconds.
     from tune_paddy.serving.collect import collect
@@ -73,6 +71,7 @@ def predict(
     model: Annotated[str, typer.Argument(help="Exported folder, models:/NAME/VERSION, or a search.")],
     images: Annotated[list[str], typer.Argument(help="Image files, folders, or quoted patterns.")],
     out: Annotated[Path | None, typer.Option(help="CSV file; default: standard output.")] = None,
+    ensemble: EnsembleOption = None,
     device: DeviceOption = "auto",
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
@@ -87,7 +86,7 @@ def predict(
     from tune_paddy.serving.answers import as_csv, find_images
 
     files = find_images(images)
-    with _opened(model, tracking_uri, runs, device) as opened:
+    with _opened(model, ensemble, tracking_uri, runs, device) as opened:
         answer = _predict_with_progress(opened, files)
     content = as_csv(files, answer)
     if out is None:
@@ -119,7 +118,7 @@ def bundle(
     folder = folder or Path(f"{search}-bundle")
     if folder.exists():
         raise InputError(f"{folder} already exists: remove it, or name another folder")
-    store = _open_record(search, tracking_uri, runs)
+    store = _open_record(search, ensemble, tracking_uri, runs)
     # Imported after the checks: torch and MLflow's models take seconds.
     from tune_paddy.serving.bundle import NOTEBOOK
     from tune_paddy.serving.bundle import bundle as write
@@ -131,17 +130,16 @@ def bundle(
     console.print(line, soft_wrap=True)
 
 
-def _open_record(search: str, tracking_uri: str | None, runs: Path) -> "Store":
+def _open_record(search: str, ensemble: str | None, tracking_uri: str | None, runs: Path) -> "Store":
     """Open the record of a search.
 
     Raises:
-        InputError: The record does not exist or has no such search.
+        InputError: The record does not exist, or has no such search or ensemble.
     """
-    from tune_paddy.tracking.runs import get_search
-    from tune_paddy.tracking.store import open_store
+    from tune_paddy.tracking.lookup.ensembles import get_ensemble
 
-    store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
-    get_search(store, search)
+    store = open_record(tracking_uri, runs, search, ensemble=ensemble)
+    get_ensemble(store, search, ensemble)
     return store
 
 
@@ -176,8 +174,14 @@ def _check_and_print(collected: "Collected", folder: Path, settings: "InferenceS
 
 
 @contextmanager
-def _opened(model: str, tracking_uri: str | None, runs: Path, device: str) -> "Iterator[EnsembleModel]":
-    """Open an ensemble: an exported folder, a registered model, or the ensemble of a search."""
+def _opened(
+    model: str, ensemble: str | None, tracking_uri: str | None, runs: Path, device: str
+) -> "Iterator[EnsembleModel]":
+    """Open an ensemble: an exported folder, a registered model, or an ensemble of a search."""
+    if ensemble is not None and (Path(model).is_dir() or model.startswith("models:/")):
+        raise InputError(
+            "`ensemble` needs the name of a search: an export is one ensemble", options=("ensemble",)
+        )
     with TemporaryDirectory(prefix="tune_paddy-") as temporary:
         folder = Path(temporary)
         if Path(model).is_dir():
@@ -190,10 +194,10 @@ def _opened(model: str, tracking_uri: str | None, runs: Path, device: str) -> "I
 
             folder = download_model(model, folder, tracking_uri)
         else:
-            store = _open_record(model, tracking_uri, runs)
+            store = _open_record(model, ensemble, tracking_uri, runs)
             from tune_paddy.serving.collect import collect, symlink
 
-            collect(store, model, runs=runs).stage(folder, place=symlink)
+            collect(store, model, runs=runs, ensemble=ensemble).stage(folder, place=symlink)
         from tune_paddy.serving.ensemble_model import EnsembleModel
 
         yield EnsembleModel(folder, _settings(device))

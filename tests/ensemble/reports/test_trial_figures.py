@@ -46,9 +46,13 @@ def test_forecasts_of_memory_are_compared_with_measurements(tmp_path: Path) -> N
 
 
 def test_existing_figures_are_listed_in_reading_order(tmp_path: Path) -> None:
-    for name in ("recall", "slices", "cost", "mine"):
-        (tmp_path / f"{name}.png").touch()
-    assert [path.stem for path in shown_figures(tmp_path)] == ["cost", "slices", "recall"]
+    """Those of the trials' parameters come from the search's folder, which may hold another ensemble's."""
+    own, search = tmp_path / "own", tmp_path / "search"
+    for folder, names in ((own, ("recall", "cost", "mine")), (search, ("slices", "frontier"))):
+        folder.mkdir()
+        for name in names:
+            (folder / f"{name}.png").touch()
+    assert [path.stem for path in shown_figures(own, search)] == ["cost", "slices", "recall"]
 
 
 @pytest.mark.parametrize(

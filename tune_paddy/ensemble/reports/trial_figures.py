@@ -55,10 +55,16 @@ def draw_trials(
     return figures
 
 
-def shown_figures(folder: Path) -> list[Path]:
-    """Return the existing figures of a folder, in reading order."""
+def shown_figures(ensemble: Path, search: Path) -> list[Path]:
+    """Return the existing figures of an ensemble and its search, in reading order.
+
+    Args:
+        ensemble: Folder of the ensemble's figures.
+        search: Folder of the search's own figures.
+    """
     order = (LIVE_CURVE, COST, *SEARCH_NAMES, *NAMES, FOOTPRINT)
-    return [path for name in dict.fromkeys(order) if (path := folder / f"{name}.png").is_file()]
+    homes = {name: search if name in SEARCH_NAMES else ensemble for name in order}
+    return [path for name, home in homes.items() if (path := home / f"{name}.png").is_file()]
 
 
 def draw_costs(trials: Sequence[tuple[RecordedRun, str, float]], weights: Mapping[str, float]) -> Figure:
