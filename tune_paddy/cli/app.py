@@ -4,12 +4,13 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
-from tune_paddy.data.system.text import counted, redact
+from tune_paddy.data.system.text import as_started, counted, redact
 
 if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
@@ -26,11 +27,30 @@ app = typer.Typer(
 )
 
 PIPED_WIDTH = 160  # columns of output to a file or a pipe
+
+
+class _ProgramConsole(Console):
+    """Console that writes commands as the user started the program, to copy them."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print objects; see `as_started` for texts."""
+        super().print(*map(_as_started, objects), **options)
+
+
+def _as_started(printed: Any) -> Any:
+    """Return a text, styled or not, with its commands as started; other objects as they are."""
+    if isinstance(printed, str):
+        return as_started(printed)
+    if isinstance(printed, Text) and as_started(printed.plain) != printed.plain:
+        return Text(as_started(printed.plain), style=printed.style)
+    return printed
+
+
 # No markup: rich would take square brackets in names of files and members for tags.
-console = Console(highlight=False, markup=False)
+console = _ProgramConsole(highlight=False, markup=False)
 if not console.is_terminal:
-    console = Console(highlight=False, markup=False, width=PIPED_WIDTH)
-errors = Console(stderr=True, highlight=False, markup=False)
+    console = _ProgramConsole(highlight=False, markup=False, width=PIPED_WIDTH)
+errors = _ProgramConsole(stderr=True, highlight=False, markup=False)
 
 DataArgument = Annotated[Path, typer.Argument(help="Folder or CSV of labelled images.")]
 UriOption = Annotated[

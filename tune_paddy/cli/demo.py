@@ -53,11 +53,11 @@ def demo(
         store = make_store(tracking_uri, plan.dataset, runs)
         plan = with_free_name(plan, store, runs, given=False)
         train_and_print(replace(ready, plan=plan), store, weights=False)
-    ensemble = select_and_print(store, [plan.name], runs, browse=f"uv run {browse_command(plan.name, store)}")
+    ensemble = select_and_print(store, [plan.name], runs, browse=browse_command(plan.name, store))
     if ensemble.submission is not None:
         accuracy = score_submission(ensemble.submission, folder / TEST_LABELS)
         images = counted(len(ensemble.pool.test_ids), "test image")
         console.print(f"\nAccuracy on the held-back labels of {images}: {100 * accuracy:.1f} %")
     console.print(f"Done in {time.monotonic() - started:.0f} s. Next, with your own images:")
     for command in _NEXT:
-        console.print(f"  uv run tune-paddy {command}")
+        console.print(f"  tune-paddy {command}")

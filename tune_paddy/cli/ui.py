@@ -23,7 +23,11 @@ def ui(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(help="Port; default: 5000, or the next free one.", min=1, max=65535),
+        typer.Option(
+            help="Port; default: 5000, or the next free one except 5001, which is for models.",
+            min=1,
+            max=65535,
+        ),
     ] = None,
     browser: Annotated[bool, typer.Option("--browser", help="Also open a browser.")] = False,
     tracking_uri: UriOption = None,
