@@ -8,7 +8,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tune_paddy.api import Chosen, SearchResult, forecast, load_pool, run_search, select
+    from tune_paddy.api import (
+        Chosen,
+        SearchResult,
+        forecast,
+        list_ensembles,
+        load_ensemble,
+        load_pool,
+        run_search,
+        select,
+        use_ensemble,
+    )
     from tune_paddy.core.errors import InputError, TunePaddyError
     from tune_paddy.core.selection.plain import greedy_select
     from tune_paddy.data.dataset import Dataset
@@ -25,9 +35,12 @@ __all__ = [
     "TunePaddyError",
     "forecast",
     "greedy_select",
+    "list_ensembles",
+    "load_ensemble",
     "load_pool",
     "run_search",
     "select",
+    "use_ensemble",
 ]
 
 _HOMES = {

@@ -63,7 +63,7 @@ class Chosen:
         pool: Pool that it was selected from.
         selection: Ensemble weights and the path to them; its `score` is optimistic.
         assessment: Score on images that the selection has not seen, with those of rivals; None: a class has
-            a single image in the select split.
+            a single image in the select split, or the ensemble was read from the record.
     """
 
     pool: "Pool"
@@ -227,6 +227,91 @@ def select(
     fit = make_fit(pool, options)
     with threadpool_limits(1):  # as the command does: faster for small products, and deterministic
         return Chosen(pool, fit(pool.select, pool.labels), assess_fit(pool, fit, options))
+
+
+def list_ensembles(search: str, *, tracking_uri: str | None = None) -> "pd.DataFrame":
+    """Return the ensembles of a search, oldest first: name, current, method, metric, score, interval, run id.
+
+    Args:
+        search: Name of the search.
+        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
+
+    Raises:
+        InputError: The record or the search does not exist.
+    """
+    import pandas as pd
+
+    from tune_paddy.core.metrics import metric_key
+    from tune_paddy.tracking.lookup.ensembles import current_among, finished_ensembles
+    from tune_paddy.tracking.runs import get_search
+
+    store = _record(tracking_uri)
+    ensembles = finished_ensembles(store, search)
+    current = current_among(get_search(store, search), ensembles)
+    names = ("score", ""), ("low", "_low"), ("high", "_high")
+    rows = [
+        {
+            "name": run.name,
+            "current": run is current,
+            "method": run.params.get("method", ""),
+            "metric": (metric := run.params.get("metric", "")),
+            **{name: run.metrics.get(f"ensemble_{metric_key(metric)}{end}") for name, end in names},
+            "run_id": run.run_id,
+        }
+        for run in ensembles
+    ]
+    columns = ["name", "current", "method", "metric", "score", "low", "high", "run_id"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def load_ensemble(search: str, ensemble: str | None = None, *, tracking_uri: str | None = None) -> Chosen:
+    """Read a recorded ensemble of a search, with the predictions of its members.
+
+    Args:
+        search: Name of the search.
+        ensemble: Name or run id of the ensemble, see `list_ensembles`; None: the current one.
+        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
+
+    Returns:
+        The pool and the selection; its `assessment` is None, `list_ensembles` has the score.
+
+    Raises:
+        InputError: The record, the search or the ensemble does not exist.
+    """
+    from tune_paddy.ensemble.recorded import load_recorded
+
+    read = load_recorded(_record(tracking_uri), search, ensemble)
+    return Chosen(read.pool, read.selection, None)
+
+
+def use_ensemble(
+    search: str, ensemble: str, *, tracking_uri: str | None = None, runs: str | Path = "runs"
+) -> None:
+    """Make an ensemble the current one of a search, as `tune-paddy use` does.
+
+    Args:
+        search: Name of the search.
+        ensemble: Name or run id of the ensemble, see `list_ensembles`.
+        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
+        runs: Folder of searches and their files.
+
+    Raises:
+        InputError: The record, the search or the ensemble does not exist.
+        TunePaddyError: A file cannot be written, or MLflow failed.
+    """
+    from tune_paddy.ensemble.switch import search_folder
+    from tune_paddy.ensemble.switch import use_ensemble as use
+    from tune_paddy.tracking.runs import get_search
+
+    store = _record(tracking_uri)
+    use(store, search, ensemble, search_folder(get_search(store, search), Path(runs)))
+
+
+def _record(tracking_uri: str | None) -> "Store":
+    """Open the existing record."""
+    from tune_paddy.tracking.store import open_store
+
+    return open_store(tracking_uri, experiment=None, artifact_root=Path("runs"), create=False)
 
 
 def forecast(

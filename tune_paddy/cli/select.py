@@ -19,6 +19,7 @@ from tune_paddy.cli.app import (
     typed_command,
 )
 from tune_paddy.cli.completion import complete_search
+from tune_paddy.cli.ensembles.option import EnsembleOption
 from tune_paddy.cli.ensembles.use import print_standing
 from tune_paddy.cli.settings_options import OptionSource, command_with, given
 from tune_paddy.core.errors import InputError, SearchInterruptedError
@@ -81,6 +82,7 @@ def select(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for a copy of the files.", file_okay=False)] = None,
     refit: RefitOption = None,
+    ensemble: EnsembleOption = None,
     weights_dir: WeightsDirOption = None,
     ray_address: RayAddressOption = None,
     verbose: VerboseOption = False,
@@ -88,6 +90,8 @@ def select(
     runs: RunsOption = Path("runs"),
 ) -> None:
     """Select an ensemble from finished members, and write the submission.
+
+    With --refit, --ensemble names a recorded ensemble to retrain instead of a new one.
 
     Example: tune-paddy select my-search --metric error_rate
     """
@@ -97,11 +101,45 @@ def select(
     searches = list(dict.fromkeys(searches))
     typed = given(context, SELECTION)
     options = SelectionOptions(**{**typed, "weights": tuple(typed.get("weights", ()))})
+    machine = Machine(weights_dir, ray_address)
+    if ensemble is not None:
+        _refuse_selection(refit, typed, searches, name or out)
+        store = open_record(tracking_uri, runs, *searches, ensemble=ensemble)
+        _refit_recorded(store, searches[0], ensemble, runs, machine)
+        return
     store = open_record(tracking_uri, runs, *searches)
-    ensemble = select_and_print(store, searches, runs, options, name=name, out=out, verbose=verbose)
+    chosen = select_and_print(store, searches, runs, options, name=name, out=out, verbose=verbose)
     if refit is not None:
-        machine = Machine(weights_dir, ray_address)
-        refit_and_print(store, ensemble, searches, runs, machine, resume=typed_command())
+        refit_and_print(store, chosen, searches, runs, machine, resume=typed_command())
+
+
+def _refuse_selection(
+    refit: str | None, typed: dict[str, Any], searches: list[str], other: object = None
+) -> None:
+    """Refuse options of a selection beside the name of an ensemble that is already selected.
+
+    Raises:
+        InputError: There is such an option, or no refit.
+    """
+    if refit is None or typed or len(searches) > 1 or other is not None:
+        raise InputError(
+            "`ensemble` names one that is already selected, to retrain it: give one search and --refit all, "
+            "and no options of a selection",
+            options=("ensemble",),
+        )
+
+
+def _refit_recorded(store: "Store", search: str, name: str, runs: Path, machine: Machine) -> None:
+    """Retrain the members of a recorded ensemble."""
+    from tune_paddy.ensemble.recorded import load_recorded
+    from tune_paddy.tracking.ensembles import read_recorded_ensemble
+    from tune_paddy.tracking.lookup.ensembles import get_ensemble
+
+    described = read_recorded_ensemble(store, get_ensemble(store, search, name))
+    if described.refit is not None:
+        raise InputError(f"ensemble {name!r} of {search!r} is a refit already")
+    ensemble = load_recorded(store, search, name)
+    refit_and_print(store, ensemble, list(described.searches), runs, machine, resume=typed_command())
 
 
 def select_and_print(
@@ -240,7 +278,7 @@ def refit_and_print(
         selection=selection,
         members={member.name: member.run_id for member in members},
     )
-    console.print(quality_note(ensemble, searches), soft_wrap=True)
+    console.print(quality_note(store, ensemble, searches), soft_wrap=True)
     print_standing(refitted, plan.name, store)
     if refitted.submission is not None:
         folder = plan.folder if refitted.standing.current else refitted.folder

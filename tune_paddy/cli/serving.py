@@ -1,5 +1,6 @@
 """The commands that use an ensemble: export, predict, bundle."""
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -189,7 +190,7 @@ def _open_named(model: str, ensemble: str | None, tracking_uri: str | None, runs
         folders = similar_exports(Path(model))
         if folders:
             error.add_note(f"did you mean the folder {' or '.join(map(shlex.quote, folders))}?")
-        elif Path(model).parent != Path():  # no search has a slash in its name
+        elif "/" in model or os.sep in model:  # no search has a slash in its name
             raise InputError(
                 f"there is no folder {model}; `tune-paddy export SEARCH DIR` writes one"
             ) from None

@@ -83,12 +83,14 @@ def submit(
 
 
 def _find(what: str, named: str | None, tracking_uri: str | None, runs: Path, scratch: Path) -> _Found:
+    from tune_paddy.data.system.files import similar_files
     from tune_paddy.tracking.files import SUBMISSION_FILE, file_sha256
     from tune_paddy.tracking.submissions import download_file, find_ensemble, submittable_ensemble
 
     is_file = Path(what).is_file()
     if not is_file and (Path(what).suffix == ".csv" or Path(what).parent != Path()):
-        raise InputError(f"there is no file {what}; `tune-paddy select SEARCH` writes one")
+        similar = similar_files(Path(what))
+        raise InputError(f"there is no file {what}{similar or '; `tune-paddy select SEARCH` writes one'}")
     if is_file and named is not None:
         raise InputError("`ensemble` names an ensemble of a search, not of a file", options=("ensemble",))
     try:

@@ -35,13 +35,13 @@ def _parts(selection: Selection, options: SelectionOptions) -> Iterator[str]:
     yield BY_HAND if options.weights else selection.method.replace(", ", "-")
     if options.metric != SelectionOptions.metric:
         yield options.metric
-    for limit, unit in (
-        (options.max_members, "members"),
-        (options.max_minutes, "minutes"),
-        (options.max_size, "MiB"),
+    for limit, unit, units in (
+        (options.max_members, "member", "members"),
+        (options.max_minutes, "minute", "minutes"),
+        (options.max_size, "MiB", "MiB"),
     ):
         if limit is not None:
-            yield f"{limit:g}-{unit}"
+            yield f"{limit:g}-{unit if limit == 1 else units}"
     if options.speed_factor != SelectionOptions.speed_factor:
         yield f"speed-{options.speed_factor:g}"
     if options.seed != SelectionOptions.seed:

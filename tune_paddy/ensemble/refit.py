@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tune_paddy.core.metrics import metric_label
+from tune_paddy.core.metrics import metric_key, metric_label
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.data.ensemble_file import write_ensemble
@@ -14,6 +14,7 @@ from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.folders import FILES, ensembles_lock, new_folder
 from tune_paddy.ensemble.naming import choose_name
 from tune_paddy.ensemble.switch import rank
+from tune_paddy.tracking.client import call
 from tune_paddy.tracking.ensembles import log_ensemble, selection_digest
 from tune_paddy.tracking.files import SUBMISSION_FILE
 from tune_paddy.tracking.lookup.ensembles import current_ensemble
@@ -51,7 +52,7 @@ def write_refitted(
         "searches": list(searches),
         "ensemble_run_id": original.run_id,
         "members": dict(members),
-        "note": quality_note(original, searches),
+        "note": quality_note(store, original, searches),
     }
     blended = replace(original, pool=pool, selection=selection, contributions={}, redundancies={})
     described = {**describe(blended, [name]), "contributions": {}, "refit": refit}
@@ -86,14 +87,24 @@ def _record(
     )
 
 
-def quality_note(original: Ensemble, searches: Sequence[str]) -> str:
-    """Return a note on the quality of refitted members: the estimate of the original ensemble."""
+def quality_note(store: Store, original: Ensemble, searches: Sequence[str]) -> str:
+    """Return a note on the quality of refitted members: the recorded estimate of the original ensemble.
+
+    Args:
+        store: The record.
+        original: Ensemble whose members were refitted.
+        searches: Names of the searches that it was selected from.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
     whose = (
         "Refitted members have seen every labelled image: what is known of their quality is the estimate of "
         f"the ensemble selected from {', '.join(searches)} (run {original.run_id})"
     )
-    if original.assessment is None:
+    metric, metrics = original.selection.metric, call(store.client.get_run, original.run_id).data.metrics
+    names = [f"ensemble_{metric_key(metric)}{end}" for end in ("", "_low", "_high")]
+    if any(name not in metrics for name in names):
         return f"{whose}, which has none."
-    estimate = original.assessment.estimate
-    numbers = f"{estimate.score:.4f} ({estimate.low:.4f} to {estimate.high:.4f})"
-    return f"{whose}: {metric_label(original.selection.metric)} {numbers}."
+    score, low, high = (metrics[name] for name in names)
+    return f"{whose}: {metric_label(metric)} {score:.4f} ({low:.4f} to {high:.4f})."

@@ -1,6 +1,5 @@
 """Input and output of `tune-paddy predict`: image arguments, and predictions as a table."""
 
-import difflib
 import glob
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.csv_table import format_csv
 from tune_paddy.data.layouts.listing import is_file, list_images
+from tune_paddy.data.system.files import similar_files
 from tune_paddy.data.system.text import shown
 
 if TYPE_CHECKING:
@@ -33,21 +33,9 @@ def find_images(arguments: Sequence[str]) -> list[str]:
         files = _at(argument) or [file for match in _matches(argument) for file in _at(match)]
         if not files:
             problem = "holds no image, or there is no such file or folder"
-            raise InputError(f"{shown(argument)}: {problem}{_similar(Path(argument))}")
+            raise InputError(f"{shown(argument)}: {problem}{similar_files(Path(argument))}")
         found |= dict.fromkeys(files)
     return list(found)
-
-
-def _similar(missing: Path) -> str:
-    """Return a question that names files beside a missing one with similar names; empty if there are none."""
-    try:
-        names = [] if missing.exists() else [path.name for path in missing.parent.iterdir()]
-    except (OSError, ValueError):  # ValueError: a zero byte in the name
-        return ""
-    nearest = difflib.get_close_matches(missing.name, names, n=3)
-    return (
-        f"; did you mean {', '.join(shown(missing.with_name(name)) for name in nearest)}?" if nearest else ""
-    )
 
 
 def _at(place: str) -> list[str]:

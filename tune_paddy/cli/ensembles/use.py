@@ -25,11 +25,12 @@ def use(
 
     Example: tune-paddy use my-search greedy-3-members
     """
+    store = open_record(tracking_uri, runs, search, ensemble=ensemble)
+    # Imported after the check of the names: the report's template engine takes half a second.
     from tune_paddy.ensemble.switch import search_folder, use_ensemble
     from tune_paddy.tracking.lookup.ensembles import current_ensemble
     from tune_paddy.tracking.runs import get_search
 
-    store = open_record(tracking_uri, runs, search, ensemble=ensemble)
     before = current_ensemble(store, search)
     folder = search_folder(get_search(store, search), runs)
     now = use_ensemble(store, search, ensemble, folder)

@@ -1,13 +1,14 @@
 """Contact sheet of predictions: thumbnails with class and confidence, the least certain first."""
 
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.images import ImageError, load_rgb
@@ -35,7 +36,7 @@ class Cell:
     """One image of a contact sheet.
 
     Attributes:
-        file: Path of the image, escaped for display.
+        file: Path of the image within the folder that holds all of them, escaped for display.
         label: Predicted class, escaped for display.
         confidence: Probability of the predicted class, such as `87.5 %`.
         second: Second class with its probability; empty with a single class.
@@ -74,12 +75,23 @@ def write_contact_sheet(path: Path, files: Sequence[str], answer: "Answer") -> i
     check_sheet(path)
     suffix = path.suffix.lower()
     rows = least_certain(answer)[: MOST[suffix]]
-    cells = [_cell(files[row], answer, row) for row in rows]
+    names = _within(files)
+    cells = [_cell(names[row], answer, row) for row in rows]
     sources = [Path(files[row]) for row in rows]
     n_left_out = len(answer.probs) - len(answer.broken) - len(rows)
     page = _picture if suffix == ".png" else _page
     write_atomically(path, page(cells, sources, n_left_out))
     return len(rows)
+
+
+def _within(files: Sequence[str]) -> list[str]:
+    """Return the paths without the folder that all of them share."""
+    folders = {str(Path(file).absolute().parent) for file in files}
+    try:
+        shared = os.path.commonpath(folders) if folders else ""
+    except ValueError:  # on several drives
+        return list(files)
+    return [os.path.relpath(Path(file).absolute(), shared) for file in files]
 
 
 def _cell(file: str, answer: "Answer", row: int) -> Cell:
@@ -116,21 +128,23 @@ def _picture(cells: Sequence[Cell], sources: Sequence[Path], n_left_out: int) ->
         x, y = number % columns * width + _MARGIN, top + number // columns * height
         small = _thumbnail(source)
         sheet.paste(small, (x + (SIDE - small.width) // 2, y + (SIDE - small.height) // 2))
-        draw.text((x, y + SIDE + 2), _cut(f"{cell.confidence} {cell.label}", font), _INK, font)
-        draw.text((x, y + SIDE + 2 + _LINE), _cut(Path(cell.file).name, font), _PALE, font)
+        draw.text((x, y + SIDE + 2), _cut(f"{cell.label} · {cell.confidence}", font), _INK, font)
+        draw.text((x, y + SIDE + 2 + _LINE), _cut(cell.file, font), _PALE, font)
     file = io.BytesIO()
     sheet.save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
 def _thumbnail(source: Path) -> Image.Image:
-    """Return a small copy of an image; grey if the image has gone meanwhile."""
+    """Return a copy of an image that fills a cell; grey if the image has gone meanwhile."""
     try:
         image = load_rgb(source)
     except ImageError:
         return Image.new("RGB", (SIDE, SIDE), "#dddddd")
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return image
+    is_small = max(image.size) < SIDE
+    return ImageOps.contain(
+        image, (SIDE, SIDE), Image.Resampling.NEAREST if is_small else Image.Resampling.LANCZOS
+    )
 
 
 def _font() -> ImageFont.FreeTypeFont:

@@ -67,7 +67,7 @@ def arrange(files: Sequence[str], form: Form) -> Rows:
         return _new_rows(files, form)
     by_file = {file: name for name, file in found.items()}
     names = [by_file.get(row, file) for row, file in enumerate(files)]
-    check_same_ids(names, form.ids, what="the images", wanted_by=SAMPLE)
+    check_same_ids(names, form.ids, what="the list of images", wanted_by=SAMPLE)
     return Rows(form.ids, tuple(found[name] for name in form.ids), in_sample=True)
 
 
