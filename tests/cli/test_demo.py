@@ -117,7 +117,9 @@ def test_the_demo_leaves_its_record_in_one_file(demo: Demo) -> None:
 
 
 def test_the_commands_that_the_demo_suggests_parse(demo: Demo) -> None:
-    typed = [shlex.split(line) for line in re.findall(r"uv run tune-paddy (.+)", demo.last)]
+    typed = [
+        shlex.split(line) for line in re.findall(r"^(?:Browse:)? +tune-paddy (.+)", demo.last, re.MULTILINE)
+    ]
     assert [words[0] for words in typed] == ["ui", "data", "search", "predict"]
     assert all(parse(words) for words in typed)
 
