@@ -74,7 +74,7 @@ def test_select_prints_members_weights_and_rivals(finished: Finished, call: Call
 
 
 @pytest.mark.documents("use SEARCH ENSEMBLE")
-@pytest.mark.documents("select SEARCH --max-members 3 --name small")
+@pytest.mark.documents("select SEARCH --metric error_rate --name errors")
 @pytest.mark.documents("show SEARCH --ensemble ENSEMBLE")
 @pytest.mark.documents("report SEARCH --ensemble ENSEMBLE")
 def test_an_ensemble_is_selected_listed_and_made_current_by_its_name(
