@@ -117,6 +117,16 @@ def test_any_ensemble_can_be_made_current_also_where_its_files_are_not(
         use_ensemble(store, search, "wors", elsewhere)
 
 
+def test_a_name_in_the_record_cannot_lead_out_of_the_folder(
+    store: Store, search: str, made: Build, tmp_path: Path
+) -> None:
+    ensemble = made(MEAN, "best")
+    store.client.set_tag(ensemble.run_id, "tune_paddy.ensemble", "../../out")
+    with pytest.raises(InputError, match=r"ensemble '\.\./\.\./out': use up to 200 letters"):
+        use_ensemble(store, search, ensemble.run_id, tmp_path / "runs" / "elsewhere")
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_ensemble_of_an_older_version_gets_a_folder_before_its_files_are_replaced(
     store: Store, search: str, made: Build, tmp_path: Path
 ) -> None:

@@ -38,7 +38,7 @@ def report(
 
     store = open_record(tracking_uri, runs, search, ensemble=ensemble)
     found = get_search(store, search)
-    page = find_report(found, runs) if ensemble is None else report_of(store, found, ensemble, runs)
+    page = report_of(store, found, ensemble, runs) if ensemble else find_report(store, found, runs)
     console.print(shlex.quote(str(page)), soft_wrap=True)
     if not no_open and has_desktop():
         webbrowser.open(page.absolute().as_uri())
@@ -64,20 +64,28 @@ def report_of(store: "Store", search: "RecordedRun", ensemble: str, runs: Path) 
     return page
 
 
-def find_report(search: "RecordedRun", runs: Path) -> Path:
-    """Find the report of a search: in the folder that the record names, else in the folder of searches.
+def find_report(store: "Store", search: "RecordedRun", runs: Path) -> Path:
+    """Find the report of a search's current ensemble: in the recorded folder, else in the folder of searches.
+
+    A copy of another ensemble's report is passed over: another machine may have made this one current.
 
     Raises:
         InputError: There is no report.
     """
+    from tune_paddy.ensemble.folders import ensemble_folder, published_name
     from tune_paddy.ensemble.reports.html import REPORT
+    from tune_paddy.tracking.lookup.ensembles import current_ensemble
     from tune_paddy.tracking.schema import SearchRecord
 
     here, record = runs / search.name, SearchRecord.from_run(search)
     folders = [here] if record.folder in (None, here.absolute()) else [record.folder, here]
-    for page in (folder / REPORT for folder in folders):
-        if page.is_file():
-            return page
+    current = current_ensemble(store, search.name)
+    for folder in folders:
+        own = folder if current is None else ensemble_folder(folder, current.name)
+        is_copy = current is None or published_name(folder) in (None, "", current.name)
+        for page in (folder / REPORT, own / REPORT) if is_copy else (own / REPORT, folder / REPORT):
+            if page.is_file():
+                return page
     if record.refit_of:
         original = record.refit_of[0]
         raise InputError(

@@ -18,7 +18,7 @@ from tune_paddy.data.ensemble_file import ensemble_content, write_ensemble
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
 from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
 from tune_paddy.ensemble.fit import assess_fit, make_fit, member_groups
-from tune_paddy.ensemble.folders import FILES, ensembles_lock, new_folder
+from tune_paddy.ensemble.folders import FILES, ensemble_folder, ensembles_lock, new_folder
 from tune_paddy.ensemble.frontier import find_frontier
 from tune_paddy.ensemble.naming import choose_name, proposed_name
 from tune_paddy.ensemble.options import SelectionOptions
@@ -100,7 +100,7 @@ def _named(
         recorded=list_ensembles(store, searches[0]),
         folder=folder,
     )
-    return replace(ensemble, name=name, folder=folder / name)
+    return replace(ensemble, name=name, folder=ensemble_folder(folder.parent, name))
 
 
 def _choose(pool: Pool, options: SelectionOptions) -> Ensemble:

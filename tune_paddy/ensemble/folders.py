@@ -18,7 +18,7 @@ from tune_paddy.data.system.files import write_atomically
 from tune_paddy.ensemble.reports.html import REPORT
 from tune_paddy.tracking.files import FIGURES, SUBMISSION_FILE
 from tune_paddy.tracking.names import LOCK
-from tune_paddy.tracking.runs import RecordedRun
+from tune_paddy.tracking.runs import RecordedRun, check_name
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.submissions import download_file
 
@@ -49,6 +49,19 @@ def ensembles_lock(search: Path) -> Iterator[Path]:
         for remains in folder.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(remains, ignore_errors=True)
         yield folder
+
+
+def ensemble_folder(search: Path, name: str) -> Path:
+    """Return the folder of an ensemble.
+
+    Args:
+        search: Folder of the search.
+        name: Name of the ensemble; a record of others may hold any text.
+
+    Raises:
+        InputError: The name is not valid, so that it could lead out of the folder.
+    """
+    return search / ENSEMBLES / check_name(name, "ensemble")
 
 
 @contextmanager
@@ -108,7 +121,7 @@ def keep_published(search: Path, name: str) -> None:
         search: Folder of the search, whose ensembles the caller has locked.
         name: Name for the ensemble.
     """
-    with new_folder(search / ENSEMBLES / name) as folder:
+    with new_folder(ensemble_folder(search, name)) as folder:
         for file in _COPIED:
             if (search / file).is_file():
                 shutil.copy2(search / file, folder / file)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, read_ensemble
 from tune_paddy.ensemble.folders import (
-    ENSEMBLES,
+    ensemble_folder,
     ensembles_lock,
     keep_published,
     publish,
@@ -111,7 +111,7 @@ def folder_of(store: Store, ensemble: RecordedRun, folder: Path) -> Path:
     Raises:
         TunePaddyError: The record lacks the files, or MLflow failed.
     """
-    own = folder / ENSEMBLES / ensemble.name
+    own = ensemble_folder(folder, ensemble.name)
     if not (own / ENSEMBLE_FILE).is_file():
         restore(store, ensemble, own)
     return own
@@ -132,5 +132,5 @@ def keep_older(store: Store, search: str, folder: Path) -> None:
         runs = list_ensembles(store, search)
         known = [run.name for run in runs if EnsembleRecord.from_run(run).selection == digest]
         name = known[0] if known else _EARLIER
-        if not (folder / ENSEMBLES / name).exists():
+        if not ensemble_folder(folder, name).exists():
             keep_published(folder, name)

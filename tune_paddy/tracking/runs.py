@@ -214,8 +214,14 @@ def ensemble_name(tag: str, run_name: str) -> str:
 
     >>> ensemble_name("log_linear", "ensemble log_linear"), ensemble_name("", "ensemble greedy log_loss 3f9a")
     ('log_linear', 'greedy-log_loss-3f9a')
+    >>> ensemble_name("", "../mine: renamed in MLflow")
+    'mine-renamed-in-MLflow'
     """
-    return tag or "-".join(run_name.removeprefix("ensemble ").split())
+    return (
+        tag
+        or "-".join(re.findall(r"[\w.+-]*\w", run_name.removeprefix("ensemble ").lstrip("./")))
+        or "unnamed"
+    )
 
 
 def _children(store: Store, search: str, kind: str) -> tuple[RecordedRun, ...]:
