@@ -217,11 +217,8 @@ def ensemble_name(tag: str, run_name: str) -> str:
     >>> ensemble_name("", "../mine: renamed in MLflow")
     'mine-renamed-in-MLflow'
     """
-    return (
-        tag
-        or "-".join(re.findall(r"[\w.+-]*\w", run_name.removeprefix("ensemble ").lstrip("./")))
-        or "unnamed"
-    )
+    words = re.findall(r"\w[\w.+-]*", run_name.removeprefix("ensemble "))
+    return tag or "-".join(words) or "unnamed"
 
 
 def _children(store: Store, search: str, kind: str) -> tuple[RecordedRun, ...]:
