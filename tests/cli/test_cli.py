@@ -104,6 +104,7 @@ def test_an_ensemble_is_selected_listed_and_made_current_by_its_name(
 def test_verbose_prints_how_the_ensemble_was_selected(finished: Finished, call: Call) -> None:
     """The tables precede the summary, which is the same with and without them."""
     arguments = ["select", "first", "--tracking-uri", finished.store.tracking_uri]
+    call(*arguments)  # so that both of the others select the same ensemble again
     short, long = (call(*arguments, *flag) for flag in ([], ["--verbose"]))
     assert parse(["select", "first", "-v"]) == parse(["select", "first", "--verbose"])
     assert long.endswith(short)
