@@ -1,5 +1,6 @@
 """Write the ensemble of refitted members: the same ensemble weights, a new submission."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from tune_paddy.core.metrics import metric_key, metric_label
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
-from tune_paddy.data.ensemble_file import write_ensemble
+from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, MAX_MIB, write_ensemble
 from tune_paddy.ensemble.build import describe, write_checked_submission
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.folders import FILES, ensembles_lock, new_folder
@@ -16,9 +17,9 @@ from tune_paddy.ensemble.naming import choose_name
 from tune_paddy.ensemble.switch import rank
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.ensembles import log_ensemble, selection_digest
-from tune_paddy.tracking.files import SUBMISSION_FILE
+from tune_paddy.tracking.files import SUBMISSION_FILE, read_file
 from tune_paddy.tracking.lookup.ensembles import current_ensemble
-from tune_paddy.tracking.runs import get_search, list_ensembles
+from tune_paddy.tracking.runs import get_search, list_ensembles, recorded
 from tune_paddy.tracking.store import Store
 
 
@@ -55,7 +56,13 @@ def write_refitted(
         "note": quality_note(store, original, searches),
     }
     blended = replace(original, pool=pool, selection=selection, contributions={}, redundancies={})
-    described = {**describe(blended, [name]), "contributions": {}, "refit": refit}
+    described = {
+        **describe(blended, [name]),
+        # From the record: an ensemble that was read back has no assessment, but must give the same content.
+        "assessment": _recorded_assessment(store, original),
+        "contributions": {},
+        "refit": refit,
+    }
     with ensembles_lock(folder) as ensembles:
         known, digest = list_ensembles(store, name), selection_digest(described)
         described["name"] = choose_name(original.name, digest, given=None, recorded=known, folder=ensembles)
@@ -68,6 +75,13 @@ def write_refitted(
         before = current_ensemble(store, name)
         run_id = _record(store, ensemble, name, described, original)
         return replace(ensemble, run_id=run_id, standing=rank(store, run_id, before, folder))
+
+
+def _recorded_assessment(store: Store, original: Ensemble) -> Any:
+    """Return the assessment in the recorded `ensemble.json` of the original, plain JSON."""
+    run = recorded(call(store.client.get_run, original.run_id))
+    content = read_file(store, run, ENSEMBLE_FILE, most=MAX_MIB, what="an ensemble")
+    return json.loads(content).get("assessment")
 
 
 def _record(
