@@ -41,8 +41,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 collect_rarely()
 
-# The user's colours and widths would change the output that tests match.
-for _name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TERMINAL_WIDTH"):
+# The user's colours and widths would change the output that tests match, and so would `uv run pytest`.
+for _name in (
+    "UV_RUN_RECURSION_DEPTH",
+    "FORCE_COLOR",
+    "PY_COLORS",
+    "GITHUB_ACTIONS",
+    "TTY_COMPATIBLE",
+    "TERMINAL_WIDTH",
+):
     os.environ.pop(_name, None)
 os.environ["TERM"] = "dumb"  # test processes inherit standard error, which may be a terminal with colours
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "tune_paddy"
-LIBRARY = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent.name != "cli"]
+LIBRARY = [path for path in sorted(PACKAGE.rglob("*.py")) if "cli" not in path.parts]
 COMMAND = re.compile(r"`[^`]*`?")
 """A whole command, which may contain options; interpolated values cut it in the source."""
 OPTION = re.compile(r"(?<!\S)--[a-z]")

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
         Pool,
         SearchResult,
         forecast,
+        list_ensembles,
+        load_ensemble,
         load_pool,
         plot_images,
         run_search,
         select,
+        use_ensemble,
     )
     from tune_paddy.core.errors import InputError, TunePaddyError
     from tune_paddy.core.selection.plain import greedy_select
@@ -37,10 +40,13 @@ __all__ = [
     "TunePaddyError",
     "forecast",
     "greedy_select",
+    "list_ensembles",
+    "load_ensemble",
     "load_pool",
     "plot_images",
     "run_search",
     "select",
+    "use_ensemble",
 ]
 
 _HOMES = {

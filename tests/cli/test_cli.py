@@ -74,9 +74,38 @@ def test_select_prints_members_weights_and_rivals(finished: Finished, call: Call
     assert "Submit" not in text, "the images are of no competition"
 
 
+@pytest.mark.documents("use SEARCH ENSEMBLE")
+@pytest.mark.documents("select SEARCH --metric error_rate --name errors")
+@pytest.mark.documents("show SEARCH --ensemble ENSEMBLE")
+@pytest.mark.documents("report SEARCH --ensemble ENSEMBLE")
+def test_an_ensemble_is_selected_listed_and_made_current_by_its_name(
+    finished: Finished, call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each command also takes the beginning of a run id, and suggests a name for a mistyped one."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", finished.store.tracking_uri)
+    call("select", "first", "--weights", "*/plain=1")
+    text = call("select", "first", "--weights", "*=0", "--weights", "0000-*=1", "--name", "one member")
+    if "kept as" in text:  # as a rule, but a trained network may be the best alone
+        assert "make it current with: tune-paddy use first 'one member'" in text
+    assert "is the current ensemble of first" in call("use", "first", "one member")
+    shown = call("show", "first", "--ensemble", "by-hand")
+    assert re.search(r"^→ +one member +fixed, log loss", shown, re.MULTILINE)
+    assert "Ensemble by-hand: log loss" in shown
+    for name in ("ensembles/one member", "."):
+        assert (tmp_path / "runs/first" / name / "submission.csv").is_file()
+    report = "'runs/first/ensembles/one member/report.html'\n"
+    assert call("report", "first", "--no-open", "-e", "one member") == report
+    assert "did you mean 'one member'?" in call("use", "first", "one mmber", status=2)
+    assert "--ensemble names one that is already selected" in call("select", "first", "-e", "x", status=2)
+    assert "there is another ensemble 'one member'; choose another --name" in call(
+        "select", "first", "--weights", "*=0", "--weights", "0001-*=1", "--name", "one member", status=2
+    )
+
+
 def test_verbose_prints_how_the_ensemble_was_selected(finished: Finished, call: Call) -> None:
     """The tables precede the verdict and the rest, which is the same with and without them."""
     arguments = ["select", "first", "--tracking-uri", finished.store.tracking_uri]
+    call(*arguments)  # so that both of the others select the same ensemble again
     short, long = (call(*arguments, *flag) for flag in ([], ["--verbose"]))
     assert parse(["select", "first", "-v"]) == parse(["select", "first", "--verbose"])
     assert long.endswith(short)
@@ -128,6 +157,7 @@ def test_help_and_version_import_nothing_heavy(tmp_path: Path, call: Call) -> No
         ["submit"],
         ["show"],
         ["report"],
+        ["use"],
         ["ui"],
         ["weights", "fetch"],
         ["data", "check"],

@@ -117,7 +117,8 @@ def test_the_demo_leaves_its_record_in_one_file(demo: Demo) -> None:
 
 
 def test_the_commands_that_the_demo_suggests_parse(demo: Demo) -> None:
-    typed = [shlex.split(line) for line in re.findall(r"uv run tune-paddy (.+)", demo.last)]
+    line = re.compile(r"^(?:[\w ]+:)? +(?:uv run )?tune-paddy (.+)", re.MULTILINE)
+    typed = [shlex.split(found) for found in line.findall(demo.last)]
     assert [words[0] for words in typed] == ["report", "ui", "export", "data", "search", "predict"]
     assert all(parse(words) for words in typed)
 

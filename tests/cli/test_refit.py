@@ -186,6 +186,19 @@ def test_a_refit_of_anything_but_all_images_is_refused_at_once(call: Call, small
     assert "the only value is `all`" in call(*arguments, status=2)
 
 
+def test_a_recorded_ensemble_is_refitted_by_its_name(
+    finished: Finished, refitted: Refitted, call: Call
+) -> None:
+    """Its members are trained already; the current ensemble stays what it is."""
+    name = refitted.ensemble.name
+    arguments = ["select", "folded", "--ensemble", name, "--refit", "all"]
+    uri = ["--tracking-uri", finished.store.tracking_uri]
+    text = call(*arguments, *uri, "--runs", str(refitted.folder.parent))
+    assert f"{name} was selected before, and stays the current ensemble" in text
+    assert "Submission of the refitted members: " in text
+    assert "is a refit already" in call("select", "folded-refit", *arguments[2:], *uri, status=2)
+
+
 @pytest.mark.documents("search DATA --space paddy_search --folds 5")
 @pytest.mark.documents("select SEARCH --refit all")
 def test_a_search_with_folds_ends_in_a_refit(finished: Finished, refitted: Refitted, call: Call) -> None:

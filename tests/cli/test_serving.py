@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ from tests.conftest import Exported, Finished
 
 
 def table(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
+    """Parse the CSV of a prediction; an empty line separates the summary from it."""
+    return list(csv.DictReader(io.StringIO(text.partition("\n\n")[0])))
 
 
 @pytest.mark.documents("predict model photos/ --out answers.csv")
@@ -40,7 +42,10 @@ def test_images_that_cannot_be_read_are_listed_and_the_others_predicted(
 ) -> None:
     (tmp_path / "broken.png").write_text("no image")
     (tmp_path / "good.png").write_bytes(Path(exported.images[0]).read_bytes())
-    text = call("predict", str(exported.folder), "*.png", "--out", "answers.csv", status=1)
+    arguments = ["predict", str(exported.folder), "*.png", "--out", "answers.csv", "--submission", "s.csv"]
+    text = call(*arguments, status=1)
+    assert "no submission was written, since it needs every image" in text
+    assert not (tmp_path / "s.csv").exists()
     assert "1 of 2 images could not be read: broken.png: is not an image of a known format" in text
     assert [row["file"] for row in table((tmp_path / "answers.csv").read_text())] == ["good.png"]
 
@@ -68,14 +73,26 @@ def test_an_unknown_device_is_refused_before_anything_is_written(
 
 
 @pytest.mark.parametrize(
-    "command", [["predict", "nope", "x.png"], ["bundle", "nope", "here"], ["predict", ".", "x.png"]]
+    "command",
+    [
+        ["predict", "nope", "x.png"],
+        ["bundle", "nope", "here"],
+        ["predict", ".", "x.png"],
+        ["predict", "frist", "x.png", "URI"],
+        ["export", "first", "there", "--ensemble", "nope", "URI"],
+        ["use", "first", "nope", "URI"],
+    ],
 )
-def test_a_refusal_does_not_wait_for_torch(tmp_path: Path, command: list[str]) -> None:
+def test_a_refusal_waits_neither_for_torch_nor_for_mlflow(
+    finished: Finished, tmp_path: Path, command: list[str]
+) -> None:
+    if command[-1] == "URI":
+        command = [*command[:-1], "--tracking-uri", finished.store.tracking_uri]
     (tmp_path / "x.png").touch()
     (tmp_path / "here").mkdir()
     program = (
         "import sys; from tune_paddy.cli import main; sys.argv[0] = 'tune-paddy'\n"
-        "try: main()\nfinally: assert 'torch' not in sys.modules"
+        "try: main()\nfinally: assert not {'torch', 'mlflow'} & set(sys.modules)"
     )
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     done = subprocess.run(
@@ -108,9 +125,39 @@ def test_a_registered_export_is_found_by_its_address(
 
 def test_a_search_predicts_by_its_name(finished: Finished, exported: Exported, call: Call) -> None:
     options = ["--tracking-uri", finished.store.tracking_uri, "--runs", str(finished.runs)]
-    (row,) = table(call("predict", "first", exported.images[0], *options))
+    ensemble = ["--ensemble", exported.ensemble.name]
+    (row,) = table(call("predict", "first", exported.images[0], *options, *ensemble))
     assert row["file"] == exported.images[0]
+    assert float(row["probability"]) == pytest.approx(exported.expected[0].max(), abs=1e-5)
     assert "no search 'frist'" in call("predict", "frist", exported.images[0], *options, status=2)
+    arguments = ["predict", str(exported.folder), exported.images[0], *ensemble]
+    assert "--ensemble needs the name of a search" in call(*arguments, status=2)
+
+
+def test_the_test_images_give_the_submission_of_the_search_a_summary_and_a_contact_sheet(
+    finished: Finished, exported: Exported, call: Call, tmp_path: Path
+) -> None:
+    """The rows have the sample's order, whatever the order of the arguments."""
+    uri = ["--tracking-uri", finished.store.tracking_uri]
+    written = ["--out", "answers.csv", "--submission", "mine.csv", "--contact-sheet", "sheet.html"]
+    text = call("predict", str(exported.folder), *reversed(exported.images), *written, *uri)
+    assert exported.ensemble.submission
+    assert (tmp_path / "mine.csv").read_bytes() == exported.ensemble.submission.read_bytes()
+    assert "Submission: mine.csv: 20 rows" in text
+    assert "Contact sheet: sheet.html: 20 images" in text
+    counts = re.findall(r"^(\d) +(\d+) +[\d.]+ % +[\d.]+ %$", text, re.MULTILINE)
+    labels = pd.read_csv(tmp_path / "mine.csv", dtype=str)["label"].value_counts()
+    assert {label: int(count) for label, count in counts} == labels.to_dict()
+    arguments = ["predict", str(exported.folder), *exported.images[:3], "--submission", "no.csv", *uri]
+    assert "does not match sample_submission.csv: it lacks 17 images" in call(*arguments, status=2)
+
+
+def test_a_name_like_that_of_an_export_is_suggested(exported: Exported, call: Call, tmp_path: Path) -> None:
+    (tmp_path / "model").symlink_to(exported.folder)
+    image = exported.images[0]
+    assert "did you mean the folder model?" in call("predict", "modle", image, status=2)
+    similar = str(Path(image).with_name(f"x{Path(image).name}"))
+    assert f"did you mean {image}" in call("predict", "model", similar, status=2)
 
 
 @pytest.mark.documents("bundle SEARCH")

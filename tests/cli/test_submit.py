@@ -107,7 +107,8 @@ def arguments(finished: Finished, what: Path | str, *more: str) -> list[str]:
 def test_a_search_is_submitted_by_name_and_its_score_recorded_with_the_ensemble(
     finished: Finished, ensemble: Ensemble, kaggle: Kaggle, tags: dict[str, str], call: Call
 ) -> None:
-    text = call(*arguments(finished, "first", "--yes", "-m", "my words", "--wait", "0"))
+    named = ["--ensemble", ensemble.name]
+    text = call(*arguments(finished, "first", "--yes", "-m", "my words", "--wait", "0", *named))
     assert ensemble.submission is not None
     assert kaggle.sent == [("submission.csv", "my words", "some-contest")]
     assert kaggle.content == ensemble.submission.read_text()
@@ -115,13 +116,13 @@ def test_a_search_is_submitted_by_name_and_its_score_recorded_with_the_ensemble(
     assert "method uniform" in text
     assert "0000-resnet" in text or "test_resnet" in text
     assert "balanced error 0." in text
-    assert "tune-paddy submit first --score" in text
+    assert f"tune-paddy submit first --score --ensemble {ensemble.name}" in text
     assert (tags["ref"], tags["competition"], tags["message"]) == ("4711", "some-contest", "my words")
     assert (tags["status"], tags["public"]) == ("pending", "")
-    assert "Score: public 0.98731" in call(*arguments(finished, "first", "--score"))
+    assert "Score: public 0.98731" in call(*arguments(finished, "first", "--score", *named))
     assert (tags["status"], tags["public"]) == ("complete", "0.98731")
     assert len(kaggle.sent) == 1
-    again = call(*arguments(finished, "first", "--yes"))
+    again = call(*arguments(finished, "first", "--yes", *named))
     assert "sent before" in again
     assert "public score 0.98731" in again
 

@@ -20,6 +20,7 @@ from tune_paddy.data.system.progress.stages import Silent
 from tune_paddy.ensemble.build import build_ensemble, member_contributions
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions
+from tune_paddy.ensemble.switch import use_ensemble
 from tune_paddy.tracking.runs import get_search, list_ensembles, list_members
 
 Build = Callable[[str], Ensemble]
@@ -58,7 +59,8 @@ def test_the_weights_are_those_of_greedy_selection_and_are_recorded(
     ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, options=options)
     expected = greedy_select(ensemble.pool.select, ensemble.pool.labels, metric="error_rate")
     assert ensemble.selection.weights.tolist() == expected.weights.tolist()
-    described = json.loads((tmp_path / "ensemble.json").read_text())
+    described = json.loads((ensemble.folder / "ensemble.json").read_text())
+    use_ensemble(finished.store, "first", ensemble.name, tmp_path)
     assert [view["weight"] for view in described["views"]] == expected.weights.tolist()
     recorded = {m.run_id: m.metrics.get("ensemble_weight") for m in list_members(finished.store, "first")}
     for run_id in {view["run_id"] for view in described["views"]}:
@@ -147,6 +149,7 @@ def test_members_record_their_contributions_and_the_search_its_score(
         finished.store, ["first"], folder=tmp_path, options=SelectionOptions(method="uniform")
     )
     assert ensemble.assessment
+    use_ensemble(finished.store, "first", ensemble.name, tmp_path)
     recorded = {member.run_id: member.metrics for member in list_members(finished.store, "first")}
     names = list(dict.fromkeys(view.run_id for view in ensemble.pool.views))
     for number, run_id in enumerate(names):

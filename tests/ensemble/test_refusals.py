@@ -1,59 +1,19 @@
 """Invalid pools are refused before anything is written, with a message that names the cause."""
 
-import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.conftest import Finished
-from tests.ensemble.conftest import make_pool
+from tests.ensemble.conftest import predictions_of, select_from
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import Predictions
-from tune_paddy.ensemble.build import Ensemble, build_ensemble
+from tune_paddy.ensemble.build import build_ensemble
 from tune_paddy.ensemble.options import SelectionOptions
-from tune_paddy.tracking.members import log_member, start_member
-from tune_paddy.tracking.searches import start_search
-from tune_paddy.tracking.store import Store, open_store
+from tune_paddy.tracking.store import Store
 
-
-@pytest.fixture(scope="module")
-def store(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A copy of the record, since creating a schema takes seconds; each test records a search in it."""
-    root = tmp_path_factory.mktemp("record")
-    known = finished.store.tracking_uri.removeprefix("sqlite:///")
-    with closing(sqlite3.connect(known)) as source, closing(sqlite3.connect(root / "mlflow.db")) as target:
-        source.backup(target)
-    uri = f"sqlite:///{root}/mlflow.db"
-    return open_store(uri, experiment="refusals", artifact_root=root / "artifacts", create=True)
-
-
-def predictions_of(seed: int, **pool: int) -> Predictions:
-    """Make the predictions of one member, with both views."""
-    made = make_pool(1, seed=seed, **pool)
-    return Predictions(
-        classes=made.classes,
-        split=made.split,
-        select_ids=made.select_ids,
-        select_labels=made.labels,
-        test_ids=made.test_ids,
-        select=dict(zip(("plain", "tta"), made.select, strict=True)),
-        test=dict(zip(("plain", "tta"), made.test, strict=True)),
-    )
-
-
-def select_from(store: Store, name: str, members: Sequence[Predictions], folder: Path) -> Ensemble:
-    """Record a search with these members and select from it."""
-    parent = start_search(store, name=name)
-    for number, predictions in enumerate(members):
-        member = f"{number:04d}-net"
-        params = {"arch": "net"}
-        run_id = start_member(store, search=name, member=member, parent_run_id=parent, params=params)
-        log_member(store, run_id, predictions, {"log_loss": 0.5})
-    return build_ensemble(store, [name], folder=folder, options=SelectionOptions(method="greedy"))
+pytestmark = pytest.mark.usefixtures("finished")  # whose record the store copies
 
 
 def without_class(predictions: Predictions, label: int) -> Predictions:
@@ -102,7 +62,7 @@ def test_one_member_is_an_ensemble_of_one(store: Store, tmp_path: Path) -> None:
     assert ensemble.contributions == {}
     assert ensemble.submission
     assert ensemble.submission.exists()
-    assert (tmp_path / "figures" / "confusion.png").exists()
+    assert (ensemble.folder / "figures" / "confusion.png").exists()
     figures = {file.path for file in store.client.list_artifacts(ensemble.run_id, "figures")}
     assert {"figures/confusion.png", "figures/recall.png", "figures/reliability.png"} <= figures
 

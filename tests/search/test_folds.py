@@ -51,14 +51,16 @@ def test_selection_accepts_a_pool_of_folds(finished: Finished, folded: SearchPla
     assert ensemble.assessment
     assert ensemble.submission
     assert ensemble.submission.is_file()
-    assert json.loads((tmp_path / "ensemble.json").read_text())["split"] == ensemble.pool.split
+    assert json.loads((ensemble.folder / "ensemble.json").read_text())["split"] == ensemble.pool.split
 
 
 def test_all_models_of_a_member_are_exported_and_predict_as_in_the_submission(
     finished: Finished, folded: SearchPlan, tmp_path: Path
 ) -> None:
     ensemble = build_ensemble(finished.store, [folded.name], folder=tmp_path / "out")
-    collected = collect(finished.store, folded.name, runs=tmp_path)  # a tag names the weights' folder
+    collected = collect(
+        finished.store, folded.name, runs=tmp_path, ensemble=ensemble.name
+    )  # a tag names the weights' folder
     folders = [member.folders for member in collected.manifest.members]
     assert folders == [[f"members/{n:02}/fold-{fold}" for fold in (0, 1)] for n in range(len(folders))]
     (tmp_path / "staged").mkdir()

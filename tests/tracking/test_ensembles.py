@@ -8,9 +8,9 @@ import pytest
 
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.predictions import Predictions
-from tune_paddy.tracking.ensembles import log_ensemble, log_live_score
+from tune_paddy.tracking.ensembles import log_ensemble, log_live_score, make_current
 from tune_paddy.tracking.members import log_member, start_member
-from tune_paddy.tracking.runs import get_search, list_ensembles, list_members
+from tune_paddy.tracking.runs import get_search, list_ensembles, list_members, recorded
 from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.submissions import latest_ensemble
@@ -32,19 +32,21 @@ def members(store: Store, make_predictions: Callable[..., Predictions]) -> list[
 
 
 def record(store: Store, folder: Path, weights: dict[str, float], log_loss: float = 0.25) -> str:
-    """Record an ensemble of `night` with a submission."""
+    """Record an ensemble of `night` with a submission, and make it current."""
     submission = folder / "submission.csv"
     submission.write_text("image_id,label\n1.jpg,normal\n")
-    return log_ensemble(
+    run_id = log_ensemble(
         store,
         search="night",
+        name=f"greedy {log_loss}",
         selection_dict=SELECTION | {"log_loss": log_loss},
         files=[submission],
         metrics={"log_loss": log_loss},
         params={"metric": "log_loss"},
-        weights=weights,
         description="| member | weight |",
     )
+    make_current(store, recorded(store.client.get_run(run_id)), weights=weights, contributions={})
+    return run_id
 
 
 def artifact(store: Store, run_id: str, name: str) -> str:
@@ -72,7 +74,9 @@ def test_a_file_of_the_callers_own_is_kept(store: Store, members: list[str], tmp
     assert members
     own = tmp_path / "ensemble.json"
     own.write_text('{"mine": 1}')
-    run_id = log_ensemble(store, search="night", selection_dict=SELECTION, files=[own], metrics={}, params={})
+    run_id = log_ensemble(
+        store, search="night", name="mine", selection_dict=SELECTION, files=[own], metrics={}, params={}
+    )
     assert artifact(store, run_id, "ensemble.json") == '{"mine": 1}'
 
 
@@ -83,7 +87,7 @@ def test_the_same_selection_is_recorded_once(store: Store, members: list[str], t
     assert len(list_ensembles(store, "night")) == 2
 
 
-def test_the_latest_ensemble_shows_on_search_and_members(
+def test_the_current_ensemble_shows_on_search_and_members(
     store: Store, members: list[str], tmp_path: Path
 ) -> None:
     """The table's rows show the search's score and the members' ensemble weights."""
@@ -94,7 +98,7 @@ def test_the_latest_ensemble_shows_on_search_and_members(
     assert weights == [0.0, 0.5, 0.5]
 
 
-def test_the_page_of_a_search_begins_with_its_newest_ensemble(store: Store, tmp_path: Path) -> None:
+def test_the_page_of_a_search_begins_with_its_current_ensemble(store: Store, tmp_path: Path) -> None:
     start_search(store, name="night", description="Search `night`.")
     for _ in range(2):
         record(store, tmp_path, {})
@@ -149,6 +153,7 @@ def test_a_missing_file_is_named(store: Store, members: list[str], tmp_path: Pat
         log_ensemble(
             store,
             search="night",
+            name="mine",
             selection_dict=SELECTION,
             files=[tmp_path / "nowhere.csv"],
             metrics={},

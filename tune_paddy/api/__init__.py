@@ -25,6 +25,7 @@ from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from tune_paddy.core import predictions
@@ -38,10 +39,13 @@ __all__ = [
     "Pool",
     "SearchResult",
     "forecast",
+    "list_ensembles",
+    "load_ensemble",
     "load_pool",
     "plot_images",
     "run_search",
     "select",
+    "use_ensemble",
 ]
 
 # Readers of a notebook can do nothing about these: tqdm warns if widgets are missing, and torch when timm
@@ -143,25 +147,30 @@ def load_pool(*searches: str | Sequence[str], tracking_uri: str | None = None) -
     Raises:
         InputError: The record or a search does not exist, or no member can be used.
     """
-    from tune_paddy.data.submission import SubmissionFormat
     from tune_paddy.tracking.pool import load_pool as load
-    from tune_paddy.tracking.runs import get_search
-    from tune_paddy.tracking.schema import SearchRecord
-    from tune_paddy.tracking.store import open_store
 
     names = [name for one in searches for name in ([one] if isinstance(one, str) else one)]
     if not names:
         raise InputError("give the name of at least one search")
-    store = open_store(tracking_uri, experiment=None, artifact_root=Path("runs"), create=False)
+    store = _record(tracking_uri)
     pool = load(store, names)
     if not pool.views:
         reasons = "; ".join(f"{refused.member}: {refused.reason}" for refused in pool.refused[:5])
         raise InputError(f"no finished member in {', '.join(names)} {f'({reasons})' if reasons else ''}")
-    record = SearchRecord.from_run(get_search(store, names[0]))
+    return _pool_of(store, pool, names)
+
+
+def _pool_of(store: "Store", pool: "predictions.Pool", searches: Sequence[str]) -> Pool:
+    """Return a pool that knows its record and its searches."""
+    from tune_paddy.data.submission import SubmissionFormat
+    from tune_paddy.tracking.runs import get_search
+    from tune_paddy.tracking.schema import SearchRecord
+
+    record = SearchRecord.from_run(get_search(store, searches[0]))
     return Pool(
         **{one.name: getattr(pool, one.name) for one in fields(pool)},
         form=SubmissionFormat(record.id_column, record.label_column),
-        searches=tuple(dict.fromkeys(names)),
+        searches=tuple(dict.fromkeys(searches)),
         tracking_uri=store.tracking_uri,
     )
 
@@ -213,6 +222,98 @@ def select(
         selection = fit(pool.select, pool.labels)
         progress.stage("estimating the score on new images")
         return Chosen(pool, selection, assess_fit(pool, fit, options), options)
+
+
+@checked
+def list_ensembles(search: str, *, tracking_uri: str | None = None) -> "pd.DataFrame":
+    """Return the ensembles of a search, oldest first: name, current, method, metric, score, interval, run id.
+
+    Args:
+        search: Name of the search.
+        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
+
+    Raises:
+        InputError: The record or the search does not exist.
+    """
+    import pandas as pd
+
+    from tune_paddy.core.metrics import metric_key
+    from tune_paddy.tracking.lookup.ensembles import current_among, finished_ensembles
+    from tune_paddy.tracking.runs import get_search
+
+    store = _record(tracking_uri)
+    ensembles = finished_ensembles(store, search)
+    current = current_among(get_search(store, search), ensembles)
+    names = ("score", ""), ("low", "_low"), ("high", "_high")
+    rows = [
+        {
+            "name": run.name,
+            "current": run is current,
+            "method": run.params.get("method", ""),
+            "metric": (metric := run.params.get("metric", "")),
+            **{name: run.metrics.get(f"ensemble_{metric_key(metric)}{end}") for name, end in names},
+            "run_id": run.run_id,
+        }
+        for run in ensembles
+    ]
+    columns = ["name", "current", "method", "metric", "score", "low", "high", "run_id"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@checked
+def load_ensemble(search: str, ensemble: str | None = None, *, tracking_uri: str | None = None) -> Chosen:
+    """Read a recorded ensemble of a search, with the predictions of its members.
+
+    Args:
+        search: Name of the search.
+        ensemble: Name or run id of the ensemble, see `list_ensembles`; None: the current one.
+        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
+
+    Returns:
+        The pool and the selection; its `assessment` is None, `list_ensembles` has the score.
+
+    Raises:
+        InputError: The record, the search or the ensemble does not exist.
+    """
+    from tune_paddy.ensemble.recorded import load_recorded
+    from tune_paddy.tracking.lookup.ensembles import get_ensemble
+
+    store = _record(tracking_uri)
+    run = get_ensemble(store, search, ensemble)
+    read = load_recorded(store, search, run.run_id)
+    searches = run.params.get("searches", search).split(", ")
+    return Chosen(_pool_of(store, read.pool, searches), read.selection, None)
+
+
+@checked
+def use_ensemble(
+    search: str, ensemble: str, *, tracking_uri: str | None = None, runs: str | Path = "runs"
+) -> None:
+    """Make an ensemble the current one of a search, as `tune-paddy use` does.
+
+    Args:
+        search: Name of the search.
+        ensemble: Name or run id of the ensemble, see `list_ensembles`.
+        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
+        runs: Folder of searches and their files.
+
+    Raises:
+        InputError: The record, the search or the ensemble does not exist.
+        TunePaddyError: A file cannot be written, or MLflow failed.
+    """
+    from tune_paddy.ensemble.switch import search_folder
+    from tune_paddy.ensemble.switch import use_ensemble as use
+    from tune_paddy.tracking.runs import get_search
+
+    store = _record(tracking_uri)
+    use(store, search, ensemble, search_folder(get_search(store, search), Path(runs)))
+
+
+def _record(tracking_uri: str | None) -> "Store":
+    """Open the existing record."""
+    from tune_paddy.tracking.store import open_store
+
+    return open_store(tracking_uri, experiment=None, artifact_root=Path("runs"), create=False)
 
 
 @checked

@@ -148,7 +148,7 @@ class Chosen:
         pool: Pool that it was selected from.
         selection: Ensemble weights and the path to them; its `score` is optimistic.
         assessment: Score on images that the selection has not seen, with those of rivals; None: a class has
-            a single image in the select split.
+            a single image in the select split, or the ensemble was read from the record.
         options: Options of the selection.
     """
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from tune_paddy.cli import data, demo, memory, report, search, select, serving, show, submit, ui  # noqa: F401 each adds its commands
 from tune_paddy.cli.app import app
+from tune_paddy.cli.ensembles import use  # noqa: F401 adds its command
 from tune_paddy.cli.failures import print_any_name, told_in_one_line
 from tune_paddy.data.system.files import cache_folder
 from tune_paddy.data.system.gc_policy import collect_rarely

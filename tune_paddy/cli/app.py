@@ -6,13 +6,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from tune_paddy.cli.help.panels import OrderedGroup
-from tune_paddy.data.system.text import counted, redact
+from tune_paddy.data.system.text import as_started, counted, redact
 
 if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
@@ -31,11 +32,30 @@ app = typer.Typer(
 )
 
 PIPED_WIDTH = 160  # columns of output to a file or a pipe
+
+
+class _ProgramConsole(Console):
+    """Console that writes commands as the user started the program, to copy them."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print objects; see `as_started` for texts."""
+        super().print(*map(_as_started, objects), **options)
+
+
+def _as_started(printed: Any) -> Any:
+    """Return a text, styled or not, with its commands as started; other objects as they are."""
+    if isinstance(printed, str):
+        return as_started(printed)
+    if isinstance(printed, Text) and as_started(printed.plain) != printed.plain:
+        return Text(as_started(printed.plain), style=printed.style)
+    return printed
+
+
 # No markup: rich would take square brackets in names of files and members for tags.
-console = Console(highlight=False, markup=False)
+console = _ProgramConsole(highlight=False, markup=False)
 if not console.is_terminal:
-    console = Console(highlight=False, markup=False, width=PIPED_WIDTH)
-errors = Console(stderr=True, highlight=False, markup=False)
+    console = _ProgramConsole(highlight=False, markup=False, width=PIPED_WIDTH)
+errors = _ProgramConsole(stderr=True, highlight=False, markup=False)
 
 DataArgument = Annotated[Path, typer.Argument(help="Folder or CSV of labelled images.")]
 UriOption = Annotated[
@@ -131,6 +151,25 @@ def make_store(tracking_uri: str | None, dataset: "Dataset", runs: Path) -> "Sto
     return open_store(
         tracking_uri, experiment=dataset.root.name, artifact_root=runs.absolute() / "artifacts", create=True
     )
+
+
+def open_record(tracking_uri: str | None, runs: Path, *searches: str, ensemble: str | None = None) -> "Store":
+    """Open the existing record, after a quick check of names for typing errors.
+
+    Args:
+        tracking_uri: Address of the record; None: the default.
+        runs: Folder of searches.
+        *searches: Names of searches that must exist.
+        ensemble: Name of an ensemble of the first search that must exist, or None.
+
+    Raises:
+        InputError: There is no record, or it lacks a name.
+    """
+    from tune_paddy.tracking.lookup.quick import check_names
+    from tune_paddy.tracking.store import open_store
+
+    check_names(tracking_uri, searches, ensemble)
+    return open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
 
 
 def print_dataset(dataset: "Dataset") -> None:

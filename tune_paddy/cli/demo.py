@@ -53,11 +53,11 @@ def demo(
     with session_of(plan) as ready:  # Ray's workers import torch while the record is created
         store, plan = record_of(plan, tracking_uri, naming)
         train_and_print(replace(ready, plan=plan), store, weights=False)
-    ensemble = select_and_print(store, [plan.name], runs, prefix="uv run ")
+    ensemble = select_and_print(store, [plan.name], runs)
     if ensemble.submission is not None:
         accuracy = score_submission(ensemble.submission, folder / TEST_LABELS)
         images = counted(len(ensemble.pool.test_ids), "test image")
         console.print(f"\nAccuracy on the held-back labels of {images}: {100 * accuracy:.1f} %")
     console.print(f"Done in {time.monotonic() - started:.0f} s. Next, with your own images:")
     for command in _NEXT:
-        console.print(f"  uv run tune-paddy {command}")
+        console.print(f"  tune-paddy {command}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tune_paddy.cli.app import console, load_space, print_dataset, typed_command
+from tune_paddy.cli.app import console, load_space, open_record, print_dataset, typed_command
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.text import strip_credentials
 
@@ -97,12 +97,12 @@ def plan_again(
     Raises:
         InputError: The search is unknown or cannot be resumed.
     """
-    from tune_paddy.search.resuming.plan import resumed_plan
     from tune_paddy.tracking.runs import get_search
     from tune_paddy.tracking.schema import SearchRecord
-    from tune_paddy.tracking.store import open_store
 
-    store = open_store(tracking_uri, experiment=None, artifact_root=Path(), create=False)
+    store = open_record(tracking_uri, Path(), name)
+    from tune_paddy.search.resuming.plan import resumed_plan
+
     search = get_search(store, name)
     loaded = None
     if space is not None:

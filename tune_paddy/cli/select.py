@@ -14,11 +14,14 @@ from tune_paddy.cli.app import (
     app,
     check_pretrained,
     console,
+    open_record,
     record_command,
     typed_command,
     working,
 )
 from tune_paddy.cli.completion import complete_search
+from tune_paddy.cli.ensembles.option import EnsembleOption
+from tune_paddy.cli.ensembles.use import print_standing
 from tune_paddy.cli.settings_options import OptionSource, command_with, given
 from tune_paddy.core.errors import InputError, SearchInterruptedError
 from tune_paddy.data.system.text import counted
@@ -75,10 +78,12 @@ def select(
     searches: Annotated[
         list[str], typer.Argument(help="Names of one or more searches.", autocompletion=complete_search)
     ],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the files; default: RUNS/SEARCH.", file_okay=False)
+    name: Annotated[
+        str | None, typer.Option(help="Name of the ensemble; default: its method and limits.")
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for a copy of the files.", file_okay=False)] = None,
     refit: RefitOption = None,
+    ensemble: EnsembleOption = None,
     weights_dir: WeightsDirOption = None,
     ray_address: RayAddressOption = None,
     verbose: VerboseOption = False,
@@ -87,20 +92,55 @@ def select(
 ) -> None:
     """Select an ensemble from finished members, and write the submission.
 
+    With --refit, --ensemble names a recorded ensemble to retrain instead of a new one.
+
     Example: tune-paddy select my-search --metric error_rate
     """
     from tune_paddy.ensemble.options import SelectionOptions
-    from tune_paddy.tracking.store import open_store
 
     check_refit(refit)
     searches = list(dict.fromkeys(searches))
     typed = given(context, SELECTION)
     options = SelectionOptions(**{**typed, "weights": tuple(typed.get("weights", ()))})
-    store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
-    ensemble = select_and_print(store, searches, runs, options, out=out, verbose=verbose)
+    machine = Machine(weights_dir, ray_address)
+    if ensemble is not None:
+        _refuse_selection(refit, typed, searches, name or out)
+        store = open_record(tracking_uri, runs, *searches, ensemble=ensemble)
+        _refit_recorded(store, searches[0], ensemble, runs, machine)
+        return
+    store = open_record(tracking_uri, runs, *searches)
+    chosen = select_and_print(store, searches, runs, options, name=name, out=out, verbose=verbose)
     if refit is not None:
-        machine = Machine(weights_dir, ray_address)
-        refit_and_print(store, ensemble, searches, runs, machine, resume=typed_command())
+        refit_and_print(store, chosen, searches, runs, machine, resume=typed_command())
+
+
+def _refuse_selection(
+    refit: str | None, typed: dict[str, Any], searches: list[str], other: object = None
+) -> None:
+    """Refuse options of a selection beside the name of an ensemble that is already selected.
+
+    Raises:
+        InputError: There is such an option, or no refit.
+    """
+    if refit is None or typed or len(searches) > 1 or other is not None:
+        raise InputError(
+            "`ensemble` names one that is already selected, to retrain it: give one search and --refit all, "
+            "and no options of a selection",
+            options=("ensemble",),
+        )
+
+
+def _refit_recorded(store: "Store", search: str, name: str, runs: Path, machine: Machine) -> None:
+    """Retrain the members of a recorded ensemble."""
+    from tune_paddy.ensemble.recorded import load_recorded
+    from tune_paddy.tracking.ensembles import read_recorded_ensemble
+    from tune_paddy.tracking.lookup.ensembles import get_ensemble
+
+    described = read_recorded_ensemble(store, get_ensemble(store, search, name))
+    if described.refit is not None:
+        raise InputError(f"ensemble {name!r} of {search!r} is a refit already")
+    ensemble = load_recorded(store, search, name)
+    refit_and_print(store, ensemble, list(described.searches), runs, machine, resume=typed_command())
 
 
 def select_and_print(
@@ -109,9 +149,9 @@ def select_and_print(
     runs: Path,
     options: "SelectionOptions | None" = None,
     *,
+    name: str | None = None,
     out: Path | None = None,
     verbose: bool = False,
-    prefix: str = "",
 ) -> "Ensemble":
     """Build an ensemble, then print its score, its members, the paths of its files and what comes next.
 
@@ -120,35 +160,41 @@ def select_and_print(
         searches: Names of the searches to select from.
         runs: Folder of searches.
         options: Options of the selection; None: the defaults.
-        out: Folder for the files; None: the folder of the first search.
+        name: Name of the ensemble; None: that of its method and its limits.
+        out: Folder for a copy of the files; None: none.
         verbose: Whether to print how the ensemble was selected.
-        prefix: Words before each command that comes next, such as `uv run `.
     """
     with working("importing the selection methods") as progress:
         from tune_paddy.ensemble.build import build_ensemble
 
-        folder = out or runs / searches[0]
-        ensemble = build_ensemble(store, searches, folder=folder, options=options, progress=progress)
+        search = runs / searches[0]
+        ensemble = build_ensemble(
+            store, searches, folder=search, options=options, name=name, progress=progress
+        )
+    from tune_paddy.ensemble.folders import publish
     from tune_paddy.ensemble.reports.next_steps import next_steps
     from tune_paddy.ensemble.reports.summary import print_summary
     from tune_paddy.ensemble.reports.terminal import print_details
 
+    if out is not None:
+        publish(ensemble.folder, out)
     if verbose:
         print_details(console, ensemble)
     print_summary(console, ensemble, searches)
-    steps = next_steps(store, ensemble, searches, runs, lambda *words: prefix + record_command(store, *words))
-    _print_places(ensemble, steps)
+    print_standing(ensemble, searches[0], store)
+    steps = next_steps(store, ensemble, searches, runs, lambda *words: record_command(store, *words))
+    _print_places(ensemble, out or (search if ensemble.standing.current else ensemble.folder), steps)
     return ensemble
 
 
-def _print_places(ensemble: "Ensemble", steps: dict[str, str]) -> None:
+def _print_places(ensemble: "Ensemble", folder: Path, steps: dict[str, str]) -> None:
     """Print paths and commands, each on one line of any length, quoted so that it can be copied."""
     from tune_paddy.ensemble.reports.html import REPORT
 
     submission = ensemble.submission
     places = {
-        "Submission": "" if submission is None else shlex.quote(str(submission)),
-        "Report": shlex.quote(str(ensemble.folder / REPORT)),
+        "Submission": "" if submission is None else shlex.quote(str(folder / submission.name)),
+        "Report": shlex.quote(str(folder / REPORT)),
         **steps,
     }
     console.print()
@@ -232,9 +278,11 @@ def refit_and_print(
         selection=selection,
         members={member.name: member.run_id for member in members},
     )
-    console.print(quality_note(ensemble, searches), soft_wrap=True)
+    console.print(quality_note(store, ensemble, searches), soft_wrap=True)
+    print_standing(refitted, plan.name, store)
     if refitted.submission is not None:
-        path = shlex.quote(str(refitted.submission))
+        folder = plan.folder if refitted.standing.current else refitted.folder
+        path = shlex.quote(str(folder / refitted.submission.name))
         console.print(f"Submission of the refitted members: {path}", soft_wrap=True)
     export = record_command(store, "export", plan.name, f"{plan.name}-model")
     console.print(f"Export:     {export}", soft_wrap=True)

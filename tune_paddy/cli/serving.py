@@ -1,5 +1,7 @@
 """The commands that use an ensemble: export, predict, bundle."""
 
+import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tune_paddy.cli.app import RunsOption, UriOption, app, console, errors, working
+from tune_paddy.cli.app import RunsOption, UriOption, app, console, errors, open_record, working
 from tune_paddy.cli.completion import complete_search
+from tune_paddy.cli.ensembles.option import EnsembleOption
+from tune_paddy.cli.ensembles.predictions import plan_submission, print_classes, write_sheet
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.system.text import counted
 
@@ -24,9 +28,6 @@ SearchArgument = Annotated[
     str, typer.Argument(help="Name of a search, or of its refit.", autocompletion=complete_search)
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
-EnsembleOption = Annotated[
-    str | None, typer.Option("--ensemble", help="MLflow run ID of an ensemble; default: the newest.")
-]
 TOLERANCE = 1e-5
 """Largest difference between probabilities on the same machine; another device or precision exceeds it."""
 
@@ -49,13 +50,14 @@ def export(
     """
     if folder.exists():
         raise InputError(f"{folder} already exists: remove it, or export to another folder")
-    store = _open_record(search, tracking_uri, runs)
+    store = _open_record(search, ensemble, tracking_uri, runs)
     with working("importing torch and MLflow's models") as progress:
         settings = _settings(device)
         # Imported after the checks: torch and MLflow's models take seconds.
         from tune_paddy.serving.collect import collect
         from tune_paddy.serving.export import export as write
         from tune_paddy.serving.registry import register as register_model
+        from tune_paddy.tracking.ui.server import SERVING_PORT
 
         progress.stage("reading the ensemble")
         collected = collect(store, search, runs=runs, ensemble=ensemble)
@@ -67,8 +69,19 @@ def export(
     if register is not None:
         address = register_model(store, collected.manifest, folder, register)
         console.print(f"Registered: {address}", soft_wrap=True)
-    console.print(f"  tune-paddy predict {folder} IMAGES", soft_wrap=True)
-    console.print(f"  uv run mlflow models serve -m {folder} --env-manager local --port 5001", soft_wrap=True)
+    console.print(f"  tune-paddy predict {shlex.quote(str(folder))} IMAGES", soft_wrap=True)
+    command = [
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        str(folder),
+        "--env-manager",
+        "local",
+        "--port",
+        str(SERVING_PORT),
+    ]
+    console.print(f"  {shlex.join(command)}", soft_wrap=True)
 
 
 @app.command()
@@ -76,11 +89,20 @@ def predict(
     model: Annotated[str, typer.Argument(help="Exported folder, models:/NAME/VERSION, or a search.")],
     images: Annotated[list[str], typer.Argument(help="Image files, folders, or quoted patterns.")],
     out: Annotated[Path | None, typer.Option(help="CSV file; default: standard output.")] = None,
+    submission: Annotated[
+        Path | None,
+        typer.Option(help="Also write the classes as a CSV of the form of the search's submission."),
+    ] = None,
+    contact_sheet: Annotated[
+        Path | None,
+        typer.Option(help="Also write thumbnails with classes, least certain first, as .html or .png."),
+    ] = None,
+    ensemble: EnsembleOption = None,
     device: DeviceOption = "auto",
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Classify images: write a CSV with the three most probable classes of each.
+    """Classify images: write a CSV with the three most probable classes of each, and print a summary.
 
     Images that cannot be read are skipped and listed, and the exit status is 1.
 
@@ -88,9 +110,13 @@ def predict(
     """
     from tune_paddy.data.system.files import write_atomically
     from tune_paddy.serving.answers import as_csv, find_images
+    from tune_paddy.serving.predicted.contact_sheet import check_sheet
 
+    if contact_sheet is not None:
+        check_sheet(contact_sheet)
     files = find_images(images)
-    with _opened(model, tracking_uri, runs, device) as opened:
+    with _opened(model, ensemble, tracking_uri, runs, device) as opened:
+        planned = None if submission is None else plan_submission(opened, files, tracking_uri, runs)
         answer = _predict_with_progress(opened, files)
     content = as_csv(files, answer)
     if out is None:
@@ -99,10 +125,16 @@ def predict(
     else:
         write_atomically(out, content)
         errors.print(f"{counted(len(files) - len(answer.broken), 'image')}: {out}", soft_wrap=True)
+    if contact_sheet is not None:
+        write_sheet(contact_sheet, files, answer)
+    if planned is not None and submission is not None and not answer.broken:
+        planned.write(submission, answer)
+    print_classes(files, answer)
     if answer.broken:
         names = "; ".join(f"{files[row]}: {why}" for row, why in sorted(answer.broken.items())[:20])
         images_read = f"{len(answer.broken)} of {counted(len(files), 'image')}"
-        raise TunePaddyError(f"{images_read} could not be read: {names}")
+        gap = "" if planned is None else "; no submission was written, since it needs every image"
+        raise TunePaddyError(f"{images_read} could not be read: {names}{gap}")
 
 
 @app.command()
@@ -122,7 +154,7 @@ def bundle(
     folder = folder or Path(f"{search}-bundle")
     if folder.exists():
         raise InputError(f"{folder} already exists: remove it, or name another folder")
-    store = _open_record(search, tracking_uri, runs)
+    store = _open_record(search, ensemble, tracking_uri, runs)
     # Imported after the checks: torch and MLflow's models take seconds.
     from tune_paddy.serving.bundle import NOTEBOOK
     from tune_paddy.serving.bundle import bundle as write
@@ -135,18 +167,38 @@ def bundle(
     console.print(line, soft_wrap=True)
 
 
-def _open_record(search: str, tracking_uri: str | None, runs: Path) -> "Store":
+def _open_record(search: str, ensemble: str | None, tracking_uri: str | None, runs: Path) -> "Store":
     """Open the record of a search.
 
     Raises:
-        InputError: The record does not exist or has no such search.
+        InputError: The record does not exist, or has no such search or ensemble.
     """
-    from tune_paddy.tracking.runs import get_search
-    from tune_paddy.tracking.store import open_store
+    from tune_paddy.tracking.lookup.ensembles import get_ensemble
 
-    store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
-    get_search(store, search)
+    store = open_record(tracking_uri, runs, search, ensemble=ensemble)
+    get_ensemble(store, search, ensemble)
     return store
+
+
+def _open_named(model: str, ensemble: str | None, tracking_uri: str | None, runs: Path) -> "Store":
+    """Open the record of a search that a model argument names; if there is none, suggest similar folders.
+
+    Raises:
+        InputError: There is neither such a folder nor such a search or ensemble.
+    """
+    from tune_paddy.serving.manifest import similar_exports
+
+    try:
+        return _open_record(model, ensemble, tracking_uri, runs)
+    except InputError as error:
+        folders = similar_exports(Path(model))
+        if folders:
+            error.add_note(f"did you mean the folder {' or '.join(map(shlex.quote, folders))}?")
+        elif "/" in model or os.sep in model:  # no search has a slash in its name
+            raise InputError(
+                f"there is no folder {model}; `tune-paddy export SEARCH DIR` writes one"
+            ) from None
+        raise
 
 
 def _settings(device: str) -> "InferenceSettings":
@@ -181,8 +233,14 @@ def _check_and_print(collected: "Collected", folder: Path, settings: "InferenceS
 
 
 @contextmanager
-def _opened(model: str, tracking_uri: str | None, runs: Path, device: str) -> "Iterator[EnsembleModel]":
-    """Open an ensemble: an exported folder, a registered model, or the ensemble of a search."""
+def _opened(
+    model: str, ensemble: str | None, tracking_uri: str | None, runs: Path, device: str
+) -> "Iterator[EnsembleModel]":
+    """Open an ensemble: an exported folder, a registered model, or an ensemble of a search."""
+    if ensemble is not None and (Path(model).is_dir() or model.startswith("models:/")):
+        raise InputError(
+            "`ensemble` needs the name of a search: an export is one ensemble", options=("ensemble",)
+        )
     with TemporaryDirectory(prefix="tune_paddy-") as temporary, working("opening the ensemble") as progress:
         folder = Path(temporary)
         if Path(model).is_dir():
@@ -195,10 +253,10 @@ def _opened(model: str, tracking_uri: str | None, runs: Path, device: str) -> "I
 
             folder = download_model(model, folder, tracking_uri)
         else:
-            store = _open_record(model, tracking_uri, runs)
+            store = _open_named(model, ensemble, tracking_uri, runs)
             from tune_paddy.serving.collect import collect, symlink
 
-            collect(store, model, runs=runs).stage(folder, place=symlink)
+            collect(store, model, runs=runs, ensemble=ensemble).stage(folder, place=symlink)
         from tune_paddy.serving.ensemble_model import EnsembleModel
 
         opened = EnsembleModel(folder, _settings(device))

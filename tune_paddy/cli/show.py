@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tune_paddy.cli.app import RunsOption, UriOption, app, console, record_command
+from tune_paddy.cli.app import RunsOption, UriOption, app, console, open_record, record_command
 from tune_paddy.cli.completion import complete_search
+from tune_paddy.cli.ensembles.option import EnsembleOption
+from tune_paddy.core.errors import InputError
 
 if TYPE_CHECKING:
     from tune_paddy.ensemble.reports.searches import Overview
@@ -20,6 +22,7 @@ def show(
         str | None,
         typer.Argument(help="Name of a search; default: list all.", autocompletion=complete_search),
     ] = None,
+    ensemble: EnsembleOption = None,
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
@@ -29,11 +32,12 @@ def show(
     """
     from tune_paddy.ensemble.reports.searches import print_overview, print_searches
     from tune_paddy.tracking.runs import list_searches
-    from tune_paddy.tracking.store import open_store
 
-    store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
+    if search is None and ensemble is not None:
+        raise InputError("`ensemble` needs the name of its search", options=("ensemble",))
+    store = open_record(tracking_uri, runs, *([] if search is None else [search]), ensemble=ensemble)
     if search is not None:
-        print_overview(console, read_overview(store, search))
+        print_overview(console, read_overview(store, search, ensemble))
         return
     searches = list_searches(store)
     if not searches:
@@ -43,18 +47,34 @@ def show(
     console.print(f"\nShow one: {record_command(store, 'show', searches[-1].name)}", soft_wrap=True)
 
 
-def read_overview(store: "Store", name: str) -> "Overview":
-    """Read the current state of a search from the record."""
-    from tune_paddy.ensemble.reports.searches import Overview
-    from tune_paddy.tracking.runs import count_epochs, get_search, list_ensembles, list_members
+def read_overview(store: "Store", name: str, ensemble: str | None = None) -> "Overview":
+    """Read the current state of a search from the record.
 
-    search = get_search(store, name)
+    Args:
+        store: The record.
+        name: Name of the search.
+        ensemble: Name or run id of the ensemble to show; None: the current one.
+
+    Raises:
+        InputError: The search or the ensemble is unknown.
+    """
+    from tune_paddy.ensemble.reports.searches import Overview
+    from tune_paddy.tracking.ensembles import read_recorded_ensemble
+    from tune_paddy.tracking.lookup.ensembles import current_among, finished_ensembles, get_ensemble
+    from tune_paddy.tracking.runs import count_epochs, get_search, list_members
+
+    search, ensembles = get_search(store, name), finished_ensembles(store, name)
+    current = current_among(search, ensembles)
+    shown = current if ensemble is None else get_ensemble(store, name, ensemble)
     members = list_members(store, name)
     running = [member for member in members if member.outcome == "running"]
     return Overview(
         search=search,
         members=members,
-        ensembles=list_ensembles(store, name),
+        ensembles=ensembles,
+        current=current,
+        shown=shown,
+        described=None if shown is None or shown is current else read_recorded_ensemble(store, shown),
         epochs={member.name: count_epochs(store, member.run_id) for member in running},
         now=time.time(),
         command=lambda *words: record_command(store, *words),

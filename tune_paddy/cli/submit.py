@@ -1,5 +1,6 @@
 """The submit command: show a submission, ask for confirmation, send it, and record its score."""
 
+import shlex
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune_paddy.cli.app import RunsOption, UriOption, app, console
+from tune_paddy.cli.app import RunsOption, UriOption, app, console, open_record
 from tune_paddy.cli.completion import complete_search
+from tune_paddy.cli.ensembles.option import EnsembleOption
 from tune_paddy.core.errors import InputError, TunePaddyError
 
 if TYPE_CHECKING:
@@ -31,11 +33,13 @@ class _Found:
         path: Path of the CSV.
         store: The record, or None.
         ensemble: Run of the ensemble that wrote it; None: not in the record.
+        named: Name by which the user asked for the ensemble; None: the current one, or a file.
     """
 
     path: Path
     store: "Store | None"
     ensemble: "RecordedRun | None"
+    named: str | None = None
 
 
 @app.command()
@@ -43,10 +47,11 @@ def submit(
     what: Annotated[
         str,
         typer.Argument(
-            help="Name of a search, for its newest ensemble; or path of a submission.",
+            help="Name of a search, for its current ensemble; or path of a submission.",
             autocompletion=complete_search,
         ),
     ],
+    ensemble: EnsembleOption = None,
     message: Annotated[
         str | None, typer.Option("--message", "-m", help="Description of the submission on Kaggle.")
     ] = None,
@@ -68,7 +73,7 @@ def submit(
     """
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tune_paddy-")))
-        found = _find(what, tracking_uri, runs, scratch)
+        found = _find(what, ensemble, tracking_uri, runs, scratch)
         if score:
             _fetch_score(found, what, wait)
         else:
@@ -77,24 +82,27 @@ def submit(
             _send(found, what, words, to, yes=yes, wait=wait)
 
 
-def _find(what: str, tracking_uri: str | None, runs: Path, scratch: Path) -> _Found:
+def _find(what: str, named: str | None, tracking_uri: str | None, runs: Path, scratch: Path) -> _Found:
+    from tune_paddy.data.system.files import similar_files
     from tune_paddy.tracking.files import SUBMISSION_FILE, file_sha256
-    from tune_paddy.tracking.store import open_store
-    from tune_paddy.tracking.submissions import download_file, find_ensemble, latest_ensemble
+    from tune_paddy.tracking.submissions import download_file, find_ensemble, submittable_ensemble
 
     is_file = Path(what).is_file()
     if not is_file and (Path(what).suffix == ".csv" or Path(what).parent != Path()):
-        raise InputError(f"there is no file {what}; `tune-paddy select SEARCH` writes one")
+        similar = similar_files(Path(what))
+        raise InputError(f"there is no file {what}{similar or '; `tune-paddy select SEARCH` writes one'}")
+    if is_file and named is not None:
+        raise InputError("`ensemble` names an ensemble of a search, not of a file", options=("ensemble",))
     try:
-        store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
+        store = open_record(tracking_uri, runs, *([] if is_file else [what]), ensemble=named)
     except InputError:
         if not is_file:
             raise
         return _Found(Path(what), None, None)
     if is_file:
         return _Found(Path(what), store, find_ensemble(store, file_sha256(Path(what))))
-    ensemble = latest_ensemble(store, what)
-    return _Found(download_file(store, ensemble, SUBMISSION_FILE, scratch), store, ensemble)
+    ensemble = submittable_ensemble(store, what, named)
+    return _Found(download_file(store, ensemble, SUBMISSION_FILE, scratch), store, ensemble, named)
 
 
 def _competition(found: _Found, what: str) -> str:
@@ -230,7 +238,7 @@ def _sent(found: _Found, what: str) -> "Sent":
 
     record = SubmissionRecord() if found.ensemble is None else SubmissionRecord.from_run(found.ensemble)
     if not record.competition:
-        raise InputError(f"the record has no submission of {what}; `tune-paddy submit {what}` sends it")
+        raise InputError(f"the record has no submission of {what}; `{_command(found, what)}` sends it")
     return Sent(
         competition=record.competition,
         ref=record.ref or 0,
@@ -248,13 +256,19 @@ def _print_score(found: _Found, what: str, score: "Score") -> None:
     """
     _record(found, vars(score))
     if score.pending:
-        line = f"Kaggle is still scoring it; to see the score later: tune-paddy submit {what} --score"
+        line = f"Kaggle is still scoring it; to see the score later: {_command(found, what, '--score')}"
         console.print(line, soft_wrap=True)
     elif score.problem:
         raise TunePaddyError(f"Kaggle could not score it: {score.problem}")
     else:
         private = f", private {score.private}" if score.private else ""
         console.print(f"Score: public {score.public or 'unknown'}{private}", markup=False)
+
+
+def _command(found: _Found, what: str, *options: str) -> str:
+    """Return the command that submits the same file or ensemble, with further options."""
+    named = [] if found.named is None else ["--ensemble", found.named]
+    return shlex.join(["tune-paddy", "submit", what, *options, *named])
 
 
 def _record(found: _Found, facts: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tune_paddy.cli.app import RunsOption, UriOption, app, console
+from tune_paddy.cli.app import RunsOption, UriOption, app, console, open_record
 from tune_paddy.cli.completion import complete_search
 from tune_paddy.core.errors import TunePaddyError
 
@@ -23,7 +23,11 @@ def ui(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(help="Port; default: 5000, or the next free one.", min=1, max=65535),
+        typer.Option(
+            help="Port; default: 5000, or the next free one except 5001, which is for models.",
+            min=1,
+            max=65535,
+        ),
     ] = None,
     browser: Annotated[bool, typer.Option("--browser", help="Also open a browser.")] = False,
     tracking_uri: UriOption = None,
@@ -34,7 +38,6 @@ def ui(
     Example: tune-paddy ui my-search
     """
     from tune_paddy.tracking.runs import get_search, list_searches
-    from tune_paddy.tracking.store import open_store
     from tune_paddy.tracking.ui.layout import (
         ALL_SEARCHES,
         curves_view,
@@ -45,7 +48,7 @@ def ui(
     )
     from tune_paddy.tracking.ui.server import HOST, free_port, mlflow_page
 
-    store = open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
+    store = open_record(tracking_uri, runs, *([] if search is None else [search]))
     shown = list_searches(store)[-1:] if search is None else (get_search(store, search),)
     key = ALL_SEARCHES if search is None else members_view(search)
 

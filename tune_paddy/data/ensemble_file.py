@@ -5,9 +5,10 @@ names as file names; names that could leave a folder are refused.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,9 @@ from tune_paddy.data.system.text import first_problem, shown
 
 ENSEMBLE_FILE = "ensemble.json"
 """File name, in a folder and among the artifacts of a run."""
+
+LABELS = ("name", "contributions")
+"""Keys that describe an ensemble, and do not identify its selection."""
 
 MAX_MIB = 64
 """Size limit of the file, in MiB; a file with a thousand members and classes has less than one."""
@@ -55,6 +59,9 @@ class DescribedEnsemble:
         views: Views of the pool, in the order of the ensemble weights, including those with weight 0.
         selection: Ensemble weights, and the rule that combines the views.
         refit: Origin of a refit; None for an ensemble that is no refit.
+        name: Name of the ensemble; empty in files of older versions.
+        contributions: Run id of a member with weight → increase of the ensemble's loss without it; NaN:
+            unknown.
     """
 
     searches: tuple[str, ...]
@@ -63,12 +70,30 @@ class DescribedEnsemble:
     views: tuple[View, ...]
     selection: Selection
     refit: RefitOf | None = None
+    name: str = ""
+    contributions: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def weights(self) -> tuple[tuple[View, float], ...]:
         """Views with an ensemble weight above 0, each with its weight."""
         pairs = zip(self.views, self.selection.weights.tolist(), strict=True)
         return tuple((view, weight) for view, weight in pairs if weight)
+
+    @property
+    def member_weights(self) -> dict[str, float]:
+        """Run id of each member of the pool → sum of the ensemble weights of its views."""
+        totals: dict[str, float] = {}
+        for view, weight in zip(self.views, self.selection.weights.tolist(), strict=True):
+            totals[view.run_id] = totals.get(view.run_id, 0.0) + weight
+        return totals
+
+    @property
+    def member_contributions(self) -> dict[str, float]:
+        """Run id of each member of the pool → its contribution, 0 without weight; NaN: unknown."""
+        return {
+            run_id: self.contributions.get(run_id, math.nan) if weight else 0.0
+            for run_id, weight in self.member_weights.items()
+        }
 
 
 def ensemble_content(
@@ -158,6 +183,8 @@ def _check_name(name: str) -> str:
 
 
 _Name = Annotated[str, AfterValidator(_check_name)]
+_Method = Annotated[str, Field(pattern=r"^\w[\w .,+-]{0,199}$")]
+"""Name of a method, also of a variant such as `log_linear, trimmed`."""
 
 
 class _Strict(BaseModel):
@@ -176,7 +203,7 @@ class _ViewEntry(_Strict):
 
 
 class _Candidate(_Strict):
-    method: _Name
+    method: _Method
     score: _Finite
     difference: _Finite
     standard_error: _Finite
@@ -186,7 +213,7 @@ class _Candidate(_Strict):
 class _Selection(_Strict):
     score: _Finite
     metric: _Name
-    method: _Name
+    method: _Method
     rule: Rule
     temperature: Temperature
     member_temperatures: list[Temperature] | None
@@ -210,6 +237,8 @@ class _File(_Strict):
     views: list[_ViewEntry] = Field(min_length=1)
     selection: _Selection
     refit: _Refit | None = None
+    name: _Name = ""
+    contributions: dict[_RunId, _Finite] = {}
 
     @model_validator(mode="after")
     def _check(self) -> "_File":
@@ -251,5 +280,12 @@ class _File(_Strict):
         views = tuple(View(entry.member, entry.view, entry.run_id, entry.arch) for entry in self.views)
         refit = None if self.refit is None else RefitOf(tuple(self.refit.searches), self.refit.members)
         return DescribedEnsemble(
-            tuple(self.searches), self.split, tuple(self.classes), views, selection, refit
+            searches=tuple(self.searches),
+            split=self.split,
+            classes=tuple(self.classes),
+            views=views,
+            selection=selection,
+            refit=refit,
+            name=self.name,
+            contributions=self.contributions,
         )

@@ -1,5 +1,6 @@
 """Build an ensemble from finished members: load the pool, select, blend, write and record."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,15 +23,19 @@ from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.data.system.text import counted
 from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
 from tune_paddy.ensemble.fit import assess_fit, make_fit, member_groups
+from tune_paddy.ensemble.folders import FILES, ensemble_folder, ensembles_lock, new_folder
 from tune_paddy.ensemble.frontier import find_frontier
+from tune_paddy.ensemble.naming import choose_name, proposed_name
 from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.ensemble.reports.html import REPORT, Sources, write_report
 from tune_paddy.ensemble.reports.mlflow import describe_ensemble
 from tune_paddy.ensemble.reports.page.gains import find_gains
-from tune_paddy.tracking.ensembles import log_ensemble
-from tune_paddy.tracking.files import FIGURES, SPACE_FILE, read_text_of_search
+from tune_paddy.ensemble.switch import rank
+from tune_paddy.tracking.ensembles import log_ensemble, selection_digest
+from tune_paddy.tracking.files import FIGURES, SPACE_FILE, SUBMISSION_FILE, read_text_of_search
+from tune_paddy.tracking.lookup.ensembles import current_ensemble
 from tune_paddy.tracking.pool import load_pool
-from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
+from tune_paddy.tracking.runs import RecordedRun, check_name, get_search, list_ensembles, list_members
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import ERROR_RATE, LOG_LOSS
@@ -43,25 +48,31 @@ def build_ensemble(
     folder: Path,
     options: SelectionOptions | None = None,
     progress: Progress = SILENT,
+    name: str | None = None,
 ) -> Ensemble:
     """Select from the finished members of one or several searches, and write the submission.
 
-    Everything is read from the record, and the dataset's sample submission and images if they exist.
+    Everything is read from the record, and the dataset's sample submission and images if they exist. The
+    ensemble becomes the current one of the first search unless that is better, or cannot be compared.
 
     Args:
         store: The record.
         searches: Names of the searches; the ensemble is recorded under the first.
-        folder: Output folder; created if missing.
+        folder: Folder of the first search, created if missing; the ensemble gets the folder
+            `ensembles/NAME` in it.
         options: Metric, method and budgets; None: automatic choice of the method for log loss.
         progress: Receiver of the stages.
+        name: Name of the ensemble; None: that of the method and the options.
 
     Raises:
-        InputError: A search is unknown, no member is usable, the options cannot be met, or the submission
-            does not match the sample submission.
+        InputError: A search is unknown, no member is usable, the options cannot be met, the name is invalid
+            or belongs to another ensemble, or the submission does not match the sample submission.
     """
     started = time.time()
     options, searches = options or SelectionOptions(), tuple(dict.fromkeys(searches))
     progress.stage("reading the members' predictions")
+    if name is not None:
+        check_name(name, "ensemble")
     recorded = [get_search(store, name) for name in searches]
     _refuse_refits(recorded)
     pool = load_pool(store, searches)
@@ -70,17 +81,40 @@ def build_ensemble(
     _check_classes(pool)
     # The matrix products are small: more threads are no faster, and would change the order of the sums.
     with threadpool_limits(1):
-        ensemble = _choose(pool, options, folder, progress)
-    folder.mkdir(parents=True, exist_ok=True)
-    files = _write(ensemble, searches, recorded[0])
-    progress.stage("drawing the figures and writing the report")
-    pages = _illustrate(store, ensemble, recorded, options)
-    progress.stage("recording the ensemble in MLflow")
-    run_id = _record(store, ensemble, searches, options, files=files, pages=pages, started=started)
-    return replace(ensemble, run_id=run_id)
+        ensemble = _choose(pool, options, progress)
+    with ensembles_lock(folder) as ensembles:
+        ensemble = _named(store, ensemble, searches, options, given=name, folder=ensembles)
+        with new_folder(ensemble.folder) as unfinished:
+            _write(ensemble, searches, recorded[0], unfinished)
+            progress.stage("drawing the figures and writing the report")
+            _illustrate(store, ensemble, recorded, options, unfinished)
+        progress.stage("recording the ensemble in MLflow")
+        before = current_ensemble(store, searches[0])
+        ensemble = replace(ensemble, run_id=_record(store, ensemble, searches, options, started=started))
+        return replace(ensemble, standing=rank(store, ensemble.run_id, before, folder))
 
 
-def _choose(pool: Pool, options: SelectionOptions, folder: Path, progress: Progress) -> Ensemble:
+def _named(
+    store: Store,
+    ensemble: Ensemble,
+    searches: Sequence[str],
+    options: SelectionOptions,
+    *,
+    given: str | None,
+    folder: Path,
+) -> Ensemble:
+    """Return the ensemble with its name and its folder."""
+    name = choose_name(
+        proposed_name(ensemble.selection, options, searches),
+        selection_digest(describe(ensemble, searches)),
+        given=given,
+        recorded=list_ensembles(store, searches[0]),
+        folder=folder,
+    )
+    return replace(ensemble, name=name, folder=ensemble_folder(folder.parent, name))
+
+
+def _choose(pool: Pool, options: SelectionOptions, progress: Progress) -> Ensemble:
     fit = make_fit(pool, options)
     progress.stage(f"selecting from {counted(len(pool.views), 'view')}")
     selection = fit(pool.select, pool.labels)
@@ -92,7 +126,7 @@ def _choose(pool: Pool, options: SelectionOptions, folder: Path, progress: Progr
         contributions=marginal_contributions(selection, pool.select, pool.labels, member_groups(pool)),
         redundancies=redundancies(selection, pool.select, pool.labels),
         frontier=find_frontier(pool, selection, options),
-        folder=folder,
+        folder=Path(),
     )
 
 
@@ -122,12 +156,10 @@ def _check_classes(pool: Pool) -> None:
         )
 
 
-def _write(ensemble: Ensemble, searches: Sequence[str], search: RecordedRun) -> list[Path]:
-    files = []
+def _write(ensemble: Ensemble, searches: Sequence[str], search: RecordedRun, folder: Path) -> None:
     if ensemble.submission is not None:
-        write_checked_submission(ensemble, ensemble.submission, search)
-        files.append(ensemble.submission)
-    return [*files, write_ensemble(ensemble.folder, describe(ensemble, searches))]
+        write_checked_submission(ensemble, folder / SUBMISSION_FILE, search)
+    write_ensemble(folder, describe(ensemble, searches))
 
 
 def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun) -> None:
@@ -195,34 +227,40 @@ def write_pages(
         folder=folder,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    _illustrate(store, ensemble, [get_search(store, name) for name in searches], options)
+    _illustrate(store, ensemble, [get_search(store, name) for name in searches], options, folder)
     return folder / REPORT
 
 
 def _illustrate(
-    store: Store, ensemble: Ensemble, searches: Sequence[RecordedRun], options: SelectionOptions
-) -> list[Path]:
-    """Draw the figures and write the report; return the folder and the page."""
+    store: Store,
+    ensemble: Ensemble,
+    searches: Sequence[RecordedRun],
+    options: SelectionOptions,
+    folder: Path,
+) -> None:
+    """Draw the figures and write the report."""
     # Importing matplotlib takes half a second: errors before this point must not wait for it.
     from tune_paddy.ensemble.reports.figures import draw_figures, write_figures  # noqa: PLC0415
     from tune_paddy.ensemble.reports.page.drawing import draw_page  # noqa: PLC0415
     from tune_paddy.ensemble.reports.trial_figures import draw_trials  # noqa: PLC0415
 
     members = [member for search in searches for member in list_members(store, search.name)]
-    folder, report = ensemble.folder / FIGURES, ensemble.folder / REPORT
     figures = draw_figures(ensemble.pool, ensemble.selection, ensemble.assessment, ensemble.frontier)
     figures |= draw_trials(store, searches, members, member_weights(ensemble))
-    write_figures(figures, folder)
+    write_figures(figures, folder / FIGURES)
     space = read_text_of_search(store, searches[0], SPACE_FILE)
     sources = Sources(searches, members, options, space, store.tracking_uri)
     gains = find_gains(ensemble, options)
-    write_report(report, ensemble, sources, draw_page(store, sources, figures, gains), gains)
-    return [folder, report]
+    write_report(folder / REPORT, ensemble, sources, draw_page(store, sources, figures, gains), gains)
 
 
 def describe(ensemble: Ensemble, searches: Sequence[str]) -> dict[str, Any]:
     """Return the content of an ensemble's `ensemble.json`."""
-    return ensemble_content(ensemble.pool, ensemble.selection, searches, ensemble.assessment)
+    content = ensemble_content(ensemble.pool, ensemble.selection, searches, ensemble.assessment)
+    known = {
+        run_id: value for run_id, value in member_contributions(ensemble).items() if math.isfinite(value)
+    }
+    return {"name": ensemble.name, **content, "contributions": known}
 
 
 def _record(
@@ -231,8 +269,6 @@ def _record(
     searches: Sequence[str],
     options: SelectionOptions,
     *,
-    files: Sequence[Path],
-    pages: Sequence[Path],
     started: float,
 ) -> str:
     selection, assessment = ensemble.selection, ensemble.assessment
@@ -248,13 +284,11 @@ def _record(
     return log_ensemble(
         store,
         search=searches[0],
+        name=ensemble.name,
         selection_dict=describe(ensemble, searches),
-        files=[*files, *pages],
+        files=[ensemble.folder / name for name in FILES if (ensemble.folder / name).exists()],
         metrics=metrics,
         params={"method": selection.method, "metric": selection.metric, "searches": ", ".join(searches)},
-        weights=member_weights(ensemble),
-        contributions=member_contributions(ensemble),
         description=describe_ensemble(ensemble, searches, options),
-        search_files=pages,
         started=started,
     )

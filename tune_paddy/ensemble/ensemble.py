@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tune_paddy.core.estimate import Assessment
@@ -11,6 +11,7 @@ from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.ensemble.fit import member_groups
 from tune_paddy.ensemble.frontier import Frontier
+from tune_paddy.ensemble.standing import Standing
 from tune_paddy.tracking.files import SUBMISSION_FILE
 
 
@@ -27,6 +28,8 @@ class Ensemble:
         frontier: Log loss against minutes; None without a test set or measured times.
         folder: Folder of `submission.csv` (if there is a test set), `ensemble.json` and `figures`.
         run_id: Id of the ensemble's MLflow run; empty until it is recorded.
+        name: Name, unique among the ensembles of the first search; empty until it is written.
+        standing: Whether it is the current ensemble of the first search, and the comparison behind it.
     """
 
     pool: Pool
@@ -37,6 +40,8 @@ class Ensemble:
     frontier: Frontier | None
     folder: Path
     run_id: str = ""
+    name: str = ""
+    standing: Standing = field(default_factory=Standing)
 
     @property
     def submission(self) -> Path | None:

@@ -171,7 +171,7 @@ def _watchers(
         MemberCloser(store, plan.name, parent, context.folder),
         Stopwatch(store, parent, progress.spent),
         FirstNote(console),
-        TimeWatch(console, plan.total, ready.at_once, done=earlier.done),
+        TimeWatch(console, plan.total, ready.at_once, done=progress.done),
     ]
     if not ready.parts.seen:  # otherwise members were trained on the select split: no honest selection
         keep = _keeper(plan, store, context.folder)

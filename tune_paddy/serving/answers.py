@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.csv_table import format_csv
 from tune_paddy.data.layouts.listing import is_file, list_images
+from tune_paddy.data.system.files import similar_files
 from tune_paddy.data.system.text import shown
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def find_images(arguments: Sequence[str]) -> list[str]:
             raise InputError("an image argument is empty: give files, folders or patterns")
         files = _at(argument) or [file for match in _matches(argument) for file in _at(match)]
         if not files:
-            raise InputError(f"{shown(argument)}: holds no image, or there is no such file or folder")
+            problem = "holds no image, or there is no such file or folder"
+            raise InputError(f"{shown(argument)}: {problem}{similar_files(Path(argument))}")
         found |= dict.fromkeys(files)
     return list(found)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tune_paddy.core.metrics import metric_label
 from tune_paddy.serving.manifest import Manifest, ManifestMember
+from tune_paddy.tracking.ui.server import SERVING_PORT
 
 CARD = "README.md"
 
@@ -13,8 +14,8 @@ _USE = """\
 ```sh
 tune-paddy predict {folder} photo.jpg more-photos/ --out answers.csv
 mlflow models predict -m {folder} -i images.json --env-manager local
-mlflow models serve -m {folder} --env-manager local --port 5001
-curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' \\
+mlflow models serve -m {folder} --env-manager local --port {port}
+curl http://127.0.0.1:{port}/invocations -H 'Content-Type: application/json' \\
   -d '{{"dataframe_split": {{"columns": ["image"], "data": [["/path/to/photo.jpg"]]}}}}'
 ```
 
@@ -59,7 +60,7 @@ def describe(manifest: Manifest, folder: str) -> str:
         "## Members\n\n"
         "| member | architecture | models | parameters, M | weight, plain | weight, tta |\n"
         "|---|---|---|---|---|---|\n"
-        f"{rows}\n\n" + _USE.format(folder=folder, format=manifest.format)
+        f"{rows}\n\n" + _USE.format(folder=folder, format=manifest.format, port=SERVING_PORT)
     )
 
 

@@ -28,8 +28,9 @@ from tune_paddy.serving.sources import Source, find_sources
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.ensembles import read_recorded_ensemble
 from tune_paddy.tracking.files import file_in_record
+from tune_paddy.tracking.lookup.ensembles import get_ensemble
 from tune_paddy.tracking.pool import load_pool
-from tune_paddy.tracking.runs import RecordedRun, get_search, list_ensembles, recorded
+from tune_paddy.tracking.runs import RecordedRun, get_search, recorded
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.weight_files import CONFIG, WEIGHTS
@@ -93,13 +94,13 @@ def collect(store: Store, search: str, *, runs: Path, ensemble: str | None = Non
         store: Record of the searches.
         search: Name of the search, or of a refit.
         runs: Folder of searches, for records without a member's folder.
-        ensemble: MLflow run ID of the ensemble, or its beginning; None: the latest.
+        ensemble: Name or run id of the ensemble; None: the current one.
 
     Raises:
         InputError: There is no such ensemble, or weights files are missing; the message names the members.
     """
     searched = get_search(store, search)
-    run = _ensemble_run(store, search, ensemble)
+    run = get_ensemble(store, search, ensemble)
     described = read_recorded_ensemble(store, run)
     sources = find_sources(store, described, runs)
     pool, refit = load_pool(store, described.searches), described.refit
@@ -117,16 +118,6 @@ def collect(store: Store, search: str, *, runs: Path, ensemble: str | None = Non
         test=manifest.selection.blend(pool.test[_rows(manifest, pool, {})]),
         test_paths=_test_paths(SearchRecord.from_run(searched).dataset or Path(), pool),
     )
-
-
-def _ensemble_run(store: Store, search: str, wanted: str | None) -> RecordedRun:
-    ensembles = [run for run in list_ensembles(store, search) if run.status == "FINISHED"]
-    if wanted is not None:
-        ensembles = [run for run in ensembles if run.run_id.startswith(wanted)]
-    if not ensembles:
-        what = f"no ensemble {wanted!r}" if wanted else "no ensemble yet"
-        raise InputError(f"search {search!r} has {what}: `tune-paddy select {search}` creates one")
-    return max(ensembles, key=lambda run: run.ended or 0.0)
 
 
 def _manifest(

@@ -1,5 +1,6 @@
 """Manifest of an exported ensemble: members, ensemble weights and rule, validated when read."""
 
+import difflib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -134,6 +135,18 @@ def find_ensemble(folder: Path) -> Path:
     """Return the manifest's folder: the given one, or the one within an MLflow model."""
     inner = folder / "artifacts" / "ensemble"
     return inner if inner.is_dir() else folder
+
+
+def similar_exports(wanted: Path) -> list[str]:
+    """Return the exported folders beside a missing one whose names are similar, at most three."""
+    try:
+        exports = [
+            path for path in wanted.parent.iterdir() if (find_ensemble(path) / ENSEMBLE_FILE).is_file()
+        ]
+    except OSError:
+        return []
+    names = difflib.get_close_matches(wanted.name, [path.name for path in exports], n=3)
+    return [str(wanted.with_name(name)) for name in names]
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -4,11 +4,14 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.ensemble_file import (
     ENSEMBLE_FILE,
+    LABELS,
     MAX_MIB,
     DescribedEnsemble,
     parse_ensemble,
@@ -17,8 +20,18 @@ from tune_paddy.data.ensemble_file import (
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.context.provenance import git_revision, source_tags
 from tune_paddy.tracking.files import SUBMISSION_FILE, file_in_record, file_sha256, log_files, read_file
-from tune_paddy.tracking.runs import RecordedRun, find_tagged, get_search, read_curve
-from tune_paddy.tracking.schema import KIND, NOTE, OUTCOME, PARENT, SEARCH, SELECTION, EnsembleRecord
+from tune_paddy.tracking.runs import RecordedRun, find_runs, find_tagged, get_search, read_curve, recorded
+from tune_paddy.tracking.schema import (
+    ENSEMBLE,
+    KIND,
+    NOTE,
+    OUTCOME,
+    PARENT,
+    SEARCH,
+    SELECTION,
+    EnsembleRecord,
+    SearchRecord,
+)
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import CONTRIBUTION, ERROR_RATE, LIVE, LIVE_HOURS, LOG_LOSS, WEIGHT
 from tune_paddy.tracking.ui.tags import stored_tags
@@ -26,8 +39,6 @@ from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log
 
 _DIGITS = 5
 """Decimals of ensemble weights and contributions: MLflow's table would show 16. `ensemble.json` has all."""
-_NAMING = ("method", "metric")
-"""Parameters that the name of an ensemble's run contains, if it has them."""
 _HEADING = "## The search"
 
 
@@ -42,8 +53,22 @@ def read_recorded_ensemble(store: Store, ensemble: RecordedRun) -> DescribedEnse
     return parse_ensemble(content, file_in_record(ensemble, ENSEMBLE_FILE))
 
 
+def selected_members(store: Store) -> frozenset[str]:
+    """Return the run ids of all members that a recorded ensemble of the store's experiment gives weight.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    ensembles = map(recorded, find_runs(store, f"tags.`{KIND}` = 'ensemble'", [store.experiment_id]))
+    members: set[str] = set()
+    for ensemble in ensembles:
+        with suppress(TunePaddyError):  # its file is not written yet, or gone
+            members |= {view.run_id for view, _ in read_recorded_ensemble(store, ensemble).weights}
+    return frozenset(members)
+
+
 def was_selected(store: Store, member_run_id: str) -> bool:
-    """Whether any recorded ensemble gives or gave a member an ensemble weight above 0.
+    """Whether a current ensemble gives or gave a member an ensemble weight above 0.
 
     Raises:
         TunePaddyError: MLflow failed.
@@ -79,36 +104,28 @@ def log_ensemble(
     store: Store,
     *,
     search: str,
+    name: str,
     selection_dict: Mapping[str, Any],
     files: Sequence[Path],
     metrics: Mapping[str, float],
     params: Mapping[str, object],
-    weights: Mapping[str, float] | None = None,
-    contributions: Mapping[str, float] | None = None,
     description: str = "",
-    search_files: Sequence[Path] = (),
     started: float | None = None,
 ) -> str:
-    """Record an ensemble as a run under its search.
+    """Record an ensemble as a run under its search; `make_current` shows it on the search's own run.
 
-    The same selection, recorded again, reuses its run. The search's run gets the metrics too, so that
-    MLflow's table compares searches.
+    The same selection, recorded again under its name, reuses its run.
 
     Args:
         store: The record.
         search: Name of the search.
+        name: Name of the ensemble, unique among those of the search.
         selection_dict: Content that identifies the selection, plain JSON. Stored as `ensemble.json`,
             unless a file of that name is among `files`.
         files: Files to store with the run, such as the submission and reports.
         metrics: Scores of the ensemble.
         params: Settings of the selection.
-        weights: Run id of a member → its ensemble weight, 0 for members that were not selected; logged
-            to the members as the metric `ensemble_weight`.
-        contributions: Run id of a member → increase of the ensemble's loss without it; logged to the
-            members as the metric `ensemble_contribution`.
-        description: Markdown for the run's page, and for the top of the search's page.
-        search_files: Files and folders to store with the search's run; they overwrite those of the same
-            names.
+        description: Markdown for the run's page.
         started: Start of the selection, in seconds since 1970; None: now. The run's duration is that of its
             last selection.
 
@@ -121,8 +138,7 @@ def log_ensemble(
     """
     client, parent = store.client, get_search(store, search)
     start = now() if started is None else round(1000 * started)
-    content = json.dumps(selection_dict, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    digest = hashlib.sha256(content.encode()).hexdigest()
+    digest = selection_digest(selection_dict)
     tags = {
         PARENT: parent.run_id,
         KIND: "ensemble",
@@ -130,21 +146,62 @@ def log_ensemble(
         OUTCOME: "running",
         **source_tags(git_revision()),
         **({NOTE: description} if description else {}),
-        **EnsembleRecord(digest, _submission_sha256(files), now() / 1000).to_tags(),
+        **EnsembleRecord(digest, _submission_sha256(files), name=name, selected_at=now() / 1000).to_tags(),
     }
-    name = " ".join(["ensemble", *(str(params[key]) for key in _NAMING if key in params), digest[:4]])
-    run_id, first = _open(store, parent.experiment_id, name, tags, start)
+    run_id, first = _open(store, parent.experiment_id, tags, start)
     log_params(client, run_id, params)
     _log_files(store, run_id, selection_dict, files)
-    for target in (run_id, parent.run_id):
-        log_latest(client, target, metrics)
-    for member, values in _by_member({WEIGHT: weights or {}, CONTRIBUTION: contributions or {}}).items():
-        log_latest(client, member, values)
-    log_files(store, parent.run_id, search_files)
-    if description:
-        set_tags(client, parent.run_id, {NOTE: _with_ensemble(parent.tags.get(NOTE, ""), description)})
+    log_latest(client, run_id, metrics)
     finish_run(store, run_id, "FINISHED", first + now() - start)
     return run_id
+
+
+def make_current(
+    store: Store,
+    ensemble: RecordedRun,
+    *,
+    weights: Mapping[str, float],
+    contributions: Mapping[str, float],
+    files: Sequence[Path] = (),
+) -> None:
+    """Make an ensemble the one that commands use, and show it on the runs of its search and its members.
+
+    The search's run gets the metrics, so that MLflow's table compares searches.
+
+    Args:
+        store: The record.
+        ensemble: Run of the ensemble.
+        weights: Run id of a member → its ensemble weight, 0 for members that were not selected; logged
+            to the members as the metric `ensemble_weight`.
+        contributions: Run id of a member → increase of the ensemble's loss without it; logged to the
+            members as the metric `ensemble_contribution`.
+        files: Files and folders to store with the search's run; they overwrite those of the same names.
+
+    Raises:
+        InputError: The search is unknown.
+        TunePaddyError: A file is missing, or MLflow failed.
+    """
+    client, parent = store.client, get_search(store, ensemble.search)
+    description = ensemble.tags.get(NOTE, "")
+    # First: commands follow this tag alone. The rest is for MLflow's pages, and repeated by the next call.
+    set_tags(client, parent.run_id, SearchRecord.tags_of(current_ensemble=ensemble.run_id))
+    log_latest(client, parent.run_id, ensemble.metrics)
+    for member, values in _by_member({WEIGHT: weights, CONTRIBUTION: contributions}).items():
+        log_latest(client, member, values)
+    log_files(store, parent.run_id, files)
+    if description:
+        set_tags(client, parent.run_id, {NOTE: _with_ensemble(parent.tags.get(NOTE, ""), description)})
+
+
+def selection_digest(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 that identifies a selection, whatever its name.
+
+    Args:
+        content: Content of an `ensemble.json`; `LABELS` in it are ignored.
+    """
+    identity = {key: value for key, value in content.items() if key not in LABELS}
+    text = json.dumps(identity, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _with_ensemble(note: str, description: str) -> str:
@@ -162,17 +219,20 @@ def _by_member(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str
     return turned
 
 
-def _open(
-    store: Store, experiment_id: str, name: str, tags: Mapping[str, str], start: int
-) -> tuple[str, int]:
-    """Return the run of a selection and its start, which MLflow never changes, in ms since 1970."""
+def _open(store: Store, experiment_id: str, tags: Mapping[str, str], start: int) -> tuple[str, int]:
+    """Return the run of the same selection under the same name, or a new one, and its start.
+
+    MLflow never changes the start, in ms since 1970.
+    """
     condition = f"tags.`{PARENT}` = '{tags[PARENT]}'"
-    known = find_tagged(store, SELECTION, tags[SELECTION], condition, [experiment_id])
+    found = find_tagged(store, SELECTION, tags[SELECTION], condition, [experiment_id])
+    known = [run for run in found if recorded(run).name == tags[ENSEMBLE]]
     if known:
         run_id = str(known[0].info.run_id)
         call(store.client.update_run, run_id, status="RUNNING")
         set_tags(store.client, run_id, tags)
         return run_id, int(known[0].info.start_time)
+    name = f"ensemble {tags[ENSEMBLE]}"
     run = call(store.client.create_run, experiment_id, start, stored_tags(tags), name)
     return str(run.info.run_id), start
 

@@ -8,7 +8,6 @@
 """
 
 import ast
-import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.context.provenance import is_gone
-from tune_paddy.tracking.schema import ARCH, FAILURE, KIND, MEMBER, OUTCOME, PARENT, PROCESS, SEARCH
+from tune_paddy.tracking.lookup.names import unknown_search
+from tune_paddy.tracking.schema import ARCH, ENSEMBLE, FAILURE, KIND, MEMBER, OUTCOME, PARENT, PROCESS, SEARCH
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.tags import known_tags, stored_name
 
@@ -43,7 +43,7 @@ class RecordedRun:
     """One run of the record.
 
     Attributes:
-        name: Name of the search or the member; run name of an ensemble.
+        name: Name of the search, the member or the ensemble.
         kind: `search`, `member` or `ensemble`.
         search: Name of the search that the run belongs to.
         run_id: MLflow's id of the run.
@@ -175,10 +175,7 @@ def get_search(store: Store, name: str) -> RecordedRun:
     for search in searches:
         if search.name == name:
             return search
-    names = sorted({search.name for search in searches})
-    nearest = difflib.get_close_matches(name, names, n=3)
-    hint = f"did you mean {_listed(nearest)}?" if nearest else f"there are {_listed(names[:10])}"
-    raise InputError(f"no search {name!r} in {store.address}: {hint if names else 'it has none yet'}")
+    raise unknown_search(name, [search.name for search in searches], store.address)
 
 
 def list_members(store: Store, search: str) -> tuple[RecordedRun, ...]:
@@ -221,7 +218,8 @@ def recorded(run: "Run") -> RecordedRun:
     info, tags = run.info, known_tags(run.data.tags)
     kind = tags.get(KIND, "")
     search = tags.get(SEARCH, "")
-    names = {"search": search, "member": tags.get(MEMBER, "")}
+    own = ensemble_name(tags.get(ENSEMBLE, ""), info.run_name or "")
+    names = {"search": search, "member": tags.get(MEMBER, ""), "ensemble": own}
     # A killed process could not record its end; the reader detects that the process is gone.
     orphaned = info.status == "RUNNING" and PROCESS in tags and is_gone(tags[PROCESS])
     return RecordedRun(
@@ -246,12 +244,20 @@ def recorded(run: "Run") -> RecordedRun:
     )
 
 
+def ensemble_name(tag: str, run_name: str) -> str:
+    """Return the name of an ensemble: that of its tag, or from its run's name in older records.
+
+    >>> ensemble_name("log_linear", "ensemble log_linear"), ensemble_name("", "ensemble greedy log_loss 3f9a")
+    ('log_linear', 'greedy-log_loss-3f9a')
+    >>> ensemble_name("", "../mine: renamed in MLflow")
+    'mine-renamed-in-MLflow'
+    """
+    words = re.findall(r"\w[\w.+-]*", run_name.removeprefix("ensemble "))
+    return tag or "-".join(words) or "unnamed"
+
+
 def _children(store: Store, search: str, kind: str) -> tuple[RecordedRun, ...]:
     parent = get_search(store, search)
     condition = f"tags.`{PARENT}` = '{parent.run_id}' AND tags.`{KIND}` = '{kind}'"
     children = [recorded(run) for run in find_runs(store, condition, [parent.experiment_id])]
     return tuple(sorted(children, key=lambda child: child.name))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(repr(name) for name in names)

@@ -33,6 +33,7 @@ PROCESS = PREFIX + "process"
 """Tags of every run, see `RecordedRun`; PROCESS names the process that works on the run."""
 
 ARCH = PREFIX + "arch"
+ENSEMBLE = PREFIX + "ensemble"
 SELECTION = PREFIX + "selection"
 SUBMISSION_SHA256 = PREFIX + "submission_sha256"
 """Tags that MLflow queries use to find runs; fields of the records below."""
@@ -168,6 +169,8 @@ class SearchRecord(_Record):
         seconds: Running time of all sessions, in whole seconds; None if the search never ran.
         refit_of: Names of the searches that a refit's members were selected from; empty if it is no refit.
         refit_of_ensemble: Run id of the ensemble that a refit trains again; empty if it is no refit.
+        current_ensemble: Run id of the ensemble that commands use unless another is named; empty: none was
+            made current, so the newest is.
         revision: Commit of the source code, with `-dirty` if files differed from it.
     """
 
@@ -193,6 +196,7 @@ class SearchRecord(_Record):
     seconds: float | None = field(default=None, metadata=_tag(_SECONDS, optional=True))
     refit_of: tuple[str, ...] = field(default=(), metadata=_tag(_NAMES, optional=True))
     refit_of_ensemble: str = field(default="", metadata=_tag(_TEXT, optional=True))
+    current_ensemble: str = field(default="", metadata=_tag(_TEXT, optional=True))
     revision: str = field(default="", metadata=_tag(_TEXT, optional=True, name=SOURCE + "git.commit"))
 
     @property
@@ -266,7 +270,7 @@ class MemberRecord(_Record):
 
 @dataclass(frozen=True)
 class EnsembleRecord(_Record):
-    """Digests that identify an ensemble, and the time of its selection.
+    """Digests that identify an ensemble, its name, and the time of its selection.
 
     Attributes:
         selection: SHA-256 of the content that identifies the selection.
@@ -274,11 +278,13 @@ class EnsembleRecord(_Record):
             there were no images to predict.
         selected_at: Time of the last selection that gave this ensemble, in seconds since 1970; None in
             records of version 0.2.0.
+        name: Name, unique among the ensembles of the search; empty in records of older versions.
     """
 
     selection: str = field(default="", metadata=_tag(_TEXT, name=SELECTION))
     submission_sha256: str = field(default="", metadata=_tag(_TEXT, optional=True, name=SUBMISSION_SHA256))
     selected_at: float | None = field(default=None, metadata=_tag(_NUMBER, optional=True))
+    name: str = field(default="", metadata=_tag(_TEXT, optional=True, name=ENSEMBLE))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.client import call, load_mlflow
-from tune_paddy.tracking.runs import RecordedRun, find_tagged, list_ensembles, recorded
+from tune_paddy.tracking.lookup.ensembles import current_ensemble, get_ensemble
+from tune_paddy.tracking.runs import RecordedRun, find_tagged, recorded
 from tune_paddy.tracking.schema import KIND, SUBMISSION_SHA256, EnsembleRecord, SubmissionRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.writing import set_tags
@@ -20,21 +21,25 @@ def find_ensemble(store: Store, digest: str) -> RecordedRun | None:
     return _newest([recorded(run) for run in found])
 
 
-def latest_ensemble(store: Store, search: str) -> RecordedRun:
-    """Return the newest ensemble of a search that has a submission.
+def submittable_ensemble(store: Store, search: str, wanted: str | None = None) -> RecordedRun:
+    """Return an ensemble of a search that has a submission.
+
+    Args:
+        store: The record.
+        search: Name of the search.
+        wanted: Name or run id of the ensemble; None: the current one.
 
     Raises:
-        InputError: The search is unknown, or has no submission.
+        InputError: The search or the ensemble is unknown, or has no submission.
         TunePaddyError: MLflow failed.
     """
-    ensembles = list_ensembles(store, search)
-    newest = _newest([run for run in ensembles if EnsembleRecord.from_run(run).submission_sha256])
-    if newest is None:
+    found = current_ensemble(store, search) if wanted is None else get_ensemble(store, search, wanted)
+    if found is None or not EnsembleRecord.from_run(found).submission_sha256:
         raise InputError(
             f"search {search!r} has no submission yet; write one with `tune-paddy select {search}`; the "
             "dataset needs test images"
         )
-    return newest
+    return found
 
 
 def download_file(store: Store, ensemble: RecordedRun, name: str, folder: Path) -> Path:

@@ -16,7 +16,9 @@ from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.ensemble.reports.html import MOST_IMAGES, MOST_ROWS, Sources, write_report
 from tune_paddy.ensemble.reports.page.gains import find_gains
 from tune_paddy.ensemble.reports.page.picture import KINDS, LEARNING, PARAMETERS, Picture
-from tune_paddy.tracking.runs import get_search, list_ensembles
+from tune_paddy.ensemble.switch import use_ensemble
+from tune_paddy.tracking.lookup.ensembles import get_ensemble
+from tune_paddy.tracking.runs import get_search
 
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>{{ 7*7 }}"
 
@@ -88,7 +90,8 @@ class Page(HTMLParser):
 def page(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Page]:
     """The report of an ensemble of the finished search, and the folder it is in."""
     folder = tmp_path_factory.mktemp("report")
-    build_ensemble(finished.store, ["first"], folder=folder)
+    ensemble = build_ensemble(finished.store, ["first"], folder=folder)
+    use_ensemble(finished.store, "first", ensemble.name, folder)
     return folder, Page(folder / "report.html")
 
 
@@ -170,7 +173,7 @@ def test_errors_are_shown_with_their_thumbnails_in_closed_sections(page: tuple[P
 
 def test_search_and_ensemble_have_it_as_an_artifact(page: tuple[Path, Page], finished: Finished) -> None:
     content = (page[0] / "report.html").read_bytes()
-    for run in (get_search(finished.store, "first"), list_ensembles(finished.store, "first")[-1]):
+    for run in (get_search(finished.store, "first"), get_ensemble(finished.store, "first")):
         files = [file.path for file in finished.store.client.list_artifacts(run.run_id)]
         assert {"report.html", "figures"} <= set(files)
     stored = Path(get_search(finished.store, "first").artifact_uri.removeprefix("file://")) / "report.html"

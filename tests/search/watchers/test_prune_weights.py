@@ -7,14 +7,15 @@ import pytest
 
 from tests.conftest import Finished
 from tune_paddy.core.predictions import Pool, Predictions
-from tune_paddy.core.selection.plain import best_single
+from tune_paddy.core.selection.plain import best_single, fixed_select
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.data.ensemble_file import ensemble_content
 from tune_paddy.search.watchers import prune_weights
 from tune_paddy.search.watchers.prune_weights import TOP, WeightsKeeper, weights_line
-from tune_paddy.tracking.ensembles import log_ensemble
+from tune_paddy.tracking.ensembles import log_ensemble, make_current
 from tune_paddy.tracking.members import log_member, start_member
 from tune_paddy.tracking.pool import load_pool
-from tune_paddy.tracking.runs import list_members
+from tune_paddy.tracking.runs import list_members, recorded
 from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
 
@@ -106,17 +107,19 @@ def test_a_member_that_a_recorded_ensemble_has_used_keeps_its_weights_file(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prune_weights, "TOP", 1)
+    """Also if the ensemble is no longer the current one, or never was."""
     runs = {member.name: member.run_id for member in list_members(store, "many")}
     for name, weights in (("one", {"m4": 1.0, "m5": 0.0}), ("two", {"m4": 0.0, "m5": 0.0})):
-        log_ensemble(
-            store,
-            search="many",
-            selection_dict={"name": name},
-            files=[],
-            metrics={},
-            params={},
-            weights={runs[member]: weight for member, weight in weights.items()},
+        run_id = log_ensemble(
+            store, search="many", name=name, selection_dict={"kind": name}, files=[], metrics={}, params={}
         )
+        of_runs = {runs[member]: weight for member, weight in weights.items()}
+        ensemble = recorded(store.client.get_run(run_id))
+        make_current(store, ensemble, weights=of_runs, contributions={})
+    pool = load_pool(store, ["many"])
+    alone = fixed_select(pool.select, pool.labels, [view.member == "m2" for view in pool.views])
+    content = ensemble_content(pool, alone, ["many"], None)
+    log_ensemble(store, search="many", name="three", selection_dict=content, files=[], metrics={}, params={})
     look(store, folder)
-    assert "m4" in kept(folder)
+    assert {"m2", "m4"} <= set(kept(folder))
     assert "m5" not in kept(folder)

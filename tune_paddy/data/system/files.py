@@ -3,6 +3,7 @@
 An existing folder or file keeps its permissions: create it beforehand to share it.
 """
 
+import difflib
 import os
 import secrets
 import stat
@@ -73,6 +74,16 @@ def read_text(path: Path, *, most: int, what: str) -> str:
         return read_file(path, most=most, what=what).decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{shown(path)}: is not UTF-8 text, so it cannot be {what}") from error
+
+
+def similar_files(missing: Path) -> str:
+    """Return `; did you mean …?` with the files beside a missing one whose names are similar, or nothing."""
+    try:
+        names = [] if missing.exists() else [path.name for path in missing.parent.iterdir()]
+    except (OSError, ValueError):  # ValueError: a zero byte in the name
+        return ""
+    nearest = [missing.with_name(name) for name in difflib.get_close_matches(missing.name, names, n=3)]
+    return f"; did you mean {', '.join(map(shown, nearest))}?" if nearest else ""
 
 
 def make_private_folder(folder: Path) -> Path:

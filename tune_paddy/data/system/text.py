@@ -97,6 +97,27 @@ def duration(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
+_COMMAND = re.compile(r"(?<!uv run )\b(?=(tune-paddy|mlflow models) [a-z])")
+_UV_DEPTH = "UV_RUN_RECURSION_DEPTH"
+"""Variable that `uv run` sets for the program that it runs."""
+
+
+def as_started(text: str, environment: Mapping[str, str] | None = None) -> str:
+    """Return a text with its commands written as the user started the program: with `uv run`, or without.
+
+    Args:
+        text: Text such as a message.
+        environment: Variables; None: those of this process.
+
+    >>> as_started("write it: tune-paddy select night", {"UV_RUN_RECURSION_DEPTH": "1"})
+    'write it: uv run tune-paddy select night'
+    >>> as_started("write it: tune-paddy select night", {})
+    'write it: tune-paddy select night'
+    """
+    variables = os.environ if environment is None else environment
+    return _COMMAND.sub("uv run ", text) if _UV_DEPTH in variables else text
+
+
 _IN_ADDRESS = re.compile(r"(?<=://)[^/\s]+(?=@)|(?<=[?&]password=)[^&\s]+")
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)$", re.IGNORECASE)
 _SHORTEST = 8

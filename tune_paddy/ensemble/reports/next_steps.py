@@ -32,13 +32,13 @@ def next_steps(
     search = searches[0]
     folder = [] if runs == Path("runs") else ["--runs", str(runs)]
     steps = {}
-    if ensemble.folder == runs / search:
-        steps["Open it"] = command("report", search, *folder)
+    named = [] if ensemble.standing.current else ["--ensemble", ensemble.name]
+    steps["Open it"] = command("report", search, *named, *folder)
     steps["Browse"] = command("ui", search)
     if has_weights(store, ensemble, searches, runs):
-        steps["Export"] = command("export", search, f"{search}-model", *folder)
+        steps["Export"] = command("export", search, f"{search}-model", *named, *folder)
     if ensemble.submission is not None and SearchRecord.from_run(get_search(store, search)).competition:
-        steps["Submit"] = command("submit", search, *folder)
+        steps["Submit"] = command("submit", search, *named, *folder)
     return steps
 
 

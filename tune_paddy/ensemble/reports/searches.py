@@ -2,19 +2,22 @@
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.metrics import metric_key, metric_label
+from tune_paddy.data.ensemble_file import DescribedEnsemble
 from tune_paddy.data.system.text import counted, four_digits, percent
-from tune_paddy.ensemble.reports.member_rows import recorded_rows
+from tune_paddy.ensemble.reports.member_rows import MemberRow, recorded_rows
 from tune_paddy.ensemble.reports.tables import make_table
 from tune_paddy.ensemble.reports.wording import NEW_IMAGES, OPTIMISTIC, duration, formatted, signed
 from tune_paddy.tracking.runs import RecordedRun, parse_params
 from tune_paddy.tracking.schema import SearchRecord
+from tune_paddy.tracking.ui.layout import CONTRIBUTION, WEIGHT
 
 LIVE_LOSS = "live_log_loss"
 """Metric of a search: log loss of the greedy ensemble of the members finished so far."""
@@ -29,6 +32,9 @@ class Overview:
         search: Run of the search.
         members: Runs of all members.
         ensembles: Runs of the ensembles selected from it, newest last.
+        current: Run of the current ensemble, or None.
+        shown: Run of the ensemble whose weights are shown: the current one, unless another was asked for.
+        described: Content of that other ensemble; None: the record of the members has the weights.
         epochs: Name of a running member → number of epochs that it has trained.
         now: Current time, in seconds since 1970.
         command: Function that formats a command on this search's record from its words.
@@ -39,6 +45,9 @@ class Overview:
     ensembles: Sequence[RecordedRun]
     epochs: Mapping[str, int]
     now: float
+    current: RecordedRun | None = None
+    shown: RecordedRun | None = None
+    described: DescribedEnsemble | None = None
     command: Callable[..., str] = lambda *words: shlex.join(["tune-paddy", *words])
 
     @property
@@ -87,6 +96,8 @@ def _blocks(overview: Overview) -> Iterator[Table | Text]:
         yield _failures(failures)
     if overview.with_outcome("running"):
         yield _running(overview)
+    if overview.ensembles:
+        yield _ensembles(overview)
     yield _state(overview)
 
 
@@ -95,7 +106,7 @@ def _leaderboard(overview: Overview) -> Table:
     table = make_table(
         "Leaderboard", "#", "member", "log loss", "with TTA", "error", "weight", "without it", "cost"
     )
-    for place, row in enumerate(recorded_rows(overview.with_outcome("finished")), start=1):
+    for place, row in enumerate(_rows(overview), start=1):
         table.add_row(
             str(place),
             row.name,
@@ -106,6 +117,44 @@ def _leaderboard(overview: Overview) -> Table:
             signed(row.contribution),
             row.cost,
             style=None if row.weight or not overview.ensembles else "dim",
+        )
+    return table
+
+
+def _rows(overview: Overview) -> list[MemberRow]:
+    """Return the finished members with their weights in the shown ensemble, best first."""
+    members, described = overview.with_outcome("finished"), overview.described
+    if described is not None:
+        weights, gains = described.member_weights, described.member_contributions
+        members = [
+            replace(
+                member,
+                metrics={
+                    **member.metrics,
+                    WEIGHT: weights.get(member.run_id, 0.0),
+                    CONTRIBUTION: gains.get(member.run_id, 0.0),
+                },
+            )
+            for member in members
+        ]
+    return recorded_rows(members)
+
+
+def _ensembles(overview: Overview) -> Table:
+    """Return the ensembles of a search, the newest first; an arrow marks the current one."""
+    table = make_table("Ensembles", "", "name", "selected by", "score", "95 % interval", "selected")
+    for run in reversed(overview.ensembles):
+        metric = run.params.get("metric", "")
+        key = metric_key(metric)
+        score, *interval = (run.metrics.get(f"ensemble_{key}{end}") for end in ("", "_low", "_high"))
+        low, high = interval
+        table.add_row(
+            "→" if run is overview.current else "",
+            Text(run.name, style="bold" if run is overview.shown else ""),
+            Text(f"{run.params.get('method', '?')}, {metric_label(metric)}"),
+            "" if score is None else four_digits(score),
+            "" if low is None or high is None else f"{four_digits(low)} to {four_digits(high)}",
+            f"{duration(overview.now - (run.ended or run.started))} ago",
         )
     return table
 
@@ -162,10 +211,14 @@ def _trials(search: RecordedRun) -> str:
 
 
 def _ensemble(overview: Overview) -> str:
-    search = overview.search
-    if overview.ensembles and "log_loss" in search.metrics:
-        loss, error = search.metrics["log_loss"], search.metrics.get("error_rate", float("nan"))
-        return f"Ensemble: log loss {four_digits(loss)}, error {percent(error)} {NEW_IMAGES}"
+    search, shown = overview.search, overview.shown
+    if shown is not None and {"log_loss", "error_rate"} <= shown.metrics.keys():
+        loss, error = shown.metrics["log_loss"], shown.metrics["error_rate"]
+        kind = "Current ensemble" if shown is overview.current else "Ensemble"
+        scores = f"log loss {four_digits(loss)}, error {percent(error)}"
+        return f"{kind} {shown.name}: {scores} {NEW_IMAGES}"
+    if shown is not None:
+        return f"Ensemble {shown.name}: no score {NEW_IMAGES}"
     if LIVE_LOSS in search.metrics:
         loss, error = search.metrics[LIVE_LOSS], search.metrics["live_error_rate"]
         return f"Greedy ensemble so far: log loss {four_digits(loss)}, error {percent(error)} {OPTIMISTIC}"
@@ -178,6 +231,9 @@ def _next_steps(overview: Overview) -> Iterator[str]:
         yield f"Resume it: {overview.command('search', '--resume', name)}"
     if overview.with_outcome("finished") and not overview.ensembles:
         yield f"Select from the finished members: {overview.command('select', name)}"
+    if len(overview.ensembles) > 1:
+        other = next(run for run in reversed(overview.ensembles) if run is not overview.current)
+        yield f"Make another ensemble current: {overview.command('use', name, other.name)}"
     yield f"Browse it: {overview.command('ui', name)}"
 
 

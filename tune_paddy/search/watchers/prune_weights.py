@@ -15,7 +15,7 @@ from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.log_linear import log_linear_select
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.data.system.text import counted
-from tune_paddy.tracking.ensembles import was_selected
+from tune_paddy.tracking.ensembles import selected_members, was_selected
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.weight_files import remove_weights, weights_bytes
@@ -47,8 +47,10 @@ class WeightsKeeper:
         if len(stored) <= TOP:
             return
         needed = _with_weight(pool, selection) | _best(pool) | _log_linear(pool, stored)
-        for name in sorted(stored - needed):
-            if not was_selected(self._store, runs[name]):
+        unneeded = sorted(stored - needed)
+        used = selected_members(self._store) if unneeded else frozenset()
+        for name in unneeded:
+            if runs[name] not in used and not was_selected(self._store, runs[name]):
                 with suppress(OSError):  # a file that cannot be removed must not end the search
                     remove_weights(self._folder / name)
 

@@ -17,7 +17,10 @@ from tune_paddy.tracking.client import QUIET, one_line
 
 HOST = "127.0.0.1"
 PORT = 5000
-"""MLflow's default port."""
+"""MLflow's default port, and that of its pages."""
+
+SERVING_PORT = 5001
+"""Port on which the documented commands serve a model; the pages leave it free."""
 
 PATIENCE = 120.0
 """Time limit for the server's start, in seconds."""
@@ -41,7 +44,7 @@ def free_port(wanted: int | None) -> int:
             )
         return wanted
     for port in range(PORT, PORT + _PORTS):
-        if _is_free(port):
+        if port != SERVING_PORT and _is_free(port):
             return port
     raise InputError(
         f"the ports {PORT} to {PORT + _PORTS - 1} are all in use; choose another `port`", options=("port",)

@@ -1,0 +1,1 @@
+"""Ensembles by name: the option `--ensemble`, and the command that makes one current."""
