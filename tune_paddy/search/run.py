@@ -25,7 +25,6 @@ from tune_paddy.search.resuming.history import (
 )
 from tune_paddy.search.sampling.sampler import MemberSampler
 from tune_paddy.search.sampling.searchers import MemberSearcher, TrialSearcher
-from tune_paddy.search.timing.watch import TimeWatch
 from tune_paddy.search.trainable import TrialContext
 from tune_paddy.search.tuning import run_trials_on_ray
 from tune_paddy.search.watchers.close_members import MemberCloser
@@ -171,7 +170,6 @@ def _watchers(
         MemberCloser(store, plan.name, parent, context.folder),
         Stopwatch(store, parent, progress.spent),
         FirstNote(console),
-        TimeWatch(console, plan.total, ready.at_once, done=progress.done),
     ]
     if not ready.parts.seen:  # otherwise members were trained on the select split: no honest selection
         keep = _keeper(plan, store, context.folder)

@@ -192,11 +192,17 @@ def test_an_error_rate_is_printed_in_percent_and_its_differences_in_points() -> 
         ({0: 0.1, 1: -0.00001, 2: 0.3}, None),
         (
             {0: 0.1, 1: -0.0012, 2: 0.3},
-            "Without 0001-net, the log loss on the select split would be 0.0012 lower; the weight stays, ",
+            (
+                "0001-net keeps its weight, since all members have the same weight;\n"
+                "the log loss on the select split would be 0.0012 lower without it."
+            ),
         ),
         (
             {0: -0.1, 1: -0.0012, 2: 0.3},
-            "Without 0000-net (as without 1 more), the log loss on the select split would be 0.1000 lower; ",
+            (
+                "0000-net and 1 more keep their weights, since all members have the same weight;\n"
+                "the log loss on the select split would be 0.1000 lower without it."
+            ),
         ),
     ],
 )

@@ -61,12 +61,12 @@ def harmful_weight(ensemble: Ensemble, rows: Sequence[MemberRow]) -> tuple[str, 
     if not harmful:
         return ()
     worst = min(harmful, key=lambda row: row.contribution or 0.0)
-    likewise = f" (as without {len(harmful) - 1} more)" if harmful[1:] else ""
+    others = f" and {len(harmful) - 1} more keep their weights" if harmful[1:] else " keeps its weight"
     metric, method = ensemble.selection.metric, ensemble.selection.method
     gain = score_difference(metric, -(worst.contribution or 0.0))
-    loss = f"the {metric_label(metric)} on the select split would be {gain} lower"
+    loss = f"the {metric_label(metric)} on the select split would be {gain} lower without it"
     why = _WHY_WEIGHTS.get(method, "the weights are fitted together")
-    return (f"Without {worst.name}{likewise}, {loss}; the weight stays, since {why}.",)
+    return (f"{worst.name}{others}, since {why};", f"{loss}.")
 
 
 def _refused(refused: Sequence[Refusal]) -> Iterator[str]:
