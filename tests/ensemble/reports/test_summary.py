@@ -28,7 +28,7 @@ def printed(ensemble: Ensemble, width: int = 80, searches: tuple[str, ...] = ("n
 
 def rows(text: str) -> list[list[str]]:
     """Return the cells of the table without its head; the ensemble is last."""
-    lines = [line for line in text.splitlines() if re.match(r"\d{4}-|ensemble", line)]
+    lines = [line for line in text.splitlines() if re.match(r"(\d{4}-|ensemble).*  ", line)]
     return [re.split(r"  +", line.strip()) for line in lines]
 
 
@@ -193,14 +193,14 @@ def test_an_error_rate_is_printed_in_percent_and_its_differences_in_points() -> 
         (
             {0: 0.1, 1: -0.0012, 2: 0.3},
             (
-                "0001-net keeps its weight, since all members have the same weight;\n"
+                "0001-net keeps its weight, since the weights were given by hand; "
                 "the log loss on the select split would be 0.0012 lower without it."
             ),
         ),
         (
             {0: -0.1, 1: -0.0012, 2: 0.3},
             (
-                "0000-net and 1 more keep their weights, since all members have the same weight;\n"
+                "0000-net and 1 more keep their weights, since the weights were given by hand; "
                 "the log loss on the select split would be 0.1000 lower without it."
             ),
         ),

@@ -66,7 +66,7 @@ def harmful_weight(ensemble: Ensemble, rows: Sequence[MemberRow]) -> tuple[str, 
     gain = score_difference(metric, -(worst.contribution or 0.0))
     loss = f"the {metric_label(metric)} on the select split would be {gain} lower without it"
     why = _WHY_WEIGHTS.get(method, "the weights are fitted together")
-    return (f"{worst.name}{others}, since {why};", f"{loss}.")
+    return (f"{worst.name}{others}, since {why}; {loss}.",)
 
 
 def _refused(refused: Sequence[Refusal]) -> Iterator[str]:
