@@ -36,6 +36,7 @@ class SearchTime:
         kinds: Number of kinds among the sampled members.
         skipped: Number of sampled members without a forecast.
         settings: Settings of the search.
+        start: Time until the first trials train, in s: their processes import torch.
     """
 
     forecast: TimeForecast
@@ -44,11 +45,13 @@ class SearchTime:
     kinds: int
     skipped: int
     settings: SearchSettings
+    start: float = 0.0
 
     @property
     def span(self) -> Span:
-        """Time from the first trial to the end of the last, in s."""
-        return self.forecast.total(self.total)
+        """Time from the start of the first trials to the end of the last, in s."""
+        training = self.forecast.total(self.total)
+        return Span(*(self.start + seconds for seconds in (training.median, training.low, training.high)))
 
     def lines(self) -> list[str]:
         """Return the forecast in words, and what it leaves out, one sentence each."""
@@ -97,6 +100,8 @@ def forecast_time(
         raise InputError("no forecast of time: the trials need a GPU, and this machine has none")
     from tune_paddy.training.timing.kinds import kind_of, time_kinds  # noqa: PLC0415 torch takes seconds
 
+    start = time.process_time()  # this process has imported what a trial's process imports
+
     configs = [proposal.config for proposal in preview(plan, n=SAMPLED)]
     labelled = plan.dataset.labelled["path"]
     paths = [str(path) for path in labelled.sample(min(IMAGES, len(labelled)), random_state=0)]
@@ -125,6 +130,7 @@ def forecast_time(
         kinds,
         len(configs) - len(known),
         plan.settings,
+        start,
     )
 
 
