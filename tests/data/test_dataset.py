@@ -27,7 +27,7 @@ def add(folders, name, image):
 
 def test_a_dataset_has_its_images_classes_and_form(kaggle):
     dataset = Dataset.open(kaggle)
-    assert (dataset.root, dataset.layout) == (kaggle, "Kaggle's layout")
+    assert (dataset.root, dataset.layout) == (kaggle, "a table of labels")
     assert dataset.classes == ("blast", "hispa", "normal")
     assert len(dataset.labelled) == 12
     assert dataset.labelled.columns.tolist() == ["id", "path", "label", "variety", "age"]

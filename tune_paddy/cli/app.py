@@ -3,13 +3,14 @@
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from tune_paddy.data.system.text import counted, redact
+from tune_paddy.data.system.text import redact
 
 if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
@@ -74,11 +75,24 @@ def common(
     """Options of every command."""
 
 
-def open_dataset(data: Path, skip: tuple[bool, bool]) -> "Dataset":
-    """Open a dataset; `skip` is the pair of --skip-corrupt and --skip-conflicts."""
+def read_options() -> type[Any]:
+    """Return the options of reading a dataset, which commands have as options."""
+    from tune_paddy.data.options import ReadOptions
+
+    return ReadOptions
+
+
+def open_dataset(data: Path, skip: tuple[bool, bool], reading: Mapping[str, Any] | None = None) -> "Dataset":
+    """Open a dataset.
+
+    Args:
+        data: Folder or table of labels.
+        skip: Values of --skip-corrupt and --skip-conflicts.
+        reading: Typed options of `ReadOptions`: name → value.
+    """
     from tune_paddy.data.dataset import Dataset
 
-    return Dataset.open(data, skip_corrupt=skip[0], skip_conflicts=skip[1])
+    return Dataset.open(data, skip_corrupt=skip[0], skip_conflicts=skip[1], **(reading or {}))
 
 
 def load_space(space: str) -> "SearchSpace":
@@ -107,11 +121,9 @@ def make_store(tracking_uri: str | None, dataset: "Dataset", runs: Path) -> "Sto
 
 
 def print_dataset(dataset: "Dataset") -> None:
-    """Print the size of a dataset, and the findings from opening it."""
-    console.print(
-        f"{counted(len(dataset.labelled), 'labelled image')} of "
-        f"{counted(len(dataset.classes), 'class', 'classes')}, {len(dataset.test):,} to predict"
-    )
+    """Print what was detected in a dataset, and the findings from opening it."""
+    for line in dataset.description.lines():
+        console.print(line, soft_wrap=True)
     for line in dataset.report.lines():
         console.print(line, style="yellow", soft_wrap=True)
 

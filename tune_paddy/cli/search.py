@@ -22,6 +22,7 @@ from tune_paddy.cli.app import (
     make_store,
     open_dataset,
     print_dataset,
+    read_options,
     record_command,
     typed_command,
 )
@@ -60,11 +61,12 @@ def _search_settings() -> type[Any]:
     return SearchSettings
 
 
+READING = OptionSource(read_options)
 SETTINGS = OptionSource(_search_settings, without=("select_share",))
 SELECTION = OptionSource(selection_options, only=("metric", "method", "weights"), letters={"weights": "-w"})
 
 
-@app.command(cls=command_with(SETTINGS, SELECTION))
+@app.command(cls=command_with(READING, SETTINGS, SELECTION))
 def search(
     context: typer.Context,
     data: Annotated[Path | None, typer.Argument(help="Folder or CSV of labelled images.")] = None,
@@ -120,6 +122,7 @@ def search(
             resume,
             tracking_uri=tracking_uri,
             overrides=overrides,
+            reading=given(context, READING),
             data=data,
             space=space,
             weights_dir=weights_dir,
@@ -136,6 +139,7 @@ def search(
             runs,
             name=name,
             overrides=overrides,
+            reading=given(context, READING),
             stand_ins=stand_ins,
             skip=(skip_corrupt, skip_conflicts),
             weights_dir=weights_dir,
@@ -239,6 +243,7 @@ def make_plan(
     *,
     name: str | None,
     overrides: dict[str, Any],
+    reading: Mapping[str, Any] | None = None,
     prefix: str | None = None,
     stand_ins: bool = False,
     skip: tuple[bool, bool] = (False, False),
@@ -253,7 +258,7 @@ def make_plan(
     SearchSpace.load(find_space(space)).settings.override(overrides)
     if name is not None:
         require_free(name, runs)
-    dataset = open_dataset(data, skip)
+    dataset = open_dataset(data, skip, reading)
     print_dataset(dataset)
     loaded = load_space(space)
     if stand_ins:

@@ -14,8 +14,10 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images
 from tune_paddy.data.duplicates import group_copies
 from tune_paddy.data.images import ImageError
+from tune_paddy.data.layouts.description import Description, LeftOut
 from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.layouts.listing import Listing
+from tune_paddy.data.options import ReadOptions
 from tune_paddy.data.submission import SubmissionFormat
 from tune_paddy.data.system.text import SHOWN, counted, listed, shown
 
@@ -36,6 +38,9 @@ class Dataset:
         submission: Column names of a submission.
         groups: int64 [labelled], equal for copies and near-copies.
         report: Findings of the audit.
+        description: Layout, source of the labels, classes with their sizes, and files that were left out.
+        options: What a person said about the layout.
+        sample: Path of the sample submission, or None.
     """
 
     root: Path
@@ -48,6 +53,9 @@ class Dataset:
     submission: SubmissionFormat
     groups: NDArray[np.int64]
     report: AuditReport
+    description: Description
+    options: ReadOptions
+    sample: Path | None
 
     @classmethod
     def open(
@@ -57,6 +65,10 @@ class Dataset:
         skip_corrupt: bool = False,
         skip_conflicts: bool = False,
         jobs: int | None = None,
+        labels: str | Path | None = None,
+        images: str | Path | None = None,
+        id_column: str | None = None,
+        label_column: str | None = None,
     ) -> "Dataset":
         """Detect the layout of a dataset, list its images and check each of them.
 
@@ -64,16 +76,28 @@ class Dataset:
         the report lists them.
 
         Args:
-            path: Folder, or CSV of paths and labels.
+            path: Folder, or table of labels.
             skip_corrupt: Whether to skip images that cannot be decoded, except those in a sample
                 submission.
             skip_conflicts: Whether to skip images that have several labels.
             jobs: Number of images decoded at once; None: the number of CPUs.
+            labels: Table that holds the labels; `folders`: the names of the folders are the labels; None:
+                detected.
+            images: Folder of the labelled images; without a table each folder in it is a class; None:
+                detected.
+            id_column: Column of the table that names the images; None: detected.
+            label_column: Column of the table that holds the labels; None: detected.
 
         Raises:
             InputError: The files are invalid; the message lists them and says what to do.
         """
-        listing = list_dataset(Path(path))
+        options = ReadOptions(
+            labels=None if labels is None else str(labels),
+            images=None if images is None else str(images),
+            id_column=id_column,
+            label_column=label_column,
+        )
+        listing = list_dataset(Path(path), options)
         checked = _check_images(listing, skip_corrupt, jobs)
         checked = _check_conflicts(checked, skip_conflicts, jobs)
         return cls(
@@ -87,7 +111,14 @@ class Dataset:
             submission=listing.form,
             groups=np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1],
             report=_report(checked),
+            description=listing.describe(checked.labelled, checked.test, _skipped(listing, checked)),
+            options=listing.options,
+            sample=listing.sample,
         )
+
+    def __repr__(self) -> str:
+        """Return the description."""
+        return "\n".join((f"Dataset {shown(self.root)}", *self.description.lines()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +222,13 @@ def _check_classes(listing: Listing, labelled: pd.DataFrame) -> tuple[str, ...]:
             f"{shown(classes[0])}; at least two classes are needed"
         )
     return classes
+
+
+def _skipped(listing: Listing, checked: _Checked) -> tuple[LeftOut, ...]:
+    """Return the images that the check left out."""
+    count = len(listing.labelled) + len(listing.test) - len(checked.labelled) - len(checked.test)
+    names = [*(error.path for error in checked.report.corrupt), *checked.report.conflicts]
+    return (LeftOut("image that is skipped, as reported below", count, tuple(names[:3])),) if count else ()
 
 
 def _report(checked: _Checked) -> AuditReport:

@@ -14,7 +14,8 @@ from tune_paddy.core.explain import marginal_contributions, redundancies
 from tune_paddy.core.metrics import error_rate, log_loss, metric_key
 from tune_paddy.core.predictions import Pool
 from tune_paddy.data.ensemble_file import ensemble_content, write_ensemble
-from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
+from tune_paddy.data.submission import SubmissionFormat, check_submission, write_submission
+from tune_paddy.data.system.own_output import mark_output
 from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
 from tune_paddy.ensemble.fit import assess_fit, make_fit, member_groups
 from tune_paddy.ensemble.frontier import find_frontier
@@ -59,6 +60,7 @@ def build_ensemble(
     with threadpool_limits(1):
         ensemble = _choose(pool, options, folder)
     folder.mkdir(parents=True, exist_ok=True)
+    mark_output(folder)
     files = _write(ensemble, searches, recorded[0])
     pages = _illustrate(store, ensemble, recorded, options)
     return replace(ensemble, run_id=_record(store, ensemble, searches, options, files=files, pages=pages))
@@ -123,7 +125,7 @@ def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun
     labels = predicted_labels(ensemble.selection.blend(pool.test), pool.classes)
     unchecked = path.with_name(f"unchecked-{path.name}")
     write_submission(unchecked, pool.test_ids.tolist(), labels, form)
-    sample = (record.dataset or Path()) / SAMPLE
+    sample = record.sample_submission
     try:
         if sample.is_file():  # it is missing if the record comes from another machine
             check_submission(unchecked, sample, pool.classes)

@@ -66,7 +66,7 @@ def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> d
     pool, selection, assessment = ensemble.pool, ensemble.selection, ensemble.assessment
     search = SearchRecord.from_run(sources.searches[0])
     rows = ensemble_rows(ensemble, sources.members)
-    labelled, test = find_files(search.images) if search.images else ({}, {})
+    labelled, test = find_files(search.images, search.read_options) if search.images else ({}, {})
     return {
         "title": f"Ensemble of {' and '.join(one.name for one in sources.searches)}",
         "scores": _scores(ensemble),
