@@ -44,6 +44,8 @@ def decide(
     judged = tuple(_against(verdict, folders, around) for verdict in verdicts)
     winners = [verdict.labels for verdict in judged if verdict.labels is not None]
     if not winners:
+        pairs = zip(verdicts, judged, strict=True)
+        _refuse_several(around, [one.labels for one, now in pairs if one.labels and now.kind is Kind.PROBLEM])
         _refuse_problems(judged, frozenset(name for _, name in folders.rows))
         return folders, judged
     return _single(around, winners), judged
@@ -77,13 +79,17 @@ def _nothing(around: Surroundings, verdicts: Sequence[Verdict], no_folders: Inpu
 
 
 def _single(around: Surroundings, tables: Sequence[LabelTable]) -> LabelTable:
+    _refuse_several(around, tables)
+    return tables[0]
+
+
+def _refuse_several(around: Surroundings, tables: Sequence[LabelTable]) -> None:
     if len(tables) > 1:
         names = ", ".join(shown(table.path.name) for table in tables)
         raise InputError(
             f"{shown(around.tree.root)}: several tables give labels, {names}: name one with `labels=FILE`",
             options=("labels",),
         )
-    return tables[0]
 
 
 def _against(verdict: Verdict, folders: ClassFolders, around: Surroundings) -> Verdict:
