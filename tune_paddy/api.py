@@ -108,6 +108,11 @@ def run_search(
     runs: str | Path = "runs",
     weights_dir: str | Path | None = None,
     ray_address: str | None = None,
+    labels: str | Path | None = None,
+    images: str | Path | None = None,
+    id_column: str | None = None,
+    label_column: str | None = None,
+    copies: str | None = None,
     **settings: Any,
 ) -> SearchResult:
     """Train the members of a search space, as `tune-paddy search` does before it selects.
@@ -121,6 +126,11 @@ def run_search(
         runs: Folder of searches and their files.
         weights_dir: Folder of pretrained weights, from `tune-paddy weights fetch`.
         ray_address: Address of a Ray cluster; None: this machine.
+        labels: Table that holds the labels, or `folders`, see `Dataset.open`; None: detected.
+        images: Folder of the labelled images; None: detected.
+        id_column: Column of the table that names the images; None: detected.
+        label_column: Column of the table that holds the labels; None: detected.
+        copies: Copies that stay on one side of the split: `near`, `exact` or `off`; None: `near`.
         **settings: Fields of `SearchSettings`, such as `trials`, `minutes` or `gpu`; they override the
             settings of the space.
 
@@ -143,7 +153,9 @@ def run_search(
     overridden = loaded.settings.override(settings)
     if ray_address is None:
         check_weights(loaded.weights(), None if weights_dir is None else Path(weights_dir))
-    dataset, store = _open(data, tracking_uri, Path(runs))
+    columns = {"id_column": id_column, "label_column": label_column}
+    reading = {"labels": labels, "images": images, **columns, "copies": copies}
+    dataset, store = _open(data, tracking_uri, Path(runs), reading)
     chosen = require_free(name, Path(runs), store) if name else free_name(loaded.name, Path(runs), store)
     plan = SearchPlan(
         name=chosen,
@@ -166,11 +178,12 @@ def run_search(
     return SearchResult(chosen, members, plan.folder, store.tracking_uri)
 
 
-def load_pool(*searches: str, tracking_uri: str | None = None) -> "Pool":
+def load_pool(*searches: "str | Sequence[str]", tracking_uri: str | None = None) -> "Pool":
     """Read the predictions of all finished members of one or more searches from the record.
 
     Args:
-        *searches: Names of the searches; with more than one, members are named `SEARCH:MEMBER`.
+        *searches: Names of the searches, or lists of them; with more than one, members are named
+            `SEARCH:MEMBER`.
         tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
 
     Raises:
@@ -180,11 +193,14 @@ def load_pool(*searches: str, tracking_uri: str | None = None) -> "Pool":
     from tune_paddy.tracking.pool import load_pool as load
     from tune_paddy.tracking.store import open_store
 
+    names = [name for one in searches for name in ([one] if isinstance(one, str) else one)]
+    if not names or not all(isinstance(name, str) for name in names):
+        raise InputError("load_pool: give the name of a search, several names, or a list of names")
     store = open_store(tracking_uri, experiment=None, artifact_root=Path("runs"), create=False)
-    pool = load(store, searches)
+    pool = load(store, names)
     if not pool.views:
         reasons = "; ".join(f"{refused.member}: {refused.reason}" for refused in pool.refused[:5])
-        raise InputError(f"no finished member in {', '.join(searches)} {f'({reasons})' if reasons else ''}")
+        raise InputError(f"no finished member in {', '.join(names)} {f'({reasons})' if reasons else ''}")
     return pool
 
 
@@ -278,11 +294,17 @@ def _load_space(space: "str | Path | SearchSpace", *, stand_ins: bool) -> "Searc
     return loaded.with_stand_ins(stand_in) if stand_ins else loaded
 
 
-def _open(data: "str | Path | Dataset", tracking_uri: str | None, runs: Path) -> "tuple[Dataset, Store]":
+def _open(
+    data: "str | Path | Dataset", tracking_uri: str | None, runs: Path, reading: dict[str, Any]
+) -> "tuple[Dataset, Store]":
+    from tune_paddy.core.errors import InputError
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.tracking.store import open_store
 
-    dataset = data if isinstance(data, Dataset) else Dataset.open(data)
+    given = [name for name, value in reading.items() if value is not None]
+    if isinstance(data, Dataset) and given:
+        raise InputError(f"{given[0]}: the dataset is open already; give it to `Dataset.open`", options=given)
+    dataset = data if isinstance(data, Dataset) else Dataset.open(data, **reading)
     artifacts = runs.absolute() / "artifacts"
     return dataset, open_store(
         tracking_uri, experiment=dataset.root.name, artifact_root=artifacts, create=True

@@ -1,5 +1,6 @@
 """The commands that use an ensemble: export, predict, bundle."""
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,8 +65,9 @@ def export(
     if register is not None:
         address = register_model(store, collected.manifest, folder, register)
         console.print(f"Registered: {address}", soft_wrap=True)
-    console.print(f"  tune-paddy predict {folder} IMAGES", soft_wrap=True)
-    console.print(f"  uv run mlflow models serve -m {folder} --env-manager local --port 5001", soft_wrap=True)
+    quoted = shlex.quote(str(folder))
+    console.print(f"  tune-paddy predict {quoted} IMAGES", soft_wrap=True)
+    console.print(f"  uv run mlflow models serve -m {quoted} --env-manager local --port 5001", soft_wrap=True)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """The submit command: show a submission, ask for confirmation, send it, and record its score."""
 
+import shlex
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -230,7 +231,9 @@ def _sent(found: _Found, what: str) -> "Sent":
 
     record = SubmissionRecord() if found.ensemble is None else SubmissionRecord.from_run(found.ensemble)
     if not record.competition:
-        raise InputError(f"the record has no submission of {what}; `tune-paddy submit {what}` sends it")
+        raise InputError(
+            f"the record has no submission of {what}; `tune-paddy submit {shlex.quote(what)}` sends it"
+        )
     return Sent(
         competition=record.competition,
         ref=record.ref or 0,
@@ -248,7 +251,8 @@ def _tell(found: _Found, what: str, score: "Score") -> None:
     """
     _note(found, vars(score))
     if score.pending:
-        line = f"Kaggle is still scoring it; to see the score later: tune-paddy submit {what} --score"
+        command = shlex.join(["tune-paddy", "submit", what, "--score"])
+        line = f"Kaggle is still scoring it; to see the score later: {command}"
         console.print(line, soft_wrap=True)
     elif score.problem:
         raise TunePaddyError(f"Kaggle could not score it: {score.problem}")

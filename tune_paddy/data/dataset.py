@@ -21,6 +21,9 @@ from tune_paddy.data.options import ReadOptions
 from tune_paddy.data.submission import SubmissionFormat
 from tune_paddy.data.system.text import SHOWN, counted, listed, shown
 
+_SCENE = 8
+"""Smallest class whose images can be taken for photographs of one scene."""
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -69,6 +72,7 @@ class Dataset:
         images: str | Path | None = None,
         id_column: str | None = None,
         label_column: str | None = None,
+        copies: str | None = None,
     ) -> "Dataset":
         """Detect the layout of a dataset, list its images and check each of them.
 
@@ -87,6 +91,7 @@ class Dataset:
                 detected.
             id_column: Column of the table that names the images; None: detected.
             label_column: Column of the table that holds the labels; None: detected.
+            copies: Copies that stay on one side of the split: `near`, `exact` or `off`; None: `near`.
 
         Raises:
             InputError: The files are invalid; the message lists them and says what to do.
@@ -96,10 +101,11 @@ class Dataset:
             images=None if images is None else str(images),
             id_column=id_column,
             label_column=label_column,
+            copies=copies,
         )
         listing = list_dataset(Path(path), options)
         checked = _check_images(listing, skip_corrupt, jobs)
-        checked = _check_conflicts(checked, skip_conflicts, jobs)
+        checked = _regroup(_check_conflicts(checked, skip_conflicts, jobs), options.copies)
         return cls(
             root=listing.root,
             layout=listing.layout,
@@ -173,11 +179,11 @@ def _refuse_corrupt(listing: Listing, corrupt: Sequence[ImageError], skip: bool)
         )
 
 
-def _group(facts: Sequence[ImageFacts]) -> NDArray[np.int64]:
+def _group(facts: Sequence[ImageFacts], *, same_scene: bool = False) -> NDArray[np.int64]:
     if not facts:
         return np.empty(0, np.int64)
     hashes = np.array([fact.phash for fact in facts], np.uint64)
-    return group_copies(hashes, np.stack([fact.thumbnail for fact in facts]))
+    return group_copies(hashes, np.stack([fact.thumbnail for fact in facts]), same_scene=same_scene)
 
 
 def _check_conflicts(checked: _Checked, skip: bool, jobs: int | None) -> _Checked:
@@ -192,6 +198,34 @@ def _check_conflicts(checked: _Checked, skip: bool, jobs: int | None) -> _Checke
         raise InputError(_conflict_message(conflicts), options=("skip_conflicts",))
     report = replace(checked.report, conflicts=tuple(conflicts["id"]))
     return checked.without(frame.index.isin(conflicts.index), report)
+
+
+def _regroup(checked: _Checked, copies: str | None) -> _Checked:
+    """Group the copies that a person asked for; adapt to images that show one scene.
+
+    The conflicts of labels are checked before, whatever is asked for.
+    """
+    if copies == "off":
+        return replace(checked, groups=np.arange(len(checked.facts)))
+    if copies == "exact":
+        sums = [fact.sha256 for fact in checked.facts]
+        return replace(checked, groups=np.unique(sums, return_inverse=True)[1].astype(np.int64))
+    if not _swallows_a_class(checked):
+        return checked
+    note = (
+        "most images of a class are alike, as those of a fixed camera: their details decide which ones are "
+        "copies; with copies=exact only identical files are"
+    )
+    report = replace(checked.report, notes=(*checked.report.notes, note))
+    return replace(checked, groups=_group(checked.facts, same_scene=True), report=report)
+
+
+def _swallows_a_class(checked: _Checked) -> bool:
+    """Return whether one group of copies holds most images of a class that has more than a few."""
+    frame = checked.labelled.assign(group=checked.groups[: len(checked.labelled)])
+    largest = frame.groupby(["label", "group"]).size().groupby("label").max()
+    sizes = frame.groupby("label").size()
+    return bool(((sizes >= _SCENE) & (2 * largest > sizes)).any())
 
 
 def _conflict_message(conflicts: pd.DataFrame) -> str:

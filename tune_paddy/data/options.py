@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from tune_paddy.core.errors import InputError
+
 FOLDERS = "folders"
 """Value of `labels`: the names of the folders are the labels, whatever tables there are."""
+
+COPIES = ("near", "exact", "off")
+"""Kinds of copies that stay on one side of the split; the first is the default."""
 
 DATA = "Data"
 """Heading of the options in help screens."""
@@ -17,10 +22,13 @@ def _about(description: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a person says about the layout of a dataset; None: detected.
+    """What a person says about a dataset; None: detected, or the default.
 
     The options of `tune-paddy search` and `tune-paddy data check`, and the reference, are generated from the
     fields' metadata. Paths are relative to the dataset or to the working folder.
+
+    Raises:
+        InputError: `copies` is unknown.
     """
 
     labels: str | None = field(
@@ -37,6 +45,19 @@ class ReadOptions:
     label_column: str | None = field(
         default=None, metadata=_about("column of the table that holds the labels")
     )
+    copies: str | None = field(
+        default=None,
+        metadata=_about(
+            "copies that stay on one side of the split: `near` (the default), also re-encoded ones; `exact`, "
+            "identical files; `off`, none"
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        if self.copies not in (None, *COPIES):
+            raise InputError(
+                f"copies {self.copies!r}: choose one of {', '.join(COPIES)}", options=("copies",)
+            )
 
     def given(self) -> dict[str, Any]:
         """Return the options that are not None: name → value, for the record."""

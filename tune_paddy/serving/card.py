@@ -1,5 +1,6 @@
 """Model card of an exported ensemble: contents, estimated quality, usage."""
 
+import shlex
 from pathlib import Path
 
 from tune_paddy.core.metrics import metric_label
@@ -11,9 +12,9 @@ _USE = """\
 ## Use
 
 ```sh
-tune-paddy predict {folder} photo.jpg more-photos/ --out answers.csv
-mlflow models predict -m {folder} -i images.json --env-manager local
-mlflow models serve -m {folder} --env-manager local --port 5001
+tune-paddy predict {quoted} photo.jpg more-photos/ --out answers.csv
+mlflow models predict -m {quoted} -i images.json --env-manager local
+mlflow models serve -m {quoted} --env-manager local --port 5001
 curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' \\
   -d '{{"dataframe_split": {{"columns": ["image"], "data": [["/path/to/photo.jpg"]]}}}}'
 ```
@@ -59,7 +60,7 @@ def describe(manifest: Manifest, folder: str) -> str:
         "## Members\n\n"
         "| member | architecture | models | parameters, M | weight, plain | weight, tta |\n"
         "|---|---|---|---|---|---|\n"
-        f"{rows}\n\n" + _USE.format(folder=folder, format=manifest.format)
+        f"{rows}\n\n" + _USE.format(folder=folder, quoted=shlex.quote(folder), format=manifest.format)
     )
 
 

@@ -1,5 +1,6 @@
 """Collect the contents of an export from the record: weights files, manifest, and predictions to check it."""
 
+import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -125,7 +126,9 @@ def _ensemble_run(store: Store, search: str, wanted: str | None) -> RecordedRun:
         ensembles = [run for run in ensembles if run.run_id.startswith(wanted)]
     if not ensembles:
         what = f"no ensemble {wanted!r}" if wanted else "no ensemble yet"
-        raise InputError(f"search {search!r} has {what}: `tune-paddy select {search}` creates one")
+        raise InputError(
+            f"search {search!r} has {what}: `tune-paddy select {shlex.quote(search)}` creates one"
+        )
     return max(ensembles, key=lambda run: run.ended or 0.0)
 
 

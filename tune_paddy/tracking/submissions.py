@@ -1,5 +1,6 @@
 """Submissions in the record: find an ensemble's submission, and record Kaggle's response to it."""
 
+import shlex
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
@@ -31,8 +32,8 @@ def latest_ensemble(store: Store, search: str) -> RecordedRun:
     newest = _newest([run for run in ensembles if EnsembleRecord.from_run(run).submission_sha256])
     if newest is None:
         raise InputError(
-            f"search {search!r} has no submission yet; write one with `tune-paddy select {search}`; the "
-            "dataset needs test images"
+            f"search {search!r} has no submission yet; write one with "
+            f"`tune-paddy select {shlex.quote(search)}`; the dataset needs test images"
         )
     return newest
 

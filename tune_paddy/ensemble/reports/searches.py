@@ -160,12 +160,17 @@ def _trials(search: RecordedRun) -> str:
 def _ensemble(overview: Overview) -> str:
     search = overview.search
     if overview.ensembles and "log_loss" in search.metrics:
-        loss, error = search.metrics["log_loss"], search.metrics.get("error_rate", float("nan"))
-        return f"Ensemble: log loss {loss:.4f}, error {error:.2%} on new images"
+        return f"Ensemble: {_scores(search, 'log_loss', 'error_rate')} on new images"
     if "live_log_loss" in search.metrics:
-        loss, error = search.metrics["live_log_loss"], search.metrics["live_error_rate"]
-        return f"Ensemble so far: log loss {loss:.4f}, error {error:.2%} on the select split: optimistic"
+        scores = _scores(search, "live_log_loss", "live_error_rate")
+        return f"Ensemble so far: {scores} on the select split: optimistic"
     return "No ensemble yet."
+
+
+def _scores(search: RecordedRun, loss: str, error: str) -> str:
+    """Return a recorded loss and error; one that is unknown is not named."""
+    texts = {"log loss": _metric(search, ".4f", loss), "error": _metric(search, ".2%", error)}
+    return ", ".join(f"{name} {text}" for name, text in texts.items() if text)
 
 
 def _next_steps(overview: Overview) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The short report of an ensemble in the terminal: its members and its score."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
@@ -104,5 +105,5 @@ def _weight(value: float) -> str:
 def _more(rows: Sequence[MemberRow], searches: Sequence[str]) -> str:
     """Return the number of members without a row, and the command that lists them."""
     kind = "" if any(row.weight for row in rows) else " without weight"
-    where = f"tune-paddy show {searches[0]}" if len(searches) == 1 else "--verbose"
+    where = f"tune-paddy show {shlex.quote(searches[0])}" if len(searches) == 1 else "--verbose"
     return f"and {len(rows)} more{kind}; {where} shows them"

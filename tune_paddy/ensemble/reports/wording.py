@@ -1,13 +1,15 @@
 """Formats of numbers in reports."""
 
+import math
+
 
 def formatted(value: float | None, form: str) -> str:
-    """Format a number; None becomes an empty text.
+    """Format a number; None and NaN become an empty text.
 
     >>> formatted(0.0312, ".2%"), formatted(None, ".2%")
     ('3.12%', '')
     """
-    return "" if value is None else format(value, form)
+    return "" if value is None or math.isnan(value) else format(value, form)
 
 
 def signed(value: float | None) -> str:
