@@ -8,10 +8,13 @@ from typing import Any
 
 from tune_paddy.cli.reference import commands, settings_table
 from tune_paddy.core.config import MemberConfig, SearchSettings
+from tune_paddy.data.options import ReadOptions
 from tune_paddy.ensemble.options import SelectionOptions
 
 _PLACE = re.compile(r"^\{\{ table: (\w+) \}\}$", re.MULTILINE)
-_SETTINGS = {settings.__name__: settings for settings in (MemberConfig, SearchSettings, SelectionOptions)}
+_SETTINGS = {
+    settings.__name__: settings for settings in (MemberConfig, SearchSettings, ReadOptions, SelectionOptions)
+}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

@@ -140,6 +140,20 @@ def test_a_budget_too_small_for_any_member_is_refused_with_the_option_and_the_mi
 def test_check_counts_images_and_classes(small_digits: Path, call: Call) -> None:
     text = call("data", "check", str(small_digits))
     assert "150 labelled images of 10 classes, 20 to predict" in text
+    assert "\n  layout: a table of labels, images in train_images\n" in text
+    assert "\n  labels: train.csv, column label; images by column image_id\n" in text
+    assert "\n  classes: 0 15, 1 15, 2 15," in text
+    assert "\n  to predict: as sample_submission.csv lists\n" in text
+    assert "\n  left out: 1 × table (list of images to predict): test_labels.csv\n" in text
+
+
+def test_the_options_of_reading_say_what_is_meant(small_digits: Path, call: Call) -> None:
+    """The names of the folders are read instead of the table, also those of the images to predict."""
+    text = call("data", "check", str(small_digits), "--labels", "folders", "--images", "train_images")
+    assert "150 labelled images of 10 classes, 20 to predict" in text
+    assert "  labels: names of the folders\n" in text
+    text = call("data", "check", str(small_digits), "--label-column", "kind", status=2)
+    assert "no column is called kind (--label-column); the columns are image_id, label" in text
 
 
 def test_help_and_version_import_nothing_heavy(tmp_path: Path, call: Call) -> None:
@@ -171,7 +185,7 @@ def test_help_and_version_import_nothing_heavy(tmp_path: Path, call: Call) -> No
     [
         (["search", "nowhere", "--space", "digits_demo"], "nowhere"),
         (["search", ".", "--space", "no-such-space"], "no-such-space"),
-        (["search", ".", "--space", "digits_demo"], "none of the three layouts fits"),
+        (["search", ".", "--space", "digits_demo"], "neither folders nor a table give labels"),
         (["select", "no-such-search"], "mlflow.db"),
         (["submit", "none.csv"], "there is no file none.csv"),
         (["data", "check", "nowhere"], "nowhere"),

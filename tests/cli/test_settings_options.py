@@ -19,6 +19,7 @@ from tests.cli.test_help import complete
 from tune_paddy.cli.search import SETTINGS
 from tune_paddy.cli.settings_options import OptionSource, command_with, field_facts, given
 from tune_paddy.core.config import MemberConfig, SearchSettings
+from tune_paddy.data.options import ReadOptions
 from tune_paddy.ensemble.options import SelectionOptions
 
 
@@ -116,7 +117,16 @@ def test_a_selection_has_its_options_on_the_command_line_and_in_python() -> None
     assert {name: argument.default for name, argument in arguments.items()} == known
 
 
-@pytest.mark.parametrize("settings", [MemberConfig, SearchSettings, SelectionOptions])
+def test_the_options_of_reading_a_dataset_are_the_same_in_commands_and_in_python() -> None:
+    known = {option.name for option in fields(ReadOptions)}
+    (check,) = (it for words, it in leaves() if words == ("data", "check"))
+    assert known <= {option.name for option in check.get_params(typer.Context(check))}
+    assert known <= options_of("search").keys()
+    for function in (tp.run_search, tp.Dataset.open):
+        assert known <= inspect.signature(function).parameters.keys()
+
+
+@pytest.mark.parametrize("settings", [MemberConfig, SearchSettings, ReadOptions, SelectionOptions])
 def test_every_field_is_described_by_a_noun_phrase_without_a_full_stop(settings: type[Any]) -> None:
     for facts in field_facts(settings):
         assert facts.description, facts.name

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import format_csv, read_csv
+from tune_paddy.data.csv_table import format_csv, read_csv, read_table
 
 texts = st.text(st.characters(codec="utf-8"))
 
@@ -95,3 +95,40 @@ def test_written_rows_are_read_back_here_and_by_pythons_reader(tmp_path, rows):
     content = format_csv([("id", "label"), *rows])
     assert list(table(tmp_path, content).rows) == rows
     assert [tuple(row) for row in csv.reader(io.StringIO(content.decode(), newline=""))][1:] == rows
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+def test_a_table_is_read_in_any_separator_and_encoding(tmp_path, separator, encoding):
+    path = tmp_path / "t.csv"
+    text = "".join(separator.join(row) + "\n" for row in (("image", "label"), ("a, b.jpg", "é")))
+    if separator == ",":
+        text = text.replace("a, b.jpg", '"a, b.jpg"')
+    path.write_bytes(text.encode(encoding))
+    read = read_table(path)
+    assert (read.columns, read.rows, read.separator) == (("image", "label"), (("a, b.jpg", "é"),), separator)
+
+
+def test_a_table_with_a_row_of_another_length_is_refused_with_its_line(tmp_path):
+    (tmp_path / "t.csv").write_text("image;label\na;b\nc;d;e\n")
+    with pytest.raises(InputError, match=r"t\.csv:3: has 3 values, expected 2"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_a_table_that_mixes_encodings_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_bytes("é,ü\n".encode() + b"\xff,b\n")
+    with pytest.raises(InputError, match=r"t\.csv:2: byte 0xff is not UTF-8"):
+        read_table(tmp_path / "t.csv")
+
+
+@given(st.binary(max_size=80) | st.text(alphabet='a,"\n\r;\0\t é', max_size=40).map(str.encode))
+def test_any_bytes_give_a_table_of_any_form_or_one_line(tmp_path, content):
+    (tmp_path / "t.csv").write_bytes(content)
+    try:
+        read = read_table(tmp_path / "t.csv")
+    except InputError as error:
+        message = str(error)
+    else:
+        message = ""
+        assert all(len(row) == len(read.columns) for row in read.rows)
+    assert "\n" not in message

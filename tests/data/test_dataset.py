@@ -25,9 +25,43 @@ def add(folders, name, image):
 # --- contents ------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def fixed_camera(tmp_path):
+    """Photographs of one scene: 12 of each of two classes, which differ by noise and by a scratch."""
+    scene = np.random.default_rng(7).integers(40, 220, (8, 8, 3)).repeat(8, 0).repeat(8, 1)
+    for k in range(24):
+        rng = np.random.default_rng(k)
+        pixels = scene + rng.normal(0, 6, scene.shape)
+        if k % 2:
+            row, column = rng.integers(4, 50, 2)
+            pixels[row : row + 2, column : column + 10] = 250
+        path = tmp_path / ("good", "scratch")[k % 2] / f"{k:02d}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path)
+    return tmp_path
+
+
+def test_photographs_of_a_fixed_camera_are_no_copies_of_each_other(fixed_camera):
+    dataset = Dataset.open(fixed_camera)
+    assert len(np.unique(dataset.groups)) == 24
+    assert "as those of a fixed camera" in dataset.report.lines()[0]
+
+
+def test_a_copied_file_of_a_fixed_camera_is_still_a_copy(fixed_camera):
+    shutil.copy(fixed_camera / "good" / "00.png", fixed_camera / "good" / "again.png")
+    for copies in (None, "near", "exact"):
+        assert len(np.unique(Dataset.open(fixed_camera, copies=copies).groups)) == 24
+    assert len(np.unique(Dataset.open(fixed_camera, copies="off").groups)) == 25
+
+
+def test_an_unknown_kind_of_copies_is_refused(fixed_camera):
+    with pytest.raises(InputError, match="copies 'odd': choose one of near, exact, off"):
+        Dataset.open(fixed_camera, copies="odd")
+
+
 def test_a_dataset_has_its_images_classes_and_form(kaggle):
     dataset = Dataset.open(kaggle)
-    assert (dataset.root, dataset.layout) == (kaggle, "Kaggle's layout")
+    assert (dataset.root, dataset.layout) == (kaggle, "a table of labels")
     assert dataset.classes == ("blast", "hispa", "normal")
     assert len(dataset.labelled) == 12
     assert dataset.labelled.columns.tolist() == ["id", "path", "label", "variety", "age"]

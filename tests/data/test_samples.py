@@ -23,7 +23,7 @@ def snapshot(folder):
 
 def test_the_digits_are_a_dataset_of_1797_images_without_copies(digits):
     dataset = Dataset.open(digits)
-    assert dataset.layout == "Kaggle's layout"
+    assert dataset.layout == "a table of labels"
     assert dataset.classes == tuple("0123456789")
     assert (len(dataset.labelled), len(dataset.test)) == (1438, 359)
     assert len(np.unique(dataset.groups)) == 1438
@@ -91,7 +91,7 @@ def test_a_second_call_changes_nothing(digits):
 
 def test_a_half_written_folder_is_completed(tmp_path, digits):
     folder = write_digits(tmp_path / "digits")
-    whole = {path.relative_to(digits): path.read_bytes() for path in digits.rglob("*") if path.is_file()}
+    whole = {path.relative_to(digits): path.read_bytes() for path in digits.rglob("[!.]*") if path.is_file()}
     (folder / "train.csv").write_text("image_id,la")
     (folder / "sample_submission.csv").unlink()
     next((folder / "test_images").iterdir()).write_bytes(b"\x89PNG")

@@ -25,6 +25,16 @@ def test_an_empty_record_says_so(store: Store) -> None:
         list_members(store, "night")
 
 
+def test_a_search_of_a_deleted_experiment_is_named_as_that(store: Store) -> None:
+    """MLflow's page deletes experiments; the search is then not listed, but can be restored."""
+    start_search(store, name="night")
+    store.client.delete_experiment(store.experiment_id)
+    with pytest.raises(InputError, match=r"'night' is in the experiment '.*', which was deleted; restore it"):
+        get_search(store, "night")
+    with pytest.raises(InputError, match="no search 'day'"):
+        get_search(store, "day")
+
+
 def test_members_are_listed_by_name_over_all_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A search with more members than one response of MLflow holds is listed completely."""
     monkeypatch.setattr(runs, "PAGE", 2)

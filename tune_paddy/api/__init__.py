@@ -69,6 +69,11 @@ def run_search(
     runs: str | Path = "runs",
     weights_dir: str | Path | None = None,
     ray_address: str | None = None,
+    labels: str | Path | None = None,
+    images: str | Path | None = None,
+    id_column: str | None = None,
+    label_column: str | None = None,
+    copies: str | None = None,
     quiet: bool = False,
     **settings: Any,
 ) -> SearchResult:
@@ -86,6 +91,11 @@ def run_search(
         runs: Folder of searches and their files.
         weights_dir: Folder of pretrained weights, from `tune-paddy weights fetch`.
         ray_address: Address of a Ray cluster; None: this machine.
+        labels: Table that holds the labels, or `folders`, see `Dataset.open`; None: detected.
+        images: Folder of the labelled images; None: detected.
+        id_column: Column of the table that names the images; None: detected.
+        label_column: Column of the table that holds the labels; None: detected.
+        copies: Copies that stay on one side of the split: `near`, `exact` or `off`; None: `near`.
         quiet: Whether to show neither progress nor notes.
         **settings: Fields of `SearchSettings`, such as `trials`, `minutes` or `gpu`; they override the
             settings of the space.
@@ -114,7 +124,9 @@ def run_search(
     loaded.settings.override(settings)  # refused before the images are read
     if ray_address is None:
         check_weights(loaded.weights(), None if weights_dir is None else Path(weights_dir))
-    dataset, store = _open(data, tracking_uri, Path(runs))
+    columns = {"id_column": id_column, "label_column": label_column}
+    reading = {"labels": labels, "images": images, **columns, "copies": copies}
+    dataset, store = _open(data, tracking_uri, Path(runs), reading)
     plan = plan_new_search(
         dataset,
         loaded,
@@ -402,11 +414,16 @@ def _load_space(space: "str | Path | SearchSpace", *, stand_ins: bool) -> "Searc
     return loaded.with_stand_ins(stand_in) if stand_ins else loaded
 
 
-def _open(data: "str | Path | Dataset", tracking_uri: str | None, runs: Path) -> "tuple[Dataset, Store]":
+def _open(
+    data: "str | Path | Dataset", tracking_uri: str | None, runs: Path, reading: dict[str, Any]
+) -> "tuple[Dataset, Store]":
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.tracking.store import open_store
 
-    dataset = data if isinstance(data, Dataset) else Dataset.open(data)
+    given = [name for name, value in reading.items() if value is not None]
+    if isinstance(data, Dataset) and given:
+        raise InputError(f"{given[0]}: the dataset is open already; give it to `Dataset.open`", options=given)
+    dataset = data if isinstance(data, Dataset) else Dataset.open(data, **reading)
     artifacts = runs.absolute() / "artifacts"
     return dataset, open_store(
         tracking_uri, experiment=dataset.root.name, artifact_root=artifacts, create=True

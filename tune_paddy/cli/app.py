@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tune_paddy.cli.help.panels import OrderedGroup
-from tune_paddy.data.system.text import as_started, counted, redact
+from tune_paddy.data.system.text import as_started, redact
 
 if TYPE_CHECKING:
     from tune_paddy.data.dataset import Dataset
@@ -117,12 +117,25 @@ def working(what: str = "") -> "Iterator[Progress]":
         yield progress
 
 
-def open_dataset(data: Path, skip: tuple[bool, bool]) -> "Dataset":
-    """Open a dataset; `skip` is the pair of --skip-corrupt and --skip-conflicts."""
+def read_options() -> type[Any]:
+    """Return the options of reading a dataset, which commands have as options."""
+    from tune_paddy.data.options import ReadOptions
+
+    return ReadOptions
+
+
+def open_dataset(data: Path, skip: tuple[bool, bool], reading: Mapping[str, Any] | None = None) -> "Dataset":
+    """Open a dataset.
+
+    Args:
+        data: Folder or table of labels.
+        skip: Values of --skip-corrupt and --skip-conflicts.
+        reading: Typed options of `ReadOptions`: name → value.
+    """
     with working("reading images and labels"):
         from tune_paddy.data.dataset import Dataset
 
-        return Dataset.open(data, skip_corrupt=skip[0], skip_conflicts=skip[1])
+        return Dataset.open(data, skip_corrupt=skip[0], skip_conflicts=skip[1], **(reading or {}))
 
 
 def load_space(space: str) -> "SearchSpace":
@@ -173,11 +186,9 @@ def open_record(tracking_uri: str | None, runs: Path, *searches: str, ensemble: 
 
 
 def print_dataset(dataset: "Dataset") -> None:
-    """Print the size of a dataset, and the findings from opening it."""
-    console.print(
-        f"{counted(len(dataset.labelled), 'labelled image')} of "
-        f"{counted(len(dataset.classes), 'class', 'classes')}, {len(dataset.test):,} to predict"
-    )
+    """Print what was detected in a dataset, and the findings from opening it."""
+    for line in dataset.description.lines():
+        console.print(line, soft_wrap=True)
     for line in dataset.report.lines():
         console.print(line, style="yellow", soft_wrap=True)
 

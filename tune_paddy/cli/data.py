@@ -1,5 +1,6 @@
 """Commands for data: fetch it, check it, fetch pretrained weights."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -14,10 +15,14 @@ from tune_paddy.cli.app import (
     load_space,
     open_dataset,
     print_dataset,
+    read_options,
     working,
 )
 from tune_paddy.cli.completion import complete_space
+from tune_paddy.cli.settings_options import OptionSource, command_with, given
 from tune_paddy.data.system.text import counted
+
+READING = OptionSource(read_options)
 
 weights_app = typer.Typer(help="Pretrained weights for machines without a network.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
@@ -73,29 +78,25 @@ def fetch_data(
         say=lambda line: console.print(line, markup=False, soft_wrap=True),
     )
     listing = list_dataset(folder)
-    console.print(
-        f"{counted(len(listing.labelled), 'labelled image')} of "
-        f"{counted(listing.labelled['label'].nunique(), 'class', 'classes')}, "
-        f"{len(listing.test):,} to predict; next: tune-paddy data check {folder}",
-        markup=False,
-        soft_wrap=True,
-    )
+    command = shlex.join(["tune-paddy", "data", "check", str(folder)])
+    console.print(f"{listing.describe().headline()}; next: {command}", markup=False, soft_wrap=True)
 
 
-@data_app.command("check")
+@data_app.command("check", cls=command_with(READING))
 def check(
+    context: typer.Context,
     data: DataArgument,
     skip_corrupt: SkipCorruptOption = False,
     skip_conflicts: SkipConflictsOption = False,
 ) -> None:
-    """Check every image and label, and print the findings.
+    """Print what is detected in a dataset, check every image and label, and print the findings.
 
     Example: tune-paddy data check paddy/
     """
     from tune_paddy.core.config import SearchSettings
     from tune_paddy.data.split import make_select_split
 
-    dataset = open_dataset(data, (skip_corrupt, skip_conflicts))
+    dataset = open_dataset(data, (skip_corrupt, skip_conflicts), given(context, READING))
     print_dataset(dataset)
     settings = SearchSettings()
     split = make_select_split(dataset, share=settings.select_share, seed=settings.seed)

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,7 @@ def plan_again(
     *,
     tracking_uri: str | None,
     overrides: dict[str, Any],
+    reading: Mapping[str, Any],
     data: Path | None,
     space: str | None,
     weights_dir: Path | None,
@@ -88,6 +90,7 @@ def plan_again(
         name: Name of the search.
         tracking_uri: Address of the record; None: the default.
         overrides: Settings that were typed; they override the recorded ones where that is allowed.
+        reading: Typed options of reading the dataset; they override the recorded ones.
         data: Folder or CSV of the same images, if they were moved.
         space: Name or path of the same search space; None: the recorded one.
         weights_dir: Folder of pretrained weights; None: the recorded one.
@@ -115,6 +118,7 @@ def plan_again(
         search,
         store,
         settings=overrides,
+        reading=reading,
         data=data,
         space=loaded,
         weights_dir=weights_dir,

@@ -22,6 +22,7 @@ from tune_paddy.cli.app import (
     make_store,
     open_dataset,
     print_dataset,
+    read_options,
     record_command,
     typed_command,
     working,
@@ -61,11 +62,12 @@ def _search_settings() -> type[Any]:
     return SearchSettings
 
 
+READING = OptionSource(read_options)
 SETTINGS = OptionSource(_search_settings, without=("select_share",))
 SELECTION = OptionSource(selection_options, only=("metric", "method", "weights"), letters={"weights": "-w"})
 
 
-@app.command(cls=command_with(SETTINGS, SELECTION))
+@app.command(cls=command_with(READING, SETTINGS, SELECTION))
 def search(
     context: typer.Context,
     data: Annotated[Path | None, typer.Argument(help="Folder or CSV of labelled images.")] = None,
@@ -132,6 +134,7 @@ def search(
             resume,
             tracking_uri=tracking_uri,
             overrides=overrides,
+            reading=given(context, READING),
             data=data,
             space=space,
             weights_dir=weights_dir,
@@ -147,6 +150,7 @@ def search(
             space,
             naming,
             overrides=overrides,
+            reading=given(context, READING),
             stand_ins=stand_ins,
             skip=(skip_corrupt, skip_conflicts),
             weights_dir=weights_dir,
@@ -271,6 +275,7 @@ def make_plan(
     naming: "Naming",
     *,
     overrides: dict[str, Any],
+    reading: Mapping[str, Any] | None = None,
     stand_ins: bool = False,
     skip: tuple[bool, bool] = (False, False),
     weights_dir: Path | None = None,
@@ -283,7 +288,7 @@ def make_plan(
     loaded = SearchSpace.load(find_space(space))
     loaded.settings.override(overrides)
     naming.choose(loaded.name)
-    dataset = open_dataset(data, skip)
+    dataset = open_dataset(data, skip, reading)
     print_dataset(dataset)
     from tune_paddy.search.new_search import plan_new_search
     from tune_paddy.training.networks.architectures import stand_in

@@ -1,7 +1,9 @@
 """CSV files as text, with the line number of every row for error messages."""
 
+import codecs
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,11 @@ from tune_paddy.data.system.text import shown
 MAX_MIB = 128
 """Maximum file size, in MiB: two million images. Reading takes up to forty times as much memory."""
 
+SEPARATORS = ",;\t|"
+"""Separators of columns that `read_table` detects, in order of preference."""
+
 _SPECIAL = frozenset(',"\r\n')
+_SAMPLED = 2**16
 
 
 @dataclass(frozen=True)
@@ -25,12 +31,16 @@ class CsvTable:
         columns: Column names, stripped.
         rows: [rows][columns], values as written: `NA` and numbers stay text.
         lines: [rows], the line on which each row ends, counted from 1.
+        separator: Separator of the columns.
+        encoding: Encoding of the file, Python's name.
     """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     lines: tuple[int, ...]
+    separator: str = ","
+    encoding: str = "utf-8"
 
     def column(self, name: str) -> list[str]:
         """Return the values of a column, [rows]."""
@@ -72,11 +82,83 @@ def read_csv(path: Path) -> CsvTable:
     try:
         return _parse(path, read_file(path, most=MAX_MIB, what="a table").decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{shown(path)}:{line}: byte 0x{error.object[error.start]:02x} is not UTF-8: "
-            "save the file as UTF-8"
-        ) from error
+        raise _undecodable(path, error) from error
+
+
+def read_table(path: Path) -> CsvTable:
+    """Read a table like `read_csv`, and detect its separator and its encoding.
+
+    The separator is one of `SEPARATORS`. The encoding is UTF-8, UTF-16 or, if the file has no valid sequence
+    of UTF-8, Windows-1252 (Latin-1).
+
+    Raises:
+        InputError: The file cannot be read, mixes encodings, or has no rectangular table with a header.
+    """
+    content = read_file(path, most=MAX_MIB, what="a table")
+    text, encoding = _decode(path, content)
+    return _parse(path, text, separator=_separator(text), encoding=encoding)
+
+
+def _decode(path: Path, content: bytes) -> tuple[str, str]:
+    """Return the text of a file and its encoding."""
+    encoding = _utf_16(content) or "utf-8-sig"
+    try:
+        return content.decode(encoding).removeprefix("\ufeff"), encoding.removesuffix("-sig")
+    except UnicodeDecodeError as error:
+        if encoding != "utf-8-sig" or _has_utf_8(content):
+            raise _undecodable(path, error) from error
+    return content.decode("cp1252", errors="replace"), "cp1252"
+
+
+def _utf_16(content: bytes) -> str | None:
+    """Return the variant of UTF-16 by the byte order mark, or by the zero bytes of a header in ASCII."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    start = content[:64]
+    first, second = start[::2], start[1::2]
+    if second and not any(second) and all(first):
+        return "utf-16-le"
+    return "utf-16-be" if second and not any(first) and all(second) else None
+
+
+def _has_utf_8(content: bytes) -> bool:
+    """Return whether bytes that are not UTF-8 as a whole hold characters of it outside ASCII."""
+    return any(not letter.isascii() for letter in content.decode(errors="ignore"))
+
+
+def _undecodable(path: Path, error: UnicodeDecodeError) -> InputError:
+    line = error.object[: error.start].count(b"\n") + 1
+    return InputError(
+        f"{shown(path)}:{line}: byte 0x{error.object[error.start]:02x} is not UTF-8: save the file as UTF-8"
+    )
+
+
+def _separator(text: str) -> str:
+    """Return the separator with which the first rows have the most columns, and equally many.
+
+    If no separator gives two columns or more, the header alone decides: a row is then of another length.
+    """
+    start = text[:_SAMPLED]
+    if len(text) > _SAMPLED:
+        start = start[: start.rfind("\n") + 1] or start
+    for part in (start, start.lstrip().partition("\n")[0]):
+        widths = {separator: _width(part, separator) for separator in SEPARATORS}
+        if max(widths.values()) > 1:
+            break
+    return max(SEPARATORS, key=lambda separator: widths[separator])
+
+
+def _width(text: str, separator: str) -> int:
+    """Return the number of columns of the first rows, or 0 if it differs."""
+    found: set[int] = set()
+    try:
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
+            found |= {len(row)} if row else set()
+            if len(found) > 1:
+                return 0
+    except csv.Error:
+        return 0
+    return next(iter(found), 0)
 
 
 def format_csv(rows: Iterable[Sequence[str]]) -> bytes:
@@ -91,8 +173,8 @@ def _quote(value: str) -> str:
     return '"' + value.replace('"', '""') + '"' if not _SPECIAL.isdisjoint(value) else value
 
 
-def _parse(path: Path, text: str) -> CsvTable:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _parse(path: Path, text: str, *, separator: str = ",", encoding: str = "utf-8") -> CsvTable:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows: list[tuple[str, ...]] = []
     lines: list[int] = []
     try:
@@ -106,13 +188,13 @@ def _parse(path: Path, text: str) -> CsvTable:
         raise InputError(f"{shown(path)}: needs a header line and at least one row below it")
     columns = tuple(name.strip() for name in rows[0])
     _check_shape(path, columns, rows, lines)
-    return CsvTable(path, columns, tuple(rows[1:]), tuple(lines[1:]))
+    return CsvTable(path, columns, tuple(rows[1:]), tuple(lines[1:]), separator, encoding)
 
 
 def _check_shape(
     path: Path, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], lines: Sequence[int]
 ) -> None:
-    twice = next((name for name in columns if columns.count(name) > 1), None)
+    twice = next((name for name, count in Counter(columns).items() if name and count > 1), None)
     if twice is not None:
         raise InputError(f"{shown(path)}:{lines[0]}: duplicate column '{shown(twice)}'")
     for row, line in zip(rows, lines, strict=True):

@@ -15,10 +15,15 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images
 from tune_paddy.data.duplicates import group_copies
 from tune_paddy.data.images import ImageError
+from tune_paddy.data.layouts.description import Description, LeftOut
 from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.layouts.listing import Listing
+from tune_paddy.data.options import ReadOptions
 from tune_paddy.data.submission import SubmissionFormat
 from tune_paddy.data.system.text import SHOWN, counted, listed, shown
+
+_SCENE = 8
+"""Smallest class whose images can be taken for photographs of one scene."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +42,9 @@ class Dataset:
         submission: Column names of a submission.
         groups: int64 [labelled], equal for copies and near-copies.
         report: Findings of the audit.
+        description: Layout, source of the labels, classes with their sizes, and files that were left out.
+        options: What a person said about the layout.
+        sample: Path of the sample submission, or None.
     """
 
     root: Path
@@ -49,13 +57,9 @@ class Dataset:
     submission: SubmissionFormat
     groups: NDArray[np.int64]
     report: AuditReport
-
-    def __repr__(self) -> str:
-        """Return one line; the tables are attributes."""
-        return (
-            f"<Dataset {shown(self.root)}: {counted(len(self.labelled), 'labelled image')} of "
-            f"{counted(len(self.classes), 'class', 'classes')}, {len(self.test):,} to predict>"
-        )
+    description: Description
+    options: ReadOptions
+    sample: Path | None
 
     @classmethod
     @checked
@@ -66,6 +70,11 @@ class Dataset:
         skip_corrupt: bool = False,
         skip_conflicts: bool = False,
         jobs: int | None = None,
+        labels: str | Path | None = None,
+        images: str | Path | None = None,
+        id_column: str | None = None,
+        label_column: str | None = None,
+        copies: str | None = None,
     ) -> "Dataset":
         """Detect the layout of a dataset, list its images and check each of them.
 
@@ -73,18 +82,32 @@ class Dataset:
         the report lists them.
 
         Args:
-            path: Folder, or CSV of paths and labels.
+            path: Folder, or table of labels.
             skip_corrupt: Whether to skip images that cannot be decoded, except those in a sample
                 submission.
             skip_conflicts: Whether to skip images that have several labels.
             jobs: Number of images decoded at once; None: the number of CPUs.
+            labels: Table that holds the labels; `folders`: the names of the folders are the labels; None:
+                detected.
+            images: Folder of the labelled images; without a table each folder in it is a class; None:
+                detected.
+            id_column: Column of the table that names the images; None: detected.
+            label_column: Column of the table that holds the labels; None: detected.
+            copies: Copies that stay on one side of the split: `near`, `exact` or `off`; None: `near`.
 
         Raises:
             InputError: The files are invalid; the message lists them and says what to do.
         """
-        listing = list_dataset(Path(path))
+        options = ReadOptions(
+            labels=None if labels is None else str(labels),
+            images=None if images is None else str(images),
+            id_column=id_column,
+            label_column=label_column,
+            copies=copies,
+        )
+        listing = list_dataset(Path(path), options)
         checked = _check_images(listing, skip_corrupt, jobs)
-        checked = _check_conflicts(checked, skip_conflicts, jobs)
+        checked = _regroup(_check_conflicts(checked, skip_conflicts, jobs), options.copies)
         return cls(
             root=listing.root,
             layout=listing.layout,
@@ -96,7 +119,14 @@ class Dataset:
             submission=listing.form,
             groups=np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1],
             report=_report(checked),
+            description=listing.describe(checked.labelled, checked.test, _skipped(listing, checked)),
+            options=listing.options,
+            sample=listing.sample,
         )
+
+    def __repr__(self) -> str:
+        """Return the description."""
+        return "\n".join((f"Dataset {shown(self.root)}", *self.description.lines()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,11 +181,11 @@ def _refuse_corrupt(listing: Listing, corrupt: Sequence[ImageError], skip: bool)
         )
 
 
-def _group(facts: Sequence[ImageFacts]) -> NDArray[np.int64]:
+def _group(facts: Sequence[ImageFacts], *, same_scene: bool = False) -> NDArray[np.int64]:
     if not facts:
         return np.empty(0, np.int64)
     hashes = np.array([fact.phash for fact in facts], np.uint64)
-    return group_copies(hashes, np.stack([fact.thumbnail for fact in facts]))
+    return group_copies(hashes, np.stack([fact.thumbnail for fact in facts]), same_scene=same_scene)
 
 
 def _check_conflicts(checked: _Checked, skip: bool, jobs: int | None) -> _Checked:
@@ -170,6 +200,34 @@ def _check_conflicts(checked: _Checked, skip: bool, jobs: int | None) -> _Checke
         raise InputError(_conflict_message(conflicts), options=("skip_conflicts",))
     report = replace(checked.report, conflicts=tuple(conflicts["id"]))
     return checked.without(frame.index.isin(conflicts.index), report)
+
+
+def _regroup(checked: _Checked, copies: str | None) -> _Checked:
+    """Group the copies that a person asked for; adapt to images that show one scene.
+
+    The conflicts of labels are checked before, whatever is asked for.
+    """
+    if copies == "off":
+        return replace(checked, groups=np.arange(len(checked.facts)))
+    if copies == "exact":
+        sums = [fact.sha256 for fact in checked.facts]
+        return replace(checked, groups=np.unique(sums, return_inverse=True)[1].astype(np.int64))
+    if not _swallows_a_class(checked):
+        return checked
+    note = (
+        "most images of a class are alike, as those of a fixed camera: their details decide which ones are "
+        "copies; with copies=exact only identical files are"
+    )
+    report = replace(checked.report, notes=(*checked.report.notes, note))
+    return replace(checked, groups=_group(checked.facts, same_scene=True), report=report)
+
+
+def _swallows_a_class(checked: _Checked) -> bool:
+    """Return whether one group of copies holds most images of a class that has more than a few."""
+    frame = checked.labelled.assign(group=checked.groups[: len(checked.labelled)])
+    largest = frame.groupby(["label", "group"]).size().groupby("label").max()
+    sizes = frame.groupby("label").size()
+    return bool(((sizes >= _SCENE) & (2 * largest > sizes)).any())
 
 
 def _conflict_message(conflicts: pd.DataFrame) -> str:
@@ -200,6 +258,13 @@ def _check_classes(listing: Listing, labelled: pd.DataFrame) -> tuple[str, ...]:
             f"{shown(classes[0])}; at least two classes are needed"
         )
     return classes
+
+
+def _skipped(listing: Listing, checked: _Checked) -> tuple[LeftOut, ...]:
+    """Return the images that the check left out."""
+    count = len(listing.labelled) + len(listing.test) - len(checked.labelled) - len(checked.test)
+    names = [*(error.path for error in checked.report.corrupt), *checked.report.conflicts]
+    return (LeftOut("image that is skipped, as reported below", count, tuple(names[:3])),) if count else ()
 
 
 def _report(checked: _Checked) -> AuditReport:

@@ -11,9 +11,12 @@ from PIL import Image
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.splits import stratified_group_split
 from tune_paddy.data.csv_table import format_csv
-from tune_paddy.data.layouts.kaggle import IMAGES, TABLE, TEST_IMAGES
 from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_same_ids, read_submission
+from tune_paddy.data.system.own_output import mark_sample
 from tune_paddy.data.system.text import shown
+
+TABLE, IMAGES, TEST_IMAGES = "train.csv", "train_images", "test_images"
+"""Names of the table and the folders, as in Kaggle's Paddy Doctor."""
 
 TEST_LABELS = "test_labels.csv"
 """File with the true labels of the test images, for `score_submission`; no layout reads it."""
@@ -65,6 +68,7 @@ def write_digits(folder: Path, *, test_share: float = 0.2, seed: int = 0, noise:
     try:
         for name, content in files.items():
             _complete(folder / name, content)
+        mark_sample(folder)
     except OSError as error:
         raise TunePaddyError(f"{shown(folder)}: cannot be written: {error.strerror or error}") from error
     return folder

@@ -167,7 +167,9 @@ def _check_enough(dataset: Dataset, least: int, purpose: str) -> None:
         number = "two" if least == 2 else str(least)  # noqa: PLR2004
         raise InputError(
             f"{shown(dataset.root)}: a class needs {number} distinct images, "
-            f"{purpose}; add images or remove the class{listed(lines, len(lines))}"
+            f"{purpose}; add images, remove the class, or use `copies=exact` if they are no copies"
+            f"{listed(lines, len(lines))}",
+            options=("copies",),
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import format_csv, read_csv
+from tune_paddy.data.csv_table import format_csv, read_csv, read_table
 from tune_paddy.data.system.files import write_atomically
 from tune_paddy.data.system.text import counted, shown
 
@@ -30,7 +30,7 @@ class Submission:
         path: Path of the file.
         form: Names of the columns.
         ids: Image ids, [test images].
-        labels: Labels, [test images]; meaningless in a sample.
+        labels: Labels, [test images]; meaningless in a sample, and empty if it has a column per class.
     """
 
     path: Path
@@ -57,6 +57,22 @@ def read_submission(path: Path) -> Submission:
     return submission
 
 
+def read_sample(path: Path) -> Submission:
+    """Read a sample submission: ids in its first column, then labels, or a column per class.
+
+    Raises:
+        InputError: The file has no rows or a single column, or names an image twice.
+    """
+    table = read_table(path)
+    ids = tuple(table.column(table.columns[0]))
+    _check_unique(ids, path)
+    if len(table.columns) < 2:  # noqa: PLR2004 ids and labels
+        raise InputError(f"{shown(path)}:1: has one column; a sample submission has ids and labels")
+    has_labels = len(table.columns) == 2  # noqa: PLR2004
+    labels = tuple(table.column(table.columns[1])) if has_labels else ()
+    return Submission(path, SubmissionFormat(table.columns[0], table.columns[1]), ids, labels)
+
+
 def write_submission(path: Path, ids: Sequence[str], labels: Sequence[str], form: SubmissionFormat) -> None:
     """Write a submission atomically; equal arguments give equal bytes on every platform.
 
@@ -78,11 +94,13 @@ def write_submission(path: Path, ids: Sequence[str], labels: Sequence[str], form
 def check_submission(submission: Path, sample: Path, classes: Collection[str]) -> None:
     """Compare a submission with a sample: same columns, same ids in the same order, known labels.
 
+    The columns of a sample with a column per class are not compared: a submission holds labels.
+
     Raises:
         InputError: They differ; the message names the first difference.
     """
-    got, wanted = read_submission(submission), read_submission(sample)
-    if got.form != wanted.form:
+    got, wanted = read_submission(submission), read_sample(sample)
+    if wanted.labels and got.form != wanted.form:
         raise InputError(
             f"{shown(submission)}: has columns {_names(got.form)}, but "
             f"{shown(sample)} has {_names(wanted.form)}"

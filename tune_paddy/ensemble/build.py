@@ -18,7 +18,7 @@ from tune_paddy.core.metrics import error_rate, log_loss, metric_key
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.data.ensemble_file import ensemble_content, write_ensemble
-from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_submission, write_submission
+from tune_paddy.data.submission import SubmissionFormat, check_submission, write_submission
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.data.system.text import counted
 from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
@@ -173,7 +173,7 @@ def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun
     labels = predicted_labels(ensemble.selection.blend(pool.test), pool.classes)
     unchecked = path.with_name(f"unchecked-{path.name}")
     write_submission(unchecked, pool.test_ids.tolist(), labels, form)
-    sample = (record.dataset or Path()) / SAMPLE
+    sample = record.sample_submission
     try:
         if sample.is_file():  # it is missing if the record comes from another machine
             check_submission(unchecked, sample, pool.classes)

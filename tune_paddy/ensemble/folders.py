@@ -15,6 +15,7 @@ from filelock import FileLock
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, read_ensemble
 from tune_paddy.data.system.files import write_atomically
+from tune_paddy.data.system.own_output import mark_output
 from tune_paddy.ensemble.reports.html import REPORT
 from tune_paddy.tracking.files import FIGURES, SUBMISSION_FILE
 from tune_paddy.tracking.names import LOCK
@@ -44,6 +45,7 @@ def ensembles_lock(search: Path) -> Iterator[Path]:
         The folder of the ensembles, without remains of killed processes.
     """
     folder = search / ENSEMBLES
+    mark_output(search)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / LOCK):
         for remains in folder.glob(f"{_UNFINISHED}*"):
@@ -92,6 +94,7 @@ def publish(ensemble: Path, search: Path) -> None:
     Raises:
         TunePaddyError: A file cannot be written.
     """
+    mark_output(search)
     # The search's own figures lie in the same folder: only figures that some ensemble has are replaced.
     figures = sorted({f"{FIGURES}/{path.name}" for path in ensemble.parent.glob(f"*/{FIGURES}/*.png")})
     for name in (*figures, *_COPIED):

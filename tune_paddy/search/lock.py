@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.files import make_private_folder
+from tune_paddy.data.system.own_output import MARKER, mark_output
 from tune_paddy.tracking.names import LOCK
 
 
@@ -24,6 +25,7 @@ def search_lock(folder: Path, name: str) -> Iterator[None]:
         InputError: Another process holds the lock.
     """
     make_private_folder(folder)
+    mark_output(folder)
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
@@ -35,6 +37,6 @@ def search_lock(folder: Path, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if [path.name for path in folder.iterdir()] == [LOCK]:  # nothing started: the name stays free
+        if {path.name for path in folder.iterdir()} <= {LOCK, MARKER}:  # nothing started: the name stays free
             shutil.rmtree(folder)
         lock.release()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.csv_table import format_csv
-from tune_paddy.data.layouts.listing import is_file, list_images
+from tune_paddy.data.layouts.tree import is_file, list_images
 from tune_paddy.data.system.files import similar_files
 from tune_paddy.data.system.text import shown
 

@@ -1,5 +1,6 @@
 """Model card of an exported ensemble: contents, estimated quality, usage."""
 
+import shlex
 from pathlib import Path
 
 from tune_paddy.core.metrics import metric_label
@@ -12,9 +13,9 @@ _USE = """\
 ## Use
 
 ```sh
-tune-paddy predict {folder} photo.jpg more-photos/ --out answers.csv
-mlflow models predict -m {folder} -i images.json --env-manager local
-mlflow models serve -m {folder} --env-manager local --port {port}
+tune-paddy predict {quoted} photo.jpg more-photos/ --out answers.csv
+mlflow models predict -m {quoted} -i images.json --env-manager local
+mlflow models serve -m {quoted} --env-manager local --port {port}
 curl http://127.0.0.1:{port}/invocations -H 'Content-Type: application/json' \\
   -d '{{"dataframe_split": {{"columns": ["image"], "data": [["/path/to/photo.jpg"]]}}}}'
 ```
@@ -60,7 +61,8 @@ def describe(manifest: Manifest, folder: str) -> str:
         "## Members\n\n"
         "| member | architecture | models | parameters, M | weight, plain | weight, tta |\n"
         "|---|---|---|---|---|---|\n"
-        f"{rows}\n\n" + _USE.format(folder=folder, format=manifest.format, port=SERVING_PORT)
+        f"{rows}\n\n"
+        + _USE.format(folder=folder, quoted=shlex.quote(folder), format=manifest.format, port=SERVING_PORT)
     )
 
 

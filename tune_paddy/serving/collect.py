@@ -14,7 +14,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import metric_key
 from tune_paddy.core.predictions import Pool
 from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, DescribedEnsemble
-from tune_paddy.data.layouts.listing import find_test_image
+from tune_paddy.data.layouts.locate import find_test_images
 from tune_paddy.data.system.text import first_problem
 from tune_paddy.serving.manifest import (
     FORMAT,
@@ -202,5 +202,6 @@ def _rows(manifest: Manifest, pool: Pool, aliases: Mapping[str, str]) -> list[in
 
 
 def _test_paths(root: Path, pool: Pool) -> dict[int, str]:
-    paths = {row: find_test_image(root, name) for row, name in enumerate(pool.test_ids.tolist())}
-    return {row: str(path) for row, path in paths.items() if path is not None}
+    ids = pool.test_ids.tolist()
+    found = find_test_images(root, ids)
+    return {row: str(found[name]) for row, name in enumerate(ids) if name in found}

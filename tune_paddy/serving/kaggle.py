@@ -1,11 +1,11 @@
 """The job of an offline notebook: write a submission for the mounted test images within a time budget."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.layouts.listing import find_test_image
+from tune_paddy.data.layouts.locate import find_test_images
 from tune_paddy.data.submission import SAMPLE, read_submission, write_submission
 from tune_paddy.data.system.text import counted, shown
 from tune_paddy.serving.ensemble_model import EnsembleModel
@@ -51,7 +51,7 @@ def write_submission_within(
         TunePaddyError: The time ran out before the first member finished.
     """
     sample = read_submission(data / SAMPLE)
-    paths = [_find(data, name) for name in sample.ids]
+    paths = _find_all(data, sample.ids)
     timed = predict_within(model, paths, minutes=minutes, tell=tell)
     for row, reason in sorted(timed.answer.broken.items()):
         tell(f"{shown(paths[row])}: {reason}; its label is a guess")
@@ -62,8 +62,9 @@ def write_submission_within(
     return Written(out, len(paths), timed)
 
 
-def _find(data: Path, name: str) -> str:
-    path = find_test_image(data, name)
-    if path is None:
-        raise InputError(f"{shown(data)} has no image {shown(name)}, which its {SAMPLE} lists")
-    return str(path)
+def _find_all(data: Path, ids: Sequence[str]) -> list[str]:
+    found = find_test_images(data, ids)
+    missing = next((name for name in ids if name not in found), None)
+    if missing is not None:
+        raise InputError(f"{shown(data)} has no image {shown(missing)}, which its {SAMPLE} lists")
+    return [str(found[name]) for name in ids]

@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tune_paddy.data.layouts.listing import is_file
+from tune_paddy.data.layouts.tree import is_file
 from tune_paddy.data.system.text import counted, listed, shown
 
 _DATA_URI = "data:"

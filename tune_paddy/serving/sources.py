@@ -1,5 +1,6 @@
 """Find the weights files of an ensemble's members, and report missing ones."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,7 @@ def _missing(described: DescribedEnsemble, names: list[str], folder: Path | None
     return (
         f"the weights files of {len(names)} of {members} members are missing{where}: {', '.join(names)}. "
         "They were deleted, or `keep_weights` did not keep them. "
-        f"`tune-paddy select {' '.join(described.searches)} --refit all` trains the members again and keeps "
-        "them, for `tune-paddy export` of the refit; the next search keeps every member's with "
+        f"`tune-paddy select {shlex.join(described.searches)} --refit all` trains the members again and "
+        "keeps them, for `tune-paddy export` of the refit; the next search keeps every member's with "
         "`keep_weights: all`"
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.data.system.own_output import MARKER
 from tune_paddy.tracking.runs import check_name, list_searches
 from tune_paddy.tracking.store import Store
 
@@ -76,8 +77,8 @@ def free_name(prefix: str, runs: Path, store: Store | None = None) -> str:
 
 
 def _has_files(folder: Path) -> bool:
-    """Whether a folder holds more than the lock file of a search that never began."""
-    return folder.exists() and any(path.name != LOCK for path in folder.iterdir())
+    """Whether a folder holds more than the lock file and the marker of a search that never began."""
+    return folder.exists() and any(path.name not in (LOCK, MARKER) for path in folder.iterdir())
 
 
 def _recorded(store: Store) -> set[str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.tracking.client import call
+from tune_paddy.tracking.client import call, load_mlflow
 from tune_paddy.tracking.context.provenance import is_gone
 from tune_paddy.tracking.lookup.names import unknown_search
 from tune_paddy.tracking.schema import ARCH, ENSEMBLE, FAILURE, KIND, MEMBER, OUTCOME, PARENT, PROCESS, SEARCH
@@ -175,7 +175,31 @@ def get_search(store: Store, name: str) -> RecordedRun:
     for search in searches:
         if search.name == name:
             return search
+    _refuse_deleted(store, name)
     raise unknown_search(name, [search.name for search in searches], store.address)
+
+
+def _refuse_deleted(store: Store, name: str) -> None:
+    """Say so if the search is in an experiment that was deleted, as MLflow's page can do.
+
+    Raises:
+        InputError: The search was deleted with its experiment.
+    """
+    view = load_mlflow().entities.ViewType
+    deleted = {
+        experiment.experiment_id: experiment.name
+        for experiment in call(store.client.search_experiments, view_type=view.DELETED_ONLY)
+    }
+    if not deleted or not _NAME.fullmatch(name):
+        return
+    condition = f"tags.`{KIND}` = 'search' and tags.`{SEARCH}` = '{name}'"
+    found = call(store.client.search_runs, list(deleted), condition, run_view_type=view.ALL, max_results=1)
+    for run in found:
+        number = run.info.experiment_id
+        raise InputError(
+            f"search {name!r} is in the experiment {deleted[number]!r}, which was deleted; restore it with "
+            f"`mlflow experiments restore --experiment-id {number}`"
+        )
 
 
 def list_members(store: Store, search: str) -> tuple[RecordedRun, ...]:

@@ -18,7 +18,8 @@ from typing import Any, ClassVar, Protocol, Self
 from pydantic import BaseModel, ConfigDict
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.data.submission import SubmissionFormat
+from tune_paddy.data.options import ReadOptions
+from tune_paddy.data.submission import SAMPLE, SubmissionFormat
 from tune_paddy.tracking.context.provenance import SOURCE
 
 PREFIX = "tune_paddy."
@@ -149,6 +150,8 @@ class SearchRecord(_Record):
         dataset: Folder of the images.
         dataset_path: Path that the dataset was opened from: its folder, or an archive.
         dataset_fingerprint: Fingerprint of images and labels.
+        reading: Options of reading the dataset that are not detected, plain JSON: `ReadOptions` takes them.
+        sample: Sample submission that determines the images to predict, or None.
         skip_corrupt: Whether images that cannot be decoded were skipped.
         skip_conflicts: Whether images with two labels were skipped.
         competition: Kaggle's name of the images' competition; empty if unknown.
@@ -177,6 +180,8 @@ class SearchRecord(_Record):
     dataset: Path | None = field(default=None, metadata=_tag(_PATH))
     dataset_path: Path | None = field(default=None, metadata=_tag(_PATH))
     dataset_fingerprint: str = field(default="", metadata=_tag(_TEXT))
+    reading: Mapping[str, Any] | None = field(default=None, metadata=_tag(_OBJECT, optional=True))
+    sample: Path | None = field(default=None, metadata=_tag(_PATH, optional=True))
     skip_corrupt: bool = field(default=False, metadata=_tag(_FLAG))
     skip_conflicts: bool = field(default=False, metadata=_tag(_FLAG))
     competition: str = field(default="", metadata=_tag(_TEXT))
@@ -203,6 +208,16 @@ class SearchRecord(_Record):
     def images(self) -> Path | None:
         """Path that the dataset was opened from, otherwise its folder; None: unknown."""
         return self.dataset_path or self.dataset
+
+    @property
+    def read_options(self) -> ReadOptions:
+        """Options of reading the dataset; the defaults if the record has none."""
+        return ReadOptions.recorded(self.reading)
+
+    @property
+    def sample_submission(self) -> Path:
+        """Path of the sample submission; earlier versions did not record it."""
+        return self.sample or (self.dataset or Path()) / SAMPLE
 
 
 class RecordedProposal(BaseModel):

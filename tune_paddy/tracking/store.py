@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.system.files import make_private_file, make_private_folder
+from tune_paddy.data.system.own_output import mark_output
 from tune_paddy.data.system.text import redact, shown, strip_credentials
 from tune_paddy.tracking.client import call, connect
 
@@ -111,6 +112,7 @@ def open_store(
         os.environ[URI_VARIABLE] = uri  # for trials, see `Store`
     if create:
         make_private_folder(artifact_root)
+        mark_output(artifact_root)
     if path is None:
         _check_server(uri)
         return _open(uri, experiment, artifact_root, create=create)

@@ -1,5 +1,6 @@
 """Submissions in the record: find an ensemble's submission, and record Kaggle's response to it."""
 
+import shlex
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
@@ -36,8 +37,8 @@ def submittable_ensemble(store: Store, search: str, wanted: str | None = None) -
     found = current_ensemble(store, search) if wanted is None else get_ensemble(store, search, wanted)
     if found is None or not EnsembleRecord.from_run(found).submission_sha256:
         raise InputError(
-            f"search {search!r} has no submission yet; write one with `tune-paddy select {search}`; the "
-            "dataset needs test images"
+            f"search {search!r} has no submission yet; write one with "
+            f"`tune-paddy select {shlex.quote(search)}`; the dataset needs test images"
         )
     return found
 

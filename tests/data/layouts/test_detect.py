@@ -6,6 +6,7 @@ from PIL import Image
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.detect import list_dataset
+from tune_paddy.data.options import ReadOptions
 from tune_paddy.data.submission import SubmissionFormat
 
 
@@ -28,9 +29,14 @@ def replace_in(path, before, after):
 def nothing_fits(root):
     message = refusal(root)
     assert "\n" not in message
-    for layout in ("(1) Kaggle's: ", "(2) a folder per class", "(3) a CSV with a column"):
-        assert layout in message
+    for source in ("neither folders nor a table give labels", "(1) folders: ", "(2) tables: "):
+        assert source in message
     return message
+
+
+def left_out(listing):
+    """Kind → number of files that were not read."""
+    return {kind.what: kind.count for kind in listing.left_out}
 
 
 # --- detection -----------------------------------------------------------------------------------------
@@ -40,20 +46,23 @@ def test_a_missing_folder_is_named(tmp_path):
     assert refusal(tmp_path / "gone") == f"no folder or CSV file {tmp_path}/gone: check the path"
 
 
-def test_an_empty_folder_fits_no_layout_and_the_error_lists_them(tmp_path):
-    assert "(1) Kaggle's: train.csv and train_images not found" in nothing_fits(tmp_path)
+def test_an_empty_folder_fits_no_layout_and_the_error_lists_both_sources(tmp_path):
+    assert "(2) tables: there is no .csv or .tsv file" in nothing_fits(tmp_path)
 
 
-def test_a_table_without_its_images_fits_no_layout(kaggle):
-    (kaggle / "train.csv").write_text("name,kind\na,b\n")
+def test_a_table_that_names_no_images_fits_no_layout_and_the_error_says_so(kaggle):
+    (kaggle / "train.csv").write_text("brand,kind\na,b\n")
     shutil.rmtree(kaggle / "train_images")
-    assert "(1) Kaggle's: train_images not found" in nothing_fits(kaggle)
+    assert "train.csv: no column of it names images" in nothing_fits(kaggle)
 
 
-def test_several_tables_fit_no_layout_and_are_named(tmp_path):
+def test_several_tables_of_labels_are_named_and_one_is_asked_for(folders):
     for name in ("a.csv", "b.csv"):
-        (tmp_path / name).write_text("path,label\n")
-    assert "there are several, a.csv, b.csv: name one" in nothing_fits(tmp_path)
+        rows = "".join(f"{('cat', 'dog')[k % 2]}/{k}.png,{'xy'[k % 2]}\n" for k in range(6))
+        (folders / name).write_text("path,label\n" + rows)
+    assert refusal(folders).endswith("several tables give labels, a.csv, b.csv: name one with `labels=FILE`")
+    labelled = list_dataset(folders, ReadOptions(labels="b.csv")).labelled
+    assert set(labelled["label"]) == {"x", "y"}
 
 
 def test_an_archive_must_be_unpacked(tmp_path):
@@ -68,12 +77,12 @@ def test_a_loop_of_links_is_one_line(tmp_path):
     assert "\n" not in refusal(tmp_path / "loop")
 
 
-# --- Kaggle's ------------------------------------------------------------------------------------------
+# --- a table and folders, as Kaggle publishes Paddy Doctor ---------------------------------------------
 
 
 def test_kaggles_layout(kaggle):
     listing = list_dataset(kaggle)
-    assert (listing.layout, listing.root) == ("Kaggle's layout", kaggle)
+    assert (listing.layout, listing.root) == ("a table of labels", kaggle)
     assert listing.labelled.columns.tolist() == ["id", "path", "label", "variety", "age"]
     first = listing.labelled.iloc[0]
     assert (first["id"], first["label"], first["variety"], first["age"]) == (
@@ -84,7 +93,7 @@ def test_kaggles_layout(kaggle):
     )
     assert first["path"] == str(kaggle / "train_images" / "blast" / "100330.jpg")
     assert listing.form == SubmissionFormat("image_id", "label")
-    assert listing.notes == ()
+    assert (listing.notes, listing.left_out) == ((), ())
 
 
 def test_further_columns_are_numbers_where_they_can_be(kaggle):
@@ -128,21 +137,28 @@ def test_without_test_images_and_sample_there_is_no_test_set(kaggle):
 def test_a_sample_submission_that_does_not_match_the_test_images_names_the_difference(kaggle):
     replace_in(kaggle / "sample_submission.csv", "200001", "299999")
     message = refusal(kaggle)
-    assert "lacks 1 image, such as 299999.jpg and has 1 other, such as 200001.jpg" in message
-    assert "sample_submission.csv" in message
+    assert "sample_submission.csv: 1 image missing" in message
+    assert "line 4: 299999.jpg is not there" in message
+
+
+def test_images_to_predict_that_the_sample_submission_does_not_name_are_left_out(kaggle, save):
+    save(kaggle / "test_images" / "extra.jpg", 1)
+    listing = list_dataset(kaggle)
+    assert left_out(listing) == {"image that sample_submission.csv does not name": 1}
+    assert len(listing.test) == 3
 
 
 def test_a_sample_submission_with_a_duplicate_image_is_refused(kaggle):
     with (kaggle / "sample_submission.csv").open("a") as file:
         file.write("200001.jpg,\n")
-    assert "names 1 image twice, the first is 200001.jpg" in refusal(kaggle)
+    assert "sample_submission.csv:5: duplicate image 200001.jpg, first in line 4" in refusal(kaggle)
 
 
 def test_labels_without_an_image_are_listed_with_their_lines(kaggle):
     (kaggle / "train_images" / "blast" / "100330.jpg").unlink()
     (kaggle / "train_images" / "hispa" / "100331.jpg").unlink()
     message = refusal(kaggle)
-    assert "train.csv: 2 images missing from the folders of their labels" in message
+    assert "train.csv: 2 images not in the folder of their label" in message
     assert "line 2: 100330.jpg has label blast and is not there" in message
     assert "line 3: 100331.jpg has label hispa and is not there" in message
 
@@ -164,9 +180,10 @@ def test_a_long_list_of_missing_images_is_cut(kaggle):
 
 def test_images_that_the_table_does_not_name_are_noted(kaggle, save):
     save(kaggle / "train_images" / "blast" / "extra.jpg", 1)
-    (note,) = list_dataset(kaggle).notes
-    assert "1 image in" in note
-    assert "such as blast/extra.jpg" in note
+    listing = list_dataset(kaggle)
+    assert left_out(listing) == {"image that train.csv does not name": 1}
+    assert listing.left_out[0].examples == ("train_images/blast/extra.jpg",)
+    assert len(listing.labelled) == 12
 
 
 @pytest.mark.parametrize(
@@ -176,31 +193,37 @@ def test_images_that_the_table_does_not_name_are_noted(kaggle, save):
         (",blast,x,1", "train.csv:14: has no image"),
         ("new.jpg,,x,1", "train.csv:14: has no label"),
         ("new.jpg, ,x,1", "train.csv:14: has no label"),
-        ("../secret.jpg,blast,x,1", "train.csv:14: image '../secret.jpg' is not a plain name"),
-        ("/etc/passwd,blast,x,1", "train.csv:14: image '/etc/passwd' is not a plain name"),
-        ("..,blast,x,1", "train.csv:14: image '..' is not a plain name"),
-        ("new.jpg,../blast,x,1", "train.csv:14: label '../blast' is not a plain name"),
-        ("new.jpg,a/b,x,1", "train.csv:14: label 'a/b' is not a plain name"),
-        ("new\0.jpg,blast,x,1", r"train.csv:14: image 'new\x00.jpg' is not a plain name"),
+        ("../secret.jpg,blast,x,1", "train.csv:14: ../secret.jpg contains '..'"),
+        ("..,blast,x,1", "train.csv:14: .. contains '..'"),
         ("new.jpg,blast", "train.csv:14: has 2 values, expected 4"),
     ],
 )
 def test_a_bad_line_is_named(kaggle, line, message):
     with (kaggle / "train.csv").open("a") as file:
         file.write(line + "\n")
-    assert message in refusal(kaggle)
-    assert "\n" not in refusal(kaggle)
+    assert message in refusal(kaggle / "train.csv")
+    assert "\n" not in refusal(kaggle / "train.csv")
 
 
-@pytest.mark.parametrize(("before", "after"), [("image_id", "name"), ("label", "kind")])
-def test_a_table_without_a_required_column_is_refused(kaggle, before, after):
-    replace_in(kaggle / "train.csv", before, after)
-    assert "train.csv:1: no column is called" in refusal(kaggle)
+@pytest.mark.parametrize("line", ["/etc/gone,blast,x,1", "new.jpg,../blast,x,1", "new\0.jpg,a/b,x,1"])
+def test_a_line_whose_image_is_not_there_is_named(kaggle, line):
+    with (kaggle / "train.csv").open("a") as file:
+        file.write(line + "\n")
+    assert "\n  line 14: " in refusal(kaggle / "train.csv")
 
 
-def test_a_table_in_another_encoding_is_refused(kaggle):
-    (kaggle / "train.csv").write_bytes("image_id,label\nä.jpg,blast\n".encode("latin-1"))
-    assert "train.csv:2: byte 0xe4 is not UTF-8" in refusal(kaggle)
+def test_a_table_whose_label_column_is_not_clear_is_refused_and_the_option_helps(kaggle):
+    replace_in(kaggle / "train.csv", "label", "kind")
+    (kaggle / "sample_submission.csv").unlink()
+    message = refusal(kaggle)
+    assert "several may hold the labels (kind, variety, age): name it with `label_column`" in message
+    labelled = list_dataset(kaggle, ReadOptions(label_column="Kind")).labelled
+    assert set(labelled["label"]) == {"blast", "hispa", "normal"}
+
+
+def test_an_image_column_of_any_name_is_found_by_its_values(kaggle):
+    replace_in(kaggle / "train.csv", "image_id", "shot")
+    assert ids(list_dataset(kaggle).labelled)[0] == "100330.jpg"
 
 
 def test_a_further_column_with_a_reserved_name_is_omitted(kaggle):
@@ -270,8 +293,10 @@ def test_unused_folders_are_noted(folders, save):
     (folders / "mouse").mkdir()
     assert "mouse holds no images and is not used" in list_dataset(folders).notes[0]
     save(folders / "train" / "cat" / "1.png", 1)
-    notes = list_dataset(folders).notes
-    assert [note.split(" is not used")[0].rsplit("/")[-1] for note in notes] == ["cat", "dog", "mouse"]
+    save(folders / "train" / "dog" / "1.png", 2)
+    listing = list_dataset(folders)
+    assert ids(listing.labelled) == ["cat/1.png", "dog/1.png"]
+    assert left_out(listing) == {"image in no class folder": 6}
 
 
 @pytest.mark.parametrize("name", ["-rf", "with space", "稻 ünï", "two\nlines", 'comma, and "quote"', "'"])
@@ -301,7 +326,8 @@ def test_a_class_folder_may_be_a_link(folders, tmp_path_factory, save):
 def table(folders):
     """A CSV with relative paths and an absolute one."""
     path = folders / "labels.csv"
-    rows = [("cat/0.png", "cat"), ("dog/1.png", "dog"), (str(folders / "cat" / "2.png"), "cat")]
+    rows = [(f"{('cat', 'dog')[k % 2]}/{k}.png", ("lion", "wolf")[k % 2]) for k in range(5)]
+    rows.append((str(folders / "dog" / "5.png"), "wolf"))
     path.write_text("filename,Class,weight\n" + "".join(f"{name},{label},0.5\n" for name, label in rows))
     return path
 
@@ -309,12 +335,12 @@ def table(folders):
 @pytest.mark.parametrize("named", [True, False], ids=["named", "found in its folder"])
 def test_a_csv_of_paths_and_labels(table, named):
     listing = list_dataset(table if named else table.parent)
-    assert listing.layout == "a CSV of paths and labels"
-    assert ids(listing.labelled) == ["cat/0.png", "dog/1.png", str(table.parent / "cat" / "2.png")]
-    assert listing.labelled["path"].tolist() == [
-        str(table.parent / name) for name in ("cat/0.png", "dog/1.png", "cat/2.png")
+    assert listing.layout == "a table of labels"
+    assert ids(listing.labelled)[::5] == ["cat/0.png", str(table.parent / "dog" / "5.png")]
+    assert listing.labelled["path"].tolist()[::5] == [
+        str(table.parent / name) for name in ("cat/0.png", "dog/5.png")
     ]
-    assert listing.labelled["weight"].tolist() == [0.5] * 3
+    assert listing.labelled["weight"].tolist() == [0.5] * 6
     assert listing.form == SubmissionFormat("filename", "Class")
 
 
@@ -322,7 +348,7 @@ def test_a_csv_of_paths_and_labels(table, named):
 @pytest.mark.parametrize("label", ["label", "class", "target"])
 def test_columns_are_found_by_name(table, name, label):
     replace_in(table, "filename,Class", f"{name},{label}")
-    assert list_dataset(table.parent).labelled["label"].tolist() == ["cat", "dog", "cat"]
+    assert list_dataset(table.parent).labelled["label"].tolist() == ["lion", "wolf"] * 3
 
 
 def test_an_adjacent_test_table_names_images_to_predict(table):
@@ -331,33 +357,33 @@ def test_an_adjacent_test_table_names_images_to_predict(table):
 
 
 def test_tables_without_labels_are_not_used(table):
-    for name in ("sample_submission.csv", "submission.csv", "test_labels.csv"):
-        (table.parent / name).write_text("image_id,label\n")
-    (table.parent / "sizes.csv").write_text("file,width\n")
-    (table.parent / "sample_submission.csv").unlink()
-    assert len(list_dataset(table.parent).labelled) == 3
+    (table.parent / "submission.csv").write_text("image_id,label\nx,cat\n")
+    (table.parent / "weather.csv").write_text("day,rain\nMon,2\nTue,2\n")
+    listing = list_dataset(table.parent)
+    assert len(listing.labelled) == 6
+    assert left_out(listing) == {"table (a submission)": 1, "table (no column of it names images)": 1}
 
 
-def test_a_table_that_is_not_utf_8_is_refused_by_name(table):
+def test_a_table_that_mixes_encodings_is_refused_by_name(table):
     with table.open("ab") as file:
-        file.write(b"\xff,cat,1\n")
-    assert "labels.csv:5: byte 0xff is not UTF-8" in refusal(table.parent)
+        file.write("ü.png".encode() + b"\xff,cat,1\n")
+    assert "labels.csv:8: byte 0xff is not UTF-8" in refusal(table.parent)
 
 
 @pytest.mark.parametrize("name", ["../up.png", "cat/../../up.png"])
 def test_a_relative_path_with_parent_folders_is_refused(table, name):
     with table.open("a") as file:
         file.write(f"{name},cat,1\n")
-    assert f"labels.csv:5: {name} contains '..'" in refusal(table)
+    assert f"labels.csv:8: {name} contains '..'" in refusal(table)
 
 
 def test_missing_images_are_listed_with_their_lines(table):
     with table.open("a") as file:
         file.write(f"gone.png,cat,1\n{'x' * 5000},dog,1\n/dev/null,dog,1\n")
     message = refusal(table)
-    assert f"3 images missing, the first is expected at {table.parent}/gone.png" in message
-    assert "line 5: gone.png" in message
-    assert "line 7: /dev/null" in message
+    assert f"labels.csv: 3 images missing in {table.parent}" in message
+    assert "line 8: gone.png" in message
+    assert "line 10: /dev/null" in message
 
 
 def test_a_csv_without_labels_is_refused_when_it_is_named(table):
@@ -368,7 +394,7 @@ def test_a_csv_without_labels_is_refused_when_it_is_named(table):
 def test_a_duplicate_image_is_refused(table):
     with table.open("a") as file:
         file.write("dog/1.png,cat,1\n")
-    assert "labels.csv:5: duplicate image dog/1.png, first in line 3" in refusal(table)
+    assert "labels.csv:8: duplicate image dog/1.png, first in line 3" in refusal(table)
 
 
 def test_a_name_with_a_line_break_is_kept(table):

@@ -1,88 +1,197 @@
-"""Detection of the three layouts of labelled images.
+"""Detection of the layout of a dataset: where its labels come from, and which images are to be predicted.
 
-- Kaggle's: `train.csv` with an image column, a label column and further ones; `train_images/LABEL/ID`;
-  `test_images/ID`.
-- A CSV of paths and labels, given itself or as the only such CSV of a folder. A relative path starts from
-  the CSV's folder and may not leave it; an absolute path is allowed. An optional `test.csv` beside the
-  table names the images to predict.
-- A folder per class, in the folder itself or in its `train/` or `train_images/`. Images to predict may be
-  in `test_images/` or `test/`. Hidden files, and files without an image suffix, are ignored.
+- A folder per class: in the dataset's folder or in its parts, such as `train` and `valid`.
+- A table of labels: its images lie flat or in folders, and it names them with or without suffix.
 
-In each layout an optional `sample_submission.csv` determines the images to predict and their order. Columns
-are found by name.
+A sample submission, a list, or a folder for them determines the images to predict. What is not clear is
+refused with a message that names the option to say it.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.layouts.csv import find_label_tables, read_label_table
-from tune_paddy.data.layouts.folders import fits_folders, read_folders
-from tune_paddy.data.layouts.kaggle import IMAGES, TABLE, fits_kaggle, read_kaggle
-from tune_paddy.data.layouts.listing import IMAGE_COLUMNS, LABEL_COLUMNS, Listing
-from tune_paddy.data.submission import SAMPLE, check_same_ids, read_submission
+from tune_paddy.data.csv_table import read_table
+from tune_paddy.data.layouts.decide import decide
+from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders, read_as_classes
+from tune_paddy.data.layouts.labelled import Labelled, from_folders, from_table
+from tune_paddy.data.layouts.left_out import find_left_out
+from tune_paddy.data.layouts.listing import Listing, make_test
+from tune_paddy.data.layouts.names import is_sample
+from tune_paddy.data.layouts.parts import find_base
+from tune_paddy.data.layouts.tables import (
+    LabelTable,
+    Surroundings,
+    Verdict,
+    is_list,
+    judge,
+    read_label_table,
+    tables_near,
+)
+from tune_paddy.data.layouts.test_set import SampleTable, find_sample, find_test_set
+from tune_paddy.data.layouts.tree import TABLE_SUFFIXES, Tree, parent_of, walk
+from tune_paddy.data.options import DETECTED, FOLDERS, ReadOptions
 from tune_paddy.data.system.text import shown
 
 
-def list_dataset(path: Path) -> Listing:
+def list_dataset(path: Path, options: ReadOptions = DETECTED) -> Listing:
     """Detect the layout of a dataset and list its images without opening them.
 
     Args:
-        path: Folder, or CSV.
+        path: Folder, or table of labels.
+        options: What a person says about the layout.
 
     Raises:
         InputError: The folder is missing, no layout matches, or its files are contradictory; the message
             names the file and what to do.
     """
     try:
-        return _in_order_of_sample(_list(path.expanduser().resolve()))
+        root, named = _root_and_table(path.expanduser().resolve(), options)
+        return _list(root, named, options)
     except (OSError, RuntimeError) as error:  # RuntimeError: a link loop, or no home folder
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{shown(path)}: cannot be read: {reason}") from error
 
 
-def _list(path: Path) -> Listing:
+def _root_and_table(path: Path, options: ReadOptions) -> tuple[Path, Path | None]:
+    """Return the folder of a dataset, and the table of labels that a person named."""
     if path.is_dir():
-        return _list_folder(path)
+        if options.labels in (None, FOLDERS):
+            return path, None
+        return path, _file_of(path, str(options.labels))
     if not path.is_file():
         raise InputError(f"no folder or CSV file {shown(path)}: check the path")
-    if path.suffix.lower() != ".csv":
+    if path.suffix.lower() not in TABLE_SUFFIXES:
         raise InputError(f"{shown(path)} is neither a folder nor a .csv file; unpack an archive first")
-    if path.name == TABLE and fits_kaggle(path.parent):
-        return read_kaggle(path.parent)
-    return read_label_table(path)
+    if options.labels is not None:
+        raise InputError("labels: the dataset is a table already: give its folder", options=("labels",))
+    return path.parent, path
 
 
-def _list_folder(root: Path) -> Listing:
-    if fits_kaggle(root):
-        return read_kaggle(root)
-    tables = find_label_tables(root)
-    if len(tables) == 1:
-        return read_label_table(tables[0])
-    if fits_folders(root):
-        return read_folders(root)
-    several = f"there are several, {', '.join(shown(table.name) for table in tables)}: name one"
-    raise InputError(
-        f"{shown(root)}: none of the three layouts fits: "
-        f"(1) Kaggle's: {_lack_of_kaggle(root)}; "
-        "(2) a folder per class: no folder in it, in train/ or in train_images/ holds images; "
-        f"(3) a CSV with a column {'|'.join(IMAGE_COLUMNS)} and one {'|'.join(LABEL_COLUMNS)}: "
-        f"{several if tables else 'there is none'}"
+def _file_of(root: Path, name: str) -> Path:
+    """Return the table of a name, in the dataset or in the working folder."""
+    found = next((place for place in (root / name, Path(name).expanduser()) if place.is_file()), None)
+    if found is None:
+        raise InputError(
+            f"labels: no file {shown(name)} in {shown(root)} or in the working folder; a file, or "
+            f"`{FOLDERS}`, is expected",
+            options=("labels",),
+        )
+    return found.resolve()
+
+
+def _list(root: Path, named: Path | None, options: ReadOptions) -> Listing:
+    tree = walk(root)
+    if not tree.images and len(tree.datasets) == 1:  # such as the folder `data` around the demo's digits
+        tree = walk(tree.path(tree.datasets[0]))
+    around = _surroundings(tree, named, options)
+    near = tables_near(tree.tables, around.base)
+    sample = find_sample(tree.root, [name for name in near if is_sample(name)])
+    if sample is not None:
+        around = replace(around, sample=sample.columns)
+    labelled, verdicts = _labelled(around, named, near)
+    return _listing(around, labelled, sample, verdicts)
+
+
+def _surroundings(tree: Tree, named: Path | None, options: ReadOptions) -> Surroundings:
+    """Return the files around the tables of a dataset, and the folder of its images that a person named."""
+    base = find_base(tree)
+    if named is not None and tree.root in named.parents:  # the dataset begins where its table lies, or above
+        base = min(base, parent_of(named.relative_to(tree.root).as_posix()), key=len)
+    if options.images is None:
+        return Surroundings(tree, base, tree, options)
+    folder = _folder_of(tree.root, options.images)
+    within = folder.relative_to(tree.root).as_posix() if folder.is_relative_to(tree.root) else None
+    if within == ".":
+        return Surroundings(tree, base, tree, options, "")
+    if within in tree.folders:
+        inside = Tree(tree.root, tree.below(within), folders=tree.folders)
+        return Surroundings(tree, base, inside, options, within)
+    return Surroundings(tree, base, walk(folder), options, "")
+
+
+def _folder_of(root: Path, name: str) -> Path:
+    """Return the folder of a name, in the dataset or in the working folder."""
+    found = next((place for place in (root / name, Path(name).expanduser()) if place.is_dir()), None)
+    if found is None:
+        raise InputError(
+            f"images: no folder {shown(name)} in {shown(root)} or in the working folder", options=("images",)
+        )
+    return found.resolve()
+
+
+def _labelled(
+    around: Surroundings, named: Path | None, near: Sequence[str]
+) -> tuple[Labelled, tuple[Verdict, ...]]:
+    """Return the labelled images, and what the tables of the dataset are."""
+    if named is not None:
+        return from_table(read_label_table(read_table(named), around), around), _lists(around, near, named)
+    if around.options.labels == FOLDERS:
+        return from_folders(_folders(around), around), _lists(around, near)
+    verdicts = tuple(judge(name, around) for name in near)
+    if around.within is not None and not any(verdict.labels or verdict.named for verdict in verdicts):
+        return from_folders(_folders(around), around), verdicts
+    source, verdicts = decide(around, verdicts)
+    if isinstance(source, LabelTable):
+        return from_table(source, around), verdicts
+    return from_folders(source, around), verdicts
+
+
+def _portable(around: Surroundings) -> ReadOptions:
+    """Return the options with paths that do not depend on the working folder: for the record."""
+    root, options = around.tree.root, around.options
+    labels, images = options.labels, options.images
+    if labels not in (None, FOLDERS):
+        labels = _from_root(root, _file_of(root, str(labels)))
+    if images is not None:
+        images = _from_root(root, _folder_of(root, images))
+    return replace(options, labels=labels, images=images)
+
+
+def _from_root(root: Path, path: Path) -> str:
+    """Return a path relative to the dataset if it lies in it, otherwise the absolute path."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _folders(around: Surroundings) -> ClassFolders:
+    """Return the class folders, in the folder that a person named if there is one."""
+    if around.within is not None:
+        return read_as_classes(around.pictures, around.within)
+    return find_class_folders(around.tree, around.base)
+
+
+def _lists(around: Surroundings, near: Sequence[str], named: Path | None = None) -> tuple[Verdict, ...]:
+    """Return the lists of images to predict among tables; the others were not asked for."""
+    others = [name for name in near if is_list(name) and around.tree.path(name) != named]
+    return tuple(judge(name, around) for name in others)
+
+
+def _listing(
+    around: Surroundings, labelled: Labelled, sample: SampleTable | None, verdicts: Sequence[Verdict]
+) -> Listing:
+    """Add the images to predict to the labelled ones, and what was left out."""
+    tree = around.tree
+    files = frozenset(labelled.files) if labelled.tree.root == tree.root else frozenset[str]()
+    tests = find_test_set(
+        around,
+        sample=sample,
+        verdicts=verdicts,
+        folders=labelled.test_folders,
+        labelled=files,
+        with_suffix=labelled.with_suffix,
     )
-
-
-def _lack_of_kaggle(root: Path) -> str:
-    missing = [name for name in (TABLE, IMAGES) if not (root / name).exists()]
-    return f"{' and '.join(missing) or f'a file {TABLE} and a folder {IMAGES}'} not found"
-
-
-def _in_order_of_sample(listing: Listing) -> Listing:
-    """Put the test images into the order of the sample submission, if there is one."""
-    path = listing.root / SAMPLE
-    if not path.is_file():
-        return listing
-    sample = read_submission(path)
-    what = f"the set of test images in {shown(listing.root)}"
-    check_same_ids(listing.test["id"], sample.ids, what=what, wanted_by=shown(path))
-    test = listing.test.set_index("id", drop=False).loc[list(sample.ids)].reset_index(drop=True)
-    return replace(listing, test=test, form=sample.form, sample=path)
+    return Listing(
+        layout=labelled.layout,
+        place=labelled.place,
+        labels_from=labelled.source,
+        root=tree.root,
+        labelled=labelled.frame(),
+        test=make_test(tests.ids, [str(tree.root / name) for name in tests.files]),
+        test_from=tests.source,
+        form=labelled.form if sample is None else sample.form(labelled.form.label_column),
+        sample=tests.sample,
+        left_out=find_left_out(tree, labelled, tests, verdicts),
+        notes=labelled.notes + (sample.notes() if sample is not None else ()),
+        options=_portable(around),
+    )

@@ -1,73 +1,170 @@
-"""Layout: a folder of images per class."""
+"""Layout: a folder of images per class, in the dataset's folder or in its parts."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from tune_paddy.data.layouts.listing import (
-    TEST_FOLDERS,
-    Listing,
-    is_passed_over,
-    list_images,
-    make_labelled,
-    make_test,
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.layouts.names import Role, roles_of
+from tune_paddy.data.layouts.parts import (
+    Parts,
+    find_parts,
+    has_class_folders,
+    last,
+    only_folder,
+    unwrap,
 )
-from tune_paddy.data.submission import SubmissionFormat
-from tune_paddy.data.system.text import shown
+from tune_paddy.data.layouts.tree import OURS, Tree
+from tune_paddy.data.system.text import counted, shown
 
-NAME = "a folder per class"
-TRAIN_FOLDERS = ("train", "train_images")
-
-
-def fits_folders(root: Path) -> bool:
-    """Return whether a folder, or its train folder, holds folders with images."""
-    return any(list_images(folder)[0] for folder in _class_folders(_train_folder(root)))
+_LABELLED = (Role.TRAIN, Role.VALIDATION, Role.FOLD)
+_NAMED = 3
+"""Number of folders that a message names."""
 
 
-def read_folders(root: Path) -> Listing:
-    """List the images of the class folders; an image's id is its path below them.
+@dataclass(frozen=True, eq=False)
+class ClassFolders:
+    """Class folders of a dataset; paths are relative to its tree.
+
+    Attributes:
+        bases: Folders that hold the class folders, one, or one per part.
+        rows: (label, image) of every image in a class folder.
+        tests: Folders of images to predict.
+        notes: Messages about what was decided.
+    """
+
+    bases: tuple[str, ...]
+    rows: tuple[tuple[str, str], ...]
+    tests: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def find_class_folders(tree: Tree, base: str) -> ClassFolders:
+    """Find the class folders; names of parts of a dataset are never classes.
+
+    Args:
+        tree: Files of the dataset.
+        base: Folder that holds the dataset, relative to the tree.
 
     Raises:
-        InputError: A file's name is not UTF-8.
-        OSError: A folder cannot be read.
+        InputError: There are none, or it is not clear which folders are classes.
     """
-    base = _train_folder(root)
-    found = {folder.name: list_images(folder) for folder in _class_folders(base)}
-    rows = [
-        (f"{label}/{name}", path, label)
-        for label, (names, paths) in found.items()
-        for name, path in zip(names, paths, strict=True)
-    ]
-    ids, paths, labels = (list(column) for column in zip(*rows, strict=True))
-    test = next((root / name for name in TEST_FOLDERS if (root / name).is_dir()), None)
-    empty = [label for label, (names, _) in found.items() if not names]
-    return Listing(
-        layout=NAME,
-        root=root,
-        labelled=make_labelled(ids, paths, labels),
-        test=make_test(*list_images(test)) if test else make_test(),
-        form=SubmissionFormat(),
-        notes=tuple(_notes(root, base, empty)),
+    parts = find_parts(tree, base)
+    while not parts.roles and (inner := only_folder(tree, base)) and has_class_folders(tree, inner):
+        base, parts = inner, find_parts(tree, inner)
+    inner_of = {folder: unwrap(tree, folder) for folder in parts.of(*_LABELLED)}
+    bases = [inner for inner in inner_of.values() if has_class_folders(tree, inner)]
+    flat = [folder for folder, inner in inner_of.items() if inner not in bases]
+    if not bases:
+        _refuse_flat(tree, base, parts, flat)
+        bases = [base]
+    folders = parts.others if bases == [base] else tuple(f for b in bases for f in _classes_in(tree, b))
+    if not folders:
+        raise InputError(f"{_place(tree, base)}: no folder in it holds images of a class")
+    _refuse_inner_dataset(tree, folders)
+    return ClassFolders(
+        bases=tuple(bases),
+        rows=tuple((last(folder), name) for folder in folders for name in tree.below(folder)),
+        tests=tuple(unwrap(tree, folder) for folder in parts.of(Role.TEST)),
+        notes=tuple(_notes(tree, bases, folders, parts)),
     )
 
 
-def _train_folder(root: Path) -> Path:
-    folders = [root / name for name in TRAIN_FOLDERS]
-    return next((folder for folder in folders if folder.is_dir() and _class_folders(folder)), root)
+def read_as_classes(tree: Tree, folder: str) -> ClassFolders:
+    """Read every folder in a folder as a class, whatever its name.
+
+    Raises:
+        InputError: No folder in it holds images.
+    """
+    folders = [child for child in tree.children(folder) if tree.holds_images(child)]
+    if not folders:
+        raise InputError(f"{_place(tree, folder)}: no folder in it holds images of a class")
+    rows = tuple((last(child), name) for child in folders for name in tree.below(child))
+    return ClassFolders((folder,), rows, (), tuple(_empty(tree, [folder])))
 
 
-def _class_folders(base: Path) -> list[Path]:
-    """Return the class folders, sorted by name, without the folders of images to predict."""
-    return sorted(
-        entry
-        for entry in base.iterdir()
-        if entry.is_dir() and not is_passed_over(entry.name) and entry.name not in TEST_FOLDERS
-    )
+def _classes_in(tree: Tree, base: str) -> list[str]:
+    """Return the class folders of a part.
+
+    Raises:
+        InputError: One of them has the name of a part.
+    """
+    folders = [child for child in tree.children(base) if tree.holds_images(child)]
+    parts = roles_of(map(last, folders))
+    if parts:
+        name = next(iter(parts))
+        raise InputError(
+            f"{_place(tree, base)}: {shown(name)} is the name of a part of a dataset, beside the folders of "
+            f"classes; move it, or give `images={base}` to read every folder there as a class",
+            options=("images",),
+        )
+    return folders
 
 
-def _notes(root: Path, base: Path, empty: list[str]) -> Iterator[str]:
-    for label in empty:
-        yield f"{shown(base / label)} holds no images and is not used"
-    if base != root:
-        for folder in _class_folders(root):
-            if folder != base:
-                yield f"{shown(folder)} is not used: labelled images are read from {shown(base)} only"
+def _refuse_flat(tree: Tree, base: str, parts: Parts, flat: Sequence[str]) -> None:
+    """Refuse images of a part that lie in no class folder, unless there are class folders beside it."""
+    told = [folder for folder in flat if parts.roles[folder] is not Role.VALIDATION] or list(flat)
+    if told and not parts.others:
+        raise InputError(
+            f"{_place(tree, told[0])}: {counted(len(tree.below(told[0])), 'image')} lie in no folder of a "
+            "class, and no table gives their labels; sort them into a folder per class, or add a table with "
+            "a column of file names and one of labels"
+        )
+    single = len(parts.others) < 2  # noqa: PLR2004 without the part, one class would be left
+    if any(parts.roles[folder] is not Role.VALIDATION or single for folder in flat):
+        beside = ", ".join(shown(last(folder)) for folder in parts.others[:_NAMED])
+        raise InputError(
+            f"{_place(tree, base)}: {shown(last(told[0]))} may be a part of the dataset or a class beside "
+            f"{beside}; give `images={base or '.'}` to read every folder as a class, or move it",
+            options=("images",),
+        )
+
+
+def _refuse_inner_dataset(tree: Tree, folders: Sequence[str]) -> None:
+    """Refuse one folder with the parts of a dataset beside others that have none."""
+    inner = [folder for folder in folders if Role.TRAIN in find_parts(tree, folder).roles.values()]
+    if len(inner) == 1 and len(folders) > 1:
+        other = next(folder for folder in folders if folder != inner[0])
+        raise InputError(
+            f"{_place(tree, inner[0])}: is divided into parts of a dataset, but {shown(last(other))} beside "
+            "it is not; give the folder of the dataset"
+        )
+
+
+def _notes(tree: Tree, bases: Sequence[str], folders: Sequence[str], parts: Parts) -> Iterator[str]:
+    yield from _empty(tree, bases)
+    validation = [folder for folder in parts.of(Role.VALIDATION) if unwrap(tree, folder) in bases]
+    if validation and len(bases) > 1:
+        names = ", ".join(shown(folder) for folder in validation)
+        yield f"{names}: read as labelled images; the program chooses its own images to validate with"
+    inverted = [folder for folder in folders if find_parts(tree, folder).roles]
+    if inverted:
+        inner = next(iter(find_parts(tree, inverted[0]).roles))
+        label = shown(last(inverted[0]))
+        yield f"{shown(inner)}: read as images of class {label}, not as a part of the dataset"
+    yield from _same_inside(tree, folders)
+
+
+def _same_inside(tree: Tree, folders: Sequence[str]) -> Iterator[str]:
+    """Note class folders that all hold folders of the same names, which may be the classes."""
+    inside = {frozenset(map(last, tree.children(folder))) for folder in folders}
+    names = next(iter(inside))
+    if len(folders) > 1 and len(inside) == 1 and len(names) > 1 and not any(map(tree.files, folders)):
+        outer = ", ".join(shown(last(folder)) for folder in folders[:_NAMED])
+        inner = ", ".join(map(shown, sorted(names)[:_NAMED]))
+        yield f"the classes are {outer}, and each holds folders of the same names ({inner})"
+
+
+def _empty(tree: Tree, bases: Sequence[str]) -> Iterator[str]:
+    for base in bases:
+        for folder in tree.children(base):
+            if not tree.holds_images(folder) and not _holds_results(tree, folder):
+                yield f"{shown(tree.path(folder))} holds no images and is not used"
+
+
+def _holds_results(tree: Tree, folder: str) -> bool:
+    """Return whether results of this program lie in a folder."""
+    return any(name.startswith(f"{folder}/") for name in tree.left_out.get(OURS, ()))
+
+
+def _place(tree: Tree, folder: str) -> str:
+    return shown(tree.path(folder) if folder else tree.root)

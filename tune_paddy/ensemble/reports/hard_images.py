@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.predictions import Pool
 from tune_paddy.data.layouts.detect import list_dataset
+from tune_paddy.data.options import DETECTED, ReadOptions
 
 GUESSES = 3
 """Number of classes to show for each image."""
@@ -84,13 +85,19 @@ def _image(pool: Pool, name: str, probs: NDArray[np.float64], label: int | None)
     return HardImage(name, truth, tuple((pool.classes[code], float(probs[code])) for code in best))
 
 
-def find_files(dataset: Path) -> tuple[Mapping[str, Path], Mapping[str, Path]]:
+def find_files(
+    dataset: Path, options: ReadOptions = DETECTED
+) -> tuple[Mapping[str, Path], Mapping[str, Path]]:
     """Return id → file of a dataset's labelled images and of its test set.
 
     Both are empty if the dataset is not at its path: it may have moved, or be on another machine.
+
+    Args:
+        dataset: Path that the dataset was opened from.
+        options: Options that it was read with.
     """
     try:
-        listing = list_dataset(dataset)
+        listing = list_dataset(dataset, options)
     except InputError:
         return {}, {}
     return _files(listing.labelled["id"], listing.labelled["path"]), _files(

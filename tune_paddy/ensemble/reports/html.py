@@ -91,7 +91,7 @@ def _content(
     pool, selection, assessment = ensemble.pool, ensemble.selection, ensemble.assessment
     search = SearchRecord.from_run(sources.searches[0])
     rows = ensemble_rows(ensemble, sources.members)
-    files = labelled, test = find_files(search.images) if search.images else ({}, {})
+    files = labelled, test = find_files(search.images, search.read_options) if search.images else ({}, {})
     known = assessment.predictions if assessment else selection.blend(pool.select)
     return {
         "title": f"Ensemble of {' and '.join(one.name for one in sources.searches)}",

@@ -212,17 +212,24 @@ def _trials(search: RecordedRun) -> str:
 
 def _ensemble(overview: Overview) -> str:
     search, shown = overview.search, overview.shown
-    if shown is not None and {"log_loss", "error_rate"} <= shown.metrics.keys():
-        loss, error = shown.metrics["log_loss"], shown.metrics["error_rate"]
+    if shown is not None and "log_loss" in shown.metrics:
         kind = "Current ensemble" if shown is overview.current else "Ensemble"
-        scores = f"log loss {four_digits(loss)}, error {percent(error)}"
-        return f"{kind} {shown.name}: {scores} {NEW_IMAGES}"
+        return f"{kind} {shown.name}: {_scores(shown.metrics, 'log_loss', 'error_rate')} {NEW_IMAGES}"
     if shown is not None:
         return f"Ensemble {shown.name}: no score {NEW_IMAGES}"
     if LIVE_LOSS in search.metrics:
-        loss, error = search.metrics[LIVE_LOSS], search.metrics["live_error_rate"]
-        return f"Greedy ensemble so far: log loss {four_digits(loss)}, error {percent(error)} {OPTIMISTIC}"
+        scores = _scores(search.metrics, LIVE_LOSS, "live_error_rate")
+        return f"Greedy ensemble so far: {scores} {OPTIMISTIC}"
     return "No ensemble yet."
+
+
+def _scores(metrics: Mapping[str, float], loss: str, error: str) -> str:
+    """Return a loss and an error rate in words; one that is unknown is not named."""
+    texts = {
+        "log loss": four_digits(metrics[loss]) if loss in metrics else "",
+        "error": percent(metrics[error]) if error in metrics else "",
+    }
+    return ", ".join(f"{name} {text}" for name, text in texts.items() if text)
 
 
 def _next_steps(overview: Overview) -> Iterator[str]:

@@ -23,6 +23,7 @@ def resumed_plan(
     store: Store,
     *,
     settings: Mapping[str, Any],
+    reading: Mapping[str, Any] | None = None,
     data: Path | None = None,
     space: SearchSpace | None = None,
     weights_dir: Path | None = None,
@@ -38,6 +39,7 @@ def resumed_plan(
         search: Recorded run of the search.
         store: The record.
         settings: Overrides of the recorded settings: setting → value.
+        reading: Overrides of the recorded options of reading the dataset: option → value.
         data: New path of the dataset.
         space: Search space, to compare with the recorded one.
         weights_dir: Folder of pretrained weights.
@@ -62,7 +64,9 @@ def resumed_plan(
     return SearchPlan(
         name=search.name,
         # Images that the first session skipped are skipped again; the fingerprint detects a difference.
-        dataset=Dataset.open(path, skip_corrupt=True, skip_conflicts=True),
+        dataset=Dataset.open(
+            path, skip_corrupt=True, skip_conflicts=True, **{**record.read_options.given(), **(reading or {})}
+        ),
         space=space or _space(search, store),
         settings=chosen,
         folder=_folder(search),

@@ -1,5 +1,6 @@
 """Pretrained weights: find them in a local folder, a file or timm's hub cache; fetch them from the hub."""
 
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -57,7 +58,8 @@ def check_weights(needed: Iterable[tuple[str, bool | str]], weights_dir: Path | 
     """
     if weights_dir is not None and not weights_dir.is_dir():
         raise InputError(
-            f"there is no folder {weights_dir}: `tune-paddy weights fetch SPACE --to {weights_dir}` makes it"
+            f"there is no folder {weights_dir}: "
+            f"`tune-paddy weights fetch SPACE --to {shlex.quote(str(weights_dir))}` makes it"
         )
     missing = out_of_reach(needed, weights_dir)
     if missing:

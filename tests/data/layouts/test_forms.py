@@ -1,0 +1,321 @@
+"""Datasets as people have them: forms of competitions, split folders, tables; images are empty files."""
+
+import pytest
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.layouts.detect import list_dataset
+from tune_paddy.data.options import ReadOptions
+from tune_paddy.data.submission import SubmissionFormat
+
+CLASSES = ("blast", "healthy", "tungro")
+
+
+def make(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def table(path, rows, separator=",", encoding="utf-8"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes("".join(separator.join(map(str, row)) + "\n" for row in rows).encode(encoding))
+
+
+def facts(root, **options):
+    """Numbers of labelled images, classes and images to predict."""
+    listing = list_dataset(root, ReadOptions(**options))
+    return len(listing.labelled), sorted(set(listing.labelled["label"])), len(listing.test)
+
+
+def refusal(root, **options):
+    with pytest.raises(InputError) as caught:
+        list_dataset(root, ReadOptions(**options))
+    return str(caught.value)
+
+
+# --- parts ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("Training", "Testing"), ("Train", "Test"), ("TRAIN", "TEST"), ("trn", "tst"), ("train_set", "test1"),
+        ("seg_train/seg_train", "seg_test/seg_test"), ("images/train", "images/test"),
+        ("train/train", "test/test"), ("archive/trainImages", "archive/testImages"),
+        ("asl_train", "asl_test"), ("train/images", "test/images"),
+    ],
+)  # fmt: skip
+def test_parts_are_found_by_the_meaning_of_their_names(tmp_path, train, test):
+    make(tmp_path, *(f"{train if k < 30 else test}/{CLASSES[k % 3]}/{k}.jpg" for k in range(39)))
+    assert facts(tmp_path) == (30, list(CLASSES), 9)
+    assert list_dataset(tmp_path).labelled["id"][0] == "blast/0.jpg"
+
+
+def test_a_flat_training_part_without_labels_is_refused(tmp_path):
+    make(tmp_path, *(f"train/{('cat', 'dog')[k % 2]}.{k}.jpg" for k in range(12)), "test1/1.jpg")
+    assert "train: 12 images lie in no folder of a class, and no table gives their labels" in refusal(
+        tmp_path
+    )
+
+
+def test_a_validation_part_is_labelled_and_the_listing_says_so(tmp_path):
+    make(
+        tmp_path, *(f"{part}/{label}/{part}.jpg" for part in ("train", "valid", "test") for label in CLASSES)
+    )
+    assert facts(tmp_path) == (6, list(CLASSES), 3)
+    notes = " ".join(list_dataset(tmp_path).notes)
+    assert "valid: read as labelled images" in notes
+    assert "test: its images are to be predicted" in notes
+
+
+def test_folders_of_folds_are_read_together(tmp_path):
+    make(tmp_path, *(f"fold{fold}/{label}/{fold}.jpg" for fold in (1, 2, 3) for label in CLASSES))
+    assert facts(tmp_path) == (9, list(CLASSES), 0)
+
+
+@pytest.mark.parametrize("names", [("bus", "car", "train"), ("valid", "invalid"), ("a", "b", "fold1")])
+def test_a_class_is_named_like_a_part_only_if_a_person_says_so(tmp_path, names):
+    make(tmp_path, *(f"{name}/{k}.jpg" for name in names for k in range(3)))
+    assert "may be a part of the dataset or a class" in refusal(tmp_path)
+    assert facts(tmp_path, images=".") == (3 * len(names), sorted(names), 0)
+
+
+def test_parts_within_classes_stay_in_their_class_and_the_listing_says_so(tmp_path):
+    make(tmp_path, *(f"{name}/{part}/1.jpg" for name in ("cat", "dog") for part in ("train", "test")))
+    assert facts(tmp_path) == (4, ["cat", "dog"], 0)
+    assert "cat/test: read as images of class cat" in list_dataset(tmp_path).notes[0]
+
+
+def test_a_dataset_beside_another_folder_is_refused(tmp_path):
+    make(tmp_path, *(f"data/train/{label}/1.jpg" for label in CLASSES), "examples/1.jpg")
+    assert "give the folder of the dataset" in refusal(tmp_path)
+
+
+# --- competitions --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parts", "suffix", "tables", "columns"),
+    [
+        (
+            ("train_images", "test_images"),
+            ".jpg",
+            ("train.csv", "sample_submission.csv"),
+            ("image_id", "label"),
+        ),
+        (
+            ("train_images", "test_images"),
+            "",
+            ("train.csv", "sample_submission.csv"),
+            ("id_code", "diagnosis"),
+        ),
+        (("train", "test"), "", ("train_labels.csv", "sample_submission.csv"), ("id", "label")),
+        (("train", "test"), "", ("trainLabels.csv", "sampleSubmission.csv"), ("image", "level")),
+        (("train/train", "test/test"), ".jpg", ("train.csv", "sample_submission.csv"), ("id", "has_cactus")),
+        (("images", "images"), "", ("train.csv", "sample_submission.csv"), ("id", "species")),
+        (("jpeg/train", "jpeg/test"), "", ("train.csv", "sample_submission.csv"), ("image_name", "target")),
+    ],
+    ids=["cassava", "aptos", "histopathologic", "retinopathy", "cactus", "leaf", "isic"],
+)
+def test_a_competition_with_a_table_is_understood(tmp_path, parts, suffix, tables, columns):
+    (train, test), (table_name, sample_name) = parts, tables
+    make(
+        tmp_path,
+        *(f"{train}/{k}.jpg" for k in range(100, 130)),
+        *(f"{test}/{k}.jpg" for k in range(130, 133)),
+    )
+    rows = [(f"{k}{suffix}", k % 3, k) for k in range(100, 130)]
+    table(tmp_path / table_name, [(*columns, "noise"), *rows])
+    table(tmp_path / sample_name, [columns, *((f"{k}{suffix}", 0) for k in (132, 130, 131))])
+    listing = list_dataset(tmp_path)
+    assert facts(tmp_path) == (30, ["0", "1", "2"], 3)
+    assert listing.test["id"].tolist() == [f"{k}{suffix}" for k in (132, 130, 131)]
+    assert listing.test["path"][0].endswith(f"{test}/132.jpg")
+    assert listing.form == SubmissionFormat(*columns)
+    assert listing.left_out == ()
+
+
+def test_equal_ids_of_both_parts_mean_the_images_of_their_part(tmp_path):
+    make(tmp_path, *(f"train/{k}.jpg" for k in range(6)), *(f"test/{k}.jpg" for k in range(4)))
+    table(tmp_path / "train.csv", [("id", "label"), *((k, "ab"[k % 2]) for k in range(6))])
+    table(tmp_path / "sample_submission.csv", [("id", "label"), *((k, "a") for k in range(4))])
+    listing = list_dataset(tmp_path)
+    assert listing.labelled["path"][0] == str(tmp_path / "train" / "0.jpg")
+    assert listing.test["path"][0] == str(tmp_path / "test" / "0.jpg")
+
+
+@pytest.mark.parametrize("in_folders", [True, False], ids=["state farm", "dog breeds"])
+def test_a_sample_with_a_column_per_class_tells_the_label_column(tmp_path, in_folders):
+    names = [f"imgs/train/{f'c{k % 3}/' if in_folders else ''}i{k}.jpg" for k in range(30)]
+    make(tmp_path, *names, "imgs/test/t0.jpg")
+    rows = [(f"p{k // 4}", f"c{k % 3}", f"i{k}.jpg") for k in range(30)]
+    table(tmp_path / "driver_list.csv", [("subject", "what", "img"), *rows])
+    table(tmp_path / "sample_submission.csv", [("img", "c0", "c1", "c2"), ("t0.jpg", 0.3, 0.3, 0.4)])
+    assert facts(tmp_path) == (30, ["c0", "c1", "c2"], 1)
+    assert "3 columns beside the ids" in list_dataset(tmp_path).notes[-1]
+
+
+def test_columns_of_0_and_1_are_classes(tmp_path):
+    make(tmp_path, *(f"images/Train_{k}.jpg" for k in range(12)), "images/Test_0.jpg")
+    rows = [(f"Train_{k}", *(int(k % 4 == c) for c in range(4))) for k in range(12)]
+    table(tmp_path / "train.csv", [("image_id", "healthy", "both", "rust", "scab"), *rows])
+    table(
+        tmp_path / "sample_submission.csv",
+        [("image_id", "healthy", "both", "rust", "scab"), ("Test_0", *4 * (0.25,))],
+    )
+    assert facts(tmp_path) == (12, ["both", "healthy", "rust", "scab"], 1)
+
+
+def test_several_labels_in_columns_of_0_and_1_are_refused(tmp_path):
+    make(tmp_path, *(f"images/{k}.jpg" for k in range(4)))
+    table(tmp_path / "train.csv", [("image", "a", "b"), *((k, 1, int(k == 2)) for k in range(4))])
+    assert "train.csv:4: has 2 labels (a, b) in 2 columns of 0 and 1" in refusal(tmp_path)
+
+
+# --- tables --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cameras(tmp_path):
+    """Images in two folders that are not the classes."""
+    names = [f"camera_{'ab'[k // 6]}/{k:04d}.jpg" for k in range(12)]
+    make(tmp_path, *names)
+    return tmp_path, [(name, CLASSES[k % 3]) for k, name in enumerate(names)]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_separator_and_encoding_are_detected(cameras, separator, encoding):
+    root, rows = cameras
+    table(root / "labels.csv", [("path", "label", "né"), *((*row, "é") for row in rows)], separator, encoding)
+    assert facts(root) == (12, list(CLASSES), 0)
+    assert list_dataset(root).labelled["né"].tolist() == ["é"] * 12
+
+
+def test_several_tables_are_asked_for_by_name(cameras):
+    root, rows = cameras
+    table(root / "train.csv", [("image", "label"), *rows[:6]])
+    table(root / "valid.csv", [("image", "label"), *rows[6:]])
+    assert "train.csv, valid.csv: name one with `labels=FILE`" in refusal(root)
+    assert facts(root, labels="train.csv") == (6, list(CLASSES), 0)
+    listing = list_dataset(root, ReadOptions(labels="train.csv"))
+    assert [(kind.what, kind.count) for kind in listing.left_out] == [
+        ("image that train.csv does not name", 6),
+        ("table (not asked for)", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("photo,kind,who\n{rows}", "several may hold the labels (kind, who): name it with `label_column`"),
+        ("file,label,x\ngone.jpg,a,1\nlost.jpg,a,2\n", "2 images missing"),
+        ("file,label\na,b,c\n", "labels.csv:2: has 3 values, expected 2"),
+        ("photo,age\n{pairs}", "names 12 of 12 images in the folders camera_a, camera_b, with other labels"),
+    ],
+    ids=["unclear column", "missing images", "ragged", "unusual column"],
+)
+def test_a_table_that_is_not_understood_is_never_passed_over(cameras, content, reason):
+    root, rows = cameras
+    lines = "".join(f"{name},{label},me\n" for name, label in rows)
+    pairs = "".join(f"{name},{label}\n" for name, label in rows)
+    (root / "labels.csv").write_text(content.format(rows=lines, pairs=pairs))
+    message = refusal(root)
+    assert reason in message
+    assert "`labels=folders` to read the names of the folders" in message
+    assert facts(root, labels="folders") == (12, ["camera_a", "camera_b"], 0)
+
+
+def test_a_table_without_a_line_of_column_names_is_refused(cameras):
+    root, rows = cameras
+    table(root / "labels.csv", rows)
+    assert "labels.csv:1: starts with the image camera_a/0000.jpg: add a line" in refusal(root)
+
+
+def test_columns_are_named_by_options(cameras):
+    root, rows = cameras
+    wide = [(name, name, label, "me") for name, label in rows]
+    table(root / "labels.csv", [("first", "second", "kind", "who"), *wide])
+    assert facts(root, label_column="Kind") == (12, list(CLASSES), 0)
+    listing = list_dataset(root, ReadOptions(label_column="kind", id_column="second"))
+    assert listing.form == SubmissionFormat("second", "kind")
+    assert "no column is called nothing (`label_column`)" in refusal(root, label_column="nothing")
+
+
+def test_images_may_lie_in_a_folder_elsewhere(tmp_path):
+    make(tmp_path, *(f"pictures/{k}.jpg" for k in range(6)))
+    table(tmp_path / "tables" / "labels.csv", [("image", "label"), *((k, "ab"[k % 2]) for k in range(6))])
+    assert "6 images missing" in refusal(tmp_path / "tables")
+    assert facts(tmp_path / "tables", images=str(tmp_path / "pictures")) == (6, ["a", "b"], 0)
+
+
+def test_a_table_of_answers_does_not_beat_class_folders(tmp_path):
+    make(
+        tmp_path,
+        *(f"train/{CLASSES[k % 3]}/{k}.jpg" for k in range(30)),
+        *(f"test/t{k}.jpg" for k in range(9)),
+    )
+    header = ("file", "label", "probability", "second", "second_probability", "third", "third_probability")
+    rows = [(f"test/t{k}.jpg", CLASSES[k % 3], 0.8, "blast", 0.1, "blast", 0.1) for k in range(9)]
+    table(tmp_path / "answers.csv", [header, *rows])
+    table(tmp_path / "guesses.csv", [("image", "label"), *((row[0], row[1]) for row in rows)])
+    assert facts(tmp_path) == (30, list(CLASSES), 9)
+    assert [(kind.what, kind.examples) for kind in list_dataset(tmp_path).left_out] == [
+        ("table (answers of tune-paddy predict)", ("answers.csv",)),
+        ("table (it names images to predict only)", ("guesses.csv",)),
+    ]
+
+
+def test_a_table_of_some_images_with_the_same_labels_does_not_beat_class_folders(tmp_path):
+    make(tmp_path, *(f"{label}/{k}{label}.jpg" for label in ("cat", "dog") for k in range(4)))
+    table(tmp_path / "extra.csv", [("file", "label"), ("0cat.jpg", "cat"), ("1cat.jpg", "cat")])
+    assert facts(tmp_path) == (8, ["cat", "dog"], 0)
+    assert (
+        list_dataset(tmp_path).left_out[0].what == "table (it names 2 of the 8 images in the class folders)"
+    )
+    table(tmp_path / "extra.csv", [("file", "label"), ("0cat.jpg", "dog"), ("1cat.jpg", "dog")])
+    assert "names 2 of 8 images in the folders cat, dog, with other labels" in refusal(tmp_path)
+
+
+# --- what the program wrote ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (".tune_paddy-output",),
+        ("split.json", "images.csv"),
+        ("ensemble.json",),
+        ("MLmodel",),
+        ("tune_paddy_bundle.json",),
+        (".fetched.json",),
+    ],
+)
+def test_folders_that_the_program_wrote_are_never_read(tmp_path, names):
+    make(tmp_path, *(f"{label}/1.jpg" for label in CLASSES))
+    make(
+        tmp_path, *(f"runs/tiny-1/{name}" for name in names), "runs/tiny-1/figures/cost.png", "mlflow.db-wal"
+    )
+    make(tmp_path, f"mlartifacts/0/{'a1' * 16}/artifacts/figures/cost.png")
+    listing = list_dataset(tmp_path)
+    assert facts(tmp_path) == (3, list(CLASSES), 0)
+    assert [(kind.what, kind.count) for kind in listing.left_out] == [("written by tune_paddy", 3)]
+    assert listing.notes == ()
+
+
+def test_a_folder_of_results_is_refused_as_a_dataset(tmp_path):
+    make(tmp_path, ".tune_paddy-output", "figures/cost.png")
+    assert "holds results that tune_paddy wrote" in refusal(tmp_path)
+
+
+def test_every_kind_of_file_that_is_not_read_is_listed(tmp_path):
+    make(tmp_path, *(f"{label}/1.jpg" for label in CLASSES), "notes.txt", ".git/x", "loose.jpg", "model.bin")
+    (tmp_path / "blast" / "link").symlink_to(tmp_path / "tungro")
+    assert {kind.what: kind.count for kind in list_dataset(tmp_path).left_out} == {
+        "image in no class folder": 1,
+        ".bin file": 1,
+        ".txt file": 1,
+        "hidden": 1,
+        "link to a folder": 1,
+    }

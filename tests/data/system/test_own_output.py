@@ -1,0 +1,54 @@
+import pytest
+
+from tune_paddy.data.system.own_output import (
+    MARKER,
+    are_answers,
+    is_output,
+    is_own_dataset,
+    is_search,
+    mark_output,
+    mark_sample,
+)
+
+
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def test_a_new_folder_is_marked_and_recognised(tmp_path):
+    mark_output(tmp_path / "runs" / "first")
+    assert is_output("first", names(tmp_path / "runs" / "first"))
+    assert is_search(names(tmp_path / "runs" / "first"))
+
+
+def test_a_folder_with_other_files_is_not_marked(tmp_path):
+    (tmp_path / "photo.jpg").touch()
+    mark_output(tmp_path)
+    assert names(tmp_path) == ["photo.jpg"]
+
+
+def test_marking_again_changes_nothing(tmp_path):
+    mark_output(tmp_path)
+    before = (tmp_path / MARKER).stat().st_mtime_ns
+    mark_output(tmp_path)
+    assert (tmp_path / MARKER).stat().st_mtime_ns == before
+
+
+def test_sample_images_are_a_dataset_but_no_results(tmp_path):
+    mark_sample(tmp_path)
+    assert is_own_dataset(names(tmp_path))
+    assert not is_output("digits", names(tmp_path))
+
+
+@pytest.mark.parametrize(("name", "run"), [("0a" * 16, True), ("0a" * 15, False), ("photos", False)])
+def test_a_run_of_mlflow_is_recognised_by_its_name_and_its_artifacts(name, run):
+    assert is_output(name, ["artifacts"]) == run
+    assert not is_output(name, ["1.jpg"])
+
+
+def test_answers_of_predict_are_recognised_by_their_columns():
+    from tune_paddy.serving.answers import COLUMNS  # noqa: PLC0415 it belongs to this test alone
+
+    assert are_answers(COLUMNS)
+    assert are_answers(COLUMNS[:5])
+    assert not are_answers(("file", "label", "width"))

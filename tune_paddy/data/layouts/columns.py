@@ -1,0 +1,176 @@
+"""Columns of a table of labels: which one names the images, and which one holds the labels."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.csv_table import CsvTable
+from tune_paddy.data.system.text import counted, shown
+
+IMAGE_COLUMNS = (
+    "path", "file", "filename", "image", "image_id", "file_name", "filepath", "file_path",
+    "image_name", "image_path", "image_file", "imagename", "imagepath", "imageid", "img", "img_id",
+    "img_name", "img_path", "id", "id_code", "name", "photo", "picture", "uuid", "uid",
+)  # fmt: skip
+"""Usual names of the image column, in order of preference."""
+
+LABEL_COLUMNS = (
+    "label", "class", "target", "labels", "class_name", "classname", "label_name", "category",
+    "category_name", "class_label", "diagnosis", "disease", "species", "breed", "variety_name",
+    "level", "grade", "y", "tag", "class_id", "label_id", "category_id",
+)  # fmt: skip
+"""Usual names of the label column, in order of preference."""
+
+_SAMPLED = 200
+"""Number of rows that decide which column names the images."""
+
+_FLAGS = frozenset(("0", "1", "0.0", "1.0", "0.", "1."))
+
+
+class ColumnError(InputError):
+    """The table's columns do not tell which one is wanted."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a sample submission says of the columns.
+
+    Attributes:
+        id_column: Name of its first column; "" without a sample.
+        others: Names of its further columns: one of labels, or one for each class.
+    """
+
+    id_column: str = ""
+    others: tuple[str, ...] = ()
+
+
+NO_SAMPLE = Sample()
+"""Columns of a sample submission that does not exist."""
+
+
+def find_id_column(
+    table: CsvTable, is_image: Callable[[str], bool], *, wanted: str | None = None, sample: Sample = NO_SAMPLE
+) -> str | None:
+    """Return the column that names images; None: no column does.
+
+    Of the columns whose values differ from row to row, the one that names the most images is taken. Among
+    equals, that of the sample submission and usual names come first.
+
+    Args:
+        table: Table of labels.
+        is_image: Whether a value names an image.
+        wanted: Name of the column that a person gave, in any case.
+        sample: Columns of the sample submission.
+
+    Raises:
+        ColumnError: The wanted column does not exist.
+    """
+    if wanted is not None:
+        return _given(table, wanted, "id_column")
+    usual = table.find_column((sample.id_column.casefold(), *IMAGE_COLUMNS))
+    ranked = [name for name in (usual, *table.columns) if name]
+    step = max(1, len(table.rows) // _SAMPLED)
+    hits = {name: _hits(table.column(name)[::step], is_image) for name in dict.fromkeys(ranked)}
+    best = max(hits.values(), default=0)
+    return next(name for name in hits if hits[name] == best) if best else None
+
+
+def _hits(values: Sequence[str], is_image: Callable[[str], bool]) -> int:
+    """Return how many values name an image; 0 if most are repeated, as labels are."""
+    distinct = set(values)
+    return sum(map(is_image, distinct)) if 10 * len(distinct) > 9 * len(values) else 0
+
+
+def find_label_columns(
+    table: CsvTable, id_column: str, *, wanted: str | None = None, sample: Sample = NO_SAMPLE
+) -> tuple[str, ...]:
+    """Return the column that holds the labels, or the columns of 0 and 1, one for each class.
+
+    In order of preference: the wanted column; what the sample submission names, itself or by its classes; a
+    usual name; the only other column; columns of 0 and 1 alone.
+
+    Args:
+        table: Table of labels.
+        id_column: Column that names the images.
+        wanted: Name of the column that a person gave, in any case.
+        sample: Columns of the sample submission.
+
+    Raises:
+        ColumnError: The wanted column does not exist, or several columns may hold the labels.
+    """
+    if wanted is not None:
+        return (_given(table, wanted, "label_column"),)
+    others = tuple(name for name in table.columns if name and name != id_column)
+    by_sample = _by_sample(table, others, sample)
+    if by_sample:
+        return by_sample
+    usual = next((found for name in LABEL_COLUMNS if (found := _called(others, name))), None)
+    if usual is not None:
+        return (usual,)
+    if len(others) == 1:
+        return others
+    flags = tuple(name for name in others if set(table.column(name)) <= _FLAGS)
+    if len(flags) > 1 and all(_flags_set(table, flags)):
+        return flags
+    columns = ", ".join(map(shown, others)) or "none"
+    raise ColumnError(
+        f"{shown(table.path)}:1: no column is called {' or '.join(LABEL_COLUMNS[:3])}, and several may hold "
+        f"the labels ({columns}): name it with `label_column`",
+        options=("label_column",),
+    )
+
+
+def read_label_values(table: CsvTable, columns: Sequence[str]) -> list[str]:
+    """Return the label of each row, [rows]: the value of the column, or the name of the one that holds 1.
+
+    Raises:
+        InputError: A row has no label, or several.
+    """
+    if len(columns) == 1:
+        return table.column(columns[0])
+    labels: list[str] = []
+    values = [table.column(name) for name in columns]
+    for row, flags in enumerate(zip(*values, strict=True)):
+        ones = [name for name, flag in zip(columns, flags, strict=True) if flag.strip().startswith("1")]
+        if len(ones) != 1:
+            raise InputError(
+                f"{table.place(row)}: has {counted(len(ones), 'label')} ({', '.join(map(shown, ones))}) in "
+                f"{counted(len(columns), 'column')} of 0 and 1: each image needs exactly one label"
+            )
+        labels.append(ones[0])
+    return labels
+
+
+def _by_sample(table: CsvTable, others: Sequence[str], sample: Sample) -> tuple[str, ...]:
+    """Return the label columns that a sample submission tells; () if it tells none."""
+    same = tuple(found for name in sample.others if (found := _called(others, name)))
+    if sample.others and len(same) == len(sample.others):
+        return same
+    classes = set(sample.others)
+    if len(classes) > 1:
+        fitting = [name for name in others if set(table.column(name)) <= classes]
+        return (fitting[0],) if len(fitting) == 1 else ()
+    return ()
+
+
+def _flags_set(table: CsvTable, flags: Sequence[str]) -> list[bool]:
+    """Return for every row whether one of the columns holds 1."""
+    rows = zip(*(table.column(name) for name in flags), strict=True)
+    return [any(value.startswith("1") for value in row) for row in rows]
+
+
+def _given(table: CsvTable, name: str, option: str) -> str:
+    found = _called(table.columns, name)
+    if found is None:
+        raise ColumnError(
+            f"{shown(table.path)}:1: no column is called {shown(name)} (`{option}`); the columns are "
+            f"{', '.join(map(shown, table.columns))}",
+            options=(option,),
+        )
+    return found
+
+
+def _called(columns: Sequence[str], name: str) -> str | None:
+    """Return the column of a name: spelt the same, otherwise in any case."""
+    alike = [column for column in columns if column.casefold() == name.strip().casefold()]
+    return name if name in alike else next(iter(alike), None)

@@ -1,0 +1,150 @@
+"""Choice between the labels of a table and those of folders, where a dataset has both or several."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.layouts.columns import LABEL_COLUMNS
+from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders
+from tune_paddy.data.layouts.names import Role, role_of
+from tune_paddy.data.layouts.parts import last
+from tune_paddy.data.layouts.tables import Kind, LabelTable, Surroundings, Verdict
+from tune_paddy.data.options import FOLDERS
+from tune_paddy.data.system.text import counted, shown
+
+_WAY_OUT = f"give `labels=FILE` to read one, or `labels={FOLDERS}` to read the names of the folders"
+
+
+def decide(
+    around: Surroundings, verdicts: Sequence[Verdict]
+) -> tuple[LabelTable | ClassFolders, tuple[Verdict, ...]]:
+    """Choose the source of the labels.
+
+    A table wins over class folders if it names all of their images. One that names none, or some with the
+    same labels, does not.
+
+    Args:
+        around: Files of the dataset.
+        verdicts: What its tables are.
+
+    Returns:
+        The source, and the verdicts with the reasons of the tables that are not used.
+
+    Raises:
+        InputError: There is no source, or it is not clear which one is meant.
+    """
+    try:
+        folders = find_class_folders(around.tree, around.base)
+    except InputError as error:
+        return _only_table(around, verdicts, error), tuple(verdicts)
+    if len({label for label, _ in folders.rows}) < 2:  # noqa: PLR2004 one folder is that of all images
+        one = InputError(f"{shown(around.tree.root)}: all images lie in one folder, {_few(folders)}")
+        useful = any(verdict.labels or verdict.kind is Kind.PROBLEM for verdict in verdicts)
+        return (_only_table(around, verdicts, one) if useful else folders), tuple(verdicts)
+    judged = tuple(_against(verdict, folders, around) for verdict in verdicts)
+    winners = [verdict.labels for verdict in judged if verdict.labels is not None]
+    if not winners:
+        pairs = zip(verdicts, judged, strict=True)
+        _refuse_several(around, [one.labels for one, now in pairs if one.labels and now.kind is Kind.PROBLEM])
+        _refuse_problems(judged, frozenset(name for _, name in folders.rows))
+        return folders, judged
+    return _single(around, winners), judged
+
+
+def _only_table(around: Surroundings, verdicts: Sequence[Verdict], no_folders: InputError) -> LabelTable:
+    """Return the table of labels of a dataset without class folders."""
+    tables = [verdict.labels for verdict in verdicts if verdict.labels is not None]
+    if not tables:
+        problem = next((verdict.reason for verdict in verdicts if verdict.kind is Kind.PROBLEM), None)
+        if problem is not None:
+            raise InputError(problem, options=_OPTIONS) from no_folders
+        raise InputError(_nothing(around, verdicts, no_folders), options=_OPTIONS) from no_folders
+    table = _single(around, tables)
+    rest = frozenset(around.pictures.images).difference(table.files)
+    if any(not name.startswith(tuple(f"{folder}/" for folder in around.test_folders)) for name in rest):
+        _refuse_problems(verdicts, rest)
+    return table
+
+
+_OPTIONS = ("labels", "images", "id_column", "label_column")
+
+
+def _nothing(around: Surroundings, verdicts: Sequence[Verdict], no_folders: InputError) -> str:
+    """Say why neither folders nor tables give labels."""
+    tables = "; ".join(f"{shown(verdict.name)}: {verdict.reason or verdict.kind}" for verdict in verdicts)
+    return (
+        f"{shown(around.tree.root)}: neither folders nor a table give labels: (1) folders: {no_folders}; "
+        f"(2) tables: {tables or 'there is no .csv or .tsv file'}"
+    )
+
+
+def _single(around: Surroundings, tables: Sequence[LabelTable]) -> LabelTable:
+    _refuse_several(around, tables)
+    return tables[0]
+
+
+def _refuse_several(around: Surroundings, tables: Sequence[LabelTable]) -> None:
+    if len(tables) > 1:
+        names = ", ".join(shown(table.path.name) for table in tables)
+        raise InputError(
+            f"{shown(around.tree.root)}: several tables give labels, {names}: name one with `labels=FILE`",
+            options=("labels",),
+        )
+
+
+def _against(verdict: Verdict, folders: ClassFolders, around: Surroundings) -> Verdict:
+    """Compare a table of labels with the class folders; take it from the race if it does not win.
+
+    One that contradicts the folders, and is not complete, becomes a problem.
+    """
+    table = verdict.labels
+    if table is None:
+        return verdict
+    label_of = {name: label for label, name in folders.rows}
+    both = [
+        (label_of[name], label)
+        for name, label in zip(table.files, table.labels, strict=True)
+        if name in label_of
+    ]
+    agree = all(of_folder == of_table for of_folder, of_table in both)
+    if len(both) == len(label_of) and (agree or _is_sure(table, around)):
+        return verdict
+    if agree and both and _is_official(table, folders):
+        return verdict
+    if agree:
+        how_many = f"{len(both):,} of the {len(label_of):,}" if both else "none of the"
+        reason = f"it names {how_many} images in the class folders"
+        return replace(verdict, kind=Kind.OTHER, reason=reason, labels=None)
+    reason = (
+        f"{shown(table.path)}: names {len(both):,} of {counted(len(label_of), 'image')} in the folders "
+        f"{_few(folders)}, with other labels than their names"
+    )
+    return replace(verdict, kind=Kind.PROBLEM, reason=reason, labels=None, named=frozenset(table.files))
+
+
+def _is_sure(table: LabelTable, around: Surroundings) -> bool:
+    """Return whether the columns of labels are known by their names."""
+    wanted = around.options.label_column
+    known = {*LABEL_COLUMNS, *(name.casefold() for name in around.sample.others)}
+    names = {name.casefold() for name in table.label_columns}
+    return wanted is not None or names <= known or len(names) > 1
+
+
+def _is_official(table: LabelTable, folders: ClassFolders) -> bool:
+    """Return whether a table and the folders are the training part of one dataset, as Kaggle publishes it."""
+    return role_of(table.path.stem) is Role.TRAIN and all(
+        role_of(last(base)) is Role.TRAIN for base in folders.bases
+    )
+
+
+def _refuse_problems(verdicts: Sequence[Verdict], images: frozenset[str]) -> None:
+    """Refuse a table that was not understood, unless it names other images only."""
+    for verdict in verdicts:
+        if verdict.kind is Kind.PROBLEM and (not verdict.named or verdict.named & images):
+            first, _, details = verdict.reason.partition("\n")
+            raise InputError("\n".join((f"{first}; {_WAY_OUT}", *details.splitlines())), options=_OPTIONS)
+
+
+def _few(folders: ClassFolders) -> str:
+    names = list(dict.fromkeys(label for label, _ in folders.rows))
+    return ", ".join(map(shown, names[:3])) + (", …" if len(names) > 3 else "")  # noqa: PLR2004

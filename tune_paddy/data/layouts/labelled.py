@@ -1,0 +1,134 @@
+"""Labelled images of a dataset, whether a table or folders give their labels."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from tune_paddy.data.csv_table import CsvTable
+from tune_paddy.data.layouts.folders import ClassFolders
+from tune_paddy.data.layouts.index import has_suffix
+from tune_paddy.data.layouts.listing import make_labelled
+from tune_paddy.data.layouts.parts import find_parts, last
+from tune_paddy.data.layouts.tables import LabelTable, Surroundings
+from tune_paddy.data.layouts.tree import Tree, parent_of
+from tune_paddy.data.submission import SubmissionFormat
+from tune_paddy.data.system.text import shown
+
+BY_FOLDERS, BY_TABLE = "a folder per class", "a table of labels"
+"""Names of the layouts."""
+
+_NAMED = 3
+"""Number of folders that a line names."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Labelled images and their source.
+
+    Attributes:
+        layout: Name of the layout.
+        place: Folders of the images, for a person.
+        source: Source of the labels, for a person.
+        tree: Files that `files` are relative to.
+        ids: Unique ids, [images].
+        files: Images relative to the tree, or absolute, [images].
+        labels: Labels, [images].
+        form: Column names of a submission without a sample.
+        test_folders: Folders of images to predict, relative to the dataset's tree.
+        unnamed: Reason why another image has no label.
+        notes: Messages about what was decided.
+        table: Table of the labels; None: they come from folders.
+        columns: Columns of the table that hold ids and labels.
+    """
+
+    layout: str
+    place: str
+    source: str
+    tree: Tree
+    ids: list[str]
+    files: list[str]
+    labels: list[str]
+    form: SubmissionFormat
+    test_folders: tuple[str, ...]
+    unnamed: str
+    notes: tuple[str, ...] = ()
+    table: CsvTable | None = None
+    columns: tuple[str, ...] = ()
+
+    @cached_property
+    def with_suffix(self) -> bool:
+        """Whether ids have suffixes."""
+        return any(map(has_suffix, self.ids))
+
+    def frame(self) -> pd.DataFrame:
+        """Return id, absolute path and label of each image, and the further columns of a table."""
+        paths = [str(self.tree.root / name) for name in self.files]
+        return make_labelled(self.ids, paths, self.labels, self.table, self.columns)
+
+
+def from_table(found: LabelTable, around: Surroundings) -> Labelled:
+    """Return the labelled images of a table."""
+    name = shown(found.path.name)
+    folders = sorted({parent_of(file).partition("/")[0] for file in found.files if not file.startswith("/")})
+    single = found.label_columns[0] if len(found.label_columns) == 1 else ""
+    told = f"column {shown(single)}" if single else f"{len(found.label_columns)} columns of 0 and 1"
+    notes = () if found.table.encoding.startswith("utf") else (f"{name} is read as Windows-1252 text",)
+    return Labelled(
+        layout=BY_TABLE,
+        place=_in(folders, around.pictures),
+        source=f"{name}, {told}; images by column {shown(found.id_column)}",
+        tree=around.pictures,
+        ids=found.ids,
+        files=found.files,
+        labels=found.labels,
+        form=SubmissionFormat(found.id_column, single or SubmissionFormat().label_column),
+        test_folders=tuple(around.test_folders),
+        unnamed=f"that {name} does not name",
+        notes=notes,
+        table=found.table,
+        columns=(found.id_column, *found.label_columns),
+    )
+
+
+def from_folders(found: ClassFolders, around: Surroundings) -> Labelled:
+    """Return the labelled images of class folders; an id is a path below the folder of the classes.
+
+    If they lie in several parts, an id is the path below the dataset's folder.
+    """
+    tree = around.pictures
+    start = f"{found.bases[0]}/" if len(found.bases) == 1 and found.bases[0] else ""
+    place = _in(found.bases, tree)
+    return Labelled(
+        layout=BY_FOLDERS,
+        place=place,
+        source="names of the folders",
+        tree=tree,
+        ids=[name.removeprefix(start) for _, name in found.rows],
+        files=[name for _, name in found.rows],
+        labels=[label for label, _ in found.rows],
+        form=SubmissionFormat(),
+        test_folders=found.tests,
+        unnamed="in no class folder",
+        notes=found.notes + _test_notes(around.tree, found),
+    )
+
+
+def _test_notes(tree: Tree, found: ClassFolders) -> tuple[str, ...]:
+    """Note folders of images to predict whose sub-folders are named like the classes."""
+    classes = {label for label, _ in found.rows}
+    alike = [
+        folder
+        for folder in found.tests
+        if {last(child) for child in find_parts(tree, folder).others} & classes
+    ]
+    return tuple(
+        f"{shown(folder)}: its images are to be predicted; the names of its folders are not used as labels"
+        for folder in alike
+    )
+
+
+def _in(folders: "list[str] | tuple[str, ...]", tree: Tree) -> str:
+    """Return folders of images for a person."""
+    names = [shown(folder) if folder else f"{shown(tree.root)} itself" for folder in folders[:_NAMED]]
+    return ", ".join(names) + (", …" if len(folders) > _NAMED else "") or shown(tree.root)

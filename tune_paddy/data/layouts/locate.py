@@ -1,0 +1,32 @@
+"""Find the files of known ids of images to predict, without a layout of labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.layouts.index import ImageIndex, lies_in, prefer
+from tune_paddy.data.layouts.names import Role
+from tune_paddy.data.layouts.parts import all_parts, find_base, unwrap
+from tune_paddy.data.layouts.tree import walk
+
+
+def find_test_images(data: Path, ids: Sequence[str]) -> dict[str, Path]:
+    """Return the images of ids in a dataset's folder; an id whose image is not there is left out.
+
+    Images in a folder to predict, such as `test`, come before others of the same name.
+
+    Args:
+        data: Folder of the dataset; it may be gone.
+        ids: Names of images, with or without suffix.
+    """
+    try:
+        tree = walk(data)
+    except (OSError, InputError):
+        return {}
+    base = find_base(tree)
+    parts = all_parts(tree, base)
+    tests = [folder for folder, role in parts.items() if role is Role.TEST]
+    starts = [*(unwrap(tree, folder) for folder in tests), *tests, base]
+    index, in_tests = ImageIndex(tree.images), lies_in(tests or ["/"])
+    found = {name: prefer(index.find(name, list(dict.fromkeys(starts))), in_tests) for name in ids}
+    return {name: tree.path(names[0]) for name, names in found.items() if len(names) == 1}

@@ -1,0 +1,141 @@
+"""Meaning of the names of folders and tables: which part of a dataset they hold."""
+
+import re
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from functools import cache
+
+
+class Role(StrEnum):
+    """Part of a dataset that a folder or a table holds."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+    FOLD = "fold"
+
+
+_ROLES: Mapping[str, Role] = {
+    **dict.fromkeys(("train", "training", "trainning", "traning", "trn"), Role.TRAIN),
+    **dict.fromkeys(
+        ("val", "valid", "validation", "validate", "validating", "vld", "dev", "development", "eval"),
+        Role.VALIDATION,
+    ),
+    **dict.fromkeys(("evaluation", "evaluate"), Role.VALIDATION),
+    **dict.fromkeys(("test", "testing", "tst", "holdout", "heldout"), Role.TEST),
+    **dict.fromkeys(("pred", "predict", "prediction", "predicting", "inference"), Role.TEST),
+    **dict.fromkeys(("unlabelled", "unlabeled"), Role.TEST),
+    **dict.fromkeys(("fold", "kfold"), Role.FOLD),
+}
+"""Word → role; plural forms count as the singular."""
+
+_FILLERS = frozenset((
+    "a", "all", "annotation", "aug", "augmented", "colour", "color", "crop", "cropped", "csv", "cv",
+    "data", "dataset", "dir", "directory", "file", "filename", "final", "folder", "for", "full",
+    "gif", "gray", "grey", "ground", "groundtruth", "high", "id", "image", "img", "info", "input",
+    "jpeg", "jpg", "label", "labelled", "labeled", "large", "list", "low", "meta", "metadata",
+    "new", "of", "old", "orig", "original", "part", "photo", "photograph", "pic", "picture", "png",
+    "private", "processed", "public", "px", "raw", "res", "resized", "rgb", "sample", "set",
+    "small", "sorted", "split", "stage", "stg", "subset", "table", "target", "the", "tif", "tiff",
+    "to", "truth", "v", "version", "webp", "x",
+))  # fmt: skip
+"""Words beside a role that do not change it, as in `train_images_224`."""
+
+_SHORTEST_PLURAL = 4
+
+
+def role_of(name: str) -> Role | None:
+    """Return the role that a name alone tells; None: it tells none.
+
+    >>> role_of("Training"), role_of("test1"), role_of("validImages"), role_of("bus train station")
+    (<Role.TRAIN: 'train'>, <Role.TEST: 'test'>, <Role.VALIDATION: 'validation'>, None)
+    """
+    role, others = _reading(name)
+    return None if others else role
+
+
+def roles_of(names: Iterable[str]) -> dict[str, Role]:
+    """Return the roles of names that stand beside each other.
+
+    A name with unknown words has a role if another one has the same words and a different role, such as
+    `seg_train` beside `seg_test`.
+
+    >>> list(roles_of(["seg_train", "seg_test", "crash test"]))
+    ['seg_train', 'seg_test']
+    """
+    known = {name: _reading(name) for name in names}
+    partners: dict[tuple[str, ...], set[Role]] = {}
+    for role, others in known.values():
+        if role is not None:
+            partners.setdefault(others, set()).add(role)
+    return {
+        name: role
+        for name, (role, others) in known.items()
+        if role is not None and (not others or len(partners[others]) > 1)
+    }
+
+
+def is_container(name: str) -> bool:
+    """Return whether a name says only that it holds images or data, such as `images` or `raw_data`."""
+    words = _words(name)
+    return bool(words) and all(word in _FILLERS or word.isdecimal() for word in words)
+
+
+def is_sample(name: str) -> bool:
+    """Return whether a table's name is that of a sample submission.
+
+    >>> is_sample("sampleSubmission.csv"), is_sample("submission_format.csv"), is_sample("submission.csv")
+    (True, True, False)
+    """
+    words = set(_words(name.rpartition(".")[0]))
+    return is_submission(name) and bool(
+        words & {"sample", "example", "format", "template", "samplesubmission"}
+    )
+
+
+def is_submission(name: str) -> bool:
+    """Return whether a table's name is that of a submission."""
+    words = set(_words(name.rpartition(".")[0]))
+    return bool(words & {"submission", "subm", "sub", "submit", "samplesubmission"})
+
+
+@cache
+def _reading(name: str) -> tuple[Role | None, tuple[str, ...]]:
+    """Return a name's role and its words that tell nothing about roles."""
+    roles: list[Role] = []
+    others: list[str] = []
+    words = _words(name)
+    if len(words) == 2 and words[0] in {"cv", "split", "partition"} and words[1].isdecimal():  # noqa: PLR2004
+        return Role.FOLD, ()
+    for word in words:
+        role = _role_of_word(word)
+        if role is not None:
+            roles.append(role)
+        elif word not in _FILLERS and not word.isdecimal():
+            others.append(word)
+    if set(roles) == {Role.TRAIN, Role.VALIDATION}:  # such as trainval
+        roles = [Role.TRAIN]
+    if roles == [Role.FOLD] and len(others) == 1 and len(others[0]) == 1:  # fold A
+        others = []
+    return (roles[0] if len(set(roles)) == 1 else None), tuple(others)
+
+
+def _role_of_word(word: str) -> Role | None:
+    """Return the role of a word, also of one that is joined to a filler, such as `testset`."""
+    if word in _ROLES:
+        return _ROLES[word]
+    for known, role in _ROLES.items():
+        joined = word.removeprefix(known) if word.startswith(known) else word.removesuffix(known)
+        if joined != word and _singular(joined) in _FILLERS - {"a", "v", "x"}:
+            return role
+    return Role.TRAIN if word == "trainval" else None
+
+
+def _words(name: str) -> list[str]:
+    """Split a name at separators, digits and capitals; in lower case and in the singular."""
+    apart = re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])", " ", name)
+    return [_singular(word.casefold()) for word in re.findall(r"[^\W\d_]+|\d+", apart)]
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) >= _SHORTEST_PLURAL and word.endswith("s") and word[-2] != "s" else word

@@ -1,0 +1,413 @@
+"""Tables of a dataset: which one holds the labels, and the images that it names."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path, PurePath
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.csv_table import CsvTable, read_table
+from tune_paddy.data.layouts.columns import (
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    NO_SAMPLE,
+    ColumnError,
+    Sample,
+    find_id_column,
+    find_label_columns,
+    read_label_values,
+)
+from tune_paddy.data.layouts.index import ImageIndex, lies_directly_in, lies_in, prefer
+from tune_paddy.data.layouts.names import Role, is_sample, is_submission, role_of
+from tune_paddy.data.layouts.parts import all_parts, unwrap
+from tune_paddy.data.layouts.tree import Tree, parent_of
+from tune_paddy.data.options import ReadOptions
+from tune_paddy.data.system.own_output import are_answers
+from tune_paddy.data.system.text import counted, listed, shown
+
+DEEPEST = 1
+"""Number of folders between a dataset and its tables; tables further down are only reported."""
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """Files around a table.
+
+    Attributes:
+        tree: Files of the dataset.
+        base: Folder that holds the dataset, relative to the tree.
+        pictures: Files of the labelled images: the tree, or that of another folder that a person named.
+        options: What a person says about the layout.
+        within: Folder of the labelled images that a person named, relative to the pictures; None: none.
+        sample: Columns of the sample submission.
+        test_folders_given: Folders of images to predict that another layout found.
+    """
+
+    tree: Tree
+    base: str
+    pictures: Tree
+    options: ReadOptions
+    within: str | None = None
+    sample: Sample = NO_SAMPLE
+    test_folders_given: tuple[str, ...] = ()
+
+    @cached_property
+    def index(self) -> ImageIndex:
+        """Labelled images by name."""
+        return ImageIndex(self.pictures.images)
+
+    @cached_property
+    def parts(self) -> dict[str, Role]:
+        """Folders of the dataset with a role."""
+        return all_parts(self.tree, self.base)
+
+    @cached_property
+    def test_folders(self) -> list[str]:
+        """Folders of images to predict, unless a person named one as that of the labelled images."""
+        named = [folder for folder, role in self.parts.items() if role is Role.TEST and folder != self.within]
+        return list(self.test_folders_given) or named
+
+    @cached_property
+    def train_folders(self) -> list[str]:
+        """Folders of images to train on."""
+        return [folder for folder, role in self.parts.items() if role is Role.TRAIN]
+
+    def starts(self, table: Path, part: Role = Role.TRAIN) -> list[str]:
+        """Return the folders that paths of a table may start from, relative to the pictures.
+
+        Args:
+            table: Absolute path of the table.
+            part: Part whose images the table names; its folders come before those of other parts.
+        """
+        if self.pictures.root != self.tree.root:
+            return [""]
+        inside = table.is_relative_to(self.tree.root)
+        beside = parent_of(table.relative_to(self.tree.root).as_posix()) if inside else ""
+        own = self.test_folders if part is Role.TEST else self.train_folders
+        given = () if self.within is None else (self.within,)
+        inner = [unwrap(self.tree, folder) for folder in own]
+        folders = (*given, *inner, *own, beside, self.base, *self.parts)
+        return list(dict.fromkeys(folders))
+
+
+@dataclass(frozen=True, eq=False)
+class LabelTable:
+    """A table of labels whose images are there.
+
+    Attributes:
+        table: The table.
+        id_column: Name of the column of images.
+        label_columns: Name of the column of labels, or names of the columns of 0 and 1.
+        ids: Ids as the table has them, [rows].
+        labels: Labels, [rows].
+        files: Images relative to the pictures, or absolute paths, [rows].
+    """
+
+    table: CsvTable
+    id_column: str
+    label_columns: tuple[str, ...]
+    ids: list[str]
+    labels: list[str]
+    files: list[str]
+
+    @property
+    def path(self) -> Path:
+        """Path of the file."""
+        return self.table.path
+
+
+class Kind(StrEnum):
+    """What a table is to a dataset."""
+
+    LABELS = "labels"
+    SAMPLE = "sample submission"
+    TEST = "list of images to predict"
+    OTHER = "other"
+    PROBLEM = "not needed, and not understood"
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What a table is, and why.
+
+    Attributes:
+        name: Path of the table relative to the dataset.
+        kind: What it is.
+        reason: Why it is not used, or what is wrong with it.
+        labels: Its content if it holds labels.
+        named: Labelled images that it names, if it was not understood.
+    """
+
+    name: str
+    kind: Kind
+    reason: str = ""
+    labels: LabelTable | None = None
+    named: frozenset[str] = frozenset()
+
+
+def judge(name: str, around: Surroundings) -> Verdict:
+    """Decide what a table of the dataset is; nothing is raised for a table that is not understood.
+
+    Args:
+        name: Path of the table relative to the tree.
+        around: Files around it.
+    """
+    file = PurePath(name).name
+    if is_sample(file):
+        return Verdict(name, Kind.SAMPLE)
+    if is_submission(file):
+        return Verdict(name, Kind.OTHER, "a submission")
+    if is_list(name):
+        return Verdict(name, Kind.TEST)
+    try:
+        table = read_table(around.tree.path(name))
+    except InputError as error:
+        return Verdict(name, Kind.PROBLEM, str(error))
+    if are_answers(table.columns):
+        return Verdict(name, Kind.OTHER, "answers of tune-paddy predict")
+    return _judge_content(name, table, around)
+
+
+def is_list(name: str) -> bool:
+    """Return whether a table's name is that of a list of images to predict, such as `test.csv`."""
+    return role_of(PurePath(name).stem) is Role.TEST
+
+
+def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
+    options = around.options
+    is_image = recognises(table.path, around)
+    try:
+        column = find_id_column(table, is_image, wanted=options.id_column, sample=around.sample)
+        if column is None and not _claims_labels(table):
+            _check_header(table, table.columns, is_image)
+            return Verdict(name, Kind.OTHER, "no column of it names images")
+        found = read_label_table(table, around, wanted_id=column)
+    except InputError as error:
+        named = frozenset() if column is None else _named(table, column, around)
+        return Verdict(name, Kind.PROBLEM, str(error), named=named)
+    if all(map(lies_in(around.test_folders or ["/"]), found.files)):
+        return Verdict(name, Kind.OTHER, "it names images to predict only")
+    if len(set(found.labels)) == len(found.labels):
+        return Verdict(name, Kind.OTHER, "each row has another label")
+    return Verdict(name, Kind.LABELS, labels=found)
+
+
+def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | None = None) -> LabelTable:
+    """Read the labels of a table, and find its images.
+
+    Args:
+        table: Table of labels.
+        around: Files around it.
+        wanted_id: Column that names the images; None: detected.
+
+    Raises:
+        InputError: A column cannot be told, an id or a label is empty, an id is duplicate, ambiguous or
+            leaves the folder, or an image is missing.
+    """
+    options = around.options
+    column = wanted_id or find_id_column(
+        table, recognises(table.path, around), wanted=options.id_column, sample=around.sample
+    )
+    column = column or usual_id_column(table)
+    _check_header(table, [column], recognises(table.path, around))
+    columns = find_label_columns(table, column, wanted=options.label_column, sample=around.sample)
+    ids, labels = read_ids(table, column), read_label_values(table, columns)
+    _check_filled(table, labels, "label")
+    return LabelTable(table, column, columns, ids, labels, find_files(table, ids, around, labels=labels))
+
+
+def read_ids(table: CsvTable, column: str) -> list[str]:
+    """Return the ids of a table, [rows].
+
+    Raises:
+        InputError: An id is empty or duplicate.
+    """
+    ids = table.column(column)
+    _check_filled(table, ids, "image")
+    rows: dict[str, int] = {}
+    for row, name in enumerate(ids):
+        if name in rows:
+            raise InputError(
+                f"{table.place(row)}: duplicate image {shown(name)}, first in line "
+                f"{table.lines[rows[name]]}: keep one"
+            )
+        rows[name] = row
+    return ids
+
+
+def find_files(
+    table: CsvTable,
+    ids: Sequence[str],
+    around: Surroundings,
+    *,
+    labels: Sequence[str] | None = None,
+    without: Collection[str] = (),
+) -> list[str]:
+    """Return the image of each id, relative to the pictures or absolute, [rows].
+
+    Of several images with an id, those in the folder of its label come first, then those of the training
+    part; without labels those of the part to predict.
+
+    Args:
+        table: Table of the ids.
+        ids: Ids, [rows].
+        around: Files around the table.
+        labels: Labels, [rows]; None: the table lists images to predict.
+        without: Images that no id means.
+
+    Raises:
+        InputError: An image is missing, ambiguous or outside the dataset, or lies in the folder of another
+            label.
+    """
+    starts = around.starts(table.path, Role.TEST if labels is None else Role.TRAIN)
+    in_part = lies_in((around.train_folders if labels else around.test_folders) or ["/"])
+    in_other = lies_in((around.test_folders if labels else around.train_folders) or ["/"])
+    found: list[list[str]] = []
+    for row, name in enumerate(ids):
+        _check_inside(table, row, name)
+        candidates = _absolute(name, around.pictures.root) or around.index.find(name, starts)
+        candidates = [path for path in candidates if path not in without]
+        rules = (lies_directly_in(labels[row]),) if labels else ()
+        found.append(prefer(candidates, *rules, in_part, lambda path: not in_other(path)))
+    _check_found(table, ids, found, around, labels)
+    return [names[0] for names in found]
+
+
+def recognises(path: Path, around: Surroundings, part: Role = Role.TRAIN) -> Callable[[str], bool]:
+    """Return the function that says whether a value of a table at `path` names an image."""
+    starts = around.starts(path, part)
+    return lambda value: (
+        bool(value.strip()) and (bool(around.index.find(value, starts)) or _is_absolute_file(value))
+    )
+
+
+def _check_header(table: CsvTable, columns: Iterable[str], is_image: Callable[[str], bool]) -> None:
+    """Refuse a table whose first line names an image instead of the columns."""
+    image = next((name for name in columns if is_image(name)), None)
+    if image is not None:
+        raise InputError(
+            f"{shown(table.path)}:1: starts with the image {shown(image)}: add a line of column names above "
+            "it, such as image,label"
+        )
+
+
+def _named(table: CsvTable, column: str, around: Surroundings) -> frozenset[str]:
+    """Return the images that a column names."""
+    starts = around.starts(table.path)
+    return frozenset(name for value in table.column(column) for name in around.index.find(value, starts))
+
+
+def _claims_labels(table: CsvTable) -> bool:
+    """Return whether a table has usual names for the images and the labels."""
+    return table.find_column(IMAGE_COLUMNS) is not None and table.find_column(LABEL_COLUMNS) is not None
+
+
+def usual_id_column(table: CsvTable) -> str:
+    """Return the column with a usual name of images, although none of them is there.
+
+    Raises:
+        ColumnError: No column has such a name.
+    """
+    column = table.find_column(IMAGE_COLUMNS)
+    if column is None:
+        raise ColumnError(
+            f"{shown(table.path)}:1: no column names images of the dataset; the columns are "
+            f"{', '.join(map(shown, table.columns))}: name it with `id_column`, or give the folder of the "
+            "images with `images`",
+            options=("id_column", "images"),
+        )
+    return column
+
+
+def _check_filled(table: CsvTable, values: Sequence[str], what: str) -> None:
+    empty = [row for row, value in enumerate(values) if not value.strip()]
+    if empty:
+        more = f", as in {len(empty) - 1} other lines" if len(empty) > 1 else ""
+        raise InputError(f"{table.place(empty[0])}: has no {what}{more}: fill it in or remove the line")
+
+
+def _check_inside(table: CsvTable, row: int, name: str) -> None:
+    if ".." in PurePath(name).parts:
+        raise InputError(
+            f"{table.place(row)}: {shown(name)} contains '..': write an absolute path, or one below "
+            f"{shown(table.path.parent)}"
+        )
+
+
+def _check_found(
+    table: CsvTable,
+    ids: Sequence[str],
+    found: Sequence[Sequence[str]],
+    around: Surroundings,
+    labels: Sequence[str] | None,
+) -> None:
+    """Refuse ids without an image or with several, and images in the folder of another label."""
+    by_folder = labels is not None and _is_by_label(found, ids, labels)
+    lines = [
+        (row, text)
+        for row, names in enumerate(found)
+        if (text := _problem(ids[row], names, labels[row] if labels and by_folder else ""))
+    ]
+    if not lines:
+        return
+    what = "not in the folder of their label" if by_folder else "missing"
+    if all(names for names in found) and not by_folder:
+        what = "found several times"
+    where = shown(around.pictures.root)
+    raise InputError(
+        f"{shown(table.path)}: {counted(len(lines), 'image')} {what} in {where}: correct the table, add the "
+        f"images, or name their folder with `images`"
+        f"{listed((f'line {table.lines[row]}: {text}' for row, text in lines), len(lines))}",
+        options=("images",),
+    )
+
+
+def _is_by_label(found: Sequence[Sequence[str]], ids: Sequence[str], labels: Sequence[str]) -> bool:
+    """Return whether images with plain names lie in folders of their labels, at least half of them."""
+    plain = [row for row, names in enumerate(found) if names and _is_plain(ids[row])]
+    agree = sum(lies_directly_in(labels[row])(found[row][0]) for row in plain)
+    return bool(plain) and 2 * agree >= len(plain)
+
+
+def _problem(name: str, names: Sequence[str], label: str) -> str:
+    """Return what is wrong with the images of an id; "" if nothing is."""
+    said = f"{shown(name)} has label {shown(label)} and" if label else shown(name)
+    if not names:
+        return f"{said} is not there"
+    if len(names) > 1:
+        return f"{said} can be {' or '.join(map(shown, names[:2]))}"
+    if label and _is_plain(name) and not lies_directly_in(label)(names[0]):
+        return f"{said} lies in {shown(PurePath(parent_of(names[0])).name)}"
+    return ""
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether an id is a name without folders."""
+    return "/" not in name and "\\" not in name
+
+
+def _absolute(name: str, root: Path) -> list[str]:
+    """Return the image of an absolute path, relative to the root if it lies below; [] for any other id."""
+    if not _is_absolute_file(name):
+        return []
+    path = Path(name)
+    return [path.relative_to(root).as_posix() if path.is_relative_to(root) else name]
+
+
+def _is_absolute_file(name: str) -> bool:
+    path = Path(name)
+    try:
+        return path.is_absolute() and path.is_file()
+    except (OSError, ValueError):  # an impossible name
+        return False
+
+
+def tables_near(names: Iterable[str], base: str) -> list[str]:
+    """Return the tables in the dataset's folder, and in folders directly in it."""
+    depth = base.count("/") + 1 if base else 0
+    return [
+        name
+        for name in names
+        if (not base or name.startswith(f"{base}/")) and name.count("/") - depth <= DEEPEST
+    ]

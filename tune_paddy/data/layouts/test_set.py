@@ -1,0 +1,151 @@
+"""Images to predict: those of a sample submission, of a table, or of the folders for them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.csv_table import CsvTable, read_table
+from tune_paddy.data.layouts.columns import Sample, find_id_column
+from tune_paddy.data.layouts.index import has_suffix, without_suffix
+from tune_paddy.data.layouts.names import Role
+from tune_paddy.data.layouts.parts import unwrap
+from tune_paddy.data.layouts.tables import (
+    Kind,
+    Surroundings,
+    Verdict,
+    find_files,
+    read_ids,
+    recognises,
+    usual_id_column,
+)
+from tune_paddy.data.submission import SAMPLE, SubmissionFormat
+from tune_paddy.data.system.text import listed, shown
+
+
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """Images to predict.
+
+    Attributes:
+        ids: Ids, in the order of the submission.
+        files: Images relative to the tree, or absolute, [ids].
+        source: Where they come from, for a person; empty if there are none.
+        table: Path of the table that names them, relative to the tree; None: they are all of a folder.
+        sample: Path of the sample submission, if it names them.
+    """
+
+    ids: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    source: str = ""
+    table: str | None = None
+    sample: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SampleTable:
+    """A sample submission: its place in the tree, and its content."""
+
+    name: str
+    table: CsvTable
+
+    @property
+    def columns(self) -> Sample:
+        """Columns of the sample."""
+        return Sample(self.table.columns[0], tuple(name for name in self.table.columns[1:] if name))
+
+    def notes(self) -> tuple[str, ...]:
+        """Return a message about a sample with a column for each class."""
+        if len(self.columns.others) == 1:
+            return ()
+        note = (
+            f"{shown(self.name)} has {len(self.columns.others)} columns beside the ids; submission.csv will "
+            "have one, of labels; `tune_paddy.select(…).predict()` returns the probability of each class"
+        )
+        return (note,)
+
+    def form(self, label_column: str) -> SubmissionFormat:
+        """Return the columns of a submission; `label_column` if the sample has several columns of classes."""
+        others = self.columns.others
+        return SubmissionFormat(self.columns.id_column, others[0] if len(others) == 1 else label_column)
+
+
+def find_sample(root: Path, names: Sequence[str]) -> SampleTable | None:
+    """Read the sample submission among tables; None: there is none.
+
+    Args:
+        root: Folder of the dataset.
+        names: Paths of tables with the name of a sample submission, relative to the root.
+
+    Raises:
+        InputError: There are several, or the table is invalid.
+    """
+    exact = [name for name in names if PurePath(name).name == SAMPLE]
+    chosen = exact if len(exact) == 1 else list(names)
+    if len(chosen) > 1:
+        raise InputError(
+            f"{shown(root)}: several tables are named like a sample submission: keep one"
+            f"{listed(map(shown, chosen), len(chosen))}"
+        )
+    if not chosen:
+        return None
+    table = read_table(root / chosen[0])
+    if len(table.columns) < 2:  # noqa: PLR2004 ids and labels
+        raise InputError(f"{shown(table.path)}:1: has one column; a sample submission has ids and labels")
+    return SampleTable(chosen[0], table)
+
+
+def find_test_set(
+    around: Surroundings,
+    *,
+    sample: SampleTable | None,
+    verdicts: Sequence[Verdict],
+    folders: Sequence[str],
+    labelled: Collection[str],
+    with_suffix: bool,
+) -> TestSet:
+    """Find the images to predict and their order.
+
+    Args:
+        around: Files of the dataset.
+        sample: Its sample submission; it decides if there is one.
+        verdicts: What its tables are; a list of images to predict decides otherwise.
+        folders: Folders of images to predict, relative to the tree.
+        labelled: Labelled images, relative to the tree; a sample never means them.
+        with_suffix: Whether ids of images in `folders` keep their suffix.
+
+    Raises:
+        InputError: A table is invalid, or names an image that is missing or ambiguous.
+    """
+    around = replace(around, pictures=around.tree, within=None, test_folders_given=tuple(folders))
+    if sample is not None:
+        ids = read_ids(sample.table, sample.table.columns[0])
+        files = find_files(sample.table, ids, around, without=labelled)
+        path = around.tree.path(sample.name)
+        return TestSet(tuple(ids), tuple(files), f"as {shown(sample.name)} lists", sample.name, path)
+    listing = next((verdict for verdict in verdicts if verdict.kind is Kind.TEST), None)
+    found = None if listing is None else _read_list(listing.name, around, required=not folders)
+    return found or _read_folders(around, folders, labelled, with_suffix)
+
+
+def _read_list(name: str, around: Surroundings, *, required: bool) -> TestSet | None:
+    """Read a list of images to predict; None: it names none, and there is another source."""
+    table = read_table(around.tree.path(name))
+    column = find_id_column(table, recognises(table.path, around, Role.TEST))
+    if column is None and not required:
+        return None
+    ids = read_ids(table, column or usual_id_column(table))
+    return TestSet(tuple(ids), tuple(find_files(table, ids, around)), f"as {shown(name)} lists", name)
+
+
+def _read_folders(
+    around: Surroundings, folders: Sequence[str], labelled: Collection[str], with_suffix: bool
+) -> TestSet:
+    files = [name for folder in folders for name in around.tree.below(folder) if name not in labelled]
+    inner = unwrap(around.tree, folders[0]) if len(folders) == 1 else ""
+    ids = [name.removeprefix(f"{inner}/") if inner else name for name in files]
+    short = [without_suffix(name) for name in ids]
+    if not with_suffix and len(set(short)) == len(short) and all(map(has_suffix, ids)):
+        ids = short
+    source = f"the images in {', '.join(map(shown, folders))}" if files else ""
+    return TestSet(tuple(ids), tuple(files), source)

@@ -1,0 +1,109 @@
+"""Recognise folders and files that this program wrote, so that they are never read as somebody's data.
+
+New folders get a marker file. Folders of earlier versions are recognised by the files that only they have.
+"""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from tune_paddy.data.system.files import write_atomically
+
+MARKER = ".tune_paddy-output"
+"""File that marks a folder of results: a search, an export, an artifact store."""
+
+SAMPLE_MARKER = ".tune_paddy-sample"
+"""File that marks a folder of sample images that this program wrote: a dataset, but nobody's classes."""
+
+_TEXT = b"Written by tune_paddy. A dataset around this folder does not include its files.\n"
+
+_SEARCH = frozenset(("split.json", "images.csv"))
+"""Files that only the folder of a search holds."""
+
+_OUTPUTS = (
+    frozenset((MARKER,)),
+    _SEARCH,
+    frozenset(("ensemble.json",)),  # a selection
+    frozenset(("MLmodel",)),  # an exported or logged model
+    frozenset(("tune_paddy_bundle.json",)),
+)
+"""Sets of file names; a folder with all names of one set holds results."""
+
+_DATASETS = (
+    frozenset((SAMPLE_MARKER,)),
+    frozenset((".fetched.json",)),  # a download of `data fetch`
+    frozenset(("test_labels.csv", "train.csv", "train_images")),  # the demo's digits
+)
+"""The same for datasets that this program wrote or downloaded."""
+
+_MLFLOW_RUN = re.compile(r"[0-9a-f]{32}")
+_DATABASE = re.compile(r"mlflow\.db(\.lock|-wal|-shm|-journal)?")
+_ANSWERS = ("file", "label", "probability", "second", "second_probability")
+"""First columns of the answers of `tune-paddy predict`."""
+
+
+def mark_output(folder: Path) -> None:
+    """Create a folder if it is missing, and mark it as written by this program, with all that it holds.
+
+    A folder that holds other files already is not marked: they may be somebody's images.
+
+    Raises:
+        TunePaddyError: The marker cannot be written.
+    """
+    if not folder.exists() or not any(folder.iterdir()):
+        write_atomically(folder / MARKER, _TEXT)
+
+
+def mark_sample(folder: Path) -> None:
+    """Mark an existing folder as a sample dataset of this program.
+
+    Raises:
+        TunePaddyError: The marker cannot be written.
+    """
+    if not (folder / SAMPLE_MARKER).exists():
+        write_atomically(folder / SAMPLE_MARKER, _TEXT)
+
+
+def is_output(name: str, entries: Collection[str]) -> bool:
+    """Return whether a folder holds results of this program or of MLflow.
+
+    Args:
+        name: Name of the folder.
+        entries: Names of the files and folders in it.
+    """
+    there = frozenset(entries)
+    is_run = _MLFLOW_RUN.fullmatch(name) is not None and "artifacts" in there
+    return is_run or any(names <= there for names in _OUTPUTS)
+
+
+def is_search(entries: Collection[str]) -> bool:
+    """Return whether a folder is that of a search.
+
+    Args:
+        entries: Names of the files and folders in it.
+    """
+    return MARKER in entries or frozenset(entries) >= _SEARCH
+
+
+def is_own_dataset(entries: Collection[str]) -> bool:
+    """Return whether a folder is a dataset that this program wrote or downloaded.
+
+    Args:
+        entries: Names of the files and folders in it.
+    """
+    there = frozenset(entries)
+    return any(names <= there for names in _DATASETS)
+
+
+def is_record(name: str) -> bool:
+    """Return whether a file name is that of the default MLflow database or a file beside it.
+
+    >>> is_record("mlflow.db-wal"), is_record("labels.db")
+    (True, False)
+    """
+    return _DATABASE.fullmatch(name) is not None
+
+
+def are_answers(columns: Collection[str]) -> bool:
+    """Return whether a table's columns are those of the answers of `tune-paddy predict`."""
+    return tuple(columns)[: len(_ANSWERS)] == _ANSWERS
