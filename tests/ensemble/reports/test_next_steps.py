@@ -11,6 +11,7 @@ from tests.conftest import Exported, Finished
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.reports import next_steps as module
 from tune_paddy.ensemble.reports.next_steps import next_steps
+from tune_paddy.ensemble.standing import Standing
 
 
 def steps(finished: Finished, ensemble: Ensemble, runs: Path) -> dict[str, list[str]]:
@@ -38,8 +39,16 @@ def test_a_folder_of_searches_with_spaces_and_quotes_stays_one_word(
     assert found["Open it"] == ["report", "first", "--runs", "my 'night' runs"]
 
 
-def test_a_report_elsewhere_is_opened_by_no_command(finished: Finished, exported: Exported) -> None:
-    assert "Open it" not in steps(finished, replace(exported.ensemble, folder=Path("here")), finished.runs)
+def test_an_ensemble_that_is_not_current_is_named(finished: Finished, exported: Exported) -> None:
+    """Without a name, commands use the current one."""
+    other = replace(exported.ensemble, name="small", standing=Standing(current=False))
+    found = steps(finished, other, finished.runs)
+    assert [words[words.index("--ensemble") + 1] for words in (found["Open it"], found["Export"])] == [
+        "small",
+        "small",
+    ]
+    for words in found.values():
+        assert parse(words)
 
 
 def test_nothing_is_exported_without_weights_files(
