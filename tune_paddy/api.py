@@ -62,8 +62,8 @@ class Chosen:
     Attributes:
         pool: Pool that it was selected from.
         selection: Ensemble weights and the path to them; its `score` is optimistic.
-        assessment: Score on images that the selection has not seen, with those of rivals; None: a class has
-            a single image in the select split.
+        assessment: Score on images that the selection has not seen, with those of rivals; None: the
+            select split has a single image.
     """
 
     pool: "Pool"

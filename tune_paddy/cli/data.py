@@ -87,7 +87,7 @@ def check(
     Example: tune-paddy data check paddy/
     """
     from tune_paddy.core.config import SearchSettings
-    from tune_paddy.data.split import make_select_split
+    from tune_paddy.data.split import describe_limits, make_select_split
 
     dataset = open_dataset(data, (skip_corrupt, skip_conflicts))
     print_dataset(dataset)
@@ -97,3 +97,5 @@ def check(
         f"A select split of {counted(len(split.select_ids), 'image')} leaves {len(split.train_ids):,} to "
         "train on"
     )
+    for line in describe_limits(dataset, split):
+        console.print(line, style="yellow", soft_wrap=True)

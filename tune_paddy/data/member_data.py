@@ -29,6 +29,11 @@ class Part:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def __add__(self, other: "Part") -> "Part":
+        """Return the images of both parts, these first."""
+        ids = np.concatenate([self.ids, other.ids])
+        return Part(ids, self.paths + other.paths, np.concatenate([self.labels, other.labels]))
+
     def take(self, rows: NDArray[np.bool_]) -> "Part":
         """Return the images of a mask, [images], in the same order."""
         paths = tuple(path for path, taken in zip(self.paths, rows, strict=True) if taken)
@@ -42,8 +47,8 @@ class Parts:
     Attributes:
         classes: Class names, sorted.
         split: Fingerprint of the select split.
-        train: Images that a member may train on; empty with folds, see `fold`.
-        select: Select split; with folds, all labelled images.
+        train: Images that a member may train on; with folds, those that are in no fold, see `fold`.
+        select: Select split; with folds, all images of the folds.
         test: Test set in the submission's order, without labels; may be empty.
         folds: int64 [select images], fold of each image, from 0; empty: one split for all models.
         seen: Whether members also train on the select split, so that scores on it are meaningless.
@@ -67,9 +72,8 @@ class Parts:
     def fold(self, number: int) -> "Parts":
         """Return the data for the model of one fold: that fold to select with, all others to train on."""
         inside = self.folds == number
-        return replace(
-            self, train=self.select.take(~inside), select=self.select.take(inside), folds=self.folds[:0]
-        )
+        train = self.select.take(~inside) + self.train
+        return replace(self, train=train, select=self.select.take(inside), folds=self.folds[:0])
 
 
 def make_parts(dataset: Dataset, split: SelectSplit) -> Parts:

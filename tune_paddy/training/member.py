@@ -285,7 +285,7 @@ class _Attempt:
             first += phase.epochs
 
     def _loader(self) -> TrainLoader:
-        rows = subsample_rows(len(self.parts.train), self.config)
+        rows = subsample_rows(self.parts.train.labels, self.config)
         paths = [self.parts.train.paths[row] for row in rows]
         return TrainLoader(self._reader(paths), self.parts.train.labels[rows], self.config)
 
@@ -343,7 +343,7 @@ class _Attempt:
             "train_seconds_total": sum(e["train_seconds"] + e["eval_seconds"] for e in self.history),
             "predict_seconds": seconds,
             "predict_ms_per_image": 1000 * seconds / n_images,
-            "train_images": float(len(subsample_rows(len(self.parts.train), self.config))),
+            "train_images": float(len(subsample_rows(self.parts.train.labels, self.config))),
             "parameters_m": sum(parameter.numel() for parameter in model.parameters()) / 1e6,
             "peak_mib": self.device.peak_mib(),
         }

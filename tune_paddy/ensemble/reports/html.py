@@ -14,6 +14,7 @@ from tune_paddy.core.metrics import error_rate, metric_label
 from tune_paddy.data.thumbnails import data_uri, thumbnail_uri
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions, select_command
+from tune_paddy.ensemble.reports.caveats import caveats
 from tune_paddy.ensemble.reports.hard_images import HardImage, HardImages, find_files, find_hard_images
 from tune_paddy.ensemble.reports.member_rows import MemberRow, ensemble_rows
 from tune_paddy.ensemble.reports.summary import answer
@@ -70,7 +71,7 @@ def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> d
     return {
         "title": f"Ensemble of {' and '.join(one.name for one in sources.searches)}",
         "scores": _scores(ensemble),
-        "answer": " ".join(answer(ensemble)),
+        "answer": " ".join((*answer(ensemble), *caveats(pool))),
         "submission": ensemble.submission,
         "n_test": len(pool.test_ids),
         "n_select": len(pool.labels),

@@ -182,8 +182,17 @@ class TrainLoader:
             yield Batch(images, labels, draws[part], mix)
 
 
-def subsample_rows(n: int, config: MemberConfig) -> NDArray[np.int64]:
-    """Choose the member's random share of `n` training images; return their rows in increasing order."""
-    keep = max(1, round(config.subsample * n))
+def subsample_rows(labels: NDArray[np.int64], config: MemberConfig) -> NDArray[np.int64]:
+    """Choose the member's random share of the training images; return their rows in increasing order.
+
+    A class that the share would miss adds one image: no member can predict a class that it has never seen.
+
+    Args:
+        labels: Class indices of the training images, int64 [images].
+        config: Configuration of the member.
+    """
+    keep = max(1, round(config.subsample * len(labels)))
     rng = np.random.default_rng([config.seed, _SUBSAMPLE])
-    return np.sort(rng.permutation(n)[:keep])
+    order = rng.permutation(len(labels))
+    firsts = np.unique(labels[order], return_index=True)[1]
+    return np.sort(order[np.union1d(np.arange(keep), firsts)])
