@@ -175,6 +175,7 @@ def parts_or_none(divide, labels, groups, **options):
     return [found] if found.dtype == bool else [found == fold for fold in range(options["k"])]
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])
 def test_a_share_that_leaves_a_side_empty_is_refused(share):
     with pytest.raises(InputError, match="between 0 and 1"):
         stratified_group_split(*singles(5, 5), share=share, seed=0)

@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -51,6 +51,22 @@ SkipCorruptOption = Annotated[
 SkipConflictsOption = Annotated[
     bool, typer.Option("--skip-conflicts", help="Skip identical images with different labels.")
 ]
+PixelRangeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--pixel-range",
+        metavar="LOW,HIGH",
+        help="Values of images of more than 8 bits that are black and white; default: the range in use.",
+    ),
+]
+CopiesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--copies",
+        metavar="exact|near|off",
+        help="What counts as a copy, kept on one side of a split; default: near, also re-encoded ones.",
+    ),
+]
 StandInsOption = Annotated[
     bool, typer.Option("--stand-ins", help="Rehearse with a tiny relative of each architecture.")
 ]
@@ -74,11 +90,26 @@ def common(
     """Options of every command."""
 
 
-def open_dataset(data: Path, skip: tuple[bool, bool]) -> "Dataset":
-    """Open a dataset; `skip` is the pair of --skip-corrupt and --skip-conflicts."""
-    from tune_paddy.data.dataset import Dataset
+def open_dataset(
+    data: Path, skip: tuple[bool, bool], pixel_range: str | None = None, copies: str | None = None
+) -> "Dataset":
+    """Open a dataset.
 
-    return Dataset.open(data, skip_corrupt=skip[0], skip_conflicts=skip[1])
+    Args:
+        data: Folder or CSV.
+        skip: Values of --skip-corrupt and --skip-conflicts.
+        pixel_range: Value of --pixel-range, `LOW,HIGH`; None: the range that the dataset uses.
+        copies: Value of --copies; None: the default.
+    """
+    from tune_paddy.data.dataset import Dataset
+    from tune_paddy.data.pixel_range import parse_range
+
+    options: dict[str, Any] = {}
+    if pixel_range is not None:
+        options["pixel_range"] = parse_range(pixel_range)
+    if copies is not None:
+        options["copies"] = copies
+    return Dataset.open(data, skip_corrupt=skip[0], skip_conflicts=skip[1], **options)
 
 
 def load_space(space: str) -> "SearchSpace":

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from tune_paddy.cli.app import (
+    CopiesOption,
     DataArgument,
+    PixelRangeOption,
     SkipConflictsOption,
     SkipCorruptOption,
     app,
@@ -81,6 +83,8 @@ def check(
     data: DataArgument,
     skip_corrupt: SkipCorruptOption = False,
     skip_conflicts: SkipConflictsOption = False,
+    pixel_range: PixelRangeOption = None,
+    copies: CopiesOption = None,
 ) -> None:
     """Check every image and label, and print the findings.
 
@@ -89,7 +93,7 @@ def check(
     from tune_paddy.core.config import SearchSettings
     from tune_paddy.data.split import describe_limits, make_select_split
 
-    dataset = open_dataset(data, (skip_corrupt, skip_conflicts))
+    dataset = open_dataset(data, (skip_corrupt, skip_conflicts), pixel_range, copies)
     print_dataset(dataset)
     settings = SearchSettings()
     split = make_select_split(dataset, share=settings.select_share, seed=settings.seed)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_paddy.cli.app import (
+    CopiesOption,
+    PixelRangeOption,
     RunsOption,
     SkipConflictsOption,
     SkipCorruptOption,
@@ -96,6 +98,8 @@ def search(
     weights_dir: WeightsDirOption = None,
     skip_corrupt: SkipCorruptOption = False,
     skip_conflicts: SkipConflictsOption = False,
+    pixel_range: PixelRangeOption = None,
+    copies: CopiesOption = None,
     ray_address: RayAddressOption = None,
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
@@ -140,6 +144,8 @@ def search(
             overrides=overrides,
             stand_ins=stand_ins,
             skip=(skip_corrupt, skip_conflicts),
+            pixel_range=pixel_range,
+            copies=copies,
             weights_dir=weights_dir,
             ray_address=ray_address,
         )
@@ -243,6 +249,8 @@ def make_plan(
     overrides: dict[str, Any],
     stand_ins: bool = False,
     skip: tuple[bool, bool] = (False, False),
+    pixel_range: str | None = None,
+    copies: str | None = None,
     weights_dir: Path | None = None,
     ray_address: str | None = None,
 ) -> "SearchPlan":
@@ -253,7 +261,7 @@ def make_plan(
     loaded = SearchSpace.load(find_space(space))
     loaded.settings.override(overrides)
     naming.choose(loaded.name)
-    dataset = open_dataset(data, skip)
+    dataset = open_dataset(data, skip, pixel_range, copies)
     print_dataset(dataset)
     from tune_paddy.search.new_search import plan_new_search
     from tune_paddy.training.networks.architectures import stand_in

@@ -253,7 +253,7 @@ def _reopen_dataset(search: "RecordedRun") -> "Dataset":
             f"the images of search {search.name!r} are no longer at {path}: restore them there to refit"
         )
     # Skips the same images as before; the fingerprint detects any difference.
-    dataset = Dataset.open(path, skip_corrupt=True, skip_conflicts=True)
+    dataset = Dataset.open(path, skip_corrupt=True, skip_conflicts=True, **record.reading_options)
     if dataset.fingerprint != record.dataset_fingerprint:
         raise InputError(
             f"{path}: holds other images or labels than when search {search.name!r} began: restore them, "

@@ -45,7 +45,7 @@ def stratified_group_split(labels: Ints, groups: Ints, *, share: float, seed: in
     rng = np.random.default_rng(seed)
     targets = _round_targets(table.sum(axis=0), share)
     wanted = int(np.count_nonzero(table[~fixed].sum(axis=0)))
-    chosen, best = fixed, 0
+    chosen, best = np.zeros_like(fixed), 0
     for _ in range(_ATTEMPTS):
         draw = _choose_groups(table, fixed, targets, share, rng)
         held = int(np.count_nonzero(table[draw].sum(axis=0)))
@@ -124,8 +124,7 @@ def only_groups(labels: Ints, groups: Ints) -> Mask:
 def _only_groups(table: Ints) -> Mask:
     """Return whether a group is the only one of a class, bool [groups]."""
     lonely = np.count_nonzero(table, axis=0) == 1
-    fixed: Mask = (table[:, lonely] > 0).any(axis=1)
-    return fixed
+    return np.asarray((table[:, lonely] > 0).any(axis=1))
 
 
 def _all_classes(table: Ints) -> bool:

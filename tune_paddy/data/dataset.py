@@ -5,17 +5,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images
-from tune_paddy.data.duplicates import group_copies
+from tune_paddy.data.alike import split_alike
+from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images, with_range
+from tune_paddy.data.duplicates import Copies, check_copies, group_copies
 from tune_paddy.data.images import ImageError
 from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.layouts.listing import Listing
+from tune_paddy.data.pixel_range import PixelRange, check_range, describe_range, find_range
 from tune_paddy.data.submission import SubmissionFormat
 from tune_paddy.data.system.text import SHOWN, counted, listed, shown
 
@@ -34,8 +37,10 @@ class Dataset:
             location.
         sums: SHA-256 of each file, hexadecimal, [labelled, then test].
         submission: Column names of a submission.
-        groups: int64 [labelled], equal for copies and near-copies.
+        groups: int64 [labelled], equal for images that count as copies of each other.
         report: Findings of the audit.
+        pixel_range: Range of deep images, see `data.pixel_range`; None: there are none, or each by itself.
+        copies: What counts as a copy: `exact`, `near` or `off`.
     """
 
     root: Path
@@ -48,6 +53,8 @@ class Dataset:
     submission: SubmissionFormat
     groups: NDArray[np.int64]
     report: AuditReport
+    pixel_range: PixelRange | None = None
+    copies: Copies = "near"
 
     @classmethod
     def open(
@@ -56,6 +63,8 @@ class Dataset:
         *,
         skip_corrupt: bool = False,
         skip_conflicts: bool = False,
+        pixel_range: Sequence[float] | Literal["auto"] | None = "auto",
+        copies: Copies = "near",
         jobs: int | None = None,
     ) -> "Dataset":
         """Detect the layout of a dataset, list its images and check each of them.
@@ -68,14 +77,21 @@ class Dataset:
             skip_corrupt: Whether to skip images that cannot be decoded, except those in a sample
                 submission.
             skip_conflicts: Whether to skip images that have several labels.
+            pixel_range: Values of deep images, of more than 8 bits, that become black and white: (low,
+                high); `auto`: the range that the dataset uses; None: each image by itself.
+            copies: What counts as a copy, to be kept on one side of a split. `near`: also re-encoded,
+                resized and brightened versions; `exact`: images with equal values; `off`: nothing.
             jobs: Number of images decoded at once; None: the number of CPUs.
 
         Raises:
             InputError: The files are invalid; the message lists them and says what to do.
         """
+        check_copies(copies)
+        asked = pixel_range if pixel_range is None or pixel_range == "auto" else check_range(pixel_range)
         listing = list_dataset(Path(path))
-        checked = _check_images(listing, skip_corrupt, jobs)
+        checked = _check_images(listing, skip_corrupt, asked, jobs)
         checked = _check_conflicts(checked, skip_conflicts, jobs)
+        checked = _choose_copies(checked, copies, jobs)
         return cls(
             root=listing.root,
             layout=listing.layout,
@@ -87,6 +103,8 @@ class Dataset:
             submission=listing.form,
             groups=np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1],
             report=_report(checked),
+            pixel_range=checked.pixel_range,
+            copies=copies,
         )
 
 
@@ -99,29 +117,37 @@ class _Checked:
     facts: list[ImageFacts]
     groups: NDArray[np.int64]
     report: AuditReport
+    pixel_range: PixelRange | None
 
     def without(self, dropped: NDArray[np.bool_], report: AuditReport) -> "_Checked":
         """Drop labelled images by a mask [labelled]."""
         keep = np.concatenate([~dropped, np.ones(len(self.test), np.bool_)])
         facts = [fact for fact, kept in zip(self.facts, keep, strict=True) if kept]
         labelled = self.labelled[~dropped].reset_index(drop=True)
-        return _Checked(labelled, self.test, facts, self.groups[keep], report)
+        return replace(self, labelled=labelled, facts=facts, groups=self.groups[keep], report=report)
 
 
-def _check_images(listing: Listing, skip_corrupt: bool, jobs: int | None) -> _Checked:
+def _check_images(
+    listing: Listing, skip_corrupt: bool, asked: PixelRange | Literal["auto"] | None, jobs: int | None
+) -> _Checked:
     paths = [*listing.labelled["path"], *listing.test["path"]]
     found = inspect_images(paths, jobs=jobs)
     corrupt = tuple(finding for finding in found if isinstance(finding, ImageError))
     _refuse_corrupt(listing, corrupt, skip_corrupt)
     sound = np.array([isinstance(finding, ImageFacts) for finding in found], np.bool_)
     n = len(listing.labelled)
-    facts = [finding for finding in found if isinstance(finding, ImageFacts)]
+    sized = [finding for finding in found if isinstance(finding, ImageFacts)]
+    deep = [fact.deep for fact in sized if fact.deep is not None]
+    pixel_range = find_range(deep) if asked == "auto" else asked if deep else None
+    facts = with_range(sized, pixel_range)
+    notes = (*listing.notes, *describe_range(deep, pixel_range))
     return _Checked(
         labelled=listing.labelled[sound[:n]].reset_index(drop=True),
         test=listing.test[sound[n:]].reset_index(drop=True),
         facts=facts,
         groups=_group(facts),
-        report=AuditReport(notes=listing.notes, corrupt=corrupt),
+        report=AuditReport(notes=notes, corrupt=corrupt),
+        pixel_range=pixel_range,
     )
 
 
@@ -175,6 +201,29 @@ def _conflict_message(conflicts: pd.DataFrame) -> str:
         f"{counted(len(lines), 'image')} with several labels; correct the labels, or skip every copy "
         f"with `skip_conflicts`{listed(lines, len(lines))}"
     )
+
+
+def _choose_copies(checked: _Checked, copies: Copies, jobs: int | None) -> _Checked:
+    """Decide which similar images count as copies."""
+    if copies == "off" or not checked.facts:
+        return replace(checked, groups=np.arange(len(checked.facts)))
+    if copies == "exact":
+        return replace(checked, groups=_equal_groups(checked, jobs))
+    codes = np.unique(checked.labelled["label"].to_numpy(np.str_), return_inverse=True)[1]
+    classes = np.concatenate([codes, np.full(len(checked.test), -1)])
+    groups, alike = split_alike(checked.groups, np.stack([fact.thumbnail for fact in checked.facts]), classes)
+    note = f"{counted(alike, 'image')} look alike as a whole and do not count as copies for that"
+    notes = (*checked.report.notes, *([note] if alike else []))
+    return replace(checked, groups=groups, report=replace(checked.report, notes=notes))
+
+
+def _equal_groups(checked: _Checked, jobs: int | None) -> NDArray[np.int64]:
+    """Return the groups of images with equal values; only similar images are read again."""
+    paths = np.array([*checked.labelled["path"], *checked.test["path"]], np.str_)
+    names = np.arange(len(paths)).astype(np.str_).astype(object)
+    similar = np.flatnonzero(np.bincount(checked.groups)[checked.groups] > 1)
+    names[similar] = [f"={digest}" for digest in hash_pixels(paths[similar].tolist(), jobs=jobs)]
+    return np.unique(names.astype(np.str_), return_inverse=True)[1].astype(np.int64)
 
 
 def _check_classes(listing: Listing, labelled: pd.DataFrame) -> tuple[str, ...]:

@@ -11,11 +11,17 @@ against the digits, whose nearest candidates have a correlation of 0.990.
 """
 
 from collections.abc import Iterator
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+
+from tune_paddy.core.errors import InputError
+
+Copies = Literal["exact", "near", "off"]
+"""What counts as a copy: images with equal values, also re-encoded ones, or nothing."""
 
 SIDE = 32
 """Side of the thumbnails, in px."""
@@ -34,6 +40,18 @@ MAX_CONTRAST_RATIO = 1.5
 
 _BLOCK = 2**22
 """Number of image pairs compared at once: 32 MB of hashes."""
+
+
+def check_copies(copies: str) -> None:
+    """Raise if a kind of copies is unknown.
+
+    Raises:
+        InputError: It is.
+    """
+    if copies not in get_args(Copies):
+        raise InputError(
+            f"`copies` is one of {', '.join(get_args(Copies))}, not {copies!r}", options=("copies",)
+        )
 
 
 def group_copies(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.image_cache.cache import ImageSet
+from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.split import SelectSplit
 
 
@@ -53,6 +54,7 @@ class Parts:
         folds: int64 [select images], fold of each image, from 0; empty: one split for all models.
         seen: Whether members also train on the select split, so that scores on it are meaningless.
         images: All images of the dataset, for the image cache; None: no cache.
+        pixel_range: Range of deep images; None: 8 bits, or each image by itself.
     """
 
     classes: tuple[str, ...]
@@ -63,6 +65,7 @@ class Parts:
     folds: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     seen: bool = False
     images: ImageSet | None = None
+    pixel_range: PixelRange | None = None
 
     @property
     def n_folds(self) -> int:
@@ -88,6 +91,7 @@ def make_parts(dataset: Dataset, split: SelectSplit) -> Parts:
         test=_part(dataset.test, None),
         folds=np.array(split.folds, np.int64),
         images=image_set(dataset),
+        pixel_range=dataset.pixel_range,
     )
 
 
@@ -108,7 +112,7 @@ def image_set(dataset: Dataset) -> ImageSet:
     """Return all images of a dataset by id, labelled ones first; the order is independent of its location."""
     frames = (dataset.labelled, dataset.test)
     paths = tuple(path for frame in frames for path in frame.sort_values("id")["path"])
-    return ImageSet(dataset.fingerprint, paths)
+    return ImageSet(dataset.fingerprint, paths, dataset.pixel_range)
 
 
 def _part(frame: pd.DataFrame, codes: dict[str, int] | None) -> Part:

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -146,10 +146,10 @@ def make_folds(dataset: Dataset, *, k: int, seed: int) -> SelectSplit:
 def describe_limits(dataset: Dataset, split: SelectSplit) -> tuple[str, ...]:
     """Return what a split cannot judge, one sentence per finding, with the classes' names and the remedy."""
     held = set(split.select_ids)
-    judged = dataset.labelled["label"][dataset.labelled["id"].isin(held)].value_counts()
-    counts = dataset.labelled["label"].value_counts()
-    unjudged = [name for name in dataset.classes if not judged.get(name, 0)]
-    thin = [name for name in dataset.classes if 0 < judged.get(name, 0) < FEW]
+    judged = Counter(dataset.labelled["label"][dataset.labelled["id"].isin(held)])
+    counts = Counter(dataset.labelled["label"])
+    unjudged = [name for name in dataset.classes if not judged[name]]
+    thin = [name for name in dataset.classes if 0 < judged[name] < FEW]
     notes = []
     if unjudged:
         notes.append(
@@ -162,9 +162,9 @@ def describe_limits(dataset: Dataset, split: SelectSplit) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _named(names: Sequence[str], counts: "pd.Series[int]") -> str:
+def _named(names: Sequence[str], counts: Mapping[str, int]) -> str:
     """Return class names with their numbers of images; count the rest of a long list."""
-    words = [f"{shown(name)} ({counted(int(counts[name]), 'image')})" for name in names[:_NAMED]]
+    words = [f"{shown(name)} ({counted(counts[name], 'image')})" for name in names[:_NAMED]]
     rest = [f"{len(names) - _NAMED} more"] if names[_NAMED:] else []
     return f"{'class' if len(names) == 1 else 'classes'} {', '.join(words + rest)}"
 
@@ -178,8 +178,10 @@ def _told_of(dataset: Dataset) -> Iterator[None]:
         frame = dataset.labelled.assign(group=dataset.groups)
         sizes = frame.groupby("label").agg(images=("id", "size"), distinct=("group", "nunique"))
         lines = [
-            f"{shown(str(row.Index))}: {counted(row.images, 'image')}, {row.distinct} distinct"
-            for row in sizes.sort_values("distinct", kind="stable").itertuples()
+            f"{shown(str(label))}: {counted(images, 'image')}, {distinct} distinct"
+            for distinct, label, images in sorted(
+                zip(sizes["distinct"], sizes.index, sizes["images"], strict=True)
+            )
         ]
         raise InputError(
             f"{shown(dataset.root)}: {error}{listed(lines, len(lines))}", options=error.options

@@ -68,6 +68,7 @@ def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
         dataset_fingerprint=dataset.fingerprint,
         skip_corrupt=bool(dataset.report.corrupt),
         skip_conflicts=bool(dataset.report.conflicts),
+        reading={"pixel_range": dataset.pixel_range, "copies": dataset.copies},
         competition=competition_of(dataset.root),
         split=split.fingerprint,
         space=space.name,

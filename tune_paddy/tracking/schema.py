@@ -150,6 +150,8 @@ class SearchRecord(_Record):
         dataset_fingerprint: Fingerprint of images and labels.
         skip_corrupt: Whether images that cannot be decoded were skipped.
         skip_conflicts: Whether images with two labels were skipped.
+        reading: How images are read and compared: `pixel_range`, [low, high] or None, and `copies`; None: as
+            versions did that did not record it.
         competition: Kaggle's name of the images' competition; empty if unknown.
         split: Fingerprint of the select split.
         space: Name of the search space.
@@ -176,6 +178,7 @@ class SearchRecord(_Record):
     dataset_fingerprint: str = field(default="", metadata=_tag(_TEXT))
     skip_corrupt: bool = field(default=False, metadata=_tag(_FLAG))
     skip_conflicts: bool = field(default=False, metadata=_tag(_FLAG))
+    reading: Mapping[str, Any] | None = field(default=None, metadata=_tag(_OBJECT, optional=True))
     competition: str = field(default="", metadata=_tag(_TEXT))
     split: str = field(default="", metadata=_tag(_TEXT))
     space: str = field(default="", metadata=_tag(_TEXT))
@@ -194,6 +197,11 @@ class SearchRecord(_Record):
     refit_of: tuple[str, ...] = field(default=(), metadata=_tag(_NAMES, optional=True))
     refit_of_ensemble: str = field(default="", metadata=_tag(_TEXT, optional=True))
     revision: str = field(default="", metadata=_tag(_TEXT, optional=True, name=SOURCE + "git.commit"))
+
+    @property
+    def reading_options(self) -> dict[str, Any]:
+        """Options of `Dataset.open` that read and compare the images as the search did."""
+        return {"pixel_range": None, "copies": "near", **(self.reading or {})}
 
     @property
     def images(self) -> Path | None:

@@ -216,7 +216,7 @@ class _Attempt:
             test=views["test"],
         )
         if self.runtime.keep_weights:
-            save_member(self.runtime.folder, model, self.config, self.parts.classes)
+            save_member(self.runtime.folder, model, self.config, self.parts.classes, self.parts.pixel_range)
         if not self.runtime.keep_checkpoints:
             remove_checkpoints(self.runtime.folder)
         metrics = self._summary(model, predictions, seconds)
@@ -291,7 +291,14 @@ class _Attempt:
 
     def _reader(self, paths: list[str]) -> ImageReader:
         runtime, config = self.runtime, self.config
-        return ImageReader(paths, config.item_size, config.resize, runtime.cpus, runtime.cached)
+        return ImageReader(
+            paths,
+            config.item_size,
+            config.resize,
+            runtime.cpus,
+            runtime.cached,
+            pixel_range=self.parts.pixel_range,
+        )
 
     def _predict(self, model: nn.Module, part: Part, *, with_tta: bool) -> dict[str, NDArray[np.float32]]:
         views = predict(

@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 
 from tune_paddy.core.estimate import Comparison, wilson
 from tune_paddy.core.metrics import error_rate, metric_label
+from tune_paddy.data.pixel_range import PixelRange, check_range
 from tune_paddy.data.thumbnails import data_uri, thumbnail_uri
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions, select_command
@@ -83,7 +84,9 @@ def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> d
         "own_score": "" if assessment is None else f"{assessment.estimate.score:.4f}",
         "comparisons": [_comparison(rival) for rival in rivals(ensemble)],
         "failures": [member for member in sources.members if member.outcome not in ("finished", "running")],
-        "hard": _with_thumbnails(_hard_images(ensemble), labelled, test),
+        "hard": _with_thumbnails(
+            _hard_images(ensemble), labelled, test, search.reading_options["pixel_range"]
+        ),
         "found_images": bool(labelled),
         "dataset": search.images or "",
         "figures": [
@@ -149,13 +152,15 @@ def _hard_images(ensemble: Ensemble) -> HardImages:
 
 
 def _with_thumbnails(
-    hard: HardImages, labelled: Mapping[str, Path], test: Mapping[str, Path]
+    hard: HardImages,
+    labelled: Mapping[str, Path],
+    test: Mapping[str, Path],
+    pixel_range: Sequence[float] | None,
 ) -> dict[str, Any]:
+    known = None if pixel_range is None else check_range(pixel_range)
+
     def shown(images: Sequence[HardImage], files: Mapping[str, Path]) -> list[dict[str, Any]]:
-        return [
-            {**vars(image), "thumbnail": thumbnail_uri(files[image.name]) if image.name in files else None}
-            for image in images
-        ]
+        return [{**vars(image), "thumbnail": _thumbnail(files.get(image.name), known)} for image in images]
 
     return {
         "wrong": shown(hard.wrong, labelled),
@@ -163,6 +168,10 @@ def _with_thumbnails(
         "unsure": shown(hard.unsure, labelled),
         "test": shown(hard.test, test),
     }
+
+
+def _thumbnail(file: Path | None, pixel_range: PixelRange | None) -> str | None:
+    return None if file is None else thumbnail_uri(file, pixel_range=pixel_range)
 
 
 def _commands(sources: Sources) -> list[dict[str, str]]:

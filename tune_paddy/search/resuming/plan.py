@@ -62,7 +62,7 @@ def resumed_plan(
     return SearchPlan(
         name=search.name,
         # Images that the first session skipped are skipped again; the fingerprint detects a difference.
-        dataset=Dataset.open(path, skip_corrupt=True, skip_conflicts=True),
+        dataset=Dataset.open(path, skip_corrupt=True, skip_conflicts=True, **record.reading_options),
         space=space or _space(search, store),
         settings=chosen,
         folder=_folder(search),

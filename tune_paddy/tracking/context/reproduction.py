@@ -47,12 +47,23 @@ def describe_member(member: str, origin: str, search: str, searched: SearchRecor
         words += ["--weights-dir", str(searched.weights_dir)] if searched.weights_dir else []
         skips = {"--skip-corrupt": searched.skip_corrupt, "--skip-conflicts": searched.skip_conflicts}
         words += [flag for flag, skipped in skips.items() if skipped]
+        words += _reading_flags(searched)
         command = shlex.join(words)
         blocks.append("To train it again with the same split and seed, use this run's `member.yaml`:")
         blocks.append(f"    {command}")
     elif searched.command:
         blocks += ["Trained by this command:", f"    {searched.command}"]
     return "\n\n".join(blocks) + "\n"
+
+
+def _reading_flags(searched: SearchRecord) -> list[str]:
+    """Return the flags that read and compare the images as a search did; none for the defaults."""
+    reading = searched.reading or {}
+    flags: list[str] = []
+    if reading.get("pixel_range"):
+        low, high = reading["pixel_range"]
+        flags.append(f"--pixel-range={low:.17g},{high:.17g}")  # = since LOW may be negative
+    return flags + (["--copies", reading["copies"]] if reading.get("copies", "near") != "near" else [])
 
 
 def _without_none(values: Mapping[str, object]) -> dict[str, object]:
