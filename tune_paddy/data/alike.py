@@ -13,11 +13,16 @@ from scipy.sparse.csgraph import connected_components
 LARGEST_SHARE = 0.1
 """Largest plausible share of a dataset's different pictures in one group of copies."""
 LARGEST = 8
-"""Size up to which a group is plausible, whatever its share."""
-MIN_RESIDUAL = 0.9
-"""Minimum correlation of what differs from the mean of a group, for copies within it."""
-_ROUNDS = 3
-"""Maximum number of comparisons; a part that is still too large after them holds no copies."""
+"""Number of pictures up to which a group is plausible, whatever its share."""
+WHOLE_CLASS = 3
+"""Number of pictures from which a class is implausible as one group."""
+MIN_RESIDUALS = (0.5, 0.75, 0.9, 0.97)
+"""Minimum correlation of what differs from the mean of a group, for copies within it; tried in this order.
+
+Of a fixed camera's photos, those that differ by noise alone stay far below 0.5; brightened copies reach 0.9,
+re-encoded and resized ones 0.55 to 0.9. Where the light changes, other photos do so as well, and only a stricter
+comparison divides the group.
+"""
 
 
 def split_alike(
@@ -25,8 +30,9 @@ def split_alike(
 ) -> tuple[NDArray[np.int64], int]:
     """Divide implausibly large groups into those of closer copies.
 
-    A group is too large with more than `LARGEST` different pictures that are more than `LARGEST_SHARE` of
-    all, or all pictures of a class. Identical thumbnails stay together.
+    A group is too large if its different pictures are more than `LARGEST` and more than `LARGEST_SHARE` of
+    all, or if it holds the `WHOLE_CLASS` or more pictures of a class. Identical thumbnails stay together. A
+    group that stays too large is divided completely.
 
     Args:
         groups: int [images], group of each image.
@@ -39,46 +45,47 @@ def split_alike(
     pictures, which = np.unique(thumbnails.reshape(len(thumbnails), -1), axis=0, return_inverse=True)
     divided = np.zeros(len(groups), np.bool_)
     found, limit = groups.copy(), max(LARGEST, LARGEST_SHARE * len(pictures))
-    for _ in range(_ROUNDS):
-        large = _too_large(found, which, classes, limit)
-        for group in large:
-            images = np.flatnonzero(found == group)
+    for least in (*MIN_RESIDUALS, np.inf):
+        for images in _too_large(found, which, classes, limit):
             divided[images] = True
-            found[images] = found.max() + 1 + _closer(pictures, which[images])
-    for group in _too_large(found, which, classes, limit):
-        images = np.flatnonzero(found == group)
-        found[images] = found.max() + 1 + which[images]
+            found[images] = found.max() + 1 + _closer(pictures, which[images], least)
     return np.unique(found, return_inverse=True)[1], int(divided.sum())
 
 
 def _too_large(
     groups: NDArray[np.int64], which: NDArray[np.intp], classes: NDArray[np.int64], limit: float
-) -> list[int]:
-    """Return the groups that hold more pictures than copies plausibly do."""
-    found = []
+) -> list[NDArray[np.intp]]:
+    """Return the images of each group that holds more pictures than copies plausibly do."""
     totals = {label: len(np.unique(which[classes == label])) for label in np.unique(classes[classes >= 0])}
-    for group in np.unique(groups).tolist():
-        inside = groups == group
-        if inside.sum() <= LARGEST:
+    order = np.argsort(groups, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    found = []
+    for images in parts:
+        if len(images) < WHOLE_CLASS:
             continue
-        pictures = len(np.unique(which[inside]))
-        own = {label: len(np.unique(which[inside & (classes == label)])) for label in totals}
-        whole = any(own[label] == total > LARGEST for label, total in totals.items())
-        if pictures > limit or (pictures > LARGEST and whole):
-            found.append(group)
+        labels = classes[images]
+        own = {
+            label: len(np.unique(which[images[labels == label]])) for label in np.unique(labels[labels >= 0])
+        }
+        whole = any(WHOLE_CLASS <= totals[label] == count for label, count in own.items())
+        if whole or len(np.unique(which[images])) > limit:
+            found.append(images)
     return found
 
 
-def _closer(pictures: NDArray[np.uint8], which: NDArray[np.intp]) -> NDArray[np.int64]:
+def _closer(pictures: NDArray[np.uint8], which: NDArray[np.intp], least: float) -> NDArray[np.int64]:
     """Group the images of one group by the correlation of their differences from its mean, int [images]."""
     rows, place = np.unique(which, return_inverse=True)
     shapes = pictures[rows].astype(np.float32)
-    shapes -= shapes.mean(axis=1, keepdims=True)
-    shapes /= np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 1e-6)
-    shapes -= shapes.mean(axis=0)
-    shapes /= np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 1e-6)
-    first, second = np.nonzero(np.triu(shapes @ shapes.T >= MIN_RESIDUAL, 1))
-    n = len(rows)
-    links = coo_matrix((np.ones(len(first), np.int8), (first, second)), shape=(n, n))
+    shapes = _unit(shapes - shapes.mean(axis=1, keepdims=True))
+    shapes = _unit(shapes - shapes.mean(axis=0))
+    first, second = np.nonzero(np.triu(shapes @ shapes.T >= least, 1))
+    links = coo_matrix((np.ones(len(first), np.int8), (first, second)), shape=(len(rows), len(rows)))
     components: NDArray[np.int64] = connected_components(links, directed=False)[1][place]
     return components
+
+
+def _unit(shapes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale rows to length 1; rows of zeros stay."""
+    lengths = np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return np.asarray(shapes / lengths)
