@@ -252,6 +252,13 @@ def test_no_text_raises_an_error(tags: dict[str, str]) -> None:
         record.from_tags(tags)  # type: ignore[attr-defined]
 
 
+def test_images_are_read_as_recorded_and_as_before_where_nothing_is_recorded() -> None:
+    reading = {"pixel_range": (-1024.0, 3071.5), "copies": "off"}
+    again = SearchRecord.from_tags(SearchRecord(reading=reading).to_tags())
+    assert again.reading_options == {"pixel_range": [-1024.0, 3071.5], "copies": "off"}
+    assert SearchRecord.from_tags({}).reading_options == {"pixel_range": None, "copies": "near"}
+
+
 def test_settings_survive_a_round_trip() -> None:
     settings = SearchSettings(trials=3, gpu="auto", folds=2)
     record = SearchRecord(settings=settings.model_dump(mode="json"))

@@ -41,7 +41,11 @@ def stratified_group_split(labels: Ints, groups: Ints, *, share: float, seed: in
     table = _count_images(labels, groups)
     fixed = _only_groups(table)
     if fixed.all():
-        raise InputError("no class has two distinct images, one to train on and one to hold back")
+        raise InputError(
+            "no class has two distinct images, one to train on and one to hold back: add images, merge "
+            "classes, or set `copies` if images that only look alike count as copies",
+            options=("copies",),
+        )
     rng = np.random.default_rng(seed)
     targets = _round_targets(table.sum(axis=0), share)
     wanted = int(np.count_nonzero(table[~fixed].sum(axis=0)))

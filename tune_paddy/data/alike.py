@@ -20,8 +20,8 @@ MIN_RESIDUALS = (0.5, 0.75, 0.9, 0.97)
 """Minimum correlation of what differs from the mean of a group, for copies within it; tried in this order.
 
 Of a fixed camera's photos, those that differ by noise alone stay far below 0.5; brightened copies reach 0.9,
-re-encoded and resized ones 0.55 to 0.9. Where the light changes, other photos do so as well, and only a stricter
-comparison divides the group.
+re-encoded and resized ones 0.55 to 0.9. Where the light changes, other photos do so as well, and only a
+stricter comparison divides the group.
 """
 
 
