@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from tune_paddy.data.duplicates import distinct
+
 LARGEST_SHARE = 0.1
 """Largest plausible share of a dataset's different pictures in one group of copies."""
 LARGEST = 8
@@ -42,7 +44,10 @@ def split_alike(
     Returns:
         int [images], new groups, and the number of images in groups that were divided.
     """
-    pictures, which = np.unique(thumbnails.reshape(len(thumbnails), -1), axis=0, return_inverse=True)
+    if np.bincount(groups).max(initial=0) < WHOLE_CLASS:  # nearly every dataset
+        return groups, 0
+    rows, which = distinct(thumbnails)
+    pictures = thumbnails[rows].reshape(len(rows), -1)
     divided = np.zeros(len(groups), np.bool_)
     found, limit = groups.copy(), max(LARGEST, LARGEST_SHARE * len(pictures))
     for least in (*MIN_RESIDUALS, np.inf):
@@ -53,8 +58,8 @@ def split_alike(
 
 
 def _too_large(
-    groups: NDArray[np.int64], which: NDArray[np.intp], classes: NDArray[np.int64], limit: float
-) -> list[NDArray[np.intp]]:
+    groups: NDArray[np.int64], which: NDArray[np.int64], classes: NDArray[np.int64], limit: float
+) -> list[NDArray[np.int64]]:
     """Return the images of each group that holds more pictures than copies plausibly do."""
     totals = {label: len(np.unique(which[classes == label])) for label in np.unique(classes[classes >= 0])}
     order = np.argsort(groups, kind="stable")
@@ -73,7 +78,7 @@ def _too_large(
     return found
 
 
-def _closer(pictures: NDArray[np.uint8], which: NDArray[np.intp], least: float) -> NDArray[np.int64]:
+def _closer(pictures: NDArray[np.uint8], which: NDArray[np.int64], least: float) -> NDArray[np.int64]:
     """Group the images of one group by the correlation of their differences from its mean, int [images]."""
     rows, place = np.unique(which, return_inverse=True)
     shapes = pictures[rows].astype(np.float32)

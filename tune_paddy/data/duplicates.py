@@ -67,7 +67,7 @@ def group_copies(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> N
     Returns:
         [images], group number of each image; groups are numbered in the order of their first images.
     """
-    pictures, which = _distinct(thumbnails)
+    pictures, which = distinct(thumbnails)
     pairs = np.concatenate([np.empty((0, 2), np.int64), *_confirmed(hashes[pictures], thumbnails[pictures])])
     n = len(pictures)
     links = coo_matrix((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
@@ -76,7 +76,7 @@ def group_copies(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> N
     return np.argsort(np.argsort(first))[names]
 
 
-def _distinct(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def distinct(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of the distinct thumbnails, and for every image the index of its own.
 
     Thousands of identical files thus cost no more than one.
