@@ -55,9 +55,10 @@ def test_a_loaded_member_predicts_as_before(
 def test_the_range_of_deep_images_is_kept_and_missing_in_older_files(
     saved: Path, tmp_path: Path, make_config: Callable[..., MemberConfig]
 ) -> None:
-    config = make_config(arch="test_vit")
-    save_member(tmp_path / "deep", build(config), config, CLASSES, (-1024.0, 3071.0))
-    assert load_member(tmp_path / "deep").pixel_range == (-1024.0, 3071.0)
+    config, deep = make_config(), tmp_path / "deep"
+    deep.mkdir()
+    save_member(deep, build(config), config, CLASSES, (-1024.0, 3071.0))
+    assert load_member(deep).pixel_range == (-1024.0, 3071.0)
     facts = json.loads((saved / "member.json").read_text())
     del facts["pixel_range"]
     (saved / "member.json").write_text(json.dumps(facts))
