@@ -133,6 +133,7 @@ def search(
             ray_address=ray_address,
             retry_failed=retry_failed,
         )
+        _check_same_reading(plan, pixel_range, copies)
         asked = _asked(now, plan.asked)
     elif data is None or space is None:
         raise InputError("give DATA and --space to start a search, or --resume NAME to resume one")
@@ -164,6 +165,27 @@ def search(
             plan = with_free_name(plan, naming, store)
         plan = replace(plan, asked=asked)
         train_and_select(replace(ready, plan=plan), store, asked, verbose=verbose)
+
+
+def _check_same_reading(plan: "SearchPlan", pixel_range: str | None, copies: str | None) -> None:
+    """Refuse options that would read the images of a resumed search in another way.
+
+    Raises:
+        InputError: The recorded value differs; the message names it.
+    """
+    from tune_paddy.data.pixel_range import parse_range
+
+    dataset, asked = plan.dataset, None if pixel_range is None else parse_range(pixel_range)
+    for name, given_now, recorded in (
+        ("pixel_range", asked, dataset.pixel_range),
+        ("copies", copies, dataset.copies),
+    ):
+        if None not in {given_now, recorded} and given_now != recorded:
+            raise InputError(
+                f"search {plan.name!r} keeps its `{name}`, {recorded}, when it is resumed: leave the option "
+                "out, or start a search under a new name",
+                options=(name,),
+            )
 
 
 def _asked(now: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
