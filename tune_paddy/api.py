@@ -62,8 +62,8 @@ class Chosen:
     Attributes:
         pool: Pool that it was selected from.
         selection: Ensemble weights and the path to them; its `score` is optimistic.
-        assessment: Score on images that the selection has not seen, with those of rivals; None: a class has
-            a single image in the select split.
+        assessment: Score on images that the selection has not seen, with those of rivals; None: the
+            select split has a single image.
     """
 
     pool: "Pool"
@@ -113,6 +113,9 @@ def run_search(
     id_column: str | None = None,
     label_column: str | None = None,
     copies: str | None = None,
+    pixel_range: str | Sequence[float] | None = None,
+    skip_corrupt: bool = False,
+    skip_conflicts: bool = False,
     **settings: Any,
 ) -> SearchResult:
     """Train the members of a search space, as `tune-paddy search` does before it selects.
@@ -130,7 +133,11 @@ def run_search(
         images: Folder of the labelled images; None: detected.
         id_column: Column of the table that names the images; None: detected.
         label_column: Column of the table that holds the labels; None: detected.
-        copies: Copies that stay on one side of the split: `near`, `exact` or `off`; None: `near`.
+        copies: What counts as a copy: `exact`, `near` or `off`, see `Dataset.open`; None: `near`.
+        pixel_range: Values that are black and white in images of more than 8 bits: (low, high), or `each`;
+            None: those that the dataset uses.
+        skip_corrupt: Whether to skip images that cannot be decoded.
+        skip_conflicts: Whether to skip identical images with different labels.
         **settings: Fields of `SearchSettings`, such as `trials`, `minutes` or `gpu`; they override the
             settings of the space.
 
@@ -142,40 +149,46 @@ def run_search(
 
     from tune_paddy.core.errors import SearchInterruptedError
     from tune_paddy.data.dataset import Dataset
-    from tune_paddy.search.plan import SearchPlan
+    from tune_paddy.search.new_search import plan_new_search
     from tune_paddy.search.preflight import ready_session
-    from tune_paddy.search.resources import uncounted_gpus
     from tune_paddy.search.run import run_search as run
-    from tune_paddy.tracking.names import free_name, require_free
+    from tune_paddy.tracking.names import Naming
     from tune_paddy.training.networks.pretrained import check_weights
 
+    reading = {
+        "labels": labels,
+        "images": images,
+        "id_column": id_column,
+        "label_column": label_column,
+        "copies": copies,
+        "pixel_range": pixel_range,
+        "skip_corrupt": skip_corrupt or None,
+        "skip_conflicts": skip_conflicts or None,
+    }
+    reading = {option: value for option, value in reading.items() if value is not None}
     loaded = _load_space(space, stand_ins=stand_ins)
-    overridden = loaded.settings.override(settings)
+    loaded.settings.override(settings)  # refused before the images are read
     if ray_address is None:
         check_weights(loaded.weights(), None if weights_dir is None else Path(weights_dir))
-    columns = {"id_column": id_column, "label_column": label_column}
-    reading = {"labels": labels, "images": images, **columns, "copies": copies}
     dataset, store = _open(data, tracking_uri, Path(runs), reading)
-    chosen = require_free(name, Path(runs), store) if name else free_name(loaded.name, Path(runs), store)
-    plan = SearchPlan(
-        name=chosen,
-        dataset=dataset,
-        space=loaded,
-        settings=overridden,
-        folder=Path(runs) / chosen,
+    plan = plan_new_search(
+        dataset,
+        loaded,
+        Naming(Path(runs), name),
+        settings=settings,
+        store=store,
+        data=None if isinstance(data, Dataset) else Path(data),
         weights_dir=None if weights_dir is None else Path(weights_dir),
         ray_address=ray_address,
-        ray_gpus=uncounted_gpus(),
         command=EXPLORER,
-        data=None if isinstance(data, Dataset) else Path(data),
     )
     try:
         with ready_session(plan) as ready:
             members = run(ready, store, console=Console(markup=False))
     except SearchInterruptedError as error:
-        error.add_note(f"to resume it: tune-paddy search --resume {shlex.quote(chosen)}")
+        error.add_note(f"to resume it: tune-paddy search --resume {shlex.quote(plan.name)}")
         raise
-    return SearchResult(chosen, members, plan.folder, store.tracking_uri)
+    return SearchResult(plan.name, members, plan.folder, store.tracking_uri)
 
 
 def load_pool(*searches: "str | Sequence[str]", tracking_uri: str | None = None) -> "Pool":
@@ -286,11 +299,8 @@ def _load_space(space: "str | Path | SearchSpace", *, stand_ins: bool) -> "Searc
     from tune_paddy.training.networks.architectures import stand_in
     from tune_paddy.training.networks.model import check_arch
 
-    loaded = (
-        space
-        if isinstance(space, SearchSpace)
-        else SearchSpace.load(find_space(space), check_arch=check_arch)
-    )
+    loaded = space if isinstance(space, SearchSpace) else SearchSpace.load(find_space(space))
+    loaded.check_archs(check_arch)
     return loaded.with_stand_ins(stand_in) if stand_ins else loaded
 
 
@@ -301,8 +311,8 @@ def _open(
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.tracking.store import open_store
 
-    given = [name for name, value in reading.items() if value is not None]
-    if isinstance(data, Dataset) and given:
+    if isinstance(data, Dataset) and reading:
+        given = tuple(reading)
         raise InputError(f"{given[0]}: the dataset is open already; give it to `Dataset.open`", options=given)
     dataset = data if isinstance(data, Dataset) else Dataset.open(data, **reading)
     artifacts = runs.absolute() / "artifacts"

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tune_paddy.spaces.problems import SpaceError
-from tune_paddy.spaces.reader import read_sections
+from tune_paddy.spaces.reader import check_archs, read_sections
 from tune_paddy.spaces.rules import ArchCheck
 
 Asked = list[tuple[str, tuple[int, int]]]
@@ -13,8 +13,14 @@ Asked = list[tuple[str, tuple[int, int]]]
 def problems(text: str, check_arch: ArchCheck | None = None) -> list[str]:
     """Return the lines of the error for a file called `x`."""
     with pytest.raises(SpaceError) as caught:
-        read_sections(text, file="x", base=Path(), check_arch=check_arch)
+        parse_and_check(text, check_arch)
     return str(caught.value).splitlines()
+
+
+def parse_and_check(text: str, check_arch: ArchCheck | None) -> None:
+    sections = read_sections(text, file="x", base=Path())
+    if check_arch is not None:
+        check_archs(sections.drafts, check_arch)
 
 
 def only_problem(text: str, check_arch: ArchCheck | None = None) -> str:
@@ -173,7 +179,7 @@ def test_checks_of_architectures() -> None:
         "recipes: [{arch: b, size: [320, 224]}, {arch: a}]\n"
         "spaces: [{arch: [a, b], size: [224, [320, 224]]}, {arch: c, size: {low: 192, high: 320, step: 32}}]"
     )
-    read_sections(text, file="x", base=Path(), check_arch=check)
+    check_archs(read_sections(text, file="x", base=Path()).drafts, check)
     assert asked == [
         ("b", (320, 224)),
         ("a", (224, 224)),
@@ -193,12 +199,20 @@ def test_sizes_inside_a_range() -> None:
 
 
 def test_lines_of_architectures() -> None:
-    """A problem points at the architecture in a list, and does not hide other problems."""
-    _, check = recorder(lambda arch, size: arch == "b")
-    assert problems("spaces:\n  - arch:\n      - a\n      - b\n    lr: -1\n", check) == [
+    """A problem points at the architecture in a list; all problems come together."""
+    _, check = recorder(lambda arch, size: arch in "bc")
+    assert problems("spaces:\n  - arch:\n      - a\n      - b\n  - arch: c\n", check) == [
         "x:4: spaces[0].arch: b cannot take 224x224",
-        "x:5: spaces[0].lr: -1 should be greater than 0",
+        "x:5: spaces[1].arch: c cannot take 224x224",
     ]
+
+
+def test_a_second_check_starts_afresh() -> None:
+    """The problems of one check are not reported by the next."""
+    drafts = read_sections(sub_space(""), file="x", base=Path()).drafts
+    with pytest.raises(SpaceError):
+        check_archs(drafts, lambda arch, size: "too new")
+    check_archs(drafts, lambda arch, size: None)
 
 
 def test_no_follow_up_problems() -> None:

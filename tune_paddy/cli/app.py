@@ -46,12 +46,6 @@ RunsOption = Annotated[
 WeightsDirOption = Annotated[
     Path | None, typer.Option("--weights-dir", help="Folder of pretrained weights, from `weights fetch`.")
 ]
-SkipCorruptOption = Annotated[
-    bool, typer.Option("--skip-corrupt", help="Skip images that cannot be decoded.")
-]
-SkipConflictsOption = Annotated[
-    bool, typer.Option("--skip-conflicts", help="Skip identical images with different labels.")
-]
 StandInsOption = Annotated[
     bool, typer.Option("--stand-ins", help="Rehearse with a tiny relative of each architecture.")
 ]
@@ -82,17 +76,16 @@ def read_options() -> type[Any]:
     return ReadOptions
 
 
-def open_dataset(data: Path, skip: tuple[bool, bool], reading: Mapping[str, Any] | None = None) -> "Dataset":
+def open_dataset(data: Path, reading: Mapping[str, Any] | None = None) -> "Dataset":
     """Open a dataset.
 
     Args:
         data: Folder or table of labels.
-        skip: Values of --skip-corrupt and --skip-conflicts.
         reading: Typed options of `ReadOptions`: name → value.
     """
     from tune_paddy.data.dataset import Dataset
 
-    return Dataset.open(data, skip_corrupt=skip[0], skip_conflicts=skip[1], **(reading or {}))
+    return Dataset.open(data, **(reading or {}))
 
 
 def load_space(space: str) -> "SearchSpace":
@@ -100,7 +93,9 @@ def load_space(space: str) -> "SearchSpace":
     from tune_paddy.spaces.space import SearchSpace, find_space
     from tune_paddy.training.networks.model import check_arch
 
-    return SearchSpace.load(find_space(space), check_arch=check_arch)
+    loaded = SearchSpace.load(find_space(space))
+    loaded.check_archs(check_arch)
+    return loaded
 
 
 def check_pretrained(plan: "SearchPlan") -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tune_paddy.cli.app import RunsOption, UriOption, app, console, make_store
-from tune_paddy.cli.search import make_plan, train_and_print, with_free_name
+from tune_paddy.cli.search import make_plan, train_and_print
 from tune_paddy.cli.select import browse_command, select_and_print
 from tune_paddy.data.system.text import counted
 
@@ -41,17 +41,20 @@ def demo(
     Example: tune-paddy demo
     """
     from tune_paddy.data.samples import DEMO_NOISE, TEST_LABELS, score_submission, write_digits
+    from tune_paddy.search.new_search import with_free_name
     from tune_paddy.search.preflight import ready_session
+    from tune_paddy.tracking.names import Naming
 
     started = time.monotonic()
     overrides = {} if seed is None else {"seed": seed}
     console.print(f"Writing scikit-learn's handwritten digits to {shlex.quote(str(folder))}", soft_wrap=True)
     write_digits(folder, noise=DEMO_NOISE)
-    plan = make_plan(folder, "digits_demo", runs, name=None, overrides=overrides, prefix="demo")
+    naming = Naming(runs, prefix="demo")
+    plan = make_plan(folder, "digits_demo", naming, overrides=overrides)
     console.print(_HARD)
     with ready_session(plan) as ready:  # Ray's workers import torch while the record is created
         store = make_store(tracking_uri, plan.dataset, runs)
-        plan = with_free_name(plan, store, runs, given=False)
+        plan = with_free_name(plan, naming, store)
         train_and_print(replace(ready, plan=plan), store, weights=False)
     ensemble = select_and_print(store, [plan.name], runs, browse=f"uv run {browse_command(plan.name, store)}")
     if ensemble.submission is not None:

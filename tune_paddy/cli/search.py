@@ -10,15 +10,12 @@ import typer
 
 from tune_paddy.cli.app import (
     RunsOption,
-    SkipConflictsOption,
-    SkipCorruptOption,
     StandInsOption,
     UriOption,
     WeightsDirOption,
     app,
     check_pretrained,
     console,
-    load_space,
     make_store,
     open_dataset,
     print_dataset,
@@ -52,6 +49,7 @@ if TYPE_CHECKING:
     from tune_paddy.ensemble.options import SelectionOptions
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.search.preflight import ReadyPlan
+    from tune_paddy.tracking.names import Naming
     from tune_paddy.tracking.store import Store
 
 
@@ -96,8 +94,6 @@ def search(
     ] = False,
     verbose: VerboseOption = False,
     weights_dir: WeightsDirOption = None,
-    skip_corrupt: SkipCorruptOption = False,
-    skip_conflicts: SkipConflictsOption = False,
     ray_address: RayAddressOption = None,
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
@@ -110,7 +106,10 @@ def search(
 
     After an interruption: tune-paddy search --resume paddy_search-1
     """
+    from tune_paddy.tracking.names import Naming
+
     check_refit(refit)
+    naming = Naming(runs, name)
     overrides = given(context, SETTINGS)
     now = given(context, SELECTION) | ({} if refit is None else {"refit": refit})
     asked = _asked(now)
@@ -136,12 +135,10 @@ def search(
         plan = make_plan(
             data,
             space,
-            runs,
-            name=name,
+            naming,
             overrides=overrides,
             reading=given(context, READING),
             stand_ins=stand_ins,
-            skip=(skip_corrupt, skip_conflicts),
             weights_dir=weights_dir,
             ray_address=ray_address,
         )
@@ -151,12 +148,13 @@ def search(
         return
     if resume is None:
         check_pretrained(plan)
+    from tune_paddy.search.new_search import with_free_name
     from tune_paddy.search.preflight import ready_session
 
     with ready_session(plan, None if resume is None else store) as ready:
         if resume is None:  # Ray's workers import torch meanwhile
             store = make_store(tracking_uri, plan.dataset, runs)
-            plan = with_free_name(plan, store, runs, given=name is not None)
+            plan = with_free_name(plan, naming, store)
         plan = replace(plan, asked=asked)
         train_and_select(replace(ready, plan=plan), store, asked, verbose=verbose)
 
@@ -239,68 +237,38 @@ def _earlier(tracking_uri: str | None, name: str | None) -> str | None:
 def make_plan(
     data: Path,
     space: str,
-    runs: Path,
+    naming: "Naming",
     *,
-    name: str | None,
     overrides: dict[str, Any],
     reading: Mapping[str, Any] | None = None,
-    prefix: str | None = None,
     stand_ins: bool = False,
-    skip: tuple[bool, bool] = (False, False),
     weights_dir: Path | None = None,
     ray_address: str | None = None,
 ) -> "SearchPlan":
     """Make a plan from command-line arguments: validate space, dataset and settings, and choose a name."""
     from tune_paddy.spaces.space import SearchSpace, find_space
-    from tune_paddy.tracking.names import free_name, require_free
 
     # Cheap checks first: torch, timm and Ray take many seconds to import.
-    SearchSpace.load(find_space(space)).settings.override(overrides)
-    if name is not None:
-        require_free(name, runs)
-    dataset = open_dataset(data, skip, reading)
+    loaded = SearchSpace.load(find_space(space))
+    loaded.settings.override(overrides)
+    naming.choose(loaded.name)
+    dataset = open_dataset(data, reading)
     print_dataset(dataset)
-    loaded = load_space(space)
-    if stand_ins:
-        from tune_paddy.training.networks.architectures import stand_in
+    from tune_paddy.search.new_search import plan_new_search
+    from tune_paddy.training.networks.architectures import stand_in
+    from tune_paddy.training.networks.model import check_arch
 
-        loaded = loaded.with_stand_ins(stand_in)
-    settings = loaded.settings.override(overrides)
-    from tune_paddy.search.plan import SearchPlan
-    from tune_paddy.search.resources import uncounted_gpus
-
-    chosen = name or free_name(prefix or loaded.name, runs)
-    return SearchPlan(
-        name=chosen,
-        dataset=dataset,
-        space=loaded,
-        settings=settings,
-        folder=runs / chosen,
+    loaded.check_archs(check_arch)
+    return plan_new_search(
+        dataset,
+        loaded.with_stand_ins(stand_in) if stand_ins else loaded,
+        naming,
+        settings=overrides,
+        data=data,
         weights_dir=weights_dir,
         ray_address=ray_address,
-        ray_gpus=uncounted_gpus(),
         command=typed_command(),
-        data=data,
     )
-
-
-def with_free_name(plan: "SearchPlan", store: "Store", runs: Path, *, given: bool) -> "SearchPlan":
-    """Return the plan under a name that neither the folder nor the record uses.
-
-    Args:
-        plan: Plan of a new search.
-        store: The record.
-        runs: Folder of searches.
-        given: Whether the user gave the name; it is then refused if taken, instead of replaced.
-
-    Raises:
-        InputError: The given name is taken.
-    """
-    from tune_paddy.tracking.names import free_name, require_free
-
-    prefix = plan.name.rpartition("-")[0]
-    name = require_free(plan.name, runs, store) if given else free_name(prefix, runs, store)
-    return replace(plan, name=name, folder=runs / name)
 
 
 def train_and_print(ready: "ReadyPlan", store: "Store", *, weights: bool = True) -> None:

@@ -198,4 +198,4 @@ def typed_as(annotation: Any) -> Any:
     parts = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
     if get_origin(annotation) is tuple:
         return list[str]
-    return parts[0] if len(parts) == 1 and parts[0] in (int, float) else str
+    return parts[0] if len(parts) == 1 and parts[0] in (int, float, bool) else str

@@ -9,7 +9,7 @@ import ray
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.member_data import Parts, make_parts
-from tune_paddy.data.split import SelectSplit
+from tune_paddy.data.split import SelectSplit, describe_limits
 from tune_paddy.search.gpu_shares import trial_planner, without_gpu
 from tune_paddy.search.image_cache import CacheWatch, watch_cache
 from tune_paddy.search.lock import search_lock
@@ -17,7 +17,7 @@ from tune_paddy.search.plan import SearchPlan, new_split, stored_split
 from tune_paddy.search.ray.session import ray_session
 from tune_paddy.search.resources import check_resources, idle_gpus_note, resources_here
 from tune_paddy.search.resuming.compatibility import check_same
-from tune_paddy.tracking.runs import get_search
+from tune_paddy.tracking.history import read_recorded_search
 from tune_paddy.tracking.store import Store
 
 
@@ -52,7 +52,7 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
         available: Ray's resources of the machine or cluster: `CPU`, `GPU`.
 
     Raises:
-        InputError: A trial needs more resources than there are, a class is too small to split, or the
+        InputError: A trial needs more resources than there are, the classes cannot be split, or the
             stored split has other images or folds.
     """
     settings = plan.settings
@@ -61,7 +61,8 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
     split = stored_split(plan) if plan.resumed else new_split(plan)
     parts = make_parts(plan.dataset, split)
     cache = watch_cache(settings.cache_limit, parts.images, plan.space)
-    notes = tuple(note for note in (idle_gpus_note(settings, available), cache.note) if note)
+    limits = () if plan.resumed else describe_limits(plan.dataset, split)
+    notes = tuple(note for note in (*limits, idle_gpus_note(settings, available), cache.note) if note)
     return ReadyPlan(plan, split, parts, at_once, cache, notes)
 
 
@@ -85,7 +86,7 @@ def ready_session(plan: SearchPlan, recorded_in: Store | None = None) -> Iterato
     """
     if recorded_in is not None:
         with search_lock(plan.folder, plan.name):
-            check_same(plan, get_search(recorded_in, plan.name), recorded_in)
+            check_same(plan, read_recorded_search(recorded_in, plan.name))
     here = resources_here(plan.ray_gpus) if plan.ray_address is None and not ray.is_initialized() else None
     ready = None if here is None else preflight(plan, here)
     with ray_session(plan.ray_address, num_gpus=plan.ray_gpus) as session:

@@ -37,15 +37,15 @@ def recorded_search(
         InputError: Another experiment has a search of this name.
         TunePaddyError: MLflow failed, or a file could not be written.
     """
-    members = plan.folder / "members"
-
-    def tidy() -> None:
-        sweep(store, plan.name, members)
-        shutil.rmtree(members / LOCKS, ignore_errors=True)
-
     description = "" if plan.resumed else _description(plan)
     dataset = _used(plan, split)
     record = _record(plan, split)
+
+    def tidy() -> None:
+        members = plan.folder / "members"
+        sweep(store, plan.name, members)
+        shutil.rmtree(members / LOCKS, ignore_errors=True)
+
     with open_search(
         store,
         plan.name,
@@ -66,7 +66,7 @@ def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
         dataset=dataset.root,
         dataset_path=(plan.data or dataset.root).expanduser().absolute(),
         dataset_fingerprint=dataset.fingerprint,
-        reading=dataset.options.given() or None,
+        reading=dataset.options.given(),
         sample=dataset.sample,
         skip_corrupt=bool(dataset.report.corrupt),
         skip_conflicts=bool(dataset.report.conflicts),

@@ -19,6 +19,7 @@ from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan, stored_split
 from tune_paddy.search.preflight import ReadyPlan, ready_session
+from tune_paddy.search.recording import recorded_search
 from tune_paddy.search.run import run_trials
 from tune_paddy.search.sampling.searchers import FixedTrials
 from tune_paddy.search.trial import Trial
@@ -126,7 +127,9 @@ def run_refit(
         left = plan.settings.model_copy(update={"trials": len(members) - len(done)})
         with ready_session(replace(plan, settings=left)) as ready, search_lock(plan.folder, plan.name):
             trials = FixedTrials(_trials(ready, members, done), Interruption())
-            run_trials(replace(ready, split=split, parts=parts), store, trials, console=console, tags=tags)
+            with recorded_search(ready.plan, split, store, tags) as parent:
+                refit = replace(ready, split=split, parts=parts)
+                run_trials(refit, store, parent, trials, console=console)
     _require_all(store, plan, members)
 
 

@@ -1,7 +1,7 @@
 """Run a search: record, sample and train until the trials or the time are used up."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 
@@ -16,7 +16,12 @@ from tune_paddy.search.preflight import ReadyPlan
 from tune_paddy.search.ray.watchdog import watched_raylet
 from tune_paddy.search.recording import recorded_search
 from tune_paddy.search.resuming.compatibility import check_same
-from tune_paddy.search.resuming.history import FIRST_SESSION, Earlier, read_earlier
+from tune_paddy.search.resuming.history import (
+    FIRST_SESSION,
+    Earlier,
+    earlier_sessions,
+    outcomes_with_curve,
+)
 from tune_paddy.search.sampling.sampler import MemberSampler
 from tune_paddy.search.sampling.searchers import MemberSearcher, TrialSearcher
 from tune_paddy.search.trainable import TrialContext
@@ -28,7 +33,8 @@ from tune_paddy.search.watchers.prune_weights import OnSelection, WeightsKeeper
 from tune_paddy.search.watchers.stopwatch import Stopwatch
 from tune_paddy.tracking.context.system_metrics import system_metrics
 from tune_paddy.tracking.files import FIGURES, log_files
-from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
+from tune_paddy.tracking.history import read_recorded_search
+from tune_paddy.tracking.runs import RecordedRun, list_members
 from tune_paddy.tracking.store import Store
 
 
@@ -59,12 +65,10 @@ def run_search(
     plan = ready.plan
     with search_lock(plan.folder, plan.name):
         earlier = _look_back(plan, store)
-        if earlier.leaves_work(plan):
-            searcher = _searcher(ready, clock, earlier)
-            run_trials(ready, store, searcher, console=console, earlier=earlier)
-        else:
-            with recorded_search(plan, ready.split, store):
-                pass  # closes runs that an earlier session left open
+        with recorded_search(plan, ready.split, store) as parent:  # closes runs that a session left open
+            if earlier.leaves_work(plan):
+                searcher = _searcher(ready, clock, earlier)
+                run_trials(ready, store, parent, searcher, console=console, earlier=earlier)
     return list_members(store, plan.name)
 
 
@@ -76,8 +80,11 @@ def _look_back(plan: SearchPlan, store: Store) -> Earlier:
             its folder has a search.
     """
     if plan.resumed:
-        check_same(plan, get_search(store, plan.name), store)
-        return read_earlier(store, plan)
+        recorded = read_recorded_search(
+            store, plan.name, metric=plan.settings.objective, curves_of=outcomes_with_curve(plan)
+        )
+        check_same(plan, recorded)
+        return earlier_sessions(plan, recorded)
     if (plan.folder / SPLIT_FILE).exists():
         raise InputError(
             f"search {plan.name!r} already exists in {plan.folder}: resume it, or choose another name"
@@ -88,21 +95,21 @@ def _look_back(plan: SearchPlan, store: Store) -> Earlier:
 def run_trials(
     ready: ReadyPlan,
     store: Store,
+    parent: str,
     searcher: TrialSearcher,
     *,
     console: Console,
     earlier: Earlier = FIRST_SESSION,
-    tags: Mapping[str, object] | None = None,
 ) -> None:
     """Train and record the trials of a searcher, `ready.at_once` of them concurrently.
 
     Args:
         ready: The search.
         store: The record, opened for the dataset's experiment.
+        parent: MLflow run of the search, from `recorded_search`, inside its block.
         searcher: Source of the trials.
         console: Output for notes; a terminal also shows the progress table.
         earlier: Earlier sessions of the search.
-        tags: Further tags of the search's run.
 
     Raises:
         SearchInterruptedError: A signal stopped the search.
@@ -112,7 +119,6 @@ def run_trials(
     for note in ready.notes:
         console.print(note, style="yellow", soft_wrap=True, markup=False)
     with ExitStack() as stack:
-        parent = stack.enter_context(recorded_search(plan, ready.split, store, tags))
         stack.enter_context(system_metrics(store, parent))
         context = _context(plan, store, parent)
         watchers = _watchers(ready, store, context, console, earlier)

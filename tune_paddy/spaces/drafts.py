@@ -172,19 +172,28 @@ def _free(name: str, taken: Iterable[str | None]) -> str:
     return numbered
 
 
-def check_draft(draft: Draft, check_arch: ArchCheck | None) -> None:
-    """Report a missing architecture, contradictions, and sizes that the architectures do not support."""
+def check_draft(draft: Draft) -> None:
+    """Report a missing architecture, and parameters that contradict each other."""
     parameters = draft.parameters
     if "arch" not in parameters.domains:
         if not parameters.refused:
             draft.place.refuse(draft.line, "no arch; name a timm model here or under defaults")
         return
-    if check_arch is not None and "size" not in parameters.refused:
-        for arch, problem in arch_problems(parameters.domains, check_arch):
-            (draft.place / "arch").refuse(_line_of(arch, parameters.nodes["arch"]), problem)
     if not parameters.refused:
         for message in contradictions(parameters.domains):
             _refuse_contradiction(draft, message)
+
+
+def check_draft_archs(draft: Draft, check_arch: ArchCheck, place: Place) -> None:
+    """Report architectures of a valid draft that are unknown or do not support a size.
+
+    Args:
+        draft: Recipe or sub-space.
+        check_arch: Check of an architecture and a size.
+        place: Place of the draft, at which the problems are reported.
+    """
+    for arch, problem in arch_problems(draft.parameters.domains, check_arch):
+        (place / "arch").refuse(_line_of(arch, draft.parameters.nodes["arch"]), problem)
 
 
 def _line_of(word: str, node: YamlNode) -> int:

@@ -1,7 +1,7 @@
 """Parsing of a search space file into settings, recipes and sub-spaces."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,15 @@ from pydantic import ValidationError
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.domains import Fixed, Recipe, SubSpace
 from tune_paddy.spaces.domains import read_domain
-from tune_paddy.spaces.drafts import Draft, Parameters, check_draft, named, read_drafts, read_parameters
+from tune_paddy.spaces.drafts import (
+    Draft,
+    Parameters,
+    check_draft,
+    check_draft_archs,
+    named,
+    read_drafts,
+    read_parameters,
+)
 from tune_paddy.spaces.problems import Place, unknown
 from tune_paddy.spaces.rules import ArchCheck
 from tune_paddy.spaces.values import read_fixed, read_value
@@ -23,31 +31,52 @@ SECTIONS = ("description", "search", "defaults", "recipes", "spaces")
 
 @dataclass(frozen=True)
 class Sections:
-    """Parsed sections of a file; see `SearchSpace`."""
+    """Parsed sections of a file; see `SearchSpace`.
+
+    Attributes:
+        drafts: Recipes and sub-spaces with their places in the file, for `check_sections`.
+    """
 
     description: str
     settings: SearchSettings
     recipes: tuple[Recipe, ...]
     spaces: tuple[SubSpace, ...]
+    drafts: tuple[Draft, ...]
 
 
-def read_sections(text: str, *, file: str, base: Path, check_arch: ArchCheck | None) -> Sections:
+def read_sections(text: str, *, file: str, base: Path) -> Sections:
     """Parse a search space.
 
     Args:
         text: YAML text.
         file: Name of the file in messages.
         base: Base folder of relative `pretrained` paths.
-        check_arch: Check that is called once for each architecture and size; None: no check.
 
     Raises:
         SpaceError: The space is invalid; one line per problem, with file, line and key.
     """
     place = Place(file)
     found = _read_top(read_yaml(text, place.refuse), place)
-    sections = _read_sections(found, place, base, check_arch)
+    sections = _read_sections(found, place, base)
     place.raise_problems()
     return sections
+
+
+def check_archs(drafts: Sequence[Draft], check_arch: ArchCheck) -> None:
+    """Check the architectures and sizes of a parsed space.
+
+    Args:
+        drafts: Recipes and sub-spaces of one file.
+        check_arch: Check that is called once for each architecture and size.
+
+    Raises:
+        SpaceError: An architecture is unknown or does not support a size; one line per problem.
+    """
+    ask_once = cache(check_arch)
+    found = Place(drafts[0].place.file if drafts else "")
+    for draft in drafts:
+        check_draft_archs(draft, ask_once, replace(draft.place, problems=found.problems))
+    found.raise_problems()
 
 
 def _read_top(root: YamlNode | None, place: Place) -> dict[str, YamlNode]:
@@ -72,20 +101,19 @@ def _entries(node: YamlNode | None, place: Place) -> tuple[Any, ...]:
     return ()
 
 
-def _read_sections(
-    found: Mapping[str, YamlNode], place: Place, base: Path, check_arch: ArchCheck | None
-) -> Sections:
+def _read_sections(found: Mapping[str, YamlNode], place: Place, base: Path) -> Sections:
     heading = place / "defaults"
     defaults = read_parameters(_entries(found.get("defaults"), heading), heading, read_fixed, base)
     recipes = read_drafts(found.get("recipes"), place / "recipes", read_fixed, defaults, base)
     spaces = read_drafts(found.get("spaces"), place / "spaces", read_domain, defaults, base)
     settings = _read_settings(found.get("search"), place / "search")
-    _check(recipes, spaces, settings, place, check_arch)
+    _check(recipes, spaces, settings, place)
     return Sections(
         _read_description(found.get("description"), place / "description"),
         settings,
         tuple(Recipe(name, _values(draft.parameters)) for name, draft in named(recipes, "recipe").items()),
         tuple(SubSpace(name, draft.parameters.domains) for name, draft in named(spaces, "space").items()),
+        (*recipes, *spaces),
     )
 
 
@@ -93,13 +121,7 @@ def _values(parameters: Parameters) -> dict[str, Any]:
     return {name: domain.value for name, domain in parameters.domains.items() if isinstance(domain, Fixed)}
 
 
-def _check(
-    recipes: list[Draft],
-    spaces: list[Draft],
-    settings: SearchSettings,
-    place: Place,
-    check_arch: ArchCheck | None,
-) -> None:
+def _check(recipes: list[Draft], spaces: list[Draft], settings: SearchSettings, place: Place) -> None:
     if not (recipes or spaces or place.problems):
         place.refuse(1, "nothing to train; add recipes or spaces")
     if len(recipes) > settings.trials:
@@ -107,9 +129,8 @@ def _check(
             recipes[settings.trials].line,
             f"search.trials is {settings.trials}, so this recipe would never run; raise it to {len(recipes)}",
         )
-    ask_once = None if check_arch is None else cache(check_arch)
     for draft in (*recipes, *spaces):
-        check_draft(draft, ask_once)
+        check_draft(draft)
 
 
 def _read_description(node: YamlNode | None, place: Place) -> str:

@@ -4,14 +4,15 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import Fixed, Recipe, SubSpace, candidates
+from tune_paddy.spaces.drafts import Draft
 from tune_paddy.spaces.problems import SpaceError, unknown
-from tune_paddy.spaces.reader import read_sections
+from tune_paddy.spaces.reader import check_archs, read_sections
 from tune_paddy.spaces.rules import ArchCheck
 from tune_paddy.spaces.stand_ins import recipe_of_stand_ins, settings_of_stand_ins, sub_space_of_stand_ins
 from tune_paddy.spaces.yaml_tree import MAX_BYTES
@@ -39,6 +40,7 @@ class SearchSpace:
         text: Text of the file.
         base: Base folder of relative paths.
         stands_in: Whether this is a rehearsal version of the space in `text`.
+        drafts: Recipes and sub-spaces with their places in the file, for `check_archs`.
     """
 
     name: str
@@ -49,45 +51,40 @@ class SearchSpace:
     text: str
     base: Path | None = None
     stands_in: bool = False
+    drafts: tuple[Draft, ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
-    def load(cls, path: str | Path, *, check_arch: ArchCheck | None = None) -> "SearchSpace":
-        """Load a search space from a file.
+    def load(cls, path: str | Path) -> "SearchSpace":
+        """Load a search space from a file; `check_archs` checks its architectures.
 
         Args:
             path: YAML file, or the name of a shipped space; relative `pretrained` paths start from its
                 folder.
-            check_arch: Check of architectures and sizes; None: no check.
 
         Raises:
             SpaceError: The space is invalid; one line per problem: file, line, key and remedy.
         """
         path = _shipped(Path(path)) or Path(path)
-        return cls._read(_read_text(path), path.stem, str(path), path.absolute().parent, check_arch)
+        return cls._read(_read_text(path), path.stem, str(path), path.absolute().parent)
 
     @classmethod
-    def parse(
-        cls, text: str, *, name: str, check_arch: ArchCheck | None = None, base: Path | None = None
-    ) -> "SearchSpace":
+    def parse(cls, text: str, *, name: str, base: Path | None = None) -> "SearchSpace":
         """Parse a search space from text, such as that of an earlier search.
 
         Args:
             text: YAML text.
             name: Name of the space, also in messages.
-            check_arch: Check of architectures and sizes; None: no check.
             base: Base folder of relative `pretrained` paths; None: the working folder.
 
         Raises:
             SpaceError: The space is invalid, see `load`.
         """
         # Absolute, since each trial has its own working folder.
-        return cls._read(text, name, name, base or Path.cwd(), check_arch)
+        return cls._read(text, name, name, base or Path.cwd())
 
     @classmethod
-    def _read(
-        cls, text: str, name: str, file: str, base: Path, check_arch: ArchCheck | None
-    ) -> "SearchSpace":
-        sections = read_sections(text, file=file, base=base, check_arch=check_arch)
+    def _read(cls, text: str, name: str, file: str, base: Path) -> "SearchSpace":
+        sections = read_sections(text, file=file, base=base)
         return cls(
             name=name,
             description=sections.description,
@@ -96,7 +93,19 @@ class SearchSpace:
             spaces=sections.spaces,
             text=text,
             base=base,
+            drafts=sections.drafts,
         )
+
+    def check_archs(self, check_arch: ArchCheck) -> None:
+        """Check the architectures and sizes, apart from parsing: it takes timm, which imports slowly.
+
+        Args:
+            check_arch: Check that is called once for each architecture and size.
+
+        Raises:
+            SpaceError: An architecture is unknown or does not support a size; one line per problem.
+        """
+        check_archs(self.drafts, check_arch)
 
     @property
     def fingerprint(self) -> str:

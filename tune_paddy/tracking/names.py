@@ -1,6 +1,7 @@
 """Names of new searches, not taken in the record or on the disk."""
 
 import itertools
+from dataclasses import dataclass
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
@@ -10,6 +11,35 @@ from tune_paddy.tracking.store import Store
 
 LOCK = ".lock"
 """Lock file in a search's folder, held by the process that runs the search."""
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Choice of the name of a new search.
+
+    Attributes:
+        runs: Folder with one subfolder per search.
+        given: Name that the user chose; None: the first free name of PREFIX-1, PREFIX-2, ….
+        prefix: Prefix of a name that is not given; None: the name of the space.
+    """
+
+    runs: Path
+    given: str | None = None
+    prefix: str | None = None
+
+    def choose(self, space: str, store: Store | None = None) -> str:
+        """Return a name that neither the folder nor the record uses.
+
+        Args:
+            space: Name of the search space.
+            store: The record; None: check only the folder.
+
+        Raises:
+            InputError: The given name is not valid or is taken.
+        """
+        if self.given is not None:
+            return require_free(self.given, self.runs, store)
+        return free_name(self.prefix or space, self.runs, store)
 
 
 def require_free(name: str, runs: Path, store: Store | None = None) -> str:

@@ -13,10 +13,12 @@ from tune_paddy.data.dataset import Dataset
 from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.resuming.compatibility import check_same
-from tune_paddy.search.resuming.history import past_trial, read_earlier
+from tune_paddy.search.resuming.history import earlier_sessions, outcomes_with_curve, past_trial
 from tune_paddy.search.resuming.plan import resumed_plan
 from tune_paddy.spaces.space import SearchSpace
+from tune_paddy.tracking.history import RecordedMember, read_recorded_search
 from tune_paddy.tracking.runs import get_search
+from tune_paddy.tracking.schema import MemberRecord
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +33,41 @@ def test_a_name_is_enough_to_plan_a_search_again(finished: Finished, again: Sear
     assert again.settings == finished.plan.settings.override({"concurrency": 1})
 
 
+def test_images_are_read_again_as_they_were(finished: Finished, again: SearchPlan) -> None:
+    used = finished.plan.dataset.options
+    assert again.dataset.options == replace(used, skip_corrupt=True, skip_conflicts=True)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "now", "name"),
+    [
+        ({"reading": '{"copies": "near"}'}, {"copies": "exact"}, "copies"),
+        ({"reading": '{"copies": "near", "pixel_range": "0,4095"}'}, {"pixel_range": "0,255"}, "pixel_range"),
+        ({"reading": ""}, {"pixel_range": "0,255"}, "pixel_range"),
+    ],
+)
+def test_another_way_of_reading_the_images_is_refused(
+    finished: Finished, recorded: dict[str, str], now: dict[str, str], name: str
+) -> None:
+    """The fingerprint of the dataset does not depend on it. Earlier versions recorded nothing."""
+    search = get_search(finished.store, "first")
+    tags = {**search.tags, **{f"tune_paddy.{tag}": text for tag, text in recorded.items()}}
+    with pytest.raises(InputError, match=f"search 'first' keeps its `{name}`") as refusal:
+        resumed_plan(replace(search, tags=tags), finished.store, settings={}, reading=now)
+    assert refusal.value.options == (name,)
+
+
 def test_a_finished_search_has_nothing_left_unless_a_resume_raises_trials(
     finished: Finished, again: SearchPlan
 ) -> None:
-    earlier = read_earlier(finished.store, again)
+    recorded = read_recorded_search(finished.store, "first", curves_of=outcomes_with_curve(again))
+    earlier = earlier_sessions(again, recorded)
     assert [trial.value is None for trial in earlier.trials] == [False, False, True, False]
     assert not earlier.leaves_work(again)
     more = replace(again, settings=again.settings.override({"trials": 9}))
     assert earlier.leaves_work(more)
     assert not earlier.leaves_work(replace(more, settings=more.settings.override({"minutes": 1e-9})))
-    assert read_earlier(finished.store, replace(again, retry_failed=True)).leaves_work(again)
+    assert earlier_sessions(replace(again, retry_failed=True), recorded).leaves_work(again)
 
 
 def test_resuming_a_finished_search_changes_nothing(finished: Finished, again: SearchPlan) -> None:
@@ -78,15 +105,16 @@ def test_a_search_of_another_version_is_refused_in_one_line(finished: Finished, 
 
 
 def test_a_member_without_its_proposal_is_refused_in_one_line(finished: Finished) -> None:
+    odd = replace(finished.members[0], tags={"tune_paddy.proposal": "[]"})
     with pytest.raises(InputError, match=r"'0000-.*' was recorded without its proposal") as refusal:
-        past_trial(replace(finished.members[0], tags={"tune_paddy.proposal": "[]"}), True, {})
+        past_trial(RecordedMember(odd, MemberRecord.from_run(odd), {}), True)
     assert "\n" not in str(refusal.value)
 
 
 def test_another_space_is_refused_with_the_lines_that_changed(finished: Finished, again: SearchPlan) -> None:
     changed = SearchSpace.parse(SPACE.replace("size: 32", "size: 48"), name="tiny")
     with pytest.raises(InputError, match="not the one that search 'first' began with") as error:
-        check_same(replace(again, space=changed), get_search(finished.store, "first"), finished.store)
+        check_same(replace(again, space=changed), read_recorded_search(finished.store, "first"))
     assert "\n  -  {pretrained: false, schedule: one_cycle, size: 32" in str(error.value)
     assert "\n  +  {pretrained: false, schedule: one_cycle, size: 48" in str(error.value)
 
@@ -94,7 +122,7 @@ def test_another_space_is_refused_with_the_lines_that_changed(finished: Finished
 def test_another_seed_is_another_split_and_is_refused(finished: Finished, again: SearchPlan) -> None:
     plan = replace(again, settings=again.settings.override({"seed": 7}))
     with pytest.raises(InputError, match=r"settings that cannot change.*\n  seed: 42 → 7"):
-        check_same(plan, get_search(finished.store, "first"), finished.store)
+        check_same(plan, read_recorded_search(finished.store, "first"))
 
 
 def test_another_dataset_is_refused_and_the_images_that_changed_are_named(
@@ -116,7 +144,7 @@ def test_another_dataset_is_refused_and_the_images_that_changed_are_named(
     with pytest.raises(
         InputError, match="holds other images or labels than when search 'first' began"
     ) as error:
-        check_same(plan, get_search(finished.store, "first"), finished.store)
+        check_same(plan, read_recorded_search(finished.store, "first"))
     lines = set(str(error.value).splitlines()[1:])
     assert lines == {
         f"  labelled image {gone[0]}: is missing",

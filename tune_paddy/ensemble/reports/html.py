@@ -11,9 +11,11 @@ from jinja2 import Environment, StrictUndefined
 
 from tune_paddy.core.estimate import Comparison, wilson
 from tune_paddy.core.metrics import error_rate, metric_label
+from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.thumbnails import data_uri, thumbnail_uri
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions, select_command
+from tune_paddy.ensemble.reports.caveats import caveats
 from tune_paddy.ensemble.reports.hard_images import HardImage, HardImages, find_files, find_hard_images
 from tune_paddy.ensemble.reports.member_rows import MemberRow, ensemble_rows
 from tune_paddy.ensemble.reports.summary import answer
@@ -70,7 +72,7 @@ def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> d
     return {
         "title": f"Ensemble of {' and '.join(one.name for one in sources.searches)}",
         "scores": _scores(ensemble),
-        "answer": " ".join(answer(ensemble)),
+        "answer": " ".join((*answer(ensemble), *caveats(pool))),
         "submission": ensemble.submission,
         "n_test": len(pool.test_ids),
         "n_select": len(pool.labels),
@@ -82,7 +84,7 @@ def _content(ensemble: Ensemble, sources: Sources, figures: Sequence[Path]) -> d
         "own_score": "" if assessment is None else f"{assessment.estimate.score:.4f}",
         "comparisons": [_comparison(rival) for rival in rivals(ensemble)],
         "failures": [member for member in sources.members if member.outcome not in ("finished", "running")],
-        "hard": _with_thumbnails(_hard_images(ensemble), labelled, test),
+        "hard": _with_thumbnails(_hard_images(ensemble), labelled, test, search.read_options.range),
         "found_images": bool(labelled),
         "dataset": search.images or "",
         "figures": [
@@ -148,12 +150,14 @@ def _hard_images(ensemble: Ensemble) -> HardImages:
 
 
 def _with_thumbnails(
-    hard: HardImages, labelled: Mapping[str, Path], test: Mapping[str, Path]
+    hard: HardImages,
+    labelled: Mapping[str, Path],
+    test: Mapping[str, Path],
+    pixel_range: PixelRange | None,
 ) -> dict[str, Any]:
     def shown(images: Sequence[HardImage], files: Mapping[str, Path]) -> list[dict[str, Any]]:
         return [
-            {**vars(image), "thumbnail": thumbnail_uri(files[image.name]) if image.name in files else None}
-            for image in images
+            {**vars(image), "thumbnail": _thumbnail(files.get(image.name), pixel_range)} for image in images
         ]
 
     return {
@@ -162,6 +166,10 @@ def _with_thumbnails(
         "unsure": shown(hard.unsure, labelled),
         "test": shown(hard.test, test),
     }
+
+
+def _thumbnail(file: Path | None, pixel_range: PixelRange | None) -> str | None:
+    return None if file is None else thumbnail_uri(file, pixel_range=pixel_range)
 
 
 def _commands(sources: Sources) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ from tune_paddy.core.metrics import error_rate, log_loss, metric_label
 from tune_paddy.core.predictions import PLAIN
 from tune_paddy.data.system.text import four_digits
 from tune_paddy.ensemble.ensemble import Ensemble, member_weights
+from tune_paddy.ensemble.reports.caveats import caveats
 from tune_paddy.ensemble.reports.member_rows import MemberRow, ViewRow, ensemble_rows
 from tune_paddy.ensemble.reports.tables import make_table
 from tune_paddy.ensemble.reports.terminal import RIVALS, rivals
@@ -31,6 +32,8 @@ def print_summary(console: Console, ensemble: Ensemble, searches: Sequence[str])
         console.print(Text(line, style="yellow"), soft_wrap=True)
     console.print()
     console.print(Text("\n".join(answer(ensemble)), style="bold"))
+    for line in caveats(ensemble.pool):
+        console.print(Text(line, style="yellow"), soft_wrap=True)
 
 
 def answer(ensemble: Ensemble) -> tuple[str, ...]:
@@ -43,7 +46,7 @@ def answer(ensemble: Ensemble) -> tuple[str, ...]:
         return (
             f"{subject}: {metric} {four_digits(selection.score)}, optimistic.",
             "It is scored on the images that it was selected on.",
-            "No honest estimate can be made: a class has a single image in the select split.",
+            "No honest estimate can be made: the select split has a single image.",
         )
     own = assessment.estimate
     return (

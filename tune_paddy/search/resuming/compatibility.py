@@ -9,44 +9,38 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.data.image_table import HEADER, describe_images
 from tune_paddy.data.system.text import listed, shown
 from tune_paddy.search.plan import SearchPlan
-from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE, read_text_of_search
-from tune_paddy.tracking.runs import RecordedRun, parse_params
-from tune_paddy.tracking.schema import SearchRecord
-from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.history import RecordedSearch
 
 FIXED = ("seed", "folds", "select_share", "objective")
 """Settings that a resume cannot change: they decide the select split, the proposals and the objective."""
 
 
-def check_same(plan: SearchPlan, search: RecordedRun, store: Store) -> None:
+def check_same(plan: SearchPlan, recorded: RecordedSearch) -> None:
     """Compare a plan with the recorded search that it resumes.
 
     Args:
         plan: Plan of the resumed search.
-        search: Recorded run of the search.
-        store: The record.
+        recorded: The search in the record.
 
     Raises:
         InputError: The space, the dataset or a fixed setting differs; the message shows the differences.
-        TunePaddyError: MLflow failed.
     """
-    record, advice = SearchRecord.from_run(search), "start a search under a new name"
+    record, advice = recorded.record, "start a search under a new name"
     if plan.dataset.fingerprint != record.dataset_fingerprint:
-        stored = read_text_of_search(store, search, IMAGES_FILE)  # if empty, every image counts as new
-        differences = list(_image_differences(stored, describe_images(plan.dataset)))
+        # If the record's table cannot be read, every image counts as new.
+        differences = list(_image_differences(recorded.images, describe_images(plan.dataset)))
         raise InputError(
             f"{shown(plan.dataset.root)}: holds other images or labels than when search {plan.name!r} began; "
             f"restore them, or {advice}{listed(differences, len(differences))}"
         )
     if plan.space.fingerprint != record.space_fingerprint:
-        stored = read_text_of_search(store, search, SPACE_FILE)
-        lines = list(_text_differences(stored, plan.space.text))
+        lines = list(_text_differences(recorded.space, plan.space.text))
         raise InputError(
             f"the space {plan.space.name!r} is not the one that search {plan.name!r} began with; leave out "
             f"`space`, or {advice}{listed(lines, len(lines))}",
             options=("space",),
         )
-    settings, before = plan.settings.model_dump(mode="json"), parse_params(search.params)
+    settings, before = plan.settings.model_dump(mode="json"), recorded.settings
     changed = [name for name in FIXED if name in before and before[name] != settings[name]]
     if changed:
         lines = [f"{name}: {before[name]} → {settings[name]}" for name in changed]

@@ -1,15 +1,12 @@
 """Earlier sessions of a resumed search: its trials, read from the record alone."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.sampling.sampler import PastTrial, Proposal
-from tune_paddy.tracking.runs import RecordedRun, get_search, list_members, read_curve
-from tune_paddy.tracking.schema import MemberRecord, SearchRecord
-from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.history import RecordedMember, RecordedSearch
 
 UNFINISHED = frozenset(("running", "interrupted"))
 """Outcomes of members that resume from their last checkpoint."""
@@ -43,53 +40,52 @@ FIRST_SESSION = Earlier()
 """History of a new search: no earlier session."""
 
 
-def read_earlier(store: Store, plan: SearchPlan) -> Earlier:
-    """Read all trials of a search and its duration.
+def outcomes_with_curve(plan: SearchPlan) -> frozenset[str]:
+    """Return the outcomes of the members whose curve a resume needs: resumed ones, and those to compare."""
+    compared = {"stopped"} | ({"finished"} if plan.settings.scheduler == "asha" else set())
+    return _unfinished(plan) | compared
+
+
+def _unfinished(plan: SearchPlan) -> frozenset[str]:
+    return UNFINISHED | ({"failed"} if plan.retry_failed else set())
+
+
+def earlier_sessions(plan: SearchPlan, recorded: RecordedSearch) -> Earlier:
+    """Return all trials of a search and its duration.
 
     Members that were infeasible, diverged or stopped early keep their outcome. Failed members keep it, too,
     unless the plan retries them: the cause may have been fixed.
 
     Args:
-        store: The record.
         plan: Plan of the resumed search; none of its trials may be running.
+        recorded: The search in the record, with the curves of `outcomes_with_curve`.
 
     Raises:
         InputError: A member was recorded without its proposal.
-        TunePaddyError: MLflow failed.
     """
-    search = get_search(store, plan.name)
-    unfinished = UNFINISHED | ({"failed"} if plan.retry_failed else set())
-    with_curve = unfinished | {"stopped"} | ({"finished"} if plan.settings.scheduler == "asha" else set())
-    past = [
-        past_trial(
-            member,
-            member.outcome not in unfinished,
-            read_curve(store, member.run_id, plan.settings.objective) if member.outcome in with_curve else {},
-        )
-        for member in list_members(store, search.name)
-    ]
+    unfinished = _unfinished(plan)
+    past = [past_trial(member, member.run.outcome not in unfinished) for member in recorded.members]
     trials = tuple(sorted(past, key=lambda trial: trial.proposal.number))
-    return Earlier(trials, SearchRecord.from_run(search).seconds or 0.0)
+    return Earlier(trials, recorded.record.seconds or 0.0)
 
 
-def past_trial(member: RecordedRun, ended: bool, curve: Mapping[int, float]) -> PastTrial:
+def past_trial(member: RecordedMember, ended: bool) -> PastTrial:
     """Return the trial of a recorded member.
 
     Args:
-        member: Recorded run of the member.
+        member: The member in the record.
         ended: Whether the trial has its final outcome; otherwise it is resumed.
-        curve: Epoch → objective, for the finished epochs.
 
     Raises:
         InputError: The member was recorded without its proposal.
     """
-    told = MemberRecord.from_run(member).proposal
+    run, told = member.run, member.record.proposal
     if told is None:
         raise InputError(
-            f"search {member.search!r} cannot be resumed: member {member.name!r} was recorded without its "
+            f"search {run.search!r} cannot be resumed: member {run.name!r} was recorded without its "
             "proposal, by another version; select from it, and start a search under a new name"
         )
     proposal = Proposal(told.number, told.origin, told.config)
-    value = member.metrics["objective"] if member.outcome == "finished" else None
-    finite = {epoch: point for epoch, point in curve.items() if math.isfinite(point)}
+    value = run.metrics["objective"] if run.outcome == "finished" else None
+    finite = {epoch: point for epoch, point in member.curve.items() if math.isfinite(point)}
     return PastTrial(proposal, ended, value, finite)
