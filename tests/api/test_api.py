@@ -98,6 +98,12 @@ def test_a_budget_of_one_member_selects_one(pool: Pool) -> None:
         tp.select(pool, max_minutes=0)
 
 
+def test_options_of_reading_belong_to_the_opening_of_a_dataset(finished: Finished) -> None:
+    with pytest.raises(tp.InputError, match=r"^pixel_range: the dataset is open already") as refusal:
+        tp.run_search(finished.plan.dataset, "digits_demo", stand_ins=True, pixel_range=(0, 4095))
+    assert refusal.value.options == ("pixel_range",)
+
+
 def test_greedy_select_works_on_bare_arrays(pool: Pool) -> None:
     selection = tp.greedy_select(pool.select, pool.labels)
     blended = selection.blend(pool.select)

@@ -14,7 +14,11 @@ import tune_paddy.cli  # noqa: F401 adds the commands
 from tune_paddy.cli.app import app
 from tune_paddy.cli.settings_options import GIVEN
 
-HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+HEARS_CTRL_C = """\
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+"""
 """First line of a child's program: background jobs of a script ignore Ctrl-C, and so do their children."""
 
 

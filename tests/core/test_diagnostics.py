@@ -37,9 +37,9 @@ def test_rows_of_the_confusion_are_true_classes_and_its_diagonal_is_correct(real
 def test_the_mean_recall_is_the_balanced_accuracy(real_pool: RealPool) -> None:
     """Each recall lies within its interval, which is wider for fewer images."""
     found = recalls(confusion(real_pool.probs[3], real_pool.labels))
-    mean = np.mean([recall.share for recall in found])
+    mean = np.mean([recall.share for recall in found.values()])
     assert 1 - mean == pytest.approx(balanced_error(real_pool.probs[3], real_pool.labels))
-    assert all(0 <= recall.low <= recall.share <= recall.high <= 1 for recall in found)
+    assert all(0 <= recall.low <= recall.share <= recall.high <= 1 for recall in found.values())
     few, many = (recalls(np.array([[9 * n, n], [0, 1]]))[0] for n in (1, 100))
     assert few.share == many.share == 0.9
     assert few.high - few.low > 5 * (many.high - many.low)

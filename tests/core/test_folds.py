@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tune_paddy.core.errors import InputError
 from tune_paddy.core.folds import stratified_folds
 
 
@@ -23,7 +24,14 @@ def test_every_part_left_over_holds_every_class() -> None:
         assert all(set(labels[folds != fold]) == {0, 1} for fold in range(5))
 
 
-def test_a_class_of_one_is_refused() -> None:
-    """One image cannot be on both sides."""
-    with pytest.raises(InputError, match="class 1 has a single labelled image"):
-        stratified_folds(np.array([0, 0, 1]), 2, np.random.default_rng(0))
+@given(
+    st.lists(st.integers(1, 6), min_size=1, max_size=8).filter(lambda counts: sum(counts) > 1),
+    st.integers(2, 6),
+)
+def test_any_class_counts_leave_images_outside_of_every_fold(counts: list[int], n_folds: int) -> None:
+    """Classes of one image are spread over the folds, so that no fold holds everything."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    folds = stratified_folds(labels, n_folds, np.random.default_rng(0))
+    assert len(np.unique(folds)) > 1
+    many = np.flatnonzero(np.array(counts) > 1)
+    assert all(set(many) <= set(labels[folds != fold]) for fold in range(n_folds))

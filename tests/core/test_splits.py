@@ -1,6 +1,8 @@
+import re
+
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError
@@ -122,17 +124,55 @@ def test_classes_held_only_by_groups_that_span_them_are_on_both_sides():
         assert chosen.sum() == 2
 
 
-def test_classes_tied_together_so_that_none_can_be_on_both_sides_are_refused():
-    """Three classes, three groups, each with two of the classes: one class always misses a side."""
+def test_classes_tied_together_so_that_none_can_be_on_both_sides_are_all_trained_on():
+    """Three classes, three groups, each with two of the classes: one class is never held back."""
     labels, groups = np.array([0, 1, 1, 2, 2, 0]), np.array([0, 0, 1, 1, 2, 2])
-    with pytest.raises(InputError, match="tie classes together"):
-        stratified_group_split(labels, groups, share=0.5, seed=0)
+    chosen = stratified_group_split(labels, groups, share=0.5, seed=0)
+    assert set(labels[~chosen]) == {0, 1, 2}
+    assert len(set(labels[chosen])) == 2
 
 
-def test_a_class_with_one_group_is_refused():
+def test_the_only_group_of_a_class_is_never_chosen():
     labels, groups = np.array([0, 0, 1, 1]), np.array([0, 1, 2, 2])
-    with pytest.raises(InputError, match="has 1 distinct images"):
-        stratified_group_split(labels, groups, share=0.5, seed=0)
+    for seed in range(10):
+        chosen = stratified_group_split(labels, groups, share=0.5, seed=seed)
+        assert chosen[:2].sum() == 1
+        assert not chosen[2:].any()
+
+
+def test_classes_without_two_groups_are_refused():
+    with pytest.raises(InputError, match="no class has two distinct images"):
+        stratified_group_split(*singles(1, 1, 1), share=0.5, seed=0)
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 12)), min_size=2, max_size=30),
+    st.integers(2, 5),
+    st.integers(0, 999),
+)
+def test_any_images_are_divided_or_refused_with_a_remedy(images, k, seed):
+    """Groups may span classes; every class is trained on, and no part is empty."""
+    labels, groups = np.array(images).T
+    for held in parts_or_none(stratified_group_split, labels, groups, share=0.2, seed=seed):
+        assert held.any()
+        assert set(labels[~held]) == set(labels)
+        assert not divided(groups, held)
+    for held in parts_or_none(group_folds, labels, groups, k=k, seed=seed):
+        assert held.any()
+        assert set(labels[~held]) == set(labels)
+        assert not divided(groups, held)
+
+
+def parts_or_none(divide, labels, groups, **options):
+    """The parts that are held back; none if the division is refused with a remedy."""
+    try:
+        found = divide(labels, groups, **options)
+    except InputError as error:
+        if not re.search("two distinct|use at most|add images|`copies`", str(error)):
+            raise
+        return []
+    return [found] if found.dtype == bool else [found == fold for fold in range(options["k"])]
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])
@@ -182,19 +222,25 @@ def test_other_seeds_give_other_folds():
     assert len({group_folds(labels, groups, k=4, seed=seed).tobytes() for seed in range(5)}) == 5
 
 
-@settings(max_examples=40)
-@given(grouped_images(), st.integers(3, 8))
-def test_a_class_with_fewer_groups_than_folds_is_refused(images, k):
-    labels, groups = images
-    assume(min(len(np.unique(groups[labels == label])) for label in np.unique(labels)) < k)
-    with pytest.raises(InputError, match=f"needs {k}"):
-        group_folds(labels, groups, k=k, seed=0)
+def test_a_class_with_fewer_groups_than_folds_is_in_some_of_them_and_a_single_image_in_none():
+    labels, groups = singles(9, 2, 1)
+    folds = group_folds(labels, groups, k=4, seed=0)
+    assert len(set(folds[labels == 1])) == 2
+    assert folds[labels == 2].tolist() == [-1]
+    assert set(folds[labels == 0]) == {0, 1, 2, 3}
+
+
+def test_more_folds_than_images_to_hold_out_are_refused_with_the_most_that_work():
+    with pytest.raises(InputError, match=r"there are 4: use at most 4 folds") as caught:
+        group_folds(*singles(2, 2, 1), k=5, seed=0)
+    assert caught.value.options == ("folds",)
 
 
 def test_folds_that_groups_of_several_classes_leave_without_a_class_are_refused():
     labels, groups = np.array([0, 1, 1, 2, 2, 0]), np.array([0, 0, 1, 1, 2, 2])
-    with pytest.raises(InputError, match="missing from one of 2 folds"):
+    with pytest.raises(InputError, match="would train without a class"):
         group_folds(labels, groups, k=2, seed=0)
+    assert sorted(group_folds(labels, groups, k=3, seed=0)[::2]) == [0, 1, 2]
 
 
 def test_one_fold_is_refused():

@@ -41,22 +41,11 @@ def fixed_camera(tmp_path):
     return tmp_path
 
 
-def test_photographs_of_a_fixed_camera_are_no_copies_of_each_other(fixed_camera):
-    dataset = Dataset.open(fixed_camera)
-    assert len(np.unique(dataset.groups)) == 24
-    assert "as those of a fixed camera" in dataset.report.lines()[0]
-
-
 def test_a_copied_file_of_a_fixed_camera_is_still_a_copy(fixed_camera):
     shutil.copy(fixed_camera / "good" / "00.png", fixed_camera / "good" / "again.png")
     for copies in (None, "near", "exact"):
         assert len(np.unique(Dataset.open(fixed_camera, copies=copies).groups)) == 24
     assert len(np.unique(Dataset.open(fixed_camera, copies="off").groups)) == 25
-
-
-def test_an_unknown_kind_of_copies_is_refused(fixed_camera):
-    with pytest.raises(InputError, match="copies 'odd': choose one of near, exact, off"):
-        Dataset.open(fixed_camera, copies="odd")
 
 
 def test_a_dataset_has_its_images_classes_and_form(kaggle):

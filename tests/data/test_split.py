@@ -5,7 +5,7 @@ import pytest
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.split import SelectSplit, make_folds, make_select_split
+from tune_paddy.data.split import SelectSplit, describe_limits, make_folds, make_select_split
 
 
 @pytest.fixture
@@ -123,13 +123,35 @@ def test_a_missing_file_is_named(dataset, tmp_path):
         SelectSplit.load(tmp_path / "gone.json", dataset)
 
 
-def test_classes_with_too_few_images_are_all_named_with_their_counts(folders, save):
+def test_classes_without_two_distinct_images_are_trained_on_in_a_split_and_in_folds(folders, save):
     save(folders / "mouse" / "only.png", 30)
     for name in ("a.png", "b.bmp", "c.jpg"):
         save(folders / "newt" / name, 31)
-    with pytest.raises(InputError) as caught:
-        make_select_split(Dataset.open(folders), share=0.2, seed=0)
-    assert "mouse: 1 images, 1 without copies\n  newt: 3 images, 1 without copies" in str(caught.value)
+    dataset = Dataset.open(folders)
+    lonely = {"mouse/only.png", "newt/a.png", "newt/b.bmp", "newt/c.jpg"}
+    split = make_select_split(dataset, share=0.2, seed=0)
+    assert lonely <= set(split.train_ids)
+    assert set(make_folds(dataset, k=2, seed=0).train_ids) == lonely
+    unjudged, few = describe_limits(dataset, split)
+    assert "judge by: classes mouse (1 image), newt (3 images); add images, or merge" in unjudged
+    assert few.startswith("few images in the select split to judge by: classes cat (1 image), dog (1 image)")
+
+
+def test_a_set_without_two_distinct_images_of_a_class_is_refused_with_all_counts(tmp_path, save):
+    save(tmp_path / "mouse" / "only.png", 30)
+    for name in ("a.png", "b.bmp", "c.jpg"):
+        save(tmp_path / "newt" / name, 31)
+    with pytest.raises(InputError, match="no class has two distinct images") as caught:
+        make_select_split(Dataset.open(tmp_path), share=0.2, seed=0)
+    assert "\n  mouse: 1 image, 1 distinct\n  newt: 3 images, 1 distinct" in str(caught.value)
+
+
+def test_stored_folds_with_images_outside_are_loaded(folders, save, tmp_path_factory):
+    save(folders / "mouse" / "only.png", 30)
+    dataset, path = Dataset.open(folders), tmp_path_factory.mktemp("search") / "split.json"
+    split = make_folds(dataset, k=3, seed=1)
+    split.save(path)
+    assert SelectSplit.load(path, dataset) == split
 
 
 def test_a_share_that_divides_every_class_is_exact(dataset):
@@ -173,6 +195,7 @@ def test_stored_folds_are_loaded_and_other_folds_are_detected(dataset, tmp_path)
         SelectSplit.load(tmp_path / "split.json", dataset)
 
 
-def test_more_folds_than_images_of_a_class_are_refused(dataset):
-    with pytest.raises(InputError, match=r"needs 5 distinct images, .* each of 5"):
-        make_folds(dataset, k=5, seed=0)
+def test_more_folds_than_images_are_refused_with_the_most_that_work(dataset):
+    assert make_folds(dataset, k=5, seed=0).n_folds == 5
+    with pytest.raises(InputError, match=r"`folds=13` needs 13 .* there are 12: use at most 12"):
+        make_folds(dataset, k=13, seed=0)

@@ -23,11 +23,15 @@ def without_class(predictions: Predictions, label: int) -> Predictions:
     )
 
 
-def test_a_class_without_images_is_named(store: Store, tmp_path: Path) -> None:
+def test_a_class_without_images_is_named_in_the_report_and_the_submission_is_written(
+    store: Store, tmp_path: Path
+) -> None:
     members = [without_class(predictions_of(seed), 2) for seed in (0, 1)]
-    with pytest.raises(InputError, match=r"no image of 'class 2' \(1 of 3 classes\)"):
-        select_from(store, "lacking", members, tmp_path)
-    assert not list(tmp_path.iterdir())
+    ensemble = select_from(store, "lacking", members, tmp_path)
+    assert ensemble.submission is not None
+    assert ensemble.submission.is_file()
+    told = "Not judged, without an image in the select split: 1 class (class 2)."
+    assert told in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_split_without_images_is_refused(store: Store, tmp_path: Path) -> None:

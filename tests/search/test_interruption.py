@@ -1,5 +1,6 @@
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,20 @@ from ray.tune.experiment import Experiment
 
 from tune_paddy.core.errors import SearchInterruptedError
 from tune_paddy.search.interruption import ONE_PRESS, Interruption, interruptible
+
+
+@pytest.fixture(autouse=True)
+def _signals_are_heard() -> Iterator[None]:
+    """Handle the signals that `nohup` and the background jobs of scripts ignore."""
+    before = {
+        number: signal.signal(
+            number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler
+        )
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -44,14 +59,11 @@ def test_a_signal_that_arrives_twice_counts_once() -> None:
 
 
 def test_a_search_started_by_nohup_survives_the_end_of_its_terminal() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        interruption = Interruption()
-        with interruptible(interruption, lambda line: None):
-            os.kill(os.getpid(), signal.SIGHUP)
-        assert not interruption.requested
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    interruption = Interruption()
+    with interruptible(interruption, lambda line: None):
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert not interruption.requested
 
 
 def test_tune_keeps_the_stopper_before_any_signal(tmp_path: Path) -> None:

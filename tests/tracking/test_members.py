@@ -147,6 +147,17 @@ def test_metrics_have_six_digits_except_those_that_are_read_back(store: Store, p
     assert member.metrics == given | stored
 
 
+def test_the_command_for_a_member_reads_the_images_as_its_search_did(store: Store) -> None:
+    reading = '{"label_column": "kind of leaf", "copies": "off", "pixel_range": "-1024,3071.5"}'
+    tags = {"dataset_path": "/x", "reading": reading}
+    parent = start_search(store, name="deep", tags=tags)
+    start(store, parent)
+    (member,) = list_members(store, "deep")
+    options = "'--label-column=kind of leaf' --copies=off --pixel-range=-1024,3071.5"
+    command = f"tune-paddy search /x --space member.yaml {options}\n"
+    assert command in member.tags[NOTE]
+
+
 def test_a_retried_member_reuses_its_run(store: Store, parent: str) -> None:
     """The run is RUNNING again, without its failure, with one more attempt and its first parameters."""
     first = start(store, parent)

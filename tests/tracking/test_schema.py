@@ -252,6 +252,15 @@ def test_no_text_raises_an_error(tags: dict[str, str]) -> None:
         record.from_tags(tags)  # type: ignore[attr-defined]
 
 
+def test_images_are_read_as_recorded_and_as_before_where_nothing_is_recorded() -> None:
+    reading = {"labels": "folders", "pixel_range": "-1024,3071.5", "copies": "off"}
+    again = SearchRecord.from_tags(SearchRecord(reading=reading).to_tags())
+    skips = {"skip_corrupt": True, "skip_conflicts": True}
+    assert again.read_options.given() == {**reading, **skips}
+    earlier = {"copies": "near", "pixel_range": "each", **skips}
+    assert SearchRecord.from_tags({}).read_options.given() == earlier
+
+
 def test_settings_survive_a_round_trip() -> None:
     settings = SearchSettings(trials=3, gpu="auto", folds=2)
     record = SearchRecord(settings=settings.model_dump(mode="json"))

@@ -74,6 +74,9 @@ def run_search(
     id_column: str | None = None,
     label_column: str | None = None,
     copies: str | None = None,
+    pixel_range: str | Sequence[float] | None = None,
+    skip_corrupt: bool = False,
+    skip_conflicts: bool = False,
     quiet: bool = False,
     **settings: Any,
 ) -> SearchResult:
@@ -95,7 +98,11 @@ def run_search(
         images: Folder of the labelled images; None: detected.
         id_column: Column of the table that names the images; None: detected.
         label_column: Column of the table that holds the labels; None: detected.
-        copies: Copies that stay on one side of the split: `near`, `exact` or `off`; None: `near`.
+        copies: What counts as a copy: `exact`, `near` or `off`, see `Dataset.open`; None: `near`.
+        pixel_range: Values that are black and white in images of more than 8 bits: (low, high), or `each`;
+            None: those that the dataset uses.
+        skip_corrupt: Whether to skip images that cannot be decoded.
+        skip_conflicts: Whether to skip identical images with different labels.
         quiet: Whether to show neither progress nor notes.
         **settings: Fields of `SearchSettings`, such as `trials`, `minutes` or `gpu`; they override the
             settings of the space.
@@ -124,8 +131,17 @@ def run_search(
     loaded.settings.override(settings)  # refused before the images are read
     if ray_address is None:
         check_weights(loaded.weights(), None if weights_dir is None else Path(weights_dir))
-    columns = {"id_column": id_column, "label_column": label_column}
-    reading = {"labels": labels, "images": images, **columns, "copies": copies}
+    reading = {
+        "labels": labels,
+        "images": images,
+        "id_column": id_column,
+        "label_column": label_column,
+        "copies": copies,
+        "pixel_range": pixel_range,
+        "skip_corrupt": skip_corrupt or None,
+        "skip_conflicts": skip_conflicts or None,
+    }
+    reading = {option: value for option, value in reading.items() if value is not None}
     dataset, store = _open(data, tracking_uri, Path(runs), reading)
     plan = plan_new_search(
         dataset,
@@ -420,8 +436,8 @@ def _open(
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.tracking.store import open_store
 
-    given = [name for name, value in reading.items() if value is not None]
-    if isinstance(data, Dataset) and given:
+    if isinstance(data, Dataset) and reading:
+        given = tuple(reading)
         raise InputError(f"{given[0]}: the dataset is open already; give it to `Dataset.open`", options=given)
     dataset = data if isinstance(data, Dataset) else Dataset.open(data, **reading)
     artifacts = runs.absolute() / "artifacts"

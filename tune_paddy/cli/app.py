@@ -70,12 +70,6 @@ RunsOption = Annotated[
 WeightsDirOption = Annotated[
     Path | None, typer.Option("--weights-dir", help="Folder of pretrained weights, from `weights fetch`.")
 ]
-SkipCorruptOption = Annotated[
-    bool, typer.Option("--skip-corrupt", help="Skip images that cannot be decoded.")
-]
-SkipConflictsOption = Annotated[
-    bool, typer.Option("--skip-conflicts", help="Skip identical images with different labels.")
-]
 StandInsOption = Annotated[
     bool, typer.Option("--stand-ins", help="Rehearse with a tiny relative of each architecture.")
 ]
@@ -124,18 +118,17 @@ def read_options() -> type[Any]:
     return ReadOptions
 
 
-def open_dataset(data: Path, skip: tuple[bool, bool], reading: Mapping[str, Any] | None = None) -> "Dataset":
+def open_dataset(data: Path, reading: Mapping[str, Any] | None = None) -> "Dataset":
     """Open a dataset.
 
     Args:
         data: Folder or table of labels.
-        skip: Values of --skip-corrupt and --skip-conflicts.
         reading: Typed options of `ReadOptions`: name → value.
     """
     with working("reading images and labels"):
         from tune_paddy.data.dataset import Dataset
 
-        return Dataset.open(data, skip_corrupt=skip[0], skip_conflicts=skip[1], **(reading or {}))
+        return Dataset.open(data, **(reading or {}))
 
 
 def load_space(space: str) -> "SearchSpace":

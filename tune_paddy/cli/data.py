@@ -8,8 +8,6 @@ import typer
 
 from tune_paddy.cli.app import (
     DataArgument,
-    SkipConflictsOption,
-    SkipCorruptOption,
     app,
     console,
     load_space,
@@ -86,17 +84,15 @@ def fetch_data(
 def check(
     context: typer.Context,
     data: DataArgument,
-    skip_corrupt: SkipCorruptOption = False,
-    skip_conflicts: SkipConflictsOption = False,
 ) -> None:
     """Print what is detected in a dataset, check every image and label, and print the findings.
 
     Example: tune-paddy data check paddy/
     """
     from tune_paddy.core.config import SearchSettings
-    from tune_paddy.data.split import make_select_split
+    from tune_paddy.data.split import describe_limits, make_select_split
 
-    dataset = open_dataset(data, (skip_corrupt, skip_conflicts), given(context, READING))
+    dataset = open_dataset(data, given(context, READING))
     print_dataset(dataset)
     settings = SearchSettings()
     split = make_select_split(dataset, share=settings.select_share, seed=settings.seed)
@@ -104,3 +100,5 @@ def check(
         f"A select split of {counted(len(split.select_ids), 'image')} leaves {len(split.train_ids):,} to "
         "train on"
     )
+    for line in describe_limits(dataset, split):
+        console.print(line, style="yellow", soft_wrap=True)

@@ -11,8 +11,6 @@ import typer
 
 from tune_paddy.cli.app import (
     RunsOption,
-    SkipConflictsOption,
-    SkipCorruptOption,
     StandInsOption,
     UriOption,
     WeightsDirOption,
@@ -105,8 +103,6 @@ def search(
     ] = 30.0,
     verbose: VerboseOption = False,
     weights_dir: WeightsDirOption = None,
-    skip_corrupt: SkipCorruptOption = False,
-    skip_conflicts: SkipConflictsOption = False,
     ray_address: RayAddressOption = None,
     tracking_uri: UriOption = None,
     runs: RunsOption = Path("runs"),
@@ -152,7 +148,6 @@ def search(
             overrides=overrides,
             reading=given(context, READING),
             stand_ins=stand_ins,
-            skip=(skip_corrupt, skip_conflicts),
             weights_dir=weights_dir,
             ray_address=ray_address,
         )
@@ -277,7 +272,6 @@ def make_plan(
     overrides: dict[str, Any],
     reading: Mapping[str, Any] | None = None,
     stand_ins: bool = False,
-    skip: tuple[bool, bool] = (False, False),
     weights_dir: Path | None = None,
     ray_address: str | None = None,
 ) -> "SearchPlan":
@@ -288,7 +282,7 @@ def make_plan(
     loaded = SearchSpace.load(find_space(space))
     loaded.settings.override(overrides)
     naming.choose(loaded.name)
-    dataset = open_dataset(data, skip, reading)
+    dataset = open_dataset(data, reading)
     print_dataset(dataset)
     from tune_paddy.search.new_search import plan_new_search
     from tune_paddy.training.networks.architectures import stand_in

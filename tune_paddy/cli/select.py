@@ -303,8 +303,7 @@ def _reopen_dataset(search: "RecordedRun") -> "Dataset":
         raise InputError(
             f"the images of search {search.name!r} are no longer at {path}: restore them there to refit"
         )
-    # Skips the same images as before; the fingerprint detects any difference.
-    dataset = Dataset.open(path, skip_corrupt=True, skip_conflicts=True, **record.read_options.given())
+    dataset = Dataset.open(path, **record.read_options.given())
     if dataset.fingerprint != record.dataset_fingerprint:
         raise InputError(
             f"{path}: holds other images or labels than when search {search.name!r} began: restore them, "

@@ -220,4 +220,4 @@ def typed_as(facts: FieldFacts) -> Any:
         return list[str]
     if facts.choices is not None and (get_origin(annotation) is Literal or annotation is str):
         return Literal[tuple(facts.choices())]
-    return parts[0] if len(parts) == 1 and parts[0] in (int, float) else str
+    return parts[0] if len(parts) == 1 and parts[0] in (int, float, bool) else str

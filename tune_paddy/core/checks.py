@@ -14,18 +14,12 @@ def check_pool(probs: Floats, labels: Labels) -> None:
 
     Args:
         probs: Float array [views, images, classes], expected to be finite and within [0, 1].
-        labels: Integer array [images] in which every class must occur.
+        labels: Integer array [images]; classes without images are allowed, and cannot be judged.
 
     Raises:
         InputError: The arrays violate these conditions.
     """
     check_shapes(probs, labels)
-    missing = np.setdiff1d(np.arange(probs.shape[2]), labels)
-    if len(missing):
-        raise InputError(
-            f"class {missing[0]} has no image among the {len(labels)} labels ({len(missing)} such classes): "
-            "select on a split that holds every class"
-        )
     for number, view in enumerate(probs):
         check_probabilities(view, number)
 

@@ -72,12 +72,14 @@ def confusion(probs: Floats, labels: Labels) -> NDArray[np.intp]:
     return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-def recalls(confused: NDArray[np.intp]) -> tuple[Recall, ...]:
-    """Return the recall of each class, from a `confusion` matrix in which every class has images."""
-    found = []
-    for hits, images in zip(confused.diagonal().tolist(), confused.sum(axis=1).tolist(), strict=True):
-        found.append(Recall(hits / images, *wilson(hits / images, images), images))
-    return tuple(found)
+def recalls(confused: NDArray[np.intp]) -> dict[int, Recall]:
+    """Return class index → recall, from a `confusion` matrix; classes without images have no recall."""
+    pairs = zip(confused.diagonal().tolist(), confused.sum(axis=1).tolist(), strict=True)
+    return {
+        label: Recall(hits / images, *wilson(hits / images, images), images)
+        for label, (hits, images) in enumerate(pairs)
+        if images
+    }
 
 
 def chance_of_at_most(hits: int, trials: int, share: float) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.checks import check_pool
+from tune_paddy.core.errors import InputError
 from tune_paddy.core.folds import stratified_folds
 from tune_paddy.core.metrics import Floats, Labels, get_metric, per_image
 from tune_paddy.core.selection.plain import best_single, uniform_select
@@ -115,7 +116,7 @@ def assess(
         seed: Seed of the folds and of the bootstrap.
 
     Raises:
-        InputError: The pool is invalid, or a class has a single image.
+        InputError: The pool is invalid, or has a single image.
     """
     rivals: dict[str, Fit] = {
         "best_single": lambda part, truth: best_single(part, truth, metric=metric),
@@ -146,9 +147,11 @@ def cross_fit(
         Predictions, float64 [images, classes].
 
     Raises:
-        InputError: The pool is invalid, or a class has a single image.
+        InputError: The pool is invalid, or has a single image.
     """
     check_pool(probs, labels)
+    if len(labels) < 2:  # noqa: PLR2004 one image to fit on, one to score
+        raise InputError("a single image cannot be both fitted on and scored: the estimate needs two")
     fold = stratified_folds(labels, folds, np.random.default_rng(seed))
     predictions = np.empty(probs.shape[1:])
     for number in np.unique(fold):

@@ -3,28 +3,30 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import Labels
 
 
 def stratified_folds(labels: Labels, n_folds: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Assign every image to a fold so that each class is spread over the folds as evenly as possible.
 
+    A class of one image is in one fold only: what is fitted on the others is scored on a class that it has
+    not seen. All such images are distributed as if they were of one class.
+
     Args:
-        labels: int [images].
+        labels: int [images], at least 2.
         n_folds: Number of folds, at least 2.
         rng: Random number generator; it is advanced.
 
     Returns:
-        int [images], the fold of each image, 0..n_folds-1.
-
-    Raises:
-        InputError: A class has a single image, so that one part would lack it.
+        int [images], the fold of each image, 0..n_folds-1. Every class with two images, and at least one
+        image, is outside of each fold.
     """
     folds = np.empty(len(labels), np.intp)
-    for label in np.unique(labels):
-        images = rng.permutation(np.flatnonzero(labels == label))
-        if len(images) == 1:
-            raise InputError(f"class {label} has a single labelled image: cross-fitting needs 2 or more")
-        folds[images] = (np.arange(len(images)) + rng.integers(n_folds)) % n_folds
+    classes, counts = np.unique(labels, return_counts=True)
+    alone = np.isin(labels, classes[counts == 1])
+    parts = [np.flatnonzero(labels == label) for label in classes[counts > 1]]
+    for part in (*parts, np.flatnonzero(alone)):
+        if len(part):
+            images = rng.permutation(part)
+            folds[images] = (np.arange(len(images)) + rng.integers(n_folds)) % n_folds
     return folds

@@ -20,7 +20,7 @@ def stratified_group_split(labels: Ints, groups: Ints, *, share: float, seed: in
     Each class's target is its share of the images, rounded by the largest remainders so that the total is
     right as well. Groups are taken in random order. Some are skipped where that is needed to reach the sum
     nearest to the target (subset sums, Bellman 1957: exact for a class whose groups hold no other class).
-    Groups that span classes are drawn first.
+    Groups that span classes are drawn first. The only group of a class is never chosen (see `only_groups`).
 
     Args:
         labels: [images], class of each image.
@@ -29,24 +29,39 @@ def stratified_group_split(labels: Ints, groups: Ints, *, share: float, seed: in
         seed: Random seed; equal arguments give equal results on every platform.
 
     Returns:
-        [images], True for chosen images; every class has images on both sides.
+        [images], True for chosen images; every class has images on the other side, and on both sides if
+        groups that span classes allow it.
 
     Raises:
-        InputError: A class has fewer than two groups, or groups that span classes prevent a split with
-            every class on both sides.
+        InputError: No class has two groups, or groups that span classes prevent a split that leaves every
+            class on the other side.
     """
     if not 0 < share < 1:
         raise InputError(f"the share of a split must lie between 0 and 1, not {share}")
     table = _count_images(labels, groups)
-    _check_groups_per_class(table, least=2)
+    fixed = _only_groups(table)
+    if fixed.all():
+        raise InputError(
+            "no class has two distinct images, one to train on and one to hold back: add images, merge "
+            "classes, or set `copies` if images that only look alike count as copies",
+            options=("copies",),
+        )
     rng = np.random.default_rng(seed)
     targets = _round_targets(table.sum(axis=0), share)
-    draws = (_choose_groups(table, targets, share, rng) for _ in range(_ATTEMPTS))
-    chosen = next((draw for draw in draws if _on_both_sides(table, draw)), None)
-    if chosen is None:
+    wanted = int(np.count_nonzero(table[~fixed].sum(axis=0)))
+    chosen, best = np.zeros_like(fixed), 0
+    for _ in range(_ATTEMPTS):
+        draw = _choose_groups(table, fixed, targets, share, rng)
+        held = int(np.count_nonzero(table[draw].sum(axis=0)))
+        if held > best and _all_classes(table[~draw]):
+            chosen, best = draw, held
+        if best == wanted:
+            break
+    if not best:
         raise InputError(
-            "no split leaves every class on both sides: images that count as copies of each other tie "
-            "classes together; correct their labels or remove them"
+            "no split leaves every class to train on: images that count as copies of each other tie classes "
+            "together; correct their labels, remove them, or set `copies`",
+            options=("copies",),
         )
     return chosen[np.unique(groups, return_inverse=True)[1]]
 
@@ -56,7 +71,8 @@ def group_folds(labels: Ints, groups: Ints, *, k: int, seed: int) -> Ints:
 
     The largest groups come first, then class by class in random order. Each goes to the fold with the
     fewest images of its classes, then the fewest in total (longest processing time first, Graham 1969).
-    Without copies, folds differ by at most one image of each class and by at most one in total.
+    Without copies, folds differ by at most one image of each class and by at most one in total. The only
+    group of a class is in no fold (see `only_groups`): a model that holds it out would not know the class.
 
     Args:
         labels: [images], class of each image.
@@ -65,20 +81,58 @@ def group_folds(labels: Ints, groups: Ints, *, k: int, seed: int) -> Ints:
         seed: Random seed; equal arguments give equal results on every platform.
 
     Returns:
-        [images], the fold of each image, 0 to k - 1; every class occurs in every fold.
+        [images], the fold of each image, 0 to k - 1, or -1 for images of `only_groups`. No fold is empty,
+        and every class occurs outside of each fold.
 
     Raises:
-        InputError: A class has fewer than k groups, or groups that span classes leave a fold without it.
+        InputError: There are fewer than k groups to distribute, or groups that span classes put a whole
+            class into one fold.
     """
     if k < 2:  # noqa: PLR2004 one fold is no division
         raise InputError(f"need at least 2 folds, not {k}")
     table = _count_images(labels, groups)
-    _check_groups_per_class(table, least=k)
-    fold_of_group = _deal(table, k, np.random.default_rng(seed))
-    for fold in range(k):
-        if not table[fold_of_group == fold].sum(axis=0).all():
-            raise InputError(f"a class is missing from one of {k} folds: use fewer folds")
-    return fold_of_group[np.unique(groups, return_inverse=True)[1]]
+    fixed = _only_groups(table)
+    free = int(np.count_nonzero(~fixed))
+    if free < k:
+        raise InputError(
+            f"`folds={k}` needs {k} distinct images in classes with two or more; there are {free}: "
+            + (f"use at most {free} folds" if free > 1 else "add images"),
+            options=("folds",),
+        )
+    rng = np.random.default_rng(seed)
+    for _ in range(_ATTEMPTS):
+        fold_of_group = np.full(len(table), -1)
+        fold_of_group[~fixed] = _deal(table[~fixed], k, rng)
+        if all(_all_classes(table[fold_of_group != fold]) for fold in range(k)):
+            return fold_of_group[np.unique(groups, return_inverse=True)[1]]
+    raise InputError(
+        f"a model of `folds={k}` would train without a class: images that count as copies of each other tie "
+        "classes together; use more folds, correct their labels, remove them, or set `copies`",
+        options=("folds", "copies"),
+    )
+
+
+def only_groups(labels: Ints, groups: Ints) -> Mask:
+    """Return whether an image is in the only group of a class, bool [images].
+
+    Such images can only be trained on: held back, no image of the class would be left to learn from.
+
+    Args:
+        labels: [images], class of each image.
+        groups: [images], equal values for images that must stay together.
+    """
+    fixed = _only_groups(_count_images(labels, groups))
+    return fixed[np.unique(groups, return_inverse=True)[1]]
+
+
+def _only_groups(table: Ints) -> Mask:
+    """Return whether a group is the only one of a class, bool [groups]."""
+    lonely = np.count_nonzero(table, axis=0) == 1
+    return np.asarray((table[:, lonely] > 0).any(axis=1))
+
+
+def _all_classes(table: Ints) -> bool:
+    return bool(table.sum(axis=0).all())
 
 
 def _count_images(labels: Ints, groups: Ints) -> Ints:
@@ -92,15 +146,6 @@ def _count_images(labels: Ints, groups: Ints) -> Ints:
     return table
 
 
-def _check_groups_per_class(table: Ints, *, least: int) -> None:
-    counts = np.count_nonzero(table, axis=0)
-    if counts.min() < least:
-        raise InputError(
-            f"the class at position {counts.argmin()} of the sorted ones has {counts.min()} distinct images; "
-            f"a division needs {least}"
-        )
-
-
 def _round_targets(totals: Ints, share: float) -> Ints:
     """Round share × totals to whole images per class, keeping the rounded total."""
     exact = totals * share
@@ -112,20 +157,24 @@ def _round_targets(totals: Ints, share: float) -> Ints:
     return bounded
 
 
-def _choose_groups(table: Ints, targets: Ints, share: float, rng: np.random.Generator) -> Mask:
-    """Draw a mask [groups] whose images come as close to each class's target as possible."""
+def _choose_groups(table: Ints, fixed: Mask, targets: Ints, share: float, rng: np.random.Generator) -> Mask:
+    """Draw a mask [groups] whose images come as close to each class's target as possible.
+
+    Groups that are `fixed` [groups] are never chosen.
+    """
     chosen = np.zeros(len(table), np.bool_)
-    spanning = np.flatnonzero(np.count_nonzero(table, axis=1) > 1)
+    spanning = np.flatnonzero((np.count_nonzero(table, axis=1) > 1) & ~fixed)
     # Drawn by the same share: if taken while they fit, nearly all would end up on the chosen side.
     chosen[rng.permutation(spanning)[: _round_at_random(share * len(spanning), rng)]] = True
     for column, target in enumerate(targets):
-        own = rng.permutation(np.setdiff1d(np.flatnonzero(table[:, column]), spanning))
+        own = rng.permutation(np.setdiff1d(np.flatnonzero((table[:, column] > 0) & ~fixed), spanning))
         tied = table[spanning, column]
         taken = int(tied[chosen[spanning]].sum())
         sizes = table[own, column].tolist()
+        left = int(tied.sum() - taken + table[fixed, column].sum())
         low = 0 if taken else 1
-        high = sum(sizes) - (taken == tied.sum())
-        rows = _nearest_sum(sizes, int(target) - taken, low=low, high=int(high))
+        high = sum(sizes) - (not left)
+        rows = _nearest_sum(sizes, int(target) - taken, low=low, high=high)
         chosen[own[rows]] = True
     return chosen
 
@@ -165,10 +214,6 @@ def _items_of_sum(wanted: int, sizes: Sequence[int], first: NDArray[np.intp]) ->
         items.append(int(first[wanted]))
         wanted -= sizes[items[-1]]
     return items
-
-
-def _on_both_sides(table: Ints, chosen: Mask) -> bool:
-    return bool(table[chosen].sum(axis=0).all() and table[~chosen].sum(axis=0).all())
 
 
 def _deal(table: Ints, k: int, rng: np.random.Generator) -> Ints:

@@ -3,15 +3,17 @@
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import imagehash
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from tune_paddy.data.duplicates import SIDE
-from tune_paddy.data.images import ImageError, load_rgb, load_thumbnail
+from tune_paddy.data.images import ImageError, hash_content, load_thumbnail
+from tune_paddy.data.pixel_range import PixelRange, ValueFacts, own_range, scale
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.data.system.text import counted, listed, shown
 
@@ -30,11 +32,13 @@ class ImageFacts:
         sha256: SHA-256 of the file, hexadecimal.
         phash: Perceptual hash of 64 bits (imagehash's `phash`: signs of low frequencies).
         thumbnail: Small copy, uint8 [SIDE, SIDE, 3].
+        deep: Values of a deep image; None for 8 bits.
     """
 
     sha256: str
     phash: int
     thumbnail: NDArray[np.uint8]
+    deep: ValueFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -101,13 +105,13 @@ def inspect_images(paths: Sequence[str], *, jobs: int | None = None) -> list[Ima
 
 
 def hash_pixels(paths: Sequence[str], *, jobs: int | None = None) -> list[str]:
-    """Hash the decoded pixels of images; the hash does not depend on the encoding of the file.
+    """Hash the decoded values of images, see `hash_content`.
 
     Raises:
         ImageError: An image cannot be decoded.
     """
     with ThreadPoolExecutor(jobs or usable_cpus(), thread_name_prefix="pixels") as pool:
-        return list(pool.map(_hash_pixels, paths))
+        return list(pool.map(hash_content, paths))
 
 
 def _inspect(path: str) -> ImageFacts | ImageError:
@@ -119,10 +123,27 @@ def _inspect(path: str) -> ImageFacts | ImageError:
         return error
     except OSError as error:
         return ImageError(path, f"cannot be read: {error.strerror}")
-    bits = np.packbits(imagehash.phash(thumbnail).hash)
-    return ImageFacts(digest, int.from_bytes(bits.tobytes()), np.asarray(thumbnail))
+    if isinstance(thumbnail, ValueFacts):
+        return ImageFacts(digest, 0, np.empty(0, np.uint8), thumbnail)
+    return ImageFacts(digest, _phash(thumbnail), np.asarray(thumbnail))
 
 
-def _hash_pixels(path: str) -> str:
-    image = load_rgb(path)
-    return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
+def with_range(facts: Sequence[ImageFacts], pixel_range: PixelRange | None) -> list[ImageFacts]:
+    """Complete the features of deep images, whose thumbnails depend on the range of their dataset.
+
+    Args:
+        facts: Features of `inspect_images`.
+        pixel_range: Range of deep images; None: each has its own.
+    """
+    return [fact if fact.deep is None else _scaled(fact, fact.deep, pixel_range) for fact in facts]
+
+
+def _scaled(fact: ImageFacts, values: ValueFacts, pixel_range: PixelRange | None) -> ImageFacts:
+    small = values.thumbnail.astype(np.float64)
+    grey = scale(small, pixel_range or own_range(small, integers=values.integers))
+    thumbnail = Image.fromarray(grey).convert("RGB")
+    return replace(fact, phash=_phash(thumbnail), thumbnail=np.asarray(thumbnail))
+
+
+def _phash(thumbnail: Image.Image) -> int:
+    return int.from_bytes(np.packbits(imagehash.phash(thumbnail).hash).tobytes())

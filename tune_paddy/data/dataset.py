@@ -12,18 +12,17 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images
+from tune_paddy.data.alike import split_alike
+from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images, with_range
 from tune_paddy.data.duplicates import group_copies
 from tune_paddy.data.images import ImageError
 from tune_paddy.data.layouts.description import Description, LeftOut
 from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.layouts.listing import Listing
-from tune_paddy.data.options import ReadOptions
+from tune_paddy.data.options import EACH, EXACT, NEAR, OFF, ReadOptions, format_range
+from tune_paddy.data.pixel_range import PixelRange, ValueFacts, describe_range, find_range
 from tune_paddy.data.submission import SubmissionFormat
 from tune_paddy.data.system.text import SHOWN, counted, listed, shown
-
-_SCENE = 8
-"""Smallest class whose images can be taken for photographs of one scene."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +39,10 @@ class Dataset:
             location.
         sums: SHA-256 of each file, hexadecimal, [labelled, then test].
         submission: Column names of a submission.
-        groups: int64 [labelled], equal for copies and near-copies.
+        groups: int64 [labelled], equal for images that count as copies of each other.
         report: Findings of the audit.
         description: Layout, source of the labels, classes with their sizes, and files that were left out.
-        options: What a person said about the layout.
+        options: How it was read, with the kind of copies and the range that were used.
         sample: Path of the sample submission, or None.
     """
 
@@ -75,6 +74,7 @@ class Dataset:
         id_column: str | None = None,
         label_column: str | None = None,
         copies: str | None = None,
+        pixel_range: str | Sequence[float] | None = None,
     ) -> "Dataset":
         """Detect the layout of a dataset, list its images and check each of them.
 
@@ -93,7 +93,10 @@ class Dataset:
                 detected.
             id_column: Column of the table that names the images; None: detected.
             label_column: Column of the table that holds the labels; None: detected.
-            copies: Copies that stay on one side of the split: `near`, `exact` or `off`; None: `near`.
+            copies: What counts as a copy, kept on one side of the split. `exact`: images with equal values;
+                `near`: also re-encoded, resized and brightened ones; `off`: nothing; None: `near`.
+            pixel_range: Values that are black and white in images of more than 8 bits: (low, high), or the
+                text `LOW,HIGH`; `each`: every image has its own; None: those that the dataset uses.
 
         Raises:
             InputError: The files are invalid; the message lists them and says what to do.
@@ -104,10 +107,14 @@ class Dataset:
             id_column=id_column,
             label_column=label_column,
             copies=copies,
+            pixel_range=_range_text(pixel_range),
+            skip_corrupt=skip_corrupt,
+            skip_conflicts=skip_conflicts,
         )
         listing = list_dataset(Path(path), options)
-        checked = _check_images(listing, skip_corrupt, jobs)
-        checked = _regroup(_check_conflicts(checked, skip_conflicts, jobs), options.copies)
+        checked = _check_images(listing, jobs)
+        checked = _check_conflicts(checked, skip_conflicts, jobs)
+        checked = _choose_copies(checked, options.copies or NEAR, jobs)
         return cls(
             root=listing.root,
             layout=listing.layout,
@@ -120,13 +127,31 @@ class Dataset:
             groups=np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1],
             report=_report(checked),
             description=listing.describe(checked.labelled, checked.test, _skipped(listing, checked)),
-            options=listing.options,
+            options=_used(listing.options, checked.pixel_range),
             sample=listing.sample,
         )
+
+    @property
+    def pixel_range(self) -> PixelRange | None:
+        """Range of deep images, see `data.pixel_range`; None: there are none, or each has its own."""
+        return self.options.range
 
     def __repr__(self) -> str:
         """Return the description."""
         return "\n".join((f"Dataset {shown(self.root)}", *self.description.lines()))
+
+
+def _range_text(pixel_range: str | Sequence[float] | None) -> str | None:
+    if pixel_range is None or isinstance(pixel_range, str):
+        return pixel_range
+    return ",".join(map(str, pixel_range))
+
+
+def _used(options: ReadOptions, pixel_range: PixelRange | None) -> ReadOptions:
+    """Return the options as they were used: with what was chosen, without a range that no image has."""
+    each = EACH if options.pixel_range == EACH else None
+    known = each if pixel_range is None else format_range(pixel_range)
+    return replace(options, copies=options.copies or NEAR, pixel_range=known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,30 +163,42 @@ class _Checked:
     facts: list[ImageFacts]
     groups: NDArray[np.int64]
     report: AuditReport
+    pixel_range: PixelRange | None
 
     def without(self, dropped: NDArray[np.bool_], report: AuditReport) -> "_Checked":
         """Drop labelled images by a mask [labelled]."""
         keep = np.concatenate([~dropped, np.ones(len(self.test), np.bool_)])
         facts = [fact for fact, kept in zip(self.facts, keep, strict=True) if kept]
         labelled = self.labelled[~dropped].reset_index(drop=True)
-        return _Checked(labelled, self.test, facts, self.groups[keep], report)
+        return replace(self, labelled=labelled, facts=facts, groups=self.groups[keep], report=report)
 
 
-def _check_images(listing: Listing, skip_corrupt: bool, jobs: int | None) -> _Checked:
+def _check_images(listing: Listing, jobs: int | None) -> _Checked:
     paths = [*listing.labelled["path"], *listing.test["path"]]
     found = inspect_images(paths, jobs=jobs)
     corrupt = tuple(finding for finding in found if isinstance(finding, ImageError))
-    _refuse_corrupt(listing, corrupt, skip_corrupt)
+    _refuse_corrupt(listing, corrupt, listing.options.skip_corrupt)
     sound = np.array([isinstance(finding, ImageFacts) for finding in found], np.bool_)
     n = len(listing.labelled)
-    facts = [finding for finding in found if isinstance(finding, ImageFacts)]
+    sized = [finding for finding in found if isinstance(finding, ImageFacts)]
+    deep = [fact.deep for fact in sized if fact.deep is not None]
+    pixel_range = _choose_range(listing.options, deep)
+    facts = with_range(sized, pixel_range)
+    notes = (*listing.notes, *describe_range(deep, pixel_range))
     return _Checked(
         labelled=listing.labelled[sound[:n]].reset_index(drop=True),
         test=listing.test[sound[n:]].reset_index(drop=True),
         facts=facts,
         groups=_group(facts),
-        report=AuditReport(notes=listing.notes, corrupt=corrupt),
+        report=AuditReport(notes=notes, corrupt=corrupt),
+        pixel_range=pixel_range,
     )
+
+
+def _choose_range(options: ReadOptions, deep: Sequence[ValueFacts]) -> PixelRange | None:
+    if not deep or options.pixel_range == EACH:
+        return None
+    return options.range or find_range(deep)
 
 
 def _refuse_corrupt(listing: Listing, corrupt: Sequence[ImageError], skip: bool) -> None:
@@ -181,11 +218,11 @@ def _refuse_corrupt(listing: Listing, corrupt: Sequence[ImageError], skip: bool)
         )
 
 
-def _group(facts: Sequence[ImageFacts], *, same_scene: bool = False) -> NDArray[np.int64]:
+def _group(facts: Sequence[ImageFacts]) -> NDArray[np.int64]:
     if not facts:
         return np.empty(0, np.int64)
     hashes = np.array([fact.phash for fact in facts], np.uint64)
-    return group_copies(hashes, np.stack([fact.thumbnail for fact in facts]), same_scene=same_scene)
+    return group_copies(hashes, np.stack([fact.thumbnail for fact in facts]))
 
 
 def _check_conflicts(checked: _Checked, skip: bool, jobs: int | None) -> _Checked:
@@ -202,34 +239,6 @@ def _check_conflicts(checked: _Checked, skip: bool, jobs: int | None) -> _Checke
     return checked.without(frame.index.isin(conflicts.index), report)
 
 
-def _regroup(checked: _Checked, copies: str | None) -> _Checked:
-    """Group the copies that a person asked for; adapt to images that show one scene.
-
-    The conflicts of labels are checked before, whatever is asked for.
-    """
-    if copies == "off":
-        return replace(checked, groups=np.arange(len(checked.facts)))
-    if copies == "exact":
-        sums = [fact.sha256 for fact in checked.facts]
-        return replace(checked, groups=np.unique(sums, return_inverse=True)[1].astype(np.int64))
-    if not _swallows_a_class(checked):
-        return checked
-    note = (
-        "most images of a class are alike, as those of a fixed camera: their details decide which ones are "
-        "copies; with copies=exact only identical files are"
-    )
-    report = replace(checked.report, notes=(*checked.report.notes, note))
-    return replace(checked, groups=_group(checked.facts, same_scene=True), report=report)
-
-
-def _swallows_a_class(checked: _Checked) -> bool:
-    """Return whether one group of copies holds most images of a class that has more than a few."""
-    frame = checked.labelled.assign(group=checked.groups[: len(checked.labelled)])
-    largest = frame.groupby(["label", "group"]).size().groupby("label").max()
-    sizes = frame.groupby("label").size()
-    return bool(((sizes >= _SCENE) & (2 * largest > sizes)).any())
-
-
 def _conflict_message(conflicts: pd.DataFrame) -> str:
     lines = [
         " = ".join(
@@ -242,6 +251,29 @@ def _conflict_message(conflicts: pd.DataFrame) -> str:
         f"{counted(len(lines), 'image')} with several labels; correct the labels, or skip every copy "
         f"with `skip_conflicts`{listed(lines, len(lines))}"
     )
+
+
+def _choose_copies(checked: _Checked, copies: str, jobs: int | None) -> _Checked:
+    """Decide which similar images count as copies."""
+    if copies == OFF or not checked.facts:
+        return replace(checked, groups=np.arange(len(checked.facts)))
+    if copies == EXACT:
+        return replace(checked, groups=_equal_groups(checked, jobs))
+    codes = np.unique(checked.labelled["label"].to_numpy(np.str_), return_inverse=True)[1]
+    classes = np.concatenate([codes, np.full(len(checked.test), -1)])
+    groups, alike = split_alike(checked.groups, np.stack([fact.thumbnail for fact in checked.facts]), classes)
+    note = f"{counted(alike, 'image')} look alike as a whole and do not count as copies for that"
+    notes = (*checked.report.notes, *([note] if alike else []))
+    return replace(checked, groups=groups, report=replace(checked.report, notes=notes))
+
+
+def _equal_groups(checked: _Checked, jobs: int | None) -> NDArray[np.int64]:
+    """Return the groups of images with equal values; only similar images are read again."""
+    paths = np.array([*checked.labelled["path"], *checked.test["path"]], np.str_)
+    names = np.arange(len(paths)).astype(np.str_).astype(object)
+    similar = np.flatnonzero(np.bincount(checked.groups)[checked.groups] > 1)
+    names[similar] = [f"={digest}" for digest in hash_pixels(paths[similar].tolist(), jobs=jobs)]
+    return np.unique(names.astype(np.str_), return_inverse=True)[1].astype(np.int64)
 
 
 def _check_classes(listing: Listing, labelled: pd.DataFrame) -> tuple[str, ...]:

@@ -32,19 +32,11 @@ MAX_SHIFT = 48.0
 MAX_CONTRAST_RATIO = 1.5
 """Maximum ratio of the standard deviations around those means."""
 
-MIN_DETAIL_CORRELATION = 0.93
-"""Minimum correlation of what two thumbnails of a fixed scene have beside the scene.
-
-Of 40 photographs of one part (noise of 6 of 255, half of them with a scratch), the nearest two have 0.87.
-"""
-
 _BLOCK = 2**22
 """Number of image pairs compared at once: 32 MB of hashes."""
 
 
-def group_copies(
-    hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8], *, same_scene: bool = False
-) -> NDArray[np.int64]:
+def group_copies(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Group images that are copies of each other, directly or transitively.
 
     All pairs of hashes are compared, in blocks: 14,000 images take less than a second. The confirmation is
@@ -53,16 +45,12 @@ def group_copies(
     Args:
         hashes: Perceptual hashes of 64 bits, [images].
         thumbnails: Thumbnails, [images, SIDE, SIDE, 3].
-        same_scene: Whether all images show one scene, as those of a fixed camera do: what they have in
-            common then says nothing about copies, and their details are compared, too.
 
     Returns:
         [images], group number of each image; groups are numbered in the order of their first images.
     """
-    pictures, which = _distinct(thumbnails)
-    details = _details(thumbnails[pictures]) if same_scene else None
-    found = _confirmed(hashes[pictures], thumbnails[pictures], details)
-    pairs = np.concatenate([np.empty((0, 2), np.int64), *found])
+    pictures, which = distinct(thumbnails)
+    pairs = np.concatenate([np.empty((0, 2), np.int64), *_confirmed(hashes[pictures], thumbnails[pictures])])
     n = len(pictures)
     links = coo_matrix((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     groups = connected_components(links, directed=False)[1][which]
@@ -70,7 +58,7 @@ def group_copies(
     return np.argsort(np.argsort(first))[names]
 
 
-def _distinct(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def distinct(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of the distinct thumbnails, and for every image the index of its own.
 
     Thousands of identical files thus cost no more than one.
@@ -81,22 +69,7 @@ def _distinct(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray
     return np.unique(which, return_index=True)[1].astype(np.int64), which
 
 
-def _details(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return what thumbnails have beside their common scene, of unit length, [images, values].
-
-    The scene is their median. Its brightness and contrast are fitted to each of them.
-    """
-    values = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
-    scene = np.median(values, axis=0)
-    basis = np.linalg.qr(np.stack([np.ones_like(scene), scene], axis=1))[0]
-    details: NDArray[np.float32] = values - (values @ basis) @ basis.T
-    details /= np.maximum(np.linalg.norm(details, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return details
-
-
-def _confirmed(
-    hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8], details: NDArray[np.float32] | None
-) -> Iterator[NDArray[np.int64]]:
+def _confirmed(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> Iterator[NDArray[np.int64]]:
     """Yield the confirmed pairs [pairs, 2] of each block of rows."""
     n = len(hashes)
     step = max(1, _BLOCK // max(1, n))
@@ -106,8 +79,6 @@ def _confirmed(
         near &= np.arange(len(block))[:, None] < np.arange(n - start)[None]
         rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
         alike = _alike(thumbnails[rows + start], thumbnails[columns + start])
-        if details is not None:
-            alike &= details[rows + start] @ details[columns + start].T >= MIN_DETAIL_CORRELATION
         first, second = np.nonzero(alike & near[np.ix_(rows, columns)])
         yield np.stack([rows[first], columns[second]], axis=1) + start
 

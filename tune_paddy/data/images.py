@@ -4,18 +4,29 @@ Only photographic formats are opened: Pillow also supports formats that run prog
 containers, and a file's name says nothing about its content.
 """
 
+import hashlib
 import stat
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.data.pixel_range import (
+    PixelRange,
+    ValueFacts,
+    is_deep,
+    measure_values,
+    own_range,
+    read_values,
+    scale,
+)
 from tune_paddy.data.system.text import shown
 
 try:
@@ -31,6 +42,8 @@ SUFFIXES = frozenset((
     ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
 ))  # fmt: skip
 """Suffixes of image files, in lower case; used only where no table lists the files."""
+
+Decoded = TypeVar("Decoded")
 
 _MOST_BYTES = 2**30
 """Maximum file size; the largest allowed image takes half as much without compression."""
@@ -66,26 +79,26 @@ class ImageError(InputError):
         self.reason = reason
 
 
-def load_rgb(path: str | Path) -> Image.Image:
+def load_rgb(path: str | Path, pixel_range: PixelRange | None = None) -> Image.Image:
     """Decode an image file completely and return it upright, in mode RGB, 8 bits a channel.
 
     - EXIF orientation is applied.
     - Transparent parts become white.
-    - 16-bit grey is divided by 257. 32-bit integers count as 16-bit unless they exceed it. Floats are
-      scaled by the smallest of 1, 255 and 65535 that their largest value does not exceed.
+    - Grey values of more than 8 bits are scaled by the range of their dataset, see `pixel_range`.
     - For animations and multi-page files, the first frame is used.
 
     Args:
         path: File in one of `FORMATS`, with any name.
+        pixel_range: Range of deep images; None: each by itself, see `own_range`.
 
     Raises:
         ImageError: The file is missing, truncated, damaged, of another format, or larger than Pillow's
             limit of about 89 million pixels.
     """
-    return _decoded(path, _to_rgb)
+    return _decoded(path, lambda image: _to_rgb(image, pixel_range))
 
 
-def load_pixels(path: str | Path) -> NDArray[np.uint8]:
+def load_pixels(path: str | Path, pixel_range: PixelRange | None = None) -> NDArray[np.uint8]:
     """Decode an image file like `load_rgb` to uint8 [height, width, 3], faster for ordinary JPEGs.
 
     simplejpeg uses the same library as Pillow's decoder and returns the same pixels, but avoids Pillow's
@@ -101,7 +114,7 @@ def load_pixels(path: str | Path) -> NDArray[np.uint8]:
                 content, "RGB", fastdct=False, fastupsample=False, strict=True
             )
             return pixels
-    return np.array(load_rgb(path))  # a writable copy, which torch needs
+    return np.array(load_rgb(path, pixel_range))  # a writable copy, which torch needs
 
 
 def _read_plain_jpeg(path: str | Path) -> bytes | None:
@@ -119,8 +132,10 @@ def _read_plain_jpeg(path: str | Path) -> bytes | None:
         return None
 
 
-def load_thumbnail(path: str | Path, side: int) -> Image.Image:
+def load_thumbnail(path: str | Path, side: int) -> Image.Image | ValueFacts:
     """Decode an image file completely but cheaply, and squish it to `side` × `side` pixels, mode RGB.
+
+    Of a deep image, which has no colours before the range of its dataset is known, return the values.
 
     The entropy code of the whole file is decoded, so damage is detected as in `load_rgb`. For a JPEG, the
     last step runs at a scale down to an eighth (libjpeg's scaled inverse transform).
@@ -129,14 +144,37 @@ def load_thumbnail(path: str | Path, side: int) -> Image.Image:
         ImageError: The file cannot be decoded, see `load_rgb`.
     """
 
-    def squish(image: Image.Image) -> Image.Image:
+    def squish(image: Image.Image) -> Image.Image | ValueFacts:
+        if is_deep(image):
+            image.load()
+            return measure_values(_upright(image), side)
         image.draft("RGB", (side, side))
         return _to_rgb(image).resize((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
 
     return _decoded(path, squish)
 
 
-def _decoded(path: str | Path, decode: Callable[[Image.Image], Image.Image]) -> Image.Image:
+def hash_content(path: str | Path) -> str:
+    """Hash the upright picture of a file, hexadecimal; it does not depend on the encoding.
+
+    Deep images are equal if their values are, not if they are equal after rounding to 8 bits.
+
+    Raises:
+        ImageError: The file cannot be decoded, see `load_rgb`.
+    """
+
+    def digest(image: Image.Image) -> str:
+        if is_deep(image):
+            image.load()
+            values = read_values(_upright(image))
+            return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()
+        pixels = _to_rgb(image)
+        return hashlib.sha256(repr(pixels.size).encode() + pixels.tobytes()).hexdigest()
+
+    return _decoded(path, digest)
+
+
+def _decoded(path: str | Path, decode: Callable[[Image.Image], Decoded]) -> Decoded:
     """Open an image file and decode it; convert everything that Pillow raises to `ImageError`.
 
     This is not a contextlib context manager: from Python 3.12 on, an error that replaces another one there
@@ -193,11 +231,13 @@ def _reason(path: Path, error: Exception) -> str:
     return f"cannot be decoded: {shown(text)}"
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, pixel_range: PixelRange | None = None) -> Image.Image:
     image.load()
     upright = _upright(image)
-    if upright.mode in {"I", "F"} or upright.mode.startswith("I;"):
-        upright = Image.fromarray(_to_8_bit(upright))
+    if is_deep(upright):
+        values = read_values(upright)
+        own = pixel_range or own_range(values, integers=upright.mode != "F")
+        upright = Image.fromarray(scale(values, own))
     if upright.has_transparency_data:
         visible = upright.convert("RGBA")
         backing = Image.new("RGBA", visible.size, _BACKING)
@@ -214,14 +254,3 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
     turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
     return image if turn is None else image.transpose(turn)
-
-
-def _to_8_bit(image: Image.Image) -> NDArray[np.uint8]:
-    """Scale one channel of integers or floats to 0–255, uint8 [height, width]."""
-    values = np.asarray(image).astype(np.float32)
-    np.nan_to_num(values, copy=False, posinf=np.inf, neginf=0.0)
-    largest = float(values.max(initial=0.0, where=np.isfinite(values)))
-    scales = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
-    full = next((scale for scale in scales if largest <= scale), max(largest, 1.0))
-    values *= 255.0 / full
-    return np.clip(np.rint(values, out=values), 0, 255, out=values).astype(np.uint8)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.image_cache.cache import ImageSet
+from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.split import SelectSplit
 
 
@@ -29,6 +30,11 @@ class Part:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def __add__(self, other: "Part") -> "Part":
+        """Return the images of both parts, these first."""
+        ids = np.concatenate([self.ids, other.ids])
+        return Part(ids, self.paths + other.paths, np.concatenate([self.labels, other.labels]))
+
     def take(self, rows: NDArray[np.bool_]) -> "Part":
         """Return the images of a mask, [images], in the same order."""
         paths = tuple(path for path, taken in zip(self.paths, rows, strict=True) if taken)
@@ -42,12 +48,13 @@ class Parts:
     Attributes:
         classes: Class names, sorted.
         split: Fingerprint of the select split.
-        train: Images that a member may train on; empty with folds, see `fold`.
-        select: Select split; with folds, all labelled images.
+        train: Images that a member may train on; with folds, those that are in no fold, see `fold`.
+        select: Select split; with folds, all images of the folds.
         test: Test set in the submission's order, without labels; may be empty.
         folds: int64 [select images], fold of each image, from 0; empty: one split for all models.
         seen: Whether members also train on the select split, so that scores on it are meaningless.
         images: All images of the dataset, for the image cache; None: no cache.
+        pixel_range: Range of deep images; None: 8 bits, or each image by itself.
     """
 
     classes: tuple[str, ...]
@@ -58,6 +65,7 @@ class Parts:
     folds: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     seen: bool = False
     images: ImageSet | None = None
+    pixel_range: PixelRange | None = None
 
     @property
     def n_folds(self) -> int:
@@ -67,9 +75,8 @@ class Parts:
     def fold(self, number: int) -> "Parts":
         """Return the data for the model of one fold: that fold to select with, all others to train on."""
         inside = self.folds == number
-        return replace(
-            self, train=self.select.take(~inside), select=self.select.take(inside), folds=self.folds[:0]
-        )
+        train = self.select.take(~inside) + self.train
+        return replace(self, train=train, select=self.select.take(inside), folds=self.folds[:0])
 
 
 def make_parts(dataset: Dataset, split: SelectSplit) -> Parts:
@@ -84,6 +91,7 @@ def make_parts(dataset: Dataset, split: SelectSplit) -> Parts:
         test=_part(dataset.test, None),
         folds=np.array(split.folds, np.int64),
         images=image_set(dataset),
+        pixel_range=dataset.pixel_range,
     )
 
 
@@ -104,7 +112,7 @@ def image_set(dataset: Dataset) -> ImageSet:
     """Return all images of a dataset by id, labelled ones first; the order is independent of its location."""
     frames = (dataset.labelled, dataset.test)
     paths = tuple(path for frame in frames for path in frame.sort_values("id")["path"])
-    return ImageSet(dataset.fingerprint, paths)
+    return ImageSet(dataset.fingerprint, paths, dataset.pixel_range)
 
 
 def _part(frame: pd.DataFrame, codes: dict[str, int] | None) -> Part:

@@ -1,6 +1,7 @@
 """Options of reading a dataset; the import is cheap, since help screens are generated from them."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -9,26 +10,31 @@ from tune_paddy.core.errors import InputError
 FOLDERS = "folders"
 """Value of `labels`: the names of the folders are the labels, whatever tables there are."""
 
-COPIES = ("near", "exact", "off")
-"""Kinds of copies that stay on one side of the split; the first is the default."""
+NEAR, EXACT, OFF = "near", "exact", "off"
+COPIES = (EXACT, NEAR, OFF)
+"""Values of `copies`: images with equal values, also re-encoded ones, or nothing."""
+
+EACH = "each"
+"""Value of `pixel_range`: every deep image has a range of its own."""
 
 DATA = "Data"
 """Heading of the options in help screens."""
 
 
-def _about(description: str) -> dict[str, Any]:
-    return {"description": description, "group": DATA}
+def _about(description: str, **more: Any) -> dict[str, Any]:
+    return {"description": description, "group": DATA, **more}
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a person says about a dataset; None: detected, or the default.
+    """How a dataset is read; None: detected, or the default.
 
-    The options of `tune-paddy search` and `tune-paddy data check`, and the reference, are generated from the
-    fields' metadata. Paths are relative to the dataset or to the working folder.
+    A dataset keeps them, a search records them, and a resume and a refit read the images by them. The options
+    of `tune-paddy search` and `tune-paddy data check`, and the reference, are generated from the fields'
+    metadata. Paths are relative to the dataset or to the working folder.
 
     Raises:
-        InputError: `copies` is unknown.
+        InputError: `copies` is unknown, or `pixel_range` is no range.
     """
 
     labels: str | None = field(
@@ -48,28 +54,96 @@ class ReadOptions:
     copies: str | None = field(
         default=None,
         metadata=_about(
-            "copies that stay on one side of the split: `near` (the default), also re-encoded ones; `exact`, "
-            "identical files; `off`, none"
+            "what counts as a copy, kept on one side of the split: `exact`, images with equal values; "
+            "`near`, also re-encoded, resized and brightened ones; `off`, nothing; none: `near`",
+            choices=lambda: COPIES,
         ),
+    )
+    pixel_range: str | None = field(
+        default=None,
+        metadata=_about(
+            "values that are black and white in images of more than 8 bits; `each`: every image has its own; "
+            "none: those that the dataset uses",
+            unit="LOW,HIGH",
+        ),
+    )
+    skip_corrupt: bool = field(default=False, metadata=_about("skip images that cannot be decoded"))
+    skip_conflicts: bool = field(
+        default=False, metadata=_about("skip identical images with different labels")
     )
 
     def __post_init__(self) -> None:
         if self.copies not in (None, *COPIES):
             raise InputError(
-                f"copies {self.copies!r}: choose one of {', '.join(COPIES)}", options=("copies",)
+                f"`copies` is one of {', '.join(COPIES)}, not {self.copies!r}", options=("copies",)
             )
+        if self.pixel_range not in (None, EACH):
+            # One text per range, so that records compare.
+            object.__setattr__(self, "pixel_range", format_range(parse_range(str(self.pixel_range))))
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """Values that are black and white; None: they are detected, or every image has its own."""
+        return None if self.pixel_range in (None, EACH) else parse_range(str(self.pixel_range))
 
     def given(self) -> dict[str, Any]:
-        """Return the options that are not None: name → value, for the record."""
+        """Return the options that differ from their defaults: name → value, for the record."""
         values = {option.name: getattr(self, option.name) for option in fields(self)}
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: value for name, value in values.items() if value not in (None, False)}
 
     @classmethod
     def recorded(cls, values: Mapping[str, Any] | None) -> "ReadOptions":
-        """Return the options of a record; unknown names are those of another version and are passed over."""
-        known = {option.name for option in fields(cls)}
-        return cls(**{name: str(value) for name, value in (values or {}).items() if name in known})
+        """Return the options that read the images of a recorded search again.
+
+        Images that the search skipped are skipped again; the dataset's fingerprint detects a difference.
+        Unknown names are those of another version and are passed over.
+
+        Args:
+            values: Options as recorded; None: by a version that scaled every deep image by itself.
+        """
+        if values is None:
+            return cls(copies=NEAR, pixel_range=EACH, skip_corrupt=True, skip_conflicts=True)
+        known = {option.name for option in fields(cls)} - {"skip_corrupt", "skip_conflicts"}
+        texts = {name: str(value) for name, value in values.items() if name in known}
+        return cls(**texts, skip_corrupt=True, skip_conflicts=True)
 
 
 DETECTED = ReadOptions()
 """No option is given: everything is detected."""
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """Parse `LOW,HIGH`.
+
+    >>> parse_range("-1024, 3071")
+    (-1024.0, 3071.0)
+
+    Raises:
+        InputError: The text is not two finite numbers, the lower one first.
+    """
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise _no_range(text) from None
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise _no_range(text)
+    return low, high
+
+
+def format_range(pixel_range: Sequence[float]) -> str:
+    """Format a range as `parse_range` takes it, without rounding.
+
+    >>> format_range((0, 4095)), format_range((0.1, 1e6 / 3))
+    ('0,4095', '0.1,333333.3333333333')
+    """
+    return ",".join(
+        f"{number:g}" if float(f"{number:g}") == number else repr(float(number)) for number in pixel_range
+    )
+
+
+def _no_range(text: str) -> InputError:
+    return InputError(
+        "`pixel_range` needs two numbers separated by a comma, the value of black below that of white, such "
+        f"as 0,4095, not {text!r}",
+        options=("pixel_range",),
+    )

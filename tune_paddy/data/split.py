@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,14 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.splits import group_folds, stratified_group_split
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.system.files import read_file, write_atomically
-from tune_paddy.data.system.text import listed, shown
+from tune_paddy.data.system.text import counted, listed, shown
 
 MAX_MIB = 256
 """Maximum size of a stored split, in MiB."""
+FEW = 3
+"""Number of images of a class below which its recall means little: one image is a third of it."""
+_NAMED = 5
+"""Maximum number of classes that a sentence names; it counts the rest."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +32,8 @@ class SelectSplit:
     """Labelled images that no model trains on; with folds, the images held out from each model.
 
     Attributes:
-        select_ids: Ids of the select split, sorted; with folds, all labelled images.
-        train_ids: Ids of all other labelled images, sorted; empty with folds.
+        select_ids: Ids of the select split, sorted; with folds, all images that a fold holds out.
+        train_ids: Ids of all other labelled images, sorted; with folds, the only images of a class.
         fingerprint: Hash of the dataset's fingerprint, the select split and its folds, 16 hex digits.
         share: Requested share of the labelled images; with folds, the share of one fold.
         seed: Seed of the split.
@@ -107,16 +113,19 @@ def make_select_split(dataset: Dataset, *, share: float, seed: int) -> SelectSpl
         seed: Seed of the split.
 
     Raises:
-        InputError: A class has fewer than two distinct images.
+        InputError: No class has two distinct images, or copies of each other tie the classes together.
     """
-    _check_enough(dataset, 2, "one for the select split and one to train on")
     ids, labels, groups = _sorted_images(dataset)
-    chosen = stratified_group_split(labels, groups, share=share, seed=seed)
+    with _told_of(dataset):
+        chosen = stratified_group_split(labels, groups, share=share, seed=seed)
     return _make(dataset, ids[chosen].tolist(), share, seed)
 
 
 def make_folds(dataset: Dataset, *, k: int, seed: int) -> SelectSplit:
-    """Distribute all labelled images over k folds: each class evenly, copies in one fold.
+    """Distribute the labelled images over k folds: each class evenly, copies in one fold.
+
+    A class with fewer than k distinct images is missing from some folds. The only image of a class is in no
+    fold: every model trains on it.
 
     Args:
         dataset: Dataset to split; the order of its rows does not matter.
@@ -124,12 +133,59 @@ def make_folds(dataset: Dataset, *, k: int, seed: int) -> SelectSplit:
         seed: Seed of the folds.
 
     Raises:
-        InputError: A class has fewer than k distinct images.
+        InputError: There are fewer than k distinct images to hold out, or copies of each other tie the
+            classes together.
     """
-    _check_enough(dataset, k, f"one for each of {k} folds")
     ids, labels, groups = _sorted_images(dataset)
-    folds = group_folds(labels, groups, k=k, seed=seed)
-    return _make(dataset, ids.tolist(), 1 / k, seed, folds.tolist())
+    with _told_of(dataset):
+        folds = group_folds(labels, groups, k=k, seed=seed)
+    held = folds >= 0
+    return _make(dataset, ids[held].tolist(), 1 / k, seed, folds[held].tolist())
+
+
+def describe_limits(dataset: Dataset, split: SelectSplit) -> tuple[str, ...]:
+    """Return what a split cannot judge, one sentence per finding, with the classes' names and the remedy."""
+    held = set(split.select_ids)
+    judged = Counter(dataset.labelled["label"][dataset.labelled["id"].isin(held)])
+    counts = Counter(dataset.labelled["label"])
+    unjudged = [name for name in dataset.classes if not judged[name]]
+    thin = [name for name in dataset.classes if 0 < judged[name] < FEW]
+    notes = []
+    if unjudged:
+        notes.append(
+            f"no distinct image is left to judge by: {_named(unjudged, counts)}; add images, or merge the "
+            "class with another"
+        )
+    if thin:
+        more = "" if split.folds else "; with folds, every image judges"
+        notes.append(f"few images in the select split to judge by: {_named(thin, judged)}{more}")
+    return tuple(notes)
+
+
+def _named(names: Sequence[str], counts: Mapping[str, int]) -> str:
+    """Return class names with their numbers of images; count the rest of a long list."""
+    words = [f"{shown(name)} ({counted(counts[name], 'image')})" for name in names[:_NAMED]]
+    rest = [f"{len(names) - _NAMED} more"] if names[_NAMED:] else []
+    return f"{'class' if len(names) == 1 else 'classes'} {', '.join(words + rest)}"
+
+
+@contextmanager
+def _told_of(dataset: Dataset) -> Iterator[None]:
+    """Name the dataset and its smallest classes in an error of the division."""
+    try:
+        yield
+    except InputError as error:
+        frame = dataset.labelled.assign(group=dataset.groups)
+        sizes = frame.groupby("label").agg(images=("id", "size"), distinct=("group", "nunique"))
+        lines = [
+            f"{shown(str(label))}: {counted(images, 'image')}, {distinct} distinct"
+            for distinct, label, images in sorted(
+                zip(sizes["distinct"], sizes.index, sizes["images"], strict=True)
+            )
+        ]
+        raise InputError(
+            f"{shown(dataset.root)}: {error}{listed(lines, len(lines))}", options=error.options
+        ) from None
 
 
 def _sorted_images(dataset: Dataset) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.int64]]:
@@ -153,24 +209,6 @@ def _make(
     text = json.dumps([dataset.fingerprint, ids, *([dealt] if dealt else [])])
     fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
     return SelectSplit(tuple(ids), tuple(train), fingerprint, share, seed, tuple(dealt))
-
-
-def _check_enough(dataset: Dataset, least: int, purpose: str) -> None:
-    frame = dataset.labelled.assign(group=dataset.groups)
-    counts = frame.groupby("label").agg(images=("id", "size"), groups=("group", "nunique"))
-    small = counts[counts["groups"] < least]
-    if len(small):
-        lines = [
-            f"{shown(str(row.Index))}: {row.images} images, {row.groups} without copies"
-            for row in small.itertuples()
-        ]
-        number = "two" if least == 2 else str(least)  # noqa: PLR2004
-        raise InputError(
-            f"{shown(dataset.root)}: a class needs {number} distinct images, "
-            f"{purpose}; add images, remove the class, or use `copies=exact` if they are no copies"
-            f"{listed(lines, len(lines))}",
-            options=("copies",),
-        )
 
 
 def _read(path: Path) -> _Stored:

@@ -78,7 +78,6 @@ def build_ensemble(
     pool = load_pool(store, searches)
     if not any(view.search == searches[0] for view in pool.views):
         raise InputError(_nothing(searches, pool))
-    _check_classes(pool)
     # The matrix products are small: more threads are no faster, and would change the order of the sums.
     with threadpool_limits(1):
         ensemble = _choose(pool, options, progress)
@@ -144,16 +143,6 @@ def _nothing(searches: Sequence[str], pool: Pool) -> str:
     names = " and ".join(repr(name) for name in searches)
     reasons = "; ".join(f"{refusal.member}: {refusal.reason}" for refusal in pool.refused[:5])
     return f"{names}: no finished member to select from" + (f" ({reasons})" if reasons else "")
-
-
-def _check_classes(pool: Pool) -> None:
-    """Raise if the select split lacks a class; name the class, since its index tells the user nothing."""
-    missing = [name for code, name in enumerate(pool.classes) if not (pool.labels == code).any()]
-    if missing and len(pool.labels):
-        raise InputError(
-            f"the select split has no image of {', '.join(map(repr, missing[:5]))} "
-            f"({len(missing)} of {len(pool.classes)} classes): search again with a larger select split"
-        )
 
 
 def _write(ensemble: Ensemble, searches: Sequence[str], search: RecordedRun, folder: Path) -> None:

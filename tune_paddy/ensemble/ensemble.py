@@ -22,7 +22,7 @@ class Ensemble:
     Attributes:
         pool: Pool that the ensemble was selected from.
         selection: Ensemble weights, and the steps that led to them.
-        assessment: Cross-fitted score, with comparisons; None if a class has a single image.
+        assessment: Cross-fitted score, with comparisons; None if there is one image.
         contributions: Member number, see `member_groups` → increase of the loss without that member.
         redundancies: View left out → the selected view with the most similar errors.
         frontier: Log loss against minutes; None without a test set or measured times.

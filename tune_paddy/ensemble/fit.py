@@ -10,7 +10,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.estimate import Assessment, assess
 from tune_paddy.core.metrics import Floats, Labels
 from tune_paddy.core.predictions import TTA, Pool, View
-from tune_paddy.core.selection.auto import auto_select
+from tune_paddy.core.selection.auto import LEAST_IMAGES, auto_select
 from tune_paddy.core.selection.cost_budget import CostBudget
 from tune_paddy.core.selection.methods import METHODS
 from tune_paddy.core.selection.plain import fixed_select
@@ -57,10 +57,9 @@ def assess_fit(pool: Pool, fit: Fit, options: SelectionOptions) -> Assessment | 
         options: Options of that function.
 
     Returns:
-        Score on images that the selection has not seen; None if a class has a single image in the select
-        split.
+        Score on images that the selection has not seen; None if the select split has a single image.
     """
-    if (np.bincount(pool.labels) == 1).any():
+    if len(pool.labels) < LEAST_IMAGES:
         return None
     return assess(pool.select, pool.labels, fit, metric=options.metric, seed=options.seed)
 

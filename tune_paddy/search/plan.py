@@ -73,7 +73,7 @@ def new_split(plan: SearchPlan) -> SelectSplit:
     """Split the images of a plan by its settings alone, whatever its folder holds.
 
     Raises:
-        InputError: A class is too small to split.
+        InputError: The classes cannot be split.
     """
     settings = plan.settings
     if settings.folds:
@@ -85,7 +85,7 @@ def stored_split(plan: SearchPlan) -> SelectSplit:
     """Return the split that is stored with the search; make a new one if there is none.
 
     Raises:
-        InputError: A class is too small to split, or the stored split has other images or folds.
+        InputError: The classes cannot be split, or the stored split has other images or folds.
     """
     path = plan.folder / SPLIT_FILE
     if path.exists():

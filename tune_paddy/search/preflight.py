@@ -9,7 +9,7 @@ import ray
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.member_data import Parts, make_parts
-from tune_paddy.data.split import SelectSplit
+from tune_paddy.data.split import SelectSplit, describe_limits
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.search.gpu_shares import trial_planner, without_gpu
 from tune_paddy.search.image_cache import CacheWatch, watch_cache
@@ -53,7 +53,7 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
         available: Ray's resources of the machine or cluster: `CPU`, `GPU`.
 
     Raises:
-        InputError: A trial needs more resources than there are, a class is too small to split, or the
+        InputError: A trial needs more resources than there are, the classes cannot be split, or the
             stored split has other images or folds.
     """
     settings = plan.settings
@@ -62,7 +62,8 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
     split = stored_split(plan) if plan.resumed else new_split(plan)
     parts = make_parts(plan.dataset, split)
     cache = watch_cache(settings.cache_limit, parts.images, plan.space)
-    notes = tuple(note for note in (idle_gpus_note(settings, available), cache.note) if note)
+    limits = () if plan.resumed else describe_limits(plan.dataset, split)
+    notes = tuple(note for note in (*limits, idle_gpus_note(settings, available), cache.note) if note)
     return ReadyPlan(plan, split, parts, at_once, cache, notes)
 
 

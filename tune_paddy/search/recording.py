@@ -66,7 +66,7 @@ def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
         dataset=dataset.root,
         dataset_path=(plan.data or dataset.root).expanduser().absolute(),
         dataset_fingerprint=dataset.fingerprint,
-        reading=dataset.options.given() or None,
+        reading=dataset.options.given(),
         sample=dataset.sample,
         skip_corrupt=bool(dataset.report.corrupt),
         skip_conflicts=bool(dataset.report.conflicts),

@@ -150,7 +150,8 @@ class SearchRecord(_Record):
         dataset: Folder of the images.
         dataset_path: Path that the dataset was opened from: its folder, or an archive.
         dataset_fingerprint: Fingerprint of images and labels.
-        reading: Options of reading the dataset that are not detected, plain JSON: `ReadOptions` takes them.
+        reading: Options of reading the dataset, plain JSON: `ReadOptions` takes them; None: a version
+            without them recorded the search.
         sample: Sample submission that determines the images to predict, or None.
         skip_corrupt: Whether images that cannot be decoded were skipped.
         skip_conflicts: Whether images with two labels were skipped.
@@ -211,7 +212,11 @@ class SearchRecord(_Record):
 
     @property
     def read_options(self) -> ReadOptions:
-        """Options of reading the dataset; the defaults if the record has none."""
+        """Options that read the images as the search did.
+
+        Raises:
+            InputError: Another version recorded an option that this one does not know.
+        """
         return ReadOptions.recorded(self.reading)
 
     @property

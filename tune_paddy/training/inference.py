@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.predictions import PLAIN, TTA
 from tune_paddy.data.images import ImageError
+from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.resizing import CENTRE, Pixels, Size
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.training.batches.loaders import ImageReader
@@ -46,8 +47,15 @@ class TolerantReader(ImageReader):
         broken: Row → reason why its image cannot be read.
     """
 
-    def __init__(self, paths: Sequence[str], size: Size, method: str, threads: int) -> None:
-        super().__init__(paths, size, method, threads)
+    def __init__(
+        self,
+        paths: Sequence[str],
+        size: Size,
+        method: str,
+        threads: int,
+        pixel_range: PixelRange | None = None,
+    ) -> None:
+        super().__init__(paths, size, method, threads, pixel_range=pixel_range)
         self.broken: dict[int, str] = {}
         self._black = np.zeros((3, *size), np.uint8)
 
@@ -126,7 +134,7 @@ class TrainedMember:
         config = self.config
         plan = plan_body(config.arch, config.size, config.drop_path)
         while True:
-            reader = TolerantReader(paths, config.item_size, config.resize, self._threads)
+            reader = TolerantReader(paths, config.item_size, config.resize, self._threads, saved.pixel_range)
             try:
                 predicted = predict(
                     saved.model,

@@ -216,7 +216,7 @@ class _Attempt:
             test=views["test"],
         )
         if self.runtime.keep_weights:
-            save_member(self.runtime.folder, model, self.config, self.parts.classes)
+            save_member(self.runtime.folder, model, self.config, self.parts.classes, self.parts.pixel_range)
         if not self.runtime.keep_checkpoints:
             remove_checkpoints(self.runtime.folder)
         metrics = self._summary(model, predictions, seconds)
@@ -285,13 +285,20 @@ class _Attempt:
             first += phase.epochs
 
     def _loader(self) -> TrainLoader:
-        rows = subsample_rows(len(self.parts.train), self.config)
+        rows = subsample_rows(self.parts.train.labels, self.config)
         paths = [self.parts.train.paths[row] for row in rows]
         return TrainLoader(self._reader(paths), self.parts.train.labels[rows], self.config)
 
     def _reader(self, paths: list[str]) -> ImageReader:
         runtime, config = self.runtime, self.config
-        return ImageReader(paths, config.item_size, config.resize, runtime.cpus, runtime.cached)
+        return ImageReader(
+            paths,
+            config.item_size,
+            config.resize,
+            runtime.cpus,
+            runtime.cached,
+            pixel_range=self.parts.pixel_range,
+        )
 
     def _predict(self, model: nn.Module, part: Part, *, with_tta: bool) -> dict[str, NDArray[np.float32]]:
         views = predict(
@@ -343,7 +350,7 @@ class _Attempt:
             "train_seconds_total": sum(e["train_seconds"] + e["eval_seconds"] for e in self.history),
             "predict_seconds": seconds,
             "predict_ms_per_image": 1000 * seconds / n_images,
-            "train_images": float(len(subsample_rows(len(self.parts.train), self.config))),
+            "train_images": float(len(subsample_rows(self.parts.train.labels, self.config))),
             "parameters_m": sum(parameter.numel() for parameter in model.parameters()) / 1e6,
             "peak_mib": self.device.peak_mib(),
         }

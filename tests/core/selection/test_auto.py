@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.core.conftest import RealPool, random_pool
-from tune_paddy.core.errors import InputError
+from tune_paddy.core.estimate import assess
 from tune_paddy.core.metrics import METRICS, log_loss
 from tune_paddy.core.selection.auto import REPEATS, auto_select, compare, score_halves
 from tune_paddy.core.selection.methods import METHODS
@@ -98,10 +100,25 @@ def test_the_choice_works_with_every_metric(real_pool: RealPool, metric: str) ->
     assert selection.score <= uniform_select(probs, labels, metric=metric).score
 
 
-def test_a_class_of_one_image_is_refused() -> None:
-    """Each half needs an image of every class."""
-    probs, labels = random_pool(0)
-    labels[labels == 2] = 1
-    labels[0] = 2
-    with pytest.raises(InputError, match="class 2 has a single labelled image"):
-        auto_select(probs, labels)
+@settings(max_examples=25, deadline=None)
+@given(
+    counts=st.lists(st.integers(0, 12), min_size=2, max_size=6).filter(any),
+    views=st.integers(1, 5),
+    metric=st.sampled_from(sorted(METRICS)),
+    seed=st.integers(0, 99),
+)
+def test_any_class_counts_and_any_number_of_views_give_weights_and_an_estimate(
+    counts: list[int], views: int, metric: str, seed: int
+) -> None:
+    """Classes may have one image or none; an estimate needs two images."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.ones(len(counts)), (views, len(labels))).astype(np.float32)
+    selection = auto_select(probs, labels, metric=metric, seed=seed)
+    assert selection.weights.min() >= 0
+    assert selection.weights.sum() == pytest.approx(1)
+    assert np.isfinite(selection.blend(probs)).all()
+    if len(labels) > 1:
+        found = assess(probs, labels, lambda p, t: auto_select(p, t, metric=metric, seed=seed), metric=metric)
+        assert np.isfinite(list(vars(found.estimate).values())).all()
+        assert found.predictions.shape == probs.shape[1:]

@@ -13,6 +13,7 @@ from tune_paddy.core.selection.plain import fixed_select, greedy_select
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.ensemble.frontier import find_frontier
 from tune_paddy.ensemble.options import SelectionOptions
+from tune_paddy.ensemble.reports.caveats import caveats
 from tune_paddy.ensemble.reports.figures import (
     NAMES,
     draw_confusion,
@@ -35,6 +36,20 @@ def equal_weights(pool: Pool) -> Selection:
 def title(figure) -> str:
     """Return the title of a figure."""
     return figure.get_suptitle()
+
+
+def test_classes_without_images_get_figures_and_are_named_as_not_judged() -> None:
+    pool = make_pool()
+    kept = pool.labels != pool.labels[0]
+    part = replace(
+        pool, select=pool.select[:, kept], labels=pool.labels[kept], select_ids=pool.select_ids[kept]
+    )
+    absent = pool.classes[pool.labels[0]]
+    figures = draw_figures(part, equal_weights(part))
+    assert {"confusion", "recall", "reliability"} <= set(figures)
+    assert absent not in title(figures["recall"])
+    (sentence, *_) = caveats(part)
+    assert sentence == f"Not judged, without an image in the select split: 1 class ({absent})."
 
 
 def test_a_pool_gets_every_figure_at_a_thousand_pixels(tmp_path: Path) -> None:

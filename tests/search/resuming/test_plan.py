@@ -33,6 +33,30 @@ def test_a_name_is_enough_to_plan_a_search_again(finished: Finished, again: Sear
     assert again.settings == finished.plan.settings.override({"concurrency": 1})
 
 
+def test_images_are_read_again_as_they_were(finished: Finished, again: SearchPlan) -> None:
+    used = finished.plan.dataset.options
+    assert again.dataset.options == replace(used, skip_corrupt=True, skip_conflicts=True)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "now", "name"),
+    [
+        ({"reading": '{"copies": "near"}'}, {"copies": "exact"}, "copies"),
+        ({"reading": '{"copies": "near", "pixel_range": "0,4095"}'}, {"pixel_range": "0,255"}, "pixel_range"),
+        ({"reading": ""}, {"pixel_range": "0,255"}, "pixel_range"),
+    ],
+)
+def test_another_way_of_reading_the_images_is_refused(
+    finished: Finished, recorded: dict[str, str], now: dict[str, str], name: str
+) -> None:
+    """The fingerprint of the dataset does not depend on it. Earlier versions recorded nothing."""
+    search = get_search(finished.store, "first")
+    tags = {**search.tags, **{f"tune_paddy.{tag}": text for tag, text in recorded.items()}}
+    with pytest.raises(InputError, match=f"search 'first' keeps its `{name}`") as refusal:
+        resumed_plan(replace(search, tags=tags), finished.store, settings={}, reading=now)
+    assert refusal.value.options == (name,)
+
+
 def test_a_finished_search_has_nothing_left_unless_a_resume_raises_trials(
     finished: Finished, again: SearchPlan
 ) -> None:

@@ -194,7 +194,7 @@ def test_images_are_read_as_rgb_at_the_readers_size(tmp_path: Path) -> None:
 def test_a_member_gets_its_share_of_the_images_each_once_in_order(
     make_config: Callable[..., MemberConfig],
 ) -> None:
-    rows = subsample_rows(1001, make_config(subsample=0.8))
+    rows = subsample_rows(np.zeros(1001, np.int64), make_config(subsample=0.8))
     assert len(rows) == 801
     assert len(set(rows.tolist())) == 801
     assert (np.diff(rows) > 0).all()
@@ -204,13 +204,24 @@ def test_a_member_gets_its_share_of_the_images_each_once_in_order(
 
 def test_members_with_other_seeds_get_other_images(make_config: Callable[..., MemberConfig]) -> None:
     """Two shares of 0.8 have about 0.64 of the images in common."""
-    shares = [set(subsample_rows(1000, make_config(seed=seed)).tolist()) for seed in (0, 1)]
+    shares = [
+        set(subsample_rows(np.zeros(1000, np.int64), make_config(seed=seed)).tolist()) for seed in (0, 1)
+    ]
     assert 600 < len(shares[0] & shares[1]) < 680
-    assert shares[0] == set(subsample_rows(1000, make_config(seed=0)).tolist())
+    assert shares[0] == set(subsample_rows(np.zeros(1000, np.int64), make_config(seed=0)).tolist())
 
 
 def test_a_share_of_one_is_every_image_and_the_smallest_is_one_image(
     make_config: Callable[..., MemberConfig],
 ) -> None:
-    assert subsample_rows(10, make_config(subsample=1)).tolist() == list(range(10))
-    assert len(subsample_rows(10, make_config(subsample=0.001))) == 1
+    assert subsample_rows(np.zeros(10, np.int64), make_config(subsample=1)).tolist() == list(range(10))
+    assert len(subsample_rows(np.zeros(10, np.int64), make_config(subsample=0.001))) == 1
+
+
+def test_every_class_is_in_the_share_of_every_member(make_config: Callable[..., MemberConfig]) -> None:
+    """A class that the random share misses adds one image."""
+    labels = np.repeat([0, 1, 2], [50, 2, 1])
+    for seed in range(20):
+        rows = subsample_rows(labels, make_config(subsample=0.5, seed=seed))
+        assert set(labels[rows]) == {0, 1, 2}
+        assert 26 <= len(rows) <= 28

@@ -52,6 +52,19 @@ def test_a_loaded_member_predicts_as_before(
     assert not any(module.training for module in member.model.modules())
 
 
+def test_the_range_of_deep_images_is_kept_and_missing_in_older_files(
+    saved: Path, tmp_path: Path, make_config: Callable[..., MemberConfig]
+) -> None:
+    config, deep = make_config(), tmp_path / "deep"
+    deep.mkdir()
+    save_member(deep, build(config), config, CLASSES, (-1024.0, 3071.0))
+    assert load_member(deep).pixel_range == (-1024.0, 3071.0)
+    facts = json.loads((saved / "member.json").read_text())
+    del facts["pixel_range"]
+    (saved / "member.json").write_text(json.dumps(facts))
+    assert load_member(saved).pixel_range is None
+
+
 def test_a_saved_member_is_two_readable_files(saved: Path) -> None:
     assert sorted(path.name for path in saved.iterdir()) == ["member.json", "weights.safetensors"]
     facts = json.loads((saved / "member.json").read_text())

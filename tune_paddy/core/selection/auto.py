@@ -13,6 +13,8 @@ from tune_paddy.core.selection.methods import METHODS, Method
 from tune_paddy.core.selection.result import Candidate, Selection
 
 REPEATS = 5
+LEAST_IMAGES = 2
+"""Minimum number of images: one to fit on, one to score."""
 
 
 def auto_select(
@@ -27,7 +29,8 @@ def auto_select(
 
     The images are split into two random halves five times. Every method is fitted on each half and scored
     on the other. Of the methods whose mean difference from the best is within its standard error over the
-    ten halves, the first is refitted on all images.
+    ten halves, the first is refitted on all images. With fewer than `LEAST_IMAGES` images nothing can be
+    compared, and the first method is used.
 
     Source: the 5×2 scheme of Dietterich, "Approximate statistical tests for comparing supervised
     classification learning algorithms", Neural Computation 1998; the one-standard-error rule of
@@ -44,9 +47,11 @@ def auto_select(
         The selection of the chosen method over all views, with the scores of all methods in `candidates`.
 
     Raises:
-        InputError: The pool is invalid (see `check_pool`), a class has one image, or the metric is unknown.
+        InputError: The pool is invalid (see `check_pool`), or the metric is unknown.
     """
     check_pool(probs, labels)
+    if len(labels) < LEAST_IMAGES:
+        return next(iter(methods.values()))(probs, labels, metric=metric, seed=seed)
     candidates = compare(list(methods), score_halves(probs, labels, metric, seed, methods))
     chosen = next(candidate.method for candidate in candidates if candidate.chosen)
     selection = methods[chosen](probs, labels, metric=metric, seed=seed)

@@ -82,14 +82,15 @@ def budget_auto_select(
         The selection of `auto_select` if that is within the budget; otherwise as `budget_select`.
 
     Raises:
-        InputError: As `budget_select`, or a class has a single image.
+        InputError: As `budget_select`.
     """
     check_pool(probs, labels)
     check_budget(probs, budget)
     free = auto_select(probs, labels, metric=metric, seed=seed, methods=methods)
     if fits(free, budget):
         return free
-    favourite = next(candidate.method for candidate in free.candidates if candidate.chosen)
+    chosen = (candidate.method for candidate in free.candidates if candidate.chosen)
+    favourite = next(chosen, free.method)
     views = _Views(budget)
     bounded: dict[str, Method] = {}
     for name, method in methods.items():

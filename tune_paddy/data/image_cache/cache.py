@@ -58,10 +58,12 @@ class ImageSet:
     Attributes:
         fingerprint: Hash of the contents of all files, hexadecimal.
         paths: Paths of the files.
+        pixel_range: Range of deep images, which their cached pixels depend on; None: there are none.
     """
 
     fingerprint: str
     paths: tuple[str, ...]
+    pixel_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,8 @@ def _shape(path: str) -> Size | None:
 
 
 def _entry_name(images: ImageSet, resizing: Resizing, versions: Sequence[str]) -> str:
-    depends = json.dumps([FORMAT, asdict(resizing), *versions], sort_keys=True)
+    scaled = [] if images.pixel_range is None else [images.pixel_range]
+    depends = json.dumps([FORMAT, asdict(resizing), *versions, *scaled], sort_keys=True)
     readable = str(resizing).replace(" ", "-").replace("×", "x")
     return f"{images.fingerprint}-{readable}-{hashlib.sha256(depends.encode()).hexdigest()[:8]}"
 

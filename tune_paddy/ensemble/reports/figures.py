@@ -233,7 +233,7 @@ def draw_recall(
     """
     confused = confusion(predictions, labels)
     found = recalls(confused)
-    order = sorted(range(len(found)), key=lambda label: (found[label].share, found[label].low))
+    order = sorted(found, key=lambda label: (found[label].share, found[label].low))
     rows = np.arange(len(order))
     shares = np.array([found[label].share for label in order])
     low, high = (np.array([getattr(found[label], end) for label in order]) for end in ("low", "high"))

@@ -25,17 +25,17 @@ def describe_recall(confused: NDArray[np.intp], classes: Sequence[str]) -> str:
     Classes within one image of the lowest recall count as tied.
 
     Args:
-        confused: Number of images, int [true classes, predicted classes]; every class has images.
+        confused: Number of images, int [true classes, predicted classes], one or more.
         classes: Class names.
     """
-    found = recalls(confused)
+    found = recalls(confused)  # without the classes that have no image
     hits, images = confused.diagonal(), confused.sum(axis=1)
     if hits.sum() == images.sum():
         return f"All {images.sum():,} images are predicted correctly"
     overall = float(hits.sum() / images.sum())
-    lowest = min(recall.share for recall in found)
-    tied = [code for code, recall in enumerate(found) if recall.share - 1 / recall.images <= lowest + 1e-12]
-    low = [code for code in tied if _is_low(int(hits[code]), int(images[code]), overall, len(classes))]
+    lowest = min(recall.share for recall in found.values())
+    tied = [code for code, recall in found.items() if recall.share - 1 / recall.images <= lowest + 1e-12]
+    low = [code for code in tied if _is_low(int(hits[code]), int(images[code]), overall, len(found))]
     tied.sort(key=lambda code: found[code].share)
     if not low:
         shown = [f"{short(classes[code])!r}, {hits[code]} of {images[code]} images" for code in tied]

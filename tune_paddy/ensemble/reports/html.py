@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.estimate import Comparison, wilson
 from tune_paddy.core.metrics import error_rate, metric_label
+from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.thumbnails import thumbnail_uri
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions, select_command
+from tune_paddy.ensemble.reports.caveats import caveats
 from tune_paddy.ensemble.reports.hard_images import HardImage, HardImages, find_files, find_hard_images
 from tune_paddy.ensemble.reports.member_rows import MemberRow, ensemble_rows
 from tune_paddy.ensemble.reports.page.facts import facts
@@ -106,7 +108,7 @@ def _content(
                 written=sources.written or datetime.now(UTC),
             )
         ),
-        "answer": " ".join(answer(ensemble)),
+        "answer": " ".join((*answer(ensemble), *caveats(pool))),
         "submission": ensemble.submission,
         "n_test": len(pool.test_ids),
         "n_select": len(pool.labels),
@@ -119,10 +121,13 @@ def _content(
         "own_score": "" if assessment is None else f"{assessment.estimate.score:.4f}",
         "comparisons": [_comparison(rival) for rival in rivals(ensemble)],
         "failures": [member for member in sources.members if member.outcome not in ("finished", "running")],
-        "pairs": _pairs(ensemble, known, labelled),
+        "pairs": _pairs(ensemble, known, labelled, search.read_options.range),
         "cross_fitted": assessment is not None,
         "hard": _with_thumbnails(
-            find_hard_images(pool, known, selection.blend(pool.test), most=MOST_IMAGES), labelled, test
+            find_hard_images(pool, known, selection.blend(pool.test), most=MOST_IMAGES),
+            labelled,
+            test,
+            search.read_options.range,
         ),
         "found_images": bool(labelled),
         "dataset": search.images or "",
@@ -204,13 +209,18 @@ def _class_rows(gains: ClassGains) -> list[dict[str, Any]]:
 
 
 def _pairs(
-    ensemble: Ensemble, known: NDArray[np.float64], labelled: Mapping[str, Path]
+    ensemble: Ensemble,
+    known: NDArray[np.float64],
+    labelled: Mapping[str, Path],
+    pixel_range: PixelRange | None,
 ) -> list[dict[str, Any]]:
     """Return the confused pairs with thumbnails, which typical images of several pairs share."""
 
     @cache
     def thumbnail(name: str) -> str | None:
-        return thumbnail_uri(labelled[name], SMALL_SIDE) if name in labelled else None
+        if name not in labelled:
+            return None
+        return thumbnail_uri(labelled[name], SMALL_SIDE, pixel_range=pixel_range)
 
     kinds = ("wrong", "like_truth", "like_taken")
     return [
@@ -220,12 +230,14 @@ def _pairs(
 
 
 def _with_thumbnails(
-    hard: HardImages, labelled: Mapping[str, Path], test: Mapping[str, Path]
+    hard: HardImages,
+    labelled: Mapping[str, Path],
+    test: Mapping[str, Path],
+    pixel_range: PixelRange | None,
 ) -> dict[str, Any]:
     def shown(images: Sequence[HardImage], files: Mapping[str, Path]) -> list[dict[str, Any]]:
         return [
-            {**vars(image), "thumbnail": thumbnail_uri(files[image.name]) if image.name in files else None}
-            for image in images
+            {**vars(image), "thumbnail": _thumbnail(files.get(image.name), pixel_range)} for image in images
         ]
 
     return {
@@ -234,6 +246,10 @@ def _with_thumbnails(
         "unsure": shown(hard.unsure, labelled),
         "test": shown(hard.test, test),
     }
+
+
+def _thumbnail(file: Path | None, pixel_range: PixelRange | None) -> str | None:
+    return None if file is None else thumbnail_uri(file, pixel_range=pixel_range)
 
 
 def _commands(sources: Sources) -> list[dict[str, str]]:

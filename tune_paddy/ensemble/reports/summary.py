@@ -12,6 +12,7 @@ from tune_paddy.core.metrics import error_rate, log_loss, metric_label
 from tune_paddy.core.predictions import PLAIN, Refusal
 from tune_paddy.data.system.text import counted, four_digits, percent
 from tune_paddy.ensemble.ensemble import Ensemble, member_weights
+from tune_paddy.ensemble.reports.caveats import caveats
 from tune_paddy.ensemble.reports.member_rows import MemberRow, ViewRow, ensemble_rows
 from tune_paddy.ensemble.reports.tables import make_table
 from tune_paddy.ensemble.reports.terminal import RIVALS, rivals
@@ -39,7 +40,7 @@ def print_summary(console: Console, ensemble: Ensemble, searches: Sequence[str])
     console.print(_table(title, [*rows[:MOST_MEMBERS], _ensemble_row(ensemble)]), highlight=False)
     for line in _remarks(ensemble, rows, searches):
         console.print(Text(line, style="dim"), soft_wrap=True)
-    for line in _refused(ensemble.pool.refused):
+    for line in (*caveats(ensemble.pool), *_refused(ensemble.pool.refused)):
         console.print(Text(line, style="yellow"), soft_wrap=True)
 
 
@@ -86,7 +87,7 @@ def answer(ensemble: Ensemble) -> tuple[str, ...]:
         return (
             f"{subject}: {metric} {score(selection.metric, selection.score)}, optimistic.",
             "It is scored on the images that it was selected on.",
-            "No honest estimate can be made: a class has a single image in the select split.",
+            "No honest estimate can be made: the select split has a single image.",
         )
     own = assessment.estimate
     return (

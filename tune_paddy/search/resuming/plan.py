@@ -1,6 +1,7 @@
 """Plan a resumed search from its record alone."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.options import ReadOptions
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.resources import uncounted_gpus
 from tune_paddy.spaces.space import SearchSpace
@@ -48,8 +50,8 @@ def resumed_plan(
         retry_failed: Whether to retry failed members.
 
     Raises:
-        InputError: A setting is out of bounds, the images are missing, or another version recorded the
-            search.
+        InputError: A setting is out of bounds, the images are missing or would be read in another way, or
+            another version recorded the search.
         TunePaddyError: MLflow failed.
     """
     record = SearchRecord.from_run(search)
@@ -63,10 +65,7 @@ def resumed_plan(
         )
     return SearchPlan(
         name=search.name,
-        # Images that the first session skipped are skipped again; the fingerprint detects a difference.
-        dataset=Dataset.open(
-            path, skip_corrupt=True, skip_conflicts=True, **{**record.read_options.given(), **(reading or {})}
-        ),
+        dataset=Dataset.open(path, **_reading(search, record.read_options, reading or {})),
         space=space or _space(search, store),
         settings=chosen,
         folder=_folder(search),
@@ -79,6 +78,24 @@ def resumed_plan(
         resumed=True,
         retry_failed=retry_failed,
     )
+
+
+def _reading(search: RecordedRun, recorded: ReadOptions, now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of reading the images of a resumed search again.
+
+    Files and columns may have other names now, since the fingerprint detects other images or labels. It does
+    not depend on the range of the values and on what counts as a copy.
+    """
+    options = recorded.given()
+    again = replace(recorded, **now).given()
+    for name in ("pixel_range", "copies"):
+        if name in now and again[name] != options.get(name, again[name]):
+            raise InputError(
+                f"search {search.name!r} keeps its `{name}`, {options[name]}, when it is resumed: leave the "
+                "option out, or start a search under a new name",
+                options=(name,),
+            )
+    return again
 
 
 def _settings(search: RecordedRun) -> SearchSettings:

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from tune_paddy.data.options import NEAR
 from tune_paddy.tracking.runs import parse_params
 from tune_paddy.tracking.schema import SearchRecord
 
@@ -48,6 +49,7 @@ def describe_member(member: str, origin: str, search: str, searched: SearchRecor
         words += ["--weights-dir", str(searched.weights_dir)] if searched.weights_dir else []
         skips = {"--skip-corrupt": searched.skip_corrupt, "--skip-conflicts": searched.skip_conflicts}
         words += [flag for flag, skipped in skips.items() if skipped]
+        words += _reading_flags(searched)
         command = shlex.join(words)
         blocks.append("To train it again with the same split and seed, use this run's `member.yaml`:")
         blocks.append(f"    {command}")
@@ -80,6 +82,15 @@ def describe_scores(metrics: Mapping[str, float]) -> str:
     loss = f"log loss {metrics['plain/log_loss']:.4f}" + (f" ({tta:.4f} with TTA)" if tta is not None else "")
     parts = [loss, f"error {100 * metrics['plain/error_rate']:.1f} %"]
     return ", ".join(parts + ([f"{seconds:,.0f} s of training"] if seconds is not None else [])) + "."
+
+
+def _reading_flags(searched: SearchRecord) -> list[str]:
+    """Return the flags that read and compare the images as a search did; none for the defaults."""
+    skips = ("skip_corrupt", "skip_conflicts")  # they may have been given without need
+    given = {name: value for name, value in (searched.reading or {}).items() if name not in skips}
+    if given.get("copies") == NEAR:
+        del given["copies"]
+    return [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]  # = since LOW may be < 0
 
 
 def _without_none(values: Mapping[str, object]) -> dict[str, object]:

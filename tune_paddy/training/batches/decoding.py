@@ -13,6 +13,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.data.image_cache.cache import CacheRefusedError, ImageSet, Resizing, machine_cache
 from tune_paddy.data.image_cache.entry import CachedImages
 from tune_paddy.data.images import load_pixels
+from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.resizing import Pixels, Size, scaled_size, visible_part
 from tune_paddy.training.devices import resize_uint8
 
@@ -20,7 +21,7 @@ VERSIONS = tuple(f"{name} {version(name)}" for name in ("pillow", "torch"))
 """Versions of the packages that pixels may depend on; simplejpeg decodes to Pillow's pixels."""
 
 
-def load_scaled(path: str, size: Size, method: str) -> Pixels:
+def load_scaled(path: str, size: Size, method: str, pixel_range: PixelRange | None = None) -> Pixels:
     """Decode an image and do the first step of resizing, see `tune_paddy.data.resizing`.
 
     The filter is Pillow's bilinear one, which averages when shrinking. Its coefficients have 16 bits instead
@@ -31,6 +32,7 @@ def load_scaled(path: str, size: Size, method: str) -> Pixels:
         path: Path of the image file.
         size: (height, width) in px of the final image.
         method: Resizing method: squish, crop or pad.
+        pixel_range: Range of deep images; None: each by itself.
 
     Returns:
         uint8 [3, h, w], contiguous. For `squish`, (h, w) is `size`; for `crop`, neither side is smaller;
@@ -40,7 +42,7 @@ def load_scaled(path: str, size: Size, method: str) -> Pixels:
         ImageError: The file cannot be read as an image.
         ValueError: Unknown method.
     """
-    pixels = load_pixels(path)
+    pixels = load_pixels(path, pixel_range)
     left, top, right, bottom = visible_part(pixels.shape[:2], size, method)
     part = pixels[top:bottom, left:right]
     after = scaled_size(part.shape[:2], size, method)
@@ -73,7 +75,7 @@ def opened_cache(
         yield None, ()
         return
     resizing = Resizing(config.item_size, config.resize)
-    load = partial(load_scaled, size=resizing.size, method=resizing.method)
+    load = partial(load_scaled, size=resizing.size, method=resizing.method, pixel_range=images.pixel_range)
     try:
         cached = cache.open(images, resizing, load, versions=VERSIONS, threads=threads)
     except CacheRefusedError as error:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.data.image_cache.entry import CachedImages
+from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.resizing import CENTRE, Pixels, Size, place
 from tune_paddy.training.batches.augment import Draws, draw
 from tune_paddy.training.batches.decoding import load_scaled
@@ -61,6 +62,7 @@ class ImageReader:
         method: Resizing method: squish, crop or pad.
         threads: Number of images to decode at once.
         cached: Image cache entries at this size and method, or None.
+        pixel_range: Range of deep images; None: each by itself.
     """
 
     def __init__(
@@ -70,8 +72,11 @@ class ImageReader:
         method: str,
         threads: int,
         cached: CachedImages | None = None,
+        *,
+        pixel_range: PixelRange | None = None,
     ) -> None:
         self.paths = list(paths)
+        self._pixel_range = pixel_range
         self._cached = cached
         self._size = size
         self._method = method
@@ -85,7 +90,7 @@ class ImageReader:
         path = self.paths[row]
         scaled = self._cached.read(path) if self._cached else None
         if scaled is None:
-            scaled = load_scaled(path, self._size, self._method)
+            scaled = load_scaled(path, self._size, self._method, self._pixel_range)
         return place(scaled, self._size, offset)
 
     def batches(self, jobs: Sequence[Sequence[Job]]) -> Iterator[Tensor]:
@@ -182,8 +187,17 @@ class TrainLoader:
             yield Batch(images, labels, draws[part], mix)
 
 
-def subsample_rows(n: int, config: MemberConfig) -> NDArray[np.int64]:
-    """Choose the member's random share of `n` training images; return their rows in increasing order."""
-    keep = max(1, round(config.subsample * n))
+def subsample_rows(labels: NDArray[np.int64], config: MemberConfig) -> NDArray[np.int64]:
+    """Choose the member's random share of the training images; return their rows in increasing order.
+
+    A class that the share would miss adds one image: no member can predict a class that it has never seen.
+
+    Args:
+        labels: Class indices of the training images, int64 [images].
+        config: Configuration of the member.
+    """
+    keep = max(1, round(config.subsample * len(labels)))
     rng = np.random.default_rng([config.seed, _SUBSAMPLE])
-    return np.sort(rng.permutation(n)[:keep])
+    order = rng.permutation(len(labels))
+    firsts = np.unique(labels[order], return_index=True)[1]
+    return np.sort(order[np.union1d(np.arange(keep), firsts)])

@@ -11,6 +11,7 @@ from torch import nn
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
+from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.system.files import read_file, write_atomically
 from tune_paddy.training.networks.model import build_model, lay_out
 from tune_paddy.training.saved.checkpoint import write_safetensors
@@ -23,21 +24,36 @@ class _SavedConfig(BaseModel):
     format: Literal[1]
     config: MemberConfig
     classes: list[str]
+    pixel_range: tuple[float, float] | None = None  # missing in files of versions before it
 
 
 @dataclass(frozen=True)
 class SavedMember:
-    """A loaded member: its configuration, its classes and its network in evaluation mode."""
+    """A loaded member.
+
+    Attributes:
+        config: Configuration.
+        classes: Class names, in the order of the predictions' columns.
+        model: Network in evaluation mode.
+        pixel_range: Range of the deep images that it was trained on; None: 8 bits, or each by itself.
+    """
 
     config: MemberConfig
     classes: tuple[str, ...]
     model: nn.Sequential
+    pixel_range: PixelRange | None = None
 
 
-def save_member(folder: Path, model: nn.Module, config: MemberConfig, classes: tuple[str, ...]) -> None:
+def save_member(
+    folder: Path,
+    model: nn.Module,
+    config: MemberConfig,
+    classes: tuple[str, ...],
+    pixel_range: PixelRange | None = None,
+) -> None:
     """Write a member; the configuration comes last, so a folder that has one is complete."""
     write_safetensors(folder / WEIGHTS, model.state_dict(), {"format": "pt"})
-    saved = _SavedConfig(format=1, config=config, classes=list(classes))
+    saved = _SavedConfig(format=1, config=config, classes=list(classes), pixel_range=pixel_range)
     write_atomically(folder / CONFIG, (saved.model_dump_json(indent=2) + "\n").encode())
 
 
@@ -71,7 +87,7 @@ def load_member(folder: Path) -> SavedMember:
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder / WEIGHTS} does not match {config.arch}: {reason}") from error
     lay_out(model, "cpu").eval()
-    return SavedMember(config, tuple(saved.classes), model)
+    return SavedMember(config, tuple(saved.classes), model, saved.pixel_range)
 
 
 def _read(folder: Path) -> _SavedConfig:

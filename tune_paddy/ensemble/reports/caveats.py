@@ -1,0 +1,35 @@
+"""What the select split of an ensemble cannot judge, in words."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tune_paddy.core.predictions import Pool
+from tune_paddy.data.split import FEW
+from tune_paddy.data.system.text import counted, shown
+
+_NAMED = 5
+"""Maximum number of classes that a sentence names; it counts the rest."""
+
+
+def caveats(pool: Pool) -> tuple[str, ...]:
+    """Return one sentence per limit of the scores, with the names of the classes; empty if there is none.
+
+    Args:
+        pool: Pool that the ensemble was selected from.
+    """
+    counts = np.bincount(pool.labels, minlength=len(pool.classes))
+    absent = [pool.classes[code] for code in np.flatnonzero(counts == 0)]
+    few = [pool.classes[code] for code in np.flatnonzero((counts > 0) & (counts < FEW))]
+    found = []
+    if absent:
+        found.append(f"Not judged, without an image in the select split: {_named(absent)}.")
+    if few:
+        found.append(f"Hardly judged, by fewer than {FEW} images each: {_named(few)}.")
+    return tuple(found)
+
+
+def _named(classes: Sequence[str]) -> str:
+    names = [shown(name) for name in classes[:_NAMED]]
+    rest = [f"{len(classes) - _NAMED} more"] if classes[_NAMED:] else []
+    return f"{counted(len(classes), 'class', 'classes')} ({', '.join(names + rest)})"
