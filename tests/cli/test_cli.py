@@ -120,11 +120,9 @@ def test_verbose_prints_how_the_ensemble_was_selected(finished: Finished, call: 
 
 
 def test_paths_with_spaces_are_quoted(finished: Finished, call: Call) -> None:
-    """The folder is not that of the search, so no command opens its report."""
     arguments = ["select", "first", "--tracking-uri", finished.store.tracking_uri, "--out", "my night"]
     text = call(*arguments)
     assert "\nReport:     'my night/report.html'\n" in text
-    assert "Open it" not in text
 
 
 def test_a_budget_too_small_for_any_member_is_refused_with_the_option_and_the_minimum(
@@ -191,7 +189,10 @@ def test_help_and_version_import_nothing_heavy(tmp_path: Path, call: Call) -> No
         (["data", "check", "nowhere"], "nowhere"),
         (["search"], "give DATA and --space"),
         (["search", "--resume", "no-such-search"], "mlflow.db"),
-        (["search", ".", "--space", "digits_demo", "--metric", "accuracy"], "--metric 'accuracy'"),
+        (
+            ["search", ".", "--space", "digits_demo", "--metric", "accuracy"],
+            "Invalid value for '--metric': 'accuracy' is not one of 'log_loss'",
+        ),
         (["search", ".", "--space", "digits_demo", "--weights", "vit"], "write PATTERN=WEIGHT"),
     ],
 )

@@ -30,9 +30,9 @@ READS_A_RECORD = [block for block in blocks("python") if "load_pool" in block.te
             marks=pytest.mark.documents("select SEARCH OTHER-SEARCH"),
         ),
         pytest.param(
-            ["memory", "SPACE", "--gpu-memory", "16280"],
+            ["memory", "forecast", "SPACE", "--gpu-memory", "16280"],
             "16,280 MiB",
-            marks=pytest.mark.documents("memory SPACE --gpu-memory 16280"),
+            marks=pytest.mark.documents("memory forecast SPACE --gpu-memory 16280"),
         ),
     ],
 )

@@ -181,9 +181,9 @@ def test_a_missing_or_changed_dataset_is_refused(finished: Finished, moved: Path
 
 
 def test_a_refit_of_anything_but_all_images_is_refused_at_once(call: Call, small_digits: Path) -> None:
-    assert "the only value is `all`" in call("select", "any", "--refit", "some", status=2)
+    assert "'some' is not one of 'all'" in call("select", "any", "--refit", "some", status=2)
     arguments = ["search", str(small_digits), "--space", "digits_demo", "--refit", "some"]
-    assert "the only value is `all`" in call(*arguments, status=2)
+    assert "'some' is not one of 'all'" in call(*arguments, status=2)
 
 
 def test_a_recorded_ensemble_is_refitted_by_its_name(

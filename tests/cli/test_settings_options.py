@@ -31,7 +31,9 @@ def about(description: str, **others: Any) -> dict[str, Any]:
 class Toy:
     """Settings as a dataclass."""
 
-    size: float | None = field(default=None, metadata=about("height", unit="mm", group="Measures"))
+    height: float | None = field(
+        default=None, metadata=about("height of the body", unit="mm", group="Measures")
+    )
     most_wheels: int = field(default=4, metadata=about("number of wheels"))
     colours: tuple[str, ...] = field(default=(), metadata=about("names of colours"))
 
@@ -62,7 +64,7 @@ def make_program() -> typer.Typer:
     [
         ("", {}, {}),
         ("--most-wheels 4 --gloss matt", {"most_wheels": 4}, {"gloss": "matt"}),
-        ("-c red --colours blue --size 3", {"colours": ["red", "blue"], "size": 3.0}, {}),
+        ("-c red --colours blue --height 3", {"colours": ["red", "blue"], "height": 3.0}, {}),
     ],
 )
 def test_given_returns_typed_values_only(typed: str, toy: dict[str, Any], paint: dict[str, Any]) -> None:
@@ -88,7 +90,7 @@ def test_the_help_shows_description_unit_default_values_and_heading() -> None:
     text = " ".join(CliRunner().invoke(make_program(), ["--help"], env={"COLUMNS": "120"}).output.split())
     for words in (
         "─ Measures ─",
-        "--size <mm> Height.",
+        "--height <mm> Height of the body.",
         "Number of wheels. [default: 4]",
         "--gloss <matt|shiny> Finish of the paint. [default: matt]",
         "Coats of paint; default: as many as needed.",

@@ -132,7 +132,9 @@ def test_a_loss_is_recorded_under_a_name_of_its_own(finished: Finished, tmp_path
     ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, options=options)
     assert ensemble.assessment
     recorded = finished.store.client.get_run(ensemble.run_id).data.metrics
-    assert recorded["ensemble_one_minus_macro_f1"] == pytest.approx(ensemble.assessment.estimate.score)
+    assert recorded["ensemble_one_minus_macro_f1"] == pytest.approx(
+        ensemble.assessment.estimate.score, rel=1e-5
+    )
     assert not {"ensemble_macro_f1", "ensemble_select_macro_f1"} & set(recorded)
 
 
@@ -156,7 +158,7 @@ def test_members_record_their_contributions_and_the_search_its_score(
         told = recorded[run_id]["ensemble_contribution"]
         assert told == pytest.approx(ensemble.contributions[number], abs=1e-5)
     parent = get_search(finished.store, "first").metrics
-    assert parent["log_loss"] == pytest.approx(ensemble.assessment.estimate.score)
+    assert parent["log_loss"] == pytest.approx(ensemble.assessment.estimate.score, rel=1e-5)
     wrong = ensemble.assessment.predictions.argmax(axis=1) != ensemble.pool.labels
     assert parent["error_rate"] == pytest.approx(wrong.mean())
 

@@ -63,6 +63,6 @@ def test_large_pools_are_reduced_without_losing_the_ends_of_the_frontier() -> No
 def test_without_measured_minutes_there_is_no_frontier(missing: str) -> None:
     pool = make_pool(tests=0 if missing == "the test set" else 20)
     if missing == "a time":
-        unmeasured = replace(pool.views[0], info={})
+        unmeasured = replace(pool.views[0], params={}, metrics={})
         pool = replace(pool, views=(unmeasured, *pool.views[1:]))
     assert find_frontier(pool, fixed_select(pool.select, pool.labels, PLAINS), SelectionOptions()) is None

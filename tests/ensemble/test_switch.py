@@ -19,6 +19,7 @@ from tune_paddy.ensemble.switch import use_ensemble
 from tune_paddy.tracking.lookup.ensembles import current_ensemble, get_ensemble
 from tune_paddy.tracking.runs import get_search, list_ensembles, list_members
 from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.ui.tags import stored_name
 
 pytestmark = pytest.mark.usefixtures("finished")  # whose record the store copies
 
@@ -138,7 +139,7 @@ def test_an_ensemble_of_an_older_version_gets_a_folder_before_its_files_are_repl
     shutil.rmtree(tmp_path / ENSEMBLES)
     store.client.delete_tag(old.run_id, "tune_paddy.ensemble")
     store.client.update_run(old.run_id, name="ensemble fixed log_loss 12ab")
-    store.client.delete_tag(get_search(store, search).run_id, "tune_paddy.current_ensemble")
+    store.client.delete_tag(get_search(store, search).run_id, stored_name("tune_paddy.current_ensemble"))
     submission = (tmp_path / "submission.csv").read_bytes()
     assert made(MEAN, "new").standing.current
     kept = tmp_path / ENSEMBLES / "fixed-log_loss-12ab"

@@ -9,11 +9,11 @@ import pytest
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.tracking.ensembles import log_ensemble, log_live_score, make_current
+from tune_paddy.tracking.lookup.ensembles import finished_ensembles
 from tune_paddy.tracking.members import log_member, start_member
 from tune_paddy.tracking.runs import get_search, list_ensembles, list_members, recorded
 from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
-from tune_paddy.tracking.submissions import latest_ensemble
 from tune_paddy.tracking.writing import now
 
 SELECTION = {"members": {"0001-m/plain": 0.75, "0002-m/tta": 0.25}, "metric": "log_loss"}
@@ -132,15 +132,16 @@ def test_an_ensemble_lasts_as_long_as_its_last_selection(store: Store, tmp_path:
     start_search(store, name="night")
     hour = 3600.0
     arguments: dict[str, Any] = {"search": "night", "metrics": {}, "params": {}}
+    arguments["name"] = "mine"
     first = log_ensemble(store, selection_dict=SELECTION, files=[], started=time.time() - hour, **arguments)
     (recorded,) = list_ensembles(store, "night")
     assert recorded.ended
     assert recorded.ended - recorded.started == pytest.approx(hour, abs=60)
     (tmp_path / "submission.csv").write_text("image_id,label\n")
     arguments["files"] = [tmp_path / "submission.csv"]
-    log_ensemble(store, selection_dict={"other": 1}, **arguments)
+    log_ensemble(store, selection_dict={"other": 1}, **(arguments | {"name": "other"}))
     assert log_ensemble(store, selection_dict=SELECTION, started=time.time(), **arguments) == first
-    again = latest_ensemble(store, "night")
+    again = finished_ensembles(store, "night")[-1]
     assert again.run_id == first
     assert again.ended
     assert again.ended - again.started < 60

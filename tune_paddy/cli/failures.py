@@ -128,7 +128,8 @@ def _print_error(reason: str) -> None:
 def _reason_of_usage(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     where = f"; see `{context.command_path} --help`" if context is not None else ""
-    return " ".join(error.format_message().split()).rstrip(".") + where
+    reason = " ".join(error.format_message().split()).rstrip(".")
+    return reason.replace("Value error, ", "") + where  # pydantic's words, in which typer checks choices
 
 
 def _reason(error: Exception) -> str:

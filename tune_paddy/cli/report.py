@@ -65,7 +65,7 @@ def report_of(store: "Store", search: "RecordedRun", ensemble: str, runs: Path) 
 
 
 def find_report(store: "Store", search: "RecordedRun", runs: Path) -> Path:
-    """Find the report of a search's current ensemble: in the recorded folder, else in the folder of searches.
+    """Find the report of a search's current ensemble: in the folder of searches, else in the recorded folder.
 
     A copy of another ensemble's report is passed over: another machine may have made this one current.
 
@@ -78,7 +78,7 @@ def find_report(store: "Store", search: "RecordedRun", runs: Path) -> Path:
     from tune_paddy.tracking.schema import SearchRecord
 
     here, record = runs / search.name, SearchRecord.from_run(search)
-    folders = [here] if record.folder in (None, here.absolute()) else [record.folder, here]
+    folders = [here] if record.folder in (None, here.absolute()) else [here, record.folder]
     current = current_ensemble(store, search.name)
     for folder in folders:
         own = folder if current is None else ensemble_folder(folder, current.name)

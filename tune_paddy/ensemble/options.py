@@ -8,6 +8,7 @@ from typing import Any
 
 from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.selection.names import METHOD_NAMES, METRIC_NAMES
 
 AUTO = "auto"
 SELECTION, BUDGET = "Selection", "Budget"
@@ -16,16 +17,12 @@ SELECTION, BUDGET = "Selection", "Budget"
 
 def metric_names() -> tuple[str, ...]:
     """Return the names of the metrics."""
-    from tune_paddy.core.metrics import METRICS  # noqa: PLC0415 it imports numpy
-
-    return tuple(METRICS)
+    return METRIC_NAMES
 
 
 def method_names() -> tuple[str, ...]:
     """Return the names of the selection methods: `auto`, then the others, simplest first."""
-    from tune_paddy.core.selection.methods import METHODS  # noqa: PLC0415 it imports scipy
-
-    return (AUTO, *METHODS)
+    return (AUTO, *METHOD_NAMES)
 
 
 def _about(

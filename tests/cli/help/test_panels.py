@@ -43,4 +43,4 @@ def test_the_panel_of_what_stands_first_in_the_help_of_a_search() -> None:
     PROGRAM.get_command(typer.Context(PROGRAM), "search")  # type: ignore[attr-defined]
     panels = [it.rich_help_panel for it in command.get_params(typer.Context(command)) if it.name != "help"]
     shown = list(dict.fromkeys(panel for panel in panels if isinstance(panel, str)))
-    assert shown == ["What", "How long", "Resources", "Selection", "Where"]
+    assert shown == ["What", "Data", "How long", "Resources", "Selection", "Where"]

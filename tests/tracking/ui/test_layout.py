@@ -70,6 +70,7 @@ def night(store: Store) -> str:
     log_ensemble(
         store,
         search="night",
+        name="greedy",
         selection_dict={},
         files=[],
         metrics={"log_loss": 0.1},

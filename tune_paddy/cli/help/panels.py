@@ -12,18 +12,23 @@ from typer.core import TyperGroup
 START, RESULTS, USE = "Before and during a search", "After a search", "Use of the ensemble"
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     START: ("demo", "data", "weights", "memory", "search"),
-    RESULTS: ("show", "select", "report", "ui"),
+    RESULTS: ("show", "select", "use", "report", "ui"),
     USE: ("predict", "export", "bundle", "submit"),
 }
 """Panel → names of its commands, in the order of use."""
 
-WHAT, HOW_LONG, RESOURCES, SELECTION, WHERE = "What", "How long", "Resources", "Selection", "Where"
+WHAT, DATA, HOW_LONG, RESOURCES = "What", "Data", "How long", "Resources"
+SELECTION, WHERE = "Selection", "Where"
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     WHAT: (
         *("space", "name", "resume", "retry_failed", "refit", "stand_ins", "dry_run", "verbose"),
-        *("skip_corrupt", "skip_conflicts", "scheduler", "objective", "folds", "seed", "arch", "size"),
+        *("scheduler", "objective", "folds", "seed", "arch", "size", "submission", "contact_sheet"),
         *("batch_size", "accum", "precision", "n_classes", "as_json", "from_runs", "message", "yes", "score"),
         *("register", "no_open", "browser"),
+    ),
+    DATA: (
+        *("labels", "images", "id_column", "label_column", "copies", "pixel_range"),
+        *("skip_corrupt", "skip_conflicts"),
     ),
     HOW_LONG: ("trials", "minutes", "timing", "stall_minutes", "retries", "wait"),
     RESOURCES: (
