@@ -85,7 +85,7 @@ def test_every_view_shows_what_its_name_says(store: Store, night: str) -> None:
     for key, title in VIEWS.items():
         name, states[key] = saved(store, key)
         assert name == title
-    members = ["net #1", "net #0", "net #2"]
+    members = ["0001-net", "0000-net", "0002-net"]
     assert found(store, states[members_view("night")]) == members
     assert found(store, states[curves_view("night")]) == members
     (ensemble,) = found(store, states[ensembles_view("night")])
