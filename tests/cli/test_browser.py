@@ -99,7 +99,7 @@ def test_a_person_finds_members_and_their_curves_the_search_a_figure_and_the_rep
     """The table of members, all charts, the search unfolded, its page with few tags, figure and report."""
     table, curves = ui
     visit(page, table)
-    page.get_by_role("link", name="test_resnet 32 #0").wait_for()
+    page.get_by_role("link", name="0000-test_resnet-32").wait_for()
     columns = page.locator(".ag-header-cell").all_inner_texts()
     assert {"log_loss", "error_rate", "ensemble_weight", "ensemble_contribution", "cpu_seconds"} <= set(
         columns
@@ -121,7 +121,7 @@ def test_a_person_finds_members_and_their_curves_the_search_a_figure_and_the_rep
     visit(page, table.replace(members_view("first"), ALL_SEARCHES))
     search = page.get_by_role("link", name="first", exact=True)
     page.get_by_role("gridcell").filter(has=search).get_by_role("button").first.click()
-    page.get_by_role("link", name="test_resnet 32 #0").wait_for()
+    page.get_by_role("link", name="0000-test_resnet-32").wait_for()
     look("search")
 
     search.click()

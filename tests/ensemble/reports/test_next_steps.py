@@ -22,9 +22,14 @@ def steps(finished: Finished, ensemble: Ensemble, runs: Path) -> dict[str, list[
     return {name: shlex.split(line)[1:] for name, line in found.items()}
 
 
+def current(exported: Exported) -> Ensemble:
+    """Return the ensemble as the current one; other tests may have made another one current."""
+    return replace(exported.ensemble, standing=Standing(current=True))
+
+
 def test_the_report_the_record_and_the_export_come_next(finished: Finished, exported: Exported) -> None:
     """In this order; the images are of no competition, so there is nothing to submit."""
-    found = steps(finished, exported.ensemble, exported.ensemble.folder.parent)
+    found = steps(finished, current(exported), exported.ensemble.folder.parent)
     assert list(found) == ["Open it", "Browse", "Export"]
     assert found["Export"][:3] == ["export", "first", "first-model"]
     for words in found.values():
@@ -35,7 +40,7 @@ def test_a_folder_of_searches_with_spaces_and_quotes_stays_one_word(
     finished: Finished, exported: Exported
 ) -> None:
     runs = Path("my 'night' runs")
-    found = steps(finished, replace(exported.ensemble, folder=runs / "first"), runs)
+    found = steps(finished, current(exported), runs)
     assert found["Open it"] == ["report", "first", "--runs", "my 'night' runs"]
 
 
@@ -55,7 +60,7 @@ def test_nothing_is_exported_without_weights_files(
     finished: Finished, exported: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "weights_bytes", lambda _folder: 0)
-    assert "Export" not in steps(finished, exported.ensemble, finished.runs)
+    assert "Export" not in steps(finished, current(exported), finished.runs)
 
 
 def test_only_a_competitions_submission_is_submitted(
@@ -67,7 +72,7 @@ def test_only_a_competitions_submission_is_submitted(
 
     original, competition = module.get_search, module.SearchRecord.tags_of(competition="rice")
     monkeypatch.setattr(module, "get_search", of_a_competition)
-    assert steps(finished, exported.ensemble, finished.runs)["Submit"][:2] == ["submit", "first"]
+    assert steps(finished, current(exported), finished.runs)["Submit"][:2] == ["submit", "first"]
     pool = exported.ensemble.pool
     untested = replace(pool, test_ids=pool.test_ids[:0], test=pool.test[:, :0])
     assert "Submit" not in steps(finished, replace(exported.ensemble, pool=untested), finished.runs)

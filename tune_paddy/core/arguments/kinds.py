@@ -30,6 +30,10 @@ def _are_texts(values: Any) -> bool:
     return isinstance(values, Sequence) and all(isinstance(value, str) for value in values)
 
 
+def _is_list(values: Any) -> bool:
+    return isinstance(values, Sequence | np.ndarray) and not isinstance(values, str)
+
+
 def _are_weights(values: Any) -> bool:
     return isinstance(values, Mapping) and all(
         isinstance(name, str) and isinstance(value, Real) for name, value in values.items()
@@ -44,6 +48,7 @@ _KINDS = {
     "float": Kind("a number", lambda value: isinstance(value, Real) and not _is_flag(value)),
     "Path": Kind("a path", lambda value: isinstance(value, os.PathLike)),
     "Sequence[str]": Kind("a list of texts", _are_texts),
+    "Sequence[float]": Kind("a list of numbers", _is_list),  # its user checks the numbers
     "Mapping[str, float]": Kind("a dict of numbers", _are_weights),
     "ndarray": Kind("a NumPy array", lambda value: isinstance(value, np.ndarray)),
 }

@@ -201,6 +201,8 @@ def _class_rows(gains: ClassGains) -> list[dict[str, Any]]:
     rows = []
     for name, *counts in zip(gains.classes, *(column.tolist() for column in columns), strict=True):
         images, own, single, corrected, broken = counts
+        if not images:
+            continue  # nothing judges the class
         low, high = wilson(own / images, images)
         recall = f"{own / images:.1%} ({low:.1%} to {high:.1%})"
         rows.append({"name": name, "images": images, "recall": recall, "ensemble": own, "single": single,

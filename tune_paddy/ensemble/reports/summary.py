@@ -38,17 +38,12 @@ def print_summary(console: Console, ensemble: Ensemble, searches: Sequence[str])
     images = counted(len(ensemble.pool.labels), "image")
     title = f"Members, scored on the select split ({images})"
     console.print(_table(title, [*rows[:MOST_MEMBERS], _ensemble_row(ensemble)]), highlight=False)
-    for line in _remarks(ensemble, rows, searches):
-        console.print(Text(line, style="dim"), soft_wrap=True)
+    if rows[MOST_MEMBERS:]:
+        console.print(Text(_more(rows[MOST_MEMBERS:], searches), style="dim"), soft_wrap=True)
+    for line in harmful_weight(ensemble, rows):
+        console.print(Text(line, style="dim"))
     for line in (*caveats(ensemble.pool), *_refused(ensemble.pool.refused)):
         console.print(Text(line, style="yellow"), soft_wrap=True)
-
-
-def _remarks(ensemble: Ensemble, rows: Sequence[MemberRow], searches: Sequence[str]) -> Iterator[str]:
-    """Yield what the table cannot show: members without a row, and weights that look wrong."""
-    if rows[MOST_MEMBERS:]:
-        yield _more(rows[MOST_MEMBERS:], searches)
-    yield from harmful_weight(ensemble, rows)
 
 
 def harmful_weight(ensemble: Ensemble, rows: Sequence[MemberRow]) -> tuple[str, ...]:
