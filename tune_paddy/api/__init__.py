@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from tune_paddy.core import predictions
+    from tune_paddy.core.estimate import Estimate
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.spaces.space import SearchSpace
     from tune_paddy.tracking.store import Store
@@ -117,6 +118,8 @@ def run_search(
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.data.system.progress.shown import shown_progress
 
+    _check_settings(settings)
+    _require_files(data, space)
     console = Console(markup=False, highlight=False, quiet=quiet)
     with shown_progress(console) as progress:
         progress.stage("importing torch and Ray")
@@ -126,7 +129,6 @@ def run_search(
         from tune_paddy.tracking.names import Naming
         from tune_paddy.training.networks.pretrained import check_weights
 
-    _check_settings(settings)
     loaded = _load_space(space, stand_ins=stand_ins)
     loaded.settings.override(settings)  # refused before the images are read
     if ray_address is None:
@@ -161,6 +163,17 @@ def run_search(
         error.add_note(f"to resume it: tune-paddy search --resume {shlex.quote(plan.name)}")
         raise
     return SearchResult(plan.name, members, plan.folder, store.tracking_uri)
+
+
+def _require_files(data: "str | Path | Dataset", space: "str | Path | SearchSpace") -> None:
+    """Raise if a dataset or a space does not exist, before the imports, which take seconds."""
+    from tune_paddy.data.system.text import shown
+    from tune_paddy.spaces.space import find_space
+
+    if isinstance(data, str | Path) and not Path(data).expanduser().exists():
+        raise InputError(f"{shown(data)}: there is no such folder or table of labels", options=("data",))
+    if isinstance(space, str | Path):
+        find_space(space)
 
 
 @checked
@@ -310,7 +323,19 @@ def load_ensemble(search: str, ensemble: str | None = None, *, tracking_uri: str
     run = get_ensemble(store, search, ensemble)
     read = load_recorded(store, search, run.run_id)
     searches = run.params.get("searches", search).split(", ")
-    return Chosen(_pool_of(store, read.pool, searches), read.selection, None)
+    estimate = _recorded_estimate(run.metrics, read.selection.metric)
+    return Chosen(_pool_of(store, read.pool, searches), read.selection, None, recorded=estimate)
+
+
+def _recorded_estimate(metrics: Mapping[str, float], metric: str) -> "Estimate | None":
+    """Return the estimate of a recorded ensemble; None if it has none."""
+    from tune_paddy.core.estimate import Estimate
+    from tune_paddy.core.metrics import metric_key
+
+    key = f"ensemble_{metric_key(metric)}"
+    if not {key, f"{key}_low", f"{key}_high"} <= metrics.keys():
+        return None
+    return Estimate(metrics[key], float("nan"), metrics[f"{key}_low"], metrics[f"{key}_high"])
 
 
 @checked

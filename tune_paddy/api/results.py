@@ -12,14 +12,15 @@ from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import metric_label
 from tune_paddy.data.submission import SubmissionFormat
-from tune_paddy.data.system.text import counted, four_digits
+from tune_paddy.data.system.text import counted
 from tune_paddy.ensemble.options import SelectionOptions
+from tune_paddy.ensemble.reports.wording import NEW_IMAGES, score
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from tune_paddy.core.estimate import Assessment
+    from tune_paddy.core.estimate import Assessment, Estimate
     from tune_paddy.core.selection.result import Selection
     from tune_paddy.tracking.runs import RecordedRun
     from tune_paddy.training.forecast.planning import MemoryRow
@@ -150,12 +151,14 @@ class Chosen:
         assessment: Score on images that the selection has not seen, with those of rivals; None: a class has
             a single image in the select split, or the ensemble was read from the record.
         options: Options of the selection.
+        recorded: Recorded score on images that the selection has not seen, for an ensemble from the record.
     """
 
     pool: predictions.Pool
     selection: "Selection"
     assessment: "Assessment | None"
     options: SelectionOptions = field(default_factory=SelectionOptions)
+    recorded: "Estimate | None" = None
 
     def table(self) -> "pd.DataFrame":
         """Return a row per view of the pool, the largest weight first.
@@ -232,11 +235,16 @@ class Chosen:
         return page
 
     def __repr__(self) -> str:
-        columns = ["member", "view", "weight", "log_loss", "error_rate"]
-        return as_text(self._headline(), self._chosen()[columns])
+        return as_text(self._headline(), self._members())
 
     def _repr_html_(self) -> str:
         return as_html(self._headline(), self._chosen())
+
+    def _members(self) -> "pd.DataFrame":
+        """Return a row per member of the ensemble, the largest weight first."""
+        views = self._chosen().groupby("member", sort=False)
+        members = views.agg(weight=("weight", "sum"), views=("view", " + ".join)).reset_index()
+        return members.sort_values("weight", ascending=False, kind="stable")
 
     def _chosen(self) -> "pd.DataFrame":
         table = self.table()
@@ -244,16 +252,14 @@ class Chosen:
 
     def _headline(self) -> str:
         members = counted(self._chosen()["member"].nunique(), "member")
-        metric = metric_label(self.selection.metric)
-        if self.assessment is None:
-            score = (
-                f"{metric} {four_digits(self.selection.score)} on the images it was selected on: optimistic"
-            )
+        name = self.selection.metric
+        estimate = self.recorded if self.assessment is None else self.assessment.estimate
+        if estimate is None:
+            said = f"{score(name, self.selection.score)} on the images it was selected on: optimistic"
         else:
-            estimate = self.assessment.estimate
-            ends = f"{four_digits(estimate.low)} to {four_digits(estimate.high)}"
-            score = f"{metric} {four_digits(estimate.score)} on new images (95 % interval {ends})"
-        return f"Ensemble of {members} ({self.selection.method}): {score}"
+            ends = f"{score(name, estimate.low)} to {score(name, estimate.high)}"
+            said = f"{score(name, estimate.score)} {NEW_IMAGES} (95 % interval {ends})"
+        return f"Ensemble of {members} ({self.selection.method}): {metric_label(name)} {said}"
 
 
 class Forecast(tuple["MemoryRow", ...]):

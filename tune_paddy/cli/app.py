@@ -133,11 +133,12 @@ def open_dataset(data: Path, reading: Mapping[str, Any] | None = None) -> "Datas
 
 def load_space(space: str) -> "SearchSpace":
     """Load a search space by path or name, and check its architectures with timm."""
+    from tune_paddy.spaces.space import SearchSpace, find_space
+
+    loaded = SearchSpace.load(find_space(space))  # first: torch takes seconds to import
     with working("importing torch and timm"):
-        from tune_paddy.spaces.space import SearchSpace, find_space
         from tune_paddy.training.networks.model import check_arch
 
-        loaded = SearchSpace.load(find_space(space))
         loaded.check_archs(check_arch)
         return loaded
 

@@ -20,7 +20,7 @@ from tune_paddy.cli.app import (
     working,
 )
 from tune_paddy.cli.completion import complete_search
-from tune_paddy.cli.ensembles.option import EnsembleOption
+from tune_paddy.cli.ensembles.option import RefittedOption
 from tune_paddy.cli.ensembles.use import print_standing
 from tune_paddy.cli.settings_options import OptionSource, command_with, given
 from tune_paddy.core.errors import InputError, SearchInterruptedError
@@ -83,7 +83,7 @@ def select(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for a copy of the files.", file_okay=False)] = None,
     refit: RefitOption = None,
-    ensemble: EnsembleOption = None,
+    ensemble: RefittedOption = None,
     weights_dir: WeightsDirOption = None,
     ray_address: RayAddressOption = None,
     verbose: VerboseOption = False,

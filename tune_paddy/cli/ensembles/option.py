@@ -28,6 +28,15 @@ EnsembleOption = Annotated[
         autocompletion=complete_ensemble,
     ),
 ]
+RefittedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ensemble",
+        "-e",
+        help="With --refit: recorded ensemble to train again; default: the one selected now.",
+        autocompletion=complete_ensemble,
+    ),
+]
 EnsembleArgument = Annotated[
     str, typer.Argument(help="Name of the ensemble, from `show`.", autocompletion=complete_ensemble)
 ]

@@ -14,7 +14,8 @@ from tune_paddy.data.ensemble_file import DescribedEnsemble
 from tune_paddy.data.system.text import counted, four_digits, percent
 from tune_paddy.ensemble.reports.member_rows import MemberRow, recorded_rows
 from tune_paddy.ensemble.reports.tables import make_table
-from tune_paddy.ensemble.reports.wording import NEW_IMAGES, OPTIMISTIC, duration, formatted, signed
+from tune_paddy.ensemble.reports.wording import NEW_IMAGES, OPTIMISTIC, duration, formatted, score, signed
+from tune_paddy.tracking.lookup.ensembles import selected_at
 from tune_paddy.tracking.runs import RecordedRun, parse_params
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.ui.layout import CONTRIBUTION, WEIGHT
@@ -142,19 +143,19 @@ def _rows(overview: Overview) -> list[MemberRow]:
 
 def _ensembles(overview: Overview) -> Table:
     """Return the ensembles of a search, the newest first; an arrow marks the current one."""
-    table = make_table("Ensembles", "", "name", "selected by", "score", "95 % interval", "selected")
+    table = make_table("Ensembles", "", "name", "selected by", NEW_IMAGES, "95 % interval", "selected")
     for run in reversed(overview.ensembles):
         metric = run.params.get("metric", "")
         key = metric_key(metric)
-        score, *interval = (run.metrics.get(f"ensemble_{key}{end}") for end in ("", "_low", "_high"))
+        value, *interval = (run.metrics.get(f"ensemble_{key}{end}") for end in ("", "_low", "_high"))
         low, high = interval
         table.add_row(
             "→" if run is overview.current else "",
             Text(run.name, style="bold" if run is overview.shown else ""),
             Text(f"{run.params.get('method', '?')}, {metric_label(metric)}"),
-            "" if score is None else four_digits(score),
-            "" if low is None or high is None else f"{four_digits(low)} to {four_digits(high)}",
-            f"{duration(overview.now - (run.ended or run.started))} ago",
+            "" if value is None else score(metric, value),
+            "" if low is None or high is None else f"{score(metric, low)} to {score(metric, high)}",
+            f"{duration(overview.now - selected_at(run))} ago",
         )
     return table
 
@@ -239,8 +240,9 @@ def _next_steps(overview: Overview) -> Iterator[str]:
     if overview.with_outcome("finished") and not overview.ensembles:
         yield f"Select from the finished members: {overview.command('select', name)}"
     if len(overview.ensembles) > 1:
-        other = next(run for run in reversed(overview.ensembles) if run is not overview.current)
-        yield f"Make another ensemble current: {overview.command('use', name, other.name)}"
+        shown = overview.shown
+        other = "ENSEMBLE" if shown is None or shown is overview.current else shown.name
+        yield f"Make another ensemble current: {overview.command('use', name, other)}"
     yield f"Browse it: {overview.command('ui', name)}"
 
 

@@ -137,7 +137,7 @@ def draw_live(curves: Mapping[str, Mapping[int, float]], hours: Mapping[int, flo
     detail = "greedy ensemble of the members so far, on the images it was chosen on: optimistic"
     add_title(
         figure,
-        f"As members finished, the ensemble's log loss went from {losses[0]:.4f} to {losses[-1]:.4f}",
+        f"As members finished, a greedy ensemble's log loss went from {losses[0]:.4f} to {losses[-1]:.4f}",
         detail,
     )
     return figure

@@ -21,10 +21,10 @@ def finished_ensembles(store: Store, search: str) -> tuple[RecordedRun, ...]:
         TunePaddyError: MLflow failed.
     """
     finished = [run for run in list_ensembles(store, search) if run.status == "FINISHED"]
-    return tuple(sorted(finished, key=lambda run: (_selected_at(run), run.run_id)))
+    return tuple(sorted(finished, key=lambda run: (selected_at(run), run.run_id)))
 
 
-def _selected_at(ensemble: RecordedRun) -> float:
+def selected_at(ensemble: RecordedRun) -> float:
     """Return the time of the last selection that gave an ensemble, in seconds since 1970."""
     return EnsembleRecord.from_run(ensemble).selected_at or ensemble.ended or 0.0
 
