@@ -119,7 +119,7 @@ def run_search(
     from tune_paddy.data.system.progress.shown import shown_progress
 
     _check_settings(settings)
-    _require_files(data, space)
+    _check_inputs(data, space, settings)
     console = Console(markup=False, highlight=False, quiet=quiet)
     with shown_progress(console) as progress:
         progress.stage("importing torch and Ray")
@@ -165,15 +165,17 @@ def run_search(
     return SearchResult(plan.name, members, plan.folder, store.tracking_uri)
 
 
-def _require_files(data: "str | Path | Dataset", space: "str | Path | SearchSpace") -> None:
-    """Raise if a dataset or a space does not exist, before the imports, which take seconds."""
+def _check_inputs(
+    data: "str | Path | Dataset", space: "str | Path | SearchSpace", settings: Mapping[str, Any]
+) -> None:
+    """Raise if a space or setting is invalid or a dataset is missing, before torch, which takes seconds."""
     from tune_paddy.data.system.text import shown
-    from tune_paddy.spaces.space import find_space
+    from tune_paddy.spaces.space import SearchSpace, find_space
 
+    parsed = space if isinstance(space, SearchSpace) else SearchSpace.load(find_space(space))
+    parsed.settings.override(settings)
     if isinstance(data, str | Path) and not Path(data).expanduser().exists():
         raise InputError(f"{shown(data)}: there is no such folder or table of labels", options=("data",))
-    if isinstance(space, str | Path):
-        find_space(space)
 
 
 @checked

@@ -32,7 +32,8 @@ def test_the_title_of_the_costs_has_the_lowest_error_and_its_cost(tmp_path: Path
 
 def test_the_title_of_the_live_curve_has_the_first_and_the_last_loss(tmp_path: Path) -> None:
     figure = draw_live(LIVE, {1: 0.5, 2: 3.0})
-    assert figure.get_suptitle() == "As members finished, a greedy ensemble's log loss went from 0.5000 to 0.2500"
+    title = figure.get_suptitle()
+    assert title == "As members finished, a greedy ensemble's log loss went from 0.5000 to 0.2500"
     write_figures({"live_ensemble": figure}, tmp_path)
 
 
