@@ -19,6 +19,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tune_paddy.api.record import existing_record
 from tune_paddy.api.results import Chosen, Forecast, Pool, SearchResult
 from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.arguments.suggestions import did_you_mean
@@ -119,7 +120,9 @@ def run_search(
     from tune_paddy.data.system.progress.shown import shown_progress
 
     _check_settings(settings)
-    _check_inputs(data, space, settings)
+    parsed = _parse_space(space)
+    parsed.settings.override(settings)  # refused, like a missing folder, before torch, which takes seconds
+    _require_folder(data)
     console = Console(markup=False, highlight=False, quiet=quiet)
     with shown_progress(console) as progress:
         progress.stage("importing torch and Ray")
@@ -129,8 +132,7 @@ def run_search(
         from tune_paddy.tracking.names import Naming
         from tune_paddy.training.networks.pretrained import check_weights
 
-    loaded = _load_space(space, stand_ins=stand_ins)
-    loaded.settings.override(settings)  # refused before the images are read
+    loaded = _check_space(parsed, stand_ins=stand_ins)
     if ray_address is None:
         check_weights(loaded.weights(), None if weights_dir is None else Path(weights_dir))
     reading = {
@@ -165,15 +167,9 @@ def run_search(
     return SearchResult(plan.name, members, plan.folder, store.tracking_uri)
 
 
-def _check_inputs(
-    data: "str | Path | Dataset", space: "str | Path | SearchSpace", settings: Mapping[str, Any]
-) -> None:
-    """Raise if a space or setting is invalid or a dataset is missing, before torch, which takes seconds."""
+def _require_folder(data: "str | Path | Dataset") -> None:
     from tune_paddy.data.system.text import shown
-    from tune_paddy.spaces.space import SearchSpace, find_space
 
-    parsed = space if isinstance(space, SearchSpace) else SearchSpace.load(find_space(space))
-    parsed.settings.override(settings)
     if isinstance(data, str | Path) and not Path(data).expanduser().exists():
         raise InputError(f"{shown(data)}: there is no such folder or table of labels", options=("data",))
 
@@ -195,7 +191,7 @@ def load_pool(*searches: str | Sequence[str], tracking_uri: str | None = None) -
     names = [name for one in searches for name in ([one] if isinstance(one, str) else one)]
     if not names:
         raise InputError("give the name of at least one search")
-    store = _record(tracking_uri)
+    store = existing_record(tracking_uri)
     pool = load(store, names)
     if not pool.views:
         reasons = "; ".join(f"{refused.member}: {refused.reason}" for refused in pool.refused[:5])
@@ -284,7 +280,7 @@ def list_ensembles(search: str, *, tracking_uri: str | None = None) -> "pd.DataF
     from tune_paddy.tracking.lookup.ensembles import current_among, finished_ensembles
     from tune_paddy.tracking.runs import get_search
 
-    store = _record(tracking_uri)
+    store = existing_record(tracking_uri)
     ensembles = finished_ensembles(store, search)
     current = current_among(get_search(store, search), ensembles)
     names = ("score", ""), ("low", "_low"), ("high", "_high")
@@ -321,7 +317,7 @@ def load_ensemble(search: str, ensemble: str | None = None, *, tracking_uri: str
     from tune_paddy.ensemble.recorded import load_recorded
     from tune_paddy.tracking.lookup.ensembles import get_ensemble
 
-    store = _record(tracking_uri)
+    store = existing_record(tracking_uri)
     run = get_ensemble(store, search, ensemble)
     read = load_recorded(store, search, run.run_id)
     searches = run.params.get("searches", search).split(", ")
@@ -360,15 +356,8 @@ def use_ensemble(
     from tune_paddy.ensemble.switch import use_ensemble as use
     from tune_paddy.tracking.runs import get_search
 
-    store = _record(tracking_uri)
+    store = existing_record(tracking_uri)
     use(store, search, ensemble, search_folder(get_search(store, search), Path(runs)))
-
-
-def _record(tracking_uri: str | None) -> "Store":
-    """Open the existing record."""
-    from tune_paddy.tracking.store import open_store
-
-    return open_store(tracking_uri, experiment=None, artifact_root=Path("runs"), create=False)
 
 
 @checked
@@ -401,7 +390,7 @@ def forecast(
     """
     from tune_paddy.training.forecast.planning import find_gpu, parse_share, plan_space
 
-    loaded = _load_space(space, stand_ins=stand_ins)
+    loaded = _check_space(_parse_space(space), stand_ins=stand_ins)
     rows = plan_space(
         loaded, find_gpu(gpu, gpu_memory), parse_share(str(share)), n_classes=n_classes, max_accum=max_accum
     )
@@ -447,14 +436,19 @@ def _as_texts(weights: Sequence[str] | Mapping[str, float]) -> tuple[str, ...]:
     return (weights,) if isinstance(weights, str) else tuple(weights)
 
 
-def _load_space(space: "str | Path | SearchSpace", *, stand_ins: bool) -> "SearchSpace":
+def _parse_space(space: "str | Path | SearchSpace") -> "SearchSpace":
     from tune_paddy.spaces.space import SearchSpace, find_space
+
+    return space if isinstance(space, SearchSpace) else SearchSpace.load(find_space(space))
+
+
+def _check_space(space: "SearchSpace", *, stand_ins: bool) -> "SearchSpace":
+    """Check the architectures of a space with timm; return its rehearsal version if asked to."""
     from tune_paddy.training.networks.architectures import stand_in
     from tune_paddy.training.networks.model import check_arch
 
-    loaded = space if isinstance(space, SearchSpace) else SearchSpace.load(find_space(space))
-    loaded.check_archs(check_arch)
-    return loaded.with_stand_ins(stand_in) if stand_ins else loaded
+    space.check_archs(check_arch)
+    return space.with_stand_ins(stand_in) if stand_ins else space
 
 
 def _open(

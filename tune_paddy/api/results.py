@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tune_paddy.api.display import as_html, as_text
 from tune_paddy.api.leaderboard import leaderboard, view_table
+from tune_paddy.api.record import existing_record
 from tune_paddy.core import predictions
 from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.errors import InputError
@@ -216,13 +217,11 @@ class Chosen:
         import webbrowser
 
         from tune_paddy.ensemble.build import write_pages
-        from tune_paddy.tracking.store import open_store
 
         if not isinstance(self.pool, Pool):
             raise InputError("a report needs a pool from `load_pool`, which knows its record")
-        store = open_store(self.pool.tracking_uri, experiment=None, artifact_root=Path("runs"), create=False)
         page = write_pages(
-            store,
+            existing_record(self.pool.tracking_uri),
             self.pool.searches,
             self.pool,
             self.selection,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.client import call, load_mlflow
-from tune_paddy.tracking.lookup.ensembles import current_ensemble, get_ensemble
+from tune_paddy.tracking.lookup.ensembles import current_ensemble, get_ensemble, selected_at
 from tune_paddy.tracking.runs import RecordedRun, find_tagged, recorded
 from tune_paddy.tracking.schema import KIND, SUBMISSION_SHA256, EnsembleRecord, SubmissionRecord
 from tune_paddy.tracking.store import Store
@@ -64,9 +64,4 @@ def log_submission(store: Store, run_id: str, record: SubmissionRecord) -> None:
 
 
 def _newest(runs: list[RecordedRun]) -> RecordedRun | None:
-    return max(runs, key=lambda run: (_selected_at(run), run.run_id), default=None)
-
-
-def _selected_at(ensemble: RecordedRun) -> float:
-    """Return the time of an ensemble's last selection: a run that is recorded again keeps its first end."""
-    return EnsembleRecord.from_run(ensemble).selected_at or ensemble.ended or 0.0
+    return max(runs, key=lambda run: (selected_at(run), run.run_id), default=None)

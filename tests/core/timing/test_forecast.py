@@ -27,15 +27,6 @@ def test_an_error_of_the_forecast_widens_the_range() -> None:
     assert rough.low < 240 < rough.high
 
 
-def test_measured_members_replace_the_forecast() -> None:
-    forecast = TimeForecast((1000.0,), 1)
-    assert forecast.remaining(2, measured=[10.0] * 4).median == pytest.approx(20.0)
-
-
-def test_a_running_member_needs_only_the_rest_of_its_time() -> None:
-    assert TimeForecast((100.0,), 1).remaining(1, running=[30.0]).median == pytest.approx(70.0)
-
-
 def test_nothing_known_is_no_forecast() -> None:
     with pytest.raises(ValueError, match="without a forecast"):
-        TimeForecast((), 2).remaining(3)
+        TimeForecast((), 2).total(3)

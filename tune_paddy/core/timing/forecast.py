@@ -28,7 +28,7 @@ class Span:
 
 @dataclass(frozen=True)
 class TimeForecast:
-    """Forecast of the time of a search, before it starts and while it runs.
+    """Forecast of the time of a search, before it starts; for a running one see `watchers.time_left`.
 
     Attributes:
         members: Forecast seconds of members sampled from the space, one or more; () if there is no forecast.
@@ -48,42 +48,15 @@ class TimeForecast:
         Raises:
             ValueError: There is no forecast of a member.
         """
-        return self.remaining(n)
-
-    def remaining(self, n: int, *, measured: Sequence[float] = (), running: Sequence[float] = ()) -> Span:
-        """Return the time until the last of `n` members ends, in s.
-
-        Measured members replace the forecast: half and half after the first few (as many as run at once),
-        alone after four times as many, since only then have they covered the space.
-
-        Args:
-            n: Number of members that have not ended, the running ones included.
-            measured: Seconds of members that ended in full on this device.
-            running: Seconds that each running member has run so far.
-
-        Raises:
-            ValueError: There is neither a forecast nor a measured member.
-        """
-        pool = self._pool(measured)
-        error = self.error if len(measured) < self.at_once else 0.0
+        if not self.members:
+            raise ValueError("no forecast of time without a forecast of a member")
+        members = np.asarray(self.members, dtype=np.float64)
         rng = np.random.default_rng([self.seed, n])
         ends = []
         for _ in range(_DRAWS):
-            seconds = rng.choice(pool, size=n) * np.exp(error * rng.standard_normal())
-            seconds[: len(running)] = np.maximum(seconds[: len(running)] - np.asarray(running)[:n], 0.0)
+            seconds = rng.choice(members, size=n) * np.exp(self.error * rng.standard_normal())
             ends.append(makespan(seconds.tolist(), self.at_once))
         return Span(*(float(value) for value in np.quantile(ends, _QUANTILES)))
-
-    def _pool(self, measured: Sequence[float]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-        """Return the seconds to draw members from, measured and forecast ones in proportion."""
-        if not measured and not self.members:
-            raise ValueError("no forecast of time without a forecast or a measured member")
-        if not self.members or len(measured) >= 4 * self.at_once:
-            return np.asarray(measured, dtype=np.float64)
-        if not measured:
-            return np.asarray(self.members, dtype=np.float64)
-        copies = max(1, round(len(self.members) / len(measured)))
-        return np.asarray([*self.members, *(list(measured) * copies)], dtype=np.float64)
 
 
 def makespan(seconds: Sequence[float], at_once: int) -> float:

@@ -49,7 +49,9 @@ def reaped(leaders: Collection[int], folder: Path | None) -> Iterator[None]:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    from tune_paddy.data.system.signals import JOB_SIGNALS  # noqa: PLC0415 the script must not import it
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, *JOB_SIGNALS))
     try:
         yield
     finally:

@@ -25,7 +25,10 @@ def finished_ensembles(store: Store, search: str) -> tuple[RecordedRun, ...]:
 
 
 def selected_at(ensemble: RecordedRun) -> float:
-    """Return the time of the last selection that gave an ensemble, in seconds since 1970."""
+    """Return the time of the last selection that gave an ensemble, in seconds since 1970.
+
+    A run that is recorded again keeps its first end.
+    """
     return EnsembleRecord.from_run(ensemble).selected_at or ensemble.ended or 0.0
 
 
