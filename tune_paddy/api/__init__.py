@@ -75,6 +75,9 @@ def run_search(
     images: str | Path | None = None,
     id_column: str | None = None,
     label_column: str | None = None,
+    group: str | None = None,
+    split_column: str | None = None,
+    relabel: str | Path | None = None,
     copies: str | None = None,
     pixel_range: str | Sequence[float] | None = None,
     skip_corrupt: bool = False,
@@ -100,6 +103,10 @@ def run_search(
         images: Folder of the labelled images; None: detected.
         id_column: Column of the table that names the images; None: detected.
         label_column: Column of the table that holds the labels; None: detected.
+        group: Column of the table whose equal values, such as a patient, keep images on one side of the
+            split.
+        split_column: Column of the table that defines the split: parts, 0 and 1, or folds.
+        relabel: Table of corrected labels, see `Dataset.open`.
         copies: What counts as a copy: `exact`, `near` or `off`, see `Dataset.open`; None: `near`.
         pixel_range: Values that are black and white in images of more than 8 bits: (low, high), or `each`;
             None: those that the dataset uses.
@@ -140,6 +147,9 @@ def run_search(
         "images": images,
         "id_column": id_column,
         "label_column": label_column,
+        "group": group,
+        "split_column": split_column,
+        "relabel": relabel,
         "copies": copies,
         "pixel_range": pixel_range,
         "skip_corrupt": skip_corrupt or None,
@@ -248,7 +258,7 @@ def select(
     from threadpoolctl import threadpool_limits
 
     from tune_paddy.data.system.progress.shown import shown_progress
-    from tune_paddy.ensemble.fit import assess_fit, make_fit
+    from tune_paddy.ensemble.fit import assess_fit, fit_pool, make_fit
     from tune_paddy.ensemble.options import SelectionOptions
 
     options = SelectionOptions(
@@ -258,7 +268,7 @@ def select(
     # One thread, as for the command: faster for small products, and deterministic.
     with threadpool_limits(1), shown_progress(Console()) as progress:
         progress.stage(f"selecting from {len(pool.views)} views")
-        selection = fit(pool.select, pool.labels)
+        selection = fit_pool(pool, fit)
         progress.stage("estimating the score on new images")
         return Chosen(pool, selection, assess_fit(pool, fit, options), options)
 

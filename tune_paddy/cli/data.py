@@ -90,15 +90,19 @@ def check(
     Example: tune-paddy data check paddy/
     """
     from tune_paddy.core.config import SearchSettings
-    from tune_paddy.data.split import describe_limits, make_select_split
+    from tune_paddy.data.split import describe_limits, folds_of, make_split
 
     dataset = open_dataset(data, given(context, READING))
     print_dataset(dataset)
     settings = SearchSettings()
-    split = make_select_split(dataset, share=settings.select_share, seed=settings.seed)
-    console.print(
-        f"A select split of {counted(len(split.select_ids), 'image')} leaves {len(split.train_ids):,} to "
-        "train on"
-    )
+    folds = folds_of(dataset, settings.folds, chosen=False)
+    split = make_split(dataset, folds=folds, share=settings.select_share, seed=settings.seed)
+    if folds:
+        console.print(f"{folds} folds hold out {counted(len(split.select_ids), 'image')} in turn")
+    else:
+        console.print(
+            f"A select split of {counted(len(split.select_ids), 'image')} leaves {len(split.train_ids):,} to "
+            "train on"
+        )
     for line in describe_limits(dataset, split):
         console.print(line, style="yellow", soft_wrap=True)

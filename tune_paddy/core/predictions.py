@@ -92,6 +92,8 @@ class Pool:
         select: float32 [views, select images, classes], probabilities.
         test: float32 [views, test images, classes], probabilities.
         refused: Excluded members, each with its reason.
+        groups: int64 [select images], equal values for images that belong together, such as copies or those
+            of one patient; None: every image is alone.
     """
 
     views: tuple[View, ...]
@@ -103,6 +105,7 @@ class Pool:
     select: NDArray[np.float32]
     test: NDArray[np.float32]
     refused: tuple[Refusal, ...] = ()
+    groups: NDArray[np.int64] | None = None
 
     def __repr__(self) -> str:
         """Return one line: the arrays are attributes."""

@@ -16,11 +16,14 @@ from tune_paddy.data.alike import split_alike
 from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images, with_range
 from tune_paddy.data.duplicates import group_copies
 from tune_paddy.data.images import ImageError
+from tune_paddy.data.labels.relabel import relabel as apply_corrections
 from tune_paddy.data.layouts.description import Description, LeftOut
-from tune_paddy.data.layouts.detect import list_dataset
+from tune_paddy.data.layouts.detect import file_of, list_dataset
 from tune_paddy.data.layouts.listing import Listing
 from tune_paddy.data.options import EACH, EXACT, NEAR, OFF, ReadOptions, format_range
 from tune_paddy.data.pixel_range import PixelRange, ValueFacts, describe_range, find_range
+from tune_paddy.data.sides.parts import GivenSplit
+from tune_paddy.data.sides.sides import read_sides
 from tune_paddy.data.submission import SubmissionFormat
 from tune_paddy.data.system.text import SHOWN, counted, listed, shown
 
@@ -39,7 +42,9 @@ class Dataset:
             location.
         sums: SHA-256 of each file, hexadecimal, [labelled, then test].
         submission: Column names of a submission.
-        groups: int64 [labelled], equal for images that count as copies of each other.
+        groups: int64 [labelled], equal for images that stay on one side of a split: copies of each other, and
+            images with an equal value of the column `group`.
+        given: Split that the column `split_column` defines; None: there is none.
         report: Findings of the audit.
         description: Layout, source of the labels, classes with their sizes, and files that were left out.
         options: How it was read, with the kind of copies and the range that were used.
@@ -55,6 +60,7 @@ class Dataset:
     sums: tuple[str, ...]
     submission: SubmissionFormat
     groups: NDArray[np.int64]
+    given: GivenSplit | None
     report: AuditReport
     description: Description
     options: ReadOptions
@@ -73,6 +79,9 @@ class Dataset:
         images: str | Path | None = None,
         id_column: str | None = None,
         label_column: str | None = None,
+        group: str | None = None,
+        split_column: str | None = None,
+        relabel: str | Path | None = None,
         copies: str | None = None,
         pixel_range: str | Sequence[float] | None = None,
     ) -> "Dataset":
@@ -93,6 +102,12 @@ class Dataset:
                 detected.
             id_column: Column of the table that names the images; None: detected.
             label_column: Column of the table that holds the labels; None: detected.
+            group: Column of the table whose equal values, such as a patient or a plant, keep images on one
+                side of the split; beside class folders, `labels` can name a table with this column and the
+                images.
+            split_column: Column of the table that defines the split: parts such as `train` and `valid`, 0 and
+                1, or folds.
+            relabel: Table of corrected labels, as `tune-paddy data doctor` writes it; None: there is none.
             copies: What counts as a copy, kept on one side of the split. `exact`: images with equal values;
                 `near`: also re-encoded, resized and brightened ones; `off`: nothing; None: `near`.
             pixel_range: Values that are black and white in images of more than 8 bits: (low, high), or the
@@ -106,15 +121,22 @@ class Dataset:
             images=None if images is None else str(images),
             id_column=id_column,
             label_column=label_column,
+            group=group,
+            split_column=split_column,
+            relabel=None if relabel is None else str(relabel),
             copies=copies,
             pixel_range=_range_text(pixel_range),
             skip_corrupt=skip_corrupt,
             skip_conflicts=skip_conflicts,
         )
         listing = list_dataset(Path(path), options)
+        if options.relabel is not None:
+            listing = apply_corrections(listing, file_of(listing.root, options.relabel, "relabel"))
         checked = _check_images(listing, jobs)
         checked = _check_conflicts(checked, skip_conflicts, jobs)
         checked = _choose_copies(checked, options.copies or NEAR, jobs)
+        copies_of = np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1]
+        sides = read_sides(listing, checked.labelled, copies_of)
         return cls(
             root=listing.root,
             layout=listing.layout,
@@ -124,9 +146,14 @@ class Dataset:
             fingerprint=_fingerprint(checked),
             sums=tuple(fact.sha256 for fact in checked.facts),
             submission=listing.form,
-            groups=np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1],
+            groups=sides.groups,
+            given=sides.given,
             report=_report(checked),
-            description=listing.describe(checked.labelled, checked.test, _skipped(listing, checked)),
+            description=replace(
+                listing.describe(checked.labelled, checked.test, _skipped(listing, checked)),
+                groups=sides.groups_text,
+                split=sides.split_text,
+            ),
             options=_used(listing.options, checked.pixel_range),
             sample=listing.sample,
         )

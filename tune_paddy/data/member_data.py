@@ -21,11 +21,14 @@ class Part:
         ids: Image ids, str [images].
         paths: Absolute path of each image file.
         labels: int64 [images], indices into the classes; empty if labels are unknown.
+        groups: int64 [images], equal for images that a member sees together or not at all; empty: every image
+            is alone.
     """
 
     ids: NDArray[np.str_]
     paths: tuple[str, ...]
     labels: NDArray[np.int64]
+    groups: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -33,12 +36,16 @@ class Part:
     def __add__(self, other: "Part") -> "Part":
         """Return the images of both parts, these first."""
         ids = np.concatenate([self.ids, other.ids])
-        return Part(ids, self.paths + other.paths, np.concatenate([self.labels, other.labels]))
+        labels = np.concatenate([self.labels, other.labels])
+        groups = np.concatenate([self.groups, other.groups])
+        return Part(ids, self.paths + other.paths, labels, groups)
 
     def take(self, rows: NDArray[np.bool_]) -> "Part":
         """Return the images of a mask, [images], in the same order."""
         paths = tuple(path for path, taken in zip(self.paths, rows, strict=True) if taken)
-        return Part(self.ids[rows], paths, self.labels[rows])
+        return Part(
+            self.ids[rows], paths, self.labels[rows], self.groups[rows] if len(self.groups) else self.groups
+        )
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class Parts:
 def make_parts(dataset: Dataset, split: SelectSplit) -> Parts:
     """Divide a dataset by its select split or its folds."""
     codes = {name: code for code, name in enumerate(dataset.classes)}
-    by_id = dataset.labelled.set_index("id", drop=False)
+    by_id = _grouped(dataset).set_index("id", drop=False)
     return Parts(
         classes=dataset.classes,
         split=split.fingerprint,
@@ -104,7 +111,7 @@ def make_refit_parts(dataset: Dataset, split: SelectSplit) -> Parts:
     codes = {name: code for code, name in enumerate(dataset.classes)}
     parts = make_parts(dataset, split)
     fingerprint = hashlib.sha256(f"all images, {split.fingerprint}".encode()).hexdigest()[:16]
-    every = _part(dataset.labelled.sort_values("id"), codes)
+    every = _part(_grouped(dataset).sort_values("id"), codes)
     return replace(parts, split=fingerprint, train=every, seen=True)
 
 
@@ -115,10 +122,18 @@ def image_set(dataset: Dataset) -> ImageSet:
     return ImageSet(dataset.fingerprint, paths, dataset.pixel_range)
 
 
+def _grouped(dataset: Dataset) -> pd.DataFrame:
+    """Return the labelled images, with their groups if a person named a column of groups."""
+    if dataset.options.group is None:
+        return dataset.labelled[["id", "path", "label"]]
+    return dataset.labelled[["id", "path", "label"]].assign(group=dataset.groups)
+
+
 def _part(frame: pd.DataFrame, codes: dict[str, int] | None) -> Part:
     labels = [] if codes is None else [codes[label] for label in frame["label"]]
     return Part(
         ids=np.array(frame["id"].tolist(), dtype=np.str_),
         paths=tuple(frame["path"]),
         labels=np.array(labels, dtype=np.int64),
+        groups=np.array(frame.get("group", ()), dtype=np.int64),
     )

@@ -46,6 +46,8 @@ class Description:
         n_test: Number of images to predict.
         test: Source of the images to predict; empty if there are none.
         left_out: Files that were not read, by kind.
+        groups: Column of the groups and their sizes; empty without it.
+        split: Column that defines the split and its meaning; empty without it.
     """
 
     layout: str
@@ -54,6 +56,8 @@ class Description:
     n_test: int
     test: str
     left_out: tuple[LeftOut, ...]
+    groups: str = ""
+    split: str = ""
 
     @property
     def n_labelled(self) -> int:
@@ -61,12 +65,14 @@ class Description:
         return sum(count for _, count in self.classes)
 
     def lines(self) -> list[str]:
-        """Return the description, one line each: numbers, layout, labels, classes, test images, left out."""
+        """Return the description, one line each: numbers, layout, labels, classes, sides, left out."""
         return [
             self.headline(),
             f"  layout: {self.layout}",
             f"  labels: {self.labels}",
             f"  classes: {self._classes()}",
+            *([f"  groups: {self.groups}"] if self.groups else []),
+            *([f"  split: {self.split}"] if self.split else []),
             *([f"  to predict: {self.test}"] if self.test else []),
             *(f"  left out: {kind.line()}" for kind in self.left_out),
         ]

@@ -211,7 +211,11 @@ def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | 
     )
     column = column or usual_id_column(table)
     _check_header(table, [column], recognises(table.path, around))
-    columns = find_label_columns(table, column, wanted=options.label_column, sample=around.sample)
+    named = (options.group, options.split_column)
+    sides = [name for name in named if name and name.strip().casefold() not in LABEL_COLUMNS]
+    columns = find_label_columns(
+        table, column, wanted=options.label_column, sample=around.sample, without=sides
+    )
     ids, labels = read_ids(table, column), read_label_values(table, columns)
     _check_filled(table, labels, "label")
     return LabelTable(table, column, columns, ids, labels, find_files(table, ids, around, labels=labels))

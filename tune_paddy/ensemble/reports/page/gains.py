@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.diagnostics import chance_of_at_most
 from tune_paddy.core.estimate import cross_fit
+from tune_paddy.core.metrics import Floats, Labels
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.plain import best_single
+from tune_paddy.core.selection.result import Selection
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.ensemble.reports.findings import UNLIKELY, short
@@ -97,8 +98,11 @@ def class_gains(
         metric: Loss that the best single member is chosen by.
         seed: Seed of the folds, that of the ensemble's assessment.
     """
-    single_fit = partial(best_single, metric=metric)
-    others = cross_fit(pool.select, pool.labels, single_fit, seed=seed)
+
+    def single_fit(probs: Floats, labels: Labels, *_: object) -> Selection:
+        return best_single(probs, labels, metric=metric)
+
+    others = cross_fit(pool.select, pool.labels, single_fit, seed=seed, groups=pool.groups)
     own, single = (probs.argmax(axis=1) == pool.labels for probs in (predictions, others))
 
     def counted(chosen: NDArray[np.bool_]) -> NDArray[np.intp]:
