@@ -32,23 +32,34 @@ class Correction:
     confirmed: bool
 
 
-def read_corrections(path: Path, labels: dict[str, str]) -> list[Correction]:
-    """Read and check a table of corrected labels.
+def parse_corrections(path: Path) -> list[Correction]:
+    """Read a table of corrected labels, without comparing it with a dataset.
 
     Args:
         path: Path of the table, with the columns `id` and `label`, and optionally `given` and `confirmed`.
+
+    Raises:
+        InputError: The file is no table, or a column is missing.
+    """
+    _, values = _read(path)
+    return [
+        Correction(name, label.strip(), mark.strip().casefold() in _YES)
+        for name, label, mark in zip(values[ID], values[LABEL], values[CONFIRMED], strict=True)
+    ]
+
+
+def read_corrections(path: Path, labels: dict[str, str]) -> list[Correction]:
+    """Read a table of corrected labels, and check it against a dataset.
+
+    Args:
+        path: Path of the table, see `parse_corrections`.
         labels: Id → label of each labelled image of the dataset.
 
     Raises:
         InputError: A column is missing, an image is unknown or there twice, a label is empty or no class, or
             the dataset has another label than when the table was written.
     """
-    table = read_table(path)
-    columns = {name: table.find_column((name,)) for name in (ID, LABEL, GIVEN, CONFIRMED)}
-    for name in (ID, LABEL):
-        if columns[name] is None:
-            table.need_column((name,))
-    values = {name: table.column(column) for name, column in columns.items() if column is not None}
+    table, values = _read(path)
     problems = list(_problems(table, values, labels))
     if problems:
         raise InputError(
@@ -56,18 +67,25 @@ def read_corrections(path: Path, labels: dict[str, str]) -> list[Correction]:
             f"{listed(problems, len(problems))}",
             options=("relabel",),
         )
-    checked = values.get(CONFIRMED, [""] * len(table.rows))
-    return [
-        Correction(name, label.strip(), mark.strip().casefold() in _YES)
-        for name, label, mark in zip(values[ID], values[LABEL], checked, strict=True)
-    ]
+    return parse_corrections(path)
+
+
+def _read(path: Path) -> tuple[CsvTable, dict[str, list[str]]]:
+    """Return a table and its columns by their usual names; optional ones that are missing are empty."""
+    table = read_table(path)
+    needed = {name: table.column(table.need_column((name,))) for name in (ID, LABEL)}
+    found = {name: table.find_column((name,)) for name in (GIVEN, CONFIRMED)}
+    empty = [""] * len(table.rows)
+    return table, needed | {
+        name: empty if column is None else table.column(column) for name, column in found.items()
+    }
 
 
 def _problems(table: CsvTable, values: dict[str, list[str]], labels: dict[str, str]) -> Iterator[str]:
     """Yield what is wrong with the rows, one text each."""
     classes, seen = sorted(set(labels.values())), set[str]()
-    given = values.get(GIVEN, [""] * len(table.rows))
-    for row, (name, label, before) in enumerate(zip(values[ID], values[LABEL], given, strict=True)):
+    rows = zip(values[ID], values[LABEL], values[GIVEN], strict=True)
+    for row, (name, label, before) in enumerate(rows):
         problem = _problem(name, label.strip(), before, labels, classes)
         if name in seen:
             problem = "is there twice"
