@@ -9,6 +9,7 @@ import typer
 from tune_paddy.cli.app import RunsOption, UriOption, console, errors, open_record, working
 from tune_paddy.cli.completion import complete_search
 from tune_paddy.cli.data import data_app
+from tune_paddy.cli.failures import with_flags
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.text import counted, shown
 
@@ -70,7 +71,7 @@ def doctor(
         return
     console.print(f"Search {search}: {examined.finding()}", soft_wrap=True)
     if examined.coverage():
-        errors.print(f"Note: {examined.coverage()}", style="yellow", soft_wrap=True)
+        errors.print(f"Note: {with_flags(examined.coverage(), ('folds',))}", style="yellow", soft_wrap=True)
     for one in examined.suspects[:PRINTED] if examined.conspicuous else ():
         console.print(
             f"  {shown(one.id)}: {shown(one.given)}, likelier {shown(one.likelier)} "
