@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -211,7 +211,7 @@ def _check_images(listing: Listing, jobs: int | None) -> _Checked:
     deep = [fact.deep for fact in sized if fact.deep is not None]
     pixel_range = _choose_range(listing.options, deep)
     facts = with_range(sized, pixel_range)
-    notes = (*listing.notes, *describe_range(deep, pixel_range))
+    notes = (*listing.notes, *describe_range(deep, pixel_range), *_depth_notes(listing.options, sized))
     return _Checked(
         labelled=listing.labelled[sound[:n]].reset_index(drop=True),
         test=listing.test[sound[n:]].reset_index(drop=True),
@@ -220,6 +220,18 @@ def _check_images(listing: Listing, jobs: int | None) -> _Checked:
         report=AuditReport(notes=notes, corrupt=corrupt),
         pixel_range=pixel_range,
     )
+
+
+def _depth_notes(options: ReadOptions, facts: Sequence[ImageFacts]) -> Iterator[str]:
+    """Yield what is said about a range without use, and about colours that lose depth."""
+    if options.pixel_range is not None and not any(fact.deep for fact in facts):
+        yield "pixel_range: not used, since no image has grey values of more than 8 bits"
+    colours = sum(fact.deep_colour for fact in facts)
+    if colours:
+        yield (
+            f"{counted(colours, 'colour image')} of 16 bits a channel: the upper 8 bits are used; if the "
+            "values do not fill 16 bits, convert the files to 8 bits first"
+        )
 
 
 def _choose_range(options: ReadOptions, deep: Sequence[ValueFacts]) -> PixelRange | None:

@@ -116,11 +116,17 @@ def _write(store: "Store", examined: "Examination", runs: Path, to: Path | None)
 
 
 def _next_search(record: "SearchRecord", table: Path) -> str:
-    """Return the command of a search with the corrected labels."""
-    data = str(record.images or "DATA")
-    return shlex.join(
-        ["tune-paddy", "search", data, "--space", record.space or "SPACE", "--relabel", str(table.absolute())]
-    )
+    """Return the command of a search that differs from a recorded one by its labels alone."""
+    from tune_paddy.spaces.space import shipped_spaces
+    from tune_paddy.tracking.context.reproduction import reading_flags
+    from tune_paddy.tracking.files import SPACE_FILE
+
+    space = record.space
+    if space not in shipped_spaces() and record.folder is not None:
+        space = str(record.folder / SPACE_FILE)
+    flags = [flag for flag in reading_flags(record) if not flag.startswith("--relabel=")]
+    words = ["tune-paddy", "search", str(record.images or "DATA"), "--space", space or "SPACE", *flags]
+    return shlex.join([*words, "--relabel", str(table.absolute())])
 
 
 def _print_comparison(store: "Store", later: "Examination", before: str, table: Path | None) -> None:

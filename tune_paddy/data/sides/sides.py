@@ -1,11 +1,13 @@
 """Sides of the labelled images of a dataset: groups that are not divided, and a split that is given."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.listing import Listing
 from tune_paddy.data.sides.groups import describe_groups, join_groups, require_groups
 from tune_paddy.data.sides.parts import GivenSplit, read_parts
@@ -50,12 +52,28 @@ def read_sides(listing: Listing, labelled: pd.DataFrame, copies: NDArray[np.int6
         return Sides(groups, None, groups_text, "")
     column = str(listing.options.split_column)
     given = read_parts(column, [listing.sides.parts[name] for name in ids], place)
-    text = f"{place}, column {shown(column)}: {given.meaning}{_divided(given, groups)}"
+    if listing.sides.groups:
+        values = [listing.sides.groups[name] for name in ids]
+        _refuse_divided(given, values, str(listing.options.group), place)
+    text = f"{place}, column {shown(column)}: {given.meaning}{_with_copies_elsewhere(given, groups)}"
     return Sides(groups, given, groups_text, text)
 
 
-def _divided(given: GivenSplit, groups: NDArray[np.int64]) -> str:
-    """Return the number of images whose group is on several sides of a given split, for its description."""
+def _refuse_divided(given: GivenSplit, values: Sequence[str], column: str, place: str) -> None:
+    """Refuse a given split that divides groups of a column."""
+    sides = pd.Series(given.folds or given.selected).groupby(np.array(values, np.str_)).nunique()
+    divided = [str(value) for value in sides.index[sides > 1] if value]
+    if divided:
+        raise InputError(
+            f"{place}: column {shown(given.column)} (`split_column`) divides "
+            f"{counted(len(divided), 'group')} of column {shown(column)} (`group`), such as "
+            f"{shown(divided[0])}: correct it, or leave one option out",
+            options=("split_column", "group"),
+        )
+
+
+def _with_copies_elsewhere(given: GivenSplit, groups: NDArray[np.int64]) -> str:
+    """Return the number of images with copies on another side of a given split, for its description."""
     sides = pd.Series(given.folds or given.selected).groupby(groups)
     count = int((sides.transform("nunique") > 1).sum())
-    return f"; {counted(count, 'image')} with copies, or of a group, on another side" if count else ""
+    return f"; {counted(count, 'image')} with copies on another side" if count else ""

@@ -120,6 +120,8 @@ def examine(store: Store, search: str, *, most: int | None = None, seed: int = 0
     pool = load_pool(store, [search])
     if not pool.views:
         raise InputError(f"search {search!r} has no finished member that could judge the labels")
+    if pool.labels.ndim > 1:
+        raise InputError(f"search {search!r} has several labels an image; only single ones can be judged")
     with threadpool_limits(1):
         diagnosis = diagnose(pool.select, pool.labels, groups=pool.groups, seed=seed)
     count = diagnosis.noise.count
