@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tune_paddy.core import predictions
     from tune_paddy.core.estimate import Estimate
     from tune_paddy.data.dataset import Dataset
+    from tune_paddy.ensemble.doctor.examine import Examination
     from tune_paddy.spaces.space import SearchSpace
     from tune_paddy.tracking.store import Store
 
@@ -40,6 +41,7 @@ __all__ = [
     "Forecast",
     "Pool",
     "SearchResult",
+    "find_label_errors",
     "forecast",
     "list_ensembles",
     "load_ensemble",
@@ -271,6 +273,33 @@ def select(
         selection = fit_pool(pool, fit)
         progress.stage("estimating the score on new images")
         return Chosen(pool, selection, assess_fit(pool, fit, options), options)
+
+
+@checked
+def find_label_errors(
+    search: str, *, most: int | None = None, seed: int = 0, tracking_uri: str | None = None
+) -> "Examination":
+    """Judge the labels of a search by its members' out-of-sample predictions, as `tune-paddy data doctor` does.
+
+    All labelled images are judged if the search has folds, otherwise the select split. Nothing is written.
+
+    Args:
+        search: Name of the search.
+        most: Number of images to list; None: twice the estimated number of wrong labels, at least 20.
+        seed: Seed of the folds in which the views are weighted.
+        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
+
+    Returns:
+        The finding, the estimated share of wrong labels, and the suspects; its `table()` is a DataFrame.
+
+    Raises:
+        InputError: The record or the search does not exist, or too few images were judged.
+    """
+    from tune_paddy.ensemble.doctor.examine import examine
+
+    if most is not None and most < 1:
+        raise InputError(f"most {most}: give a whole number of at least 1", options=("most",))
+    return examine(existing_record(tracking_uri), search, most=most, seed=seed)
 
 
 @checked

@@ -209,7 +209,7 @@ def _listing(
     companion: CsvTable | None,
 ) -> Listing:
     """Add the images to predict to the labelled ones, and what was left out."""
-    tree = around.tree
+    tree, sides = around.tree, read_sides(labelled, companion, around)
     files = frozenset(labelled.files) if labelled.tree.root == tree.root else frozenset[str]()
     tests = find_test_set(
         around,
@@ -229,10 +229,10 @@ def _listing(
         test_from=tests.source,
         form=labelled.form if sample is None else sample.form(labelled.form.label_column),
         sample=tests.sample,
-        sides=read_sides(labelled, companion, around),
+        sides=sides,
         left_out=find_left_out(
             tree, labelled, tests, verdicts, () if companion is None else (companion.path,)
         ),
         notes=labelled.notes + (sample.notes() if sample is not None else ()),
-        options=_portable(around),
+        options=replace(_portable(around), **sides.names),
     )

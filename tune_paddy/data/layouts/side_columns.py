@@ -84,7 +84,10 @@ def read_sides(labelled: Labelled, companion: CsvTable | None, around: Surroundi
         for option, column in names.items()
     }
     return SideColumns(
-        groups=values.get("group", {}), parts=values.get("split_column", {}), table=table.path.name
+        groups=values.get("group", {}),
+        parts=values.get("split_column", {}),
+        names=names,
+        table=table.path.name,
     )
 
 

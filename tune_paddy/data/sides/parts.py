@@ -54,7 +54,7 @@ def read_parts(column: str, values: Sequence[str], place: str) -> GivenSplit:
     """
     counts = Counter(values)
     if not all(counts):
-        raise _refusal(column, place, f"{counted(counts[''], 'image')} have no value; fill them in")
+        raise _refusal(column, place, f"no value for {counted(counts[''], 'image')}; fill them in")
     if len(counts) == 1:
         raise _refusal(
             column, place, f"all images have the value {shown(values[0])}; at least two are needed"
