@@ -34,6 +34,7 @@ from tune_paddy.data.layouts.tables import (
 from tune_paddy.data.layouts.test_set import SampleTable, find_sample, find_test_set
 from tune_paddy.data.layouts.tree import TABLE_SUFFIXES, Tree, parent_of, walk
 from tune_paddy.data.options import DETECTED, FOLDERS, ReadOptions
+from tune_paddy.data.sides.columns import SideColumns
 from tune_paddy.data.system.text import shown
 
 
@@ -183,6 +184,11 @@ def _portable(around: Surroundings) -> ReadOptions:
     return replace(options, labels=labels, images=images, relabel=relabel)
 
 
+def _as_spelt(options: ReadOptions, sides: SideColumns) -> ReadOptions:
+    """Return the options with the columns of the split as the table spells them."""
+    return replace(options, group=sides.names.get("group"), split_column=sides.names.get("split_column"))
+
+
 def _from_root(root: Path, path: Path) -> str:
     """Return a path relative to the dataset if it lies in it, otherwise the absolute path."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
@@ -234,5 +240,5 @@ def _listing(
             tree, labelled, tests, verdicts, () if companion is None else (companion.path,)
         ),
         notes=labelled.notes + (sample.notes() if sample is not None else ()),
-        options=replace(_portable(around), **sides.names),
+        options=_as_spelt(_portable(around), sides),
     )
