@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.names import CLASSES
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.alike import split_alike
 from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images, with_range
 from tune_paddy.data.duplicates import group_copies
@@ -44,6 +46,7 @@ class Dataset:
         description: Layout, source of the labels, classes with their sizes, and files that were left out.
         options: How it was read, with the kind of copies and the range that were used.
         sample: Path of the sample submission, or None.
+        task: What the labels are.
     """
 
     root: Path
@@ -59,6 +62,7 @@ class Dataset:
     description: Description
     options: ReadOptions
     sample: Path | None
+    task: Task = field(default_factory=lambda: Task.of(CLASSES))
 
     @classmethod
     @checked

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -146,8 +146,7 @@ def make_folds(dataset: Dataset, *, k: int, seed: int) -> SelectSplit:
 def describe_limits(dataset: Dataset, split: SelectSplit) -> tuple[str, ...]:
     """Return what a split cannot judge, one sentence per finding, with the classes' names and the remedy."""
     held = set(split.select_ids)
-    judged = Counter(dataset.labelled["label"][dataset.labelled["id"].isin(held)])
-    counts = Counter(dataset.labelled["label"])
+    judged, counts = _counts(dataset, dataset.labelled["id"].isin(held)), _counts(dataset)
     unjudged = [name for name in dataset.classes if not judged[name]]
     thin = [name for name in dataset.classes if 0 < judged[name] < FEW]
     notes = []
@@ -160,6 +159,13 @@ def describe_limits(dataset: Dataset, split: SelectSplit) -> tuple[str, ...]:
         more = "" if split.folds else "; with folds, every image judges"
         notes.append(f"few images in the select split to judge by: {_named(thin, judged)}{more}")
     return tuple(notes)
+
+
+def _counts(dataset: Dataset, rows: "pd.Series[bool] | slice" = slice(None)) -> dict[str, int]:
+    """Return the number of labelled images of each class, of all or of some rows."""
+    labels = dataset.task.encode(dataset.labelled["label"][rows].tolist(), dataset.classes)
+    counts = dataset.task.counts(labels, len(dataset.classes)).tolist()
+    return dict(zip(dataset.classes, counts, strict=True))
 
 
 def _named(names: Sequence[str], counts: Mapping[str, int]) -> str:
@@ -191,7 +197,7 @@ def _told_of(dataset: Dataset) -> Iterator[None]:
 def _sorted_images(dataset: Dataset) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.int64]]:
     """Return ids, numeric labels and groups of all labelled images, independent of file order."""
     frame = dataset.labelled.assign(group=dataset.groups).sort_values("id")
-    _, labels = np.unique(frame["label"].to_numpy(np.str_), return_inverse=True)
+    labels = dataset.task.strata(dataset.task.encode(frame["label"].tolist(), dataset.classes))
     # Groups are renamed after their first id: their numbers depend on the order of the files.
     first_ids = frame.groupby("group")["id"].transform("min").to_numpy(np.str_)
     groups = np.unique(first_ids, return_inverse=True)[1]
