@@ -14,6 +14,14 @@ NEAR, EXACT, OFF = "near", "exact", "off"
 COPIES = (EXACT, NEAR, OFF)
 """Values of `copies`: images with equal values, also re-encoded ones, or nothing."""
 
+CLASSES, ORDERED, MULTILABEL = "classes", "ordered", "multilabel"
+TASKS = (CLASSES, ORDERED, MULTILABEL)
+"""Values of `task`: one class an image, one of ordered classes, or any number of labels."""
+
+LABELS, PROBABILITIES = "labels", "probabilities"
+SUBMISSION_FORMS = (LABELS, PROBABILITIES)
+"""Values of `submission_form`: names of classes, or their probabilities."""
+
 EACH = "each"
 """Value of `pixel_range`: every deep image has a range of its own."""
 
@@ -34,7 +42,8 @@ class ReadOptions:
     metadata. Paths are relative to the dataset or to the working folder.
 
     Raises:
-        InputError: `copies` is unknown, or `pixel_range` is no range.
+        InputError: `copies`, `task` or `submission_form` is unknown, `ordinal` contradicts `task`, or
+            `pixel_range` is no range.
     """
 
     labels: str | None = field(
@@ -50,6 +59,31 @@ class ReadOptions:
     )
     label_column: str | None = field(
         default=None, metadata=_about("column of the table that holds the labels")
+    )
+    task: str | None = field(
+        default=None,
+        metadata=_about(
+            "what the labels are: `classes`, one class an image; `ordered`, one of classes that are numbers, "
+            "in their order; `multilabel`, any number of labels; none: detected",
+            choices=lambda: TASKS,
+        ),
+    )
+    ordinal: bool = field(default=False, metadata=_about("short for the task `ordered`"))
+    submission_form: str | None = field(
+        default=None,
+        metadata=_about(
+            "content of the submission: `labels`, names of classes; `probabilities`, a column per class, or "
+            "a single one for two classes; none: as in the sample submission",
+            choices=lambda: SUBMISSION_FORMS,
+        ),
+    )
+    positive: str | None = field(
+        default=None,
+        metadata=_about(
+            "class whose probability a submission with a single column of probabilities holds; none: the last "
+            "of the two classes",
+            unit="CLASS",
+        ),
     )
     copies: str | None = field(
         default=None,
@@ -73,10 +107,18 @@ class ReadOptions:
     )
 
     def __post_init__(self) -> None:
-        if self.copies not in (None, *COPIES):
+        for name, known in (("copies", COPIES), ("task", TASKS), ("submission_form", SUBMISSION_FORMS)):
+            value = getattr(self, name)
+            if value not in (None, *known):
+                raise InputError(f"`{name}` is one of {', '.join(known)}, not {value!r}", options=(name,))
+        if self.ordinal and self.task not in (None, ORDERED):
             raise InputError(
-                f"`copies` is one of {', '.join(COPIES)}, not {self.copies!r}", options=("copies",)
+                f"`ordinal` is short for `task={ORDERED}`, but the task is {self.task}: leave one out",
+                options=("ordinal", "task"),
             )
+        if self.ordinal:  # one spelling, so that records compare
+            object.__setattr__(self, "task", ORDERED)
+            object.__setattr__(self, "ordinal", False)
         if self.pixel_range not in (None, EACH):
             # One text per range, so that records compare.
             object.__setattr__(self, "pixel_range", format_range(parse_range(str(self.pixel_range))))
