@@ -14,7 +14,7 @@ import tune_paddy as tp
 from tests.conftest import Finished, Retrained
 from tune_paddy.core import predictions
 from tune_paddy.core.metrics import log_loss
-from tune_paddy.data.submission import SubmissionFormat
+from tune_paddy.data.submission.form import SubmissionFormat
 
 LINES = 10
 

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.submission import (
-    SubmissionFormat,
+from tune_paddy.data.submission.files import (
     check_same_ids,
     check_submission,
     read_submission,
     write_submission,
 )
+from tune_paddy.data.submission.form import SubmissionFormat
 
 FORM = SubmissionFormat()
 names = st.text(st.characters(codec="utf-8"), min_size=1)

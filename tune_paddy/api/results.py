@@ -12,7 +12,7 @@ from tune_paddy.core import predictions
 from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import metric_label
-from tune_paddy.data.submission import SubmissionFormat
+from tune_paddy.data.submission.form import SubmissionFormat
 from tune_paddy.data.system.text import counted
 from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.ensemble.reports.wording import NEW_IMAGES, score

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.names import ORDERED, TASK_NAMES
 
 FOLDERS = "folders"
 """Value of `labels`: the names of the folders are the labels, whatever tables there are."""
@@ -13,10 +14,6 @@ FOLDERS = "folders"
 NEAR, EXACT, OFF = "near", "exact", "off"
 COPIES = (EXACT, NEAR, OFF)
 """Values of `copies`: images with equal values, also re-encoded ones, or nothing."""
-
-CLASSES, ORDERED, MULTILABEL = "classes", "ordered", "multilabel"
-TASKS = (CLASSES, ORDERED, MULTILABEL)
-"""Values of `task`: one class an image, one of ordered classes, or any number of labels."""
 
 LABELS, PROBABILITIES = "labels", "probabilities"
 SUBMISSION_FORMS = (LABELS, PROBABILITIES)
@@ -65,7 +62,7 @@ class ReadOptions:
         metadata=_about(
             "what the labels are: `classes`, one class an image; `ordered`, one of classes that are numbers, "
             "in their order; `multilabel`, any number of labels; none: detected",
-            choices=lambda: TASKS,
+            choices=lambda: TASK_NAMES,
         ),
     )
     ordinal: bool = field(default=False, metadata=_about("short for the task `ordered`"))
@@ -80,8 +77,8 @@ class ReadOptions:
     positive: str | None = field(
         default=None,
         metadata=_about(
-            "class whose probability a submission with a single column of probabilities holds; none: the last "
-            "of the two classes",
+            "class whose probability a submission with a single column of probabilities holds; none: the "
+            "last of the two classes",
             unit="CLASS",
         ),
     )
@@ -107,7 +104,7 @@ class ReadOptions:
     )
 
     def __post_init__(self) -> None:
-        for name, known in (("copies", COPIES), ("task", TASKS), ("submission_form", SUBMISSION_FORMS)):
+        for name, known in (("copies", COPIES), ("task", TASK_NAMES), ("submission_form", SUBMISSION_FORMS)):
             value = getattr(self, name)
             if value not in (None, *known):
                 raise InputError(f"`{name}` is one of {', '.join(known)}, not {value!r}", options=(name,))
@@ -128,6 +125,11 @@ class ReadOptions:
         """Values that are black and white; None: they are detected, or every image has its own."""
         return None if self.pixel_range in (None, EACH) else parse_range(str(self.pixel_range))
 
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names of the options."""
+        return tuple(option.name for option in fields(cls))
+
     def given(self) -> dict[str, Any]:
         """Return the options that differ from their defaults: name → value, for the record."""
         values = {option.name: getattr(self, option.name) for option in fields(self)}
@@ -145,8 +147,8 @@ class ReadOptions:
         """
         if values is None:
             return cls(copies=NEAR, pixel_range=EACH, skip_corrupt=True, skip_conflicts=True)
-        known = {option.name for option in fields(cls)} - {"skip_corrupt", "skip_conflicts"}
-        texts = {name: str(value) for name, value in values.items() if name in known}
+        known = {option.name for option in fields(cls) if option.default is None}
+        texts: dict[str, Any] = {name: str(value) for name, value in values.items() if name in known}
         return cls(**texts, skip_corrupt=True, skip_conflicts=True)
 
 

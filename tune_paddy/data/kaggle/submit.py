@@ -10,7 +10,7 @@ from typing import Any
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.kaggle.client import COMPETITION, KaggleClient, explain
-from tune_paddy.data.submission import Submission, read_submission
+from tune_paddy.data.submission.files import Submission, read_submission
 
 UPLOAD_FAILED = "Could not submit to competition"
 """Response of the client, without an error, when the upload failed."""

@@ -1,12 +1,9 @@
-"""The label of an image as text: a class, or several, sorted and joined by `|`."""
+"""The label of an image as text: a class, or several, sorted and joined."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
+from tune_paddy.core.tasks.names import SEPARATOR
 from tune_paddy.data.system.text import shown
-
-JOINED_BY = "|"
-"""Separator of the labels of an image in this program: a class name of several labels never contains it."""
 
 NONE = "no label"
 """Words for an image without a label."""
@@ -28,28 +25,7 @@ def join_labels(names: Iterable[str]) -> str:
     >>> join_labels(["rust", "complex", "rust"]), join_labels([])
     ('complex|rust', '')
     """
-    return JOINED_BY.join(sorted(set(names)))
-
-
-def split_labels(text: str) -> list[str]:
-    """Return the labels in the text of `join_labels`.
-
-    >>> split_labels("complex|rust"), split_labels("")
-    (['complex', 'rust'], [])
-    """
-    return text.split(JOINED_BY) if text else []
-
-
-def count_labels(texts: Sequence[str], *, several: bool) -> Counter[str]:
-    """Return the number of images of each class.
-
-    Args:
-        texts: Label of each image, [images].
-        several: Whether a text holds any number of labels.
-    """
-    if not several:
-        return Counter(texts)
-    return Counter(name for text in texts for name in split_labels(text))
+    return SEPARATOR.join(sorted(set(names)))
 
 
 def shown_label(text: str) -> str:

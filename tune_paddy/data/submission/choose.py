@@ -1,9 +1,10 @@
 """Choice of the form of a submission: that of the sample, unless a person says another one."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.names import SEPARATOR
 from tune_paddy.data.csv_table import CsvTable
 from tune_paddy.data.options import PROBABILITIES, ReadOptions
 from tune_paddy.data.submission.form import Kind, SubmissionFormat
@@ -13,7 +14,7 @@ from tune_paddy.data.system.text import shown
 _PAIR = 2
 """Number of classes of which one probability says all."""
 
-_SEPARATORS = (" ", JOINED_BY, ";", ",")
+_SEPARATORS = (" ", SEPARATOR, ";", ",")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,28 @@ def choose_form(
     if sample is None:
         return _without_sample(names, labels, options), ()
     return _by_sample(names, sample, labels, options)
+
+
+def adapt_form(
+    known: SubmissionFormat | None, sample: CsvTable, classes: tuple[str, ...]
+) -> SubmissionFormat:
+    """Return the form that a search had, with the columns of a sample that the search need not have seen.
+
+    Args:
+        known: Form of the search; None: unknown.
+        sample: Sample submission, at least two columns.
+        classes: Names of the classes, in the order of predictions.
+
+    Raises:
+        InputError: The columns of the sample are not the classes, or its values do not tell the form.
+    """
+    names = known or SubmissionFormat()
+    options = ReadOptions(
+        submission_form=PROBABILITIES if names.kind.is_numeric else None,
+        positive=names.classes[0] if names.kind is Kind.PROBABILITY else None,
+    )
+    labels = Labels(classes, several=names.kind is Kind.JOINED, separator=names.separator)
+    return choose_form(replace(names, columns=(), classes=()), sample, labels, options)[0]
 
 
 def _by_sample(
@@ -122,7 +145,7 @@ def _separator(sample: CsvTable | None, labels: Labels) -> str:
         if any(separator in value and set(value.split(separator)) <= known for value in values):
             return separator
     fits = not any(" " in name for name in labels.classes)
-    return labels.separator or (" " if fits else JOINED_BY)
+    return labels.separator or (" " if fits else SEPARATOR)
 
 
 def _values(sample: CsvTable) -> set[str]:
@@ -156,11 +179,12 @@ def _ambiguity_note(sample: CsvTable, values: Collection[str], labels: Labels) -
     """Return a note on 0 and 1, which are names of classes and probabilities."""
     if not values or not set(labels.classes) <= {"0", "1"}:
         return ()
-    return (
+    note = (
         f"{shown(sample.path.name)}: {' and '.join(sorted(values))} in column {shown(sample.columns[1])} may "
-        "be classes or probabilities: submission.csv will have classes; with the option submission_form set "
-        f"to probabilities, the probability of {shown(labels.classes[-1])}",
+        "be classes or probabilities: submission.csv will have classes; `submission_form=probabilities` writes "
+        f"the probability of {shown(labels.classes[-1])}"
     )
+    return (note,)
 
 
 def _placeholder_note(sample: CsvTable, values: Collection[str], labels: Labels) -> tuple[str, ...]:
@@ -168,10 +192,11 @@ def _placeholder_note(sample: CsvTable, values: Collection[str], labels: Labels)
     numbers = sorted(value for value in values if value.isdecimal() and value not in labels.classes)
     if not numbers:
         return ()
-    return (
+    note = (
         f"{shown(sample.path.name)}: {shown(numbers[0])} in column {shown(sample.columns[1])} is no class; "
-        f"submission.csv will have names of classes, such as {shown(labels.classes[0])}",
+        f"submission.csv will have names of classes, such as {shown(labels.classes[0])}"
     )
+    return (note,)
 
 
 def _check_positive(positive: str | None, labels: Labels) -> None:
@@ -184,7 +209,8 @@ def _check_positive(positive: str | None, labels: Labels) -> None:
         )
     if match_class(positive, labels.classes) is None:
         raise InputError(
-            f"`positive`: {shown(positive)} is no class; the classes are {', '.join(map(shown, labels.classes))}",
+            f"`positive`: {shown(positive)} is no class; the classes are "
+            f"{' and '.join(map(shown, labels.classes))}",
             options=("positive",),
         )
 

@@ -1,5 +1,6 @@
 """Submissions as files: read, write, and compare with a sample submission."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.names import SEPARATOR
 from tune_paddy.data.csv_table import CsvTable, format_csv, read_csv, read_table
 from tune_paddy.data.submission.form import Kind, SubmissionFormat
 from tune_paddy.data.system.files import write_atomically
@@ -77,6 +79,7 @@ def write_submission(
     probs: NDArray[np.floating],
     labels: Sequence[str],
     form: SubmissionFormat,
+    *,
     classes: Sequence[str],
 ) -> None:
     """Write a submission atomically; equal arguments give equal bytes on every platform.
@@ -120,16 +123,30 @@ def check_submission(
     """
     got, wanted = read_submission(submission), read_sample(sample)
     form = form or got.form
-    same_kind = (len(wanted.columns) > _PAIR) == (form.kind is Kind.PROBABILITIES)
-    if got.columns != (wanted.columns if same_kind else form.header):
-        wanted_columns = wanted.columns if same_kind else form.header
-        raise InputError(
-            f"{shown(submission)}: has columns {_names(got.columns)}, but {shown(sample)} has "
-            f"{_names(wanted_columns)}"
-        )
+    check_columns(got.columns, form, wanted, what=shown(submission))
     check_same_ids(got.ids, wanted.ids, what=shown(submission), wanted_by=shown(sample))
     _check_order(got, wanted)
     _check_content(got, form, classes)
+
+
+def check_columns(columns: Sequence[str], form: SubmissionFormat, sample: Submission, *, what: str) -> None:
+    """Compare the names of columns with a sample's, unless a person chose a form that it does not have.
+
+    Args:
+        columns: Names of the columns of a submission.
+        form: Columns that the submission should have.
+        sample: The sample submission.
+        what: Name of the submission, for the message.
+
+    Raises:
+        InputError: They differ.
+    """
+    is_its_form = (len(sample.columns) > _PAIR) == (form.kind is Kind.PROBABILITIES)
+    wanted = sample.columns if is_its_form else form.header
+    if tuple(columns) != wanted:
+        raise InputError(
+            f"{what}: has columns {_names(columns)}, but {shown(sample.path)} has {_names(wanted)}"
+        )
 
 
 def check_same_ids(got: Iterable[str], wanted: Iterable[str], *, what: str, wanted_by: str) -> None:
@@ -165,7 +182,7 @@ def _texts(labels: Sequence[str], form: SubmissionFormat) -> list[tuple[str, ...
     """Return the values of a column of labels, [images][1]."""
     if form.kind is Kind.LABELS:
         return [(label,) for label in labels]
-    return [(form.separator.join(label.split(JOINED_BY)),) for label in labels]
+    return [(form.separator.join(label.split(SEPARATOR)),) for label in labels]
 
 
 def _numbers(
@@ -213,7 +230,7 @@ def _check_unique(ids: Iterable[str], path: Path) -> None:
 
 def _is_number(value: str) -> bool:
     try:
-        return np.isfinite(float(value)).item()
+        return math.isfinite(float(value))
     except ValueError:
         return False
 

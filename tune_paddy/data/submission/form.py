@@ -10,7 +10,6 @@ from tune_paddy.data.system.text import counted, shown
 SAMPLE = "sample_submission.csv"
 """File of a dataset that determines the test images of a submission, their order and the columns."""
 
-
 _NAMED = 3
 """Number of classes that a description names."""
 
