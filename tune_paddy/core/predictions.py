@@ -157,8 +157,8 @@ def _check_probabilities(probs: NDArray[np.float32], shape: tuple[int, int], tas
 def align(members: Sequence[tuple[View, Predictions]]) -> Pool:
     """Build a pool from members in any order; members that do not match are refused by name.
 
-    The reference (task, split, classes, ids, and then labels) is the one that most members share; the earliest
-    wins a tie. Images are aligned to the reference by id, and classes by name.
+    The reference (task, split, classes, ids, and then labels) is the one that most members share; the
+    earliest wins a tie. Images are aligned to the reference by id, and classes by name.
 
     Args:
         members: For each member, a view with its metadata (its `kind` is ignored) and its predictions.

@@ -1,4 +1,4 @@
-"""Names of the tasks; help screens list them, and numpy takes longer to import than a help screen may take."""
+"""Names of the tasks, for help screens, which may not wait for numpy."""
 
 CLASSES, ORDERED, MULTILABEL = "classes", "ordered", "multilabel"
 TASK_NAMES = (CLASSES, ORDERED, MULTILABEL)

@@ -1,8 +1,8 @@
 """Independent labels as two-class questions, so that what is written for classes serves them too.
 
-An image with K labels asks K questions, each with the answers no and yes. Its mean log loss over the labels is
-the log loss of the answers; the mean, the logarithmic pool and a temperature of the answers are those of each
-label. One row an answer, and every method for classes applies.
+An image with K labels asks K questions, each with the answers no and yes. Its mean log loss over the labels
+is the log loss of the answers; the mean, the logarithmic pool and a temperature of the answers are those of
+each label. With one row for each answer every method for classes applies.
 """
 
 from typing import Any

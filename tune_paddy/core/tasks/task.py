@@ -1,9 +1,8 @@
 """What labels are: how they are written, encoded and divided into strata. Nothing else asks for the kind.
 
-A label is text in tables, files and messages, and a number in arrays. Of an image with one class the array
-holds the index of the class, int64 [images]; of an image with several labels a row of 0 and 1, int64
-[images, labels]. Probabilities are [images, classes] with rows that sum to 1, or [images, labels], each on its
-own.
+A label is text in tables, files and messages, and a number in arrays. Of images with one class the array
+holds the index of the class, int64 [images]; of images with several labels 0 and 1, int64 [images, labels].
+Probabilities are [images, classes] with rows that sum to 1, or [images, labels], each on its own.
 """
 
 import math
@@ -47,7 +46,8 @@ class Task(ABC):
         task = _BY_NAME.get(name or CLASSES)
         if task is None:
             raise InputError(
-                f"`task` is one of {', '.join(TASK_NAMES)}, not {name!r}{did_you_mean(str(name), TASK_NAMES)}",
+                f"`task` is one of {', '.join(TASK_NAMES)}, not {name!r}"
+                f"{did_you_mean(str(name), TASK_NAMES)}",
                 options=("task",),
             )
         return task
@@ -129,7 +129,8 @@ class _Classes(Task):
 
     def reindexed(self, labels: Labels, classes: Sequence[str], wanted: Sequence[str]) -> Labels:
         index = {name: code for code, name in enumerate(wanted)}
-        return np.array([index[name] for name in classes], np.int64)[labels]
+        codes: Labels = np.array([index[name] for name in classes], np.int64)[labels]
+        return codes
 
     def strata(self, labels: Labels) -> NDArray[np.int64]:
         return labels.astype(np.int64)
@@ -156,14 +157,14 @@ class _Ordered(_Classes):
         words = [name for name in names if _number(name) is None]
         if words:
             raise InputError(
-                f"ordered classes are numbers, such as grades 0 to 4; {words[0]!r} is none: number the classes, "
-                "or leave `task` out",
+                f"ordered classes are numbers, such as grades 0 to 4; {words[0]!r} is none: number the "
+                "classes, or leave `task` out",
                 options=("task",),
             )
-        values = [_number(name) for name in names]
-        if len(set(values)) < len(values):
-            twice = next(name for name, value in zip(names, values, strict=True) if values.count(value) > 1)
-            raise InputError(f"several classes have the number {float(twice):g}: write each grade in one way")
+        values = [float(name) for name in names]
+        twice = next((value for value in values if values.count(value) > 1), None)
+        if twice is not None:
+            raise InputError(f"several classes have the number {twice:g}: write each grade in one way")
         return tuple(sorted(names, key=float))
 
 
@@ -185,10 +186,11 @@ class _Multilabel(Task):
         return encoded
 
     def decode(self, labels: Labels, classes: Sequence[str]) -> list[str]:
-        return [SEPARATOR.join(classes[code] for code in np.flatnonzero(row)) for row in labels]
+        return [SEPARATOR.join(classes[code] for code in np.flatnonzero(row).tolist()) for row in labels]
 
     def reindexed(self, labels: Labels, classes: Sequence[str], wanted: Sequence[str]) -> Labels:
-        return labels[:, [list(classes).index(name) for name in wanted]]
+        columns: Labels = labels[:, [list(classes).index(name) for name in wanted]]
+        return columns
 
     def strata(self, labels: Labels) -> NDArray[np.int64]:
         """Return the index of each image's rarest label; the number of labels for an image without any.
