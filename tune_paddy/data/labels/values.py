@@ -55,8 +55,11 @@ def read_label_values(table: CsvTable, columns: Sequence[str], task: str | None 
         return LabelValues(values, task or CLASSES)
     if not known.is_sure:
         raise _unsure(table, columns[0], known)
-    note = f"several labels an image, such as {shown(known.example)}; if that is one class, give `task={CLASSES}`"
-    return replace(_split(table, values, known.separator), note=f"{shown(table.path.name)}: {note}")
+    note = (
+        f"{shown(table.path.name)}: several labels an image, such as {shown(known.example)}; if that is one "
+        f"class, give `task={CLASSES}`"
+    )
+    return replace(_split(table, values, known.separator), note=note)
 
 
 def _split(table: CsvTable, values: Sequence[str], separator: str) -> LabelValues:

@@ -16,8 +16,8 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import read_table
 from tune_paddy.data.layouts.decide import decide
-from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders, read_as_classes
 from tune_paddy.data.layouts.file_names import NamedFiles, find_named_files
+from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders, read_as_classes
 from tune_paddy.data.layouts.labelled import Labelled, from_file_names, from_folders, from_table
 from tune_paddy.data.layouts.left_out import find_left_out
 from tune_paddy.data.layouts.listing import Listing, make_test
@@ -136,15 +136,18 @@ def _labelled(
     verdicts = tuple(judge(name, around) for name in near)
     if around.within is not None and not any(verdict.labels or verdict.named for verdict in verdicts):
         named_files = find_named_files(around.pictures, around.within)
-        if named_files is not None:
-            return from_file_names(named_files, around), verdicts
-        return from_folders(_folders(around), around), verdicts
+        return _read(named_files or _folders(around), around), verdicts
     source, verdicts = decide(around, verdicts)
+    return _read(source, around), verdicts
+
+
+def _read(source: LabelTable | ClassFolders | NamedFiles, around: Surroundings) -> Labelled:
+    """Return the labelled images of a source."""
     if isinstance(source, LabelTable):
-        return from_table(source, around), verdicts
+        return from_table(source, around)
     if isinstance(source, NamedFiles):
-        return from_file_names(source, around), verdicts
-    return from_folders(source, around), verdicts
+        return from_file_names(source, around)
+    return from_folders(source, around)
 
 
 def _portable(around: Surroundings) -> ReadOptions:

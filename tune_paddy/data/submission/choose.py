@@ -181,8 +181,8 @@ def _ambiguity_note(sample: CsvTable, values: Collection[str], labels: Labels) -
         return ()
     note = (
         f"{shown(sample.path.name)}: {' and '.join(sorted(values))} in column {shown(sample.columns[1])} may "
-        "be classes or probabilities: submission.csv will have classes; `submission_form=probabilities` writes "
-        f"the probability of {shown(labels.classes[-1])}"
+        "be classes or probabilities: submission.csv will have classes; `submission_form=probabilities` "
+        f"writes the probability of {shown(labels.classes[-1])}"
     )
     return (note,)
 
