@@ -81,7 +81,7 @@ def test_a_sample_of_other_classes_is_refused_before_training(made):
     wrong[0] = (rows[0][0], "unknown", "other")
     try:
         sample.write_text("".join(",".join(row) + "\n" for row in wrong), encoding="utf-8")
-        options = {name: value for name, value in right.options.items() if name in {"task", "ordinal"}}
+        options = {"task": right.task}
         if "target" in rows[0]:  # its sample alone tells which of three columns holds the labels
             options["label_column"] = "target"
         with pytest.raises(InputError, match=r"has 2 columns that are no classes \(unknown, other\)"):

@@ -42,6 +42,18 @@ class Submission:
         return tuple(row[0] for row in self.values) if len(self.columns) == _PAIR else ()
 
     @property
+    def numbers(self) -> NDArray[np.float64] | None:
+        """Values as numbers, [test images, columns - 1]; None: they are labels.
+
+        Whole numbers in a single column are labels.
+        """
+        single = len(self.columns) == _PAIR
+        if not all(map(_is_number, (value for row in self.values for value in row))):
+            return None
+        numbers = np.array(self.values, np.float64)
+        return None if single and all(value.isdecimal() for (value,) in self.values) else numbers
+
+    @property
     def form(self) -> SubmissionFormat:
         """Names of the columns of ids and labels."""
         return SubmissionFormat(self.columns[0], self.columns[1])
