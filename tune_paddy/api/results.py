@@ -182,8 +182,31 @@ class Chosen:
         ids = pd.Index(self.pool.test_ids, name=_form(self.pool).id_column)
         return pd.DataFrame(blended, index=ids, columns=list(self.pool.classes))
 
+    @checked
+    def write_submission(self, path: str | Path = "submission.csv") -> Path:
+        """Write the submission of the test images in the form that is recorded with the search.
+
+        Args:
+            path: Path of the CSV; an existing file is replaced.
+
+        Raises:
+            InputError: There are no test images.
+            TunePaddyError: The file cannot be written.
+        """
+        from tune_paddy.data.submission.files import write_submission
+        from tune_paddy.ensemble.build import predicted_labels
+
+        pool, written = self.pool, Path(path)
+        if not len(pool.test_ids):
+            raise InputError("there are no test images, so there is no submission")
+        probs = self.selection.blend(pool.test)
+        labels = predicted_labels(probs, pool.classes)
+        ids = pool.test_ids.tolist()
+        write_submission(written, ids, probs, labels, _form(pool), classes=pool.classes)
+        return written
+
     def labels(self) -> "pd.Series[Any]":
-        """Return the most likely class of each test image; `labels().to_csv(path)` writes a submission.
+        """Return the most likely class of each test image; `labels().to_csv(path)` writes a table of labels.
 
         Index and values have the names of the recorded columns of a submission.
         """

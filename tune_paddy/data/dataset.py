@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.tasks.names import CLASSES
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.alike import split_alike
 from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images, with_range
@@ -174,8 +173,7 @@ def _used(listing: Listing, pixel_range: PixelRange | None) -> ReadOptions:
     options = listing.options
     each = EACH if options.pixel_range == EACH else None
     known = each if pixel_range is None else format_range(pixel_range)
-    task = None if listing.task.name == CLASSES and options.task is None else listing.task.name
-    return replace(options, copies=options.copies or NEAR, pixel_range=known, task=task)
+    return replace(options, copies=options.copies or NEAR, pixel_range=known, task=listing.task.name)
 
 
 @dataclass(frozen=True, eq=False)

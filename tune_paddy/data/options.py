@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.tasks.names import ORDERED, TASK_NAMES
+from tune_paddy.core.tasks.names import CLASSES, ORDERED, TASK_NAMES
 
 FOLDERS = "folders"
 """Value of `labels`: the names of the folders are the labels, whatever tables there are."""
@@ -140,16 +140,17 @@ class ReadOptions:
         """Return the options that read the images of a recorded search again.
 
         Images that the search skipped are skipped again; the dataset's fingerprint detects a difference.
-        Unknown names are those of another version and are passed over.
+        Unknown names are those of another version and are passed over. Without a task, an earlier version
+        recorded the search, which knew one class an image.
 
         Args:
             values: Options as recorded; None: by a version that scaled every deep image by itself.
         """
         if values is None:
-            return cls(copies=NEAR, pixel_range=EACH, skip_corrupt=True, skip_conflicts=True)
+            return cls(task=CLASSES, copies=NEAR, pixel_range=EACH, skip_corrupt=True, skip_conflicts=True)
         known = {option.name for option in fields(cls) if option.default is None}
         texts: dict[str, Any] = {name: str(value) for name, value in values.items() if name in known}
-        return cls(**texts, skip_corrupt=True, skip_conflicts=True)
+        return cls(**{"task": CLASSES, **texts}, skip_corrupt=True, skip_conflicts=True)
 
 
 DETECTED = ReadOptions()

@@ -85,7 +85,7 @@ def test_columns_that_are_no_classes_are_refused_with_their_names_and_the_way_ou
     with pytest.raises(InputError) as caught:
         chosen(table, PETS)
     message = str(caught.value)
-    assert "has 1 column that is no class (Usage) and has no column for 1 class (dog)" in message
+    assert "has 1 column that is no class (Usage) and no column for 1 class (dog)" in message
     assert "`submission_form=labels`" in message
     assert caught.value.options == ("submission_form",)
     form, _ = chosen(table, PETS, submission_form="labels")

@@ -138,6 +138,6 @@ def _unsure(table: CsvTable, column: str, known: Joined) -> InputError:
     parts = " and ".join(map(shown, split_value(known.example, known.separator)))
     return InputError(
         f"{shown(table.path)}: column {shown(column)}: {shown(known.example)} may be one class or several "
-        f"labels, {parts}: say `task={CLASSES}` or `task={MULTILABEL}`",
+        f"labels, {parts}: say `task=classes` or `task=multilabel`",
         options=("task",),
     )

@@ -84,12 +84,12 @@ def _mismatch(strange: Sequence[str], missing: Sequence[str], where: str) -> Inp
     texts = []
     if strange:
         noun = counted(len(strange), "column that is no class", "columns that are no classes")
-        texts.append(f"has {noun} ({_named(strange)})")
+        texts.append(f"{noun} ({_named(strange)})")
     if missing:
-        texts.append(f"has no column for {counted(len(missing), 'class', 'classes')} ({_named(missing)})")
+        texts.append(f"no column for {counted(len(missing), 'class', 'classes')} ({_named(missing)})")
     return InputError(
-        f"{where}:1: {' and '.join(texts)}: correct its header, write labels with `submission_form=labels`, "
-        "or remove the file",
+        f"{where}:1: has {' and '.join(texts)}: correct its header, write labels with "
+        "`submission_form=labels`, or remove the file",
         options=("submission_form",),
     )
 
