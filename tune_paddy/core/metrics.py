@@ -64,10 +64,10 @@ def class_balance(labels: Labels) -> NDArray[np.float64]:
     Of independent labels each has the same total, and so have its images with and without it.
     """
     if labels.ndim > 1:
-        return np.stack([class_balance(column) for column in labels.T], axis=1) / labels.shape[1]
+        shares: NDArray[np.float64] = np.stack([class_balance(column) for column in labels.T], axis=1)
+        return np.divide(shares, labels.shape[1])
     counts = np.bincount(labels)
-    shares: NDArray[np.float64] = 1 / (counts[labels] * np.count_nonzero(counts))
-    return shares
+    return np.divide(1, counts[labels] * np.count_nonzero(counts))
 
 
 def per_image(metric: str, probs: Floats, labels: Labels) -> NDArray[np.float64] | None:

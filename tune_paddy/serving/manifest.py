@@ -11,6 +11,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.pooling import Rule
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, Temperature
+from tune_paddy.data.submission.form import SubmissionFormat
 from tune_paddy.data.system.files import read_file
 from tune_paddy.data.system.text import first_problem, shown
 
@@ -87,6 +88,8 @@ class Manifest(_Strict):
         members: Members with a positive ensemble weight.
         estimate: Estimate of the quality, or None.
         note: Sentence about the estimate; may be empty.
+        submission: Columns of the search's submission, and their content; None: another version wrote the
+            file.
     """
 
     format: Literal[1]
@@ -103,6 +106,7 @@ class Manifest(_Strict):
     members: list[ManifestMember] = Field(min_length=1)
     estimate: ManifestEstimate | None
     note: str
+    submission: SubmissionFormat | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "Manifest":
