@@ -208,8 +208,8 @@ class Chosen:
     def labels(self) -> "pd.Series[Any]":
         """Return the decision for each test image; `labels().to_csv(path)` writes a table of labels.
 
-        It is the most likely class, the grade by the fitted thresholds, or the labels, joined. Index and values
-        have the names of the recorded columns of a submission.
+        It is the most likely class, the grade by the fitted thresholds, or the labels, joined. Index and
+        values have the names of the recorded columns of a submission.
         """
         import pandas as pd
 

@@ -67,7 +67,7 @@ def class_balance(labels: Labels) -> NDArray[np.float64]:
         shares: NDArray[np.float64] = np.stack([class_balance(column) for column in labels.T], axis=1)
         return np.divide(shares, labels.shape[1])
     counts = np.bincount(labels)
-    return np.divide(1, counts[labels] * np.count_nonzero(counts))
+    return np.reciprocal(counts[labels].astype(np.float64) * np.count_nonzero(counts))
 
 
 def per_image(metric: str, probs: Floats, labels: Labels) -> NDArray[np.float64] | None:
