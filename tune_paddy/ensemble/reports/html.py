@@ -113,6 +113,7 @@ def _content(
         "n_test": len(pool.test_ids),
         "n_select": len(pool.labels),
         "classes": pool.classes,
+        "several_labels": pool.task.independent,
         "metric": metric_label(selection.metric),
         "method": selection.method,
         "members": [_member(row) for row in rows[:MOST_ROWS]],
