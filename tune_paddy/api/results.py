@@ -200,17 +200,24 @@ class Chosen:
         if not len(pool.test_ids):
             raise InputError("there are no test images, so there is no submission")
         probs = self.selection.blend(pool.test)
-        labels = predicted_labels(probs, pool.classes)
+        labels = predicted_labels(self.selection, probs, pool.classes)
         ids = pool.test_ids.tolist()
         write_submission(written, ids, probs, labels, _form(pool), classes=pool.classes)
         return written
 
     def labels(self) -> "pd.Series[Any]":
-        """Return the most likely class of each test image; `labels().to_csv(path)` writes a table of labels.
+        """Return the decision for each test image; `labels().to_csv(path)` writes a table of labels.
 
-        Index and values have the names of the recorded columns of a submission.
+        It is the most likely class, the grade by the fitted thresholds, or the labels, joined. Index and
+        values have the names of the recorded columns of a submission.
         """
-        return self.predict().idxmax(axis="columns").rename(_form(self.pool).label_column)
+        import pandas as pd
+
+        from tune_paddy.ensemble.build import predicted_labels
+
+        probs = self.predict()
+        labels = predicted_labels(self.selection, probs.to_numpy(), self.pool.classes)
+        return pd.Series(labels, index=probs.index, name=_form(self.pool).label_column)
 
     @checked
     def plot(self) -> "Figure":

@@ -144,6 +144,8 @@ def _manifest(
             metric=selection.metric,
             rule=selection.rule,
             temperature=selection.temperature,
+            task=selection.task,
+            thresholds=None if selection.thresholds is None else selection.thresholds.tolist(),
             members=[_member(source, described, with_plain) for source in sources],
             estimate=estimate,
             note=note,

@@ -83,6 +83,8 @@ class Manifest(_Strict):
         metric: Metric that the selection optimised.
         rule: Rule that combines the views.
         temperature: Temperature of the combination.
+        task: What the labels are; see `core.tasks`.
+        thresholds: Fitted thresholds of the decisions, or None; see `Selection`.
         members: Members with a positive ensemble weight.
         estimate: Estimate of the quality, or None.
         note: Sentence about the estimate; may be empty.
@@ -99,6 +101,8 @@ class Manifest(_Strict):
     metric: _Name
     rule: Rule
     temperature: Temperature
+    task: Literal["classes", "ordered", "multilabel"] = "classes"
+    thresholds: list[float] | None = None
     members: list[ManifestMember] = Field(min_length=1)
     estimate: ManifestEstimate | None
     note: str
@@ -109,6 +113,9 @@ class Manifest(_Strict):
         total = sum(view.weight for _, view in self.views)
         if abs(total - 1) > _SUM_TOLERANCE:
             raise ValueError(f"the weights sum to {total}, not to 1")
+        wanted = len(self.classes) - (self.task == "ordered")
+        if self.thresholds is not None and len(self.thresholds) != wanted:
+            raise ValueError(f"{len(self.thresholds)} thresholds where {wanted} are needed")
         folders = [folder for member in self.members for folder in member.folders]
         for what, values in (("class", self.classes), ("folder", folders)):
             if len(set(values)) < len(values):
@@ -132,6 +139,8 @@ class Manifest(_Strict):
             rule=self.rule,
             temperature=self.temperature,
             member_temperatures=np.array([view.temperature for view in views]),
+            task=self.task,
+            thresholds=None if self.thresholds is None else np.array(self.thresholds),
         )
 
 
