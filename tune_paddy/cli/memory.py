@@ -2,12 +2,13 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tune_paddy.cli.app import StandInsOption, UriOption, app, console, load_space
+from tune_paddy.cli.app import StandInsOption, UriOption, app, console, load_space, working
 from tune_paddy.cli.completion import complete_space
 from tune_paddy.cli.help.default_command import DefaultCommandGroup
 from tune_paddy.core.errors import InputError, TunePaddyError
@@ -15,6 +16,10 @@ from tune_paddy.data.system.text import counted
 
 if TYPE_CHECKING:
     from tune_paddy.core.calibration import Calibration
+    from tune_paddy.core.config import SearchSettings
+    from tune_paddy.core.timing.cost import MemberTime
+    from tune_paddy.search.timing.members import TimedMembers
+    from tune_paddy.tracking.store import Store
     from tune_paddy.training.forecast.planning import Gpu, MemoryRow
 
 
@@ -52,19 +57,31 @@ def memory(
     ] = False,
     calibration: Annotated[str | None, typer.Option(help="Name or file of a calibration.")] = None,
     n_classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
+    n_images: Annotated[
+        int, typer.Option(help="Number of labelled images, for the time of an epoch.", min=2)
+    ] = 10_000,
+    timing: Annotated[
+        float,
+        typer.Option(
+            help="Seconds to spend on timing steps; 0: only the times of recorded members.",
+            min=0,
+            metavar="<seconds>",
+        ),
+    ] = 30.0,
     stand_ins: StandInsOption = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON list, one object per member.")
     ] = False,
+    tracking_uri: UriOption = None,
 ) -> None:
-    """Forecast whether members fit a GPU, with which accum, and how many at once; needs no GPU.
+    """Forecast whether members fit a GPU, with which accum, how many at once, and how long they take.
 
-    The word `forecast` may be left out.
+    The word `forecast` may be left out. No GPU is needed for the memory. Times are those of recorded members
+    of the same kind on the same device; the steps of the others are timed on this machine.
 
     Example: tune-paddy memory forecast road_to_the_top --gpu-memory 16280
     """
     from tune_paddy.spaces.space import SearchSpace
-    from tune_paddy.training.forecast.planning import find_gpu, parse_share, plan_space
 
     if (space is None) == (arch is None):
         raise InputError("name either a search space or --arch; for example: tune-paddy memory digits_demo")
@@ -73,23 +90,39 @@ def memory(
     else:
         member = {"arch": arch, "size": _size(size), "batch_size": batch_size, "precision": precision}
         member |= {} if accum is None else {"accum": accum}
-        loaded = SearchSpace.parse(json.dumps({"recipes": [member]}), name="--arch")
+        given = {"search": {"gpu": "auto"}, "recipes": [member]}  # what a GPU holds is asked
+        loaded = SearchSpace.parse(json.dumps(given), name="--arch")
     if stand_ins:
         from tune_paddy.training.networks.architectures import stand_in
 
         loaded = loaded.with_stand_ins(stand_in)
-    target = find_gpu(gpu, gpu_memory, calibration)
-    rows = list(
-        plan_space(
-            loaded,
-            target,
-            parse_share(share),
+    with working("importing torch and timm") as progress:
+        from tune_paddy.training.forecast.planning import find_gpu, parse_share, plan_space
+
+        target, part = find_gpu(gpu, gpu_memory, calibration), parse_share(share)
+        progress.stage("forecasting memory")
+        rows = []
+        for row in plan_space(
+            loaded, target, part, n_classes=n_classes, max_accum=max_accum, unfused=unfused or None
+        ):
+            rows.append(row)
+            progress.stage(f"forecasting memory: {counted(len(rows), 'member')} done")
+        from tune_paddy.search.timing.members import time_members
+
+        timed = time_members(
+            [(row.config, row.plan.accum) for row in rows],
+            loaded.settings,
+            _record(tracking_uri),
+            gpu=gpu,
+            n_images=n_images,
             n_classes=n_classes,
-            max_accum=max_accum,
-            unfused=unfused or None,
+            limit=timing,
+            progress=progress,
         )
-    )
+    rows = [replace(row, time=time) for row, time in zip(rows, timed.times, strict=True)]
     _print_memory(rows, as_json, target)
+    if not as_json:
+        _explain_times(rows, timed, loaded.settings, n_images)
     unfit = [row for row in rows if not row.plan.fits]
     if unfit:
         worst = unfit[0]
@@ -100,6 +133,18 @@ def memory(
             f"{worst.plan.forecast_mib:,.0f} MiB with accum {worst.plan.accum}; "
             "use a smaller size or model, or a larger share or GPU"
         )
+
+
+def _record(tracking_uri: str | None) -> "Store | None":
+    """Return the record of earlier searches, or None if there is none yet."""
+    from tune_paddy.tracking.store import open_store
+
+    try:
+        return open_store(tracking_uri, experiment=None, artifact_root=Path("runs"), create=False)
+    except InputError:
+        if tracking_uri is not None:
+            raise
+        return None
 
 
 def _size(text: str) -> int | list[int]:
@@ -189,7 +234,9 @@ def _print_memory(rows: "list[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
     if named:
         table.add_column("from", overflow="fold")
     table.add_column("member", overflow="fold")
-    for column in ("px", "batch", "M par.", "accum 1", "accum", "MiB", "margin", "share", "at once"):
+    columns = ["px", "batch", "M par.", "accum 1", "accum", "MiB", "margin", "share", "at once"]
+    has_times = any(row.time is not None for row in rows)
+    for column in [*columns, *(["s/epoch", "min/member", "time"] if has_times else [])]:
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         plan = row.plan
@@ -205,6 +252,7 @@ def _print_memory(rows: "list[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
             f"{plan.margin_mib:,.0f}",
             f"{plan.fraction:g}",
             str(plan.at_once) if plan.fits else "-",
+            *(_times(row.time) if has_times else []),
             style=None if plan.fits else "red",
         )
     console.print(table)
@@ -212,6 +260,43 @@ def _print_memory(rows: "list[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
     if warned:
         console.print(
             f"{len(warned)} of {len(rows)}, such as {warned[0].config.arch}: {warned[0].warning}",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+_SOURCES = {
+    "record": "of earlier members of the same kind, as their searches ran",
+    "timed": "from steps that were timed now, alone on the machine",
+    "operations": "rough, from a timed kind and the number of operations",
+}
+"""Source of a time → explanation."""
+
+
+def _times(time: "MemberTime | None") -> tuple[str, str, str]:
+    """Format the seconds of an epoch and the minutes of a member to three digits, and their source."""
+    return ("?", "?", "") if time is None else (f"{time.epoch:.3g}", f"{time.total / 60:.3g}", time.source)
+
+
+def _explain_times(
+    rows: "list[MemoryRow]", timed: "TimedMembers", settings: "SearchSettings", n_images: int
+) -> None:
+    """Print what the times refer to and where they come from, or why there are none."""
+    sources = dict.fromkeys(row.time.source for row in rows if row.time is not None)
+    if sources:
+        share = f"{100 * settings.select_share:.3g} % of them in the select split"
+        split = counted(settings.folds, "fold") if settings.folds else share
+        console.print(
+            f"Time on {timed.device}: {n_images:,} labelled images, {split}, the longest schedule of the "
+            "space, without test images",
+            soft_wrap=True,
+        )
+    for source in sources:
+        console.print(f"  {source}: {_SOURCES[source]}", soft_wrap=True)
+    if timed.reason:
+        missing = sum(row.time is None for row in rows)
+        console.print(
+            f"No time for {missing} of {counted(len(rows), 'member')}: {timed.reason}",
             style="yellow",
             soft_wrap=True,
         )

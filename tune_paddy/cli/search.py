@@ -284,11 +284,12 @@ def make_plan(
     naming.choose(loaded.name)
     dataset = open_dataset(data, reading)
     print_dataset(dataset)
-    from tune_paddy.search.new_search import plan_new_search
-    from tune_paddy.training.networks.architectures import stand_in
-    from tune_paddy.training.networks.model import check_arch
+    with working("importing torch and timm"):
+        from tune_paddy.search.new_search import plan_new_search
+        from tune_paddy.training.networks.architectures import stand_in
+        from tune_paddy.training.networks.model import check_arch
 
-    loaded.check_archs(check_arch)
+        loaded.check_archs(check_arch)
     return plan_new_search(
         dataset,
         loaded.with_stand_ins(stand_in) if stand_ins else loaded,
@@ -383,7 +384,8 @@ def _print_time(
     from tune_paddy.search.timing.dry_run import forecast_time
 
     try:
-        lines = forecast_time(plan, give, limit=limit).lines()
+        with working() as progress:
+            lines = forecast_time(plan, give, limit=limit, progress=progress).lines()
     except TunePaddyError as error:
         console.print(as_typed(error), style="yellow", soft_wrap=True)
         return

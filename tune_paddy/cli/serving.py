@@ -155,12 +155,13 @@ def bundle(
     if folder.exists():
         raise InputError(f"{folder} already exists: remove it, or name another folder")
     store = _open_record(search, ensemble, tracking_uri, runs)
-    # Imported after the checks: torch and MLflow's models take seconds.
-    from tune_paddy.serving.bundle import NOTEBOOK
-    from tune_paddy.serving.bundle import bundle as write
-    from tune_paddy.serving.collect import collect
+    with working("importing torch and MLflow's models") as progress:
+        # Imported after the checks: torch and MLflow's models take seconds.
+        from tune_paddy.serving.bundle import NOTEBOOK
+        from tune_paddy.serving.bundle import bundle as write
+        from tune_paddy.serving.collect import collect
 
-    with working("writing the bundle"):
+        progress.stage("writing the bundle")
         write(collect(store, search, runs=runs, ensemble=ensemble), folder)
     console.print(f"Bundle of {_mib(folder):,.1f} MiB: {folder}", soft_wrap=True)
     line = f"{folder}/README.md explains how to upload it to Kaggle and run {NOTEBOOK} there."

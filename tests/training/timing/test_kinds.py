@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.training.timing.kinds import kind_of, time_kinds
+from tune_paddy.core.timing.kinds import kind_of
+from tune_paddy.training.timing.kinds import time_kinds
 from tune_paddy.training.timing.operations import forward_operations
 
 
