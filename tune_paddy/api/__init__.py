@@ -388,13 +388,16 @@ def forecast(
     Raises:
         InputError: No GPU is named or detected, or an architecture or size is invalid.
     """
-    from tune_paddy.training.forecast.planning import find_gpu, parse_share, plan_space
+    from tune_paddy.core.gpus import gpu_mib, parse_share
 
+    part = parse_share(str(share))  # refused, like an unknown GPU, before torch, which takes seconds
+    if gpu is not None and gpu_memory is None:
+        gpu_mib(gpu)
     loaded = _check_space(_parse_space(space), stand_ins=stand_ins)
-    rows = plan_space(
-        loaded, find_gpu(gpu, gpu_memory), parse_share(str(share)), n_classes=n_classes, max_accum=max_accum
-    )
-    return Forecast(rows)
+    from tune_paddy.training.forecast.planning import find_gpu, plan_space
+
+    target = find_gpu(gpu, gpu_memory)
+    return Forecast(plan_space(loaded, target, part, n_classes=n_classes, max_accum=max_accum))
 
 
 @checked

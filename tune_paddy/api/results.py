@@ -44,6 +44,7 @@ class Pool(predictions.Pool):
     searches: tuple[str, ...] = ()
     tracking_uri: str = ""
 
+    @checked
     def leaderboard(self) -> "pd.DataFrame":
         """Return a row per member, the lowest log loss first.
 
@@ -113,6 +114,7 @@ class SearchResult:
 
         return load_pool(self.name, tracking_uri=self.tracking_uri)
 
+    @checked
     def leaderboard(self) -> "pd.DataFrame":
         """Return a row per finished member, see `Pool.leaderboard`."""
         return self.pool.leaderboard()
@@ -161,6 +163,7 @@ class Chosen:
     options: SelectionOptions = field(default_factory=SelectionOptions)
     recorded: "Estimate | None" = None
 
+    @checked
     def table(self) -> "pd.DataFrame":
         """Return a row per view of the pool, the largest weight first.
 
@@ -171,6 +174,7 @@ class Chosen:
 
         return view_table(self.pool, pd.Series(self.selection.weights))
 
+    @checked
     def predict(self) -> "pd.DataFrame":
         """Return the probabilities of the test images: ids as the index, classes as columns.
 
@@ -182,6 +186,7 @@ class Chosen:
         ids = pd.Index(self.pool.test_ids, name=_form(self.pool).id_column)
         return pd.DataFrame(blended, index=ids, columns=list(self.pool.classes))
 
+    @checked
     def labels(self) -> "pd.Series[Any]":
         """Return the most likely class of each test image; `labels().to_csv(path)` writes a submission.
 
@@ -266,6 +271,7 @@ class Forecast(tuple["MemoryRow", ...]):
 
     __slots__ = ()
 
+    @checked
     def table(self) -> "pd.DataFrame":
         """Return a row per member: its parameters, its footprint in MiB, its accum and whether it fits."""
         import pandas as pd

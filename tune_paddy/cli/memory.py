@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 memory_app = typer.Typer(
     cls=DefaultCommandGroup,
+    subcommand_metavar="SPACE | COMMAND [ARGS]...",
     help="Forecast whether members fit a GPU (`memory SPACE`), and calibrate the forecast.",
 )
 app.add_typer(memory_app, name="memory")
@@ -81,10 +82,14 @@ def memory(
 
     Example: tune-paddy memory forecast road_to_the_top --gpu-memory 16280
     """
+    from tune_paddy.core.gpus import gpu_mib, parse_share
     from tune_paddy.spaces.space import SearchSpace
 
     if (space is None) == (arch is None):
         raise InputError("name either a search space or --arch; for example: tune-paddy memory digits_demo")
+    part = parse_share(share)  # refused, like an unknown GPU, before torch is imported
+    if gpu is not None and gpu_memory is None:
+        gpu_mib(gpu)
     if space is not None:
         loaded = load_space(space)
     else:
@@ -97,9 +102,9 @@ def memory(
 
         loaded = loaded.with_stand_ins(stand_in)
     with working("importing torch and timm") as progress:
-        from tune_paddy.training.forecast.planning import find_gpu, parse_share, plan_space
+        from tune_paddy.training.forecast.planning import find_gpu, plan_space
 
-        target, part = find_gpu(gpu, gpu_memory, calibration), parse_share(share)
+        target = find_gpu(gpu, gpu_memory, calibration)
         progress.stage("forecasting memory")
         rows = []
         for row in plan_space(

@@ -96,12 +96,17 @@ def select(
 
     Example: tune-paddy select my-search --metric error_rate
     """
+    from tune_paddy.ensemble.fixed_weights import parse_weights
     from tune_paddy.ensemble.options import SelectionOptions
+    from tune_paddy.tracking.runs import check_name
 
     check_refit(refit)
+    if name is not None:
+        check_name(name, "ensemble")
     searches = list(dict.fromkeys(searches))
     typed = given(context, SELECTION)
     options = SelectionOptions(**{**typed, "weights": tuple(typed.get("weights", ()))})
+    parse_weights(options.weights)  # refused before MLflow is imported
     machine = Machine(weights_dir, ray_address)
     if ensemble is not None:
         _refuse_selection(refit, typed, searches, name or out)

@@ -34,7 +34,7 @@ class ReadOptions:
     metadata. Paths are relative to the dataset or to the working folder.
 
     Raises:
-        InputError: `copies` is unknown, or `pixel_range` is no range.
+        InputError: A name is empty, `copies` is unknown, or `pixel_range` is no range.
     """
 
     labels: str | None = field(
@@ -73,6 +73,9 @@ class ReadOptions:
     )
 
     def __post_init__(self) -> None:
+        for name in ("labels", "images", "id_column", "label_column"):
+            if getattr(self, name) == "":
+                raise InputError(f"{name} is empty: give a name, or leave it out", options=(name,))
         if self.copies not in (None, *COPIES):
             raise InputError(
                 f"`copies` is one of {', '.join(COPIES)}, not {self.copies!r}", options=("copies",)

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -11,7 +11,7 @@ from tune_paddy.core.calibration import Calibration
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import SubSpace, candidates, largest, side_or_pair
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.gpus import gpu_mib
+from tune_paddy.core.gpus import Share, gpu_mib
 from tune_paddy.core.memory import (
     Footprint,
     MemoryBudget,
@@ -27,9 +27,6 @@ from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.training.forecast.calibration_files import choose_calibration, load_calibration
 from tune_paddy.training.forecast.footprint import forecast
 from tune_paddy.training.gpu_memory import load_nvml, visible_gpu
-
-Share = float | Literal["auto"]
-"""Number of GPUs of a trial; auto: the smallest share of one GPU that its forecast allows."""
 
 _ROW_PARAMETERS = ("arch", "size", "resize_size", "batch_size", "accum", "precision", "optimizer")
 """Parameters that determine a footprint; a plan lists every combination of their values."""
@@ -101,23 +98,6 @@ class MemoryRow:
         yield from asdict(self.plan).items()
         yield from (("fits", self.plan.fits), ("margin_mib", self.plan.margin_mib))
         yield "at_once", self.plan.at_once if self.plan.fits else 0
-
-
-def parse_share(text: str) -> Share:
-    """Parse a share of a GPU: a number above 0 and up to 1, or `auto`.
-
-    Raises:
-        InputError: The text is neither.
-    """
-    if text == "auto":
-        return "auto"
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise InputError(f"share {text!r}: write a number above 0 and up to 1, or auto", options=("share",))
-    return share
 
 
 def find_gpu(name: str | None = None, mib: float | None = None, calibration: str | None = None) -> Gpu:
