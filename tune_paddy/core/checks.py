@@ -4,7 +4,7 @@ import numpy as np
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import Floats, Labels
-from tune_paddy.core.predictions import ROW_SUM_TOLERANCE
+from tune_paddy.core.tasks.task import ROW_SUM_TOLERANCE
 
 _AXES = 3
 
