@@ -267,16 +267,21 @@ class Chosen:
 
 
 class Forecast(tuple["MemoryRow", ...]):
-    """Forecasts of memory, a row per member of a space."""
+    """Forecasts of memory and time, a row per member of a space."""
 
     __slots__ = ()
 
     @checked
     def table(self) -> "pd.DataFrame":
-        """Return a row per member: its parameters, its footprint in MiB, its accum and whether it fits."""
-        import pandas as pd
+        """Return a row per member: its parameters, footprint in MiB, accum, whether it fits, and its time.
 
-        return pd.DataFrame([row.to_dict() for row in self])
+        `seconds_per_epoch` and `seconds` (of the whole member) are NaN or None if they are unknown.
+        `time_from` says where they come from: `record`, earlier members of the same kind on the device;
+        `timed`, steps that were timed now; `operations`, those of another kind, by the number of operations.
+        """
+        from tune_paddy.api.table import Table
+
+        return Table([row.to_dict() for row in self])
 
     def __repr__(self) -> str:
         return as_text(self._headline(), self._shown())
@@ -286,6 +291,7 @@ class Forecast(tuple["MemoryRow", ...]):
 
     def _shown(self) -> "pd.DataFrame":
         columns = ["origin", "arch", "size", "batch_size", "accum", "forecast_mib", "fits"]
+        columns += ["seconds_per_epoch"] if any(row.time is not None for row in self) else []
         return self.table().reindex(columns=columns)
 
     def _headline(self) -> str:

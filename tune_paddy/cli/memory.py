@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +10,7 @@ import typer
 
 from tune_paddy.cli.app import StandInsOption, UriOption, app, console, load_space, working
 from tune_paddy.cli.completion import complete_space
+from tune_paddy.cli.failures import as_typed
 from tune_paddy.cli.help.default_command import DefaultCommandGroup
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.system.text import counted
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from tune_paddy.core.calibration import Calibration
     from tune_paddy.core.config import SearchSettings
     from tune_paddy.core.timing.cost import MemberTime
-    from tune_paddy.search.timing.members import TimedMembers
-    from tune_paddy.tracking.store import Store
+    from tune_paddy.search.timing.members import TimedRows
     from tune_paddy.training.forecast.planning import Gpu, MemoryRow
 
 
@@ -112,22 +112,22 @@ def memory(
         ):
             rows.append(row)
             progress.stage(f"forecasting memory: {counted(len(rows), 'member')} done")
-        from tune_paddy.search.timing.members import time_members
+        from tune_paddy.search.timing.members import with_times
+        from tune_paddy.search.timing.recorded import open_earlier
 
-        timed = time_members(
-            [(row.config, row.plan.accum) for row in rows],
+        timed = with_times(
+            rows,
             loaded.settings,
-            _record(tracking_uri),
+            open_earlier(tracking_uri),
             gpu=gpu,
             n_images=n_images,
             n_classes=n_classes,
             limit=timing,
             progress=progress,
         )
-    rows = [replace(row, time=time) for row, time in zip(rows, timed.times, strict=True)]
-    _print_memory(rows, as_json, target)
+    _print_memory(timed.rows, as_json, target)
     if not as_json:
-        _explain_times(rows, timed, loaded.settings, n_images)
+        _explain_times(timed, loaded.settings, n_images)
     unfit = [row for row in rows if not row.plan.fits]
     if unfit:
         worst = unfit[0]
@@ -138,18 +138,6 @@ def memory(
             f"{worst.plan.forecast_mib:,.0f} MiB with accum {worst.plan.accum}; "
             "use a smaller size or model, or a larger share or GPU"
         )
-
-
-def _record(tracking_uri: str | None) -> "Store | None":
-    """Return the record of earlier searches, or None if there is none yet."""
-    from tune_paddy.tracking.store import open_store
-
-    try:
-        return open_store(tracking_uri, experiment=None, artifact_root=Path("runs"), create=False)
-    except InputError:
-        if tracking_uri is not None:
-            raise
-        return None
 
 
 def _size(text: str) -> int | list[int]:
@@ -224,7 +212,7 @@ def _from_runs(name: str | None, gpu: str | None, tracking_uri: str | None) -> "
     ]
 
 
-def _print_memory(rows: "list[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
+def _print_memory(rows: "Sequence[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
     if as_json:
         sys.stdout.write(json.dumps([row.to_dict() for row in rows], indent=1) + "\n")
         return
@@ -283,10 +271,9 @@ def _times(time: "MemberTime | None") -> tuple[str, str, str]:
     return ("?", "?", "") if time is None else (f"{time.epoch:.3g}", f"{time.total / 60:.3g}", time.source)
 
 
-def _explain_times(
-    rows: "list[MemoryRow]", timed: "TimedMembers", settings: "SearchSettings", n_images: int
-) -> None:
+def _explain_times(timed: "TimedRows", settings: "SearchSettings", n_images: int) -> None:
     """Print what the times refer to and where they come from, or why there are none."""
+    rows = timed.rows
     sources = dict.fromkeys(row.time.source for row in rows if row.time is not None)
     if sources:
         share = f"{100 * settings.select_share:.3g} % of them in the select split"
@@ -298,10 +285,10 @@ def _explain_times(
         )
     for source in sources:
         console.print(f"  {source}: {_SOURCES[source]}", soft_wrap=True)
-    if timed.reason:
+    if timed.reason is not None:
         missing = sum(row.time is None for row in rows)
         console.print(
-            f"No time for {missing} of {counted(len(rows), 'member')}: {timed.reason}",
+            f"No time for {missing} of {counted(len(rows), 'member')}: {as_typed(timed.reason)}",
             style="yellow",
             soft_wrap=True,
         )

@@ -141,10 +141,11 @@ def _refit_recorded(store: "Store", search: str, name: str, runs: Path, machine:
     from tune_paddy.tracking.ensembles import read_recorded_ensemble
     from tune_paddy.tracking.lookup.ensembles import get_ensemble
 
-    described = read_recorded_ensemble(store, get_ensemble(store, search, name))
+    run = get_ensemble(store, search, name)
+    described = read_recorded_ensemble(store, run)
     if described.refit is not None:
         raise InputError(f"ensemble {name!r} of {search!r} is a refit already")
-    ensemble = load_recorded(store, search, name)
+    ensemble = load_recorded(store, run)
     refit_and_print(store, ensemble, list(described.searches), runs, machine, resume=typed_command())
 
 

@@ -82,7 +82,7 @@ def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
         label_column=dataset.submission.label_column,
         folder=plan.folder.absolute(),
         settings=plan.settings.model_dump(mode="json"),
-        asked=plan.asked,
+        follow_up=plan.follow_up,
         command=None if plan.resumed else plan.command,
     )
 

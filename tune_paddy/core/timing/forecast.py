@@ -77,11 +77,13 @@ def makespan(seconds: Sequence[float], at_once: int) -> float:
 def spoken(seconds: float) -> str:
     """Format a time to two digits of its unit at most.
 
-    >>> [spoken(s) for s in (0.4, 42, 600, 11_400)]
-    ['1 s', '42 s', '10 min', '3 h 10 min']
+    >>> [spoken(s) for s in (0.4, 42, 144, 600, 11_400)]
+    ['1 s', '42 s', '2.4 min', '10 min', '3 h 10 min']
     """
     if seconds < 1.5 * _MINUTE:
         return f"{max(1, round(seconds))} s"
+    if seconds < 9.95 * _MINUTE:
+        return f"{seconds / _MINUTE:.1f} min"
     if round(seconds / _MINUTE) * _MINUTE < _HOUR:
         return f"{round(seconds / _MINUTE)} min"
     step = 5 if seconds < 10 * _HOUR else 30  # minutes

@@ -2,18 +2,24 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.gpus import same_model
 from tune_paddy.core.timing.cost import MemberTime, StepCost, Workload, epoch_seconds, member_seconds
 from tune_paddy.core.timing.kinds import kind_of
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.search.timing.recorded import recorded_costs
 from tune_paddy.tracking.store import Store
+
+if TYPE_CHECKING:
+    from tune_paddy.training.forecast.planning import MemoryRow  # imports torch
 
 IMAGES = 10_000
 """Default number of labelled images."""
@@ -22,22 +28,22 @@ _PICTURES, _SIDE = 8, 256
 
 
 @dataclass(frozen=True)
-class TimedMembers:
-    """Forecast times of some members on one device.
+class TimedRows:
+    """Rows of a memory plan with forecast times on one device.
 
     Attributes:
-        times: Time of each member; None: no forecast is possible.
+        rows: Rows with their times; None: no forecast is possible.
         device: Name of the device, such as `this machine's CPU, 2 threads`; empty: there is none.
-        reason: Reason why a time is missing; empty if none is.
+        reason: Reason why a time is missing; None: none is.
     """
 
-    times: tuple[MemberTime | None, ...]
+    rows: "tuple[MemoryRow, ...]"
     device: str
-    reason: str = ""
+    reason: InputError | None = None
 
 
-def time_members(
-    members: Sequence[tuple[MemberConfig, int]],
+def with_times(
+    rows: "Sequence[MemoryRow]",
     settings: SearchSettings,
     store: Store | None,
     *,
@@ -46,15 +52,15 @@ def time_members(
     n_classes: int = 10,
     limit: float,
     progress: Progress = SILENT,
-) -> TimedMembers:
-    """Forecast the time of members, without the prediction of test images.
+) -> TimedRows:
+    """Forecast the time of the members of a plan, without the prediction of test images.
 
     Kinds of members that earlier searches trained on the same device have their recorded cost, beside the
     trials that ran with them. The steps of the others are timed alone, on the GPU of this machine, or on its
     CPUs if the space uses no GPU.
 
     Args:
-        members: Configuration and planned number of micro-batches per step of each member.
+        rows: Rows of the plan.
         settings: Settings of the space: `gpu`, `cpus`, `folds` and `select_share`.
         store: The record; None: there is none.
         gpu: Name of the GPU that members are planned for; None: the one of this machine.
@@ -72,15 +78,17 @@ def time_members(
         progress.stage("reading the times of earlier members")
         known = recorded_costs(store, gpu=device, cpus=cpus)
     sources = dict.fromkeys(known, "record")
-    missing = [(config, accum) for config, accum in members if kind_of(config) not in known]
-    if missing and limit > 0 and (on_cpu or (device is not None and device == here)):
+    missing = [(row.config, row.plan.accum) for row in rows if kind_of(row.config) not in known]
+    if missing and limit > 0 and (on_cpu or _is_here(device, here)):
         costs, timed = _time(missing, n_classes, cpus, limit, progress, allow_gpu=not on_cpu)
         sources |= {kind: "timed" if kind in timed else "operations" for kind in costs}
         known |= costs
     load = workload_of(settings, n_images)
-    times = tuple(_member_time(config, known, sources, load) for config, _ in members)
-    return TimedMembers(
-        times, _name(device, cpus, on_cpu=on_cpu), _reason(times, device, here, on_cpu=on_cpu)
+    times = [_member_time(row.config, known, sources, load) for row in rows]
+    return TimedRows(
+        tuple(replace(row, time=time) for row, time in zip(rows, times, strict=True)),
+        _name(device, cpus, on_cpu=on_cpu),
+        _reason(device, here, on_cpu=on_cpu, limit=limit) if None in times else None,
     )
 
 
@@ -142,20 +150,27 @@ def _member_time(
     return MemberTime(epoch_seconds(config, cost, load), member_seconds(config, cost, load), sources[kind])
 
 
+def _is_here(device: str | None, here: str | None) -> bool:
+    return device is not None and here is not None and same_model(device, here)
+
+
 def _name(gpu: str | None, cpus: int, *, on_cpu: bool) -> str:
     if on_cpu:
         return f"this machine's CPU, {cpus} thread{'s' if cpus > 1 else ''}"
     return gpu or ""
 
 
-def _reason(times: Sequence[MemberTime | None], device: str | None, here: str | None, *, on_cpu: bool) -> str:
+def _reason(device: str | None, here: str | None, *, on_cpu: bool, limit: float) -> InputError:
     """Return why times are missing."""
-    if None not in times:
-        return ""
-    if on_cpu or (device is not None and device == here):
-        return "no kind of these members is in the record or could be timed"
-    if device is None:
-        return (
-            "this machine has no GPU; name one, such as `gpu='Tesla P100'`, to find its members in the record"
+    if not on_cpu and device is None:
+        return InputError(
+            "this machine has no GPU; name one, such as `gpu='Tesla P100'`, to see times from the record",
+            options=("gpu",),
         )
-    return f"the record has no such members on a {device}, and this machine has no such GPU to time them on"
+    if not on_cpu and not _is_here(device, here):
+        return InputError(
+            f"the record has no such members on a {device}, and this machine has none to time them"
+        )
+    if limit == 0:
+        return InputError("the record has no such members, and `timing` is 0", options=("timing",))
+    return InputError("the record has no such members, and their steps cannot be timed here")

@@ -2,16 +2,35 @@
 
 import socket
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import InputError
 from tune_paddy.core.gpus import same_model
 from tune_paddy.core.timing.cost import StepCost
 from tune_paddy.core.timing.kinds import kind_of
 from tune_paddy.tracking.context.provenance import host_of
 from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches
 from tune_paddy.tracking.schema import PROCESS, MemberRecord
-from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.store import Store, open_store
+
+
+def open_earlier(tracking_uri: str | None) -> Store | None:
+    """Open the record of earlier searches; None: no address is given, and there is none yet.
+
+    Args:
+        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
+
+    Raises:
+        InputError: There is no record at the given address.
+    """
+    try:
+        return open_store(tracking_uri, experiment=None, artifact_root=Path(), create=False)
+    except InputError:
+        if tracking_uri is not None:
+            raise
+        return None
 
 
 def recorded_costs(store: Store, *, gpu: str | None = None, cpus: int = 1) -> dict[MemberConfig, StepCost]:
@@ -30,7 +49,8 @@ def recorded_costs(store: Store, *, gpu: str | None = None, cpus: int = 1) -> di
             record = MemberRecord.from_run(member)
             if member.outcome == "finished" and record.proposal and _is_same(member, record, gpu):
                 config = record.proposal.config
-                for cost in _cost(config, member.metrics, int(search.params.get("folds", "0"))):
+                cost = member_cost(config, member.metrics, int(search.params.get("folds", "0")))
+                if cost is not None:
                     found.setdefault(kind_of(config), []).append(cost)
     return {kind: _median(costs) for kind, costs in found.items()}
 
@@ -42,21 +62,27 @@ def _is_same(member: RecordedRun, record: MemberRecord, gpu: str | None) -> bool
     return record.device == "cpu" and host_of(member.tags.get(PROCESS, "")) == socket.gethostname()
 
 
-def _cost(config: MemberConfig, metrics: Mapping[str, float], folds: int) -> Iterator[StepCost]:
-    """Yield the cost of a member's steps, from its last epoch and its predictions; nothing if unknown.
+def member_cost(config: MemberConfig, metrics: Mapping[str, float], folds: int = 0) -> StepCost | None:
+    """Return the cost of a member's steps, from its last epoch and its predictions; None: it is unknown.
 
-    The record does not tell the passes of a prediction apart: each counts alike.
+    The record does not tell the passes of a prediction apart: each counts alike. The time to build the
+    network is unknown, and counts as 0.
+
+    Args:
+        config: Configuration of the member.
+        metrics: Its recorded metrics.
+        folds: Number of folds of its search; 0: a select split.
     """
     names = ("train_seconds", "eval_seconds", "train_seconds_total", "train_images", "predict_ms_per_image")
     if not all(metrics.get(name, 0) > 0 for name in names):
-        return
+        return None
     tuned, judged, total, images, milliseconds = (metrics[name] for name in names)
     train, frozen_epochs = tuned / images, config.total_epochs - config.epochs
     models = max(1, folds)
     before = total / models - config.epochs * (tuned + judged) - frozen_epochs * judged
     frozen = max(before, 0.0) / frozen_epochs / images if frozen_epochs else train
     one_pass = milliseconds / 1000 / models / (1 + config.tta)
-    yield StepCost(train, frozen, one_pass, one_pass, build=0.0)
+    return StepCost(train, frozen, one_pass, one_pass, build=0.0)
 
 
 def _median(costs: list[StepCost]) -> StepCost:
