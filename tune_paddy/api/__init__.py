@@ -404,8 +404,7 @@ def forecast(
     if gpu is not None and gpu_memory is None:
         gpu_mib(gpu)
     loaded = _check_space(_parse_space(space), stand_ins=stand_ins)
-    from tune_paddy.search.timing.members import with_times
-    from tune_paddy.search.timing.recorded import open_earlier
+    from tune_paddy.search.timing.members import open_earlier, with_times
     from tune_paddy.training.forecast.planning import find_gpu, plan_space
 
     target = find_gpu(gpu, gpu_memory)

@@ -112,8 +112,7 @@ def memory(
         ):
             rows.append(row)
             progress.stage(f"forecasting memory: {counted(len(rows), 'member')} done")
-        from tune_paddy.search.timing.members import with_times
-        from tune_paddy.search.timing.recorded import open_earlier
+        from tune_paddy.search.timing.members import open_earlier, with_times
 
         timed = with_times(
             rows,

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tune_paddy.data.image_table import describe_images
-from tune_paddy.data.kaggle.fetch import competition_of
 from tune_paddy.data.split import SelectSplit
 from tune_paddy.search.plan import SPLIT_FILE, SearchPlan
 from tune_paddy.search.trainable import LOCKS
@@ -70,7 +69,7 @@ def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
         sample=dataset.sample,
         skip_corrupt=bool(dataset.report.corrupt),
         skip_conflicts=bool(dataset.report.conflicts),
-        competition=competition_of(dataset.root),
+        competition=plan.competition,
         split=split.fingerprint,
         space=space.name,
         space_fingerprint=space.fingerprint,

@@ -25,7 +25,7 @@ from tune_paddy.search.sampling.searchers import FixedTrials
 from tune_paddy.search.trial import Trial
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches, parse_params
-from tune_paddy.tracking.schema import MemberRecord
+from tune_paddy.tracking.schema import MemberRecord, SearchRecord
 from tune_paddy.tracking.store import Store
 
 SUFFIX = "-refit"
@@ -91,7 +91,12 @@ def refit_plan(
         raise InputError(f"search {search.name!r}: its settings cannot be read: {_first(error)}") from error
     name = search.name + SUFFIX
     return SearchPlan(
-        name=name, dataset=dataset, space=_space(name, members), settings=settings, folder=runs / name
+        name=name,
+        dataset=dataset,
+        space=_space(name, members),
+        settings=settings,
+        folder=runs / name,
+        competition=SearchRecord.from_run(search).competition,
     )
 
 

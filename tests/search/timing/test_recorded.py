@@ -6,8 +6,8 @@ from tests.conftest import Finished
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.timing.cost import StepCost, Workload, member_seconds
 from tune_paddy.core.timing.kinds import kind_of
-from tune_paddy.search.timing.members import with_times
-from tune_paddy.search.timing.recorded import member_cost, open_earlier, recorded_costs
+from tune_paddy.search.timing.members import open_earlier, with_times
+from tune_paddy.search.timing.recorded import member_cost, recorded_costs
 from tune_paddy.training.forecast.planning import find_gpu, plan_space
 
 CONFIG = MemberConfig(arch="any", epochs=3, freeze_epochs=2, subsample=1.0, tta=1)

@@ -74,6 +74,7 @@ def resumed_plan(
         ray_gpus=uncounted_gpus(),
         command=command,
         data=path,
+        competition=record.competition,
         follow_up=record.follow_up or {},
         resumed=True,
         retry_failed=retry_failed,

@@ -16,7 +16,7 @@ from tune_paddy.core.timing.cost import MemberTime, StepCost, Workload, epoch_se
 from tune_paddy.core.timing.kinds import kind_of
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.search.timing.recorded import recorded_costs
-from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.store import Store, open_store
 
 if TYPE_CHECKING:
     from tune_paddy.training.forecast.planning import MemoryRow  # imports torch
@@ -40,6 +40,23 @@ class TimedRows:
     rows: "tuple[MemoryRow, ...]"
     device: str
     reason: InputError | None = None
+
+
+def open_earlier(tracking_uri: str | None) -> Store | None:
+    """Open the record of earlier searches; None: no address is given, and there is none yet.
+
+    Args:
+        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
+
+    Raises:
+        InputError: There is no record at the given address.
+    """
+    try:
+        return open_store(tracking_uri, experiment=None, artifact_root=Path(), create=False)
+    except InputError:
+        if tracking_uri is not None:
+            raise
+        return None
 
 
 def with_times(

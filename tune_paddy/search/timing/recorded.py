@@ -3,34 +3,15 @@
 import socket
 import statistics
 from collections.abc import Mapping
-from pathlib import Path
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.errors import InputError
 from tune_paddy.core.gpus import same_model
 from tune_paddy.core.timing.cost import StepCost
 from tune_paddy.core.timing.kinds import kind_of
 from tune_paddy.tracking.context.provenance import host_of
 from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches
 from tune_paddy.tracking.schema import PROCESS, MemberRecord
-from tune_paddy.tracking.store import Store, open_store
-
-
-def open_earlier(tracking_uri: str | None) -> Store | None:
-    """Open the record of earlier searches; None: no address is given, and there is none yet.
-
-    Args:
-        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
-
-    Raises:
-        InputError: There is no record at the given address.
-    """
-    try:
-        return open_store(tracking_uri, experiment=None, artifact_root=Path(), create=False)
-    except InputError:
-        if tracking_uri is not None:
-            raise
-        return None
+from tune_paddy.tracking.store import Store
 
 
 def recorded_costs(store: Store, *, gpu: str | None = None, cpus: int = 1) -> dict[MemberConfig, StepCost]:
