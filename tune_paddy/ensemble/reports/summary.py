@@ -43,7 +43,7 @@ def print_summary(console: Console, ensemble: Ensemble, searches: Sequence[str])
     if rows[MOST_MEMBERS:]:
         console.print(Text(_more(rows[MOST_MEMBERS:], searches), style="dim"), soft_wrap=True)
     for line in harmful_weight(ensemble, rows):
-        console.print(Text(line, style="dim"))
+        console.print(Text(line, style="dim"), soft_wrap=True)
     for line in (*caveats(ensemble.pool), *_refused(ensemble.pool.refused)):
         console.print(Text(line, style="yellow"), soft_wrap=True)
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from tune_paddy.data.system.progress.stages import Stage
 
 INTERVAL = 10.0
-"""Longest silence of a program in seconds, during the first minute of a stage: short work prints nothing."""
-_LONGEST, _SHARE = 60.0, 1 / 6
+"""Longest silence of a program in seconds, in work of minutes: short work prints nothing."""
+_LONGEST, _SHARE = 60.0, 1 / 60
 """Longest silence of all in seconds, and the share of a stage's duration that its silences may last."""
 
 
@@ -37,7 +37,7 @@ class Silence:
 def longest_silence(seconds: float, shortest: float = INTERVAL) -> float:
     """Return how long nothing may be printed in work that has taken `seconds`; the longer, the rarer.
 
-    >>> [longest_silence(seconds) for seconds in (0, 60, 120, 3600)]
+    >>> [longest_silence(seconds) for seconds in (0, 600, 1200, 36_000)]
     [10.0, 10.0, 20.0, 60.0]
     """
     return max(shortest, min(_SHARE * seconds, _LONGEST))
@@ -65,7 +65,7 @@ class LineProgress:
     Args:
         write: Function that prints a line.
         silence: Time since the program's last line, over all stages; None: it begins now.
-        interval: Longest silence in seconds; in long stages it grows up to a minute.
+        interval: Longest silence in seconds; in stages of hours it grows up to a minute.
     """
 
     def __init__(

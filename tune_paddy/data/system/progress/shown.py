@@ -22,7 +22,7 @@ def shown_progress(
     """Show the stages of the block's work, and remove the display at its end.
 
     A notebook and a terminal show each stage at once; a log gets a line after ten seconds without any, and
-    ever rarer lines in stages of minutes.
+    rarer ones in stages of hours.
 
     Args:
         output: Console of the results.
