@@ -6,10 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.training.devices import use_threads
 
 SECONDS = 0.5
 """Duration of each of the two measurements, in s."""
+
+_MOST = 2.0
+"""Slowdown of two trials that share a core."""
 
 _SIDE, _CHANNELS, _IMAGES = 32, 32, 8
 
@@ -17,7 +21,8 @@ _SIDE, _CHANNELS, _IMAGES = 32, 32, 8
 def cpu_slowdown(trials: int, cpus: int, *, clock: Callable[[], float] = time.perf_counter) -> float:
     """Return the time of a step beside other trials over its time alone, at least 1.
 
-    Trials share caches, the two threads of a core, and what other programs leave of the machine.
+    Trials share caches, the two threads of a core, and what other programs leave of the machine. The result
+    is at most 2, or the number of threads per CPU if there are more: a busy machine disturbs the measurement.
 
     Args:
         trials: Number of concurrent trials, at least 1.
@@ -31,7 +36,7 @@ def cpu_slowdown(trials: int, cpus: int, *, clock: Callable[[], float] = time.pe
         alone, crowded = (_pace(workers, clock) for workers in (cpus, trials * cpus))
     finally:
         use_threads(cpus)
-    return max(1.0, alone / crowded)
+    return min(max(1.0, alone / crowded), max(_MOST, trials * cpus / usable_cpus()))
 
 
 def _pace(workers: int, clock: Callable[[], float]) -> float:
