@@ -76,6 +76,10 @@ def run_search(
     images: str | Path | None = None,
     id_column: str | None = None,
     label_column: str | None = None,
+    task: str | None = None,
+    ordinal: bool = False,
+    submission_form: str | None = None,
+    positive: str | None = None,
     copies: str | None = None,
     pixel_range: str | Sequence[float] | None = None,
     skip_corrupt: bool = False,
@@ -101,6 +105,11 @@ def run_search(
         images: Folder of the labelled images; None: detected.
         id_column: Column of the table that names the images; None: detected.
         label_column: Column of the table that holds the labels; None: detected.
+        task: What the labels are: `classes`, `ordered` or `multilabel`, see `Dataset.open`; None: detected.
+        ordinal: Whether the task is `ordered`.
+        submission_form: Content of the submission, `labels` or `probabilities`; None: as in the sample.
+        positive: Class whose probability a submission with a single column of probabilities holds; None:
+            the last of the two classes.
         copies: What counts as a copy: `exact`, `near` or `off`, see `Dataset.open`; None: `near`.
         pixel_range: Values that are black and white in images of more than 8 bits: (low, high), or `each`;
             None: those that the dataset uses.
@@ -141,6 +150,10 @@ def run_search(
         "images": images,
         "id_column": id_column,
         "label_column": label_column,
+        "task": task,
+        "ordinal": ordinal or None,
+        "submission_form": submission_form,
+        "positive": positive,
         "copies": copies,
         "pixel_range": pixel_range,
         "skip_corrupt": skip_corrupt or None,
@@ -202,7 +215,6 @@ def load_pool(*searches: str | Sequence[str], tracking_uri: str | None = None) -
 
 def _pool_of(store: "Store", pool: "predictions.Pool", searches: Sequence[str]) -> Pool:
     """Return a pool that knows its record and its searches."""
-    from tune_paddy.data.submission import SubmissionFormat
     from tune_paddy.tracking.runs import get_search
     from tune_paddy.tracking.schema import SearchRecord
 
@@ -210,7 +222,7 @@ def _pool_of(store: "Store", pool: "predictions.Pool", searches: Sequence[str]) 
     select_probs = as_select_probabilities(pool.select)
     return Pool(
         **{one.name: getattr(pool, one.name) for one in fields(pool)} | {"select": select_probs},
-        form=SubmissionFormat(record.id_column, record.label_column),
+        form=record.submission(pool.classes),
         searches=tuple(dict.fromkeys(searches)),
         tracking_uri=store.tracking_uri,
     )

@@ -12,7 +12,7 @@ from tune_paddy.core import predictions
 from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import metric_label
-from tune_paddy.data.submission import SubmissionFormat
+from tune_paddy.data.submission.form import SubmissionFormat
 from tune_paddy.data.system.text import counted
 from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.ensemble.reports.wording import NEW_IMAGES, score
@@ -187,12 +187,42 @@ class Chosen:
         return pd.DataFrame(blended, index=ids, columns=list(self.pool.classes))
 
     @checked
-    def labels(self) -> "pd.Series[Any]":
-        """Return the most likely class of each test image; `labels().to_csv(path)` writes a submission.
+    def write_submission(self, path: str | Path = "submission.csv") -> Path:
+        """Write the submission of the test images in the form that is recorded with the search.
 
-        Index and values have the names of the recorded columns of a submission.
+        Args:
+            path: Path of the CSV; an existing file is replaced.
+
+        Raises:
+            InputError: There are no test images.
+            TunePaddyError: The file cannot be written.
         """
-        return self.predict().idxmax(axis="columns").rename(_form(self.pool).label_column)
+        from tune_paddy.data.submission.files import write_submission
+        from tune_paddy.ensemble.build import predicted_labels
+
+        pool, written = self.pool, Path(path)
+        if not len(pool.test_ids):
+            raise InputError("there are no test images, so there is no submission")
+        probs = self.selection.blend(pool.test)
+        labels = predicted_labels(self.selection, probs, pool.classes)
+        ids = pool.test_ids.tolist()
+        write_submission(written, ids, probs, labels, _form(pool), classes=pool.classes)
+        return written
+
+    @checked
+    def labels(self) -> "pd.Series[Any]":
+        """Return the decision for each test image; `labels().to_csv(path)` writes a table of labels.
+
+        It is the most likely class, the grade by the fitted thresholds, or the labels, joined. Index and
+        values have the names of the recorded columns of a submission.
+        """
+        import pandas as pd
+
+        from tune_paddy.ensemble.build import predicted_labels
+
+        probs = self.predict()
+        labels = predicted_labels(self.selection, probs.to_numpy(), self.pool.classes)
+        return pd.Series(labels, index=probs.index, name=_form(self.pool).label_column)
 
     @checked
     def plot(self) -> "Figure":

@@ -1,9 +1,10 @@
 """Parts that all commands share: the app, its consoles, common options, opening of data and spaces."""
 
 import os
+import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -190,8 +191,9 @@ def print_dataset(dataset: "Dataset") -> None:
     """Print what was detected in a dataset, and the findings from opening it."""
     for line in dataset.description.lines():
         console.print(line, soft_wrap=True)
+    reading = tuple(dataset.options.names())
     for line in dataset.report.lines():
-        console.print(line, style="yellow", soft_wrap=True)
+        console.print(options_as_typed(line, reading), style="yellow", soft_wrap=True)
 
 
 def flag(name: str) -> str:
@@ -201,6 +203,23 @@ def flag(name: str) -> str:
     '--max-size'
     """
     return f"--{name.replace('_', '-')}"
+
+
+def options_as_typed(text: str, names: Iterable[str], spellings: Mapping[str, str] | None = None) -> str:
+    """Return a text with the parameters in backticks, alone or with a value, spelt as on the command line.
+
+    Args:
+        text: Message or note.
+        names: Names of parameters.
+        spellings: Parameter → its spelling, if it is not the option of the same name.
+
+    >>> options_as_typed("`task=classes` or `task`", ["task"])
+    '--task classes or --task'
+    """
+    for name in names:
+        typed, known = (spellings or {}).get(name, flag(name)), re.escape(name)
+        text = re.sub(rf"`{known}=([^`]*)`", rf"{typed} \1", text.replace(f"`{name}`", typed))
+    return text
 
 
 def typed_command() -> str:

@@ -22,7 +22,7 @@ from typing import TextIO
 
 import typer
 
-from tune_paddy.cli.app import errors, flag
+from tune_paddy.cli.app import errors, flag, options_as_typed
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.system.signals import HANG_UP, JOB_SIGNALS, is_ignored_hang_up, leave_terminal
 from tune_paddy.data.system.text import printable, redact, shown
@@ -108,10 +108,8 @@ def as_typed(error: TunePaddyError) -> str:
     """
     text = str(error)
     for name in error.options:
-        known, typed = re.escape(name), _SPELLINGS.get(name, flag(name))
-        text = re.sub(rf"^{known}\b|`{known}`", typed, text)
-        text = re.sub(rf"`{known}=([^`]*)`", rf"{typed} \1", text)
-    return text
+        text = re.sub(rf"^{re.escape(name)}\b", _SPELLINGS.get(name, flag(name)), text)
+    return options_as_typed(text, error.options, _SPELLINGS)
 
 
 def print_any_name(*streams: TextIO) -> None:

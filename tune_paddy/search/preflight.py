@@ -8,6 +8,7 @@ import ray
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import TrialMemory
+from tune_paddy.core.metrics import METRICS, check_metric
 from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.split import SelectSplit, describe_limits
 from tune_paddy.data.system.progress.stages import SILENT, Progress
@@ -57,6 +58,8 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
             stored split has other images or folds.
     """
     settings = plan.settings
+    if settings.objective in METRICS:
+        check_metric(settings.objective, plan.dataset.task)
     at_once = check_resources(settings, available)
     # A new search can still get another name, so its folder may be that of another search.
     split = stored_split(plan) if plan.resumed else new_split(plan)

@@ -79,6 +79,7 @@ def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
         ray_address=plan.ray_address or "",
         id_column=dataset.submission.id_column,
         label_column=dataset.submission.label_column,
+        submission_form=dataset.submission.to_record(dataset.classes) or None,
         folder=plan.folder.absolute(),
         settings=plan.settings.model_dump(mode="json"),
         follow_up=plan.follow_up,

@@ -5,7 +5,7 @@ import pytest
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.options import ReadOptions
-from tune_paddy.data.submission import SubmissionFormat
+from tune_paddy.data.submission.form import SubmissionFormat
 
 CLASSES = ("blast", "healthy", "tungro")
 
@@ -53,7 +53,7 @@ def test_parts_are_found_by_the_meaning_of_their_names(tmp_path, train, test):
 
 
 def test_a_flat_training_part_without_labels_is_refused(tmp_path):
-    make(tmp_path, *(f"train/{('cat', 'dog')[k % 2]}.{k}.jpg" for k in range(12)), "test1/1.jpg")
+    make(tmp_path, *(f"train/{k:03d}.jpg" for k in range(12)), "test1/1.jpg")
     assert "train: 12 images lie in no folder of a class, and no table gives their labels" in refusal(
         tmp_path
     )
@@ -153,7 +153,7 @@ def test_a_sample_with_a_column_per_class_tells_the_label_column(tmp_path, in_fo
     table(tmp_path / "driver_list.csv", [("subject", "what", "img"), *rows])
     table(tmp_path / "sample_submission.csv", [("img", "c0", "c1", "c2"), ("t0.jpg", 0.3, 0.3, 0.4)])
     assert facts(tmp_path) == (30, ["c0", "c1", "c2"], 1)
-    assert "3 columns beside the ids" in list_dataset(tmp_path).notes[-1]
+    assert list_dataset(tmp_path).form.columns == ("c0", "c1", "c2")
 
 
 def test_columns_of_0_and_1_are_classes(tmp_path):
@@ -167,10 +167,13 @@ def test_columns_of_0_and_1_are_classes(tmp_path):
     assert facts(tmp_path) == (12, ["both", "healthy", "rust", "scab"], 1)
 
 
-def test_several_labels_in_columns_of_0_and_1_are_refused(tmp_path):
+def test_several_labels_in_columns_of_0_and_1_are_refused_where_an_image_has_one_class(tmp_path):
     make(tmp_path, *(f"images/{k}.jpg" for k in range(4)))
     table(tmp_path / "train.csv", [("image", "a", "b"), *((k, 1, int(k == 2)) for k in range(4))])
-    assert "train.csv:4: has 2 labels (a, b) in 2 columns of 0 and 1" in refusal(tmp_path)
+    message = refusal(tmp_path, task="classes")
+    assert "train.csv:4: has 2 labels (a, b) in 2 columns of 0 and 1" in message
+    assert "`task=multilabel`" in message
+    assert list_dataset(tmp_path).labelled["label"].tolist() == ["a", "a", "a|b", "a"]
 
 
 # --- tables --------------------------------------------------------------------------------------------

@@ -34,10 +34,18 @@ class PlannedSubmission:
         Raises:
             TunePaddyError: The file cannot be written.
         """
-        from tune_paddy.data.submission import SAMPLE, write_submission
+        from tune_paddy.data.submission.files import write_submission
+        from tune_paddy.data.submission.form import SAMPLE
 
-        labels = answer.labels()
-        write_submission(path, self.rows.ids, [labels[file] for file in self.rows.files], self.form.columns)
+        labels, files = answer.labels(), list(self.rows.files)
+        write_submission(
+            path,
+            self.rows.ids,
+            answer.probs[files],
+            [labels[file] for file in files],
+            self.form.columns,
+            classes=answer.classes,
+        )
         whose = (
             f"the ids of {SAMPLE}, in its order" if self.rows.in_sample else "the names of the files as ids"
         )
@@ -58,6 +66,7 @@ def plan_submission(
     Raises:
         InputError: The images are some of the sample's, but not exactly one for each of its ids.
     """
+    from tune_paddy.data.submission.form import SubmissionFormat
     from tune_paddy.serving.predicted.submission import Form, arrange, recorded_form
     from tune_paddy.tracking.runs import get_search
 
@@ -65,12 +74,11 @@ def plan_submission(
     try:
         search = get_search(open_record(tracking_uri, runs, name), name)
     except TunePaddyError:  # an export may be used without its record
-        form = Form()
-        columns = f"{form.columns.id_column}, {form.columns.label_column}"
-        line = f"The record of search {name} is not here: the submission has the columns {columns}"
+        form = Form(model.manifest.submission or SubmissionFormat())
+        line = f"The record of search {name} is not here: the submission has {form.columns.describe()}"
         errors.print(line, style="yellow", soft_wrap=True)
     else:
-        form = recorded_form(search)
+        form = recorded_form(search, model.classes)
     return PlannedSubmission(form, arrange(files, form))
 
 

@@ -27,7 +27,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
         *("yes", "score", "register", "no_open", "browser"),
     ),
     DATA: (
-        *("labels", "images", "id_column", "label_column", "copies", "pixel_range"),
+        *("labels", "images", "id_column", "label_column", "task", "ordinal", "submission_form", "positive"),
+        *("copies", "pixel_range"),
         *("skip_corrupt", "skip_conflicts"),
     ),
     HOW_LONG: ("trials", "minutes", "timing", "stall_minutes", "retries", "wait"),

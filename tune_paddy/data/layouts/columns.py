@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.names import MULTILABEL
 from tune_paddy.data.csv_table import CsvTable
-from tune_paddy.data.system.text import counted, shown
+from tune_paddy.data.labels.values import FLAGS
+from tune_paddy.data.system.text import shown
 
 IMAGE_COLUMNS = (
     "path", "file", "filename", "image", "image_id", "file_name", "filepath", "file_path",
@@ -23,8 +25,6 @@ LABEL_COLUMNS = (
 
 _SAMPLED = 200
 """Number of rows that decide which column names the images."""
-
-_FLAGS = frozenset(("0", "1", "0.0", "1.0", "0.", "1."))
 
 
 class ColumnError(InputError):
@@ -82,7 +82,12 @@ def _hits(values: Sequence[str], is_image: Callable[[str], bool]) -> int:
 
 
 def find_label_columns(
-    table: CsvTable, id_column: str, *, wanted: str | None = None, sample: Sample = NO_SAMPLE
+    table: CsvTable,
+    id_column: str,
+    *,
+    wanted: str | None = None,
+    sample: Sample = NO_SAMPLE,
+    several: bool = False,
 ) -> tuple[str, ...]:
     """Return the column that holds the labels, or the columns of 0 and 1, one for each class.
 
@@ -94,6 +99,7 @@ def find_label_columns(
         id_column: Column that names the images.
         wanted: Name of the column that a person gave, in any case.
         sample: Columns of the sample submission.
+        several: Whether a person said that an image has any number of labels.
 
     Raises:
         ColumnError: The wanted column does not exist, or several columns may hold the labels.
@@ -109,36 +115,16 @@ def find_label_columns(
         return (usual,)
     if len(others) == 1:
         return others
-    flags = tuple(name for name in others if set(table.column(name)) <= _FLAGS)
-    if len(flags) > 1 and all(_flags_set(table, flags)):
+    flags = tuple(name for name in others if set(table.column(name)) <= FLAGS)
+    if len(flags) > 1 and (several or flags == others or all(_flags_set(table, flags))):
         return flags
     columns = ", ".join(map(shown, others)) or "none"
     raise ColumnError(
         f"{shown(table.path)}:1: no column is called {' or '.join(LABEL_COLUMNS[:3])}, and several may hold "
-        f"the labels ({columns}): name it with `label_column`",
-        options=("label_column",),
+        f"the labels ({columns}): name it with `label_column`"
+        + (f", or give `task={MULTILABEL}` if those of 0 and 1 are labels" if len(flags) > 1 else ""),
+        options=("label_column", "task"),
     )
-
-
-def read_label_values(table: CsvTable, columns: Sequence[str]) -> list[str]:
-    """Return the label of each row, [rows]: the value of the column, or the name of the one that holds 1.
-
-    Raises:
-        InputError: A row has no label, or several.
-    """
-    if len(columns) == 1:
-        return table.column(columns[0])
-    labels: list[str] = []
-    values = [table.column(name) for name in columns]
-    for row, flags in enumerate(zip(*values, strict=True)):
-        ones = [name for name, flag in zip(columns, flags, strict=True) if flag.strip().startswith("1")]
-        if len(ones) != 1:
-            raise InputError(
-                f"{table.place(row)}: has {counted(len(ones), 'label')} ({', '.join(map(shown, ones))}) in "
-                f"{counted(len(columns), 'column')} of 0 and 1: each image needs exactly one label"
-            )
-        labels.append(ones[0])
-    return labels
 
 
 def _by_sample(table: CsvTable, others: Sequence[str], sample: Sample) -> tuple[str, ...]:

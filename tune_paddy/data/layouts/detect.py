@@ -2,6 +2,7 @@
 
 - A folder per class: in the dataset's folder or in its parts, such as `train` and `valid`.
 - A table of labels: its images lie flat or in folders, and it names them with or without suffix.
+- Labels in file names: flat images, each named after its class and a number.
 
 A sample submission, a list, or a folder for them determines the images to predict. What is not clear is
 refused with a message that names the option to say it.
@@ -12,10 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import read_table
 from tune_paddy.data.layouts.decide import decide
+from tune_paddy.data.layouts.file_names import NamedFiles, find_named_files
 from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders, read_as_classes
-from tune_paddy.data.layouts.labelled import Labelled, from_folders, from_table
+from tune_paddy.data.layouts.labelled import Labelled, from_file_names, from_folders, from_table
 from tune_paddy.data.layouts.left_out import find_left_out
 from tune_paddy.data.layouts.listing import Listing, make_test
 from tune_paddy.data.layouts.names import is_sample
@@ -32,6 +35,7 @@ from tune_paddy.data.layouts.tables import (
 from tune_paddy.data.layouts.test_set import SampleTable, find_sample, find_test_set
 from tune_paddy.data.layouts.tree import TABLE_SUFFIXES, Tree, parent_of, walk
 from tune_paddy.data.options import DETECTED, FOLDERS, ReadOptions
+from tune_paddy.data.submission.choose import Labels, choose_form
 from tune_paddy.data.system.text import shown
 
 
@@ -131,11 +135,19 @@ def _labelled(
         return from_folders(_folders(around), around), _lists(around, near)
     verdicts = tuple(judge(name, around) for name in near)
     if around.within is not None and not any(verdict.labels or verdict.named for verdict in verdicts):
-        return from_folders(_folders(around), around), verdicts
+        named_files = find_named_files(around.pictures, around.within)
+        return _read(named_files or _folders(around), around), verdicts
     source, verdicts = decide(around, verdicts)
+    return _read(source, around), verdicts
+
+
+def _read(source: LabelTable | ClassFolders | NamedFiles, around: Surroundings) -> Labelled:
+    """Return the labelled images of a source."""
     if isinstance(source, LabelTable):
-        return from_table(source, around), verdicts
-    return from_folders(source, around), verdicts
+        return from_table(source, around)
+    if isinstance(source, NamedFiles):
+        return from_file_names(source, around)
+    return from_folders(source, around)
 
 
 def _portable(around: Surroundings) -> ReadOptions:
@@ -171,7 +183,7 @@ def _listing(
     around: Surroundings, labelled: Labelled, sample: SampleTable | None, verdicts: Sequence[Verdict]
 ) -> Listing:
     """Add the images to predict to the labelled ones, and what was left out."""
-    tree = around.tree
+    tree, task = around.tree, Task.of(labelled.task)
     files = frozenset(labelled.files) if labelled.tree.root == tree.root else frozenset[str]()
     tests = find_test_set(
         around,
@@ -181,6 +193,12 @@ def _listing(
         labelled=files,
         with_suffix=labelled.with_suffix,
     )
+    form, form_notes = choose_form(
+        labelled.form,
+        None if sample is None else sample.table,
+        Labels(task.classes_of(labelled.labels), task.independent, labelled.separator),
+        around.options,
+    )
     return Listing(
         layout=labelled.layout,
         place=labelled.place,
@@ -189,9 +207,10 @@ def _listing(
         labelled=labelled.frame(),
         test=make_test(tests.ids, [str(tree.root / name) for name in tests.files]),
         test_from=tests.source,
-        form=labelled.form if sample is None else sample.form(labelled.form.label_column),
+        form=form,
+        task=task,
         sample=tests.sample,
         left_out=find_left_out(tree, labelled, tests, verdicts),
-        notes=labelled.notes + (sample.notes() if sample is not None else ()),
+        notes=labelled.notes + form_notes,
         options=_portable(around),
     )

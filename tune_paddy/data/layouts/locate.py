@@ -1,13 +1,34 @@
-"""Find the files of known ids of images to predict, without a layout of labels."""
+"""Find the sample submission, and the files of known ids of images to predict, without a layout of labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.index import ImageIndex, lies_in, prefer
-from tune_paddy.data.layouts.names import Role
+from tune_paddy.data.layouts.names import Role, is_sample
 from tune_paddy.data.layouts.parts import all_parts, find_base, unwrap
+from tune_paddy.data.layouts.tables import tables_near
+from tune_paddy.data.layouts.test_set import find_sample
 from tune_paddy.data.layouts.tree import walk
+from tune_paddy.data.submission.form import SAMPLE
+from tune_paddy.data.system.text import shown
+
+
+def find_sample_file(data: Path) -> Path:
+    """Return the sample submission of a dataset's folder.
+
+    Raises:
+        InputError: There is none, or there are several; or the folder cannot be read.
+    """
+    try:
+        tree = walk(data.absolute())
+    except OSError as error:
+        raise InputError(f"{shown(data)}: cannot be read: {error.strerror or error}") from error
+    near = tables_near(tree.tables, find_base(tree))
+    sample = find_sample(tree.root, [name for name in near if is_sample(name)])
+    if sample is None:
+        raise InputError(f"{shown(data)} has no sample submission, such as {SAMPLE}")
+    return tree.path(sample.name)
 
 
 def find_test_images(data: Path, ids: Sequence[str]) -> dict[str, Path]:

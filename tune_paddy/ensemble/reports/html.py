@@ -13,8 +13,8 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
-from tune_paddy.core.estimate import Comparison, wilson
-from tune_paddy.core.metrics import error_rate, metric_label
+from tune_paddy.core.estimate import Comparison, estimate, wilson
+from tune_paddy.core.metrics import metric_label
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.thumbnails import thumbnail_uri
 from tune_paddy.ensemble.ensemble import Ensemble
@@ -149,7 +149,7 @@ def _title(ensemble: Ensemble, sources: Sources) -> str:
 
 def _scores(ensemble: Ensemble) -> list[dict[str, str]]:
     """Return the scores at the top of the page: the metric of the selection, and the error rate."""
-    selection, assessment, n_images = ensemble.selection, ensemble.assessment, len(ensemble.pool.labels)
+    selection, assessment = ensemble.selection, ensemble.assessment
     metric = metric_label(selection.metric)
     if assessment is None:
         return [
@@ -160,15 +160,18 @@ def _scores(ensemble: Ensemble) -> list[dict[str, str]]:
             }
         ]
     own = assessment.estimate
-    error = error_rate(assessment.predictions, ensemble.pool.labels)
-    low, high = wilson(error, n_images)
+    wrong = estimate(assessment.predictions, ensemble.pool.labels, metric="error_rate")
     scores = [
         {
             "what": f"{metric} on new images",
             "value": f"{own.score:.4f}",
             "detail": f"95 %: {own.low:.4f} to {own.high:.4f}",
         },
-        {"what": "of new images wrong", "value": f"{error:.2%}", "detail": f"95 %: {low:.2%} to {high:.2%}"},
+        {
+            "what": "of labels wrong" if ensemble.pool.task.independent else "of new images wrong",
+            "value": f"{wrong.score:.2%}",
+            "detail": f"95 %: {wrong.low:.2%} to {wrong.high:.2%}",
+        },
     ]
     return scores[1:] if selection.metric == "error_rate" else scores
 

@@ -85,12 +85,12 @@ def _reading(search: RecordedRun, recorded: ReadOptions, now: Mapping[str, Any])
     """Return the options of reading the images of a resumed search again.
 
     Files and columns may have other names now, since the fingerprint detects other images or labels. It does
-    not depend on the range of the values and on what counts as a copy.
+    not depend on the range of the values, on what counts as a copy and on what the labels are.
     """
     options = recorded.given()
     again = replace(recorded, **now).given()
-    for name in ("pixel_range", "copies"):
-        if name in now and again[name] != options.get(name, again[name]):
+    for name in ("pixel_range", "copies", "task"):
+        if again.get(name) != options.get(name, again.get(name)):
             raise InputError(
                 f"search {search.name!r} keeps its `{name}`, {options[name]}, when it is resumed: leave the "
                 "option out, or start a search under a new name",

@@ -96,6 +96,8 @@ def _within(files: Sequence[str]) -> list[str]:
 
 def _cell(file: str, answer: "Answer", row: int) -> Cell:
     (label, first), *others = answer.top(row, 2)
+    if answer.task.independent:
+        label, first = answer.labels()[row] or "no label", float(answer.confidences()[row])
     second = f"{shown(others[0][0])} {100 * others[0][1]:.1f} %" if others else ""
     return Cell(shown(file), shown(label), f"{100 * first:.1f} %", second)
 
