@@ -74,7 +74,8 @@ def resumed_plan(
         ray_gpus=uncounted_gpus(),
         command=command,
         data=path,
-        asked=record.asked or {},
+        competition=record.competition,
+        follow_up=record.follow_up or {},
         resumed=True,
         retry_failed=retry_failed,
     )
