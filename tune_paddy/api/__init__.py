@@ -109,7 +109,8 @@ def run_search(
         labels: Table that holds the labels, or `folders`, see `Dataset.open`; None: detected.
         images: Folder of the labelled images; None: detected.
         id_column: Column of the table that names the images; None: detected.
-        label_column: Column of the table that holds the labels; None: detected.
+        label_column: Column of the table that holds the labels, or columns of 0 and 1, separated by commas;
+            None: detected.
         task: What the labels are: `classes`, `ordered` or `multilabel`, see `Dataset.open`; None: detected.
         ordinal: Whether the task is `ordered`.
         submission_form: Content of the submission, `labels` or `probabilities`; None: as in the sample.

@@ -110,7 +110,8 @@ class Dataset:
             images: Folder of the labelled images; without a table each folder in it is a class; None:
                 detected.
             id_column: Column of the table that names the images; None: detected.
-            label_column: Column of the table that holds the labels; None: detected.
+            label_column: Column of the table that holds the labels, or columns of 0 and 1, separated by
+                commas; None: detected.
             task: What the labels are. `classes`: one class an image; `ordered`: one of classes that are
                 numbers, in their order; `multilabel`: any number of labels; None: detected.
             ordinal: Whether the task is `ordered`.

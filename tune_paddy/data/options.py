@@ -55,7 +55,10 @@ class ReadOptions:
         default=None, metadata=_about("column of the table that names the images, with or without suffix")
     )
     label_column: str | None = field(
-        default=None, metadata=_about("column of the table that holds the labels")
+        default=None,
+        metadata=_about(
+            "column of the table that holds the labels, or columns of 0 and 1, separated by commas"
+        ),
     )
     task: str | None = field(
         default=None,

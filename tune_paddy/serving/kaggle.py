@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import read_table
 from tune_paddy.data.layouts.locate import find_sample_file, find_test_images
-from tune_paddy.data.submission.choose import adapt_form
+from tune_paddy.data.submission.choose import Labels, adapt_form
 from tune_paddy.data.submission.files import read_sample, write_submission
 from tune_paddy.data.system.text import counted, shown
 from tune_paddy.serving.ensemble_model import EnsembleModel
@@ -53,7 +54,8 @@ def write_submission_within(
         TunePaddyError: The time ran out before the first member finished.
     """
     sample = read_sample(find_sample_file(data))
-    form = adapt_form(model.manifest.submission, read_table(sample.path), model.classes)
+    labels = Labels(model.classes, Task.of(model.manifest.task).independent)
+    form = adapt_form(model.manifest.submission, read_table(sample.path), labels)
     paths = _find_all(data, sample.ids, sample.path)
     timed = predict_within(model, paths, minutes=minutes, tell=tell)
     for row, reason in sorted(timed.answer.broken.items()):

@@ -176,6 +176,57 @@ def test_several_labels_in_columns_of_0_and_1_are_refused_where_an_image_has_one
     assert list_dataset(tmp_path).labelled["label"].tolist() == ["a", "a", "a|b", "a"]
 
 
+def test_columns_of_0_and_1_are_chosen_by_their_names(tmp_path):
+    make(tmp_path, *(f"images/{k}.jpg" for k in range(6)))
+    rows = [(k, k % 2, int(k % 3 == 0), int(k > 4)) for k in range(6)]
+    table(tmp_path / "train.csv", [("image", "Scab", "rust", "flipped"), *rows])
+    assert facts(tmp_path, label_column="scab, rust") == (6, ["", "Scab", "Scab|rust", "rust"], 0)
+    assert "no column is called gone (`label_column`)" in refusal(tmp_path, label_column="scab,gone")
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (("cat.0.jpg", "cat.1.jpg", "cat.2.jpg", "dog.0.jpg", "dog.1.jpg", "dog.2.jpg"), ["cat", "dog"]),
+        (("a b (1).png", "a b (2).png", "a b (3).png", "c-1.png", "c-2.png", "c_3.png"), ["a b", "c"]),
+    ],
+)
+@pytest.mark.parametrize(
+    "folder", ["train", "train/train", "images", "."], ids=["part", "doubled", "only", "flat"]
+)
+def test_labels_in_the_names_of_all_files_are_read(tmp_path, folder, names, labels):
+    make(tmp_path, *(f"{folder}/{name}" for name in names), *(["test/7.jpg"] if folder != "images" else []))
+    assert facts(tmp_path) == (6, labels, int(folder != "images"))
+    listing = list_dataset(tmp_path)
+    assert listing.layout == "labels in file names"
+    assert f"beginnings of the file names, such as {labels[0]}" in listing.labels_from
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("cat.0.jpg", "cat.1.jpg", "cat.2.jpg", "dog.0.jpg", "dog.1.jpg", "dog.jpg"),
+        ("cat.0.jpg", "cat.1.jpg", "dog.0.jpg", "dog.1.jpg"),
+        ("img_1.jpg", "img_2.jpg", "img_3.jpg", "cat_1.jpg", "cat_2.jpg", "cat_3.jpg"),
+        ("cat.0.jpg", "cat.1.jpg", "cat.2.jpg", "cat.3.jpg", "cat.4.jpg", "cat.5.jpg"),
+        ("2024-01.jpg", "2024-02.jpg", "2024-03.jpg", "2025-01.jpg", "2025-02.jpg", "2025-03.jpg"),
+    ],
+    ids=["one without a number", "few images", "a camera's name", "one label", "dates"],
+)
+def test_names_that_need_not_be_labels_are_not_read_as_such(tmp_path, names):
+    make(tmp_path, *(f"train/{name}" for name in names), "test/7.jpg")
+    assert "no table gives their labels" in refusal(tmp_path)
+
+
+def test_a_table_of_labels_comes_before_the_names_of_files(tmp_path):
+    names = [f"{('cat', 'dog')[k % 2]}.{k}.jpg" for k in range(12)]
+    make(tmp_path, *(f"train/{name}" for name in names))
+    table(
+        tmp_path / "train.csv", [("file", "label"), *((name, "ab"[k // 6]) for k, name in enumerate(names))]
+    )
+    assert facts(tmp_path) == (12, ["a", "b"], 0)
+
+
 # --- tables --------------------------------------------------------------------------------------------
 
 

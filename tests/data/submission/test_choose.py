@@ -178,10 +178,13 @@ def test_a_record_of_another_version_is_no_form(stored):
 
 def test_a_known_form_takes_the_columns_of_another_sample(tmp_path):
     known = SubmissionFormat("image", "label", Kind.PROBABILITY, classes=("cat",))
-    form = adapt_form(known, one_column(tmp_path, "0", "0"), PETS)
+    form = adapt_form(known, one_column(tmp_path, "0", "0"), Labels(PETS))
     assert form == SubmissionFormat("id", "target", Kind.PROBABILITY, classes=("cat",))
-    form = adapt_form(None, sample(tmp_path, ("id", "dog", "cat"), ("1", "0", "1")), PETS)
+    form = adapt_form(None, sample(tmp_path, ("id", "dog", "cat"), ("1", "0", "1")), Labels(PETS))
     assert (form.kind, form.classes) == (Kind.PROBABILITIES, ("dog", "cat"))
+    joined = SubmissionFormat("image", "labels", Kind.JOINED, separator=";")
+    form = adapt_form(joined, one_column(tmp_path, "cat", "dog"), Labels(PETS, several=True))
+    assert form == SubmissionFormat("id", "target", Kind.JOINED, separator=";")
 
 
 NAMED = st.sampled_from(("cat", "dog", "0", "1", "1.0", "", "x", " cat", "CAT"))

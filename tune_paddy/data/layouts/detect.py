@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.names import SEPARATOR
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import CsvTable, read_table
 from tune_paddy.data.layouts.by_table.side_columns import (
@@ -219,6 +220,16 @@ def _lists(around: Surroundings, near: Sequence[str], named: Path | None = None)
     return tuple(judge(name, around) for name in others)
 
 
+def _refuse_separators(labelled: Labelled) -> None:
+    """Refuse names of folders or files that would be read as several labels."""
+    odd = next((label for label in labelled.labels if SEPARATOR in label), None)
+    if odd is not None:
+        raise InputError(
+            f"{shown(odd)}: the name has a '{SEPARATOR}', which separates the labels of an image in the "
+            "program's files: rename it"
+        )
+
+
 def _listing(
     around: Surroundings,
     labelled: Labelled,
@@ -229,6 +240,8 @@ def _listing(
     """Add the images to predict to the labelled ones, and what was left out."""
     tree, task = around.tree, Task.of(labelled.task)
     sides = read_sides(labelled, companion, around)
+    if task.independent and labelled.table is None:
+        _refuse_separators(labelled)
     files = frozenset(labelled.files) if labelled.tree.root == tree.root else frozenset[str]()
     tests = find_test_set(
         around,

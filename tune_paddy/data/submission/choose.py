@@ -63,15 +63,13 @@ def choose_form(
     return _by_sample(names, sample, labels, options)
 
 
-def adapt_form(
-    known: SubmissionFormat | None, sample: CsvTable, classes: tuple[str, ...]
-) -> SubmissionFormat:
+def adapt_form(known: SubmissionFormat | None, sample: CsvTable, labels: Labels) -> SubmissionFormat:
     """Return the form that a search had, with the columns of a sample that the search need not have seen.
 
     Args:
         known: Form of the search; None: unknown.
         sample: Sample submission, at least two columns.
-        classes: Names of the classes, in the order of predictions.
+        labels: What is known of the labels; the separator of a known form comes first.
 
     Raises:
         InputError: The columns of the sample are not the classes, or its values do not tell the form.
@@ -81,7 +79,8 @@ def adapt_form(
         submission_form=PROBABILITIES if names.kind.is_numeric else None,
         positive=names.classes[0] if names.kind is Kind.PROBABILITY else None,
     )
-    labels = Labels(classes, several=names.kind is Kind.JOINED, separator=names.separator)
+    if names.kind is Kind.JOINED:
+        labels = replace(labels, separator=names.separator)
     return choose_form(replace(names, columns=(), classes=()), sample, labels, options)[0]
 
 

@@ -98,7 +98,7 @@ def find_label_columns(
     Args:
         table: Table of labels.
         id_column: Column that names the images.
-        wanted: Name of the column that a person gave, in any case.
+        wanted: Name of the column that a person gave, in any case; or several, separated by commas.
         sample: Columns of the sample submission.
         several: Whether a person said that an image has any number of labels.
         without: Columns that hold something else, in any case, such as groups.
@@ -107,7 +107,7 @@ def find_label_columns(
         ColumnError: The wanted column does not exist, or several columns may hold the labels.
     """
     if wanted is not None:
-        return (given_column(table, wanted, "label_column"),)
+        return _given_labels(table, wanted)
     taken = {"", id_column.casefold(), *(name.strip().casefold() for name in without)}
     others = tuple(name for name in table.columns if name.casefold() not in taken)
     by_sample = _by_sample(table, others, sample)
@@ -140,6 +140,13 @@ def _by_sample(table: CsvTable, others: Sequence[str], sample: Sample) -> tuple[
         fitting = [name for name in others if set(table.column(name)) <= classes]
         return (fitting[0],) if len(fitting) == 1 else ()
     return ()
+
+
+def _given_labels(table: CsvTable, wanted: str) -> tuple[str, ...]:
+    """Return the column of a name, or the columns of 0 and 1 of several names."""
+    names = [wanted] if _called(table.columns, wanted) else wanted.split(",")
+    found = tuple(dict.fromkeys(_given(table, name, "label_column") for name in names if name.strip()))
+    return found or (_given(table, wanted, "label_column"),)
 
 
 def _flags_set(table: CsvTable, flags: Sequence[str]) -> list[bool]:
