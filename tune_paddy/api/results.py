@@ -44,6 +44,7 @@ class Pool(predictions.Pool):
     searches: tuple[str, ...] = ()
     tracking_uri: str = ""
 
+    @checked
     def leaderboard(self) -> "pd.DataFrame":
         """Return a row per member, the lowest log loss first.
 
@@ -113,6 +114,7 @@ class SearchResult:
 
         return load_pool(self.name, tracking_uri=self.tracking_uri)
 
+    @checked
     def leaderboard(self) -> "pd.DataFrame":
         """Return a row per finished member, see `Pool.leaderboard`."""
         return self.pool.leaderboard()
@@ -161,6 +163,7 @@ class Chosen:
     options: SelectionOptions = field(default_factory=SelectionOptions)
     recorded: "Estimate | None" = None
 
+    @checked
     def table(self) -> "pd.DataFrame":
         """Return a row per view of the pool, the largest weight first.
 
@@ -171,6 +174,7 @@ class Chosen:
 
         return view_table(self.pool, pd.Series(self.selection.weights))
 
+    @checked
     def predict(self) -> "pd.DataFrame":
         """Return the probabilities of the test images: ids as the index, classes as columns.
 
@@ -205,6 +209,7 @@ class Chosen:
         write_submission(written, ids, probs, labels, _form(pool), classes=pool.classes)
         return written
 
+    @checked
     def labels(self) -> "pd.Series[Any]":
         """Return the decision for each test image; `labels().to_csv(path)` writes a table of labels.
 
@@ -292,15 +297,21 @@ class Chosen:
 
 
 class Forecast(tuple["MemoryRow", ...]):
-    """Forecasts of memory, a row per member of a space."""
+    """Forecasts of memory and time, a row per member of a space."""
 
     __slots__ = ()
 
+    @checked
     def table(self) -> "pd.DataFrame":
-        """Return a row per member: its parameters, its footprint in MiB, its accum and whether it fits."""
-        import pandas as pd
+        """Return a row per member: its parameters, footprint in MiB, accum, whether it fits, and its time.
 
-        return pd.DataFrame([row.to_dict() for row in self])
+        `seconds_per_epoch` and `seconds` (of the whole member) are NaN or None if they are unknown.
+        `time_from` says where they come from: `record`, earlier members of the same kind on the device;
+        `timed`, steps that were timed now; `operations`, those of another kind, by the number of operations.
+        """
+        from tune_paddy.api.table import Table
+
+        return Table([row.to_dict() for row in self])
 
     def __repr__(self) -> str:
         return as_text(self._headline(), self._shown())
@@ -310,6 +321,7 @@ class Forecast(tuple["MemoryRow", ...]):
 
     def _shown(self) -> "pd.DataFrame":
         columns = ["origin", "arch", "size", "batch_size", "accum", "forecast_mib", "fits"]
+        columns += ["seconds_per_epoch"] if any(row.time is not None for row in self) else []
         return self.table().reindex(columns=columns)
 
     def _headline(self) -> str:

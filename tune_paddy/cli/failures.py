@@ -35,7 +35,7 @@ _SPELLINGS = {"data": "DATA", "folder": "--to"}
 
 
 @contextmanager
-def told_in_one_line(*, debug: bool) -> Iterator[None]:
+def one_line_errors(*, debug: bool) -> Iterator[None]:
     """Turn an exception of the block into one line on standard error and an exit status.
 
     Args:

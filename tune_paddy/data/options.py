@@ -39,8 +39,8 @@ class ReadOptions:
     metadata. Paths are relative to the dataset or to the working folder.
 
     Raises:
-        InputError: `copies`, `task` or `submission_form` is unknown, `ordinal` contradicts `task`, or
-            `pixel_range` is no range.
+        InputError: A name is empty, `copies`, `task` or `submission_form` is unknown, `ordinal` contradicts
+            `task`, or `pixel_range` is no range.
     """
 
     labels: str | None = field(
@@ -104,6 +104,9 @@ class ReadOptions:
     )
 
     def __post_init__(self) -> None:
+        for name in ("labels", "images", "id_column", "label_column"):
+            if getattr(self, name) == "":
+                raise InputError(f"{name} is empty: give a name, or leave it out", options=(name,))
         for name, known in (("copies", COPIES), ("task", TASK_NAMES), ("submission_form", SUBMISSION_FORMS)):
             value = getattr(self, name)
             if value not in (None, *known):

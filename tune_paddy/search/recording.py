@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tune_paddy.data.image_table import describe_images
-from tune_paddy.data.kaggle.fetch import competition_of
 from tune_paddy.data.split import SelectSplit
 from tune_paddy.search.plan import SPLIT_FILE, SearchPlan
 from tune_paddy.search.trainable import LOCKS
@@ -70,7 +69,7 @@ def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
         sample=dataset.sample,
         skip_corrupt=bool(dataset.report.corrupt),
         skip_conflicts=bool(dataset.report.conflicts),
-        competition=competition_of(dataset.root),
+        competition=plan.competition,
         split=split.fingerprint,
         space=space.name,
         space_fingerprint=space.fingerprint,
@@ -83,7 +82,7 @@ def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
         submission_form=dataset.submission.to_record(dataset.classes) or None,
         folder=plan.folder.absolute(),
         settings=plan.settings.model_dump(mode="json"),
-        asked=plan.asked,
+        follow_up=plan.follow_up,
         command=None if plan.resumed else plan.command,
     )
 

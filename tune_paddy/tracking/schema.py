@@ -170,7 +170,7 @@ class SearchRecord(_Record):
         folder: Folder of the search's files.
         settings: Settings of the last session, as `SearchSettings` takes them; None if they cannot be
             parsed.
-        asked: Options for the selection after the search, plain JSON; None if they cannot be parsed.
+        follow_up: Options for the selection after the search, plain JSON; None if they cannot be parsed.
         command: Command that started the search; empty if there was none.
         seconds: Running time of all sessions, in whole seconds; None if the search never ran.
         refit_of: Names of the searches that a refit's members were selected from; empty if it is no refit.
@@ -200,7 +200,9 @@ class SearchRecord(_Record):
     submission_form: Mapping[str, Any] | None = field(default=None, metadata=_tag(_OBJECT, optional=True))
     folder: Path | None = field(default=None, metadata=_tag(_PATH))
     settings: Mapping[str, Any] | None = field(default=None, metadata=_tag(_OBJECT, optional=True))
-    asked: Mapping[str, Any] | None = field(default=None, metadata=_tag(_OBJECT, optional=True))
+    follow_up: Mapping[str, Any] | None = field(
+        default=None, metadata=_tag(_OBJECT, optional=True, name=PREFIX + "asked")
+    )
     command: str | None = field(default=None, metadata=_tag(_TEXT, optional=True))
     seconds: float | None = field(default=None, metadata=_tag(_SECONDS, optional=True))
     refit_of: tuple[str, ...] = field(default=(), metadata=_tag(_NAMES, optional=True))

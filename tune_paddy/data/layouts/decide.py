@@ -89,7 +89,8 @@ def _nothing(around: Surroundings, verdicts: Sequence[Verdict], no_folders: Inpu
     tables = "; ".join(f"{shown(verdict.name)}: {verdict.reason or verdict.kind}" for verdict in verdicts)
     return (
         f"{shown(around.tree.root)}: neither folders nor a table give labels: (1) folders: {no_folders}; "
-        f"(2) tables: {tables or 'there is no .csv or .tsv file'}"
+        f"(2) tables: {tables or 'there is no .csv or .tsv file'}; sort the images into a folder per class, "
+        "or add a table with a column of file names and one of labels"
     )
 
 

@@ -96,7 +96,7 @@ def _content(
     files = labelled, test = find_files(search.images, search.read_options) if search.images else ({}, {})
     known = assessment.predictions if assessment else selection.blend(pool.select)
     return {
-        "title": f"Ensemble of {' and '.join(one.name for one in sources.searches)}",
+        "title": _title(ensemble, sources),
         "scores": _scores(ensemble),
         "facts": list(
             facts(
@@ -113,6 +113,7 @@ def _content(
         "n_test": len(pool.test_ids),
         "n_select": len(pool.labels),
         "classes": pool.classes,
+        "several_labels": pool.task.independent,
         "metric": metric_label(selection.metric),
         "method": selection.method,
         "members": [_member(row) for row in rows[:MOST_ROWS]],
@@ -139,6 +140,12 @@ def _content(
         "split": pool.split,
         "revision": search.revision,
     }
+
+
+def _title(ensemble: Ensemble, sources: Sources) -> str:
+    """Return the ensemble's name, unless it has none yet, and those of its searches."""
+    named = f"Ensemble {ensemble.name}" if ensemble.name else "Ensemble"
+    return f"{named} of {' and '.join(one.name for one in sources.searches)}"
 
 
 def _scores(ensemble: Ensemble) -> list[dict[str, str]]:

@@ -74,7 +74,8 @@ def resumed_plan(
         ray_gpus=uncounted_gpus(),
         command=command,
         data=path,
-        asked=record.asked or {},
+        competition=record.competition,
+        follow_up=record.follow_up or {},
         resumed=True,
         retry_failed=retry_failed,
     )
@@ -87,7 +88,8 @@ def _reading(search: RecordedRun, recorded: ReadOptions, now: Mapping[str, Any])
     not depend on the range of the values, on what counts as a copy and on what the labels are.
     """
     options = recorded.given()
-    again = replace(recorded, **now).given()
+    typed = {**now, **ReadOptions(**now).given()}  # `ordinal` is a task there
+    again = replace(recorded, **{name: value for name, value in typed.items() if name != "ordinal"}).given()
     for name in ("pixel_range", "copies", "task"):
         if again.get(name) != options.get(name, again.get(name)):
             raise InputError(
