@@ -14,6 +14,7 @@ from tune_paddy.cli import data, demo, memory, report, search, select, serving, 
 from tune_paddy.cli.app import app, silence
 from tune_paddy.cli.ensembles import use  # noqa: F401 adds its command
 from tune_paddy.cli.failures import one_line_errors, print_any_name
+from tune_paddy.cli.labels import doctor  # noqa: F401 adds its command
 from tune_paddy.data.system.files import cache_folder
 from tune_paddy.data.system.gc_policy import collect_rarely
 from tune_paddy.search.ray.environment import keep_byte_code

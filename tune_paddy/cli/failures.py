@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TextIO
@@ -106,10 +106,19 @@ def as_typed(error: TunePaddyError) -> str:
     >>> as_typed(TunePaddyError("use `max_size=9`", options=["max_size"]))
     'use --max-size 9'
     """
-    text = str(error)
-    for name in error.options:
+    return with_flags(str(error), error.options)
+
+
+def with_flags(text: str, options: Iterable[str]) -> str:
+    """Return a text with parameters spelt as on the command line, at its start and in backticks.
+
+    >>> with_flags("keep them together with `group=patient`", ["group"])
+    'keep them together with --group patient'
+    """
+    names = list(options)
+    for name in names:
         text = re.sub(rf"^{re.escape(name)}\b", _SPELLINGS.get(name, flag(name)), text)
-    return options_as_typed(text, error.options, _SPELLINGS)
+    return options_as_typed(text, names, _SPELLINGS)
 
 
 def print_any_name(*streams: TextIO) -> None:

@@ -52,6 +52,21 @@ class CsvTable:
         by_name = {column.casefold(): column for column in reversed(self.columns)}
         return next((by_name[name] for name in names if name in by_name), None)
 
+    def need_column(self, names: Sequence[str]) -> str:
+        """Return the result of `find_column`.
+
+        Raises:
+            InputError: No column matches.
+        """
+        column = self.find_column(names)
+        if column is None:
+            there = ", ".join(shown(column) for column in self.columns)
+            raise InputError(
+                f"{shown(self.path)}:1: no column is called {' or '.join(names)}; the columns are {there} "
+                "(columns are separated by commas)"
+            )
+        return column
+
     def place(self, row: int) -> str:
         """Return file and line of a row, for a message."""
         return f"{shown(self.path)}:{self.lines[row]}"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from tune_paddy.data.image_table import describe_images
 from tune_paddy.data.split import SelectSplit
-from tune_paddy.search.plan import SPLIT_FILE, SearchPlan
+from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.trainable import LOCKS
 from tune_paddy.search.watchers.close_members import sweep
 from tune_paddy.tracking.context.datasets import UsedDataset
-from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE
+from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE, SPLIT_FILE
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.searches import open_search
 from tune_paddy.tracking.store import Store

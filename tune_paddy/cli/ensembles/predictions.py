@@ -101,12 +101,12 @@ def print_classes(files: Sequence[str], answer: "Answer") -> None:
     from rich.text import Text
 
     from tune_paddy.ensemble.reports.tables import make_table
-    from tune_paddy.serving.predicted.summary import count_classes, least_certain
+    from tune_paddy.serving.predicted.summary import count_classes, least_certain, readable_rows
 
     classes = count_classes(answer)
     if not classes:
         return
-    total = sum(one.images for one in classes)
+    total = len(readable_rows(answer))
     table = make_table("Predicted classes", "class")
     for column in ("images", "share", "mean confidence"):
         table.add_column(column, justify="right")
@@ -119,6 +119,6 @@ def print_classes(files: Sequence[str], answer: "Answer") -> None:
     notes = [f"{len(classes) - MOST_CLASSES} more classes"] if len(classes) > MOST_CLASSES else []
     notes += [f"{counted(absent, 'class', 'classes')} predicted for no image"] if absent else []
     row = least_certain(answer)[0]
-    label, lowest = answer.top(row, 1)[0]
+    label, lowest = answer.labels()[row] or "no label", float(answer.confidences()[row])
     notes += [f"least certain: {shown(files[row])} ({shown(label)}, {100 * lowest:.1f} %)"]
     errors.print("; ".join(notes), soft_wrap=True)

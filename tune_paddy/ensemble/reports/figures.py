@@ -268,7 +268,7 @@ def draw_reliability(predictions: NDArray[np.float64], labels: Labels, source: s
 
     Args:
         predictions: Probabilities, float64 [images, classes].
-        labels: Class indices, int [images].
+        labels: Class indices, int [images], or 0 and 1, [images, labels].
         source: Description of the images and predictions, for the subtitle.
     """
     bins = reliability(predictions, labels)
@@ -280,11 +280,12 @@ def draw_reliability(predictions: NDArray[np.float64], labels: Labels, source: s
     axes.errorbar(
         bins.confidence, bins.accuracy, yerr=bars, fmt="o", color=BLUE, capsize=4, label="the ensemble"
     )
-    axes.set_ylabel("share of images that are right")
+    what = "decisions" if labels.ndim > 1 else "images"
+    axes.set_ylabel(f"share of {what} that are right")
     axes.set_ylim(-0.02, 1.02)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")
-    _draw_bin_counts(below, bins.confidence, bins.images)
+    _draw_bin_counts(below, bins.confidence, bins.images, what)
     claimed = float(bins.confidence @ bins.images / bins.images.sum())
     right = float(bins.accuracy @ bins.images / bins.images.sum())
     low, high = wilson(right, int(bins.images.sum()))
@@ -294,13 +295,15 @@ def draw_reliability(predictions: NDArray[np.float64], labels: Labels, source: s
     return figure
 
 
-def _draw_bin_counts(axes: Axes, confidence: NDArray[np.float64], images: NDArray[np.intp]) -> None:
+def _draw_bin_counts(
+    axes: Axes, confidence: NDArray[np.float64], images: NDArray[np.intp], what: str
+) -> None:
     axes.bar(confidence, images, width=0.03, color=BLUE)
     for x, count in zip(confidence.tolist(), images.tolist(), strict=True):
         axes.annotate(f"{count}", (x, count), ha="center", va="bottom", fontsize=9)
     axes.margins(y=0.3)
-    axes.set_ylabel("images")
-    axes.set_xlabel("probability given to the predicted class")
+    axes.set_ylabel(what)
+    axes.set_xlabel("probability given to the decision")
 
 
 def draw_frontier(frontier: Frontier, n_images: int) -> Figure:

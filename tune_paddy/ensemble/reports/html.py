@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.estimate import Comparison, estimate, wilson
 from tune_paddy.core.metrics import metric_label
+from tune_paddy.data.layouts.locate import find_files
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.thumbnails import thumbnail_uri
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions, select_command
 from tune_paddy.ensemble.reports.caveats import caveats
-from tune_paddy.ensemble.reports.hard_images import HardImage, HardImages, find_files, find_hard_images
+from tune_paddy.ensemble.reports.hard_images import HardImage, HardImages, find_hard_images
 from tune_paddy.ensemble.reports.member_rows import MemberRow, ensemble_rows
 from tune_paddy.ensemble.reports.page.facts import facts
 from tune_paddy.ensemble.reports.page.gains import ClassGains
@@ -113,6 +114,7 @@ def _content(
         "n_test": len(pool.test_ids),
         "n_select": len(pool.labels),
         "classes": pool.classes,
+        "several_labels": pool.task.independent,
         "metric": metric_label(selection.metric),
         "method": selection.method,
         "members": [_member(row) for row in rows[:MOST_ROWS]],

@@ -10,7 +10,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import MULTILABEL
 from tune_paddy.data.csv_table import CsvTable, read_table
 from tune_paddy.data.labels.values import LabelValues, read_label_values
-from tune_paddy.data.layouts.columns import (
+from tune_paddy.data.layouts.by_table.columns import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
     NO_SAMPLE,
@@ -217,9 +217,15 @@ def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | 
     )
     column = column or usual_id_column(table)
     _check_header(table, [column], recognises(table.path, around))
-    several = options.task == MULTILABEL
+    named = (options.group, options.split_column)
+    sides = [name for name in named if name and name.strip().casefold() not in LABEL_COLUMNS]
     columns = find_label_columns(
-        table, column, wanted=options.label_column, sample=around.sample, several=several
+        table,
+        column,
+        wanted=options.label_column,
+        sample=around.sample,
+        several=options.task == MULTILABEL,
+        without=sides,
     )
     ids, values = read_ids(table, column), read_label_values(table, columns, options.task)
     files = find_files(table, ids, around, labels=values.texts)

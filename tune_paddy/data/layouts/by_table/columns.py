@@ -1,6 +1,6 @@
 """Columns of a table of labels: which one names the images, and which one holds the labels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from tune_paddy.core.errors import InputError
@@ -66,7 +66,7 @@ def find_id_column(
         ColumnError: The wanted column does not exist.
     """
     if wanted is not None:
-        return _given(table, wanted, "id_column")
+        return given_column(table, wanted, "id_column")
     usual = table.find_column((sample.id_column.casefold(), *IMAGE_COLUMNS))
     ranked = [name for name in (usual, *table.columns) if name]
     step = max(1, len(table.rows) // _SAMPLED)
@@ -88,6 +88,7 @@ def find_label_columns(
     wanted: str | None = None,
     sample: Sample = NO_SAMPLE,
     several: bool = False,
+    without: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Return the column that holds the labels, or the columns of 0 and 1, one for each class.
 
@@ -100,13 +101,15 @@ def find_label_columns(
         wanted: Name of the column that a person gave, in any case.
         sample: Columns of the sample submission.
         several: Whether a person said that an image has any number of labels.
+        without: Columns that hold something else, in any case, such as groups.
 
     Raises:
         ColumnError: The wanted column does not exist, or several columns may hold the labels.
     """
     if wanted is not None:
-        return (_given(table, wanted, "label_column"),)
-    others = tuple(name for name in table.columns if name and name != id_column)
+        return (given_column(table, wanted, "label_column"),)
+    taken = {"", id_column.casefold(), *(name.strip().casefold() for name in without)}
+    others = tuple(name for name in table.columns if name.casefold() not in taken)
     by_sample = _by_sample(table, others, sample)
     if by_sample:
         return by_sample
@@ -145,7 +148,17 @@ def _flags_set(table: CsvTable, flags: Sequence[str]) -> list[bool]:
     return [any(value.startswith("1") for value in row) for row in rows]
 
 
-def _given(table: CsvTable, name: str, option: str) -> str:
+def given_column(table: CsvTable, name: str, option: str) -> str:
+    """Return the column of a name that a person gave, in any case.
+
+    Args:
+        table: Table of labels.
+        name: Name of the column.
+        option: Option that holds the name, for the message.
+
+    Raises:
+        ColumnError: There is no such column.
+    """
     found = _called(table.columns, name)
     if found is None:
         raise ColumnError(
