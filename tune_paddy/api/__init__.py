@@ -450,26 +450,33 @@ def forecast(
     Raises:
         InputError: No GPU is named or detected, or an architecture or size is invalid.
     """
+    from rich.console import Console
+
     from tune_paddy.core.gpus import gpu_mib, parse_share
+    from tune_paddy.data.system.progress.shown import shown_progress
 
     part = parse_share(str(share))  # refused, like an unknown GPU, before torch, which takes seconds
     if gpu is not None and gpu_memory is None:
         gpu_mib(gpu)
-    loaded = _check_space(_parse_space(space), stand_ins=stand_ins)
-    from tune_paddy.search.timing.members import open_earlier, with_times
-    from tune_paddy.training.forecast.planning import find_gpu, plan_space
+    with shown_progress(Console()) as progress:
+        progress.stage("importing torch and timm")
+        loaded = _check_space(_parse_space(space), stand_ins=stand_ins)
+        from tune_paddy.search.timing.members import open_earlier, with_times
+        from tune_paddy.training.forecast.planning import find_gpu, plan_space
 
-    target = find_gpu(gpu, gpu_memory)
-    rows = list(plan_space(loaded, target, part, n_classes=n_classes, max_accum=max_accum))
-    timed = with_times(
-        rows,
-        loaded.settings,
-        open_earlier(tracking_uri),
-        gpu=gpu,
-        n_images=n_images,
-        n_classes=n_classes,
-        limit=timing,
-    )
+        progress.stage("forecasting memory")
+        target = find_gpu(gpu, gpu_memory)
+        rows = list(plan_space(loaded, target, part, n_classes=n_classes, max_accum=max_accum))
+        timed = with_times(
+            rows,
+            loaded.settings,
+            open_earlier(tracking_uri),
+            gpu=gpu,
+            n_images=n_images,
+            n_classes=n_classes,
+            limit=timing,
+            progress=progress,
+        )
     return Forecast(timed.rows)
 
 
