@@ -69,7 +69,7 @@ def find_id_column(
         return _given(table, wanted, "id_column")
     usual = table.find_column((sample.id_column.casefold(), *IMAGE_COLUMNS))
     ranked = [name for name in (usual, *table.columns) if name]
-    step = max(1, len(table.rows) // _SAMPLED)
+    step = max(1, len(table.lines) // _SAMPLED)
     hits = {name: _hits(table.column(name)[::step], is_image) for name in dict.fromkeys(ranked)}
     best = max(hits.values(), default=0)
     return next(name for name in hits if hits[name] == best) if best else None
@@ -143,7 +143,9 @@ def read_label_values(table: CsvTable, columns: Sequence[str]) -> list[str]:
 
 def _by_sample(table: CsvTable, others: Sequence[str], sample: Sample) -> tuple[str, ...]:
     """Return the label columns that a sample submission tells; () if it tells none."""
-    same = tuple(found for name in sample.others if (found := _called(others, name)))
+    alike = {name.casefold(): name for name in reversed(others)} | {name: name for name in others}
+    wanted = (name if name in alike else name.strip().casefold() for name in sample.others)
+    same = tuple(alike[name] for name in wanted if name in alike)
     if sample.others and len(same) == len(sample.others):
         return same
     classes = set(sample.others)

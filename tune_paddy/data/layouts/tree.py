@@ -1,6 +1,7 @@
 """All files of a folder tree by kind, found in one walk."""
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,9 @@ OURS = "written by tune_paddy"
 
 TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".tab"))
 """Suffixes of files that are read as tables, in lower case."""
+
+
+_AFTER_SLASH = chr(ord("/") + 1)
 
 
 @dataclass
@@ -53,7 +57,10 @@ class Tree:
 
     def below(self, folder: str = "") -> list[str]:
         """Return the images in a folder and its sub-folders."""
-        return [name for name in self.images if name.startswith(f"{folder}/")] if folder else self.images
+        if not folder:
+            return self.images
+        start = bisect_left(self.images, f"{folder}/")  # they are sorted: thousands of folders may ask
+        return self.images[start : bisect_left(self.images, f"{folder}{_AFTER_SLASH}", start)]
 
     def holds_images(self, folder: str) -> bool:
         """Return whether a folder or one of its sub-folders holds images."""
