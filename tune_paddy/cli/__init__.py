@@ -16,6 +16,7 @@ from tune_paddy.cli.ensembles import use  # noqa: F401 adds its command
 from tune_paddy.cli.failures import print_any_name, told_in_one_line
 from tune_paddy.data.system.files import cache_folder
 from tune_paddy.data.system.gc_policy import collect_rarely
+from tune_paddy.data.system.owned_folders import sweep_usual_places
 from tune_paddy.search.ray.environment import keep_byte_code
 
 
@@ -54,6 +55,7 @@ def main() -> None:
         os.environ.setdefault("PYTHONWARNINGS", "ignore")
     collect_rarely()
     keep_byte_code(cache_folder("byte_code"))
+    sweep_usual_places()
     print_any_name(sys.stdout, sys.stderr)
     arguments = [*(argument for argument in before if argument != "--debug"), *dashes, *after]
     with told_in_one_line(debug=debug):

@@ -107,10 +107,10 @@ def test_no_other_user_can_enter_the_folder_of_rays_sockets_and_logs() -> None:
 SWEEP = """
 import os, sys
 from pathlib import Path
-from tune_paddy.search.ray.session import _sweep
+from tune_paddy.data.system.owned_folders import sweep
 if os.geteuid() == 0:
     os.setuid(65534)
-_sweep(Path(sys.argv[1]))
+sweep(Path(sys.argv[1]))
 """
 
 

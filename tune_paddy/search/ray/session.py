@@ -8,22 +8,21 @@ their files in a folder that no other user can enter. Ray's default folder is wr
 import logging
 import os
 import secrets
-import shutil
 import signal
 import socket
 import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
-from filelock import FileLock, Timeout
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.cpus import usable_cpus
+from tune_paddy.data.system.owned_folders import owned_folder, sweep
 from tune_paddy.search.ray.environment import warm_workers
 from tune_paddy.search.ray.internals import (
     own_processes,
@@ -34,9 +33,6 @@ from tune_paddy.search.ray.internals import (
     tokens_required,
 )
 from tune_paddy.search.ray.reaper import reaped
-
-_PREFIX, _OWNED = "tune_paddy-", ".owned"
-"""Prefix of a session's folder, and name of the file in it that the session's process locks."""
 
 _ANSWER_SECONDS = 10.0
 """Time to wait for an answer from a cluster, in seconds."""
@@ -122,33 +118,15 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
     kept = _keeps_logs()
     parent = Path(os.environ["RAY_TMPDIR"] if kept else _short_folder())
     if not kept:
-        _sweep(parent)
-    folder = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)  # mode 0700
-    lock = FileLock(f"{folder}/{_OWNED}")
-    try:
-        lock.acquire()
-        with prestarted_workers_used(), tokens_required():
-            yield {
-                "address": "local",  # never a cluster that one of Ray's files in /tmp names
-                "include_dashboard": False,
-                "num_cpus": cpus,
-                "num_gpus": num_gpus,
-                "_temp_dir": f"{folder}/r",  # Ray makes it accessible to everyone, so ours contains it
-            }
-    finally:
-        lock.release()
-        if not kept:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sweep(parent: Path) -> None:
-    """Remove folders of sessions whose process was killed: no process holds their locks."""
-    for folder in parent.glob(f"{_PREFIX}*"):
-        with suppress(Timeout, OSError):  # another user's folder cannot be read
-            if not (folder / _OWNED).exists():
-                continue  # its process has not locked it yet
-            with FileLock(folder / _OWNED, timeout=0):
-                shutil.rmtree(folder, ignore_errors=True)
+        sweep(parent)
+    with owned_folder(parent, kept=kept) as folder, prestarted_workers_used(), tokens_required():
+        yield {
+            "address": "local",  # never a cluster that one of Ray's files in /tmp names
+            "include_dashboard": False,
+            "num_cpus": cpus,
+            "num_gpus": num_gpus,
+            "_temp_dir": f"{folder}/r",  # Ray makes it accessible to everyone, so ours contains it
+        }
 
 
 def _require_answer(address: str) -> None:
