@@ -129,3 +129,22 @@ def test_a_folder_that_holds_no_whole_member_is_named(
     with pytest.raises(InputError, match=message) as caught:
         load_member(saved)
     assert "\n" not in str(caught.value)
+
+
+def only_arch(folder: Path) -> None:
+    change("config", {"arch": "vit_gigantic_patch14_224", "size": 224})(folder)
+
+
+def many_classes(folder: Path) -> None:
+    change("classes", [str(number) for number in range(2_000_000)])(folder)
+
+
+@pytest.mark.parametrize("hostile", [only_arch, many_classes])
+def test_a_configuration_does_not_decide_how_much_memory_is_taken(
+    saved: Path, hostile: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first would take 7.7 GB, and the second 4.9 GB; neither is built with values."""
+    hostile(saved)
+    monkeypatch.setattr("tune_paddy.training.saved.member_files.load_file", None)
+    with pytest.raises(InputError, match=r"does not match .*: .* has shape .* in the file"):
+        load_member(saved)
