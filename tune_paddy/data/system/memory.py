@@ -1,5 +1,6 @@
 """Free memory of this machine or container, and its division among threads."""
 
+import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -34,6 +35,18 @@ def _left(group: Path) -> int | None:
 
 _TRIMMED = 2**28
 """Size from which a part's memory returns to the system at once: the C library would keep it per thread."""
+
+
+_MESSAGES = re.compile(
+    r"out of memory|(cannot|can't|not enough) (allocate )?memory|failed to map segment|std::bad_alloc",
+    re.IGNORECASE,
+)
+"""Messages of libraries that raise other errors than MemoryError."""
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Return whether an error means that this process got no more memory of the machine."""
+    return isinstance(error, MemoryError) or _MESSAGES.search(str(error)) is not None
 
 
 class MemoryRation:

@@ -126,7 +126,12 @@ def _described(shape: tuple[int, ...] | None) -> str:
 def _opened(folder: Path, read: Callable[[], Result]) -> Result:
     try:
         return read()
-    except (OSError, SafetensorError) as error:
+    except (
+        OSError,
+        SafetensorError,
+        RuntimeError,
+        MemoryError,
+    ) as error:  # the last two: it cannot be mapped
         raise _unreadable(folder, error) from error
 
 
@@ -143,4 +148,8 @@ def _read(folder: Path) -> _SavedConfig:
 
 
 def _unreadable(folder: Path, error: Exception) -> InputError:
-    return InputError(f"{shown(folder)} holds no readable member: {str(error).splitlines()[0]}")
+    return InputError(f"{shown(folder)} holds no readable member: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or "it does not fit into memory"
