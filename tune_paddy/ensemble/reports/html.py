@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tune_paddy.core.estimate import Comparison, wilson
 from tune_paddy.core.metrics import error_rate, metric_label
 from tune_paddy.data.pixel_range import PixelRange
+from tune_paddy.data.system.files import write_atomically
 from tune_paddy.data.thumbnails import thumbnail_uri
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions, select_command
@@ -84,7 +85,7 @@ def write_report(
     )
     template = resources.files("tune_paddy.ensemble.reports").joinpath("report_page.html").read_text("utf-8")
     page = environment.from_string(template).render(_content(ensemble, sources, pictures, gains))
-    path.write_text(page, encoding="utf-8")
+    write_atomically(path, page.encode())
 
 
 def _content(
