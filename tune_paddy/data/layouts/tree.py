@@ -11,7 +11,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.data.images import SUFFIXES
 from tune_paddy.data.layouts.names import role_of
 from tune_paddy.data.system.own_output import is_output, is_own_dataset, is_record, is_search
-from tune_paddy.data.system.text import shown
+from tune_paddy.data.system.text import check_decoded, shown
 
 OURS = "written by tune_paddy"
 """Kind of the results of this program among the files that are left out."""
@@ -180,7 +180,7 @@ def _put_in_order(tree: Tree) -> None:
     for names in (tree.images, tree.tables, tree.folders, tree.datasets, *tree.left_out.values()):
         names.sort()
     for name in tree.images:
-        _check_utf8(tree.root, name)
+        check_decoded(tree.root / name)
 
 
 def is_passed_over(name: str) -> bool:
@@ -213,7 +213,7 @@ def list_images(folder: Path) -> tuple[list[str], list[str]]:
     """
     found = sorted(_images_below(folder))
     for name in found:
-        _check_utf8(folder, name)
+        check_decoded(folder / name)
     return found, [str(folder / name) for name in found]
 
 
@@ -232,13 +232,6 @@ def _is_skipped(folder: Path) -> bool:
 
 def _entries(folder: Path) -> list[str]:
     return [entry.name for entry in folder.iterdir()]
-
-
-def _check_utf8(folder: Path, name: str) -> None:
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"{shown(folder / name)}: its name is not UTF-8: rename it") from error
 
 
 def _raise(error: OSError) -> None:

@@ -151,4 +151,5 @@ def _require_answer(address: str) -> None:
 def _short_folder() -> str:
     """Return the folder for temporary files, or /tmp: the path of a socket has at most 103 bytes."""
     folder = tempfile.gettempdir()
-    return folder if len(os.fsencode(folder)) <= _LONGEST_FOLDER else "/tmp"  # noqa: S108 a new folder in it
+    fits = len(os.fsencode(folder)) <= _LONGEST_FOLDER and folder.isprintable()
+    return folder if fits else "/tmp"  # noqa: S108 a new folder in it
