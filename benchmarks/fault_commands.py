@@ -63,9 +63,9 @@ class Scene:
         return next((self.folder / "model").rglob("weights.safetensors")).parent
 
     @property
-    def predictions(self) -> Path:
-        """Predictions of a member."""
-        return next(self.folder.rglob("predictions.npz"))
+    def manifest(self) -> Path:
+        """Manifest of the export."""
+        return next((self.folder / "model").rglob("ensemble.json"))
 
     def left(self) -> list[str]:
         """Return the files that a killed command left."""
@@ -124,6 +124,14 @@ def gigantic(scene: Scene) -> None:
     configured(scene, "config", {**config, "arch": "vit_gigantic_patch14_224", "size": [224, 224]})
 
 
+def many_classes(scene: Scene) -> None:
+    configured(scene, "classes", list(map(str, range(10**6))))
+
+
+def escapes(scene: Scene) -> None:
+    classes_of(scene, b"a\x1b[31m", b"b")
+
+
 def wide_table(scene: Scene) -> None:
     names = ",".join(map(str, range(60_000)))
     (scene.folder / "bad" / "train.csv").write_text(f"image_id,label,{names}\n1.png,a{',1' * 60_000}\n")
@@ -136,11 +144,11 @@ def long_table(scene: Scene) -> None:
 
 def classes_of(scene: Scene, *names: bytes) -> None:
     for name in names:
-        folder = os.path.join(os.fsencode(scene.folder / "bad"), name)
-        os.makedirs(folder)
+        folder = scene.folder / "bad" / os.fsdecode(name)
+        folder.mkdir()
         for number in range(4):
             picture = np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8)
-            Image.fromarray(picture).save(Path(os.fsdecode(folder), f"{number}.png"))
+            Image.fromarray(picture).save(folder / f"{number}.png")
 
 
 def bomb(scene: Scene) -> None:
@@ -151,6 +159,7 @@ def bomb(scene: Scene) -> None:
 def large_images(scene: Scene) -> None:
     for number in range(4):
         Image.new("RGB", (9_400, 9_400)).save(scene.folder / "bad" / f"{number}.png")
+    scene.limits = "ulimit -v 9000000;"
 
 
 @contextmanager
@@ -196,11 +205,8 @@ def limited(words: str) -> Callable[[Scene], None]:
     return prepare
 
 
-PREDICT, CHECK, REPORT = (
-    ("predict", "model", "bad"),
-    ("data", "check", "bad"),
-    ("report", "demo-1", "--no-open"),
-)
+PREDICT, CHECK = ("predict", "model", "bad"), ("data", "check", "bad")
+REPORT, SHOW = ("report", "demo-1", "--no-open"), ("show", "--tracking-uri", "http://127.0.0.1:9")
 FAULTS = (
     Fault("zeroed pages of the database", SELECT, (2,), zeroed_page, "is damaged"),
     Fault("half a database", SELECT, (2,), lambda s: cut(s.folder / "mlflow.db"), "mlflow.db"),
@@ -213,20 +219,20 @@ FAULTS = (
     Fault("no locks (ENOLCK)", SELECT, (1,), without_locks, "cannot be locked"),
     Fault("file size limit reached", SELECT, (1,), limited("trap '' XFSZ; ulimit -f 4;")),
     Fault("no memory for imports", PREDICT, (1,), limited("ulimit -v 2000000;"), "out of memory"),
-    Fault("half an ensemble.json", PREDICT, (2,), lambda s: cut(next((s.folder / "model").rglob("ensemble.json")))),
+    Fault("half an ensemble.json", PREDICT, (2,), lambda s: cut(s.manifest)),
     Fault("half of a member's weights", PREDICT, (2,), lambda s: cut(s.member / "weights.safetensors")),
     Fault("weights of 40 GiB, sparse", PREDICT, (2,), lambda s: swollen(s.member / "weights.safetensors")),
     Fault("member of a gigantic network", PREDICT, (2,), gigantic, "does not match"),
-    Fault("member of a million classes", PREDICT, (2,), lambda s: configured(s, "classes", list(map(str, range(10**6))))),
+    Fault("member of a million classes", PREDICT, (2,), many_classes),
     Fault("missing member.json", PREDICT, (2,), lambda s: (s.member / "member.json").unlink()),
     Fault("PNG that claims 900 Mpx", PREDICT, (1, 2), bomb),
-    Fault("four PNGs of 88 Mpx in 6 GB", PREDICT, (0,), lambda s: (large_images(s), limited("ulimit -v 9000000;")(s))),
+    Fault("four PNGs of 88 Mpx, 9 GB of addresses", PREDICT, (0,), large_images),
     Fault("table of 60,000 columns", CHECK, (2,), wide_table, "columns"),
     Fault("table of a million missing images", CHECK, (2,), long_table, "missing"),
     Fault("class folder in Latin-1", CHECK, (2,), lambda s: classes_of(s, b"caf\xe9", b"b"), "not UTF-8"),
-    Fault("class names with terminal escapes", CHECK, (0,), lambda s: classes_of(s, b"a\x1b[31m", b"b"), r"\x1b"),
+    Fault("class names with terminal escapes", CHECK, (0,), escapes, r"\x1b"),
     Fault("image that is a pipe", PREDICT, (1, 2), lambda s: os.mkfifo(s.folder / "bad" / "1.png")),
-    Fault("no server at the address", ("show", "--tracking-uri", "http://127.0.0.1:9"), (1,), bool, "no MLflow server"),
+    Fault("no server at the address", SHOW, (1,), bool, "no MLflow server"),
 )  # fmt: skip
 
 
