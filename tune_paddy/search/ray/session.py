@@ -31,6 +31,7 @@ from tune_paddy.search.ray.internals import (
     shielded_processes,
     sigterm_left_alone,
     tokens_required,
+    without_dashboard,
 )
 from tune_paddy.search.ray.reaper import reaped
 
@@ -71,7 +72,7 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
             options = {"address": address} if address else stack.enter_context(_closed(num_gpus))
             stack.enter_context(quiet_workers())  # the record has the reason in one line
             try:
-                with _own_sigterm_handler(), shielded_processes():
+                with _own_sigterm_handler(), shielded_processes(), without_dashboard():
                     ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
             except (OSError, ValueError, RuntimeError) as error:
                 reason = str(error).splitlines()[0]
