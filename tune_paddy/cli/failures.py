@@ -24,6 +24,7 @@ import typer
 
 from tune_paddy.cli.app import errors, flag, options_as_typed
 from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.data.system.memory import lacks_memory
 from tune_paddy.data.system.signals import HANG_UP, JOB_SIGNALS, is_ignored_hang_up, leave_terminal
 from tune_paddy.data.system.text import printable, redact, shown
 
@@ -144,9 +145,10 @@ def _reason(error: Exception) -> str:
         return "; ".join((as_typed(error), *getattr(error, "__notes__", ())))
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    if isinstance(error, MemoryError):
-        return "out of memory"
     text = shown((str(error) or "no message").strip().splitlines()[0])
+    if lacks_memory(error):
+        told = "" if isinstance(error, MemoryError) and not str(error) else f" ({text})"
+        return f"out of memory{told}: free some, or raise the limit of this process or container"
     return (
         f"internal error: {type(error).__name__}: {text}; "
         "run the same command with --debug to see where, and report it"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tune_paddy.data.image_table import describe_images
 from tune_paddy.data.split import SelectSplit
+from tune_paddy.data.system.files import write_atomically
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.trainable import LOCKS
 from tune_paddy.search.watchers.close_members import sweep
@@ -106,6 +107,6 @@ def _description(plan: SearchPlan) -> str:
 def _write_files(plan: SearchPlan, split: SelectSplit) -> list[Path]:
     """Write the files that a resume needs into the search's folder."""
     split.save(plan.folder / SPLIT_FILE)
-    (plan.folder / SPACE_FILE).write_text(plan.space.text, encoding="utf-8")
-    (plan.folder / IMAGES_FILE).write_text(describe_images(plan.dataset), encoding="utf-8")
+    write_atomically(plan.folder / SPACE_FILE, plan.space.text.encode())
+    write_atomically(plan.folder / IMAGES_FILE, describe_images(plan.dataset).encode())
     return [plan.folder / name for name in (SPACE_FILE, IMAGES_FILE, SPLIT_FILE)]

@@ -45,7 +45,7 @@ from tune_paddy.data.layouts.test_set import SampleTable, find_sample, find_test
 from tune_paddy.data.layouts.tree import TABLE_SUFFIXES, Tree, parent_of, walk
 from tune_paddy.data.options import DETECTED, FOLDERS, ReadOptions
 from tune_paddy.data.submission.choose import Labels, choose_form
-from tune_paddy.data.system.text import shown
+from tune_paddy.data.system.text import check_decoded, shown
 
 
 def list_dataset(path: Path, options: ReadOptions = DETECTED) -> Listing:
@@ -61,6 +61,7 @@ def list_dataset(path: Path, options: ReadOptions = DETECTED) -> Listing:
     """
     try:
         root, named = _root_and_table(path.expanduser().resolve(), options)
+        check_decoded(root)
         return _list(root, named, options)
     except (OSError, RuntimeError) as error:  # RuntimeError: a link loop, or no home folder
         reason = getattr(error, "strerror", None) or error

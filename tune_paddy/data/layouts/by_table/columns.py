@@ -69,7 +69,7 @@ def find_id_column(
         return given_column(table, wanted, "id_column")
     usual = table.find_column((sample.id_column.casefold(), *IMAGE_COLUMNS))
     ranked = [name for name in (usual, *table.columns) if name]
-    step = max(1, len(table.rows) // _SAMPLED)
+    step = max(1, len(table.lines) // _SAMPLED)
     hits = {name: _hits(table.column(name)[::step], is_image) for name in dict.fromkeys(ranked)}
     best = max(hits.values(), default=0)
     return next(name for name in hits if hits[name] == best) if best else None
@@ -132,7 +132,9 @@ def find_label_columns(
 
 def _by_sample(table: CsvTable, others: Sequence[str], sample: Sample) -> tuple[str, ...]:
     """Return the label columns that a sample submission tells; () if it tells none."""
-    same = tuple(found for name in sample.others if (found := _called(others, name)))
+    alike = {name.casefold(): name for name in reversed(others)} | {name: name for name in others}
+    wanted = (name if name in alike else name.strip().casefold() for name in sample.others)
+    same = tuple(alike[name] for name in wanted if name in alike)
     if sample.others and len(same) == len(sample.others):
         return same
     classes = set(sample.others)
@@ -145,8 +147,8 @@ def _by_sample(table: CsvTable, others: Sequence[str], sample: Sample) -> tuple[
 def _given_labels(table: CsvTable, wanted: str) -> tuple[str, ...]:
     """Return the column of a name, or the columns of 0 and 1 of several names."""
     names = [wanted] if _called(table.columns, wanted) else wanted.split(",")
-    found = tuple(dict.fromkeys(_given(table, name, "label_column") for name in names if name.strip()))
-    return found or (_given(table, wanted, "label_column"),)
+    found = tuple(dict.fromkeys(given_column(table, name, "label_column") for name in names if name.strip()))
+    return found or (given_column(table, wanted, "label_column"),)
 
 
 def _flags_set(table: CsvTable, flags: Sequence[str]) -> list[bool]:
