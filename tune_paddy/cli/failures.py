@@ -22,8 +22,9 @@ from typing import TextIO
 
 import typer
 
-from tune_paddy.cli.app import errors, flag
+from tune_paddy.cli.app import errors, flag, options_as_typed
 from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.data.system.memory import lacks_memory
 from tune_paddy.data.system.signals import HANG_UP, JOB_SIGNALS, is_ignored_hang_up, leave_terminal
 from tune_paddy.data.system.text import printable, redact, shown
 
@@ -35,7 +36,7 @@ _SPELLINGS = {"data": "DATA", "folder": "--to"}
 
 
 @contextmanager
-def told_in_one_line(*, debug: bool) -> Iterator[None]:
+def one_line_errors(*, debug: bool) -> Iterator[None]:
     """Turn an exception of the block into one line on standard error and an exit status.
 
     Args:
@@ -115,11 +116,10 @@ def with_flags(text: str, options: Iterable[str]) -> str:
     >>> with_flags("keep them together with `group=patient`", ["group"])
     'keep them together with --group patient'
     """
-    for name in options:
-        known, typed = re.escape(name), _SPELLINGS.get(name, flag(name))
-        text = re.sub(rf"^{known}\b|`{known}`", typed, text)
-        text = re.sub(rf"`{known}=([^`]*)`", rf"{typed} \1", text)
-    return text
+    names = list(options)
+    for name in names:
+        text = re.sub(rf"^{re.escape(name)}\b", _SPELLINGS.get(name, flag(name)), text)
+    return options_as_typed(text, names, _SPELLINGS)
 
 
 def print_any_name(*streams: TextIO) -> None:
@@ -145,9 +145,10 @@ def _reason(error: Exception) -> str:
         return "; ".join((as_typed(error), *getattr(error, "__notes__", ())))
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    if isinstance(error, MemoryError):
-        return "out of memory"
     text = shown((str(error) or "no message").strip().splitlines()[0])
+    if lacks_memory(error):
+        told = "" if isinstance(error, MemoryError) and not str(error) else f" ({text})"
+        return f"out of memory{told}: free some, or raise the limit of this process or container"
     return (
         f"internal error: {type(error).__name__}: {text}; "
         "run the same command with --debug to see where, and report it"

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,16 @@ from tune_paddy.cli.app import RunsOption, UriOption, app, console, open_record
 from tune_paddy.cli.completion import complete_search
 from tune_paddy.cli.ensembles.option import EnsembleOption
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.system.owned_folders import owned_folder
 
 if TYPE_CHECKING:
     from tune_paddy.data.kaggle.submit import Score, Sent
     from tune_paddy.tracking.runs import RecordedRun
     from tune_paddy.tracking.store import Store
 
+
+_SHOWN_COLUMNS = 8
+"""Number of columns of probabilities that are listed."""
 
 _SHOWN_MEMBERS = 8
 """Number of views that are listed before the confirmation."""
@@ -72,7 +75,7 @@ def submit(
     Example: tune-paddy submit my-search -m "first ensemble"
     """
     with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tune_paddy-")))
+        scratch = stack.enter_context(owned_folder())
         found = _find(what, ensemble, tracking_uri, runs, scratch)
         if score:
             _fetch_score(found, what, wait)
@@ -138,18 +141,21 @@ def _show(found: _Found, message: str, competition: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tune_paddy.data.kaggle.submit import label_counts, read_to_send
+    from tune_paddy.data.kaggle.submit import label_counts, mean_probabilities, read_to_send
     from tune_paddy.data.system.text import printable
 
     submission = read_to_send(found.path)
     n_rows = len(submission.ids)
-    labels = ", ".join(f"{label}: {n:,} ({n / n_rows:.0%})" for label, n in label_counts(submission))
-    columns = f"{submission.form.id_column}, {submission.form.label_column}"
+    counts, means = label_counts(submission), mean_probabilities(submission)
+    labels = ", ".join(f"{label}: {n:,} ({n / n_rows:.0%})" for label, n in counts)
+    more = ", …" if len(means) > _SHOWN_COLUMNS else ""
+    mean = ", ".join(f"{column} {value:.3f}" for column, value in means[:_SHOWN_COLUMNS]) + more
+    columns = ", ".join(submission.columns[:_SHOWN_COLUMNS]) + more
     rows = {
         "file": f"{found.path.name}, {n_rows:,} rows: {columns}",
         "to": f"https://www.kaggle.com/competitions/{competition}",
         "message": message,
-        "labels": labels,
+        **({"labels": labels} if counts else {"mean": mean}),
         **_record_rows(found),
     }
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))

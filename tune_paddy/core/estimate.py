@@ -6,7 +6,7 @@ ensemble that has not seen it. The refit includes the choice of the method, wher
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from tune_paddy.core.checks import check_pool
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.folds import Groups, count_independent, stratified_folds
-from tune_paddy.core.metrics import Floats, Labels, get_metric, per_image
+from tune_paddy.core.metrics import get_metric, per_image
+from tune_paddy.core.scores.thresholds import as_probabilities, fit_thresholds, is_thresholded
 from tune_paddy.core.selection.plain import best_single, uniform_select
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.tasks.arrays import Floats, Labels
+from tune_paddy.core.tasks.task import Task
 
 Fit = Callable[..., Selection]
 """Selection function of float32 [views, images, classes], labels int [images] and, where images belong
@@ -106,35 +109,70 @@ def assess(
     *,
     metric: str = "log_loss",
     seed: int = 0,
+    task: Task | None = None,
     groups: Groups | None = None,
 ) -> Assessment:
     """Estimate the score of the selection `fit`, and compare it with the best view and the uniform mean.
 
+    Where the metric judges decisions by fitted thresholds, they are fitted without the images that are
+    scored, for the rivals too.
+
     Args:
         probs: float32 [views, images, classes].
-        labels: int [images].
+        labels: int [images], or 0 and 1, [images, labels].
         fit: Selection function, with all its choices.
         metric: A key of `METRICS`.
         seed: Seed of the folds and of the bootstrap.
+        task: What the labels are; None: what their array shows.
         groups: int [images], equal values for images that stay in one fold and are drawn together; None:
             every image is alone.
 
     Raises:
         InputError: The pool is invalid, or has a single image or group.
     """
+    task = task or Task.of_labels(labels)
     rivals: dict[str, Fit] = {
         "best_single": lambda part, truth, *_: best_single(part, truth, metric=metric),
         "uniform": lambda part, truth, *_: uniform_select(part, truth, metric=metric),
     }
-    own = cross_fit(probs, labels, fit, seed=seed, groups=groups)
+    own = _cross_fits(probs, labels, with_thresholds(fit, metric, task), seed, groups=groups)
     others = {
-        name: cross_fit(probs, labels, rival, seed=seed, groups=groups) for name, rival in rivals.items()
+        name: _cross_fits(probs, labels, with_thresholds(rival, metric, task), seed, groups=groups).scored
+        for name, rival in rivals.items()
     }
     return Assessment(
-        estimate(own, labels, metric=metric, seed=seed, groups=groups),
-        compare_paired(own, others, labels, metric=metric, seed=seed, groups=groups),
-        own,
+        estimate(own.scored, labels, metric=metric, seed=seed, groups=groups),
+        compare_paired(own.scored, others, labels, metric=metric, seed=seed, groups=groups),
+        own.blended,
     )
+
+
+def with_thresholds(fit: Fit, metric: str, task: Task) -> Fit:
+    """Return the selection function that also fits thresholds of decisions, where the metric needs them."""
+    if not is_thresholded(metric, task):
+        return fit
+
+    def fitted(probs: Floats, labels: Labels, *groups: Groups) -> Selection:
+        selection = replace(fit(probs, labels, *groups), task=task.name)
+        blended = selection.blend(probs)
+        selection = replace(selection, thresholds=fit_thresholds(blended, labels, metric, task))
+        decisions = as_probabilities(selection.decide(blended), blended.shape[1])
+        return replace(selection, score=get_metric(metric)(decisions, labels))
+
+    return fitted
+
+
+@dataclass(frozen=True)
+class _CrossFit:
+    """Predictions of every image by a selection that was fitted without it, both float64 [images, classes].
+
+    Attributes:
+        blended: Probabilities.
+        scored: What the metric judges: the same, or decisions by fitted thresholds, as 0 and 1.
+    """
+
+    blended: NDArray[np.float64]
+    scored: NDArray[np.float64]
 
 
 def cross_fit(
@@ -162,18 +200,33 @@ def cross_fit(
     Raises:
         InputError: The pool is invalid, or has a single image or group.
     """
+    return _cross_fits(probs, labels, fit, seed, folds=folds, groups=groups).blended
+
+
+def _cross_fits(
+    probs: Floats,
+    labels: Labels,
+    fit: Fit,
+    seed: int,
+    *,
+    folds: int = FOLDS,
+    groups: Groups | None = None,
+) -> _CrossFit:
     check_pool(probs, labels)
     if count_independent(labels, groups) < 2:  # noqa: PLR2004 one image to fit on, one to score
         raise InputError(
             "a single image or group cannot be both fitted on and scored: the estimate needs two"
         )
     fold = stratified_folds(labels, folds, np.random.default_rng(seed), groups)
-    predictions = np.empty(probs.shape[1:])
+    blended, scored = np.empty(probs.shape[1:]), np.empty(probs.shape[1:])
     for number in np.unique(fold):
         fitted, held = fold != number, fold == number
         together = () if groups is None else (groups[fitted],)
-        predictions[held] = fit(probs[:, fitted], labels[fitted], *together).blend(probs[:, held])
-    return predictions
+        selection = fit(probs[:, fitted], labels[fitted], *together)
+        scored[held] = blended[held] = selection.blend(probs[:, held])
+        if selection.thresholds is not None:
+            scored[held] = as_probabilities(selection.decide(blended[held]), probs.shape[2])
+    return _CrossFit(blended, scored)
 
 
 def estimate(
@@ -193,7 +246,7 @@ def estimate(
     together, since their mistakes are alike, and the interval is never narrower than without groups.
     """
     score = get_metric(metric)(predictions, labels)
-    if metric == "error_rate":
+    if metric == "error_rate" and labels.ndim == 1:
         low, high = wilson(score, _effective(per_image(metric, predictions, labels), groups))
         return Estimate(score, (high - low) / (2 * _NORMAL), low, high)
     samples = _bootstrap(predictions, labels, metric, seed, groups)

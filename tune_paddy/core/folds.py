@@ -7,8 +7,9 @@ one of them would be scored on its like.
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.core.metrics import Labels
 from tune_paddy.core.splits import deal_groups
+from tune_paddy.core.tasks.arrays import Labels
+from tune_paddy.core.tasks.task import Task
 
 Groups = NDArray[np.int64]
 """Equal values for images that stay together, int64 [images]."""
@@ -24,11 +25,13 @@ def stratified_folds(
 ) -> NDArray[np.intp]:
     """Assign every image to a fold so that each class is spread over the folds as evenly as possible.
 
+    An image with several labels counts as one of its rarest.
+
     A class of one image is in one fold only: what is fitted on the others is scored on a class that it has
     not seen. All such images are distributed as if they were of one class.
 
     Args:
-        labels: int [images], at least 2.
+        labels: int [images], at least 2, or 0 and 1, [images, labels].
         n_folds: Number of folds, at least 2.
         rng: Random number generator; it is advanced.
         groups: int [images], equal values for images of one fold, at least two groups; None: every image is
@@ -38,6 +41,7 @@ def stratified_folds(
         int [images], the fold of each image, 0..n_folds-1. Every class with two images, and at least one
         image, is outside of each fold; with groups, at least one image is.
     """
+    labels = Task.of_labels(labels).strata(labels)
     if groups is not None and len(np.unique(groups)) < len(groups):
         return deal_groups(np.asarray(labels, np.int64), groups, n_folds, rng).astype(np.intp)
     folds = np.empty(len(labels), np.intp)

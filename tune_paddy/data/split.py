@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.splits import group_folds, stratified_group_split
 from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.labels.texts import shown_label
 from tune_paddy.data.sides.parts import GivenSplit
 from tune_paddy.data.system.files import read_file, write_atomically
 from tune_paddy.data.system.text import counted, listed, shown
@@ -233,8 +233,9 @@ def _make_given(dataset: Dataset, given: GivenSplit, *, share: float, seed: int)
 def describe_limits(dataset: Dataset, split: SelectSplit) -> tuple[str, ...]:
     """Return what a split cannot judge, one sentence per finding, with the classes' names and the remedy."""
     held = set(split.select_ids)
-    judged = Counter(dataset.labelled["label"][dataset.labelled["id"].isin(held)])
-    counts = Counter(dataset.labelled["label"])
+    labels = dataset.labelled["label"]
+    judged = _counts(dataset, labels[dataset.labelled["id"].isin(held)].tolist())
+    counts = _counts(dataset, labels.tolist())
     alone = _only_values(dataset)
     unjudged = [name for name in dataset.classes if not judged[name]]
     thin = [name for name in dataset.classes if 0 < judged[name] < FEW]
@@ -255,6 +256,13 @@ def describe_limits(dataset: Dataset, split: SelectSplit) -> tuple[str, ...]:
         more = "" if split.folds else "; with folds, every image judges"
         notes.append(f"few images in the select split to judge by: {_named(thin, judged)}{more}")
     return tuple(notes)
+
+
+def _counts(dataset: Dataset, labels: Sequence[str]) -> dict[str, int]:
+    """Return the number of images of each class; an image with several labels counts for each of them."""
+    encoded = dataset.task.encode(labels, dataset.classes)
+    counts = dataset.task.counts(encoded, len(dataset.classes))
+    return dict(zip(dataset.classes, counts.tolist(), strict=True))
 
 
 def _only_values(dataset: Dataset) -> set[str]:
@@ -282,7 +290,7 @@ def _told_of(dataset: Dataset) -> Iterator[None]:
         sizes = frame.groupby("label").agg(images=("id", "size"), distinct=("group", "nunique"))
         kind = "distinct" if dataset.options.group is None else "in different groups"
         lines = [
-            f"{shown(str(label))}: {counted(images, 'image')}, {distinct} {kind}"
+            f"{shown_label(str(label))}: {counted(images, 'image')}, {distinct} {kind}"
             for distinct, label, images in sorted(
                 zip(sizes["distinct"], sizes.index, sizes["images"], strict=True)
             )
@@ -295,7 +303,8 @@ def _told_of(dataset: Dataset) -> Iterator[None]:
 def _sorted_images(dataset: Dataset) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.int64]]:
     """Return ids, numeric labels and groups of all labelled images, independent of file order."""
     frame = dataset.labelled.assign(group=dataset.groups).sort_values("id")
-    _, labels = np.unique(frame["label"].to_numpy(np.str_), return_inverse=True)
+    strata = dataset.task.strata(dataset.task.encode(frame["label"].tolist(), dataset.classes))
+    labels = np.unique(strata, return_inverse=True)[1]
     # Groups are renamed after their first id: their numbers depend on the order of the files.
     first_ids = frame.groupby("group")["id"].transform("min").to_numpy(np.str_)
     groups = np.unique(first_ids, return_inverse=True)[1]

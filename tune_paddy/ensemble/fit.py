@@ -1,15 +1,16 @@
 """Make the function that selects from options: a method, fixed weights, budgets."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.estimate import Assessment, Fit, assess
+from tune_paddy.core.estimate import Assessment, Fit, assess, with_thresholds
 from tune_paddy.core.folds import Groups, count_independent
-from tune_paddy.core.metrics import Floats, Labels
+from tune_paddy.core.metrics import check_metric
 from tune_paddy.core.predictions import TTA, Pool, View
 from tune_paddy.core.selection.auto import LEAST_IMAGES, auto_select
 from tune_paddy.core.selection.cost_budget import CostBudget
@@ -17,6 +18,7 @@ from tune_paddy.core.selection.methods import METHODS
 from tune_paddy.core.selection.plain import fixed_select
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.selection.within_budget import budget_auto_select, budget_select
+from tune_paddy.core.tasks.arrays import Floats, Labels
 from tune_paddy.ensemble.fixed_weights import parse_weights, weigh
 from tune_paddy.ensemble.options import AUTO, SelectionOptions
 
@@ -27,9 +29,15 @@ def make_fit(pool: Pool, options: SelectionOptions) -> Fit:
     """Return the function that selects from any part of the pool's images, with these options.
 
     Raises:
-        InputError: Fixed weights are not valid or are combined with a budget, or no member is within the
-            budget.
+        InputError: Fixed weights are not valid or are combined with a budget, no member is within the budget,
+            or the metric does not serve the task.
     """
+    check_metric(options.metric, pool.task)
+    fit = with_thresholds(_make_fit(pool, options), options.metric, pool.task)
+    return lambda probs, labels, *groups: replace(fit(probs, labels, *groups), task=pool.task.name)
+
+
+def _make_fit(pool: Pool, options: SelectionOptions) -> Fit:
     if options.weights:
         if options.bounded:
             raise InputError(
@@ -70,7 +78,15 @@ def assess_fit(pool: Pool, fit: Fit, options: SelectionOptions) -> Assessment | 
     """
     if count_independent(pool.labels, pool.groups) < LEAST_IMAGES:
         return None
-    return assess(pool.select, pool.labels, fit, metric=options.metric, seed=options.seed, groups=pool.groups)
+    return assess(
+        pool.select,
+        pool.labels,
+        fit,
+        metric=options.metric,
+        seed=options.seed,
+        task=pool.task,
+        groups=pool.groups,
+    )
 
 
 def make_budget(pool: Pool, options: SelectionOptions) -> CostBudget:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.kaggle.fetch import competition_of
 from tune_paddy.data.split import folds_of
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.resources import uncounted_gpus
@@ -57,6 +58,7 @@ def plan_new_search(
         ray_gpus=uncounted_gpus(),
         command=command,
         data=data,
+        competition=competition_of(dataset.root),
     )
 
 

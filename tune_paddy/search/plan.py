@@ -29,7 +29,8 @@ class SearchPlan:
         ray_gpus: Number of GPUs that Ray cannot count itself, such as Apple's; None: Ray counts them.
         command: Command line that started the search, for the record.
         data: Path that the dataset was opened from, for the record; None: the dataset's folder.
-        asked: Options for the steps after the search, as plain JSON; the record keeps them for a resume.
+        competition: Kaggle's name of the competition of the images, for the record; empty if unknown.
+        follow_up: Options for the steps after the search, as plain JSON; the record keeps them for a resume.
         resumed: Whether the plan resumes the recorded search of this name.
         retry_failed: Whether a resumed search retries failed members.
     """
@@ -44,7 +45,8 @@ class SearchPlan:
     ray_gpus: int | None = None
     command: str = ""
     data: Path | None = None
-    asked: Mapping[str, object] = field(default_factory=dict)
+    competition: str = ""
+    follow_up: Mapping[str, object] = field(default_factory=dict)
     resumed: bool = False
     retry_failed: bool = False
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tune_paddy.data.image_table import describe_images
-from tune_paddy.data.kaggle.fetch import competition_of
 from tune_paddy.data.split import SelectSplit
+from tune_paddy.data.system.files import write_atomically
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.trainable import LOCKS
 from tune_paddy.search.watchers.close_members import sweep
@@ -70,7 +70,7 @@ def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
         sample=dataset.sample,
         skip_corrupt=bool(dataset.report.corrupt),
         skip_conflicts=bool(dataset.report.conflicts),
-        competition=competition_of(dataset.root),
+        competition=plan.competition,
         split=split.fingerprint,
         space=space.name,
         space_fingerprint=space.fingerprint,
@@ -80,9 +80,10 @@ def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
         ray_address=plan.ray_address or "",
         id_column=dataset.submission.id_column,
         label_column=dataset.submission.label_column,
+        submission_form=dataset.submission.to_record(dataset.classes) or None,
         folder=plan.folder.absolute(),
         settings=plan.settings.model_dump(mode="json"),
-        asked=plan.asked,
+        follow_up=plan.follow_up,
         command=None if plan.resumed else plan.command,
     )
 
@@ -106,6 +107,6 @@ def _description(plan: SearchPlan) -> str:
 def _write_files(plan: SearchPlan, split: SelectSplit) -> list[Path]:
     """Write the files that a resume needs into the search's folder."""
     split.save(plan.folder / SPLIT_FILE)
-    (plan.folder / SPACE_FILE).write_text(plan.space.text, encoding="utf-8")
-    (plan.folder / IMAGES_FILE).write_text(describe_images(plan.dataset), encoding="utf-8")
+    write_atomically(plan.folder / SPACE_FILE, plan.space.text.encode())
+    write_atomically(plan.folder / IMAGES_FILE, describe_images(plan.dataset).encode())
     return [plan.folder / name for name in (SPACE_FILE, IMAGES_FILE, SPLIT_FILE)]

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from tune_paddy.data.ensemble_file import (
     parse_ensemble,
     write_ensemble,
 )
+from tune_paddy.data.system.owned_folders import owned_folder
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.context.provenance import git_revision, source_tags
 from tune_paddy.tracking.files import SUBMISSION_FILE, file_in_record, file_sha256, log_files, read_file
@@ -37,8 +37,6 @@ from tune_paddy.tracking.ui.layout import CONTRIBUTION, ERROR_RATE, LIVE, LIVE_H
 from tune_paddy.tracking.ui.tags import stored_tags
 from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log_params, now, set_tags
 
-_DIGITS = 5
-"""Decimals of ensemble weights and contributions: MLflow's table would show 16. `ensemble.json` has all."""
 _HEADING = "## The search"
 
 
@@ -211,11 +209,11 @@ def _with_ensemble(note: str, description: str) -> str:
 
 
 def _by_member(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Turn metric → run → value into run → metric → rounded value: one request per run."""
+    """Turn metric → run → value into run → metric → value: one request per run."""
     turned: dict[str, dict[str, float]] = {}
     for name, values in metrics.items():
         for run_id, value in values.items():
-            turned.setdefault(run_id, {})[name] = round(value, _DIGITS)
+            turned.setdefault(run_id, {})[name] = value
     return turned
 
 
@@ -247,5 +245,5 @@ def _log_files(store: Store, run_id: str, content: Mapping[str, Any], files: Seq
     log_files(store, run_id, files)
     if ENSEMBLE_FILE in (path.name for path in files):
         return
-    with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
-        log_files(store, run_id, [write_ensemble(Path(folder), content)])
+    with owned_folder() as folder:
+        log_files(store, run_id, [write_ensemble(folder, content)])

@@ -1,7 +1,6 @@
 """Files of a run."""
 
 import hashlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from urllib.request import url2pathname
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.split import MAX_MIB
 from tune_paddy.data.system import files as reading
+from tune_paddy.data.system.owned_folders import owned_folder
 from tune_paddy.tracking.client import call, load_mlflow
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.store import Store
@@ -116,5 +116,5 @@ def fetched(store: Store, artifact_uri: str, name: str) -> Iterator[Path]:
         yield path
         return
     download = load_mlflow().artifacts.download_artifacts
-    with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
-        yield Path(call(download, artifact_uri=uri, dst_path=folder, tracking_uri=store.tracking_uri))
+    with owned_folder() as folder:
+        yield Path(call(download, artifact_uri=uri, dst_path=str(folder), tracking_uri=store.tracking_uri))

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.system.files import make_private_file, make_private_folder
+from tune_paddy.data.system.locks import file_lock
 from tune_paddy.data.system.own_output import mark_output
-from tune_paddy.data.system.text import redact, shown, strip_credentials
+from tune_paddy.data.system.text import check_decoded, redact, shown, strip_credentials
 from tune_paddy.tracking.client import call, connect
+from tune_paddy.tracking.integrity import check_integrity
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -112,6 +114,7 @@ def open_store(
     if strip_credentials(uri) != uri:
         os.environ[URI_VARIABLE] = uri  # for trials, see `Store`
     if create:
+        check_decoded(artifact_root)
         make_private_folder(artifact_root)
         mark_output(artifact_root)
     if path is None:
@@ -119,11 +122,13 @@ def open_store(
         return _open(uri, experiment, artifact_root, create=create)
     if not create:
         _check_database(path, experiment)
+        check_integrity(path)
         return _open(uri, experiment, artifact_root, create=False)
     make_private_folder(path.parent)
     try:
-        with FileLock(f"{path}.lock", timeout=INITIALISE_SECONDS):
-            use_write_ahead_log(make_private_file(path))
+        with file_lock(path.with_name(f"{path.name}.lock"), seconds=INITIALISE_SECONDS):
+            check_integrity(make_private_file(path))
+            use_write_ahead_log(path)
             return _open(uri, experiment, artifact_root, create=True)
     except Timeout:
         raise TunePaddyError(
@@ -141,6 +146,7 @@ def resolve_uri(tracking_uri: str | None) -> str:
         InputError: The address is a file store, which MLflow no longer supports, a database in memory, or
             not valid.
     """
+    check_decoded(tracking_uri or Path.cwd())
     uri = tracking_uri or f"sqlite:///{DATABASE}"
     scheme, _, rest = uri.partition("://")
     if scheme.partition("+")[0] in DATABASE_SCHEMES[1:] or scheme in ("http", "https", "databricks"):

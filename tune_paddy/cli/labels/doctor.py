@@ -83,9 +83,9 @@ def doctor(
 
 def _write(store: "Store", examined: "Examination", runs: Path, to: Path | None) -> None:
     """Write the page and the table, and print their paths and the next command."""
+    from tune_paddy.data.layouts.locate import find_files
     from tune_paddy.data.system.own_output import mark_output
     from tune_paddy.ensemble.doctor.write import PAGE, TABLE, write_page, write_table
-    from tune_paddy.ensemble.reports.hard_images import find_files
     from tune_paddy.ensemble.switch import search_folder
     from tune_paddy.tracking.runs import get_search
     from tune_paddy.tracking.schema import SearchRecord

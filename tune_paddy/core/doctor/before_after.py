@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.estimate import Comparison, compare_paired
 from tune_paddy.core.folds import Groups
-from tune_paddy.core.metrics import Labels
+from tune_paddy.core.tasks.arrays import Labels
 
 LEAST_CONFIRMED = 2
 """Number of images with a confirmed label below which nothing can be compared."""

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from tune_paddy.core.checks import check_pool
-from tune_paddy.core.metrics import EPS, Labels
+from tune_paddy.core.metrics import EPS
 from tune_paddy.core.pooling import softmax
+from tune_paddy.core.tasks.arrays import Labels
 
 Probs = NDArray[np.float64]
 

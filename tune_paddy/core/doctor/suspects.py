@@ -9,9 +9,9 @@ from tune_paddy.core.doctor.noise import Noise, find_noise
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.estimate import cross_fit
 from tune_paddy.core.folds import Groups, count_independent
-from tune_paddy.core.metrics import Floats, Labels
 from tune_paddy.core.selection.log_linear import log_linear_select
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.tasks.arrays import Floats, Labels
 
 LEAST_IMAGES = 50
 """Number of images below which noise cannot be told from mistakes."""

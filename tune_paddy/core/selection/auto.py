@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.checks import check_pool
 from tune_paddy.core.folds import Groups, count_independent, stratified_folds
-from tune_paddy.core.metrics import Floats, Labels, get_metric
+from tune_paddy.core.metrics import get_metric
 from tune_paddy.core.selection.methods import METHODS, Method
 from tune_paddy.core.selection.result import Candidate, Selection
+from tune_paddy.core.tasks.arrays import Floats, Labels
 
 REPEATS = 5
 LEAST_IMAGES = 2

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.checks import check_pool
 from tune_paddy.core.folds import Groups
-from tune_paddy.core.metrics import Floats, Labels
 from tune_paddy.core.selection.auto import auto_select
 from tune_paddy.core.selection.cost_budget import CostBudget, check_budget, choose_within
 from tune_paddy.core.selection.greedy_log_loss import true_class_rows
 from tune_paddy.core.selection.methods import METHODS, Method
 from tune_paddy.core.selection.plain import among_all
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.tasks.arrays import Floats, Labels
 
 TRIMMED = "{}, trimmed"
 """Name of the candidate that keeps the heaviest views of a method's unlimited selection."""

@@ -5,13 +5,9 @@ is the log loss of the answers; the mean, the logarithmic pool and a temperature
 each label. With one row for each answer every method for classes applies.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.floating[Any]]
-Labels = NDArray[np.integer[Any]]
+from tune_paddy.core.tasks.arrays import Floats, Labels
 
 
 def answers(probs: Floats) -> Floats:

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.arrays import Floats, Labels
 from tune_paddy.core.tasks.names import CLASSES, MULTILABEL, ORDERED, SEPARATOR, TASK_NAMES
-
-Labels = NDArray[np.integer[Any]]
 
 ROW_SUM_TOLERANCE = 1e-3
 """Largest deviation of an image's probability sum from 1 (float32 softmax: about 1e-6)."""
@@ -86,6 +85,10 @@ class Task(ABC):
         """Return the number of images of each class, int [classes]."""
 
     @abstractmethod
+    def first_rows(self, labels: Labels) -> NDArray[np.intp]:
+        """Return the row of the first image of each class that occurs."""
+
+    @abstractmethod
     def labels_problem(self, labels: Labels, n_classes: int) -> str | None:
         """Return why numbers are no labels of this task, or None."""
 
@@ -93,7 +96,7 @@ class Task(ABC):
         """Return the labels of no image."""
         return np.empty((0, n_classes) if self.independent else 0, np.int64)
 
-    def probabilities_problem(self, probs: NDArray[np.floating[Any]]) -> str | None:
+    def probabilities_problem(self, probs: Floats) -> str | None:
         """Return why finite values ≥ 0, [images, classes], are no probabilities of this task, or None."""
         if self.independent:
             high = probs.max(initial=0)
@@ -137,6 +140,9 @@ class _Classes(Task):
 
     def counts(self, labels: Labels, n_classes: int) -> NDArray[np.intp]:
         return np.bincount(labels, minlength=n_classes)
+
+    def first_rows(self, labels: Labels) -> NDArray[np.intp]:
+        return np.unique(labels, return_index=True)[1]
 
     def labels_problem(self, labels: Labels, n_classes: int) -> str | None:
         if labels.ndim != 1:
@@ -201,11 +207,16 @@ class _Multilabel(Task):
         """
         n_classes = labels.shape[1]
         by_rarity = np.argsort(labels.sum(axis=0), kind="stable")
-        first = labels[:, by_rarity].argmax(axis=1)
-        return np.where(labels.any(axis=1), by_rarity[first], n_classes).astype(np.int64)
+        strata: NDArray[np.int64] = by_rarity[labels[:, by_rarity].argmax(axis=1)].astype(np.int64)
+        strata[~labels.any(axis=1)] = n_classes
+        return strata
 
     def counts(self, labels: Labels, n_classes: int) -> NDArray[np.intp]:
-        return labels.reshape(-1, n_classes).sum(axis=0).astype(np.intp)
+        sums: NDArray[np.intp] = labels.reshape(-1, n_classes).sum(axis=0).astype(np.intp)
+        return sums
+
+    def first_rows(self, labels: Labels) -> NDArray[np.intp]:
+        return np.unique(labels.argmax(axis=0)[labels.any(axis=0)])
 
     def labels_problem(self, labels: Labels, n_classes: int) -> str | None:
         if labels.ndim != 2 or labels.shape[1] != n_classes:  # noqa: PLR2004 images and labels

@@ -1,1 +1,1 @@
-"""Labels of a dataset: their correction, their balance, and columns that give them away."""
+"""Labels as tables write them: one class an image, or several in a row."""

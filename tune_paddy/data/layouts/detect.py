@@ -2,6 +2,7 @@
 
 - A folder per class: in the dataset's folder or in its parts, such as `train` and `valid`.
 - A table of labels: its images lie flat or in folders, and it names them with or without suffix.
+- Labels in file names: flat images, each named after its class and a number.
 
 A sample submission, a list, or a folder for them determines the images to predict. What is not clear is
 refused with a message that names the option to say it.
@@ -13,16 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.names import SEPARATOR
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import CsvTable, read_table
-from tune_paddy.data.layouts.decide import decide
-from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders, read_as_classes
-from tune_paddy.data.layouts.labelled import Labelled, from_folders, from_table
-from tune_paddy.data.layouts.left_out import find_left_out
-from tune_paddy.data.layouts.listing import Listing, make_test
-from tune_paddy.data.layouts.names import is_sample
-from tune_paddy.data.layouts.parts import find_base
-from tune_paddy.data.layouts.side_columns import companion_name, is_companion, read_sides, wants_sides
-from tune_paddy.data.layouts.tables import (
+from tune_paddy.data.layouts.by_table.side_columns import (
+    companion_name,
+    is_companion,
+    read_sides,
+    wants_sides,
+)
+from tune_paddy.data.layouts.by_table.tables import (
     LabelTable,
     Surroundings,
     Verdict,
@@ -31,11 +32,20 @@ from tune_paddy.data.layouts.tables import (
     read_label_table,
     tables_near,
 )
+from tune_paddy.data.layouts.decide import decide
+from tune_paddy.data.layouts.file_names import NamedFiles, find_named_files
+from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders, read_as_classes
+from tune_paddy.data.layouts.labelled import Labelled, from_file_names, from_folders, from_table
+from tune_paddy.data.layouts.left_out import find_left_out
+from tune_paddy.data.layouts.listing import Listing, make_test
+from tune_paddy.data.layouts.names import is_sample
+from tune_paddy.data.layouts.parts import find_base
 from tune_paddy.data.layouts.test_set import SampleTable, find_sample, find_test_set
 from tune_paddy.data.layouts.tree import TABLE_SUFFIXES, Tree, parent_of, walk
 from tune_paddy.data.options import DETECTED, FOLDERS, ReadOptions
 from tune_paddy.data.sides.columns import SideColumns
-from tune_paddy.data.system.text import shown
+from tune_paddy.data.submission.choose import Labels, choose_form
+from tune_paddy.data.system.text import check_decoded, shown
 
 
 def list_dataset(path: Path, options: ReadOptions = DETECTED) -> Listing:
@@ -51,6 +61,7 @@ def list_dataset(path: Path, options: ReadOptions = DETECTED) -> Listing:
     """
     try:
         root, named = _root_and_table(path.expanduser().resolve(), options)
+        check_decoded(root)
         return _list(root, named, options)
     except (OSError, RuntimeError) as error:  # RuntimeError: a link loop, or no home folder
         reason = getattr(error, "strerror", None) or error
@@ -163,11 +174,19 @@ def _labelled(
         return from_folders(_folders(around), around), _lists(around, near)
     verdicts = tuple(judge(name, around) for name in near)
     if around.within is not None and not any(verdict.labels or verdict.named for verdict in verdicts):
-        return from_folders(_folders(around), around), verdicts
+        named_files = find_named_files(around.pictures, around.within)
+        return _read(named_files or _folders(around), around), verdicts
     source, verdicts = decide(around, verdicts)
+    return _read(source, around), verdicts
+
+
+def _read(source: LabelTable | ClassFolders | NamedFiles, around: Surroundings) -> Labelled:
+    """Return the labelled images of a source."""
     if isinstance(source, LabelTable):
-        return from_table(source, around), verdicts
-    return from_folders(source, around), verdicts
+        return from_table(source, around)
+    if isinstance(source, NamedFiles):
+        return from_file_names(source, around)
+    return from_folders(source, around)
 
 
 def _portable(around: Surroundings) -> ReadOptions:
@@ -207,6 +226,16 @@ def _lists(around: Surroundings, near: Sequence[str], named: Path | None = None)
     return tuple(judge(name, around) for name in others)
 
 
+def _refuse_separators(labelled: Labelled) -> None:
+    """Refuse names of folders or files that would be read as several labels."""
+    odd = next((label for label in labelled.labels if SEPARATOR in label), None)
+    if odd is not None:
+        raise InputError(
+            f"{shown(odd)}: the name has a '{SEPARATOR}', which separates the labels of an image in the "
+            "program's files: rename it"
+        )
+
+
 def _listing(
     around: Surroundings,
     labelled: Labelled,
@@ -215,7 +244,10 @@ def _listing(
     companion: CsvTable | None,
 ) -> Listing:
     """Add the images to predict to the labelled ones, and what was left out."""
-    tree, sides = around.tree, read_sides(labelled, companion, around)
+    tree, task = around.tree, Task.of(labelled.task)
+    sides = read_sides(labelled, companion, around)
+    if task.independent and labelled.table is None:
+        _refuse_separators(labelled)
     files = frozenset(labelled.files) if labelled.tree.root == tree.root else frozenset[str]()
     tests = find_test_set(
         around,
@@ -225,6 +257,12 @@ def _listing(
         labelled=files,
         with_suffix=labelled.with_suffix,
     )
+    form, form_notes = choose_form(
+        labelled.form,
+        None if sample is None else sample.table,
+        Labels(task.classes_of(labelled.labels), task.independent, labelled.separator),
+        around.options,
+    )
     return Listing(
         layout=labelled.layout,
         place=labelled.place,
@@ -233,12 +271,13 @@ def _listing(
         labelled=labelled.frame(),
         test=make_test(tests.ids, [str(tree.root / name) for name in tests.files]),
         test_from=tests.source,
-        form=labelled.form if sample is None else sample.form(labelled.form.label_column),
+        form=form,
+        task=task,
         sample=tests.sample,
         sides=sides,
         left_out=find_left_out(
             tree, labelled, tests, verdicts, () if companion is None else (companion.path,)
         ),
-        notes=labelled.notes + (sample.notes() if sample is not None else ()),
+        notes=labelled.notes + form_notes,
         options=_as_spelt(_portable(around), sides),
     )

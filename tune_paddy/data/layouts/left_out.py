@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePath
 
+from tune_paddy.data.layouts.by_table.tables import Kind, Verdict
 from tune_paddy.data.layouts.description import LeftOut
 from tune_paddy.data.layouts.index import lies_in
 from tune_paddy.data.layouts.labelled import Labelled
-from tune_paddy.data.layouts.tables import Kind, Verdict
 from tune_paddy.data.layouts.test_set import TestSet
 from tune_paddy.data.layouts.tree import Tree
 from tune_paddy.data.system.text import shown

@@ -19,7 +19,7 @@ def caveats(pool: Pool) -> tuple[str, ...]:
     Args:
         pool: Pool that the ensemble was selected from.
     """
-    counts = np.bincount(pool.labels, minlength=len(pool.classes))
+    counts = pool.task.counts(pool.labels, len(pool.classes))
     absent = [pool.classes[code] for code in np.flatnonzero(counts == 0)]
     few = [pool.classes[code] for code in np.flatnonzero((counts > 0) & (counts < FEW))]
     found = []

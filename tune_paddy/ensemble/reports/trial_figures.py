@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from tune_paddy.ensemble.reports.figures import BLUE, GREY, ORANGE, TRIAL_NAMES, WIDTH, add_title
-from tune_paddy.tracking.costs import trial_cost
+from tune_paddy.tracking.context.costs import trial_cost
 from tune_paddy.tracking.runs import RecordedRun, read_timed_curve
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import GPU_SECONDS, LIVE
@@ -167,8 +167,8 @@ def draw_footprint(members: Sequence[RecordedRun]) -> Figure:
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")
     ratios = measured / forecast
-    ends_told = f"{ratios.min():.2f} to {ratios.max():.2f} times their forecast"
-    add_title(figure, f"Members took {ends_told} of memory; the median is {np.median(ratios):.2f}")
+    span = f"{ratios.min():.2f} to {ratios.max():.2f} times their forecast"
+    add_title(figure, f"Members took {span} of memory; the median is {np.median(ratios):.2f}")
     return figure
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.image_cache.entry import CachedImages
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.resizing import CENTRE, Pixels, Size, place
@@ -160,7 +161,7 @@ class TrainLoader:
 
     Args:
         reader: Reader of all images that this member trains on.
-        labels: Class indices, int64 [images].
+        labels: Labels of the images, as the task encodes them.
         config: Configuration of the member.
 
     Attributes:
@@ -199,7 +200,7 @@ def subsample_rows(
     share would miss adds one image: no member can predict a class that it has never seen.
 
     Args:
-        labels: Class indices of the training images, int64 [images].
+        labels: Labels of the training images, as the task encodes them.
         config: Configuration of the member.
         groups: int64 [images], equal for images that are taken together; empty: every image is alone.
     """
@@ -208,7 +209,7 @@ def subsample_rows(
     if len(groups):
         return _whole_groups(labels, groups, keep, rng)
     order = rng.permutation(len(labels))
-    firsts = np.unique(labels[order], return_index=True)[1]
+    firsts = Task.of_labels(labels).first_rows(labels[order])
     return np.sort(order[np.union1d(np.arange(keep), firsts)])
 
 

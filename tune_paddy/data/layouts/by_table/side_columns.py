@@ -8,9 +8,9 @@ from pathlib import PurePath
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.csv_table import CsvTable
-from tune_paddy.data.layouts.columns import LABEL_COLUMNS, find_id_column, given_column
+from tune_paddy.data.layouts.by_table.columns import LABEL_COLUMNS, find_id_column, given_column
+from tune_paddy.data.layouts.by_table.tables import Surroundings, read_ids, recognises
 from tune_paddy.data.layouts.labelled import Labelled
-from tune_paddy.data.layouts.tables import Surroundings, read_ids, recognises
 from tune_paddy.data.options import ReadOptions
 from tune_paddy.data.sides.columns import SideColumns
 from tune_paddy.data.system.text import counted, listed, shown
