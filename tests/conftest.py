@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import pkgutil
 import random
 import re
 from contextlib import ExitStack, contextmanager
@@ -21,11 +22,10 @@ from tests.distribution import pytest_collection_modifyitems, pytest_xdist_make_
 from tune_paddy.data.system.gc_policy import collect_rarely
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     import numpy as np
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from tune_paddy.api import SearchResult
@@ -119,38 +119,59 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
+FIGURES = "tune_paddy.ensemble.reports"
+DRAWN = {
+    f"{FIGURES}.figures": ("path", "disagreement", "confusion", "recall", "reliability", "frontier"),
+    f"{FIGURES}.trial_figures": ("costs", "live", "footprint"),
+    f"{FIGURES}.page.drawing": ("learning", "parameters", "gains"),
+}
+"""Module → kinds of figures that its functions `draw_KIND` draw."""
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _blank_figures() -> Iterator[tuple[Callable[[Figure, Path], None], Callable[[Figure], bytes]]]:
-    """Write figures as blank images: drawing them takes most of a selection's time.
+def _blank_figures() -> Iterator[dict[str, Any]]:
+    """Draw and write figures as blank images: drawing them takes most of a selection's time.
 
     Yields:
-        Original functions that write a figure as PNG and as SVG, for `rasterised`.
+        Name of a replaced function → the function, for `draw_again`.
     """
+    from matplotlib.figure import Figure
     from PIL import Image
 
     from tune_paddy.ensemble.reports import figures
-    from tune_paddy.ensemble.reports.page import themed
+
+    def blank(*_: object, **__: object) -> Figure:
+        figure = Figure(figsize=(figures.WIDTH, 4))
+        figure.add_subplot().set_title("blank")
+        figure.suptitle("Blank")
+        return figure
 
     def write_blank(figure: Figure, path: Path) -> None:
         width, height = (round(figures._DPI * inches) for inches in figure.get_size_inches())
-        Image.new("L", (width, height), 255).save(path)
+        Image.new("L", (width, height), 255).save(path, compress_level=1)
 
+    replaced: dict[str, Any] = {
+        f"{module}.draw_{kind}": blank for module, kinds in DRAWN.items() for kind in kinds
+    }
+    replaced[f"{FIGURES}.figures._write_png"] = write_blank
+    replaced[f"{FIGURES}.page.themed.svg"] = lambda _: b'<svg xmlns="http://www.w3.org/2000/svg"/>'
     with pytest.MonkeyPatch.context() as patch:
-        originals = figures._write_png, themed.svg
-        patch.setattr(figures, "_write_png", write_blank)
-        patch.setattr(themed, "svg", lambda _: b'<svg xmlns="http://www.w3.org/2000/svg"/>')
+        originals = {name: pkgutil.resolve_name(":".join(name.rsplit(".", 1))) for name in replaced}
+        for name, function in replaced.items():
+            patch.setattr(name, function)
         yield originals
 
 
+def draw_again(originals: dict[str, Any], patch: pytest.MonkeyPatch) -> None:
+    """Restore the functions that `_blank_figures` replaced."""
+    for name, function in originals.items():
+        patch.setattr(name, function)
+
+
 @pytest.fixture
-def rasterised(
-    _blank_figures: tuple[Callable[[Figure, Path], None], Callable[[Figure], bytes]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def rasterised(_blank_figures: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw figures, for tests that look at them."""
-    write_png, svg = _blank_figures
-    monkeypatch.setattr("tune_paddy.ensemble.reports.figures._write_png", write_png)
-    monkeypatch.setattr("tune_paddy.ensemble.reports.page.themed.svg", svg)
+    draw_again(_blank_figures, monkeypatch)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -17,11 +17,14 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "list_ensembles": tp.list_ensembles,
     "load_ensemble": tp.load_ensemble,
     "use_ensemble": tp.use_ensemble,
+    "find_label_errors": tp.find_label_errors,
     "plot_images": tp.plot_images,
     "greedy_select": tp.greedy_select,
     "Dataset.open": tp.Dataset.open,
     "SearchSpace.load": tp.SearchSpace.load,
     "SearchSpace.parse": tp.SearchSpace.parse,
+    "SearchSpace.check_archs": tp.SearchSpace.check_archs,
+    "SearchSpace.with_stand_ins": tp.SearchSpace.with_stand_ins,
     "Pool.plot": tp.Pool.plot,
     "Pool.report": tp.Pool.report,
     "Chosen.report": tp.Chosen.report,
@@ -49,6 +52,7 @@ RIGHT = {
     "ensemble": "none",
     "probs": np.zeros(1),
     "labels": np.zeros(1),
+    "stand_in": str,
     "pool": type("Pool", (), {})(),
 }
 """Values for required parameters."""
@@ -104,3 +108,26 @@ def test_a_setting_of_a_wrong_type_is_one_line(setting: str) -> None:
 def test_no_public_function_is_left_out() -> None:
     public = {name for name in tp.__all__ if inspect.isfunction(getattr(tp, name))}
     assert public <= set(FUNCTIONS)
+
+
+def methods() -> Iterator[Any]:
+    """Yield every public method of the public classes, except those of errors and of Python's tuple."""
+    for owner in tp.__all__:
+        cls = getattr(tp, owner)
+        if inspect.isclass(cls) and not issubclass(cls, Exception):
+            for name, method in inspect.getmembers(cls, callable):
+                if not name.startswith("_") and not hasattr(tuple, name):
+                    yield pytest.param(getattr(method, "__func__", method), id=f"{owner}.{name}")
+
+
+@pytest.mark.parametrize("method", list(methods()))
+def test_a_surplus_argument_of_a_method_is_one_line(method: Callable[..., Any]) -> None:
+    own = [one.kind for one in inspect.signature(method).parameters.values()]
+    by_place = own.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    with pytest.raises(tp.InputError) as caught:
+        method(*[None] * by_place, "surplus")
+    assert isinstance(caught.value, TypeError)
+    text = str(caught.value)
+    assert text.startswith(method.__name__)
+    assert text.endswith("leave out 'surplus'") or "name the argument 'surplus', as in `" in text
+    assert "\n" not in text

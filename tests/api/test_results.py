@@ -14,7 +14,8 @@ import tune_paddy as tp
 from tests.conftest import Finished, Retrained
 from tune_paddy.core import predictions
 from tune_paddy.core.metrics import log_loss
-from tune_paddy.data.submission import SubmissionFormat
+from tune_paddy.data.submission.files import read_submission
+from tune_paddy.data.submission.form import Kind, SubmissionFormat
 
 LINES = 10
 
@@ -38,7 +39,7 @@ def results(pool: tp.Pool, chosen: tp.Chosen, retrained: Retrained, small_digits
         "result": retrained.result,
         "failed": replace(retrained.result, members=(replace(retrained.member, outcome="failed"),) * 40),
         "space": space,
-        "forecast": tp.forecast(space, gpu_memory=16280, share=1),
+        "forecast": tp.forecast(space, gpu_memory=16280, share=1, timing=0),
         "dataset": tp.Dataset.open(small_digits),
     }
 
@@ -130,6 +131,19 @@ def test_predictions_have_the_names_of_the_recorded_columns(pool: tp.Pool) -> No
     labels = chosen.labels()
     assert (labels.index.name, labels.name) == ("photo", "disease")
     assert labels.tolist() == [pool.classes[column] for column in chosen.predict().to_numpy().argmax(1)]
+
+
+def test_a_submission_is_written_in_the_recorded_form(pool: tp.Pool, tmp_path: Path) -> None:
+    chosen = tp.select(pool, weights=["*=1"])
+    labels = read_submission(chosen.write_submission(tmp_path / "labels.csv"))
+    assert labels.labels == tuple(chosen.labels())
+    form = SubmissionFormat("photo", "", Kind.PROBABILITIES, pool.classes[::-1], pool.classes[::-1])
+    columns = tp.select(replace(pool, form=form), weights=["*=1"])
+    read = read_submission(columns.write_submission(tmp_path / "probabilities.csv"))
+    assert read.columns == ("photo", *pool.classes[::-1])
+    np.testing.assert_array_equal(
+        np.array(read.values, np.float32), chosen.predict().to_numpy().astype(np.float32)[:, ::-1]
+    )
 
 
 def test_the_columns_of_a_submission_come_from_the_record(pool: tp.Pool, small_digits: Path) -> None:

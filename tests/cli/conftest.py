@@ -1,5 +1,6 @@
 """Fixture that runs the command line in the test's process, which saves the imports."""
 
+import importlib  # `tune_paddy.cli.app` as an attribute is the app, not its module
 import io
 import os
 import sys
@@ -10,8 +11,17 @@ from pathlib import Path
 import pytest
 
 from tune_paddy.cli import main
+from tune_paddy.data.system.progress.lines import Silence
 
 Call = Callable[..., str]
+
+
+class _NoSilence(Silence):
+    """Silence that is never too long: on a busy machine lines of progress would mix with the output."""
+
+    @property
+    def seconds(self) -> float:
+        return 0.0
 
 
 @pytest.fixture
@@ -40,6 +50,7 @@ def call(
     cache.mkdir()
     (cache / "footprints").symlink_to(footprints)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(importlib.import_module("tune_paddy.cli.app"), "silence", _NoSilence())
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("TUNE_PADDY_CACHE", str(cache))

@@ -194,6 +194,12 @@ def test_help_and_version_import_nothing_heavy(tmp_path: Path, call: Call) -> No
             "Invalid value for '--metric': 'accuracy' is not one of 'log_loss'",
         ),
         (["search", ".", "--space", "digits_demo", "--weights", "vit"], "write PATTERN=WEIGHT"),
+        (["select", "mine", "--weights", "vit"], "--weights 'vit': write PATTERN=WEIGHT"),
+        (["select", "mine", "--name", "a/b"], "ensemble 'a/b': use up to 200 letters"),
+        (["predict", "model", "photos", "--device", "tpu"], "--device 'tpu': use auto, cpu, cuda, cuda:1 or"),
+        (["export", "mine", "model", "--device", "cuda:x"], "--device 'cuda:x': use auto, cpu, cuda, cuda:1"),
+        (["data", "check", ".", "--id-column", ""], "--id-column is empty: give a name, or leave it out"),
+        (["data", "check", "."], "sort the images into a folder per class, or add a table"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_status_2(arguments: list[str], words: str, call: Call) -> None:

@@ -19,7 +19,7 @@ from tests.cli.conftest import Call
 from tune_paddy.cli import demo as demo_command
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.samples import TEST_LABELS, score_submission
-from tune_paddy.data.submission import check_submission
+from tune_paddy.data.submission.files import check_submission
 
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +25,14 @@ def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "load_nvml", no_driver)
 
 
+def rows_of(text: str) -> list[dict[str, Any]]:
+    """Parse the JSON of standard output; lines of progress on standard error may follow."""
+    rows: list[dict[str, Any]] = json.JSONDecoder().raw_decode(text)[0]
+    return rows
+
+
 def test_the_notebooks_large_members_need_accum_2_on_kaggles_gpu(call: Call) -> None:
-    rows = json.loads(call("memory", "road_to_the_top", "--gpu-memory", "16280", "--json"))
+    rows = rows_of(call("memory", "road_to_the_top", "--gpu-memory", "16280", "--json"))
     assert len(rows) == 6
     for row in rows:
         assert (row["accum"], row["batch_size"], row["fits"]) == (2, 64, True)
@@ -35,16 +42,41 @@ def test_the_notebooks_large_members_need_accum_2_on_kaggles_gpu(call: Call) -> 
 
 def test_a_single_member_is_forecast_with_the_given_accum(call: Call) -> None:
     arguments = ["--arch", "test_vit", "--size", "64,96", "--batch-size", "32", "--accum", "4"]
-    (row,) = json.loads(call("memory", *arguments, "--gpu", "Tesla P100", "--json"))
+    (row,) = rows_of(call("memory", *arguments, "--gpu", "Tesla P100", "--json"))
     assert (row["arch"], row["size"], row["accum"], row["micro_batch"]) == ("test_vit", [64, 96], 4, 8)
     assert row["fraction"] == 0.125
     assert row["at_once"] == 8
 
 
 def test_the_table_names_each_member_and_the_gpu(call: Call) -> None:
-    text = call("memory", "digits_demo", "--gpu-memory", "16280")
+    text = call("memory", "digits_demo", "--gpu-memory", "16280", "--timing", "0")
     assert "16,280 MiB" in text
     assert any(line.split()[:2] == ["resnet", "test_resnet"] for line in text.splitlines())
+
+
+def test_the_time_says_where_it_comes_from(call: Call, tmp_path: Path) -> None:
+    """Two kinds; the limit leaves time for the cheaper one."""
+    space = (
+        "recipes: [{arch: test_vit, size: 32, batch_size: 4}, {arch: test_resnet, size: 32, batch_size: 4}]"
+    )
+    (tmp_path / "two.yaml").write_text(f"search: {{gpu: 0}}\ndefaults: {{pretrained: false}}\n{space}\n")
+    arguments = ["memory", "two.yaml", "--gpu-memory", "9000", "--timing", "0.001", "--n-images", "500"]
+    rows = rows_of(call(*arguments, "--json"))
+    assert sorted(row["time_from"] for row in rows) == ["operations", "timed"]
+    assert all(0 < row["seconds_per_epoch"] < row["seconds"] for row in rows)
+    text = call(*arguments)
+    assert (
+        "Time on this machine's CPU, 1 thread: 500 labelled images, 20 % of them in the select split" in text
+    )
+    assert "timed: from steps that were timed now" in text
+    assert "operations: rough" in text
+
+
+def test_a_space_for_a_gpu_has_no_time_without_one_and_says_what_to_do(call: Call) -> None:
+    text = call("memory", "--arch", "test_vit", "--size", "64", "--gpu-memory", "9000")
+    assert "No time for 1 of 1 member: this machine has no GPU; name one, such as --gpu 'Tesla P100'" in text
+    text = call("memory", "--arch", "test_vit", "--size", "64", "--gpu", "Tesla P100")
+    assert "No time for 1 of 1 member: " in text
 
 
 def test_a_member_that_does_not_fit_is_one_line_and_exit_status_1(call: Call) -> None:
@@ -111,7 +143,7 @@ def test_recorded_runs_calibrate_their_gpu_and_software(tmp_path: Path, call: Ca
     ):
         assert f"Left out: {reason}" in text
     arguments = ["--arch", "test_vit", "--size", "64", "--gpu", "Tesla P100", "--share", "1", "--json"]
-    (row,) = json.loads(call("memory", *arguments, "--calibration", f"{name} 580"))
+    (row,) = rows_of(call("memory", *arguments, "--calibration", f"{name} 580"))
     assert row["forecast_mib"] == pytest.approx((500 + 1.1 * row["raw_mib"]) * 1.02, abs=0.2)
     assert "would name 2 calibrations" in call(
         "memory", "calibrate", "--from-runs", "--name", "ours", status=2
@@ -124,7 +156,7 @@ def test_the_plan_warns_of_batch_norm_with_few_images_at_a_time(call: Call) -> N
     arguments = ["memory", "--arch", "resnet50", "--gpu-memory", "1500", "--batch-size", "64"]
     words = "resnet50: batch norm sees 4 images at a time, since accum is 16: its statistics are noisy"
     assert words in " ".join(call(*arguments).split())
-    (row,) = json.loads(call(*arguments, "--json"))
+    (row,) = rows_of(call(*arguments, "--json"))
     assert row["warning"].startswith("batch norm sees 4 images")
-    (row,) = json.loads(call("memory", "--arch", "resnet50", "--gpu-memory", "16280", "--json"))
+    (row,) = rows_of(call("memory", "--arch", "resnet50", "--gpu-memory", "16280", "--json"))
     assert row["warning"] is None

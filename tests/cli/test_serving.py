@@ -47,6 +47,12 @@ def test_images_that_cannot_be_read_are_listed_and_the_others_predicted(
     assert "no submission was written, since it needs every image" in text
     assert not (tmp_path / "s.csv").exists()
     assert "1 of 2 images could not be read: broken.png: is not an image of a known format" in text
+    for out in ([], ["--out", "none.csv"]):
+        text = call("predict", str(exported.folder), "broken.png", *out, status=1)
+        assert "1 of 1 image could not be read: " in text
+        assert "nothing was written" in text
+        assert "file,label" not in text
+    assert not (tmp_path / "none.csv").exists()
     assert [row["file"] for row in table((tmp_path / "answers.csv").read_text())] == ["good.png"]
 
 

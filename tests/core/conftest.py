@@ -67,3 +67,16 @@ def random_pool(
     probs = (counts / counts.sum(axis=2, keepdims=True)).astype(np.float32)
     probs[-1] = probs[0]
     return probs, labels
+
+
+def random_labels(
+    seed: int, views: int = 8, images: int = 60, labels: int = 4
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """A pool of noisy views of independent labels, with ties, zeros and images without a label."""
+    rng = np.random.default_rng(seed)
+    truth = (rng.random((images, labels)) < np.linspace(0.1, 0.6, labels)).astype(np.int64)
+    truth[0], truth[1] = 0, 1
+    skill = rng.uniform(0.2, 0.9, (views, 1, 1))
+    probs = np.round(np.clip(skill * truth + (1 - skill) * rng.random((views, images, labels)), 0, 1), 2)
+    probs[-1] = probs[0]
+    return probs.astype(np.float32), truth

@@ -3,13 +3,21 @@ import pytest
 from scipy.stats import binom
 
 from tests.core.conftest import RealPool
-from tune_paddy.core.diagnostics import chance_of_at_most, confusion, disagreement, recalls, reliability
+from tune_paddy.core.diagnostics import (
+    Found,
+    chance_of_at_most,
+    confusion,
+    count_found,
+    disagreement,
+    recalls,
+    reliability,
+)
 from tune_paddy.core.metrics import balanced_error, error_rate
 
 
 def test_disagreement_is_a_distance(real_pool: RealPool) -> None:
     """A view agrees with itself, the matrix is symmetric, and the triangle inequality holds."""
-    shares = disagreement(real_pool.probs)
+    shares = disagreement(real_pool.probs, real_pool.labels)
     assert shares.shape == (24, 24)
     assert not shares.diagonal().any()
     np.testing.assert_array_equal(shares, shares.T)
@@ -19,7 +27,7 @@ def test_disagreement_is_a_distance(real_pool: RealPool) -> None:
 def test_disagreement_with_the_truth_is_the_error_rate(real_pool: RealPool) -> None:
     """A view that is always right shows the others' errors."""
     truth = np.eye(10, dtype=np.float32)[real_pool.labels]
-    shares = disagreement(np.concatenate([real_pool.probs, truth[None]]))
+    shares = disagreement(np.concatenate([real_pool.probs, truth[None]]), real_pool.labels)
     expected = [error_rate(view, real_pool.labels) for view in real_pool.probs]
     np.testing.assert_allclose(shares[-1, :-1], expected)
 
@@ -36,11 +44,11 @@ def test_rows_of_the_confusion_are_true_classes_and_its_diagonal_is_correct(real
 
 def test_the_mean_recall_is_the_balanced_accuracy(real_pool: RealPool) -> None:
     """Each recall lies within its interval, which is wider for fewer images."""
-    found = recalls(confusion(real_pool.probs[3], real_pool.labels))
+    found = recalls(count_found(real_pool.probs[3], real_pool.labels))
     mean = np.mean([recall.share for recall in found.values()])
     assert 1 - mean == pytest.approx(balanced_error(real_pool.probs[3], real_pool.labels))
     assert all(0 <= recall.low <= recall.share <= recall.high <= 1 for recall in found.values())
-    few, many = (recalls(np.array([[9 * n, n], [0, 1]]))[0] for n in (1, 100))
+    few, many = (recalls(Found(np.array([9 * n, 1]), np.array([10 * n, 1])))[0] for n in (1, 100))
     assert few.share == many.share == 0.9
     assert few.high - few.low > 5 * (many.high - many.low)
 

@@ -130,7 +130,7 @@ NEGATIVE = np.tile(np.array([[1.2, -0.2, 0.0]], np.float32), (4, 1))
         ({"test": {"tta": probabilities(2, 0)}}, "views differ"),
         ({"select_ids": np.array(["a", "a", "c", "d"])}, "names an image twice"),
         ({"select_labels": np.array([0, 1, 2])}, "3 labels for 4 images"),
-        ({"select_labels": np.array([0, 1, 3, 0])}, "labels from 0 to 3 for 3 classes"),
+        ({"select_labels": np.array([0, 1, 3, 0])}, "labels range from 0 to 3, but there are 3 classes"),
     ],
 )
 def test_invalid_predictions_are_refused_with_the_reason(change: dict[str, object], words: str) -> None:

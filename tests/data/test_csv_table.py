@@ -44,13 +44,6 @@ def test_a_column_is_found_by_the_first_matching_name_in_any_case(tmp_path):
     assert read.column("Image_ID") == ["a"]
 
 
-def test_a_missing_column_is_reported_with_the_existing_ones(tmp_path):
-    with pytest.raises(
-        InputError, match=r"t\.csv:1: no column is called label or class; the columns are id;label"
-    ):
-        table(tmp_path, "id;label\na;b\n").need_column(("label", "class"))
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [

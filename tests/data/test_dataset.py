@@ -6,7 +6,7 @@ from PIL import Image, ImageEnhance
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.submission import SubmissionFormat
+from tune_paddy.data.submission.form import SubmissionFormat
 
 
 def refusal(path, **options):

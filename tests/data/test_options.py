@@ -36,15 +36,21 @@ def test_a_dataset_is_read_again_as_it_was(tmp_path):
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(values).save(path)
     options = Dataset.open(tmp_path, pixel_range=(0, 9000), copies="off", skip_corrupt=True).options
-    assert options.given() == {"copies": "off", "pixel_range": "0,9000", "skip_corrupt": True}
+    assert options.given() == {
+        "task": "classes",
+        "copies": "off",
+        "pixel_range": "0,9000",
+        "skip_corrupt": True,
+    }
     again = Dataset.open(tmp_path, **ReadOptions.recorded(options.given()).given())
     assert (again.options.copies, again.pixel_range) == ("off", (0, 9000))
     detected = Dataset.open(tmp_path).options
-    assert detected.given() == {"copies": "near", "pixel_range": "0,4095"}
+    assert detected.given() == {"task": "classes", "copies": "near", "pixel_range": "0,4095"}
 
 
 def test_without_a_record_every_deep_image_has_its_own_range():
     assert ReadOptions.recorded(None).given() == {
+        "task": "classes",
         "copies": "near",
         "pixel_range": "each",
         "skip_corrupt": True,
@@ -55,6 +61,17 @@ def test_without_a_record_every_deep_image_has_its_own_range():
 def test_options_of_another_version_are_passed_over():
     assert ReadOptions.recorded({"label_column": "kind", "angle": 3}).given() == {
         "label_column": "kind",
+        "task": "classes",
         "skip_corrupt": True,
         "skip_conflicts": True,
     }
+
+
+def test_the_task_ordinal_has_one_spelling_and_contradictions_are_refused():
+    assert ReadOptions(ordinal=True) == ReadOptions(task="ordered")
+    with pytest.raises(InputError, match="`ordinal` is short for `task=ordered`, but the task is multilabel"):
+        ReadOptions(ordinal=True, task="multilabel")
+    for name in ("task", "submission_form", "copies"):
+        with pytest.raises(InputError, match=f"`{name}` is one of .*, not 'cake'") as caught:
+            ReadOptions(**{name: "cake"})
+        assert caught.value.options == (name,)

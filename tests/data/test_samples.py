@@ -8,12 +8,17 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.images import load_rgb
 from tune_paddy.data.samples import DEMO_NOISE, SIDE, TEST_LABELS, _with_noise, score_submission, write_digits
-from tune_paddy.data.submission import SubmissionFormat, check_submission, write_submission
+from tune_paddy.data.submission.files import check_submission, write_submission
+from tune_paddy.data.submission.form import SubmissionFormat
 
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     return write_digits(tmp_path_factory.mktemp("data") / "digits")
+
+
+def write(path, ids, labels):
+    write_submission(path, ids, np.empty((len(ids), 0)), labels, SubmissionFormat(), classes=())
 
 
 def snapshot(folder):
@@ -123,7 +128,7 @@ def test_the_score_counts_correct_labels_in_any_order(digits, tmp_path):
     answers = truth["label"].to_numpy().copy()
     answers[:36] = [str((int(label) + 1) % 10) for label in answers[:36]]
     path = tmp_path / "submission.csv"
-    write_submission(path, truth["image_id"].tolist(), answers.tolist(), SubmissionFormat())
+    write(path, truth["image_id"].tolist(), answers.tolist())
     assert score_submission(path, digits / TEST_LABELS) == (359 - 36) / 359
 
 
@@ -132,6 +137,6 @@ def test_the_true_labels_match_the_sample_submission(digits):
 
 
 def test_a_submission_of_other_images_gets_no_score(digits, tmp_path):
-    write_submission(tmp_path / "s.csv", ["x.png"], ["1"], SubmissionFormat())
+    write(tmp_path / "s.csv", ["x.png"], ["1"])
     with pytest.raises(InputError, match="lacks 359 images"):
         score_submission(tmp_path / "s.csv", digits / TEST_LABELS)

@@ -2,7 +2,7 @@ import csv
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.ensemble.conftest import make_pool, recorded
@@ -16,7 +16,8 @@ from tune_paddy.ensemble.reports.caveats import caveats
 from tune_paddy.ensemble.reports.summary import answer
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(counts=[1, 0], members=1, limit=None)  # nothing can be estimated
 @given(
     counts=st.lists(st.integers(0, 9), min_size=2, max_size=5).filter(any),
     members=st.integers(1, 3),

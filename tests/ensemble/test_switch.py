@@ -173,9 +173,9 @@ def test_a_recorded_ensemble_is_read_back_with_its_weights_and_predictions(
 ) -> None:
     best, worse = made(MEAN, "best"), made(ONE, "worse")
     for ensemble in (best, worse):
-        read = load_recorded(store, search, ensemble.name)
+        read = load_recorded(store, get_ensemble(store, search, ensemble.name))
         views = [(view.name, view.run_id) for view in ensemble.pool.views]
         assert [(view.name, view.run_id) for view in read.pool.views] == views
         assert read.selection.weights.tolist() == ensemble.selection.weights.tolist()
         assert read.standing.current == (ensemble is best)
-    assert load_recorded(store, search).name == "best"
+    assert load_recorded(store, get_ensemble(store, search)).name == "best"

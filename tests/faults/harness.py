@@ -77,7 +77,8 @@ class Night:
         """Start the search."""
         space = SPACE.format(trials=self.trials, epochs=self.epochs, stall=self.stall_minutes)
         (self.folder / "space.yaml").write_text(space)
-        return self._start("search", str(self.data), "--space", "space.yaml", "--name", NAME, *flags)
+        arguments = (str(self.data), "--space", "space.yaml", "--name", NAME, "--method", "uniform")
+        return self._start("search", *arguments, *flags)
 
     def resume(self, *flags: str) -> Session:
         """Resume the search; if the record does not have it yet, start it again."""
@@ -85,7 +86,7 @@ class Night:
             self.record()
         except Exception:  # killed before the record had the search
             return self.begin(*flags)
-        return self._start("search", "--resume", NAME, *flags)
+        return self._start("search", "--resume", NAME, "--method", "uniform", *flags)
 
     def _start(self, *arguments: str) -> Session:
         environment = {

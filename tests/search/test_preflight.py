@@ -24,12 +24,13 @@ from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.split import make_select_split
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.search.lock import search_lock
-from tune_paddy.search.plan import SPLIT_FILE, SearchPlan, new_split
+from tune_paddy.search.plan import SearchPlan, new_split
 from tune_paddy.search.preflight import ReadyPlan, preflight, ready_session
 from tune_paddy.search.resources import resources_here
 from tune_paddy.search.resuming.plan import resumed_plan
 from tune_paddy.search.run import run_search
 from tune_paddy.spaces.space import SearchSpace
+from tune_paddy.tracking.files import SPLIT_FILE
 from tune_paddy.tracking.runs import get_search
 from tune_paddy.tracking.store import Store, resolve_uri
 

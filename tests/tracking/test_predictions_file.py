@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import Predictions
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.tracking.predictions_file import read_predictions, write_predictions
 
 Make = Callable[..., Predictions]
@@ -225,3 +226,46 @@ def test_a_damaged_file_gives_a_one_line_error_or_valid_predictions(path: Path, 
         assert "\n" not in str(error)  # noqa: PT017
     else:
         assert read.select["plain"].dtype == np.float32
+
+
+def several_labels() -> Predictions:
+    """Predictions of two independent labels on three select images, without test images."""
+    return Predictions(
+        classes=("rust", "scab"),
+        split="abc",
+        select_ids=np.array(["1", "2", "3"]),
+        select_labels=np.array([[1, 1], [0, 0], [0, 1]]),
+        test_ids=np.array([], np.str_),
+        select={"plain": np.array([[0.9, 0.8], [0.1, 0.2], [0.3, 0.6]], np.float32)},
+        test={"plain": np.empty((0, 2), np.float32)},
+        task=Task.of("multilabel"),
+    )
+
+
+def test_several_labels_an_image_round_trip(tmp_path: Path) -> None:
+    """The task and a row of 0 and 1 for each image come back."""
+    path = tmp_path / "predictions.npz"
+    write_predictions(path, several_labels())
+    read = read_predictions(path)
+    assert read.task is Task.of("multilabel")
+    np.testing.assert_array_equal(read.select_labels, several_labels().select_labels, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": np.array("guess")}, "`task` is one of"),
+        ({"task": np.array("classes")}, "one number an image"),
+        ({"select_labels": np.array([[1, 2], [0, 0], [0, 1]])}, "0 and 1 are needed"),
+        ({"select_labels": np.zeros((3, 2, 1), np.int64)}, "does not match 2 dimensions"),
+    ],
+)
+def test_labels_that_do_not_fit_their_task_are_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    """A file from elsewhere may say anything."""
+    path = tmp_path / "predictions.npz"
+    write_predictions(path, several_labels())
+    np.savez(path, allow_pickle=False, **(entries(path) | changes))
+    with pytest.raises(InputError, match=message):
+        read_predictions(path)

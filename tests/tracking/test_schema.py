@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
+from tune_paddy.data.submission.form import Kind, SubmissionFormat
 from tune_paddy.tracking.members import start_member
 from tune_paddy.tracking.runs import get_search, list_members
 from tune_paddy.tracking.schema import (
@@ -68,7 +69,7 @@ SEARCH = SearchRecord(
     label_column="class",
     folder=Path("/runs/road-1"),
     settings=SETTINGS,
-    asked={"method": "auto", "refit": None},
+    follow_up={"method": "auto", "refit": None},
     command="tune-paddy search /data/paddy.zip",
     seconds=120,
     refit_of=("road-1", "road-2"),
@@ -181,9 +182,10 @@ searches = st.builds(
     ray_address=texts,
     id_column=texts,
     label_column=texts,
+    submission_form=st.none() | objects,
     folder=paths,
     settings=objects,
-    asked=objects,
+    follow_up=objects,
     command=st.none() | texts,
     seconds=st.none() | st.integers(0, 10**9).map(float),
     refit_of=st.lists(names, max_size=3).map(tuple),
@@ -281,3 +283,13 @@ def test_records_are_read_from_their_runs(store: Store) -> None:
     assert SearchRecord.from_run(get_search(store, "road-1")) == SEARCH
     (member,) = list_members(store, "road-1")
     assert MemberRecord.from_run(member).proposal == MEMBER.proposal
+
+
+def test_the_form_of_a_submission_is_recorded_and_an_older_record_has_labels() -> None:
+    """A record that cannot be read as a form is one of labels, too."""
+    form = SubmissionFormat("id", "label", Kind.PROBABILITIES, ("dog", "cat"), ("dog", "cat"))
+    record = SearchRecord(id_column="id", submission_form=form.to_record(("cat", "dog")))
+    assert SearchRecord.from_tags(record.to_tags()).submission(("cat", "dog")) == form
+    for stored in (None, {}, {"kind": "cake"}):
+        older = SearchRecord(id_column="id", label_column="breed", submission_form=stored)
+        assert older.submission(("cat", "dog")) == SubmissionFormat("id", "breed")

@@ -19,6 +19,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tune_paddy.api.probabilities import as_select_probabilities
 from tune_paddy.api.record import existing_record
 from tune_paddy.api.results import Chosen, Forecast, Pool, SearchResult
 from tune_paddy.core.arguments.checked import checked
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from tune_paddy.core import predictions
     from tune_paddy.core.estimate import Estimate
     from tune_paddy.data.dataset import Dataset
+    from tune_paddy.ensemble.doctor.examine import Examination
     from tune_paddy.spaces.space import SearchSpace
     from tune_paddy.tracking.store import Store
 
@@ -40,6 +42,7 @@ __all__ = [
     "Forecast",
     "Pool",
     "SearchResult",
+    "find_label_errors",
     "forecast",
     "list_ensembles",
     "load_ensemble",
@@ -75,6 +78,13 @@ def run_search(
     images: str | Path | None = None,
     id_column: str | None = None,
     label_column: str | None = None,
+    task: str | None = None,
+    ordinal: bool = False,
+    submission_form: str | None = None,
+    positive: str | None = None,
+    group: str | None = None,
+    split_column: str | None = None,
+    relabel: str | Path | None = None,
     copies: str | None = None,
     pixel_range: str | Sequence[float] | None = None,
     skip_corrupt: bool = False,
@@ -99,7 +109,17 @@ def run_search(
         labels: Table that holds the labels, or `folders`, see `Dataset.open`; None: detected.
         images: Folder of the labelled images; None: detected.
         id_column: Column of the table that names the images; None: detected.
-        label_column: Column of the table that holds the labels; None: detected.
+        label_column: Column of the table that holds the labels, or columns of 0 and 1, separated by commas;
+            None: detected.
+        task: What the labels are: `classes`, `ordered` or `multilabel`, see `Dataset.open`; None: detected.
+        ordinal: Whether the task is `ordered`.
+        submission_form: Content of the submission, `labels` or `probabilities`; None: as in the sample.
+        positive: Class whose probability a submission with a single column of probabilities holds; None:
+            the last of the two classes.
+        group: Column of the table whose equal values, such as a patient, keep images on one side of the
+            split.
+        split_column: Column of the table that defines the split: parts, 0 and 1, or folds.
+        relabel: Table of corrected labels, see `Dataset.open`.
         copies: What counts as a copy: `exact`, `near` or `off`, see `Dataset.open`; None: `near`.
         pixel_range: Values that are black and white in images of more than 8 bits: (low, high), or `each`;
             None: those that the dataset uses.
@@ -140,6 +160,13 @@ def run_search(
         "images": images,
         "id_column": id_column,
         "label_column": label_column,
+        "task": task,
+        "ordinal": ordinal or None,
+        "submission_form": submission_form,
+        "positive": positive,
+        "group": group,
+        "split_column": split_column,
+        "relabel": relabel,
         "copies": copies,
         "pixel_range": pixel_range,
         "skip_corrupt": skip_corrupt or None,
@@ -201,14 +228,14 @@ def load_pool(*searches: str | Sequence[str], tracking_uri: str | None = None) -
 
 def _pool_of(store: "Store", pool: "predictions.Pool", searches: Sequence[str]) -> Pool:
     """Return a pool that knows its record and its searches."""
-    from tune_paddy.data.submission import SubmissionFormat
     from tune_paddy.tracking.runs import get_search
     from tune_paddy.tracking.schema import SearchRecord
 
     record = SearchRecord.from_run(get_search(store, searches[0]))
+    select_probs = as_select_probabilities(pool.select)
     return Pool(
-        **{one.name: getattr(pool, one.name) for one in fields(pool)},
-        form=SubmissionFormat(record.id_column, record.label_column),
+        **{one.name: getattr(pool, one.name) for one in fields(pool)} | {"select": select_probs},
+        form=record.submission(pool.classes),
         searches=tuple(dict.fromkeys(searches)),
         tracking_uri=store.tracking_uri,
     )
@@ -248,7 +275,7 @@ def select(
     from threadpoolctl import threadpool_limits
 
     from tune_paddy.data.system.progress.shown import shown_progress
-    from tune_paddy.ensemble.fit import assess_fit, make_fit
+    from tune_paddy.ensemble.fit import assess_fit, fit_pool, make_fit
     from tune_paddy.ensemble.options import SelectionOptions
 
     options = SelectionOptions(
@@ -258,9 +285,36 @@ def select(
     # One thread, as for the command: faster for small products, and deterministic.
     with threadpool_limits(1), shown_progress(Console()) as progress:
         progress.stage(f"selecting from {len(pool.views)} views")
-        selection = fit(pool.select, pool.labels)
+        selection = fit_pool(pool, fit)
         progress.stage("estimating the score on new images")
         return Chosen(pool, selection, assess_fit(pool, fit, options), options)
+
+
+@checked
+def find_label_errors(
+    search: str, *, most: int | None = None, seed: int = 0, tracking_uri: str | None = None
+) -> "Examination":
+    """Judge the labels of a search by its members' out-of-sample predictions, as `data doctor` does.
+
+    All labelled images are judged if the search has folds, otherwise the select split. Nothing is written.
+
+    Args:
+        search: Name of the search.
+        most: Number of images to list; None: twice the estimated number of wrong labels, at least 20.
+        seed: Seed of the folds in which the views are weighted.
+        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
+
+    Returns:
+        The finding, the estimated share of wrong labels, and the suspects; its `table()` is a DataFrame.
+
+    Raises:
+        InputError: The record or the search does not exist, or too few images were judged.
+    """
+    from tune_paddy.ensemble.doctor.examine import examine
+
+    if most is not None and most < 1:
+        raise InputError(f"most {most}: give a whole number of at least 1", options=("most",))
+    return examine(existing_record(tracking_uri), search, most=most, seed=seed)
 
 
 @checked
@@ -274,8 +328,7 @@ def list_ensembles(search: str, *, tracking_uri: str | None = None) -> "pd.DataF
     Raises:
         InputError: The record or the search does not exist.
     """
-    import pandas as pd
-
+    from tune_paddy.api.table import Table
     from tune_paddy.core.metrics import metric_key
     from tune_paddy.tracking.lookup.ensembles import current_among, finished_ensembles
     from tune_paddy.tracking.runs import get_search
@@ -296,7 +349,7 @@ def list_ensembles(search: str, *, tracking_uri: str | None = None) -> "pd.DataF
         for run in ensembles
     ]
     columns = ["name", "current", "method", "metric", "score", "low", "high", "run_id"]
-    return pd.DataFrame(rows, columns=columns)
+    return Table(rows, columns=columns)
 
 
 @checked
@@ -319,7 +372,7 @@ def load_ensemble(search: str, ensemble: str | None = None, *, tracking_uri: str
 
     store = existing_record(tracking_uri)
     run = get_ensemble(store, search, ensemble)
-    read = load_recorded(store, search, run.run_id)
+    read = load_recorded(store, run)
     searches = run.params.get("searches", search).split(", ")
     estimate = _recorded_estimate(run.metrics, read.selection.metric)
     return Chosen(_pool_of(store, read.pool, searches), read.selection, None, recorded=estimate)
@@ -370,8 +423,14 @@ def forecast(
     n_classes: int = 10,
     max_accum: int | None = None,
     stand_ins: bool = False,
+    n_images: int = 10_000,
+    timing: float = 30.0,
+    tracking_uri: str | None = None,
 ) -> Forecast:
-    """Forecast the GPU memory of every member of a space, as `tune-paddy memory` does; needs no GPU.
+    """Forecast the GPU memory and the time of every member of a space, as `tune-paddy memory` does.
+
+    The memory needs no GPU. Times are those of recorded members of the same kind on the same device; the
+    steps of the others are timed on this machine, if it has the GPU or the space uses none.
 
     Args:
         space: Loaded search space, its file, or the name of a shipped space.
@@ -381,6 +440,9 @@ def forecast(
         n_classes: Number of classes.
         max_accum: Largest accum to choose; None: a micro-batch of one image.
         stand_ins: Whether to forecast the tiny relatives instead.
+        n_images: Number of labelled images, for the time of an epoch.
+        timing: Time to spend on timing steps, in seconds; 0: only the times of recorded members.
+        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder, if there is one.
 
     Returns:
         One row per member; its `table()` is a DataFrame.
@@ -388,13 +450,34 @@ def forecast(
     Raises:
         InputError: No GPU is named or detected, or an architecture or size is invalid.
     """
-    from tune_paddy.training.forecast.planning import find_gpu, parse_share, plan_space
+    from rich.console import Console
 
-    loaded = _check_space(_parse_space(space), stand_ins=stand_ins)
-    rows = plan_space(
-        loaded, find_gpu(gpu, gpu_memory), parse_share(str(share)), n_classes=n_classes, max_accum=max_accum
-    )
-    return Forecast(rows)
+    from tune_paddy.core.gpus import gpu_mib, parse_share
+    from tune_paddy.data.system.progress.shown import shown_progress
+
+    part = parse_share(str(share))  # refused, like an unknown GPU, before torch, which takes seconds
+    if gpu is not None and gpu_memory is None:
+        gpu_mib(gpu)
+    with shown_progress(Console()) as progress:
+        progress.stage("importing torch and timm")
+        loaded = _check_space(_parse_space(space), stand_ins=stand_ins)
+        from tune_paddy.search.timing.members import open_earlier, with_times
+        from tune_paddy.training.forecast.planning import find_gpu, plan_space
+
+        progress.stage("forecasting memory")
+        target = find_gpu(gpu, gpu_memory)
+        rows = list(plan_space(loaded, target, part, n_classes=n_classes, max_accum=max_accum))
+        timed = with_times(
+            rows,
+            loaded.settings,
+            open_earlier(tracking_uri),
+            gpu=gpu,
+            n_images=n_images,
+            n_classes=n_classes,
+            limit=timing,
+            progress=progress,
+        )
+    return Forecast(timed.rows)
 
 
 @checked

@@ -14,7 +14,7 @@ SHOWN = 6
 
 def leaderboard(pool: Pool) -> "pd.DataFrame":
     """Return a row per member of a pool, the lowest log loss first; see `tune_paddy.api.Pool.leaderboard`."""
-    import pandas as pd
+    from tune_paddy.api.table import Table
 
     rows: dict[str, dict[str, object]] = {}
     for view, probs in zip(pool.views, pool.select, strict=True):
@@ -25,13 +25,13 @@ def leaderboard(pool: Pool) -> "pd.DataFrame":
         row["train_seconds"] = view.metrics.get("train_seconds_total")
         row["parameters_m"] = view.metrics.get("parameters_m")
         row["run_id"] = view.run_id
-    frame = pd.DataFrame(list(rows.values()), columns=COLUMNS)
-    return frame.sort_values(["log_loss", "member"], ignore_index=True, kind="stable")
+    frame = Table(list(rows.values()), columns=COLUMNS)
+    return Table(frame.sort_values(["log_loss", "member"], ignore_index=True, kind="stable"))
 
 
 def view_table(pool: Pool, weights: "pd.Series[float]") -> "pd.DataFrame":
     """Return a row per view of a pool, the largest weight first; see `tune_paddy.api.Chosen.table`."""
-    import pandas as pd
+    from tune_paddy.api.table import Table
 
     rows = [
         {
@@ -43,9 +43,9 @@ def view_table(pool: Pool, weights: "pd.Series[float]") -> "pd.DataFrame":
         }
         for view, probs in zip(pool.views, pool.select, strict=True)
     ]
-    frame = pd.DataFrame(rows)
+    frame = Table(rows)
     frame.insert(3, "weight", weights)
-    return frame.sort_values("weight", ascending=False, ignore_index=True, kind="stable")
+    return Table(frame.sort_values("weight", ascending=False, ignore_index=True, kind="stable"))
 
 
 COLUMNS = [

@@ -12,7 +12,7 @@ from tune_paddy.core import predictions
 from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import metric_label
-from tune_paddy.data.submission import SubmissionFormat
+from tune_paddy.data.submission.form import SubmissionFormat
 from tune_paddy.data.system.text import counted
 from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.ensemble.reports.wording import NEW_IMAGES, score
@@ -44,6 +44,7 @@ class Pool(predictions.Pool):
     searches: tuple[str, ...] = ()
     tracking_uri: str = ""
 
+    @checked
     def leaderboard(self) -> "pd.DataFrame":
         """Return a row per member, the lowest log loss first.
 
@@ -113,6 +114,7 @@ class SearchResult:
 
         return load_pool(self.name, tracking_uri=self.tracking_uri)
 
+    @checked
     def leaderboard(self) -> "pd.DataFrame":
         """Return a row per finished member, see `Pool.leaderboard`."""
         return self.pool.leaderboard()
@@ -161,6 +163,7 @@ class Chosen:
     options: SelectionOptions = field(default_factory=SelectionOptions)
     recorded: "Estimate | None" = None
 
+    @checked
     def table(self) -> "pd.DataFrame":
         """Return a row per view of the pool, the largest weight first.
 
@@ -171,6 +174,7 @@ class Chosen:
 
         return view_table(self.pool, pd.Series(self.selection.weights))
 
+    @checked
     def predict(self) -> "pd.DataFrame":
         """Return the probabilities of the test images: ids as the index, classes as columns.
 
@@ -182,12 +186,43 @@ class Chosen:
         ids = pd.Index(self.pool.test_ids, name=_form(self.pool).id_column)
         return pd.DataFrame(blended, index=ids, columns=list(self.pool.classes))
 
-    def labels(self) -> "pd.Series[Any]":
-        """Return the most likely class of each test image; `labels().to_csv(path)` writes a submission.
+    @checked
+    def write_submission(self, path: str | Path = "submission.csv") -> Path:
+        """Write the submission of the test images in the form that is recorded with the search.
 
-        Index and values have the names of the recorded columns of a submission.
+        Args:
+            path: Path of the CSV; an existing file is replaced.
+
+        Raises:
+            InputError: There are no test images.
+            TunePaddyError: The file cannot be written.
         """
-        return self.predict().idxmax(axis="columns").rename(_form(self.pool).label_column)
+        from tune_paddy.data.submission.files import write_submission
+        from tune_paddy.ensemble.build import predicted_labels
+
+        pool, written = self.pool, Path(path)
+        if not len(pool.test_ids):
+            raise InputError("there are no test images, so there is no submission")
+        probs = self.selection.blend(pool.test)
+        labels = predicted_labels(self.selection, probs, pool.classes)
+        ids = pool.test_ids.tolist()
+        write_submission(written, ids, probs, labels, _form(pool), classes=pool.classes)
+        return written
+
+    @checked
+    def labels(self) -> "pd.Series[Any]":
+        """Return the decision for each test image; `labels().to_csv(path)` writes a table of labels.
+
+        It is the most likely class, the grade by the fitted thresholds, or the labels, joined. Index and
+        values have the names of the recorded columns of a submission.
+        """
+        import pandas as pd
+
+        from tune_paddy.ensemble.build import predicted_labels
+
+        probs = self.predict()
+        labels = predicted_labels(self.selection, probs.to_numpy(), self.pool.classes)
+        return pd.Series(labels, index=probs.index, name=_form(self.pool).label_column)
 
     @checked
     def plot(self) -> "Figure":
@@ -262,15 +297,21 @@ class Chosen:
 
 
 class Forecast(tuple["MemoryRow", ...]):
-    """Forecasts of memory, a row per member of a space."""
+    """Forecasts of memory and time, a row per member of a space."""
 
     __slots__ = ()
 
+    @checked
     def table(self) -> "pd.DataFrame":
-        """Return a row per member: its parameters, its footprint in MiB, its accum and whether it fits."""
-        import pandas as pd
+        """Return a row per member: its parameters, footprint in MiB, accum, whether it fits, and its time.
 
-        return pd.DataFrame([row.to_dict() for row in self])
+        `seconds_per_epoch` and `seconds` (of the whole member) are NaN or None if they are unknown.
+        `time_from` says where they come from: `record`, earlier members of the same kind on the device;
+        `timed`, steps that were timed now; `operations`, those of another kind, by the number of operations.
+        """
+        from tune_paddy.api.table import Table
+
+        return Table([row.to_dict() for row in self])
 
     def __repr__(self) -> str:
         return as_text(self._headline(), self._shown())
@@ -280,6 +321,7 @@ class Forecast(tuple["MemoryRow", ...]):
 
     def _shown(self) -> "pd.DataFrame":
         columns = ["origin", "arch", "size", "batch_size", "accum", "forecast_mib", "fits"]
+        columns += ["seconds_per_epoch"] if any(row.time is not None for row in self) else []
         return self.table().reindex(columns=columns)
 
     def _headline(self) -> str:

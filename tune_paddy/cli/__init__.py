@@ -11,9 +11,10 @@ import warnings
 from contextlib import suppress
 
 from tune_paddy.cli import data, demo, memory, report, search, select, serving, show, submit, ui  # noqa: F401 each adds its commands
-from tune_paddy.cli.app import app
+from tune_paddy.cli.app import app, silence
 from tune_paddy.cli.ensembles import use  # noqa: F401 adds its command
-from tune_paddy.cli.failures import print_any_name, told_in_one_line
+from tune_paddy.cli.failures import one_line_errors, print_any_name
+from tune_paddy.cli.labels import doctor  # noqa: F401 adds its command
 from tune_paddy.data.system.files import cache_folder
 from tune_paddy.data.system.gc_policy import collect_rarely
 from tune_paddy.data.system.owned_folders import sweep_usual_places
@@ -47,6 +48,7 @@ def _end(status: list[int]) -> None:
 
 def main() -> None:
     """Run the command line; print an error as one line, and exit with 2 for bad input or 1 for a failure."""
+    silence.end()
     before, dashes, after = _parted(sys.argv[1:])
     debug = "--debug" in before
     if not debug:
@@ -58,7 +60,7 @@ def main() -> None:
     sweep_usual_places()
     print_any_name(sys.stdout, sys.stderr)
     arguments = [*(argument for argument in before if argument != "--debug"), *dashes, *after]
-    with told_in_one_line(debug=debug):
+    with one_line_errors(debug=debug):
         status = app(arguments, prog_name="tune-paddy", standalone_mode=False)
     sys.exit(status)
 

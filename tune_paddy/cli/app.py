@@ -1,9 +1,10 @@
 """Parts that all commands share: the app, its consoles, common options, opening of data and spaces."""
 
 import os
+import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tune_paddy.cli.help.panels import OrderedGroup
+from tune_paddy.data.system.progress.lines import Silence
 from tune_paddy.data.system.text import as_started, redact
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ app = typer.Typer(
 )
 
 PIPED_WIDTH = 160  # columns of output to a file or a pipe
+silence = Silence()
 
 
 class _ProgramConsole(Console):
@@ -40,6 +43,7 @@ class _ProgramConsole(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         """Print objects; see `as_started` for texts."""
         super().print(*map(_as_started, objects), **options)
+        silence.end()
 
 
 def _as_started(printed: Any) -> Any:
@@ -105,7 +109,7 @@ def working(what: str = "") -> "Iterator[Progress]":
     """
     from tune_paddy.data.system.progress.shown import shown_progress
 
-    with shown_progress(console, errors, log=errors) as progress:
+    with shown_progress(console, errors, log=errors, silence=silence) as progress:
         if what:
             progress.stage(what)
         yield progress
@@ -145,9 +149,11 @@ def load_space(space: str) -> "SearchSpace":
 
 def check_pretrained(plan: "SearchPlan") -> None:
     """Refuse a plan whose pretrained weights are missing; on a cluster, skip the check: its nodes differ."""
-    from tune_paddy.training.networks.pretrained import check_weights
+    if plan.ray_address is not None:
+        return
+    with working("looking for the pretrained weights"):
+        from tune_paddy.training.networks.pretrained import check_weights
 
-    if plan.ray_address is None:
         check_weights(plan.space.weights(), plan.weights_dir)
 
 
@@ -173,18 +179,21 @@ def open_record(tracking_uri: str | None, runs: Path, *searches: str, ensemble: 
         InputError: There is no record, or it lacks a name.
     """
     from tune_paddy.tracking.lookup.quick import check_names
-    from tune_paddy.tracking.store import open_store
 
     check_names(tracking_uri, searches, ensemble)
-    return open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
+    with working("opening the record"):
+        from tune_paddy.tracking.store import open_store
+
+        return open_store(tracking_uri, experiment=None, artifact_root=runs / "artifacts", create=False)
 
 
 def print_dataset(dataset: "Dataset") -> None:
     """Print what was detected in a dataset, and the findings from opening it."""
     for line in dataset.description.lines():
         console.print(line, soft_wrap=True)
+    reading = tuple(dataset.options.names())
     for line in dataset.report.lines():
-        console.print(line, style="yellow", soft_wrap=True)
+        console.print(options_as_typed(line, reading), style="yellow", soft_wrap=True)
 
 
 def flag(name: str) -> str:
@@ -194,6 +203,23 @@ def flag(name: str) -> str:
     '--max-size'
     """
     return f"--{name.replace('_', '-')}"
+
+
+def options_as_typed(text: str, names: Iterable[str], spellings: Mapping[str, str] | None = None) -> str:
+    """Return a text with the parameters in backticks, alone or with a value, spelt as on the command line.
+
+    Args:
+        text: Message or note.
+        names: Names of parameters.
+        spellings: Parameter → its spelling, if it is not the option of the same name.
+
+    >>> options_as_typed("`task=classes` or `task`", ["task"])
+    '--task classes or --task'
+    """
+    for name in names:
+        typed, known = (spellings or {}).get(name, flag(name)), re.escape(name)
+        text = re.sub(rf"`{known}=([^`]*)`", rf"{typed} \1", text.replace(f"`{name}`", typed))
+    return text
 
 
 def typed_command() -> str:

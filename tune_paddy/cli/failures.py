@@ -15,14 +15,14 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TextIO
 
 import typer
 
-from tune_paddy.cli.app import errors, flag
+from tune_paddy.cli.app import errors, flag, options_as_typed
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.system.memory import lacks_memory
 from tune_paddy.data.system.signals import HANG_UP, JOB_SIGNALS, is_ignored_hang_up, leave_terminal
@@ -36,7 +36,7 @@ _SPELLINGS = {"data": "DATA", "folder": "--to"}
 
 
 @contextmanager
-def told_in_one_line(*, debug: bool) -> Iterator[None]:
+def one_line_errors(*, debug: bool) -> Iterator[None]:
     """Turn an exception of the block into one line on standard error and an exit status.
 
     Args:
@@ -107,12 +107,19 @@ def as_typed(error: TunePaddyError) -> str:
     >>> as_typed(TunePaddyError("use `max_size=9`", options=["max_size"]))
     'use --max-size 9'
     """
-    text = str(error)
-    for name in error.options:
-        known, typed = re.escape(name), _SPELLINGS.get(name, flag(name))
-        text = re.sub(rf"^{known}\b|`{known}`", typed, text)
-        text = re.sub(rf"`{known}=([^`]*)`", rf"{typed} \1", text)
-    return text
+    return with_flags(str(error), error.options)
+
+
+def with_flags(text: str, options: Iterable[str]) -> str:
+    """Return a text with parameters spelt as on the command line, at its start and in backticks.
+
+    >>> with_flags("keep them together with `group=patient`", ["group"])
+    'keep them together with --group patient'
+    """
+    names = list(options)
+    for name in names:
+        text = re.sub(rf"^{re.escape(name)}\b", _SPELLINGS.get(name, flag(name)), text)
+    return options_as_typed(text, names, _SPELLINGS)
 
 
 def print_any_name(*streams: TextIO) -> None:

@@ -2,24 +2,30 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tune_paddy.cli.app import StandInsOption, UriOption, app, console, load_space
+from tune_paddy.cli.app import StandInsOption, UriOption, app, console, load_space, working
 from tune_paddy.cli.completion import complete_space
+from tune_paddy.cli.failures import as_typed
 from tune_paddy.cli.help.default_command import DefaultCommandGroup
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.system.text import counted
 
 if TYPE_CHECKING:
     from tune_paddy.core.calibration import Calibration
+    from tune_paddy.core.config import SearchSettings
+    from tune_paddy.core.timing.cost import MemberTime
+    from tune_paddy.search.timing.members import TimedRows
     from tune_paddy.training.forecast.planning import Gpu, MemoryRow
 
 
 memory_app = typer.Typer(
     cls=DefaultCommandGroup,
+    subcommand_metavar="SPACE | COMMAND [ARGS]...",
     help="Forecast whether members fit a GPU (`memory SPACE`), and calibrate the forecast.",
 )
 app.add_typer(memory_app, name="memory")
@@ -52,44 +58,75 @@ def memory(
     ] = False,
     calibration: Annotated[str | None, typer.Option(help="Name or file of a calibration.")] = None,
     n_classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
+    n_images: Annotated[
+        int, typer.Option(help="Number of labelled images, for the time of an epoch.", min=2)
+    ] = 10_000,
+    timing: Annotated[
+        float,
+        typer.Option(
+            help="Seconds to spend on timing steps; 0: only the times of recorded members.",
+            min=0,
+            metavar="<seconds>",
+        ),
+    ] = 30.0,
     stand_ins: StandInsOption = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON list, one object per member.")
     ] = False,
+    tracking_uri: UriOption = None,
 ) -> None:
-    """Forecast whether members fit a GPU, with which accum, and how many at once; needs no GPU.
+    """Forecast whether members fit a GPU, with which accum, how many at once, and how long they take.
 
-    The word `forecast` may be left out.
+    The word `forecast` may be left out. No GPU is needed for the memory. Times are those of recorded members
+    of the same kind on the same device; the steps of the others are timed on this machine.
 
     Example: tune-paddy memory forecast road_to_the_top --gpu-memory 16280
     """
+    from tune_paddy.core.gpus import gpu_mib, parse_share
     from tune_paddy.spaces.space import SearchSpace
-    from tune_paddy.training.forecast.planning import find_gpu, parse_share, plan_space
 
     if (space is None) == (arch is None):
         raise InputError("name either a search space or --arch; for example: tune-paddy memory digits_demo")
+    part = parse_share(share)  # refused, like an unknown GPU, before torch is imported
+    if gpu is not None and gpu_memory is None:
+        gpu_mib(gpu)
     if space is not None:
         loaded = load_space(space)
     else:
         member = {"arch": arch, "size": _size(size), "batch_size": batch_size, "precision": precision}
         member |= {} if accum is None else {"accum": accum}
-        loaded = SearchSpace.parse(json.dumps({"recipes": [member]}), name="--arch")
+        given = {"search": {"gpu": "auto"}, "recipes": [member]}  # what a GPU holds is asked
+        loaded = SearchSpace.parse(json.dumps(given), name="--arch")
     if stand_ins:
         from tune_paddy.training.networks.architectures import stand_in
 
         loaded = loaded.with_stand_ins(stand_in)
-    target = find_gpu(gpu, gpu_memory, calibration)
-    rows = list(
-        plan_space(
-            loaded,
-            target,
-            parse_share(share),
+    with working("importing torch and timm") as progress:
+        from tune_paddy.training.forecast.planning import find_gpu, plan_space
+
+        target = find_gpu(gpu, gpu_memory, calibration)
+        progress.stage("forecasting memory")
+        rows = []
+        for row in plan_space(
+            loaded, target, part, n_classes=n_classes, max_accum=max_accum, unfused=unfused or None
+        ):
+            rows.append(row)
+            progress.stage(f"forecasting memory: {counted(len(rows), 'member')} done")
+        from tune_paddy.search.timing.members import open_earlier, with_times
+
+        timed = with_times(
+            rows,
+            loaded.settings,
+            open_earlier(tracking_uri),
+            gpu=gpu,
+            n_images=n_images,
             n_classes=n_classes,
-            max_accum=max_accum,
-            unfused=unfused or None,
+            limit=timing,
+            progress=progress,
         )
-    )
-    _print_memory(rows, as_json, target)
+    _print_memory(timed.rows, as_json, target)
+    if not as_json:
+        _explain_times(timed, loaded.settings, n_images)
     unfit = [row for row in rows if not row.plan.fits]
     if unfit:
         worst = unfit[0]
@@ -174,7 +211,7 @@ def _from_runs(name: str | None, gpu: str | None, tracking_uri: str | None) -> "
     ]
 
 
-def _print_memory(rows: "list[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
+def _print_memory(rows: "Sequence[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
     if as_json:
         sys.stdout.write(json.dumps([row.to_dict() for row in rows], indent=1) + "\n")
         return
@@ -189,7 +226,9 @@ def _print_memory(rows: "list[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
     if named:
         table.add_column("from", overflow="fold")
     table.add_column("member", overflow="fold")
-    for column in ("px", "batch", "M par.", "accum 1", "accum", "MiB", "margin", "share", "at once"):
+    columns = ["px", "batch", "M par.", "accum 1", "accum", "MiB", "margin", "share", "at once"]
+    has_times = any(row.time is not None for row in rows)
+    for column in [*columns, *(["s/epoch", "min/member", "time"] if has_times else [])]:
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         plan = row.plan
@@ -205,6 +244,7 @@ def _print_memory(rows: "list[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
             f"{plan.margin_mib:,.0f}",
             f"{plan.fraction:g}",
             str(plan.at_once) if plan.fits else "-",
+            *(_times(row.time) if has_times else []),
             style=None if plan.fits else "red",
         )
     console.print(table)
@@ -212,6 +252,42 @@ def _print_memory(rows: "list[MemoryRow]", as_json: bool, gpu: "Gpu") -> None:
     if warned:
         console.print(
             f"{len(warned)} of {len(rows)}, such as {warned[0].config.arch}: {warned[0].warning}",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+_SOURCES = {
+    "record": "of earlier members of the same kind, as their searches ran",
+    "timed": "from steps that were timed now, alone on the machine",
+    "operations": "rough, from a timed kind and the number of operations",
+}
+"""Source of a time → explanation."""
+
+
+def _times(time: "MemberTime | None") -> tuple[str, str, str]:
+    """Format the seconds of an epoch and the minutes of a member to three digits, and their source."""
+    return ("?", "?", "") if time is None else (f"{time.epoch:.3g}", f"{time.total / 60:.3g}", time.source)
+
+
+def _explain_times(timed: "TimedRows", settings: "SearchSettings", n_images: int) -> None:
+    """Print what the times refer to and where they come from, or why there are none."""
+    rows = timed.rows
+    sources = dict.fromkeys(row.time.source for row in rows if row.time is not None)
+    if sources:
+        share = f"{100 * settings.select_share:.3g} % of them in the select split"
+        split = counted(settings.folds, "fold") if settings.folds else share
+        console.print(
+            f"Time on {timed.device}: {n_images:,} labelled images, {split}, the longest schedule of the "
+            "space, without test images",
+            soft_wrap=True,
+        )
+    for source in sources:
+        console.print(f"  {source}: {_SOURCES[source]}", soft_wrap=True)
+    if timed.reason is not None:
+        missing = sum(row.time is None for row in rows)
+        console.print(
+            f"No time for {missing} of {counted(len(rows), 'member')}: {as_typed(timed.reason)}",
             style="yellow",
             soft_wrap=True,
         )

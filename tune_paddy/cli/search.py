@@ -121,8 +121,8 @@ def search(
     naming = Naming(runs, name)
     overrides = given(context, SETTINGS)
     now = given(context, SELECTION) | ({} if refit is None else {"refit": refit})
-    asked = _asked(now)
-    check_selection(asked)
+    follow_up = _follow_up(now)
+    check_selection(follow_up)
     if resume is None and not dry_run and data is not None:
         resume = _earlier(tracking_uri, name)
     if resume is not None:
@@ -137,7 +137,7 @@ def search(
             ray_address=ray_address,
             retry_failed=retry_failed,
         )
-        asked = _asked(now, plan.asked)
+        follow_up = _follow_up(now, plan.follow_up)
     elif data is None or space is None:
         raise InputError("give DATA and --space to start a search, or --resume NAME to resume one")
     else:
@@ -151,7 +151,7 @@ def search(
             weights_dir=weights_dir,
             ray_address=ray_address,
         )
-    check_patterns(asked["weights"] or (), plan)
+    check_patterns(follow_up["weights"] or (), plan)
     if dry_run:
         _print_preview(plan, timing)
         return
@@ -160,8 +160,8 @@ def search(
     with session_of(plan, None if resume is None else store) as ready:
         if resume is None:  # Ray's workers import torch meanwhile
             store, plan = record_of(plan, tracking_uri, naming)
-        plan = replace(plan, asked=asked)
-        train_and_select(replace(ready, plan=plan), store, asked, verbose=verbose)
+        plan = replace(plan, follow_up=follow_up)
+        train_and_select(replace(ready, plan=plan), store, follow_up, verbose=verbose)
 
 
 @contextmanager
@@ -192,7 +192,7 @@ def record_of(plan: "SearchPlan", tracking_uri: str | None, naming: "Naming") ->
         return store, with_free_name(plan, naming, store)
 
 
-def _asked(now: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def _follow_up(now: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the options of the selection and refit that follow the training, for the record.
 
     Args:
@@ -205,9 +205,9 @@ def _asked(now: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> d
 
 
 def train_and_select(
-    ready: "ReadyPlan", store: "Store", asked: dict[str, Any], *, verbose: bool = False
+    ready: "ReadyPlan", store: "Store", follow_up: dict[str, Any], *, verbose: bool = False
 ) -> None:
-    """Train, select from the finished members, and refit if `asked` says so.
+    """Train, select from the finished members, and refit if `follow_up` says so.
 
     After an interruption, select from the members finished so far, and do not refit.
 
@@ -222,16 +222,16 @@ def train_and_select(
             raise
         interrupted = error
     runs = plan.folder.parent
-    ensemble = select_and_print(store, [plan.name], runs, check_selection(asked), verbose=verbose)
+    ensemble = select_and_print(store, [plan.name], runs, check_selection(follow_up), verbose=verbose)
     if interrupted is not None:
         raise interrupted
-    if asked["refit"] is not None:
+    if follow_up["refit"] is not None:
         resume = record_command(store, "search", "--resume", plan.name)  # the record remembers --refit
         machine = Machine(plan.weights_dir, plan.ray_address)
         refit_and_print(store, ensemble, [plan.name], runs, machine, plan.dataset, resume=resume)
 
 
-def check_selection(asked: Mapping[str, Any]) -> "SelectionOptions":
+def check_selection(follow_up: Mapping[str, Any]) -> "SelectionOptions":
     """Validate the options of the selection before the training starts.
 
     Raises:
@@ -240,9 +240,9 @@ def check_selection(asked: Mapping[str, Any]) -> "SelectionOptions":
     from tune_paddy.ensemble.fixed_weights import parse_weights
     from tune_paddy.ensemble.options import SelectionOptions
 
-    weights = tuple(asked["weights"] or ())
+    weights = tuple(follow_up["weights"] or ())
     parse_weights(weights)
-    return SelectionOptions(metric=asked["metric"], method=asked["method"], weights=weights)
+    return SelectionOptions(metric=follow_up["metric"], method=follow_up["method"], weights=weights)
 
 
 def check_patterns(weights: "Sequence[str]", plan: "SearchPlan") -> None:
@@ -284,11 +284,12 @@ def make_plan(
     naming.choose(loaded.name)
     dataset = open_dataset(data, reading)
     print_dataset(dataset)
-    from tune_paddy.search.new_search import plan_new_search
-    from tune_paddy.training.networks.architectures import stand_in
-    from tune_paddy.training.networks.model import check_arch
+    with working("importing torch and timm"):
+        from tune_paddy.search.new_search import plan_new_search
+        from tune_paddy.training.networks.architectures import stand_in
+        from tune_paddy.training.networks.model import check_arch
 
-    loaded.check_archs(check_arch)
+        loaded.check_archs(check_arch)
     return plan_new_search(
         dataset,
         loaded.with_stand_ins(stand_in) if stand_ins else loaded,
@@ -369,7 +370,7 @@ def _print_preview(plan: "SearchPlan", timing: float) -> None:
         for proposal in proposals:
             config = proposal.config
             shares = _unforecast(config, settings.gpu) if give is None else _forecast(give(config))
-            table.add_row(proposal.member, proposal.origin, _told(config), *shares)
+            table.add_row(proposal.member, proposal.origin, _parameters(config), *shares)
             progress.advance()
     console.print(table)
     if timing:
@@ -383,7 +384,8 @@ def _print_time(
     from tune_paddy.search.timing.dry_run import forecast_time
 
     try:
-        lines = forecast_time(plan, give, limit=limit).lines()
+        with working() as progress:
+            lines = forecast_time(plan, give, limit=limit, progress=progress).lines()
     except TunePaddyError as error:
         console.print(as_typed(error), style="yellow", soft_wrap=True)
         return
@@ -402,7 +404,7 @@ def _unforecast(config: "MemberConfig", gpu: float | str) -> tuple[str, str, str
     return share, "?" if config.accum == "auto" else str(config.accum), "?"
 
 
-def _told(config: "MemberConfig") -> str:
+def _parameters(config: "MemberConfig") -> str:
     """Format a member's parameters that differ from their defaults, except those in its name."""
     chosen = config.model_dump(mode="json", exclude_defaults=True, exclude={"arch", "size"})
     return " ".join(f"{name}={f'{v:.3g}' if isinstance(v, float) else v}" for name, v in chosen.items())

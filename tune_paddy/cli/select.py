@@ -96,12 +96,17 @@ def select(
 
     Example: tune-paddy select my-search --metric error_rate
     """
+    from tune_paddy.ensemble.fixed_weights import parse_weights
     from tune_paddy.ensemble.options import SelectionOptions
+    from tune_paddy.tracking.runs import check_name
 
     check_refit(refit)
+    if name is not None:
+        check_name(name, "ensemble")
     searches = list(dict.fromkeys(searches))
     typed = given(context, SELECTION)
     options = SelectionOptions(**{**typed, "weights": tuple(typed.get("weights", ()))})
+    parse_weights(options.weights)  # refused before MLflow is imported
     machine = Machine(weights_dir, ray_address)
     if ensemble is not None:
         _refuse_selection(refit, typed, searches, name or out)
@@ -136,10 +141,11 @@ def _refit_recorded(store: "Store", search: str, name: str, runs: Path, machine:
     from tune_paddy.tracking.ensembles import read_recorded_ensemble
     from tune_paddy.tracking.lookup.ensembles import get_ensemble
 
-    described = read_recorded_ensemble(store, get_ensemble(store, search, name))
+    run = get_ensemble(store, search, name)
+    described = read_recorded_ensemble(store, run)
     if described.refit is not None:
         raise InputError(f"ensemble {name!r} of {search!r} is a refit already")
-    ensemble = load_recorded(store, search, name)
+    ensemble = load_recorded(store, run)
     refit_and_print(store, ensemble, list(described.searches), runs, machine, resume=typed_command())
 
 
@@ -239,9 +245,10 @@ def refit_and_print(
         SearchInterruptedError: A signal interrupted the refit.
         TunePaddyError: A member failed; trained members are kept for the next call.
     """
-    from tune_paddy.ensemble.refit import quality_note, write_refitted
-    from tune_paddy.search.refit import carry_over, members_to_refit, refit_plan, run_refit
-    from tune_paddy.search.resources import uncounted_gpus
+    with working("importing Ray"):
+        from tune_paddy.ensemble.refit import quality_note, write_refitted
+        from tune_paddy.search.refit import carry_over, members_to_refit, refit_plan, run_refit
+        from tune_paddy.search.resources import uncounted_gpus
     from tune_paddy.tracking.pool import load_pool
     from tune_paddy.tracking.runs import get_search
     from tune_paddy.tracking.schema import SearchRecord
@@ -262,7 +269,8 @@ def refit_and_print(
     tags = SearchRecord.tags_of(refit_of=tuple(searches), refit_of_ensemble=ensemble.run_id)
     writable = replace(store, experiment_id=search.experiment_id)
     try:
-        run_refit(plan, members, writable, console=console, tags=tags)
+        with working() as progress:
+            run_refit(plan, members, writable, console=console, tags=tags, progress=progress)
     except SearchInterruptedError as error:
         if resume:
             error.add_note(f"to resume it: {resume}")
@@ -303,7 +311,8 @@ def _reopen_dataset(search: "RecordedRun") -> "Dataset":
         raise InputError(
             f"the images of search {search.name!r} are no longer at {path}: restore them there to refit"
         )
-    dataset = Dataset.open(path, **record.read_options.given())
+    with working("reading images and labels"):
+        dataset = Dataset.open(path, **record.read_options.given())
     if dataset.fingerprint != record.dataset_fingerprint:
         raise InputError(
             f"{path}: holds other images or labels than when search {search.name!r} began: restore them, "

@@ -1,6 +1,7 @@
 """The commands that use an ensemble: export, predict, bundle."""
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -27,7 +28,19 @@ if TYPE_CHECKING:
 SearchArgument = Annotated[
     str, typer.Argument(help="Name of a search, or of its refit.", autocompletion=complete_search)
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+def _device(name: str) -> str:
+    """Return the name of a device if it has a known form; whether the device is here takes torch to tell."""
+    if not _DEVICE.fullmatch(name):
+        raise InputError(f"device {name!r}: use auto, cpu, cuda, cuda:1 or mps", options=("device",))
+    return name
+
+
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.", callback=_device)
+]
 TOLERANCE = 1e-5
 """Largest difference between probabilities on the same machine; another device or precision exceeds it."""
 
@@ -69,7 +82,7 @@ def export(
     if register is not None:
         address = register_model(store, collected.manifest, folder, register)
         console.print(f"Registered: {address}", soft_wrap=True)
-    console.print(f"  tune-paddy predict {shlex.quote(str(folder))} IMAGES", soft_wrap=True)
+    console.print(f"Predict:    tune-paddy predict {shlex.quote(str(folder))} IMAGES", soft_wrap=True)
     command = [
         "mlflow",
         "models",
@@ -81,7 +94,7 @@ def export(
         "--port",
         str(SERVING_PORT),
     ]
-    console.print(f"  {shlex.join(command)}", soft_wrap=True)
+    console.print(f"Serve:      {shlex.join(command)}", soft_wrap=True)
 
 
 @app.command()
@@ -118,6 +131,8 @@ def predict(
     with _opened(model, ensemble, tracking_uri, runs, device) as opened:
         planned = None if submission is None else plan_submission(opened, files, tracking_uri, runs)
         answer = _predict_with_progress(opened, files)
+    if len(answer.broken) == len(files):
+        raise TunePaddyError(_unreadable(files, answer) + "; nothing was written")
     content = as_csv(files, answer)
     if out is None:
         sys.stdout.write(content.decode())
@@ -131,10 +146,14 @@ def predict(
         planned.write(submission, answer)
     print_classes(files, answer)
     if answer.broken:
-        names = "; ".join(f"{files[row]}: {why}" for row, why in sorted(answer.broken.items())[:20])
-        images_read = f"{len(answer.broken)} of {counted(len(files), 'image')}"
         gap = "" if planned is None else "; no submission was written, since it needs every image"
-        raise TunePaddyError(f"{images_read} could not be read: {names}{gap}")
+        raise TunePaddyError(_unreadable(files, answer) + gap)
+
+
+def _unreadable(files: list[str], answer: "Answer") -> str:
+    """Return which files could not be read, and why."""
+    names = "; ".join(f"{files[row]}: {why}" for row, why in sorted(answer.broken.items())[:20])
+    return f"{len(answer.broken)} of {counted(len(files), 'image')} could not be read: {names}"
 
 
 @app.command()
@@ -155,12 +174,13 @@ def bundle(
     if folder.exists():
         raise InputError(f"{folder} already exists: remove it, or name another folder")
     store = _open_record(search, ensemble, tracking_uri, runs)
-    # Imported after the checks: torch and MLflow's models take seconds.
-    from tune_paddy.serving.bundle import NOTEBOOK
-    from tune_paddy.serving.bundle import bundle as write
-    from tune_paddy.serving.collect import collect
+    with working("importing torch and MLflow's models") as progress:
+        # Imported after the checks: torch and MLflow's models take seconds.
+        from tune_paddy.serving.bundle import NOTEBOOK
+        from tune_paddy.serving.bundle import bundle as write
+        from tune_paddy.serving.collect import collect
 
-    with working("writing the bundle"):
+        progress.stage("writing the bundle")
         write(collect(store, search, runs=runs, ensemble=ensemble), folder)
     console.print(f"Bundle of {_mib(folder):,.1f} MiB: {folder}", soft_wrap=True)
     line = f"{folder}/README.md explains how to upload it to Kaggle and run {NOTEBOOK} there."

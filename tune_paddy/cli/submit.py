@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tune_paddy.tracking.store import Store
 
 
+_SHOWN_COLUMNS = 8
+"""Number of columns of probabilities that are listed."""
+
 _SHOWN_MEMBERS = 8
 """Number of views that are listed before the confirmation."""
 
@@ -138,18 +141,21 @@ def _show(found: _Found, message: str, competition: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tune_paddy.data.kaggle.submit import label_counts, read_to_send
+    from tune_paddy.data.kaggle.submit import label_counts, mean_probabilities, read_to_send
     from tune_paddy.data.system.text import printable
 
     submission = read_to_send(found.path)
     n_rows = len(submission.ids)
-    labels = ", ".join(f"{label}: {n:,} ({n / n_rows:.0%})" for label, n in label_counts(submission))
-    columns = f"{submission.form.id_column}, {submission.form.label_column}"
+    counts, means = label_counts(submission), mean_probabilities(submission)
+    labels = ", ".join(f"{label}: {n:,} ({n / n_rows:.0%})" for label, n in counts)
+    more = ", …" if len(means) > _SHOWN_COLUMNS else ""
+    mean = ", ".join(f"{column} {value:.3f}" for column, value in means[:_SHOWN_COLUMNS]) + more
+    columns = ", ".join(submission.columns[:_SHOWN_COLUMNS]) + more
     rows = {
         "file": f"{found.path.name}, {n_rows:,} rows: {columns}",
         "to": f"https://www.kaggle.com/competitions/{competition}",
         "message": message,
-        "labels": labels,
+        **({"labels": labels} if counts else {"mean": mean}),
         **_record_rows(found),
     }
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))

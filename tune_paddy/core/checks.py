@@ -3,8 +3,8 @@
 import numpy as np
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.metrics import Floats, Labels
-from tune_paddy.core.predictions import ROW_SUM_TOLERANCE
+from tune_paddy.core.tasks.arrays import Floats, Labels
+from tune_paddy.core.tasks.task import ROW_SUM_TOLERANCE
 
 _AXES = 3
 
@@ -14,7 +14,8 @@ def check_pool(probs: Floats, labels: Labels) -> None:
 
     Args:
         probs: Float array [views, images, classes], expected to be finite and within [0, 1].
-        labels: Integer array [images]; classes without images are allowed, and cannot be judged.
+        labels: Integer array [images]; classes without images are allowed, and cannot be judged. Of several
+            labels an image 0 and 1, [images, classes].
 
     Raises:
         InputError: The arrays violate these conditions.
@@ -36,12 +37,12 @@ def check_shapes(probs: Floats, labels: Labels) -> None:
         )
     if not all(probs.shape):
         raise InputError("nothing to select from: {} views, {} images, {} classes".format(*probs.shape))
-    if labels.shape != probs.shape[1:2] or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(
-            f"labels must be integers [{probs.shape[1]}], not {labels.dtype} {list(labels.shape)}"
-        )
-    if labels.min() < 0 or labels.max() >= probs.shape[2]:
-        raise InputError(f"labels must lie in 0..{probs.shape[2] - 1}, not {labels.min()}..{labels.max()}")
+    wanted = probs.shape[1:3] if labels.ndim > 1 else probs.shape[1:2]
+    if labels.shape != wanted or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"labels must be integers {list(wanted)}, not {labels.dtype} {list(labels.shape)}")
+    most = 1 if labels.ndim > 1 else probs.shape[2] - 1
+    if labels.min() < 0 or labels.max() > most:
+        raise InputError(f"labels must lie in 0..{most}, not {labels.min()}..{labels.max()}")
 
 
 def check_probabilities(view: Floats, number: int) -> None:

@@ -217,9 +217,22 @@ class SearchSettings(BaseModel):
         description="early stopping of weak trials",
         json_schema_extra={"group": SEARCH},
     )
-    objective: Literal["calibrated_log_loss", "log_loss", "error_rate"] = Field(
+    objective: Literal[
         "calibrated_log_loss",
-        description="what the sampler minimises, on the select split",
+        "log_loss",
+        "error_rate",
+        "balanced_error",
+        "macro_f1",
+        "weighted_f1",
+        "micro_f1",
+        "samples_f1",
+        "roc_auc",
+        "map_at_3",
+        "map_at_5",
+        "qwk",
+    ] = Field(
+        "calibrated_log_loss",
+        description="what the sampler minimises, on the select split; of scores such as F1, 1 − the score",
         json_schema_extra={"group": SEARCH},
     )
     select_share: float = Field(

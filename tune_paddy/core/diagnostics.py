@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.estimate import wilson
-from tune_paddy.core.metrics import Floats, Labels
+from tune_paddy.core.scores.decided import decided, hits_of
+from tune_paddy.core.tasks.arrays import Floats, Labels
+from tune_paddy.core.tasks.outcomes import one_row_per_answer
 
 BINS = 10
 
@@ -36,7 +38,7 @@ class Reliability:
     Attributes:
         confidence: float64 [bins], mean probability of the predicted class.
         accuracy: float64 [bins], share of images whose predicted class is correct.
-        images: int [bins], number of images.
+        images: int [bins], number of images, or of decisions.
     """
 
     confidence: NDArray[np.float64]
@@ -50,13 +52,14 @@ class Reliability:
         return float(gaps @ self.images / self.images.sum())
 
 
-def disagreement(probs: Floats) -> NDArray[np.float64]:
-    """Return the share of images on which two views predict different classes, float64 [views, views].
+def disagreement(probs: Floats, labels: Labels) -> NDArray[np.float64]:
+    """Return the share of decisions in which two views differ, float64 [views, views].
 
     Args:
         probs: Probabilities [views, images, classes].
+        labels: Labels of the images; only their form matters: of several labels each is a decision.
     """
-    predicted = probs.argmax(axis=2)
+    predicted = np.stack([decided(view, labels) for view in probs]).reshape(len(probs), -1)
     return np.array([(predicted != own).mean(axis=1) for own in predicted])
 
 
@@ -72,9 +75,34 @@ def confusion(probs: Floats, labels: Labels) -> NDArray[np.intp]:
     return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-def recalls(confused: NDArray[np.intp]) -> dict[int, Recall]:
-    """Return class index → recall, from a `confusion` matrix; classes without images have no recall."""
-    pairs = zip(confused.diagonal().tolist(), confused.sum(axis=1).tolist(), strict=True)
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Images of each class, and how many of them are found.
+
+    Attributes:
+        hits: int [classes], images of the class that are decided for it.
+        images: int [classes], images of the class.
+    """
+
+    hits: NDArray[np.intp]
+    images: NDArray[np.intp]
+
+
+def count_found(probs: Floats, labels: Labels) -> Found:
+    """Count the images of each class, or with each label, that are found.
+
+    Args:
+        probs: Probabilities [images, classes].
+        labels: int [images], or 0 and 1, [images, labels].
+    """
+    n_classes = probs.shape[1]
+    actual, called = (hits_of(rows, n_classes) for rows in (labels, decided(probs, labels)))
+    return Found((actual & called).sum(axis=0), actual.sum(axis=0))
+
+
+def recalls(found: Found) -> dict[int, Recall]:
+    """Return class index → recall; classes without images have no recall."""
+    pairs = zip(found.hits.tolist(), found.images.tolist(), strict=True)
     return {
         label: Recall(hits / images, *wilson(hits / images, images), images)
         for label, (hits, images) in enumerate(pairs)
@@ -112,9 +140,10 @@ def reliability(probs: Floats, labels: Labels, *, bins: int = BINS) -> Reliabili
 
     Args:
         probs: Probabilities [images, classes].
-        labels: int [images], true classes.
+        labels: int [images], true classes; of several labels, 0 and 1, [images, labels], each is a decision.
         bins: Number of bins between 0 and 1.
     """
+    probs, labels = one_row_per_answer(probs, labels)
     claimed = probs.max(axis=1).astype(np.float64)
     right = probs.argmax(axis=1) == labels
     bin_of = np.minimum((claimed * bins).astype(np.intp), bins - 1)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.core.metrics import Floats, Labels, get_metric
+from tune_paddy.core.metrics import get_metric, true_class
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.tasks.arrays import Floats, Labels
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ def redundancies(selection: Selection, probs: Floats, labels: Labels) -> dict[in
         probs: float32 [views, images, classes].
         labels: int [images].
     """
-    true = probs[:, np.arange(len(labels)), labels]
-    losses = -np.log(np.maximum(true, np.finfo(np.float32).tiny).astype(np.float64))
+    true = np.stack([true_class(view, labels).ravel() for view in probs])
+    losses = -np.log(np.maximum(true, np.finfo(np.float32).tiny))
     centred = losses - losses.mean(axis=1, keepdims=True)
     norms = np.sqrt((centred**2).sum(axis=1))
     unit = centred / np.where(norms > 0, norms, 1)[:, None]

@@ -1,7 +1,8 @@
-"""Memory of well-known GPUs, for planning on a machine without one."""
+"""Memory of well-known GPUs, for planning on a machine without one, and shares of a GPU."""
 
 import difflib
 import re
+from typing import Literal
 
 from tune_paddy.core.errors import InputError
 
@@ -33,6 +34,9 @@ GPU_MIB = {
 }
 """GPU name → memory, in MiB."""
 
+Share = float | Literal["auto"]
+"""Number of GPUs of a trial; auto: the smallest share of one GPU that its forecast allows."""
+
 _NOISE = re.compile(r"nvidia|tesla|geforce|quadro|pcie|sxm\d?|hbm\d?e?|[^a-z0-9]")
 _CAPACITY = re.compile(r"\b(\d+)\s*gi?b\b")
 _TOLERANCE = 0.15
@@ -60,6 +64,23 @@ def gpu_mib(name: str) -> int:
         f"unknown GPU {name!r}{hint} Known: {', '.join(GPU_MIB)}. Or give its memory as `gpu_memory`, in MiB",
         options=("gpu_memory",),
     )
+
+
+def parse_share(text: str) -> Share:
+    """Parse a share of a GPU: a number above 0 and up to 1, or `auto`.
+
+    Raises:
+        InputError: The text is neither.
+    """
+    if text == "auto":
+        return "auto"
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise InputError(f"share {text!r}: write a number above 0 and up to 1, or auto", options=("share",))
+    return share
 
 
 def same_model(one: str, other: str) -> bool:

@@ -1,22 +1,29 @@
-"""Metrics of class probabilities. All are losses (lower is better), computed in float64.
+"""Metrics of probabilities. All are losses (lower is better), computed in float64.
 
-Every metric takes `(probs, labels)`: probabilities [images, classes] whose rows sum to 1 and
-integer labels [images] in `0..classes-1`. A class without images has no recall, F1 or ROC curve, so
-macro averages cover only the classes that occur in the labels.
+Every metric takes `(probs, labels)`: probabilities [images, classes] whose rows sum to 1, and integer labels
+[images] in `0..classes-1`; or the probabilities of independent labels, [images, labels], and labels of 0 and
+1 of the same shape. A class without images has no recall, F1 or ROC curve, so macro averages cover only the
+classes that occur in the labels.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.scores.decided import decided
+from tune_paddy.core.scores.f1 import macro_f1_loss, micro_f1_loss, samples_f1_loss, weighted_f1_loss
+from tune_paddy.core.scores.kappa import qwk_loss
+from tune_paddy.core.scores.ranking import map_loss, roc_auc_loss
+from tune_paddy.core.tasks.arrays import Floats, Labels
+from tune_paddy.core.tasks.names import MULTILABEL, ORDERED
+from tune_paddy.core.tasks.outcomes import one_row_per_answer
+from tune_paddy.core.tasks.task import Task
 
-Floats = NDArray[np.floating[Any]]
-Labels = NDArray[np.integer[Any]]
 Metric = Callable[[Floats, Labels], float]
 
 EPS = 1e-15
@@ -27,71 +34,51 @@ TEMPERATURES = np.array([0.25, 0.35, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0, 2.75, 
 
 
 def true_class(probs: Floats, labels: Labels) -> NDArray[np.float64]:
-    """Return the probability of each image's true class, float64 [images]."""
-    return probs[np.arange(len(labels)), labels].astype(np.float64)
+    """Return the probability of the truth, float64: of each image's class, or of each answer to a label."""
+    if labels.ndim > 1:
+        return np.asarray(np.where(labels == 1, probs, 1 - probs).astype(np.float64))
+    return np.asarray(probs[np.arange(len(labels)), labels].astype(np.float64))
 
 
 def log_loss(probs: Floats, labels: Labels) -> float:
-    """Return the mean negative log probability of the true class, in nats, clipped at `EPS`."""
+    """Return the mean negative log probability of the truth, in nats, clipped at `EPS`.
+
+    The mean is over the images, and over the labels of each.
+    """
     return float(-np.log(np.maximum(true_class(probs, labels), EPS)).mean())
 
 
 def error_rate(probs: Floats, labels: Labels) -> float:
-    """Return the share of images whose most probable class is wrong; the first class wins a tie."""
-    return float((probs.argmax(axis=1) != labels).mean())
+    """Return the share of wrong decisions: of images, or of labels over all images (Hamming loss)."""
+    return float((decided(probs, labels) != labels).mean())
 
 
 def balanced_error(probs: Floats, labels: Labels) -> float:
-    """Return the mean over the classes of their error rates: 1 − balanced accuracy."""
-    return float(class_balance(labels) @ (probs.argmax(axis=1) != labels))
+    """Return the mean over the classes of their error rates, 1 − balanced accuracy; of labels its mean."""
+    return float((class_balance(labels) * (decided(probs, labels) != labels)).sum())
 
 
 def class_balance(labels: Labels) -> NDArray[np.float64]:
-    """Return image weights, float64 [images], that give every class that occurs the same total."""
-    counts = np.bincount(labels)
-    return 1 / (counts[labels] * np.count_nonzero(counts))
+    """Return weights in the form of the labels, float64, sum 1, that give every class the same total.
 
-
-def macro_f1_loss(probs: Floats, labels: Labels) -> float:
-    """Return 1 − the mean over the classes of F1 = 2 TP / (2 TP + FP + FN)."""
-    n_classes = probs.shape[1]
-    predicted = probs.argmax(axis=1)
-    actual = np.bincount(labels, minlength=n_classes)
-    hits = np.bincount(labels[predicted == labels], minlength=n_classes)
-    called = np.bincount(predicted, minlength=n_classes)
-    present = actual > 0
-    return float(1 - (2 * hits[present] / (actual + called)[present]).mean())
-
-
-def roc_auc_loss(probs: Floats, labels: Labels) -> float:
-    """Return 1 − the mean over the classes of the area under the one-versus-rest ROC curve.
-
-    The area is the Mann-Whitney statistic: the chance that an image of the class gets a higher
-    probability of it than an image of another class, ties counted half. If all labels are of one class
-    there is no curve, and the loss is that of chance, 0.5.
+    Of independent labels each has the same total, and so have its images with and without it.
     """
-    from scipy.stats import rankdata  # noqa: PLC0415 - half a second, for this metric only
-
-    positives = np.bincount(labels, minlength=probs.shape[1])
-    classes = np.flatnonzero((positives > 0) & (positives < len(labels)))
-    if not len(classes):
-        return 0.5
-    ranks = rankdata(probs[:, classes].astype(np.float64), axis=0)  # scipy 1.18 ranks in the input's type
-    n_positive = positives[classes]
-    rank_sums = np.array([ranks[labels == c, column].sum() for column, c in enumerate(classes)])
-    wins = rank_sums - n_positive * (n_positive + 1) / 2
-    return float(1 - (wins / (n_positive * (len(labels) - n_positive))).mean())
+    if labels.ndim > 1:
+        shares: NDArray[np.float64] = np.stack([class_balance(column) for column in labels.T], axis=1)
+        return np.divide(shares, labels.shape[1])
+    counts = np.bincount(labels)
+    return np.reciprocal(counts[labels].astype(np.float64) * np.count_nonzero(counts))
 
 
 def per_image(metric: str, probs: Floats, labels: Labels) -> NDArray[np.float64] | None:
     """Return the loss of each image, float64 [images], if the metric is their mean; otherwise None."""
     if metric == "log_loss":
         losses: NDArray[np.float64] = -np.log(np.maximum(true_class(probs, labels), EPS))
-        return losses
-    if metric == "error_rate":
-        wrong: NDArray[np.bool_] = probs.argmax(axis=1) != labels
-        return wrong.astype(np.float64)
-    return None
+    elif metric == "error_rate":
+        losses = (decided(probs, labels) != labels).astype(np.float64)
+    else:
+        return None
+    return losses if losses.ndim == 1 else losses.mean(axis=1)
 
 
 def calibrated_log_loss(probs: Floats, labels: Labels) -> tuple[float, float]:
@@ -104,6 +91,7 @@ def calibrated_log_loss(probs: Floats, labels: Labels) -> tuple[float, float]:
     Returns:
         The loss in nats, and the temperature (1 wins ties, then the smaller one).
     """
+    probs, labels = one_row_per_answer(probs, labels)
     logits = np.log(np.maximum(probs, EPS), dtype=np.float64)
     logits -= logits.max(axis=1, keepdims=True)
     own = true_class(logits, labels)
@@ -121,13 +109,34 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "error_rate": error_rate,
         "balanced_error": balanced_error,
         "macro_f1": macro_f1_loss,
+        "weighted_f1": weighted_f1_loss,
+        "micro_f1": micro_f1_loss,
+        "samples_f1": samples_f1_loss,
         "roc_auc": roc_auc_loss,
+        "map_at_3": partial(map_loss, first=3),
+        "map_at_5": partial(map_loss, first=5),
+        "qwk": qwk_loss,
     }
 )
 """The losses that a selection can minimise, by name."""
 
+_NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"qwk": (ORDERED,), "micro_f1": (MULTILABEL,), "samples_f1": (MULTILABEL,)}
+)
+"""Metric → tasks that it serves; the others serve all. F1 over all decisions of classes is the error rate."""
 
-_SCORES: Mapping[str, str] = MappingProxyType({"macro_f1": "macro F1", "roc_auc": "ROC AUC"})
+_SCORES: Mapping[str, str] = MappingProxyType(
+    {
+        "macro_f1": "macro F1",
+        "weighted_f1": "weighted F1",
+        "micro_f1": "micro F1",
+        "samples_f1": "mean F1 of the images",
+        "roc_auc": "ROC AUC",
+        "map_at_3": "MAP@3",
+        "map_at_5": "MAP@5",
+        "qwk": "quadratic weighted kappa",
+    }
+)
 """Metric computed as 1 − a score → display name of the score."""
 
 
@@ -159,3 +168,20 @@ def get_metric(name: str) -> Metric:
         hint = did_you_mean(name, METRICS)
         raise InputError(f"unknown metric {name!r}: use one of {', '.join(METRICS)}{hint}")
     return METRICS[name]
+
+
+def check_metric(name: str, task: Task) -> None:
+    """Raise if a metric does not serve a task.
+
+    Raises:
+        InputError: There is no such metric, or it is one of another task.
+    """
+    get_metric(name)
+    needed = _NEEDED.get(name, (task.name,))
+    if task.name not in needed:
+        way_out = " (classes that are numbers: search with `task` ordered)" if needed == (ORDERED,) else ""
+        raise InputError(
+            f"metric {name} needs {Task.of(needed[0]).description}{way_out}; the images have "
+            f"{task.description}",
+            options=("metric", "task") if way_out else ("metric",),
+        )

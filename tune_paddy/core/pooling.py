@@ -5,7 +5,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.core.metrics import EPS, Floats
+from tune_paddy.core.metrics import EPS
+from tune_paddy.core.tasks.arrays import Floats
+from tune_paddy.core.tasks.outcomes import answers
 
 Rule = Literal["mean", "log_linear"]
 """`mean`: Σ w·p, the linear opinion pool. `log_linear`: softmax(Σ w·log p), the logarithmic one."""
@@ -27,8 +29,11 @@ def pool(
     rule: Rule = "mean",
     temperature: float = 1.0,
     member_temperatures: NDArray[np.float64] | None = None,
+    independent: bool = False,
 ) -> NDArray[np.float64]:
     """Combine the views with a rule, then apply the final temperature.
+
+    Independent labels are pooled one by one, as two classes each.
 
     Source: Genest and Zidek, "Combining probability distributions: a critique and an annotated
     bibliography", Statistical Science 1986.
@@ -39,16 +44,19 @@ def pool(
         rule: Combination rule.
         temperature: Final temperature: the pooled p becomes p^(1/temperature), normalised.
         member_temperatures: Temperature of each view before pooling, float64 [views]; None: 1 for all.
+        independent: Whether the probabilities of an image are those of independent labels.
 
     Returns:
         Pooled probabilities, float64 [images, classes].
     """
     transform = doubted_logs if rule == "log_linear" else np.asarray
-    pooled = np.zeros(probs.shape[1:])
+    form = answers if independent else np.asarray
+    pooled = np.zeros((*probs.shape[1:], 2) if independent else probs.shape[1:])
     for view in np.flatnonzero(weights):
         own = 1.0 if member_temperatures is None else float(member_temperatures[view])
-        pooled += weights[view] * transform(soften(probs[view], own))
-    return softmax(pooled / temperature) if rule == "log_linear" else soften(pooled, temperature)
+        pooled += weights[view] * transform(soften(form(probs[view]), own))
+    pooled = softmax(pooled / temperature) if rule == "log_linear" else soften(pooled, temperature)
+    return pooled[..., 1] if independent else pooled
 
 
 def soften(probs: Floats, temperature: float) -> NDArray[np.float64]:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tune_paddy.core.tasks.names import CLASSES
+from tune_paddy.core.tasks.task import Task
+
 PLAIN = "plain"
 TTA = "tta"
-ROW_SUM_TOLERANCE = 1e-3
-"""Largest deviation of an image's probability sum from 1 (float32 softmax: about 1e-6)."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,15 @@ class Predictions:
     """Class probabilities of one member, per view, on the select split and on the test set.
 
     Attributes:
-        classes: Class names; the last axis of every array.
+        classes: Class names, or names of the labels; the last axis of every array of probabilities.
         split: Fingerprint of the select split.
         select_ids: str [select images], image ids.
-        select_labels: int64 [select images], indices into `classes`.
+        select_labels: int64 [select images], indices into `classes`; with several labels an image int64 of
+            0 and 1, [select images, classes].
         test_ids: str [test images], image ids, possibly empty.
         select: View name → float32 [select images, classes].
         test: View name → float32 [test images, classes]; the same views as `select`.
+        task: What the labels are.
     """
 
     classes: tuple[str, ...]
@@ -35,6 +38,7 @@ class Predictions:
     test_ids: NDArray[np.str_]
     select: Mapping[str, NDArray[np.float32]]
     test: Mapping[str, NDArray[np.float32]]
+    task: Task = field(default_factory=lambda: Task.of(CLASSES))
 
 
 @dataclass(frozen=True)
@@ -86,12 +90,16 @@ class Pool:
         views: Candidates, ordered by member, then plain before tta.
         classes: Class names.
         split: Fingerprint of the select split that all members share.
-        labels: int64 [select images], indices into `classes`.
+        labels: int64 [select images], indices into `classes`; with several labels an image int64 of 0 and 1,
+            [select images, classes].
         select_ids: str [select images], image ids.
         test_ids: str [test images], image ids.
         select: float32 [views, select images, classes], probabilities.
         test: float32 [views, test images, classes], probabilities.
         refused: Excluded members, each with its reason.
+        groups: int64 [select images], equal values for images that belong together, such as copies or those
+            of one patient; None: every image is alone.
+        task: What the labels are.
     """
 
     views: tuple[View, ...]
@@ -103,6 +111,8 @@ class Pool:
     select: NDArray[np.float32]
     test: NDArray[np.float32]
     refused: tuple[Refusal, ...] = ()
+    groups: NDArray[np.int64] | None = None
+    task: Task = field(default_factory=lambda: Task.of(CLASSES))
 
     def __repr__(self) -> str:
         """Return one line: the arrays are attributes."""
@@ -115,13 +125,13 @@ class Pool:
 
 
 def check(predictions: Predictions) -> str | None:
-    """Return why predictions are invalid, or None: checks shapes, finite values and row sums of 1."""
-    n_classes = len(predictions.classes)
+    """Return why predictions are invalid, or None: checks labels, shapes, finite values and probabilities."""
+    n_classes, task = len(predictions.classes), predictions.task
     if len(predictions.select_labels) != len(predictions.select_ids):
         return f"{len(predictions.select_labels)} labels for {len(predictions.select_ids)} images"
-    labels = predictions.select_labels
-    if labels.size and (labels.min() < 0 or labels.max() >= n_classes):
-        return f"labels from {labels.min()} to {labels.max()} for {n_classes} classes"
+    problem = task.labels_problem(predictions.select_labels, n_classes)
+    if problem:
+        return problem
     if predictions.select.keys() != predictions.test.keys() or not predictions.select:
         return f"views differ: select has {sorted(predictions.select)}, test has {sorted(predictions.test)}"
     for part, ids, by_view in (
@@ -131,30 +141,27 @@ def check(predictions: Predictions) -> str | None:
         if len(set(ids.tolist())) != len(ids):
             return f"the {part} set names an image twice"
         for view, probs in by_view.items():
-            problem = _check_probabilities(probs, (len(ids), n_classes))
+            problem = _check_probabilities(probs, (len(ids), n_classes), task)
             if problem:
                 return f"{part}/{view}: {problem}"
     return None
 
 
-def _check_probabilities(probs: NDArray[np.float32], shape: tuple[int, int]) -> str | None:
+def _check_probabilities(probs: NDArray[np.float32], shape: tuple[int, int], task: Task) -> str | None:
     if probs.shape != shape:
         return f"shape {probs.shape} where {shape} is needed"
     if not np.isfinite(probs).all():
         return f"{int((~np.isfinite(probs)).any(axis=1).sum())} images have values that are not finite"
     if (probs < 0).any():
         return "negative probabilities"
-    off = np.abs(probs.sum(axis=1, dtype=np.float64) - 1)
-    if off.size and off.max() > ROW_SUM_TOLERANCE:
-        return f"a row sums to {1 + off.max():.4f} or {1 - off.max():.4f} where 1 is needed"
-    return None
+    return task.probabilities_problem(probs)
 
 
 def align(members: Sequence[tuple[View, Predictions]]) -> Pool:
     """Build a pool from members in any order; members that do not match are refused by name.
 
-    The reference (split, classes, ids, and then labels) is the one that most members share; the earliest
-    wins a tie. Images are aligned to the reference by id, and classes by name.
+    The reference (task, split, classes, ids, and then labels) is the one that most members share; the
+    earliest wins a tie. Images are aligned to the reference by id, and classes by name.
 
     Args:
         members: For each member, a view with its metadata (its `kind` is ignored) and its predictions.
@@ -200,20 +207,24 @@ def align(members: Sequence[tuple[View, Predictions]]) -> Pool:
         select=np.stack(select).astype(np.float32, copy=False),
         test=np.stack(test).astype(np.float32, copy=False),
         refused=tuple(sorted(refused, key=lambda refusal: refusal.member)),
+        task=reference.task,
     )
 
 
-def _identity(predictions: Predictions) -> tuple[str, int, int, int]:
+def _identity(predictions: Predictions) -> tuple[str, str, int, int, int]:
     """Return a key of what members must share, in any order; short, since pools may have hundreds."""
     parts = (predictions.classes, predictions.select_ids.tolist(), predictions.test_ids.tolist())
     classes, select, test = (hash(frozenset(part)) for part in parts)
-    return predictions.split, classes, select, test
+    return predictions.task.name, predictions.split, classes, select, test
 
 
 def _labels(predictions: Predictions) -> int:
     """Return a hash of the image labels, independent of order."""
-    names = np.asarray(predictions.classes)[predictions.select_labels]
-    return hash(frozenset(zip(predictions.select_ids.tolist(), names.tolist(), strict=True)))
+    labels = predictions.task.reindexed(
+        predictions.select_labels, predictions.classes, sorted(predictions.classes)
+    )
+    rows = map(tuple, labels.reshape(len(labels), -1).tolist())
+    return hash(frozenset(zip(predictions.select_ids.tolist(), rows, strict=True)))
 
 
 def _most_shared(all_predictions: Sequence[Predictions]) -> Predictions:
@@ -233,6 +244,8 @@ def _largest_group(
 
 def _misfit(predictions: Predictions, reference: Predictions) -> str | None:
     """Return why predictions cannot be averaged with the reference, or None."""
+    if predictions.task is not reference.task:
+        return f"it predicts {predictions.task.description}, the pool {reference.task.description}"
     if predictions.split != reference.split:
         return f"select split {predictions.split} differs from the pool's {reference.split}"
     for what, mine, theirs in (
@@ -244,8 +257,10 @@ def _misfit(predictions: Predictions, reference: Predictions) -> str | None:
             odd = sorted(mine ^ theirs)
             return f"{len(odd)} {what} differ from the pool's, the first is {odd[0]!r}"
     rows = _order(predictions.select_ids, reference.select_ids)
-    mine_labels = np.asarray(predictions.classes)[predictions.select_labels[rows]]
-    if not np.array_equal(mine_labels, np.asarray(reference.classes)[reference.select_labels]):
+    labels = predictions.task.reindexed(
+        predictions.select_labels[rows], predictions.classes, reference.classes
+    )
+    if not np.array_equal(labels, reference.select_labels):
         return "its labels of the select split differ from the pool's"
     return None
 

@@ -4,7 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from tune_paddy.core.metrics import EPS, Floats, Labels, true_class
+from tune_paddy.core.metrics import EPS, true_class
+from tune_paddy.core.tasks.arrays import Floats, Labels
+from tune_paddy.core.tasks.outcomes import one_row_per_answer
 
 STRENGTH = 10.0
 """Penalty on (log temperature)², in nats over the whole split: 10 nats at a factor of e.
@@ -24,8 +26,9 @@ def fit_temperature(probs: Floats, labels: Labels) -> float:
 
     Args:
         probs: Probabilities [images, classes].
-        labels: int [images], true classes.
+        labels: int [images], true classes; or 0 and 1, [images, classes].
     """
+    probs, labels = one_row_per_answer(probs, labels)
     logits = np.log(np.maximum(probs, EPS), dtype=np.float64)
     logits -= logits.max(axis=1, keepdims=True)
     own = true_class(logits, labels).mean()

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,16 +12,21 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.alike import split_alike
 from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images, with_range
 from tune_paddy.data.duplicates import group_copies
 from tune_paddy.data.images import ImageError
+from tune_paddy.data.labels.relabel import relabel as apply_corrections
+from tune_paddy.data.labels.texts import shown_label
 from tune_paddy.data.layouts.description import Description, LeftOut
-from tune_paddy.data.layouts.detect import list_dataset
+from tune_paddy.data.layouts.detect import file_of, list_dataset
 from tune_paddy.data.layouts.listing import Listing
 from tune_paddy.data.options import EACH, EXACT, NEAR, OFF, ReadOptions, format_range
 from tune_paddy.data.pixel_range import PixelRange, ValueFacts, describe_range, find_range
-from tune_paddy.data.submission import SubmissionFormat
+from tune_paddy.data.sides.parts import GivenSplit
+from tune_paddy.data.sides.sides import read_sides
+from tune_paddy.data.submission.form import SubmissionFormat
 from tune_paddy.data.system.text import SHOWN, counted, listed, shown
 
 
@@ -32,18 +37,22 @@ class Dataset:
     Attributes:
         root: Absolute path of the folder.
         layout: Display name of the layout.
-        labelled: Frame with the columns id (unique), path (absolute), label and further ones of a table.
+        labelled: Frame with the columns id (unique), path (absolute), label and further ones of a table. If
+            an image has any number of labels, they are sorted and joined by `|`; none is the empty text.
         test: Frame with the columns id (unique) and path (absolute), in the submission's order; may be empty.
-        classes: Sorted labels, at least two.
+        classes: Names of the classes in the order of the task, at least two.
         fingerprint: Hash of all ids, labels and file contents, 16 hex digits; independent of order and
             location.
         sums: SHA-256 of each file, hexadecimal, [labelled, then test].
-        submission: Column names of a submission.
-        groups: int64 [labelled], equal for images that count as copies of each other.
+        submission: Columns of a submission, and their content.
+        groups: int64 [labelled], equal for images that stay on one side of a split: copies of each other, and
+            images with an equal value of the column `group`.
+        given: Split that the column `split_column` defines; None: there is none.
         report: Findings of the audit.
         description: Layout, source of the labels, classes with their sizes, and files that were left out.
         options: How it was read, with the kind of copies and the range that were used.
         sample: Path of the sample submission, or None.
+        task: What the labels are.
     """
 
     root: Path
@@ -55,10 +64,12 @@ class Dataset:
     sums: tuple[str, ...]
     submission: SubmissionFormat
     groups: NDArray[np.int64]
+    given: GivenSplit | None
     report: AuditReport
     description: Description
     options: ReadOptions
     sample: Path | None
+    task: Task
 
     @classmethod
     @checked
@@ -73,6 +84,13 @@ class Dataset:
         images: str | Path | None = None,
         id_column: str | None = None,
         label_column: str | None = None,
+        task: str | None = None,
+        ordinal: bool = False,
+        submission_form: str | None = None,
+        positive: str | None = None,
+        group: str | None = None,
+        split_column: str | None = None,
+        relabel: str | Path | None = None,
         copies: str | None = None,
         pixel_range: str | Sequence[float] | None = None,
     ) -> "Dataset":
@@ -92,7 +110,21 @@ class Dataset:
             images: Folder of the labelled images; without a table each folder in it is a class; None:
                 detected.
             id_column: Column of the table that names the images; None: detected.
-            label_column: Column of the table that holds the labels; None: detected.
+            label_column: Column of the table that holds the labels, or columns of 0 and 1, separated by
+                commas; None: detected.
+            task: What the labels are. `classes`: one class an image; `ordered`: one of classes that are
+                numbers, in their order; `multilabel`: any number of labels; None: detected.
+            ordinal: Whether the task is `ordered`.
+            submission_form: Content of the submission. `labels`: names of classes; `probabilities`: a column
+                per class, or a single one for two classes; None: as in the sample submission.
+            positive: Class whose probability a submission with a single column of probabilities holds; None:
+                the last of the two classes.
+            group: Column of the table whose equal values, such as a patient or a plant, keep images on one
+                side of the split; beside class folders, `labels` can name a table with this column and the
+                images.
+            split_column: Column of the table that defines the split: parts such as `train` and `valid`, 0 and
+                1, or folds.
+            relabel: Table of corrected labels, as `tune-paddy data doctor` writes it; None: there is none.
             copies: What counts as a copy, kept on one side of the split. `exact`: images with equal values;
                 `near`: also re-encoded, resized and brightened ones; `off`: nothing; None: `near`.
             pixel_range: Values that are black and white in images of more than 8 bits: (low, high), or the
@@ -106,15 +138,26 @@ class Dataset:
             images=None if images is None else str(images),
             id_column=id_column,
             label_column=label_column,
+            task=task,
+            ordinal=ordinal,
+            submission_form=submission_form,
+            positive=positive,
+            group=group,
+            split_column=split_column,
+            relabel=None if relabel is None else str(relabel),
             copies=copies,
             pixel_range=_range_text(pixel_range),
             skip_corrupt=skip_corrupt,
             skip_conflicts=skip_conflicts,
         )
         listing = list_dataset(Path(path), options)
+        if options.relabel is not None:
+            listing = apply_corrections(listing, file_of(listing.root, options.relabel, "relabel"))
         checked = _check_images(listing, jobs)
         checked = _check_conflicts(checked, skip_conflicts, jobs)
         checked = _choose_copies(checked, options.copies or NEAR, jobs)
+        copies_of = np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1]
+        sides = read_sides(listing, checked.labelled, copies_of)
         return cls(
             root=listing.root,
             layout=listing.layout,
@@ -124,11 +167,17 @@ class Dataset:
             fingerprint=_fingerprint(checked),
             sums=tuple(fact.sha256 for fact in checked.facts),
             submission=listing.form,
-            groups=np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1],
+            groups=sides.groups,
+            given=sides.given,
             report=_report(checked),
-            description=listing.describe(checked.labelled, checked.test, _skipped(listing, checked)),
-            options=_used(listing.options, checked.pixel_range),
+            description=replace(
+                listing.describe(checked.labelled, checked.test, _skipped(listing, checked)),
+                groups=sides.groups_text,
+                split=sides.split_text,
+            ),
+            options=_used(listing, checked.pixel_range),
             sample=listing.sample,
+            task=listing.task,
         )
 
     @property
@@ -147,11 +196,12 @@ def _range_text(pixel_range: str | Sequence[float] | None) -> str | None:
     return ",".join(map(str, pixel_range))
 
 
-def _used(options: ReadOptions, pixel_range: PixelRange | None) -> ReadOptions:
+def _used(listing: Listing, pixel_range: PixelRange | None) -> ReadOptions:
     """Return the options as they were used: with what was chosen, without a range that no image has."""
+    options = listing.options
     each = EACH if options.pixel_range == EACH else None
     known = each if pixel_range is None else format_range(pixel_range)
-    return replace(options, copies=options.copies or NEAR, pixel_range=known)
+    return replace(options, copies=options.copies or NEAR, pixel_range=known, task=listing.task.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +234,7 @@ def _check_images(listing: Listing, jobs: int | None) -> _Checked:
     deep = [fact.deep for fact in sized if fact.deep is not None]
     pixel_range = _choose_range(listing.options, deep)
     facts = with_range(sized, pixel_range)
-    notes = (*listing.notes, *describe_range(deep, pixel_range))
+    notes = (*listing.notes, *describe_range(deep, pixel_range), *_depth_notes(listing.options, sized))
     return _Checked(
         labelled=listing.labelled[sound[:n]].reset_index(drop=True),
         test=listing.test[sound[n:]].reset_index(drop=True),
@@ -193,6 +243,18 @@ def _check_images(listing: Listing, jobs: int | None) -> _Checked:
         report=AuditReport(notes=notes, corrupt=corrupt),
         pixel_range=pixel_range,
     )
+
+
+def _depth_notes(options: ReadOptions, facts: Sequence[ImageFacts]) -> Iterator[str]:
+    """Yield what is said about a range without use, and about colours that lose depth."""
+    if options.pixel_range is not None and not any(fact.deep for fact in facts):
+        yield "pixel_range: not used, since no image has grey values of more than 8 bits"
+    colours = sum(fact.deep_colour for fact in facts)
+    if colours:
+        yield (
+            f"{counted(colours, 'colour image')} of 16 bits a channel: the upper 8 bits are used; if the "
+            "values do not fill 16 bits, convert the files to 8 bits first"
+        )
 
 
 def _choose_range(options: ReadOptions, deep: Sequence[ValueFacts]) -> PixelRange | None:
@@ -242,7 +304,7 @@ def _check_conflicts(checked: _Checked, skip: bool, jobs: int | None) -> _Checke
 def _conflict_message(conflicts: pd.DataFrame) -> str:
     lines = [
         " = ".join(
-            f"{shown(path)} ({shown(label)})"
+            f"{shown(path)} ({shown_label(label)})"
             for path, label in zip(copies["path"][:SHOWN], copies["label"], strict=False)
         )
         for _, copies in conflicts.groupby("pixels", sort=False)
@@ -277,8 +339,9 @@ def _equal_groups(checked: _Checked, jobs: int | None) -> NDArray[np.int64]:
 
 
 def _check_classes(listing: Listing, labelled: pd.DataFrame) -> tuple[str, ...]:
-    before, classes = set(listing.labelled["label"]), tuple(sorted(set(labelled["label"])))
-    lost = sorted(before.difference(classes))
+    task = listing.task
+    before, classes = task.classes_of(listing.labelled["label"]), task.classes_of(labelled["label"])
+    lost = sorted(set(before).difference(classes))
     if lost:
         raise InputError(
             f"{shown(listing.root)}: no image of class {shown(lost[0])} can be used: replace its images, "
@@ -287,7 +350,7 @@ def _check_classes(listing: Listing, labelled: pd.DataFrame) -> tuple[str, ...]:
     if len(classes) < 2:  # noqa: PLR2004 one class leaves nothing to classify
         raise InputError(
             f"{shown(listing.root)} was read as {listing.layout}: all images have the label "
-            f"{shown(classes[0])}; at least two classes are needed"
+            f"{shown(''.join(classes))}; at least two classes are needed"
         )
     return classes
 

@@ -222,6 +222,8 @@ class _Selection(_Strict):
     kept: int = Field(0, ge=0)
     gap: _Finite | None = None
     candidates: list[_Candidate] = []
+    task: Literal["classes", "ordered", "multilabel"] = "classes"  # missing in files of older versions
+    thresholds: list[_Finite] | None = None
 
 
 class _Refit(_Strict):
@@ -256,13 +258,20 @@ class _File(_Strict):
             raise ValueError(f"the weights sum to {total}, not to 1")
         if temperatures is not None and len(temperatures) != len(names):
             raise ValueError(f"{len(temperatures)} member_temperatures for {len(names)} views")
+        wanted = len(self.classes) - (self.selection.task == "ordered")
+        if self.selection.thresholds is not None and len(self.selection.thresholds) != wanted:
+            raise ValueError(f"{len(self.selection.thresholds)} thresholds where {wanted} are needed")
         if not all(0 <= number < len(names) for number in self.selection.order):
             raise ValueError(f"selection.order has a number that is not one of the {len(names)} views")
         return self
 
     def described(self) -> DescribedEnsemble:
         """Convert the validated file."""
-        stored, temperatures = self.selection, self.selection.member_temperatures
+        stored = self.selection
+        temperatures, thresholds = (
+            None if values is None else np.array(values, np.float64)
+            for values in (stored.member_temperatures, stored.thresholds)
+        )
         selection = Selection(
             weights=np.array([entry.weight for entry in self.views], np.float64),
             score=stored.score,
@@ -270,12 +279,14 @@ class _File(_Strict):
             method=stored.method,
             rule=stored.rule,
             temperature=stored.temperature,
-            member_temperatures=None if temperatures is None else np.array(temperatures, np.float64),
+            member_temperatures=temperatures,
             trajectory=tuple(stored.trajectory),
             order=tuple(stored.order),
             kept=stored.kept,
             gap=stored.gap,
             candidates=tuple(Candidate(**candidate.model_dump()) for candidate in stored.candidates),
+            task=stored.task,
+            thresholds=thresholds,
         )
         views = tuple(View(entry.member, entry.view, entry.run_id, entry.arch) for entry in self.views)
         refit = None if self.refit is None else RefitOf(tuple(self.refit.searches), self.refit.members)

@@ -71,6 +71,10 @@ _TURNS = {
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
+_DEEP_SUFFIXES = frozenset((".png", ".tif", ".tiff"))
+"""Suffixes of formats with colours of more than 8 bits a channel that Pillow opens."""
+
+
 class ImageError(InputError):
     """Image file that cannot be decoded.
 
@@ -211,6 +215,22 @@ def load_thumbnail(path: str | Path, side: int) -> Image.Image | ValueFacts:
         return _to_rgb(image).resize((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
 
     return _decoded(path, squish)
+
+
+def has_deep_colour(path: str | Path) -> bool:
+    """Return whether a file holds colours of more than 8 bits a channel, of which `load_rgb` keeps 8.
+
+    Only the header is read. False for a file that cannot be opened.
+    """
+    if Path(path).suffix.lower() not in _DEEP_SUFFIXES:
+        return False
+    try:
+        _check_file(path)
+        with Image.open(path, formats=("PNG", "TIFF")) as image:
+            raw = [str(tile[3]) for tile in image.tile]
+            return image.mode in {"RGB", "RGBA", "LA"} and any(";16" in mode for mode in raw)
+    except Exception:  # Pillow raises nearly anything on damaged files
+        return False
 
 
 def hash_content(path: str | Path) -> str:

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tune_paddy.core.tasks.names import CLASSES
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.image_cache.cache import ImageSet
 from tune_paddy.data.pixel_range import PixelRange
@@ -20,12 +22,15 @@ class Part:
     Attributes:
         ids: Image ids, str [images].
         paths: Absolute path of each image file.
-        labels: int64 [images], indices into the classes; empty if labels are unknown.
+        labels: int64 [images], indices into the classes, or 0 and 1, [images, classes]; empty if unknown.
+        groups: int64 [images], equal for images that a member sees together or not at all; empty: every image
+            is alone.
     """
 
     ids: NDArray[np.str_]
     paths: tuple[str, ...]
     labels: NDArray[np.int64]
+    groups: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -33,12 +38,16 @@ class Part:
     def __add__(self, other: "Part") -> "Part":
         """Return the images of both parts, these first."""
         ids = np.concatenate([self.ids, other.ids])
-        return Part(ids, self.paths + other.paths, np.concatenate([self.labels, other.labels]))
+        labels = np.concatenate([self.labels, other.labels])
+        groups = np.concatenate([self.groups, other.groups])
+        return Part(ids, self.paths + other.paths, labels, groups)
 
     def take(self, rows: NDArray[np.bool_]) -> "Part":
         """Return the images of a mask, [images], in the same order."""
         paths = tuple(path for path, taken in zip(self.paths, rows, strict=True) if taken)
-        return Part(self.ids[rows], paths, self.labels[rows])
+        return Part(
+            self.ids[rows], paths, self.labels[rows], self.groups[rows] if len(self.groups) else self.groups
+        )
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Parts:
     """Data for the training of one member.
 
     Attributes:
-        classes: Class names, sorted.
+        classes: Class names, in the order of the predictions' columns.
         split: Fingerprint of the select split.
         train: Images that a member may train on; with folds, those that are in no fold, see `fold`.
         select: Select split; with folds, all images of the folds.
@@ -55,6 +64,7 @@ class Parts:
         seen: Whether members also train on the select split, so that scores on it are meaningless.
         images: All images of the dataset, for the image cache; None: no cache.
         pixel_range: Range of deep images; None: 8 bits, or each image by itself.
+        task: What the labels are.
     """
 
     classes: tuple[str, ...]
@@ -66,6 +76,7 @@ class Parts:
     seen: bool = False
     images: ImageSet | None = None
     pixel_range: PixelRange | None = None
+    task: Task = field(default_factory=lambda: Task.of(CLASSES))
 
     @property
     def n_folds(self) -> int:
@@ -81,17 +92,17 @@ class Parts:
 
 def make_parts(dataset: Dataset, split: SelectSplit) -> Parts:
     """Divide a dataset by its select split or its folds."""
-    codes = {name: code for code, name in enumerate(dataset.classes)}
-    by_id = dataset.labelled.set_index("id", drop=False)
+    by_id = _grouped(dataset).set_index("id", drop=False)
     return Parts(
         classes=dataset.classes,
         split=split.fingerprint,
-        train=_part(by_id.loc[list(split.train_ids)], codes),
-        select=_part(by_id.loc[list(split.select_ids)], codes),
-        test=_part(dataset.test, None),
+        train=_labelled(by_id.loc[list(split.train_ids)], dataset),
+        select=_labelled(by_id.loc[list(split.select_ids)], dataset),
+        test=_part(dataset.test, np.empty(0, np.int64)),
         folds=np.array(split.folds, np.int64),
         images=image_set(dataset),
         pixel_range=dataset.pixel_range,
+        task=dataset.task,
     )
 
 
@@ -101,10 +112,9 @@ def make_refit_parts(dataset: Dataset, split: SelectSplit) -> Parts:
     The fingerprint differs from the split's, so that predictions of images that a member has trained on are
     never pooled with honest ones.
     """
-    codes = {name: code for code, name in enumerate(dataset.classes)}
     parts = make_parts(dataset, split)
     fingerprint = hashlib.sha256(f"all images, {split.fingerprint}".encode()).hexdigest()[:16]
-    every = _part(dataset.labelled.sort_values("id"), codes)
+    every = _labelled(_grouped(dataset).sort_values("id"), dataset)
     return replace(parts, split=fingerprint, train=every, seen=True)
 
 
@@ -115,10 +125,21 @@ def image_set(dataset: Dataset) -> ImageSet:
     return ImageSet(dataset.fingerprint, paths, dataset.pixel_range)
 
 
-def _part(frame: pd.DataFrame, codes: dict[str, int] | None) -> Part:
-    labels = [] if codes is None else [codes[label] for label in frame["label"]]
+def _grouped(dataset: Dataset) -> pd.DataFrame:
+    """Return the labelled images, with their groups if a person named a column of groups."""
+    if dataset.options.group is None:
+        return dataset.labelled[["id", "path", "label"]]
+    return dataset.labelled[["id", "path", "label"]].assign(group=dataset.groups)
+
+
+def _labelled(frame: pd.DataFrame, dataset: Dataset) -> Part:
+    return _part(frame, dataset.task.encode(frame["label"].tolist(), dataset.classes))
+
+
+def _part(frame: pd.DataFrame, labels: NDArray[np.int64]) -> Part:
     return Part(
         ids=np.array(frame["id"].tolist(), dtype=np.str_),
         paths=tuple(frame["path"]),
-        labels=np.array(labels, dtype=np.int64),
+        labels=labels,
+        groups=np.array(frame.get("group", ()), dtype=np.int64),
     )

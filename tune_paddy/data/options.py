@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.names import CLASSES, ORDERED, TASK_NAMES
 
 FOLDERS = "folders"
 """Value of `labels`: the names of the folders are the labels, whatever tables there are."""
@@ -13,6 +14,10 @@ FOLDERS = "folders"
 NEAR, EXACT, OFF = "near", "exact", "off"
 COPIES = (EXACT, NEAR, OFF)
 """Values of `copies`: images with equal values, also re-encoded ones, or nothing."""
+
+LABELS, PROBABILITIES = "labels", "probabilities"
+SUBMISSION_FORMS = (LABELS, PROBABILITIES)
+"""Values of `submission_form`: names of classes, or their probabilities."""
 
 EACH = "each"
 """Value of `pixel_range`: every deep image has a range of its own."""
@@ -34,7 +39,8 @@ class ReadOptions:
     metadata. Paths are relative to the dataset or to the working folder.
 
     Raises:
-        InputError: `copies` is unknown, or `pixel_range` is no range.
+        InputError: A name is empty, `copies`, `task` or `submission_form` is unknown, `ordinal` contradicts
+            `task`, or `pixel_range` is no range.
     """
 
     labels: str | None = field(
@@ -49,7 +55,53 @@ class ReadOptions:
         default=None, metadata=_about("column of the table that names the images, with or without suffix")
     )
     label_column: str | None = field(
-        default=None, metadata=_about("column of the table that holds the labels")
+        default=None,
+        metadata=_about(
+            "column of the table that holds the labels, or columns of 0 and 1, separated by commas"
+        ),
+    )
+    task: str | None = field(
+        default=None,
+        metadata=_about(
+            "what the labels are: `classes`, one class an image; `ordered`, one of classes that are numbers, "
+            "in their order; `multilabel`, any number of labels; none: detected",
+            choices=lambda: TASK_NAMES,
+        ),
+    )
+    ordinal: bool = field(default=False, metadata=_about("short for the task `ordered`"))
+    submission_form: str | None = field(
+        default=None,
+        metadata=_about(
+            "content of the submission: `labels`, names of classes; `probabilities`, a column per class, or "
+            "a single one for two classes; none: as in the sample submission",
+            choices=lambda: SUBMISSION_FORMS,
+        ),
+    )
+    positive: str | None = field(
+        default=None,
+        metadata=_about(
+            "class whose probability a submission with a single column of probabilities holds; none: the "
+            "last of the two classes",
+            unit="CLASS",
+        ),
+    )
+    group: str | None = field(
+        default=None,
+        metadata=_about(
+            "column of the table whose equal values, such as a patient or a plant, keep images on one side "
+            "of the split"
+        ),
+    )
+    split_column: str | None = field(
+        default=None,
+        metadata=_about(
+            "column of the table that defines the split: parts such as `train` and `valid`, 0 and 1, or the "
+            "numbers of folds"
+        ),
+    )
+    relabel: str | None = field(
+        default=None,
+        metadata=_about("table of corrected labels, as `tune-paddy data doctor` writes it"),
     )
     copies: str | None = field(
         default=None,
@@ -73,10 +125,21 @@ class ReadOptions:
     )
 
     def __post_init__(self) -> None:
-        if self.copies not in (None, *COPIES):
+        for name in ("labels", "images", "id_column", "label_column"):
+            if getattr(self, name) == "":
+                raise InputError(f"{name} is empty: give a name, or leave it out", options=(name,))
+        for name, known in (("copies", COPIES), ("task", TASK_NAMES), ("submission_form", SUBMISSION_FORMS)):
+            value = getattr(self, name)
+            if value not in (None, *known):
+                raise InputError(f"`{name}` is one of {', '.join(known)}, not {value!r}", options=(name,))
+        if self.ordinal and self.task not in (None, ORDERED):
             raise InputError(
-                f"`copies` is one of {', '.join(COPIES)}, not {self.copies!r}", options=("copies",)
+                f"`ordinal` is short for `task={ORDERED}`, but the task is {self.task}: leave one out",
+                options=("ordinal", "task"),
             )
+        if self.ordinal:  # one spelling, so that records compare
+            object.__setattr__(self, "task", ORDERED)
+            object.__setattr__(self, "ordinal", False)
         if self.pixel_range not in (None, EACH):
             # One text per range, so that records compare.
             object.__setattr__(self, "pixel_range", format_range(parse_range(str(self.pixel_range))))
@@ -85,6 +148,11 @@ class ReadOptions:
     def range(self) -> tuple[float, float] | None:
         """Values that are black and white; None: they are detected, or every image has its own."""
         return None if self.pixel_range in (None, EACH) else parse_range(str(self.pixel_range))
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names of the options."""
+        return tuple(option.name for option in fields(cls))
 
     def given(self) -> dict[str, Any]:
         """Return the options that differ from their defaults: name → value, for the record."""
@@ -96,16 +164,17 @@ class ReadOptions:
         """Return the options that read the images of a recorded search again.
 
         Images that the search skipped are skipped again; the dataset's fingerprint detects a difference.
-        Unknown names are those of another version and are passed over.
+        Unknown names are those of another version and are passed over. Without a task, an earlier version
+        recorded the search, which knew one class an image.
 
         Args:
             values: Options as recorded; None: by a version that scaled every deep image by itself.
         """
         if values is None:
-            return cls(copies=NEAR, pixel_range=EACH, skip_corrupt=True, skip_conflicts=True)
-        known = {option.name for option in fields(cls)} - {"skip_corrupt", "skip_conflicts"}
-        texts = {name: str(value) for name, value in values.items() if name in known}
-        return cls(**texts, skip_corrupt=True, skip_conflicts=True)
+            return cls(task=CLASSES, copies=NEAR, pixel_range=EACH, skip_corrupt=True, skip_conflicts=True)
+        known = {option.name for option in fields(cls) if option.default is None}
+        texts: dict[str, Any] = {name: str(value) for name, value in values.items() if name in known}
+        return cls(**{"task": CLASSES, **texts}, skip_corrupt=True, skip_conflicts=True)
 
 
 DETECTED = ReadOptions()

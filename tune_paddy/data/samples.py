@@ -11,7 +11,8 @@ from PIL import Image
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.splits import stratified_group_split
 from tune_paddy.data.csv_table import format_csv
-from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_same_ids, read_submission
+from tune_paddy.data.submission.files import check_same_ids, read_submission
+from tune_paddy.data.submission.form import SAMPLE, SubmissionFormat
 from tune_paddy.data.system.files import write_atomically
 from tune_paddy.data.system.own_output import mark_sample
 from tune_paddy.data.system.text import shown

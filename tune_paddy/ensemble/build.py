@@ -17,12 +17,13 @@ from tune_paddy.core.explain import marginal_contributions, redundancies
 from tune_paddy.core.metrics import error_rate, log_loss, metric_key
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.ensemble_file import ensemble_content, write_ensemble
-from tune_paddy.data.submission import SubmissionFormat, check_submission, write_submission
+from tune_paddy.data.submission.files import check_submission, write_submission
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.data.system.text import counted
 from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
-from tune_paddy.ensemble.fit import assess_fit, make_fit, member_groups
+from tune_paddy.ensemble.fit import assess_fit, fit_pool, make_fit, member_groups
 from tune_paddy.ensemble.folders import FILES, ensemble_folder, ensembles_lock, new_folder
 from tune_paddy.ensemble.frontier import find_frontier
 from tune_paddy.ensemble.naming import choose_name, proposed_name
@@ -116,7 +117,7 @@ def _named(
 def _choose(pool: Pool, options: SelectionOptions, progress: Progress) -> Ensemble:
     fit = make_fit(pool, options)
     progress.stage(f"selecting from {counted(len(pool.views), 'view')}")
-    selection = fit(pool.select, pool.labels)
+    selection = fit_pool(pool, fit)
     progress.stage("estimating the score on new images")
     return Ensemble(
         pool=pool,
@@ -129,14 +130,15 @@ def _choose(pool: Pool, options: SelectionOptions, progress: Progress) -> Ensemb
     )
 
 
-def predicted_labels(probs: NDArray[np.float64], classes: Sequence[str]) -> list[str]:
-    """Return the name of the most likely class of each image; a tie goes to the first class.
+def predicted_labels(selection: Selection, probs: NDArray[np.float64], classes: Sequence[str]) -> list[str]:
+    """Return the text of the decision for each image; a tie goes to the first class.
 
     Args:
+        selection: Selection that blended the probabilities.
         probs: Probabilities, float64 [images, classes].
         classes: Class names, in the order of the last axis.
     """
-    return [classes[index] for index in probs.argmax(axis=1)]
+    return Task.of(selection.task).decode(selection.decide(probs), classes)
 
 
 def _nothing(searches: Sequence[str], pool: Pool) -> str:
@@ -158,14 +160,14 @@ def write_checked_submission(ensemble: Ensemble, path: Path, search: RecordedRun
         InputError: The submission does not match the sample submission; an existing file is kept.
     """
     pool, record = ensemble.pool, SearchRecord.from_run(search)
-    form = SubmissionFormat(record.id_column, record.label_column)
-    labels = predicted_labels(ensemble.selection.blend(pool.test), pool.classes)
+    form, probs = record.submission(pool.classes), ensemble.selection.blend(pool.test)
+    labels = predicted_labels(ensemble.selection, probs, pool.classes)
     unchecked = path.with_name(f"unchecked-{path.name}")
-    write_submission(unchecked, pool.test_ids.tolist(), labels, form)
+    write_submission(unchecked, pool.test_ids.tolist(), probs, labels, form, classes=pool.classes)
     sample = record.sample_submission
     try:
         if sample.is_file():  # it is missing if the record comes from another machine
-            check_submission(unchecked, sample, pool.classes)
+            check_submission(unchecked, sample, pool.classes, form)
         unchecked.replace(path)
     finally:
         unchecked.unlink(missing_ok=True)

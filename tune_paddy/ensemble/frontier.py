@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.core.metrics import EPS, Floats, log_loss
+from tune_paddy.core.metrics import EPS, log_loss
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.cost_budget import CostBudget, frontier
 from tune_paddy.core.selection.greedy_log_loss import true_class_rows
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.tasks.arrays import Floats
 from tune_paddy.ensemble.fit import make_budget
 from tune_paddy.ensemble.options import SelectionOptions
 

@@ -9,26 +9,25 @@ from tune_paddy.data.ensemble_file import DescribedEnsemble
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.standing import Standing
 from tune_paddy.tracking.ensembles import read_recorded_ensemble
-from tune_paddy.tracking.lookup.ensembles import current_ensemble, get_ensemble
+from tune_paddy.tracking.lookup.ensembles import current_ensemble
 from tune_paddy.tracking.pool import load_pool
+from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.store import Store
 
 
-def load_recorded(store: Store, search: str, name: str | None = None) -> Ensemble:
+def load_recorded(store: Store, run: RecordedRun) -> Ensemble:
     """Return an ensemble of a search as it was selected, without its assessment and its figures.
 
     Args:
         store: The record.
-        search: Name of the search.
-        name: Name or run id of the ensemble; None: the current one.
+        run: Run of the ensemble.
 
     Raises:
-        InputError: The search or the ensemble is unknown, or a member has lost its predictions.
+        InputError: A search is gone, or a member has lost its predictions.
         TunePaddyError: MLflow failed.
     """
-    run = get_ensemble(store, search, name)
     described = read_recorded_ensemble(store, run)
-    current = current_ensemble(store, search)
+    current = current_ensemble(store, run.search)
     return Ensemble(
         pool=_in_order(load_pool(store, described.searches), described, run.name),
         selection=described.selection,

@@ -34,8 +34,8 @@ def search_folder(search: RecordedRun, runs: Path) -> Path:
         search: Run of the search.
         runs: Folder of searches.
     """
-    here, told = runs / search.name, SearchRecord.from_run(search).folder
-    return here if told is None or here.is_dir() or not told.is_dir() else told
+    here, recorded = runs / search.name, SearchRecord.from_run(search).folder
+    return here if recorded is None or here.is_dir() or not recorded.is_dir() else recorded
 
 
 def use_ensemble(store: Store, search: str, ensemble: str, folder: Path) -> RecordedRun:

@@ -8,12 +8,10 @@ from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import largest
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.split import SelectSplit, make_folds, make_select_split
+from tune_paddy.data.split import SelectSplit, make_split
 from tune_paddy.search.sampling.sampler import MemberSampler, Proposal
 from tune_paddy.spaces.space import SearchSpace
-
-SPLIT_FILE = "split.json"
-"""Name of the file, in the folder of a search, that holds its split."""
+from tune_paddy.tracking.files import SPLIT_FILE
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,8 @@ class SearchPlan:
         ray_gpus: Number of GPUs that Ray cannot count itself, such as Apple's; None: Ray counts them.
         command: Command line that started the search, for the record.
         data: Path that the dataset was opened from, for the record; None: the dataset's folder.
-        asked: Options for the steps after the search, as plain JSON; the record keeps them for a resume.
+        competition: Kaggle's name of the competition of the images, for the record; empty if unknown.
+        follow_up: Options for the steps after the search, as plain JSON; the record keeps them for a resume.
         resumed: Whether the plan resumes the recorded search of this name.
         retry_failed: Whether a resumed search retries failed members.
     """
@@ -46,7 +45,8 @@ class SearchPlan:
     ray_gpus: int | None = None
     command: str = ""
     data: Path | None = None
-    asked: Mapping[str, object] = field(default_factory=dict)
+    competition: str = ""
+    follow_up: Mapping[str, object] = field(default_factory=dict)
     resumed: bool = False
     retry_failed: bool = False
 
@@ -76,9 +76,7 @@ def new_split(plan: SearchPlan) -> SelectSplit:
         InputError: The classes cannot be split.
     """
     settings = plan.settings
-    if settings.folds:
-        return make_folds(plan.dataset, k=settings.folds, seed=settings.seed)
-    return make_select_split(plan.dataset, share=settings.select_share, seed=settings.seed)
+    return make_split(plan.dataset, folds=settings.folds, share=settings.select_share, seed=settings.seed)
 
 
 def stored_split(plan: SearchPlan) -> SelectSplit:

@@ -9,6 +9,7 @@ import ray
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import TrialMemory
+from tune_paddy.core.metrics import METRICS, check_metric
 from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.split import SelectSplit, describe_limits
 from tune_paddy.data.system.progress.stages import SILENT, Progress
@@ -61,6 +62,8 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
     for path in (plan.dataset.root, plan.folder.absolute(), Path.cwd()):  # Ray needs them as text
         check_decoded(path)
     settings = plan.settings
+    if settings.objective in METRICS:
+        check_metric(settings.objective, plan.dataset.task)
     at_once = check_resources(settings, available)
     # A new search can still get another name, so its folder may be that of another search.
     split = stored_split(plan) if plan.resumed else new_split(plan)

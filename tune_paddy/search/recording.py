@@ -6,14 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tune_paddy.data.image_table import describe_images
-from tune_paddy.data.kaggle.fetch import competition_of
 from tune_paddy.data.split import SelectSplit
 from tune_paddy.data.system.files import write_atomically
-from tune_paddy.search.plan import SPLIT_FILE, SearchPlan
+from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.trainable import LOCKS
 from tune_paddy.search.watchers.close_members import sweep
 from tune_paddy.tracking.context.datasets import UsedDataset
-from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE
+from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE, SPLIT_FILE
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.searches import open_search
 from tune_paddy.tracking.store import Store
@@ -71,7 +70,7 @@ def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
         sample=dataset.sample,
         skip_corrupt=bool(dataset.report.corrupt),
         skip_conflicts=bool(dataset.report.conflicts),
-        competition=competition_of(dataset.root),
+        competition=plan.competition,
         split=split.fingerprint,
         space=space.name,
         space_fingerprint=space.fingerprint,
@@ -81,9 +80,10 @@ def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
         ray_address=plan.ray_address or "",
         id_column=dataset.submission.id_column,
         label_column=dataset.submission.label_column,
+        submission_form=dataset.submission.to_record(dataset.classes) or None,
         folder=plan.folder.absolute(),
         settings=plan.settings.model_dump(mode="json"),
-        asked=plan.asked,
+        follow_up=plan.follow_up,
         command=None if plan.resumed else plan.command,
     )
 

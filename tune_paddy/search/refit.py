@@ -15,6 +15,7 @@ from tune_paddy.core.predictions import Pool, View
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.member_data import make_refit_parts
+from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan, stored_split
@@ -25,7 +26,7 @@ from tune_paddy.search.sampling.searchers import FixedTrials
 from tune_paddy.search.trial import Trial
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches, parse_params
-from tune_paddy.tracking.schema import MemberRecord
+from tune_paddy.tracking.schema import MemberRecord, SearchRecord
 from tune_paddy.tracking.store import Store
 
 SUFFIX = "-refit"
@@ -91,7 +92,12 @@ def refit_plan(
         raise InputError(f"search {search.name!r}: its settings cannot be read: {_first(error)}") from error
     name = search.name + SUFFIX
     return SearchPlan(
-        name=name, dataset=dataset, space=_space(name, members), settings=settings, folder=runs / name
+        name=name,
+        dataset=dataset,
+        space=_space(name, members),
+        settings=settings,
+        folder=runs / name,
+        competition=SearchRecord.from_run(search).competition,
     )
 
 
@@ -102,6 +108,7 @@ def run_refit(
     *,
     console: Console,
     tags: Mapping[str, object],
+    progress: Progress = SILENT,
 ) -> None:
     """Train members on all labelled images; skip those that an earlier call has finished.
 
@@ -114,6 +121,7 @@ def run_refit(
         store: The record, opened for the dataset's experiment.
         console: Output for notes and progress, as in `run_search`.
         tags: Tags of the refit's search, which name the original search.
+        progress: Receiver of the stages of the start.
 
     Raises:
         InputError: The record has members of these names with another configuration, or a trial needs more
@@ -125,7 +133,8 @@ def run_refit(
     done = _finished(store, plan, members, parts.split)
     if len(done) < len(members):
         left = plan.settings.model_copy(update={"trials": len(members) - len(done)})
-        with ready_session(replace(plan, settings=left)) as ready, search_lock(plan.folder, plan.name):
+        again = replace(plan, settings=left)
+        with ready_session(again, progress=progress) as ready, search_lock(plan.folder, plan.name):
             trials = FixedTrials(_trials(ready, members, done), Interruption())
             with recorded_search(ready.plan, split, store, tags) as parent:
                 refit = replace(ready, split=split, parts=parts)

@@ -10,6 +10,7 @@ from ray import tune
 
 from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError, TunePaddyError
 from tune_paddy.core.memory import TrialMemory
+from tune_paddy.core.metrics import METRICS, metric_key
 from tune_paddy.data.member_data import Parts
 from tune_paddy.data.system.gc_policy import give_memory_back
 from tune_paddy.search.ray.internals import SPENT
@@ -148,10 +149,11 @@ def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> di
 
     config, memory = trial.config, trial.memory
     named = seen_metrics if parts.seen else dict
+    goal = objective_key(context.objective)
 
     def report(epoch: EpochReport) -> None:
         log_epoch(context.store, run_id, {**named(epoch.metrics), **process_metrics()}, epoch.epoch)
-        objective = epoch.metrics[context.objective]
+        objective = epoch.metrics[goal]
         tune.report({"epoch": epoch.epoch, "objective": objective, **epoch.metrics})
 
     folder = context.folder / trial.member
@@ -164,6 +166,7 @@ def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> di
         max_accum=context.max_accum,
         memory_mib=memory.allocator_mib,
         weights_dir=context.weights_dir,
+        metrics=() if context.objective in SCORES else (context.objective,),
         alive=watch.alive,
         keep_weights=context.keep_weights,
         keep_checkpoints=not parts.n_folds,  # finished folds keep their predictions instead
@@ -175,7 +178,7 @@ def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> di
         watch,
     ):
         result = train(config, parts, replace(runtime, cached=cached), report=report)
-    objective = min(value for name, value in result.metrics.items() if name.endswith(f"/{context.objective}"))
+    objective = min(value for name, value in result.metrics.items() if name.endswith(f"/{goal}"))
     summary = {**result.metrics, "objective": objective, "accum": result.accum, "ooms": result.ooms}
     summary |= cost_metrics(result.metrics, gpu_share=memory.gpu, cpus=context.cpus)
     stack: Mapping[str, Any] = result.stack
@@ -200,12 +203,21 @@ def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> di
     return {**summary, "note": "; ".join(result.notes)}
 
 
+def objective_key(objective: str) -> str:
+    """Return the name under which the objective of a search is recorded for a member."""
+    return objective if objective in SCORES else metric_key(objective)
+
+
 def seen_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
     """Prefix scores on training images with `seen/`, since they overstate the member's quality."""
     return {
-        f"seen/{name}" if name.rpartition("/")[2] in SCORES else name: value
+        f"seen/{name}" if _is_score(name.rpartition("/")[2]) else name: value
         for name, value in metrics.items()
     }
+
+
+def _is_score(name: str) -> bool:
+    return name in SCORES or name in map(metric_key, METRICS)
 
 
 def memory_metrics(memory: TrialMemory, accum: int, measured_mib: float) -> dict[str, float]:

@@ -51,10 +51,24 @@ def _matches(pattern: str) -> list[str]:
 
 
 def as_csv(files: Sequence[str], answer: "Answer") -> bytes:
-    """Return the predictions as CSV, without unreadable images; the output is deterministic."""
+    """Return the predictions as CSV, without unreadable images; the output is deterministic.
+
+    With one class an image the three likeliest follow each other. With several labels an image the decided
+    ones are joined, and the probability of each label follows.
+    """
+    if answer.task.independent:
+        return _several_labels(files, answer)
     rows: list[Sequence[str]] = [COLUMNS[: 1 + 2 * min(TOP, len(answer.classes))]]
     for row, file in enumerate(files):
         if row not in answer.broken:
             pairs = [(label, f"{probability:.6f}") for label, probability in answer.top(row, TOP)]
             rows.append([file, *(text for pair in pairs for text in pair)])
+    return format_csv(rows)
+
+
+def _several_labels(files: Sequence[str], answer: "Answer") -> bytes:
+    rows: list[Sequence[str]] = [("file", "labels", *answer.classes)]
+    for row, (file, label) in enumerate(zip(files, answer.labels(), strict=True)):
+        if row not in answer.broken:
+            rows.append([file, label, *(f"{value:.6f}" for value in answer.probs[row].tolist())])
     return format_csv(rows)

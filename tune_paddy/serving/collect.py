@@ -15,6 +15,7 @@ from tune_paddy.core.metrics import metric_key
 from tune_paddy.core.predictions import Pool
 from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, DescribedEnsemble
 from tune_paddy.data.layouts.locate import find_test_images
+from tune_paddy.data.submission.form import SubmissionFormat
 from tune_paddy.data.system.text import first_problem
 from tune_paddy.serving.manifest import (
     FORMAT,
@@ -109,7 +110,8 @@ def collect(store: Store, search: str, *, runs: Path, ensemble: str | None = Non
         raise InputError(f"the classes of {search!r} differ between members and ensemble: select again")
     if pool.split != described.split:
         raise InputError(f"the split of {search!r} differs between members and ensemble: select again")
-    manifest = _manifest(store, run, described, sources, with_plain=pool)
+    form = SearchRecord.from_run(searched).submission(described.classes)
+    manifest = _manifest(store, run, described, sources, with_plain=pool, form=form)
     return Collected(
         manifest=manifest,
         sources={folder: path for source in sources for folder, path in source.folders.items()},
@@ -127,6 +129,7 @@ def _manifest(
     sources: Sequence[Source],
     *,
     with_plain: Pool,
+    form: SubmissionFormat,
 ) -> Manifest:
     selection = described.selection
     estimate, note = _estimate(store, run, selection.metric)
@@ -141,9 +144,12 @@ def _manifest(
             metric=selection.metric,
             rule=selection.rule,
             temperature=selection.temperature,
+            task=selection.task,
+            thresholds=None if selection.thresholds is None else selection.thresholds.tolist(),
             members=[_member(source, described, with_plain) for source in sources],
             estimate=estimate,
             note=note,
+            submission=form,
         )
     except ValidationError as error:  # a recorded ensemble need not meet the manifest's stricter limits
         where = file_in_record(run, ENSEMBLE_FILE)

@@ -5,14 +5,18 @@ This module does not need MLflow, which an offline notebook may lack.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.metrics import true_class
 from tune_paddy.core.predictions import TTA
+from tune_paddy.core.scores.thresholds import decide
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.serving.manifest import Manifest, ManifestMember, find_ensemble, read_manifest
 from tune_paddy.training.inference import InferenceSettings, Progress, TrainedMember
 from tune_paddy.training.saved.weight_files import missing_files
@@ -31,15 +35,33 @@ class Answer:
         classes: Class names, in the order of the columns of `probs`.
         probs: Probabilities, float64 [images, classes]; rows of unreadable images are undefined.
         broken: Index of an unreadable image → reason.
+        selection: Selection that decides; None: the likeliest class.
     """
 
     classes: tuple[str, ...]
     probs: NDArray[np.float64]
     broken: Mapping[int, str]
+    selection: Selection | None = None
+
+    @property
+    def task(self) -> Task:
+        """What the labels are."""
+        return Task.of(None if self.selection is None else self.selection.task)
+
+    @cached_property
+    def decisions(self) -> NDArray[np.int64]:
+        """Decision for each image, in the form of the task's labels."""
+        own = self.selection
+        return decide(self.probs, self.task, None if own is None else own.thresholds)
 
     def labels(self) -> list[str]:
-        """Return the likeliest class of each image; a tie goes to the first class, as in a submission."""
-        return [self.classes[index] for index in self.probs.argmax(axis=1)]
+        """Return the decision for each image as text, as in a submission; a tie goes to the first class."""
+        return self.task.decode(self.decisions, self.classes)
+
+    def confidences(self) -> NDArray[np.float64]:
+        """Return the probability of each image's decision, float64 [images]; of several labels the mean."""
+        sure = true_class(self.probs, self.decisions)
+        return sure if sure.ndim == 1 else sure.mean(axis=1)
 
     def top(self, row: int, count: int = 3) -> list[tuple[str, float]]:
         """Return the likeliest classes of one image with their probabilities."""
@@ -149,7 +171,7 @@ class EnsembleModel:
         """Combine views, keyed by (member, kind); views with ensemble weight 0 may be missing."""
         nothing = np.full((n_images, len(self.classes)), 1 / len(self.classes), np.float32)
         ordered = [views.get((member.name, view.kind), nothing) for member, view in self.manifest.views]
-        return Answer(self.classes, selection.blend(np.stack(ordered)), broken)
+        return Answer(self.classes, selection.blend(np.stack(ordered)), broken, selection)
 
     def passes(self, n_images: int, selection: Selection | None = None) -> int:
         """Return the total number of images that `predict` reports as progress if all are readable."""

@@ -11,6 +11,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.pooling import Rule
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, Temperature
+from tune_paddy.data.submission.form import SubmissionFormat
 from tune_paddy.data.system.files import read_file
 from tune_paddy.data.system.text import first_problem, shown
 
@@ -82,9 +83,13 @@ class Manifest(_Strict):
         metric: Metric that the selection optimised.
         rule: Rule that combines the views.
         temperature: Temperature of the combination.
+        task: What the labels are; see `core.tasks`.
+        thresholds: Fitted thresholds of the decisions, or None; see `Selection`.
         members: Members with a positive ensemble weight.
         estimate: Estimate of the quality, or None.
         note: Sentence about the estimate; may be empty.
+        submission: Columns of the search's submission, and their content; None: another version wrote the
+            file.
     """
 
     format: Literal[1]
@@ -96,15 +101,21 @@ class Manifest(_Strict):
     metric: _Name
     rule: Rule
     temperature: Temperature
+    task: Literal["classes", "ordered", "multilabel"] = "classes"
+    thresholds: list[float] | None = None
     members: list[ManifestMember] = Field(min_length=1)
     estimate: ManifestEstimate | None
     note: str
+    submission: SubmissionFormat | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "Manifest":
         total = sum(view.weight for _, view in self.views)
         if abs(total - 1) > _SUM_TOLERANCE:
             raise ValueError(f"the weights sum to {total}, not to 1")
+        wanted = len(self.classes) - (self.task == "ordered")
+        if self.thresholds is not None and len(self.thresholds) != wanted:
+            raise ValueError(f"{len(self.thresholds)} thresholds where {wanted} are needed")
         folders = [folder for member in self.members for folder in member.folders]
         for what, values in (("class", self.classes), ("folder", folders)):
             if len(set(values)) < len(values):
@@ -128,6 +139,8 @@ class Manifest(_Strict):
             rule=self.rule,
             temperature=self.temperature,
             member_temperatures=np.array([view.temperature for view in views]),
+            task=self.task,
+            thresholds=None if self.thresholds is None else np.array(self.thresholds),
         )
 
 

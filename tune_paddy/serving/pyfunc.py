@@ -126,7 +126,7 @@ def as_table(answer: Answer) -> pd.DataFrame:
     return pd.DataFrame(
         {
             LABEL: answer.labels(),
-            PROBABILITY: answer.probs.max(axis=1),
+            PROBABILITY: answer.confidences(),
             PROBABILITIES: [dict(zip(answer.classes, row, strict=True)) for row in answer.probs.tolist()],
         }
     )

@@ -3,16 +3,19 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.core.estimate import with_thresholds
 from tune_paddy.core.predictions import TTA
 from tune_paddy.core.selection.cost_budget import CostBudget
 from tune_paddy.core.selection.methods import METHODS
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.selection.within_budget import budget_select
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.serving.ensemble_model import Answer, EnsembleModel, weighted_members
 from tune_paddy.serving.manifest import ManifestMember
 from tune_paddy.serving.selection_data import read_select
@@ -157,12 +160,13 @@ def _select_among(model: EnsembleModel, views: NDArray[np.intp], budget: CostBud
     probs, labels = read_select(model.folder, len(model.manifest.views), len(model.classes))
     own = model.manifest.selection
     method = METHODS.get(own.method, METHODS["greedy"])
-    chosen = budget_select(probs[views], labels, budget, metric=own.metric, select=method)
+    fit = partial(budget_select, budget=budget, metric=own.metric, select=method)
+    chosen = with_thresholds(fit, own.metric, Task.of(own.task))(probs[views], labels)
     weights, temperatures = np.zeros(len(probs)), np.ones(len(probs))
     weights[views] = chosen.weights
     if chosen.member_temperatures is not None:
         temperatures[views] = chosen.member_temperatures
-    return replace(chosen, weights=weights, member_temperatures=temperatures, order=())
+    return replace(chosen, weights=weights, member_temperatures=temperatures, order=(), task=own.task)
 
 
 def _run(

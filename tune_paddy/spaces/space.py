@@ -103,6 +103,7 @@ class SearchSpace:
             drafts=sections.drafts,
         )
 
+    @checked
     def check_archs(self, check_arch: ArchCheck) -> None:
         """Check the architectures and sizes, apart from parsing: it takes timm, which imports slowly.
 
@@ -124,10 +125,12 @@ class SearchSpace:
         }
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
 
+    @checked
     def architectures(self) -> tuple[str, ...]:
         """Return all timm names, each once, in order of appearance."""
         return tuple(dict.fromkeys(arch for arch, _ in self.weights()))
 
+    @checked
     def weights(self) -> tuple[tuple[str, bool | str], ...]:
         """Return all pairs of an architecture and a value of `pretrained`, each once."""
         default = MemberConfig.model_fields["pretrained"].default
@@ -137,6 +140,7 @@ class SearchSpace:
             pairs += itertools.product(candidates(space.domains["arch"]), wanted)
         return tuple(dict.fromkeys(pairs))
 
+    @checked
     def with_stand_ins(self, stand_in: Callable[[str], str], size: int = 64) -> "SearchSpace":
         """Return a miniature of this space for a rehearsal on any machine.
 

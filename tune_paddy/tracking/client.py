@@ -46,7 +46,9 @@ def load_mlflow() -> Any:
     import mlflow  # noqa: PLC0415 - it takes 1.3 s, and the environment above must be set before
 
     # It logs a traceback for every locked database, which `call` handles.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    logger = logging.getLogger("mlflow.store.db.utils")
+    if logger.level != logging.CRITICAL:  # each change takes 2 ms: it empties the caches of all loggers
+        logger.setLevel(logging.CRITICAL)
     return mlflow
 
 

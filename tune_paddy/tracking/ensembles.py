@@ -37,8 +37,6 @@ from tune_paddy.tracking.ui.layout import CONTRIBUTION, ERROR_RATE, LIVE, LIVE_H
 from tune_paddy.tracking.ui.tags import stored_tags
 from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log_params, now, set_tags
 
-_DIGITS = 5
-"""Decimals of ensemble weights and contributions: MLflow's table would show 16. `ensemble.json` has all."""
 _HEADING = "## The search"
 
 
@@ -211,11 +209,11 @@ def _with_ensemble(note: str, description: str) -> str:
 
 
 def _by_member(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Turn metric → run → value into run → metric → rounded value: one request per run."""
+    """Turn metric → run → value into run → metric → value: one request per run."""
     turned: dict[str, dict[str, float]] = {}
     for name, values in metrics.items():
         for run_id, value in values.items():
-            turned.setdefault(run_id, {})[name] = round(value, _DIGITS)
+            turned.setdefault(run_id, {})[name] = value
     return turned
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.split import MAX_MIB
 from tune_paddy.data.system import files as reading
 from tune_paddy.data.system.owned_folders import owned_folder
 from tune_paddy.tracking.client import call, load_mlflow
@@ -17,10 +18,10 @@ from tune_paddy.tracking.store import Store
 SUBMISSION_FILE = "submission.csv"
 """Artifact of an ensemble's run: predicted labels of the test images."""
 
-SPACE_FILE, IMAGES_FILE = "space.yaml", "images.csv"
-"""Artifacts of a search's run: the space as it was read, and the list of all images."""
+SPACE_FILE, IMAGES_FILE, SPLIT_FILE = "space.yaml", "images.csv", "split.json"
+"""Artifacts of a search's run: the space as it was read, the list of all images, and the split."""
 
-MOST_MIB = {SPACE_FILE: 1, IMAGES_FILE: 512}
+MOST_MIB = {SPACE_FILE: 1, IMAGES_FILE: 512, SPLIT_FILE: MAX_MIB}
 """Size limits in MiB: enough for a million images with a line of a few hundred bytes each."""
 
 FIGURES = "figures"

@@ -6,7 +6,7 @@
 | `classes` | str | [classes] |
 | `split` | str | scalar: fingerprint of the select split |
 | `select_ids` | str | [select images] |
-| `select_labels` | int64 | [select images], indices into `classes` |
+| `select_labels` | int64 | [select images], indices into `classes`; or 0 and 1, [select images, classes] |
 | `test_ids` | str | [test images] |
 | `select_VIEW` | float32 | [select images, classes], one entry per view |
 | `test_VIEW` | float32 | [test images, classes], the same views |
@@ -30,6 +30,8 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import Predictions, check
+from tune_paddy.core.tasks.names import CLASSES
+from tune_paddy.core.tasks.task import Task
 
 FILE_NAME = "predictions.npz"
 FORMAT = 1
@@ -41,10 +43,15 @@ _FIXED = {
     "classes": ("U", 1),
     "split": ("U", 0),
     "select_ids": ("U", 1),
-    "select_labels": ("i", 1),
+    "select_labels": ("i", None),
     "test_ids": ("U", 1),
 }
-"""Entry → kind of its dtype, number of its dimensions."""
+"""Entry → kind of its dtype, number of its dimensions; None: one or two."""
+
+_LATER = {"task": ("U", 0)}
+"""The same of entries that files of older versions lack."""
+
+_ENTRIES = _FIXED | _LATER
 
 _DTYPES = {"i": "<i8", "f": "<f4"}
 _VIEW = re.compile(r"(select|test)_(?!(?:ids|labels)$)([a-z0-9]+)")
@@ -112,6 +119,7 @@ def _arrays(predictions: Predictions) -> dict[str, NDArray[Any]]:
         "select_ids": _text(predictions.select_ids.tolist()),
         "select_labels": np.ascontiguousarray(predictions.select_labels, "<i8"),
         "test_ids": _text(predictions.test_ids.tolist()),
+        **({} if predictions.task.name == CLASSES else {"task": _text(predictions.task.name)}),
     }
     for part, by_view in (("select", predictions.select), ("test", predictions.test)):
         for view in sorted(by_view):
@@ -146,7 +154,7 @@ def _read_entries(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _check_names(names: list[str]) -> None:
-    unknown = sorted(name for name in set(names) - _FIXED.keys() if not _VIEW.fullmatch(name))
+    unknown = sorted(name for name in set(names) - _ENTRIES.keys() if not _VIEW.fullmatch(name))
     missing = sorted(_FIXED.keys() - set(names))
     if unknown or missing or len(set(names)) < len(names):
         raise _BrokenFileError(
@@ -161,7 +169,8 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any
         raise _BrokenFileError(f"{name} is compressed; predictions are stored without compression")
     data = io.BytesIO(archive.read(entry))
     shape, dtype = _read_header(data, name)
-    kind, axes = _FIXED.get(name, ("f", 2))
+    kind, axes = _ENTRIES.get(name, ("f", 2))
+    axes = min(max(len(shape), 1), 2) if axes is None else axes
     if dtype.kind != kind or dtype != np.dtype(_DTYPES.get(kind, dtype)) or not dtype.itemsize:
         raise _BrokenFileError(f"{name} has dtype {dtype} where {_DTYPES.get(kind, 'text')} is needed")
     if len(shape) != axes or math.prod(shape) * dtype.itemsize != len(data.getbuffer()) - data.tell():
@@ -188,7 +197,7 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Predictions:
             f"it has format {version}, this program reads {FORMAT}; use the program that wrote it"
         )
     parts: dict[str, dict[str, NDArray[np.float32]]] = {"select": {}, "test": {}}
-    for name in arrays.keys() - _FIXED.keys():
+    for name in arrays.keys() - _ENTRIES.keys():
         part, _, view = name.partition("_")
         parts[part][view] = arrays[name]
     return Predictions(
@@ -199,16 +208,14 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Predictions:
         test_ids=arrays["test_ids"],
         select=dict(sorted(parts["select"].items())),
         test=dict(sorted(parts["test"].items())),
+        task=Task.of(str(arrays["task"]) if "task" in arrays else None),
     )
 
 
 def _problem(predictions: Predictions) -> str | None:
     """Return what makes predictions invalid, or None."""
-    labels, n_classes = predictions.select_labels, len(predictions.classes)
-    if len(set(predictions.classes)) != n_classes:
+    if len(set(predictions.classes)) != len(predictions.classes):
         return "a class is listed twice"
-    if labels.size and (labels.min() < 0 or labels.max() >= n_classes):
-        return f"labels range from {labels.min()} to {labels.max()}, but there are {n_classes} classes"
     odd = sorted(view for view in predictions.select if not _VIEW.fullmatch(f"select_{view}"))
     if odd:
         return f"view {odd[0]!r} is not a name of lower-case letters and digits"

@@ -9,7 +9,7 @@ checks for that itself.
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.data.options import ReadOptions
-from tune_paddy.data.submission import SAMPLE, SubmissionFormat
+from tune_paddy.data.submission.form import SAMPLE, SubmissionFormat
 from tune_paddy.tracking.context.provenance import SOURCE
 
 PREFIX = "tune_paddy."
@@ -165,10 +165,12 @@ class SearchRecord(_Record):
         ray_address: Address of a Ray cluster; empty: an embedded Ray.
         id_column: Column of the submission with the image ids.
         label_column: Column of the submission with the labels.
+        submission_form: What the submission holds, if not the names of classes, plain JSON, see
+            `SubmissionFormat.to_record`; None: the names of classes.
         folder: Folder of the search's files.
         settings: Settings of the last session, as `SearchSettings` takes them; None if they cannot be
             parsed.
-        asked: Options for the selection after the search, plain JSON; None if they cannot be parsed.
+        follow_up: Options for the selection after the search, plain JSON; None if they cannot be parsed.
         command: Command that started the search; empty if there was none.
         seconds: Running time of all sessions, in whole seconds; None if the search never ran.
         refit_of: Names of the searches that a refit's members were selected from; empty if it is no refit.
@@ -195,9 +197,12 @@ class SearchRecord(_Record):
     ray_address: str = field(default="", metadata=_tag(_TEXT))
     id_column: str = field(default=SubmissionFormat().id_column, metadata=_tag(_TEXT))
     label_column: str = field(default=SubmissionFormat().label_column, metadata=_tag(_TEXT))
+    submission_form: Mapping[str, Any] | None = field(default=None, metadata=_tag(_OBJECT, optional=True))
     folder: Path | None = field(default=None, metadata=_tag(_PATH))
     settings: Mapping[str, Any] | None = field(default=None, metadata=_tag(_OBJECT, optional=True))
-    asked: Mapping[str, Any] | None = field(default=None, metadata=_tag(_OBJECT, optional=True))
+    follow_up: Mapping[str, Any] | None = field(
+        default=None, metadata=_tag(_OBJECT, optional=True, name=PREFIX + "asked")
+    )
     command: str | None = field(default=None, metadata=_tag(_TEXT, optional=True))
     seconds: float | None = field(default=None, metadata=_tag(_SECONDS, optional=True))
     refit_of: tuple[str, ...] = field(default=(), metadata=_tag(_NAMES, optional=True))
@@ -218,6 +223,17 @@ class SearchRecord(_Record):
             InputError: Another version recorded an option that this one does not know.
         """
         return ReadOptions.recorded(self.reading)
+
+    def submission(self, classes: Sequence[str]) -> SubmissionFormat:
+        """Return the form of the search's submission; that of labels if the recorded one cannot be read.
+
+        Args:
+            classes: Names of the classes, in the order of predictions.
+        """
+        with suppress(ValueError):
+            stored = self.submission_form or {}
+            return SubmissionFormat.from_record(self.id_column, self.label_column, stored, classes)
+        return SubmissionFormat(self.id_column, self.label_column)
 
     @property
     def sample_submission(self) -> Path:

@@ -98,7 +98,8 @@ def open_store(
         tracking_uri: Address of a database or a server; None: `mlflow.db` in the working folder.
         experiment: Name of the experiment of new runs, one per dataset; None: open to read all experiments.
         artifact_root: Folder of artifacts if the address is a database; a server has its own setting.
-            A new folder is private to this user.
+            A new folder is private to this user. If the experiment keeps its artifacts in another folder, new
+            runs get an experiment of their own, whose name ends with this folder.
         create: Whether to create the database and the experiment if they are missing.
 
     Returns:
@@ -181,11 +182,15 @@ def _open(uri: str, experiment: str | None, artifact_root: Path, *, create: bool
 
 def _experiment_id(uri: str, name: str, artifact_root: Path, *, create: bool) -> str:
     client = call(connect, uri)
+    location = artifact_root.absolute().as_uri() if _is_database(uri) else None
     found = call(client.get_experiment_by_name, name)
+    if found is not None and create and location not in (None, found.artifact_location):
+        # MLflow fixes the folder of an experiment's artifacts when it is created.
+        name = f"{name} in {artifact_root.absolute()}"
+        found = call(client.get_experiment_by_name, name)
     if found is None and not create:
         raise InputError(f"{redact(uri)}: no experiment {name!r}; start a search to create it")
     if found is None:
-        location = artifact_root.absolute().as_uri() if _is_database(uri) else None
         # Without this tag MLflow's page asks whether to show the layout for language models.
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return str(call(client.create_experiment, name, artifact_location=location, tags=tags))

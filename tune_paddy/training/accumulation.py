@@ -13,18 +13,19 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from fastai.callback.core import CancelBatchException, TrainEvalCallback
 from fastai.learner import Learner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.training.batches.augment import augment, normalize
 from tune_paddy.training.batches.loaders import Batch
 from tune_paddy.training.batches.mixing import mix_batch
 from tune_paddy.training.devices import Device, send
 from tune_paddy.training.networks.model import IMAGENET_MEAN, IMAGENET_STD
+from tune_paddy.training.objective import objective_of
 from tune_paddy.training.overflow import NormStatistics
 
 Stats = tuple[tuple[float, ...], tuple[float, ...]]
@@ -56,6 +57,7 @@ class MemberLearner(Learner):
         model: Network, on its device.
         config: Configuration of the member.
         n_classes: Width of the network's output.
+        task: What the labels are; it decides the loss.
         device: Device and precision of training.
         accum: Number of micro-batches per step.
         stats: Mean and standard deviation of each colour channel (values 0..1).
@@ -70,12 +72,14 @@ class MemberLearner(Learner):
         *,
         n_classes: int,
         device: Device,
+        task: Task | None = None,
         accum: int = 1,
         stats: Stats = (IMAGENET_MEAN, IMAGENET_STD),
         **kwargs: Any,
     ) -> None:
         self.config = config
         self.n_classes = n_classes
+        self.objective = objective_of(task)
         self.device = device
         self.accum = accum
         self.stats = stats
@@ -85,7 +89,7 @@ class MemberLearner(Learner):
         super().__init__(
             _Loaders(train, device.torch),
             model,
-            loss_func=F.cross_entropy,
+            loss_func=self.objective.loss,
             cbs=cbs,
             default_cbs=False,
             **kwargs,
@@ -133,11 +137,10 @@ class MemberLearner(Learner):
         )
         if batch.mix is None:
             return ready, labels
-        return mix_batch(ready, labels, self.n_classes, batch.mix)
+        return mix_batch(ready, self.objective.shares(labels, self.n_classes, ready.dtype), batch.mix)
 
     def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        smoothing = self.config.label_smoothing
-        return F.cross_entropy(logits.float(), targets, reduction="sum", label_smoothing=smoothing)
+        return self.objective.loss(logits.float(), targets, self.config.label_smoothing)
 
 
 class _Loaders:

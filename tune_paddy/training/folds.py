@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.metrics import calibrated_log_loss, error_rate, log_loss
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.data.member_data import Parts
 from tune_paddy.data.system.files import write_atomically
 from tune_paddy.training.member import EpochReport, MemberResult, Report, Runtime, train_member
 from tune_paddy.training.oom import release_memory
+from tune_paddy.training.scores import member_scores
 
 RESULT = "fold.npz"
 """File with the predictions and metrics of a finished fold; holds no pickles."""
@@ -64,7 +64,7 @@ def train_folds(
             own = replace(own, accum=results[-1].accum)
         results.append(_train_fold(config, parts.fold(fold), own, _later(report, fold * config.total_epochs)))
         release_memory()
-    return _merge(config, parts, results)
+    return _merge(config, parts, results, runtime.metrics)
 
 
 def _later(report: Report, epochs: int) -> Report:
@@ -129,10 +129,13 @@ def _predictions(
         test_ids=parts.test.ids,
         select=select,
         test=test,
+        task=parts.task,
     )
 
 
-def _merge(config: MemberConfig, parts: Parts, results: Sequence[MemberResult]) -> MemberResult:
+def _merge(
+    config: MemberConfig, parts: Parts, results: Sequence[MemberResult], further: Sequence[str]
+) -> MemberResult:
     folds = [result.predictions for result in results]
     views = list(folds[0].select)
     select = {view: _in_order([fold.select[view] for fold in folds], parts.folds) for view in views}
@@ -142,7 +145,7 @@ def _merge(config: MemberConfig, parts: Parts, results: Sequence[MemberResult]) 
         config=config,
         predictions=predictions,
         history=tuple(epoch for result in results for epoch in result.history),
-        metrics=_summary(predictions, results),
+        metrics=_summary(predictions, results, further),
         accum=max(result.accum for result in results),
         ooms=sum(result.ooms for result in results),
         stack=results[-1].stack,
@@ -163,15 +166,14 @@ def _mean(by_fold: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     return mean
 
 
-def _summary(predictions: Predictions, results: Sequence[MemberResult]) -> dict[str, float]:
+def _summary(
+    predictions: Predictions, results: Sequence[MemberResult], further: Sequence[str]
+) -> dict[str, float]:
     """Return the scores of the merged predictions; sums, the largest peak and the mean number of images."""
     metrics: dict[str, float] = {}
     for view, probs in predictions.select.items():
-        labels = predictions.select_labels
-        calibrated, temperature = calibrated_log_loss(probs, labels)
-        metrics[f"{view}/log_loss"] = log_loss(probs, labels)
-        metrics |= {f"{view}/calibrated_log_loss": calibrated, f"{view}/temperature": temperature}
-        metrics[f"{view}/error_rate"] = error_rate(probs, labels)
+        scores = member_scores(probs, predictions.select_labels, further)
+        metrics |= {f"{view}/{name}": value for name, value in scores.items()}
 
     def over_folds(combine: Callable[[list[float]], Any], name: str) -> float:
         return float(combine([result.metrics[name] for result in results]))

@@ -79,6 +79,7 @@ class TrainedMember:
     Attributes:
         config: Configuration of the first model.
         classes: Class names, in the order of the predictions' columns.
+        task: What the labels are.
 
     Raises:
         InputError: A folder holds no readable model, or the device does not exist.
@@ -88,7 +89,7 @@ class TrainedMember:
         torch.set_num_threads(settings.threads)
         self._saved: list[SavedMember] = [load_member(folder) for folder in folders]
         first = self._saved[0]
-        self.config, self.classes = first.config, first.classes
+        self.config, self.classes, self.task = first.config, first.classes, first.task
         self._threads, self._batch_size = settings.threads, batch_size
         self._device: Device = device_by_name(settings.device, self.config.precision)
         for saved in self._saved:
@@ -144,6 +145,7 @@ class TrainedMember:
                     batch_size=self._batch_size,
                     stats=(plan.mean, plan.std),
                     n_classes=len(self.classes),
+                    task=saved.task,
                     with_tta=with_tta,
                 )
             except Exception as error:

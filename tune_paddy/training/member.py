@@ -15,7 +15,6 @@ from torch import nn
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError
 from tune_paddy.core.memory import EVALUATION_FACTOR, batch_norm_warning
-from tune_paddy.core.metrics import calibrated_log_loss, error_rate, log_loss
 from tune_paddy.core.predictions import PLAIN, Predictions
 from tune_paddy.data.image_cache.entry import CachedImages
 from tune_paddy.data.member_data import Part, Parts
@@ -30,6 +29,7 @@ from tune_paddy.training.overflow import mean_loss
 from tune_paddy.training.saved.checkpoint import Checkpoint, load_latest, save_checkpoint
 from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
 from tune_paddy.training.saved.member_files import save_member
+from tune_paddy.training.scores import member_scores
 from tune_paddy.training.stack import describe_stack
 from tune_paddy.training.tta import predict
 
@@ -66,6 +66,7 @@ class Runtime:
         keep_checkpoints: Whether to keep the last checkpoints, for a caller that still has to record the
             result: if it dies first, only the predictions are repeated.
         cached: Image cache entries at this member's size, or None.
+        metrics: Names of metrics to score besides the usual ones, see `member_scores`.
         alive: Callback for every batch of training and prediction.
         clock: Source of time in seconds, for durations.
     """
@@ -80,6 +81,7 @@ class Runtime:
     keep_weights: bool = True
     keep_checkpoints: bool = False
     cached: CachedImages | None = None
+    metrics: tuple[str, ...] = ()
     alive: Callable[[], None] = field(default=lambda: None)
     clock: Callable[[], float] = field(default=time.perf_counter)
 
@@ -214,9 +216,18 @@ class _Attempt:
             test_ids=self.parts.test.ids,
             select=views["select"],
             test=views["test"],
+            task=self.parts.task,
         )
         if self.runtime.keep_weights:
-            save_member(self.runtime.folder, model, self.config, self.parts.classes, self.parts.pixel_range)
+            parts = self.parts
+            save_member(
+                self.runtime.folder,
+                model,
+                self.config,
+                parts.classes,
+                pixel_range=parts.pixel_range,
+                task=parts.task,
+            )
         if not self.runtime.keep_checkpoints:
             remove_checkpoints(self.runtime.folder)
         metrics = self._summary(model, predictions, seconds)
@@ -263,6 +274,7 @@ class _Attempt:
             model,
             self.config,
             n_classes=len(self.parts.classes),
+            task=self.parts.task,
             device=self.device,
             accum=self.runtime.accum,
             stats=self.stats,
@@ -284,8 +296,11 @@ class _Attempt:
                     )
             first += phase.epochs
 
+    def _rows(self) -> NDArray[np.int64]:
+        return subsample_rows(self.parts.train.labels, self.config, self.parts.train.groups)
+
     def _loader(self) -> TrainLoader:
-        rows = subsample_rows(self.parts.train.labels, self.config)
+        rows = self._rows()
         paths = [self.parts.train.paths[row] for row in rows]
         return TrainLoader(self._reader(paths), self.parts.train.labels[rows], self.config)
 
@@ -309,6 +324,7 @@ class _Attempt:
             batch_size=EVALUATION_FACTOR * micro_batch(self.config.batch_size, self.runtime.accum),
             stats=self.stats,
             n_classes=len(self.parts.classes),
+            task=self.parts.task,
             with_tta=with_tta,
             alive=self.runtime.alive,
         )
@@ -322,7 +338,7 @@ class _Attempt:
         probs = self._predict(learner.model, self.parts.select, with_tta=False)[PLAIN]
         metrics = {
             "train_loss": loss,
-            **_scores(probs, self.parts.select.labels),
+            **member_scores(probs, self.parts.select.labels, self.runtime.metrics),
             "lr": float(learner.opt.hypers[-1]["lr"]),
             "train_seconds": seconds,
             "eval_seconds": self.runtime.clock() - started,
@@ -343,27 +359,17 @@ class _Attempt:
         scores = {
             f"{view}/{name}": value
             for view, probs in predictions.select.items()
-            for name, value in _scores(probs, predictions.select_labels).items()
+            for name, value in member_scores(probs, predictions.select_labels, self.runtime.metrics).items()
         }
         return {
             **scores,
             "train_seconds_total": sum(e["train_seconds"] + e["eval_seconds"] for e in self.history),
             "predict_seconds": seconds,
             "predict_ms_per_image": 1000 * seconds / n_images,
-            "train_images": float(len(subsample_rows(self.parts.train.labels, self.config))),
+            "train_images": float(len(self._rows())),
             "parameters_m": sum(parameter.numel() for parameter in model.parameters()) / 1e6,
             "peak_mib": self.device.peak_mib(),
         }
-
-
-def _scores(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
-    calibrated, temperature = calibrated_log_loss(probs, labels)
-    return {
-        "log_loss": log_loss(probs, labels),
-        "calibrated_log_loss": calibrated,
-        "temperature": temperature,
-        "error_rate": error_rate(probs, labels),
-    }
 
 
 class _EpochWatch(Callback):

@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 import torch
 
-from tune_paddy.training.devices import Device
+from tune_paddy.training.devices import Device, pick_device
 from tune_paddy.training.gpu_memory import driver_version
 
 
@@ -17,6 +17,14 @@ def software_versions() -> dict[str, str]:
         **({"cuda": str(torch.version.cuda)} if torch.version.cuda else {}),
         **({"driver": driver} if driver else {}),
     }
+
+
+def gpu_here() -> str | None:
+    """Return the name of the GPU that this process would train on; None: there is none."""
+    kind = pick_device("auto").type
+    if kind == "cpu":
+        return None
+    return torch.cuda.get_device_name() if kind == "cuda" else "Apple GPU"
 
 
 def describe_stack(device: Device) -> dict[str, str]:

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.predictions import PLAIN, TTA
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.training.batches.augment import augment, centre, draw, normalize, shrink
 from tune_paddy.training.batches.loaders import ImageReader
 from tune_paddy.training.devices import Device, send
+from tune_paddy.training.objective import Objective, objective_of
 
 BETA = 0.25
 """Weight of the plain prediction in the tta view, as in fastai's `Learner.tta`."""
@@ -29,6 +31,7 @@ def predict(
     stats: tuple[tuple[float, ...], tuple[float, ...]],
     n_classes: int,
     with_tta: bool,
+    task: Task | None = None,
     alive: Callable[[], None] = lambda: None,
 ) -> dict[str, NDArray[np.float32]]:
     """Predict all images of a reader, in its order.
@@ -46,18 +49,19 @@ def predict(
         batch_size: Images per batch.
         stats: Mean and standard deviation of each colour channel (values 0..1).
         n_classes: Number of classes.
+        task: What the labels are; None: one class an image.
         with_tta: Whether to compute the tta view as well.
         alive: Callback for every batch.
 
     Returns:
-        View name → float32 [images, classes], rows summing to 1.
+        View name → float32 [images, classes], probabilities of the task.
     """
     n_passes = config.tta if with_tta else 0
     passes = draw(config, n_passes, np.random.default_rng([config.seed, _TTA]))
     # Results stay on the device until the end: reading each batch would wait for it.
     empty = torch.empty((0, n_classes), device=device.torch)
     views = {PLAIN: [empty], **({TTA: [empty]} if n_passes else {})}
-    infer = _inference(model, device, stats)
+    infer = _inference(model, device, stats, objective_of(task))
     model.eval()
     with torch.inference_mode():
         for _, images in reader.in_order(batch_size):
@@ -74,11 +78,14 @@ def predict(
 
 
 def _inference(
-    model: nn.Module, device: Device, stats: tuple[tuple[float, ...], tuple[float, ...]]
+    model: nn.Module,
+    device: Device,
+    stats: tuple[tuple[float, ...], tuple[float, ...]],
+    objective: Objective,
 ) -> Callable[[Tensor], Tensor]:
     def infer(images: Tensor) -> Tensor:
         with device.autocast():
             logits = model(normalize(images, *stats))
-        return torch.softmax(logits.float(), dim=1)
+        return objective.probabilities(logits.float())
 
     return infer

@@ -10,7 +10,7 @@ import pytest
 from tune_paddy.core.arguments.checked import ArgumentError, checked
 from tune_paddy.core.arguments.kinds import kinds_of
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.metrics import Floats
+from tune_paddy.core.tasks.arrays import Floats
 
 
 @checked

@@ -5,11 +5,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.core.conftest import RealPool, random_pool
-from tune_paddy.core.metrics import METRICS, Floats, Labels, log_loss
+from tune_paddy.core.metrics import METRICS, log_loss
 from tune_paddy.core.selection.greedy import GreedyPath, Pick, run_greedy
 from tune_paddy.core.selection.greedy_any import AnyScorer
 from tune_paddy.core.selection.greedy_log_loss import true_class_rows
 from tune_paddy.core.selection.plain import greedy_select
+from tune_paddy.core.tasks.arrays import Floats, Labels
 
 FAST = ("log_loss", "error_rate", "balanced_error")
 

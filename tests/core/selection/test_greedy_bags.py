@@ -3,13 +3,14 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.core.conftest import RealPool, random_pool
-from tune_paddy.core.metrics import METRICS, Floats, Labels, per_image
+from tune_paddy.core.metrics import METRICS, per_image
 from tune_paddy.core.selection import bagging
 from tune_paddy.core.selection.bagging import bagged_select
 from tune_paddy.core.selection.greedy import run_greedy
 from tune_paddy.core.selection.greedy_bags import ErrorBags, LogLossBags, run_bags
 from tune_paddy.core.selection.greedy_log_loss import true_class_rows
 from tune_paddy.core.selection.plain import image_weights, make_scorer
+from tune_paddy.core.tasks.arrays import Floats, Labels
 
 FAST = ("log_loss", "error_rate", "balanced_error")
 

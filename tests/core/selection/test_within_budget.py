@@ -17,7 +17,7 @@ QUICK = {name: METHODS[name] for name in ("uniform", "log_linear", "greedy")}
 
 
 @given(seed=st.integers(0, 10_000), share=st.floats(0.05, 1.5))
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_a_limit_binds_or_changes_nothing(seed: int, share: float) -> None:
     probs, labels = random_pool(seed, views=6, images=40)
     rng = np.random.default_rng(seed)

@@ -3,7 +3,7 @@
 import pytest
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.timing.cost import StepCost, Workload, member_seconds
+from tune_paddy.core.timing.cost import StepCost, Workload, epoch_seconds, member_seconds
 
 COST = StepCost(train=0.1, frozen=0.05, predict=0.02, tta_pass=0.03, build=2.0)
 
@@ -31,3 +31,8 @@ def test_images_outside_a_cache_are_read_in_each_epoch() -> None:
 
 def test_a_scaled_cost_keeps_the_time_to_build() -> None:
     assert COST.scaled(3.0) == StepCost(*(pytest.approx(it) for it in (0.3, 0.15, 0.06, 0.09, 2.0)))
+
+
+def test_an_epoch_trains_on_the_members_images_and_predicts_the_select_split() -> None:
+    config = MemberConfig(arch="any", subsample=0.5)
+    assert epoch_seconds(config, COST, Workload(100, 20, 10)) == pytest.approx(50 * 0.1 + 20 * 0.02)

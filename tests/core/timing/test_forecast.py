@@ -30,3 +30,9 @@ def test_an_error_of_the_forecast_widens_the_range() -> None:
 def test_nothing_known_is_no_forecast() -> None:
     with pytest.raises(ValueError, match="without a forecast"):
         TimeForecast((), 2).total(3)
+
+
+def test_known_members_count_as_they_are_and_others_are_drawn_from_them() -> None:
+    known = TimeForecast((10.0, 30.0, 50.0), 1)
+    assert (known.total(3).low, known.total(3).high) == pytest.approx((90.0, 90.0))
+    assert 90 + 10 <= known.total(4).low <= known.total(4).high <= 90 + 50

@@ -15,6 +15,7 @@ from tune_paddy.data.kaggle.submit import (
     Sent,
     find_score,
     label_counts,
+    mean_probabilities,
     read_to_send,
     send,
     wait_for_score,
@@ -61,6 +62,14 @@ def file(tmp_path: Path) -> Path:
 
 def test_labels_are_counted_the_most_frequent_first(file: Path) -> None:
     assert label_counts(read_to_send(file)) == [("blast", 2), ("tungro", 1)]
+
+
+def test_columns_of_probabilities_are_averaged_the_largest_first(tmp_path: Path, file: Path) -> None:
+    path = tmp_path / "probabilities.csv"
+    path.write_text("id,cat,dog\n1,0.25,0.75\n2,0.5,0.5\n")
+    assert mean_probabilities(read_to_send(path)) == [("dog", 0.625), ("cat", 0.375)]
+    assert label_counts(read_to_send(path)) == []
+    assert mean_probabilities(read_to_send(file)) == []
 
 
 def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:

@@ -20,17 +20,32 @@ FOLDERS = st.sampled_from((
     "ünï",
 ))  # fmt: skip
 FILES = st.sampled_from(
-    ("1.jpg", "2.jpg", "2.png", "3.JPG", "x.1.jpg", "ö.png", ".h.jpg", "notes.txt", "b.xml")
+    (
+        "1.jpg",
+        "2.jpg",
+        "2.png",
+        "3.JPG",
+        "x.1.jpg",
+        "cat.1.jpg",
+        "cat.2.jpg",
+        "dog_3.jpg",
+        "ö.png",
+        ".h.jpg",
+        "notes.txt",
+        "b.xml",
+    )
 )
 VALUES = st.sampled_from((
     "1", "2", "2.jpg", "1.jpg", "cat/1.jpg", "cat", "dog", "train/1.jpg", "", "0", "x.1",
-    "../1.jpg", "/etc/passwd", "\0", "ö", 'a"b', "cat\\1.jpg",
+    "cat dog", "cat|dog", "0.5", "1.0", "../1.jpg", "/etc/passwd", "\0", "ö", 'a"b', "cat\\1.jpg",
 ))  # fmt: skip
 NAMES = st.sampled_from((
     "train.csv", "labels.csv", "test.csv", "sample_submission.csv", "submission.csv",
     "train/labels.csv", "x.tsv", "valid.csv", "answers.csv",
 ))  # fmt: skip
-COLUMNS = st.sampled_from(("image", "id", "label", "path", "kind", "class", "", "1.jpg", "file"))
+COLUMNS = st.sampled_from(
+    ("image", "id", "label", "path", "kind", "class", "", "1.jpg", "file", "cat", "dog")
+)
 
 
 @st.composite

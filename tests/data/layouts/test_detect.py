@@ -7,7 +7,7 @@ from PIL import Image
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.options import ReadOptions
-from tune_paddy.data.submission import SubmissionFormat
+from tune_paddy.data.submission.form import SubmissionFormat
 
 
 def ids(frame):

@@ -5,7 +5,7 @@ import pytest
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.options import ReadOptions
-from tune_paddy.data.submission import SubmissionFormat
+from tune_paddy.data.submission.form import SubmissionFormat
 
 CLASSES = ("blast", "healthy", "tungro")
 
@@ -53,7 +53,7 @@ def test_parts_are_found_by_the_meaning_of_their_names(tmp_path, train, test):
 
 
 def test_a_flat_training_part_without_labels_is_refused(tmp_path):
-    make(tmp_path, *(f"train/{('cat', 'dog')[k % 2]}.{k}.jpg" for k in range(12)), "test1/1.jpg")
+    make(tmp_path, *(f"train/{k:03d}.jpg" for k in range(12)), "test1/1.jpg")
     assert "train: 12 images lie in no folder of a class, and no table gives their labels" in refusal(
         tmp_path
     )
@@ -153,7 +153,7 @@ def test_a_sample_with_a_column_per_class_tells_the_label_column(tmp_path, in_fo
     table(tmp_path / "driver_list.csv", [("subject", "what", "img"), *rows])
     table(tmp_path / "sample_submission.csv", [("img", "c0", "c1", "c2"), ("t0.jpg", 0.3, 0.3, 0.4)])
     assert facts(tmp_path) == (30, ["c0", "c1", "c2"], 1)
-    assert "3 columns beside the ids" in list_dataset(tmp_path).notes[-1]
+    assert list_dataset(tmp_path).form.columns == ("c0", "c1", "c2")
 
 
 def test_columns_of_0_and_1_are_classes(tmp_path):
@@ -167,10 +167,64 @@ def test_columns_of_0_and_1_are_classes(tmp_path):
     assert facts(tmp_path) == (12, ["both", "healthy", "rust", "scab"], 1)
 
 
-def test_several_labels_in_columns_of_0_and_1_are_refused(tmp_path):
+def test_several_labels_in_columns_of_0_and_1_are_refused_where_an_image_has_one_class(tmp_path):
     make(tmp_path, *(f"images/{k}.jpg" for k in range(4)))
     table(tmp_path / "train.csv", [("image", "a", "b"), *((k, 1, int(k == 2)) for k in range(4))])
-    assert "train.csv:4: has 2 labels (a, b) in 2 columns of 0 and 1" in refusal(tmp_path)
+    message = refusal(tmp_path, task="classes")
+    assert "train.csv:4: has 2 labels (a, b) in 2 columns of 0 and 1" in message
+    assert "`task=multilabel`" in message
+    assert list_dataset(tmp_path).labelled["label"].tolist() == ["a", "a", "a|b", "a"]
+
+
+def test_columns_of_0_and_1_are_chosen_by_their_names(tmp_path):
+    make(tmp_path, *(f"images/{k}.jpg" for k in range(6)))
+    rows = [(k, k % 2, int(k % 3 == 0), int(k > 4)) for k in range(6)]
+    table(tmp_path / "train.csv", [("image", "Scab", "rust", "flipped"), *rows])
+    assert facts(tmp_path, label_column="scab, rust") == (6, ["", "Scab", "Scab|rust", "rust"], 0)
+    assert "no column is called gone (`label_column`)" in refusal(tmp_path, label_column="scab,gone")
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (("cat.0.jpg", "cat.1.jpg", "cat.2.jpg", "dog.0.jpg", "dog.1.jpg", "dog.2.jpg"), ["cat", "dog"]),
+        (("a b (1).png", "a b (2).png", "a b (3).png", "c-1.png", "c-2.png", "c_3.png"), ["a b", "c"]),
+    ],
+)
+@pytest.mark.parametrize(
+    "folder", ["train", "train/train", "images", "."], ids=["part", "doubled", "only", "flat"]
+)
+def test_labels_in_the_names_of_all_files_are_read(tmp_path, folder, names, labels):
+    make(tmp_path, *(f"{folder}/{name}" for name in names), *(["test/7.jpg"] if folder != "images" else []))
+    assert facts(tmp_path) == (6, labels, int(folder != "images"))
+    listing = list_dataset(tmp_path)
+    assert listing.layout == "labels in file names"
+    assert f"beginnings of the file names, such as {labels[0]}" in listing.labels_from
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("cat.0.jpg", "cat.1.jpg", "cat.2.jpg", "dog.0.jpg", "dog.1.jpg", "dog.jpg"),
+        ("cat.0.jpg", "cat.1.jpg", "dog.0.jpg", "dog.1.jpg"),
+        ("img_1.jpg", "img_2.jpg", "img_3.jpg", "cat_1.jpg", "cat_2.jpg", "cat_3.jpg"),
+        ("cat.0.jpg", "cat.1.jpg", "cat.2.jpg", "cat.3.jpg", "cat.4.jpg", "cat.5.jpg"),
+        ("2024-01.jpg", "2024-02.jpg", "2024-03.jpg", "2025-01.jpg", "2025-02.jpg", "2025-03.jpg"),
+    ],
+    ids=["one without a number", "few images", "a camera's name", "one label", "dates"],
+)
+def test_names_that_need_not_be_labels_are_not_read_as_such(tmp_path, names):
+    make(tmp_path, *(f"train/{name}" for name in names), "test/7.jpg")
+    assert "no table gives their labels" in refusal(tmp_path)
+
+
+def test_a_table_of_labels_comes_before_the_names_of_files(tmp_path):
+    names = [f"{('cat', 'dog')[k % 2]}.{k}.jpg" for k in range(12)]
+    make(tmp_path, *(f"train/{name}" for name in names))
+    table(
+        tmp_path / "train.csv", [("file", "label"), *((name, "ab"[k // 6]) for k, name in enumerate(names))]
+    )
+    assert facts(tmp_path) == (12, ["a", "b"], 0)
 
 
 # --- tables --------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tune_paddy.core.diagnostics import Found
 from tune_paddy.ensemble.reports.findings import describe_confusion, describe_recall
 
 CLASSES = ("blast", "hispa", "tungro", "normal")
@@ -13,6 +14,12 @@ def confused(*cells: tuple[int, int, int], images: int = 100) -> np.ndarray:
         counts[truth, taken] += count
         counts[truth, truth] -= count
     return counts
+
+
+def found(*cells: tuple[int, int, int], images: int = 100) -> Found:
+    """Return how many images of each class are found in such a matrix."""
+    counts = confused(*cells, images=images)
+    return Found(counts.diagonal(), counts.sum(axis=1))
 
 
 @pytest.mark.parametrize(
@@ -45,17 +52,17 @@ def test_pairs_within_one_image_of_the_most_confused_are_ties() -> None:
 
 
 def test_recall_is_low_only_if_chance_would_rarely_give_it() -> None:
-    clear = describe_recall(confused((1, 0, 30), (0, 1, 2)), CLASSES)
+    clear = describe_recall(found((1, 0, 30), (0, 1, 2)), CLASSES)
     assert clear == "Recall is lowest for 'hispa': 70.0% (60.4% to 78.1%)"
-    few = describe_recall(confused((1, 0, 1), (0, 1, 1), (2, 0, 1), images=3), CLASSES)
+    few = describe_recall(found((1, 0, 1), (0, 1, 1), (2, 0, 1), images=3), CLASSES)
     assert few == (
         "No class has a clearly lower recall than the others; 4 classes are within one image of the lowest"
     )
-    slight = describe_recall(confused((1, 0, 6), (0, 1, 3)), CLASSES)
+    slight = describe_recall(found((1, 0, 6), (0, 1, 3)), CLASSES)
     assert slight == "No class has a clearly lower recall than the others; lowest: 'hispa', 94 of 100 images"
-    assert describe_recall(confused(), CLASSES) == "All 400 images are predicted correctly"
+    assert describe_recall(found(), CLASSES) == "All 400 images of the classes are found"
 
 
 def test_two_classes_of_low_recall_within_one_image_are_both_named() -> None:
-    tied = describe_recall(confused((1, 0, 30), (2, 0, 29)), CLASSES)
+    tied = describe_recall(found((1, 0, 30), (2, 0, 29)), CLASSES)
     assert tied == "Recall is lowest for 'hispa' (70.0%), 'tungro' (71.0%)"

@@ -200,8 +200,8 @@ def test_an_error_rate_is_printed_in_percent_and_its_differences_in_points() -> 
         (
             {0: -0.1, 1: -0.0012, 2: 0.3},
             (
-                "0000-net and 1 more keep their weights, since the weights were given by hand; "
-                "the log loss on the select split would be 0.1000 lower without it."
+                "0000-net and 0001-net keep their weights, since the weights were given by hand; "
+                "the log loss on the select split would be 0.1000 lower without 0000-net."
             ),
         ),
     ],

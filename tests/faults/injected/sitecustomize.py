@@ -191,19 +191,31 @@ def break_trials(trainable: ModuleType) -> None:
     trainable._run_locked = run_locked
 
 
+def draw_nothing(figures: ModuleType) -> None:
+    """Leave out the figures of the selection that ends a search; they take seconds."""
+    figures.draw_figures = lambda *_: {}  # type: ignore[attr-defined]
+
+
+WRAPPED = {
+    "tune_paddy.search.trainable": break_trials,
+    "tune_paddy.ensemble.reports.figures": draw_nothing,
+}
+"""Module → function that changes it as soon as it has been imported."""
+
+
 class Finder(importlib.abc.MetaPathFinder):
-    """Wraps the module of the trials as soon as it has been imported."""
+    """Changes the modules in `WRAPPED`."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        if name != "tune_paddy.search.trainable":
+        change = WRAPPED.pop(name, None)
+        if change is None:
             return None
-        sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         load = spec.loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
             load(module)
-            break_trials(module)
+            change(module)
 
         spec.loader.exec_module = exec_module
         return spec

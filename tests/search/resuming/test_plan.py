@@ -44,6 +44,7 @@ def test_images_are_read_again_as_they_were(finished: Finished, again: SearchPla
         ({"reading": '{"copies": "near"}'}, {"copies": "exact"}, "copies"),
         ({"reading": '{"copies": "near", "pixel_range": "0,4095"}'}, {"pixel_range": "0,255"}, "pixel_range"),
         ({"reading": ""}, {"pixel_range": "0,255"}, "pixel_range"),
+        ({"reading": '{"copies": "near"}'}, {"ordinal": True}, "task"),
     ],
 )
 def test_another_way_of_reading_the_images_is_refused(

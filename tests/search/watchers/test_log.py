@@ -84,3 +84,14 @@ def test_the_preparation_of_images_is_written_after_a_silence(running: Running, 
         display.tick()
     lines = output.getvalue().splitlines()[1:]
     assert lines == ["Preparing images, squish 480×480: 500 of 2,000"] * 2
+
+
+def test_a_long_epoch_is_not_silent(running: Running, output: io.StringIO) -> None:
+    """In the first ten minutes a line every ten seconds, later ever rarer ones."""
+    display = logged(running, output)
+    running.tell("0000-net", at=0)
+    for running.clock.now in range(3600):
+        display.tick()
+    lines = output.getvalue().splitlines()[1:]
+    assert lines[0].startswith("0 of 3 members done · 10 s")
+    assert 600 / 10 + 3000 / 60 < len(lines) < 3600 / 10

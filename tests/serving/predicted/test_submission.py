@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.selection.result import Selection
+from tune_paddy.serving.answers import as_csv
 from tune_paddy.serving.ensemble_model import Answer
 from tune_paddy.serving.predicted.submission import Form, arrange
 from tune_paddy.serving.predicted.summary import count_classes, least_certain
@@ -53,3 +55,31 @@ def test_the_summary_counts_readable_images_and_averages_their_confidence() -> N
     assert first.confidence == pytest.approx(0.8)
     assert least_certain(answer) == [2, 1, 0]
     assert count_classes(Answer(("a", "b", "c"), probs[:1], broken={0: "is broken"})) == []
+
+
+def labels_answer() -> Answer:
+    """Three images with any of two labels; the second image has none of them, the third is unreadable."""
+    probs = np.array([[0.9, 0.7], [0.2, 0.4], [0.0, 0.0]])
+    selection = Selection(np.ones(1), 0.0, task="multilabel", thresholds=np.array([0.5, 0.6]))
+    return Answer(("rust", "scab"), probs, {2: "is broken"}, selection)
+
+
+def test_several_labels_are_joined_and_each_has_a_probability() -> None:
+    """Decisions follow the fitted thresholds; an image without a label has the empty text."""
+    answer = labels_answer()
+    assert as_csv(["a", "b", "c"], answer).decode().splitlines() == [
+        "file,labels,rust,scab",
+        "a,rust|scab,0.900000,0.700000",
+        "b,,0.200000,0.400000",
+    ]
+
+
+def test_several_labels_are_counted_once_for_each_image_that_has_them() -> None:
+    """An image counts for each of its labels; the least certain image has the lowest mean probability."""
+    answer = labels_answer()
+    assert [(one.label, one.images, one.confidence) for one in count_classes(answer)] == [
+        ("rust", 1, pytest.approx(0.9)),
+        ("scab", 1, pytest.approx(0.7)),
+    ]
+    assert answer.confidences()[:2].tolist() == pytest.approx([0.8, 0.7])
+    assert least_certain(answer) == [1, 0]

@@ -10,12 +10,12 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.training.batches.mixing import Mix, draw_mix, mix_batch
 
 IMAGES = torch.arange(3, dtype=torch.float32).view(3, 1, 1, 1).expand(3, 3, 8, 10).contiguous()
-LABELS = torch.tensor([0, 1, 3])
+SHARES = torch.eye(4)[[0, 1, 3]]
 
 
 def test_mixup_mixes_images_and_targets_by_the_same_weights() -> None:
     mix = Mix(np.array([1, 2, 0]), np.array([1.0, 0.75, 0.5]), None)
-    images, targets = mix_batch(IMAGES, LABELS, 4, mix)
+    images, targets = mix_batch(IMAGES, SHARES, mix)
     assert images[:, 0, 0, 0].tolist() == [0.0, 1.25, 1.0]
     assert targets.tolist() == [[1, 0, 0, 0], [0, 0.75, 0, 0.25], [0.5, 0, 0, 0.5]]
 
@@ -23,7 +23,7 @@ def test_mixup_mixes_images_and_targets_by_the_same_weights() -> None:
 def test_cutmix_pastes_the_box_of_the_partner_and_weighs_by_its_pixels() -> None:
     """A box of 4 x 5 of 8 x 10 pixels: a quarter of each target is the partner's."""
     mix = Mix(np.array([1, 2, 0]), np.ones(3), (0.25, 0.75, 0.5, 1.0))
-    images, targets = mix_batch(IMAGES, LABELS, 4, mix)
+    images, targets = mix_batch(IMAGES, SHARES, mix)
     expected = IMAGES.clone()
     expected[:, :, 2:6, 5:] = IMAGES[[1, 2, 0], :, 2:6, 5:]
     assert torch.equal(images, expected)
@@ -33,7 +33,7 @@ def test_cutmix_pastes_the_box_of_the_partner_and_weighs_by_its_pixels() -> None
 def test_mixing_leaves_the_images_it_was_given() -> None:
     before = IMAGES.clone()
     for box in (None, (0.0, 1.0, 0.0, 1.0)):
-        mix_batch(IMAGES, LABELS, 4, Mix(np.array([2, 0, 1]), np.full(3, 0.6), box))
+        mix_batch(IMAGES, SHARES, Mix(np.array([2, 0, 1]), np.full(3, 0.6), box))
     assert torch.equal(IMAGES, before)
 
 
@@ -50,7 +50,7 @@ def test_every_drawn_mix_gives_targets_that_sum_to_one_and_images_in_range(
     mix = draw_mix(config, n, np.random.default_rng(seed))
     assert mix is not None
     assert sorted(mix.partner.tolist()) == list(range(n))
-    images, targets = mix_batch(torch.rand(n, 3, 7, 5), torch.arange(n), n, mix)
+    images, targets = mix_batch(torch.rand(n, 3, 7, 5), torch.eye(n), mix)
     torch.testing.assert_close(targets.sum(1), torch.ones(n))
     assert targets.min() >= 0
     assert 0 <= images.min() <= images.max() <= 1

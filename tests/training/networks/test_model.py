@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from tune_paddy.core.errors import InputError
 from tune_paddy.training.networks import model as model_module
 from tune_paddy.training.networks.architectures import all_modules, module_of, smallest_model
-from tune_paddy.training.networks.model import Body, BodyPlan, build_model, check_arch, plan_body
+from tune_paddy.training.networks.model import (
+    Body,
+    BodyPlan,
+    build_model,
+    check_arch,
+    norms_by_shape,
+    plan_body,
+)
 
 SMALLEST: dict[str, str] = json.loads(Path(__file__).with_name("smallest_models.json").read_text())
 
@@ -210,6 +217,17 @@ def test_a_model_that_computes_with_values_is_planned_on_the_cpu(
     monkeypatch.setattr(timm, "create_model", needs_values)
     assert check_arch("test_resnet", (32, 32)) is None
     assert devices == ["meta", "meta", "cpu"]
+
+
+@pytest.mark.parametrize("norm", [nn.LayerNorm(4, device="meta"), nn.BatchNorm2d(4, device="meta").eval()])
+def test_a_norm_without_values_has_its_inputs_shape_and_still_refuses_a_wrong_one(norm: nn.Module) -> None:
+    right, wrong = torch.zeros(2, 4, 3, 4, device="meta"), torch.zeros(2, 3, 5, 5, device="meta")
+    expected = norm(right)
+    with norms_by_shape():
+        assert norm(right).shape == expected.shape
+        assert norm(right).dtype == expected.dtype
+        with pytest.raises(RuntimeError):
+            norm(wrong)
 
 
 def test_drop_path_reaches_the_body() -> None:

@@ -57,7 +57,7 @@ def test_the_range_of_deep_images_is_kept_and_missing_in_older_files(
 ) -> None:
     config, deep = make_config(), tmp_path / "deep"
     deep.mkdir()
-    save_member(deep, build(config), config, CLASSES, (-1024.0, 3071.0))
+    save_member(deep, build(config), config, CLASSES, pixel_range=(-1024.0, 3071.0))
     assert load_member(deep).pixel_range == (-1024.0, 3071.0)
     facts = json.loads((saved / "member.json").read_text())
     del facts["pixel_range"]

@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.training.timing.kinds import kind_of, time_kinds
+from tune_paddy.core.timing.kinds import kind_of
+from tune_paddy.training.timing.kinds import time_kinds
 from tune_paddy.training.timing.operations import forward_operations
+from tune_paddy.training.timing.steps import time_member
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +26,6 @@ def member(arch: str, size: int, **values: float) -> MemberConfig:
     return MemberConfig(arch=arch, size=size, batch_size=4, pretrained=False, **values)
 
 
-def test_members_that_differ_in_epochs_and_rates_are_one_kind() -> None:
-    assert kind_of(member("test_vit", 32, epochs=3, lr=0.1)) == kind_of(member("test_vit", 32, epochs=9))
-
-
 def test_operations_grow_with_the_area_of_a_convolutional_network() -> None:
     small, large = (forward_operations("test_resnet", (side, side), 10) for side in (64, 128))
     assert large / small == pytest.approx(4.0, rel=0.1)
@@ -41,3 +39,13 @@ def test_a_kind_beyond_the_time_limit_is_scaled_by_its_operations(paths: list[st
     ratio = forward_operations("test_resnet", (64, 64), 3) / forward_operations("test_resnet", (32, 32), 3)
     assert large.train == pytest.approx(ratio * small.train)
     assert min(small.train, small.frozen, small.predict, small.build, found.decode) > 0
+
+
+def test_the_steps_of_a_slow_network_are_timed_with_fewer_images(paths: list[str]) -> None:
+    """The clock advances by a second at each look: whole batches of 64 images would take hours."""
+    seconds = iter(range(10**9))
+    config = MemberConfig(arch="test_resnet", size=32, batch_size=64, pretrained=False, tta=0)
+    cost, _ = time_member(
+        config, paths, n_classes=3, allow_gpu=False, limit=120.0, clock=lambda: float(next(seconds))
+    )
+    assert cost.train == pytest.approx(1 / 3)  # a second for a batch of three images: 120 s / (40 × 1 s)

@@ -34,10 +34,18 @@ class PlannedSubmission:
         Raises:
             TunePaddyError: The file cannot be written.
         """
-        from tune_paddy.data.submission import SAMPLE, write_submission
+        from tune_paddy.data.submission.files import write_submission
+        from tune_paddy.data.submission.form import SAMPLE
 
-        labels = answer.labels()
-        write_submission(path, self.rows.ids, [labels[file] for file in self.rows.files], self.form.columns)
+        labels, files = answer.labels(), list(self.rows.files)
+        write_submission(
+            path,
+            self.rows.ids,
+            answer.probs[files],
+            [labels[file] for file in files],
+            self.form.columns,
+            classes=answer.classes,
+        )
         whose = (
             f"the ids of {SAMPLE}, in its order" if self.rows.in_sample else "the names of the files as ids"
         )
@@ -58,6 +66,7 @@ def plan_submission(
     Raises:
         InputError: The images are some of the sample's, but not exactly one for each of its ids.
     """
+    from tune_paddy.data.submission.form import SubmissionFormat
     from tune_paddy.serving.predicted.submission import Form, arrange, recorded_form
     from tune_paddy.tracking.runs import get_search
 
@@ -65,12 +74,11 @@ def plan_submission(
     try:
         search = get_search(open_record(tracking_uri, runs, name), name)
     except TunePaddyError:  # an export may be used without its record
-        form = Form()
-        columns = f"{form.columns.id_column}, {form.columns.label_column}"
-        line = f"The record of search {name} is not here: the submission has the columns {columns}"
+        form = Form(model.manifest.submission or SubmissionFormat())
+        line = f"The record of search {name} is not here: the submission has {form.columns.describe()}"
         errors.print(line, style="yellow", soft_wrap=True)
     else:
-        form = recorded_form(search)
+        form = recorded_form(search, model.classes)
     return PlannedSubmission(form, arrange(files, form))
 
 
@@ -93,12 +101,12 @@ def print_classes(files: Sequence[str], answer: "Answer") -> None:
     from rich.text import Text
 
     from tune_paddy.ensemble.reports.tables import make_table
-    from tune_paddy.serving.predicted.summary import count_classes, least_certain
+    from tune_paddy.serving.predicted.summary import count_classes, least_certain, readable_rows
 
     classes = count_classes(answer)
     if not classes:
         return
-    total = sum(one.images for one in classes)
+    total = len(readable_rows(answer))
     table = make_table("Predicted classes", "class")
     for column in ("images", "share", "mean confidence"):
         table.add_column(column, justify="right")
@@ -111,6 +119,6 @@ def print_classes(files: Sequence[str], answer: "Answer") -> None:
     notes = [f"{len(classes) - MOST_CLASSES} more classes"] if len(classes) > MOST_CLASSES else []
     notes += [f"{counted(absent, 'class', 'classes')} predicted for no image"] if absent else []
     row = least_certain(answer)[0]
-    label, lowest = answer.top(row, 1)[0]
+    label, lowest = answer.labels()[row] or "no label", float(answer.confidences()[row])
     notes += [f"least certain: {shown(files[row])} ({shown(label)}, {100 * lowest:.1f} %)"]
     errors.print("; ".join(notes), soft_wrap=True)

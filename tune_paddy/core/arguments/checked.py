@@ -59,9 +59,10 @@ def _has(parameter: inspect.Parameter) -> bool:
 
 
 def _text(annotation: Any) -> str:
-    """Return the text of an annotation, without modules, and without what an array holds."""
-    if get_origin(annotation) is np.ndarray:
-        return "ndarray"
+    """Return the text of an annotation, without modules; arrays and functions have their names alone."""
+    origin = get_origin(annotation)
+    if origin in (np.ndarray, Callable):
+        return str(origin.__name__)
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     return _MODULE.sub("", text)
 
@@ -74,8 +75,7 @@ def _check_names(
     kinds = {one.kind for one in listed}
     by_place = [one.name for one in listed if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
     if inspect.Parameter.VAR_POSITIONAL not in kinds and len(args) > len(by_place):
-        shown = _shown(args[len(by_place)])
-        raise ArgumentError(f"{function}: name the argument {shown}, as in {_example(listed, len(by_place))}")
+        raise ArgumentError(_too_many(function, listed, by_place, _shown(args[len(by_place)])))
     unknown = [name for name in given if name not in parameters]
     if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
         hint = did_you_mean(unknown[0], parameters) or f"; it has {', '.join(parameters)}"
@@ -92,9 +92,16 @@ def _check_names(
 _REQUIRED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def _example(parameters: Sequence[inspect.Parameter], by_place: int) -> str:
-    named = [one.name for one in parameters[by_place:] if one.kind is inspect.Parameter.KEYWORD_ONLY]
-    return f"`{named[0]}=…`" if named else "`name=…`"
+def _too_many(
+    function: str, parameters: Sequence[inspect.Parameter], by_place: Sequence[str], shown: str
+) -> str:
+    """Return what to do with an argument that has no place: name it, or leave it out."""
+    named = [one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    if named:
+        return f"{function}: name the argument {shown}, as in `{named[0]}=…`"
+    own = [f"`{name}`" for name in by_place if name not in ("self", "cls")]
+    taken = f"takes {' and '.join(own)} alone" if own else "takes no argument"
+    return f"{function} {taken}: leave out {shown}"
 
 
 def _shown(value: Any) -> str:

@@ -50,6 +50,7 @@ _KINDS = {
     "Sequence[str]": Kind("a list of texts", _are_texts),
     "Sequence[float]": Kind("a list of numbers", _is_list),  # its user checks the numbers
     "Mapping[str, float]": Kind("a dict of numbers", _are_weights),
+    "Callable": Kind("a function", callable),
     "ndarray": Kind("a NumPy array", lambda value: isinstance(value, np.ndarray)),
 }
 

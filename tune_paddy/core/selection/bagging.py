@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.checks import check_pool
-from tune_paddy.core.metrics import Floats, Labels
-from tune_paddy.core.pooling import pool, soften
+from tune_paddy.core.pooling import pool
 from tune_paddy.core.selection.greedy import GreedyPath, run_greedy
 from tune_paddy.core.selection.greedy_bags import LARGEST, ErrorBags, LogLossBags, run_bags
 from tune_paddy.core.selection.greedy_log_loss import true_class_rows
 from tune_paddy.core.selection.plain import ERROR_RATES, image_weights, make_scorer, with_score
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.tasks.arrays import Floats, Labels
+from tune_paddy.core.tasks.outcomes import one_row_per_answer
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.core.temperature import fit_member_temperatures, fit_temperature
 
 BAGS = 10
@@ -47,7 +49,8 @@ def bagged_errors_select(
     """
     check_pool(probs, labels)
     weights = _bagged_weights(probs, labels, "error_rate", seed)
-    temperature = fit_temperature(pool(probs, weights), labels)
+    independent = Task.of_labels(labels).independent
+    temperature = fit_temperature(pool(probs, weights, independent=independent), labels)
     selection = Selection(weights, np.nan, metric, "bagged_errors", temperature=temperature)
     return with_score(selection, probs, labels)
 
@@ -58,9 +61,16 @@ def bagged_calibrated_select(
     """Fit a temperature per view, run `bagged_select` on the results, then fit a final temperature."""
     check_pool(probs, labels)
     own = fit_member_temperatures(probs, labels)
-    calibrated = np.stack([soften(view, t).astype(np.float32) for view, t in zip(probs, own, strict=True)])
+    independent = Task.of_labels(labels).independent
+    alone = np.ones(1)
+    calibrated = np.stack(
+        [
+            pool(view[None], alone, temperature=t, independent=independent).astype(np.float32)
+            for view, t in zip(probs, own, strict=True)
+        ]
+    )
     weights = _bagged_weights(calibrated, labels, metric, seed)
-    temperature = fit_temperature(pool(calibrated, weights), labels)
+    temperature = fit_temperature(pool(calibrated, weights, independent=independent), labels)
     selection = Selection(
         weights, np.nan, metric, "bagged_calibrated", temperature=temperature, member_temperatures=own
     )
@@ -81,9 +91,11 @@ def _bagged_weights(probs: Floats, labels: Labels, metric: str, seed: int) -> ND
 def _paths(probs: Floats, labels: Labels, metric: str, views: NDArray[np.intp]) -> list[GreedyPath]:
     """Run greedy selection on each row of `views` [runs, candidates]; side by side if the pool is small."""
     rows = true_class_rows(probs, labels)
-    if views.size * len(labels) <= LARGEST:
+    if views.size * labels.size <= LARGEST:
         if metric == "log_loss":
             return run_bags(LogLossBags(rows, views), ROUNDS)
         if metric in ERROR_RATES:
-            return run_bags(ErrorBags(probs, labels, rows, image_weights(labels, metric), views), ROUNDS)
+            answers, truth = one_row_per_answer(probs, labels)
+            weights = image_weights(labels, metric).ravel()
+            return run_bags(ErrorBags(answers, truth, rows, weights, views), ROUNDS)
     return [run_greedy(make_scorer(probs, labels, rows, metric, own), ROUNDS) for own in views]

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.metrics import EPS, Floats
+from tune_paddy.core.metrics import EPS
+from tune_paddy.core.tasks.arrays import Floats
 
 _LEAST_GAIN = 1e-5
 """Smallest improvement of the log loss, in nats, that justifies another view at any cost."""

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from tune_paddy.core.metrics import Floats, Labels, Metric
+from tune_paddy.core.metrics import Metric
 from tune_paddy.core.selection.greedy import Pick
 from tune_paddy.core.selection.greedy_log_loss import LogLossScorer
+from tune_paddy.core.tasks.arrays import Floats, Labels
 
 
 class AnyScorer:

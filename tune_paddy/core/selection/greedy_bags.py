@@ -9,10 +9,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.core.metrics import EPS, Floats, Labels
+from tune_paddy.core.metrics import EPS
 from tune_paddy.core.selection.greedy import TIE, GreedyPath, Pick, best_prefix
 from tune_paddy.core.selection.greedy_error import SLACK, own_lead, wrong
 from tune_paddy.core.selection.greedy_log_loss import sum_logs
+from tune_paddy.core.tasks.arrays import Floats, Labels
 
 LARGEST = 1 << 18
 """Largest number of true-class values, over all runs and views, for which runs go side by side.

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.core.metrics import Floats, Labels
 from tune_paddy.core.selection.greedy import TIE, Pick
 from tune_paddy.core.selection.greedy_log_loss import LogLossScorer
+from tune_paddy.core.tasks.arrays import Floats, Labels
 
 SLACK = 1e-6
 """Generous allowance for the rounding of float32 probabilities in a bound."""

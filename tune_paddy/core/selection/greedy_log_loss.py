@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.core.metrics import EPS, Floats, Labels
+from tune_paddy.core.metrics import EPS, true_class
 from tune_paddy.core.selection.greedy import TIE, Pick
+from tune_paddy.core.tasks.arrays import Floats, Labels
 
 _FIRST_BATCH = 16
 _SLACK = 1e-9
@@ -26,8 +27,11 @@ _SHORTEST = 64
 def true_class_rows(probs: Floats, labels: Labels) -> Floats:
     """Return the probability of every image's true class, [views, images]; reads the views one by one.
 
+    Of several labels an image it is that of each answer, [views, images · labels].
     The type is float64 for speed, or that of `probs` if float64 took more than half the memory of `probs`.
     """
+    if labels.ndim > 1:
+        return np.stack([true_class(view, labels).ravel() for view in probs])
     n_views, n_images, n_classes = probs.shape
     small = n_views * n_images * 8 <= probs.nbytes / 2
     rows = np.empty((n_views, n_images), np.float64 if small else probs.dtype)

@@ -1,6 +1,7 @@
 """Log-linear pooling: one smooth fit of all ensemble weights and the temperature.
 
-The pooled prediction is softmax(Σ v·log p), with v ≥ 0. The fit minimises its log loss plus two penalties.
+The pooled prediction is softmax(Σ v·log p), with v ≥ 0; of independent labels that of each label.
+The fit minimises its log loss plus two penalties.
 The penalty on Σ v² spreads weight over similar views. The penalty on (log Σ v)² keeps the temperature
 1 / Σ v near 1 when images are few.
 
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from tune_paddy.core.checks import check_pool
-from tune_paddy.core.metrics import Floats, Labels
 from tune_paddy.core.pooling import doubted_logs
 from tune_paddy.core.selection.plain import with_score
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.tasks.arrays import Floats, Labels
+from tune_paddy.core.tasks.outcomes import one_row_per_answer
 
 SPREAD = 0.1
 """Penalty on the sum of squared weights, in nats per image."""
@@ -38,11 +40,11 @@ def log_linear_select(probs: Floats, labels: Labels, *, metric: str = "log_loss"
         InputError: The pool is invalid (see `check_pool`).
     """
     check_pool(probs, labels)
-    logs = _relative_logs(probs, labels)
-    values = _fit(logs, len(labels))
+    logs = _relative_logs(*one_row_per_answer(probs, labels))
+    values = _fit(logs, labels.size)
     kept = np.flatnonzero(values >= SMALLEST * values.sum())
     values = np.zeros(len(probs))
-    values[kept] = _fit(logs[kept], len(labels))
+    values[kept] = _fit(logs[kept], labels.size)
     total = float(values.sum())
     selection = Selection(
         values / total, np.nan, metric, "log_linear", rule="log_linear", temperature=1 / total

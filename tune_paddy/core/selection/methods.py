@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from tune_paddy.core.metrics import Floats, Labels
 from tune_paddy.core.selection.bagging import bagged_calibrated_select, bagged_errors_select, bagged_select
 from tune_paddy.core.selection.log_linear import log_linear_select
 from tune_paddy.core.selection.plain import best_single, greedy_select, top_select, uniform_select
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.tasks.arrays import Floats, Labels
 
 
 class Method(Protocol):

@@ -15,5 +15,17 @@ METHOD_NAMES = (
 )
 """Keys of `METHODS` in `methods`, in its order."""
 
-METRIC_NAMES = ("log_loss", "error_rate", "balanced_error", "macro_f1", "roc_auc")
+METRIC_NAMES = (
+    "log_loss",
+    "error_rate",
+    "balanced_error",
+    "macro_f1",
+    "weighted_f1",
+    "micro_f1",
+    "samples_f1",
+    "roc_auc",
+    "map_at_3",
+    "map_at_5",
+    "qwk",
+)
 """Keys of `METRICS` in `core.metrics`, in its order."""

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.checks import check_pool
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.metrics import EPS, Floats, Labels, class_balance, get_metric, log_loss
+from tune_paddy.core.metrics import EPS, class_balance, get_metric, log_loss
 from tune_paddy.core.selection.greedy import Scorer, run_greedy
 from tune_paddy.core.selection.greedy_any import AnyScorer
 from tune_paddy.core.selection.greedy_error import ErrorScorer
 from tune_paddy.core.selection.greedy_log_loss import LogLossScorer, true_class_rows
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.tasks.arrays import Floats, Labels
+from tune_paddy.core.tasks.outcomes import one_row_per_answer
+from tune_paddy.core.tasks.task import Task
 
 ERROR_RATES = frozenset(("error_rate", "balanced_error"))
 """Metrics that are weighted shares of wrong images."""
@@ -51,6 +54,7 @@ def greedy_select(probs: Floats, labels: Labels, *, metric: str = "log_loss", ro
         score=path.picks[path.kept - 1].score,
         metric=metric,
         method="greedy",
+        task=Task.of_labels(labels).name,
         trajectory=tuple(pick.score for pick in path.picks),
         order=tuple(pick.view for pick in path.picks),
         kept=path.kept,
@@ -112,7 +116,8 @@ def top_select(
 
 
 def with_score(selection: Selection, probs: Floats, labels: Labels) -> Selection:
-    """Return the selection with its score on these images and, for a weighted mean, its optimality gap."""
+    """Return the selection with its task, its score on these images and the optimality gap of a mean."""
+    selection = replace(selection, task=Task.of_labels(labels).name)
     score = get_metric(selection.metric)(selection.blend(probs), labels)
     plain = selection.rule == "mean" and selection.temperature == 1 and selection.member_temperatures is None
     gap = optimality_gap(true_class_rows(probs, labels), selection.weights) if plain else None
@@ -153,13 +158,14 @@ def make_scorer(
     if metric == "log_loss":
         return LogLossScorer(rows[candidates])
     if metric in ERROR_RATES:
-        return ErrorScorer(probs[candidates], labels, rows[candidates], image_weights(labels, metric))
+        answers, truth = one_row_per_answer(probs[candidates], labels)
+        return ErrorScorer(answers, truth, rows[candidates], image_weights(labels, metric).ravel())
     return AnyScorer(probs[candidates], labels, rows[candidates], get_metric(metric))
 
 
 def image_weights(labels: Labels, metric: str) -> NDArray[np.float64]:
-    """Return the weight of each image in one of the `ERROR_RATES`, float64 [images], sum 1."""
-    return class_balance(labels) if metric == "balanced_error" else np.full(len(labels), 1 / len(labels))
+    """Return the weight of each decision in one of the `ERROR_RATES`, float64 as the labels, sum 1."""
+    return class_balance(labels) if metric == "balanced_error" else np.full(labels.shape, 1 / labels.size)
 
 
 def optimality_gap(rows: Floats, weights: NDArray[np.float64]) -> float:

@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.metrics import Floats
 from tune_paddy.core.pooling import Rule, pool
+from tune_paddy.core.scores.thresholds import decide
+from tune_paddy.core.tasks.arrays import Floats
+from tune_paddy.core.tasks.names import CLASSES
+from tune_paddy.core.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,9 @@ class Selection:
         kept: Greedy only: number of rounds in the best prefix.
         gap: Bound on the log loss that other weights of the mean could gain, in nats; None for other rules.
         candidates: Automatic choice only: the compared methods, simplest first.
+        task: Name of the task, see `core.tasks`.
+        thresholds: Fitted thresholds of the decisions, float64: of ordered classes on the expected grade
+            [classes - 1], of independent labels on their probabilities [labels]; None: the usual decisions.
     """
 
     weights: NDArray[np.float64]
@@ -62,6 +68,8 @@ class Selection:
     kept: int = 0
     gap: float | None = None
     candidates: tuple[Candidate, ...] = ()
+    task: str = CLASSES
+    thresholds: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
         """Return one line: the arrays are attributes."""
@@ -85,15 +93,24 @@ class Selection:
             rule=self.rule,
             temperature=self.temperature,
             member_temperatures=self.member_temperatures,
+            independent=Task.of(self.task).independent,
         )
+
+    def decide(self, blended: Floats) -> NDArray[np.int64]:
+        """Return the decision for each image, in the form of the task's labels.
+
+        Args:
+            blended: Probabilities of `blend`, [images, classes].
+        """
+        return decide(blended, Task.of(self.task), self.thresholds)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the selection as plain lists and numbers, for JSON."""
-        temperatures = self.member_temperatures
         return {
             **vars(self),
             "weights": self.weights.tolist(),
-            "member_temperatures": None if temperatures is None else temperatures.tolist(),
+            "member_temperatures": _listed(self.member_temperatures),
+            "thresholds": _listed(self.thresholds),
             "trajectory": list(self.trajectory),
             "order": list(self.order),
             "candidates": [vars(candidate) for candidate in self.candidates],
@@ -103,10 +120,14 @@ class Selection:
     def from_dict(cls, values: Mapping[str, Any]) -> "Selection":
         """Restore a selection from `to_dict`; only `weights` is required."""
         given = dict(values)
-        temperatures = given.get("member_temperatures")
         given["weights"] = np.asarray(given["weights"], np.float64)
-        given["member_temperatures"] = None if temperatures is None else np.asarray(temperatures, np.float64)
+        for name in ("member_temperatures", "thresholds"):
+            given[name] = None if given.get(name) is None else np.asarray(given[name], np.float64)
         given["trajectory"] = tuple(given.get("trajectory", ()))
         given["order"] = tuple(given.get("order", ()))
         given["candidates"] = tuple(Candidate(**row) for row in given.get("candidates", ()))
         return cls(**{"score": float("nan"), **given})
+
+
+def _listed(values: NDArray[np.float64] | None) -> list[float] | None:
+    return None if values is None else values.tolist()

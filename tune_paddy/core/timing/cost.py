@@ -53,6 +53,28 @@ class Workload:
     decode: float = 0.0
 
 
+@dataclass(frozen=True)
+class MemberTime:
+    """Forecast time of a member on one device.
+
+    Attributes:
+        epoch: One epoch with the whole network training, and the prediction of the select split, in s.
+        total: The member from its first step to its last prediction, in s.
+        source: `record`: from members of its kind that earlier searches trained; `timed`: from timed steps
+            of its kind; `operations`: from those of another kind, by the number of operations.
+    """
+
+    epoch: float
+    total: float
+    source: str
+
+
+def epoch_seconds(config: MemberConfig, cost: StepCost, load: Workload) -> float:
+    """Return the seconds of an epoch with the whole network training, for one model."""
+    images = max(1, round(config.subsample * load.train))
+    return images * cost.train + load.select * cost.predict + (images + load.select) * load.decode
+
+
 def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, start: float = 0.0) -> float:
     """Return the seconds of a member that runs to its last epoch; early stopping only lowers them.
 

@@ -31,7 +31,8 @@ class TimeForecast:
     """Forecast of the time of a search, before it starts; for a running one see `watchers.time_left`.
 
     Attributes:
-        members: Forecast seconds of members sampled from the space, one or more; () if there is no forecast.
+        members: Forecast seconds of the first members that the space proposes, one or more; () if there is no
+            forecast.
         at_once: Number of concurrent trials, at least 1.
         error: Standard deviation of the logarithm of measured over forecast seconds, for all members alike.
         seed: Seed of the draws: the same forecast always returns the same figures.
@@ -43,7 +44,7 @@ class TimeForecast:
     seed: int = field(default=0, repr=False)
 
     def total(self, n: int) -> Span:
-        """Return the time of `n` members, in s.
+        """Return the time of `n` members, in s; those after the known ones are drawn from them.
 
         Raises:
             ValueError: There is no forecast of a member.
@@ -51,10 +52,12 @@ class TimeForecast:
         if not self.members:
             raise ValueError("no forecast of time without a forecast of a member")
         members = np.asarray(self.members, dtype=np.float64)
+        known, unknown = members[:n], max(0, n - len(members))
         rng = np.random.default_rng([self.seed, n])
         ends = []
         for _ in range(_DRAWS):
-            seconds = rng.choice(members, size=n) * np.exp(self.error * rng.standard_normal())
+            drawn = np.concatenate([known, rng.choice(members, size=unknown)])
+            seconds = drawn * np.exp(self.error * rng.standard_normal())
             ends.append(makespan(seconds.tolist(), self.at_once))
         return Span(*(float(value) for value in np.quantile(ends, _QUANTILES)))
 
@@ -74,11 +77,13 @@ def makespan(seconds: Sequence[float], at_once: int) -> float:
 def spoken(seconds: float) -> str:
     """Format a time to two digits of its unit at most.
 
-    >>> [spoken(s) for s in (0.4, 42, 600, 11_400)]
-    ['1 s', '42 s', '10 min', '3 h 10 min']
+    >>> [spoken(s) for s in (0.4, 42, 144, 600, 11_400)]
+    ['1 s', '42 s', '2.4 min', '10 min', '3 h 10 min']
     """
     if seconds < 1.5 * _MINUTE:
         return f"{max(1, round(seconds))} s"
+    if seconds < 9.95 * _MINUTE:
+        return f"{seconds / _MINUTE:.1f} min"
     if round(seconds / _MINUTE) * _MINUTE < _HOUR:
         return f"{round(seconds / _MINUTE)} min"
     step = 5 if seconds < 10 * _HOUR else 30  # minutes

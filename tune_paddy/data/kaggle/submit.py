@@ -10,7 +10,7 @@ from typing import Any
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.kaggle.client import COMPETITION, KaggleClient, explain
-from tune_paddy.data.submission import Submission, read_submission
+from tune_paddy.data.submission.files import Submission, read_submission
 
 UPLOAD_FAILED = "Could not submit to competition"
 """Response of the client, without an error, when the upload failed."""
@@ -73,8 +73,16 @@ def read_to_send(path: Path) -> Submission:
 
 
 def label_counts(submission: Submission) -> list[tuple[str, int]]:
-    """Return the number of images per label, the most frequent label first."""
-    return Counter(submission.labels).most_common()
+    """Return the number of images per label, the most frequent label first; [] for probabilities."""
+    return [] if submission.numbers is not None else Counter(submission.labels).most_common()
+
+
+def mean_probabilities(submission: Submission) -> list[tuple[str, float]]:
+    """Return the mean of each column of probabilities, the largest first; [] for labels."""
+    if submission.numbers is None:
+        return []
+    means = zip(submission.columns[1:], submission.numbers.mean(axis=0).tolist(), strict=True)
+    return sorted(means, key=lambda pair: -pair[1])
 
 
 def send(client: KaggleClient, path: Path, message: str, competition: str = COMPETITION) -> Sent:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.layouts.columns import LABEL_COLUMNS
+from tune_paddy.data.layouts.by_table.columns import LABEL_COLUMNS
+from tune_paddy.data.layouts.by_table.tables import Kind, LabelTable, Surroundings, Verdict
+from tune_paddy.data.layouts.file_names import NamedFiles, find_named_files
 from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders
 from tune_paddy.data.layouts.names import Role, role_of
 from tune_paddy.data.layouts.parts import last
-from tune_paddy.data.layouts.tables import Kind, LabelTable, Surroundings, Verdict
 from tune_paddy.data.options import FOLDERS
 from tune_paddy.data.system.text import counted, shown
 
@@ -17,11 +18,11 @@ _WAY_OUT = f"give `labels=FILE` to read one, or `labels={FOLDERS}` to read the n
 
 def decide(
     around: Surroundings, verdicts: Sequence[Verdict]
-) -> tuple[LabelTable | ClassFolders, tuple[Verdict, ...]]:
+) -> tuple[LabelTable | ClassFolders | NamedFiles, tuple[Verdict, ...]]:
     """Choose the source of the labels.
 
     A table wins over class folders if it names all of their images. One that names none, or some with the
-    same labels, does not.
+    same labels, does not. Names of files are labels if there are neither tables nor class folders.
 
     Args:
         around: Files of the dataset.
@@ -36,11 +37,12 @@ def decide(
     try:
         folders = find_class_folders(around.tree, around.base)
     except InputError as error:
-        return _only_table(around, verdicts, error), tuple(verdicts)
+        return _without_folders(around, verdicts, error), tuple(verdicts)
     if len({label for label, _ in folders.rows}) < 2:  # noqa: PLR2004 one folder is that of all images
         one = InputError(f"{shown(around.tree.root)}: all images lie in one folder, {_few(folders)}")
-        useful = any(verdict.labels or verdict.kind is Kind.PROBLEM for verdict in verdicts)
-        return (_only_table(around, verdicts, one) if useful else folders), tuple(verdicts)
+        if _has_labels(verdicts):
+            return _only_table(around, verdicts, one), tuple(verdicts)
+        return find_named_files(around.tree, around.base) or folders, tuple(verdicts)
     judged = tuple(_against(verdict, folders, around) for verdict in verdicts)
     winners = [verdict.labels for verdict in judged if verdict.labels is not None]
     if not winners:
@@ -49,6 +51,19 @@ def decide(
         _refuse_problems(judged, frozenset(name for _, name in folders.rows))
         return folders, judged
     return _single(around, winners), judged
+
+
+def _has_labels(verdicts: Sequence[Verdict]) -> bool:
+    """Return whether a table holds labels, or may hold them."""
+    return any(verdict.labels or verdict.kind is Kind.PROBLEM for verdict in verdicts)
+
+
+def _without_folders(
+    around: Surroundings, verdicts: Sequence[Verdict], no_folders: InputError
+) -> LabelTable | NamedFiles:
+    """Return the source of the labels of a dataset without class folders."""
+    named = None if _has_labels(verdicts) else find_named_files(around.tree, around.base)
+    return named or _only_table(around, verdicts, no_folders)
 
 
 def _only_table(around: Surroundings, verdicts: Sequence[Verdict], no_folders: InputError) -> LabelTable:
@@ -74,7 +89,8 @@ def _nothing(around: Surroundings, verdicts: Sequence[Verdict], no_folders: Inpu
     tables = "; ".join(f"{shown(verdict.name)}: {verdict.reason or verdict.kind}" for verdict in verdicts)
     return (
         f"{shown(around.tree.root)}: neither folders nor a table give labels: (1) folders: {no_folders}; "
-        f"(2) tables: {tables or 'there is no .csv or .tsv file'}"
+        f"(2) tables: {tables or 'there is no .csv or .tsv file'}; sort the images into a folder per class, "
+        "or add a table with a column of file names and one of labels"
     )
 
 

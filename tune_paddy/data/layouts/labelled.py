@@ -5,17 +5,19 @@ from functools import cached_property
 
 import pandas as pd
 
+from tune_paddy.core.tasks.names import CLASSES
 from tune_paddy.data.csv_table import CsvTable
+from tune_paddy.data.layouts.by_table.tables import LabelTable, Surroundings
+from tune_paddy.data.layouts.file_names import NamedFiles
 from tune_paddy.data.layouts.folders import ClassFolders
 from tune_paddy.data.layouts.index import has_suffix
 from tune_paddy.data.layouts.listing import make_labelled
 from tune_paddy.data.layouts.parts import find_parts, last
-from tune_paddy.data.layouts.tables import LabelTable, Surroundings
 from tune_paddy.data.layouts.tree import Tree, parent_of
-from tune_paddy.data.submission import SubmissionFormat
+from tune_paddy.data.submission.form import SubmissionFormat
 from tune_paddy.data.system.text import shown
 
-BY_FOLDERS, BY_TABLE = "a folder per class", "a table of labels"
+BY_FOLDERS, BY_TABLE, BY_NAMES = "a folder per class", "a table of labels", "labels in file names"
 """Names of the layouts."""
 
 _NAMED = 3
@@ -40,6 +42,8 @@ class Labelled:
         notes: Messages about what was decided.
         table: Table of the labels; None: they come from folders.
         columns: Columns of the table that hold ids and labels.
+        task: Name of the task.
+        separator: Separator of several labels in the table's column; empty: none.
     """
 
     layout: str
@@ -55,6 +59,8 @@ class Labelled:
     notes: tuple[str, ...] = ()
     table: CsvTable | None = None
     columns: tuple[str, ...] = ()
+    task: str = CLASSES
+    separator: str = ""
 
     @cached_property
     def with_suffix(self) -> bool:
@@ -73,7 +79,7 @@ def from_table(found: LabelTable, around: Surroundings) -> Labelled:
     folders = sorted({parent_of(file).partition("/")[0] for file in found.files if not file.startswith("/")})
     single = found.label_columns[0] if len(found.label_columns) == 1 else ""
     told = f"column {shown(single)}" if single else f"{len(found.label_columns)} columns of 0 and 1"
-    notes = () if found.table.encoding.startswith("utf") else (f"{name} is read as Windows-1252 text",)
+    encoding = "" if found.table.encoding.startswith("utf") else f"{name} is read as Windows-1252 text"
     return Labelled(
         layout=BY_TABLE,
         place=_in(folders, around.pictures),
@@ -85,9 +91,30 @@ def from_table(found: LabelTable, around: Surroundings) -> Labelled:
         form=SubmissionFormat(found.id_column, single or SubmissionFormat().label_column),
         test_folders=tuple(around.test_folders),
         unnamed=f"that {name} does not name",
-        notes=notes,
+        notes=tuple(note for note in (encoding, found.read.note) if note),
         table=found.table,
         columns=(found.id_column, *found.label_columns),
+        task=found.read.task,
+        separator=found.read.separator,
+    )
+
+
+def from_file_names(found: NamedFiles, around: Surroundings) -> Labelled:
+    """Return the labelled images whose names begin with their labels; an id is a path below their folder."""
+    start = f"{found.bases[0]}/" if len(found.bases) == 1 and found.bases[0] else ""
+    return Labelled(
+        layout=BY_NAMES,
+        place=_in(found.bases, around.tree),
+        source=f"beginnings of the file names, such as {shown(found.rows[0][0])} of "
+        f"{shown(found.rows[0][1].rpartition('/')[2])}",
+        tree=around.tree,
+        ids=[name.removeprefix(start) for _, name in found.rows],
+        files=[name for _, name in found.rows],
+        labels=[label for label, _ in found.rows],
+        form=SubmissionFormat(),
+        test_folders=found.tests,
+        unnamed="in no folder of labelled images",
+        task=around.options.task or CLASSES,
     )
 
 
@@ -111,6 +138,7 @@ def from_folders(found: ClassFolders, around: Surroundings) -> Labelled:
         test_folders=found.tests,
         unnamed="in no class folder",
         notes=found.notes + _test_notes(around.tree, found),
+        task=around.options.task or CLASSES,
     )
 
 

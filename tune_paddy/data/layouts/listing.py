@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from tune_paddy.core.tasks.names import CLASSES
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import CsvTable
 from tune_paddy.data.layouts.description import Description, LeftOut
 from tune_paddy.data.options import DETECTED, ReadOptions
-from tune_paddy.data.submission import SubmissionFormat
+from tune_paddy.data.sides.columns import SideColumns
+from tune_paddy.data.submission.form import SubmissionFormat
 
+_ONE_CLASS = Task.of(CLASSES)
 _OURS = ("id", "path", "label")
 
 
@@ -26,11 +30,13 @@ class Listing:
         labelled: Frame with the columns id, path (absolute), label, and the further ones of a table.
         test: Frame with the columns id and path (absolute); may be empty.
         test_from: Source of the images to predict, for a person; empty if there are none.
-        form: Column names of a submission.
+        form: Columns of a submission, and their content.
+        task: What the labels are.
         sample: Path of the sample submission that determined `test`, or None.
         left_out: Files that were not read.
         notes: Messages about what was decided.
         options: What a person said about the layout.
+        sides: Values of the columns that keep images together or define the split.
     """
 
     layout: str
@@ -41,10 +47,12 @@ class Listing:
     test: pd.DataFrame
     test_from: str
     form: SubmissionFormat
+    task: Task = field(default=_ONE_CLASS)
     sample: Path | None = None
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     options: ReadOptions = field(default=DETECTED)
+    sides: SideColumns = field(default_factory=SideColumns)
 
     def describe(
         self,
@@ -59,15 +67,26 @@ class Listing:
             test: Images to predict that remain; None: all of them.
             skipped: Images that the check left out.
         """
-        sizes = (self.labelled if labelled is None else labelled)["label"].value_counts().to_dict()
+        labels = (self.labelled if labelled is None else labelled)["label"].tolist()
+        tests = self.test if test is None else test
         return Description(
             layout=f"{self.layout}, images in {self.place}",
             labels=self.labels_from,
-            classes=tuple(sorted((str(name), int(count)) for name, count in sizes.items())),
-            n_test=len(self.test if test is None else test),
+            task=self.task.name,
+            classes=self._sizes(labels),
+            n_labelled=len(labels),
+            n_without=sum(not label for label in labels),
+            n_test=len(tests),
             test=self.test_from,
+            submission=self.form.describe() if len(tests) else "",
             left_out=(*skipped, *self.left_out),
         )
+
+    def _sizes(self, labels: Sequence[str]) -> tuple[tuple[str, int], ...]:
+        """Return each class with its number of images, in the order of the classes."""
+        classes = self.task.classes_of(labels)
+        counts = self.task.counts(self.task.encode(labels, classes), len(classes))
+        return tuple(zip(classes, counts.tolist(), strict=True))
 
 
 def make_labelled(

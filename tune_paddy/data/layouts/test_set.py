@@ -6,11 +6,8 @@ from pathlib import Path, PurePath
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.csv_table import CsvTable, read_table
-from tune_paddy.data.layouts.columns import Sample, find_id_column
-from tune_paddy.data.layouts.index import has_suffix, without_suffix
-from tune_paddy.data.layouts.names import Role
-from tune_paddy.data.layouts.parts import unwrap
-from tune_paddy.data.layouts.tables import (
+from tune_paddy.data.layouts.by_table.columns import Sample, find_id_column
+from tune_paddy.data.layouts.by_table.tables import (
     Kind,
     Surroundings,
     Verdict,
@@ -19,7 +16,10 @@ from tune_paddy.data.layouts.tables import (
     recognises,
     usual_id_column,
 )
-from tune_paddy.data.submission import SAMPLE, SubmissionFormat
+from tune_paddy.data.layouts.index import has_suffix, without_suffix
+from tune_paddy.data.layouts.names import Role
+from tune_paddy.data.layouts.parts import unwrap
+from tune_paddy.data.submission.form import SAMPLE
 from tune_paddy.data.system.text import listed, shown
 
 
@@ -53,21 +53,6 @@ class SampleTable:
     def columns(self) -> Sample:
         """Columns of the sample."""
         return Sample(self.table.columns[0], tuple(name for name in self.table.columns[1:] if name))
-
-    def notes(self) -> tuple[str, ...]:
-        """Return a message about a sample with a column for each class."""
-        if len(self.columns.others) == 1:
-            return ()
-        note = (
-            f"{shown(self.name)} has {len(self.columns.others)} columns beside the ids; submission.csv will "
-            "have one, of labels; `tune_paddy.select(…).predict()` returns the probability of each class"
-        )
-        return (note,)
-
-    def form(self, label_column: str) -> SubmissionFormat:
-        """Return the columns of a submission; `label_column` if the sample has several columns of classes."""
-        others = self.columns.others
-        return SubmissionFormat(self.columns.id_column, others[0] if len(others) == 1 else label_column)
 
 
 def find_sample(root: Path, names: Sequence[str]) -> SampleTable | None:

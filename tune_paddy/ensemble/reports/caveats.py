@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tune_paddy.core.predictions import Pool
+from tune_paddy.data.labels.balance import describe_balance
 from tune_paddy.data.split import FEW
 from tune_paddy.data.system.text import counted, shown
 
@@ -18,7 +19,7 @@ def caveats(pool: Pool) -> tuple[str, ...]:
     Args:
         pool: Pool that the ensemble was selected from.
     """
-    counts = np.bincount(pool.labels, minlength=len(pool.classes))
+    counts = pool.task.counts(pool.labels, len(pool.classes))
     absent = [pool.classes[code] for code in np.flatnonzero(counts == 0)]
     few = [pool.classes[code] for code in np.flatnonzero((counts > 0) & (counts < FEW))]
     found = []
@@ -26,6 +27,9 @@ def caveats(pool: Pool) -> tuple[str, ...]:
         found.append(f"Not judged, without an image in the select split: {_named(absent)}.")
     if few:
         found.append(f"Hardly judged, by fewer than {FEW} images each: {_named(few)}.")
+    balance = describe_balance(dict(zip(pool.classes, counts.tolist(), strict=True)))
+    if balance:
+        found.append(f"{balance[0].upper()}{balance[1:]}.")
     return tuple(found)
 
 

@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from tune_paddy.core.diagnostics import confusion, disagreement, recalls, reliability
+from tune_paddy.core.diagnostics import confusion, count_found, disagreement, recalls, reliability
 from tune_paddy.core.estimate import Assessment, wilson
-from tune_paddy.core.metrics import Labels, log_loss, metric_label
+from tune_paddy.core.metrics import log_loss, metric_label
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.plain import greedy_select
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.tasks.arrays import Labels
 from tune_paddy.ensemble.frontier import Frontier
 from tune_paddy.ensemble.reports.findings import describe_confusion, describe_recall, short
 
@@ -73,7 +74,8 @@ def draw_figures(
     else:
         predictions, source = assessment.predictions, "cross-fitted: by ensembles selected without the image"
     source = f"{len(pool.labels)} images of the select split, {source}"
-    figures["confusion"] = draw_confusion(predictions, pool.labels, pool.classes, source)
+    if not pool.task.independent:  # several labels of an image are not taken for each other
+        figures["confusion"] = draw_confusion(predictions, pool.labels, pool.classes, source)
     figures["recall"] = draw_recall(predictions, pool.labels, pool.classes, source)
     figures["reliability"] = draw_reliability(predictions, pool.labels, source)
     if frontier is not None and len(frontier.points) > 1:
@@ -134,6 +136,11 @@ def draw_path(pool: Pool, selection: Selection) -> Figure:
     return figure
 
 
+def decisions_word(pool: Pool) -> str:
+    """Return what a view decides, for a person: predicted classes, or labels of images."""
+    return "decisions on labels" if pool.task.independent else "predicted classes"
+
+
 def _draw_lanes(axes: Axes, pool: Pool, order: Sequence[int], kept: int) -> None:
     """Draw one row per view, with a dot for each round that added it; hollow after the best prefix."""
     views = list(dict.fromkeys(order))
@@ -158,7 +165,7 @@ def draw_disagreement(pool: Pool, selection: Selection) -> Figure:
     """
     losses = [log_loss(view, pool.labels) for view in pool.select]
     shown = np.lexsort((np.array(losses), -selection.weights))[:_MOST_VIEWS]
-    shares = disagreement(pool.select[shown])
+    shares = disagreement(pool.select[shown], pool.labels)
     apart = shares[~np.eye(len(shown), dtype=bool)]
     figure = Figure(figsize=(WIDTH, 2.2 + 0.3 * max(len(shown), 12)), layout="constrained")
     axes = figure.subplots()
@@ -170,8 +177,8 @@ def draw_disagreement(pool: Pool, selection: Selection) -> Figure:
     which = "all views" if len(shown) == len(pool.views) else f"{len(shown)} of {len(pool.views)} views"
     add_title(
         figure,
-        f"Two views predict different classes for {apart.min():.1%} to {apart.max():.1%} of the images",
-        f"{which}, by weight; in % of the {len(pool.labels)} images of the select split",
+        f"Two views differ in {apart.min():.1%} to {apart.max():.1%} of their {decisions_word(pool)}",
+        f"{which}, by weight; in % of {decisions_word(pool)}, {len(pool.labels)} images of the select split",
     )
     return figure
 
@@ -227,12 +234,12 @@ def draw_recall(
 
     Args:
         predictions: Probabilities, float64 [images, classes].
-        labels: Class indices, int [images].
+        labels: Class indices, int [images], or 0 and 1, [images, labels].
         classes: Class names.
         source: Description of the images and predictions, for the subtitle.
     """
-    confused = confusion(predictions, labels)
-    found = recalls(confused)
+    counted = count_found(predictions, labels)
+    found = recalls(counted)
     order = sorted(found, key=lambda label: (found[label].share, found[label].low))
     rows = np.arange(len(order))
     shares = np.array([found[label].share for label in order])
@@ -240,8 +247,8 @@ def draw_recall(
     figure = Figure(figsize=(WIDTH, 2 + 0.35 * max(8, min(len(order), _MOST_NAMES))), layout="constrained")
     axes = figure.subplots()
     axes.errorbar(shares, rows, xerr=[shares - low, high - shares], fmt="o", color=BLUE, capsize=4)
-    overall = float((predictions.argmax(axis=1) == labels).mean())
-    axes.axvline(overall, color=ORANGE, linestyle="--", label=f"all images: {overall:.1%}")
+    overall = float(counted.hits.sum() / max(1, counted.images.sum()))
+    axes.axvline(overall, color=ORANGE, linestyle="--", label=f"all classes together: {overall:.1%}")
     if len(order) <= _MOST_NAMES:
         axes.set_yticks(
             rows, [f"{escaped(short(classes[label]))} ({found[label].images})" for label in order]
@@ -252,7 +259,7 @@ def draw_recall(
     axes.set_ylabel("class (images)")
     axes.grid(axis="x", alpha=0.3)
     axes.legend()
-    add_title(figure, describe_recall(confused, classes), source)
+    add_title(figure, describe_recall(counted, classes), source)
     return figure
 
 
@@ -261,7 +268,7 @@ def draw_reliability(predictions: NDArray[np.float64], labels: Labels, source: s
 
     Args:
         predictions: Probabilities, float64 [images, classes].
-        labels: Class indices, int [images].
+        labels: Class indices, int [images], or 0 and 1, [images, labels].
         source: Description of the images and predictions, for the subtitle.
     """
     bins = reliability(predictions, labels)
@@ -273,27 +280,30 @@ def draw_reliability(predictions: NDArray[np.float64], labels: Labels, source: s
     axes.errorbar(
         bins.confidence, bins.accuracy, yerr=bars, fmt="o", color=BLUE, capsize=4, label="the ensemble"
     )
-    axes.set_ylabel("share of images that are right")
+    what = "decisions" if labels.ndim > 1 else "images"
+    axes.set_ylabel(f"share of {what} that are right")
     axes.set_ylim(-0.02, 1.02)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")
-    _draw_bin_counts(below, bins.confidence, bins.images)
+    _draw_bin_counts(below, bins.confidence, bins.images, what)
     claimed = float(bins.confidence @ bins.images / bins.images.sum())
     right = float(bins.accuracy @ bins.images / bins.images.sum())
-    low, high = wilson(right, len(labels))
+    low, high = wilson(right, int(bins.images.sum()))
     truth = f"is right for {right:.1%} ({low:.1%} to {high:.1%})"
     error = f"calibration error (ECE) {bins.calibration_error:.1%}"
     add_title(figure, f"The ensemble claims {claimed:.1%} and {truth}: {error}", source)
     return figure
 
 
-def _draw_bin_counts(axes: Axes, confidence: NDArray[np.float64], images: NDArray[np.intp]) -> None:
+def _draw_bin_counts(
+    axes: Axes, confidence: NDArray[np.float64], images: NDArray[np.intp], what: str
+) -> None:
     axes.bar(confidence, images, width=0.03, color=BLUE)
     for x, count in zip(confidence.tolist(), images.tolist(), strict=True):
         axes.annotate(f"{count}", (x, count), ha="center", va="bottom", fontsize=9)
     axes.margins(y=0.3)
-    axes.set_ylabel("images")
-    axes.set_xlabel("probability given to the predicted class")
+    axes.set_ylabel(what)
+    axes.set_xlabel("probability given to the decision")
 
 
 def draw_frontier(frontier: Frontier, n_images: int) -> Figure:

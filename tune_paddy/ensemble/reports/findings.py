@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.core.diagnostics import chance_of_at_most, recalls
+from tune_paddy.core.diagnostics import Found, chance_of_at_most, recalls
 
 UNLIKELY = 0.05
 """Maximum probability of a chance result that is reported as a finding, over all classes together."""
@@ -17,7 +17,7 @@ _CLEAR = 3
 """Minimum number of images of a confusion that stands out."""
 
 
-def describe_recall(confused: NDArray[np.intp], classes: Sequence[str]) -> str:
+def describe_recall(counted: Found, classes: Sequence[str]) -> str:
     """Return which classes have a clearly lower recall than all images, or that none has.
 
     A class's recall is clearly lower if chance alone would rarely give it, with the share of right images
@@ -25,13 +25,13 @@ def describe_recall(confused: NDArray[np.intp], classes: Sequence[str]) -> str:
     Classes within one image of the lowest recall count as tied.
 
     Args:
-        confused: Number of images, int [true classes, predicted classes], one or more.
+        counted: Images of each class that are found, of one or more images.
         classes: Class names.
     """
-    found = recalls(confused)  # without the classes that have no image
-    hits, images = confused.diagonal(), confused.sum(axis=1)
+    found = recalls(counted)  # without the classes that have no image
+    hits, images = counted.hits, counted.images
     if hits.sum() == images.sum():
-        return f"All {images.sum():,} images are predicted correctly"
+        return f"All {images.sum():,} images of the classes are found"
     overall = float(hits.sum() / images.sum())
     lowest = min(recall.share for recall in found.values())
     tied = [code for code, recall in found.items() if recall.share - 1 / recall.images <= lowest + 1e-12]

@@ -1,16 +1,14 @@
 """Find the images that an ensemble gets wrong, and those that it is least sure of."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.core.errors import InputError
+from tune_paddy.core.metrics import true_class
 from tune_paddy.core.predictions import Pool
-from tune_paddy.data.layouts.detect import list_dataset
-from tune_paddy.data.options import DETECTED, ReadOptions
+from tune_paddy.core.scores.decided import decided
+from tune_paddy.core.tasks.arrays import Labels
 
 GUESSES = 3
 """Number of classes to show for each image."""
@@ -22,7 +20,7 @@ class HardImage:
 
     Attributes:
         name: Id of the image.
-        truth: True class; None in the test set.
+        truth: True class, or true labels; None in the test set.
         guesses: Classes and their probabilities, most likely first, always with the true class if known.
     """
 
@@ -59,16 +57,17 @@ def find_hard_images(
         test: The ensemble's predictions of the test set, float64 [images, classes].
         most: Maximum number of images of each kind.
     """
-    right = select.argmax(axis=1) == pool.labels
-    truth = select[np.arange(len(select)), pool.labels]
+    right = (decided(select, pool.labels) == pool.labels).reshape(len(select), -1).all(axis=1)
+    truth = _sureness(select, pool.labels)
     wrong, unsure = np.flatnonzero(~right), np.flatnonzero(right)
+    texts = pool.task.decode(pool.labels, pool.classes)
 
     def of_select(rows: NDArray[np.intp]) -> tuple[HardImage, ...]:
         return tuple(
-            _image(pool, str(pool.select_ids[r]), select[r], int(pool.labels[r])) for r in rows[:most]
+            _image(pool, str(pool.select_ids[row]), select[row], texts[row]) for row in rows[:most].tolist()
         )
 
-    doubtful = np.argsort(test.max(axis=1, initial=0), kind="stable")[:most]
+    doubtful = np.argsort(_sureness(test, decided(test, pool.labels)), kind="stable")[:most]
     return HardImages(
         wrong=of_select(wrong[np.argsort(truth[wrong], kind="stable")]),
         n_wrong=len(wrong),
@@ -77,33 +76,15 @@ def find_hard_images(
     )
 
 
-def _image(pool: Pool, name: str, probs: NDArray[np.float64], label: int | None) -> HardImage:
+def _sureness(probs: NDArray[np.float64], labels: Labels) -> NDArray[np.float64]:
+    """Return the probability of each image's labels, float64 [images]; of several the least one."""
+    least: NDArray[np.float64] = true_class(probs, labels).reshape(len(probs), -1).min(axis=1, initial=1.0)
+    return least
+
+
+def _image(pool: Pool, name: str, probs: NDArray[np.float64], truth: str | None) -> HardImage:
     best: list[int] = np.argsort(-probs, kind="stable")[:GUESSES].tolist()
-    if label is not None and label not in best:
-        best[-1] = label
-    truth = None if label is None else pool.classes[label]
-    return HardImage(name, truth, tuple((pool.classes[code], float(probs[code])) for code in best))
-
-
-def find_files(
-    dataset: Path, options: ReadOptions = DETECTED
-) -> tuple[Mapping[str, Path], Mapping[str, Path]]:
-    """Return id → file of a dataset's labelled images and of its test set.
-
-    Both are empty if the dataset is not at its path: it may have moved, or be on another machine.
-
-    Args:
-        dataset: Path that the dataset was opened from.
-        options: Options that it was read with.
-    """
-    try:
-        listing = list_dataset(dataset, options)
-    except InputError:
-        return {}, {}
-    return _files(listing.labelled["id"], listing.labelled["path"]), _files(
-        listing.test["id"], listing.test["path"]
-    )
-
-
-def _files(names: Iterable[str], paths: Sequence[str] | Iterable[str]) -> dict[str, Path]:
-    return {str(name): Path(path) for name, path in zip(names, paths, strict=True)}
+    if truth in pool.classes and pool.classes.index(truth) not in best:
+        best[-1] = pool.classes.index(truth)
+    shown = "no label" if truth == "" else truth
+    return HardImage(name, shown, tuple((pool.classes[code], float(probs[code])) for code in best))

@@ -13,8 +13,9 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
-from tune_paddy.core.estimate import Comparison, wilson
-from tune_paddy.core.metrics import error_rate, metric_label
+from tune_paddy.core.estimate import Comparison, estimate, wilson
+from tune_paddy.core.metrics import metric_label
+from tune_paddy.data.layouts.locate import find_files
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.system.files import write_atomically
 from tune_paddy.data.system.text import shown_value
@@ -22,7 +23,7 @@ from tune_paddy.data.thumbnails import thumbnail_uri
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions, select_command
 from tune_paddy.ensemble.reports.caveats import caveats
-from tune_paddy.ensemble.reports.hard_images import HardImage, HardImages, find_files, find_hard_images
+from tune_paddy.ensemble.reports.hard_images import HardImage, HardImages, find_hard_images
 from tune_paddy.ensemble.reports.member_rows import MemberRow, ensemble_rows
 from tune_paddy.ensemble.reports.page.facts import facts
 from tune_paddy.ensemble.reports.page.gains import ClassGains
@@ -98,7 +99,7 @@ def _content(
     files = labelled, test = find_files(search.images, search.read_options) if search.images else ({}, {})
     known = assessment.predictions if assessment else selection.blend(pool.select)
     return {
-        "title": f"Ensemble of {' and '.join(one.name for one in sources.searches)}",
+        "title": _title(ensemble, sources),
         "scores": _scores(ensemble),
         "facts": list(
             facts(
@@ -115,6 +116,7 @@ def _content(
         "n_test": len(pool.test_ids),
         "n_select": len(pool.labels),
         "classes": pool.classes,
+        "several_labels": pool.task.independent,
         "metric": metric_label(selection.metric),
         "method": selection.method,
         "members": [_member(row) for row in rows[:MOST_ROWS]],
@@ -143,9 +145,15 @@ def _content(
     }
 
 
+def _title(ensemble: Ensemble, sources: Sources) -> str:
+    """Return the ensemble's name, unless it has none yet, and those of its searches."""
+    named = f"Ensemble {ensemble.name}" if ensemble.name else "Ensemble"
+    return f"{named} of {' and '.join(one.name for one in sources.searches)}"
+
+
 def _scores(ensemble: Ensemble) -> list[dict[str, str]]:
     """Return the scores at the top of the page: the metric of the selection, and the error rate."""
-    selection, assessment, n_images = ensemble.selection, ensemble.assessment, len(ensemble.pool.labels)
+    selection, assessment = ensemble.selection, ensemble.assessment
     metric = metric_label(selection.metric)
     if assessment is None:
         return [
@@ -156,15 +164,18 @@ def _scores(ensemble: Ensemble) -> list[dict[str, str]]:
             }
         ]
     own = assessment.estimate
-    error = error_rate(assessment.predictions, ensemble.pool.labels)
-    low, high = wilson(error, n_images)
+    wrong = estimate(assessment.predictions, ensemble.pool.labels, metric="error_rate")
     scores = [
         {
             "what": f"{metric} on new images",
             "value": f"{own.score:.4f}",
             "detail": f"95 %: {own.low:.4f} to {own.high:.4f}",
         },
-        {"what": "of new images wrong", "value": f"{error:.2%}", "detail": f"95 %: {low:.2%} to {high:.2%}"},
+        {
+            "what": "of labels wrong" if ensemble.pool.task.independent else "of new images wrong",
+            "value": f"{wrong.score:.2%}",
+            "detail": f"95 %: {wrong.low:.2%} to {wrong.high:.2%}",
+        },
     ]
     return scores[1:] if selection.metric == "error_rate" else scores
 

@@ -26,6 +26,8 @@ _WHY_WEIGHTS = {
     "top": "the best views have the same weight",
 }
 """Method → why a member keeps its weight; other methods fit the weights."""
+_MOST_NAMED = 3
+"""Maximum number of members that a sentence names."""
 _MOST_REFUSED = 3
 """Maximum number of refused members that are listed."""
 
@@ -41,7 +43,7 @@ def print_summary(console: Console, ensemble: Ensemble, searches: Sequence[str])
     if rows[MOST_MEMBERS:]:
         console.print(Text(_more(rows[MOST_MEMBERS:], searches), style="dim"), soft_wrap=True)
     for line in harmful_weight(ensemble, rows):
-        console.print(Text(line, style="dim"))
+        console.print(Text(line, style="dim"), soft_wrap=True)
     for line in (*caveats(ensemble.pool), *_refused(ensemble.pool.refused)):
         console.print(Text(line, style="yellow"), soft_wrap=True)
 
@@ -56,13 +58,17 @@ def harmful_weight(ensemble: Ensemble, rows: Sequence[MemberRow]) -> tuple[str, 
     harmful = [row for row in rows if row.contribution is not None and round(row.contribution, 4) < 0]
     if not harmful:
         return ()
-    worst = min(harmful, key=lambda row: row.contribution or 0.0)
-    others = f" and {len(harmful) - 1} more keep their weights" if harmful[1:] else " keeps its weight"
+    harmful.sort(key=lambda row: row.contribution or 0.0)
+    worst, names = harmful[0], [row.name for row in harmful[:_MOST_NAMED]]
+    more = [f"{len(harmful) - len(names)} more"] if harmful[len(names) :] else []
+    *first, last = [*names, *more]
+    subject = f"{', '.join(first)} and {last} keep their weights" if first else f"{last} keeps its weight"
     metric, method = ensemble.selection.metric, ensemble.selection.method
     gain = score_difference(metric, -(worst.contribution or 0.0))
-    loss = f"the {metric_label(metric)} on the select split would be {gain} lower without it"
+    absent = worst.name if first else "it"
+    loss = f"the {metric_label(metric)} on the select split would be {gain} lower without {absent}"
     why = _WHY_WEIGHTS.get(method, "the weights are fitted together")
-    return (f"{worst.name}{others}, since {why}; {loss}.",)
+    return (f"{subject}, since {why}; {loss}.",)
 
 
 def _refused(refused: Sequence[Refusal]) -> Iterator[str]:

@@ -167,8 +167,8 @@ def draw_footprint(members: Sequence[RecordedRun]) -> Figure:
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")
     ratios = measured / forecast
-    ends_told = f"{ratios.min():.2f} to {ratios.max():.2f} times their forecast"
-    add_title(figure, f"Members took {ends_told} of memory; the median is {np.median(ratios):.2f}")
+    span = f"{ratios.min():.2f} to {ratios.max():.2f} times their forecast"
+    add_title(figure, f"Members took {span} of memory; the median is {np.median(ratios):.2f}")
     return figure
 
 

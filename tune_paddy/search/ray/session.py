@@ -74,8 +74,8 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
             try:
                 with _own_sigterm_handler(), shielded_processes(), without_dashboard():
                     ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
-            except (OSError, ValueError, RuntimeError) as error:
-                reason = str(error).splitlines()[0]
+            except Exception as error:  # on a busy machine, a bare one: "The current node timed out"
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
                 where = address or "this machine"
                 raise InputError(f"Ray could not be reached at {where}: {reason}") from error
             stack.enter_context(_ended_with_this_process(options))

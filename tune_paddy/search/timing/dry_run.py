@@ -9,6 +9,8 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.core.timing.cost import Workload, member_seconds
 from tune_paddy.core.timing.forecast import Span, TimeForecast, spoken
+from tune_paddy.core.timing.kinds import kind_of
+from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.data.system.text import counted
 from tune_paddy.search.plan import SearchPlan, new_split, preview
 from tune_paddy.search.resources import check_resources, resources_here
@@ -18,6 +20,12 @@ SAMPLED = 40
 
 IMAGES = 64
 """Number of image files that are read to time the steps."""
+
+OPENING = 2.0
+"""Time in which a search opens its record and its processes start, in s; see `benchmarks/LOG.md`."""
+
+RECORDING = 1.5
+"""Time of a trial beside its steps, in s: its run, checkpoints, reports, files; see `benchmarks/LOG.md`."""
 
 ERROR = 0.25
 """Assumed standard deviation of log(measured / forecast seconds), see `benchmarks/time_forecast.py`."""
@@ -78,16 +86,18 @@ def forecast_time(
     give: Planner | None,
     *,
     limit: float,
+    progress: Progress = SILENT,
     clock: Callable[[], float] = time.perf_counter,
 ) -> SearchTime:
     """Time the steps of a search's first members on this machine, and forecast its whole time.
 
-    Trials that share a GPU are taken to share its time evenly.
+    Trials that share a GPU are taken to share its time evenly; on CPUs their contention is measured.
 
     Args:
         plan: Plan of the search.
         give: Function that plans the memory of a trial; None: no GPU was found for it.
         limit: Time after which no further kind of member is timed, in s.
+        progress: Receiver of the stages.
         clock: Source of time in seconds.
 
     Raises:
@@ -98,10 +108,10 @@ def forecast_time(
         raise InputError("no forecast of time: the trials run on another machine than this one")
     if give is None or (plan.settings.gpu != 0 and not available["GPU"]):
         raise InputError("no forecast of time: the trials need a GPU, and this machine has none")
-    from tune_paddy.training.timing.kinds import kind_of, time_kinds  # noqa: PLC0415 torch takes seconds
+    progress.stage("importing torch")
+    from tune_paddy.training.timing.kinds import time_kinds  # noqa: PLC0415 torch takes seconds
 
-    start = time.process_time()  # this process has imported what a trial's process imports
-
+    imports = time.process_time()  # this process has imported what a trial's process imports
     configs = [proposal.config for proposal in preview(plan, n=SAMPLED)]
     labelled = plan.dataset.labelled["path"]
     paths = [str(path) for path in labelled.sample(min(IMAGES, len(labelled)), random_state=0)]
@@ -113,6 +123,7 @@ def forecast_time(
         allow_gpu=plan.settings.gpu != 0,
         accum_of=lambda config: give(config).accum,
         limit=limit,
+        progress=progress,
         clock=clock,
     )
     known = [config for config in configs if kind_of(config) in timed.costs]
@@ -121,7 +132,10 @@ def forecast_time(
         raise InputError(f"no forecast of time: {reason}")
     at_once, crowd = _places(plan.settings, available, [give(config).gpu for config in known])
     load = workload(plan, timed.decode)
-    seconds = [member_seconds(config, timed.costs[kind_of(config)].scaled(crowd), load) for config in known]
+    seconds = [
+        member_seconds(config, timed.costs[kind_of(config)].scaled(crowd), load, start=RECORDING)
+        for config in known
+    ]
     kinds = len(timed.costs)
     return SearchTime(
         TimeForecast(tuple(seconds), at_once, error=ERROR),
@@ -130,7 +144,7 @@ def forecast_time(
         kinds,
         len(configs) - len(known),
         plan.settings,
-        start,
+        OPENING + imports * crowd,
     )
 
 
@@ -150,10 +164,12 @@ def workload(plan: SearchPlan, decode: float) -> Workload:
 
 
 def _places(settings: SearchSettings, available: dict[str, float], shares: list[float]) -> tuple[int, float]:
-    """Return the number of concurrent trials, and by how much those that share a GPU slow each other."""
+    """Return the number of concurrent trials, and by how much they slow each other on a GPU or its CPUs."""
     at_once = check_resources(settings, available)
     share = sum(shares) / len(shares)
     if share == 0:
-        return at_once, 1.0
+        from tune_paddy.training.timing.contention import cpu_slowdown  # noqa: PLC0415 torch takes seconds
+
+        return at_once, cpu_slowdown(at_once, max(1, int(settings.cpus)))
     at_once = max(1, min(at_once, int(available["GPU"] / share + 1e-9)))
     return at_once, max(1.0, at_once / available["GPU"])

@@ -51,29 +51,29 @@ class TrialEvents(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Report a trial that was placed."""
-        self._tell(trial, "running", {})
+        self._pass_on(trial, "running", {})
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Report an epoch or the end of a trial."""
-        self._tell(trial, result.get("outcome", "running"), result)
+        self._pass_on(trial, result.get("outcome", "running"), result)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Report a trial that died and is retried."""
-        self._tell(trial, "retrying", {})
+        self._pass_on(trial, "retrying", {})
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Report a trial that died and is not retried."""
-        self._tell(trial, "failed", {"reason": failure_reason(trial)})
+        self._pass_on(trial, "failed", {"reason": failure_reason(trial)})
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Report a trial that the scheduler or the user stopped; others have reported their own end."""
         if "outcome" not in (trial.last_result or {}):
             state = "interrupted" if self._interruption.requested else "stopped"
-            self._tell(trial, state, dict(trial.last_result or {}))
+            self._pass_on(trial, state, dict(trial.last_result or {}))
 
-    def _tell(self, trial: Any, state: str, result: dict[str, Any]) -> None:
+    def _pass_on(self, trial: Any, state: str, result: dict[str, Any]) -> None:
         proposed = Trial.from_config(trial.config)
         for watcher in self._watchers:
             watcher.trial_changed(proposed, state, result)
@@ -88,14 +88,14 @@ class FirstNote:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._told = False
+        self._printed = False
 
     def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:
         """Print a member's note if it is the first."""
         del state
         note = result.get("note", "")
-        if note and not self._told:
-            self._told = True
+        if note and not self._printed:
+            self._printed = True
             self._console.print(f"{trial.member}: {note}", style="yellow", soft_wrap=True)
 
 
@@ -107,5 +107,5 @@ def failure_reason(trial: Any) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if any("worker process has died" in line for line in lines):
         return "its process was killed or crashed more often than `retries` allows"
-    told = [line for line in lines if "Error" in line or "Exception" in line or "died" in line]
-    return (told or lines or [ORPHANED])[-1][:300]
+    reasons = [line for line in lines if "Error" in line or "Exception" in line or "died" in line]
+    return (reasons or lines or [ORPHANED])[-1][:300]

@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tune_paddy.data.system.progress.lines import INTERVAL, write_line
+from tune_paddy.data.system.progress.lines import INTERVAL, longest_silence, write_line
 from tune_paddy.search.trial import Trial
 from tune_paddy.search.watchers.progress import UNENDED, MemberProgress, SearchProgress
 from tune_paddy.search.watchers.rows import scores, shortened
@@ -19,7 +19,7 @@ class LogDisplay:
     """Writes a line for each member that ends, and for an epoch if none was written for some seconds.
 
     So members of seconds get one line each, epochs of minutes get one line each, and many short epochs do
-    not fill the log.
+    not fill the log. Between them a line says how far the search is, ever rarer as it takes longer.
 
     Args:
         console: Output for the lines; a quiet one gets none.
@@ -49,13 +49,18 @@ class LogDisplay:
             self._write(epoch_line(self._progress, member))
 
     def tick(self) -> None:
-        """Write the progress of the image cache after a silence."""
-        if self._is_silent():
-            for line in self._progress.preparations():
+        """Write the progress of the image cache, or that of the search, after a silence."""
+        if self._is_silent(longest_silence(self._progress.elapsed, self._interval)):
+            for line in self._progress.preparations() or [self._state()]:
                 self._write(line)
 
-    def _is_silent(self) -> bool:
-        return self._progress.clock() - self._written >= self._interval
+    def _state(self) -> str:
+        progress = self._progress
+        return progress.waiting_for() or progress.headline()
+
+    def _is_silent(self, seconds: float | None = None) -> bool:
+        limit = self._interval if seconds is None else seconds
+        return self._progress.clock() - self._written >= limit
 
     def _write(self, line: str) -> None:
         self._written = self._progress.clock()

@@ -76,7 +76,16 @@ def write_contact_sheet(path: Path, files: Sequence[str], answer: "Answer") -> i
     suffix = path.suffix.lower()
     rows = least_certain(answer)[: MOST[suffix]]
     names = _within(files)
-    cells = [_cell(names[row], answer, row) for row in rows]
+    labels, confidences = answer.labels(), answer.confidences().tolist()
+    cells = [
+        Cell(
+            shown(names[row]),
+            shown(labels[row] or "no label"),
+            f"{100 * confidences[row]:.1f} %",
+            _second(answer, row, labels[row]),
+        )
+        for row in rows
+    ]
     sources = [Path(files[row]) for row in rows]
     n_left_out = len(answer.probs) - len(answer.broken) - len(rows)
     page = _picture if suffix == ".png" else _page
@@ -94,10 +103,10 @@ def _within(files: Sequence[str]) -> list[str]:
     return [os.path.relpath(Path(file).absolute(), shared) for file in files]
 
 
-def _cell(file: str, answer: "Answer", row: int) -> Cell:
-    (label, first), *others = answer.top(row, 2)
-    second = f"{shown(others[0][0])} {100 * others[0][1]:.1f} %" if others else ""
-    return Cell(shown(file), shown(label), f"{100 * first:.1f} %", second)
+def _second(answer: "Answer", row: int, label: str) -> str:
+    """Return the likeliest other class with its probability; "" if there is none."""
+    others = [f"{shown(name)} {100 * value:.1f} %" for name, value in answer.top(row, 2) if name != label]
+    return next(iter(others), "")
 
 
 def _page(cells: Sequence[Cell], sources: Sequence[Path], n_left_out: int) -> bytes:

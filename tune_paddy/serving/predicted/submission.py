@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.submission import SAMPLE, SubmissionFormat, check_same_ids, read_submission
+from tune_paddy.data.submission.files import check_same_ids, read_sample
+from tune_paddy.data.submission.form import SAMPLE, SubmissionFormat
 from tune_paddy.data.system.text import shown
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.schema import SearchRecord
@@ -16,7 +17,7 @@ class Form:
     """Form of a search's submission.
 
     Attributes:
-        columns: Names of the two columns.
+        columns: Columns, and their content.
         ids: Image ids of the sample submission, in its order; empty if there is no sample on this machine.
     """
 
@@ -39,16 +40,20 @@ class Rows:
     in_sample: bool
 
 
-def recorded_form(search: RecordedRun) -> Form:
+def recorded_form(search: RecordedRun, classes: Sequence[str]) -> Form:
     """Return the form of a search's submission: the columns in the record, and the ids of its sample.
+
+    Args:
+        search: Run of the search.
+        classes: Names of the classes, in the order of predictions.
 
     Raises:
         InputError: Its sample submission cannot be read.
     """
     record = SearchRecord.from_run(search)
-    sample = (record.dataset or Path()) / SAMPLE
-    ids = read_submission(sample).ids if record.dataset is not None and sample.is_file() else ()
-    return Form(SubmissionFormat(record.id_column, record.label_column), ids)
+    sample = record.sample_submission
+    ids = read_sample(sample).ids if record.dataset is not None and sample.is_file() else ()
+    return Form(record.submission(classes), ids)
 
 
 def arrange(files: Sequence[str], form: Form) -> Rows:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tune_paddy.core.scores.decided import hits_of
+
 if TYPE_CHECKING:
     from tune_paddy.serving.ensemble_model import Answer  # imports torch
 
@@ -15,7 +17,7 @@ class PredictedClass:
 
     Attributes:
         label: Name of the class.
-        images: Number of images with this class as the most probable one.
+        images: Number of images that are decided for this class.
         confidence: Mean probability of the class on these images, from 0 to 1.
     """
 
@@ -29,20 +31,20 @@ def count_classes(answer: "Answer") -> list[PredictedClass]:
     rows = readable_rows(answer)
     if not rows:
         return []
+    decided = hits_of(answer.decisions[rows], len(answer.classes))
     probs = answer.probs[rows]
-    codes, confidences = probs.argmax(axis=1), probs.max(axis=1)
     counted = [
         PredictedClass(
-            answer.classes[code], int((codes == code).sum()), float(confidences[codes == code].mean())
+            answer.classes[code], int(decided[:, code].sum()), float(probs[decided[:, code], code].mean())
         )
-        for code in np.unique(codes).tolist()
+        for code in np.flatnonzero(decided.any(axis=0)).tolist()
     ]
     return sorted(counted, key=lambda one: (-one.images, one.label))
 
 
 def least_certain(answer: "Answer") -> list[int]:
-    """Return the rows of the readable images, the lowest probability of the predicted class first."""
-    confidences = answer.probs.max(axis=1, initial=0.0)
+    """Return the rows of the readable images, the lowest probability of the decision first."""
+    confidences = answer.confidences()
     return sorted(readable_rows(answer), key=lambda row: (float(confidences[row]), row))
 
 

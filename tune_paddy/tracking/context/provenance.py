@@ -65,13 +65,22 @@ def this_process() -> str:
     return f"{socket.gethostname()}:{process.pid}:{_start(process):.2f}"
 
 
+def host_of(process: str) -> str:
+    """Return the host in the name of a process; empty if it names none.
+
+    >>> host_of("lab-3:4711:86.20")
+    'lab-3'
+    """
+    return process.rpartition(":")[0].rpartition(":")[0]
+
+
 def is_gone(process: str) -> bool:
     """Whether a process, named by its `this_process`, is known to have ended.
 
     Return False for a process on another machine, which cannot be checked, and True for an invalid name.
     """
-    host, _, rest = process.rpartition(":")[0].rpartition(":")
-    start = process.rpartition(":")[2]
+    host, start = host_of(process), process.rpartition(":")[2]
+    rest = process.rpartition(":")[0].rpartition(":")[2]
     if host and host != socket.gethostname():
         return False
     try:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.image_cache.entry import CachedImages
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.resizing import CENTRE, Pixels, Size, place
@@ -30,6 +31,9 @@ _AHEAD_BYTES = 512 * 2**20
 """Memory limit of one trial's batches ahead beyond this minimum, in bytes."""
 
 _ORDER, _SUBSAMPLE = 1, 2  # identify random streams, so that none repeats another
+
+_ALONE = np.empty(0, np.int64)
+"""Groups of images that are all alone."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ class TrainLoader:
 
     Args:
         reader: Reader of all images that this member trains on.
-        labels: Class indices, int64 [images].
+        labels: Labels of the images, as the task encodes them.
         config: Configuration of the member.
 
     Attributes:
@@ -187,17 +191,38 @@ class TrainLoader:
             yield Batch(images, labels, draws[part], mix)
 
 
-def subsample_rows(labels: NDArray[np.int64], config: MemberConfig) -> NDArray[np.int64]:
+def subsample_rows(
+    labels: NDArray[np.int64], config: MemberConfig, groups: NDArray[np.int64] = _ALONE
+) -> NDArray[np.int64]:
     """Choose the member's random share of the training images; return their rows in increasing order.
 
-    A class that the share would miss adds one image: no member can predict a class that it has never seen.
+    Groups are taken whole, so the share is met by groups in random order, to half a group. A class that the
+    share would miss adds one image: no member can predict a class that it has never seen.
 
     Args:
-        labels: Class indices of the training images, int64 [images].
+        labels: Labels of the training images, as the task encodes them.
         config: Configuration of the member.
+        groups: int64 [images], equal for images that are taken together; empty: every image is alone.
     """
     keep = max(1, round(config.subsample * len(labels)))
     rng = np.random.default_rng([config.seed, _SUBSAMPLE])
+    if len(groups):
+        return _whole_groups(labels, groups, keep, rng)
     order = rng.permutation(len(labels))
-    firsts = np.unique(labels[order], return_index=True)[1]
+    firsts = Task.of_labels(labels).first_rows(labels[order])
     return np.sort(order[np.union1d(np.arange(keep), firsts)])
+
+
+def _whole_groups(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], keep: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Choose random groups with about `keep` images; a class that they miss adds one of its groups."""
+    names, sizes = np.unique(groups, return_counts=True)
+    order = rng.permutation(len(names))
+    totals = np.cumsum(sizes[order])
+    taken = set(names[order[: int(np.argmin(np.abs(totals - keep))) + 1]].tolist())
+    for label in np.unique(labels):
+        of_class = np.unique(groups[labels == label])
+        if not taken & set(of_class.tolist()):
+            taken.add(int(rng.choice(of_class)))
+    return np.flatnonzero(np.isin(groups, list(taken)))

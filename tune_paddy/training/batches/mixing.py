@@ -47,17 +47,16 @@ def draw_mix(config: MemberConfig, n: int, rng: np.random.Generator) -> Mix | No
     return Mix(partner, np.full(n, 1.0), (float(top), float(bottom), float(left), float(right)))
 
 
-def mix_batch(images: Tensor, labels: Tensor, n_classes: int, mix: Mix) -> tuple[Tensor, Tensor]:
+def mix_batch(images: Tensor, targets: Tensor, mix: Mix) -> tuple[Tensor, Tensor]:
     """Mix a batch.
 
     Args:
         images: float [n, 3, h, w].
-        labels: Class indices, int64 [n].
-        n_classes: Width of the targets.
+        targets: Shares of the classes, float [n, classes].
         mix: Parameters drawn for these n images.
 
     Returns:
-        The mixed images, and float32 targets [n, n_classes] whose rows sum to 1.
+        The mixed images, and the targets mixed by the same shares.
     """
     partner = send(torch.from_numpy(mix.partner), images.device)
     weight = send(torch.from_numpy(mix.weight).to(images.dtype), images.device)
@@ -67,9 +66,7 @@ def mix_batch(images: Tensor, labels: Tensor, n_classes: int, mix: Mix) -> tuple
     else:
         mixed, share = _paste(images, images[partner], mix.box)
         weight = torch.full_like(weight, share)
-    # torch's one_hot reads the labels back to check them, except on CUDA
-    one_hot = (labels[:, None] == torch.arange(n_classes, device=labels.device)).to(images.dtype)
-    return mixed, one_hot * weight[:, None] + one_hot[partner] * (1 - weight[:, None])
+    return mixed, targets * weight[:, None] + targets[partner] * (1 - weight[:, None])
 
 
 def _paste(images: Tensor, others: Tensor, box: tuple[float, float, float, float]) -> tuple[Tensor, float]:

@@ -3,15 +3,15 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from tune_paddy.core.calibration import Calibration
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.domains import SubSpace, candidates, side_or_pair
+from tune_paddy.core.domains import SubSpace, candidates, largest, side_or_pair
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.gpus import gpu_mib
+from tune_paddy.core.gpus import Share, gpu_mib
 from tune_paddy.core.memory import (
     Footprint,
     MemoryBudget,
@@ -22,16 +22,18 @@ from tune_paddy.core.memory import (
     plan_accum,
     plan_fraction,
 )
+from tune_paddy.core.timing.cost import MemberTime
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.training.forecast.calibration_files import choose_calibration, load_calibration
 from tune_paddy.training.forecast.footprint import forecast
 from tune_paddy.training.gpu_memory import load_nvml, visible_gpu
 
-Share = float | Literal["auto"]
-"""Number of GPUs of a trial; auto: the smallest share of one GPU that its forecast allows."""
-
 _ROW_PARAMETERS = ("arch", "size", "resize_size", "batch_size", "accum", "precision", "optimizer")
 """Parameters that determine a footprint; a plan lists every combination of their values."""
+
+
+_TIME_PARAMETERS = ("epochs", "freeze_epochs", "subsample", "tta")
+"""Parameters that multiply the time of a member; a plan takes the largest value of each."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class MemoryRow:
         footprint: Forecast footprint of the member.
         at_one: Plan with accum 1 on the whole GPU, whether it fits or not.
         plan: Plan that fits, or the closest one.
+        time: Forecast time of the member; None: it is not known.
     """
 
     origin: str
@@ -66,6 +69,7 @@ class MemoryRow:
     footprint: Footprint
     at_one: MemoryPlan
     plan: MemoryPlan
+    time: MemberTime | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -79,6 +83,9 @@ class MemoryRow:
             "forecast_at_accum_1_mib": round(self.at_one.forecast_mib, 1),
             **{name: round(value, 1) if name.endswith("_mib") else value for name, value in self._plan()},
             "warning": self.warning,
+            "seconds_per_epoch": None if self.time is None else round(self.time.epoch, 3),
+            "seconds": None if self.time is None else round(self.time.total, 3),
+            "time_from": None if self.time is None else self.time.source,
         }
 
     @property
@@ -91,23 +98,6 @@ class MemoryRow:
         yield from asdict(self.plan).items()
         yield from (("fits", self.plan.fits), ("margin_mib", self.plan.margin_mib))
         yield "at_once", self.plan.at_once if self.plan.fits else 0
-
-
-def parse_share(text: str) -> Share:
-    """Parse a share of a GPU: a number above 0 and up to 1, or `auto`.
-
-    Raises:
-        InputError: The text is neither.
-    """
-    if text == "auto":
-        return "auto"
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise InputError(f"share {text!r}: write a number above 0 and up to 1, or auto", options=("share",))
-    return share
 
 
 def find_gpu(name: str | None = None, mib: float | None = None, calibration: str | None = None) -> Gpu:
@@ -282,7 +272,12 @@ def _members(space: SearchSpace) -> Iterator[tuple[str, MemberConfig]]:
 def _combinations(sub: SubSpace) -> list[MemberConfig]:
     names = [name for name in _ROW_PARAMETERS if name in sub.domains]
     values = [candidates(sub.domains[name]) for name in names]
-    configs = [MemberConfig(**dict(zip(names, chosen, strict=True))) for chosen in itertools.product(*values)]
+    most = {name: largest(sub.domains[name]) for name in _TIME_PARAMETERS if name in sub.domains}
+    if "schedule" in sub.domains:  # frozen epochs come before the others unless every member skips them
+        most["schedule"] = max(candidates(sub.domains["schedule"]), key="fine_tune".__eq__)
+    configs = [
+        MemberConfig(**dict(zip(names, chosen, strict=True)), **most) for chosen in itertools.product(*values)
+    ]
     return list(dict.fromkeys(configs))
 
 

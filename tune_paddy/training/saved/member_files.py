@@ -1,7 +1,7 @@
 """A trained member on disk: a safetensors weights file beside a JSON configuration."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -13,6 +13,8 @@ from torch import nn
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.names import CLASSES
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.system.files import read_file, write_atomically
 from tune_paddy.data.system.text import shown
@@ -30,6 +32,7 @@ class _SavedConfig(BaseModel):
     config: MemberConfig
     classes: list[str]
     pixel_range: tuple[float, float] | None = None  # missing in files of versions before it
+    task: Literal["classes", "ordered", "multilabel"] = "classes"  # the same
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,14 @@ class SavedMember:
         classes: Class names, in the order of the predictions' columns.
         model: Network in evaluation mode.
         pixel_range: Range of the deep images that it was trained on; None: 8 bits, or each by itself.
+        task: What the labels are.
     """
 
     config: MemberConfig
     classes: tuple[str, ...]
     model: nn.Sequential
     pixel_range: PixelRange | None = None
+    task: Task = field(default_factory=lambda: Task.of(CLASSES))
 
 
 def save_member(
@@ -54,11 +59,19 @@ def save_member(
     model: nn.Module,
     config: MemberConfig,
     classes: tuple[str, ...],
+    *,
     pixel_range: PixelRange | None = None,
+    task: Task | None = None,
 ) -> None:
     """Write a member; the configuration comes last, so a folder that has one is complete."""
     write_safetensors(folder / WEIGHTS, model.state_dict(), {"format": "pt"})
-    saved = _SavedConfig(format=1, config=config, classes=list(classes), pixel_range=pixel_range)
+    saved = _SavedConfig(
+        format=1,
+        config=config,
+        classes=list(classes),
+        pixel_range=pixel_range,
+        task=CLASSES if task is None else task.name,
+    )
     write_atomically(folder / CONFIG, (saved.model_dump_json(indent=2) + "\n").encode())
 
 
@@ -86,7 +99,7 @@ def load_member(folder: Path) -> SavedMember:
     except RuntimeError as error:
         raise _misfit(folder, saved, str(error).splitlines()[0]) from error
     lay_out(model, "cpu").eval()
-    return SavedMember(saved.config, tuple(saved.classes), model, saved.pixel_range)
+    return SavedMember(saved.config, tuple(saved.classes), model, saved.pixel_range, Task.of(saved.task))
 
 
 def _build(saved: _SavedConfig) -> nn.Sequential:

@@ -9,12 +9,11 @@ import numpy as np
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.timing.cost import StepCost
+from tune_paddy.core.timing.kinds import kind_of
+from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.training.oom import is_out_of_memory, release_memory
 from tune_paddy.training.timing.operations import forward_operations
 from tune_paddy.training.timing.steps import time_member
-
-_KIND = ("arch", "size", "resize", "resize_size", "batch_size", "accum", "precision", "optimizer")
-"""Parameters that determine the time of a step; the number of epochs and images multiply it."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,6 @@ class TimedKinds:
     skipped: dict[MemberConfig, str] = field(default_factory=dict)
 
 
-def kind_of(config: MemberConfig) -> MemberConfig:
-    """Return a member with the parameters of `config` that determine the time of its steps."""
-    return MemberConfig(**{name: getattr(config, name) for name in (*_KIND, "freeze_epochs", "tta")})
-
-
 def time_kinds(
     configs: Sequence[MemberConfig],
     paths: Sequence[str],
@@ -48,6 +42,7 @@ def time_kinds(
     allow_gpu: bool = True,
     accum_of: Callable[[MemberConfig], int] = lambda config: 1,
     limit: float = 45.0,
+    progress: Progress = SILENT,
     clock: Callable[[], float] = time.perf_counter,
 ) -> TimedKinds:
     """Time the kinds of some members, the cheapest first, until a time limit is reached.
@@ -62,7 +57,9 @@ def time_kinds(
         cpus: Number of threads of a trial.
         allow_gpu: Whether trials may use a GPU.
         accum_of: Function that returns a member's planned number of micro-batches per step.
-        limit: Time after which no further kind is timed, in s.
+        limit: Time after which no further kind is timed, in s; a kind of large networks is timed with fewer
+            images than a batch has, to take half of it at most.
+        progress: Receiver of the stages.
         clock: Source of time in seconds.
     """
     kinds, skipped, decodes = list(dict.fromkeys(map(kind_of, configs))), {}, []
@@ -74,14 +71,22 @@ def time_kinds(
             skipped[kind] = str(error)
     costs: dict[MemberConfig, StepCost] = {}
     started = clock()
+    progress.stage("timing the steps of each kind of member", len(operations))
     for kind in sorted(operations, key=lambda known: operations[known] * known.batch_size):
         if costs and clock() - started >= limit:
             break
         try:
             costs[kind], decode = time_member(
-                kind, paths, n_classes=n_classes, cpus=cpus, allow_gpu=allow_gpu, accum=accum_of(kind)
+                kind,
+                paths,
+                n_classes=n_classes,
+                cpus=cpus,
+                allow_gpu=allow_gpu,
+                accum=accum_of(kind),
+                limit=limit / 2,
             )
             decodes.append(decode)
+            progress.advance()
         except Exception as error:
             if not is_out_of_memory(error) and not isinstance(error, TunePaddyError):
                 raise

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from fastai.callback.core import Callback, CancelFitException
 from torch import nn
 
@@ -23,6 +24,9 @@ from tune_paddy.training.tta import predict
 
 REPETITIONS = 3
 """Timed steps of each kind, after one that warms up."""
+
+_PASSES = 40
+"""Forward passes that all timed steps cost for each image of a batch: three for a training step."""
 
 Clock = Callable[[], float]
 
@@ -60,6 +64,7 @@ def time_member(
     cpus: int = 1,
     allow_gpu: bool = True,
     accum: int = 1,
+    limit: float = float("inf"),
     clock: Clock = time.perf_counter,
 ) -> tuple[StepCost, float]:
     """Time the steps of a member with randomly initialized parameters; nothing is written.
@@ -71,6 +76,7 @@ def time_member(
         cpus: Number of threads, as of a trial.
         allow_gpu: Whether a GPU may be used.
         accum: Number of micro-batches per step; a fixed `accum` of the member overrides it.
+        limit: Longest time of the steps in s, as far as smaller batches can meet it.
         clock: Source of time in seconds.
 
     Returns:
@@ -83,13 +89,17 @@ def time_member(
     device = pick_device(config.precision, allow_gpu=allow_gpu)
     device.prefer_speed()
     accum = config.accum if isinstance(config.accum, int) else accum
-    rows = np.resize(np.arange(len(paths)), config.batch_size * (REPETITIONS + 1))
-    images = HeldImages([paths[int(row)] for row in rows], config, cpus, clock)
     started = clock()
     body = plan_body(config.arch, config.size, config.drop_path)
     model = build_model(config.arch, n_classes, size=config.size, drop_path=config.drop_path)
     lay_out(model, device.type).to(device.torch)
     build = clock() - started
+    most = int(limit / (_PASSES * _image_seconds(model, device, config.size, clock)))
+    if most < config.batch_size:  # two images at least: batch norm needs them
+        fewer = min(config.batch_size, max(2, most))
+        config, accum = config.model_copy(update={"batch_size": fewer, "accum": 1}), 1
+    rows = np.resize(np.arange(len(paths)), config.batch_size * (REPETITIONS + 1))
+    images = HeldImages([paths[int(row)] for row in rows], config, cpus, clock)
     steps = _Steps(config, images, model, device, (body.mean, body.std), accum, n_classes, clock)
     tuned = phases(config)[-1]
     train = steps.train(tuned)
@@ -97,6 +107,19 @@ def time_member(
     plain = steps.predict(passes=0)
     tta_pass = max(steps.predict(passes=1) - plain, 0.0) if config.tta else 0.0
     return StepCost(train, frozen, plain, tta_pass, build), images.decode
+
+
+def _image_seconds(model: nn.Module, device: Device, size: tuple[int, int], clock: Clock) -> float:
+    """Return the time of a forward pass of one image in s, after one that warms up."""
+    image = torch.zeros(1, 3, *size, device=device.torch)
+    model.eval()
+    with torch.inference_mode(), device.autocast():
+        model(image)
+        device.synchronize()
+        started = clock()
+        model(image)
+        device.synchronize()
+    return max(clock() - started, 1e-9)
 
 
 @dataclass(frozen=True)

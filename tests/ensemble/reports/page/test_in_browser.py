@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.conftest import draw_again
 from tests.ensemble.conftest import ensemble_of, make_pool, recorded
 from tune_paddy.core.selection.plain import fixed_select
 from tune_paddy.ensemble.options import SelectionOptions
@@ -44,7 +45,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory, _blank_figures: tuple[Any, Any]) -> str:
+def address(tmp_path_factory: pytest.TempPathFactory, _blank_figures: dict[str, Any]) -> str:
     """Address of a report with long names of members and classes, and with every kind of section."""
     pool = make_pool(members=4, classes=6, images=240)
     long = "of_a_really_long_name_without_a_single_space_in_it" * 2
@@ -56,11 +57,11 @@ def address(tmp_path_factory: pytest.TempPathFactory, _blank_figures: tuple[Any,
     ensemble = ensemble_of(pool, fixed_select(pool.select, pool.labels, np.ones(8)))
     gains = find_gains(ensemble, SelectionOptions())
     assert gains is not None
-    figures = draw_figures(pool, ensemble.selection, ensemble.assessment, ensemble.frontier)
     broken = recorded(long, outcome="failed", failure=f"CUDA error: {long}")
     sources = Sources([recorded("night", "search")], [broken], SelectionOptions(), long, f"sqlite:////{long}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(themed, "svg", _blank_figures[1])  # the fixture `rasterised` lasts for one test only
+        draw_again(_blank_figures, patch)  # the fixture `rasterised` lasts for one test only
+        figures = draw_figures(pool, ensemble.selection, ensemble.assessment, ensemble.frontier)
         pictures = themed.make_pictures({**figures, GAINS: draw_gains(gains)})
     path = tmp_path_factory.mktemp("report") / "report.html"
     write_report(path, ensemble, sources, pictures, gains)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +9,10 @@ from numpy.typing import NDArray
 from tune_paddy.core.diagnostics import chance_of_at_most
 from tune_paddy.core.estimate import cross_fit
 from tune_paddy.core.predictions import Pool
+from tune_paddy.core.scores.decided import decided
 from tune_paddy.core.selection.plain import best_single
+from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.tasks.arrays import Floats, Labels
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.ensemble.reports.findings import UNLIKELY, short
@@ -23,13 +25,16 @@ _NAMED = 3
 class ClassGains:
     """Images that the ensemble and the best single member get right, both cross-fitted.
 
+    Of several labels an image, each label is a decision of its own, and every image counts for it.
+
     Attributes:
         classes: Class names.
-        images: int [classes], number of images.
+        images: int [classes], number of images, or of decisions.
         ensemble: int [classes], images that the ensemble gets right.
         single: int [classes], images that the best single member gets right.
         corrected: int [classes], images that only the ensemble gets right.
         broken: int [classes], images that only the best single member gets right.
+        what: What is counted, for a person.
     """
 
     classes: tuple[str, ...]
@@ -38,14 +43,15 @@ class ClassGains:
     single: NDArray[np.intp]
     corrected: NDArray[np.intp]
     broken: NDArray[np.intp]
+    what: str = "images"
 
     @property
     def finding(self) -> str:
         """Sentence about all images, and about the classes whose difference chance would rarely give."""
         corrected, broken = int(self.corrected.sum()), int(self.broken.sum())
         if not corrected + broken:
-            return "The ensemble and the best single member get the same images right"
-        counts = f"the ensemble corrects {corrected} and breaks {broken} of {self.images.sum():,} images"
+            return f"The ensemble and the best single member get the same {self.what} right"
+        counts = f"the ensemble corrects {corrected} and breaks {broken} of {self.images.sum():,} {self.what}"
         clear = "" if differs(corrected, broken) else ": no clear difference"
         return f"Against the best single member, {counts}{clear}{self._of_classes()}"
 
@@ -97,12 +103,17 @@ def class_gains(
         metric: Loss that the best single member is chosen by.
         seed: Seed of the folds, that of the ensemble's assessment.
     """
-    single_fit = partial(best_single, metric=metric)
-    others = cross_fit(pool.select, pool.labels, single_fit, seed=seed)
-    own, single = (probs.argmax(axis=1) == pool.labels for probs in (predictions, others))
+
+    def single_fit(probs: Floats, labels: Labels, *_: object) -> Selection:
+        return best_single(probs, labels, metric=metric)
+
+    others = cross_fit(pool.select, pool.labels, single_fit, seed=seed, groups=pool.groups)
+    own, single = (decided(probs, pool.labels) == pool.labels for probs in (predictions, others))
 
     def counted(chosen: NDArray[np.bool_]) -> NDArray[np.intp]:
-        return np.bincount(pool.labels[chosen], minlength=len(pool.classes))
+        if pool.task.independent:
+            return np.asarray(chosen.sum(axis=0), np.intp)
+        return pool.task.counts(pool.labels[chosen], len(pool.classes))
 
     return ClassGains(
         classes=pool.classes,
@@ -111,6 +122,7 @@ def class_gains(
         single=counted(single),
         corrected=counted(own & ~single),
         broken=counted(single & ~own),
+        what="decisions on labels" if pool.task.independent else "images",
     )
 
 

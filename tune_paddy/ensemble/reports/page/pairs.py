@@ -45,7 +45,11 @@ def confused_pairs(
         predictions: Predictions of the select split, float64 [images, classes].
         most: Maximum number of pairs.
         examples: Maximum number of images of each kind.
+
+    Several labels of an image are not taken for each other: of them there are no pairs.
     """
+    if pool.task.independent:
+        return ()
     wrong = confusion(predictions, pool.labels)
     totals = wrong.sum(axis=1)
     np.fill_diagonal(wrong, 0)

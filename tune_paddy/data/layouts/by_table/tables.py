@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path, PurePath
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.names import MULTILABEL
 from tune_paddy.data.csv_table import CsvTable, read_table
-from tune_paddy.data.layouts.columns import (
+from tune_paddy.data.labels.values import LabelValues, read_label_values
+from tune_paddy.data.layouts.by_table.columns import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
     NO_SAMPLE,
@@ -17,7 +19,6 @@ from tune_paddy.data.layouts.columns import (
     Sample,
     find_id_column,
     find_label_columns,
-    read_label_values,
 )
 from tune_paddy.data.layouts.index import ImageIndex, lies_directly_in, lies_in, prefer
 from tune_paddy.data.layouts.names import Role, is_sample, is_submission, role_of
@@ -101,7 +102,7 @@ class LabelTable:
         id_column: Name of the column of images.
         label_columns: Name of the column of labels, or names of the columns of 0 and 1.
         ids: Ids as the table has them, [rows].
-        labels: Labels, [rows].
+        read: Labels, [rows], and whether a row has several.
         files: Images relative to the pictures, or absolute paths, [rows].
     """
 
@@ -109,8 +110,13 @@ class LabelTable:
     id_column: str
     label_columns: tuple[str, ...]
     ids: list[str]
-    labels: list[str]
+    read: LabelValues
     files: list[str]
+
+    @property
+    def labels(self) -> list[str]:
+        """Text of the label of each row, [rows]."""
+        return self.read.texts
 
     @property
     def path(self) -> Path:
@@ -189,7 +195,7 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
         return Verdict(name, Kind.PROBLEM, str(error), named=named)
     if all(map(lies_in(around.test_folders or ["/"]), found.files)):
         return Verdict(name, Kind.OTHER, "it names images to predict only")
-    if len(set(found.labels)) == len(found.labels):
+    if len(set(found.labels)) == len(found.labels) and found.read.task != MULTILABEL:
         return Verdict(name, Kind.OTHER, "each row has another label")
     return Verdict(name, Kind.LABELS, labels=found)
 
@@ -212,10 +218,19 @@ def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | 
     )
     column = column or usual_id_column(table)
     _check_header(table, [column], recognises(table.path, around))
-    columns = find_label_columns(table, column, wanted=options.label_column, sample=around.sample)
-    ids, labels = read_ids(table, column), read_label_values(table, columns)
-    _check_filled(table, labels, "label")
-    return LabelTable(table, column, columns, ids, labels, find_files(table, ids, around, labels=labels))
+    named = (options.group, options.split_column)
+    sides = [name for name in named if name and name.strip().casefold() not in LABEL_COLUMNS]
+    columns = find_label_columns(
+        table,
+        column,
+        wanted=options.label_column,
+        sample=around.sample,
+        several=options.task == MULTILABEL,
+        without=sides,
+    )
+    ids, values = read_ids(table, column), read_label_values(table, columns, options.task)
+    files = find_files(table, ids, around, labels=values.texts)
+    return LabelTable(table, column, columns, ids, values, files)
 
 
 def read_ids(table: CsvTable, column: str) -> list[str]:

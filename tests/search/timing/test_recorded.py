@@ -1,0 +1,66 @@
+"""Costs of members from their record."""
+
+import pytest
+
+from tests.conftest import Finished
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.timing.cost import StepCost, Workload, member_seconds
+from tune_paddy.core.timing.kinds import kind_of
+from tune_paddy.search.timing.members import open_earlier, with_times
+from tune_paddy.search.timing.recorded import member_cost, recorded_costs
+from tune_paddy.training.forecast.planning import find_gpu, plan_space
+
+CONFIG = MemberConfig(arch="any", epochs=3, freeze_epochs=2, subsample=1.0, tta=1)
+COST = StepCost(train=0.1, frozen=0.05, predict=0.02, tta_pass=0.02, build=0.0)
+IMAGES, SELECT = 100, 40
+
+
+def metrics_of(models: int) -> dict[str, float]:
+    """What the record holds of a member with these costs: its last epoch, and sums over its models."""
+    judged = SELECT * COST.predict
+    epochs = 2 * (IMAGES * COST.frozen + judged) + 3 * (IMAGES * COST.train + judged)
+    return {
+        "train_seconds": IMAGES * COST.train,
+        "eval_seconds": judged,
+        "train_seconds_total": models * epochs,
+        "train_images": IMAGES,
+        "predict_ms_per_image": 1000 * models * (COST.predict + COST.tta_pass),
+    }
+
+
+@pytest.mark.parametrize("folds", [0, 5])
+def test_the_recorded_times_of_a_member_give_its_cost_back(folds: int) -> None:
+    cost = member_cost(CONFIG, metrics_of(max(1, folds)), folds)
+    assert cost is not None
+    assert vars(cost) == pytest.approx(vars(COST))
+    load = Workload(IMAGES, SELECT, 0)
+    assert member_seconds(CONFIG, cost, load) == pytest.approx(member_seconds(CONFIG, COST, load))
+
+
+def test_a_member_without_times_has_no_cost() -> None:
+    assert member_cost(CONFIG, {"log_loss": 0.1}) is None
+
+
+def test_members_of_this_machine_with_as_many_cpus_are_found(finished: Finished) -> None:
+    kinds = {kind_of(MemberConfig(**recipe.values)) for recipe in finished.plan.space.recipes}
+    assert kinds & set(recorded_costs(finished.store, cpus=1))
+    assert recorded_costs(finished.store, cpus=7) == recorded_costs(finished.store, gpu="Tesla P100") == {}
+
+
+def test_a_plan_takes_the_times_of_the_record_and_times_nothing_with_a_limit_of_0(finished: Finished) -> None:
+    space, gpu = finished.plan.space, find_gpu(mib=16280)
+    settings = space.settings
+    timed = with_times(list(plan_space(space, gpu, 1.0)), settings, finished.store, limit=0)
+    sources = [None if row.time is None else row.time.source for row in timed.rows]
+    assert "record" in sources
+    assert set(sources) <= {"record", None}
+    assert "CPU" in timed.device
+    unknown = with_times(list(plan_space(space, gpu, 1.0)), settings, None, limit=0)
+    assert {row.time for row in unknown.rows} == {None}
+    assert unknown.reason
+
+
+def test_no_record_is_no_error_unless_it_is_named(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert open_earlier(None) is None

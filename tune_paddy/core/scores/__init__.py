@@ -1,0 +1,1 @@
+"""Metrics beyond the log loss and the error rate."""

@@ -1,0 +1,1 @@
+"""Labels as tables write them: one class an image, or several in a row."""

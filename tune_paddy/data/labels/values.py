@@ -1,0 +1,143 @@
+"""Labels of the rows of a table, and whether a row has one or several."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.names import CLASSES, MULTILABEL, SEPARATOR
+from tune_paddy.data.csv_table import CsvTable
+from tune_paddy.data.labels.separator import Joined, any_separator, find_separator
+from tune_paddy.data.labels.texts import join_labels, split_value
+from tune_paddy.data.system.text import counted, shown
+
+FLAGS = frozenset(("0", "1", "0.0", "1.0", "0.", "1."))
+"""Values of a column that says of each image whether it has a label."""
+
+
+@dataclass(frozen=True)
+class LabelValues:
+    """Labels of a table.
+
+    Attributes:
+        texts: Label of each row, [rows]; several are sorted and joined by `|`.
+        task: `classes`, `multilabel` or `ordered`.
+        separator: Separator of several labels in the column; empty: none.
+        note: What was detected, if it may be meant otherwise; else empty.
+    """
+
+    texts: list[str]
+    task: str
+    separator: str = ""
+    note: str = ""
+
+
+def read_label_values(table: CsvTable, columns: Sequence[str], task: str | None = None) -> LabelValues:
+    """Return the labels of the rows of a table.
+
+    Args:
+        table: Table of labels.
+        columns: Column of the labels; or columns of 0 and 1, whose names are the classes.
+        task: What a person says of the labels; None: detected.
+
+    Raises:
+        InputError: It is not clear whether a row has one label or several, a row has none or several where
+            it needs one, or the name of one of several labels has a `|`.
+    """
+    if len(columns) > 1:
+        return _from_flags(table, columns, task)
+    values = table.column(columns[0])
+    if task == MULTILABEL:
+        separator = any_separator(values)
+        return _split(table, values, separator)
+    known = None if task else find_separator(values)
+    if known is None:
+        _check_filled(table, values)
+        return LabelValues(values, task or CLASSES)
+    if not known.is_sure:
+        raise _unsure(table, columns[0], known)
+    note = (
+        f"{shown(table.path.name)}: several labels an image, such as {shown(known.example)}; if that is one "
+        f"class, give `task={CLASSES}`"
+    )
+    return replace(_split(table, values, known.separator), note=note)
+
+
+def _split(table: CsvTable, values: Sequence[str], separator: str) -> LabelValues:
+    rows = [split_value(value, separator) if separator else [value.strip()] for value in values]
+    rows = [[name for name in names if name] for names in rows]
+    for row, names in enumerate(rows):
+        _check_names(table, names, row)
+    return LabelValues([join_labels(names) for names in rows], MULTILABEL, separator)
+
+
+def _from_flags(table: CsvTable, columns: Sequence[str], task: str | None) -> LabelValues:
+    _check_flags(table, columns)
+    values = zip(*(table.column(name) for name in columns), strict=True)
+    rows = [[name for name, flag in zip(columns, flags, strict=True) if _is_set(flag)] for flags in values]
+    odd = next((row for row, names in enumerate(rows) if len(names) != 1), None)
+    if task != MULTILABEL and odd is None:
+        return LabelValues([names[0] for names in rows], task or CLASSES)
+    if task not in (None, MULTILABEL):
+        raise _not_one(table, odd or 0, rows[odd or 0], columns)
+    _check_names(table, columns)
+    texts = [join_labels(names) for names in rows]
+    if task == MULTILABEL or odd is None:
+        return LabelValues(texts, MULTILABEL)
+    found = f"{counted(len(rows[odd]), 'label')} in line {table.lines[odd]}"
+    note = f"{shown(table.path.name)}: several labels an image, or none: {found}"
+    return LabelValues(texts, MULTILABEL, note=note)
+
+
+def _is_set(flag: str) -> bool:
+    return flag.strip().startswith("1")
+
+
+def _check_flags(table: CsvTable, columns: Sequence[str]) -> None:
+    for name in columns:
+        values = table.column(name)
+        odd = next((row for row, value in enumerate(values) if value.strip() not in FLAGS), None)
+        if odd is not None:
+            raise InputError(
+                f"{table.place(odd)}: {shown(values[odd]) or 'nothing'} in column {shown(name)}; "
+                "a column per class holds 0 and 1"
+            )
+
+
+def _check_filled(table: CsvTable, values: Sequence[str]) -> None:
+    empty = [row for row, value in enumerate(values) if not value.strip()]
+    if empty:
+        more = f", as in {len(empty) - 1} other lines" if len(empty) > 1 else ""
+        raise InputError(
+            f"{table.place(empty[0])}: has no label{more}: fill it in or remove the line; if images may have "
+            f"no label, `task={MULTILABEL}`",
+            options=("task",),
+        )
+
+
+def _check_names(table: CsvTable, names: Sequence[str], row: int | None = None) -> None:
+    odd = next((name for name in names if SEPARATOR in name), None)
+    if odd is not None:
+        place = f"{shown(table.path)}:1" if row is None else table.place(row)
+        raise InputError(
+            f"{place}: the label {shown(odd)} has a '{SEPARATOR}', which separates the labels of an image in "
+            "the program's files: rename it"
+        )
+
+
+def _not_one(table: CsvTable, row: int, names: Sequence[str], columns: Sequence[str]) -> InputError:
+    listed = f" ({', '.join(map(shown, names))})" if names else ""
+    return InputError(
+        f"{table.place(row)}: has {counted(len(names), 'label')}{listed} in "
+        f"{counted(len(columns), 'column')} of 0 and 1: each image needs exactly one label, unless images "
+        f"may have several (`task={MULTILABEL}`)",
+        options=("task",),
+    )
+
+
+def _unsure(table: CsvTable, column: str, known: Joined) -> InputError:
+    parts = " and ".join(map(shown, split_value(known.example, known.separator)))
+    return InputError(
+        f"{shown(table.path)}: column {shown(column)}: {shown(known.example)} may be one class or several "
+        f"labels, {parts}: say `task=classes` or `task=multilabel`",
+        options=("task",),
+    )

@@ -1,0 +1,122 @@
+"""Form of a submission: its columns, and what each of them holds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from tune_paddy.data.system.text import counted, shown
+
+SAMPLE = "sample_submission.csv"
+"""File of a dataset that determines the test images of a submission, their order and the columns."""
+
+_NAMED = 3
+"""Number of classes that a description names."""
+
+
+class Kind(StrEnum):
+    """What the columns after the ids hold."""
+
+    LABELS = "labels"
+    PROBABILITIES = "probabilities"
+    PROBABILITY = "probability"
+    JOINED = "joined"
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the columns hold probabilities."""
+        return self in (Kind.PROBABILITIES, Kind.PROBABILITY)
+
+
+@dataclass(frozen=True)
+class SubmissionFormat:
+    """Columns of a submission and their content; the defaults are those of Paddy Doctor.
+
+    Attributes:
+        id_column: Name of the first column, of the image ids.
+        label_column: Name of the only other column; without use for a column per class.
+        kind: `labels`: the class of each image; `probabilities`: a column per class; `probability`: one
+            column, for one of two classes; `joined`: all labels of each image in one column.
+        columns: Names of the columns of probabilities, in order; else empty.
+        classes: Class of each of `columns`; or the single class that `probability` is about; else empty.
+        separator: Text between the labels of an image in a joined column.
+    """
+
+    id_column: str = "image_id"
+    label_column: str = "label"
+    kind: Kind = Kind.LABELS
+    columns: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    separator: str = " "
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """Names of all columns."""
+        others = self.columns if self.kind is Kind.PROBABILITIES else (self.label_column,)
+        return (self.id_column, *others)
+
+    def describe(self) -> str:
+        """Return the columns and their content for a person."""
+        if self.kind is Kind.PROBABILITIES:
+            names = ", ".join(map(shown, self.columns[:_NAMED]))
+            names += ", …" if len(self.columns) > _NAMED else ""
+            classes = counted(len(self.columns), "class", "classes")
+            return f"{shown(self.id_column)}, and the probability of each of {classes}: {names}"
+        content = {
+            Kind.LABELS: "name of the class",
+            Kind.PROBABILITY: f"probability of {shown(''.join(self.classes))}",
+            Kind.JOINED: f"names of all labels, separated by {_spelt(self.separator)}",
+        }[self.kind]
+        return f"{shown(self.id_column)}, {shown(self.label_column)} ({content})"
+
+    def to_record(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Return what the names of two columns do not say, plain JSON and short; {} for labels.
+
+        A record's text has a limited length, so classes are numbers, and names of columns are left out where
+        they are those of the classes.
+
+        Args:
+            classes: All classes, in the order of predictions.
+        """
+        if self.kind is Kind.LABELS:
+            return {}
+        order = [classes.index(name) for name in self.classes]
+        pairs = enumerate(zip(self.columns, self.classes, strict=False))
+        stored: dict[str, Any] = {
+            "kind": str(self.kind),
+            "order": [] if order == list(range(len(classes))) else order,
+            "names": {str(row): column for row, (column, name) in pairs if column != name},
+            "separator": self.separator if self.kind is Kind.JOINED else "",
+        }
+        return {key: value for key, value in stored.items() if value}
+
+    @classmethod
+    def from_record(
+        cls, id_column: str, label_column: str, stored: Mapping[str, Any], classes: Sequence[str]
+    ) -> "SubmissionFormat":
+        """Return the form that `to_record` has stored.
+
+        Args:
+            id_column: Name of the column of ids.
+            label_column: Name of the column of labels.
+            stored: Result of `to_record`; {}: labels.
+            classes: All classes, in the order of predictions.
+
+        Raises:
+            ValueError: The record was not written by `to_record`.
+        """
+        try:
+            kind = Kind(stored.get("kind", Kind.LABELS))
+            if not kind.is_numeric:
+                return cls(id_column, label_column, kind, separator=str(stored.get("separator", " ")))
+            named = tuple(classes[row] for row in stored.get("order", range(len(classes))))
+            renamed = stored.get("names", {})
+            columns = tuple(str(renamed.get(str(row), name)) for row, name in enumerate(named))
+        except (TypeError, IndexError, AttributeError) as error:
+            raise ValueError(str(error)) from error
+        return cls(id_column, label_column, kind, columns if kind is Kind.PROBABILITIES else (), named)
+
+
+def _spelt(separator: str) -> str:
+    """Return a separator as a word."""
+    return "blanks" if separator == " " else shown(separator)

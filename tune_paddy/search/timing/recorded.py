@@ -1,0 +1,71 @@
+"""Costs of the kinds of members that earlier searches trained on the same device."""
+
+import socket
+import statistics
+from collections.abc import Mapping
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.gpus import same_model
+from tune_paddy.core.timing.cost import StepCost
+from tune_paddy.core.timing.kinds import kind_of
+from tune_paddy.tracking.context.provenance import host_of
+from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches
+from tune_paddy.tracking.schema import PROCESS, MemberRecord
+from tune_paddy.tracking.store import Store
+
+
+def recorded_costs(store: Store, *, gpu: str | None = None, cpus: int = 1) -> dict[MemberConfig, StepCost]:
+    """Return the median cost of each kind of member that was trained on a device: kind → cost.
+
+    Args:
+        store: The record.
+        gpu: Name of the GPU; None: the CPUs of this machine.
+        cpus: Number of CPUs of a trial; without a GPU, members that had another number are left out.
+    """
+    found: dict[MemberConfig, list[StepCost]] = {}
+    for search in list_searches(store):
+        if gpu is None and float(search.params.get("cpus", "nan")) != cpus:
+            continue
+        for member in list_members(store, search.name):
+            record = MemberRecord.from_run(member)
+            if member.outcome == "finished" and record.proposal and _is_same(member, record, gpu):
+                config = record.proposal.config
+                cost = member_cost(config, member.metrics, int(search.params.get("folds", "0")))
+                if cost is not None:
+                    found.setdefault(kind_of(config), []).append(cost)
+    return {kind: _median(costs) for kind, costs in found.items()}
+
+
+def _is_same(member: RecordedRun, record: MemberRecord, gpu: str | None) -> bool:
+    """Whether a member was trained on the GPU, or on the CPUs of this machine."""
+    if gpu is not None:
+        return bool(record.gpu) and same_model(record.gpu, gpu)
+    return record.device == "cpu" and host_of(member.tags.get(PROCESS, "")) == socket.gethostname()
+
+
+def member_cost(config: MemberConfig, metrics: Mapping[str, float], folds: int = 0) -> StepCost | None:
+    """Return the cost of a member's steps, from its last epoch and its predictions; None: it is unknown.
+
+    The record does not tell the passes of a prediction apart: each counts alike. The time to build the
+    network is unknown, and counts as 0.
+
+    Args:
+        config: Configuration of the member.
+        metrics: Its recorded metrics.
+        folds: Number of folds of its search; 0: a select split.
+    """
+    names = ("train_seconds", "eval_seconds", "train_seconds_total", "train_images", "predict_ms_per_image")
+    if not all(metrics.get(name, 0) > 0 for name in names):
+        return None
+    tuned, judged, total, images, milliseconds = (metrics[name] for name in names)
+    train, frozen_epochs = tuned / images, config.total_epochs - config.epochs
+    models = max(1, folds)
+    before = total / models - config.epochs * (tuned + judged) - frozen_epochs * judged
+    frozen = max(before, 0.0) / frozen_epochs / images if frozen_epochs else train
+    one_pass = milliseconds / 1000 / models / (1 + config.tta)
+    return StepCost(train, frozen, one_pass, one_pass, build=0.0)
+
+
+def _median(costs: list[StepCost]) -> StepCost:
+    names = ("train", "frozen", "predict", "tta_pass", "build")
+    return StepCost(*(statistics.median(getattr(cost, name) for cost in costs) for name in names))
