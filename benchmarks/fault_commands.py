@@ -22,6 +22,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tune_paddy.data.system.own_output import MARKER, SAMPLE_MARKER
+
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
 SELECT = ("select", "demo-1")
 NO_LOCKS = "import fcntl\ndef flock(*_): raise OSError(37, 'No locks available')\nfcntl.flock = flock\n"
@@ -69,7 +71,8 @@ class Scene:
 
     def left(self) -> list[str]:
         """Return the files that a killed command left."""
-        return [path.name for pattern in LEFT for path in self.folder.rglob(pattern)]
+        found = [path for pattern in LEFT for path in self.folder.rglob(pattern)]
+        return [path.name for path in found if path.name not in (MARKER, SAMPLE_MARKER)]
 
 
 @dataclass(frozen=True)
