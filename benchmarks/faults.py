@@ -186,12 +186,11 @@ def main() -> None:
 
 def break_commands(rng: np.random.Generator, finished: Path | None) -> None:
     """Print the table of the faults of commands and inputs."""
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        outcomes = list(Commands(finished or finished_search(Path(name)), Path(name)).all(rng))
     print("| fault of a command or an input | injected | survived | files left over |")
     print("|---|---|---|---|")
-    for outcome in outcomes:
-        print("| " + " | ".join(map(str, vars(outcome).values())) + " |")
+    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+        for outcome in Commands(finished or finished_search(Path(name)), Path(name)).all(rng):
+            print("| " + " | ".join(map(str, vars(outcome).values())) + " |", flush=True)
 
 
 def break_searches(rng: np.random.Generator) -> None:
