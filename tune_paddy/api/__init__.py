@@ -292,7 +292,7 @@ def select(
 def find_label_errors(
     search: str, *, most: int | None = None, seed: int = 0, tracking_uri: str | None = None
 ) -> "Examination":
-    """Judge the labels of a search by its members' out-of-sample predictions, as `data doctor` does.
+    """Judge the labels of a search by its members' predictions, as `tune-paddy data doctor` does.
 
     All labelled images are judged if the search has folds, otherwise the select split. Nothing is written.
 
