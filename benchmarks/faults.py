@@ -1,11 +1,12 @@
 """What does a search lose to killed processes, a full disk, a clock set back or a locked database?
 
-    python benchmarks/faults.py [--seed 0]
+    python benchmarks/faults.py [--seed 0] [--part searches|commands]
 
 Real searches of tiny members on 150 digits, each in its own process with injected faults (see tests/faults/).
 Prints one row per fault: how often it was injected, how many of the affected trials or searches survived, the
 members missing from the pool, the most epochs that one trial repeated because of one fault, and the members
-that the pool holds twice. Takes about ten minutes.
+that the pool holds twice. A second table has the faults of commands and inputs, see `fault_commands.py`.
+Takes about half an hour on two cores.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.fault_commands import Commands, finished_search
 from tests.conftest import write_small_digits
 from tests.faults.harness import NAME, Night, Session, kill, signal_job
 from tune_paddy.core.errors import InputError
@@ -171,8 +173,26 @@ def duplicates(night: Night) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
-    seed = parser.parse_args().seed
-    rng = np.random.default_rng(seed)
+    parser.add_argument("--part", choices=["searches", "commands"], help="default: both")
+    asked = parser.parse_args()
+    if asked.part != "commands":
+        break_searches(np.random.default_rng(asked.seed))
+    if asked.part != "searches":
+        break_commands(np.random.default_rng(asked.seed))
+
+
+def break_commands(rng: np.random.Generator) -> None:
+    """Print the table of the faults of commands and inputs."""
+    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+        outcomes = list(Commands(finished_search(Path(name)), Path(name)).all(rng))
+    print("| fault of a command or an input | injected | survived | files left over |")
+    print("|---|---|---|---|")
+    for outcome in outcomes:
+        print("| " + " | ".join(map(str, vars(outcome).values())) + " |")
+
+
+def break_searches(rng: np.random.Generator) -> None:
+    """Print the table of the faults of searches."""
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         root = Path(name)
         data = write_small_digits(root / "digits")

@@ -118,3 +118,36 @@ def test_the_check_finds(code: str) -> None:
 )
 def test_the_check_allows(code: str) -> None:
     assert not list(forbidden(code))
+
+
+UNFINISHED = {
+    "serving/bundle.py": "a folder that is renamed when it is complete",
+    "serving/card.py": "the same",
+    "serving/collect.py": "the same",
+    "serving/export.py": "the same",
+    "serving/payloads.py": "the images of one request",
+    "search/watchers/frozen_processes.py": "a line on a killed process",
+    "search/stall_watch.py": "a file that only its own process needs",
+}
+"""Module of the package → why it may write a file that a crash leaves incomplete."""
+WRITES = {"write_text", "write_bytes", "to_csv", "to_json", "to_parquet"}
+
+
+def plain_writes(code: str) -> list[str]:
+    """Return the calls that write a file other than atomically."""
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    methods = [(call, call.func.attr) for call in calls if isinstance(call.func, ast.Attribute)]
+    opened = [
+        "open"
+        for call, name in methods
+        if name == "open" and call.args and getattr(call.args[0], "value", "") in ("w", "wb", "a")
+    ]
+    return [*opened, *(name for _, name in methods if name in WRITES)]
+
+
+def test_every_lasting_file_is_written_atomically() -> None:
+    package = ROOT / "tune_paddy"
+    found = {
+        path.relative_to(package).as_posix(): plain_writes(code_of(path)) for path in package.rglob("*.py")
+    }
+    assert {name for name, writes in found.items() if writes} == set(UNFINISHED)

@@ -115,7 +115,7 @@ def test_greedy_select_works_on_bare_arrays(pool: Pool) -> None:
 def test_memory_is_forecast_and_grows_with_the_batch() -> None:
     recipes = [{"arch": "test_vit", "size": 64, "batch_size": batch} for batch in (16, 256)]
     space = tp.SearchSpace.parse(json.dumps({"recipes": recipes}), name="two")
-    small, large = tp.forecast(space, gpu_memory=16280, share=1)
+    small, large = tp.forecast(space, gpu_memory=16280, share=1, timing=0)
     assert small.plan.fits
     assert small.plan.budget_mib == 16280
     assert small.plan.forecast_mib < large.plan.forecast_mib

@@ -17,6 +17,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "list_ensembles": tp.list_ensembles,
     "load_ensemble": tp.load_ensemble,
     "use_ensemble": tp.use_ensemble,
+    "find_label_errors": tp.find_label_errors,
     "plot_images": tp.plot_images,
     "greedy_select": tp.greedy_select,
     "Dataset.open": tp.Dataset.open,

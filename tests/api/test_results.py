@@ -39,7 +39,7 @@ def results(pool: tp.Pool, chosen: tp.Chosen, retrained: Retrained, small_digits
         "result": retrained.result,
         "failed": replace(retrained.result, members=(replace(retrained.member, outcome="failed"),) * 40),
         "space": space,
-        "forecast": tp.forecast(space, gpu_memory=16280, share=1),
+        "forecast": tp.forecast(space, gpu_memory=16280, share=1, timing=0),
         "dataset": tp.Dataset.open(small_digits),
     }
 

@@ -41,7 +41,7 @@ def test_a_command_does_what_the_documentation_says(
 ) -> None:
     """The fixture has no vision transformer, and also serves as the other search."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", finished.store.tracking_uri)
-    meant = {"SEARCH": "first", "OTHER-SEARCH": "first", "SPACE": "digits_demo"}
+    meant = {"SEARCH": "first", "OTHER-SEARCH": "first", "SPACE": "road_to_the_top"}
     assert printed in call(*(meant.get(word, word.replace("vit", "test_")) for word in arguments))
 
 

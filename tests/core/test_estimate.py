@@ -126,3 +126,31 @@ def test_the_metric_is_passed_on(real_pool: RealPool) -> None:
     assessment = assess(real_pool.probs, real_pool.labels, log_linear_select, metric="error_rate")
     predictions = cross_fit(real_pool.probs, real_pool.labels, log_linear_select)
     assert assessment.estimate.score == error_rate(predictions, real_pool.labels)
+
+
+def test_no_group_is_both_fitted_on_and_scored(real_pool):
+    groups = np.arange(len(real_pool.labels)) // 4
+    numbered = np.broadcast_to(groups[None, :, None] / groups.max(), (1, len(groups), 2)).astype(np.float32)
+    seen = []
+
+    def fit(probs, labels, together):
+        seen.append(set(np.round(probs[0, :, 0] * groups.max()).astype(int)))
+        assert set(together) == seen[-1]
+        return uniform_select(probs, np.zeros(len(labels), int))
+
+    cross_fit(numbered, np.zeros(len(groups), int), fit, groups=groups)
+    scored = [set(groups) - fitted for fitted in seen]
+    assert sorted(group for part in scored for group in part) == sorted(set(groups))
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "error_rate"])
+def test_mistakes_that_come_in_groups_widen_the_interval(metric):
+    """Ten images of each of thirty patients are right or wrong together."""
+    rng = np.random.default_rng(0)
+    right = np.repeat(rng.random(30) < 0.8, 10)
+    predictions = np.where(right[:, None], [0.9, 0.1], [0.1, 0.9])
+    labels, groups = np.zeros(300, int), np.repeat(np.arange(30), 10)
+    alone = estimate(predictions, labels, metric=metric)
+    together = estimate(predictions, labels, metric=metric, groups=groups)
+    assert together.score == alone.score
+    assert together.high - together.low > 2 * (alone.high - alone.low)

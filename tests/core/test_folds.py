@@ -35,3 +35,21 @@ def test_any_class_counts_leave_images_outside_of_every_fold(counts: list[int], 
     assert len(np.unique(folds)) > 1
     many = np.flatnonzero(np.array(counts) > 1)
     assert all(set(many) <= set(labels[folds != fold]) for fold in range(n_folds))
+
+
+@given(st.integers(2, 12), st.integers(2, 6), st.integers(0, 99))
+def test_images_of_a_group_are_in_one_fold_and_no_fold_holds_all(
+    n_groups: int, n_folds: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    groups = np.concatenate([np.arange(n_groups), rng.integers(0, n_groups, 30)])
+    labels = rng.integers(0, 3, len(groups))
+    folds = stratified_folds(labels, n_folds, rng, groups)
+    assert all(len(np.unique(folds[groups == group])) == 1 for group in range(n_groups))
+    assert len(np.unique(folds)) > 1
+
+
+def test_groups_of_one_image_change_nothing() -> None:
+    labels = np.repeat([0, 1, 2], [50, 7, 3])
+    alone = stratified_folds(labels, 5, np.random.default_rng(0), np.arange(60))
+    np.testing.assert_array_equal(alone, stratified_folds(labels, 5, np.random.default_rng(0)))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedGroupKFold
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.splits import group_folds, stratified_group_split
@@ -246,3 +247,49 @@ def test_folds_that_groups_of_several_classes_leave_without_a_class_are_refused(
 def test_one_fold_is_refused():
     with pytest.raises(InputError, match="at least 2 folds"):
         group_folds(*singles(5, 5), k=1, seed=0)
+
+
+def patients(seed):
+    """Labels and groups of patients with a few images each, most of them of several classes."""
+    rng = np.random.default_rng(seed)
+    n_classes, sizes = 5, np.maximum(1, rng.lognormal(1.5, 0.8, 80)).astype(int)
+    shares = rng.dirichlet(np.full(n_classes, 0.4), len(sizes))
+    labels = np.concatenate([rng.choice(n_classes, n, p=p) for n, p in zip(sizes, shares, strict=True)])
+    return labels, np.repeat(np.arange(len(sizes)), sizes)
+
+
+def imbalance(labels, parts, k):
+    """Root mean square of the relative deviations of each class in each part."""
+    counts = np.stack([np.bincount(labels[parts == part], minlength=labels.max() + 1) for part in range(k)])
+    return np.sqrt(np.mean((counts * k / counts.sum(axis=0) - 1) ** 2))
+
+
+def peers_folds(labels, groups, seed):
+    folds = np.empty(len(labels), int)
+    peer = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
+    for number, (_, held) in enumerate(peer.split(labels, labels, groups)):
+        folds[held] = number
+    return folds
+
+
+def test_folds_of_patients_are_whole_and_as_balanced_as_scikit_learns():
+    ours, theirs = [], []
+    for seed in range(12):
+        labels, groups = patients(seed)
+        folds = group_folds(labels, groups, k=5, seed=seed)
+        assert not divided(groups, folds)
+        ours.append(imbalance(labels, folds, 5))
+        theirs.append(imbalance(labels, peers_folds(labels, groups, seed), 5))
+    assert np.mean(ours) <= np.mean(theirs)
+
+
+def test_a_split_of_patients_is_whole_and_as_balanced_as_a_fold_of_scikit_learns():
+    ours, theirs = [], []
+    for seed in range(12):
+        labels, groups = patients(seed)
+        chosen = stratified_group_split(labels, groups, share=0.2, seed=seed)
+        assert not divided(groups, chosen)
+        ours.append(np.abs(np.bincount(labels[chosen]) * 5 / np.bincount(labels) - 1).mean())
+        held = peers_folds(labels, groups, seed) == 0
+        theirs.append(np.abs(np.bincount(labels[held], minlength=5) * 5 / np.bincount(labels) - 1).mean())
+    assert np.mean(ours) <= np.mean(theirs)

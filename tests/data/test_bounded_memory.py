@@ -106,6 +106,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "zip-and-gif.img": lambda: animation() + bomb(),
     "commas.csv": lambda: b"image_id,label\n" + b"," * 10**7,
     "rows.csv": lambda: b"image_id,label\n" + b"a,b\n" * 10**5,
+    "columns.csv": lambda: b"image_id,label," + b",".join(b"%d" % n for n in range(60_000)) + b"\na,b\n",
     "quotes.csv": lambda: b'image_id,label\n"' + b"\n" * 10**6,
     "bomb.npz": bomb,
     "entries.npz": lambda: b"".join(bomb(f"{'x' * 50}{number}") for number in range(5)),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import format_csv, read_csv, read_table
+from tune_paddy.data.csv_table import MAX_COLUMNS, format_csv, read_csv, read_table
 
 texts = st.text(st.characters(codec="utf-8"))
 
@@ -63,6 +63,33 @@ def test_an_invalid_file_is_reported_with_its_line(tmp_path, content, message):
         table(tmp_path, content)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_more_columns_than_a_spreadsheet_has_are_refused_before_the_rows_are_read(tmp_path):
+    names = ",".join(map(str, range(MAX_COLUMNS + 1)))
+    with pytest.raises(InputError, match=r"t\.csv:1: has 16,385 columns; at most 16,384 are read"):
+        table(tmp_path, f"{names}\na,b\n")
+
+
+def test_a_column_is_found_without_comparing_the_names_of_others(tmp_path):
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            compared.append(other)
+            return str.__eq__(self, other)
+
+    compared = []
+    read = table(tmp_path, ",".join(map(str, range(100))) + "\n" + "a," * 99 + "b\n")
+    wanted = Name("99")
+    assert read.column(wanted) == ["b"]
+    assert compared in ([], ["99"])
+
+
+def test_labels_are_stored_once(tmp_path):
+    read = table(tmp_path, "id,label\n" + "".join(f"{row},label {row % 2}\n" for row in range(9)))
+    assert len({id(label) for label in read.column("label")}) == 2
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -1,4 +1,5 @@
 import io
+import threading
 import zlib
 from pathlib import Path
 
@@ -9,7 +10,16 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from tune_paddy.data import images
-from tune_paddy.data.images import FORMATS, ImageError, load_pixels, load_rgb, load_thumbnail
+from tune_paddy.data.images import (
+    FORMATS,
+    ImageError,
+    count_pixels,
+    load_pixels,
+    load_rgb,
+    load_thumbnail,
+    use_pixels,
+)
+from tune_paddy.data.system.memory import MemoryRation
 
 GREEN = (20, 200, 40)
 
@@ -380,3 +390,38 @@ def test_a_jpeg_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, pho
     monkeypatch.delattr(images, "simplejpeg")
     with pytest.raises(ImageError, match=r"bomb\.jpg: has more than"):
         load_pixels(path)
+
+
+def test_threads_decode_large_images_one_after_another(tmp_path, photo, monkeypatch):
+    """The first image is held while the second thread starts, and ends first."""
+    monkeypatch.setattr(images, "_RATION", MemoryRation(lambda: 1))
+    photo().save(tmp_path / "a.png")
+    photo().save(tmp_path / "b.jpg")
+    events = []
+    second = threading.Thread(
+        target=use_pixels, args=(tmp_path / "b.jpg", lambda _: events.append("second")), daemon=True
+    )
+
+    def hold(_):
+        second.start()
+        second.join(0.2)
+        events.append("first")
+
+    use_pixels(tmp_path / "a.png", hold)
+    second.join(60)
+    assert events == ["first", "second"]
+
+
+def test_an_error_gives_the_memory_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "_RATION", MemoryRation(lambda: 1))
+    (tmp_path / "cut.png").write_bytes(encode(Image.new("RGB", (64, 64), "red"), "PNG")[:-30])
+    for _ in range(2):
+        with pytest.raises(ImageError):
+            load_pixels(tmp_path / "cut.png")
+
+
+def test_pixels_are_counted_without_decoding(tmp_path):
+    (tmp_path / "cut.png").write_bytes(encode(Image.new("RGB", (64, 32), "red"), "PNG")[:60])
+    assert count_pixels(tmp_path / "cut.png") == 64 * 32
+    with pytest.raises(ImageError, match="there is no such file"):
+        count_pixels(tmp_path / "gone.png")

@@ -1,27 +1,38 @@
 """Checks that refuse a search before Ray starts."""
 
 import os
+import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 import ray
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 from rich.console import Console
 
 from tests.conftest import SPACE, Finished, make_plan
+from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
+from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.split import make_select_split
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.search.lock import search_lock
-from tune_paddy.search.plan import SPLIT_FILE, SearchPlan, new_split
-from tune_paddy.search.preflight import ReadyPlan, ready_session
+from tune_paddy.search.plan import SearchPlan, new_split
+from tune_paddy.search.preflight import ReadyPlan, preflight, ready_session
 from tune_paddy.search.resources import resources_here
 from tune_paddy.search.resuming.plan import resumed_plan
 from tune_paddy.search.run import run_search
 from tune_paddy.spaces.space import SearchSpace
+from tune_paddy.tracking.files import SPLIT_FILE
 from tune_paddy.tracking.runs import get_search
-from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.store import Store, resolve_uri
 
 
 @pytest.fixture
@@ -98,3 +109,53 @@ def test_hidden_gpus_are_not_counted() -> None:
     )
     assert done.stdout == f"{{'CPU': {usable_cpus()}, 'GPU': 0}}\n"
     assert resources_here(3) == {"CPU": usable_cpus(), "GPU": 3}
+
+
+names = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
+undecodable = names.map(lambda name: f"{name}\udce9")
+
+
+@settings(max_examples=20, deadline=None)
+@given(root=names | undecodable, labels=st.lists(names | undecodable, min_size=2, max_size=3, unique=True))
+def test_what_the_check_of_the_data_accepts_can_start_a_search(root: str, labels: list[str]) -> None:
+    """Names of any characters, also of bytes that are no text."""
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary, "x", root)
+        with suppress(OSError):  # a name that is too long in bytes, or "." and ".."
+            for label in labels:
+                (folder / label).mkdir(parents=True)
+                for number in range(3):
+                    image = np.random.default_rng([labels.index(label), number]).integers(0, 256, (8, 8, 3))
+                    with (folder / label / f"{number}.png").open("wb") as file:
+                        Image.fromarray(image.astype(np.uint8)).save(file, "PNG")
+        try:
+            dataset = Dataset.open(folder, jobs=1)
+            make_select_split(dataset, share=0.3, seed=0)
+        except InputError:
+            return
+        plan = SearchPlan(
+            "x",
+            dataset,
+            SearchSpace.parse(SPACE, name="tiny"),
+            SearchSettings(select_share=0.3),
+            Path(temporary),
+        )
+        assert preflight(plan, {"CPU": 64.0}).at_once
+
+
+def test_a_folder_whose_name_is_no_text_is_refused_before_anything_starts(
+    small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = tmp_path / "caf\udce9"
+    odd.mkdir()
+    (odd / "digits").symlink_to(small_digits)
+    shutil.copytree(small_digits, odd / "copied")
+    message = r"caf\\udce9.*: its name is not UTF-8: rename it"
+    with pytest.raises(InputError, match=message):
+        Dataset.open(odd / "copied")
+    plan = make_plan("x", odd / "digits", tmp_path / "runs", SPACE)
+    with pytest.raises(InputError, match=message):
+        preflight(replace(plan, folder=odd / "runs" / "x"), {"CPU": 64.0})
+    monkeypatch.chdir(odd)
+    with pytest.raises(InputError, match=message):
+        resolve_uri(None)

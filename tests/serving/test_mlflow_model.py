@@ -1,9 +1,12 @@
 """The export in MLflow's own loader and server."""
 
 import base64
+import io
 import json
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mlflow
@@ -13,8 +16,10 @@ import pytest
 from fastapi.testclient import TestClient
 from mlflow.pyfunc import PyFuncModel
 from mlflow.pyfunc.scoring_server import init
+from PIL import Image
 
 from tests.conftest import Exported
+from tune_paddy.serving.ensemble_model import EnsembleModel
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +99,32 @@ def test_the_input_example_is_predicted(exported: Exported, client: TestClient) 
     example = (exported.folder / "serving_input_example.json").read_text()
     answer = client.post("/invocations", json=json.loads(example))
     assert sum(answer.json()["predictions"][0]["probabilities"].values()) == pytest.approx(1)
+
+
+def test_an_image_of_too_many_pixels_is_refused_with_status_413_before_it_is_decoded(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = io.BytesIO()
+    Image.new("1", (8_000, 8_000)).save(file, "PNG")
+    large = base64.b64encode(file.getvalue()).decode()
+    monkeypatch.setattr(EnsembleModel, "predict", None)
+    answer = client.post("/invocations", json={"dataframe_records": [{"image": large}]})
+    assert answer.status_code == 413
+    assert "row 0: has more than 50 million pixels: make it smaller" in answer.json()["message"]
+
+
+def test_a_request_beyond_the_queue_is_refused_with_status_503(
+    exported: Exported, client: TestClient, loaded: PyFuncModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaded.unwrap_python_model(), "_waiting", threading.Semaphore(0))
+    answer = client.post("/invocations", json={"dataframe_records": [{"image": exported.images[0]}]})
+    assert answer.status_code == 503
+    assert "requests are waiting: try again later" in answer.json()["message"]
+
+
+def test_requests_at_once_get_the_answers_of_requests_alone(exported: Exported, client: TestClient) -> None:
+    def ask(image: str) -> object:
+        return client.post("/invocations", json={"dataframe_records": [{"image": image}]}).json()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, exported.images[:4])) == list(map(ask, exported.images[:4]))

@@ -1,15 +1,28 @@
 """One initialised database for all tests of the record: making MLflow's schema takes seconds."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tune_paddy.core.predictions import Predictions
+from tune_paddy.tracking.client import load_mlflow
 from tune_paddy.tracking.store import Store, open_store
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrations_read_once() -> Iterator[None]:
+    """Let MLflow read its 68 files of migrations once, not each time that a test opens a database."""
+    load_mlflow()
+    from mlflow.store.db import utils  # noqa: PLC0415 after its environment is set
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "_get_latest_schema_revision", cache(utils._get_latest_schema_revision))
+        yield
 
 
 @pytest.fixture(scope="session")

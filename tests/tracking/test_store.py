@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.tracking.client import call
 from tune_paddy.tracking.members import log_epoch
 from tune_paddy.tracking.store import Store, open_store, resolve_uri, sqlite_path, use_write_ahead_log
 
@@ -253,3 +254,56 @@ def test_a_network_file_system_keeps_the_plain_journal(
     use_write_ahead_log(path)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+def test_a_database_with_a_zeroed_page_is_refused_before_anything_is_written(
+    store: Store, database: Path, tmp_path: Path
+) -> None:
+    run_id = store.client.create_run(store.experiment_id).info.run_id
+    for step in range(300):
+        store.client.log_metric(run_id, "loss", 1.0, step=step)
+    copied = tmp_path / "damaged.db"
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copied)) as target:
+        source.backup(target)
+        (page,) = target.execute("SELECT rootpage FROM sqlite_master WHERE name = 'metrics'").fetchone()
+        (size,) = target.execute("PRAGMA page_size").fetchone()
+    content = bytearray(copied.read_bytes())
+    content[(page - 1) * size : page * size] = bytes(size)
+    copied.write_bytes(content)
+    for create in (True, False):
+        with pytest.raises(InputError, match=r"damaged\.db: the database is damaged .* put back a copy"):
+            open_store(f"sqlite:///{copied}", experiment=None, artifact_root=tmp_path, create=create)
+    assert copied.read_bytes() == content
+
+
+def test_the_lock_of_a_new_database_is_private(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    open_store(uri, experiment="x", artifact_root=tmp_path, create=True)
+    assert (tmp_path / "mlflow.db.lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_system_without_locks_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS without its lock service: flock fails with ENOLCK, and filelock raises NotImplementedError."""
+    for error in (NotImplementedError("no flock"), OSError(37, "No locks available")):
+
+        def refuse(_: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+        with pytest.raises(TunePaddyError, match=r"mlflow\.db\.lock: cannot be locked: .*supports locks"):
+            open_store(f"sqlite:///{tmp_path}/mlflow.db", experiment="x", artifact_root=tmp_path, create=True)
+
+
+def test_a_read_only_database_is_named_without_sql() -> None:
+    text = "(sqlite3.OperationalError) attempt to write a readonly database [SQL: INSERT INTO x] (Background)"
+
+    def fail() -> None:
+        raise OSError(text)
+
+    with pytest.raises(
+        TunePaddyError, match="MLflow: the database of the record is read-only: make"
+    ) as caught:
+        call(fail)
+    assert "SQL" not in str(caught.value)

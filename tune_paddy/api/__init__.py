@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tune_paddy.core import predictions
     from tune_paddy.core.estimate import Estimate
     from tune_paddy.data.dataset import Dataset
+    from tune_paddy.ensemble.doctor.examine import Examination
     from tune_paddy.spaces.space import SearchSpace
     from tune_paddy.tracking.store import Store
 
@@ -41,6 +42,7 @@ __all__ = [
     "Forecast",
     "Pool",
     "SearchResult",
+    "find_label_errors",
     "forecast",
     "list_ensembles",
     "load_ensemble",
@@ -80,6 +82,9 @@ def run_search(
     ordinal: bool = False,
     submission_form: str | None = None,
     positive: str | None = None,
+    group: str | None = None,
+    split_column: str | None = None,
+    relabel: str | Path | None = None,
     copies: str | None = None,
     pixel_range: str | Sequence[float] | None = None,
     skip_corrupt: bool = False,
@@ -111,6 +116,10 @@ def run_search(
         submission_form: Content of the submission, `labels` or `probabilities`; None: as in the sample.
         positive: Class whose probability a submission with a single column of probabilities holds; None:
             the last of the two classes.
+        group: Column of the table whose equal values, such as a patient, keep images on one side of the
+            split.
+        split_column: Column of the table that defines the split: parts, 0 and 1, or folds.
+        relabel: Table of corrected labels, see `Dataset.open`.
         copies: What counts as a copy: `exact`, `near` or `off`, see `Dataset.open`; None: `near`.
         pixel_range: Values that are black and white in images of more than 8 bits: (low, high), or `each`;
             None: those that the dataset uses.
@@ -155,6 +164,9 @@ def run_search(
         "ordinal": ordinal or None,
         "submission_form": submission_form,
         "positive": positive,
+        "group": group,
+        "split_column": split_column,
+        "relabel": relabel,
         "copies": copies,
         "pixel_range": pixel_range,
         "skip_corrupt": skip_corrupt or None,
@@ -263,7 +275,7 @@ def select(
     from threadpoolctl import threadpool_limits
 
     from tune_paddy.data.system.progress.shown import shown_progress
-    from tune_paddy.ensemble.fit import assess_fit, make_fit
+    from tune_paddy.ensemble.fit import assess_fit, fit_pool, make_fit
     from tune_paddy.ensemble.options import SelectionOptions
 
     options = SelectionOptions(
@@ -273,9 +285,36 @@ def select(
     # One thread, as for the command: faster for small products, and deterministic.
     with threadpool_limits(1), shown_progress(Console()) as progress:
         progress.stage(f"selecting from {len(pool.views)} views")
-        selection = fit(pool.select, pool.labels)
+        selection = fit_pool(pool, fit)
         progress.stage("estimating the score on new images")
         return Chosen(pool, selection, assess_fit(pool, fit, options), options)
+
+
+@checked
+def find_label_errors(
+    search: str, *, most: int | None = None, seed: int = 0, tracking_uri: str | None = None
+) -> "Examination":
+    """Judge the labels of a search by its members' out-of-sample predictions, as `data doctor` does.
+
+    All labelled images are judged if the search has folds, otherwise the select split. Nothing is written.
+
+    Args:
+        search: Name of the search.
+        most: Number of images to list; None: twice the estimated number of wrong labels, at least 20.
+        seed: Seed of the folds in which the views are weighted.
+        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
+
+    Returns:
+        The finding, the estimated share of wrong labels, and the suspects; its `table()` is a DataFrame.
+
+    Raises:
+        InputError: The record or the search does not exist, or too few images were judged.
+    """
+    from tune_paddy.ensemble.doctor.examine import examine
+
+    if most is not None and most < 1:
+        raise InputError(f"most {most}: give a whole number of at least 1", options=("most",))
+    return examine(existing_record(tracking_uri), search, most=most, seed=seed)
 
 
 @checked
@@ -411,26 +450,33 @@ def forecast(
     Raises:
         InputError: No GPU is named or detected, or an architecture or size is invalid.
     """
+    from rich.console import Console
+
     from tune_paddy.core.gpus import gpu_mib, parse_share
+    from tune_paddy.data.system.progress.shown import shown_progress
 
     part = parse_share(str(share))  # refused, like an unknown GPU, before torch, which takes seconds
     if gpu is not None and gpu_memory is None:
         gpu_mib(gpu)
-    loaded = _check_space(_parse_space(space), stand_ins=stand_ins)
-    from tune_paddy.search.timing.members import open_earlier, with_times
-    from tune_paddy.training.forecast.planning import find_gpu, plan_space
+    with shown_progress(Console()) as progress:
+        progress.stage("importing torch and timm")
+        loaded = _check_space(_parse_space(space), stand_ins=stand_ins)
+        from tune_paddy.search.timing.members import open_earlier, with_times
+        from tune_paddy.training.forecast.planning import find_gpu, plan_space
 
-    target = find_gpu(gpu, gpu_memory)
-    rows = list(plan_space(loaded, target, part, n_classes=n_classes, max_accum=max_accum))
-    timed = with_times(
-        rows,
-        loaded.settings,
-        open_earlier(tracking_uri),
-        gpu=gpu,
-        n_images=n_images,
-        n_classes=n_classes,
-        limit=timing,
-    )
+        progress.stage("forecasting memory")
+        target = find_gpu(gpu, gpu_memory)
+        rows = list(plan_space(loaded, target, part, n_classes=n_classes, max_accum=max_accum))
+        timed = with_times(
+            rows,
+            loaded.settings,
+            open_earlier(tracking_uri),
+            gpu=gpu,
+            n_images=n_images,
+            n_classes=n_classes,
+            limit=timing,
+            progress=progress,
+        )
     return Forecast(timed.rows)
 
 

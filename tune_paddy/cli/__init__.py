@@ -14,8 +14,10 @@ from tune_paddy.cli import data, demo, memory, report, search, select, serving, 
 from tune_paddy.cli.app import app, silence
 from tune_paddy.cli.ensembles import use  # noqa: F401 adds its command
 from tune_paddy.cli.failures import one_line_errors, print_any_name
+from tune_paddy.cli.labels import doctor  # noqa: F401 adds its command
 from tune_paddy.data.system.files import cache_folder
 from tune_paddy.data.system.gc_policy import collect_rarely
+from tune_paddy.data.system.owned_folders import sweep_usual_places
 from tune_paddy.search.ray.environment import keep_byte_code
 
 
@@ -55,6 +57,7 @@ def main() -> None:
         os.environ.setdefault("PYTHONWARNINGS", "ignore")
     collect_rarely()
     keep_byte_code(cache_folder("byte_code"))
+    sweep_usual_places()
     print_any_name(sys.stdout, sys.stderr)
     arguments = [*(argument for argument in before if argument != "--debug"), *dashes, *after]
     with one_line_errors(debug=debug):

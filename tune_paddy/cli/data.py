@@ -17,6 +17,7 @@ from tune_paddy.cli.app import (
     working,
 )
 from tune_paddy.cli.completion import complete_space
+from tune_paddy.cli.failures import with_flags
 from tune_paddy.cli.settings_options import OptionSource, command_with, given
 from tune_paddy.data.system.text import counted
 
@@ -90,15 +91,27 @@ def check(
     Example: tune-paddy data check paddy/
     """
     from tune_paddy.core.config import SearchSettings
-    from tune_paddy.data.split import describe_limits, make_select_split
+    from tune_paddy.data.labels.balance import describe_balance
+    from tune_paddy.data.labels.group_hint import group_hints
+    from tune_paddy.data.split import describe_limits, folds_of, make_split
 
     dataset = open_dataset(data, given(context, READING))
     print_dataset(dataset)
     settings = SearchSettings()
-    split = make_select_split(dataset, share=settings.select_share, seed=settings.seed)
-    console.print(
-        f"A select split of {counted(len(split.select_ids), 'image')} leaves {len(split.train_ids):,} to "
-        "train on"
-    )
-    for line in describe_limits(dataset, split):
-        console.print(line, style="yellow", soft_wrap=True)
+    folds = folds_of(dataset, settings.folds, chosen=False)
+    split = make_split(dataset, folds=folds, share=settings.select_share, seed=settings.seed)
+    if folds:
+        console.print(f"{folds} folds hold out {counted(len(split.select_ids), 'image')} in turn")
+    else:
+        console.print(
+            f"A select split of {counted(len(split.select_ids), 'image')} leaves {len(split.train_ids):,} to "
+            "train on"
+        )
+    used = (dataset.options.group, dataset.options.split_column)
+    remarks = [
+        *describe_limits(dataset, split),
+        describe_balance(dict(dataset.description.classes)),
+        *group_hints(dataset.labelled, used=used),
+    ]
+    for line in filter(None, remarks):
+        console.print(with_flags(line, ("group", "metric")), style="yellow", soft_wrap=True)

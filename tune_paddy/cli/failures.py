@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TextIO
@@ -24,6 +24,7 @@ import typer
 
 from tune_paddy.cli.app import errors, flag, options_as_typed
 from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.data.system.memory import lacks_memory
 from tune_paddy.data.system.signals import HANG_UP, JOB_SIGNALS, is_ignored_hang_up, leave_terminal
 from tune_paddy.data.system.text import printable, redact, shown
 
@@ -106,10 +107,19 @@ def as_typed(error: TunePaddyError) -> str:
     >>> as_typed(TunePaddyError("use `max_size=9`", options=["max_size"]))
     'use --max-size 9'
     """
-    text = str(error)
-    for name in error.options:
+    return with_flags(str(error), error.options)
+
+
+def with_flags(text: str, options: Iterable[str]) -> str:
+    """Return a text with parameters spelt as on the command line, at its start and in backticks.
+
+    >>> with_flags("keep them together with `group=patient`", ["group"])
+    'keep them together with --group patient'
+    """
+    names = list(options)
+    for name in names:
         text = re.sub(rf"^{re.escape(name)}\b", _SPELLINGS.get(name, flag(name)), text)
-    return options_as_typed(text, error.options, _SPELLINGS)
+    return options_as_typed(text, names, _SPELLINGS)
 
 
 def print_any_name(*streams: TextIO) -> None:
@@ -135,9 +145,10 @@ def _reason(error: Exception) -> str:
         return "; ".join((as_typed(error), *getattr(error, "__notes__", ())))
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    if isinstance(error, MemoryError):
-        return "out of memory"
     text = shown((str(error) or "no message").strip().splitlines()[0])
+    if lacks_memory(error):
+        told = "" if isinstance(error, MemoryError) and not str(error) else f" ({text})"
+        return f"out of memory{told}: free some, or raise the limit of this process or container"
     return (
         f"internal error: {type(error).__name__}: {text}; "
         "run the same command with --debug to see where, and report it"

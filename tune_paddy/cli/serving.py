@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +16,7 @@ from tune_paddy.cli.completion import complete_search
 from tune_paddy.cli.ensembles.option import EnsembleOption
 from tune_paddy.cli.ensembles.predictions import plan_submission, print_classes, write_sheet
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.system.owned_folders import owned_folder
 from tune_paddy.data.system.text import counted
 
 if TYPE_CHECKING:
@@ -261,8 +261,7 @@ def _opened(
         raise InputError(
             "`ensemble` needs the name of a search: an export is one ensemble", options=("ensemble",)
         )
-    with TemporaryDirectory(prefix="tune_paddy-") as temporary, working("opening the ensemble") as progress:
-        folder = Path(temporary)
+    with owned_folder() as temporary, working("opening the ensemble") as progress:
         if Path(model).is_dir():
             from tune_paddy.serving.manifest import find_ensemble, read_manifest
 
@@ -271,12 +270,13 @@ def _opened(
         elif model.startswith("models:/"):
             from tune_paddy.serving.registry import download_model
 
-            folder = download_model(model, folder, tracking_uri)
+            folder = download_model(model, temporary, tracking_uri)
         else:
             store = _open_named(model, ensemble, tracking_uri, runs)
             from tune_paddy.serving.collect import collect, symlink
 
-            collect(store, model, runs=runs, ensemble=ensemble).stage(folder, place=symlink)
+            collect(store, model, runs=runs, ensemble=ensemble).stage(temporary, place=symlink)
+            folder = temporary
         from tune_paddy.serving.ensemble_model import EnsembleModel
 
         opened = EnsembleModel(folder, _settings(device))

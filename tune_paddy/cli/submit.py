@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from tune_paddy.cli.app import RunsOption, UriOption, app, console, open_record
 from tune_paddy.cli.completion import complete_search
 from tune_paddy.cli.ensembles.option import EnsembleOption
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.system.owned_folders import owned_folder
 
 if TYPE_CHECKING:
     from tune_paddy.data.kaggle.submit import Score, Sent
@@ -75,7 +75,7 @@ def submit(
     Example: tune-paddy submit my-search -m "first ensemble"
     """
     with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tune_paddy-")))
+        scratch = stack.enter_context(owned_folder())
         found = _find(what, ensemble, tracking_uri, runs, scratch)
         if score:
             _fetch_score(found, what, wait)

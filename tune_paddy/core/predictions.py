@@ -97,6 +97,8 @@ class Pool:
         select: float32 [views, select images, classes], probabilities.
         test: float32 [views, test images, classes], probabilities.
         refused: Excluded members, each with its reason.
+        groups: int64 [select images], equal values for images that belong together, such as copies or those
+            of one patient; None: every image is alone.
         task: What the labels are.
     """
 
@@ -109,6 +111,7 @@ class Pool:
     select: NDArray[np.float32]
     test: NDArray[np.float32]
     refused: tuple[Refusal, ...] = ()
+    groups: NDArray[np.int64] | None = None
     task: Task = field(default_factory=lambda: Task.of(CLASSES))
 
     def __repr__(self) -> str:

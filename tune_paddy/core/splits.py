@@ -1,6 +1,7 @@
 """Stratified splits and folds of labelled images that keep groups of copies together."""
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,10 @@ from tune_paddy.core.errors import InputError
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-_ATTEMPTS = 20
+_ATTEMPTS = 40
 """Maximum number of draws until every class is on both sides."""
+_MANY = 2000
+"""Number of groups that span classes above which one draw is balanced enough."""
 
 
 def stratified_group_split(labels: Ints, groups: Ints, *, share: float, seed: int) -> Mask:
@@ -20,7 +23,8 @@ def stratified_group_split(labels: Ints, groups: Ints, *, share: float, seed: in
     Each class's target is its share of the images, rounded by the largest remainders so that the total is
     right as well. Groups are taken in random order. Some are skipped where that is needed to reach the sum
     nearest to the target (subset sums, Bellman 1957: exact for a class whose groups hold no other class).
-    Groups that span classes are drawn first. The only group of a class is never chosen (see `only_groups`).
+    Groups that span classes are divided first, as in `group_folds`, and the best of several draws is taken.
+    The only group of a class is never chosen (see `only_groups`).
 
     Args:
         labels: [images], class of each image.
@@ -42,27 +46,24 @@ def stratified_group_split(labels: Ints, groups: Ints, *, share: float, seed: in
     fixed = _only_groups(table)
     if fixed.all():
         raise InputError(
-            "no class has two distinct images, one to train on and one to hold back: add images, merge "
-            "classes, or set `copies` if images that only look alike count as copies",
-            options=("copies",),
+            "no class has two distinct images, or images of two groups, one to train on and one to hold "
+            "back: add images, merge classes, or set `copies` or `group` if images that only look alike "
+            "stay together",
+            options=("copies", "group"),
         )
     rng = np.random.default_rng(seed)
     targets = _round_targets(table.sum(axis=0), share)
-    wanted = int(np.count_nonzero(table[~fixed].sum(axis=0)))
-    chosen, best = np.zeros_like(fixed), 0
-    for _ in range(_ATTEMPTS):
-        draw = _choose_groups(table, fixed, targets, share, rng)
-        held = int(np.count_nonzero(table[draw].sum(axis=0)))
-        if held > best and _all_classes(table[~draw]):
-            chosen, best = draw, held
-        if best == wanted:
-            break
-    if not best:
+    spanning = _spanning(table) & ~fixed
+    draws = (_choose_groups(table, fixed, spanning, targets, share=share, rng=rng) for _ in range(_ATTEMPTS))
+    sound = (draw for draw in draws if draw.any() and _all_classes(table[~draw]))
+    candidates = list(islice(sound, _useful_draws(spanning)))
+    if not candidates:
         raise InputError(
-            "no split leaves every class to train on: images that count as copies of each other tie classes "
-            "together; correct their labels, remove them, or set `copies`",
-            options=("copies",),
+            "no split leaves every class to train on: images that stay together tie classes together; "
+            "correct their labels, remove them, or set `copies` or `group`",
+            options=("copies", "group"),
         )
+    chosen = min(candidates, key=lambda draw: _misses(table[draw].sum(axis=0), targets))
     return chosen[np.unique(groups, return_inverse=True)[1]]
 
 
@@ -70,8 +71,9 @@ def group_folds(labels: Ints, groups: Ints, *, k: int, seed: int) -> Ints:
     """Distribute the images over k folds of equal size and class balance, in whole groups.
 
     The largest groups come first, then class by class in random order. Each goes to the fold with the
-    fewest images of its classes, then the fewest in total (longest processing time first, Graham 1969).
-    Without copies, folds differ by at most one image of each class and by at most one in total. The only
+    fewest images of its classes, then the fewest in total (longest processing time first, Graham 1969). If
+    groups span classes, the best balanced of several draws is taken.
+    Without groups, folds differ by at most one image of each class and by at most one in total. The only
     group of a class is in no fold (see `only_groups`): a model that holds it out would not know the class.
 
     Args:
@@ -95,21 +97,38 @@ def group_folds(labels: Ints, groups: Ints, *, k: int, seed: int) -> Ints:
     free = int(np.count_nonzero(~fixed))
     if free < k:
         raise InputError(
-            f"`folds={k}` needs {k} distinct images in classes with two or more; there are {free}: "
+            f"`folds={k}` needs {k} distinct images or groups in classes with two or more; there are {free}: "
             + (f"use at most {free} folds" if free > 1 else "add images"),
             options=("folds",),
         )
     rng = np.random.default_rng(seed)
-    for _ in range(_ATTEMPTS):
-        fold_of_group = np.full(len(table), -1)
-        fold_of_group[~fixed] = _deal(table[~fixed], k, rng)
-        if all(_all_classes(table[fold_of_group != fold]) for fold in range(k)):
-            return fold_of_group[np.unique(groups, return_inverse=True)[1]]
-    raise InputError(
-        f"a model of `folds={k}` would train without a class: images that count as copies of each other tie "
-        "classes together; use more folds, correct their labels, remove them, or set `copies`",
-        options=("folds", "copies"),
-    )
+    draws = (_deal_free(table, fixed, k, rng) for _ in range(_ATTEMPTS))
+    sound = (folds for folds in draws if all(_all_classes(table[folds != fold]) for fold in range(k)))
+    candidates = list(islice(sound, _useful_draws(_spanning(table) & ~fixed)))
+    if not candidates:
+        raise InputError(
+            f"a model of `folds={k}` would train without a class: images that stay together tie classes "
+            "together; use more folds, correct their labels, remove them, or set `copies` or `group`",
+            options=("folds", "copies", "group"),
+        )
+    best = min(candidates, key=lambda folds: _imbalance(table, folds, k))
+    return best[np.unique(groups, return_inverse=True)[1]]
+
+
+def deal_groups(labels: Ints, groups: Ints, k: int, rng: np.random.Generator) -> Ints:
+    """Distribute all images over at most k folds, in whole groups, as evenly as one draw does.
+
+    Args:
+        labels: [images], class of each image.
+        groups: [images], equal values for images that must stay together; at least two groups.
+        k: Number of folds, at least 2.
+        rng: Random number generator; it is advanced.
+
+    Returns:
+        [images], the fold of each image, from 0; each fold leaves an image outside.
+    """
+    folds = _deal(_count_images(labels, groups), np.ones(k), rng)
+    return folds[np.unique(groups, return_inverse=True)[1]]
 
 
 def only_groups(labels: Ints, groups: Ints) -> Mask:
@@ -129,6 +148,35 @@ def _only_groups(table: Ints) -> Mask:
     """Return whether a group is the only one of a class, bool [groups]."""
     lonely = np.count_nonzero(table, axis=0) == 1
     return np.asarray((table[:, lonely] > 0).any(axis=1))
+
+
+def _spanning(table: Ints) -> Mask:
+    """Return whether a group holds several classes, bool [groups]."""
+    return np.asarray(np.count_nonzero(table, axis=1) > 1)
+
+
+def _useful_draws(spanning: Mask) -> int:
+    """Return how many draws to compare: without groups that span classes all are as good as the first."""
+    number = int(np.count_nonzero(spanning))
+    return min(_ATTEMPTS, max(1, _MANY // number)) if number else 1
+
+
+def _misses(held: Ints, targets: Ints) -> tuple[int, float]:
+    """Return the number of missing classes, and how far the images held of each are from its target."""
+    return int(np.count_nonzero(held == 0)), float(np.square(held / np.maximum(targets, 1) - 1).sum())
+
+
+def _imbalance(table: Ints, folds: Ints, k: int) -> float:
+    """Return the variance of the classes' shares over the folds of the groups, summed over the classes."""
+    held = np.stack([table[folds == fold].sum(axis=0) for fold in range(k)])
+    return float((held / np.maximum(held.sum(axis=0), 1)).var(axis=0).sum())
+
+
+def _deal_free(table: Ints, fixed: Mask, k: int, rng: np.random.Generator) -> Ints:
+    """Return the fold of each group that is not `fixed`, otherwise -1, int [groups]."""
+    folds = np.full(len(table), -1)
+    folds[~fixed] = _deal(table[~fixed], np.ones(k), rng)
+    return folds
 
 
 def _all_classes(table: Ints) -> bool:
@@ -157,15 +205,16 @@ def _round_targets(totals: Ints, share: float) -> Ints:
     return bounded
 
 
-def _choose_groups(table: Ints, fixed: Mask, targets: Ints, share: float, rng: np.random.Generator) -> Mask:
+def _choose_groups(
+    table: Ints, fixed: Mask, spans: Mask, targets: Ints, *, share: float, rng: np.random.Generator
+) -> Mask:
     """Draw a mask [groups] whose images come as close to each class's target as possible.
 
     Groups that are `fixed` [groups] are never chosen.
     """
     chosen = np.zeros(len(table), np.bool_)
-    spanning = np.flatnonzero((np.count_nonzero(table, axis=1) > 1) & ~fixed)
-    # Drawn by the same share: if taken while they fit, nearly all would end up on the chosen side.
-    chosen[rng.permutation(spanning)[: _round_at_random(share * len(spanning), rng)]] = True
+    spanning = np.flatnonzero(spans)
+    chosen[spanning] = _divide(table[spanning], share, rng)
     for column, target in enumerate(targets):
         own = rng.permutation(np.setdiff1d(np.flatnonzero((table[:, column] > 0) & ~fixed), spanning))
         tied = table[spanning, column]
@@ -179,8 +228,15 @@ def _choose_groups(table: Ints, fixed: Mask, targets: Ints, share: float, rng: n
     return chosen
 
 
-def _round_at_random(value: float, rng: np.random.Generator) -> int:
-    return int(value + rng.random())
+def _divide(table: Ints, share: float, rng: np.random.Generator) -> Mask:
+    """Draw a mask [groups] of groups that span classes: a share of their own images, of each class.
+
+    If they were taken while they fit, nearly all would end up on the chosen side. Every other draw takes
+    them by their number alone: dealt by their sizes, a few groups would always be on the same sides.
+    """
+    if rng.random() < 0.5:  # noqa: PLR2004 every other draw
+        return np.asarray(rng.random(len(table)) < share)
+    return np.asarray(_deal(table, np.array([share, 1 - share]), rng) == 0)
 
 
 def _nearest_sum(sizes: Sequence[int], target: int, *, low: int, high: int) -> list[int]:
@@ -216,17 +272,24 @@ def _items_of_sum(wanted: int, sizes: Sequence[int], first: NDArray[np.intp]) ->
     return items
 
 
-def _deal(table: Ints, k: int, rng: np.random.Generator) -> Ints:
-    """Return the fold of each group, int [groups]."""
+def _deal(table: Ints, shares: NDArray[np.float64], rng: np.random.Generator) -> Ints:
+    """Return the fold of each group, int [groups].
+
+    Args:
+        table: Images [groups, classes].
+        shares: Size of each fold in relation to the others, [folds].
+        rng: Random number generator; it is advanced.
+    """
     totals = table.sum(axis=0)
     order = rng.permutation(len(table))
     order = order[np.lexsort((table[order].argmax(axis=1), -table[order].sum(axis=1)))]
-    held = np.zeros((k, table.shape[1]), np.int64)
+    held = np.zeros((len(shares), table.shape[1]), np.int64)
     fold_of_group: Ints = np.empty(len(table), np.int64)
     for group in order:
         present = table[group] > 0
-        of_its_classes = (held[:, present] / totals[present]).max(axis=1)
-        fold = np.lexsort((held.sum(axis=1), of_its_classes))[0]
+        after = (held + table[group]) / shares[:, None]
+        of_its_classes = (after[:, present] / totals[present]).max(axis=1)
+        fold = np.lexsort((after.sum(axis=1), of_its_classes))[0]
         fold_of_group[group] = fold
         held[fold] += table[group]
     return fold_of_group

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tune_paddy.data.duplicates import SIDE
-from tune_paddy.data.images import ImageError, hash_content, load_thumbnail
+from tune_paddy.data.images import ImageError, has_deep_colour, hash_content, load_thumbnail
 from tune_paddy.data.pixel_range import PixelRange, ValueFacts, own_range, scale
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.data.system.text import counted, listed, shown
@@ -33,12 +33,14 @@ class ImageFacts:
         phash: Perceptual hash of 64 bits (imagehash's `phash`: signs of low frequencies).
         thumbnail: Small copy, uint8 [SIDE, SIDE, 3].
         deep: Values of a deep image; None for 8 bits.
+        deep_colour: Whether the file holds colours of more than 8 bits a channel; 8 of them are used.
     """
 
     sha256: str
     phash: int
     thumbnail: NDArray[np.uint8]
     deep: ValueFacts | None = None
+    deep_colour: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _inspect(path: str) -> ImageFacts | ImageError:
         return ImageError(path, f"cannot be read: {error.strerror}")
     if isinstance(thumbnail, ValueFacts):
         return ImageFacts(digest, 0, np.empty(0, np.uint8), thumbnail)
-    return ImageFacts(digest, _phash(thumbnail), np.asarray(thumbnail))
+    return ImageFacts(digest, _phash(thumbnail), np.asarray(thumbnail), deep_colour=has_deep_colour(path))
 
 
 def with_range(facts: Sequence[ImageFacts], pixel_range: PixelRange | None) -> list[ImageFacts]:

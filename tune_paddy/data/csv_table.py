@@ -3,23 +3,34 @@
 import codecs
 import csv
 import io
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.files import read_file
 from tune_paddy.data.system.text import shown
 
+if TYPE_CHECKING:
+    from _csv import Reader
+
 MAX_MIB = 128
-"""Maximum file size, in MiB: two million images. Reading takes up to forty times as much memory."""
+"""Maximum file size, in MiB: two million images. Reading takes up to twenty times as much memory."""
+
+MAX_COLUMNS = 16_384
+"""Maximum number of columns, as in spreadsheets."""
 
 SEPARATORS = ",;\t|"
 """Separators of columns that `read_table` detects, in order of preference."""
 
 _SPECIAL = frozenset(',"\r\n')
 _SAMPLED = 2**16
+_SHARED = 2**16
+"""Number of distinct values that are stored once: labels repeat, ids do not."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,7 @@ class CsvTable:
     Attributes:
         path: Path of the file.
         columns: Column names, stripped.
-        rows: [rows][columns], values as written: `NA` and numbers stay text.
+        values: [columns][rows], values as written: `NA` and numbers stay text.
         lines: [rows], the line on which each row ends, counted from 1.
         separator: Separator of the columns.
         encoding: Encoding of the file, Python's name.
@@ -37,20 +48,44 @@ class CsvTable:
 
     path: Path
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    lines: tuple[int, ...]
+    values: tuple[list[str], ...]
+    lines: Sequence[int]
     separator: str = ","
     encoding: str = "utf-8"
 
+    @property
+    def rows(self) -> tuple[tuple[str, ...], ...]:
+        """Values as written, [rows][columns]."""
+        return tuple(zip(*self.values, strict=True))
+
     def column(self, name: str) -> list[str]:
-        """Return the values of a column, [rows]."""
-        at = self.columns.index(name)
-        return [row[at] for row in self.rows]
+        """Return the values of a column, [rows]; they must not be changed."""
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        pairs = zip(reversed(self.columns), reversed(self.values), strict=True)
+        return dict(pairs)  # of the columns without a name, the first one
 
     def find_column(self, names: Sequence[str]) -> str | None:
         """Return the column that matches the first of `names`, ignoring case; None if there is none."""
         by_name = {column.casefold(): column for column in reversed(self.columns)}
         return next((by_name[name] for name in names if name in by_name), None)
+
+    def need_column(self, names: Sequence[str]) -> str:
+        """Return the result of `find_column`.
+
+        Raises:
+            InputError: No column matches.
+        """
+        column = self.find_column(names)
+        if column is None:
+            there = ", ".join(shown(column) for column in self.columns)
+            raise InputError(
+                f"{shown(self.path)}:1: no column is called {' or '.join(names)}; the columns are {there} "
+                "(columns are separated by commas)"
+            )
+        return column
 
     def place(self, row: int) -> str:
         """Return file and line of a row, for a message."""
@@ -64,10 +99,9 @@ def read_csv(path: Path) -> CsvTable:
         InputError: The file cannot be read, is not UTF-8, has no header, no rows or duplicate columns, or a
             row has more or fewer values than the header.
     """
-    try:
-        return _parse(path, read_file(path, most=MAX_MIB, what="a table").decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise _undecodable(path, error) from error
+    content = read_file(path, most=MAX_MIB, what="a table")
+    _check_decodable(path, content, "utf-8-sig")
+    return _parse(path, content, "utf-8-sig")
 
 
 def read_table(path: Path) -> CsvTable:
@@ -80,19 +114,36 @@ def read_table(path: Path) -> CsvTable:
         InputError: The file cannot be read, mixes encodings, or has no rectangular table with a header.
     """
     content = read_file(path, most=MAX_MIB, what="a table")
-    text, encoding = _decode(path, content)
-    return _parse(path, text, separator=_separator(text), encoding=encoding)
+    encoding = _encoding(path, content)
+    return _parse(path, content, encoding, _separator(content, encoding))
 
 
-def _decode(path: Path, content: bytes) -> tuple[str, str]:
-    """Return the text of a file and its encoding."""
+def _encoding(path: Path, content: bytes) -> str:
+    """Return the encoding of a file that can be decoded with it."""
     encoding = _utf_16(content) or "utf-8-sig"
     try:
-        return content.decode(encoding).removeprefix("\ufeff"), encoding.removesuffix("-sig")
-    except UnicodeDecodeError as error:
+        _check_decodable(path, content, encoding)
+    except InputError:
         if encoding != "utf-8-sig" or _has_utf_8(content):
-            raise _undecodable(path, error) from error
-    return content.decode("cp1252", errors="replace"), "cp1252"
+            raise
+        return "cp1252"
+    return encoding
+
+
+def _check_decodable(path: Path, content: bytes, encoding: str) -> None:
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{shown(path)}:{line}: byte 0x{content[error.start]:02x} is not UTF-8: save the file as UTF-8"
+        ) from error
+
+
+def _lines(content: bytes, encoding: str) -> io.TextIOWrapper:
+    """Return the lines of a file with their ends, decoded one after another."""
+    errors = "replace" if encoding == "cp1252" else "strict"
+    return io.TextIOWrapper(io.BytesIO(content), encoding, errors, newline="")
 
 
 def _utf_16(content: bytes) -> str | None:
@@ -111,20 +162,13 @@ def _has_utf_8(content: bytes) -> bool:
     return any(not letter.isascii() for letter in content.decode(errors="ignore"))
 
 
-def _undecodable(path: Path, error: UnicodeDecodeError) -> InputError:
-    line = error.object[: error.start].count(b"\n") + 1
-    return InputError(
-        f"{shown(path)}:{line}: byte 0x{error.object[error.start]:02x} is not UTF-8: save the file as UTF-8"
-    )
-
-
-def _separator(text: str) -> str:
+def _separator(content: bytes, encoding: str) -> str:
     """Return the separator with which the first rows have the most columns, and equally many.
 
     If no separator gives two columns or more, the header alone decides: a row is then of another length.
     """
-    start = text[:_SAMPLED]
-    if len(text) > _SAMPLED:
+    start = _lines(content, encoding).read(_SAMPLED)
+    if len(start) == _SAMPLED:
         start = start[: start.rfind("\n") + 1] or start
     for part in (start, start.lstrip().partition("\n")[0]):
         widths = {separator: _width(part, separator) for separator in SEPARATORS}
@@ -158,30 +202,48 @@ def _quote(value: str) -> str:
     return '"' + value.replace('"', '""') + '"' if not _SPECIAL.isdisjoint(value) else value
 
 
-def _parse(path: Path, text: str, *, separator: str = ",", encoding: str = "utf-8") -> CsvTable:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    rows: list[tuple[str, ...]] = []
-    lines: list[int] = []
+def _parse(path: Path, content: bytes, encoding: str, separator: str = ",") -> CsvTable:
+    reader = csv.reader(_lines(content, encoding), delimiter=separator, strict=True)
     try:
-        for row in reader:
-            if row:
-                rows.append(tuple(row))
-                lines.append(reader.line_num)
+        header = next(filter(None, reader), None)
+        columns = () if header is None else _columns(path, header, reader.line_num)
+        values, lines = _columnwise(path, reader, len(columns))
     except csv.Error as error:
         raise InputError(f"{shown(path)}:{reader.line_num}: is not valid CSV: {error}") from error
-    if len(rows) < 2:  # noqa: PLR2004 the header and a row
+    if not lines:
         raise InputError(f"{shown(path)}: needs a header line and at least one row below it")
-    columns = tuple(name.strip() for name in rows[0])
-    _check_shape(path, columns, rows, lines)
-    return CsvTable(path, columns, tuple(rows[1:]), tuple(lines[1:]), separator, encoding)
+    return CsvTable(path, columns, values, lines, separator, encoding.removesuffix("-sig"))
 
 
-def _check_shape(
-    path: Path, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], lines: Sequence[int]
-) -> None:
+def _columns(path: Path, header: Sequence[str], line: int) -> tuple[str, ...]:
+    """Return the names of the columns."""
+    if len(header) > MAX_COLUMNS:
+        raise InputError(
+            f"{shown(path)}:{line}: has {len(header):,} columns; at most {MAX_COLUMNS:,} are read: "
+            "keep those of the images and the labels"
+        )
+    columns = tuple(name.strip() for name in header)
     twice = next((name for name, count in Counter(columns).items() if name and count > 1), None)
     if twice is not None:
-        raise InputError(f"{shown(path)}:{lines[0]}: duplicate column '{shown(twice)}'")
-    for row, line in zip(rows, lines, strict=True):
-        if len(row) != len(columns):
-            raise InputError(f"{shown(path)}:{line}: has {len(row)} values, expected {len(columns)}")
+        raise InputError(f"{shown(path)}:{line}: duplicate column '{shown(twice)}'")
+    return columns
+
+
+def _columnwise(path: Path, reader: "Reader", n_columns: int) -> tuple[tuple[list[str], ...], Sequence[int]]:
+    """Return the values below the header, [columns][rows], and the line of each row."""
+    values: tuple[list[str], ...] = tuple([] for _ in range(n_columns))
+    lines = array("L")
+    known: dict[str, str] = {}
+    for row in filter(None, reader):
+        if len(row) != n_columns:
+            raise InputError(f"{shown(path)}:{reader.line_num}: has {len(row)} values, expected {n_columns}")
+        lines.append(reader.line_num)
+        for column, value in zip(values, _shared(row, known), strict=True):
+            column.append(value)
+    return values, lines
+
+
+def _shared(row: Iterable[str], known: dict[str, str]) -> Iterator[str]:
+    """Yield the values of a row; of equal ones among the first distinct values, the same object."""
+    for value in row:
+        yield known.setdefault(value, value) if len(known) < _SHARED else known.get(value, value)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,12 +17,15 @@ from tune_paddy.data.alike import split_alike
 from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images, with_range
 from tune_paddy.data.duplicates import group_copies
 from tune_paddy.data.images import ImageError
+from tune_paddy.data.labels.relabel import relabel as apply_corrections
 from tune_paddy.data.labels.texts import shown_label
 from tune_paddy.data.layouts.description import Description, LeftOut
-from tune_paddy.data.layouts.detect import list_dataset
+from tune_paddy.data.layouts.detect import file_of, list_dataset
 from tune_paddy.data.layouts.listing import Listing
 from tune_paddy.data.options import EACH, EXACT, NEAR, OFF, ReadOptions, format_range
 from tune_paddy.data.pixel_range import PixelRange, ValueFacts, describe_range, find_range
+from tune_paddy.data.sides.parts import GivenSplit
+from tune_paddy.data.sides.sides import read_sides
 from tune_paddy.data.submission.form import SubmissionFormat
 from tune_paddy.data.system.text import SHOWN, counted, listed, shown
 
@@ -42,7 +45,9 @@ class Dataset:
             location.
         sums: SHA-256 of each file, hexadecimal, [labelled, then test].
         submission: Columns of a submission, and their content.
-        groups: int64 [labelled], equal for images that count as copies of each other.
+        groups: int64 [labelled], equal for images that stay on one side of a split: copies of each other, and
+            images with an equal value of the column `group`.
+        given: Split that the column `split_column` defines; None: there is none.
         report: Findings of the audit.
         description: Layout, source of the labels, classes with their sizes, and files that were left out.
         options: How it was read, with the kind of copies and the range that were used.
@@ -59,6 +64,7 @@ class Dataset:
     sums: tuple[str, ...]
     submission: SubmissionFormat
     groups: NDArray[np.int64]
+    given: GivenSplit | None
     report: AuditReport
     description: Description
     options: ReadOptions
@@ -82,6 +88,9 @@ class Dataset:
         ordinal: bool = False,
         submission_form: str | None = None,
         positive: str | None = None,
+        group: str | None = None,
+        split_column: str | None = None,
+        relabel: str | Path | None = None,
         copies: str | None = None,
         pixel_range: str | Sequence[float] | None = None,
     ) -> "Dataset":
@@ -110,6 +119,12 @@ class Dataset:
                 per class, or a single one for two classes; None: as in the sample submission.
             positive: Class whose probability a submission with a single column of probabilities holds; None:
                 the last of the two classes.
+            group: Column of the table whose equal values, such as a patient or a plant, keep images on one
+                side of the split; beside class folders, `labels` can name a table with this column and the
+                images.
+            split_column: Column of the table that defines the split: parts such as `train` and `valid`, 0 and
+                1, or folds.
+            relabel: Table of corrected labels, as `tune-paddy data doctor` writes it; None: there is none.
             copies: What counts as a copy, kept on one side of the split. `exact`: images with equal values;
                 `near`: also re-encoded, resized and brightened ones; `off`: nothing; None: `near`.
             pixel_range: Values that are black and white in images of more than 8 bits: (low, high), or the
@@ -127,15 +142,22 @@ class Dataset:
             ordinal=ordinal,
             submission_form=submission_form,
             positive=positive,
+            group=group,
+            split_column=split_column,
+            relabel=None if relabel is None else str(relabel),
             copies=copies,
             pixel_range=_range_text(pixel_range),
             skip_corrupt=skip_corrupt,
             skip_conflicts=skip_conflicts,
         )
         listing = list_dataset(Path(path), options)
+        if options.relabel is not None:
+            listing = apply_corrections(listing, file_of(listing.root, options.relabel, "relabel"))
         checked = _check_images(listing, jobs)
         checked = _check_conflicts(checked, skip_conflicts, jobs)
         checked = _choose_copies(checked, options.copies or NEAR, jobs)
+        copies_of = np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1]
+        sides = read_sides(listing, checked.labelled, copies_of)
         return cls(
             root=listing.root,
             layout=listing.layout,
@@ -145,9 +167,14 @@ class Dataset:
             fingerprint=_fingerprint(checked),
             sums=tuple(fact.sha256 for fact in checked.facts),
             submission=listing.form,
-            groups=np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1],
+            groups=sides.groups,
+            given=sides.given,
             report=_report(checked),
-            description=listing.describe(checked.labelled, checked.test, _skipped(listing, checked)),
+            description=replace(
+                listing.describe(checked.labelled, checked.test, _skipped(listing, checked)),
+                groups=sides.groups_text,
+                split=sides.split_text,
+            ),
             options=_used(listing, checked.pixel_range),
             sample=listing.sample,
             task=listing.task,
@@ -207,7 +234,7 @@ def _check_images(listing: Listing, jobs: int | None) -> _Checked:
     deep = [fact.deep for fact in sized if fact.deep is not None]
     pixel_range = _choose_range(listing.options, deep)
     facts = with_range(sized, pixel_range)
-    notes = (*listing.notes, *describe_range(deep, pixel_range))
+    notes = (*listing.notes, *describe_range(deep, pixel_range), *_depth_notes(listing.options, sized))
     return _Checked(
         labelled=listing.labelled[sound[:n]].reset_index(drop=True),
         test=listing.test[sound[n:]].reset_index(drop=True),
@@ -216,6 +243,18 @@ def _check_images(listing: Listing, jobs: int | None) -> _Checked:
         report=AuditReport(notes=notes, corrupt=corrupt),
         pixel_range=pixel_range,
     )
+
+
+def _depth_notes(options: ReadOptions, facts: Sequence[ImageFacts]) -> Iterator[str]:
+    """Yield what is said about a range without use, and about colours that lose depth."""
+    if options.pixel_range is not None and not any(fact.deep for fact in facts):
+        yield "pixel_range: not used, since no image has grey values of more than 8 bits"
+    colours = sum(fact.deep_colour for fact in facts)
+    if colours:
+        yield (
+            f"{counted(colours, 'colour image')} of 16 bits a channel: the upper 8 bits are used; if the "
+            "values do not fill 16 bits, convert the files to 8 bits first"
+        )
 
 
 def _choose_range(options: ReadOptions, deep: Sequence[ValueFacts]) -> PixelRange | None:

@@ -20,7 +20,7 @@ from tune_paddy.core.estimate import Assessment
 from tune_paddy.core.pooling import LEAST_TEMPERATURE, MOST_TEMPERATURE, Rule
 from tune_paddy.core.predictions import Pool, View
 from tune_paddy.core.selection.result import Candidate, Selection
-from tune_paddy.data.system.files import read_file
+from tune_paddy.data.system.files import read_file, write_atomically
 from tune_paddy.data.system.text import first_problem, shown
 
 ENSEMBLE_FILE = "ensemble.json"
@@ -131,14 +131,14 @@ def ensemble_content(
 
 
 def write_ensemble(folder: Path, content: Mapping[str, Any]) -> Path:
-    """Write an `ensemble.json` to a folder; return its path.
+    """Write an `ensemble.json` to a folder, atomically; return its path.
 
     Args:
         folder: Existing folder.
         content: See `ensemble_content`.
     """
     path = folder / ENSEMBLE_FILE
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
     return path
 
 

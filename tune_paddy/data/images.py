@@ -8,7 +8,6 @@ import hashlib
 import stat
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +26,7 @@ from tune_paddy.data.pixel_range import (
     read_values,
     scale,
 )
+from tune_paddy.data.system.memory import MemoryPart, MemoryRation, free_memory
 from tune_paddy.data.system.text import shown
 
 try:
@@ -45,8 +45,14 @@ SUFFIXES = frozenset((
 
 Decoded = TypeVar("Decoded")
 
+Result = TypeVar("Result")
+
 _MOST_BYTES = 2**30
 """Maximum file size; the largest allowed image takes half as much without compression."""
+_BYTES_PER_PIXEL = {"plain": 8, "any": 20, "deep": 60}
+"""Memory while an image is decoded and scaled: an ordinary JPEG, any other one, one of more than 8 bits."""
+_RATION = MemoryRation(lambda: min(2**31, free_memory() // 2))
+"""Memory of the images that this process decodes at once."""
 _BACKING = (255, 255, 255)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -63,6 +69,10 @@ _TURNS = {
 # refuses both. Without this filter the warning would also be printed. Changing filters around every call
 # would not be thread-safe.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+
+_DEEP_SUFFIXES = frozenset((".png", ".tif", ".tiff"))
+"""Suffixes of formats with colours of more than 8 bits a channel that Pillow opens."""
 
 
 class ImageError(InputError):
@@ -101,23 +111,75 @@ def load_rgb(path: str | Path, pixel_range: PixelRange | None = None) -> Image.I
 def load_pixels(path: str | Path, pixel_range: PixelRange | None = None) -> NDArray[np.uint8]:
     """Decode an image file like `load_rgb` to uint8 [height, width, 3], faster for ordinary JPEGs.
 
+    Raises:
+        ImageError: The file cannot be decoded, see `load_rgb`.
+    """
+    return use_pixels(path, lambda pixels: pixels, pixel_range)
+
+
+def use_pixels(
+    path: str | Path, use: Callable[[NDArray[np.uint8]], Result], pixel_range: PixelRange | None = None
+) -> Result:
+    """Decode an image file to uint8 [height, width, 3], and return the result of a function of its pixels.
+
+    Threads that decode large images wait for each other, until the function has returned.
+
     simplejpeg uses the same library as Pillow's decoder and returns the same pixels, but avoids Pillow's
     four bytes per pixel. If it reports any problem, Pillow decodes the file or raises its error.
+
+    Args:
+        path: Path of the image file.
+        use: Function of the pixels, which needs no more memory than they take.
+        pixel_range: Range of deep images; None: each by itself.
 
     Raises:
         ImageError: The file cannot be decoded, see `load_rgb`.
     """
-    content = _read_plain_jpeg(path)
-    if content is not None and simplejpeg is not None:
-        with suppress(ValueError):
-            pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-                content, "RGB", fastdct=False, fastupsample=False, strict=True
-            )
-            return pixels
-    return np.array(load_rgb(path, pixel_range))  # a writable copy, which torch needs
+    with _RATION.part() as memory:
+        used = _use_plain_jpeg(path, use, memory)
+    if used is not None:
+        return used[0]
+    with _RATION.part() as memory:
+        return _use_image(path, use, pixel_range, memory)
 
 
-def _read_plain_jpeg(path: str | Path) -> bytes | None:
+def count_pixels(path: str | Path) -> int:
+    """Return the number of pixels that an image file declares, without decoding it.
+
+    Raises:
+        ImageError: The file is missing or no image, or has more pixels than `load_rgb` decodes.
+    """
+    return _opened(path, lambda image: image.width * image.height)
+
+
+# These are functions so that nothing refers to the pixels when their memory is given back.
+
+
+def _use_image(
+    path: str | Path,
+    use: Callable[[NDArray[np.uint8]], Result],
+    pixel_range: PixelRange | None,
+    memory: MemoryPart,
+) -> Result:
+    image = _decoded(path, lambda image: _to_rgb(image, pixel_range), memory)
+    return use(np.array(image))  # a writable copy, which torch needs
+
+
+def _use_plain_jpeg(
+    path: str | Path, use: Callable[[NDArray[np.uint8]], Result], memory: MemoryPart
+) -> tuple[Result] | None:
+    """Return the result for an upright RGB JPEG without problems, or None for any other file."""
+    content = _read_plain_jpeg(path, memory)
+    if content is None or simplejpeg is None:
+        return None
+    try:
+        pixels = simplejpeg.decode_jpeg(content, "RGB", fastdct=False, fastupsample=False, strict=True)
+    except ValueError:
+        return None
+    return (use(pixels),)
+
+
+def _read_plain_jpeg(path: str | Path, memory: MemoryPart) -> bytes | None:
     """Return the content of an upright RGB JPEG within the pixel limit, or None for any other file."""
     try:
         _check_file(path)
@@ -126,6 +188,7 @@ def _read_plain_jpeg(path: str | Path) -> bytes | None:
             orientation = image.getexif().get(ExifTags.Base.Orientation)
             if image.format != "JPEG" or image.mode != "RGB" or orientation in _TURNS:
                 return None
+            memory.take(image.width * image.height * _BYTES_PER_PIXEL["plain"])
             file.seek(0)
             return file.read()
     except Exception:  # Pillow raises nearly anything on damaged files
@@ -154,6 +217,22 @@ def load_thumbnail(path: str | Path, side: int) -> Image.Image | ValueFacts:
     return _decoded(path, squish)
 
 
+def has_deep_colour(path: str | Path) -> bool:
+    """Return whether a file holds colours of more than 8 bits a channel, of which `load_rgb` keeps 8.
+
+    Only the header is read. False for a file that cannot be opened.
+    """
+    if Path(path).suffix.lower() not in _DEEP_SUFFIXES:
+        return False
+    try:
+        _check_file(path)
+        with Image.open(path, formats=("PNG", "TIFF")) as image:
+            raw = [str(tile[3]) for tile in image.tile]
+            return image.mode in {"RGB", "RGBA", "LA"} and any(";16" in mode for mode in raw)
+    except Exception:  # Pillow raises nearly anything on damaged files
+        return False
+
+
 def hash_content(path: str | Path) -> str:
     """Hash the upright picture of a file, hexadecimal; it does not depend on the encoding.
 
@@ -174,8 +253,31 @@ def hash_content(path: str | Path) -> str:
     return _decoded(path, digest)
 
 
-def _decoded(path: str | Path, decode: Callable[[Image.Image], Decoded]) -> Decoded:
+def _decoded(
+    path: str | Path, decode: Callable[[Image.Image], Decoded], memory: MemoryPart | None = None
+) -> Decoded:
     """Open an image file and decode it; convert everything that Pillow raises to `ImageError`.
+
+    Args:
+        path: Path of the image file.
+        decode: Function of the opened image.
+        memory: Part that receives the memory of the decoding; None: it is given back at once.
+    """
+
+    def within_memory(image: Image.Image) -> Decoded:
+        kind = "deep" if is_deep(image) else "any"
+        part.take(image.width * image.height * _BYTES_PER_PIXEL[kind])
+        return decode(image)
+
+    if memory is not None:
+        part = memory
+        return _opened(path, within_memory)
+    with _RATION.part() as part:
+        return _opened(path, within_memory)
+
+
+def _opened(path: str | Path, use: Callable[[Image.Image], Decoded]) -> Decoded:
+    """Open an image file and use it; convert everything that Pillow raises to `ImageError`.
 
     This is not a contextlib context manager: from Python 3.12 on, an error that replaces another one there
     forms a reference cycle with it, which keeps the pixels, hundreds of MB, until garbage collection.
@@ -184,7 +286,7 @@ def _decoded(path: str | Path, decode: Callable[[Image.Image], Decoded]) -> Deco
         _check_file(path)
         with Image.open(path, formats=_known_formats()) as image:
             _check_pixels(image)
-            return decode(image)
+            return use(image)
     except _UnfitFileError as error:
         raise ImageError(path, str(error)) from None
     # Damaged files make Pillow raise nearly anything: OSError, SyntaxError, struct.error, KeyError …

@@ -23,11 +23,14 @@ class Part:
         ids: Image ids, str [images].
         paths: Absolute path of each image file.
         labels: int64 [images], indices into the classes, or 0 and 1, [images, classes]; empty if unknown.
+        groups: int64 [images], equal for images that a member sees together or not at all; empty: every image
+            is alone.
     """
 
     ids: NDArray[np.str_]
     paths: tuple[str, ...]
     labels: NDArray[np.int64]
+    groups: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -35,12 +38,16 @@ class Part:
     def __add__(self, other: "Part") -> "Part":
         """Return the images of both parts, these first."""
         ids = np.concatenate([self.ids, other.ids])
-        return Part(ids, self.paths + other.paths, np.concatenate([self.labels, other.labels]))
+        labels = np.concatenate([self.labels, other.labels])
+        groups = np.concatenate([self.groups, other.groups])
+        return Part(ids, self.paths + other.paths, labels, groups)
 
     def take(self, rows: NDArray[np.bool_]) -> "Part":
         """Return the images of a mask, [images], in the same order."""
         paths = tuple(path for path, taken in zip(self.paths, rows, strict=True) if taken)
-        return Part(self.ids[rows], paths, self.labels[rows])
+        return Part(
+            self.ids[rows], paths, self.labels[rows], self.groups[rows] if len(self.groups) else self.groups
+        )
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ class Parts:
 
 def make_parts(dataset: Dataset, split: SelectSplit) -> Parts:
     """Divide a dataset by its select split or its folds."""
-    by_id = dataset.labelled.set_index("id", drop=False)
+    by_id = _grouped(dataset).set_index("id", drop=False)
     return Parts(
         classes=dataset.classes,
         split=split.fingerprint,
@@ -107,7 +114,7 @@ def make_refit_parts(dataset: Dataset, split: SelectSplit) -> Parts:
     """
     parts = make_parts(dataset, split)
     fingerprint = hashlib.sha256(f"all images, {split.fingerprint}".encode()).hexdigest()[:16]
-    every = _labelled(dataset.labelled.sort_values("id"), dataset)
+    every = _labelled(_grouped(dataset).sort_values("id"), dataset)
     return replace(parts, split=fingerprint, train=every, seen=True)
 
 
@@ -118,9 +125,21 @@ def image_set(dataset: Dataset) -> ImageSet:
     return ImageSet(dataset.fingerprint, paths, dataset.pixel_range)
 
 
+def _grouped(dataset: Dataset) -> pd.DataFrame:
+    """Return the labelled images, with their groups if a person named a column of groups."""
+    if dataset.options.group is None:
+        return dataset.labelled[["id", "path", "label"]]
+    return dataset.labelled[["id", "path", "label"]].assign(group=dataset.groups)
+
+
 def _labelled(frame: pd.DataFrame, dataset: Dataset) -> Part:
     return _part(frame, dataset.task.encode(frame["label"].tolist(), dataset.classes))
 
 
 def _part(frame: pd.DataFrame, labels: NDArray[np.int64]) -> Part:
-    return Part(np.array(frame["id"].tolist(), dtype=np.str_), tuple(frame["path"]), labels)
+    return Part(
+        ids=np.array(frame["id"].tolist(), dtype=np.str_),
+        paths=tuple(frame["path"]),
+        labels=labels,
+        groups=np.array(frame.get("group", ()), dtype=np.int64),
+    )

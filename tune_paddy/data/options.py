@@ -85,6 +85,24 @@ class ReadOptions:
             unit="CLASS",
         ),
     )
+    group: str | None = field(
+        default=None,
+        metadata=_about(
+            "column of the table whose equal values, such as a patient or a plant, keep images on one side "
+            "of the split"
+        ),
+    )
+    split_column: str | None = field(
+        default=None,
+        metadata=_about(
+            "column of the table that defines the split: parts such as `train` and `valid`, 0 and 1, or the "
+            "numbers of folds"
+        ),
+    )
+    relabel: str | None = field(
+        default=None,
+        metadata=_about("table of corrected labels, as `tune-paddy data doctor` writes it"),
+    )
     copies: str | None = field(
         default=None,
         metadata=_about(

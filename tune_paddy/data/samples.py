@@ -13,6 +13,7 @@ from tune_paddy.core.splits import stratified_group_split
 from tune_paddy.data.csv_table import format_csv
 from tune_paddy.data.submission.files import check_same_ids, read_submission
 from tune_paddy.data.submission.form import SAMPLE, SubmissionFormat
+from tune_paddy.data.system.files import write_atomically
 from tune_paddy.data.system.own_output import mark_sample
 from tune_paddy.data.system.text import shown
 
@@ -143,5 +144,4 @@ def _refuse_others(folder: Path, files: dict[str, bytes]) -> None:
 def _complete(path: Path, content: bytes) -> None:
     if path.is_file() and path.read_bytes() == content:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    write_atomically(path, content)

@@ -16,6 +16,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.splits import group_folds, stratified_group_split
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.labels.texts import shown_label
+from tune_paddy.data.sides.parts import GivenSplit
 from tune_paddy.data.system.files import read_file, write_atomically
 from tune_paddy.data.system.text import counted, listed, shown
 
@@ -38,6 +39,8 @@ class SelectSplit:
         share: Requested share of the labelled images; with folds, the share of one fold.
         seed: Seed of the split.
         folds: Fold of each select image, from 0; empty: one split for all models.
+        groups: Number of the group of each select image, equal for images that belong together; empty: every
+            image is alone.
     """
 
     select_ids: tuple[str, ...]
@@ -46,6 +49,7 @@ class SelectSplit:
     share: float
     seed: int
     folds: tuple[int, ...] = ()
+    groups: tuple[int, ...] = ()
 
     @property
     def n_folds(self) -> int:
@@ -67,6 +71,8 @@ class SelectSplit:
         }
         if self.folds:
             stored["folds"] = self.folds
+        if self.groups:
+            stored["groups"] = self.groups
         write_atomically(path, (json.dumps(stored, indent=1, ensure_ascii=False) + "\n").encode())
 
     @classmethod
@@ -102,6 +108,69 @@ class _Stored(BaseModel):
     seed: int = Field(ge=0)
     select_ids: list[str]
     folds: list[int] = []
+    groups: list[int] = []
+
+
+def read_groups(content: bytes, split: str) -> dict[str, int]:
+    """Return id → group of the select images of a stored split, from the content of its file.
+
+    Args:
+        content: Content of the file.
+        split: Fingerprint that the split must have.
+
+    Returns:
+        The groups; empty if every image is alone, or the file is no such split.
+    """
+    try:
+        stored = _Stored.model_validate_json(content)
+    except ValidationError:
+        return {}
+    same = stored.fingerprint == split and len(stored.groups) == len(stored.select_ids)
+    return dict(zip(stored.select_ids, stored.groups, strict=True)) if same else {}
+
+
+def make_split(dataset: Dataset, *, folds: int, share: float, seed: int) -> SelectSplit:
+    """Split a dataset as its column `split_column` says, otherwise into folds, or at random by a share.
+
+    Args:
+        dataset: Dataset to split.
+        folds: Number of folds; 0: one split for all models.
+        share: Share of the labelled images in the select split, within (0, 1).
+        seed: Seed of the split.
+
+    Raises:
+        InputError: The classes cannot be split, or a given split leaves a class without images to train on.
+    """
+    given = dataset.given
+    if given is not None and given.n_folds == folds:
+        return _make_given(dataset, given, share=1 / folds if folds else share, seed=seed)
+    if folds:
+        return make_folds(dataset, k=folds, seed=seed)
+    return make_select_split(dataset, share=share, seed=seed)
+
+
+def folds_of(dataset: Dataset, folds: int, *, chosen: bool) -> int:
+    """Return the number of folds of a dataset's split; a column that defines the split decides.
+
+    Args:
+        dataset: Dataset to split.
+        folds: Number of folds in the settings.
+        chosen: Whether a person chose that number.
+
+    Raises:
+        InputError: The settings contradict the column.
+    """
+    given = dataset.given
+    if given is None or given.n_folds == folds:
+        return folds
+    if chosen and (folds or given.n_folds == 0):
+        what = f"{given.n_folds} folds" if given.n_folds else "one select split"
+        raise InputError(
+            f"`folds={folds}` contradicts the column {shown(given.column)} (`split_column`), which defines "
+            f"{what}: leave one of them out",
+            options=("folds", "split_column"),
+        )
+    return given.n_folds
 
 
 def make_select_split(dataset: Dataset, *, share: float, seed: int) -> SelectSplit:
@@ -143,15 +212,41 @@ def make_folds(dataset: Dataset, *, k: int, seed: int) -> SelectSplit:
     return _make(dataset, ids[held].tolist(), 1 / k, seed, folds[held].tolist())
 
 
+def _make_given(dataset: Dataset, given: GivenSplit, *, share: float, seed: int) -> SelectSplit:
+    """Return the split of a column; every class must have images to train on."""
+    frame = dataset.labelled
+    held = np.array(given.selected)
+    for fold in range(max(1, given.n_folds)):
+        out = np.array(given.folds) == fold if given.folds else held
+        lost = sorted(set(frame["label"]).difference(frame["label"][~out]))
+        if lost:
+            where = f"fold {fold + 1}" if given.folds else "the select split"
+            raise InputError(
+                f"{shown(dataset.root)}: column {shown(given.column)} (`split_column`) puts every image of "
+                f"class {shown(lost[0])} into {where}: a model would train without it; correct the column, "
+                "or leave the option out",
+                options=("split_column",),
+            )
+    return _make(dataset, frame["id"][held].tolist(), share, seed, given.folds)
+
+
 def describe_limits(dataset: Dataset, split: SelectSplit) -> tuple[str, ...]:
     """Return what a split cannot judge, one sentence per finding, with the classes' names and the remedy."""
     held = set(split.select_ids)
     labels = dataset.labelled["label"]
     judged = _counts(dataset, labels[dataset.labelled["id"].isin(held)].tolist())
     counts = _counts(dataset, labels.tolist())
+    alone = _only_values(dataset)
     unjudged = [name for name in dataset.classes if not judged[name]]
     thin = [name for name in dataset.classes if 0 < judged[name] < FEW]
     notes = []
+    notes += [
+        f"class {shown(name)}: all {counted(counts[name], 'image')} are in one group, so none of them is "
+        "left to judge by; add images of another group, or merge the class with another"
+        for name in unjudged
+        if name in alone
+    ]
+    unjudged = [name for name in unjudged if name not in alone]
     if unjudged:
         notes.append(
             f"no distinct image is left to judge by: {_named(unjudged, counts)}; add images, or merge the "
@@ -170,6 +265,14 @@ def _counts(dataset: Dataset, labels: Sequence[str]) -> dict[str, int]:
     return dict(zip(dataset.classes, counts.tolist(), strict=True))
 
 
+def _only_values(dataset: Dataset) -> set[str]:
+    """Return the classes all of whose images are in one group, although they are several different images."""
+    if dataset.options.group is None:
+        return set()
+    sizes = dataset.labelled.assign(group=dataset.groups).groupby("label")["group"].agg(["nunique", "size"])
+    return set(sizes.index[(sizes["nunique"] == 1) & (sizes["size"] > 1)])
+
+
 def _named(names: Sequence[str], counts: Mapping[str, int]) -> str:
     """Return class names with their numbers of images; count the rest of a long list."""
     words = [f"{shown(name)} ({counted(counts[name], 'image')})" for name in names[:_NAMED]]
@@ -185,8 +288,9 @@ def _told_of(dataset: Dataset) -> Iterator[None]:
     except InputError as error:
         frame = dataset.labelled.assign(group=dataset.groups)
         sizes = frame.groupby("label").agg(images=("id", "size"), distinct=("group", "nunique"))
+        kind = "distinct" if dataset.options.group is None else "in different groups"
         lines = [
-            f"{shown_label(str(label))}: {counted(images, 'image')}, {distinct} distinct"
+            f"{shown_label(str(label))}: {counted(images, 'image')}, {distinct} {kind}"
             for distinct, label, images in sorted(
                 zip(sizes["distinct"], sizes.index, sizes["images"], strict=True)
             )
@@ -217,7 +321,16 @@ def _make(
     dealt = [folds[row] for row in order] if folds else []
     text = json.dumps([dataset.fingerprint, ids, *([dealt] if dealt else [])])
     fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return SelectSplit(tuple(ids), tuple(train), fingerprint, share, seed, tuple(dealt))
+    groups = _groups_of(dataset, ids)
+    return SelectSplit(tuple(ids), tuple(train), fingerprint, share, seed, tuple(dealt), groups)
+
+
+def _groups_of(dataset: Dataset, ids: Sequence[str]) -> tuple[int, ...]:
+    """Return the numbers of the groups of images, in the order of their first ids; () if each is alone."""
+    group_of = dict(zip(dataset.labelled["id"], dataset.groups.tolist(), strict=True))
+    numbers: dict[int, int] = {}
+    groups = tuple(numbers.setdefault(group_of.get(name, -1), len(numbers)) for name in ids)
+    return groups if len(numbers) < len(groups) else ()
 
 
 def _read(path: Path) -> _Stored:

@@ -23,7 +23,7 @@ from tune_paddy.data.submission.files import check_submission, write_submission
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.data.system.text import counted
 from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
-from tune_paddy.ensemble.fit import assess_fit, make_fit, member_groups
+from tune_paddy.ensemble.fit import assess_fit, fit_pool, make_fit, member_groups
 from tune_paddy.ensemble.folders import FILES, ensemble_folder, ensembles_lock, new_folder
 from tune_paddy.ensemble.frontier import find_frontier
 from tune_paddy.ensemble.naming import choose_name, proposed_name
@@ -117,7 +117,7 @@ def _named(
 def _choose(pool: Pool, options: SelectionOptions, progress: Progress) -> Ensemble:
     fit = make_fit(pool, options)
     progress.stage(f"selecting from {counted(len(pool.views), 'view')}")
-    selection = fit(pool.select, pool.labels)
+    selection = fit_pool(pool, fit)
     progress.stage("estimating the score on new images")
     return Ensemble(
         pool=pool,

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.estimate import Assessment, assess, with_thresholds
+from tune_paddy.core.estimate import Assessment, Fit, assess, with_thresholds
+from tune_paddy.core.folds import Groups, count_independent
 from tune_paddy.core.metrics import check_metric
 from tune_paddy.core.predictions import TTA, Pool, View
 from tune_paddy.core.selection.auto import LEAST_IMAGES, auto_select
@@ -20,8 +21,6 @@ from tune_paddy.core.selection.within_budget import budget_auto_select, budget_s
 from tune_paddy.core.tasks.arrays import Floats, Labels
 from tune_paddy.ensemble.fixed_weights import parse_weights, weigh
 from tune_paddy.ensemble.options import AUTO, SelectionOptions
-
-Fit = Callable[[Floats, Labels], Selection]
 
 _BYTES_PER_PARAMETER = 4
 
@@ -35,7 +34,7 @@ def make_fit(pool: Pool, options: SelectionOptions) -> Fit:
     """
     check_metric(options.metric, pool.task)
     fit = with_thresholds(_make_fit(pool, options), options.metric, pool.task)
-    return lambda probs, labels: replace(fit(probs, labels), task=pool.task.name)
+    return lambda probs, labels, *groups: replace(fit(probs, labels, *groups), task=pool.task.name)
 
 
 def _make_fit(pool: Pool, options: SelectionOptions) -> Fit:
@@ -45,7 +44,7 @@ def _make_fit(pool: Pool, options: SelectionOptions) -> Fit:
                 "`weights` fixes the members; it cannot be combined with a budget", options=("weights",)
             )
         by_hand = weigh(pool.views, parse_weights(options.weights))
-        return lambda probs, labels: fixed_select(probs, labels, by_hand, metric=options.metric)
+        return lambda probs, labels, *_: fixed_select(probs, labels, by_hand, metric=options.metric)
     method = None if options.method == AUTO else METHODS[options.method]
     select: Callable[..., Selection] = method or auto_select
     if options.bounded:
@@ -53,7 +52,17 @@ def _make_fit(pool: Pool, options: SelectionOptions) -> Fit:
         _check_affordable(pool, budget, options)
         within = partial(budget_select, select=method) if method else budget_auto_select
         select = partial(within, budget=budget)
-    return lambda probs, labels: select(probs, labels, metric=options.metric, seed=options.seed)
+
+    def fit(probs: Floats, labels: Labels, groups: Groups | None = None) -> Selection:
+        divided = {} if method else {"groups": groups}  # only the choice of the method divides the images
+        return select(probs, labels, metric=options.metric, seed=options.seed, **divided)
+
+    return fit
+
+
+def fit_pool(pool: Pool, fit: Fit) -> Selection:
+    """Select from all images of a pool."""
+    return fit(pool.select, pool.labels, *(() if pool.groups is None else (pool.groups,)))
 
 
 def assess_fit(pool: Pool, fit: Fit, options: SelectionOptions) -> Assessment | None:
@@ -65,11 +74,19 @@ def assess_fit(pool: Pool, fit: Fit, options: SelectionOptions) -> Assessment | 
         options: Options of that function.
 
     Returns:
-        Score on images that the selection has not seen; None if the select split has a single image.
+        Score on images that the selection has not seen; None if the select split has a single image or group.
     """
-    if len(pool.labels) < LEAST_IMAGES:
+    if count_independent(pool.labels, pool.groups) < LEAST_IMAGES:
         return None
-    return assess(pool.select, pool.labels, fit, metric=options.metric, seed=options.seed, task=pool.task)
+    return assess(
+        pool.select,
+        pool.labels,
+        fit,
+        metric=options.metric,
+        seed=options.seed,
+        task=pool.task,
+        groups=pool.groups,
+    )
 
 
 def make_budget(pool: Pool, options: SelectionOptions) -> CostBudget:

@@ -10,11 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
-from filelock import FileLock
-
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, read_ensemble
 from tune_paddy.data.system.files import write_atomically
+from tune_paddy.data.system.locks import file_lock
 from tune_paddy.data.system.own_output import mark_output
 from tune_paddy.ensemble.reports.html import REPORT
 from tune_paddy.tracking.files import FIGURES, SUBMISSION_FILE
@@ -47,7 +46,7 @@ def ensembles_lock(search: Path) -> Iterator[Path]:
     folder = search / ENSEMBLES
     mark_output(search)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / LOCK):
+    with file_lock(folder / LOCK):
         for remains in folder.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(remains, ignore_errors=True)
         yield folder

@@ -7,6 +7,7 @@ from typing import Any
 
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.kaggle.fetch import competition_of
+from tune_paddy.data.split import folds_of
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.resources import uncounted_gpus
 from tune_paddy.spaces.space import SearchSpace
@@ -40,14 +41,17 @@ def plan_new_search(
         command: Command line that starts the search, for the record.
 
     Raises:
-        InputError: A setting is out of bounds, or the given name is not valid or is taken.
+        InputError: A setting is out of bounds or contradicts the dataset's split, or the given name is not
+            valid or is taken.
     """
     name = naming.choose(space.name, store)
+    chosen = space.settings.override(settings)
+    folds = folds_of(dataset, chosen.folds, chosen=chosen.folds > 0 or "folds" in settings)
     return SearchPlan(
         name=name,
         dataset=dataset,
         space=space,
-        settings=space.settings.override(settings),
+        settings=chosen.override({"folds": folds}) if folds != chosen.folds else chosen,
         folder=naming.runs / name,
         weights_dir=weights_dir,
         ray_address=ray_address,

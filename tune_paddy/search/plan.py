@@ -8,12 +8,10 @@ from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import largest
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.split import SelectSplit, make_folds, make_select_split
+from tune_paddy.data.split import SelectSplit, make_split
 from tune_paddy.search.sampling.sampler import MemberSampler, Proposal
 from tune_paddy.spaces.space import SearchSpace
-
-SPLIT_FILE = "split.json"
-"""Name of the file, in the folder of a search, that holds its split."""
+from tune_paddy.tracking.files import SPLIT_FILE
 
 
 @dataclass(frozen=True)
@@ -78,9 +76,7 @@ def new_split(plan: SearchPlan) -> SelectSplit:
         InputError: The classes cannot be split.
     """
     settings = plan.settings
-    if settings.folds:
-        return make_folds(plan.dataset, k=settings.folds, seed=settings.seed)
-    return make_select_split(plan.dataset, share=settings.select_share, seed=settings.seed)
+    return make_split(plan.dataset, folds=settings.folds, share=settings.select_share, seed=settings.seed)
 
 
 def stored_split(plan: SearchPlan) -> SelectSplit:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import ray
 
@@ -12,6 +13,7 @@ from tune_paddy.core.metrics import METRICS, check_metric
 from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.split import SelectSplit, describe_limits
 from tune_paddy.data.system.progress.stages import SILENT, Progress
+from tune_paddy.data.system.text import check_decoded
 from tune_paddy.search.gpu_shares import trial_planner, without_gpu
 from tune_paddy.search.image_cache import CacheWatch, watch_cache
 from tune_paddy.search.lock import search_lock
@@ -54,9 +56,11 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
         available: Ray's resources of the machine or cluster: `CPU`, `GPU`.
 
     Raises:
-        InputError: A trial needs more resources than there are, the classes cannot be split, or the
-            stored split has other images or folds.
+        InputError: A path is no text, a trial needs more resources than there are, the classes cannot be
+            split, or the stored split has other images or folds.
     """
+    for path in (plan.dataset.root, plan.folder.absolute(), Path.cwd()):  # Ray needs them as text
+        check_decoded(path)
     settings = plan.settings
     if settings.objective in METRICS:
         check_metric(settings.objective, plan.dataset.task)

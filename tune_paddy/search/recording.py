@@ -7,11 +7,12 @@ from pathlib import Path
 
 from tune_paddy.data.image_table import describe_images
 from tune_paddy.data.split import SelectSplit
-from tune_paddy.search.plan import SPLIT_FILE, SearchPlan
+from tune_paddy.data.system.files import write_atomically
+from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.trainable import LOCKS
 from tune_paddy.search.watchers.close_members import sweep
 from tune_paddy.tracking.context.datasets import UsedDataset
-from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE
+from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE, SPLIT_FILE
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.searches import open_search
 from tune_paddy.tracking.store import Store
@@ -106,6 +107,6 @@ def _description(plan: SearchPlan) -> str:
 def _write_files(plan: SearchPlan, split: SelectSplit) -> list[Path]:
     """Write the files that a resume needs into the search's folder."""
     split.save(plan.folder / SPLIT_FILE)
-    (plan.folder / SPACE_FILE).write_text(plan.space.text, encoding="utf-8")
-    (plan.folder / IMAGES_FILE).write_text(describe_images(plan.dataset), encoding="utf-8")
+    write_atomically(plan.folder / SPACE_FILE, plan.space.text.encode())
+    write_atomically(plan.folder / IMAGES_FILE, describe_images(plan.dataset).encode())
     return [plan.folder / name for name in (SPACE_FILE, IMAGES_FILE, SPLIT_FILE)]

@@ -12,7 +12,7 @@ from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.search.interruption import Interruption, interruptible
 from tune_paddy.search.lock import search_lock
-from tune_paddy.search.plan import SPLIT_FILE, SearchPlan
+from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.preflight import ReadyPlan
 from tune_paddy.search.ray.watchdog import watched_ray
 from tune_paddy.search.recording import recorded_search
@@ -36,7 +36,7 @@ from tune_paddy.search.watchers.progress import SearchProgress
 from tune_paddy.search.watchers.prune_weights import OnSelection, WeightsKeeper
 from tune_paddy.search.watchers.stopwatch import Stopwatch
 from tune_paddy.tracking.context.system_metrics import system_metrics
-from tune_paddy.tracking.files import FIGURES, log_files
+from tune_paddy.tracking.files import FIGURES, SPLIT_FILE, log_files
 from tune_paddy.tracking.history import read_recorded_search
 from tune_paddy.tracking.runs import RecordedRun, list_members
 from tune_paddy.tracking.store import Store

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.data.system.owned_folders import UNFINISHED, owned_folder, sweep
 from tune_paddy.serving.card import write_card
 from tune_paddy.serving.collect import Collected, link_or_copy
 from tune_paddy.serving.ensemble_model import EnsembleModel
@@ -27,6 +27,7 @@ REQUIREMENTS = (
     "numpy",
     "pandas",
     "pillow",
+    "psutil",
     "pydantic",
     "safetensors",
     "scipy",
@@ -70,8 +71,9 @@ def export(collected: Collected, folder: Path) -> Path:
     if folder.exists():
         raise InputError(f"{folder} already exists: remove it, or export to another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        staged, written = Path(temporary, "ensemble"), Path(temporary, "model")
+    sweep(folder.parent, prefix=UNFINISHED)
+    with owned_folder(folder.parent, prefix=UNFINISHED) as temporary:
+        staged, written = temporary / "ensemble", temporary / "model"
         staged.mkdir()
         collected.stage(staged, place=link_or_copy)
         _save(staged, written)

@@ -3,8 +3,10 @@
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from tune_paddy.data.images import ImageError, count_pixels
 from tune_paddy.data.layouts.tree import is_file
 from tune_paddy.data.system.text import counted, listed, shown
 
@@ -32,6 +34,21 @@ def as_files(
         except ValueError as error:
             broken[place] = str(error)
     return files, broken
+
+
+def too_large(files: Sequence[str], megapixels: float) -> dict[int, str]:
+    """Return index → reason of the images with too many pixels; other invalid images are not reported.
+
+    Args:
+        files: Paths of image files.
+        megapixels: Largest allowed number of pixels, in millions.
+    """
+    found: dict[int, str] = {}
+    for place, file in enumerate(files):
+        with suppress(ImageError):
+            if count_pixels(file) > megapixels * 10**6:
+                found[place] = f"has more than {megapixels:g} million pixels: make it smaller"
+    return found
 
 
 def bad_rows(broken: Mapping[int, str]) -> str:

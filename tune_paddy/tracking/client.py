@@ -134,12 +134,20 @@ def wait_out_locks(
             return attempt()
         except failures as error:
             if not _is_lock(error) or clock() >= give_up:
-                raise TunePaddyError(f"MLflow: {one_line(str(error))}") from error
+                raise TunePaddyError(f"MLflow: {one_line(_without_sql(str(error)))}") from error
         sleep(0.5)
 
 
 def _is_lock(error: Exception) -> bool:
     return "database is locked" in str(error) or "database table is locked" in str(error)
+
+
+def _without_sql(text: str) -> str:
+    """Return the message of a database without the statement and its values, which mean nothing to a user."""
+    reason = text.partition("[SQL:")[0].strip().removeprefix("(sqlite3.OperationalError) ")
+    if "attempt to write a readonly database" in text:
+        return "the database of the record is read-only: make the file and its folder writable for this user"
+    return reason
 
 
 def one_line(text: str, limit: int = 500) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from tune_paddy.data.ensemble_file import (
     parse_ensemble,
     write_ensemble,
 )
+from tune_paddy.data.system.owned_folders import owned_folder
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.context.provenance import git_revision, source_tags
 from tune_paddy.tracking.files import SUBMISSION_FILE, file_in_record, file_sha256, log_files, read_file
@@ -245,5 +245,5 @@ def _log_files(store: Store, run_id: str, content: Mapping[str, Any], files: Seq
     log_files(store, run_id, files)
     if ENSEMBLE_FILE in (path.name for path in files):
         return
-    with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
-        log_files(store, run_id, [write_ensemble(Path(folder), content)])
+    with owned_folder() as folder:
+        log_files(store, run_id, [write_ensemble(folder, content)])

@@ -1,7 +1,6 @@
 """Files of a run."""
 
 import hashlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +8,9 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.split import MAX_MIB
 from tune_paddy.data.system import files as reading
+from tune_paddy.data.system.owned_folders import owned_folder
 from tune_paddy.tracking.client import call, load_mlflow
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.store import Store
@@ -17,10 +18,10 @@ from tune_paddy.tracking.store import Store
 SUBMISSION_FILE = "submission.csv"
 """Artifact of an ensemble's run: predicted labels of the test images."""
 
-SPACE_FILE, IMAGES_FILE = "space.yaml", "images.csv"
-"""Artifacts of a search's run: the space as it was read, and the list of all images."""
+SPACE_FILE, IMAGES_FILE, SPLIT_FILE = "space.yaml", "images.csv", "split.json"
+"""Artifacts of a search's run: the space as it was read, the list of all images, and the split."""
 
-MOST_MIB = {SPACE_FILE: 1, IMAGES_FILE: 512}
+MOST_MIB = {SPACE_FILE: 1, IMAGES_FILE: 512, SPLIT_FILE: MAX_MIB}
 """Size limits in MiB: enough for a million images with a line of a few hundred bytes each."""
 
 FIGURES = "figures"
@@ -115,5 +116,5 @@ def fetched(store: Store, artifact_uri: str, name: str) -> Iterator[Path]:
         yield path
         return
     download = load_mlflow().artifacts.download_artifacts
-    with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
-        yield Path(call(download, artifact_uri=uri, dst_path=folder, tracking_uri=store.tracking_uri))
+    with owned_folder() as folder:
+        yield Path(call(download, artifact_uri=uri, dst_path=str(folder), tracking_uri=store.tracking_uri))

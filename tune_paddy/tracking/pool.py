@@ -5,12 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import PLAIN, Pool, Predictions, Refusal, View, align
+from tune_paddy.data.split import read_groups
 from tune_paddy.tracking.client import call
-from tune_paddy.tracking.files import fetched
+from tune_paddy.tracking.files import SPLIT_FILE, fetched, read_text_of_search
 from tune_paddy.tracking.predictions_file import FILE_NAME, read_predictions
-from tune_paddy.tracking.runs import RecordedRun, list_members, parse_params, recorded
+from tune_paddy.tracking.runs import RecordedRun, get_search, list_members, parse_params, recorded
 from tune_paddy.tracking.schema import MemberRecord
 from tune_paddy.tracking.store import Store
 
@@ -47,8 +51,20 @@ def load_pool(store: Store, searches: Sequence[str]) -> Pool:
         (_view(m), result) for m, result in zip(once, results, strict=True) if isinstance(result, Predictions)
     ]
     pool = align(sound)
+    pool = replace(pool, groups=_groups(store, names, pool))
     broken = [result for result in results if isinstance(result, Refusal)]
     return replace(pool, refused=tuple(sorted((*pool.refused, *broken, *again), key=lambda r: r.member)))
+
+
+def _groups(store: Store, searches: Sequence[str], pool: Pool) -> NDArray[np.int64] | None:
+    """Return the groups of a pool's select images, as one of its searches recorded them with its split."""
+    used = {view.search for view in pool.views}
+    for name in (name for name in searches if name in used):
+        text = read_text_of_search(store, get_search(store, name), SPLIT_FILE)
+        group_of = read_groups(text.encode(), pool.split)
+        if group_of:
+            return np.array([group_of[image] for image in pool.select_ids.tolist()], np.int64)
+    return None
 
 
 def _renamed(members: Iterable[RecordedRun]) -> list[RecordedRun]:

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.system.files import make_private_file, make_private_folder
+from tune_paddy.data.system.locks import file_lock
 from tune_paddy.data.system.own_output import mark_output
-from tune_paddy.data.system.text import redact, shown, strip_credentials
+from tune_paddy.data.system.text import check_decoded, redact, shown, strip_credentials
 from tune_paddy.tracking.client import call, connect
+from tune_paddy.tracking.integrity import check_integrity
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -96,7 +98,8 @@ def open_store(
         tracking_uri: Address of a database or a server; None: `mlflow.db` in the working folder.
         experiment: Name of the experiment of new runs, one per dataset; None: open to read all experiments.
         artifact_root: Folder of artifacts if the address is a database; a server has its own setting.
-            A new folder is private to this user.
+            A new folder is private to this user. If the experiment keeps its artifacts in another folder, new
+            runs get an experiment of their own, whose name ends with this folder.
         create: Whether to create the database and the experiment if they are missing.
 
     Returns:
@@ -111,6 +114,7 @@ def open_store(
     if strip_credentials(uri) != uri:
         os.environ[URI_VARIABLE] = uri  # for trials, see `Store`
     if create:
+        check_decoded(artifact_root)
         make_private_folder(artifact_root)
         mark_output(artifact_root)
     if path is None:
@@ -118,11 +122,13 @@ def open_store(
         return _open(uri, experiment, artifact_root, create=create)
     if not create:
         _check_database(path, experiment)
+        check_integrity(path)
         return _open(uri, experiment, artifact_root, create=False)
     make_private_folder(path.parent)
     try:
-        with FileLock(f"{path}.lock", timeout=INITIALISE_SECONDS):
-            use_write_ahead_log(make_private_file(path))
+        with file_lock(path.with_name(f"{path.name}.lock"), seconds=INITIALISE_SECONDS):
+            check_integrity(make_private_file(path))
+            use_write_ahead_log(path)
             return _open(uri, experiment, artifact_root, create=True)
     except Timeout:
         raise TunePaddyError(
@@ -140,6 +146,7 @@ def resolve_uri(tracking_uri: str | None) -> str:
         InputError: The address is a file store, which MLflow no longer supports, a database in memory, or
             not valid.
     """
+    check_decoded(tracking_uri or Path.cwd())
     uri = tracking_uri or f"sqlite:///{DATABASE}"
     scheme, _, rest = uri.partition("://")
     if scheme.partition("+")[0] in DATABASE_SCHEMES[1:] or scheme in ("http", "https", "databricks"):
@@ -175,11 +182,15 @@ def _open(uri: str, experiment: str | None, artifact_root: Path, *, create: bool
 
 def _experiment_id(uri: str, name: str, artifact_root: Path, *, create: bool) -> str:
     client = call(connect, uri)
+    location = artifact_root.absolute().as_uri() if _is_database(uri) else None
     found = call(client.get_experiment_by_name, name)
+    if found is not None and create and location not in (None, found.artifact_location):
+        # MLflow fixes the folder of an experiment's artifacts when it is created.
+        name = f"{name} in {artifact_root.absolute()}"
+        found = call(client.get_experiment_by_name, name)
     if found is None and not create:
         raise InputError(f"{redact(uri)}: no experiment {name!r}; start a search to create it")
     if found is None:
-        location = artifact_root.absolute().as_uri() if _is_database(uri) else None
         # Without this tag MLflow's page asks whether to show the layout for language models.
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return str(call(client.create_experiment, name, artifact_location=location, tags=tags))

@@ -296,8 +296,11 @@ class _Attempt:
                     )
             first += phase.epochs
 
+    def _rows(self) -> NDArray[np.int64]:
+        return subsample_rows(self.parts.train.labels, self.config, self.parts.train.groups)
+
     def _loader(self) -> TrainLoader:
-        rows = subsample_rows(self.parts.train.labels, self.config)
+        rows = self._rows()
         paths = [self.parts.train.paths[row] for row in rows]
         return TrainLoader(self._reader(paths), self.parts.train.labels[rows], self.config)
 
@@ -363,7 +366,7 @@ class _Attempt:
             "train_seconds_total": sum(e["train_seconds"] + e["eval_seconds"] for e in self.history),
             "predict_seconds": seconds,
             "predict_ms_per_image": 1000 * seconds / n_images,
-            "train_images": float(len(subsample_rows(self.parts.train.labels, self.config))),
+            "train_images": float(len(self._rows())),
             "parameters_m": sum(parameter.numel() for parameter in model.parameters()) / 1e6,
             "peak_mib": self.device.peak_mib(),
         }

@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 
 from tests.ensemble.conftest import make_pool
-from tune_paddy.ensemble.reports.hard_images import find_files, find_hard_images
+from tune_paddy.data.layouts.locate import find_files
+from tune_paddy.ensemble.reports.hard_images import find_hard_images
 
 CLASSES = ("a", "b", "c", "d")
 SELECT = np.array([

@@ -234,3 +234,15 @@ def test_missing_images_estimate_and_test_set_are_reported(tmp_path: Path) -> No
     text = Page(tmp_path / "report.html").text
     for words in ("no honest estimate", "There is no test set", "no longer at", "no image"):
         assert words in text
+
+
+def test_control_characters_of_names_are_shown_not_written(tmp_path: Path) -> None:
+    pool = make_pool()
+    pool = replace(pool, classes=("a\x1b[31m", "b\x07\udce9", "c"))
+    ensemble = ensemble_of(pool, fixed_select(pool.select, pool.labels, np.ones(6)))
+    sources = Sources([recorded("night", "search")], [], SelectionOptions(), "")
+    write_report(tmp_path / "report.html", ensemble, sources, [], find_gains(ensemble, SelectionOptions()))
+    text = (tmp_path / "report.html").read_text()
+    assert r"a\x1b[31m" in text
+    assert r"b\x07\udce9" in text
+    assert not {letter for letter in text if not letter.isprintable()} - {"\n"}

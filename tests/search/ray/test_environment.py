@@ -4,8 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import ray
 
+from tune_paddy.core.errors import InputError
 from tune_paddy.search.ray.environment import MOST_WARMED, WARMED, warm_workers
+from tune_paddy.search.ray.session import ray_session
 
 SCRIPT = """
 import sys
@@ -59,3 +62,19 @@ def test_workers_are_warmed_on_small_machines_and_variables_of_the_user_take_pre
     monkeypatch.setenv(names[1], "1")
     warm_workers(2)
     assert [os.environ[name] for name in names] == [WARMED, "1"]
+
+
+@pytest.mark.parametrize("message", ["The current node timed out.\nSecond line", ""])
+def test_a_ray_that_starts_too_slowly_is_reported_in_one_line(
+    message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray raises a bare exception then."""
+
+    def fail(**_: object) -> None:
+        raise Exception(message)  # noqa: TRY002 as Ray does
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", fail)
+    words = f"Ray could not be reached at auto: {message.partition(chr(10))[0] or 'Exception'}"
+    with pytest.raises(InputError, match=f"^{words}$"), ray_session("auto"):
+        pass

@@ -94,6 +94,12 @@ def cut_weights(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
+def swell_weights(folder: Path) -> None:
+    """More than any machine maps, in a file that takes no space on the disk."""
+    with (folder / "weights.safetensors").open("r+b") as file:
+        file.truncate(2**46 // 8)
+
+
 def cut_config(folder: Path) -> None:
     path = folder / "member.json"
     path.write_text(path.read_text()[:-9])
@@ -113,6 +119,7 @@ def change(key: str, value: object) -> Callable[[Path], None]:
         (drop_config, "holds no readable member"),
         (drop_weights, "holds no readable member"),
         (cut_weights, "holds no readable member"),
+        (swell_weights, "holds no readable member"),
         (cut_config, "holds no readable member"),
         (change("format", 2), "holds no readable member"),
         (change("surprise", 1), "holds no readable member"),
@@ -129,3 +136,22 @@ def test_a_folder_that_holds_no_whole_member_is_named(
     with pytest.raises(InputError, match=message) as caught:
         load_member(saved)
     assert "\n" not in str(caught.value)
+
+
+def only_arch(folder: Path) -> None:
+    change("config", {"arch": "vit_gigantic_patch14_224", "size": 224})(folder)
+
+
+def many_classes(folder: Path) -> None:
+    change("classes", [str(number) for number in range(2_000_000)])(folder)
+
+
+@pytest.mark.parametrize("hostile", [only_arch, many_classes])
+def test_a_configuration_does_not_decide_how_much_memory_is_taken(
+    saved: Path, hostile: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first would take 7.7 GB, and the second 4.9 GB; neither is built with values."""
+    hostile(saved)
+    monkeypatch.setattr("tune_paddy.training.saved.member_files.load_file", None)
+    with pytest.raises(InputError, match=r"does not match .*: .* has shape .* in the file"):
+        load_member(saved)

@@ -24,11 +24,11 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
         *("space", "name", "resume", "retry_failed", "refit", "stand_ins", "dry_run", "verbose"),
         *("scheduler", "objective", "folds", "seed", "arch", "size", "submission", "contact_sheet"),
         *("batch_size", "accum", "precision", "n_classes", "n_images", "as_json", "from_runs", "message"),
-        *("yes", "score", "register", "no_open", "browser"),
+        *("yes", "score", "register", "no_open", "browser", "before", "most"),
     ),
     DATA: (
         *("labels", "images", "id_column", "label_column", "task", "ordinal", "submission_form", "positive"),
-        *("copies", "pixel_range"),
+        *("group", "split_column", "relabel", "copies", "pixel_range"),
         *("skip_corrupt", "skip_conflicts"),
     ),
     HOW_LONG: ("trials", "minutes", "timing", "stall_minutes", "retries", "wait"),

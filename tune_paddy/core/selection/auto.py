@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.checks import check_pool
-from tune_paddy.core.folds import stratified_folds
+from tune_paddy.core.folds import Groups, count_independent, stratified_folds
 from tune_paddy.core.metrics import get_metric
 from tune_paddy.core.selection.methods import METHODS, Method
 from tune_paddy.core.selection.result import Candidate, Selection
@@ -25,13 +25,14 @@ def auto_select(
     metric: str = "log_loss",
     seed: int = 0,
     methods: Mapping[str, Method] = METHODS,
+    groups: Groups | None = None,
 ) -> Selection:
     """Select with the simplest method that is within one standard error of the best.
 
     The images are split into two random halves five times. Every method is fitted on each half and scored
     on the other. Of the methods whose mean difference from the best is within its standard error over the
-    ten halves, the first is refitted on all images. With fewer than `LEAST_IMAGES` images nothing can be
-    compared, and the first method is used.
+    ten halves, the first is refitted on all images. With fewer than `LEAST_IMAGES` images, or groups,
+    nothing can be compared, and the first method is used.
 
     Source: the 5×2 scheme of Dietterich, "Approximate statistical tests for comparing supervised
     classification learning algorithms", Neural Computation 1998; the one-standard-error rule of
@@ -43,6 +44,7 @@ def auto_select(
         metric: The loss to minimise, a key of `METRICS`.
         seed: Of the halves and of the methods.
         methods: The candidates, simplest first.
+        groups: int [images], equal values for images that stay in one half; None: every image is alone.
 
     Returns:
         The selection of the chosen method over all views, with the scores of all methods in `candidates`.
@@ -51,9 +53,9 @@ def auto_select(
         InputError: The pool is invalid (see `check_pool`), or the metric is unknown.
     """
     check_pool(probs, labels)
-    if len(labels) < LEAST_IMAGES:
+    if count_independent(labels, groups) < LEAST_IMAGES:
         return next(iter(methods.values()))(probs, labels, metric=metric, seed=seed)
-    candidates = compare(list(methods), score_halves(probs, labels, metric, seed, methods))
+    candidates = compare(list(methods), score_halves(probs, labels, metric, seed, methods, groups=groups))
     chosen = next(candidate.method for candidate in candidates if candidate.chosen)
     selection = methods[chosen](probs, labels, metric=metric, seed=seed)
     return replace(selection, candidates=candidates)
@@ -65,13 +67,15 @@ def score_halves(
     metric: str,
     seed: int,
     methods: Mapping[str, Method],
+    *,
+    groups: Groups | None = None,
 ) -> NDArray[np.float64]:
     """Score every method on each half that it was not fitted on, float64 [methods, 2 · `REPEATS`]."""
     score = get_metric(metric)
     rng = np.random.default_rng(seed)
     columns = []
     for _ in range(REPEATS):
-        side = stratified_folds(labels, 2, rng)
+        side = stratified_folds(labels, 2, rng, groups)
         for fitted, held in ((side == 0, side == 1), (side == 1, side == 0)):
             part, rest = probs[:, fitted], probs[:, held]
             selections = [m(part, labels[fitted], metric=metric, seed=seed) for m in methods.values()]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.checks import check_pool
+from tune_paddy.core.folds import Groups
 from tune_paddy.core.selection.auto import auto_select
 from tune_paddy.core.selection.cost_budget import CostBudget, check_budget, choose_within
 from tune_paddy.core.selection.greedy_log_loss import true_class_rows
@@ -64,6 +65,7 @@ def budget_auto_select(
     metric: str = "log_loss",
     seed: int = 0,
     methods: Mapping[str, Method] = METHODS,
+    groups: Groups | None = None,
 ) -> Selection:
     """Choose the method by cross-fitting, as `auto_select` does, within the budget.
 
@@ -77,6 +79,7 @@ def budget_auto_select(
         metric: Name of the loss to minimise.
         seed: Seed of the halves and of the methods.
         methods: Candidates, simplest first.
+        groups: int [images], see `auto_select`.
 
     Returns:
         The selection of `auto_select` if that is within the budget; otherwise as `budget_select`.
@@ -86,7 +89,7 @@ def budget_auto_select(
     """
     check_pool(probs, labels)
     check_budget(probs, budget)
-    free = auto_select(probs, labels, metric=metric, seed=seed, methods=methods)
+    free = auto_select(probs, labels, metric=metric, seed=seed, methods=methods, groups=groups)
     if fits(free, budget):
         return free
     chosen = (candidate.method for candidate in free.candidates if candidate.chosen)
@@ -97,7 +100,7 @@ def budget_auto_select(
         bounded[name] = _Chosen(method, views)
         if name == favourite:
             bounded[TRIMMED.format(name)] = _Trimmed(method, budget)
-    return auto_select(probs, labels, metric=metric, seed=seed, methods=bounded)
+    return auto_select(probs, labels, metric=metric, seed=seed, methods=bounded, groups=groups)
 
 
 def fits(selection: Selection, budget: CostBudget) -> bool:

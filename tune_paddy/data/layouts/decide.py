@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.layouts.columns import LABEL_COLUMNS
+from tune_paddy.data.layouts.by_table.columns import LABEL_COLUMNS
+from tune_paddy.data.layouts.by_table.tables import Kind, LabelTable, Surroundings, Verdict
 from tune_paddy.data.layouts.file_names import NamedFiles, find_named_files
 from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders
 from tune_paddy.data.layouts.names import Role, role_of
 from tune_paddy.data.layouts.parts import last
-from tune_paddy.data.layouts.tables import Kind, LabelTable, Surroundings, Verdict
 from tune_paddy.data.options import FOLDERS
 from tune_paddy.data.system.text import counted, shown
 

@@ -53,6 +53,8 @@ class Description:
         task: Name of the task.
         n_without: Number of labelled images without a label, if an image may have any number.
         left_out: Files that were not read, by kind.
+        groups: Column of the groups and their sizes; empty without it.
+        split: Column that defines the split and its meaning; empty without it.
     """
 
     layout: str
@@ -65,15 +67,19 @@ class Description:
     submission: str = ""
     task: str = CLASSES
     n_without: int = 0
+    groups: str = ""
+    split: str = ""
 
     def lines(self) -> list[str]:
-        """Return the description, one line each: numbers, layout, labels, classes, test images, left out."""
+        """Return the description, one line each: numbers, layout, labels, classes, sides, left out."""
         return [
             self.headline(),
             f"  layout: {self.layout}",
             f"  labels: {self.labels}",
             f"  classes: {self._classes()}",
             *([f"  task: {self.task}, {Task.of(self.task).description}"] if self.task != CLASSES else []),
+            *([f"  groups: {self.groups}"] if self.groups else []),
+            *([f"  split: {self.split}"] if self.split else []),
             *([f"  to predict: {self.test}"] if self.test else []),
             *([f"  submission: {self.submission}"] if self.submission else []),
             *(f"  left out: {kind.line()}" for kind in self.left_out),

@@ -9,22 +9,22 @@ refused with a message that names the option to say it.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import SEPARATOR
 from tune_paddy.core.tasks.task import Task
-from tune_paddy.data.csv_table import read_table
-from tune_paddy.data.layouts.decide import decide
-from tune_paddy.data.layouts.file_names import NamedFiles, find_named_files
-from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders, read_as_classes
-from tune_paddy.data.layouts.labelled import Labelled, from_file_names, from_folders, from_table
-from tune_paddy.data.layouts.left_out import find_left_out
-from tune_paddy.data.layouts.listing import Listing, make_test
-from tune_paddy.data.layouts.names import is_sample
-from tune_paddy.data.layouts.parts import find_base
-from tune_paddy.data.layouts.tables import (
+from tune_paddy.data.csv_table import CsvTable, read_table
+from tune_paddy.data.layouts.by_table.side_columns import (
+    companion_name,
+    is_companion,
+    read_sides,
+    wants_sides,
+)
+from tune_paddy.data.layouts.by_table.tables import (
     LabelTable,
     Surroundings,
     Verdict,
@@ -33,11 +33,19 @@ from tune_paddy.data.layouts.tables import (
     read_label_table,
     tables_near,
 )
+from tune_paddy.data.layouts.decide import decide
+from tune_paddy.data.layouts.file_names import NamedFiles, find_named_files
+from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders, read_as_classes
+from tune_paddy.data.layouts.labelled import Labelled, from_file_names, from_folders, from_table
+from tune_paddy.data.layouts.left_out import find_left_out
+from tune_paddy.data.layouts.listing import Listing, make_test
+from tune_paddy.data.layouts.names import is_sample
+from tune_paddy.data.layouts.parts import find_base
 from tune_paddy.data.layouts.test_set import SampleTable, find_sample, find_test_set
 from tune_paddy.data.layouts.tree import TABLE_SUFFIXES, Tree, parent_of, walk
 from tune_paddy.data.options import DETECTED, FOLDERS, ReadOptions
 from tune_paddy.data.submission.choose import Labels, choose_form
-from tune_paddy.data.system.text import shown
+from tune_paddy.data.system.text import check_decoded, shown
 
 
 def list_dataset(path: Path, options: ReadOptions = DETECTED) -> Listing:
@@ -53,6 +61,7 @@ def list_dataset(path: Path, options: ReadOptions = DETECTED) -> Listing:
     """
     try:
         root, named = _root_and_table(path.expanduser().resolve(), options)
+        check_decoded(root)
         return _list(root, named, options)
     except (OSError, RuntimeError) as error:  # RuntimeError: a link loop, or no home folder
         reason = getattr(error, "strerror", None) or error
@@ -64,7 +73,7 @@ def _root_and_table(path: Path, options: ReadOptions) -> tuple[Path, Path | None
     if path.is_dir():
         if options.labels in (None, FOLDERS):
             return path, None
-        return path, _file_of(path, str(options.labels))
+        return path, file_of(path, str(options.labels), "labels")
     if not path.is_file():
         raise InputError(f"no folder or CSV file {shown(path)}: check the path")
     if path.suffix.lower() not in TABLE_SUFFIXES:
@@ -74,14 +83,23 @@ def _root_and_table(path: Path, options: ReadOptions) -> tuple[Path, Path | None
     return path.parent, path
 
 
-def _file_of(root: Path, name: str) -> Path:
-    """Return the table of a name, in the dataset or in the working folder."""
+def file_of(root: Path, name: str, option: str) -> Path:
+    """Return the table of a name that a person gave, in the dataset or in the working folder.
+
+    Args:
+        root: Folder of the dataset.
+        name: Path of the table.
+        option: Option that holds the name, for the message.
+
+    Raises:
+        InputError: There is no such file.
+    """
     found = next((place for place in (root / name, Path(name).expanduser()) if place.is_file()), None)
     if found is None:
+        also = f"; a file, or `{FOLDERS}`, is expected" if option == "labels" else ""
         raise InputError(
-            f"labels: no file {shown(name)} in {shown(root)} or in the working folder; a file, or "
-            f"`{FOLDERS}`, is expected",
-            options=("labels",),
+            f"{option}: no file {shown(name)} in {shown(root)} or in the working folder{also}",
+            options=(option,),
         )
     return found.resolve()
 
@@ -95,8 +113,28 @@ def _list(root: Path, named: Path | None, options: ReadOptions) -> Listing:
     sample = find_sample(tree.root, [name for name in near if is_sample(name)])
     if sample is not None:
         around = replace(around, sample=sample.columns)
-    labelled, verdicts = _labelled(around, named, near)
-    return _listing(around, labelled, sample, verdicts)
+    companion = _companion(around, named, near)
+    if companion is not None and companion.path == named:  # the labels are the names of the folders
+        labelled, verdicts = from_folders(_folders(around), around), _lists(around, near, named)
+    else:
+        others = near if companion is None else [n for n in near if tree.path(n) != companion.path]
+        labelled, verdicts = _labelled(around, named, others)
+    return _listing(around, labelled, sample, verdicts, companion)
+
+
+def _companion(around: Surroundings, named: Path | None, near: Sequence[str]) -> CsvTable | None:
+    """Return the table beside class folders that has a wanted column, but no labels."""
+    if not wants_sides(around.options):
+        return None
+    if named is not None:
+        table = read_table(named)
+        return table if is_companion(table, around) else None
+    found = {}
+    for name in near:
+        with suppress(InputError):
+            if not is_sample(name) and is_companion(table := read_table(around.tree.path(name)), around):
+                found[name] = table
+    return found.get(companion_name(list(found)))
 
 
 def _surroundings(tree: Tree, named: Path | None, options: ReadOptions) -> Surroundings:
@@ -155,11 +193,14 @@ def _portable(around: Surroundings) -> ReadOptions:
     """Return the options with paths that do not depend on the working folder: for the record."""
     root, options = around.tree.root, around.options
     labels, images = options.labels, options.images
+    relabel = options.relabel
     if labels not in (None, FOLDERS):
-        labels = _from_root(root, _file_of(root, str(labels)))
+        labels = _from_root(root, file_of(root, str(labels), "labels"))
+    if relabel is not None:
+        relabel = _from_root(root, file_of(root, relabel, "relabel"))
     if images is not None:
         images = _from_root(root, _folder_of(root, images))
-    return replace(options, labels=labels, images=images)
+    return replace(options, labels=labels, images=images, relabel=relabel)
 
 
 def _from_root(root: Path, path: Path) -> str:
@@ -191,10 +232,15 @@ def _refuse_separators(labelled: Labelled) -> None:
 
 
 def _listing(
-    around: Surroundings, labelled: Labelled, sample: SampleTable | None, verdicts: Sequence[Verdict]
+    around: Surroundings,
+    labelled: Labelled,
+    sample: SampleTable | None,
+    verdicts: Sequence[Verdict],
+    companion: CsvTable | None,
 ) -> Listing:
     """Add the images to predict to the labelled ones, and what was left out."""
     tree, task = around.tree, Task.of(labelled.task)
+    sides = read_sides(labelled, companion, around)
     if task.independent and labelled.table is None:
         _refuse_separators(labelled)
     files = frozenset(labelled.files) if labelled.tree.root == tree.root else frozenset[str]()
@@ -223,7 +269,10 @@ def _listing(
         form=form,
         task=task,
         sample=tests.sample,
-        left_out=find_left_out(tree, labelled, tests, verdicts),
+        sides=sides,
+        left_out=find_left_out(
+            tree, labelled, tests, verdicts, () if companion is None else (companion.path,)
+        ),
         notes=labelled.notes + form_notes,
-        options=_portable(around),
+        options=replace(_portable(around), **dict[str, Any](sides.names)),
     )

@@ -29,27 +29,28 @@ class ImageIndex:
             name: Path, name or name without suffix, as a table has it.
             folders: Folders that a path may start from, relative to the tree.
         """
-        plain = str(PurePosixPath(name.strip().replace("\\", "/")))
+        plain = _normal(name.strip().replace("\\", "/"))
+        key = without_suffix(plain)
         for folder in folders:
-            found = self._paths.get(_key(f"{folder}/{plain}" if folder else plain))
+            found = self._paths.get(f"{folder}/{key}" if folder else key)
             if found:
                 return _exact(found, plain)
-        return _exact(self._plain.get(_key(plain), []), plain) if "/" not in plain else []
+        return _exact(self._plain.get(key, []), plain) if "/" not in plain else []
 
     @cached_property
     def _paths(self) -> dict[str, list[str]]:
         """Path without the suffix → images."""
-        return _grouped(self.names, _key)
+        return _grouped(self.names, without_suffix)
 
     @cached_property
     def _plain(self) -> dict[str, list[str]]:
         """Name without folder and suffix → images."""
-        return _grouped(self.names, lambda name: _key(name.rpartition("/")[2]))
+        return _grouped(self.names, lambda name: without_suffix(name.rpartition("/")[2]))
 
 
 def has_suffix(name: str) -> bool:
     """Return whether a name ends with the suffix of an image format."""
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
+    return _suffix(name).lower() in SUFFIXES
 
 
 def without_suffix(name: str) -> str:
@@ -58,7 +59,7 @@ def without_suffix(name: str) -> str:
     >>> without_suffix("a/dog.1.JPG"), without_suffix("dog.1")
     ('a/dog.1', 'dog.1')
     """
-    return name[: -len(PurePosixPath(name).suffix)] if has_suffix(name) else name
+    return name[: -len(_suffix(name))] if has_suffix(name) else name
 
 
 def prefer(found: Sequence[str], *rules: Callable[[str], bool]) -> list[str]:
@@ -81,8 +82,15 @@ def lies_directly_in(label: str) -> Callable[[str], bool]:
     return lambda name: parent_of(name).rpartition("/")[2] == label
 
 
-def _key(name: str) -> str:
-    return without_suffix(name)
+def _normal(name: str) -> str:
+    """Return a path without empty parts and dots; pathlib is slow for the names of a long table."""
+    return str(PurePosixPath(name)) if "/" in name or not name else name
+
+
+def _suffix(name: str) -> str:
+    """Return the suffix of a path's last part, as pathlib does in ten times the time."""
+    at = name.rfind(".", name.rfind("/") + 2)
+    return name[at:] if 0 < at < len(name) - 1 else ""
 
 
 def _exact(found: list[str], name: str) -> list[str]:
@@ -90,9 +98,7 @@ def _exact(found: list[str], name: str) -> list[str]:
     if not has_suffix(name):
         return found
     same = [one for one in found if one.endswith(name)]
-    return same or [
-        one for one in found if PurePosixPath(one).suffix.lower() == PurePosixPath(name).suffix.lower()
-    ]
+    return same or [one for one in found if _suffix(one).lower() == _suffix(name).lower()]
 
 
 def _grouped(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:

@@ -7,12 +7,12 @@ import pandas as pd
 
 from tune_paddy.core.tasks.names import CLASSES
 from tune_paddy.data.csv_table import CsvTable
+from tune_paddy.data.layouts.by_table.tables import LabelTable, Surroundings
 from tune_paddy.data.layouts.file_names import NamedFiles
 from tune_paddy.data.layouts.folders import ClassFolders
 from tune_paddy.data.layouts.index import has_suffix
 from tune_paddy.data.layouts.listing import make_labelled
 from tune_paddy.data.layouts.parts import find_parts, last
-from tune_paddy.data.layouts.tables import LabelTable, Surroundings
 from tune_paddy.data.layouts.tree import Tree, parent_of
 from tune_paddy.data.submission.form import SubmissionFormat
 from tune_paddy.data.system.text import shown

@@ -1,19 +1,23 @@
 """Files of a dataset that were not read, by kind: none is passed over in silence."""
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
+from tune_paddy.data.layouts.by_table.tables import Kind, Verdict
 from tune_paddy.data.layouts.description import LeftOut
 from tune_paddy.data.layouts.index import lies_in
 from tune_paddy.data.layouts.labelled import Labelled
-from tune_paddy.data.layouts.tables import Kind, Verdict
 from tune_paddy.data.layouts.test_set import TestSet
 from tune_paddy.data.layouts.tree import Tree
 from tune_paddy.data.system.text import shown
 
 
 def find_left_out(
-    tree: Tree, labelled: Labelled, tests: TestSet, verdicts: Sequence[Verdict]
+    tree: Tree,
+    labelled: Labelled,
+    tests: TestSet,
+    verdicts: Sequence[Verdict],
+    also_read: Sequence[Path] = (),
 ) -> tuple[LeftOut, ...]:
     """Return what a layout does not read of a dataset's files.
 
@@ -22,14 +26,15 @@ def find_left_out(
         labelled: Labelled images; they may lie elsewhere.
         tests: Images to predict.
         verdicts: What the tables near the dataset's folder are.
+        also_read: Tables that were read for other columns than labels.
     """
     used = set(tests.files).union(labelled.files if labelled.tree.root == tree.root else ())
     rest = [name for name in tree.images if name not in used]
     in_tests = lies_in(labelled.test_folders or ["/"])
     not_listed = f"image that {shown(PurePath(tests.table).name)} does not name" if tests.table else ""
     read = {tests.table}
-    if labelled.table is not None and labelled.table.path.is_relative_to(tree.root):
-        read.add(labelled.table.path.relative_to(tree.root).as_posix())
+    tables = [*also_read, *([] if labelled.table is None else [labelled.table.path])]
+    read |= {path.relative_to(tree.root).as_posix() for path in tables if path.is_relative_to(tree.root)}
     return (
         *_grouped(
             rest, lambda name: not_listed if not_listed and in_tests(name) else f"image {labelled.unnamed}"

@@ -11,6 +11,7 @@ from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import CsvTable
 from tune_paddy.data.layouts.description import Description, LeftOut
 from tune_paddy.data.options import DETECTED, ReadOptions
+from tune_paddy.data.sides.columns import SideColumns
 from tune_paddy.data.submission.form import SubmissionFormat
 
 _ONE_CLASS = Task.of(CLASSES)
@@ -35,6 +36,7 @@ class Listing:
         left_out: Files that were not read.
         notes: Messages about what was decided.
         options: What a person said about the layout.
+        sides: Values of the columns that keep images together or define the split.
     """
 
     layout: str
@@ -50,6 +52,7 @@ class Listing:
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     options: ReadOptions = field(default=DETECTED)
+    sides: SideColumns = field(default_factory=SideColumns)
 
     def describe(
         self,

@@ -1,15 +1,17 @@
-"""Find the sample submission, and the files of known ids of images to predict, without a layout of labels."""
+"""Find the files of a dataset again: its sample submission, and the images of known ids."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.data.layouts.by_table.tables import tables_near
+from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.layouts.index import ImageIndex, lies_in, prefer
 from tune_paddy.data.layouts.names import Role, is_sample
 from tune_paddy.data.layouts.parts import all_parts, find_base, unwrap
-from tune_paddy.data.layouts.tables import tables_near
 from tune_paddy.data.layouts.test_set import find_sample
 from tune_paddy.data.layouts.tree import walk
+from tune_paddy.data.options import DETECTED, ReadOptions
 from tune_paddy.data.submission.form import SAMPLE
 from tune_paddy.data.system.text import shown
 
@@ -51,3 +53,27 @@ def find_test_images(data: Path, ids: Sequence[str]) -> dict[str, Path]:
     index, in_tests = ImageIndex(tree.images), lies_in(tests or ["/"])
     found = {name: prefer(index.find(name, list(dict.fromkeys(starts))), in_tests) for name in ids}
     return {name: tree.path(names[0]) for name, names in found.items() if len(names) == 1}
+
+
+def find_files(
+    dataset: Path, options: ReadOptions = DETECTED
+) -> tuple[Mapping[str, Path], Mapping[str, Path]]:
+    """Return id → file of a dataset's labelled images and of its test set.
+
+    Both are empty if the dataset is not at its path: it may have moved, or be on another machine.
+
+    Args:
+        dataset: Path that the dataset was opened from.
+        options: Options that it was read with.
+    """
+    try:
+        listing = list_dataset(dataset, options)
+    except InputError:
+        return {}, {}
+    return _files(listing.labelled["id"], listing.labelled["path"]), _files(
+        listing.test["id"], listing.test["path"]
+    )
+
+
+def _files(names: Iterable[str], paths: Sequence[str] | Iterable[str]) -> dict[str, Path]:
+    return {str(name): Path(path) for name, path in zip(names, paths, strict=True)}

@@ -6,11 +6,8 @@ from pathlib import Path, PurePath
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.csv_table import CsvTable, read_table
-from tune_paddy.data.layouts.columns import Sample, find_id_column
-from tune_paddy.data.layouts.index import has_suffix, without_suffix
-from tune_paddy.data.layouts.names import Role
-from tune_paddy.data.layouts.parts import unwrap
-from tune_paddy.data.layouts.tables import (
+from tune_paddy.data.layouts.by_table.columns import Sample, find_id_column
+from tune_paddy.data.layouts.by_table.tables import (
     Kind,
     Surroundings,
     Verdict,
@@ -19,6 +16,9 @@ from tune_paddy.data.layouts.tables import (
     recognises,
     usual_id_column,
 )
+from tune_paddy.data.layouts.index import has_suffix, without_suffix
+from tune_paddy.data.layouts.names import Role
+from tune_paddy.data.layouts.parts import unwrap
 from tune_paddy.data.submission.form import SAMPLE
 from tune_paddy.data.system.text import listed, shown
 

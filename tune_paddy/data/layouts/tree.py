@@ -1,6 +1,7 @@
 """All files of a folder tree by kind, found in one walk."""
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,13 +11,16 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.data.images import SUFFIXES
 from tune_paddy.data.layouts.names import role_of
 from tune_paddy.data.system.own_output import is_output, is_own_dataset, is_record, is_search
-from tune_paddy.data.system.text import shown
+from tune_paddy.data.system.text import check_decoded, shown
 
 OURS = "written by tune_paddy"
 """Kind of the results of this program among the files that are left out."""
 
 TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".tab"))
 """Suffixes of files that are read as tables, in lower case."""
+
+
+_AFTER_SLASH = chr(ord("/") + 1)
 
 
 @dataclass
@@ -53,7 +57,10 @@ class Tree:
 
     def below(self, folder: str = "") -> list[str]:
         """Return the images in a folder and its sub-folders."""
-        return [name for name in self.images if name.startswith(f"{folder}/")] if folder else self.images
+        if not folder:
+            return self.images
+        start = bisect_left(self.images, f"{folder}/")  # they are sorted: thousands of folders may ask
+        return self.images[start : bisect_left(self.images, f"{folder}{_AFTER_SLASH}", start)]
 
     def holds_images(self, folder: str) -> bool:
         """Return whether a folder or one of its sub-folders holds images."""
@@ -173,7 +180,7 @@ def _put_in_order(tree: Tree) -> None:
     for names in (tree.images, tree.tables, tree.folders, tree.datasets, *tree.left_out.values()):
         names.sort()
     for name in tree.images:
-        _check_utf8(tree.root, name)
+        check_decoded(tree.root / name)
 
 
 def is_passed_over(name: str) -> bool:
@@ -206,7 +213,7 @@ def list_images(folder: Path) -> tuple[list[str], list[str]]:
     """
     found = sorted(_images_below(folder))
     for name in found:
-        _check_utf8(folder, name)
+        check_decoded(folder / name)
     return found, [str(folder / name) for name in found]
 
 
@@ -225,13 +232,6 @@ def _is_skipped(folder: Path) -> bool:
 
 def _entries(folder: Path) -> list[str]:
     return [entry.name for entry in folder.iterdir()]
-
-
-def _check_utf8(folder: Path, name: str) -> None:
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"{shown(folder / name)}: its name is not UTF-8: rename it") from error
 
 
 def _raise(error: OSError) -> None:

@@ -16,17 +16,17 @@ def usable_cpus(root: Path = ROOT) -> int:
         root: Folder that holds `proc` and `sys`.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quotas = [_quota_v2(group) for group in _groups(root, "")]
-    quotas += [_quota_v1(group) for group in _groups(root, "cpu")]
+    quotas = [_quota_v2(group) for group in control_groups(root, "")]
+    quotas += [_quota_v1(group) for group in control_groups(root, "cpu")]
     return max(1, math.ceil(min([allowed, *(quota for quota in quotas if quota is not None)])))
 
 
-def _groups(root: Path, controller: str) -> list[Path]:
+def control_groups(root: Path, controller: str) -> list[Path]:
     """Return the folders of this process's control group and its ancestors; the lowest quota applies.
 
     Args:
         root: Folder that holds `proc` and `sys`.
-        controller: `cpu` for version 1; empty for the single hierarchy of version 2.
+        controller: Name such as `cpu` for version 1; empty for the single hierarchy of version 2.
     """
     mount = root / "sys/fs/cgroup" / controller
     path = ""

@@ -39,6 +39,11 @@ def give_memory_back() -> None:
     The C library keeps fragments that Python has freed: 48 MB per trial without trimming, 6 MB with it.
     """
     gc.collect()
+    trim_heap()
+
+
+def trim_heap() -> None:
+    """Return freed memory to the operating system; the C library keeps that of each thread for later."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
         if trim is not None:

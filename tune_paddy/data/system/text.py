@@ -2,10 +2,13 @@
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tune_paddy.core.errors import InputError
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -28,6 +31,32 @@ def printable(text: str) -> str:
     return "\n".join(map(_escaped, text.split("\n")))
 
 
+def shown_value(value: object) -> object:
+    """Return a value for a page: a text without control characters, anything else as it is.
+
+    Text that is marked as HTML is a subclass of str, and stays too.
+    """
+    return printable(value) if type(value) is str else value
+
+
+def check_decoded(path: str | Path) -> None:
+    """Refuse a name that cannot be written into a record: its bytes are not those of a text.
+
+    Raises:
+        InputError: The name has bytes that this Python could not decode.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        encoding = sys.getfilesystemencoding()
+        remedy = (
+            "rename it"
+            if encoding == "utf-8"
+            else f"this Python reads names as {encoding}: set PYTHONUTF8=1, or a locale with UTF-8"
+        )
+        raise InputError(f"{shown(path)}: its name is not UTF-8: {remedy}") from error
+
+
 def first_problem(error: "ValidationError") -> str:
     """Return the first invalid key of a file and the reason, on one line."""
     first = error.errors()[0]
@@ -36,6 +65,8 @@ def first_problem(error: "ValidationError") -> str:
 
 
 def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tune_paddy.core.predictions import Pool
+from tune_paddy.data.labels.balance import describe_balance
 from tune_paddy.data.split import FEW
 from tune_paddy.data.system.text import counted, shown
 
@@ -26,6 +27,9 @@ def caveats(pool: Pool) -> tuple[str, ...]:
         found.append(f"Not judged, without an image in the select split: {_named(absent)}.")
     if few:
         found.append(f"Hardly judged, by fewer than {FEW} images each: {_named(few)}.")
+    balance = describe_balance(dict(zip(pool.classes, counts.tolist(), strict=True)))
+    if balance:
+        found.append(f"{balance[0].upper()}{balance[1:]}.")
     return tuple(found)
 
 

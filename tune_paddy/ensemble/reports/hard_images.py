@@ -1,19 +1,14 @@
 """Find the images that an ensemble gets wrong, and those that it is least sure of."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import true_class
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.scores.decided import decided
 from tune_paddy.core.tasks.arrays import Labels
-from tune_paddy.data.layouts.detect import list_dataset
-from tune_paddy.data.options import DETECTED, ReadOptions
 
 GUESSES = 3
 """Number of classes to show for each image."""
@@ -93,27 +88,3 @@ def _image(pool: Pool, name: str, probs: NDArray[np.float64], truth: str | None)
         best[-1] = pool.classes.index(truth)
     shown = "no label" if truth == "" else truth
     return HardImage(name, shown, tuple((pool.classes[code], float(probs[code])) for code in best))
-
-
-def find_files(
-    dataset: Path, options: ReadOptions = DETECTED
-) -> tuple[Mapping[str, Path], Mapping[str, Path]]:
-    """Return id → file of a dataset's labelled images and of its test set.
-
-    Both are empty if the dataset is not at its path: it may have moved, or be on another machine.
-
-    Args:
-        dataset: Path that the dataset was opened from.
-        options: Options that it was read with.
-    """
-    try:
-        listing = list_dataset(dataset, options)
-    except InputError:
-        return {}, {}
-    return _files(listing.labelled["id"], listing.labelled["path"]), _files(
-        listing.test["id"], listing.test["path"]
-    )
-
-
-def _files(names: Iterable[str], paths: Sequence[str] | Iterable[str]) -> dict[str, Path]:
-    return {str(name): Path(path) for name, path in zip(names, paths, strict=True)}

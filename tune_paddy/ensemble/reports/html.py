@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.estimate import Comparison, estimate, wilson
 from tune_paddy.core.metrics import metric_label
+from tune_paddy.data.layouts.locate import find_files
 from tune_paddy.data.pixel_range import PixelRange
+from tune_paddy.data.system.files import write_atomically
+from tune_paddy.data.system.text import shown_value
 from tune_paddy.data.thumbnails import thumbnail_uri
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions, select_command
 from tune_paddy.ensemble.reports.caveats import caveats
-from tune_paddy.ensemble.reports.hard_images import HardImage, HardImages, find_files, find_hard_images
+from tune_paddy.ensemble.reports.hard_images import HardImage, HardImages, find_hard_images
 from tune_paddy.ensemble.reports.member_rows import MemberRow, ensemble_rows
 from tune_paddy.ensemble.reports.page.facts import facts
 from tune_paddy.ensemble.reports.page.gains import ClassGains
@@ -80,11 +83,11 @@ def write_report(
     """
     # Names of files and classes are untrusted: the template escapes every value.
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, finalize=shown_value, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = resources.files("tune_paddy.ensemble.reports").joinpath("report_page.html").read_text("utf-8")
     page = environment.from_string(template).render(_content(ensemble, sources, pictures, gains))
-    path.write_text(page, encoding="utf-8")
+    write_atomically(path, page.encode())
 
 
 def _content(

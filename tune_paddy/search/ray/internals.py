@@ -8,6 +8,7 @@
 | `worker.listen_error_messages` | no paragraph on stdout for each worker that died | the paragraphs appear |
 | `utils.set_sigterm_handler` | keep the driver's handler while Ray starts | it is set again afterwards |
 | `services.ConsolePopen` | shield Ray's processes from signals to the driver's group | the group ends them |
+| `node.Node.start_api_server` | no process of a dashboard that is not wanted, 100 MB | it starts |
 | `worker._global_node` | find the processes of Ray that this process started | Ray's own, slower check |
 | `_raylet.Config` | ask for a token, as later versions do by default | as the version does |
 | `accelerators.get_accelerator_manager_for_resource` | count GPUs before Ray starts | count them after |
@@ -39,6 +40,7 @@ _WORKER = "ray._private.worker"
 _UTILS = "ray._private.utils"
 _ACCELERATORS = "ray._private.accelerators"
 _SERVICES = "ray._private.services"
+_NODE = "ray._private.node"
 
 
 def find(module: str, *names: str) -> Any:
@@ -180,6 +182,17 @@ def shielded_processes() -> Iterator[None]:
     and its children block these signals. Ray ends them with SIGKILL instead.
     """
     with _replaced(find(_SERVICES), "ConsolePopen", _shielded(find(_SERVICES, "ConsolePopen"))):
+        yield
+
+
+@contextmanager
+def without_dashboard() -> Iterator[None]:
+    """Keep Ray, if it starts in the block, from starting the process of the dashboard.
+
+    `include_dashboard=False` leaves out its pages, not its process, which takes 100 MB. The agents of the
+    raylet, which it would ask, cannot be left out: Ray's workers are started with their help.
+    """
+    with _replaced(find(_NODE, "Node"), "start_api_server", lambda *_, **__: None):
         yield
 
 

@@ -8,22 +8,21 @@ their files in a folder that no other user can enter. Ray's default folder is wr
 import logging
 import os
 import secrets
-import shutil
 import signal
 import socket
 import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
-from filelock import FileLock, Timeout
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.cpus import usable_cpus
+from tune_paddy.data.system.owned_folders import owned_folder, sweep
 from tune_paddy.search.ray.environment import warm_workers
 from tune_paddy.search.ray.internals import (
     own_processes,
@@ -32,11 +31,9 @@ from tune_paddy.search.ray.internals import (
     shielded_processes,
     sigterm_left_alone,
     tokens_required,
+    without_dashboard,
 )
 from tune_paddy.search.ray.reaper import reaped
-
-_PREFIX, _OWNED = "tune_paddy-", ".owned"
-"""Prefix of a session's folder, and name of the file in it that the session's process locks."""
 
 _ANSWER_SECONDS = 10.0
 """Time to wait for an answer from a cluster, in seconds."""
@@ -75,10 +72,10 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
             options = {"address": address} if address else stack.enter_context(_closed(num_gpus))
             stack.enter_context(quiet_workers())  # the record has the reason in one line
             try:
-                with _own_sigterm_handler(), shielded_processes():
+                with _own_sigterm_handler(), shielded_processes(), without_dashboard():
                     ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
-            except (OSError, ValueError, RuntimeError) as error:
-                reason = str(error).splitlines()[0]
+            except Exception as error:  # on a busy machine, a bare one: "The current node timed out"
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
                 where = address or "this machine"
                 raise InputError(f"Ray could not be reached at {where}: {reason}") from error
             stack.enter_context(_ended_with_this_process(options))
@@ -122,33 +119,15 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
     kept = _keeps_logs()
     parent = Path(os.environ["RAY_TMPDIR"] if kept else _short_folder())
     if not kept:
-        _sweep(parent)
-    folder = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)  # mode 0700
-    lock = FileLock(f"{folder}/{_OWNED}")
-    try:
-        lock.acquire()
-        with prestarted_workers_used(), tokens_required():
-            yield {
-                "address": "local",  # never a cluster that one of Ray's files in /tmp names
-                "include_dashboard": False,
-                "num_cpus": cpus,
-                "num_gpus": num_gpus,
-                "_temp_dir": f"{folder}/r",  # Ray makes it accessible to everyone, so ours contains it
-            }
-    finally:
-        lock.release()
-        if not kept:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sweep(parent: Path) -> None:
-    """Remove folders of sessions whose process was killed: no process holds their locks."""
-    for folder in parent.glob(f"{_PREFIX}*"):
-        with suppress(Timeout, OSError):  # another user's folder cannot be read
-            if not (folder / _OWNED).exists():
-                continue  # its process has not locked it yet
-            with FileLock(folder / _OWNED, timeout=0):
-                shutil.rmtree(folder, ignore_errors=True)
+        sweep(parent)
+    with owned_folder(parent, kept=kept) as folder, prestarted_workers_used(), tokens_required():
+        yield {
+            "address": "local",  # never a cluster that one of Ray's files in /tmp names
+            "include_dashboard": False,
+            "num_cpus": cpus,
+            "num_gpus": num_gpus,
+            "_temp_dir": f"{folder}/r",  # Ray makes it accessible to everyone, so ours contains it
+        }
 
 
 def _require_answer(address: str) -> None:
@@ -173,4 +152,5 @@ def _require_answer(address: str) -> None:
 def _short_folder() -> str:
     """Return the folder for temporary files, or /tmp: the path of a socket has at most 103 bytes."""
     folder = tempfile.gettempdir()
-    return folder if len(os.fsencode(folder)) <= _LONGEST_FOLDER else "/tmp"  # noqa: S108 a new folder in it
+    fits = len(os.fsencode(folder)) <= _LONGEST_FOLDER and folder.isprintable()
+    return folder if fits else "/tmp"  # noqa: S108 a new folder in it

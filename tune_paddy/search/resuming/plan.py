@@ -19,6 +19,9 @@ from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
 
+_RECORDED_LATER = ("pixel_range", "copies", "task")
+"""Options whose value earlier versions did not record: any value is taken."""
+
 
 def resumed_plan(
     search: RecordedRun,
@@ -85,16 +88,18 @@ def _reading(search: RecordedRun, recorded: ReadOptions, now: Mapping[str, Any])
     """Return the options of reading the images of a resumed search again.
 
     Files and columns may have other names now, since the fingerprint detects other images or labels. It does
-    not depend on the range of the values, on what counts as a copy and on what the labels are.
+    not depend on the range of the values, on what counts as a copy, on what the labels are and on the columns
+    of the split.
     """
     options = recorded.given()
     typed = {**now, **ReadOptions(**now).given()}  # `ordinal` is a task there
     again = replace(recorded, **{name: value for name, value in typed.items() if name != "ordinal"}).given()
-    for name in ("pixel_range", "copies", "task"):
-        if again.get(name) != options.get(name, again.get(name)):
+    for name in ("pixel_range", "copies", "task", "group", "split_column", "relabel"):
+        earlier = options.get(name, again.get(name) if name in _RECORDED_LATER else None)
+        if name in typed and again.get(name) != earlier:
             raise InputError(
-                f"search {search.name!r} keeps its `{name}`, {options[name]}, when it is resumed: leave the "
-                "option out, or start a search under a new name",
+                f"search {search.name!r} keeps its `{name}`, {earlier or 'none'}, when it is resumed: leave "
+                "the option out, or start a search under a new name",
                 options=(name,),
             )
     return again

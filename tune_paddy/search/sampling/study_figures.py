@@ -20,6 +20,7 @@ from optuna.visualization import matplotlib as plots
 from PIL import Image
 
 from tune_paddy.core.domains import Choice, SubSpace
+from tune_paddy.data.system.files import write_atomically
 from tune_paddy.search.sampling.sampler import SPACE, parameter_names
 
 IMPORTANCES, SLICES = "importances", "slices"
@@ -58,7 +59,7 @@ def write_study_figures(
         for name, draw in ((IMPORTANCES, _importances), (SLICES, _slices)):
             # A degenerate study, such as one of equal losses, must not end a search.
             with suppress(ValueError, RuntimeError, ZeroDivisionError):
-                draw(study, varied).save(folder / f"{name}.png", optimize=True)
+                write_atomically(folder / f"{name}.png", _png(draw(study, varied)))
                 written.append(folder / f"{name}.png")
             plt.close("all")
     return written
@@ -193,6 +194,12 @@ def _figure_of(axes: Axes) -> Figure:
     if figure is None:
         raise ValueError("the plot has no figure")
     return figure
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 def _rendered(figure: Figure) -> Image.Image:

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.images import ImageError, load_rgb
 from tune_paddy.data.system.files import write_atomically
-from tune_paddy.data.system.text import shown
+from tune_paddy.data.system.text import shown, shown_value
 from tune_paddy.data.thumbnails import thumbnail_uri
 from tune_paddy.serving.predicted.summary import least_certain
 
@@ -114,7 +114,7 @@ def _page(cells: Sequence[Cell], sources: Sequence[Path], n_left_out: int) -> by
 
     # Names of files and classes are untrusted: the template escapes every value.
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, finalize=shown_value, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     text = resources.files("tune_paddy.serving.predicted").joinpath("contact_sheet.html").read_text("utf-8")
     images = [

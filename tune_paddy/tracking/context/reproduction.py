@@ -49,7 +49,7 @@ def describe_member(member: str, origin: str, search: str, searched: SearchRecor
         words += ["--weights-dir", str(searched.weights_dir)] if searched.weights_dir else []
         skips = {"--skip-corrupt": searched.skip_corrupt, "--skip-conflicts": searched.skip_conflicts}
         words += [flag for flag, skipped in skips.items() if skipped]
-        words += _reading_flags(searched)
+        words += reading_flags(searched)
         command = shlex.join(words)
         blocks.append("To train it again with the same split and seed, use this run's `member.yaml`:")
         blocks.append(f"    {command}")
@@ -84,7 +84,7 @@ def describe_scores(metrics: Mapping[str, float]) -> str:
     return ", ".join(parts + ([f"{seconds:,.0f} s of training"] if seconds is not None else [])) + "."
 
 
-def _reading_flags(searched: SearchRecord) -> list[str]:
+def reading_flags(searched: SearchRecord) -> list[str]:
     """Return the flags that read and compare the images as a search did; none for the defaults."""
     skips = ("skip_corrupt", "skip_conflicts")  # they may have been given without need
     given = {name: value for name, value in (searched.reading or {}).items() if name not in skips}

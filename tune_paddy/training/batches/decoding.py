@@ -7,12 +7,13 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.data.image_cache.cache import CacheRefusedError, ImageSet, Resizing, machine_cache
 from tune_paddy.data.image_cache.entry import CachedImages
-from tune_paddy.data.images import load_pixels
+from tune_paddy.data.images import use_pixels
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.resizing import Pixels, Size, scaled_size, visible_part
 from tune_paddy.training.devices import resize_uint8
@@ -42,7 +43,10 @@ def load_scaled(path: str, size: Size, method: str, pixel_range: PixelRange | No
         ImageError: The file cannot be read as an image.
         ValueError: Unknown method.
     """
-    pixels = load_pixels(path, pixel_range)
+    return use_pixels(path, lambda pixels: _scaled(pixels, size, method), pixel_range)
+
+
+def _scaled(pixels: NDArray[np.uint8], size: Size, method: str) -> Pixels:
     left, top, right, bottom = visible_part(pixels.shape[:2], size, method)
     part = pixels[top:bottom, left:right]
     after = scaled_size(part.shape[:2], size, method)

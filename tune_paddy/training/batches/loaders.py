@@ -32,6 +32,9 @@ _AHEAD_BYTES = 512 * 2**20
 
 _ORDER, _SUBSAMPLE = 1, 2  # identify random streams, so that none repeats another
 
+_ALONE = np.empty(0, np.int64)
+"""Groups of images that are all alone."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -188,17 +191,38 @@ class TrainLoader:
             yield Batch(images, labels, draws[part], mix)
 
 
-def subsample_rows(labels: NDArray[np.int64], config: MemberConfig) -> NDArray[np.int64]:
+def subsample_rows(
+    labels: NDArray[np.int64], config: MemberConfig, groups: NDArray[np.int64] = _ALONE
+) -> NDArray[np.int64]:
     """Choose the member's random share of the training images; return their rows in increasing order.
 
-    A class that the share would miss adds one image: no member can predict a class that it has never seen.
+    Groups are taken whole, so the share is met by groups in random order, to half a group. A class that the
+    share would miss adds one image: no member can predict a class that it has never seen.
 
     Args:
         labels: Labels of the training images, as the task encodes them.
         config: Configuration of the member.
+        groups: int64 [images], equal for images that are taken together; empty: every image is alone.
     """
     keep = max(1, round(config.subsample * len(labels)))
     rng = np.random.default_rng([config.seed, _SUBSAMPLE])
+    if len(groups):
+        return _whole_groups(labels, groups, keep, rng)
     order = rng.permutation(len(labels))
     firsts = Task.of_labels(labels).first_rows(labels[order])
     return np.sort(order[np.union1d(np.arange(keep), firsts)])
+
+
+def _whole_groups(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], keep: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Choose random groups with about `keep` images; a class that they miss adds one of its groups."""
+    names, sizes = np.unique(groups, return_counts=True)
+    order = rng.permutation(len(names))
+    totals = np.cumsum(sizes[order])
+    taken = set(names[order[: int(np.argmin(np.abs(totals - keep))) + 1]].tolist())
+    for label in np.unique(labels):
+        of_class = np.unique(groups[labels == label])
+        if not taken & set(of_class.tolist()):
+            taken.add(int(rng.choice(of_class)))
+    return np.flatnonzero(np.isin(groups, list(taken)))

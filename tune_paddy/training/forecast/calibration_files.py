@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tune_paddy.core.calibration import Calibration
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.gpus import same_model
-from tune_paddy.data.system.files import cache_folder, make_private_folder, read_file
+from tune_paddy.data.system.files import cache_folder, make_private_folder, read_file, write_atomically
 
 GENERIC = "generic"
 """Name of the calibration for GPUs without a measurement."""
@@ -61,9 +61,8 @@ def save_calibration(calibration: Calibration, own: Path | None = None) -> Path:
     folder = own or cache_folder("calibrations")
     make_private_folder(folder)
     path = folder / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', calibration.name)}.json"
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(calibration.model_dump_json(indent=1) + "\n", "utf-8")
-    return unfinished.replace(path)
+    write_atomically(path, (calibration.model_dump_json(indent=1) + "\n").encode())
+    return path
 
 
 def _all(own: Path) -> Iterator[Calibration]:

@@ -5,7 +5,6 @@ This module does not import torch, so a plan whose members are all cached starts
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -15,7 +14,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from tune_paddy.data.system.files import make_private_folder
+from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.data.system.files import make_private_folder, write_atomically
 
 FORMAT = 3
 """Version of the measurement, increased whenever its result changes; other versions' entries are ignored."""
@@ -90,11 +90,9 @@ class ForwardCache:
         """Write an entry atomically."""
         key = _key(subject)
         text = json.dumps({"key": key, "value": asdict(memory)}, indent=1)
-        with suppress(OSError):
+        with suppress(OSError, TunePaddyError):
             make_private_folder(self._folder)
-            with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False, encoding="utf-8") as file:
-                file.write(text)
-            Path(file.name).replace(self._path(key))
+            write_atomically(self._path(key), text.encode())
 
     def _path(self, key: Mapping[str, Any]) -> Path:
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()

@@ -81,7 +81,7 @@ def load_latest(folder: Path) -> Checkpoint | None:
     for path in sorted(folder.glob(CHECKPOINTS), reverse=True):
         try:
             return _load(path)
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError):
             continue  # truncated by a full disk or a crash of the machine: try the previous one
     return None
 

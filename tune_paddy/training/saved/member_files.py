@@ -1,11 +1,13 @@
 """A trained member on disk: a safetensors weights file beside a JSON configuration."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
@@ -15,9 +17,12 @@ from tune_paddy.core.tasks.names import CLASSES
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.system.files import read_file, write_atomically
-from tune_paddy.training.networks.model import build_model, lay_out
+from tune_paddy.data.system.text import shown
+from tune_paddy.training.networks.model import build_model, lay_out, without_initial_weights
 from tune_paddy.training.saved.checkpoint import write_safetensors
 from tune_paddy.training.saved.weight_files import CONFIG, WEIGHTS
+
+Result = TypeVar("Result")
 
 
 class _SavedConfig(BaseModel):
@@ -86,21 +91,66 @@ def load_member(folder: Path) -> SavedMember:
         InputError: A file is missing, damaged or does not match the architecture; the message names it.
     """
     saved = _read(folder)
-    try:
-        tensors = load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise _unreadable(folder, error) from error
-    config = saved.config
-    model = build_model(
-        config.arch, len(saved.classes), size=config.size, drop_path=config.drop_path, dropout=config.dropout
-    )
+    _check_shapes(folder, saved)
+    tensors = _opened(folder, lambda: load_file(folder / WEIGHTS))
+    model = _build(saved)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{folder / WEIGHTS} does not match {config.arch}: {reason}") from error
+        raise _misfit(folder, saved, str(error).splitlines()[0]) from error
     lay_out(model, "cpu").eval()
-    return SavedMember(config, tuple(saved.classes), model, saved.pixel_range, Task.of(saved.task))
+    return SavedMember(saved.config, tuple(saved.classes), model, saved.pixel_range, Task.of(saved.task))
+
+
+def _build(saved: _SavedConfig) -> nn.Sequential:
+    config = saved.config
+    return build_model(
+        config.arch, len(saved.classes), size=config.size, drop_path=config.drop_path, dropout=config.dropout
+    )
+
+
+def _check_shapes(folder: Path, saved: _SavedConfig) -> None:
+    """Compare the weights file with the configuration, without memory for either.
+
+    Otherwise a few bytes of configuration decide how much memory is taken.
+    """
+    found = _opened(folder, lambda: _stored_shapes(folder / WEIGHTS))
+    try:
+        with torch.device("meta"), without_initial_weights():
+            model = _build(saved)
+    except RuntimeError:
+        return  # an architecture that needs values while it is built; torch compares it later
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    odd = next((name for name in (*wanted, *found) if wanted.get(name) != found.get(name)), None)
+    if odd is not None:
+        there, needed = (_described(shapes.get(odd)) for shapes in (found, wanted))
+        raise _misfit(folder, saved, f"{shown(odd)} has {there} in the file, and needs {needed}")
+
+
+def _stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    with safe_open(path, framework="pt") as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+def _described(shape: tuple[int, ...] | None) -> str:
+    return "no values" if shape is None else f"shape {list(shape)}"
+
+
+def _opened(folder: Path, read: Callable[[], Result]) -> Result:
+    try:
+        return read()
+    except (
+        OSError,
+        SafetensorError,
+        RuntimeError,
+        MemoryError,
+    ) as error:  # the last two: it cannot be mapped
+        raise _unreadable(folder, error) from error
+
+
+def _misfit(folder: Path, saved: _SavedConfig, reason: str) -> InputError:
+    arch = saved.config.arch
+    return InputError(f"{shown(folder / WEIGHTS)} does not match {arch}: {reason}; train the member again")
 
 
 def _read(folder: Path) -> _SavedConfig:
@@ -111,4 +161,8 @@ def _read(folder: Path) -> _SavedConfig:
 
 
 def _unreadable(folder: Path, error: Exception) -> InputError:
-    return InputError(f"{folder} holds no readable member: {str(error).splitlines()[0]}")
+    return InputError(f"{shown(folder)} holds no readable member: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or "it does not fit into memory"

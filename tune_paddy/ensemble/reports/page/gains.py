@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,8 @@ from tune_paddy.core.estimate import cross_fit
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.scores.decided import decided
 from tune_paddy.core.selection.plain import best_single
+from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.tasks.arrays import Floats, Labels
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.ensemble.reports.findings import UNLIKELY, short
@@ -102,8 +103,11 @@ def class_gains(
         metric: Loss that the best single member is chosen by.
         seed: Seed of the folds, that of the ensemble's assessment.
     """
-    single_fit = partial(best_single, metric=metric)
-    others = cross_fit(pool.select, pool.labels, single_fit, seed=seed)
+
+    def single_fit(probs: Floats, labels: Labels, *_: object) -> Selection:
+        return best_single(probs, labels, metric=metric)
+
+    others = cross_fit(pool.select, pool.labels, single_fit, seed=seed, groups=pool.groups)
     own, single = (decided(probs, pool.labels) == pool.labels for probs in (predictions, others))
 
     def counted(chosen: NDArray[np.bool_]) -> NDArray[np.intp]:

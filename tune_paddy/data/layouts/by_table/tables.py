@@ -1,5 +1,6 @@
 """Tables of a dataset: which one holds the labels, and the images that it names."""
 
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +11,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import MULTILABEL
 from tune_paddy.data.csv_table import CsvTable, read_table
 from tune_paddy.data.labels.values import LabelValues, read_label_values
-from tune_paddy.data.layouts.columns import (
+from tune_paddy.data.layouts.by_table.columns import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
     NO_SAMPLE,
@@ -217,9 +218,15 @@ def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | 
     )
     column = column or usual_id_column(table)
     _check_header(table, [column], recognises(table.path, around))
-    several = options.task == MULTILABEL
+    named = (options.group, options.split_column)
+    sides = [name for name in named if name and name.strip().casefold() not in LABEL_COLUMNS]
     columns = find_label_columns(
-        table, column, wanted=options.label_column, sample=around.sample, several=several
+        table,
+        column,
+        wanted=options.label_column,
+        sample=around.sample,
+        several=options.task == MULTILABEL,
+        without=sides,
     )
     ids, values = read_ids(table, column), read_label_values(table, columns, options.task)
     files = find_files(table, ids, around, labels=values.texts)
@@ -272,13 +279,13 @@ def find_files(
     starts = around.starts(table.path, Role.TEST if labels is None else Role.TRAIN)
     in_part = lies_in((around.train_folders if labels else around.test_folders) or ["/"])
     in_other = lies_in((around.test_folders if labels else around.train_folders) or ["/"])
-    found: list[list[str]] = []
+    found: list[tuple[str, ...]] = []
     for row, name in enumerate(ids):
         _check_inside(table, row, name)
         candidates = _absolute(name, around.pictures.root) or around.index.find(name, starts)
         candidates = [path for path in candidates if path not in without]
         rules = (lies_directly_in(labels[row]),) if labels else ()
-        found.append(prefer(candidates, *rules, in_part, lambda path: not in_other(path)))
+        found.append(tuple(prefer(candidates, *rules, in_part, lambda path: not in_other(path))))
     _check_found(table, ids, found, around, labels)
     return [names[0] for names in found]
 
@@ -337,7 +344,7 @@ def _check_filled(table: CsvTable, values: Sequence[str], what: str) -> None:
 
 
 def _check_inside(table: CsvTable, row: int, name: str) -> None:
-    if ".." in PurePath(name).parts:
+    if ".." in name and ".." in PurePath(name).parts:
         raise InputError(
             f"{table.place(row)}: {shown(name)} contains '..': write an absolute path, or one below "
             f"{shown(table.path.parent)}"
@@ -353,21 +360,21 @@ def _check_found(
 ) -> None:
     """Refuse ids without an image or with several, and images in the folder of another label."""
     by_folder = labels is not None and _is_by_label(found, ids, labels)
-    lines = [
-        (row, text)
-        for row, names in enumerate(found)
-        if (text := _problem(ids[row], names, labels[row] if labels and by_folder else ""))
-    ]
-    if not lines:
+
+    def problem(row: int) -> str:
+        return _problem(ids[row], found[row], labels[row] if labels and by_folder else "")
+
+    rows = [row for row in range(len(ids)) if problem(row)]
+    if not rows:
         return
     what = "not in the folder of their label" if by_folder else "missing"
     if all(names for names in found) and not by_folder:
         what = "found several times"
     where = shown(around.pictures.root)
     raise InputError(
-        f"{shown(table.path)}: {counted(len(lines), 'image')} {what} in {where}: correct the table, add the "
+        f"{shown(table.path)}: {counted(len(rows), 'image')} {what} in {where}: correct the table, add the "
         f"images, or name their folder with `images`"
-        f"{listed((f'line {table.lines[row]}: {text}' for row, text in lines), len(lines))}",
+        f"{listed((f'line {table.lines[row]}: {problem(row)}' for row in rows), len(rows))}",
         options=("images",),
     )
 
@@ -405,9 +412,8 @@ def _absolute(name: str, root: Path) -> list[str]:
 
 
 def _is_absolute_file(name: str) -> bool:
-    path = Path(name)
     try:
-        return path.is_absolute() and path.is_file()
+        return os.path.isabs(name) and Path(name).is_file()  # noqa: PTH117 pathlib is slow for a million
     except (OSError, ValueError):  # an impossible name
         return False
 

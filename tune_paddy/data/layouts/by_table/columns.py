@@ -1,6 +1,6 @@
 """Columns of a table of labels: which one names the images, and which one holds the labels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from tune_paddy.core.errors import InputError
@@ -66,10 +66,10 @@ def find_id_column(
         ColumnError: The wanted column does not exist.
     """
     if wanted is not None:
-        return _given(table, wanted, "id_column")
+        return given_column(table, wanted, "id_column")
     usual = table.find_column((sample.id_column.casefold(), *IMAGE_COLUMNS))
     ranked = [name for name in (usual, *table.columns) if name]
-    step = max(1, len(table.rows) // _SAMPLED)
+    step = max(1, len(table.lines) // _SAMPLED)
     hits = {name: _hits(table.column(name)[::step], is_image) for name in dict.fromkeys(ranked)}
     best = max(hits.values(), default=0)
     return next(name for name in hits if hits[name] == best) if best else None
@@ -88,6 +88,7 @@ def find_label_columns(
     wanted: str | None = None,
     sample: Sample = NO_SAMPLE,
     several: bool = False,
+    without: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Return the column that holds the labels, or the columns of 0 and 1, one for each class.
 
@@ -100,13 +101,15 @@ def find_label_columns(
         wanted: Name of the column that a person gave, in any case; or several, separated by commas.
         sample: Columns of the sample submission.
         several: Whether a person said that an image has any number of labels.
+        without: Columns that hold something else, in any case, such as groups.
 
     Raises:
         ColumnError: The wanted column does not exist, or several columns may hold the labels.
     """
     if wanted is not None:
         return _given_labels(table, wanted)
-    others = tuple(name for name in table.columns if name and name != id_column)
+    taken = {"", id_column.casefold(), *(name.strip().casefold() for name in without)}
+    others = tuple(name for name in table.columns if name.casefold() not in taken)
     by_sample = _by_sample(table, others, sample)
     if by_sample:
         return by_sample
@@ -129,7 +132,9 @@ def find_label_columns(
 
 def _by_sample(table: CsvTable, others: Sequence[str], sample: Sample) -> tuple[str, ...]:
     """Return the label columns that a sample submission tells; () if it tells none."""
-    same = tuple(found for name in sample.others if (found := _called(others, name)))
+    alike = {name.casefold(): name for name in reversed(others)} | {name: name for name in others}
+    wanted = (name if name in alike else name.strip().casefold() for name in sample.others)
+    same = tuple(alike[name] for name in wanted if name in alike)
     if sample.others and len(same) == len(sample.others):
         return same
     classes = set(sample.others)
@@ -142,8 +147,8 @@ def _by_sample(table: CsvTable, others: Sequence[str], sample: Sample) -> tuple[
 def _given_labels(table: CsvTable, wanted: str) -> tuple[str, ...]:
     """Return the column of a name, or the columns of 0 and 1 of several names."""
     names = [wanted] if _called(table.columns, wanted) else wanted.split(",")
-    found = tuple(dict.fromkeys(_given(table, name, "label_column") for name in names if name.strip()))
-    return found or (_given(table, wanted, "label_column"),)
+    found = tuple(dict.fromkeys(given_column(table, name, "label_column") for name in names if name.strip()))
+    return found or (given_column(table, wanted, "label_column"),)
 
 
 def _flags_set(table: CsvTable, flags: Sequence[str]) -> list[bool]:
@@ -152,7 +157,17 @@ def _flags_set(table: CsvTable, flags: Sequence[str]) -> list[bool]:
     return [any(value.startswith("1") for value in row) for row in rows]
 
 
-def _given(table: CsvTable, name: str, option: str) -> str:
+def given_column(table: CsvTable, name: str, option: str) -> str:
+    """Return the column of a name that a person gave, in any case.
+
+    Args:
+        table: Table of labels.
+        name: Name of the column.
+        option: Option that holds the name, for the message.
+
+    Raises:
+        ColumnError: There is no such column.
+    """
     found = _called(table.columns, name)
     if found is None:
         raise ColumnError(

@@ -1,0 +1,354 @@
+"""Faults of commands on a finished search, and of their inputs; a part of `faults.py`.
+
+Every fault has a copy of the search. It survives if the command ends with the expected exit status, says the
+reason in one line, and the same command on sound files succeeds afterwards without anything left over.
+"""
+
+import http.server
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
+SELECT = ("select", "demo-1")
+NO_LOCKS = "import fcntl\ndef flock(*_): raise OSError(37, 'No locks available')\nfcntl.flock = flock\n"
+LEFT = (".tune_paddy-*", "tune_paddy-*", ".*.part", ".*.partial", ".unfinished-*")
+
+
+@dataclass
+class Scene:
+    """A copy of a finished search to break.
+
+    Attributes:
+        folder: Working folder; it holds `mlflow.db`, `runs`, and the export `model`.
+        environment: Variables of the commands.
+        limits: Shell words before the command, such as `ulimit -v 1000000;`.
+    """
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    limits: str = ""
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command in its own session."""
+        words = ["bash", "-c", f'{self.limits} exec "$@"', "bash", *PROGRAM, *arguments]
+        variables = {**os.environ, "TMPDIR": str(self.folder / "tmp"), **self.environment}
+        return subprocess.Popen(
+            words, cwd=self.folder, env=variables, text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Run a command; return its exit status and its output."""
+        process = self.start(*arguments)
+        text, _ = process.communicate(timeout=600)
+        return process.returncode, text
+
+    @property
+    def member(self) -> Path:
+        """Folder of an exported member."""
+        return next((self.folder / "model").rglob("weights.safetensors")).parent
+
+    @property
+    def manifest(self) -> Path:
+        """Manifest of the export."""
+        return next((self.folder / "model").rglob("ensemble.json"))
+
+    def left(self) -> list[str]:
+        """Return the files that a killed command left."""
+        return [path.name for pattern in LEFT for path in self.folder.rglob(pattern)]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault, the command that meets it, and what is expected.
+
+    Attributes:
+        name: Name in the table.
+        arguments: Command.
+        statuses: Allowed exit statuses.
+        prepare: Function that breaks a scene.
+        words: Part of the last line of the output.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    statuses: tuple[int, ...]
+    prepare: Callable[[Scene], object]
+    words: str = ""
+
+    def inject(self, scene: Scene) -> tuple[bool, str]:
+        """Return whether the command ended as expected, and what it said."""
+        self.prepare(scene)
+        status, text = scene.run(*self.arguments)
+        last = text.strip().splitlines()[-1] if text.strip() else ""
+        odd = "Traceback" in text or "internal error" in text or self.words not in text
+        return status in self.statuses and not odd, f"{status}: {last[:150]}"
+
+
+def zeroed_page(scene: Scene) -> None:
+    content = bytearray((scene.folder / "mlflow.db").read_bytes())
+    content[8 * 4096 : 24 * 4096] = bytes(16 * 4096)
+    (scene.folder / "mlflow.db").write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def swollen(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(40 * 2**30)
+
+
+def configured(scene: Scene, key: str, value: object) -> None:
+    path = scene.member / "member.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+
+
+def gigantic(scene: Scene) -> None:
+    config = json.loads((scene.member / "member.json").read_text())["config"]
+    configured(scene, "config", {**config, "arch": "vit_gigantic_patch14_224", "size": [224, 224]})
+
+
+def many_classes(scene: Scene) -> None:
+    configured(scene, "classes", list(map(str, range(10**6))))
+
+
+def escapes(scene: Scene) -> None:
+    classes_of(scene, b"a\x1b[31m", b"b")
+
+
+def wide_table(scene: Scene) -> None:
+    names = ",".join(map(str, range(60_000)))
+    (scene.folder / "bad" / "train.csv").write_text(f"image_id,label,{names}\n1.png,a{',1' * 60_000}\n")
+
+
+def long_table(scene: Scene) -> None:
+    rows = "".join(f"{row}.jpg,c{row % 3}\n" for row in range(10**6))
+    (scene.folder / "bad" / "train.csv").write_text(f"image_id,label\n{rows}")
+
+
+def classes_of(scene: Scene, *names: bytes) -> None:
+    for name in names:
+        folder = scene.folder / "bad" / os.fsdecode(name)
+        folder.mkdir()
+        for number in range(4):
+            picture = np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8)
+            Image.fromarray(picture).save(folder / f"{number}.png")
+
+
+def bomb(scene: Scene) -> None:
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    (scene.folder / "bad" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + header + bytes(8))
+
+
+def large_images(scene: Scene) -> None:
+    for number in range(4):
+        Image.new("RGB", (9_400, 9_400)).save(scene.folder / "bad" / f"{number}.png")
+    scene.limits = "ulimit -v 9000000;"
+
+
+@contextmanager
+def server(answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """Serve one answer to everything; yield the address."""
+    methods = {"do_GET": answer, "do_POST": answer, "log_message": lambda *_: None}
+    handler = type("Handler", (http.server.BaseHTTPRequestHandler,), methods)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        running.daemon_threads = True
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def failing(handler: http.server.BaseHTTPRequestHandler) -> None:
+    handler.send_error(500)
+
+
+def hanging(_: http.server.BaseHTTPRequestHandler) -> None:
+    time.sleep(300)
+
+
+def variables(**values: str) -> Callable[[Scene], object]:
+    return lambda scene: scene.environment.update(values)
+
+
+def without_locks(scene: Scene) -> None:
+    (scene.folder / "patched").mkdir()
+    (scene.folder / "patched" / "sitecustomize.py").write_text(NO_LOCKS)
+    scene.environment["PYTHONPATH"] = str(scene.folder / "patched")
+
+
+def long_tmp(scene: Scene) -> None:
+    folder = scene.folder / ("x" * 200) / ("y" * 200)
+    folder.mkdir(parents=True)
+    scene.environment["TMPDIR"] = str(folder)
+
+
+def limited(words: str) -> Callable[[Scene], None]:
+    def prepare(scene: Scene) -> None:
+        scene.limits = words
+
+    return prepare
+
+
+PREDICT, CHECK = ("predict", "model", "bad"), ("data", "check", "bad")
+REPORT, SHOW = ("report", "demo-1", "--no-open"), ("show", "--tracking-uri", "http://127.0.0.1:9")
+FAULTS = (
+    Fault("zeroed pages of the database", SELECT, (2,), zeroed_page, "is damaged"),
+    Fault("half a database", SELECT, (2,), lambda s: cut(s.folder / "mlflow.db"), "mlflow.db"),
+    Fault("no database", SELECT, (2,), lambda s: (s.folder / "mlflow.db").unlink(), "no record here"),
+    Fault("database that is a text", SELECT, (2,), lambda s: (s.folder / "mlflow.db").write_text("x" * 9999)),
+    Fault("HOME unset", SELECT, (0,), variables(HOME="")),
+    Fault("HOME that cannot be written", SELECT, (0,), variables(HOME="/proc")),
+    Fault("TMPDIR of 400 letters", SELECT, (0,), long_tmp),
+    Fault("TMPDIR that is missing", SELECT, (0,), variables(TMPDIR="/no/such")),
+    Fault("no locks (ENOLCK)", SELECT, (1,), without_locks, "cannot be locked"),
+    Fault("file size limit reached", SELECT, (1,), limited("trap '' XFSZ; ulimit -f 4;")),
+    Fault("no memory for imports", PREDICT, (1,), limited("ulimit -v 2000000;"), "out of memory"),
+    Fault("half an ensemble.json", PREDICT, (2,), lambda s: cut(s.manifest)),
+    Fault("half of a member's weights", PREDICT, (2,), lambda s: cut(s.member / "weights.safetensors")),
+    Fault("weights of 40 GiB, sparse", PREDICT, (2,), lambda s: swollen(s.member / "weights.safetensors")),
+    Fault("member of a gigantic network", PREDICT, (2,), gigantic, "does not match"),
+    Fault("member of a million classes", PREDICT, (2,), many_classes),
+    Fault("missing member.json", PREDICT, (2,), lambda s: (s.member / "member.json").unlink()),
+    Fault("PNG that claims 900 Mpx", PREDICT, (1, 2), bomb),
+    Fault("four PNGs of 88 Mpx, 9 GB of addresses", PREDICT, (0,), large_images),
+    Fault("table of 60,000 columns", CHECK, (2,), wide_table, "columns"),
+    Fault("table of a million missing images", CHECK, (2,), long_table, "missing"),
+    Fault("class folder in Latin-1", CHECK, (2,), lambda s: classes_of(s, b"caf\xe9", b"b"), "not UTF-8"),
+    Fault("class names with terminal escapes", CHECK, (0,), escapes, r"\x1b"),
+    Fault("image that is a pipe", PREDICT, (1, 2), lambda s: os.mkfifo(s.folder / "bad" / "1.png")),
+    Fault("no server at the address", SHOW, (1,), bool, "no MLflow server"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Outcome of a fault; the columns of the table.
+
+    Attributes:
+        fault: Name.
+        injected: How often.
+        survived: How often the command ended as expected and worked afterwards.
+        left: Number of files left over at the end.
+    """
+
+    fault: str
+    injected: int
+    survived: int
+    left: int
+
+
+class Commands:
+    """Faults of commands, each on a copy of a finished search.
+
+    Args:
+        finished: Working folder of the finished search `demo-1`, with its export `model`.
+        root: Folder for the copies.
+    """
+
+    def __init__(self, finished: Path, root: Path) -> None:
+        self._finished, self._root, self._number = finished, root, 0
+
+    def scene(self) -> Scene:
+        """Copy the finished search."""
+        self._number += 1
+        folder = self._root / f"scene-{self._number}"
+        shutil.copytree(self._finished, folder, symlinks=True)
+        for name in ("bad", "tmp"):
+            (folder / name).mkdir()
+        return Scene(folder)
+
+    def all(self, rng: np.random.Generator) -> Iterator[Outcome]:
+        """Inject every fault once, the kills at several moments."""
+        for fault in FAULTS:
+            yield self.once(fault)
+        yield self.server_of("an MLflow server that answers 500", failing)
+        yield self.server_of("an MLflow server that hangs", hanging)
+        yield self.twice_at_once()
+        yield self.working_folder_deleted()
+        for command in (SELECT, REPORT, ("export", "demo-1", "exported")):
+            yield self.killed(command, rng, signal.SIGKILL, 7)
+        yield self.killed(SELECT, rng, signal.SIGTERM, 3)
+
+    def once(self, fault: Fault) -> Outcome:
+        """Inject one fault; print what the command said if it did not end as expected."""
+        scene = self.scene()
+        survived, said = fault.inject(scene)
+        return self._outcome(fault.name, scene, 1, int(survived), said)
+
+    def _outcome(self, name: str, scene: Scene, injected: int, survived: int, said: str) -> Outcome:
+        left = scene.left()
+        if survived < injected or left:
+            print(f"{name}: {said}; left: {left}", flush=True)
+        shutil.rmtree(scene.folder, ignore_errors=True)
+        return Outcome(name, injected, survived, len(left))
+
+    def server_of(self, name: str, answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> Outcome:
+        """Ask a broken server."""
+        scene = self.scene()
+        with server(answer) as address:
+            scene.environment["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
+            scene.environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "5"
+            status, text = scene.run("show", "--tracking-uri", address)
+        return self._outcome(name, scene, 1, int(status == 1 and "Traceback" not in text), text[-200:])
+
+    def twice_at_once(self) -> Outcome:
+        """Select twice at the same time, with different methods."""
+        scene = self.scene()
+        commands = [scene.start(*SELECT, "--method", method) for method in ("greedy", "uniform")]
+        texts = [command.communicate(timeout=600)[0] for command in commands]
+        sound = all(command.returncode == 0 for command in commands)
+        return self._outcome("select twice at once", scene, 1, int(sound), texts[-1][-200:])
+
+    def working_folder_deleted(self) -> Outcome:
+        """Delete the working folder while a command runs."""
+        scene = self.scene()
+        command = scene.start(*SELECT)
+        time.sleep(2)
+        shutil.rmtree(scene.folder)
+        text, _ = command.communicate(timeout=600)
+        sound = command.returncode in (0, 1, 2) and "Traceback" not in text and "internal error" not in text
+        return self._outcome("working folder deleted meanwhile", scene, 1, int(sound), text[-200:])
+
+    def killed(self, command: tuple[str, ...], rng: np.random.Generator, number: int, times: int) -> Outcome:
+        """End a command at moments spread evenly over its time, then run it whole."""
+        scene, started = self.scene(), time.monotonic()
+        status, said = scene.run(*command)
+        seconds, survived = time.monotonic() - started, 0
+        for part in range(times):
+            shutil.rmtree(scene.folder / "exported", ignore_errors=True)
+            process = scene.start(*command)
+            time.sleep(seconds * (part + rng.uniform()) / times)
+            process.send_signal(number)
+            process.communicate(timeout=600)
+            expected = (-number, 128 + number, 0)
+            survived += process.returncode in expected
+        shutil.rmtree(scene.folder / "exported", ignore_errors=True)
+        status, said = scene.run(*command)
+        name = f"{signal.Signals(number).name} to {command[0]}, {times} moments"
+        return self._outcome(name, scene, times, survived if status == 0 else 0, said[-200:])
+
+
+def finished_search(root: Path) -> Path:
+    """Return the working folder of a finished demo with an export."""
+    folder = root / "finished"
+    folder.mkdir()
+    variables: Mapping[str, str] = {**os.environ}
+    for arguments in (("demo",), ("export", "demo-1", "model")):
+        subprocess.run([*PROGRAM, *arguments], cwd=folder, env=variables, check=True, capture_output=True)
+    return folder

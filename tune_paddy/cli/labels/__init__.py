@@ -1,0 +1,1 @@
+"""Commands on the labels of a search."""

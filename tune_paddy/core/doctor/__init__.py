@@ -1,0 +1,1 @@
+"""Label doctor: find labels that contradict out-of-sample predictions."""

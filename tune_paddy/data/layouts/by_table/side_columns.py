@@ -1,0 +1,157 @@
+"""Columns of a table that say which images stay together, and on which side of the split they are.
+
+They stand in the table of labels, or in one of their own beside class folders.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import PurePath
+
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.csv_table import CsvTable
+from tune_paddy.data.layouts.by_table.columns import LABEL_COLUMNS, find_id_column, given_column
+from tune_paddy.data.layouts.by_table.tables import Surroundings, read_ids, recognises
+from tune_paddy.data.layouts.labelled import Labelled
+from tune_paddy.data.options import ReadOptions
+from tune_paddy.data.sides.columns import SideColumns
+from tune_paddy.data.system.text import counted, listed, shown
+
+OPTIONS = ("group", "split_column")
+"""Options that name such a column."""
+
+
+def wants_sides(options: ReadOptions) -> bool:
+    """Return whether an option names such a column."""
+    return any(getattr(options, option) is not None for option in OPTIONS)
+
+
+def side_names(table: CsvTable, options: ReadOptions) -> dict[str, str]:
+    """Return option → column of a table, for the options that are given and whose column it has."""
+    by_name = {column.casefold(): column for column in table.columns}
+    wanted = {option: str(getattr(options, option) or "").strip() for option in OPTIONS}
+    found = {
+        option: name if name in table.columns else by_name.get(name.casefold(), "")
+        for option, name in wanted.items()
+        if name
+    }
+    return {option: column for option, column in found.items() if column}
+
+
+def is_companion(table: CsvTable, around: Surroundings) -> bool:
+    """Return whether a table has a wanted column for images whose labels are the names of their folders."""
+    names = side_names(table, around.options)
+    if not names or around.options.label_column is not None:
+        return False
+    try:
+        images = find_id_column(
+            table, recognises(table.path, around), wanted=around.options.id_column, sample=around.sample
+        )
+    except InputError:
+        return False
+    others = {column.casefold() for column in table.columns} - {name.casefold() for name in names.values()}
+    if {name.casefold() for name in names.values()} & set(LABEL_COLUMNS):
+        return False
+    return images is not None and not others.difference({images.casefold()}) & set(LABEL_COLUMNS)
+
+
+def read_sides(labelled: Labelled, companion: CsvTable | None, around: Surroundings) -> SideColumns:
+    """Read the wanted columns.
+
+    Args:
+        labelled: Labelled images.
+        companion: Table of the columns; None: that of the labels.
+        around: Files of the dataset.
+
+    Raises:
+        InputError: There is no table, a column is missing or is that of the images or labels, or an image has
+            no row.
+    """
+    if not wants_sides(around.options):
+        return SideColumns()
+    own = labelled.table is not None and bool(side_names(labelled.table, around.options))
+    table = labelled.table if own or companion is None else companion
+    given = tuple(option for option in OPTIONS if getattr(around.options, option) is not None)
+    if table is None:
+        column = getattr(around.options, given[0])
+        raise InputError(
+            f"{shown(around.tree.root)}: the labels are the names of folders, and no table has a column of "
+            f"images and a column {shown(column)} (`{given[0]}`): name the table with `labels=FILE`",
+            options=(given[0], "labels"),
+        )
+    names = {option: _column(table, around, labelled, option) for option in given}
+    rows = range(len(table.rows)) if table is labelled.table else _rows_of(labelled, table, around)
+    values = {
+        option: dict(zip(labelled.ids, (table.column(column)[row].strip() for row in rows), strict=True))
+        for option, column in names.items()
+    }
+    return SideColumns(
+        groups=values.get("group", {}),
+        parts=values.get("split_column", {}),
+        names=names,
+        table=table.path.name,
+    )
+
+
+def _column(table: CsvTable, around: Surroundings, labelled: Labelled, option: str) -> str:
+    column = given_column(table, getattr(around.options, option), option)
+    used = labelled.columns if labelled.table is table else ()
+    if column in used:
+        what = "names the images" if column == used[0] else "holds the labels"
+        raise InputError(
+            f"{shown(table.path)}:1: the column {shown(column)} {what} and cannot be `{option}`: name "
+            "another column",
+            options=(option,),
+        )
+    return column
+
+
+def _rows_of(labelled: Labelled, table: CsvTable, around: Surroundings) -> list[int]:
+    """Return the row of each labelled image in a table of its own."""
+    column = find_id_column(
+        table, recognises(table.path, around), wanted=around.options.id_column, sample=around.sample
+    )
+    if column is None:
+        raise InputError(
+            f"{shown(table.path)}:1: no column names images of the dataset: name it with `id_column`",
+            options=("id_column",),
+        )
+    row_of = dict(_named(table, read_ids(table, column), set(labelled.files), around))
+    missing = [name for name in labelled.files if name not in row_of]
+    if missing:
+        raise InputError(
+            f"{shown(table.path)}: names {len(row_of):,} of "
+            f"{counted(len(labelled.files), 'labelled image')}: "
+            f"add a row for each{listed(map(shown, missing), len(missing))}",
+            options=OPTIONS,
+        )
+    return [row_of[name] for name in labelled.files]
+
+
+def _named(
+    table: CsvTable, ids: Sequence[str], files: set[str], around: Surroundings
+) -> Iterator[tuple[str, int]]:
+    """Yield (labelled image, row) of each row that names one; rows of other images are passed over."""
+    starts = around.starts(table.path)
+    for row, name in enumerate(ids):
+        found = [file for file in around.index.find(name, starts) if file in files]
+        if len(found) > 1:
+            raise InputError(
+                f"{table.place(row)}: {shown(name)} can be {' or '.join(map(shown, found[:2]))}: write its "
+                "path",
+                options=("id_column",),
+            )
+        yield from ((file, row) for file in found)
+
+
+def companion_name(names: Sequence[str]) -> str:
+    """Return the only table that has the wanted columns; "": there is none.
+
+    Raises:
+        InputError: There are several.
+    """
+    if len(names) > 1:
+        tables = ", ".join(shown(PurePath(name).name) for name in names)
+        raise InputError(
+            f"several tables have the wanted column, {tables}: name one with `labels=FILE`",
+            options=("labels",),
+        )
+    return next(iter(names), "")
