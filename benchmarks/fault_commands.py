@@ -22,6 +22,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tune_paddy.data.system.own_output import MARKER, SAMPLE_MARKER
+
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
 SELECT = ("select", "demo-1")
 NO_LOCKS = "import fcntl\ndef flock(*_): raise OSError(37, 'No locks available')\nfcntl.flock = flock\n"
@@ -69,7 +71,8 @@ class Scene:
 
     def left(self) -> list[str]:
         """Return the files that a killed command left."""
-        return [path.name for pattern in LEFT for path in self.folder.rglob(pattern)]
+        found = [path for pattern in LEFT for path in self.folder.rglob(pattern)]
+        return [path.name for path in found if path.name not in (MARKER, SAMPLE_MARKER)]
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,7 @@ FAULTS = (
     Fault("TMPDIR of 400 letters", SELECT, (0,), long_tmp),
     Fault("TMPDIR that is missing", SELECT, (0,), variables(TMPDIR="/no/such")),
     Fault("no locks (ENOLCK)", SELECT, (1,), without_locks, "cannot be locked"),
-    Fault("file size limit reached", SELECT, (1,), limited("trap '' XFSZ; ulimit -f 4;")),
+    Fault("file size limit reached", SELECT, (1, 2), limited("trap '' XFSZ; ulimit -f 4;")),
     Fault("no memory for imports", PREDICT, (1,), limited("ulimit -v 2000000;"), "out of memory"),
     Fault("half an ensemble.json", PREDICT, (2,), lambda s: cut(s.manifest)),
     Fault("half of a member's weights", PREDICT, (2,), lambda s: cut(s.member / "weights.safetensors")),
@@ -271,6 +274,7 @@ class Commands:
         shutil.copytree(self._finished, folder, symlinks=True)
         for name in ("bad", "tmp"):
             (folder / name).mkdir()
+        Image.new("RGB", (32, 32)).save(folder / "bad" / "sound.png")
         return Scene(folder)
 
     def all(self, rng: np.random.Generator) -> Iterator[Outcome]:

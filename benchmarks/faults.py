@@ -174,21 +174,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", choices=["searches", "commands"], help="default: both")
+    parser.add_argument(
+        "--finished", type=Path, help="folder of a demo with its export `model`; default: new"
+    )
     asked = parser.parse_args()
     if asked.part != "commands":
         break_searches(np.random.default_rng(asked.seed))
     if asked.part != "searches":
-        break_commands(np.random.default_rng(asked.seed))
+        break_commands(np.random.default_rng(asked.seed), asked.finished)
 
 
-def break_commands(rng: np.random.Generator) -> None:
+def break_commands(rng: np.random.Generator, finished: Path | None) -> None:
     """Print the table of the faults of commands and inputs."""
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        outcomes = list(Commands(finished_search(Path(name)), Path(name)).all(rng))
     print("| fault of a command or an input | injected | survived | files left over |")
     print("|---|---|---|---|")
-    for outcome in outcomes:
-        print("| " + " | ".join(map(str, vars(outcome).values())) + " |")
+    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+        for outcome in Commands(finished or finished_search(Path(name)), Path(name)).all(rng):
+            print("| " + " | ".join(map(str, vars(outcome).values())) + " |", flush=True)
 
 
 def break_searches(rng: np.random.Generator) -> None:

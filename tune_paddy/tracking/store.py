@@ -121,8 +121,8 @@ def open_store(
         _check_server(uri)
         return _open(uri, experiment, artifact_root, create=create)
     if not create:
-        _check_database(path, experiment)
         check_integrity(path)
+        _check_database(path, experiment)
         return _open(uri, experiment, artifact_root, create=False)
     make_private_folder(path.parent)
     try:

@@ -20,7 +20,8 @@ GRADES = ("0", "1", "2")
 
 def sample(tmp_path, columns, *rows):
     lines = tuple(range(2, len(rows) + 2))
-    return CsvTable(tmp_path / "sample_submission.csv", tuple(columns), tuple(rows), lines)
+    by_column = tuple([row[at] for row in rows] for at in range(len(columns)))
+    return CsvTable(tmp_path / "sample_submission.csv", tuple(columns), by_column, lines)
 
 
 def one_column(tmp_path, *values):

@@ -105,7 +105,7 @@ def test_no_other_user_can_enter_the_folder_of_rays_sockets_and_logs() -> None:
 
 
 SWEEP = """
-import os, sys
+import filelock, os, sys  # the other user may not be able to read the environment
 from pathlib import Path
 from tune_paddy.data.system.owned_folders import sweep
 if os.geteuid() == 0:

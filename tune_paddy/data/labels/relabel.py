@@ -75,7 +75,7 @@ def _read(path: Path) -> tuple[CsvTable, dict[str, list[str]]]:
     table = read_table(path)
     needed = {name: table.column(table.need_column((name,))) for name in (ID, LABEL)}
     found = {name: table.find_column((name,)) for name in (GIVEN, CONFIRMED)}
-    empty = [""] * len(table.rows)
+    empty = [""] * len(table.lines)
     return table, needed | {
         name: empty if column is None else table.column(column) for name, column in found.items()
     }

@@ -78,7 +78,7 @@ def read_sides(labelled: Labelled, companion: CsvTable | None, around: Surroundi
             options=(given[0], "labels"),
         )
     names = {option: _column(table, around, labelled, option) for option in given}
-    rows = range(len(table.rows)) if table is labelled.table else _rows_of(labelled, table, around)
+    rows = range(len(table.lines)) if table is labelled.table else _rows_of(labelled, table, around)
     values = {
         option: dict(zip(labelled.ids, (table.column(column)[row].strip() for row in rows), strict=True))
         for option, column in names.items()
