@@ -37,7 +37,8 @@ PROTEINS = ("16 0", "7 1 2 0", "5 16", "3", "12 7")
 
 def table(tmp_path, *rows, columns=("image", "labels")):
     numbered = tuple((f"{row}.jpg", *values) for row, values in enumerate(rows))
-    return CsvTable(tmp_path / "train.csv", columns, numbered, tuple(range(2, len(rows) + 2)))
+    values = tuple(map(list, zip(*numbered, strict=True)))
+    return CsvTable(tmp_path / "train.csv", columns, values, range(2, len(rows) + 2))
 
 
 def column(tmp_path, *values):

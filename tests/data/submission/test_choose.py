@@ -19,8 +19,8 @@ GRADES = ("0", "1", "2")
 
 
 def sample(tmp_path, columns, *rows):
-    lines = tuple(range(2, len(rows) + 2))
-    return CsvTable(tmp_path / "sample_submission.csv", tuple(columns), tuple(rows), lines)
+    values = tuple(map(list, zip(*rows, strict=True)))
+    return CsvTable(tmp_path / "sample_submission.csv", tuple(columns), values, range(2, len(rows) + 2))
 
 
 def one_column(tmp_path, *values):
