@@ -70,10 +70,21 @@ def test_a_writer_waits_while_another_holds_the_database(store: Store, database:
 def test_an_experiment_is_created_once(store: Store, database: Path) -> None:
     """Opening again, with or without `create`, gives the same experiment."""
     for create in (True, False):
-        again = open_store(
-            store.tracking_uri, experiment="digits", artifact_root=database.parent, create=create
-        )
-        assert again == store
+        root = database.parent / "runs" / "artifacts"
+        assert open_store(store.tracking_uri, experiment="digits", artifact_root=root, create=create) == store
+
+
+def test_another_folder_of_artifacts_gets_an_experiment_of_its_own(store: Store, tmp_path: Path) -> None:
+    """MLflow fixes the folder of an experiment when it is created."""
+    root = tmp_path / "elsewhere"
+    for _ in range(2):
+        other = open_store(store.tracking_uri, experiment="digits", artifact_root=root, create=True)
+        assert other.experiment_id != store.experiment_id
+        run_id = other.client.create_run(other.experiment_id).info.run_id
+        other.client.log_text(run_id, "hello", "note.txt")
+        assert (root / run_id / "artifacts" / "note.txt").is_file()
+    found = other.client.get_experiment(other.experiment_id)
+    assert found.name == f"digits in {root}"
 
 
 def test_files_of_runs_lie_under_the_artifact_root(store: Store, database: Path) -> None:

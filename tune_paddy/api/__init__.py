@@ -19,7 +19,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune_paddy.api.probabilities import as_select_probabilities
 from tune_paddy.api.record import existing_record
 from tune_paddy.api.results import Chosen, Forecast, Pool, SearchResult
 from tune_paddy.core.arguments.checked import checked
@@ -232,9 +231,8 @@ def _pool_of(store: "Store", pool: "predictions.Pool", searches: Sequence[str]) 
     from tune_paddy.tracking.schema import SearchRecord
 
     record = SearchRecord.from_run(get_search(store, searches[0]))
-    select_probs = as_select_probabilities(pool.select)
     return Pool(
-        **{one.name: getattr(pool, one.name) for one in fields(pool)} | {"select": select_probs},
+        **{one.name: getattr(pool, one.name) for one in fields(pool)},
         form=record.submission(pool.classes),
         searches=tuple(dict.fromkeys(searches)),
         tracking_uri=store.tracking_uri,
@@ -294,7 +292,7 @@ def select(
 def find_label_errors(
     search: str, *, most: int | None = None, seed: int = 0, tracking_uri: str | None = None
 ) -> "Examination":
-    """Judge the labels of a search by its members' out-of-sample predictions, as `data doctor` does.
+    """Judge the labels of a search by its members' predictions, as `tune-paddy data doctor` does.
 
     All labelled images are judged if the search has folds, otherwise the select split. Nothing is written.
 

@@ -16,8 +16,8 @@ from tune_paddy.data.system.gc_policy import give_memory_back
 from tune_paddy.search.ray.internals import SPENT
 from tune_paddy.search.stall_watch import StallWatch
 from tune_paddy.search.trial import Trial
+from tune_paddy.tracking.context.costs import cost_metrics
 from tune_paddy.tracking.context.system_metrics import process_metrics
-from tune_paddy.tracking.costs import cost_metrics
 from tune_paddy.tracking.members import fail_member, finished_member, log_epoch, log_member, start_member
 from tune_paddy.tracking.schema import MemberRecord
 from tune_paddy.tracking.store import Store

@@ -184,7 +184,8 @@ def _experiment_id(uri: str, name: str, artifact_root: Path, *, create: bool) ->
     client = call(connect, uri)
     location = artifact_root.absolute().as_uri() if _is_database(uri) else None
     found = call(client.get_experiment_by_name, name)
-    if found is not None and create and location not in (None, found.artifact_location):
+    elsewhere = found is not None and location not in (None, found.artifact_location)
+    if found is not None and create and elsewhere and found.lifecycle_stage == "active":
         # MLflow fixes the folder of an experiment's artifacts when it is created.
         name = f"{name} in {artifact_root.absolute()}"
         found = call(client.get_experiment_by_name, name)

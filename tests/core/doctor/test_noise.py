@@ -64,7 +64,7 @@ def test_a_class_that_is_taken_for_one_other_is_found_better_than_by_its_probabi
 
 
 def test_the_votes_of_a_pool_are_cross_fitted_and_counted():
-    """A view that repeats the given labels would hide every wrong one if the weights were fitted on them."""
+    """A view of other images gets no say."""
     probs, labels = drawn(0, certainty=8.0)
     noisy, rows = with_noise(labels, 0.05, 0)
     views = np.stack([probs, np.roll(probs, 1, axis=0)]).astype(np.float32)

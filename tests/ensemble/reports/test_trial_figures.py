@@ -5,7 +5,7 @@ import pytest
 from tests.ensemble.conftest import recorded
 from tune_paddy.ensemble.reports.figures import write_figures
 from tune_paddy.ensemble.reports.trial_figures import draw_costs, draw_footprint, draw_live
-from tune_paddy.tracking.costs import trial_cost
+from tune_paddy.tracking.context.costs import trial_cost
 
 pytestmark = pytest.mark.usefixtures("rasterised")
 

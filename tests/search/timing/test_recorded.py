@@ -64,3 +64,11 @@ def test_no_record_is_no_error_unless_it_is_named(tmp_path, monkeypatch) -> None
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert open_earlier(None) is None
+
+
+def test_a_server_that_the_environment_names_and_that_is_gone_costs_no_forecast(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/not-there.db")
+    assert open_earlier(None) is None

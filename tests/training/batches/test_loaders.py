@@ -225,3 +225,21 @@ def test_every_class_is_in_the_share_of_every_member(make_config: Callable[..., 
         rows = subsample_rows(labels, make_config(subsample=0.5, seed=seed))
         assert set(labels[rows]) == {0, 1, 2}
         assert 26 <= len(rows) <= 28
+
+
+def test_a_subsample_takes_whole_groups_of_about_its_share(
+    make_config: Callable[..., MemberConfig],
+) -> None:
+    groups = np.repeat(np.arange(100), 7)
+    labels = np.arange(700) % 3
+    for seed in range(5):
+        rows = subsample_rows(labels, make_config(subsample=0.6, seed=seed), groups)
+        assert set(np.bincount(groups[rows], minlength=100)) == {0, 7}
+        assert abs(len(rows) - 420) <= 4
+
+
+def test_a_subsample_of_groups_misses_no_class(make_config: Callable[..., MemberConfig]) -> None:
+    groups = np.repeat(np.arange(20), 5)
+    labels = np.where(groups == 3, 1, 0)
+    for seed in range(10):
+        assert 1 in labels[subsample_rows(labels, make_config(subsample=0.1, seed=seed), groups)]

@@ -23,15 +23,16 @@ from tune_paddy.core.tasks.arrays import Labels
 
 Probs = NDArray[np.float64]
 
-LEAST_EVIDENCE = 10.83
-"""Twice the gain in log likelihood from which noise is established; chance exceeds it once in 1,000 times."""
+LEAST_EVIDENCE = 12.12
+"""Twice the gain in log likelihood from which noise is established; each of two kinds of noise exceeds it by
+chance once in 2,000 times."""
 LEAST_SHARE = 0.005
 """Share of wrong labels below which noise is too rare to matter, and too rare to tell from odd images."""
 
 _ROUNDS = 30
 _PRIOR = 10.0
-"""Weight of noise that hits all classes alike, in images per class, against what single classes show."""
-_STARTS = ((0.0, -3.0), (0.0, -6.0), (-1.0, -3.0))
+"""Weight of the fitted kind of noise against what single classes show, in images per class and class."""
+_STARTS = ((0.0, -3.0), (-1.0, -3.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +76,15 @@ def find_noise(probs: Probs, labels: Labels) -> Noise:
     """
     check_pool(probs[None], labels)
     logs = np.log(np.maximum(probs, EPS))
-    temperature, uniform, evidence = _fit(logs, labels)
-    calibrated = softmax(logs / temperature)
-    truth = _true_classes(calibrated, labels, max(uniform, LEAST_SHARE))
+    kinds = (_uniform(probs.shape[1]), _confusion(probs))
+    fits = [_fit(logs, labels, kind) for kind in kinds]
+    temperature, share, evidence = fits[best := int(np.argmax([fit[2] for fit in fits]))]
+    truth = _true_classes(softmax(logs / temperature), labels, max(share, LEAST_SHARE), kinds[best])
     rows = np.arange(len(labels))
     others = truth.copy()
     others[rows, labels] = -1
     return Noise(
-        share=uniform * (1 - 1 / probs.shape[1]),
+        share=share,
         evidence=evidence,
         temperature=temperature,
         wrong=1 - truth[rows, labels],
@@ -90,14 +92,27 @@ def find_noise(probs: Probs, labels: Labels) -> Noise:
     )
 
 
-def _fit(logs: Probs, labels: Labels) -> tuple[float, float, float]:
-    """Return the temperature, the share of labels drawn at random, and the evidence for such labels."""
-    rows, n_classes = np.arange(len(labels)), logs.shape[1]
+def _uniform(n_classes: int) -> Probs:
+    """Return the rates of wrong labels that fall on all other classes alike [true classes, given classes]."""
+    return np.asarray((1 - np.eye(n_classes)) / (n_classes - 1))
+
+
+def _confusion(probs: Probs) -> Probs:
+    """Return the rates of wrong labels that fall on classes as the predictions mix them up."""
+    mixed = probs.T @ probs
+    np.fill_diagonal(mixed, 0)
+    return np.asarray(mixed / np.maximum(mixed.sum(axis=1, keepdims=True), EPS))
+
+
+def _fit(logs: Probs, labels: Labels, rates: Probs) -> tuple[float, float, float]:
+    """Return the temperature, the share of labels that are wrong at some rates, and the evidence for them."""
+    rows = np.arange(len(labels))
 
     def loss(values: Probs) -> float:
-        own = softmax(logs / np.exp(values[0]))[rows, labels]
+        own = softmax(logs / np.exp(values[0]))
         share = 1 / (1 + np.exp(-values[1]))
-        return -float(np.log(np.maximum((1 - share) * own + share / n_classes, EPS)).mean())
+        wrong = (own * rates[:, labels].T).sum(axis=1)
+        return -float(np.log(np.maximum((1 - share) * own[rows, labels] + share * wrong, EPS)).mean())
 
     bounds = [(-4.0, 4.0), (-20.0, 3.0)]
     fits = [minimize(loss, start, method="Nelder-Mead", bounds=bounds) for start in _STARTS]
@@ -107,15 +122,14 @@ def _fit(logs: Probs, labels: Labels) -> tuple[float, float, float]:
     return float(np.exp(best.x[0])), float(1 / (1 + np.exp(-best.x[1]))), evidence
 
 
-def _true_classes(probs: Probs, labels: Labels, share: float) -> Probs:
+def _true_classes(probs: Probs, labels: Labels, share: float, rates: Probs) -> Probs:
     """Return the probability of each class to be the true one, given prediction and label [images, classes].
 
     The rates at which true classes are labelled as others are fitted together with it.
     """
     n_classes = probs.shape[1]
-    start = np.full((n_classes, n_classes), share / n_classes) + (1 - share) * np.eye(n_classes)
-    given = np.eye(n_classes)[labels]
-    rates = start
+    start = share * rates + (1 - share) * np.eye(n_classes)
+    given, rates = np.eye(n_classes)[labels], start
     for _ in range(_ROUNDS):
         truth = probs * rates[:, labels].T
         truth /= truth.sum(axis=1, keepdims=True)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import SEPARATOR
@@ -44,6 +43,7 @@ from tune_paddy.data.layouts.parts import find_base
 from tune_paddy.data.layouts.test_set import SampleTable, find_sample, find_test_set
 from tune_paddy.data.layouts.tree import TABLE_SUFFIXES, Tree, parent_of, walk
 from tune_paddy.data.options import DETECTED, FOLDERS, ReadOptions
+from tune_paddy.data.sides.columns import SideColumns
 from tune_paddy.data.submission.choose import Labels, choose_form
 from tune_paddy.data.system.text import check_decoded, shown
 
@@ -203,6 +203,11 @@ def _portable(around: Surroundings) -> ReadOptions:
     return replace(options, labels=labels, images=images, relabel=relabel)
 
 
+def _as_spelt(options: ReadOptions, sides: SideColumns) -> ReadOptions:
+    """Return the options with the columns of the split as the table spells them."""
+    return replace(options, group=sides.names.get("group"), split_column=sides.names.get("split_column"))
+
+
 def _from_root(root: Path, path: Path) -> str:
     """Return a path relative to the dataset if it lies in it, otherwise the absolute path."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
@@ -274,5 +279,5 @@ def _listing(
             tree, labelled, tests, verdicts, () if companion is None else (companion.path,)
         ),
         notes=labelled.notes + form_notes,
-        options=replace(_portable(around), **dict[str, Any](sides.names)),
+        options=_as_spelt(_portable(around), sides),
     )

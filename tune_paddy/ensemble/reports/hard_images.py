@@ -78,8 +78,8 @@ def find_hard_images(
 
 def _sureness(probs: NDArray[np.float64], labels: Labels) -> NDArray[np.float64]:
     """Return the probability of each image's labels, float64 [images]; of several the least one."""
-    least: NDArray[np.float64] = true_class(probs, labels).reshape(len(probs), -1).min(axis=1, initial=1.0)
-    return least
+    sure = true_class(probs, labels)
+    return sure if sure.ndim == 1 else np.asarray(sure.min(axis=1, initial=1.0))
 
 
 def _image(pool: Pool, name: str, probs: NDArray[np.float64], truth: str | None) -> HardImage:

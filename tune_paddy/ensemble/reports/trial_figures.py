@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from tune_paddy.ensemble.reports.figures import BLUE, GREY, ORANGE, TRIAL_NAMES, WIDTH, add_title
-from tune_paddy.tracking.costs import trial_cost
+from tune_paddy.tracking.context.costs import trial_cost
 from tune_paddy.tracking.runs import RecordedRun, read_timed_curve
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import GPU_SECONDS, LIVE

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
-from tune_paddy.core.errors import InputError
+from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.gpus import same_model
 from tune_paddy.core.timing.cost import MemberTime, StepCost, Workload, epoch_seconds, member_seconds
 from tune_paddy.core.timing.kinds import kind_of
@@ -43,17 +43,17 @@ class TimedRows:
 
 
 def open_earlier(tracking_uri: str | None) -> Store | None:
-    """Open the record of earlier searches; None: no address is given, and there is none yet.
+    """Open the record of earlier searches; None: no address is given, and it cannot be read or there is none.
 
     Args:
-        tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
+        tracking_uri: Address of MLflow; None: that of the environment, or `mlflow.db` in the working folder.
 
     Raises:
-        InputError: There is no record at the given address.
+        TunePaddyError: There is no record at the given address, or it cannot be read.
     """
     try:
         return open_store(tracking_uri, experiment=None, artifact_root=Path(), create=False)
-    except InputError:
+    except TunePaddyError:  # a forecast of memory needs no record that nobody named
         if tracking_uri is not None:
             raise
         return None

@@ -11,7 +11,7 @@ from tune_paddy.data.image_cache.cache import Progress
 from tune_paddy.data.system.text import counted, duration, four_digits
 from tune_paddy.search.trial import Trial
 from tune_paddy.search.watchers.time_left import time_left
-from tune_paddy.tracking.costs import cost_metric
+from tune_paddy.tracking.context.costs import cost_metric
 
 UNENDED = frozenset(("running", "retrying"))
 """States of a member whose trial has not ended."""
