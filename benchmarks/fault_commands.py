@@ -215,7 +215,7 @@ FAULTS = (
     Fault("half a database", SELECT, (2,), lambda s: cut(s.folder / "mlflow.db"), "mlflow.db"),
     Fault("no database", SELECT, (2,), lambda s: (s.folder / "mlflow.db").unlink(), "no record here"),
     Fault("database that is a text", SELECT, (2,), lambda s: (s.folder / "mlflow.db").write_text("x" * 9999)),
-    Fault("HOME unset", SELECT, (0,), variables(HOME="")),
+    Fault("HOME empty", SELECT, (0,), variables(HOME="")),
     Fault("HOME that cannot be written", SELECT, (0,), variables(HOME="/proc")),
     Fault("TMPDIR of 400 letters", SELECT, (0,), long_tmp),
     Fault("TMPDIR that is missing", SELECT, (0,), variables(TMPDIR="/no/such")),

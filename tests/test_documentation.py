@@ -21,6 +21,8 @@ from tune_paddy.training.networks.architectures import resolve_arch
 
 OTHER_TOOLS = {
     "bash .ci/run",
+    "sqlite3 mlflow.db \".backup 'backup.db'\"",
+    'sqlite3 backup.db "PRAGMA quick_check"',
     "curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' -d @request.json",
     "git clone https://github.com/OWNER/tune_paddy && cd tune_paddy",
     "lint-imports",

@@ -395,8 +395,8 @@ def test_a_jpeg_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, pho
 def test_threads_decode_large_images_one_after_another(tmp_path, photo, monkeypatch):
     """The first image is held while the second thread starts, and ends first."""
     monkeypatch.setattr(images, "_RATION", MemoryRation(lambda: 1))
-    photo().save(tmp_path / "a.png")
-    photo().save(tmp_path / "b.jpg")
+    photo(1).save(tmp_path / "a.png")
+    photo(1).save(tmp_path / "b.jpg")
     events = []
     second = threading.Thread(
         target=use_pixels, args=(tmp_path / "b.jpg", lambda _: events.append("second")), daemon=True
