@@ -12,7 +12,7 @@ from tune_paddy.data.system.text import shown
 def check_integrity(path: Path) -> None:
     """Read every page of an SQLite database, and refuse a damaged one.
 
-    On one core this takes about 0.3 s for 100 MB; a search of a thousand members has about 30 MB.
+    It took 0.14 s of CPU for 100 MiB, 0.02 s for 11 MiB; the record of a search of six members has 1.2 MiB.
 
     Args:
         path: Path of an existing database.

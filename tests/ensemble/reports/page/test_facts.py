@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,13 +11,15 @@ WHEN = datetime(2026, 11, 29, 5, 53, tzinfo=UTC)
 TAGS = {"tune_paddy.dataset": "/data/paddy", "tune_paddy.space": "nets", "tune_paddy.seconds": "5400"}
 
 
-def facts_of(tracking_uri: str = "", *, labelled: int = 0, tests: int = 20) -> dict[str, Fact]:
+def facts_of(
+    tracking_uri: str = "", *, labelled: int = 0, tests: int = 20, tags: Mapping[str, str] = TAGS
+) -> dict[str, Fact]:
     """Return the facts of a search with two members, one of which failed, by name."""
     files = {f"{n}.jpg": Path() for n in range(labelled)}
     members = [recorded("0000-net"), recorded("0001-net", outcome="failed"), recorded("0002-net", search="x")]
     found = facts(
         make_pool(tests=tests),
-        [recorded("night", "search", tags=TAGS)],
+        [recorded("night", "search", tags=tags)],
         members,
         images=(files, {}),
         tracking_uri=tracking_uri,
@@ -35,6 +38,13 @@ def test_date_search_dataset_and_split_are_named() -> None:
     assert found["Images"].text == "1,438 labelled images, 20 images to predict, 3 classes"
     assert found["Select split"].text == "60 images judge the members; split abc"
     assert "MLflow" not in found
+
+
+def test_a_search_with_folds_has_no_select_split() -> None:
+    """Every image of the folds judges the members that have not seen it."""
+    found = facts_of(tags={**TAGS, "tune_paddy.settings": '{"folds": 5}'})
+    assert found["Folds"].text == "5; 60 images judge the members; split abc"
+    assert "Select split" not in found
 
 
 def test_images_that_are_not_found_are_not_counted() -> None:

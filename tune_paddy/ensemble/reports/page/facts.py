@@ -60,7 +60,9 @@ def facts(
     every += [f"{counted(test or len(pool.test_ids), 'image')} to predict"] * bool(len(pool.test_ids))
     every.append(counted(len(pool.classes), "class", "classes"))
     yield Fact("Images", ", ".join(every))
-    yield Fact("Select split", f"{counted(len(pool.labels), 'image')} judge the members; split {pool.split}")
+    judged = f"{counted(len(pool.labels), 'image')} judge the members; split {pool.split}"
+    folds = int((record.settings or {}).get("folds") or 0)
+    yield Fact("Folds", f"{folds}; {judged}") if folds else Fact("Select split", judged)
     if tracking_uri:
         yield _record(searches[0], tracking_uri)
 
