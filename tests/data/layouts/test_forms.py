@@ -321,6 +321,15 @@ def test_a_table_of_answers_does_not_beat_class_folders(tmp_path):
     ]
 
 
+def test_answers_with_several_labels_do_not_beat_class_folders(tmp_path):
+    names = [f"{label}/{k}{label}.jpg" for label in ("cat", "dog") for k in range(4)]
+    make(tmp_path, *names)
+    rows = [(name, ("cat|dog", "dog")[k % 2], "0.700000", "0.600000") for k, name in enumerate(names)]
+    table(tmp_path / "answers.csv", [("file", "labels", "cat", "dog"), *rows])
+    assert facts(tmp_path) == (8, ["cat", "dog"], 0)
+    assert list_dataset(tmp_path).left_out[0].what == "table (answers of tune-paddy predict)"
+
+
 def test_a_table_of_some_images_with_the_same_labels_does_not_beat_class_folders(tmp_path):
     make(tmp_path, *(f"{label}/{k}{label}.jpg" for label in ("cat", "dog") for k in range(4)))
     table(tmp_path / "extra.csv", [("file", "label"), ("0cat.jpg", "cat"), ("1cat.jpg", "cat")])
