@@ -184,6 +184,49 @@ def test_columns_of_0_and_1_are_chosen_by_their_names(tmp_path):
     assert "no column is called gone (`label_column`)" in refusal(tmp_path, label_column="scab,gone")
 
 
+def flags(tmp_path, columns, *rows):
+    """Write images, and a table of columns of 0 and 1 that repeats the rows."""
+    make(tmp_path, *(f"images/{k}.jpg" for k in range(12)))
+    table(tmp_path / "train.csv", [("image", *columns), *((k, *rows[k % len(rows)]) for k in range(12))])
+
+
+@pytest.mark.parametrize("name", ["is_valid", "isTrain", "fold", "split"])
+def test_a_column_of_0_and_1_that_divides_the_images_is_no_class(tmp_path, name):
+    flags(tmp_path, ("cat", "dog", name), (1, 0, 0), (0, 1, 1))
+    assert facts(tmp_path) == (12, ["cat", "dog"], 0)
+    flags(tmp_path, ("state", name), (1, 0), (0, 1), (1, 1))
+    assert facts(tmp_path) == (12, ["0", "1"], 0)
+
+
+def test_a_class_may_be_named_like_a_part_where_each_row_has_one_class(tmp_path):
+    flags(tmp_path, ("bus", "car", "train"), (1, 0, 0), (0, 1, 0), (0, 0, 1))
+    assert facts(tmp_path) == (12, ["bus", "car", "train"], 0)
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "odd"),
+    [
+        (("cat", "dog", "male"), ((1, 0, 0), (0, 1, 1), (0, 1, 0)), "male"),
+        (("cat", "dog", "eel", "train"), ((1, 1, 0, 0), (0, 1, 1, 1), (0, 0, 1, 0)), "train"),
+        (("disease", "flipped"), ((1, 0), (1, 1), (0, 0)), "disease"),
+    ],
+    ids=["one flag more", "a part", "a usual name"],
+)
+def test_a_column_of_0_and_1_that_may_be_no_label_is_asked_for(tmp_path, columns, rows, odd):
+    flags(tmp_path, columns, *rows)
+    assert f"column {odd} of 0 and 1 may be one of the labels" in refusal(tmp_path)
+    assert list_dataset(tmp_path, ReadOptions(task="multilabel")).task.independent
+    assert facts(tmp_path, label_column=columns[0])[1] == ["0", "1"]
+
+
+def test_a_class_with_a_usual_name_of_the_label_column_does_not_hide_the_others(tmp_path):
+    flags(tmp_path, ("disease", "pest", "healthy"), (1, 0, 0), (0, 1, 0), (1, 1, 0), (0, 0, 1))
+    listing = list_dataset(tmp_path)
+    assert set(listing.labelled["label"]) == {"disease", "pest", "disease|pest", "healthy"}
+    flags(tmp_path, ("target", "male"), (1, 0), (0, 0), (1, 1))
+    assert facts(tmp_path) == (12, ["0", "1"], 0)
+
+
 @pytest.mark.parametrize(
     ("names", "labels"),
     [
