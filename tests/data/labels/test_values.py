@@ -31,7 +31,8 @@ AMAZON = tuple(
     for sky in ("clear", "haze")
     for first in ("primary", "water")
     for second in ("road", "agriculture", "habitation")
-)
+) + ("cloudy",)
+GRID = tuple(f"{state} {fruit}" for state in ("fresh", "rotten") for fruit in ("apple", "banana", "orange"))
 PROTEINS = ("16 0", "7 1 2 0", "5 16", "3", "12 7")
 
 
@@ -76,6 +77,13 @@ def test_what_may_be_either_is_asked(tmp_path):
     assert (
         read_label_values(column(tmp_path, "dog", "hot dog"), ["labels"], "multilabel").texts[1] == "dog|hot"
     )
+
+
+def test_a_grid_of_names_is_asked_unless_the_columns_of_a_sample_decide(tmp_path):
+    with pytest.raises(InputError, match="fresh apple may be one class or several labels"):
+        read_label_values(column(tmp_path, *GRID), ["labels"])
+    for classes, task in ((GRID, "classes"), ("apple banana fresh orange rotten".split(), "multilabel")):
+        assert read_label_values(column(tmp_path, *GRID), ["labels"], classes=classes).task == task
 
 
 def test_several_labels_of_a_column_are_sorted_and_said(tmp_path):

@@ -233,7 +233,8 @@ def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | 
         several=options.task == MULTILABEL,
         without=sides,
     )
-    ids, values = read_ids(table, column), read_label_values(table, columns, options.task)
+    ids = read_ids(table, column)
+    values = read_label_values(table, columns, options.task, classes=around.sample.others)
     files = find_files(table, ids, around, labels=values.texts)
     return LabelTable(table, column, columns, ids, values, files)
 
