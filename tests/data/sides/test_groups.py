@@ -152,6 +152,8 @@ def test_a_column_of_folds_sets_their_number_and_contradictions_are_refused(kagg
     assert [plant_of[name] for name in split.select_ids] == list(split.folds)
     with pytest.raises(InputError, match="contradicts") as told:
         folds_of(dataset, 5, chosen=True)
+    with pytest.raises(InputError, match="`folds=0` contradicts the column plant"):
+        folds_of(dataset, 0, chosen=True)
     assert set(told.value.options) == {"folds", "split_column"}
 
 
