@@ -17,10 +17,9 @@ from tune_paddy.data.alike import split_alike
 from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images, with_range
 from tune_paddy.data.duplicates import group_copies
 from tune_paddy.data.images import ImageError
-from tune_paddy.data.labels.relabel import relabel as apply_corrections
 from tune_paddy.data.labels.texts import shown_label
 from tune_paddy.data.layouts.description import Description, LeftOut
-from tune_paddy.data.layouts.detect import file_of, list_dataset
+from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.layouts.listing import Listing
 from tune_paddy.data.options import EACH, EXACT, NEAR, OFF, ReadOptions, format_range
 from tune_paddy.data.pixel_range import PixelRange, ValueFacts, describe_range, find_range
@@ -151,12 +150,10 @@ class Dataset:
             skip_conflicts=skip_conflicts,
         )
         listing = list_dataset(Path(path), options)
-        if options.relabel is not None:
-            listing = apply_corrections(listing, file_of(listing.root, options.relabel, "relabel"))
         checked = _check_images(listing, jobs)
         checked = _check_conflicts(checked, skip_conflicts, jobs)
-        classes, task = _check_classes(listing, checked.labelled), listing.task
-        strata = task.strata(task.encode(checked.labelled["label"].tolist(), classes))
+        classes = _check_classes(listing, checked.labelled)
+        strata = listing.task.strata(listing.task.encode(checked.labelled["label"].tolist(), classes))
         checked = _choose_copies(checked, strata, options.copies or NEAR, jobs)
         copies_of = np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1]
         sides = read_sides(listing, checked.labelled, copies_of)
@@ -179,7 +176,7 @@ class Dataset:
             ),
             options=_used(listing, checked.pixel_range),
             sample=listing.sample,
-            task=task,
+            task=listing.task,
         )
 
     @property

@@ -26,12 +26,15 @@ FRUITS = (
     "Tomato 2",
 )
 APPLES = ("healthy", "scab", "rust", "complex", "scab complex", "scab frog_eye", "frog_eye", "rust complex")
-AMAZON = tuple(
-    f"{sky} {first} {second}"
-    for sky in ("clear", "haze")
-    for first in ("primary", "water")
-    for second in ("road", "agriculture", "habitation")
-) + ("cloudy",)
+AMAZON = (
+    "cloudy",
+    *(
+        f"{sky} {first} {second}"
+        for sky in ("clear", "haze")
+        for first in ("primary", "water")
+        for second in ("road", "agriculture", "habitation")
+    ),
+)
 GRID = tuple(f"{state} {fruit}" for state in ("fresh", "rotten") for fruit in ("apple", "banana", "orange"))
 PROTEINS = ("16 0", "7 1 2 0", "5 16", "3", "12 7")
 
@@ -82,7 +85,10 @@ def test_what_may_be_either_is_asked(tmp_path):
 def test_a_grid_of_names_is_asked_unless_the_columns_of_a_sample_decide(tmp_path):
     with pytest.raises(InputError, match="fresh apple may be one class or several labels"):
         read_label_values(column(tmp_path, *GRID), ["labels"])
-    for classes, task in ((GRID, "classes"), ("apple banana fresh orange rotten".split(), "multilabel")):
+    for classes, task in (
+        (GRID, "classes"),
+        (("apple", "banana", "fresh", "orange", "rotten", "x"), "multilabel"),
+    ):
         assert read_label_values(column(tmp_path, *GRID), ["labels"], classes=classes).task == task
 
 

@@ -168,6 +168,12 @@ def test_the_record_of_many_classes_is_short():
     assert form.to_record(names) == {"kind": "probabilities"}
 
 
+def test_a_form_of_another_class_is_not_recorded():
+    form = SubmissionFormat("a", "b", Kind.PROBABILITY, classes=("eel",))
+    with pytest.raises(InputError, match="a column of eel, which is no class"):
+        form.to_record(PETS)
+
+
 @pytest.mark.parametrize(
     "stored",
     [{"kind": "?"}, {"kind": "probability", "order": [9]}, {"kind": "probability", "order": 3}],

@@ -17,6 +17,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import SEPARATOR
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import CsvTable, read_table
+from tune_paddy.data.labels.relabel import Wording, correct_labels
 from tune_paddy.data.layouts.by_table.side_columns import (
     class_folders,
     companion_name,
@@ -120,7 +121,18 @@ def _list(root: Path, named: Path | None, options: ReadOptions) -> Listing:
     else:
         others = near if companion is None else [n for n in near if tree.path(n) != companion.path]
         labelled, verdicts = _labelled(around, named, others)
-    return _listing(around, labelled, sample, verdicts, companion)
+    return _listing(around, _corrected(labelled, tree.root, options), sample, verdicts, companion)
+
+
+def _corrected(labelled: Labelled, root: Path, options: ReadOptions) -> Labelled:
+    """Return labelled images with the corrections of a table; the classes and all that follows are theirs."""
+    if options.relabel is None:
+        return labelled
+    task = Task.of(labelled.task)
+    wording = Wording(task, task.classes_of(labelled.labels), labelled.separator)
+    before = dict(zip(labelled.ids, labelled.labels, strict=True))
+    now, note = correct_labels(file_of(root, options.relabel, "relabel"), before, wording)
+    return replace(labelled, labels=[now[name] for name in labelled.ids], notes=(*labelled.notes, note))
 
 
 def _companion(around: Surroundings, named: Path | None, near: Sequence[str]) -> CsvTable | None:

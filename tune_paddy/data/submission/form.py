@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.text import counted, shown
 
 SAMPLE = "sample_submission.csv"
@@ -77,9 +78,17 @@ class SubmissionFormat:
 
         Args:
             classes: All classes, in the order of predictions.
+
+        Raises:
+            InputError: A column is that of another class.
         """
         if self.kind is Kind.LABELS:
             return {}
+        strange = next((name for name in self.classes if name not in classes), None)
+        if strange is not None:
+            raise InputError(
+                f"the submission has a column of {shown(strange)}, which is no class of the labelled images"
+            )
         order = [classes.index(name) for name in self.classes]
         pairs = enumerate(zip(self.columns, self.classes, strict=False))
         stored: dict[str, Any] = {
