@@ -107,6 +107,12 @@ def test_columns_of_0_and_1_with_several_ones_or_none_are_several_labels(tmp_pat
     assert "2 labels in line 2" in read.note
 
 
+def test_columns_without_a_1_are_named(tmp_path):
+    flags = table(tmp_path, ("1", "0", "0"), ("0", "1", "0"), columns=("image", "b", "a", "gone"))
+    read = read_label_values(flags, ["b", "a", "gone"])
+    assert (read.texts, read.empty) == (["b", "a"], ("gone",))
+
+
 def test_columns_with_a_single_1_a_row_are_classes_unless_a_person_says_otherwise(tmp_path):
     flags = table(tmp_path, ("1", "0"), ("0", "1"), columns=("image", "b", "a"))
     assert read_label_values(flags, ["b", "a"]).task == "classes"

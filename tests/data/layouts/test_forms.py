@@ -203,6 +203,21 @@ def test_a_class_may_be_named_like_a_part_where_each_row_has_one_class(tmp_path)
     assert facts(tmp_path) == (12, ["bus", "car", "train"], 0)
 
 
+def test_a_column_without_a_1_is_noted_and_explains_why_the_sample_does_not_fit(tmp_path):
+    flags(tmp_path, ("a", "b", "c"), (1, 0, 0), (0, 1, 0), (1, 1, 0))
+    assert "train.csv: 1 column without a 1 (c): no class" in " ".join(list_dataset(tmp_path).notes)
+    make(tmp_path, "test/t.jpg")
+    table(tmp_path / "sample_submission.csv", [("image", "a", "b", "C"), ("t", 0.1, 0.2, 0.3)])
+    assert "1 column that is no class (C), since no labelled image has C" in refusal(tmp_path)
+
+
+def test_grades_with_unequal_steps_are_noted(tmp_path):
+    make(tmp_path, *(f"{grade}/{k}{grade}.jpg" for grade in (0, 1, 4, 10) for k in range(2)))
+    (note,) = list_dataset(tmp_path, ReadOptions(task="ordered")).notes
+    assert "grades 0, 1, 4, 10: the steps between them are unequal" in note
+    assert list_dataset(tmp_path).notes == ()
+
+
 @pytest.mark.parametrize(
     ("columns", "rows", "odd"),
     [
@@ -217,6 +232,13 @@ def test_a_column_of_0_and_1_that_may_be_no_label_is_asked_for(tmp_path, columns
     assert f"column {odd} of 0 and 1 may be one of the labels" in refusal(tmp_path)
     assert list_dataset(tmp_path, ReadOptions(task="multilabel")).task.independent
     assert facts(tmp_path, label_column=columns[0])[1] == ["0", "1"]
+
+
+def test_the_refusal_of_a_table_names_the_options_that_answer_it(tmp_path):
+    flags(tmp_path, ("cat", "dog", "male"), (1, 0, 0), (0, 1, 1))
+    with pytest.raises(InputError) as told:
+        list_dataset(tmp_path)
+    assert {"task", "label_column"} <= set(told.value.options)
 
 
 def test_a_class_with_a_usual_name_of_the_label_column_does_not_hide_the_others(tmp_path):

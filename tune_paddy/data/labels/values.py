@@ -23,12 +23,14 @@ class LabelValues:
         task: `classes`, `multilabel` or `ordered`.
         separator: Separator of several labels in the column; empty: none.
         note: What was detected, if it may be meant otherwise; else empty.
+        empty: Columns of 0 and 1 without a 1: no classes, since no image has them.
     """
 
     texts: list[str]
     task: str
     separator: str = ""
     note: str = ""
+    empty: tuple[str, ...] = ()
 
 
 def read_label_values(
@@ -48,7 +50,8 @@ def read_label_values(
             it needs one, or the name of one of several labels has a `|`.
     """
     if len(columns) > 1:
-        return _from_flags(table, columns, task)
+        empty = tuple(name for name in columns if not any(map(_is_set, table.column(name))))
+        return replace(_from_flags(table, columns, task), empty=empty)
     values = table.column(columns[0])
     if task == MULTILABEL:
         separator = any_separator(values)

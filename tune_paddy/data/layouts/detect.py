@@ -14,9 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.tasks.names import SEPARATOR
+from tune_paddy.core.tasks.names import ORDERED, SEPARATOR
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import CsvTable, read_table
+from tune_paddy.data.labels.grades import note_gaps
 from tune_paddy.data.labels.relabel import Wording, correct_labels
 from tune_paddy.data.layouts.by_table.side_columns import (
     class_folders,
@@ -263,12 +264,14 @@ def _listing(
         labelled=files,
         with_suffix=labelled.with_suffix,
     )
+    classes = task.classes_of(labelled.labels)
     form, form_notes = choose_form(
         labelled.form,
         None if sample is None else sample.table,
-        Labels(task.classes_of(labelled.labels), task.independent, labelled.separator),
+        Labels(classes, task.independent, labelled.separator, labelled.empty),
         around.options,
     )
+    grade_notes = note_gaps(classes) if task.name == ORDERED else ()
     return Listing(
         layout=labelled.layout,
         place=labelled.place,
@@ -284,6 +287,6 @@ def _listing(
         left_out=find_left_out(
             tree, labelled, tests, verdicts, () if companion is None else (companion.path,)
         ),
-        notes=labelled.notes + form_notes,
+        notes=labelled.notes + form_notes + grade_notes,
         options=_as_spelt(_portable(around), sides),
     )
