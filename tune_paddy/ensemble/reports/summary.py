@@ -10,6 +10,7 @@ from rich.text import Text
 from tune_paddy.core.estimate import Comparison
 from tune_paddy.core.metrics import error_rate, log_loss, metric_label
 from tune_paddy.core.predictions import PLAIN, Refusal
+from tune_paddy.core.selection.decisions import scored
 from tune_paddy.data.system.text import counted, four_digits, percent
 from tune_paddy.ensemble.ensemble import Ensemble, member_weights
 from tune_paddy.ensemble.reports.caveats import caveats
@@ -112,8 +113,9 @@ def _ensemble_row(ensemble: Ensemble) -> MemberRow:
     """Return the ensemble's row, scored by cross-fitting if possible; otherwise it is marked optimistic."""
     labels, assessment = ensemble.pool.labels, ensemble.assessment
     known = assessment.predictions if assessment else ensemble.selection.blend(ensemble.pool.select)
+    decided = assessment.decisions if assessment else scored(ensemble.selection, known)
     name = f"ensemble {NEW_IMAGES}" if assessment else "ensemble (optimistic)"
-    return MemberRow(name, [ViewRow(PLAIN, log_loss(known, labels), error_rate(known, labels))])
+    return MemberRow(name, [ViewRow(PLAIN, log_loss(known, labels), error_rate(decided, labels))])
 
 
 def _table(title: str, rows: Sequence[MemberRow]) -> Table:
