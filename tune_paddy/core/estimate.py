@@ -6,7 +6,7 @@ ensemble that has not seen it. The refit includes the choice of the method, wher
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ from tune_paddy.core.checks import check_pool
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.folds import Groups, count_independent, stratified_folds
 from tune_paddy.core.metrics import get_metric, per_image
-from tune_paddy.core.scores.thresholds import as_probabilities, fit_thresholds, is_thresholded
+from tune_paddy.core.scores.decided import decided
+from tune_paddy.core.scores.thresholds import is_thresholded
+from tune_paddy.core.selection.decisions import fit_decisions, scored
 from tune_paddy.core.selection.plain import best_single, uniform_select
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.tasks.arrays import Floats, Labels
@@ -88,11 +90,19 @@ class Assessment:
         estimate: Estimate of the score.
         comparisons: One comparison per rival.
         predictions: float64 [images, classes], the cross-fitted predictions behind the score.
+        decided: float64 [images, classes], what decides: the same, or, where thresholds were fitted,
+            cross-fitted decisions as 0 and 1; None: the predictions.
     """
 
     estimate: Estimate
     comparisons: tuple[Comparison, ...]
     predictions: NDArray[np.float64] = field(repr=False)
+    decided: NDArray[np.float64] | None = field(default=None, repr=False)
+
+    @property
+    def decisions(self) -> NDArray[np.float64]:
+        """Cross-fitted decisions, or the predictions that decide, float64 [images, classes]."""
+        return self.predictions if self.decided is None else self.decided
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scores as plain numbers, for JSON, without the predictions."""
@@ -137,13 +147,14 @@ def assess(
     }
     own = _cross_fits(probs, labels, with_thresholds(fit, metric, task), seed, groups=groups)
     others = {
-        name: _cross_fits(probs, labels, with_thresholds(rival, metric, task), seed, groups=groups).scored
+        name: _cross_fits(probs, labels, with_thresholds(rival, metric, task), seed, groups=groups).judged
         for name, rival in rivals.items()
     }
     return Assessment(
-        estimate(own.scored, labels, metric=metric, seed=seed, groups=groups),
-        compare_paired(own.scored, others, labels, metric=metric, seed=seed, groups=groups),
+        estimate(own.judged, labels, metric=metric, seed=seed, groups=groups),
+        compare_paired(own.judged, others, labels, metric=metric, seed=seed, groups=groups),
         own.blended,
+        own.judged,
     )
 
 
@@ -152,14 +163,7 @@ def with_thresholds(fit: Fit, metric: str, task: Task) -> Fit:
     if not is_thresholded(metric, task):
         return fit
 
-    def fitted(probs: Floats, labels: Labels, *groups: Groups) -> Selection:
-        selection = replace(fit(probs, labels, *groups), task=task.name)
-        blended = selection.blend(probs)
-        selection = replace(selection, thresholds=fit_thresholds(blended, labels, metric, task))
-        decisions = as_probabilities(selection.decide(blended), blended.shape[1])
-        return replace(selection, score=get_metric(metric)(decisions, labels))
-
-    return fitted
+    return lambda probs, labels, *groups: fit_decisions(fit(probs, labels, *groups), probs, labels, task)
 
 
 @dataclass(frozen=True)
@@ -168,11 +172,11 @@ class _CrossFit:
 
     Attributes:
         blended: Probabilities.
-        scored: What the metric judges: the same, or decisions by fitted thresholds, as 0 and 1.
+        judged: What the metric judges: the same, or decisions by fitted thresholds, as 0 and 1.
     """
 
     blended: NDArray[np.float64]
-    scored: NDArray[np.float64]
+    judged: NDArray[np.float64]
 
 
 def cross_fit(
@@ -218,15 +222,14 @@ def _cross_fits(
             "a single image or group cannot be both fitted on and scored: the estimate needs two"
         )
     fold = stratified_folds(labels, folds, np.random.default_rng(seed), groups)
-    blended, scored = np.empty(probs.shape[1:]), np.empty(probs.shape[1:])
+    blended, judged = np.empty(probs.shape[1:]), np.empty(probs.shape[1:])
     for number in np.unique(fold):
         fitted, held = fold != number, fold == number
         together = () if groups is None else (groups[fitted],)
         selection = fit(probs[:, fitted], labels[fitted], *together)
-        scored[held] = blended[held] = selection.blend(probs[:, held])
-        if selection.thresholds is not None:
-            scored[held] = as_probabilities(selection.decide(blended[held]), probs.shape[2])
-    return _CrossFit(blended, scored)
+        blended[held] = selection.blend(probs[:, held])
+        judged[held] = scored(selection, blended[held])
+    return _CrossFit(blended, judged)
 
 
 def estimate(
@@ -251,9 +254,46 @@ def estimate(
         return Estimate(score, (high - low) / (2 * _NORMAL), low, high)
     samples = _bootstrap(predictions, labels, metric, seed, groups)
     low, high = _interval(samples)
+    if (
+        low == high and metric != "log_loss"
+    ):  # without a mistake no sample differs, however few images there are
+        high = max(high, _most_wrong(predictions, labels, groups))
     hidden = -np.log(RARE) / len(labels) if metric == "log_loss" else 0.0
     error = float(np.hypot(samples.std(ddof=1), hidden))
     return Estimate(score, error, low, score + float(np.hypot(high - score, _NORMAL * hidden)))
+
+
+def _most_wrong(predictions: NDArray[np.float64], labels: Labels, groups: Groups | None) -> float:
+    """Return the upper end of Wilson's 95 % interval of the share of images with a wrong decision."""
+    wrong = (decided(predictions, labels) != labels).reshape(len(labels), -1).any(axis=1)
+    return wilson(float(wrong.mean()), _effective(wrong.astype(np.float64), groups))[1]
+
+
+def cross_decide(
+    probs: Floats,
+    labels: Labels,
+    fit: Fit,
+    *,
+    metric: str,
+    task: Task,
+    seed: int = 0,
+    groups: Groups | None = None,
+) -> NDArray[np.float64]:
+    """Decide every image by a selection that was fitted without it, float64 [images, classes].
+
+    Args:
+        probs: float32 [views, images, classes].
+        labels: Labels of the images.
+        fit: Selection function.
+        metric: Metric of the selection; it says whether decisions need thresholds.
+        task: What the labels are.
+        seed: Seed of the folds.
+        groups: See `cross_fit`.
+
+    Returns:
+        Predictions, or decisions as 0 and 1 where the metric needs thresholds.
+    """
+    return _cross_fits(probs, labels, with_thresholds(fit, metric, task), seed, groups=groups).judged
 
 
 def compare_paired(

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.metrics import get_metric, true_class
+from tune_paddy.core.selection.decisions import scored
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.tasks.arrays import Floats, Labels
 
@@ -39,13 +40,14 @@ def marginal_contributions(
         weight, and the only member of an ensemble, are omitted.
     """
     score = get_metric(selection.metric)
-    whole = score(selection.blend(probs), labels)
+    whole = score(scored(selection, selection.blend(probs)), labels)
     chosen = np.unique(groups[selection.weights > 0])
     if len(chosen) < 2:  # noqa: PLR2004 nothing would be left
         return {}
     return {
-        int(member): score(_without(selection, groups == member).blend(probs), labels) - whole
+        int(member): score(scored(left, left.blend(probs)), labels) - whole
         for member in chosen
+        for left in (_without(selection, groups == member),)
     }
 
 

@@ -271,7 +271,7 @@ def _record(
         metrics[f"ensemble_{key}_high"] = assessment.estimate.high
         # The names are those of the members' metrics, so that one column of the table compares all runs.
         metrics[LOG_LOSS] = log_loss(assessment.predictions, ensemble.pool.labels)
-        metrics[ERROR_RATE] = error_rate(assessment.predictions, ensemble.pool.labels)
+        metrics[ERROR_RATE] = error_rate(assessment.decisions, ensemble.pool.labels)
     return log_ensemble(
         store,
         search=searches[0],

@@ -54,7 +54,8 @@ def _make_fit(pool: Pool, options: SelectionOptions) -> Fit:
         select = partial(within, budget=budget)
 
     def fit(probs: Floats, labels: Labels, groups: Groups | None = None) -> Selection:
-        divided = {} if method else {"groups": groups}  # only the choice of the method divides the images
+        # Only the choice of the method divides the images, and compares decisions.
+        divided = {} if method else {"groups": groups, "task": pool.task}
         return select(probs, labels, metric=options.metric, seed=options.seed, **divided)
 
     return fit

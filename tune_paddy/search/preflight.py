@@ -64,6 +64,8 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
     settings = plan.settings
     if settings.objective in METRICS:
         check_metric(settings.objective, plan.dataset.task)
+    if plan.follow_up.get("metric"):
+        check_metric(str(plan.follow_up["metric"]), plan.dataset.task)
     at_once = check_resources(settings, available)
     # A new search can still get another name, so its folder may be that of another search.
     split = stored_split(plan) if plan.resumed else new_split(plan)

@@ -53,15 +53,18 @@ def _matches(pattern: str) -> list[str]:
 def as_csv(files: Sequence[str], answer: "Answer") -> bytes:
     """Return the predictions as CSV, without unreadable images; the output is deterministic.
 
-    With one class an image the three likeliest follow each other. With several labels an image the decided
-    ones are joined, and the probability of each label follows.
+    With one class an image the decision comes first, then the likeliest others. With several labels an image
+    the decided ones are joined, and the probability of each label follows.
     """
     if answer.task.independent:
         return _several_labels(files, answer)
     rows: list[Sequence[str]] = [COLUMNS[: 1 + 2 * min(TOP, len(answer.classes))]]
+    labels = answer.labels()
     for row, file in enumerate(files):
         if row not in answer.broken:
-            pairs = [(label, f"{probability:.6f}") for label, probability in answer.top(row, TOP)]
+            ranking = answer.top(row, len(answer.classes))
+            first = sorted(ranking, key=lambda pair: pair[0] != labels[row])[:TOP]
+            pairs = [(label, f"{probability:.6f}") for label, probability in first]
             rows.append([file, *(text for pair in pairs for text in pair)])
     return format_csv(rows)
 

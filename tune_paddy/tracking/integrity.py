@@ -20,6 +20,8 @@ def check_integrity(path: Path) -> None:
     Raises:
         InputError: A page is damaged; the message says what to do.
     """
+    if not path.is_file():
+        return  # a pipe would be waited for; whoever opens it next says what it is
     address = f"file:{urllib.parse.quote(str(path))}?mode=ro"
     try:
         with closing(sqlite3.connect(address, uri=True, timeout=60)) as database:

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from tune_paddy.core.checks import check_pool
 from tune_paddy.core.folds import Groups, count_independent, stratified_folds
 from tune_paddy.core.metrics import get_metric
+from tune_paddy.core.selection.decisions import fit_decisions, scored
 from tune_paddy.core.selection.methods import METHODS, Method
 from tune_paddy.core.selection.result import Candidate, Selection
 from tune_paddy.core.tasks.arrays import Floats, Labels
+from tune_paddy.core.tasks.task import Task
 
 REPEATS = 5
 LEAST_IMAGES = 2
@@ -26,6 +28,7 @@ def auto_select(
     seed: int = 0,
     methods: Mapping[str, Method] = METHODS,
     groups: Groups | None = None,
+    task: Task | None = None,
 ) -> Selection:
     """Select with the simplest method that is within one standard error of the best.
 
@@ -45,6 +48,8 @@ def auto_select(
         seed: Of the halves and of the methods.
         methods: The candidates, simplest first.
         groups: int [images], equal values for images that stay in one half; None: every image is alone.
+        task: What the labels are; None: what their array shows. Where the metric judges decisions, thresholds
+            are fitted in each half as well.
 
     Returns:
         The selection of the chosen method over all views, with the scores of all methods in `candidates`.
@@ -55,7 +60,8 @@ def auto_select(
     check_pool(probs, labels)
     if count_independent(labels, groups) < LEAST_IMAGES:
         return next(iter(methods.values()))(probs, labels, metric=metric, seed=seed)
-    candidates = compare(list(methods), score_halves(probs, labels, metric, seed, methods, groups=groups))
+    halves = score_halves(probs, labels, metric, seed, methods, groups=groups, task=task)
+    candidates = compare(list(methods), halves)
     chosen = next(candidate.method for candidate in candidates if candidate.chosen)
     selection = methods[chosen](probs, labels, metric=metric, seed=seed)
     return replace(selection, candidates=candidates)
@@ -69,17 +75,21 @@ def score_halves(
     methods: Mapping[str, Method],
     *,
     groups: Groups | None = None,
+    task: Task | None = None,
 ) -> NDArray[np.float64]:
     """Score every method on each half that it was not fitted on, float64 [methods, 2 · `REPEATS`]."""
-    score = get_metric(metric)
+    score, task = get_metric(metric), task or Task.of_labels(labels)
     rng = np.random.default_rng(seed)
     columns = []
     for _ in range(REPEATS):
         side = stratified_folds(labels, 2, rng, groups)
         for fitted, held in ((side == 0, side == 1), (side == 1, side == 0)):
-            part, rest = probs[:, fitted], probs[:, held]
-            selections = [m(part, labels[fitted], metric=metric, seed=seed) for m in methods.values()]
-            columns.append([score(selection.blend(rest), labels[held]) for selection in selections])
+            part, rest, truth = probs[:, fitted], probs[:, held], labels[fitted]
+            selections = [
+                fit_decisions(method(part, truth, metric=metric, seed=seed), part, truth, task)
+                for method in methods.values()
+            ]
+            columns.append([score(scored(one, one.blend(rest)), labels[held]) for one in selections])
     return np.array(columns).T
 
 

@@ -19,6 +19,7 @@ from tune_paddy.core.selection.methods import METHODS, Method
 from tune_paddy.core.selection.plain import among_all
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.tasks.arrays import Floats, Labels
+from tune_paddy.core.tasks.task import Task
 
 TRIMMED = "{}, trimmed"
 """Name of the candidate that keeps the heaviest views of a method's unlimited selection."""
@@ -66,6 +67,7 @@ def budget_auto_select(
     seed: int = 0,
     methods: Mapping[str, Method] = METHODS,
     groups: Groups | None = None,
+    task: Task | None = None,
 ) -> Selection:
     """Choose the method by cross-fitting, as `auto_select` does, within the budget.
 
@@ -80,6 +82,7 @@ def budget_auto_select(
         seed: Seed of the halves and of the methods.
         methods: Candidates, simplest first.
         groups: int [images], see `auto_select`.
+        task: What the labels are; None: what their array shows.
 
     Returns:
         The selection of `auto_select` if that is within the budget; otherwise as `budget_select`.
@@ -89,7 +92,7 @@ def budget_auto_select(
     """
     check_pool(probs, labels)
     check_budget(probs, budget)
-    free = auto_select(probs, labels, metric=metric, seed=seed, methods=methods, groups=groups)
+    free = auto_select(probs, labels, metric=metric, seed=seed, methods=methods, groups=groups, task=task)
     if fits(free, budget):
         return free
     chosen = (candidate.method for candidate in free.candidates if candidate.chosen)
@@ -100,7 +103,7 @@ def budget_auto_select(
         bounded[name] = _Chosen(method, views)
         if name == favourite:
             bounded[TRIMMED.format(name)] = _Trimmed(method, budget)
-    return auto_select(probs, labels, metric=metric, seed=seed, methods=bounded, groups=groups)
+    return auto_select(probs, labels, metric=metric, seed=seed, methods=bounded, groups=groups, task=task)
 
 
 def fits(selection: Selection, budget: CostBudget) -> bool:

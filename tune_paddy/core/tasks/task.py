@@ -7,7 +7,7 @@ Probabilities are [images, classes] with rows that sum to 1, or [images, labels]
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,10 @@ class Task(ABC):
         """Return the row of the first image of each class that occurs."""
 
     @abstractmethod
+    def memberships(self, labels: Labels) -> Iterator[NDArray[np.bool_]]:
+        """Yield for each class that occurs whether an image has it, bool [images]."""
+
+    @abstractmethod
     def labels_problem(self, labels: Labels, n_classes: int) -> str | None:
         """Return why numbers are no labels of this task, or None."""
 
@@ -143,6 +147,9 @@ class _Classes(Task):
 
     def first_rows(self, labels: Labels) -> NDArray[np.intp]:
         return np.unique(labels, return_index=True)[1]
+
+    def memberships(self, labels: Labels) -> Iterator[NDArray[np.bool_]]:
+        return (labels == label for label in np.unique(labels))
 
     def labels_problem(self, labels: Labels, n_classes: int) -> str | None:
         if labels.ndim != 1:
@@ -217,6 +224,9 @@ class _Multilabel(Task):
 
     def first_rows(self, labels: Labels) -> NDArray[np.intp]:
         return np.unique(labels.argmax(axis=0)[labels.any(axis=0)])
+
+    def memberships(self, labels: Labels) -> Iterator[NDArray[np.bool_]]:
+        return (column == 1 for column in labels.T if column.any())
 
     def labels_problem(self, labels: Labels, n_classes: int) -> str | None:
         if labels.ndim != 2 or labels.shape[1] != n_classes:  # noqa: PLR2004 images and labels

@@ -17,6 +17,7 @@ from tune_paddy.core.diagnostics import confusion, count_found, disagreement, re
 from tune_paddy.core.estimate import Assessment, wilson
 from tune_paddy.core.metrics import log_loss, metric_label
 from tune_paddy.core.predictions import Pool
+from tune_paddy.core.selection.decisions import scored
 from tune_paddy.core.selection.plain import greedy_select
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.tasks.arrays import Labels
@@ -71,12 +72,14 @@ def draw_figures(
         figures["disagreement"] = draw_disagreement(pool, selection)
     if assessment is None:
         predictions, source = selection.blend(pool.select), "the images it was selected on: optimistic"
+        decisions = scored(selection, predictions)
     else:
         predictions, source = assessment.predictions, "cross-fitted: by ensembles selected without the image"
+        decisions = assessment.decisions
     source = f"{len(pool.labels)} images of the select split, {source}"
     if not pool.task.independent:  # several labels of an image are not taken for each other
-        figures["confusion"] = draw_confusion(predictions, pool.labels, pool.classes, source)
-    figures["recall"] = draw_recall(predictions, pool.labels, pool.classes, source)
+        figures["confusion"] = draw_confusion(decisions, pool.labels, pool.classes, source)
+    figures["recall"] = draw_recall(decisions, pool.labels, pool.classes, source)
     figures["reliability"] = draw_reliability(predictions, pool.labels, source)
     if frontier is not None and len(frontier.points) > 1:
         figures["frontier"] = draw_frontier(frontier, len(pool.test_ids))

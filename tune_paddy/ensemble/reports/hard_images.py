@@ -1,5 +1,6 @@
 """Find the images that an ensemble gets wrong, and those that it is least sure of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,12 @@ class HardImages:
 
 
 def find_hard_images(
-    pool: Pool, select: NDArray[np.float64], test: NDArray[np.float64], *, most: int
+    pool: Pool,
+    select: NDArray[np.float64],
+    test: NDArray[np.float64],
+    decisions: NDArray[np.float64] | None = None,
+    *,
+    most: int,
 ) -> HardImages:
     """Find the hard images of a pool.
 
@@ -55,16 +61,19 @@ def find_hard_images(
         pool: Pool with ids, labels and classes.
         select: The ensemble's predictions of the select split, float64 [images, classes].
         test: The ensemble's predictions of the test set, float64 [images, classes].
+        decisions: Decisions of the select split as 0 and 1; None: those of the predictions.
         most: Maximum number of images of each kind.
     """
-    right = (decided(select, pool.labels) == pool.labels).reshape(len(select), -1).all(axis=1)
+    made = decided(select if decisions is None else decisions, pool.labels)
+    right = (made == pool.labels).reshape(len(select), -1).all(axis=1)
     truth = _sureness(select, pool.labels)
     wrong, unsure = np.flatnonzero(~right), np.flatnonzero(right)
     texts = pool.task.decode(pool.labels, pool.classes)
 
     def of_select(rows: NDArray[np.intp]) -> tuple[HardImage, ...]:
         return tuple(
-            _image(pool, str(pool.select_ids[row]), select[row], texts[row]) for row in rows[:most].tolist()
+            _image(pool, str(pool.select_ids[row]), select[row], texts[row], _odd(made, pool, row))
+            for row in rows[:most].tolist()
         )
 
     doubtful = np.argsort(_sureness(test, decided(test, pool.labels)), kind="stable")[:most]
@@ -82,9 +91,20 @@ def _sureness(probs: NDArray[np.float64], labels: Labels) -> NDArray[np.float64]
     return sure if sure.ndim == 1 else np.asarray(sure.min(axis=1, initial=1.0))
 
 
-def _image(pool: Pool, name: str, probs: NDArray[np.float64], truth: str | None) -> HardImage:
-    best: list[int] = np.argsort(-probs, kind="stable")[:GUESSES].tolist()
-    if truth in pool.classes and pool.classes.index(truth) not in best:
-        best[-1] = pool.classes.index(truth)
+def _odd(made: Labels, pool: Pool, row: int) -> list[int]:
+    """Return the classes that an image has and is not decided for, or the labels that are decided wrongly."""
+    if pool.task.independent:
+        return np.flatnonzero(made[row] != pool.labels[row]).tolist()
+    return [int(pool.labels[row])]
+
+
+def _image(
+    pool: Pool, name: str, probs: NDArray[np.float64], truth: str | None, odd: Sequence[int] = ()
+) -> HardImage:
+    """Return an image with its likeliest classes, and those of `odd`, which are never left out."""
+    ranking: list[int] = np.argsort(-probs, kind="stable").tolist()
+    kept = {*sorted(odd, key=ranking.index)[:GUESSES]}
+    kept |= {*[code for code in ranking if code not in kept][: GUESSES - len(kept)]}
+    best = [code for code in ranking if code in kept]
     shown = "no label" if truth == "" else truth
     return HardImage(name, shown, tuple((pool.classes[code], float(probs[code])) for code in best))

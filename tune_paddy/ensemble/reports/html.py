@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.estimate import Comparison, estimate, wilson
 from tune_paddy.core.metrics import metric_label
+from tune_paddy.core.selection.decisions import scored
 from tune_paddy.data.layouts.locate import find_files
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.system.files import write_atomically
@@ -98,6 +99,7 @@ def _content(
     rows = ensemble_rows(ensemble, sources.members)
     files = labelled, test = find_files(search.images, search.read_options) if search.images else ({}, {})
     known = assessment.predictions if assessment else selection.blend(pool.select)
+    decisions = assessment.decisions if assessment else scored(selection, known)
     return {
         "title": _title(ensemble, sources),
         "scores": _scores(ensemble),
@@ -125,10 +127,10 @@ def _content(
         "own_score": "" if assessment is None else f"{assessment.estimate.score:.4f}",
         "comparisons": [_comparison(rival) for rival in rivals(ensemble)],
         "failures": [member for member in sources.members if member.outcome not in ("finished", "running")],
-        "pairs": _pairs(ensemble, known, labelled, search.read_options.range),
+        "pairs": _pairs(ensemble, (known, decisions), labelled, search.read_options.range),
         "cross_fitted": assessment is not None,
         "hard": _with_thumbnails(
-            find_hard_images(pool, known, selection.blend(pool.test), most=MOST_IMAGES),
+            find_hard_images(pool, known, selection.blend(pool.test), decisions, most=MOST_IMAGES),
             labelled,
             test,
             search.read_options.range,
@@ -164,7 +166,8 @@ def _scores(ensemble: Ensemble) -> list[dict[str, str]]:
             }
         ]
     own = assessment.estimate
-    wrong = estimate(assessment.predictions, ensemble.pool.labels, metric="error_rate")
+    pool = ensemble.pool
+    wrong = estimate(assessment.decisions, pool.labels, metric="error_rate", groups=pool.groups)
     scores = [
         {
             "what": f"{metric} on new images",
@@ -225,7 +228,7 @@ def _class_rows(gains: ClassGains) -> list[dict[str, Any]]:
 
 def _pairs(
     ensemble: Ensemble,
-    known: NDArray[np.float64],
+    known: tuple[NDArray[np.float64], NDArray[np.float64]],
     labelled: Mapping[str, Path],
     pixel_range: PixelRange | None,
 ) -> list[dict[str, Any]]:
@@ -240,7 +243,7 @@ def _pairs(
     kinds = ("wrong", "like_truth", "like_taken")
     return [
         vars(pair) | {kind: [(name, thumbnail(name)) for name in getattr(pair, kind)] for kind in kinds}
-        for pair in confused_pairs(ensemble.pool, known)
+        for pair in confused_pairs(ensemble.pool, *known)
     ]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.scores.decided import hits_of
 from tune_paddy.data.images import ImageError, load_rgb
 from tune_paddy.data.system.files import write_atomically
 from tune_paddy.data.system.text import shown, shown_value
@@ -82,7 +83,7 @@ def write_contact_sheet(path: Path, files: Sequence[str], answer: "Answer") -> i
             shown(names[row]),
             shown(labels[row] or "no label"),
             f"{100 * confidences[row]:.1f} %",
-            _second(answer, row, labels[row]),
+            _second(answer, row),
         )
         for row in rows
     ]
@@ -103,10 +104,13 @@ def _within(files: Sequence[str]) -> list[str]:
     return [os.path.relpath(Path(file).absolute(), shared) for file in files]
 
 
-def _second(answer: "Answer", row: int, label: str) -> str:
-    """Return the likeliest other class with its probability; "" if there is none."""
-    others = [f"{shown(name)} {100 * value:.1f} %" for name, value in answer.top(row, 2) if name != label]
-    return next(iter(others), "")
+def _second(answer: "Answer", row: int) -> str:
+    """Return the likeliest class that is not decided, with its probability; "" if there is none."""
+    decided = hits_of(answer.decisions[row : row + 1], len(answer.classes))[0]
+    names = {name for name, chosen in zip(answer.classes, decided, strict=True) if chosen}
+    ranking = answer.top(row, len(answer.classes))
+    others = (f"{shown(name)} {100 * value:.1f} %" for name, value in ranking if name not in names)
+    return next(others, "")
 
 
 def _page(cells: Sequence[Cell], sources: Sequence[Path], n_left_out: int) -> bytes:

@@ -221,8 +221,8 @@ def _whole_groups(
     order = rng.permutation(len(names))
     totals = np.cumsum(sizes[order])
     taken = set(names[order[: int(np.argmin(np.abs(totals - keep))) + 1]].tolist())
-    for label in np.unique(labels):
-        of_class = np.unique(groups[labels == label])
+    for members in Task.of_labels(labels).memberships(labels):
+        of_class = np.unique(groups[members])
         if not taken & set(of_class.tolist()):
             taken.add(int(rng.choice(of_class)))
     return np.flatnonzero(np.isin(groups, list(taken)))

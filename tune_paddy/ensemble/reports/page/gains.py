@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.diagnostics import chance_of_at_most
-from tune_paddy.core.estimate import cross_fit
+from tune_paddy.core.estimate import cross_decide
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.scores.decided import decided
 from tune_paddy.core.selection.plain import best_single
@@ -35,6 +35,7 @@ class ClassGains:
         corrected: int [classes], images that only the ensemble gets right.
         broken: int [classes], images that only the best single member gets right.
         what: What is counted, for a person.
+        alone: Whether every image is alone; mistakes of one group are alike, so that no test applies.
     """
 
     classes: tuple[str, ...]
@@ -44,6 +45,7 @@ class ClassGains:
     corrected: NDArray[np.intp]
     broken: NDArray[np.intp]
     what: str = "images"
+    alone: bool = True
 
     @property
     def finding(self) -> str:
@@ -52,11 +54,13 @@ class ClassGains:
         if not corrected + broken:
             return f"The ensemble and the best single member get the same {self.what} right"
         counts = f"the ensemble corrects {corrected} and breaks {broken} of {self.images.sum():,} {self.what}"
-        clear = "" if differs(corrected, broken) else ": no clear difference"
+        clear = "" if not self.alone or differs(corrected, broken) else ": no clear difference"
         return f"Against the best single member, {counts}{clear}{self._of_classes()}"
 
     def _of_classes(self) -> str:
         """Return the classes with a clear difference, the largest first; differences of an image are none."""
+        if not self.alone:
+            return ""
         net = self.corrected - self.broken
         clear = [
             code
@@ -88,7 +92,7 @@ def find_gains(ensemble: Ensemble, options: SelectionOptions) -> ClassGains | No
     """Return the gains of an ensemble; None without cross-fitted predictions or with a single view."""
     if ensemble.assessment is None or len(ensemble.pool.views) == 1:
         return None
-    predictions = ensemble.assessment.predictions
+    predictions = ensemble.assessment.decisions
     return class_gains(ensemble.pool, predictions, metric=ensemble.selection.metric, seed=options.seed)
 
 
@@ -99,7 +103,7 @@ def class_gains(
 
     Args:
         pool: Pool that the ensemble was selected from, with at least 2 views.
-        predictions: Cross-fitted predictions of the ensemble, float64 [images, classes].
+        predictions: Cross-fitted predictions or decisions of the ensemble, float64 [images, classes].
         metric: Loss that the best single member is chosen by.
         seed: Seed of the folds, that of the ensemble's assessment.
     """
@@ -107,7 +111,15 @@ def class_gains(
     def single_fit(probs: Floats, labels: Labels, *_: object) -> Selection:
         return best_single(probs, labels, metric=metric)
 
-    others = cross_fit(pool.select, pool.labels, single_fit, seed=seed, groups=pool.groups)
+    others = cross_decide(
+        pool.select,
+        pool.labels,
+        single_fit,
+        metric=metric,
+        task=pool.task,
+        seed=seed,
+        groups=pool.groups,
+    )
     own, single = (decided(probs, pool.labels) == pool.labels for probs in (predictions, others))
 
     def counted(chosen: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -123,6 +135,7 @@ def class_gains(
         corrected=counted(own & ~single),
         broken=counted(single & ~own),
         what="decisions on labels" if pool.task.independent else "images",
+        alone=pool.groups is None,
     )
 
 

@@ -36,13 +36,19 @@ class ConfusedPair:
 
 
 def confused_pairs(
-    pool: Pool, predictions: NDArray[np.float64], *, most: int = 5, examples: int = 3
+    pool: Pool,
+    predictions: NDArray[np.float64],
+    decisions: NDArray[np.float64] | None = None,
+    *,
+    most: int = 5,
+    examples: int = 3,
 ) -> tuple[ConfusedPair, ...]:
     """Return the pairs of classes with at least two confused images, the most frequent first.
 
     Args:
         pool: Pool with ids, labels and classes.
         predictions: Predictions of the select split, float64 [images, classes].
+        decisions: Decisions of the same images as 0 and 1; None: the most probable classes.
         most: Maximum number of pairs.
         examples: Maximum number of images of each kind.
 
@@ -50,14 +56,15 @@ def confused_pairs(
     """
     if pool.task.independent:
         return ()
-    wrong = confusion(predictions, pool.labels)
+    decided = predictions if decisions is None else decisions
+    wrong = confusion(decided, pool.labels)
     totals = wrong.sum(axis=1)
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     cells = [divmod(cell, len(pool.classes)) for cell in order.tolist()]
 
     def ids(truth: int, predicted: int) -> tuple[str, ...]:
-        rows = np.flatnonzero((pool.labels == truth) & (predictions.argmax(axis=1) == predicted))
+        rows = np.flatnonzero((pool.labels == truth) & (decided.argmax(axis=1) == predicted))
         best = rows[np.argsort(-predictions[rows, predicted], kind="stable")]
         return tuple(str(name) for name in pool.select_ids[best[:examples]])
 
