@@ -27,7 +27,7 @@ from tune_paddy.data.system.own_output import MARKER, SAMPLE_MARKER
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
 SELECT = ("select", "demo-1")
 NO_LOCKS = "import fcntl\ndef flock(*_): raise OSError(37, 'No locks available')\nfcntl.flock = flock\n"
-LEFT = (".tune_paddy-*", "tune_paddy-*", ".*.part", ".*.partial", ".unfinished-*")
+LEFT = (".tune_paddy~*", "tune_paddy~*", ".*.part", ".*.partial", ".unfinished-*")
 
 
 @dataclass
