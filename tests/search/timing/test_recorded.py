@@ -8,6 +8,7 @@ from tune_paddy.core.timing.cost import StepCost, Workload, member_seconds
 from tune_paddy.core.timing.kinds import kind_of
 from tune_paddy.search.timing.members import open_earlier, with_times
 from tune_paddy.search.timing.recorded import member_cost, recorded_costs
+from tune_paddy.tracking.integrity import DamagedError
 from tune_paddy.training.forecast.planning import find_gpu, plan_space
 
 CONFIG = MemberConfig(arch="any", epochs=3, freeze_epochs=2, subsample=1.0, tta=1)
@@ -64,6 +65,14 @@ def test_no_record_is_no_error_unless_it_is_named(tmp_path, monkeypatch) -> None
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert open_earlier(None) is None
+
+
+def test_a_damaged_record_is_an_error_though_nobody_named_it(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlflow.db").write_bytes(bytes(9999))
+    with pytest.raises(DamagedError, match="the database is damaged"):
+        open_earlier(None)
 
 
 def test_a_server_that_the_environment_names_and_that_is_gone_costs_no_forecast(

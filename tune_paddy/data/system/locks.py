@@ -16,7 +16,7 @@ _GROUP_WRITES = 0o020
 def file_lock(path: Path, *, seconds: float = -1) -> Iterator[None]:
     """Hold the lock of a file while the block runs.
 
-    The file is created with mode 0600, or 0660 in a folder that a group may write, which it can then lock, too.
+    The file is created with mode 0600, or 0660 in a folder that a group may write.
 
     Args:
         path: Path of the file, in an existing folder.

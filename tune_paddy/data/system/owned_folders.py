@@ -1,7 +1,7 @@
 """Temporary folders that a process owns, and removal of those whose process was killed.
 
-The owner holds the lock of a file in its folder; the system releases it however the process ends. Only folders
-whose file holds the text of this program are ever removed: a folder of the user may have any name.
+The owner holds the lock of a file in its folder; the system releases it however the process ends.
+Only folders whose file holds the text of this program are removed: a folder of the user may have any name.
 """
 
 import os
@@ -64,7 +64,7 @@ def sweep_usual_places() -> None:
 
 
 def _own(folder: Path, stack: ExitStack) -> None:
-    """Hold the lock of a folder's file, which gets its text afterwards: without it, nobody sweeps the folder."""
+    """Hold the lock of a folder's file, and write its text afterwards: nobody sweeps a folder without it."""
     from tune_paddy.data.system.locks import system_lock  # noqa: PLC0415 it takes 40 ms; every command sweeps
 
     stack.enter_context(system_lock(folder / OWNER, seconds=0, mode=0o600))

@@ -1,6 +1,5 @@
 """Forecast how long each member of a space takes, from earlier searches or from timed steps."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +13,10 @@ from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.gpus import same_model
 from tune_paddy.core.timing.cost import MemberTime, StepCost, Workload, epoch_seconds, member_seconds
 from tune_paddy.core.timing.kinds import kind_of
+from tune_paddy.data.system.owned_folders import owned_folder
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.search.timing.recorded import recorded_costs
+from tune_paddy.tracking.integrity import DamagedError
 from tune_paddy.tracking.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -43,16 +44,19 @@ class TimedRows:
 
 
 def open_earlier(tracking_uri: str | None) -> Store | None:
-    """Open the record of earlier searches; None: no address is given, and it cannot be read or there is none.
+    """Open the record of earlier searches; None: no address is given, and there is none or no answer.
 
     Args:
         tracking_uri: Address of MLflow; None: that of the environment, or `mlflow.db` in the working folder.
 
     Raises:
-        TunePaddyError: There is no record at the given address, or it cannot be read.
+        TunePaddyError: There is no record at the given address, or it cannot be read; or the one that nobody
+            named is damaged.
     """
     try:
         return open_store(tracking_uri, experiment=None, artifact_root=Path(), create=False)
+    except DamagedError:
+        raise
     except TunePaddyError:  # a forecast of memory needs no record that nobody named
         if tracking_uri is not None:
             raise
@@ -131,10 +135,10 @@ def _time(
     from tune_paddy.training.timing.kinds import time_kinds  # noqa: PLC0415 torch takes seconds
 
     accums = {kind_of(config): accum for config, accum in members}
-    with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
+    with owned_folder() as folder:
         found = time_kinds(
             [config for config, _ in members],
-            _noise_images(Path(folder)),
+            _noise_images(folder),
             n_classes=n_classes,
             cpus=cpus,
             allow_gpu=allow_gpu,
