@@ -348,7 +348,7 @@ class Commands:
         return self._outcome(name, scene, 1, int(sound), said(status, text))
 
     def twice_at_once(self) -> Outcome:
-        """Select twice at the same time, with different methods; both ensembles can be exported afterwards."""
+        """Select twice at the same time, with different methods; both ensembles can be exported."""
         scene, methods = self.scene(), ("greedy", "uniform")
         commands = [scene.start(*SELECT, "--method", method, "--name", method) for method in methods]
         texts = [command.communicate(timeout=600)[0] for command in commands]

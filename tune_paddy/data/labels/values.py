@@ -37,7 +37,7 @@ def read_label_values(table: CsvTable, columns: Sequence[str], task: str | None 
     Args:
         table: Table of labels.
         columns: Column of the labels; or columns of 0 and 1, whose names are the classes.
-        task: What a person says of the labels; None: detected.
+        task: Kind of the labels, as named by the user; None: detected.
 
     Raises:
         InputError: It is not clear whether a row has one label or several, a row has none or several where

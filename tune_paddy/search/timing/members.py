@@ -13,6 +13,7 @@ from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.gpus import same_model
 from tune_paddy.core.timing.cost import MemberTime, StepCost, Workload, epoch_seconds, member_seconds
 from tune_paddy.core.timing.kinds import kind_of
+from tune_paddy.core.timing.workload import IMAGES, workload
 from tune_paddy.data.system.owned_folders import owned_folder
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.search.timing.recorded import recorded_costs
@@ -21,9 +22,6 @@ from tune_paddy.tracking.store import Store, open_store
 
 if TYPE_CHECKING:
     from tune_paddy.training.forecast.planning import MemoryRow  # imports torch
-
-IMAGES = 10_000
-"""Default number of labelled images."""
 
 _PICTURES, _SIDE = 8, 256
 
@@ -104,22 +102,13 @@ def with_times(
         costs, timed = _time(missing, n_classes, cpus, limit, progress, allow_gpu=not on_cpu)
         sources |= {kind: "timed" if kind in timed else "operations" for kind in costs}
         known |= costs
-    load = workload_of(settings, n_images)
+    load = workload(settings, n_images)
     times = [_member_time(row.config, known, sources, load) for row in rows]
     return TimedRows(
         tuple(replace(row, time=time) for row, time in zip(rows, times, strict=True)),
         _name(device, cpus, on_cpu=on_cpu),
         _reason(device, here, on_cpu=on_cpu, limit=limit) if None in times else None,
     )
-
-
-def workload_of(settings: SearchSettings, n_images: int) -> Workload:
-    """Return the images of one model: the labelled ones, without a test set."""
-    if settings.folds:
-        fold = n_images // settings.folds
-        return Workload(n_images - fold, fold, 0, settings.folds)
-    select = round(settings.select_share * n_images)
-    return Workload(n_images - select, select, 0)
 
 
 def _time(
