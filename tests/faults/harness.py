@@ -146,7 +146,15 @@ class Night:
 
     def leftovers(self) -> list[Path]:
         """Return the files that only a running search needs."""
-        patterns = ("checkpoint-*", ".*.partial*", ".*.part", "tune_paddy-*", "stalled.txt", ".locks", "ray")
+        patterns = (
+            "checkpoint-*",
+            ".*.partial*",
+            ".*.part",
+            "tune_paddy[-~]*",
+            "stalled.txt",
+            ".locks",
+            "ray",
+        )
         return [path for pattern in patterns for path in self.search.rglob(pattern)]
 
 

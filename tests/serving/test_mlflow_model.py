@@ -1,12 +1,14 @@
 """The export in MLflow's own loader and server."""
 
 import base64
-import io
+import itertools
 import json
+import struct
 import sys
 import threading
+import zlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import mlflow
@@ -16,10 +18,11 @@ import pytest
 from fastapi.testclient import TestClient
 from mlflow.pyfunc import PyFuncModel
 from mlflow.pyfunc.scoring_server import init
-from PIL import Image
 
 from tests.conftest import Exported
+from tune_paddy.core.errors import InputError
 from tune_paddy.serving.ensemble_model import EnsembleModel
+from tune_paddy.serving.pyfunc import MOST_WAITING, megapixels
 
 
 @pytest.fixture(scope="module")
@@ -101,25 +104,50 @@ def test_the_input_example_is_predicted(exported: Exported, client: TestClient) 
     assert sum(answer.json()["predictions"][0]["probabilities"].values()) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("side", [8_000, 10_000, 30_000])
 def test_an_image_of_too_many_pixels_is_refused_with_status_413_before_it_is_decoded(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, side: int
 ) -> None:
-    file = io.BytesIO()
-    Image.new("1", (8_000, 8_000)).save(file, "PNG")
-    large = base64.b64encode(file.getvalue()).decode()
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunks = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + b"\0\0\0\0IDAT"
+    large = base64.b64encode(b"\x89PNG\r\n\x1a\n" + chunks).decode()
     monkeypatch.setattr(EnsembleModel, "predict", None)
     answer = client.post("/invocations", json={"dataframe_records": [{"image": large}]})
     assert answer.status_code == 413
     assert "row 0: has more than 50 million pixels: make it smaller" in answer.json()["message"]
 
 
-def test_a_request_beyond_the_queue_is_refused_with_status_503(
+@pytest.mark.parametrize("value", ["0", "-3", "nan", "many", "90"])
+def test_a_limit_of_pixels_that_cannot_be_kept_is_refused(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("TUNE_PADDY_MEGAPIXELS", value)
+    with pytest.raises(InputError, match="TUNE_PADDY_MEGAPIXELS: "):
+        megapixels()
+
+
+def test_requests_beyond_the_queue_are_refused_with_status_503_while_others_wait(
     exported: Exported, client: TestClient, loaded: PyFuncModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loaded.unwrap_python_model(), "_waiting", threading.Semaphore(0))
-    answer = client.post("/invocations", json={"dataframe_records": [{"image": exported.images[0]}]})
-    assert answer.status_code == 503
-    assert "requests are waiting: try again later" in answer.json()["message"]
+    """The pool of threads that MLflow has on a machine of one CPU."""
+    model, finish = loaded.unwrap_python_model(), threading.Event()
+    answer = model._answer
+
+    def slow(images: list[object]) -> pd.DataFrame:
+        finish.wait(60)
+        return answer(images)
+
+    monkeypatch.setattr(model, "_answer", slow)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr("os.process_cpu_count", lambda: 1, raising=False)
+    request = {"dataframe_records": [{"image": exported.images[0]}]}
+    with TestClient(client.app) as server, ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(server.post, "/invocations", json=request) for _ in range(8)]
+        refused = list(itertools.islice(as_completed(asked, timeout=60), 8 - 1 - MOST_WAITING))
+        finish.set()
+    assert [done.result().status_code for done in refused] == [503] * len(refused)
+    assert "requests are waiting: try again later" in refused[0].result().json()["message"]
+    assert sorted(done.result().status_code for done in asked) == [200] * 4 + [503] * 4
 
 
 def test_requests_at_once_get_the_answers_of_requests_alone(exported: Exported, client: TestClient) -> None:

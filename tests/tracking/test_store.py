@@ -1,11 +1,16 @@
+import os
 import pickle
 import shutil
 import sqlite3
+import tempfile
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import psutil
 import pytest
@@ -13,7 +18,14 @@ import pytest
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.members import log_epoch
-from tune_paddy.tracking.store import Store, open_store, resolve_uri, sqlite_path, use_write_ahead_log
+from tune_paddy.tracking.store import (
+    Store,
+    check_server,
+    open_store,
+    resolve_uri,
+    sqlite_path,
+    use_write_ahead_log,
+)
 
 WRITERS = 4
 POINTS = 50
@@ -217,7 +229,9 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     path.write_text("this is a letter, not a database\n" * 100)
     for create in (True, False):
-        with pytest.raises(InputError, match=r"mlflow\.db: the database cannot be (read|written)"):
+        with pytest.raises(
+            InputError, match=r"mlflow\.db: the database is damaged \(file is not a database\)"
+        ):
             open_store(f"sqlite:///{path}", experiment="e", artifact_root=tmp_path, create=create)
     assert path.read_text().startswith("this is a letter")
 
@@ -307,14 +321,69 @@ def test_a_file_system_without_locks_is_named_in_one_line(
             open_store(f"sqlite:///{tmp_path}/mlflow.db", experiment="x", artifact_root=tmp_path, create=True)
 
 
-def test_a_read_only_database_is_named_without_sql() -> None:
-    text = "(sqlite3.OperationalError) attempt to write a readonly database [SQL: INSERT INTO x] (Background)"
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Be a user whom modes keep out, as root is not."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
 
-    def fail() -> None:
-        raise OSError(text)
 
-    with pytest.raises(
-        TunePaddyError, match="MLflow: the database of the record is read-only: make"
-    ) as caught:
-        call(fail)
-    assert "SQL" not in str(caught.value)
+def create_experiment(path: Path) -> None:
+    store = open_store(f"sqlite:///{path}", experiment=None, artifact_root=path, create=False)
+    call(store.client.create_experiment, "another")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX's modes")
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_a_read_only_database_is_named_without_sql(database: Path, mode: str) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        path = Path(name, "mlflow.db")
+        shutil.copy(database, path)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA journal_mode = {mode}")
+        path.chmod(0o444)
+        path.parent.chmod(0o555)
+        with unprivileged(), pytest.raises(TunePaddyError, match="read-only: make the file") as caught:
+            create_experiment(path)
+        path.parent.chmod(0o755)
+    assert "SQL:" not in str(caught.value)
+
+
+class Failing(BaseHTTPRequestHandler):
+    """Server that answers statuses in turn, and the last one for ever."""
+
+    statuses: ClassVar[list[int]] = []
+
+    def do_GET(self) -> None:
+        self.send_response(self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr("tune_paddy.tracking.store.SERVER_WAITS", (0.0, 0.0))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as running:
+        threading.Thread(target=running.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def test_a_server_that_fails_is_asked_again_and_then_named(address: str, tmp_path: Path) -> None:
+    Failing.statuses = [503, 500]
+    with pytest.raises(TunePaddyError, match="the MLflow server answers 500: read its log"):
+        open_store(address, experiment=None, artifact_root=tmp_path, create=False)
+
+
+@pytest.mark.parametrize("statuses", [[503, 500, 200], [401], [404]])
+def test_a_server_that_starts_or_asks_for_a_password_is_no_failure(address: str, statuses: list[int]) -> None:
+    Failing.statuses = statuses
+    check_server(address)

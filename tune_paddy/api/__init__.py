@@ -24,6 +24,7 @@ from tune_paddy.api.results import Chosen, Forecast, Pool, SearchResult
 from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.timing.workload import IMAGES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -421,7 +422,7 @@ def forecast(
     n_classes: int = 10,
     max_accum: int | None = None,
     stand_ins: bool = False,
-    n_images: int = 10_000,
+    n_images: int = IMAGES,
     timing: float = 30.0,
     tracking_uri: str | None = None,
 ) -> Forecast:

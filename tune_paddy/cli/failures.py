@@ -147,8 +147,8 @@ def _reason(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     text = shown((str(error) or "no message").strip().splitlines()[0])
     if lacks_memory(error):
-        told = "" if isinstance(error, MemoryError) and not str(error) else f" ({text})"
-        return f"out of memory{told}: free some, or raise the limit of this process or container"
+        detail = "" if isinstance(error, MemoryError) and not str(error) else f" ({text})"
+        return f"out of memory{detail}: free some, or raise the limit of this process or container"
     return (
         f"internal error: {type(error).__name__}: {text}; "
         "run the same command with --debug to see where, and report it"

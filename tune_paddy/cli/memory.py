@@ -13,6 +13,7 @@ from tune_paddy.cli.completion import complete_space
 from tune_paddy.cli.failures import as_typed
 from tune_paddy.cli.help.default_command import DefaultCommandGroup
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.core.timing.workload import IMAGES
 from tune_paddy.data.system.text import counted
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def memory(
     n_classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
     n_images: Annotated[
         int, typer.Option(help="Number of labelled images, for the time of an epoch.", min=2)
-    ] = 10_000,
+    ] = IMAGES,
     timing: Annotated[
         float,
         typer.Option(
@@ -95,7 +96,7 @@ def memory(
     else:
         member = {"arch": arch, "size": _size(size), "batch_size": batch_size, "precision": precision}
         member |= {} if accum is None else {"accum": accum}
-        given = {"search": {"gpu": "auto"}, "recipes": [member]}  # what a GPU holds is asked
+        given = {"search": {"gpu": "auto"}, "recipes": [member]}  # the forecast is for a GPU
         loaded = SearchSpace.parse(json.dumps(given), name="--arch")
     if stand_ins:
         from tune_paddy.training.networks.architectures import stand_in

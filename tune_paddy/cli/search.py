@@ -355,7 +355,11 @@ def _print_preview(plan: "SearchPlan", timing: float) -> None:
 
     from tune_paddy.search.gpu_shares import trial_planner
     from tune_paddy.search.plan import preview
+    from tune_paddy.search.timing.dry_run import import_seconds
 
+    if timing:
+        with working("importing torch"):
+            import_seconds()  # measured here, since the planner of memory imports torch, too
     proposals, settings = preview(plan, n=10), plan.settings
     gpus = f"GPU share {settings.gpu}" if isinstance(settings.gpu, str) else counted(settings.gpu, "GPU")
     console.print(f"Each trial: {counted(settings.cpus, 'CPU')}, {gpus}. The first {len(proposals)}:")

@@ -89,6 +89,15 @@ class ImageError(InputError):
         self.reason = reason
 
 
+class TooManyPixelsError(ImageError):
+    """Image file with more pixels than are decoded."""
+
+
+def most_megapixels() -> int:
+    """Return the size of the largest image that is decoded, in millions of pixels."""
+    return (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+
+
 def load_rgb(path: str | Path, pixel_range: PixelRange | None = None) -> Image.Image:
     """Decode an image file completely and return it upright, in mode RGB, 8 bits a channel.
 
@@ -291,7 +300,9 @@ def _opened(path: str | Path, use: Callable[[Image.Image], Decoded]) -> Decoded:
         raise ImageError(path, str(error)) from None
     # Damaged files make Pillow raise nearly anything: OSError, SyntaxError, struct.error, KeyError …
     except Exception as error:
-        raise ImageError(path, _reason(Path(path), error)) from error
+        bomb = isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning)
+        kind = TooManyPixelsError if bomb else ImageError
+        raise kind(path, _reason(Path(path), error)) from error
 
 
 class _UnfitFileError(Exception):
@@ -324,7 +335,7 @@ def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "is empty" if path.stat().st_size == 0 else "is not an image of a known format"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"has more than {(Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels: make it smaller"
+        return f"has more than {most_megapixels()} million pixels: make it smaller"
     if isinstance(error, MemoryError):
         return "does not fit into memory"
     if isinstance(error, OSError) and error.strerror:

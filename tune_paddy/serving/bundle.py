@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.system.owned_folders import UNFINISHED, owned_folder, sweep
 from tune_paddy.serving.collect import Collected
 from tune_paddy.serving.export import export
 
@@ -100,16 +101,15 @@ def bundle(collected: Collected, folder: Path) -> Path:
     """
     if folder.exists():
         raise InputError(f"{folder} already exists: remove it, or name another folder")
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    sweep(folder.parent, prefix=UNFINISHED)
+    with owned_folder(folder.parent, prefix=UNFINISHED) as temporary:
+        partial = temporary / "bundle"
+        partial.mkdir()
         export(collected, partial / "model")
         shutil.copyfile(_find_notebook(), partial / NOTEBOOK)
         _write_texts(partial, collected.manifest.search)
         partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

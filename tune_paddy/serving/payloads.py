@@ -3,10 +3,9 @@
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from tune_paddy.data.images import ImageError, count_pixels
+from tune_paddy.data.images import ImageError, TooManyPixelsError, count_pixels
 from tune_paddy.data.layouts.tree import is_file
 from tune_paddy.data.system.text import counted, listed, shown
 
@@ -45,9 +44,8 @@ def too_large(files: Sequence[str], megapixels: float) -> dict[int, str]:
     """
     found: dict[int, str] = {}
     for place, file in enumerate(files):
-        with suppress(ImageError):
-            if count_pixels(file) > megapixels * 10**6:
-                found[place] = f"has more than {megapixels:g} million pixels: make it smaller"
+        if _is_too_large(file, megapixels):
+            found[place] = f"has more than {megapixels:g} million pixels: make it smaller"
     return found
 
 
@@ -55,6 +53,15 @@ def bad_rows(broken: Mapping[int, str]) -> str:
     """Return the error message that lists the invalid rows of a request, counted from 0."""
     rows = (f"row {place}: {reason}" for place, reason in sorted(broken.items()))
     return f"nothing was predicted, {counted(len(broken), 'invalid image')}:{listed(rows, len(broken))}"
+
+
+def _is_too_large(file: str, megapixels: float) -> bool:
+    try:
+        return count_pixels(file) > megapixels * 10**6
+    except TooManyPixelsError:
+        return True
+    except ImageError:
+        return False
 
 
 def _as_file(image: object, target: Path, allow_paths: bool) -> str:

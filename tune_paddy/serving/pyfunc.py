@@ -1,6 +1,7 @@
 """The exported ensemble as an MLflow pyfunc model: a table of images in, a table of predictions out."""
 
 import os
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UN
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from tune_paddy.core.errors import InputError, TunePaddyError
-from tune_paddy.data.system.owned_folders import owned_folder
+from tune_paddy.data.images import most_megapixels
+from tune_paddy.data.system.owned_folders import owned_folder, sweep
 from tune_paddy.data.system.text import shown
 from tune_paddy.serving.ensemble_model import Answer, EnsembleModel
 from tune_paddy.serving.payloads import as_files, bad_rows, too_large
@@ -24,8 +26,11 @@ DEVICE_VARIABLE, PATHS_VARIABLE = "TUNE_PADDY_DEVICE", "TUNE_PADDY_PATHS"
 PIXELS_VARIABLE = "TUNE_PADDY_MEGAPIXELS"
 MEGAPIXELS = 50.0
 """Largest image of a request, in millions of pixels; a phone's main camera takes at most this."""
-MOST_WAITING = 64
-"""Number of requests that wait while one is predicted."""
+MOST_WAITING = 3
+"""Number of requests that wait while one is predicted.
+
+MLflow runs requests in `asyncio.to_thread`, whose threads number at least five; one must be free to refuse.
+"""
 ARTIFACT = "ensemble"
 """Name of the MLflow artifact that holds the manifest's folder."""
 
@@ -42,7 +47,8 @@ class EnsemblePyfunc(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load every member, so that the first request is as fast as later ones."""
-        megapixels()  # a wrong value is told at the start of the server
+        megapixels()  # a wrong value ends the server as it starts
+        sweep(Path(tempfile.gettempdir()))  # images of clients that a killed server left
         settings = InferenceSettings(os.environ.get(DEVICE_VARIABLE, "auto"))
         self._model = EnsembleModel(Path(context.artifacts[ARTIFACT]), settings, keep_loaded=True)
         self._model.load_all()
@@ -107,7 +113,7 @@ def megapixels() -> float:
     """Return the size of the largest image of a request, in millions of pixels.
 
     Raises:
-        InputError: The variable is no positive number.
+        InputError: The variable is no positive number, or more than images may have anywhere.
     """
     text = os.environ.get(PIXELS_VARIABLE) or str(MEGAPIXELS)
     try:
@@ -117,6 +123,10 @@ def megapixels() -> float:
     if not value > 0:
         raise InputError(
             f"{PIXELS_VARIABLE}: {shown(text)} is no positive number; it counts millions of pixels"
+        )
+    if value > most_megapixels():
+        raise InputError(
+            f"{PIXELS_VARIABLE}: {shown(text)} is too much: at most {most_megapixels()} can be decoded"
         )
     return value
 

@@ -134,7 +134,7 @@ def wait_out_locks(
             return attempt()
         except failures as error:
             if not _is_lock(error) or clock() >= give_up:
-                raise TunePaddyError(f"MLflow: {one_line(_without_sql(str(error)))}") from error
+                raise TunePaddyError(f"MLflow: {one_line(without_sql(str(error)))}") from error
         sleep(0.5)
 
 
@@ -142,7 +142,7 @@ def _is_lock(error: Exception) -> bool:
     return "database is locked" in str(error) or "database table is locked" in str(error)
 
 
-def _without_sql(text: str) -> str:
+def without_sql(text: str) -> str:
     """Return the message of a database without the statement and its values, which mean nothing to a user."""
     reason = text.partition("[SQL:")[0].strip().removeprefix("(sqlite3.OperationalError) ")
     if "attempt to write a readonly database" in text:

@@ -2,11 +2,13 @@
 
 import os
 import sqlite3
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from contextlib import closing
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ from tune_paddy.data.system.files import make_private_file, make_private_folder
 from tune_paddy.data.system.locks import file_lock
 from tune_paddy.data.system.own_output import mark_output
 from tune_paddy.data.system.text import check_decoded, redact, shown, strip_credentials
-from tune_paddy.tracking.client import call, connect
+from tune_paddy.tracking.client import call, connect, without_sql
 from tune_paddy.tracking.integrity import check_integrity
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ DATABASE = "mlflow.db"
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 INITIALISE_SECONDS = 300
+SERVER_WAITS = (1.0, 2.0, 2.0)
+"""Times to wait for a server that answers with an error before it is asked again, in s."""
 NETWORK_FILE_SYSTEMS = frozenset(
     (
         "afs",
@@ -118,7 +122,7 @@ def open_store(
         make_private_folder(artifact_root)
         mark_output(artifact_root)
     if path is None:
-        _check_server(uri)
+        check_server(uri)
         return _open(uri, experiment, artifact_root, create=create)
     if not create:
         check_integrity(path)
@@ -221,9 +225,9 @@ def _check_database(path: Path, experiment: str | None) -> None:
         with closing(sqlite3.connect(address, uri=True, timeout=60)) as database:
             found = database.execute("SELECT 1 FROM experiments WHERE name = ?", (name,)).fetchone()
     except sqlite3.DatabaseError as error:
-        absent = "no such table" in str(error)
+        absent, reason = "no such table" in str(error), without_sql(str(error))
         raise InputError(
-            missing if absent else f"{path}: the database cannot be read ({error})",
+            missing if absent else f"{path}: the database cannot be read ({reason})",
             options=("tracking_uri",),
         ) from None
     if found is None:
@@ -250,16 +254,29 @@ def _file_system(folder: Path) -> str:
     return max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else ""
 
 
-def _check_server(uri: str) -> None:
-    """Raise if no server answers; MLflow's own client would retry for four minutes."""
+def check_server(uri: str) -> None:
+    """Raise if no server answers, or one that fails; MLflow's own client would retry for four minutes."""
     if not uri.startswith(("http://", "https://")):
         return
+    for wait in (*SERVER_WAITS, None):
+        status = _health(uri)
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return  # possibly a request for the password
+        if wait is not None:  # it may be starting
+            time.sleep(wait)
+    raise TunePaddyError(f"{redact(uri)}: the MLflow server answers {status}: read its log, or try later")
+
+
+def _health(uri: str) -> int:
+    """Return the status that a server answers when it is asked for its health."""
     try:
         parts = urllib.parse.urlsplit(uri)
         host = parts.netloc.rpartition("@")[2]
         health = urllib.parse.urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/health", "", ""))
-        urllib.request.urlopen(health, timeout=20).close()  # noqa: S310 - the scheme was checked above
-    except urllib.error.HTTPError:
-        return  # the server answers, possibly with a request for the password
+        with urllib.request.urlopen(health, timeout=20) as answer:  # noqa: S310 - the scheme was checked above
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
     except (OSError, ValueError) as error:
         raise TunePaddyError(f"{redact(uri)}: no MLflow server answers ({error})") from None

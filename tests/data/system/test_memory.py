@@ -1,4 +1,5 @@
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,7 @@ def test_threads_take_turns_so_that_their_parts_fit() -> None:
             with lock:
                 taken[0] += size
                 most.append(taken[0])
+            time.sleep(0.001)  # others try meanwhile
             with lock:
                 taken[0] -= size
 
@@ -43,6 +45,35 @@ def test_threads_take_turns_so_that_their_parts_fit() -> None:
         list(pool.map(work, [60, 30, 60, 100, 10, 50] * 20))
     assert len(most) == 120
     assert max(most) <= 100
+
+
+def test_a_part_waits_for_room_while_a_smaller_one_is_given() -> None:
+    ration = MemoryRation(lambda: 100)
+    small, large = (threading.Thread(target=ration.take, args=(size,), daemon=True) for size in (30, 60))
+    with ration.part() as part:
+        part.take(60)
+        small.start()
+        small.join(60)
+        large.start()
+        large.join(0.1)
+        assert (small.is_alive(), large.is_alive()) == (False, True)
+    large.join(60)
+    assert not large.is_alive()
+
+
+def test_free_memory_is_measured_once_a_second() -> None:
+    now, measured = [0.0], []
+
+    def measure() -> int:
+        measured.append(now[0])
+        return 100
+
+    ration = MemoryRation(measure, lambda: now[0])
+    for tenth in range(25):
+        now[0] = tenth / 10
+        with ration.part() as part:
+            part.take(10)
+    assert measured == [0.0, 1.0, 2.0]
 
 
 def test_a_part_larger_than_the_whole_is_given_alone() -> None:

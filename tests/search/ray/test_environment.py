@@ -78,3 +78,16 @@ def test_a_ray_that_starts_too_slowly_is_reported_in_one_line(
     words = f"Ray could not be reached at auto: {message.partition(chr(10))[0] or 'Exception'}"
     with pytest.raises(InputError, match=f"^{words}$"), ray_session("auto"):
         pass
+
+
+@pytest.mark.parametrize("kind", [TypeError, AttributeError])
+def test_a_mistake_in_a_call_of_ray_is_not_taken_for_an_absent_cluster(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    def fail(**_: object) -> None:
+        raise kind("init() got an unexpected argument")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", fail)
+    with pytest.raises(kind, match="unexpected argument"), ray_session("auto"):
+        pass

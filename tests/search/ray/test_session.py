@@ -13,6 +13,7 @@ import pytest
 import ray
 
 from tests.search.test_secrets import files_with
+from tune_paddy.data.system.owned_folders import OWNER, OWNER_TEXT, PREFIX
 from tune_paddy.search.ray.internals import own_processes
 
 T = TypeVar("T")
@@ -100,12 +101,12 @@ def test_no_command_line_and_no_file_contains_the_token() -> None:
 
 def test_no_other_user_can_enter_the_folder_of_rays_sockets_and_logs() -> None:
     own = session_folder().parent.parent
-    assert own.name.startswith("tune_paddy-")
+    assert own.name.startswith(PREFIX)
     assert own.stat().st_mode & 0o777 == 0o700
 
 
 SWEEP = """
-import filelock, os, sys  # the other user may not be able to read the environment
+import os, sys, tune_paddy.data.system.locks  # the other user may not be able to read the environment
 from pathlib import Path
 from tune_paddy.data.system.owned_folders import sweep
 if os.geteuid() == 0:
@@ -117,11 +118,11 @@ sweep(Path(sys.argv[1]))
 def test_folders_of_killed_sessions_are_removed_and_inaccessible_ones_are_skipped() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as parent:
         Path(parent).chmod(0o777)
-        left, closed = Path(parent, "tune_paddy-left"), Path(parent, "tune_paddy-closed")
+        left, closed = Path(parent, f"{PREFIX}left"), Path(parent, f"{PREFIX}closed")
         for folder in (left, closed):
-            folder.mkdir()
-            (folder / ".owned").touch()
-            (folder / ".owned").chmod(0o666)
+            folder.mkdir(mode=0o700)
+            (folder / OWNER).write_bytes(OWNER_TEXT)
+            (folder / OWNER).chmod(0o666)
         if os.geteuid() == 0:
             os.chown(left, 65534, 65534)
         closed.chmod(0)

@@ -1,13 +1,18 @@
 """Costs of members from their record."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.conftest import Finished
-from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.timing.cost import StepCost, Workload, member_seconds
 from tune_paddy.core.timing.kinds import kind_of
+from tune_paddy.core.timing.workload import workload
 from tune_paddy.search.timing.members import open_earlier, with_times
 from tune_paddy.search.timing.recorded import member_cost, recorded_costs
+from tune_paddy.tracking.integrity import DamagedError
+from tune_paddy.tracking.runs import list_searches
 from tune_paddy.training.forecast.planning import find_gpu, plan_space
 
 CONFIG = MemberConfig(arch="any", epochs=3, freeze_epochs=2, subsample=1.0, tta=1)
@@ -26,6 +31,12 @@ def metrics_of(models: int) -> dict[str, float]:
         "train_images": IMAGES,
         "predict_ms_per_image": 1000 * models * (COST.predict + COST.tta_pass),
     }
+
+
+@pytest.mark.parametrize(("folds", "models", "select"), [(0, 1, 20), (4, 4, 25)])
+def test_a_model_trains_on_what_its_select_split_or_fold_leaves(folds: int, models: int, select: int) -> None:
+    settings = SearchSettings(folds=folds, select_share=0.2, cache_limit=0, cpus=2)
+    assert workload(settings, 100, test=7, decode=3.0) == Workload(100 - select, select, 7, models, 1.5)
 
 
 @pytest.mark.parametrize("folds", [0, 5])
@@ -47,6 +58,16 @@ def test_members_of_this_machine_with_as_many_cpus_are_found(finished: Finished)
     assert recorded_costs(finished.store, cpus=7) == recorded_costs(finished.store, gpu="Tesla P100") == {}
 
 
+def test_trials_with_a_share_of_a_cpu_count_as_those_with_one_thread(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = [
+        replace(search, params={**search.params, "cpus": "0.5"}) for search in list_searches(finished.store)
+    ]
+    monkeypatch.setattr("tune_paddy.search.timing.recorded.list_searches", lambda _: shared)
+    assert recorded_costs(finished.store, cpus=1)
+
+
 def test_a_plan_takes_the_times_of_the_record_and_times_nothing_with_a_limit_of_0(finished: Finished) -> None:
     space, gpu = finished.plan.space, find_gpu(mib=16280)
     settings = space.settings
@@ -64,6 +85,14 @@ def test_no_record_is_no_error_unless_it_is_named(tmp_path, monkeypatch) -> None
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert open_earlier(None) is None
+
+
+def test_a_damaged_record_is_an_error_though_nobody_named_it(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlflow.db").write_bytes(bytes(9999))
+    with pytest.raises(DamagedError, match="the database is damaged"):
+        open_earlier(None)
 
 
 def test_a_server_that_the_environment_names_and_that_is_gone_costs_no_forecast(

@@ -87,7 +87,7 @@ def test_the_preparation_of_images_is_written_after_a_silence(running: Running, 
 
 
 def test_a_long_epoch_is_not_silent(running: Running, output: io.StringIO) -> None:
-    """In the first ten minutes a line every ten seconds, later ever rarer ones."""
+    """In the first ten minutes a line every ten seconds, later one less often."""
     display = logged(running, output)
     running.tell("0000-net", at=0)
     for running.clock.now in range(3600):

@@ -41,7 +41,7 @@ def read_label_values(
     Args:
         table: Table of labels.
         columns: Column of the labels; or columns of 0 and 1, whose names are the classes.
-        task: What a person says of the labels; None: detected.
+        task: Kind of the labels, as named by the user; None: detected.
         classes: Names that the columns of a sample submission give; they decide what may be one label or
             several.
 

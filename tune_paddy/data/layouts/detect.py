@@ -56,7 +56,7 @@ def list_dataset(path: Path, options: ReadOptions = DETECTED) -> Listing:
 
     Args:
         path: Folder, or table of labels.
-        options: What a person says about the layout.
+        options: Options of the user on the layout.
 
     Raises:
         InputError: The folder is missing, no layout matches, or its files are contradictory; the message

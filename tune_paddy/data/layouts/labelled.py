@@ -80,12 +80,12 @@ def from_table(found: LabelTable, around: Surroundings) -> Labelled:
     name = shown(found.path.name)
     folders = sorted({parent_of(file).partition("/")[0] for file in found.files if not file.startswith("/")})
     single = found.label_columns[0] if len(found.label_columns) == 1 else ""
-    told = f"column {shown(single)}" if single else f"{len(found.label_columns)} columns of 0 and 1"
+    where = f"column {shown(single)}" if single else f"{len(found.label_columns)} columns of 0 and 1"
     encoding = "" if found.table.encoding.startswith("utf") else f"{name} is read as Windows-1252 text"
     return Labelled(
         layout=BY_TABLE,
         place=_in(folders, around.pictures),
-        source=f"{name}, {told}; images by column {shown(found.id_column)}",
+        source=f"{name}, {where}; images by column {shown(found.id_column)}",
         tree=around.pictures,
         ids=found.ids,
         files=found.files,

@@ -1,4 +1,4 @@
-"""Choice of the form of a submission: that of the sample, unless a person says another one."""
+"""Choice of the form of a submission: that of the sample, or the one that the user names."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace

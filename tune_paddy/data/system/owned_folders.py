@@ -1,25 +1,27 @@
 """Temporary folders that a process owns, and removal of those whose process was killed.
 
 The owner holds the lock of a file in its folder; the system releases it however the process ends.
+Only folders whose file holds the text of this program are removed: a folder of the user may have any name.
 """
 
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-PREFIX = "tune_paddy-"
+PREFIX = "tune_paddy~"
 """Prefix of the folders' names."""
 
 UNFINISHED = f".{PREFIX}"
 """Prefix of a folder for unfinished results, beside their place."""
 
-_OWNED = ".owned"
-_ABANDONED_SECONDS = 24 * 3600
-"""Age of a folder without an owner's file that nobody uses any more."""
+OWNER = ".owned"
+"""Name of the file in a folder whose lock the owner holds."""
+
+OWNER_TEXT = b"tune_paddy removes this folder when no process holds the lock of this file.\n"
+"""Content of that file."""
 
 
 @contextmanager
@@ -29,19 +31,19 @@ def owned_folder(parent: Path | None = None, *, prefix: str = PREFIX, kept: bool
     Args:
         parent: Folder to create it in; None: the system's folder for temporary files.
         prefix: Prefix of its name; it ends with `PREFIX`, so that `sweep` finds it.
-        kept: Whether it stays; a kept one lies in a folder that is not swept.
+        kept: Whether it stays, and is never swept.
     """
-    from filelock import FileLock  # noqa: PLC0415 it takes 40 ms, and every command sweeps
-
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    lock = FileLock(folder / _OWNED, mode=0o600)
-    with suppress(OSError, NotImplementedError):  # a file system without locks: its age protects it
-        lock.acquire()
-    try:
+    if kept:
         yield folder
-    finally:
-        lock.release()
-        if not kept:
+        return
+    with ExitStack() as stack:
+        with suppress(OSError, NotImplementedError):  # a file system without locks: a killed owner's stays
+            _own(folder, stack)
+        try:
+            yield folder
+        finally:
+            stack.close()
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -61,18 +63,31 @@ def sweep_usual_places() -> None:
         sweep(Path(tempfile.gettempdir()))
 
 
+def _own(folder: Path, stack: ExitStack) -> None:
+    """Hold the lock of a folder's file, and write its text afterwards: nobody sweeps a folder without it."""
+    from tune_paddy.data.system.locks import system_lock  # noqa: PLC0415 it takes 40 ms; every command sweeps
+
+    stack.enter_context(system_lock(folder / OWNER, seconds=0, mode=0o600))
+    (folder / OWNER).write_bytes(OWNER_TEXT)
+
+
 def _is_mine(folder: Path) -> bool:
-    """Return whether a path is a folder of this user, not a link to one."""
+    """Return whether a path is a folder that this program made for this user, not a link to one."""
     found = folder.lstat()
-    return folder.is_dir() and not folder.is_symlink() and (os.name == "nt" or found.st_uid == os.getuid())
+    private = os.name == "nt" or (found.st_uid == os.getuid() and not found.st_mode & 0o077)
+    owner = folder / OWNER
+    return private and folder.is_dir() and not folder.is_symlink() and _is_marked(owner)
+
+
+def _is_marked(owner: Path) -> bool:
+    if owner.is_symlink() or not owner.is_file():
+        return False
+    with owner.open("rb") as file:
+        return file.read(len(OWNER_TEXT) + 1) == OWNER_TEXT
 
 
 def _remove_if_left(folder: Path) -> None:
-    if not (folder / _OWNED).is_file():  # its process has not locked it yet, or an older version made it
-        if time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
-        return
-    from filelock import FileLock  # noqa: PLC0415 only if there is a folder
+    from tune_paddy.data.system.locks import system_lock  # noqa: PLC0415 only if there is a folder
 
-    with FileLock(folder / _OWNED, timeout=0, mode=0o600):
+    with system_lock(folder / OWNER, seconds=0, mode=0o600):
         shutil.rmtree(folder, ignore_errors=True)

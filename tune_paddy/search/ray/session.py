@@ -74,6 +74,8 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
             try:
                 with _own_sigterm_handler(), shielded_processes(), without_dashboard():
                     ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
+            except (TypeError, AttributeError):  # a mistake of this program, or another version of Ray
+                raise
             except Exception as error:  # on a busy machine, a bare one: "The current node timed out"
                 reason = (str(error).splitlines() or [type(error).__name__])[0]
                 where = address or "this machine"

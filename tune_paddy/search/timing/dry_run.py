@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.memory import TrialMemory
-from tune_paddy.core.timing.cost import Workload, member_seconds
+from tune_paddy.core.timing.cost import member_seconds
 from tune_paddy.core.timing.forecast import Span, TimeForecast, spoken
 from tune_paddy.core.timing.kinds import kind_of
+from tune_paddy.core.timing.workload import workload
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.data.system.text import counted
 from tune_paddy.search.plan import SearchPlan, new_split, preview
@@ -109,9 +111,9 @@ def forecast_time(
     if give is None or (plan.settings.gpu != 0 and not available["GPU"]):
         raise InputError("no forecast of time: the trials need a GPU, and this machine has none")
     progress.stage("importing torch")
+    imports = import_seconds()
     from tune_paddy.training.timing.kinds import time_kinds  # noqa: PLC0415 torch takes seconds
 
-    imports = time.process_time()  # this process has imported what a trial's process imports
     configs = [proposal.config for proposal in preview(plan, n=SAMPLED)]
     labelled = plan.dataset.labelled["path"]
     paths = [str(path) for path in labelled.sample(min(IMAGES, len(labelled)), random_state=0)]
@@ -131,7 +133,13 @@ def forecast_time(
         reason = next(iter(timed.skipped.values()), "the space proposes no member")
         raise InputError(f"no forecast of time: {reason}")
     at_once, crowd = _places(plan.settings, available, [give(config).gpu for config in known])
-    load = workload(plan, timed.decode)
+    load = workload(
+        plan.settings,
+        len(plan.dataset.labelled),
+        select=len(new_split(plan).select_ids),
+        test=len(plan.dataset.test),
+        decode=timed.decode,
+    )
     seconds = [
         member_seconds(config, timed.costs[kind_of(config)].scaled(crowd), load, start=RECORDING)
         for config in known
@@ -148,19 +156,13 @@ def forecast_time(
     )
 
 
-def workload(plan: SearchPlan, decode: float) -> Workload:
-    """Count the images of one model of a search.
+@cache
+def import_seconds() -> float:
+    """Import what a trial's process imports, and return its CPU time, in s; near 0 if it is imported."""
+    started = time.process_time()
+    import tune_paddy.training.timing.kinds  # noqa: F401, PLC0415 torch takes seconds
 
-    Args:
-        plan: Plan of the search.
-        decode: Time to read one image from its file on one thread, in s.
-    """
-    split, folds = new_split(plan), plan.settings.folds
-    n, test = len(plan.dataset.labelled), len(plan.dataset.test)
-    uncached = decode / max(1, int(plan.settings.cpus)) if plan.settings.cache_limit == 0 else 0.0
-    if folds:
-        return Workload(n - n // folds, n // folds, test, folds, uncached)
-    return Workload(len(split.train_ids), len(split.select_ids), test, 1, uncached)
+    return time.process_time() - started
 
 
 def _places(settings: SearchSettings, available: dict[str, float], shares: list[float]) -> tuple[int, float]:

@@ -1,6 +1,5 @@
 """Forecast how long each member of a space takes, from earlier searches or from timed steps."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,15 +13,15 @@ from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.gpus import same_model
 from tune_paddy.core.timing.cost import MemberTime, StepCost, Workload, epoch_seconds, member_seconds
 from tune_paddy.core.timing.kinds import kind_of
+from tune_paddy.core.timing.workload import IMAGES, workload
+from tune_paddy.data.system.owned_folders import owned_folder
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.search.timing.recorded import recorded_costs
+from tune_paddy.tracking.integrity import DamagedError
 from tune_paddy.tracking.store import Store, open_store
 
 if TYPE_CHECKING:
     from tune_paddy.training.forecast.planning import MemoryRow  # imports torch
-
-IMAGES = 10_000
-"""Default number of labelled images."""
 
 _PICTURES, _SIDE = 8, 256
 
@@ -43,16 +42,19 @@ class TimedRows:
 
 
 def open_earlier(tracking_uri: str | None) -> Store | None:
-    """Open the record of earlier searches; None: no address is given, and it cannot be read or there is none.
+    """Open the record of earlier searches; None: no address is given, and there is none or no answer.
 
     Args:
         tracking_uri: Address of MLflow; None: that of the environment, or `mlflow.db` in the working folder.
 
     Raises:
-        TunePaddyError: There is no record at the given address, or it cannot be read.
+        TunePaddyError: There is no record at the given address, or it cannot be read; or the one that nobody
+            named is damaged.
     """
     try:
         return open_store(tracking_uri, experiment=None, artifact_root=Path(), create=False)
+    except DamagedError:
+        raise
     except TunePaddyError:  # a forecast of memory needs no record that nobody named
         if tracking_uri is not None:
             raise
@@ -100,22 +102,13 @@ def with_times(
         costs, timed = _time(missing, n_classes, cpus, limit, progress, allow_gpu=not on_cpu)
         sources |= {kind: "timed" if kind in timed else "operations" for kind in costs}
         known |= costs
-    load = workload_of(settings, n_images)
+    load = workload(settings, n_images)
     times = [_member_time(row.config, known, sources, load) for row in rows]
     return TimedRows(
         tuple(replace(row, time=time) for row, time in zip(rows, times, strict=True)),
         _name(device, cpus, on_cpu=on_cpu),
         _reason(device, here, on_cpu=on_cpu, limit=limit) if None in times else None,
     )
-
-
-def workload_of(settings: SearchSettings, n_images: int) -> Workload:
-    """Return the images of one model: the labelled ones, without a test set."""
-    if settings.folds:
-        fold = n_images // settings.folds
-        return Workload(n_images - fold, fold, 0, settings.folds)
-    select = round(settings.select_share * n_images)
-    return Workload(n_images - select, select, 0)
 
 
 def _time(
@@ -131,10 +124,10 @@ def _time(
     from tune_paddy.training.timing.kinds import time_kinds  # noqa: PLC0415 torch takes seconds
 
     accums = {kind_of(config): accum for config, accum in members}
-    with tempfile.TemporaryDirectory(prefix="tune_paddy-") as folder:
+    with owned_folder() as folder:
         found = time_kinds(
             [config for config, _ in members],
-            _noise_images(Path(folder)),
+            _noise_images(folder),
             n_classes=n_classes,
             cpus=cpus,
             allow_gpu=allow_gpu,

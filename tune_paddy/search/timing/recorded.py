@@ -20,11 +20,11 @@ def recorded_costs(store: Store, *, gpu: str | None = None, cpus: int = 1) -> di
     Args:
         store: The record.
         gpu: Name of the GPU; None: the CPUs of this machine.
-        cpus: Number of CPUs of a trial; without a GPU, members that had another number are left out.
+        cpus: Number of threads of a trial; without a GPU, members that had another number are left out.
     """
     found: dict[MemberConfig, list[StepCost]] = {}
     for search in list_searches(store):
-        if gpu is None and float(search.params.get("cpus", "nan")) != cpus:
+        if gpu is None and _threads(search) != cpus:
             continue
         for member in list_members(store, search.name):
             record = MemberRecord.from_run(member)
@@ -34,6 +34,11 @@ def recorded_costs(store: Store, *, gpu: str | None = None, cpus: int = 1) -> di
                 if cost is not None:
                     found.setdefault(kind_of(config), []).append(cost)
     return {kind: _median(costs) for kind, costs in found.items()}
+
+
+def _threads(search: RecordedRun) -> int:
+    """Return the number of threads of a search's trials, which have whole CPUs; 0: unknown."""
+    return max(1, int(float(search.params["cpus"]))) if "cpus" in search.params else 0
 
 
 def _is_same(member: RecordedRun, record: MemberRecord, gpu: str | None) -> bool:

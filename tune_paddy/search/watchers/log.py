@@ -19,7 +19,7 @@ class LogDisplay:
     """Writes a line for each member that ends, and for an epoch if none was written for some seconds.
 
     So members of seconds get one line each, epochs of minutes get one line each, and many short epochs do
-    not fill the log. Between them a line says how far the search is, ever rarer as it takes longer.
+    not fill the log. Between them a line says how far the search is, less often as it takes longer.
 
     Args:
         console: Output for the lines; a quiet one gets none.

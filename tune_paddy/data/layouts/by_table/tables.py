@@ -45,7 +45,7 @@ class Surroundings:
         tree: Files of the dataset.
         base: Folder that holds the dataset, relative to the tree.
         pictures: Files of the labelled images: the tree, or that of another folder that a person named.
-        options: What a person says about the layout.
+        options: Options of the user on the layout.
         within: Folder of the labelled images that a person named, relative to the pictures; None: none.
         sample: Columns of the sample submission.
         test_folders_given: Folders of images to predict that another layout found.
