@@ -258,8 +258,8 @@ def test_images_are_read_as_recorded_and_as_before_where_nothing_is_recorded() -
     reading = {"labels": "folders", "pixel_range": "-1024,3071.5", "copies": "off"}
     again = SearchRecord.from_tags(SearchRecord(reading=reading).to_tags())
     skips = {"skip_corrupt": True, "skip_conflicts": True}
-    assert again.read_options.given() == {**reading, **skips}
-    earlier = {"copies": "near", "pixel_range": "each", **skips}
+    assert again.read_options.given() == {"task": "classes", **reading, **skips}
+    earlier = {"task": "classes", "copies": "near", "pixel_range": "each", **skips}
     assert SearchRecord.from_tags({}).read_options.given() == earlier
 
 

@@ -1,5 +1,6 @@
 """The predictions of one member, and the pool of aligned predictions that selection works on."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -223,7 +224,7 @@ def _labels(predictions: Predictions) -> int:
     labels = predictions.task.reindexed(
         predictions.select_labels, predictions.classes, sorted(predictions.classes)
     )
-    rows = map(tuple, labels.reshape(len(labels), -1).tolist())
+    rows = map(tuple, labels.reshape(len(labels), math.prod(labels.shape[1:])).tolist())
     return hash(frozenset(zip(predictions.select_ids.tolist(), rows, strict=True)))
 
 

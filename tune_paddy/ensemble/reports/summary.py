@@ -46,9 +46,9 @@ def print_summary(console: Console, ensemble: Ensemble, searches: Sequence[str])
     if rows[MOST_MEMBERS:]:
         console.print(Text(_more(rows[MOST_MEMBERS:], searches), style="dim"), soft_wrap=True)
     for line in harmful_weight(ensemble, rows):
-        console.print(Text(line, style="dim"), soft_wrap=True)
+        console.print(Text(line, style="dim"))
     for line in (*caveats(ensemble.pool), *_refused(ensemble.pool.refused)):
-        console.print(Text(line, style="yellow"), soft_wrap=True)
+        console.print(Text(line, style="yellow"))
 
 
 def harmful_weight(ensemble: Ensemble, rows: Sequence[MemberRow]) -> tuple[str, ...]:
