@@ -67,7 +67,7 @@ def cached(dataset: Dataset, folder: Path, network: str, side: int) -> Array:
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         np.save(path, features(dataset, network, side))
-    values: Array = np.load(path)
+    values: Array = np.load(path, allow_pickle=False)
     return values
 
 
