@@ -1,9 +1,10 @@
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
+from tune_paddy.core.selection.names import METRIC_NAMES
 
 
 def test_a_side_means_a_square_and_a_pair_is_height_and_width() -> None:
@@ -69,3 +70,9 @@ def test_a_trial_may_have_a_share_of_a_gpu_or_whole_ones(gpus: Any) -> None:
 def test_a_trial_cannot_have_one_and_a_half_gpus(gpus: float) -> None:
     with pytest.raises(ValidationError):
         SearchSettings(gpu=gpus)
+
+
+def test_every_metric_can_be_an_objective() -> None:
+    """The type lists the names a second time, since a type checker reads no tuple."""
+    choices = get_args(SearchSettings.model_fields["objective"].annotation)
+    assert choices == ("calibrated_log_loss", *METRIC_NAMES)

@@ -1,11 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from tests.core.conftest import RealPool
+from tests.core.conftest import RealPool, random_labels
 from tune_paddy.core.explain import marginal_contributions, redundancies
 from tune_paddy.core.metrics import log_loss
+from tune_paddy.core.scores.f1 import samples_f1_loss
+from tune_paddy.core.selection.decisions import fit_decisions
 from tune_paddy.core.selection.log_linear import log_linear_select
 from tune_paddy.core.selection.plain import best_single, fixed_select, greedy_select
+from tune_paddy.core.tasks.task import Task
 
 
 def test_a_contribution_is_the_loss_without_the_member(real_pool: RealPool) -> None:
@@ -57,3 +62,15 @@ def test_a_copy_is_redundant_with_its_original(real_pool: RealPool) -> None:
     assert found[24].view == 14
     assert found[24].correlation == pytest.approx(1)
     assert found[25].correlation == pytest.approx(0)
+
+
+def test_a_contribution_counts_decisions_where_thresholds_decide() -> None:
+    """Without a member, the decisions by the ensemble's thresholds are judged, not those at one half."""
+    probs, labels = random_labels(4)
+    selection = fit_decisions(
+        fixed_select(probs, labels, np.ones(8), metric="samples_f1"), probs, labels, Task.of("multilabel")
+    )
+    found = marginal_contributions(selection, probs, labels, np.arange(8))
+    others = replace(selection, weights=np.array([0.0] + [1 / 7] * 7))
+    rest = samples_f1_loss(others.decide(others.blend(probs)).astype(float), labels)
+    assert found[0] == pytest.approx(rest - selection.score)

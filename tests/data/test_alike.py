@@ -57,6 +57,15 @@ def test_a_class_of_a_fixed_camera_is_divided_however_small(tmp_path):
     assert not Dataset.open(tmp_path).report.groups
 
 
+def test_a_label_of_a_fixed_camera_is_divided_whatever_labels_its_images_have_beside_it(tmp_path):
+    rows = []
+    for number in range(12):
+        scene(number // 9, 2 * number).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{'cut|' * (number // 9)}{('good', 'bad', 'worn')[number % 3]}")
+    (tmp_path / "train.csv").write_text("\n".join(["image,labels", *rows]) + "\n")
+    assert not Dataset.open(tmp_path).report.groups
+
+
 def test_an_ordinary_group_of_copies_is_not_divided(folders, photo):
     """Seven versions of one photo are plausible, whatever their share."""
     for quality in range(60, 95, 5):

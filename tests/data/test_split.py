@@ -5,7 +5,7 @@ import pytest
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.split import SelectSplit, describe_limits, make_folds, make_select_split
+from tune_paddy.data.split import SelectSplit, describe_limits, make_folds, make_select_split, make_split
 
 
 @pytest.fixture
@@ -199,3 +199,41 @@ def test_more_folds_than_images_are_refused_with_the_most_that_work(dataset):
     assert make_folds(dataset, k=5, seed=0).n_folds == 5
     with pytest.raises(InputError, match=r"`folds=13` needs 13 .* there are 12: use at most 12"):
         make_folds(dataset, k=13, seed=0)
+
+
+# --- several labels an image ---------------------------------------------------------------------------
+
+
+def several(folder, save, rows, header="image,labels,part,plant"):
+    """A dataset of several labels an image: (labels, part, plant) of each."""
+    for number in range(len(rows)):
+        save(folder / "images" / f"{number}.png", number)
+    lines = [f"{number},{row}" for number, row in enumerate(rows)]
+    (folder / "train.csv").write_text("\n".join([header, *lines]) + "\n")
+    return folder
+
+
+ROWS = ["a,train,p0", "b,train,p1", "a|b,valid,p2", "c,train,p3", "b,train,p1", "a,valid,p4", "c,train,p3"]
+
+
+def test_a_given_split_may_hold_a_whole_combination_of_labels_but_no_whole_label(tmp_path, save):
+    folder = several(tmp_path, save, ROWS)
+    split = make_split(Dataset.open(folder, split_column="part"), folds=0, share=0.2, seed=0)
+    assert split.select_ids == ("2", "5")
+    several(tmp_path, save, [*ROWS, "a|d,valid,p5"])
+    with pytest.raises(InputError, match="every image of class d into the select split"):
+        make_split(Dataset.open(folder, split_column="part"), folds=0, share=0.2, seed=0)
+
+
+def test_a_label_in_one_group_is_named_and_a_combination_is_not(tmp_path, save):
+    dataset = Dataset.open(several(tmp_path, save, ROWS), group="plant")
+    split = make_folds(dataset, k=2, seed=0)
+    notes = " ".join(describe_limits(dataset, split))
+    assert "class c: all 2 images are in one group" in notes
+    assert "a|b" not in notes
+    one = Dataset.open(
+        several(tmp_path, save, [row[:-2] + f"p{k % 2}" for k, row in enumerate(ROWS)]), group="plant"
+    )
+    with pytest.raises(InputError, match=r"a: 3 images, 2 in different groups") as told:
+        make_folds(one, k=5, seed=0)
+    assert "a|b" not in str(told.value)

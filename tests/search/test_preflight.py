@@ -57,6 +57,18 @@ def test_a_search_that_another_process_runs_is_refused(finished: Finished, again
         checked(again, finished.store)
 
 
+def test_a_metric_of_another_task_is_refused_before_training(small_digits: Path, tmp_path: Path) -> None:
+    """The kappa of a selection needs grades; so does one that the sampler minimises."""
+    plan = make_plan("greedy", small_digits, tmp_path, SPACE)
+    for changes in (
+        {"follow_up": {"metric": "qwk"}},
+        {"settings": plan.settings.override({"objective": "qwk"})},
+    ):
+        with pytest.raises(InputError, match="metric qwk needs one grade an image"):
+            preflight(replace(plan, **changes), {"CPU": 64.0})
+    preflight(replace(plan, follow_up={"metric": "macro_f1"}), {"CPU": 64.0})
+
+
 @pytest.fixture
 def never_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend that Ray is not running; starting it fails the test."""

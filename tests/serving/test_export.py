@@ -256,3 +256,13 @@ def test_predictions_that_would_unpack_to_too_much_are_refused(
 def test_a_folder_without_an_export_is_refused_with_the_export_command(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no exported ensemble .*`tune-paddy export SEARCH DIR`"):
         EnsembleModel(tmp_path)
+
+
+def test_the_card_says_how_an_answer_is_decided(exported: Exported) -> None:
+    """Several labels are joined; grades may be decided by thresholds."""
+    manifest = exported.collected.manifest
+    several = describe(manifest.model_copy(update={"task": "multilabel"}), "model")
+    assert "any number of labels: those with a probability above 0.5." in several
+    graded = describe(manifest.model_copy(update={"task": "ordered", "thresholds": [0.5, 1.25]}), "model")
+    assert "one grade an image, by thresholds on the expected grade (0.5, 1.25)." in graded
+    assert "one class an image, the most probable one." in describe(manifest, "model")

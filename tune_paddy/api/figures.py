@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from tune_paddy.core.metrics import get_metric, metric_label
 from tune_paddy.core.predictions import PLAIN, Pool
+from tune_paddy.core.scores.decided import hits_of
 from tune_paddy.data.system.text import counted, four_digits
 from tune_paddy.ensemble.reports.figures import BLUE, GREY, ORANGE, add_title
 
@@ -96,13 +97,15 @@ def draw_images(dataset: "Dataset", *, per_class: int = 2, classes: int = 10) ->
     Args:
         dataset: Opened dataset.
         per_class: Number of images of each class.
-        classes: Maximum number of classes; the first ones in alphabetical order.
+        classes: Maximum number of classes; the first ones in the dataset's order.
     """
     shown = dataset.classes[:classes]
     figure = Plot(figsize=(0.95 * len(shown), 0.3 + 0.95 * per_class), layout="constrained")
     grid = np.atleast_2d(figure.subplots(per_class, len(shown), squeeze=False))
-    for column, name in zip(grid.T, shown, strict=True):
-        paths = dataset.labelled["path"][dataset.labelled["label"] == name]
+    labels = dataset.task.encode(dataset.labelled["label"].tolist(), dataset.classes)
+    members = hits_of(labels, len(dataset.classes))
+    for number, (column, name) in enumerate(zip(grid.T, shown, strict=True)):
+        paths = dataset.labelled["path"][members[:, number]]
         for axes in column:
             axes.set_axis_off()
         for axes, path in zip(column, paths, strict=False):

@@ -110,7 +110,10 @@ def check(
     used = (dataset.options.group, dataset.options.split_column)
     remarks = [
         *describe_limits(dataset, split),
-        describe_balance(dict(dataset.description.classes)),
+        describe_balance(
+            dict(dataset.description.classes),
+            images=len(dataset.labelled) if dataset.task.independent else None,
+        ),
         *group_hints(dataset.labelled, used=used),
     ]
     for line in filter(None, remarks):

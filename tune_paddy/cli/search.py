@@ -152,6 +152,7 @@ def search(
             ray_address=ray_address,
         )
     check_patterns(follow_up["weights"] or (), plan)
+    plan = replace(plan, follow_up=follow_up)
     if dry_run:
         _print_preview(plan, timing)
         return
@@ -160,7 +161,6 @@ def search(
     with session_of(plan, None if resume is None else store) as ready:
         if resume is None:  # Ray's workers import torch meanwhile
             store, plan = record_of(plan, tracking_uri, naming)
-        plan = replace(plan, follow_up=follow_up)
         train_and_select(replace(ready, plan=plan), store, follow_up, verbose=verbose)
 
 

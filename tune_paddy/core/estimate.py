@@ -254,7 +254,9 @@ def estimate(
         return Estimate(score, (high - low) / (2 * _NORMAL), low, high)
     samples = _bootstrap(predictions, labels, metric, seed, groups)
     low, high = _interval(samples)
-    if low == high:  # without a mistake no sample differs, however few images there are
+    if (
+        low == high and metric != "log_loss"
+    ):  # without a mistake no sample differs, however few images there are
         high = max(high, _most_wrong(predictions, labels, groups))
     hidden = -np.log(RARE) / len(labels) if metric == "log_loss" else 0.0
     error = float(np.hypot(samples.std(ddof=1), hidden))

@@ -130,11 +130,11 @@ _SCORES: Mapping[str, str] = MappingProxyType(
         "macro_f1": "macro F1",
         "weighted_f1": "weighted F1",
         "micro_f1": "micro F1",
-        "samples_f1": "mean F1 of the images",
+        "samples_f1": "mean F1",
         "roc_auc": "ROC AUC",
         "map_at_3": "MAP@3",
         "map_at_5": "MAP@5",
-        "qwk": "quadratic weighted kappa",
+        "qwk": "weighted kappa",
     }
 )
 """Metric computed as 1 − a score → display name of the score."""

@@ -17,10 +17,9 @@ from tune_paddy.data.alike import split_alike
 from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images, with_range
 from tune_paddy.data.duplicates import group_copies
 from tune_paddy.data.images import ImageError
-from tune_paddy.data.labels.relabel import relabel as apply_corrections
 from tune_paddy.data.labels.texts import shown_label
 from tune_paddy.data.layouts.description import Description, LeftOut
-from tune_paddy.data.layouts.detect import file_of, list_dataset
+from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.layouts.listing import Listing
 from tune_paddy.data.options import EACH, EXACT, NEAR, OFF, ReadOptions, format_range
 from tune_paddy.data.pixel_range import PixelRange, ValueFacts, describe_range, find_range
@@ -151,11 +150,11 @@ class Dataset:
             skip_conflicts=skip_conflicts,
         )
         listing = list_dataset(Path(path), options)
-        if options.relabel is not None:
-            listing = apply_corrections(listing, file_of(listing.root, options.relabel, "relabel"))
         checked = _check_images(listing, jobs)
         checked = _check_conflicts(checked, skip_conflicts, jobs)
-        checked = _choose_copies(checked, options.copies or NEAR, jobs)
+        classes = _check_classes(listing, checked.labelled)
+        strata = listing.task.strata(listing.task.encode(checked.labelled["label"].tolist(), classes))
+        checked = _choose_copies(checked, strata, options.copies or NEAR, jobs)
         copies_of = np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1]
         sides = read_sides(listing, checked.labelled, copies_of)
         return cls(
@@ -163,7 +162,7 @@ class Dataset:
             layout=listing.layout,
             labelled=checked.labelled,
             test=checked.test,
-            classes=_check_classes(listing, checked.labelled),
+            classes=classes,
             fingerprint=_fingerprint(checked),
             sums=tuple(fact.sha256 for fact in checked.facts),
             submission=listing.form,
@@ -315,14 +314,13 @@ def _conflict_message(conflicts: pd.DataFrame) -> str:
     )
 
 
-def _choose_copies(checked: _Checked, copies: str, jobs: int | None) -> _Checked:
-    """Decide which similar images count as copies."""
+def _choose_copies(checked: _Checked, strata: NDArray[np.int64], copies: str, jobs: int | None) -> _Checked:
+    """Decide which similar images count as copies; `strata` is that of each labelled image, [labelled]."""
     if copies == OFF or not checked.facts:
         return replace(checked, groups=np.arange(len(checked.facts)))
     if copies == EXACT:
         return replace(checked, groups=_equal_groups(checked, jobs))
-    codes = np.unique(checked.labelled["label"].to_numpy(np.str_), return_inverse=True)[1]
-    classes = np.concatenate([codes, np.full(len(checked.test), -1)])
+    classes = np.concatenate([strata, np.full(len(checked.test), -1)])
     groups, alike = split_alike(checked.groups, np.stack([fact.thumbnail for fact in checked.facts]), classes)
     note = f"{counted(alike, 'image')} look alike as a whole and do not count as copies for that"
     notes = (*checked.report.notes, *([note] if alike else []))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.splits import group_folds, stratified_group_split
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.labels.texts import shown_label
 from tune_paddy.data.sides.parts import GivenSplit
 from tune_paddy.data.system.files import read_file, write_atomically
 from tune_paddy.data.system.text import counted, listed, shown
@@ -163,7 +163,7 @@ def folds_of(dataset: Dataset, folds: int, *, chosen: bool) -> int:
     given = dataset.given
     if given is None or given.n_folds == folds:
         return folds
-    if chosen and (folds or given.n_folds == 0):
+    if chosen:
         what = f"{given.n_folds} folds" if given.n_folds else "one select split"
         raise InputError(
             f"`folds={folds}` contradicts the column {shown(given.column)} (`split_column`), which defines "
@@ -218,7 +218,8 @@ def _make_given(dataset: Dataset, given: GivenSplit, *, share: float, seed: int)
     held = np.array(given.selected)
     for fold in range(max(1, given.n_folds)):
         out = np.array(given.folds) == fold if given.folds else held
-        lost = sorted(set(frame["label"]).difference(frame["label"][~out]))
+        left = _counts(dataset, frame["label"][~out].tolist())
+        lost = [name for name in dataset.classes if not left[name]]
         if lost:
             where = f"fold {fold + 1}" if given.folds else "the select split"
             raise InputError(
@@ -269,8 +270,23 @@ def _only_values(dataset: Dataset) -> set[str]:
     """Return the classes all of whose images are in one group, although they are several different images."""
     if dataset.options.group is None:
         return set()
-    sizes = dataset.labelled.assign(group=dataset.groups).groupby("label")["group"].agg(["nunique", "size"])
-    return set(sizes.index[(sizes["nunique"] == 1) & (sizes["size"] > 1)])
+    return {name for name, images, groups in _sizes(dataset) if groups == 1 < images}
+
+
+def _sizes(dataset: Dataset) -> list[tuple[str, int, int]]:
+    """Return each class with its numbers of images and of groups, in the order of the classes.
+
+    An image with several labels counts for each of them.
+    """
+    groups = np.unique(dataset.groups, return_inverse=True)[1]
+    labels = dataset.labelled["label"].tolist()
+    pairs = {
+        (name, group)
+        for label, group in zip(labels, groups.tolist(), strict=True)
+        for name in dataset.task.classes_of([label])
+    }
+    n_groups = Counter(name for name, _ in pairs)
+    return [(name, images, n_groups[name]) for name, images in _counts(dataset, labels).items()]
 
 
 def _named(names: Sequence[str], counts: Mapping[str, int]) -> str:
@@ -286,13 +302,11 @@ def _told_of(dataset: Dataset) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        frame = dataset.labelled.assign(group=dataset.groups)
-        sizes = frame.groupby("label").agg(images=("id", "size"), distinct=("group", "nunique"))
         kind = "distinct" if dataset.options.group is None else "in different groups"
         lines = [
-            f"{shown_label(str(label))}: {counted(images, 'image')}, {distinct} {kind}"
-            for distinct, label, images in sorted(
-                zip(sizes["distinct"], sizes.index, sizes["images"], strict=True)
+            f"{shown(name)}: {counted(images, 'image')}, {distinct} {kind}"
+            for distinct, name, images in sorted(
+                (groups, name, images) for name, images, groups in _sizes(dataset)
             )
         ]
         raise InputError(

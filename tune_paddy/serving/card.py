@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 from tune_paddy.core.metrics import metric_label
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.serving.manifest import Manifest, ManifestMember
 from tune_paddy.tracking.ui.server import SERVING_PORT
 
@@ -49,6 +50,22 @@ def write_card(folder: Path, manifest: Manifest, name: str) -> None:
     (folder / CARD).write_text(describe(manifest, name), encoding="utf-8")
 
 
+def _decision(manifest: Manifest) -> str:
+    """Return what an image has and how it is decided, one or two sentences."""
+    task, thresholds = Task.of(manifest.task), manifest.thresholds
+    if task.independent:
+        levels = "0.5" if thresholds is None else ", ".join(f"{value:.3g}" for value in thresholds)
+        return (
+            f"An image has {task.description.removesuffix(' an image')}: those with a probability above "
+            f"{levels}. `label` holds their names, joined by `|`, and `probability` the mean probability of "
+            "the decisions."
+        )
+    if thresholds is None:
+        return f"The model gives {task.description}, the most probable one."
+    levels = ", ".join(f"{value:.3g}" for value in thresholds)
+    return f"The model gives {task.description}, by thresholds on the expected grade ({levels})."
+
+
 def describe(manifest: Manifest, folder: str) -> str:
     """Return the card as Markdown; `folder` is the export's path in the card's commands."""
     rows = "\n".join(_row(member) for member in manifest.members)
@@ -58,6 +75,7 @@ def describe(manifest: Manifest, folder: str) -> str:
         f"({_rule(manifest)}), made by tune-paddy {manifest.tune_paddy}.\n\n"
         f"{_quality(manifest)}\n\n"
         f"Classes ({len(manifest.classes)}): {', '.join(manifest.classes)}\n\n"
+        f"{_decision(manifest)}\n\n"
         "## Members\n\n"
         "| member | architecture | models | parameters, M | weight, plain | weight, tta |\n"
         "|---|---|---|---|---|---|\n"

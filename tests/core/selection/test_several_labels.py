@@ -5,9 +5,10 @@ import pytest
 
 from tests.core.conftest import random_labels
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.estimate import assess
+from tune_paddy.core.estimate import assess, estimate
 from tune_paddy.core.metrics import METRICS, calibrated_log_loss, error_rate, get_metric, log_loss
 from tune_paddy.core.pooling import pool
+from tune_paddy.core.scores.f1 import samples_f1_loss
 from tune_paddy.core.selection.auto import auto_select
 from tune_paddy.core.selection.methods import METHODS
 from tune_paddy.core.selection.plain import fixed_select, greedy_select
@@ -114,3 +115,20 @@ def test_the_error_rate_of_labels_is_that_of_answers() -> None:
     answers, truth = one_row_per_answer(probs[0], labels)
     assert error_rate(probs[0], labels) == error_rate(answers, truth)
     assert Task.of_labels(labels) is Task.of("multilabel")
+
+
+def test_methods_are_compared_by_decisions_with_thresholds() -> None:
+    """Where all probabilities are too low, a half without thresholds would call no label at all."""
+    probs, labels = random_labels(6, images=80)
+    chosen = auto_select(probs * 0.5, labels, metric="samples_f1")
+    assert max(candidate.score for candidate in chosen.candidates) < 0.7
+    assert samples_f1_loss(probs[0] * 0.5, labels) > 0.8
+
+
+@pytest.mark.parametrize("metric", ["error_rate", "macro_f1", "roc_auc", "balanced_error"])
+def test_no_mistake_on_few_images_is_not_certainty(metric: str) -> None:
+    """Thirty images without a mistake leave room for some among new ones."""
+    labels = np.eye(3, dtype=np.int64)[np.arange(30) % 3]
+    perfect = estimate(labels.astype(np.float64), labels, metric=metric)
+    assert perfect.score == 0
+    assert 0.05 < perfect.high < 0.2

@@ -26,12 +26,16 @@ FRUITS = (
     "Tomato 2",
 )
 APPLES = ("healthy", "scab", "rust", "complex", "scab complex", "scab frog_eye", "frog_eye", "rust complex")
-AMAZON = tuple(
-    f"{sky} {first} {second}"
-    for sky in ("clear", "haze")
-    for first in ("primary", "water")
-    for second in ("road", "agriculture", "habitation")
+AMAZON = (
+    "cloudy",
+    *(
+        f"{sky} {first} {second}"
+        for sky in ("clear", "haze")
+        for first in ("primary", "water")
+        for second in ("road", "agriculture", "habitation")
+    ),
 )
+GRID = tuple(f"{state} {fruit}" for state in ("fresh", "rotten") for fruit in ("apple", "banana", "orange"))
 PROTEINS = ("16 0", "7 1 2 0", "5 16", "3", "12 7")
 
 
@@ -78,6 +82,16 @@ def test_what_may_be_either_is_asked(tmp_path):
     )
 
 
+def test_a_grid_of_names_is_asked_unless_the_columns_of_a_sample_decide(tmp_path):
+    with pytest.raises(InputError, match="fresh apple may be one class or several labels"):
+        read_label_values(column(tmp_path, *GRID), ["labels"])
+    for classes, task in (
+        (GRID, "classes"),
+        (("apple", "banana", "fresh", "orange", "rotten", "x"), "multilabel"),
+    ):
+        assert read_label_values(column(tmp_path, *GRID), ["labels"], classes=classes).task == task
+
+
 def test_several_labels_of_a_column_are_sorted_and_said(tmp_path):
     read = read_label_values(column(tmp_path, *APPLES, ""), ["labels"])
     assert read.texts[-4:] == ["frog_eye|scab", "frog_eye", "complex|rust", ""]
@@ -91,6 +105,12 @@ def test_columns_of_0_and_1_with_several_ones_or_none_are_several_labels(tmp_pat
     read = read_label_values(flags, ["b", "a"])
     assert (read.texts, read.task) == (["a|b", "a", ""], "multilabel")
     assert "2 labels in line 2" in read.note
+
+
+def test_columns_without_a_1_are_named(tmp_path):
+    flags = table(tmp_path, ("1", "0", "0"), ("0", "1", "0"), columns=("image", "b", "a", "gone"))
+    read = read_label_values(flags, ["b", "a", "gone"])
+    assert (read.texts, read.empty) == (["b", "a"], ("gone",))
 
 
 def test_columns_with_a_single_1_a_row_are_classes_unless_a_person_says_otherwise(tmp_path):

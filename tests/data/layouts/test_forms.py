@@ -184,6 +184,71 @@ def test_columns_of_0_and_1_are_chosen_by_their_names(tmp_path):
     assert "no column is called gone (`label_column`)" in refusal(tmp_path, label_column="scab,gone")
 
 
+def flags(tmp_path, columns, *rows):
+    """Write images, and a table of columns of 0 and 1 that repeats the rows."""
+    make(tmp_path, *(f"images/{k}.jpg" for k in range(12)))
+    table(tmp_path / "train.csv", [("image", *columns), *((k, *rows[k % len(rows)]) for k in range(12))])
+
+
+@pytest.mark.parametrize("name", ["is_valid", "isTrain", "fold", "split"])
+def test_a_column_of_0_and_1_that_divides_the_images_is_no_class(tmp_path, name):
+    flags(tmp_path, ("cat", "dog", name), (1, 0, 0), (0, 1, 1))
+    assert facts(tmp_path) == (12, ["cat", "dog"], 0)
+    flags(tmp_path, ("state", name), (1, 0), (0, 1), (1, 1))
+    assert facts(tmp_path) == (12, ["0", "1"], 0)
+
+
+def test_a_class_may_be_named_like_a_part_where_each_row_has_one_class(tmp_path):
+    flags(tmp_path, ("bus", "car", "train"), (1, 0, 0), (0, 1, 0), (0, 0, 1))
+    assert facts(tmp_path) == (12, ["bus", "car", "train"], 0)
+
+
+def test_a_column_without_a_1_is_noted_and_explains_why_the_sample_does_not_fit(tmp_path):
+    flags(tmp_path, ("a", "b", "c"), (1, 0, 0), (0, 1, 0), (1, 1, 0))
+    assert "train.csv: 1 column without a 1 (c): no class" in " ".join(list_dataset(tmp_path).notes)
+    make(tmp_path, "test/t.jpg")
+    table(tmp_path / "sample_submission.csv", [("image", "a", "b", "C"), ("t", 0.1, 0.2, 0.3)])
+    assert "1 column that is no class (C), since no labelled image has C" in refusal(tmp_path)
+
+
+def test_grades_with_unequal_steps_are_noted(tmp_path):
+    make(tmp_path, *(f"{grade}/{k}{grade}.jpg" for grade in (0, 1, 4, 10) for k in range(2)))
+    (note,) = list_dataset(tmp_path, ReadOptions(task="ordered")).notes
+    assert "grades 0, 1, 4, 10: the steps between them are unequal" in note
+    assert list_dataset(tmp_path).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "odd"),
+    [
+        (("cat", "dog", "male"), ((1, 0, 0), (0, 1, 1), (0, 1, 0)), "male"),
+        (("cat", "dog", "eel", "train"), ((1, 1, 0, 0), (0, 1, 1, 1), (0, 0, 1, 0)), "train"),
+        (("disease", "flipped"), ((1, 0), (1, 1), (0, 0)), "disease"),
+    ],
+    ids=["one flag more", "a part", "a usual name"],
+)
+def test_a_column_of_0_and_1_that_may_be_no_label_is_asked_for(tmp_path, columns, rows, odd):
+    flags(tmp_path, columns, *rows)
+    assert f"column {odd} of 0 and 1 may be one of the labels" in refusal(tmp_path)
+    assert list_dataset(tmp_path, ReadOptions(task="multilabel")).task.independent
+    assert facts(tmp_path, label_column=columns[0])[1] == ["0", "1"]
+
+
+def test_the_refusal_of_a_table_names_the_options_that_answer_it(tmp_path):
+    flags(tmp_path, ("cat", "dog", "male"), (1, 0, 0), (0, 1, 1))
+    with pytest.raises(InputError) as told:
+        list_dataset(tmp_path)
+    assert {"task", "label_column"} <= set(told.value.options)
+
+
+def test_a_class_with_a_usual_name_of_the_label_column_does_not_hide_the_others(tmp_path):
+    flags(tmp_path, ("disease", "pest", "healthy"), (1, 0, 0), (0, 1, 0), (1, 1, 0), (0, 0, 1))
+    listing = list_dataset(tmp_path)
+    assert set(listing.labelled["label"]) == {"disease", "pest", "disease|pest", "healthy"}
+    flags(tmp_path, ("target", "male"), (1, 0), (0, 0), (1, 1))
+    assert facts(tmp_path) == (12, ["0", "1"], 0)
+
+
 @pytest.mark.parametrize(
     ("names", "labels"),
     [
@@ -319,6 +384,15 @@ def test_a_table_of_answers_does_not_beat_class_folders(tmp_path):
         ("table (answers of tune-paddy predict)", ("answers.csv",)),
         ("table (it names images to predict only)", ("guesses.csv",)),
     ]
+
+
+def test_answers_with_several_labels_do_not_beat_class_folders(tmp_path):
+    names = [f"{label}/{k}{label}.jpg" for label in ("cat", "dog") for k in range(4)]
+    make(tmp_path, *names)
+    rows = [(name, ("cat|dog", "dog")[k % 2], "0.700000", "0.600000") for k, name in enumerate(names)]
+    table(tmp_path / "answers.csv", [("file", "labels", "cat", "dog"), *rows])
+    assert facts(tmp_path) == (8, ["cat", "dog"], 0)
+    assert list_dataset(tmp_path).left_out[0].what == "table (answers of tune-paddy predict)"
 
 
 def test_a_table_of_some_images_with_the_same_labels_does_not_beat_class_folders(tmp_path):

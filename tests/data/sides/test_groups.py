@@ -152,6 +152,8 @@ def test_a_column_of_folds_sets_their_number_and_contradictions_are_refused(kagg
     assert [plant_of[name] for name in split.select_ids] == list(split.folds)
     with pytest.raises(InputError, match="contradicts") as told:
         folds_of(dataset, 5, chosen=True)
+    with pytest.raises(InputError, match="`folds=0` contradicts the column plant"):
+        folds_of(dataset, 0, chosen=True)
     assert set(told.value.options) == {"folds", "split_column"}
 
 
@@ -159,3 +161,35 @@ def test_a_given_split_that_takes_a_whole_class_is_refused(kaggle: Path) -> None
     dataset = Dataset.open(with_plants(kaggle, "001001001001"), split_column="plant")
     with pytest.raises(InputError, match="puts every image of class normal into the select split"):
         make_split(dataset, folds=0, share=0.2, seed=0)
+
+
+def table_of(folder: Path, header: str, *rows: str) -> None:
+    lines = [f"{number}.png,{row}" for number, row in enumerate(rows)]
+    (folder / "train.csv").write_text("\n".join([header, *lines]) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "classes"),
+    [
+        ("image,cat,dog,patient", ("1,0", "0,1"), ("cat", "dog")),
+        ("image,state,patient", ("good", "bad"), ("bad", "good")),
+    ],
+    ids=["flags", "unusual name"],
+)
+def test_a_table_of_labels_in_columns_of_any_name_has_groups(
+    tmp_path: Path, save: Save, header: str, rows: tuple[str, str], classes: tuple[str, ...]
+) -> None:
+    for number in range(8):
+        save(tmp_path / "train" / f"{number}.png", number)
+    table_of(tmp_path, header, *(f"{rows[number % 2]},p{number // 2}" for number in range(8)))
+    dataset = Dataset.open(tmp_path, group="patient")
+    assert dataset.classes == classes
+    assert "4 groups of 2 images" in dataset.description.groups
+
+
+def test_a_table_that_may_hold_labels_or_groups_of_class_folders_is_asked_for(folders: Path) -> None:
+    table_of(folders, "image,state,plant", *(f"{'ab'[number % 2]},p{number // 2}" for number in range(6)))
+    with pytest.raises(InputError, match="with other labels than their names; give `labels=FILE`"):
+        Dataset.open(folders, group="plant")
+    assert Dataset.open(folders, group="plant", labels="train.csv").classes == ("a", "b")
+    assert Dataset.open(folders, group="plant", labels="folders").classes == ("cat", "dog")

@@ -151,6 +151,7 @@ def test_a_positive_class_that_does_not_apply_is_refused(tmp_path, classes, colu
     [
         SubmissionFormat("a", "b"),
         SubmissionFormat("a", "b", Kind.JOINED, separator="|"),
+        SubmissionFormat("a", "b", Kind.RANKED, separator=";", count=2),
         SubmissionFormat("a", "b", Kind.PROBABILITY, classes=("dog",)),
         SubmissionFormat("a", "label", Kind.PROBABILITIES, ("dog", "cat"), ("dog", "cat")),
         SubmissionFormat("a", "label", Kind.PROBABILITIES, ("Cat", "dog"), ("cat", "dog")),
@@ -166,6 +167,12 @@ def test_the_record_of_many_classes_is_short():
     names = tuple(f"a long name of class {number:04d}" for number in range(1000))
     form = SubmissionFormat("id", "label", Kind.PROBABILITIES, names, names)
     assert form.to_record(names) == {"kind": "probabilities"}
+
+
+def test_a_form_of_another_class_is_not_recorded():
+    form = SubmissionFormat("a", "b", Kind.PROBABILITY, classes=("eel",))
+    with pytest.raises(InputError, match="a column of eel, which is no class"):
+        form.to_record(PETS)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +193,53 @@ def test_a_known_form_takes_the_columns_of_another_sample(tmp_path):
     joined = SubmissionFormat("image", "labels", Kind.JOINED, separator=";")
     form = adapt_form(joined, one_column(tmp_path, "cat", "dog"), Labels(PETS, several=True))
     assert form == SubmissionFormat("id", "target", Kind.JOINED, separator=";")
+    ranked = SubmissionFormat("image", "Id", Kind.RANKED, count=2)
+    form = adapt_form(ranked, one_column(tmp_path, "", ""), Labels(PETS))
+    assert form == SubmissionFormat("id", "target", Kind.RANKED, count=2)
+
+
+def test_labels_that_a_person_chose_stay_labels_beside_any_sample(tmp_path):
+    for table in (
+        sample(tmp_path, ("id", "cat", "dog"), ("1", "0.5", "0.5")),
+        one_column(tmp_path, "0", "0"),
+    ):
+        form, _ = chosen(table, PETS, submission_form="labels")
+        stored = form.to_record(PETS)
+        again = SubmissionFormat.from_record(form.id_column, form.label_column, stored, PETS)
+        for known in (form, again):
+            assert adapt_form(known, table, Labels(PETS)) == form
+    several = Labels(PETS, several=True)
+    form = SubmissionFormat("a", "b", Kind.JOINED, chosen=True)
+    again = SubmissionFormat.from_record("a", "b", form.to_record(PETS), PETS)
+    assert (
+        adapt_form(again, sample(tmp_path, ("id", "cat", "dog"), ("1", "0", "0")), several).kind
+        is Kind.JOINED
+    )
+    assert adapt_form(NAMES, one_column(tmp_path, "0", "0"), Labels(PETS)).kind is Kind.PROBABILITY
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "expected"),
+    [
+        (("w1 w2 w3", "w2 w1 w3"), ("w1", "w2", "w3", "w4"), (Kind.RANKED, " ", 3)),
+        (("dog;cat",), PETS, (Kind.RANKED, ";", 2)),
+        (("hot dog", "dog"), ("dog", "hot", "hot dog"), (Kind.LABELS, " ", 0)),
+        (("x y", "x y"), GRADES, (Kind.LABELS, " ", 0)),
+    ],
+    ids=["MAP@3", "two classes", "a class of two words", "placeholders"],
+)
+def test_several_classes_in_a_cell_ask_for_the_most_probable_ones(tmp_path, values, classes, expected):
+    form, _ = chosen(one_column(tmp_path, *values), classes)
+    assert (form.kind, form.separator, form.count) == expected
+
+
+def test_several_classes_in_a_cell_beside_a_strange_name_are_refused_with_the_way_out(tmp_path):
+    table = one_column(tmp_path, "w1 w2 new")
+    with pytest.raises(
+        InputError, match="w1 w2 new holds several classes, but in its column new is no class"
+    ):
+        chosen(table, ("w1", "w2", "w3"))
+    assert chosen(table, ("w1", "w2", "w3"), submission_form="labels")[0].kind is Kind.LABELS
 
 
 NAMED = st.sampled_from(("cat", "dog", "0", "1", "1.0", "", "x", " cat", "CAT"))

@@ -131,6 +131,15 @@ def test_several_labels_are_joined_by_the_forms_separator(tmp_path):
         check_submission(tmp_path / "s.csv", tmp_path / "sample.csv", ("rust",), form)
 
 
+def test_the_most_probable_classes_are_joined_in_their_order(tmp_path):
+    form = SubmissionFormat("image", "Id", Kind.RANKED, separator=" ", count=2)
+    probs = np.array([[0.1, 0.3, 0.6], [0.4, 0.2, 0.4]])
+    write_submission(tmp_path / "s.csv", ["a", "b"], probs, ["eel", "cat"], form, classes=PETS)
+    assert (tmp_path / "s.csv").read_text() == "image,Id\na,eel dog\nb,cat eel\n"
+    (tmp_path / "sample.csv").write_text("image,Id\na,cat dog\nb,cat dog\n")
+    check_submission(tmp_path / "s.csv", tmp_path / "sample.csv", PETS, form)
+
+
 def test_a_column_of_an_unknown_class_is_refused(tmp_path):
     with pytest.raises(InputError, match="a column of eel, which is no class"):
         write_submission(

@@ -49,6 +49,20 @@ def test_a_run_of_mlflow_is_recognised_by_its_name_and_its_artifacts(name, run):
 def test_answers_of_predict_are_recognised_by_their_columns():
     from tune_paddy.serving.answers import COLUMNS  # noqa: PLC0415 it belongs to this test alone
 
-    assert are_answers(COLUMNS)
-    assert are_answers(COLUMNS[:5])
-    assert not are_answers(("file", "label", "width"))
+    assert are_answers(COLUMNS, [])
+    assert are_answers(COLUMNS[:5], [])
+    assert not are_answers(("file", "label", "width"), [])
+
+
+@pytest.mark.parametrize(
+    ("row", "answers"),
+    [
+        (("a.jpg", "cat|dog", "0.700000", "0.600000"), True),
+        (("a.jpg", "", "0.000000", "1.000000"), True),
+        (("a.jpg", "cat", "1", "0"), False),
+        (("a.jpg", "eel", "0.700000", "0.600000"), False),
+    ],
+)
+def test_answers_with_several_labels_are_recognised_by_their_fractions(row, answers):
+    assert are_answers(("file", "labels", "cat", "dog"), [row]) == answers
+    assert not are_answers(("file", "labels"), [row[:2]])

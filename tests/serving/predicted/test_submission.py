@@ -83,3 +83,13 @@ def test_several_labels_are_counted_once_for_each_image_that_has_them() -> None:
     ]
     assert answer.confidences()[:2].tolist() == pytest.approx([0.8, 0.7])
     assert least_certain(answer) == [1, 0]
+
+
+def test_the_first_class_of_a_row_is_the_decision() -> None:
+    """Thresholds on the expected grade may decide for another grade than the most probable one."""
+    probs = np.array([[0.05, 0.55, 0.40]])
+    selection = Selection(np.ones(1), 0.0, task="ordered", thresholds=np.array([0.5, 1.2]))
+    answer = Answer(("0", "1", "2"), probs, {}, selection)
+    assert answer.labels() == ["2"]
+    row = as_csv(["a"], answer).decode().splitlines()[1]
+    assert row == "a,2,0.400000,1,0.550000,0,0.050000"

@@ -243,3 +243,18 @@ def test_a_subsample_of_groups_misses_no_class(make_config: Callable[..., Member
     labels = np.where(groups == 3, 1, 0)
     for seed in range(10):
         assert 1 in labels[subsample_rows(labels, make_config(subsample=0.1, seed=seed), groups)]
+
+
+def test_groups_of_several_labels_are_taken_whole_with_every_label() -> None:
+    """A label that the share would miss adds one of its groups."""
+    labels = np.zeros((40, 3), np.int64)
+    labels[:, 0], labels[::2, 1], labels[39, 2] = 1, 1, 1
+    groups = np.arange(40) // 4
+    for seed in range(5):
+        rows = subsample_rows(labels, make_member(seed), groups)
+        assert labels[rows].any(axis=0).all()
+        assert set(np.bincount(groups[rows], minlength=10).tolist()) <= {0, 4}
+
+
+def make_member(seed: int) -> MemberConfig:
+    return MemberConfig(arch="test_vit", subsample=0.3, seed=seed)

@@ -1,13 +1,15 @@
 """Corrected labels from a table, such as the one that `tune-paddy data doctor` writes and a person edits."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.names import SEPARATOR
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import CsvTable, read_table
-from tune_paddy.data.layouts.listing import Listing
+from tune_paddy.data.labels.texts import join_labels, shown_label, split_value
 from tune_paddy.data.system.text import counted, listed, shown
 
 ID, GIVEN, LABEL, CONFIRMED = "id", "given", "label", "confirmed"
@@ -32,6 +34,31 @@ class Correction:
     confirmed: bool
 
 
+@dataclass(frozen=True)
+class Wording:
+    """How a dataset writes labels.
+
+    Attributes:
+        task: What the labels are.
+        classes: Names of the classes.
+        separator: Separator of several labels in the dataset's table, accepted beside `|`; empty: none.
+    """
+
+    task: Task
+    classes: tuple[str, ...]
+    separator: str = ""
+
+    def names(self, label: str) -> list[str]:
+        """Return the classes that a label names, as they are written."""
+        if not self.task.independent or label.strip() in self.classes:
+            return [label.strip()] if label.strip() else []
+        return split_value(label, SEPARATOR if SEPARATOR in label else self.separator or SEPARATOR)
+
+    def text(self, label: str) -> str:
+        """Return a label as the dataset has it: several in the order of their names."""
+        return join_labels(self.names(label))
+
+
 def parse_corrections(path: Path) -> list[Correction]:
     """Read a table of corrected labels, without comparing it with a dataset.
 
@@ -48,26 +75,43 @@ def parse_corrections(path: Path) -> list[Correction]:
     ]
 
 
-def read_corrections(path: Path, labels: dict[str, str]) -> list[Correction]:
-    """Read a table of corrected labels, and check it against a dataset.
+def correct_labels(path: Path, labels: Mapping[str, str], wording: Wording) -> tuple[dict[str, str], str]:
+    """Read a table of corrected labels, check it against a dataset, and apply it.
 
     Args:
         path: Path of the table, see `parse_corrections`.
         labels: Id → label of each labelled image of the dataset.
+        wording: How the dataset writes labels.
+
+    Returns:
+        Id → corrected label of each labelled image, and a note on the changes.
 
     Raises:
-        InputError: A column is missing, an image is unknown or there twice, a label is empty or no class, or
-            the dataset has another label than when the table was written.
+        InputError: A column is missing, an image is unknown or there twice, a label is no class, or empty
+            where an image needs one, or the dataset has another label than when the table was written.
     """
     table, values = _read(path)
-    problems = list(_problems(table, values, labels))
+    problems = list(_problems(table, values, labels, wording))
     if problems:
         raise InputError(
             f"{shown(path)}: {counted(len(problems), 'row')} cannot be used: correct or remove them"
             f"{listed(problems, len(problems))}",
             options=("relabel",),
         )
-    return parse_corrections(path)
+    now = {name: wording.text(label) for name, label in zip(values[ID], values[LABEL], strict=True)}
+    return {**labels, **now}, _changes(path, labels, now)
+
+
+def _changes(path: Path, labels: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Return a note on the labels that a table changes, the first ones by name."""
+    changed = [name for name, label in labels.items() if now.get(name, label) != label]
+    texts = [
+        f"{shown(name)} {shown_label(labels[name])} → {shown_label(now[name])}"
+        for name in changed[:_EXAMPLES]
+    ]
+    more = ", …" if len(changed) > _EXAMPLES else ""
+    note = f"{shown(path.name)}: {counted(len(changed), 'label')} changed"
+    return f"{note}: {', '.join(texts)}{more}" if changed else note
 
 
 def _read(path: Path) -> tuple[CsvTable, dict[str, list[str]]]:
@@ -81,49 +125,32 @@ def _read(path: Path) -> tuple[CsvTable, dict[str, list[str]]]:
     }
 
 
-def _problems(table: CsvTable, values: dict[str, list[str]], labels: dict[str, str]) -> Iterator[str]:
+def _problems(
+    table: CsvTable, values: dict[str, list[str]], labels: Mapping[str, str], wording: Wording
+) -> Iterator[str]:
     """Yield what is wrong with the rows, one text each."""
-    classes, seen = sorted(set(labels.values())), set[str]()
+    seen = set[str]()
     rows = zip(values[ID], values[LABEL], values[GIVEN], strict=True)
     for row, (name, label, before) in enumerate(rows):
-        problem = _problem(name, label.strip(), before, labels, classes)
-        if name in seen:
-            problem = "is there twice"
+        problem = "is there twice" if name in seen else _problem(name, label, before, labels, wording)
         seen.add(name)
         if problem:
             yield f"line {table.lines[row]}: {shown(name)} {problem}"
 
 
-def _problem(name: str, label: str, before: str, labels: dict[str, str], classes: Sequence[str]) -> str:
+def _problem(name: str, label: str, before: str, labels: Mapping[str, str], wording: Wording) -> str:
     """Return what is wrong with a row; "": nothing is."""
     if name not in labels:
         return "is no labelled image of the dataset"
-    if not label:
+    names = wording.names(label)
+    if not names and not wording.task.independent:
         return "has no label"
-    if label not in classes:
-        return f"has the label {shown(label)}, which is no class of the dataset{did_you_mean(label, classes)}"
-    if before and labels[name] not in (before, label):
-        return f"has the label {shown(labels[name])} in the dataset, but had {shown(before)} for the table"
+    odd = next((one for one in names if one not in wording.classes), None)
+    if odd is not None:
+        meant = did_you_mean(odd, wording.classes)
+        return f"has the label {shown(odd)}, which is no class of the dataset{meant}"
+    if before and labels[name] not in (wording.text(before), wording.text(label)):
+        return (
+            f"has the label {shown_label(labels[name])} in the dataset, but had {shown(before)} for the table"
+        )
     return ""
-
-
-def relabel(listing: Listing, path: Path) -> Listing:
-    """Return a dataset's images with corrected labels, and a note on the changes.
-
-    Raises:
-        InputError: As `read_corrections`.
-    """
-    frame = listing.labelled
-    before = dict(zip(frame["id"], frame["label"], strict=True))
-    now = before | {row.id: row.label for row in read_corrections(path, before)}
-    changed = [name for name, label in before.items() if now[name] != label]
-    texts = [f"{shown(name)} {shown(before[name])} → {shown(now[name])}" for name in changed[:_EXAMPLES]]
-    more = ", …" if len(changed) > _EXAMPLES else ""
-    note = f"{shown(path.name)}: {counted(len(changed), 'label')} changed"
-    if changed:
-        note = f"{note}: {', '.join(texts)}{more}"
-    return replace(
-        listing,
-        labelled=frame.assign(label=[now[name] for name in frame["id"]]),
-        notes=(*listing.notes, note),
-    )

@@ -1,7 +1,8 @@
 """Whether the values of a column are names of several classes, and what separates them.
 
 `scab rust` may be two labels or one class of two words. Labels recur: alone, or in many combinations. The
-words of a class name rarely stand alone, and there are hardly more names than words.
+words of a class name rarely stand alone, and there are hardly more names than words. A grid of names, such as
+`fresh apple` … `rotten orange`, recombines words, too: each name has the same number of them, and none alone.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -61,11 +62,19 @@ def _joined(distinct: Sequence[str], separator: str) -> Joined | None:
         return None
     parts = sorted({part for found in joined.values() for part in found})
     alone = sum(part in parts_of for part in parts) / len(parts)
-    is_sure = alone == 1 or separator == "|" or _outnumber(joined, parts)
-    if not is_sure and alone < _UNSURE:
+    recur = alone == 1 or separator == "|" or _outnumber(joined, parts)
+    if not recur and alone < _UNSURE:
         return None
+    is_sure = recur and (separator == "|" or not _is_grid(parts_of))
     everything = sorted({part for found in parts_of.values() for part in found})
     return Joined(separator, next(iter(joined)), tuple(everything), is_sure)
+
+
+def _is_grid(parts_of: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether each value has the same number of words, at least two: they may be names of classes."""
+    lengths = {len(parts) for parts in parts_of.values()}
+    words = (part for parts in parts_of.values() for part in parts)
+    return len(lengths) == 1 and min(lengths) > 1 and not all(part.isdecimal() for part in words)
 
 
 def _outnumber(joined: Mapping[str, Sequence[str]], parts: Sequence[str]) -> bool:

@@ -1,6 +1,6 @@
 """Labels of the rows of a table, and whether a row has one or several."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from tune_paddy.core.errors import InputError
@@ -23,43 +23,60 @@ class LabelValues:
         task: `classes`, `multilabel` or `ordered`.
         separator: Separator of several labels in the column; empty: none.
         note: What was detected, if it may be meant otherwise; else empty.
+        empty: Columns of 0 and 1 without a 1: no classes, since no image has them.
     """
 
     texts: list[str]
     task: str
     separator: str = ""
     note: str = ""
+    empty: tuple[str, ...] = ()
 
 
-def read_label_values(table: CsvTable, columns: Sequence[str], task: str | None = None) -> LabelValues:
+def read_label_values(
+    table: CsvTable, columns: Sequence[str], task: str | None = None, *, classes: Collection[str] = ()
+) -> LabelValues:
     """Return the labels of the rows of a table.
 
     Args:
         table: Table of labels.
         columns: Column of the labels; or columns of 0 and 1, whose names are the classes.
         task: Kind of the labels, as named by the user; None: detected.
+        classes: Names that the columns of a sample submission give; they decide what may be one label or
+            several.
 
     Raises:
         InputError: It is not clear whether a row has one label or several, a row has none or several where
             it needs one, or the name of one of several labels has a `|`.
     """
     if len(columns) > 1:
-        return _from_flags(table, columns, task)
+        empty = tuple(name for name in columns if not any(map(_is_set, table.column(name))))
+        return replace(_from_flags(table, columns, task), empty=empty)
     values = table.column(columns[0])
     if task == MULTILABEL:
         separator = any_separator(values)
         return _split(table, values, separator)
     known = None if task else find_separator(values)
-    if known is None:
+    if known is None or _are_classes(values, classes):
         _check_filled(table, values)
         return LabelValues(values, task or CLASSES)
-    if not known.is_sure:
+    if not known.is_sure and not _are_parts(known, classes):
         raise _unsure(table, columns[0], known)
     note = (
         f"{shown(table.path.name)}: several labels an image, such as {shown(known.example)}; if that is one "
         f"class, give `task={CLASSES}`"
     )
     return replace(_split(table, values, known.separator), note=note)
+
+
+def _are_classes(values: Collection[str], classes: Collection[str]) -> bool:
+    """Return whether each value is the name of a class."""
+    return len(classes) > 1 and {value.strip() for value in values} <= set(classes)
+
+
+def _are_parts(known: Joined, classes: Collection[str]) -> bool:
+    """Return whether each part of the values is the name of a class."""
+    return len(classes) > 1 and set(known.parts) <= set(classes)
 
 
 def _split(table: CsvTable, values: Sequence[str], separator: str) -> LabelValues:

@@ -81,7 +81,7 @@ def _only_table(around: Surroundings, verdicts: Sequence[Verdict], no_folders: I
     return table
 
 
-_OPTIONS = ("labels", "images", "id_column", "label_column")
+_OPTIONS = ("labels", "images", "id_column", "label_column", "task")
 
 
 def _nothing(around: Surroundings, verdicts: Sequence[Verdict], no_folders: InputError) -> str:

@@ -14,10 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.tasks.names import SEPARATOR
+from tune_paddy.core.tasks.names import ORDERED, SEPARATOR
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import CsvTable, read_table
+from tune_paddy.data.labels.grades import note_gaps
+from tune_paddy.data.labels.relabel import Wording, correct_labels
 from tune_paddy.data.layouts.by_table.side_columns import (
+    class_folders,
     companion_name,
     is_companion,
     read_sides,
@@ -34,7 +37,7 @@ from tune_paddy.data.layouts.by_table.tables import (
 )
 from tune_paddy.data.layouts.decide import decide
 from tune_paddy.data.layouts.file_names import NamedFiles, find_named_files
-from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders, read_as_classes
+from tune_paddy.data.layouts.folders import ClassFolders
 from tune_paddy.data.layouts.labelled import Labelled, from_file_names, from_folders, from_table
 from tune_paddy.data.layouts.left_out import find_left_out
 from tune_paddy.data.layouts.listing import Listing, make_test
@@ -115,11 +118,22 @@ def _list(root: Path, named: Path | None, options: ReadOptions) -> Listing:
         around = replace(around, sample=sample.columns)
     companion = _companion(around, named, near)
     if companion is not None and companion.path == named:  # the labels are the names of the folders
-        labelled, verdicts = from_folders(_folders(around), around), _lists(around, near, named)
+        labelled, verdicts = from_folders(class_folders(around), around), _lists(around, near, named)
     else:
         others = near if companion is None else [n for n in near if tree.path(n) != companion.path]
         labelled, verdicts = _labelled(around, named, others)
-    return _listing(around, labelled, sample, verdicts, companion)
+    return _listing(around, _corrected(labelled, tree.root, options), sample, verdicts, companion)
+
+
+def _corrected(labelled: Labelled, root: Path, options: ReadOptions) -> Labelled:
+    """Return labelled images with the corrections of a table; the classes and all that follows are theirs."""
+    if options.relabel is None:
+        return labelled
+    task = Task.of(labelled.task)
+    wording = Wording(task, task.classes_of(labelled.labels), labelled.separator)
+    before = dict(zip(labelled.ids, labelled.labels, strict=True))
+    now, note = correct_labels(file_of(root, options.relabel, "relabel"), before, wording)
+    return replace(labelled, labels=[now[name] for name in labelled.ids], notes=(*labelled.notes, note))
 
 
 def _companion(around: Surroundings, named: Path | None, near: Sequence[str]) -> CsvTable | None:
@@ -171,11 +185,11 @@ def _labelled(
     if named is not None:
         return from_table(read_label_table(read_table(named), around), around), _lists(around, near, named)
     if around.options.labels == FOLDERS:
-        return from_folders(_folders(around), around), _lists(around, near)
+        return from_folders(class_folders(around), around), _lists(around, near)
     verdicts = tuple(judge(name, around) for name in near)
     if around.within is not None and not any(verdict.labels or verdict.named for verdict in verdicts):
         named_files = find_named_files(around.pictures, around.within)
-        return _read(named_files or _folders(around), around), verdicts
+        return _read(named_files or class_folders(around), around), verdicts
     source, verdicts = decide(around, verdicts)
     return _read(source, around), verdicts
 
@@ -211,13 +225,6 @@ def _as_spelt(options: ReadOptions, sides: SideColumns) -> ReadOptions:
 def _from_root(root: Path, path: Path) -> str:
     """Return a path relative to the dataset if it lies in it, otherwise the absolute path."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
-def _folders(around: Surroundings) -> ClassFolders:
-    """Return the class folders, in the folder that a person named if there is one."""
-    if around.within is not None:
-        return read_as_classes(around.pictures, around.within)
-    return find_class_folders(around.tree, around.base)
 
 
 def _lists(around: Surroundings, near: Sequence[str], named: Path | None = None) -> tuple[Verdict, ...]:
@@ -257,12 +264,14 @@ def _listing(
         labelled=files,
         with_suffix=labelled.with_suffix,
     )
+    classes = task.classes_of(labelled.labels)
     form, form_notes = choose_form(
         labelled.form,
         None if sample is None else sample.table,
-        Labels(task.classes_of(labelled.labels), task.independent, labelled.separator),
+        Labels(classes, task.independent, labelled.separator, labelled.empty),
         around.options,
     )
+    grade_notes = note_gaps(classes) if task.name == ORDERED else ()
     return Listing(
         layout=labelled.layout,
         place=labelled.place,
@@ -278,6 +287,6 @@ def _listing(
         left_out=find_left_out(
             tree, labelled, tests, verdicts, () if companion is None else (companion.path,)
         ),
-        notes=labelled.notes + form_notes,
+        notes=labelled.notes + form_notes + grade_notes,
         options=_as_spelt(_portable(around), sides),
     )

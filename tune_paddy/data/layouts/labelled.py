@@ -15,7 +15,7 @@ from tune_paddy.data.layouts.listing import make_labelled
 from tune_paddy.data.layouts.parts import find_parts, last
 from tune_paddy.data.layouts.tree import Tree, parent_of
 from tune_paddy.data.submission.form import SubmissionFormat
-from tune_paddy.data.system.text import shown
+from tune_paddy.data.system.text import counted, shown
 
 BY_FOLDERS, BY_TABLE, BY_NAMES = "a folder per class", "a table of labels", "labels in file names"
 """Names of the layouts."""
@@ -44,6 +44,7 @@ class Labelled:
         columns: Columns of the table that hold ids and labels.
         task: Name of the task.
         separator: Separator of several labels in the table's column; empty: none.
+        empty: Columns of 0 and 1 without a 1.
     """
 
     layout: str
@@ -61,6 +62,7 @@ class Labelled:
     columns: tuple[str, ...] = ()
     task: str = CLASSES
     separator: str = ""
+    empty: tuple[str, ...] = ()
 
     @cached_property
     def with_suffix(self) -> bool:
@@ -91,12 +93,23 @@ def from_table(found: LabelTable, around: Surroundings) -> Labelled:
         form=SubmissionFormat(found.id_column, single or SubmissionFormat().label_column),
         test_folders=tuple(around.test_folders),
         unnamed=f"that {name} does not name",
-        notes=tuple(note for note in (encoding, found.read.note) if note),
+        notes=tuple(note for note in (encoding, found.read.note, _empty_note(found)) if note),
         table=found.table,
         columns=(found.id_column, *found.label_columns),
         task=found.read.task,
         separator=found.read.separator,
+        empty=found.read.empty,
     )
+
+
+def _empty_note(found: LabelTable) -> str:
+    """Return a note on columns that are no classes because no row has a 1 in them; "": there is none."""
+    names = found.read.empty
+    if not names:
+        return ""
+    columns = counted(len(names), "column")
+    few = ", ".join(map(shown, names[:_NAMED])) + (", …" if len(names) > _NAMED else "")
+    return f"{shown(found.path.name)}: {columns} without a 1 ({few}): no class, since no image has it"
 
 
 def from_file_names(found: NamedFiles, around: Surroundings) -> Labelled:

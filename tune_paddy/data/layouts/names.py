@@ -41,6 +41,9 @@ _FILLERS = frozenset((
 ))  # fmt: skip
 """Words beside a role that do not change it, as in `train_images_224`."""
 
+_SPLITS = frozenset(("split", "subset", "partition"))
+"""Words of which the name of a column that divides the images may consist."""
+
 _SHORTEST_PLURAL = 4
 
 
@@ -52,6 +55,18 @@ def role_of(name: str) -> Role | None:
     """
     role, others = _reading(name)
     return None if others else role
+
+
+def names_split(column: str) -> bool:
+    """Return whether a name is that of a column that divides the images, not of a part or a class.
+
+    >>> names_split("is_valid"), names_split("isTrain"), names_split("kfold"), names_split("train")
+    (True, True, True, False)
+    """
+    words = _words(column)
+    joined = "".join(words)
+    says_is = joined.startswith("is") and role_of(joined.removeprefix("is")) is not None
+    return says_is or role_of(column) is Role.FOLD or (bool(words) and _SPLITS.issuperset(words))
 
 
 def roles_of(names: Iterable[str]) -> dict[str, Role]:

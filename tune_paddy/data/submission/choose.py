@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import SEPARATOR
 from tune_paddy.data.csv_table import CsvTable
-from tune_paddy.data.options import PROBABILITIES, ReadOptions
+from tune_paddy.data.options import LABELS, PROBABILITIES, ReadOptions
 from tune_paddy.data.submission.form import Kind, SubmissionFormat
 from tune_paddy.data.submission.matching import match_class, match_columns
+from tune_paddy.data.submission.ranking import find_ranking
 from tune_paddy.data.system.text import shown
 
 _PAIR = 2
@@ -25,11 +26,13 @@ class Labels:
         classes: Names of the classes, in the order of predictions.
         several: Whether an image has any number of labels.
         separator: Separator of the labels in their table; empty: there is none.
+        empty: Names in the table of labels that no labelled image has: no classes.
     """
 
     classes: tuple[str, ...]
     several: bool = False
     separator: str = ""
+    empty: tuple[str, ...] = ()
 
 
 def choose_form(
@@ -57,7 +60,7 @@ def choose_form(
     if options.submission_form == PROBABILITIES:
         return _as_probabilities(names, sample, labels, options), ()
     if options.submission_form is not None:
-        return _refuse_unused(_as_labels(names, sample, labels), options), ()
+        return _refuse_unused(_as_labels(names, sample, labels, chosen=True), options), ()
     if sample is None:
         return _without_sample(names, labels, options), ()
     return _by_sample(names, sample, labels, options)
@@ -75,8 +78,11 @@ def adapt_form(known: SubmissionFormat | None, sample: CsvTable, labels: Labels)
         InputError: The columns of the sample are not the classes, or its values do not tell the form.
     """
     names = known or SubmissionFormat()
+    if names.kind is Kind.RANKED and len(sample.columns) == _PAIR:
+        return replace(names, id_column=sample.columns[0], label_column=sample.columns[1])
+    kept = LABELS if names.chosen else None
     options = ReadOptions(
-        submission_form=PROBABILITIES if names.kind.is_numeric else None,
+        submission_form=PROBABILITIES if names.kind.is_numeric else kept,
         positive=names.classes[0] if names.kind is Kind.PROBABILITY else None,
     )
     if names.kind is Kind.JOINED:
@@ -92,6 +98,9 @@ def _by_sample(
     values = _values(sample)
     if options.positive is not None:
         return _one_probability(names, labels, options), ()
+    ranked = None if labels.several else find_ranking(values, labels.classes, where=shown(sample.path))
+    if ranked is not None:
+        return replace(names, kind=Kind.RANKED, separator=ranked.separator, count=ranked.count), ()
     if labels.several or len(labels.classes) != _PAIR:
         _refuse_fractions(sample, values, labels)
         return _as_labels(names, sample, labels), _placeholder_note(sample, values, labels)
@@ -107,10 +116,12 @@ def _without_sample(names: SubmissionFormat, labels: Labels, options: ReadOption
     return _as_labels(names, None, labels)
 
 
-def _as_labels(names: SubmissionFormat, sample: CsvTable | None, labels: Labels) -> SubmissionFormat:
+def _as_labels(
+    names: SubmissionFormat, sample: CsvTable | None, labels: Labels, *, chosen: bool = False
+) -> SubmissionFormat:
     if not labels.several:
-        return replace(names, kind=Kind.LABELS)
-    return replace(names, kind=Kind.JOINED, separator=_separator(sample, labels))
+        return replace(names, kind=Kind.LABELS, chosen=chosen)
+    return replace(names, kind=Kind.JOINED, separator=_separator(sample, labels), chosen=chosen)
 
 
 def _as_probabilities(
@@ -126,7 +137,7 @@ def _as_probabilities(
 
 def _column_per_class(names: SubmissionFormat, sample: CsvTable, labels: Labels) -> SubmissionFormat:
     columns = sample.columns[1:]
-    classes = match_columns(columns, labels.classes, where=shown(sample.path))
+    classes = match_columns(columns, labels.classes, where=shown(sample.path), empty=labels.empty)
     return replace(names, kind=Kind.PROBABILITIES, columns=columns, classes=classes)
 
 

@@ -111,7 +111,7 @@ def write_submission(
         TunePaddyError: The file cannot be written.
     """
     _check_unique(ids, path)
-    rows = _numbers(probs, form, classes) if form.kind.is_numeric else _texts(labels, form)
+    rows = _values(probs, labels, form, classes)
     write_atomically(
         path, format_csv([form.header, *((name, *row) for name, row in zip(ids, rows, strict=True))])
     )
@@ -190,6 +190,23 @@ def _read(table: CsvTable) -> Submission:
     return Submission(path, table.columns, ids, tuple(row[1:] for row in table.rows))
 
 
+def _values(
+    probs: NDArray[np.floating], labels: Sequence[str], form: SubmissionFormat, classes: Sequence[str]
+) -> list[tuple[str, ...]]:
+    """Return the values after the ids, [images][columns]."""
+    if form.kind.is_numeric:
+        return _numbers(probs, form, classes)
+    return _ranked(probs, form, classes) if form.kind is Kind.RANKED else _texts(labels, form)
+
+
+def _ranked(
+    probs: NDArray[np.floating], form: SubmissionFormat, classes: Sequence[str]
+) -> list[tuple[str, ...]]:
+    """Return the most probable classes, joined, [images][1]; a tie goes to the first class."""
+    order = np.argsort(-probs, axis=1, kind="stable")[:, : form.count]
+    return [(form.separator.join(classes[code] for code in row),) for row in order.tolist()]
+
+
 def _texts(labels: Sequence[str], form: SubmissionFormat) -> list[tuple[str, ...]]:
     """Return the values of a column of labels, [images][1]."""
     if form.kind is Kind.LABELS:
@@ -216,7 +233,7 @@ def _check_content(got: Submission, form: SubmissionFormat, classes: Collection[
             if odd is not None:
                 raise InputError(f"{shown(got.path)}: {shown(odd)} of {shown(name)} is no probability")
         return
-    split = form.separator if form.kind is Kind.JOINED else None
+    split = form.separator if form.kind in (Kind.JOINED, Kind.RANKED) else None
     for label in got.labels:
         parts = [label] if split is None else [part for part in label.split(split) if label]
         strange = next((part for part in parts if part not in classes), None)

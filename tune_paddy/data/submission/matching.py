@@ -9,7 +9,9 @@ _NAMED = 5
 """Number of columns and of classes that a message names."""
 
 
-def match_columns(columns: Sequence[str], classes: Sequence[str], *, where: str) -> tuple[str, ...]:
+def match_columns(
+    columns: Sequence[str], classes: Sequence[str], *, where: str, empty: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Return the class of each column.
 
     Names match if they are the same; else without regard to case and surrounding blanks; else without regard
@@ -19,6 +21,7 @@ def match_columns(columns: Sequence[str], classes: Sequence[str], *, where: str)
         columns: Names of columns.
         classes: Names of classes.
         where: Name of the file, for the message.
+        empty: Names in the table of labels that no labelled image has, for the message.
 
     Raises:
         InputError: A column is no class, or a class has no column.
@@ -30,7 +33,7 @@ def match_columns(columns: Sequence[str], classes: Sequence[str], *, where: str)
     strange = [name for name in columns if name not in found]
     missing = [name for name in classes if name not in found.values()]
     if strange or missing:
-        raise _mismatch(strange, missing, where)
+        raise _mismatch(strange, missing, where, [name for name in strange if match_class(name, empty)])
     return tuple(found[name] for name in columns)
 
 
@@ -80,13 +83,15 @@ def _number(name: str) -> str | None:
         return None
 
 
-def _mismatch(strange: Sequence[str], missing: Sequence[str], where: str) -> InputError:
+def _mismatch(strange: Sequence[str], missing: Sequence[str], where: str, empty: Sequence[str]) -> InputError:
     texts = []
     if strange:
         noun = counted(len(strange), "column that is no class", "columns that are no classes")
         texts.append(f"{noun} ({_named(strange)})")
     if missing:
         texts.append(f"no column for {counted(len(missing), 'class', 'classes')} ({_named(missing)})")
+    if empty:
+        texts[0] += f", since no labelled image has {_named(empty)}"
     return InputError(
         f"{where}:1: has {' and '.join(texts)}: correct its header, write labels with "
         "`submission_form=labels`, or remove the file",

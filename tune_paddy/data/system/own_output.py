@@ -4,9 +4,10 @@ New folders get a marker file. Folders of earlier versions are recognised by the
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from tune_paddy.core.tasks.names import SEPARATOR
 from tune_paddy.data.system.files import write_atomically
 
 MARKER = ".tune_paddy-output"
@@ -40,6 +41,10 @@ _MLFLOW_RUN = re.compile(r"[0-9a-f]{32}")
 _DATABASE = re.compile(r"mlflow\.db(\.lock|-wal|-shm|-journal)?")
 _ANSWERS = ("file", "label", "probability", "second", "second_probability")
 """First columns of the answers of `tune-paddy predict`."""
+_SEVERAL = ("file", "labels")
+"""The same for several labels an image; a column of probabilities of each label follows."""
+_FRACTION = re.compile(r"[01]\.\d{6}")
+"""Probability as the answers write it."""
 
 
 def mark_output(folder: Path) -> None:
@@ -104,6 +109,20 @@ def is_record(name: str) -> bool:
     return _DATABASE.fullmatch(name) is not None
 
 
-def are_answers(columns: Collection[str]) -> bool:
-    """Return whether a table's columns are those of the answers of `tune-paddy predict`."""
-    return tuple(columns)[: len(_ANSWERS)] == _ANSWERS
+def are_answers(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether a table holds the answers of `tune-paddy predict`.
+
+    Args:
+        columns: Names of its columns.
+        rows: Its first rows, [rows][columns]; they tell answers with several labels from a person's table.
+    """
+    if tuple(columns)[: len(_ANSWERS)] == _ANSWERS:
+        return True
+    if tuple(columns)[: len(_SEVERAL)] != _SEVERAL or len(columns) == len(_SEVERAL):
+        return False
+    classes = set(columns[len(_SEVERAL) :])
+    return all(
+        set(filter(None, row[1].split(SEPARATOR))) <= classes
+        and all(map(_FRACTION.fullmatch, row[len(_SEVERAL) :]))
+        for row in rows
+    )

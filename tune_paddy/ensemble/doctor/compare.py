@@ -1,11 +1,12 @@
 """Before and after a correction of labels: two searches on the images that a person confirmed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.doctor.before_after import LEAST_CONFIRMED, BeforeAfter, compare_searches
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.labels.relabel import CONFIRMED, Correction
@@ -25,7 +26,8 @@ def compare(
         table: Path of that table, for messages.
 
     Raises:
-        InputError: The searches have other classes, or too few confirmed images were judged by both.
+        InputError: The searches have other classes, too few confirmed images were judged by both, or a
+            confirmed label is no class.
     """
     if set(earlier.pool.classes) != set(later.pool.classes):
         raise InputError(
@@ -40,11 +42,25 @@ def compare(
             f"{len(names)} were judged by both searches; mark at least {LEAST_CONFIRMED} images whose label "
             "you have checked, and search with `folds`, which judges every image"
         )
-    classes = later.pool.classes
+    classes, groups = later.pool.classes, later.pool.groups
+    _require_classes({name: confirmed[name] for name in names}, classes, table)
     labels = np.array([classes.index(confirmed[name]) for name in names], np.int64)
     return compare_searches(
-        _predictions(earlier, before, names, classes), _predictions(later, after, names, classes), labels
+        _predictions(earlier, before, names, classes),
+        _predictions(later, after, names, classes),
+        labels,
+        groups=None if groups is None else groups[[after[name] for name in names]],
     )
+
+
+def _require_classes(confirmed: Mapping[str, str], classes: Sequence[str], table: Path) -> None:
+    odd = next((name for name, label in confirmed.items() if label not in classes), None)
+    if odd is not None:
+        label = confirmed[odd]
+        raise InputError(
+            f"{shown(table)}: {shown(odd)} has the confirmed label {shown(label) or 'nothing'}, which is no "
+            f"class of the searches{did_you_mean(label, classes)}: correct it"
+        )
 
 
 def describe(result: BeforeAfter, earlier: str, later: str) -> list[str]:

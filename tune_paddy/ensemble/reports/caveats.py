@@ -27,7 +27,8 @@ def caveats(pool: Pool) -> tuple[str, ...]:
         found.append(f"Not judged, without an image in the select split: {_named(absent)}.")
     if few:
         found.append(f"Hardly judged, by fewer than {FEW} images each: {_named(few)}.")
-    balance = describe_balance(dict(zip(pool.classes, counts.tolist(), strict=True)))
+    images = len(pool.labels) if pool.task.independent else None
+    balance = describe_balance(dict(zip(pool.classes, counts.tolist(), strict=True)), images=images)
     if balance:
         found.append(f"{balance[0].upper()}{balance[1:]}.")
     return tuple(found)

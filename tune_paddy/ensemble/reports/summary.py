@@ -31,6 +31,8 @@ _MOST_NAMED = 3
 """Maximum number of members that a sentence names."""
 _MOST_REFUSED = 3
 """Maximum number of refused members that are listed."""
+_LINE = 80
+"""Maximum number of characters of a sentence about the score."""
 
 
 def print_summary(console: Console, ensemble: Ensemble, searches: Sequence[str]) -> None:
@@ -79,21 +81,30 @@ def _refused(refused: Sequence[Refusal]) -> Iterator[str]:
         yield f"and {len(refused) - _MOST_REFUSED} more refused"
 
 
+def _in_one_line(subject: str, method: str, verdict: str) -> str:
+    """Return a verdict with the method of the ensemble, which is left out where the line is too long."""
+    line = f"{subject} ({method}): {verdict}"
+    return line if len(line) <= _LINE else f"{subject}: {verdict}"
+
+
 def answer(ensemble: Ensemble) -> tuple[str, ...]:
     """Return sentences about the ensemble's score, each of at most 80 characters."""
     selection, assessment = ensemble.selection, ensemble.assessment
     members = sum(weight > 0 for weight in member_weights(ensemble).values())
-    subject = f"Ensemble of {members} member{'s' * (members > 1)} ({selection.method})"
+    subject = f"Ensemble of {members} member{'s' * (members > 1)}"
     metric = metric_label(selection.metric)
     if assessment is None:
+        optimistic = f"{metric} {score(selection.metric, selection.score)}, optimistic."
         return (
-            f"{subject}: {metric} {score(selection.metric, selection.score)}, optimistic.",
+            _in_one_line(subject, selection.method, optimistic),
             "It is scored on the images that it was selected on.",
             "No honest estimate can be made: the select split has a single image.",
         )
     own = assessment.estimate
     return (
-        f"{subject}: {metric} {score(selection.metric, own.score)} {NEW_IMAGES}.",
+        _in_one_line(
+            subject, selection.method, f"{metric} {score(selection.metric, own.score)} {NEW_IMAGES}."
+        ),
         f"95 % interval: {score(selection.metric, own.low)} to {score(selection.metric, own.high)}.",
         *(f"It {_verdict(rival, selection.metric)}." for rival in rivals(ensemble)),
     )

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import MULTILABEL
 from tune_paddy.data.csv_table import CsvTable
-from tune_paddy.data.labels.values import FLAGS
+from tune_paddy.data.layouts.by_table.flags import (
+    any_set,
+    doubtful_flags,
+    is_flag,
+    may_be_class,
+    without_split,
+)
 from tune_paddy.data.system.text import shown
 
 IMAGE_COLUMNS = (
@@ -93,7 +99,8 @@ def find_label_columns(
     """Return the column that holds the labels, or the columns of 0 and 1, one for each class.
 
     In order of preference: the wanted column; what the sample submission names, itself or by its classes; a
-    usual name; the only other column; columns of 0 and 1 alone.
+    usual name; the only other column; columns of 0 and 1 alone. A column of 0 and 1 that is called like a
+    split, such as `is_valid`, holds no labels.
 
     Args:
         table: Table of labels.
@@ -104,7 +111,8 @@ def find_label_columns(
         without: Columns that hold something else, in any case, such as groups.
 
     Raises:
-        ColumnError: The wanted column does not exist, or several columns may hold the labels.
+        ColumnError: The wanted column does not exist, several columns may hold the labels, or one of
+            several columns of 0 and 1 may hold something else.
     """
     if wanted is not None:
         return _given_labels(table, wanted)
@@ -113,14 +121,16 @@ def find_label_columns(
     by_sample = _by_sample(table, others, sample)
     if by_sample:
         return by_sample
+    others = without_split(table, others)
+    flags = tuple(name for name in others if is_flag(table, name))
+    only_flags = len(flags) > 1 and flags == others
     usual = next((found for name in LABEL_COLUMNS if (found := _called(others, name))), None)
-    if usual is not None:
+    if usual is not None and not (only_flags and may_be_class(usual)):
         return (usual,)
     if len(others) == 1:
         return others
-    flags = tuple(name for name in others if set(table.column(name)) <= FLAGS)
-    if len(flags) > 1 and (several or flags == others or all(_flags_set(table, flags))):
-        return flags
+    if len(flags) > 1 and (several or only_flags or any_set(table, flags)):
+        return flags if several else _without_doubt(table, flags, (usual,) if usual else ())
     columns = ", ".join(map(shown, others)) or "none"
     raise ColumnError(
         f"{shown(table.path)}:1: no column is called {' or '.join(LABEL_COLUMNS[:3])}, and several may hold "
@@ -128,6 +138,19 @@ def find_label_columns(
         + (f", or give `task={MULTILABEL}` if those of 0 and 1 are labels" if len(flags) > 1 else ""),
         options=("label_column", "task"),
     )
+
+
+def _without_doubt(table: CsvTable, flags: tuple[str, ...], usual: Sequence[str]) -> tuple[str, ...]:
+    """Return columns of 0 and 1; ask about one that may say something else of an image."""
+    doubtful = doubtful_flags(table, flags, usual)
+    if doubtful:
+        raise ColumnError(
+            f"{shown(table.path)}:1: column {shown(doubtful[0])} of 0 and 1 may be one of the labels, or say "
+            "something else of an image: name the columns of the labels with `label_column`, separated by "
+            f"commas, or give `task={MULTILABEL}` if it is a label",
+            options=("label_column", "task"),
+        )
+    return flags
 
 
 def _by_sample(table: CsvTable, others: Sequence[str], sample: Sample) -> tuple[str, ...]:
@@ -149,12 +172,6 @@ def _given_labels(table: CsvTable, wanted: str) -> tuple[str, ...]:
     names = [wanted] if _called(table.columns, wanted) else wanted.split(",")
     found = tuple(dict.fromkeys(given_column(table, name, "label_column") for name in names if name.strip()))
     return found or (given_column(table, wanted, "label_column"),)
-
-
-def _flags_set(table: CsvTable, flags: Sequence[str]) -> list[bool]:
-    """Return for every row whether one of the columns holds 1."""
-    rows = zip(*(table.column(name) for name in flags), strict=True)
-    return [any(value.startswith("1") for value in row) for row in rows]
 
 
 def given_column(table: CsvTable, name: str, option: str) -> str:

@@ -8,10 +8,16 @@ from pathlib import PurePath
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.csv_table import CsvTable
-from tune_paddy.data.layouts.by_table.columns import LABEL_COLUMNS, find_id_column, given_column
+from tune_paddy.data.layouts.by_table.columns import (
+    LABEL_COLUMNS,
+    find_id_column,
+    find_label_columns,
+    given_column,
+)
 from tune_paddy.data.layouts.by_table.tables import Surroundings, read_ids, recognises
+from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders, read_as_classes
 from tune_paddy.data.layouts.labelled import Labelled
-from tune_paddy.data.options import ReadOptions
+from tune_paddy.data.options import FOLDERS, ReadOptions
 from tune_paddy.data.sides.columns import SideColumns
 from tune_paddy.data.system.text import counted, listed, shown
 
@@ -37,9 +43,12 @@ def side_names(table: CsvTable, options: ReadOptions) -> dict[str, str]:
 
 
 def is_companion(table: CsvTable, around: Surroundings) -> bool:
-    """Return whether a table has a wanted column for images whose labels are the names of their folders."""
+    """Return whether a table has a wanted column for images whose labels are the names of their folders.
+
+    Without class folders, and if it may hold labels itself, it is judged like any other table.
+    """
     names = side_names(table, around.options)
-    if not names or around.options.label_column is not None:
+    if not names or around.options.label_column is not None or not _has_class_folders(around):
         return False
     try:
         images = find_id_column(
@@ -47,10 +56,42 @@ def is_companion(table: CsvTable, around: Surroundings) -> bool:
         )
     except InputError:
         return False
-    others = {column.casefold() for column in table.columns} - {name.casefold() for name in names.values()}
-    if {name.casefold() for name in names.values()} & set(LABEL_COLUMNS):
+    return images is not None and (
+        around.options.labels == FOLDERS or not _may_hold_labels(table, images, list(names.values()), around)
+    )
+
+
+def _has_class_folders(around: Surroundings) -> bool:
+    """Return whether images lie in the folders of two classes at least."""
+    try:
+        rows = class_folders(around).rows
+    except InputError:
         return False
-    return images is not None and not others.difference({images.casefold()}) & set(LABEL_COLUMNS)
+    return len({label for label, _ in rows}) > 1
+
+
+def _may_hold_labels(table: CsvTable, images: str, sides: Sequence[str], around: Surroundings) -> bool:
+    """Return whether further columns may hold labels: by their names, as flags, or by a value that recurs."""
+    known = {name.casefold() for name in (*table.columns, *sides)} & set(LABEL_COLUMNS)
+    if known.difference({images.casefold()}):
+        return True
+    try:
+        columns = find_label_columns(table, images, sample=around.sample, without=sides)
+    except InputError:
+        return False
+    values = table.column(columns[0])
+    return len(columns) > 1 or len(set(values)) < len(values)
+
+
+def class_folders(around: Surroundings) -> ClassFolders:
+    """Return the class folders, in the folder that a person named if there is one.
+
+    Raises:
+        InputError: There are none, or it is not clear which folders are classes.
+    """
+    if around.within is not None:
+        return read_as_classes(around.pictures, around.within)
+    return find_class_folders(around.tree, around.base)
 
 
 def read_sides(labelled: Labelled, companion: CsvTable | None, around: Surroundings) -> SideColumns:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from itertools import islice
 from pathlib import Path, PurePath
 
 from tune_paddy.core.errors import InputError
@@ -30,6 +31,10 @@ from tune_paddy.data.system.text import counted, listed, shown
 
 DEEPEST = 1
 """Number of folders between a dataset and its tables; tables further down are only reported."""
+
+
+_READ_ROWS = 100
+"""Number of rows that tell whether the program wrote a table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +176,7 @@ def judge(name: str, around: Surroundings) -> Verdict:
         table = read_table(around.tree.path(name))
     except InputError as error:
         return Verdict(name, Kind.PROBLEM, str(error))
-    if are_answers(table.columns):
+    if are_answers(table.columns, list(islice(zip(*table.values, strict=True), _READ_ROWS))):
         return Verdict(name, Kind.OTHER, "answers of tune-paddy predict")
     return _judge_content(name, table, around)
 
@@ -228,7 +233,8 @@ def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | 
         several=options.task == MULTILABEL,
         without=sides,
     )
-    ids, values = read_ids(table, column), read_label_values(table, columns, options.task)
+    ids = read_ids(table, column)
+    values = read_label_values(table, columns, options.task, classes=around.sample.others)
     files = find_files(table, ids, around, labels=values.texts)
     return LabelTable(table, column, columns, ids, values, files)
 
