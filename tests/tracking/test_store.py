@@ -230,7 +230,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path.parent.mkdir()
     path.write_text("this is a letter, not a database\n" * 100)
     for create in (True, False):
-        with pytest.raises(InputError, match=r"not a database\).* `sqlite3 '.*/my files/mlflow\.db' \.recover`"):
+        with pytest.raises(InputError, match=r"damaged .* `sqlite3 '.*/my files/mlflow\.db' \.recover`"):
             open_store(f"sqlite:///{path}", experiment="e", artifact_root=tmp_path, create=create)
     assert path.read_text().startswith("this is a letter")
 
