@@ -119,11 +119,12 @@ class Fault:
 
 
 def has_reason(status: int, text: str) -> bool:
-    """Return whether a failed command ended with the one line that says why, without a trace of its code."""
+    """Return whether a failed command ended with one line that says why, and a list that belongs to it."""
     lines = text.strip().splitlines()
     reasons = [line for line in lines if line.startswith("error: ")]
+    others = [line for line in lines if not line.startswith("  ")]
     odd = "Traceback" in text or "internal error" in text
-    return not odd and (status == 0 or (len(reasons) == 1 and lines[-1] == reasons[0]))
+    return not odd and (status == 0 or (len(reasons) == 1 and others[-1] == reasons[0]))
 
 
 def said(status: int, text: str) -> str:

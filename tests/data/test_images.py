@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
+from tests.data.pixels import load_pixels
 from tune_paddy.data import images
 from tune_paddy.data.images import (
     FORMATS,
     ImageError,
     count_pixels,
-    load_pixels,
     load_rgb,
     load_thumbnail,
     use_pixels,

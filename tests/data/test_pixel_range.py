@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.data.pixels import load_pixels
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.images import load_pixels, load_rgb
+from tune_paddy.data.images import load_rgb
 from tune_paddy.data.pixel_range import find_range, measure_values, scale
 
 

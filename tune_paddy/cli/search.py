@@ -150,6 +150,7 @@ def search(
             stand_ins=stand_ins,
             weights_dir=weights_dir,
             ray_address=ray_address,
+            timed=dry_run and timing > 0,
         )
     check_patterns(follow_up["weights"] or (), plan)
     plan = replace(plan, follow_up=follow_up)
@@ -274,6 +275,7 @@ def make_plan(
     stand_ins: bool = False,
     weights_dir: Path | None = None,
     ray_address: str | None = None,
+    timed: bool = False,
 ) -> "SearchPlan":
     """Make a plan from command-line arguments: validate space, dataset and settings, and choose a name."""
     from tune_paddy.spaces.space import SearchSpace, find_space
@@ -285,6 +287,10 @@ def make_plan(
     dataset = open_dataset(data, reading)
     print_dataset(dataset)
     with working("importing torch and timm"):
+        if timed:
+            from tune_paddy.search.timing.dry_run import import_seconds
+
+            import_seconds()  # for the forecast; below, torch is imported whole or in part
         from tune_paddy.search.new_search import plan_new_search
         from tune_paddy.training.networks.architectures import stand_in
         from tune_paddy.training.networks.model import check_arch
@@ -355,11 +361,7 @@ def _print_preview(plan: "SearchPlan", timing: float) -> None:
 
     from tune_paddy.search.gpu_shares import trial_planner
     from tune_paddy.search.plan import preview
-    from tune_paddy.search.timing.dry_run import import_seconds
 
-    if timing:
-        with working("importing torch"):
-            import_seconds()  # measured here, since the planner of memory imports torch, too
     proposals, settings = preview(plan, n=10), plan.settings
     gpus = f"GPU share {settings.gpu}" if isinstance(settings.gpu, str) else counted(settings.gpu, "GPU")
     console.print(f"Each trial: {counted(settings.cpus, 'CPU')}, {gpus}. The first {len(proposals)}:")

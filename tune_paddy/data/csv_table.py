@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 MAX_MIB = 128
-"""Maximum file size, in MiB: two million images. Reading takes up to twenty times as much memory."""
+"""Maximum file size, in MiB: two million images. Reading takes up to thirty times as much memory."""
 
 MAX_COLUMNS = 16_384
 """Maximum number of columns, as in spreadsheets."""

@@ -117,15 +117,6 @@ def load_rgb(path: str | Path, pixel_range: PixelRange | None = None) -> Image.I
     return _decoded(path, lambda image: _to_rgb(image, pixel_range))
 
 
-def load_pixels(path: str | Path, pixel_range: PixelRange | None = None) -> NDArray[np.uint8]:
-    """Decode an image file like `load_rgb` to uint8 [height, width, 3], faster for ordinary JPEGs.
-
-    Raises:
-        ImageError: The file cannot be decoded, see `load_rgb`.
-    """
-    return use_pixels(path, lambda pixels: pixels, pixel_range)
-
-
 def use_pixels(
     path: str | Path, use: Callable[[NDArray[np.uint8]], Result], pixel_range: PixelRange | None = None
 ) -> Result:

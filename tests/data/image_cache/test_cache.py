@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from tests.data.pixels import load_pixels
 from tune_paddy.data.image_cache import cache as cache_module
 from tune_paddy.data.image_cache import entry
 from tune_paddy.data.image_cache.cache import GB, CacheRefusedError, ImageCache, ImageSet, Resizing
 from tune_paddy.data.image_cache.shards import SUFFIX
-from tune_paddy.data.images import ImageError, load_pixels
+from tune_paddy.data.images import ImageError
 
 N = 40
 SQUISH = Resizing((24, 20), "squish")
@@ -143,7 +144,7 @@ from pathlib import Path
 import numpy as np
 from tune_paddy.data.image_cache import entry
 from tune_paddy.data.image_cache.cache import ImageCache, ImageSet, Resizing
-from tune_paddy.data.images import load_pixels
+from tune_paddy.data.images import use_pixels
 
 decoded = []
 
@@ -151,7 +152,7 @@ def load(path):
     decoded.append(path)
     if len(decoded) == 10:  # in the second shard that is built
         time.sleep(600)
-    return np.ascontiguousarray(load_pixels(path).transpose(2, 0, 1))
+    return use_pixels(path, lambda pixels: np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 entry._MOST = 7
 images = ImageSet(sys.argv[2], tuple(sys.argv[3:]))

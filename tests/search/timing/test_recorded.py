@@ -99,5 +99,5 @@ def test_a_server_that_the_environment_names_and_that_is_gone_costs_no_forecast(
     tmp_path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/not-there.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     assert open_earlier(None) is None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from shlex import quote
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
@@ -32,7 +33,7 @@ def file_lock(path: Path, *, seconds: float = -1) -> Iterator[None]:
         except Timeout:
             raise
         except (OSError, NotImplementedError) as error:
-            raise TunePaddyError(f"{shown(path)}: cannot be locked: {_reason(path, error)}") from error
+            raise _failure(path, error) from error
         yield
 
 
@@ -64,8 +65,14 @@ def _mode_in(folder: Path) -> int:
     return 0o660 if folder.stat().st_mode & _GROUP_WRITES else 0o600
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _failure(path: Path, error: Exception) -> TunePaddyError:
     if isinstance(error, PermissionError):
-        return f"this user may not write it: its owner can allow that with `chmod g+rw {shown(path)}`"
+        return TunePaddyError(
+            f"{shown(path)}: cannot be locked: this user may not write it: its owner can allow that with "
+            f"`chmod g+rw {quote(shown(path))}`"
+        )
     reason = getattr(error, "strerror", None) or "its file system has no locks"
-    return f"{reason}; put the folder on a disk that this user can write and that supports locks"
+    return TunePaddyError(
+        f"{shown(path)}: cannot be locked: {reason}; put the folder on a disk that this user can write "
+        "and that supports locks"
+    )

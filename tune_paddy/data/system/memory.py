@@ -36,7 +36,7 @@ def _left(group: Path) -> int | None:
 
 
 _SOON = 1.0
-"""Time after which the free memory is measured again, in s: that takes 0.3 ms, as long as a small image."""
+"""Time after which the free memory is measured again, in s; see `benchmarks/LOG.md`."""
 
 _TRIMMED = 2**28
 """Size from which a part's memory returns to the system at once: the C library would keep it per thread."""

@@ -65,7 +65,7 @@ def sweep_usual_places() -> None:
 
 def _own(folder: Path, stack: ExitStack) -> None:
     """Hold the lock of a folder's file, and write its text afterwards: nobody sweeps a folder without it."""
-    from tune_paddy.data.system.locks import system_lock  # noqa: PLC0415 it takes 40 ms; every command sweeps
+    from tune_paddy.data.system.locks import system_lock  # noqa: PLC0415 slow; every command sweeps
 
     stack.enter_context(system_lock(folder / OWNER, seconds=0, mode=0o600))
     (folder / OWNER).write_bytes(OWNER_TEXT)
