@@ -46,7 +46,7 @@ def test_unequal_classes_are_named_with_the_metric_for_them() -> None:
     text = describe_balance({"healthy": 900, "rust": 90, "scab": 10})
     assert "healthy has 900 images, 90 times as many as scab (10)" in text
     assert "right for 90 %" in text
-    assert "`metric=balanced_error`" in text
+    assert "the metric balanced_error weighs" in text
     text = describe_balance({"healthy": 900, "rust": 90, "scab": 10}, images=950)
     assert "unequal labels: healthy has 900 images, 90 times as many as scab (10)" in text
     assert "never answering scab is wrong about it in 1.1 % of the images" in text

@@ -42,12 +42,12 @@ def describe_balance(counts: Mapping[str, int], *, images: int | None = None) ->
 def _by_class(largest: str, share: float) -> str:
     return (
         f"answering {largest} for every image is right for {100 * share:.0f} %, so the error rate says "
-        f"little about small classes; `metric={METRIC}` weighs every class alike"
+        f"little about small classes; the metric {METRIC} weighs every class alike"
     )
 
 
 def _by_label(smallest: str, share: float) -> str:
     return (
         f"never answering {smallest} is wrong about it in {100 * share:.2g} % of the images only, so the "
-        f"error rate says little about rare labels; `metric={METRIC_OF_LABELS}` weighs every label alike"
+        f"error rate says little about rare labels; the metric {METRIC_OF_LABELS} weighs every label alike"
     )
