@@ -160,7 +160,7 @@ def test_members_record_their_contributions_and_the_search_its_score(
     parent = get_search(finished.store, "first").metrics
     assert parent["log_loss"] == pytest.approx(ensemble.assessment.estimate.score, rel=1e-5)
     wrong = ensemble.assessment.predictions.argmax(axis=1) != ensemble.pool.labels
-    assert parent["error_rate"] == pytest.approx(wrong.mean())
+    assert parent["error_rate"] == pytest.approx(wrong.mean(), rel=1e-5)
 
 
 def test_the_contribution_of_an_ensembles_only_member_is_nan_and_that_of_the_others_0() -> None:
