@@ -460,20 +460,19 @@ def forecast(
     with shown_progress(Console()) as progress:
         progress.stage("importing torch and timm")
         loaded = _check_space(_parse_space(space), stand_ins=stand_ins)
-        from tune_paddy.search.timing.members import open_earlier, with_times
-        from tune_paddy.training.forecast.planning import find_gpu, plan_space
+        from tune_paddy.search.timing.members import forecast_members
+        from tune_paddy.training.forecast.planning import find_gpu
 
-        progress.stage("forecasting memory")
-        target = find_gpu(gpu, gpu_memory)
-        rows = list(plan_space(loaded, target, part, n_classes=n_classes, max_accum=max_accum))
-        timed = with_times(
-            rows,
-            loaded.settings,
-            open_earlier(tracking_uri),
+        timed = forecast_members(
+            loaded,
+            find_gpu(gpu, gpu_memory),
+            part,
             gpu=gpu,
-            n_images=n_images,
             n_classes=n_classes,
+            max_accum=max_accum,
+            n_images=n_images,
             limit=timing,
+            tracking_uri=tracking_uri,
             progress=progress,
         )
     return Forecast(timed.rows)

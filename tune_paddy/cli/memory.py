@@ -103,37 +103,32 @@ def memory(
 
         loaded = loaded.with_stand_ins(stand_in)
     with working("importing torch and timm") as progress:
-        from tune_paddy.training.forecast.planning import find_gpu, plan_space
+        from tune_paddy.search.timing.members import forecast_members
+        from tune_paddy.training.forecast.planning import find_gpu
 
         target = find_gpu(gpu, gpu_memory, calibration)
-        progress.stage("forecasting memory")
-        rows = []
-        for row in plan_space(
-            loaded, target, part, n_classes=n_classes, max_accum=max_accum, unfused=unfused or None
-        ):
-            rows.append(row)
-            progress.stage(f"forecasting memory: {counted(len(rows), 'member')} done")
-        from tune_paddy.search.timing.members import open_earlier, with_times
-
-        timed = with_times(
-            rows,
-            loaded.settings,
-            open_earlier(tracking_uri),
+        timed = forecast_members(
+            loaded,
+            target,
+            part,
             gpu=gpu,
-            n_images=n_images,
             n_classes=n_classes,
+            max_accum=max_accum,
+            unfused=unfused or None,
+            n_images=n_images,
             limit=timing,
+            tracking_uri=tracking_uri,
             progress=progress,
         )
     _print_memory(timed.rows, as_json, target)
     if not as_json:
         _explain_times(timed, loaded.settings, n_images)
-    unfit = [row for row in rows if not row.plan.fits]
+    unfit = [row for row in timed.rows if not row.plan.fits]
     if unfit:
         worst = unfit[0]
         raise TunePaddyError(
             f"{worst.plan.budget_mib:,.0f} MiB are too little for {len(unfit)} of "
-            f"{counted(len(rows), 'member')}: {worst.config.arch} at "
+            f"{counted(len(timed.rows), 'member')}: {worst.config.arch} at "
             f"{worst.config.size[0]}x{worst.config.size[1]} px takes "
             f"{worst.plan.forecast_mib:,.0f} MiB with accum {worst.plan.accum}; "
             "use a smaller size or model, or a larger share or GPU"

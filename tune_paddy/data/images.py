@@ -43,6 +43,9 @@ SUFFIXES = frozenset((
 ))  # fmt: skip
 """Suffixes of image files, in lower case; used only where no table lists the files."""
 
+_DEEP_SUFFIXES = frozenset((".png", ".tif", ".tiff"))
+"""Suffixes of formats with colours of more than 8 bits a channel that Pillow opens."""
+
 Decoded = TypeVar("Decoded")
 
 Result = TypeVar("Result")
@@ -69,10 +72,6 @@ _TURNS = {
 # refuses both. Without this filter the warning would also be printed. Changing filters around every call
 # would not be thread-safe.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
-
-
-_DEEP_SUFFIXES = frozenset((".png", ".tif", ".tiff"))
-"""Suffixes of formats with colours of more than 8 bits a channel that Pillow opens."""
 
 
 class ImageError(InputError):

@@ -10,18 +10,20 @@ from PIL import Image
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.errors import InputError, TunePaddyError
-from tune_paddy.core.gpus import same_model
+from tune_paddy.core.gpus import Share, same_model
 from tune_paddy.core.timing.cost import MemberTime, StepCost, Workload, epoch_seconds, member_seconds
 from tune_paddy.core.timing.kinds import kind_of
 from tune_paddy.core.timing.workload import IMAGES, workload
 from tune_paddy.data.system.owned_folders import owned_folder
 from tune_paddy.data.system.progress.stages import SILENT, Progress
+from tune_paddy.data.system.text import counted
 from tune_paddy.search.timing.recorded import recorded_costs
 from tune_paddy.tracking.integrity import DamagedError
 from tune_paddy.tracking.store import Store, open_store
 
 if TYPE_CHECKING:
-    from tune_paddy.training.forecast.planning import MemoryRow  # imports torch
+    from tune_paddy.spaces.space import SearchSpace
+    from tune_paddy.training.forecast.planning import Gpu, MemoryRow  # imports torch
 
 _PICTURES, _SIDE = 8, 256
 
@@ -59,6 +61,58 @@ def open_earlier(tracking_uri: str | None) -> Store | None:
         if tracking_uri is not None:
             raise
         return None
+
+
+def forecast_members(
+    space: "SearchSpace",
+    target: "Gpu",
+    share: Share,
+    *,
+    gpu: str | None,
+    n_classes: int,
+    max_accum: int | None,
+    unfused: bool | None = None,
+    n_images: int,
+    limit: float,
+    tracking_uri: str | None,
+    progress: Progress,
+) -> TimedRows:
+    """Forecast the memory and the time of every member of a space.
+
+    Args:
+        space: Loaded search space.
+        target: GPU of the forecast of memory.
+        share: Share of the GPU per trial; `auto`: the least that it needs.
+        gpu: Name of the GPU, see `with_times`.
+        n_classes: Number of classes.
+        max_accum: Largest accum to choose; None: a micro-batch of one image.
+        unfused: Whether attention lacks fused kernels; None: as the calibration says.
+        n_images: Number of labelled images.
+        limit: Time after which no further kind of member is timed, in s.
+        tracking_uri: Address of earlier searches, see `open_earlier`.
+        progress: Receiver of the stages.
+
+    Raises:
+        InputError: An architecture or size is invalid.
+        TunePaddyError: As `open_earlier`.
+    """
+    from tune_paddy.training.forecast.planning import plan_space  # noqa: PLC0415 torch takes seconds
+
+    progress.stage("forecasting memory")
+    rows: list[MemoryRow] = []
+    for row in plan_space(space, target, share, n_classes=n_classes, max_accum=max_accum, unfused=unfused):
+        rows.append(row)
+        progress.stage(f"forecasting memory: {counted(len(rows), 'member')} done")
+    return with_times(
+        rows,
+        space.settings,
+        open_earlier(tracking_uri),
+        gpu=gpu,
+        n_images=n_images,
+        n_classes=n_classes,
+        limit=limit,
+        progress=progress,
+    )
 
 
 def with_times(
