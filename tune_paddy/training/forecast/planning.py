@@ -28,7 +28,7 @@ from tune_paddy.training.forecast.calibration_files import choose_calibration, l
 from tune_paddy.training.forecast.footprint import forecast
 from tune_paddy.training.gpu_memory import load_nvml, visible_gpu
 
-_ROW_PARAMETERS = ("arch", "size", "resize_size", "batch_size", "accum", "precision", "optimizer")
+_ROW_PARAMETERS = ("arch", "size", "resize_size", "batch_size", "accum", "precision", "optimizer", "head")
 """Parameters that determine a footprint; a plan lists every combination of their values."""
 
 
@@ -228,6 +228,8 @@ def member_footprint(
         n_classes=n_classes,
         item_size=config.item_size,
         unfused=gpu.calibration.unfused_attention if unfused is None else unfused,
+        head=config.head,
+        frozen=config.frozen,
     )
 
 
@@ -275,6 +277,8 @@ def _combinations(sub: SubSpace) -> list[MemberConfig]:
     most = {name: largest(sub.domains[name]) for name in _TIME_PARAMETERS if name in sub.domains}
     if "schedule" in sub.domains:  # frozen epochs come before the others unless every member skips them
         most["schedule"] = max(candidates(sub.domains["schedule"]), key="fine_tune".__eq__)
+    if "flip" in sub.domains:  # a frozen member sees each image in as many symmetries
+        most["flip"] = max(candidates(sub.domains["flip"]), key=("none", "horizontal", "dihedral").index)
     configs = [
         MemberConfig(**dict(zip(names, chosen, strict=True)), **most) for chosen in itertools.product(*values)
     ]

@@ -1,8 +1,8 @@
 """Embedding cache: the features of each image under a frozen body, computed once for all members.
 
 An *entry* is a folder of one kind of features: of a network with its weights, a size, a resizing and a
-symmetry. Its *segments* are safetensors files, each with the features of some images under the hashes of their
-contents. Other members, folds, searches and datasets thus share what they have in common. A segment is
+symmetry. Its *segments* are safetensors files, each with the features of some images under the hashes of
+their contents. Other members, folds, searches and datasets thus share what they have in common. A segment is
 written atomically and carries a checksum; a damaged one is removed, and its images are embedded again. The
 lock of an entry lets a second member wait for the first instead of repeating its work.
 

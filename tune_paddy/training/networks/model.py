@@ -35,7 +35,7 @@ class BodyPlan:
         has_map: Whether the features are a map [images, channels, h, w] rather than [images, channels].
         channels_last: Whether the model's own maps are [images, h, w, channels].
         n_features: Number of channels of the features.
-        n_pooled: Number of features after timm's own pooling, which may have layers of its own.
+        n_pooled: Number of features after timm's own pooling, which may have layers of its own; 0: it fails.
         mean: Mean of each colour channel (values 0..1) in the images of the pretraining.
         std: Standard deviation of each colour channel in these images.
     """
@@ -113,6 +113,8 @@ def build_model(
         InputError: Unknown arch, a size that it does not accept, or missing pretrained weights.
     """
     plan = plan_body(arch, size, drop_path)
+    if head == "linear" and plan.n_pooled == 0:
+        raise InputError(f"{arch} cannot pool {size[0]}x{size[1]} px by itself; use head: concat_pool")
     model = _create(resolve_arch(arch), plan, pretrained, weights_dir)
     pool = plan.has_map and head == "concat_pool"
     n_features = plan.n_pooled if head == "linear" else plan.n_features
@@ -259,7 +261,7 @@ def _probe(model: Any, size: tuple[int, int], options: Mapping[str, Any]) -> Bod
     with _evaluating(model), torch.no_grad(), norms_by_shape():
         features = model.forward_features(torch.zeros(2, 3, *size))
         has_map = isinstance(features, Tensor) and features.ndim == 4  # noqa: PLR2004 n, c, h, w
-        n_pooled = int(model.forward_head(features, pre_logits=True).flatten(1).shape[1])
+        n_pooled = _width_of_pooled(model, features, needed=not has_map)
     config = model.pretrained_cfg
     return BodyPlan(
         options=dict(options),
@@ -270,6 +272,16 @@ def _probe(model: Any, size: tuple[int, int], options: Mapping[str, Any]) -> Bod
         mean=tuple(config.get("mean") or IMAGENET_MEAN),
         std=tuple(config.get("std") or IMAGENET_STD),
     )
+
+
+def _width_of_pooled(model: Any, features: Any, *, needed: bool) -> int:
+    """Return the number of features after timm's own pooling; 0 if it fails and maps can do without it."""
+    try:
+        return int(model.forward_head(features, pre_logits=True).flatten(1).shape[1])
+    except _REFUSALS:
+        if needed:
+            raise
+        return 0
 
 
 def _create(name: str, plan: BodyPlan, pretrained: bool | str, weights_dir: Path | None) -> nn.Module:
