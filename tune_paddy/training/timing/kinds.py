@@ -47,8 +47,8 @@ def time_kinds(
 ) -> TimedKinds:
     """Time the kinds of some members, the cheapest first, until a time limit is reached.
 
-    At least one kind is timed, of frozen members and of others. A kind that the limit leaves out gets the cost
-    of the timed one of the same sort that is closest in operations, times the ratio of their operations.
+    At least one kind is timed, of frozen members and of others. A kind that the limit leaves out gets the
+    cost of the timed one of the same sort that is closest in operations, times the ratio of their operations.
 
     Args:
         configs: Members of the search.
