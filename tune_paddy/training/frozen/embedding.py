@@ -22,13 +22,12 @@ from tune_paddy.training.devices import Device, send
 from tune_paddy.training.frozen.store import Digests, EmbeddingCache, Entry, digests_of
 from tune_paddy.training.networks.heads import LinearHead
 from tune_paddy.training.networks.model import Body
+from tune_paddy.training.views import flipped
 
 SEGMENT = 512
 """Approximate number of images between two writes to the cache, rounded up to whole batches."""
 
 Features = NDArray[np.float32]
-
-_SWAPPED = 4
 
 
 @dataclass(frozen=True)
@@ -129,23 +128,11 @@ class Embedder:
                 self.alive()
                 small = centre(shrink(send(images, self.device.torch), self.config.size), self.config.size)
                 with self.device.autocast():
-                    parts.append(head.pool(body(normalize(turned(small, symmetry), *self.stats))))
+                    parts.append(head.pool(body(normalize(flipped(small, symmetry), *self.stats))))
         features: Features = torch.cat(parts).cpu().numpy()
         if not np.isfinite(features).all():
             raise DivergedError(f"{self.config.arch} has features that are not finite numbers")
         return features
-
-
-def turned(images: Tensor, symmetry: int) -> Tensor:
-    """Apply a symmetry to images [n, channels, height, width].
-
-    Args:
-        images: Images; square ones if the axes are swapped.
-        symmetry: 0 to 7: bit 0 mirrors left and right, bit 1 top and bottom, bit 2 swaps the axes.
-    """
-    axes = [axis for bit, axis in ((1, 3), (2, 2)) if symmetry & bit]
-    mirrored = images.flip(axes) if axes else images
-    return mirrored.transpose(2, 3) if symmetry & _SWAPPED else mirrored
 
 
 def weights_digest(body: nn.Module) -> str:

@@ -112,6 +112,7 @@ def _build(saved: _SavedConfig) -> nn.Sequential:
         dropout=config.dropout,
         head=config.head,
         frozen=config.frozen,
+        large_view=config.large_view,
     )
 
 
