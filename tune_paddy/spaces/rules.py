@@ -95,7 +95,7 @@ def without_effect(domains: Domains, own: Collection[str]) -> Iterator[tuple[str
         if schedules == ("frozen",) and domain != Fixed(default):
             yield name, "has no effect with schedule: frozen; leave it out"
         elif not isinstance(domain, Fixed):
-            yield name, "has no effect on some of these members; give schedule: frozen a sub-space of its own"
+            yield name, "has no effect on frozen members; give schedule: frozen its own sub-space"
 
 
 def arch_problems(domains: Domains, check_arch: ArchCheck) -> Iterator[tuple[str, str]]:

@@ -104,9 +104,9 @@ def time_member(
     )
     lay_out(model, device.type).to(device.torch)
     build = clock() - started
-    most = int(limit / (_PASSES * _image_seconds(model, device, config.size, clock)))
+    most = limit / (_PASSES * _image_seconds(model, device, config.size, clock))
     if most < config.batch_size:  # two images at least: batch norm needs them
-        fewer = min(config.batch_size, max(2, most))
+        fewer = min(config.batch_size, max(2, int(most)))
         config, accum = config.model_copy(update={"batch_size": fewer, "accum": 1}), 1
     rows = np.resize(np.arange(len(paths)), config.batch_size * (REPETITIONS + 1))
     images = HeldImages([paths[int(row)] for row in rows], config, cpus, clock)
