@@ -274,7 +274,7 @@ class SearchSettings(BaseModel):
         None,
         ge=0,
         le=1e6,
-        description="resized images kept on a machine; 0: off; none: half of its memory",
+        description="resized images, and features, kept on a machine; 0: off; none: half of its memory",
         json_schema_extra={"group": RESOURCES, "unit": "GB"},
     )
     scheduler: Literal["none", "asha"] = Field(
