@@ -106,6 +106,14 @@ def test_a_second_process_waits_for_the_entry_and_shows_that_it_is_alive(
         assert entry is not None
 
 
+def test_what_a_killed_process_left_unfinished_is_removed(cache: EmbeddingCache, digests: Digests) -> None:
+    fill(cache, "a", digests)
+    left_over = segments(cache)[0].with_name(".segment.4711.partial")
+    left_over.write_bytes(b"half")
+    assert len(known(cache, "a", digests)) == N
+    assert not left_over.exists()
+
+
 def test_a_folder_that_cannot_be_used_is_no_entry(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with EmbeddingCache(tmp_path / "file", 10**6).opened({}) as entry:

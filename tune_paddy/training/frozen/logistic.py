@@ -92,7 +92,7 @@ class Fitter:
     def fit(self, examples: Examples) -> Head:
         """Choose the penalty, and fit a head for features as they are: standardisation is part of it."""
         mean, std = _moments(examples.features)
-        standard = torch.from_numpy((examples.features - mean) / std)
+        standard = torch.from_numpy(examples.features - mean).div_(torch.from_numpy(std))
         labels = torch.from_numpy(examples.labels)
         losses = self._cross_validate(standard, examples)
         best = int(np.argmin(losses)) if len(losses) else PENALTIES.index(_DEFAULT_PENALTY)

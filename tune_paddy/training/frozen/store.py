@@ -76,6 +76,8 @@ class EmbeddingCache:
                 _wait_for(lock, alive)
                 stack.callback(lock.release)
                 write_atomically(self.folder / name / _ABOUT, json.dumps(key, indent=1).encode())
+                for left_over in (self.folder / name).glob(".*.partial"):  # from a killed process
+                    left_over.unlink()
                 entry = Entry(self.folder / name, self._make_room)
             except (OSError, NotImplementedError, TunePaddyError):  # a full disk, or no locks on it
                 entry = None
