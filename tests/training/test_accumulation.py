@@ -100,8 +100,10 @@ def trained(config: MemberConfig, train: TrainLoader, accum: int) -> tuple[nn.Mo
         {"mixup": 0.4, "label_smoothing": 0.1},
         {"cutmix": 1.0},
         {"optimizer": "sgd", "lr": 0.1},
+        {"randaugment": 9, "erasing": 0.5, "cutmix": 1.0, "loss": "focal", "calm_epochs": 1},
+        {"trivialaugment": True, "loss": "bce", "sampler": "balanced", "mixup": 0.4},
     ],
-    ids=["plain", "mixup and label smoothing", "cutmix", "sgd"],
+    ids=["plain", "mixup and label smoothing", "cutmix", "sgd", "randaugment and erasing", "trivialaugment"],
 )
 def test_any_accum_trains_to_the_same_parameters(
     changes: dict[str, object],

@@ -141,5 +141,7 @@ def test_soft_targets_of_several_labels_lie_between_hard_ones(loss: str, logits:
 
 
 def test_a_loss_of_another_task_is_refused() -> None:
-    with pytest.raises(InputError, match="loss cross_entropy is none for any number of labels an image; use"):
+    with pytest.raises(
+        InputError, match="cross_entropy does not serve any number of labels an image; set it to bce"
+    ):
         objective_of(SEVERAL, "cross_entropy")

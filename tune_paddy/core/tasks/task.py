@@ -112,7 +112,7 @@ class Task(ABC):
             return self.losses[0]
         if name not in self.losses:
             raise InputError(
-                f"loss {name} is none for {self.description}; use {' or '.join(self.losses)}, or auto"
+                f"loss {name} does not serve {self.description}; set it to {', '.join(self.losses)} or auto"
             )
         return name
 
