@@ -41,16 +41,16 @@ Size = Annotated[
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _whole_above_one(gpus: float) -> float:
-    """Reject 1.5 GPUs: Ray allots a share of one GPU, or whole ones."""
-    if gpus > 1 and not float(gpus).is_integer():
+def _at_most_one(gpus: float) -> float:
+    """Reject a second GPU, which would idle."""
+    if gpus > 1:
         raise PydanticCustomError(
-            "gpu_count", "Input should be up to 1 (a share of one GPU), or a whole number of GPUs"
+            "gpu_count", "Input should be up to 1: a member trains on one GPU; more members run at once"
         )
     return gpus
 
 
-GpuCount = Annotated[float, Field(ge=0, le=64), AfterValidator(_whole_above_one)]
+GpuShare = Annotated[float, Field(ge=0), AfterValidator(_at_most_one)]
 
 
 def _not_one(folds: int) -> int:
@@ -187,9 +187,9 @@ class SearchSettings(BaseModel):
         json_schema_extra={"group": RESOURCES},
     )
     cpus: float = Field(1, gt=0, description="CPUs of one trial", json_schema_extra={"group": RESOURCES})
-    gpu: Literal["auto"] | GpuCount = Field(
+    gpu: Literal["auto"] | GpuShare = Field(
         0.0,
-        description="GPUs of one trial; 0.25 shares one among four; auto: as little as its forecast allows",
+        description="share of a GPU for a trial; 0.25: four on one; auto: the least that its forecast allows",
         json_schema_extra={"group": RESOURCES},
     )
     gpu_memory: float | None = Field(

@@ -157,7 +157,7 @@ def plan_trial(
     Args:
         config: Configuration of the member.
         gpu: GPU that the member trains on; None: CPU.
-        share: Number of GPUs per trial, or auto.
+        share: Share of a GPU per trial, or auto.
         n_classes: Number of classes of the dataset.
         max_accum: Largest accum to choose; None: down to a micro-batch of one image.
 
@@ -185,12 +185,11 @@ def plan_unforecast_trial(config: MemberConfig, gpu: Gpu, share: Share) -> Trial
     Args:
         config: Configuration of the member.
         gpu: GPU that the member trains on.
-        share: Number of GPUs per trial; auto: the whole GPU, since nothing shows that less suffices.
+        share: Share of a GPU per trial; auto: the whole GPU, since nothing shows that less suffices.
     """
-    given = 1.0 if share == "auto" else float(share)
-    fraction = min(given, 1.0)
+    fraction = 1.0 if share == "auto" else float(share)
     return TrialMemory(
-        gpu=given,
+        gpu=fraction,
         accum=config.accum if isinstance(config.accum, int) else 1,
         allocator_mib=_cap_mib(gpu, fraction),
         context_mib=gpu.calibration.context_mib,
@@ -208,7 +207,7 @@ def plan_member(
         return plan_fraction(
             footprint, gpu.calibration, gpu.mib, config.batch_size, accum=wanted, max_accum=most
         )
-    budget = MemoryBudget(gpu.mib, min(float(share), 1.0))
+    budget = MemoryBudget(gpu.mib, float(share))
     return plan_accum(footprint, gpu.calibration, budget, config.batch_size, accum=wanted, max_accum=most)
 
 
