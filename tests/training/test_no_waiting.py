@@ -58,18 +58,21 @@ def learner(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize(("optimizer", "clip_grad"), [("adamw", 0), ("sgd", 0), ("adamw", 1), ("sgd", 1)])
 def test_no_step_reads_a_value_back(
     *,
     precision: str,
     optimizer: str,
+    clip_grad: float,
     parts: Parts,
     reader: ImageReader,
     make_config: Callable[..., MemberConfig],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Neither the loss nor whether the scaler found an overflow."""
-    config = make_config(schedule="one_cycle", epochs=1, optimizer=optimizer, **AUGMENTED)
+    config = make_config(
+        schedule="one_cycle", epochs=1, optimizer=optimizer, clip_grad=clip_grad, **AUGMENTED
+    )
     body = nn.Sequential(nn.Conv2d(3, 4, 8, 8), nn.BatchNorm2d(4))
     model = nn.Sequential(body, nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
     trained = learner(config, parts, reader, model, Device("cpu", precision))

@@ -103,7 +103,13 @@ class MemberConfig(BaseModel):
     )
     lr: float = Field(0.01, gt=0, le=100, description="peak learning rate (fine_tune: fastai's base_lr)")
     weight_decay: float = Field(0.01, ge=0, le=10, description="decoupled weight decay")
-    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with momentum")
+    optimizer: Literal[
+        "adamw", "sgd", "nadamw", "radam", "adopt", "laprop", "mars", "lamb", "lion", "muon"
+    ] = Field("adamw", description="optimizer, see the page Members; sgd: with momentum")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="learning rate of a layer / that of the next one, in the body; 1: off"
+    )
+    clip_grad: float = Field(0.0, ge=0, description="largest norm of a step's gradient; 0: any")
     min_scale: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the area")
     flip: Literal["none", "horizontal", "dihedral"] = Field(
         "horizontal", description="dihedral: the eight flips and quarter turns"

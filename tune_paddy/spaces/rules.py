@@ -14,7 +14,7 @@ ArchCheck = Callable[[str, tuple[int, int]], str | None]
 
 Domains = Mapping[str, Domain]
 
-_MOST_WORDS = 8  # apart from free text, no parameter has more options than that
+_MOST_WORDS = 10  # apart from free text, no parameter has more options than that
 
 
 def contradictions(domains: Domains) -> list[str]:

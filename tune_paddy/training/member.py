@@ -24,7 +24,7 @@ from tune_paddy.training.devices import Device, pick_device, use_threads
 from tune_paddy.training.networks.compilation import compile_model, forget_compiled, is_compiler_failure
 from tune_paddy.training.networks.model import build_model, has_batch_norm, lay_out, plan_body
 from tune_paddy.training.oom import ThrashWatch, is_out_of_memory, release_memory
-from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, split_parameters
+from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, splitter
 from tune_paddy.training.overflow import mean_loss
 from tune_paddy.training.saved.checkpoint import Checkpoint, load_latest, save_checkpoint
 from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
@@ -279,7 +279,7 @@ class _Attempt:
             accum=self.runtime.accum,
             stats=self.stats,
             opt_func=optimizer_factory(self.config),
-            splitter=split_parameters,
+            splitter=splitter(self.config),
         )
         if checkpoint is not None and checkpoint.scaler:  # empty where the loss was not scaled
             learner.scaler.load_state_dict(dict(checkpoint.scaler))

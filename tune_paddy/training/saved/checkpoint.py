@@ -5,8 +5,8 @@ They hold no random state: each epoch seeds its own random streams, see `loaders
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class Checkpoint:
         optimizer: `state` of the optimizer's state dict: parameter number → name → tensor.
         scaler: State dict of the loss scaler.
         history: Metrics of each finished epoch, in order.
+        numbers: The numbers in the optimizer's state beside its tensors: parameter number → name → number.
+        steps: Count of steps that an optimizer keeps for each parameter group; empty if it keeps none.
     """
 
     epoch: int
@@ -39,6 +41,8 @@ class Checkpoint:
     optimizer: Mapping[int, Mapping[str, Tensor]]
     scaler: Mapping[str, Any]
     history: list[dict[str, float]]
+    numbers: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    steps: Sequence[float] = ()
 
     def restore_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
         """Restore the moments; the schedule sets learning rates and momentum.
@@ -46,11 +50,16 @@ class Checkpoint:
         The moments get the parameters' memory layout: fused kernels traverse both side by side.
         """
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        state = {
+        state: dict[int, dict[str, Any]] = {
             number: {name: _laid_out(value, parameters[number]) for name, value in values.items()}
             for number, values in self.optimizer.items()
         }
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        for number, numbers in self.numbers.items():
+            state.setdefault(number, {}).update(numbers)
+        groups = optimizer.state_dict()["param_groups"]
+        for group, step in zip(groups, self.steps, strict=False):
+            group["step"] = torch.tensor(step)
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 def save_checkpoint(
@@ -64,11 +73,21 @@ def save_checkpoint(
 ) -> Path:
     """Write the checkpoint of an epoch atomically, and remove all but the last two; return its path."""
     tensors = {_MODEL + name: tensor for name, tensor in model.state_dict().items()}
-    for number, values in optimizer.state_dict()["state"].items():
+    saved = optimizer.state_dict()
+    numbers: dict[int, dict[str, float]] = {}
+    for number, values in saved["state"].items():
         for name, value in values.items():
             if isinstance(value, Tensor):
                 tensors[f"{_OPTIMIZER}{number}/{name}"] = value
-    meta = {"epoch": epoch, "scaler": scaler.state_dict(), "history": history}
+            elif value is not None:
+                numbers.setdefault(number, {})[name] = value
+    meta = {
+        "epoch": epoch,
+        "scaler": scaler.state_dict(),
+        "history": history,
+        "numbers": numbers,
+        "steps": [float(group["step"]) for group in saved["param_groups"] if "step" in group],
+    }
     path = folder / f"checkpoint-{epoch:05d}.safetensors"
     write_safetensors(path, tensors, {"meta": json.dumps(meta)})
     for old in sorted(folder.glob(CHECKPOINTS))[:-KEEP]:
@@ -124,4 +143,13 @@ def _load(path: Path) -> Checkpoint:
             else:
                 number, name = key.removeprefix(_OPTIMIZER).split("/")
                 optimizer.setdefault(int(number), {})[name] = file.get_tensor(key)
-    return Checkpoint(meta["epoch"], model, optimizer, meta["scaler"], meta["history"])
+    return Checkpoint(
+        epoch=meta["epoch"],
+        model=model,
+        optimizer=optimizer,
+        scaler=meta["scaler"],
+        history=meta["history"],
+        # Checkpoints of earlier versions lack the following.
+        numbers={int(number): values for number, values in meta.get("numbers", {}).items()},
+        steps=meta.get("steps", ()),
+    )
