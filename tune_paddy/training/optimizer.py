@@ -32,7 +32,7 @@ _TIMM: dict[str, tuple[str, dict[str, float]]] = {
     "lion": ("lion", {}),
     "muon": ("muon", {"momentum": 0.95}),  # timm's factory would set 0.9, its class and Muon's author 0.95
 }
-"""Optimizer → timm's name of its variant with decoupled weight decay, and arguments besides timm's defaults."""
+"""Optimizer → timm's name of its variant with decoupled weight decay, and arguments other than defaults."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def body(arch: str, side: int = 160) -> nn.Module:
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_the_layers_have_the_learning_rates_that_timm_gives_them(arch: str) -> None:
-    """timm's own groups have a factor each: 1 for the last layer, a half for the one before, and so on."""
+    """The groups of timm have a factor each: 1 for the last layer, a half for the one before, and so on."""
     network = body(arch)
     expected = {
         id(parameter): group["lr_scale"]

@@ -26,7 +26,7 @@ _MOMENTS = {
     "mars": 3,
     "lamb": 2,
     "lion": 1,
-    "muon": 2,  # one for a matrix, two for any other parameter: the larger, since a forecast must not be short
+    "muon": 2,  # one for a matrix, two for any other parameter; a forecast must not be short
 }
 """Number of float32 values that an optimizer keeps per parameter, at most."""
 
