@@ -110,6 +110,13 @@ class MemberConfig(BaseModel):
         1.0, gt=0, le=1, description="learning rate of a layer / that of the next one, in the body; 1: off"
     )
     clip_grad: float = Field(0.0, ge=0, description="largest norm of a step's gradient; 0: any")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the average of the parameters; 0: none")
+    keep: Literal["last", "best"] = Field(
+        "last", description="epoch whose parameters predict; best: of the lowest calibrated log loss"
+    )
+    patience: int = Field(
+        0, ge=0, le=10_000, description="keep: best only: epochs without a better one before the end; 0: all"
+    )
     min_scale: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the area")
     flip: Literal["none", "horizontal", "dihedral"] = Field(
         "horizontal", description="dihedral: the eight flips and quarter turns"
@@ -145,6 +152,8 @@ class MemberConfig(BaseModel):
             r < s for r, s in zip(self.resize_size, self.size, strict=True)
         ):
             raise ValueError(f"resize_size {list(self.resize_size)} is smaller than size {list(self.size)}")
+        if self.patience and self.keep == "last":
+            raise ValueError(f"patience {self.patience} needs keep: best")
         return self
 
     @property

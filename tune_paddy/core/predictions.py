@@ -14,6 +14,7 @@ from tune_paddy.core.tasks.task import Task
 
 PLAIN = "plain"
 TTA = "tta"
+EMA = "ema"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class View:
 
     Attributes:
         member: Name of the member, unique within the pool, such as `0007-convnext_tiny-224`.
-        kind: `plain` or `tta`.
+        kind: `plain`, `tta` or `ema`.
         run_id: MLflow run that holds the predictions.
         arch: timm name of the architecture.
         params: Parameters of the member, in their own types; a size is (height, width), in px.

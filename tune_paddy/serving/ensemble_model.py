@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import true_class
-from tune_paddy.core.predictions import TTA
+from tune_paddy.core.predictions import EMA, TTA
 from tune_paddy.core.scores.thresholds import decide
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.tasks.task import Task
@@ -137,7 +137,12 @@ class EnsembleModel:
         known = dict(broken or {})
         for member, kinds in weighted_members(self.manifest, chosen):
             predicted, known = self.predict_member(
-                member, paths, with_tta=TTA in kinds, broken=known, progress=progress
+                member,
+                paths,
+                with_tta=TTA in kinds,
+                with_ema=EMA in kinds,
+                broken=known,
+                progress=progress,
             )
             views |= {(member.name, kind): predicted[kind] for kind in kinds}
         return self.blend(views, chosen, len(paths), known)
@@ -148,6 +153,7 @@ class EnsembleModel:
         paths: Sequence[str],
         *,
         with_tta: bool,
+        with_ema: bool = False,
         broken: Mapping[int, str] | None = None,
         progress: Progress = lambda images: None,
     ) -> tuple[dict[str, NDArray[np.float32]], dict[int, str]]:
@@ -157,7 +163,9 @@ class EnsembleModel:
             View name → float32 [images, classes]; and index in `paths` → reason of all unreadable images.
         """
         loaded = self.load(member)
-        predicted, known = loaded.predict(paths, with_tta=with_tta, broken=broken, progress=progress)
+        predicted, known = loaded.predict(
+            paths, with_tta=with_tta, with_ema=with_ema, broken=broken, progress=progress
+        )
         columns = [loaded.classes.index(name) for name in self.classes]
         return {kind: probs[:, columns] for kind, probs in predicted.items()}, known
 

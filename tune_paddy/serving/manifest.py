@@ -29,7 +29,7 @@ class _Strict(BaseModel):
 class ManifestView(_Strict):
     """One view of a member; a view with weight 0 is a candidate when time is short."""
 
-    kind: Literal["plain", "tta"]
+    kind: Literal["plain", "tta", "ema"]
     weight: float = Field(ge=0, le=1)
     temperature: Temperature = 1.0
 
@@ -58,7 +58,7 @@ class ManifestMember(_Strict):
     passes: int = Field(ge=0, le=64)
     parameters_m: float = Field(ge=0)
     run_id: str
-    views: list[ManifestView] = Field(min_length=1, max_length=2)
+    views: list[ManifestView] = Field(min_length=1, max_length=3)
 
 
 class ManifestEstimate(_Strict):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.estimate import with_thresholds
-from tune_paddy.core.predictions import TTA
+from tune_paddy.core.predictions import EMA, TTA
 from tune_paddy.core.selection.cost_budget import CostBudget
 from tune_paddy.core.selection.methods import METHODS
 from tune_paddy.core.selection.result import Selection
@@ -130,7 +130,7 @@ def _measure_member(
     seconds: dict[str, float] = {}
     for view in member.views:
         started = clock()
-        loaded.predict(probe, with_tta=view.kind == TTA)
+        loaded.predict(probe, with_tta=view.kind == TTA, with_ema=view.kind == EMA)
         loaded.synchronize()
         seconds[view.kind] = loading + (clock() - started) / max(1, len(probe)) * n_images
     return seconds
@@ -182,7 +182,12 @@ def _run(
     for member in _heaviest_first(model, selection):
         try:
             predicted, broken = model.predict_member(
-                member, paths, with_tta=TTA in kinds[member.name], broken=broken, progress=check_time
+                member,
+                paths,
+                with_tta=TTA in kinds[member.name],
+                with_ema=EMA in kinds[member.name],
+                broken=broken,
+                progress=check_time,
             )
         except _TimeUpError:
             tell(f"{member.name}: dropped, the time ran out")

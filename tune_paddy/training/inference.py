@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from tune_paddy.core.predictions import PLAIN, TTA
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.predictions import EMA, PLAIN, TTA
 from tune_paddy.data.images import ImageError
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.resizing import CENTRE, Pixels, Size
@@ -94,12 +96,15 @@ class TrainedMember:
         self._device: Device = device_by_name(settings.device, self.config.precision)
         for saved in self._saved:
             saved.model.to(self._device.torch)
+            if saved.ema is not None:
+                saved.ema.to(self._device.torch)
 
     def predict(
         self,
         paths: Sequence[str],
         *,
         with_tta: bool,
+        with_ema: bool = False,
         broken: Mapping[int, str] | None = None,
         progress: Progress = lambda images: None,
     ) -> tuple[dict[str, NDArray[np.float32]], dict[int, str]]:
@@ -108,20 +113,28 @@ class TrainedMember:
         Args:
             paths: Paths of the image files.
             with_tta: Whether to compute the tta view as well.
+            with_ema: Whether to compute the ema view as well.
             broken: Index in `paths` → reason, of known unreadable files; they are not opened again.
             progress: Callback that counts every image once per model.
 
         Returns:
             View name → float32 [images, classes], with undefined rows for unreadable images; and index in
             `paths` → reason of all unreadable images.
+
+        Raises:
+            InputError: The ema view is wanted, and the member has no averaged parameters.
         """
         known = dict(broken or {})
-        views = [PLAIN, TTA] if with_tta and self.config.tta else [PLAIN]
+        views = [PLAIN, *([TTA] if with_tta and self.config.tta else []), *([EMA] if with_ema else [])]
         sums = {view: np.zeros((len(paths), len(self.classes))) for view in views}
         for saved in self._saved:
+            average = _averaged(saved) if with_ema else None
             good = [row for row in range(len(paths)) if row not in known]
             for rows in _chunks(good, self._batch_size):
-                predicted, found = self._predict_chunk(saved, [paths[row] for row in rows], with_tta)
+                some = [paths[row] for row in rows]
+                predicted, found = self._predict_chunk(saved, saved.model, some, with_tta)
+                if average is not None:
+                    predicted[EMA] = self._predict_chunk(saved, average, some, with_tta=False)[0][PLAIN]
                 known |= {rows[place]: reason for place, reason in found.items()}
                 for view in views:
                     sums[view][rows] += predicted[view]
@@ -130,7 +143,7 @@ class TrainedMember:
         return means, known
 
     def _predict_chunk(
-        self, saved: SavedMember, paths: Sequence[str], with_tta: bool
+        self, saved: SavedMember, model: nn.Sequential, paths: Sequence[str], with_tta: bool
     ) -> tuple[dict[str, NDArray[np.float32]], Mapping[int, str]]:
         config = self.config
         plan = plan_body(config.arch, config.size, config.drop_path)
@@ -138,7 +151,7 @@ class TrainedMember:
             reader = TolerantReader(paths, config.item_size, config.resize, self._threads, saved.pixel_range)
             try:
                 predicted = predict(
-                    saved.model,
+                    model,
                     reader,
                     config,
                     device=self._device,
@@ -159,6 +172,15 @@ class TrainedMember:
     def synchronize(self) -> None:
         """Wait until the device has finished its queued work, so that a clock measures it."""
         self._device.synchronize()
+
+
+def _averaged(saved: SavedMember) -> nn.Sequential:
+    if saved.ema is None:
+        raise InputError(
+            f"a saved member ({saved.config.short_name}) has no averaged parameters, which its view `ema` "
+            "needs; train it again with `ema`"
+        )
+    return saved.ema
 
 
 def _chunks(rows: Sequence[int], batch_size: int) -> Collection[list[int]]:

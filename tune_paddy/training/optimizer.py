@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from fastai.callback.schedule import ParamScheduler  # noqa: F401 the import gives Learner fit_one_cycle
 from fastai.optimizer import OptimWrapper
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]  # imported there without `as`
 from torch import nn
 
 from tune_paddy.core.config import MemberConfig
@@ -22,7 +22,7 @@ With `layer_decay`, each layer of the body has two groups, from the input on; th
 
 _HEAD_GROUPS = 2
 _EPS, _MOMENTUM, _SQUARED_MOMENTUM = 1e-5, 0.9, 0.99  # fastai's Adam
-_TIMM: dict[str, tuple[str, dict[str, float]]] = {
+_TIMM: dict[str, tuple[str, dict[str, Any]]] = {
     "nadamw": ("nadamw", {}),
     "radam": ("radamw", {}),
     "adopt": ("adoptw", {}),

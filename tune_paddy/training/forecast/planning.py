@@ -32,8 +32,8 @@ _ROW_PARAMETERS = ("arch", "size", "resize_size", "batch_size", "accum", "precis
 """Parameters that determine a footprint; a plan lists every combination of their values."""
 
 
-_TIME_PARAMETERS = ("epochs", "freeze_epochs", "subsample", "tta")
-"""Parameters that multiply the time of a member; a plan takes the largest value of each."""
+_TIME_PARAMETERS = ("epochs", "freeze_epochs", "subsample", "tta", "ema")
+"""Parameters that multiply the time of a member, or its memory; a plan takes the largest value of each."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +224,7 @@ def member_footprint(
         config.size,
         precision="bf16" if config.precision == "auto" else config.precision,
         optimizer=config.optimizer,
+        ema=config.ema > 0,
         n_classes=n_classes,
         item_size=config.item_size,
         unfused=gpu.calibration.unfused_attention if unfused is None else unfused,

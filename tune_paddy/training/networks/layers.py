@@ -1,5 +1,7 @@
 """The layers of a body, from its input to its output, for learning rates that fall towards the input."""
 
+from typing import Any
+
 from timm.models import group_parameters
 from torch import nn
 
@@ -17,7 +19,7 @@ def body_layers(body: nn.Module) -> list[list[nn.Parameter]]:
     Raises:
         InputError: The architecture does not say it.
     """
-    model = body.model
+    model: Any = body.model
     if not hasattr(model, "group_matcher"):
         arch = model.pretrained_cfg.get("architecture", type(model).__name__)
         raise InputError(f"{arch} does not name its layers, which layer_decay needs; set layer_decay: 1")
