@@ -100,7 +100,7 @@ def test_a_member_killed_after_every_epoch_ends_as_an_uninterrupted_one(
 
 def test_a_saved_member_predicts_its_ema_view_when_asked(trained: Trained, parts: Parts) -> None:
     saved = TrainedMember([trained.folder], batch_size=64, settings=InferenceSettings("cpu", 1))
-    views, broken = saved.predict(parts.test.paths, with_tta=False, with_ema=True)
+    views, broken = saved.predict(parts.test.paths, kinds=("plain", "ema"))
     assert (list(views), broken) == (["plain", "ema"], {})
     for view, probs in views.items():
         np.testing.assert_allclose(probs, trained.result.predictions.test[view], atol=1e-5)
@@ -111,7 +111,7 @@ def test_a_saved_member_without_averaged_weights_says_so(trained: Trained, tmp_p
         (tmp_path / name).symlink_to(trained.folder / name)
     saved = TrainedMember([tmp_path], batch_size=64, settings=InferenceSettings("cpu", 1))
     with pytest.raises(InputError, match=r"^a saved member \(test_resnet-32\) has no averaged parameters"):
-        saved.predict([], with_tta=False, with_ema=True)
+        saved.predict(["any"], kinds=("ema",))
 
 
 def test_averaged_weights_count_and_go_with_the_others(trained: Trained, tmp_path: Path) -> None:

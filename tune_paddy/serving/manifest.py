@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.pooling import Rule
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.views import KINDS
 from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, Temperature
 from tune_paddy.data.submission.form import SubmissionFormat
 from tune_paddy.data.system.files import read_file
@@ -29,7 +30,7 @@ class _Strict(BaseModel):
 class ManifestView(_Strict):
     """One view of a member; a view with weight 0 is a candidate when time is short."""
 
-    kind: Literal["plain", "tta", "ema"]
+    kind: Literal["plain", "tta", "flips", "large", "zoom", "ema"]
     weight: float = Field(ge=0, le=1)
     temperature: Temperature = 1.0
 
@@ -45,7 +46,7 @@ class ManifestMember(_Strict):
         passes: Number of augmented passes of the tta view.
         parameters_m: Number of parameters of all its models, in millions.
         run_id: MLflow run ID of the member.
-        views: Views of the member, plain before tta.
+        views: Views of the member, in the order of `core.views.KINDS`.
     """
 
     name: _Name
@@ -58,7 +59,7 @@ class ManifestMember(_Strict):
     passes: int = Field(ge=0, le=64)
     parameters_m: float = Field(ge=0)
     run_id: str
-    views: list[ManifestView] = Field(min_length=1, max_length=3)
+    views: list[ManifestView] = Field(min_length=1, max_length=len(KINDS))
 
 
 class ManifestEstimate(_Strict):

@@ -1,7 +1,7 @@
 """Train one member: build, train with a checkpoint per epoch, predict; retry when out of memory."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from torch import nn
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError
 from tune_paddy.core.memory import EVALUATION_FACTOR, batch_norm_warning
-from tune_paddy.core.predictions import EMA, PLAIN, Predictions
+from tune_paddy.core.predictions import Predictions
+from tune_paddy.core.views import EMA, PLAIN
 from tune_paddy.data.image_cache.entry import CachedImages
 from tune_paddy.data.member_data import Part, Parts
 from tune_paddy.training.accumulation import MemberLearner, micro_batch
@@ -33,7 +34,7 @@ from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
 from tune_paddy.training.saved.member_files import save_member
 from tune_paddy.training.scores import member_scores
 from tune_paddy.training.stack import describe_stack
-from tune_paddy.training.tta import predict
+from tune_paddy.training.views import predict
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ class _Attempt:
     def __init__(self, config: MemberConfig, parts: Parts, runtime: Runtime, report: Report) -> None:
         self.config, self.parts, self.runtime, self.report = config, parts, runtime, report
         self.device: Device = pick_device(config.precision, allow_gpu=runtime.allow_gpu)
-        plan = plan_body(config.arch, config.size, config.drop_path)
+        plan = plan_body(config.arch, config.size, config.drop_path, config.large_view)
         self.stats = (plan.mean, plan.std)
         self.device.prefer_speed()
         self.device.limit_memory(runtime.memory_mib)
@@ -212,10 +213,8 @@ class _Attempt:
         notes = (*self._notes(model), *self._return_to_best(model))
         started = self.runtime.clock()
         parts = {"select": self.parts.select, "test": self.parts.test}
-        views = {name: self._predict(model, part, with_tta=True) for name, part in parts.items()}
-        seconds = self.runtime.clock() - started  # without the ema view: the cost of a pass is taken from it
-        for name, part in parts.items():
-            views[name] |= self._averaged(part)
+        views = {name: self._predict(model, part) | self._averaged(part) for name, part in parts.items()}
+        seconds = self.runtime.clock() - started
         predictions = Predictions(
             classes=self.parts.classes,
             split=self.parts.split,
@@ -285,7 +284,7 @@ class _Attempt:
         """Return the ema view of a part; empty without an average."""
         if self.average is None:
             return {}
-        return {EMA: self._predict(self.average.model, part, with_tta=False)[PLAIN]}
+        return {EMA: self._predict(self.average.model, part, (PLAIN,))[PLAIN]}
 
     def _model(self, checkpoint: Checkpoint | None) -> nn.Sequential:
         config = self.config
@@ -297,6 +296,7 @@ class _Attempt:
             pretrained=config.pretrained if checkpoint is None else False,
             drop_path=config.drop_path,
             dropout=config.dropout,
+            large_view=config.large_view,
             weights_dir=self.runtime.weights_dir,
         )
         if checkpoint is not None:
@@ -355,7 +355,9 @@ class _Attempt:
             pixel_range=self.parts.pixel_range,
         )
 
-    def _predict(self, model: nn.Module, part: Part, *, with_tta: bool) -> dict[str, NDArray[np.float32]]:
+    def _predict(
+        self, model: nn.Module, part: Part, kinds: Collection[str] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
         views = predict(
             model,
             self._reader(list(part.paths)),
@@ -365,7 +367,7 @@ class _Attempt:
             stats=self.stats,
             n_classes=len(self.parts.classes),
             task=self.parts.task,
-            with_tta=with_tta,
+            kinds=kinds,
             alive=self.runtime.alive,
         )
         if not all(np.isfinite(probs).all() for probs in views.values()):
@@ -375,7 +377,7 @@ class _Attempt:
     def after_epoch(self, learner: Any, epoch: int, loss: float, seconds: float) -> None:
         """Evaluate an epoch, save its checkpoint, then report it."""
         started = self.runtime.clock()
-        probs = self._predict(learner.model, self.parts.select, with_tta=False)[PLAIN]
+        probs = self._predict(learner.model, self.parts.select, (PLAIN,))[PLAIN]
         averaged = {view: self._scores(probs) for view, probs in self._averaged(self.parts.select).items()}
         metrics = {
             "train_loss": loss,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.views import all_passes
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,11 @@ def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, star
     frozen = config.total_epochs - config.epochs
     images = max(1, round(config.subsample * load.train))
     training = images * (frozen * cost.frozen + config.epochs * cost.train)
-    networks, judged = _networks(config), load.select + load.test
-    validation = config.total_epochs * networks * load.select * cost.predict
-    answers = judged * (networks * cost.predict + config.tta * cost.tta_pass)
-    reads = config.total_epochs * (images + networks * load.select) + networks * judged
+    judged, asked = _networks(config) * load.select, load.select + load.test
+    validation = config.total_epochs * judged * cost.predict
+    unaugmented = all_passes(vars(config)) - config.tta
+    answers = asked * (unaugmented * cost.predict + config.tta * cost.tta_pass)
+    reads = config.total_epochs * (images + judged) + _networks(config) * asked
     return start + load.models * (cost.build + training + validation + answers + reads * load.decode)
 
 

@@ -117,7 +117,12 @@ def _load_network(folder: Path, name: str, saved: _SavedConfig) -> nn.Sequential
 def _build(saved: _SavedConfig) -> nn.Sequential:
     config = saved.config
     return build_model(
-        config.arch, len(saved.classes), size=config.size, drop_path=config.drop_path, dropout=config.dropout
+        config.arch,
+        len(saved.classes),
+        size=config.size,
+        drop_path=config.drop_path,
+        dropout=config.dropout,
+        large_view=config.large_view,
     )
 
 
