@@ -108,7 +108,7 @@ class MemberConfig(BaseModel):
     weight_decay: float = Field(0.01, ge=0, le=10, description="decoupled weight decay")
     optimizer: Literal[
         "adamw", "sgd", "nadamw", "radam", "adopt", "laprop", "mars", "lamb", "lion", "muon"
-    ] = Field("adamw", description="optimizer, see the page Members; sgd: with momentum")
+    ] = Field("adamw", description="torch's AdamW, SGD with momentum, or one of timm's optimizers")
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="learning rate of a layer / that of the next one, in the body; 1: off"
     )

@@ -14,7 +14,7 @@ from tune_paddy.training.saved.checkpoint import Averaged
 class Average:
     """Exponential moving average with timm's warm-up: after t steps it reaches back about t^(2/3) steps.
 
-    The decay is 1 - (t + 1)^(-2/3) until it reaches the given one, so that an average over 30 steps is of
+    The decay is 1 - t^(-2/3) until it reaches the given one, so that an average over 30 steps is of
     use too. A step that the loss scaler skips counts the unchanged parameters once more: whether it was
     skipped is known on the device alone, and asking would wait for it.
 
