@@ -44,16 +44,16 @@ Size = Annotated[
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _whole_above_one(gpus: float) -> float:
-    """Reject 1.5 GPUs: Ray allots a share of one GPU, or whole ones."""
-    if gpus > 1 and not float(gpus).is_integer():
+def _at_most_one(gpus: float) -> float:
+    """Reject a second GPU, which would idle."""
+    if gpus > 1:
         raise PydanticCustomError(
-            "gpu_count", "Input should be up to 1 (a share of one GPU), or a whole number of GPUs"
+            "gpu_count", "Input should be up to 1: a member trains on one GPU; more members run at once"
         )
     return gpus
 
 
-GpuCount = Annotated[float, Field(ge=0, le=64), AfterValidator(_whole_above_one)]
+GpuShare = Annotated[float, Field(ge=0), AfterValidator(_at_most_one)]
 
 
 def _not_one(folds: int) -> int:
@@ -106,7 +106,20 @@ class MemberConfig(BaseModel):
     )
     lr: float = Field(0.01, gt=0, le=100, description="peak learning rate (fine_tune: fastai's base_lr)")
     weight_decay: float = Field(0.01, ge=0, le=10, description="decoupled weight decay")
-    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with momentum")
+    optimizer: Literal[
+        "adamw", "sgd", "nadamw", "radam", "adopt", "laprop", "mars", "lamb", "lion", "muon"
+    ] = Field("adamw", description="torch's AdamW, SGD with momentum, or one of timm's optimizers")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="learning rate of a layer / that of the next one, in the body; 1: off"
+    )
+    clip_grad: float = Field(0.0, ge=0, description="largest norm of a step's gradient; 0: any")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the average of the parameters; 0: none")
+    keep: Literal["last", "best"] = Field(
+        "last", description="epoch whose parameters predict; best: of the lowest calibrated log loss"
+    )
+    patience: int = Field(
+        0, ge=0, le=10_000, description="keep: best only: epochs without a better one before the end; 0: all"
+    )
     min_scale: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the area")
     flip: Literal["none", "horizontal", "dihedral"] = Field(
         "horizontal", description="dihedral: the eight flips and quarter turns"
@@ -182,6 +195,8 @@ class MemberConfig(BaseModel):
                 f"class_weights {self.class_weights} and sampler balanced both make up for unequal classes; "
                 "set one of them"
             )
+        if self.patience and self.keep == "last":
+            raise ValueError(f"patience {self.patience} needs keep: best")
         return self
 
     def _check_augmentation(self) -> None:
@@ -236,9 +251,9 @@ class SearchSettings(BaseModel):
         json_schema_extra={"group": RESOURCES},
     )
     cpus: float = Field(1, gt=0, description="CPUs of one trial", json_schema_extra={"group": RESOURCES})
-    gpu: Literal["auto"] | GpuCount = Field(
+    gpu: Literal["auto"] | GpuShare = Field(
         0.0,
-        description="GPUs of one trial; 0.25 shares one among four; auto: as little as its forecast allows",
+        description="share of a GPU for a trial; 0.25: four on one; auto: the least that its forecast allows",
         json_schema_extra={"group": RESOURCES},
     )
     gpu_memory: float | None = Field(
