@@ -443,10 +443,10 @@ class _Attempt:
     def _evaluate(self, model: nn.Module, known: Mapping[str, float], seconds: float) -> None:
         """Score the select split, and add an epoch of that many seconds to the history."""
         started = self.runtime.clock()
-        scores = self._scores(self._predict(model, self.parts.select, (PLAIN,))[PLAIN])
-        averaged = {view: self._scores(probs) for view, probs in self._averaged(self.parts.select).items()}
+        probs = self._predict(model, self.parts.select, (PLAIN,))[PLAIN]
+        averaged = {view: self._scores(own) for view, own in self._averaged(self.parts.select).items()}
         spent = {"train_seconds": seconds, "eval_seconds": self.runtime.clock() - started}
-        self.history.append({**known, **scores, **_by_view(averaged), **spent})
+        self.history.append({**known, **self._scores(probs), **_by_view(averaged), **spent})
 
     def _scores(self, probs: NDArray[np.float32]) -> dict[str, float]:
         return member_scores(probs, self.parts.select.labels, self.runtime.metrics)
