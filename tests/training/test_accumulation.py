@@ -100,18 +100,18 @@ def trained(config: MemberConfig, train: TrainLoader, accum: int) -> tuple[nn.Mo
         {"mixup": 0.4, "label_smoothing": 0.1},
         {"cutmix": 1.0},
         {"optimizer": "sgd", "lr": 0.1},
-        {"optimizer": "sgd", "lr": 0.1, "clip_grad": 0.5},
         {"erasing": 0.5, "cutmix": 1.0, "loss": "focal", "calm_epochs": 1},
         {"loss": "bce", "sampler": "balanced", "mixup": 0.4},
+        {"optimizer": "sgd", "lr": 0.1, "clip_grad": 0.5},
     ],
     ids=[
         "plain",
         "mixup and label smoothing",
         "cutmix",
         "sgd",
-        "clipped gradients",
         "erasing and focal",
         "bce and sampler",
+        "clipped gradients",
     ],
 )
 def test_any_accum_trains_to_the_same_parameters(

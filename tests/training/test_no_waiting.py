@@ -65,8 +65,8 @@ def learner(
     [
         {"optimizer": "adamw"},
         {"optimizer": "sgd"},
-        {"optimizer": "adamw", "clip_grad": 1},
-        {"optimizer": "sgd", "clip_grad": 1},
+        {"optimizer": "adamw", "clip_grad": 1.0},
+        {"optimizer": "sgd", "clip_grad": 1.0},
         STRONG,
         {"loss": "bce"},
     ],
