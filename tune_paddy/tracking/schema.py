@@ -282,6 +282,8 @@ class MemberRecord(_Record):
         cuda: CUDA version that torch was built with.
         driver: Version of the GPU's driver.
         timm: Version of timm.
+        licence: Licence of the pretrained weights as timm states it; `none`: there are none.
+        pretraining: Datasets of the pretraining as timm's tag names them; `none`: there was none.
         memory_source: Method of the memory measurement; `assumed`: not measured.
         notes: Warnings about the training, for the user.
     """
@@ -300,6 +302,8 @@ class MemberRecord(_Record):
     cuda: str = field(default="", metadata=_tag(_TEXT, optional=True))
     driver: str = field(default="", metadata=_tag(_TEXT, optional=True))
     timm: str = field(default="", metadata=_tag(_TEXT, optional=True))
+    licence: str = field(default="", metadata=_tag(_TEXT, optional=True))
+    pretraining: str = field(default="", metadata=_tag(_TEXT, optional=True))
     memory_source: str = field(default="", metadata=_tag(_TEXT, optional=True))
     notes: str = field(default="", metadata=_tag(_TEXT, optional=True))
 
