@@ -28,7 +28,8 @@ def test_commercial_leaves_out_what_forbids_it_and_says_so_in_one_line():
     left = with_licences(space_of(TEXT), "commercial")
     assert left.architectures() == (FREE,)
     assert licence_note(left) == (
-        f"`licences: commercial` leaves out {CLOSED} (cc-by-nc-4.0 forbids commercial use); with them recipe v2"
+        f"`licences: commercial` leaves out {CLOSED} (cc-by-nc-4.0 forbids commercial use); "
+        "with them recipe v2"
     )
 
 

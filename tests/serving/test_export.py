@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -115,6 +116,19 @@ def test_the_card_shows_the_estimate_and_the_members(exported: Exported) -> None
     for member in exported.collected.manifest.members:
         assert f"| {member.name} | {member.arch} | 1 |" in card
     assert "mlflow models serve -m model " in card
+
+
+def test_the_card_shows_the_licences_of_the_pretrained_weights(exported: Exported) -> None:
+    """The members here were trained from nothing; older records do not say what they started from."""
+    manifest = exported.collected.manifest
+    assert {(member.licence, member.pretraining) for member in manifest.members} == {("none", "none")}
+    card = (exported.folder / "README.md").read_text()
+    for member in manifest.members:
+        assert re.search(rf"\| {member.arch} \| none \| none \| .*{member.name}", card)
+    old = [member.model_copy(update={"licence": "", "pretraining": ""}) for member in manifest.members]
+    assert "| not recorded | not recorded |" in describe(
+        manifest.model_copy(update={"members": old}), "model"
+    )
 
 
 def test_the_card_names_a_metric_as_a_loss(exported: Exported) -> None:

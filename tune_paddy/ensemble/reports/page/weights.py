@@ -41,7 +41,7 @@ def used_weights(ensemble: Ensemble, members: Sequence[RecordedRun]) -> Iterator
     for run in members:
         if weights.get(run.run_id, 0) > 0:
             record = MemberRecord.from_run(run)
-            key = (run.params.get("arch", ""), record.licence or UNKNOWN, record.pretraining or UNKNOWN)
+            key = (run.arch, record.licence or UNKNOWN, record.pretraining or UNKNOWN)
             found.setdefault(key, []).append(names[run.run_id])
     for (arch, licence, data), used in sorted(found.items()):
         yield UsedWeights(arch, licence, data, tuple(used))
