@@ -155,6 +155,7 @@ class SearchRecord(_Record):
         sample: Sample submission that determines the images to predict, or None.
         skip_corrupt: Whether images that cannot be decoded were skipped.
         skip_conflicts: Whether images with two labels were skipped.
+        image_notes: What the check of the images said about their values and about parts without use.
         competition: Kaggle's name of the images' competition; empty if unknown.
         split: Fingerprint of the select split.
         space: Name of the search space.
@@ -187,6 +188,7 @@ class SearchRecord(_Record):
     sample: Path | None = field(default=None, metadata=_tag(_PATH, optional=True))
     skip_corrupt: bool = field(default=False, metadata=_tag(_FLAG))
     skip_conflicts: bool = field(default=False, metadata=_tag(_FLAG))
+    image_notes: str = field(default="", metadata=_tag(_TEXT, optional=True))
     competition: str = field(default="", metadata=_tag(_TEXT))
     split: str = field(default="", metadata=_tag(_TEXT))
     space: str = field(default="", metadata=_tag(_TEXT))
