@@ -23,7 +23,6 @@ LARGEST = [
     ("foundation", "eva02_large_patch14_448.mim_m38m_ft_in22k_in1k"),
     ("hierarchical", "convformer_b36.sail_in22k_ft_in1k"),
     ("swinv2", "swinv2_large_window12to16_192to256.ms_in22k_ft_in1k"),
-    ("maxvit", "maxvit_base_tf_224.in21k"),
     ("small", "caformer_s18.sail_in22k_ft_in1k"),
 ]
 SHIPPED = sorted(path.stem for path in (ROOT / "search_spaces").glob("*.yaml"))
@@ -119,7 +118,7 @@ def test_the_strong_space_has_pretrained_weights_for_every_architecture() -> Non
 
 
 @pytest.mark.parametrize(("origin", "arch"), LARGEST)
-def test_the_largest_members_of_the_strong_space_fit_16_gib(origin: str, arch: str) -> None:
+def test_the_largest_members_of_four_sub_spaces_fit_16_gib(origin: str, arch: str) -> None:
     """Accum is at most 8 at their largest size; `benchmarks/space_architectures.py` checks all members."""
     (sub,) = [one for one in load("strong").spaces if one.name == origin]
     assert arch in getattr(sub.domains["arch"], "values", ())
@@ -141,7 +140,10 @@ def test_every_commercial_part_of_the_strong_space_is_worth_a_search() -> None:
 
 
 def test_a_relative_of_every_architecture_of_the_strong_space_trains() -> None:
-    """Two steps of the tiny models of the same families change all matrices, with finite losses."""
+    """Two steps change the matrices of the tiny models of the same families, and losses are finite.
+
+    One matrix may stay: MobileNet's last convolution follows the features that members use.
+    """
     torch.manual_seed(0)
     images, labels = torch.randn(2, 3, 64, 64), torch.tensor([0, 1])
     for arch in sorted({stand_in(arch) for arch in load("strong").architectures()}):
@@ -155,7 +157,8 @@ def test_a_relative_of_every_architecture_of_the_strong_space_trains() -> None:
             optimizer.step()
             optimizer.zero_grad()
             assert torch.isfinite(loss), arch
-        assert all(not torch.equal(old, new) for old, new in zip(before, matrices, strict=True)), arch
+        same = [torch.equal(old, new) for old, new in zip(before, matrices, strict=True)]
+        assert sum(same) <= 1, arch
 
 
 def test_the_demo_needs_neither_gpu_nor_network() -> None:
