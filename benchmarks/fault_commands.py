@@ -362,7 +362,8 @@ class Commands:
         scene = self.scene()
         command = scene.start(*SELECT)
         time.sleep(2)
-        shutil.rmtree(scene.folder)
+        while scene.folder.exists():  # the command may write between the removal of a file and of its folder
+            shutil.rmtree(scene.folder, ignore_errors=True)
         text, _ = command.communicate(timeout=600)
         sound = command.returncode in (0, 1, 2) and has_reason(command.returncode, text)
         return self._outcome("working folder deleted meanwhile", scene, 1, int(sound), text[-200:])

@@ -49,7 +49,7 @@ from tune_paddy.training.batches.augment import augment, normalize  # noqa: E402
 from tune_paddy.training.batches.decoding import load_scaled  # noqa: E402
 from tune_paddy.training.batches.loaders import ImageReader, TrainLoader  # noqa: E402
 from tune_paddy.training.devices import Device  # noqa: E402
-from tune_paddy.training.tta import predict  # noqa: E402
+from tune_paddy.training.views import predict  # noqa: E402
 
 CONFIG = MemberConfig(arch="any", size=224, resize_size=480, batch_size=32, subsample=1.0)
 STATS = (tuple(imagenet_stats[0]), tuple(imagenet_stats[1]))
@@ -140,7 +140,6 @@ class Ours:
             batch_size=CONFIG.batch_size,
             stats=STATS,
             n_classes=N_CLASSES,
-            with_tta=True,
         )
 
 

@@ -13,8 +13,9 @@ import pytest
 from tests.conftest import Finished
 from tune_paddy.core.estimate import assess
 from tune_paddy.core.explain import marginal_contributions, redundancies
-from tune_paddy.core.predictions import PLAIN, TTA, Pool, Predictions, View
+from tune_paddy.core.predictions import Pool, Predictions, View
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.views import PLAIN, TTA
 from tune_paddy.ensemble.build import build_ensemble
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.fit import member_groups

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors import safe_open
 
 from tests.conftest import Exported, Finished
@@ -129,6 +130,17 @@ def test_the_card_shows_the_licences_of_the_pretrained_weights(exported: Exporte
     assert "| not recorded | not recorded |" in describe(
         manifest.model_copy(update={"members": old}), "model"
     )
+
+
+def test_images_of_more_bits_than_those_of_the_training_are_said(exported: Exported, tmp_path: Path) -> None:
+    """The ensemble knows no range of their values, and a guess must not be silent."""
+    values = np.arange(32 * 32, dtype=np.uint8).reshape(32, 32)
+    for name, pixels in (("8.png", values), ("16.png", values.astype(np.uint16) * 16)):
+        Image.fromarray(pixels).save(tmp_path / name)
+    model = EnsembleModel(exported.folder, InferenceSettings("cpu", threads=1))
+    assert model.predict([str(tmp_path / "8.png")]).notes == ()
+    (note,) = model.predict([str(tmp_path / "8.png"), str(tmp_path / "16.png")]).notes
+    assert note.startswith("1 image of more than 8 bits, each scaled by itself")
 
 
 def test_the_card_names_a_metric_as_a_loss(exported: Exported) -> None:

@@ -165,7 +165,7 @@ def recorder(refuse: Callable[[str, tuple[int, int]], bool]) -> tuple[Asked, Arc
     """A check that refuses some architectures and sizes, and the list of its calls."""
     asked: Asked = []
 
-    def check(arch: str, size: tuple[int, int]) -> str | None:
+    def check(arch: str, size: tuple[int, int], large_view: float) -> str | None:  # noqa: ARG001 of the protocol
         asked.append((arch, size))
         return f"{arch} cannot take {size[0]}x{size[1]}" if refuse(arch, size) else None
 
@@ -211,8 +211,8 @@ def test_a_second_check_starts_afresh() -> None:
     """The problems of one check are not reported by the next."""
     drafts = read_sections(sub_space(""), file="x", base=Path()).drafts
     with pytest.raises(SpaceError):
-        check_archs(drafts, lambda arch, size: "too new")
-    check_archs(drafts, lambda arch, size: None)
+        check_archs(drafts, lambda arch, size, large_view: "too new")
+    check_archs(drafts, lambda arch, size, large_view: None)
 
 
 def test_no_follow_up_problems() -> None:
@@ -224,5 +224,15 @@ def test_no_follow_up_problems() -> None:
 def test_unknown_architectures() -> None:
     """An unknown name is reported once, for any number of sizes."""
     text = sub_space("size: [192, 224, 256]")
-    found = only_problem(text, lambda arch, size: f"timm has no model {arch!r}")
+    found = only_problem(text, lambda arch, size, large_view: f"timm has no model {arch!r}")
     assert found == "x:2: spaces[0].arch: timm has no model 'resnet18'"
+
+
+def test_an_architecture_is_checked_at_its_largest_view() -> None:
+    asked: list[float] = []
+
+    def check(arch: str, size: tuple[int, int], large_view: float) -> None:  # noqa: ARG001 of the protocol
+        asked.append(large_view)
+
+    parse_and_check("spaces: [{name: a, arch: x, large_view: {low: 1.0, high: 1.25}}]", check)
+    assert asked == [1.25]

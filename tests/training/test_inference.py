@@ -10,6 +10,7 @@ import torch
 from tests.training.test_folds import with_folds
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.views import KINDS
 from tune_paddy.data.member_data import Parts
 from tune_paddy.training import inference
 from tune_paddy.training.folds import train_folds
@@ -23,9 +24,10 @@ CPU = InferenceSettings("cpu", threads=1)
 def trained(
     parts: Parts, make_config: Callable[..., MemberConfig], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[MemberResult, list[Path]]:
-    """A member of two folds, and the folders of its models."""
+    """A member of two folds with every kind of view, and the folders of its models."""
     folder = tmp_path_factory.mktemp("trained")
-    config = make_config(arch="test_resnet", schedule="one_cycle", epochs=1, tta=2)
+    views = {"tta": 2, "flip": "dihedral", "flip_view": True, "large_view": 1.25, "zoom_view": 0.8}
+    config = make_config(arch="test_resnet", schedule="one_cycle", epochs=1, **views)
     result = train_folds(config, with_folds(parts), Runtime(folder, allow_gpu=False))
     return result, [folder / "fold-0", folder / "fold-1"]
 
@@ -36,8 +38,9 @@ def test_the_prediction_is_the_mean_of_all_folds_models_for_any_batch_size(
 ) -> None:
     result, folders = trained
     member = TrainedMember(folders, batch_size=batch_size, settings=CPU)
-    views, broken = member.predict(parts.test.paths, with_tta=True)
+    views, broken = member.predict(parts.test.paths)
     assert not broken
+    assert tuple(views) == KINDS
     for view, probs in views.items():
         np.testing.assert_allclose(probs, result.predictions.test[view], atol=1e-6)
 
@@ -50,7 +53,7 @@ def test_unreadable_files_are_recorded_and_do_not_affect_others(
     paths = [parts.test.paths[0], str(tmp_path / "text.png"), parts.test.paths[1], "/no/such.png"]
     counts: list[int] = []
     member = TrainedMember(folders, batch_size=4, settings=CPU)
-    views, broken = member.predict(paths, with_tta=False, broken={3: "known"}, progress=counts.append)
+    views, broken = member.predict(paths, kinds=("plain",), broken={3: "known"}, progress=counts.append)
     assert broken == {1: "is not an image of a known format", 3: "known"}
     assert views.keys() == {"plain"}
     np.testing.assert_allclose(views["plain"][[0, 2]], result.predictions.test["plain"][:2], atol=1e-6)
@@ -72,9 +75,9 @@ def test_a_batch_that_does_not_fit_in_memory_is_halved(
 
     monkeypatch.setattr(inference, "predict", short_of_memory)
     member = TrainedMember(folders[:1], batch_size=16, settings=CPU)
-    member.predict(parts.test.paths, with_tta=False)
+    member.predict(parts.test.paths, kinds=("plain",))
     assert tried == [16, 8, 4]
-    member.predict(parts.test.paths, with_tta=False)
+    member.predict(parts.test.paths, kinds=("plain",))
     assert tried[3:] == [4]
 
 

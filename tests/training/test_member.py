@@ -17,7 +17,7 @@ from tune_paddy.training.devices import Device
 from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train_member
 from tune_paddy.training.networks.model import plan_body
 from tune_paddy.training.saved.member_files import load_member
-from tune_paddy.training.tta import predict
+from tune_paddy.training.views import predict
 
 Make = Callable[..., MemberConfig]
 
@@ -154,7 +154,6 @@ def test_a_loaded_member_predicts_the_same(parts: Parts, make_config: Make, tmp_
         batch_size=64,
         stats=(plan.mean, plan.std),
         n_classes=len(saved.classes),
-        with_tta=True,
     )
     for view, probs in views.items():
         np.testing.assert_array_equal(probs, result.predictions.test[view])

@@ -18,7 +18,7 @@ from tune_paddy.training.devices import Device
 from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train_member
 from tune_paddy.training.networks.model import Body, build_model
 from tune_paddy.training.saved.member_files import WEIGHTS
-from tune_paddy.training.tta import augment
+from tune_paddy.training.views import augment
 
 Make = Callable[..., MemberConfig]
 
@@ -94,7 +94,7 @@ def break_tta(patch: pytest.MonkeyPatch, fault: Fault) -> None:
         fault.meet()
         return augment(*args)
 
-    patch.setattr("tune_paddy.training.tta.augment", faulty)
+    patch.setattr("tune_paddy.training.views.augment", faulty)
 
 
 PLACES: dict[str, tuple[Break, int, int]] = {

@@ -62,7 +62,7 @@ def test_a_resumed_member_equals_an_uninterrupted_one(
         assert whole.metrics[f"{view}/log_loss"] == log_loss(probs, labelled.select.labels)
         assert whole.metrics[f"{view}/error_rate"] == error_rate(probs, labelled.select.labels)
     saved = TrainedMember([tmp_path / "whole"], batch_size=8, settings=InferenceSettings("cpu", 1))
-    served, _ = saved.predict(labelled.test.paths, with_tta=True)
+    served, _ = saved.predict(labelled.test.paths)
     assert saved.task is TASK
     for view, probs in whole.predictions.test.items():
         np.testing.assert_allclose(served[view], probs, atol=1e-6)

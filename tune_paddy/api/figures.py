@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
 from tune_paddy.core.metrics import get_metric, metric_label
-from tune_paddy.core.predictions import PLAIN, Pool
+from tune_paddy.core.predictions import Pool
 from tune_paddy.core.scores.decided import hits_of
+from tune_paddy.core.views import PLAIN
 from tune_paddy.data.system.text import counted, four_digits
 from tune_paddy.ensemble.reports.figures import BLUE, GREY, ORANGE, add_title
 

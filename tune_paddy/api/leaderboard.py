@@ -1,9 +1,11 @@
 """Tables of members and views, for Python and notebooks."""
 
+import itertools
 from typing import TYPE_CHECKING
 
 from tune_paddy.core.metrics import error_rate, log_loss
-from tune_paddy.core.predictions import PLAIN, TTA, Pool
+from tune_paddy.core.predictions import Pool
+from tune_paddy.core.views import PLAIN, TTA
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +27,9 @@ def leaderboard(pool: Pool) -> "pd.DataFrame":
         row["train_seconds"] = view.metrics.get("train_seconds_total")
         row["parameters_m"] = view.metrics.get("parameters_m")
         row["run_id"] = view.run_id
-    frame = Table(list(rows.values()), columns=COLUMNS)
+    further = [column for column in dict.fromkeys(itertools.chain(*rows.values())) if column not in COLUMNS]
+    at = COLUMNS.index("train_seconds")
+    frame = Table(list(rows.values()), columns=[*COLUMNS[:at], *further, *COLUMNS[at:]])
     return Table(frame.sort_values(["log_loss", "member"], ignore_index=True, kind="stable"))
 
 
@@ -61,7 +65,7 @@ COLUMNS = [
     "parameters_m",
     "run_id",
 ]
-"""Columns of a leaderboard."""
+"""Columns of a leaderboard; those of further views stand after those of TTA."""
 
 
 def _column(metric: str, kind: str) -> str:

@@ -21,6 +21,9 @@ from tune_paddy.core.errors import InputError
 MAX_SIDE = 4096
 """Largest image side, in pixels, that a member may be trained at."""
 
+LARGEST_VIEW = 1.4
+"""Largest multiple of a member's size that a view may have: its area stays below `EVALUATION_FACTOR`."""
+
 SEARCH, RESOURCES, FAULTS = "What is searched", "Resources", "Faults"
 """Headings that the settings of a search stand under."""
 
@@ -128,6 +131,18 @@ class MemberConfig(BaseModel):
         False, description="torch.compile the network: a slow first epoch; no gain on a CPU"
     )
     tta: int = Field(4, ge=0, le=64, description="augmented passes of test-time augmentation; 0: none")
+    flip_view: bool = Field(
+        False, description="a further view, the mean over the symmetries that `flip` allows: two or eight"
+    )
+    large_view: float = Field(
+        1.0,
+        ge=1,
+        le=LARGEST_VIEW,
+        description="a further view of the whole image at this multiple of size; 1: none",
+    )
+    zoom_view: float = Field(
+        1.0, ge=0.5, le=1, description="a further view of this central share of each side; 1: none"
+    )
     subsample: float = Field(0.8, gt=0, le=1, description="share of the training images that the member sees")
     seed: int = Field(42, ge=0, lt=2**31, description="seed of initial parameters, order and augmentation")
 
@@ -135,6 +150,8 @@ class MemberConfig(BaseModel):
     def _check_contradictions(self) -> "MemberConfig":
         if isinstance(self.accum, int) and self.accum > self.batch_size:
             raise ValueError(f"accum {self.accum} is larger than batch_size {self.batch_size}")
+        if self.flip_view and self.flip == "none":
+            raise ValueError("flip_view has no symmetry to average over: flip is none")
         if self.resize_size is not None and any(
             r < s for r, s in zip(self.resize_size, self.size, strict=True)
         ):

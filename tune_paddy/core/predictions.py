@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.tasks.names import CLASSES
 from tune_paddy.core.tasks.task import Task
-
-PLAIN = "plain"
-TTA = "tta"
+from tune_paddy.core.views import in_order
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class View:
 
     Attributes:
         member: Name of the member, unique within the pool, such as `0007-convnext_tiny-224`.
-        kind: `plain` or `tta`.
+        kind: Kind of the view, see `core.views`.
         run_id: MLflow run that holds the predictions.
         arch: timm name of the architecture.
         params: Parameters of the member, in their own types; a size is (height, width), in px.
@@ -88,7 +86,7 @@ class Pool:
     """Aligned predictions of several members.
 
     Attributes:
-        views: Candidates, ordered by member, then plain before tta.
+        views: Candidates, ordered by member, then in the order of `core.views.KINDS`.
         classes: Class names.
         split: Fingerprint of the select split that all members share.
         labels: int64 [select images], indices into `classes`; with several labels an image int64 of 0 and 1,
@@ -194,7 +192,7 @@ def align(members: Sequence[tuple[View, Predictions]]) -> Pool:
         columns = [predictions.classes.index(name) for name in reference.classes]
         rows_select = _order(predictions.select_ids, reference.select_ids)
         rows_test = _order(predictions.test_ids, reference.test_ids)
-        for kind in sorted(predictions.select):
+        for kind in in_order(predictions.select):
             views.append(replace(view, kind=kind))
             select.append(predictions.select[kind][rows_select][:, columns])
             test.append(predictions.test[kind][rows_test][:, columns])

@@ -11,7 +11,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.estimate import Assessment, Fit, assess, with_thresholds
 from tune_paddy.core.folds import Groups, count_independent
 from tune_paddy.core.metrics import check_metric
-from tune_paddy.core.predictions import TTA, Pool, View
+from tune_paddy.core.predictions import Pool, View
 from tune_paddy.core.selection.auto import LEAST_IMAGES, auto_select
 from tune_paddy.core.selection.cost_budget import CostBudget
 from tune_paddy.core.selection.methods import METHODS
@@ -19,6 +19,7 @@ from tune_paddy.core.selection.plain import fixed_select
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.selection.within_budget import budget_auto_select, budget_select
 from tune_paddy.core.tasks.arrays import Floats, Labels
+from tune_paddy.core.views import PLAIN, all_passes, view_work
 from tune_paddy.ensemble.fixed_weights import parse_weights, weigh
 from tune_paddy.ensemble.options import AUTO, SelectionOptions
 
@@ -93,12 +94,15 @@ def assess_fit(pool: Pool, fit: Fit, options: SelectionOptions) -> Assessment | 
 def make_budget(pool: Pool, options: SelectionOptions) -> CostBudget:
     """Return the cost of each view in members, minutes and MiB, with the limits of the options."""
     minutes = predicting_minutes(pool, options.speed_factor)
+    shared = predicting_minutes(pool, options.speed_factor, shared=True)
     parameters = np.array([_number(view, "parameters_m") for view in pool.views]) * 1e6
+    sizes = parameters * _BYTES_PER_PARAMETER / 2**20
     limits = [options.max_members, options.max_minutes, options.max_size]
     return CostBudget(
-        costs=np.stack([np.ones(len(pool.views)), minutes, parameters * _BYTES_PER_PARAMETER / 2**20]),
+        costs=np.stack([np.ones(len(pool.views)), minutes, sizes]),
         limits=np.array([np.inf if limit is None else float(limit) for limit in limits]),
         groups=member_groups(pool),
+        shared=np.stack([np.ones(len(pool.views)), shared, sizes]),
     )
 
 
@@ -119,16 +123,28 @@ def _check_affordable(pool: Pool, budget: CostBudget, options: SelectionOptions)
     )
 
 
-def predicting_minutes(pool: Pool, speed_factor: float = 1.0) -> NDArray[np.float64]:
+def predicting_minutes(pool: Pool, speed_factor: float = 1.0, *, shared: bool = False) -> NDArray[np.float64]:
     """Return the minutes that each view needs to predict the test set, float64 [views].
 
-    A member's measured time covers its plain pass and all its augmented passes together.
+    A member's measured time covers the passes of all its views together.
+
+    Args:
+        pool: The pool.
+        speed_factor: Time of a pass relative to that of the record.
+        shared: Whether to return only the part that the member's other views may need as well.
     """
     milliseconds = [
-        _number(view, "predict_ms_per_image") / (1 if view.kind == TTA else 1 + _number(view, "tta"))
+        _number(view, "predict_ms_per_image") * _passes(view, shared=shared) / all_passes(view.info)
         for view in pool.views
     ]
     return np.array(milliseconds) * len(pool.test_ids) * speed_factor / 60_000
+
+
+def _passes(view: View, *, shared: bool) -> float:
+    """Return the passes of a view; of a kind that its parameters do not explain, those of the plain view."""
+    work = view_work(view.info)
+    own = work.get(view.kind, work[PLAIN])
+    return own.shared if shared else own.total
 
 
 def member_groups(pool: Pool) -> NDArray[np.intp]:

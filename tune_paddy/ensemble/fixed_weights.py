@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.predictions import PLAIN, TTA, View
+from tune_paddy.core.predictions import View
+from tune_paddy.core.views import KINDS, PLAIN, TTA
 
 MOST = 1_000_000
 """Largest weight; the sum of many must stay finite."""
@@ -69,7 +70,7 @@ def require_possible(
         possible = any(fnmatchcase(arch, member) for arch in architectures) or any(
             _may_equal(glob, name) for name in names
         )
-        if not possible or not any(fnmatchcase(known, kind) for known in (PLAIN, TTA)):
+        if not possible or not any(fnmatchcase(known, kind) for known in KINDS):
             raise _no_match(pattern, architectures, ())
 
 
@@ -114,7 +115,7 @@ def _no_match(pattern: str, architectures: Iterable[str], members: Iterable[str]
 def _similar(pattern: str, names: Sequence[str]) -> str | None:
     """Return the pattern most similar to one without a match that matches one of the names, or None."""
     member, kind = _parts(pattern)
-    kinds = [kind] if fnmatchcase(PLAIN, kind) or fnmatchcase(TTA, kind) else ["tta"]
+    kinds = [kind] if any(fnmatchcase(known, kind) for known in KINDS) else [TTA]
     core = member.strip("*").lower()
     words = dict.fromkeys(word for name in names for word in _words(name))
     for word in [core, *difflib.get_close_matches(core, words, n=1)]:
@@ -142,7 +143,7 @@ def weigh(views: Sequence[View], pairs: Sequence[tuple[str, float]]) -> list[flo
         InputError: A pattern matches no view, or all weights are 0.
     """
     with_tta = {view.member for view in views if view.kind == TTA}
-    counted = [view.kind == TTA or view.member not in with_tta for view in views]
+    counted = [view.kind == (TTA if view.member in with_tta else PLAIN) for view in views]
     weights = [float(counts) for counts in counted]
     for pattern, weight in pairs:
         matched = [number for number, view in enumerate(views) if _matches(view, pattern)]

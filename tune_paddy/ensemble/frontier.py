@@ -90,7 +90,7 @@ def _candidates(budget: CostBudget, losses: NDArray[np.float64], selection: Sele
 
 
 def _points(rows: Floats, budget: CostBudget, views: NDArray[np.intp]) -> tuple[Offer, ...]:
-    tried = CostBudget(budget.costs[:, views], budget.limits, budget.groups[views])
+    tried = budget.among(views)
     found = frontier(rows[views], tried, resource=_MINUTES)
     return tuple(_offer(tried, subset.views, subset.log_loss) for subset in found)
 

@@ -1,13 +1,16 @@
 """Run a search: record, sample and train until the trials or the time are used up."""
 
+import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.core.errors import InputError, SearchInterruptedError, TunePaddyError
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.search.interruption import Interruption, interruptible
@@ -39,6 +42,7 @@ from tune_paddy.tracking.context.system_metrics import system_metrics
 from tune_paddy.tracking.files import FIGURES, SPLIT_FILE, log_files
 from tune_paddy.tracking.history import read_recorded_search
 from tune_paddy.tracking.runs import RecordedRun, list_members
+from tune_paddy.tracking.searches import close_search
 from tune_paddy.tracking.store import Store
 
 
@@ -132,7 +136,7 @@ def run_trials(
             if isinstance(watcher, AbstractContextManager):
                 stack.enter_context(watcher)
         stack.enter_context(interruptible(interruption, console.print))
-        stack.enter_context(watched_ray(interruption))
+        stack.enter_context(watched_ray(interruption, partial(_leave, plan, store, parent)))
         stack.enter_context(frozen_processes_ended(context.folder))
         run_trials_on_ray(
             ready,
@@ -144,6 +148,14 @@ def run_trials(
         _keep_figures(plan, searcher, store, parent)
         if interruption.requested or searcher.unfinished:
             raise interruption.error(f"search {plan.name} was interrupted; it can be resumed")
+
+
+def _leave(plan: SearchPlan, store: Store, parent: str, error: SearchInterruptedError) -> None:
+    """Close the record of a search and end this process, from another thread than the main one."""
+    with suppress(TunePaddyError):
+        close_search(store, plan.name, parent, "KILLED")
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    os._exit(error.exit_status)
 
 
 def _progress(ready: ReadyPlan, earlier: Earlier) -> SearchProgress:

@@ -1,10 +1,12 @@
 """Model card of an exported ensemble: contents, estimated quality, usage."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from tune_paddy.core.metrics import metric_label
 from tune_paddy.core.tasks.task import Task
+from tune_paddy.core.views import PLAIN, TTA, in_order
 from tune_paddy.serving.manifest import Manifest, ManifestMember
 from tune_paddy.tracking.ui.server import SERVING_PORT
 
@@ -82,7 +84,9 @@ def _decision(manifest: Manifest) -> str:
 
 def describe(manifest: Manifest, folder: str) -> str:
     """Return the card as Markdown; `folder` is the export's path in the card's commands."""
-    rows = "\n".join(_row(member) for member in manifest.members)
+    kinds = in_order({PLAIN, TTA, *(view.kind for _, view in manifest.views)})
+    weights = " | ".join(f"weight, {kind}" for kind in kinds)
+    rows = "\n".join(_row(member, kinds) for member in manifest.members)
     return (
         f"# Ensemble of search {manifest.search}\n\n"
         f"An image classifier: {len(manifest.members)} trained networks whose predictions are combined "
@@ -91,8 +95,8 @@ def describe(manifest: Manifest, folder: str) -> str:
         f"Classes ({len(manifest.classes)}): {', '.join(manifest.classes)}\n\n"
         f"{_decision(manifest)}\n\n"
         "## Members\n\n"
-        "| member | architecture | models | parameters, M | weight, plain | weight, tta |\n"
-        "|---|---|---|---|---|---|\n"
+        f"| member | architecture | models | parameters, M | {weights} |\n"
+        f"|{'---|' * (4 + len(kinds))}\n"
         f"{rows}\n\n"
         f"{licences(manifest)}\n"
         + _USE.format(folder=folder, quoted=shlex.quote(folder), format=manifest.format, port=SERVING_PORT)
@@ -112,9 +116,9 @@ def licences(manifest: Manifest) -> str:
     return _LICENCES.format(rows=rows)
 
 
-def _row(member: ManifestMember) -> str:
+def _row(member: ManifestMember, kinds: Sequence[str]) -> str:
     weights = {view.kind: view.weight for view in member.views}
-    shares = " | ".join(f"{weights[kind]:.3f}" if kind in weights else "" for kind in ("plain", "tta"))
+    shares = " | ".join(f"{weights[kind]:.3f}" if kind in weights else "" for kind in kinds)
     return f"| {member.name} | {member.arch} | {len(member.folders)} | {member.parameters_m:.1f} | {shares} |"
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import metric_key
 from tune_paddy.core.predictions import Pool
+from tune_paddy.core.views import in_order
 from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, DescribedEnsemble
 from tune_paddy.data.layouts.locate import find_test_images
 from tune_paddy.data.submission.form import SubmissionFormat
@@ -181,7 +182,7 @@ def _member(source: Source, described: DescribedEnsemble, pool: Pool) -> Manifes
         run_id=source.run.run_id,
         licence=record.licence,
         pretraining=record.pretraining,
-        views=[views[kind] for kind in sorted(views)],
+        views=[views[kind] for kind in in_order(views)],
     )
 
 

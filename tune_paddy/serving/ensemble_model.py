@@ -3,7 +3,7 @@
 This module does not need MLflow, which an offline notebook may lack.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import true_class
-from tune_paddy.core.predictions import TTA
 from tune_paddy.core.scores.thresholds import decide
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.tasks.task import Task
@@ -141,9 +140,7 @@ class EnsembleModel:
         views: dict[tuple[str, str], NDArray[np.float32]] = {}
         known = dict(broken or {})
         for member, kinds in weighted_members(self.manifest, chosen):
-            predicted, known = self.predict_member(
-                member, paths, with_tta=TTA in kinds, broken=known, progress=progress
-            )
+            predicted, known = self.predict_member(member, paths, kinds, broken=known, progress=progress)
             views |= {(member.name, kind): predicted[kind] for kind in kinds}
         answer = self.blend(views, chosen, len(paths), known)
         read = [path for row, path in enumerate(paths) if row not in known]
@@ -155,8 +152,8 @@ class EnsembleModel:
         if not deep:
             return ()
         note = (
-            f"{counted(deep, 'image')} of more than 8 bits: the ensemble was trained on images of 8 bits, or "
-            "each scaled by itself, so each is scaled by itself; convert them as those of the training were"
+            f"{counted(deep, 'image')} of more than 8 bits, each scaled by itself: the ensemble knows no range "
+            "of values, since it was trained on images of 8 bits or with `pixel_range: each`"
         )
         return (note,)
 
@@ -164,19 +161,19 @@ class EnsembleModel:
         self,
         member: ManifestMember,
         paths: Sequence[str],
+        kinds: Collection[str],
         *,
-        with_tta: bool,
         broken: Mapping[int, str] | None = None,
         progress: Progress = lambda images: None,
     ) -> tuple[dict[str, NDArray[np.float32]], dict[int, str]]:
-        """Predict with one member, with columns in the order of the ensemble's classes.
+        """Predict some views of one member, with columns in the order of the ensemble's classes.
 
         Returns:
             View name → float32 [images, classes]; and index in `paths` → reason of all unreadable images.
         """
         loaded = self.load(member)
         self._knows_range = loaded.pixel_range is not None
-        predicted, known = loaded.predict(paths, with_tta=with_tta, broken=broken, progress=progress)
+        predicted, known = loaded.predict(paths, kinds=kinds, broken=broken, progress=progress)
         columns = [loaded.classes.index(name) for name in self.classes]
         return {kind: probs[:, columns] for kind, probs in predicted.items()}, known
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.pooling import Rule
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.views import KINDS
 from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, Temperature
 from tune_paddy.data.submission.form import SubmissionFormat
 from tune_paddy.data.system.files import read_file
@@ -29,7 +30,7 @@ class _Strict(BaseModel):
 class ManifestView(_Strict):
     """One view of a member; a view with weight 0 is a candidate when time is short."""
 
-    kind: Literal["plain", "tta"]
+    kind: Literal["plain", "tta", "flips", "large", "zoom"]
     weight: float = Field(ge=0, le=1)
     temperature: Temperature = 1.0
 
@@ -47,7 +48,7 @@ class ManifestMember(_Strict):
         run_id: MLflow run ID of the member.
         licence: Licence of its pretrained weights as timm stated it; empty: not recorded.
         pretraining: Datasets of the pretraining; empty: not recorded.
-        views: Views of the member, plain before tta.
+        views: Views of the member, in the order of `core.views.KINDS`.
     """
 
     name: _Name
@@ -62,7 +63,7 @@ class ManifestMember(_Strict):
     run_id: str
     licence: str = ""
     pretraining: str = ""
-    views: list[ManifestView] = Field(min_length=1, max_length=2)
+    views: list[ManifestView] = Field(min_length=1, max_length=len(KINDS))
 
 
 class ManifestEstimate(_Strict):

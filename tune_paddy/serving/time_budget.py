@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.estimate import with_thresholds
-from tune_paddy.core.predictions import TTA
 from tune_paddy.core.selection.cost_budget import CostBudget
 from tune_paddy.core.selection.methods import METHODS
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.selection.within_budget import budget_select
 from tune_paddy.core.tasks.task import Task
+from tune_paddy.core.views import PLAIN, WITH_PLAIN
 from tune_paddy.serving.ensemble_model import Answer, EnsembleModel, weighted_members
 from tune_paddy.serving.manifest import ManifestMember
 from tune_paddy.serving.selection_data import read_select
@@ -81,8 +81,8 @@ def predict_within(
         raise InputError(f"minutes is {minutes}: it must be more than 0")
     started = clock()
     deadline = started + 60 * minutes
-    costs = _measure(model, paths, started, 60 * minutes, tell=tell, clock=clock)
-    selection = _choose(model, costs, deadline - clock(), tell)
+    costs, shared = _measure(model, paths, started, 60 * minutes, tell=tell, clock=clock)
+    selection = _choose(model, costs, shared, deadline - clock(), tell)
 
     def check_time(_images: int) -> None:
         if clock() >= deadline:
@@ -102,10 +102,14 @@ def _measure(
     *,
     tell: Callable[[str], None],
     clock: Clock,
-) -> NDArray[np.float64]:
-    """Return each view's time for all images including loading, in seconds, [views]; inf: not measured."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each view's time for all images including loading, in seconds, [views]; inf: not measured.
+
+    The second array is the part of it that the member's other views share: loading, and the plain pass.
+    """
     probe = list(paths[:PROBED])
     costs: dict[str, dict[str, float]] = {}
+    shared: dict[str, dict[str, float]] = {}
     for member in _heaviest_first(model, model.manifest.selection):
         spent = clock() - started
         fastest = min((cost for views in costs.values() for cost in views.values()), default=np.inf)
@@ -113,34 +117,45 @@ def _measure(
         if costs and spent >= seconds * (MEASURING if fits else 1):
             tell(f"{member.name}: not measured for lack of time")
             continue
-        costs[member.name] = _measure_member(model, member, probe, len(paths), clock)
+        costs[member.name], shared[member.name] = _measure_member(model, member, probe, len(paths), clock)
         shown = ", ".join(f"{kind} {cost:.1f} s" for kind, cost in costs[member.name].items())
         tell(f"{member.name}: {shown} for {len(paths)} images")
-    return np.array([costs.get(m.name, {}).get(view.kind, np.inf) for m, view in model.manifest.views])
+    pairs = [(member.name, view.kind) for member, view in model.manifest.views]
+    measured, common = (
+        np.array([known.get(name, {}).get(kind, np.inf) for name, kind in pairs]) for known in (costs, shared)
+    )
+    return measured, common
 
 
 def _measure_member(
     model: EnsembleModel, member: ManifestMember, probe: Sequence[str], n_images: int, clock: Clock
-) -> dict[str, float]:
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return view → its seconds for `n_images` images, and view → the part that other views share."""
     started = clock()
     loaded = model.load(member)
-    loaded.predict(probe[:1], with_tta=False)  # warm-up: the first pass is slower
+    loaded.predict(probe[:1], kinds=(PLAIN,))  # warm-up: the first pass is slower
     loaded.synchronize()
     loading = clock() - started
     seconds: dict[str, float] = {}
     for view in member.views:
         started = clock()
-        loaded.predict(probe, with_tta=view.kind == TTA)
+        loaded.predict(probe, kinds=(view.kind,))
         loaded.synchronize()
         seconds[view.kind] = loading + (clock() - started) / max(1, len(probe)) * n_images
-    return seconds
+    plain = min((seconds[kind] for kind in seconds if kind in WITH_PLAIN), default=loading)
+    return seconds, {kind: plain if kind in WITH_PLAIN else loading for kind in seconds}
 
 
 def _choose(
-    model: EnsembleModel, costs: NDArray[np.float64], seconds: float, tell: Callable[[str], None]
+    model: EnsembleModel,
+    costs: NDArray[np.float64],
+    shared: NDArray[np.float64],
+    seconds: float,
+    tell: Callable[[str], None],
 ) -> Selection:
     """Return the ensemble's own weights if all of it fits the time, else the best weights that fit."""
-    budget = CostBudget(costs[None, :], np.array([max(MARGIN * seconds, 1e-9)]), _groups(model))
+    limit = np.array([max(MARGIN * seconds, 1e-9)])
+    budget = CostBudget(costs[None, :], limit, _groups(model), shared[None, :])
     own = model.manifest.selection
     whole = np.flatnonzero(own.weights).tolist()
     if budget.allows(whole):
@@ -152,7 +167,7 @@ def _choose(
             f"no member predicts all images within {budget.limits[0]:.0f} s: the fastest takes "
             f"{costs.min():.0f} s; allow more minutes, or use a GPU"
         )
-    return _select_among(model, fast, CostBudget(budget.costs[:, fast], budget.limits, budget.groups[fast]))
+    return _select_among(model, fast, budget.among(fast))
 
 
 def _select_among(model: EnsembleModel, views: NDArray[np.intp], budget: CostBudget) -> Selection:
@@ -182,7 +197,7 @@ def _run(
     for member in _heaviest_first(model, selection):
         try:
             predicted, broken = model.predict_member(
-                member, paths, with_tta=TTA in kinds[member.name], broken=broken, progress=check_time
+                member, paths, kinds[member.name], broken=broken, progress=check_time
             )
         except _TimeUpError:
             tell(f"{member.name}: dropped, the time ran out")

@@ -9,8 +9,11 @@ from pydantic import ValidationError
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Domain, Fixed, Range
 
-ArchCheck = Callable[[str, tuple[int, int]], str | None]
-"""Function that returns why an architecture does not support (height, width) px, or None if it does."""
+ArchCheck = Callable[[str, tuple[int, int], float], str | None]
+"""Function that returns why an architecture does not support a size, or None if it does.
+
+Its arguments are the architecture, (height, width) in px, and the largest `large_view`, 1 for none.
+"""
 
 Domains = Mapping[str, Domain]
 
@@ -82,9 +85,16 @@ def arch_problems(domains: Domains, check_arch: ArchCheck) -> Iterator[tuple[str
         The architecture and a problem, each problem once.
     """
     sizes = _reached(domains.get("size", Fixed(MemberConfig.model_fields["size"].default)))
+    large = max(map(float, _reached_numbers(domains.get("large_view", Fixed(1.0)))))
     for arch in _reached(domains["arch"]):
-        answers = (check_arch(arch, size if isinstance(size, tuple) else (size, size)) for size in sizes)
+        answers = (
+            check_arch(arch, size if isinstance(size, tuple) else (size, size), large) for size in sizes
+        )
         yield from ((arch, problem) for problem in dict.fromkeys(answers) if problem is not None)
+
+
+def _reached_numbers(domain: Domain) -> tuple[Any, ...]:
+    return (domain.low, domain.high) if isinstance(domain, Range) else _reached(domain)
 
 
 def _reached(domain: Domain) -> tuple[Any, ...]:

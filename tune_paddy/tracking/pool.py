@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError, TunePaddyError
-from tune_paddy.core.predictions import PLAIN, Pool, Predictions, Refusal, View, align
+from tune_paddy.core.predictions import Pool, Predictions, Refusal, View, align
+from tune_paddy.core.views import PLAIN
 from tune_paddy.data.split import read_groups
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.files import SPLIT_FILE, fetched, read_text_of_search

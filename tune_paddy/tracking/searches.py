@@ -18,6 +18,9 @@ from tune_paddy.tracking.ui.layout import save_views, uses_gpu
 from tune_paddy.tracking.ui.tags import stored_tags
 from tune_paddy.tracking.writing import finish_run, log_params, set_tags
 
+Ended = Literal["FINISHED", "FAILED", "KILLED"]
+"""Status of a closed run, in MLflow's words."""
+
 
 @contextmanager
 def open_search(
@@ -53,10 +56,8 @@ def open_search(
     every = {**record.to_tags(), **tags}
     run_id = start_search(store, name=name, params=record.settings, tags=every, description=description)
 
-    def close(status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
-        close_stale(store, name, all_ended=True)
-        at_end()
-        finish_run(store, run_id, status)
+    def close(status: Ended) -> None:
+        close_search(store, name, run_id, status, at_end=at_end)
 
     try:
         close_stale(store, name, all_ended=True)
@@ -68,6 +69,26 @@ def open_search(
         close("KILLED" if isinstance(error, KeyboardInterrupt | SearchInterruptedError) else "FAILED")
         raise
     close("FINISHED")
+
+
+def close_search(
+    store: Store, name: str, run_id: str, status: Ended, *, at_end: Callable[[], None] = lambda: None
+) -> None:
+    """Close the runs of a search's members that are still open, and then its own.
+
+    Args:
+        store: The record.
+        name: Name of the search.
+        run_id: Run of the search.
+        status: Its outcome.
+        at_end: Clean-up after the last trial.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    close_stale(store, name, all_ended=True)
+    at_end()
+    finish_run(store, run_id, status)
 
 
 def start_search(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tune_paddy.core.predictions import PLAIN, TTA
+from tune_paddy.core.views import view_work
 from tune_paddy.data.images import ImageError
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.resizing import CENTRE, Pixels, Size
@@ -18,7 +18,7 @@ from tune_paddy.training.devices import Device, device_by_name
 from tune_paddy.training.networks.model import plan_body
 from tune_paddy.training.oom import is_out_of_memory, release_memory
 from tune_paddy.training.saved.member_files import SavedMember, load_member
-from tune_paddy.training.tta import predict
+from tune_paddy.training.views import predict
 
 CHUNK = 256
 """Approximate number of images between progress reports, rounded to whole batches to keep results equal."""
@@ -101,7 +101,7 @@ class TrainedMember:
         self,
         paths: Sequence[str],
         *,
-        with_tta: bool,
+        kinds: Collection[str] | None = None,
         broken: Mapping[int, str] | None = None,
         progress: Progress = lambda images: None,
     ) -> tuple[dict[str, NDArray[np.float32]], dict[int, str]]:
@@ -109,7 +109,7 @@ class TrainedMember:
 
         Args:
             paths: Paths of the image files.
-            with_tta: Whether to compute the tta view as well.
+            kinds: Views to compute, of those that the member has; None: all of them.
             broken: Index in `paths` → reason, of known unreadable files; they are not opened again.
             progress: Callback that counts every image once per model.
 
@@ -118,12 +118,12 @@ class TrainedMember:
             `paths` → reason of all unreadable images.
         """
         known = dict(broken or {})
-        views = [PLAIN, TTA] if with_tta and self.config.tta else [PLAIN]
+        views = [kind for kind in view_work(vars(self.config)) if kinds is None or kind in kinds]
         sums = {view: np.zeros((len(paths), len(self.classes))) for view in views}
         for saved in self._saved:
             good = [row for row in range(len(paths)) if row not in known]
             for rows in _chunks(good, self._batch_size):
-                predicted, found = self._predict_chunk(saved, [paths[row] for row in rows], with_tta)
+                predicted, found = self._predict_chunk(saved, [paths[row] for row in rows], views)
                 known |= {rows[place]: reason for place, reason in found.items()}
                 for view in views:
                     sums[view][rows] += predicted[view]
@@ -132,10 +132,10 @@ class TrainedMember:
         return means, known
 
     def _predict_chunk(
-        self, saved: SavedMember, paths: Sequence[str], with_tta: bool
+        self, saved: SavedMember, paths: Sequence[str], kinds: Collection[str]
     ) -> tuple[dict[str, NDArray[np.float32]], Mapping[int, str]]:
         config = self.config
-        plan = plan_body(config.arch, config.size, config.drop_path)
+        plan = plan_body(config.arch, config.size, config.drop_path, config.large_view)
         while True:
             reader = TolerantReader(paths, config.item_size, config.resize, self._threads, saved.pixel_range)
             try:
@@ -148,7 +148,7 @@ class TrainedMember:
                     stats=(plan.mean, plan.std),
                     n_classes=len(self.classes),
                     task=saved.task,
-                    with_tta=with_tta,
+                    kinds=kinds,
                 )
             except Exception as error:
                 if not is_out_of_memory(error) or self._batch_size == 1:

@@ -1,7 +1,7 @@
 """Train one member: build, train with a checkpoint per epoch, predict; retry when out of memory."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from torch import nn
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError
 from tune_paddy.core.memory import EVALUATION_FACTOR, batch_norm_warning
-from tune_paddy.core.predictions import PLAIN, Predictions
+from tune_paddy.core.predictions import Predictions
+from tune_paddy.core.views import PLAIN
 from tune_paddy.data.image_cache.entry import CachedImages
 from tune_paddy.data.member_data import Part, Parts
 from tune_paddy.training.accumulation import MemberLearner, micro_batch
@@ -31,7 +32,7 @@ from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
 from tune_paddy.training.saved.member_files import save_member
 from tune_paddy.training.scores import member_scores
 from tune_paddy.training.stack import describe_stack
-from tune_paddy.training.tta import predict
+from tune_paddy.training.views import predict
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ class _Attempt:
     def __init__(self, config: MemberConfig, parts: Parts, runtime: Runtime, report: Report) -> None:
         self.config, self.parts, self.runtime, self.report = config, parts, runtime, report
         self.device: Device = pick_device(config.precision, allow_gpu=runtime.allow_gpu)
-        plan = plan_body(config.arch, config.size, config.drop_path)
+        plan = plan_body(config.arch, config.size, config.drop_path, config.large_view)
         self.stats = (plan.mean, plan.std)
         self.device.prefer_speed()
         self.device.limit_memory(runtime.memory_mib)
@@ -204,7 +205,7 @@ class _Attempt:
         self._train(model, checkpoint)
         started = self.runtime.clock()
         views = {
-            name: self._predict(model, part, with_tta=True)
+            name: self._predict(model, part)
             for name, part in (("select", self.parts.select), ("test", self.parts.test))
         }
         seconds = self.runtime.clock() - started
@@ -257,6 +258,7 @@ class _Attempt:
             pretrained=config.pretrained if checkpoint is None else False,
             drop_path=config.drop_path,
             dropout=config.dropout,
+            large_view=config.large_view,
             weights_dir=self.runtime.weights_dir,
         )
         if checkpoint is not None:
@@ -315,7 +317,9 @@ class _Attempt:
             pixel_range=self.parts.pixel_range,
         )
 
-    def _predict(self, model: nn.Module, part: Part, *, with_tta: bool) -> dict[str, NDArray[np.float32]]:
+    def _predict(
+        self, model: nn.Module, part: Part, kinds: Collection[str] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
         views = predict(
             model,
             self._reader(list(part.paths)),
@@ -325,7 +329,7 @@ class _Attempt:
             stats=self.stats,
             n_classes=len(self.parts.classes),
             task=self.parts.task,
-            with_tta=with_tta,
+            kinds=kinds,
             alive=self.runtime.alive,
         )
         if not all(np.isfinite(probs).all() for probs in views.values()):
@@ -335,7 +339,7 @@ class _Attempt:
     def after_epoch(self, learner: Any, epoch: int, loss: float, seconds: float) -> None:
         """Evaluate an epoch, save its checkpoint, then report it."""
         started = self.runtime.clock()
-        probs = self._predict(learner.model, self.parts.select, with_tta=False)[PLAIN]
+        probs = self._predict(learner.model, self.parts.select, (PLAIN,))[PLAIN]
         metrics = {
             "train_loss": loss,
             **member_scores(probs, self.parts.select.labels, self.runtime.metrics),

@@ -4,9 +4,9 @@ import pytest
 from tests.core.conftest import RealPool
 from tune_paddy.core.metrics import log_loss
 from tune_paddy.core.pooling import pool
+from tune_paddy.core.scores.temperature import fit_member_temperatures
 from tune_paddy.core.selection.bagging import bagged_calibrated_select, bagged_errors_select, bagged_select
 from tune_paddy.core.selection.plain import greedy_select
-from tune_paddy.core.temperature import fit_member_temperatures
 
 
 @pytest.mark.parametrize("select", [bagged_select, bagged_errors_select, bagged_calibrated_select])

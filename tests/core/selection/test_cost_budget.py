@@ -125,3 +125,18 @@ def test_an_invalid_budget_is_refused(
     rows = true_class_rows(real_pool.probs, real_pool.labels)
     with pytest.raises(InputError, match=message):
         choose_within(rows, CostBudget(costs, limits, np.arange(24)))
+
+
+def test_views_of_a_member_share_a_part_of_their_costs() -> None:
+    """The plain pass costs 1; tta adds 4, a larger view costs 2 by itself; another member costs 3."""
+    costs, shared = np.array([[1.0, 5.0, 2.0, 3.0]]), np.array([[1.0, 1.0, 0.0, 3.0]])
+    budget = CostBudget(costs, np.array([8.0]), np.array([0, 0, 0, 1]), shared)
+    assert [budget.cost(views)[0] for views in ([0], [0, 1], [0, 2], [1, 2], [2], [0, 1, 2, 3])] == [
+        1, 5, 3, 7, 2, 10
+    ]  # fmt: skip
+    assert budget.among(np.array([2, 3])).cost([0, 1])[0] == 5
+
+
+def test_without_shared_parts_the_most_expensive_view_of_a_member_counts() -> None:
+    budget = CostBudget(np.array([[1.0, 5.0]]), np.array([8.0]), np.array([0, 0]))
+    assert budget.cost([0, 1])[0] == 5

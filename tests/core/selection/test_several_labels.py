@@ -9,13 +9,13 @@ from tune_paddy.core.estimate import assess, estimate
 from tune_paddy.core.metrics import METRICS, calibrated_log_loss, error_rate, get_metric, log_loss
 from tune_paddy.core.pooling import pool
 from tune_paddy.core.scores.f1 import samples_f1_loss
+from tune_paddy.core.scores.temperature import fit_temperature
 from tune_paddy.core.selection.auto import auto_select
 from tune_paddy.core.selection.methods import METHODS
 from tune_paddy.core.selection.plain import fixed_select, greedy_select
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.tasks.outcomes import one_row_per_answer
 from tune_paddy.core.tasks.task import Task
-from tune_paddy.core.temperature import fit_temperature
 
 
 @pytest.mark.parametrize("seed", range(3))

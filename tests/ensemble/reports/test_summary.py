@@ -9,10 +9,11 @@ from rich.console import Console
 from tests.ensemble.conftest import ensemble_of, first_view, make_pool
 from tune_paddy.core.estimate import Comparison
 from tune_paddy.core.metrics import METRICS, error_rate, log_loss
-from tune_paddy.core.predictions import TTA, Pool, Refusal
+from tune_paddy.core.predictions import Pool, Refusal
 from tune_paddy.core.selection.auto import auto_select
 from tune_paddy.core.selection.methods import METHODS
 from tune_paddy.core.selection.plain import fixed_select, greedy_select
+from tune_paddy.core.views import TTA
 from tune_paddy.data.system.text import percent
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.reports.summary import MOST_MEMBERS, answer, print_summary

@@ -1,3 +1,4 @@
+import queue
 import subprocess
 import sys
 import time
@@ -18,6 +19,10 @@ def test_the_watched_processes_are_the_raylet_and_the_gcs() -> None:
     assert {kind: found[kind].name() for kind in NEEDED} == {"raylet": "raylet", "gcs_server": "gcs_server"}
 
 
+def unexpected(error: SearchInterruptedError) -> None:
+    raise AssertionError("the main thread reacts by itself") from error
+
+
 @pytest.mark.parametrize("kind", NEEDED)
 def test_a_search_that_loses_a_process_of_ray_ends_with_a_message_and_exit_status_1(
     kind: str, monkeypatch: pytest.MonkeyPatch
@@ -30,7 +35,7 @@ def test_a_search_that_loses_a_process_of_ray_ends_with_a_message_and_exit_statu
         with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
             watched = {"log_monitor": psutil.Process(), kind: psutil.Process(process.pid)}
             monkeypatch.setattr(watchdog, "own_processes", lambda: watched)
-            with interruptible(interruption, lambda line: None), watched_ray(interruption):
+            with interruptible(interruption, lambda line: None), watched_ray(interruption, unexpected):
                 process.kill()
                 time.sleep(600)
 
@@ -45,7 +50,24 @@ def test_a_process_of_ray_that_ends_after_the_search_is_no_failure(monkeypatch: 
     interruption = Interruption()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         monkeypatch.setattr(watchdog, "own_processes", lambda: {"raylet": psutil.Process(process.pid)})
-        with interruptible(interruption, lambda line: None), watched_ray(interruption):
+        with interruptible(interruption, lambda line: None), watched_ray(interruption, unexpected):
             pass
         process.kill()
     assert interruption.failure is None
+
+
+def test_a_main_thread_that_waits_in_rays_library_is_left_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A main thread in a library's loop does not run signal handlers: another thread reports and leaves."""
+    monkeypatch.setattr(watchdog, "SECONDS", 0.01)
+    monkeypatch.setattr(watchdog, "GRACE", 0.01)
+    interruption, left = Interruption(), queue.SimpleQueue[SearchInterruptedError]()
+    monkeypatch.setattr(interruption, "fail", lambda failure: None)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        monkeypatch.setattr(watchdog, "own_processes", lambda: {"gcs_server": psutil.Process(process.pid)})
+        with watched_ray(interruption, left.put):
+            process.kill()
+            error = left.get(timeout=60)
+    assert "GCS" in str(error)
+    assert "can be resumed" in str(error)

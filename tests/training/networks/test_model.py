@@ -271,3 +271,24 @@ def test_planning_keeps_a_models_mode_and_statistics() -> None:
 def test_an_unknown_architecture_is_not_built() -> None:
     with pytest.raises(InputError, match="timm has no model"):
         build_model("no_such_model", N_CLASSES, size=(32, 32))
+
+
+@pytest.mark.parametrize("arch", ["test_resnet.r160_in1k", "test_vit.r160_in1k"])
+def test_a_body_that_accepts_a_larger_view_is_the_same_at_its_own_size(arch: str) -> None:
+    images = torch.rand(2, 3, 64, 64)
+    torch.manual_seed(0)
+    usual = build_model(arch, 3, size=(64, 64)).eval()
+    large = build_model(arch, 3, size=(64, 64), large_view=1.25).eval()
+    large.load_state_dict(usual.state_dict())
+    size = plan_body(arch, (64, 64), 0.0, 1.25).large
+    assert size is not None
+    with torch.inference_mode():
+        assert torch.allclose(usual(images), large(images), atol=1e-6)
+        assert large(torch.rand(2, 3, *size)).shape == (2, 3)
+
+
+def test_a_network_of_one_size_is_refused_a_larger_view() -> None:
+    sentence = check_arch("mixer_s32_224", (224, 224), 1.15)
+    assert sentence is not None
+    assert "leave out large_view" in sentence
+    assert check_arch("mixer_s32_224", (224, 224)) is None

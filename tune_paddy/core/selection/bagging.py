@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.checks import check_pool
 from tune_paddy.core.pooling import pool
+from tune_paddy.core.scores.temperature import fit_member_temperatures, fit_temperature
 from tune_paddy.core.selection.greedy import GreedyPath, run_greedy
 from tune_paddy.core.selection.greedy_bags import LARGEST, ErrorBags, LogLossBags, run_bags
 from tune_paddy.core.selection.greedy_log_loss import true_class_rows
@@ -17,7 +18,6 @@ from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.tasks.arrays import Floats, Labels
 from tune_paddy.core.tasks.outcomes import one_row_per_answer
 from tune_paddy.core.tasks.task import Task
-from tune_paddy.core.temperature import fit_member_temperatures, fit_temperature
 
 BAGS = 10
 ROUNDS = 25

@@ -38,26 +38,37 @@ _NOTHING = 1e-12
 class CostBudget:
     """Costs of the views, and limits on their sum.
 
-    The views of one member share its parameters, and its `tta` view includes the `plain` one, so only the
-    most expensive chosen view of each member counts.
+    The views of one member share its parameters, and some of them its plain pass. A member costs the largest
+    shared part of its chosen views, and the own part of each.
 
     Attributes:
         costs: float64 [resources, views], ≥ 0: minutes, MiB, or 1 each to count members.
         limits: float64 [resources], > 0, in the same units; inf: no limit.
         groups: int [views], the member of each view.
+        shared: float64 [resources, views], the part of each cost that the member's other views share; None:
+            all of it, so that the most expensive chosen view of each member counts.
     """
 
     costs: NDArray[np.float64]
     limits: NDArray[np.float64]
     groups: NDArray[np.intp]
+    shared: NDArray[np.float64] | None = None
 
     def cost(self, views: Sequence[int]) -> NDArray[np.float64]:
         """Return the cost of a set of views, float64 [resources]."""
-        dearest: dict[int, NDArray[np.float64]] = {}
+        shared = self.costs if self.shared is None else self.shared
+        largest: dict[int, NDArray[np.float64]] = {}
+        own = np.zeros(len(self.limits))
         for view in views:
             group = int(self.groups[view])
-            dearest[group] = np.maximum(dearest.get(group, 0.0), self.costs[:, view])
-        return sum(dearest.values(), np.zeros(len(self.limits)))
+            largest[group] = np.maximum(largest.get(group, 0.0), shared[:, view])
+            own = own + (self.costs[:, view] - shared[:, view])
+        return sum(largest.values(), own)
+
+    def among(self, views: NDArray[np.intp]) -> "CostBudget":
+        """Return the budget of some of the views, with the same limits."""
+        shared = None if self.shared is None else self.shared[:, views]
+        return replace(self, costs=self.costs[:, views], groups=self.groups[views], shared=shared)
 
     def allows(self, views: Sequence[int]) -> bool:
         """Return whether a set of views is within every limit, with a tolerance for rounding."""

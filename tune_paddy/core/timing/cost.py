@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.views import all_passes
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, star
     images = max(1, round(config.subsample * load.train))
     training = images * (frozen * cost.frozen + config.epochs * cost.train)
     validation = config.total_epochs * load.select * cost.predict
-    answers = (load.select + load.test) * (cost.predict + config.tta * cost.tta_pass)
+    unaugmented = all_passes(vars(config)) - config.tta
+    answers = (load.select + load.test) * (unaugmented * cost.predict + config.tta * cost.tta_pass)
     reads = config.total_epochs * (images + load.select) + load.select + load.test
     return start + load.models * (cost.build + training + validation + answers + reads * load.decode)

@@ -25,7 +25,7 @@ from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions, select_command
 from tune_paddy.ensemble.reports.caveats import caveats
 from tune_paddy.ensemble.reports.hard_images import HardImage, HardImages, find_hard_images
-from tune_paddy.ensemble.reports.member_rows import MemberRow, ensemble_rows
+from tune_paddy.ensemble.reports.member_rows import MemberRow, best_other_view, ensemble_rows
 from tune_paddy.ensemble.reports.page.facts import facts
 from tune_paddy.ensemble.reports.page.gains import ClassGains
 from tune_paddy.ensemble.reports.page.pairs import confused_pairs
@@ -193,6 +193,7 @@ def _member(row: MemberRow) -> dict[str, Any]:
         "contribution": signed(row.contribution),
         "log_loss": formatted(row.log_loss, ".4f"),
         "tta_log_loss": formatted(row.tta_log_loss, ".4f"),
+        "other": best_other_view(row),
         "error": formatted(row.error, ".2%"),
         "cost": row.cost,
     }

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tune_paddy.core.metrics import error_rate, log_loss
-from tune_paddy.core.predictions import PLAIN, TTA
+from tune_paddy.core.views import KINDS, PLAIN, TTA, in_order
+from tune_paddy.data.system.text import four_digits
 from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
 from tune_paddy.ensemble.reports.wording import duration
 from tune_paddy.tracking.runs import RecordedRun
@@ -17,7 +18,7 @@ class ViewRow:
     """One view of a member.
 
     Attributes:
-        kind: `plain` or `tta`.
+        kind: Kind of the view, see `core.views`.
         log_loss: Log loss on the select split, in nats.
         error: Error rate on the select split, from 0 to 1.
         number: Index in the pool; None without a pool.
@@ -37,7 +38,7 @@ class MemberRow:
 
     Attributes:
         name: Name of the member.
-        views: Views of the member, `plain` before `tta`.
+        views: Views of the member, in the order of `core.views.KINDS`.
         weight: Sum of the views' ensemble weights; None without an ensemble.
         contribution: Increase of the ensemble's loss without the member; None if its weight is 0, or it is
             the only member.
@@ -65,6 +66,12 @@ class MemberRow:
         """Error rate of the plain view, from 0 to 1."""
         return self._view(PLAIN).error
 
+    @property
+    def further(self) -> ViewRow | None:
+        """The view with the lowest log loss among those that are neither plain nor tta, or None."""
+        others = [view for view in self.views if view.kind not in (PLAIN, TTA) and view.log_loss is not None]
+        return min(others, key=lambda view: view.log_loss or 0.0, default=None)
+
     def _view(self, kind: str) -> ViewRow:
         return next((view for view in self.views if view.kind == kind), ViewRow(kind, None, None))
 
@@ -82,10 +89,11 @@ def ensemble_rows(ensemble: Ensemble, members: Sequence[RecordedRun] = ()) -> li
     for number, view in enumerate(pool.views):
         views.setdefault(view.run_id, []).append(_view(ensemble, number))
     names = {view.run_id: view.member for view in pool.views}
+    kinds = {view.kind for view in pool.views}
     rows = [
         MemberRow(
             name=names[run_id],
-            views=sorted(own, key=lambda view: view.kind),
+            views=sorted(own, key=lambda view: in_order(kinds).index(view.kind)),
             weight=weights[run_id],
             contribution=_contribution(contributions[run_id], weights[run_id]),
             cost=cost(runs[run_id]) if run_id in runs else "",
@@ -99,6 +107,16 @@ def recorded_rows(members: Sequence[RecordedRun]) -> list[MemberRow]:
     """Return one row per finished member from its run, best first, as in MLflow's table."""
     rows = [_recorded_row(member.name, member.metrics, cost(member)) for member in members]
     return sorted(rows, key=lambda row: math.inf if row.log_loss is None else row.log_loss)
+
+
+def best_other_view(row: MemberRow) -> str:
+    """Format the best view of a member that is neither plain nor tta; empty without one.
+
+    >>> best_other_view(MemberRow("vit", [ViewRow("flips", 0.4216, 0.1), ViewRow("zoom", 0.5, 0.2)]))
+    'flips 0.4216'
+    """
+    view = row.further
+    return "" if view is None or view.log_loss is None else f"{view.kind} {four_digits(view.log_loss)}"
 
 
 def cost(member: RecordedRun) -> str:
@@ -125,7 +143,8 @@ def _contribution(value: float, weight: float) -> float | None:
 def _recorded_row(name: str, metrics: Mapping[str, float], spent: str) -> MemberRow:
     views = [
         ViewRow(kind, metrics.get(f"{kind}/log_loss"), metrics.get(f"{kind}/error_rate"))
-        for kind in (PLAIN, TTA)
+        for kind in KINDS
+        if kind in (PLAIN, TTA) or f"{kind}/log_loss" in metrics
     ]
     weight = metrics.get(WEIGHT)
     contribution = _contribution(metrics.get(CONTRIBUTION, math.nan), weight or 0)

@@ -12,7 +12,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.metrics import metric_key, metric_label
 from tune_paddy.data.ensemble_file import DescribedEnsemble
 from tune_paddy.data.system.text import counted, four_digits, percent
-from tune_paddy.ensemble.reports.member_rows import MemberRow, recorded_rows
+from tune_paddy.ensemble.reports.member_rows import MemberRow, best_other_view, recorded_rows
 from tune_paddy.ensemble.reports.tables import make_table
 from tune_paddy.ensemble.reports.wording import NEW_IMAGES, OPTIMISTIC, duration, formatted, score, signed
 from tune_paddy.tracking.lookup.ensembles import selected_at
@@ -104,15 +104,18 @@ def _blocks(overview: Overview) -> Iterator[Table | Text]:
 
 def _leaderboard(overview: Overview) -> Table:
     """Return the finished members, best first, in the order of MLflow's view of members."""
+    rows = _rows(overview)
+    others = ["best other view"] if any(row.further for row in rows) else []
     table = make_table(
-        "Leaderboard", "#", "member", "log loss", "with TTA", "error", "weight", "without it", "cost"
+        "Leaderboard", "#", "member", "log loss", "with TTA", *others, "error", "weight", "without it", "cost"
     )
-    for place, row in enumerate(_rows(overview), start=1):
+    for place, row in enumerate(rows, start=1):
         table.add_row(
             str(place),
             row.name,
             "" if row.log_loss is None else four_digits(row.log_loss),
             "" if row.tta_log_loss is None else four_digits(row.tta_log_loss),
+            *(best_other_view(row) for _ in others),
             "" if row.error is None else percent(row.error),
             formatted(row.weight or None, ".3f"),
             signed(row.contribution),

@@ -9,12 +9,13 @@ from rich.text import Text
 
 from tune_paddy.core.estimate import Comparison
 from tune_paddy.core.metrics import error_rate, log_loss, metric_label
-from tune_paddy.core.predictions import PLAIN, Refusal
+from tune_paddy.core.predictions import Refusal
 from tune_paddy.core.selection.decisions import scored
+from tune_paddy.core.views import PLAIN
 from tune_paddy.data.system.text import counted, four_digits, percent
 from tune_paddy.ensemble.ensemble import Ensemble, member_weights
 from tune_paddy.ensemble.reports.caveats import caveats
-from tune_paddy.ensemble.reports.member_rows import MemberRow, ViewRow, ensemble_rows
+from tune_paddy.ensemble.reports.member_rows import MemberRow, ViewRow, best_other_view, ensemble_rows
 from tune_paddy.ensemble.reports.tables import make_table
 from tune_paddy.ensemble.reports.terminal import RIVALS, rivals
 from tune_paddy.ensemble.reports.wording import NEW_IMAGES, score, score_difference
@@ -132,7 +133,7 @@ def _ensemble_row(ensemble: Ensemble) -> MemberRow:
 def _table(title: str, rows: Sequence[MemberRow]) -> Table:
     """Return a table of the rows, without empty columns; the last row is the ensemble."""
     cells = [tuple(_cells(row)) for row in rows]
-    heads = ("member", "log loss", "with TTA", "error", "weight")
+    heads = ("member", "log loss", "with TTA", "best other view", "error", "weight")
     shown = [column for column in range(len(heads)) if any(row[column] for row in cells)]
     table = make_table(title)
     for column in shown:
@@ -147,6 +148,7 @@ def _table(title: str, rows: Sequence[MemberRow]) -> Table:
 def _cells(row: MemberRow) -> Iterator[str]:
     yield row.name
     yield from ("" if value is None else four_digits(value) for value in (row.log_loss, row.tta_log_loss))
+    yield best_other_view(row)
     yield "" if row.error is None else percent(row.error)
     yield _weight(row.weight or 0)
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tune_paddy.core.estimate import Assessment, Comparison
 from tune_paddy.core.metrics import metric_label
-from tune_paddy.core.predictions import PLAIN, TTA
+from tune_paddy.core.views import in_order
 from tune_paddy.data.system.text import percent
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.frontier import Frontier
@@ -88,11 +88,10 @@ def _errs_like(ensemble: Ensemble, view: ViewRow, places: Mapping[int | None, in
 def _view_kinds(ensemble: Ensemble) -> Iterator[str]:
     """Yield the number of selected views and the sum of their weights, for each kind of view."""
     pairs = list(zip(ensemble.pool.views, ensemble.selection.weights, strict=True))
-    for kind in (PLAIN, TTA):
+    for kind in in_order({view.kind for view, _ in pairs}):
         there = sum(view.kind == kind for view, _ in pairs)
         weights = np.array([weight for view, weight in pairs if view.kind == kind and weight > 0])
-        if there:
-            yield f"{kind} views: {weights.size} of {there} chosen, weights sum to {weights.sum():.3f}"
+        yield f"{kind} views: {weights.size} of {there} chosen, weights sum to {weights.sum():.3f}"
 
 
 def _path(ensemble: Ensemble) -> Table:

@@ -8,6 +8,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.gpus import same_model
 from tune_paddy.core.timing.cost import StepCost
 from tune_paddy.core.timing.kinds import kind_of
+from tune_paddy.core.views import all_passes
 from tune_paddy.tracking.context.provenance import host_of
 from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches
 from tune_paddy.tracking.schema import PROCESS, MemberRecord
@@ -67,7 +68,7 @@ def member_cost(config: MemberConfig, metrics: Mapping[str, float], folds: int =
     models = max(1, folds)
     before = total / models - config.epochs * (tuned + judged) - frozen_epochs * judged
     frozen = max(before, 0.0) / frozen_epochs / images if frozen_epochs else train
-    one_pass = milliseconds / 1000 / models / (1 + config.tta)
+    one_pass = milliseconds / 1000 / models / all_passes(vars(config))
     return StepCost(train, frozen, one_pass, one_pass, build=0.0)
 
 

@@ -1,7 +1,7 @@
 """Choose a member's accum and GPU share from its forecast, before a search and for each trial."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from tune_paddy.core.memory import (
     plan_fraction,
 )
 from tune_paddy.core.timing.cost import MemberTime
+from tune_paddy.core.views import SYMMETRIES
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.training.forecast.calibration_files import choose_calibration, load_calibration
 from tune_paddy.training.forecast.footprint import forecast
@@ -275,10 +276,24 @@ def _combinations(sub: SubSpace) -> list[MemberConfig]:
     most = {name: largest(sub.domains[name]) for name in _TIME_PARAMETERS if name in sub.domains}
     if "schedule" in sub.domains:  # frozen epochs come before the others unless every member skips them
         most["schedule"] = max(candidates(sub.domains["schedule"]), key="fine_tune".__eq__)
+    most |= _most_views(sub)
     configs = [
         MemberConfig(**dict(zip(names, chosen, strict=True)), **most) for chosen in itertools.product(*values)
     ]
     return list(dict.fromkeys(configs))
+
+
+def _most_views(sub: SubSpace) -> dict[str, Any]:
+    """Return the values of the parameters of views that take the most passes."""
+    costliest: dict[str, Callable[[Sequence[Any]], Any]] = {
+        "flip": lambda values: max(values, key=SYMMETRIES.__getitem__),
+        "flip_view": any,
+        "large_view": max,
+        "zoom_view": min,
+    }
+    return {
+        name: pick(candidates(sub.domains[name])) for name, pick in costliest.items() if name in sub.domains
+    }
 
 
 def size_words(size: tuple[int, int]) -> str:

@@ -1,9 +1,10 @@
 """Build a member's network: a timm body with fastai's concat-pool head."""
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
+from tune_paddy.core.config import LARGEST_VIEW
 from tune_paddy.core.errors import InputError
 from tune_paddy.training.networks.architectures import resolve_arch
 from tune_paddy.training.networks.hub import failing_fast
@@ -36,6 +38,7 @@ class BodyPlan:
         n_features: Number of channels of the features.
         mean: Mean of each colour channel (values 0..1) in the images of the pretraining.
         std: Standard deviation of each colour channel in these images.
+        large: (height, width) in px of the `large` view, or None.
     """
 
     options: Mapping[str, Any]
@@ -44,6 +47,7 @@ class BodyPlan:
     n_features: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    large: tuple[int, int] | None = None
 
 
 class Body(nn.Module):
@@ -81,6 +85,7 @@ def build_model(
     pretrained: bool | str = False,
     drop_path: float = 0.0,
     dropout: float = 0.5,
+    large_view: float = 1.0,
     weights_dir: Path | None = None,
 ) -> nn.Sequential:
     """Build `Sequential(body, head)`, whose two parts train with different learning rates.
@@ -93,6 +98,7 @@ def build_model(
             pretrained weights file, or of a folder of them.
         drop_path: Stochastic depth rate of the body; models without stochastic depth ignore it.
         dropout: Dropout rate before the last layer; the layer before it uses half of it, as in fastai.
+        large_view: Multiple of `size` that the network accepts as well, see `plan_body`.
         weights_dir: Folder written by `tune-paddy weights fetch`, searched before timm's own cache.
 
     Raises:
@@ -102,7 +108,7 @@ def build_model(
     from fastai.layers import apply_init  # noqa: PLC0415
     from fastai.vision.learner import create_head  # noqa: PLC0415
 
-    plan = plan_body(arch, size, drop_path)
+    plan = plan_body(arch, size, drop_path, large_view)
     model = _create(resolve_arch(arch), plan, pretrained, weights_dir)
     head = create_head(plan.n_features, n_classes, ps=dropout, pool=plan.has_map)
     apply_init(head, nn.init.kaiming_normal_)
@@ -129,28 +135,40 @@ def has_batch_norm(model: nn.Module) -> bool:
     return any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
-def check_arch(arch: str, size: tuple[int, int]) -> str | None:
-    """Return why `arch` cannot train at `size` (height, width in px), or None if it can."""
+def check_arch(arch: str, size: tuple[int, int], large_view: float = 1.0) -> str | None:
+    """Return why `arch` cannot train at `size` (height, width in px), or None if it can.
+
+    Args:
+        arch: timm model name.
+        size: (height, width) in px of the input images.
+        large_view: Multiple of `size` that it must accept as well; 1: none.
+    """
     try:
-        plan_body(arch, size, 0.0)
+        plan_body(arch, size, 0.0, large_view)
     except InputError as error:
         return str(error)
     return None
 
 
 @cache
-def plan_body(arch: str, size: tuple[int, int], drop_path: float) -> BodyPlan:
+def plan_body(arch: str, size: tuple[int, int], drop_path: float, large_view: float = 1.0) -> BodyPlan:
     """Determine how `arch` accepts images of `size`, by a forward pass on the meta device if possible.
+
+    With a `large_view`, the network must accept images of about this multiple of `size`, too. A transformer
+    with a fixed input then interpolates its position embeddings, if timm's model has an option for that.
 
     Args:
         arch: timm model name.
         size: (height, width) in px of the input images.
         drop_path: Stochastic depth rate of the body.
+        large_view: Multiple of `size` of the `large` view, from 1; 1: none.
 
     Raises:
         InputError: Unknown arch, or a size that it does not accept.
     """
     name = resolve_arch(arch)
+    if large_view > 1:
+        return _plan_large(arch, size, drop_path, large_view)
     errors: list[Exception] = []
     for device in ("meta", "cpu"):
         for options in _attempts(name, size, drop_path):
@@ -164,6 +182,58 @@ def plan_body(arch: str, size: tuple[int, int], drop_path: float) -> BodyPlan:
         if not any(_NEEDS_VALUES.search(str(error)) for error in errors):
             break  # the size is the problem: the CPU would fail too
     raise InputError(f"{arch} does not accept {size[0]}x{size[1]} px: {_reason(errors)}") from errors[0]
+
+
+def _plan_large(arch: str, size: tuple[int, int], drop_path: float, large_view: float) -> BodyPlan:
+    """Return the plan of a body that accepts a larger size as well, see `plan_body`."""
+    plan = plan_body(arch, size, drop_path)  # raises if the size itself is the problem
+    for options in ({}, *_LARGER):
+        for large in larger_sizes(size, large_view):
+            given = {**plan.options, **options}
+            with suppress(*_REFUSALS):
+                return replace(_probe_twice(resolve_arch(arch), size, large, given), large=large)
+    raise InputError(
+        f"{arch} accepts {size[0]}x{size[1]} px alone, so it has no view at {large_view:g} times that: "
+        "leave out large_view"
+    )
+
+
+_LARGER: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False})
+"""timm's options for transformers that accept several sizes with the same parameters."""
+
+_GRIDS = (32, 16, 14, 8)
+"""Multiples that the sides of a network's input may have to be: strides of maps, and sides of patches."""
+
+
+def larger_sizes(size: tuple[int, int], factor: float) -> list[tuple[int, int]]:
+    """Return larger sizes, (height, width) in px, the closest to `factor` times `size` first.
+
+    >>> larger_sizes((224, 224), 1.15)
+    [(256, 256), (252, 252)]
+    """
+    found = []
+    for grid in _GRIDS:
+        large = [grid * round(side * factor / grid) for side in size]
+        if all(side < bigger <= side * LARGEST_VIEW for side, bigger in zip(size, large, strict=True)):
+            found.append((large[0], large[1]))
+    return sorted(dict.fromkeys(found), key=lambda large: abs(math.log(large[0] / size[0] / factor)))
+
+
+def _probe_twice(
+    name: str, size: tuple[int, int], large: tuple[int, int], options: Mapping[str, Any]
+) -> BodyPlan:
+    """Return the plan of a body after a forward pass at each of two sizes, on the meta device if possible."""
+    for device in ("meta", "cpu"):
+        try:
+            with torch.device(device):
+                with without_initial_weights():
+                    model = timm.create_model(name, num_classes=0, **options)
+                _probe(model, large, options)
+                return _probe(model, size, options)
+        except _REFUSALS as error:
+            if device == "cpu" or not _NEEDS_VALUES.search(str(error)):
+                raise
+    raise AssertionError("the CPU either probes or raises")
 
 
 _INITIALISING = frozenset((

@@ -105,7 +105,12 @@ def load_member(folder: Path) -> SavedMember:
 def _build(saved: _SavedConfig) -> nn.Sequential:
     config = saved.config
     return build_model(
-        config.arch, len(saved.classes), size=config.size, drop_path=config.drop_path, dropout=config.dropout
+        config.arch,
+        len(saved.classes),
+        size=config.size,
+        drop_path=config.drop_path,
+        dropout=config.dropout,
+        large_view=config.large_view,
     )
 
 

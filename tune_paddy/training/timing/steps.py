@@ -13,6 +13,7 @@ from torch import nn
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import EVALUATION_FACTOR
 from tune_paddy.core.timing.cost import StepCost
+from tune_paddy.core.views import PLAIN, TTA
 from tune_paddy.data.resizing import CENTRE, Pixels, place
 from tune_paddy.training.accumulation import MemberLearner, micro_batch
 from tune_paddy.training.batches.decoding import load_scaled
@@ -20,7 +21,7 @@ from tune_paddy.training.batches.loaders import ImageReader, TrainLoader
 from tune_paddy.training.devices import Device, pick_device, use_threads
 from tune_paddy.training.networks.model import build_model, lay_out, plan_body
 from tune_paddy.training.optimizer import Phase, optimizer_factory, phases, run_phase, split_parameters
-from tune_paddy.training.tta import predict
+from tune_paddy.training.views import predict
 
 REPETITIONS = 3
 """Timed steps of each kind, after one that warms up."""
@@ -167,7 +168,7 @@ class _Steps:
             batch_size=min(batch, len(self.images) // 2),
             stats=self.stats,
             n_classes=self.n_classes,
-            with_tta=passes > 0,
+            kinds=(PLAIN, TTA) if passes else (PLAIN,),
             alive=lambda: started.append(self._now()),
         )
         warm, done = min(batch, len(self.images) // 2), self._now()

@@ -4,7 +4,7 @@ import pytest
 from tests.core.conftest import RealPool
 from tune_paddy.core.metrics import log_loss
 from tune_paddy.core.pooling import soften
-from tune_paddy.core.temperature import STRENGTH, fit_member_temperatures, fit_temperature
+from tune_paddy.core.scores.temperature import STRENGTH, fit_member_temperatures, fit_temperature
 
 
 def drawn(n_images: int) -> tuple[np.ndarray, np.ndarray]:

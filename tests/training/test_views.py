@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.training.batches.augment import Draws, as_floats, augment, centre, normalize
+from tune_paddy.training.batches.augment import Draws, as_floats, augment, centre, draw, normalize
 from tune_paddy.training.batches.loaders import ImageReader
 from tune_paddy.training.devices import Device
-from tune_paddy.training.tta import predict
+from tune_paddy.training.views import flipped, predict
 
 N_CLASSES = 4
 STATS = ((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
@@ -37,7 +38,7 @@ def views(
     *,
     model: nn.Module | None = None,
     batch_size: int = 8,
-    with_tta: bool = True,
+    kinds: Collection[str] | None = None,
     precision: str = "fp32",
 ) -> dict[str, np.ndarray]:
     return predict(
@@ -48,7 +49,7 @@ def views(
         batch_size=batch_size,
         stats=STATS,
         n_classes=N_CLASSES,
-        with_tta=with_tta,
+        kinds=kinds,
     )
 
 
@@ -81,8 +82,8 @@ def test_the_tta_view_is_fastais_three_quarters_augmented_one_quarter_plain(
         probs[kind].append(logits.softmax(1))
         return images
 
-    monkeypatch.setattr("tune_paddy.training.tta.augment", lambda *a: seen("augmented", augment(*a)))
-    monkeypatch.setattr("tune_paddy.training.tta.centre", lambda *a: seen("plain", centre(*a)))
+    monkeypatch.setattr("tune_paddy.training.views.augment", lambda *a: seen("augmented", augment(*a)))
+    monkeypatch.setattr("tune_paddy.training.views.centre", lambda *a: seen("plain", centre(*a)))
     tta = views(few, make_config(tta=3), model=model, batch_size=13)["tta"]
     assert len(probs["augmented"]) == 3
     expected = 0.75 * torch.stack(probs["augmented"]).mean(0) + 0.25 * probs["plain"][0]
@@ -121,7 +122,7 @@ def test_every_pass_has_its_own_augmentation(
         crops.append(draws.crop)
         return augment(images, draws, size)
 
-    monkeypatch.setattr("tune_paddy.training.tta.augment", seen)
+    monkeypatch.setattr("tune_paddy.training.views.augment", seen)
     views(few, make_config(tta=3), batch_size=13)
     assert [len(set(crop.tolist())) for crop in crops] == [1, 1, 1]
     assert len({crop[0] for crop in crops}) == 3
@@ -138,12 +139,12 @@ def test_augmentation_depends_on_the_members_seed_alone(
     assert np.array_equal(first["plain"], other["plain"])
 
 
-@pytest.mark.parametrize(("tta", "with_tta"), [(0, True), (3, False)])
+@pytest.mark.parametrize(("tta", "kinds"), [(0, None), (3, ("plain",))])
 def test_without_passes_there_is_no_tta_view(
-    few: ImageReader, make_config: Callable[..., MemberConfig], tta: int, with_tta: bool
+    few: ImageReader, make_config: Callable[..., MemberConfig], tta: int, kinds: tuple[str, ...] | None
 ) -> None:
     model = Network()
-    assert views(few, make_config(tta=tta), model=model, with_tta=with_tta).keys() == {"plain"}
+    assert views(few, make_config(tta=tta), model=model, kinds=kinds).keys() == {"plain"}
     assert sum(model.passes) == 13
 
 
@@ -176,3 +177,79 @@ def test_probabilities_are_float32_rows_that_sum_to_one(
 def test_no_images_give_empty_views_of_the_right_width(make_config: Callable[..., MemberConfig]) -> None:
     none = views(ImageReader([], (32, 32), "squish", 1), make_config())
     assert {view: probs.shape for view, probs in none.items()} == {"plain": (0, 4), "tta": (0, 4)}
+
+
+def test_the_flips_view_is_the_mean_over_the_symmetries_of_the_augmentation(
+    few: ImageReader, make_config: Callable[..., MemberConfig]
+) -> None:
+    model = Network().eval()
+    for flip, codes in (("horizontal", 2), ("dihedral", 8)):
+        found = views(few, make_config(flip=flip, flip_view=True), model=model, kinds=("flips",))
+        (_, images), *_ = few.in_order(13)
+        turned = [flipped(centre(images, (32, 32)), code) for code in range(codes)]
+        with torch.inference_mode():
+            expected = torch.stack([torch.softmax(model(normalize(i, *STATS)), 1) for i in turned]).mean(0)
+        assert found.keys() == {"flips"}
+        assert np.allclose(found["flips"], expected.numpy(), atol=1e-6)
+
+
+def test_the_eight_symmetries_differ_and_the_first_is_the_image_itself() -> None:
+    image = torch.arange(12.0).reshape(1, 1, 3, 4)
+    turned = [flipped(image, code) for code in range(8)]
+    assert torch.equal(turned[0], image)
+    assert all(one.shape == image.shape for one in turned)
+    assert len({tuple(one.flatten().tolist()) for one in turned}) == 8
+    square = torch.arange(9.0).reshape(1, 1, 3, 3)
+    assert torch.equal(flipped(square, 4), square.transpose(2, 3))
+
+
+def test_a_symmetry_is_that_of_the_augmentation() -> None:
+    image = torch.rand(1, 3, 16, 16).mul_(255)
+    neutral = draw(
+        MemberConfig(arch="any", min_scale=1, p_affine=0, p_lighting=0), 1, np.random.default_rng(0)
+    )
+    for code in range(8):
+        warped = augment(image, replace(neutral, dihedral=np.array([code])), (16, 16))
+        assert torch.allclose(warped, flipped(image, code) / 255, atol=1e-3), code
+
+
+def test_the_zoom_view_is_the_plain_prediction_of_the_central_part(
+    few: ImageReader, make_config: Callable[..., MemberConfig]
+) -> None:
+    model = Network().eval()
+    found = views(few, make_config(zoom_view=0.75), model=model)
+    (_, images), *_ = few.in_order(13)
+    with torch.inference_mode():
+        logits = model(normalize(centre(images[:, :, 4:28, 4:28], (32, 32)), *STATS))
+    assert np.allclose(found["zoom"], torch.softmax(logits, 1).numpy(), atol=1e-6)
+
+
+def test_the_large_view_is_a_prediction_at_the_larger_size_in_smaller_batches(
+    few: ImageReader, make_config: Callable[..., MemberConfig]
+) -> None:
+    sizes: list[torch.Size] = []
+
+    class AnySize(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            sizes.append(images.shape)
+            return images.mean((2, 3)).repeat(1, 2)[:, :N_CLASSES]
+
+    found = views(
+        few,
+        make_config(arch="test_resnet", large_view=1.25),
+        model=AnySize(),
+        batch_size=13,
+        kinds=("plain", "large"),
+    )
+    assert [tuple(shape) for shape in sizes[:2]] == [(13, 3, 32, 32), (8, 3, 40, 40)]
+    assert found.keys() == {"plain", "large"}
+
+
+def test_all_views_do_not_depend_on_the_batch(
+    few: ImageReader, make_config: Callable[..., MemberConfig]
+) -> None:
+    config = make_config(flip="dihedral", flip_view=True, zoom_view=0.8)
+    together, apart = (views(few, config, batch_size=size) for size in (13, 3))
+    assert together.keys() == {"plain", "tta", "flips", "zoom"}
+    for kind, probs in together.items():
+        assert np.allclose(probs, apart[kind], atol=1e-6), kind
