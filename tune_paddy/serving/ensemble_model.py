@@ -152,8 +152,8 @@ class EnsembleModel:
         if not deep:
             return ()
         note = (
-            f"{counted(deep, 'image')} of more than 8 bits, each scaled by itself: the ensemble knows no range "
-            "of values, since it was trained on images of 8 bits or with `pixel_range: each`"
+            f"{counted(deep, 'image')} of more than 8 bits, each scaled by itself: the ensemble knows no "
+            "range of values, since it was trained on images of 8 bits or with `pixel_range: each`"
         )
         return (note,)
 
