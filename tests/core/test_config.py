@@ -41,6 +41,10 @@ def test_only_fine_tune_counts_frozen_epochs() -> None:
         {"flip": "vertical"},
         {"learning_rate": 0.1},
         {"subsample": 0},
+        {"randaugment": 9, "trivialaugment": True},
+        {"randaugment": 31},
+        {"calm_epochs": 13, "epochs": 12},
+        {"class_weights": "balanced", "sampler": "balanced"},
     ],
 )
 def test_contradictions_and_unknown_names_are_refused(values: dict[str, Any]) -> None:

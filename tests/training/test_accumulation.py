@@ -100,8 +100,10 @@ def trained(config: MemberConfig, train: TrainLoader, accum: int) -> tuple[nn.Mo
         {"mixup": 0.4, "label_smoothing": 0.1},
         {"cutmix": 1.0},
         {"optimizer": "sgd", "lr": 0.1},
+        {"erasing": 0.5, "cutmix": 1.0, "loss": "focal", "calm_epochs": 1},
+        {"loss": "bce", "sampler": "balanced", "mixup": 0.4},
     ],
-    ids=["plain", "mixup and label smoothing", "cutmix", "sgd"],
+    ids=["plain", "mixup and label smoothing", "cutmix", "sgd", "erasing and focal", "bce and sampler"],
 )
 def test_any_accum_trains_to_the_same_parameters(
     changes: dict[str, object],
@@ -120,6 +122,24 @@ def test_any_accum_trains_to_the_same_parameters(
             torch.testing.assert_close(model.state_dict()[name], weight, atol=1e-5, rtol=0)
     moved = max((a - b).abs().max() for a, b in zip(whole.parameters(), start.parameters(), strict=True))
     assert moved > 1e-3
+
+
+@pytest.mark.parametrize(
+    "changes", [{"randaugment": 9, "randaugment_ops": 4}, {"trivialaugment": True}], ids=str
+)
+def test_any_accum_trains_on_the_same_images(
+    changes: dict[str, object], parts: Parts, reader: ImageReader, make_config: Callable[..., MemberConfig]
+) -> None:
+    """But for single pixels: posterizing and equalizing turn a difference of rounding into a step."""
+    config = make_config(batch_size=50, erasing=0.5, mixup=0.4, **changes)
+    train = TrainLoader(reader, parts.train.labels, config)
+    batch = next(iter(train))
+    (whole, targets), *others = (
+        make_learner(config, train, network(), accum=accum)._prepare(batch) for accum in (1, 3, 50)
+    )
+    for images, own_targets in others:
+        assert ((images - whole).abs() > 1e-4).float().mean() < 1e-3
+        assert torch.equal(own_targets, targets)
 
 
 def test_the_number_of_steps_and_their_schedule_do_not_depend_on_accum(

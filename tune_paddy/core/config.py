@@ -121,6 +121,26 @@ class MemberConfig(BaseModel):
     p_lighting: Share = Field(0.75, description="probability of each of brightness and contrast")
     mixup: float = Field(0.0, ge=0, le=10, description="alpha of mixup's Beta distribution; 0: off")
     cutmix: float = Field(0.0, ge=0, le=10, description="alpha of CutMix's Beta distribution; 0: off")
+    randaugment: int = Field(
+        0, ge=0, le=30, description="magnitude of RandAugment on torchvision's scale of 0 to 30; 0: off"
+    )
+    randaugment_ops: int = Field(2, ge=1, le=8, description="operations of RandAugment for each image")
+    trivialaugment: bool = Field(
+        False, description="one random operation of random magnitude for each image (TrivialAugment)"
+    )
+    erasing: Share = Field(0.0, description="probability that a random box of an image is erased")
+    calm_epochs: int = Field(
+        0, ge=0, le=10_000, description="last epochs, with flips and mild crops as the only augmentation"
+    )
+    loss: Literal["auto", "cross_entropy", "focal", "bce"] = Field(
+        "auto", description="auto: cross_entropy, or bce for several labels an image"
+    )
+    class_weights: Literal["none", "balanced", "effective"] = Field(
+        "none", description="weights of the classes in the loss; balanced: inverse to their images"
+    )
+    sampler: Literal["uniform", "balanced"] = Field(
+        "uniform", description="balanced: an epoch draws images so that all classes are equally frequent"
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="mass spread over all classes")
     drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth of the body")
     dropout: float = Field(0.5, ge=0, lt=1, description="dropout before the last layer of the head")
@@ -156,7 +176,19 @@ class MemberConfig(BaseModel):
             r < s for r, s in zip(self.resize_size, self.size, strict=True)
         ):
             raise ValueError(f"resize_size {list(self.resize_size)} is smaller than size {list(self.size)}")
+        self._check_augmentation()
+        if self.class_weights != "none" and self.sampler == "balanced":
+            raise ValueError(
+                f"class_weights {self.class_weights} and sampler balanced both make up for unequal classes; "
+                "set one of them"
+            )
         return self
+
+    def _check_augmentation(self) -> None:
+        if self.randaugment and self.trivialaugment:
+            raise ValueError(f"randaugment {self.randaugment} and trivialaugment exclude each other; set one")
+        if self.calm_epochs > self.epochs:
+            raise ValueError(f"calm_epochs {self.calm_epochs} is larger than epochs {self.epochs}")
 
     @property
     def short_name(self) -> str:

@@ -20,6 +20,7 @@ from tune_paddy.core.views import PLAIN
 from tune_paddy.data.image_cache.entry import CachedImages
 from tune_paddy.data.member_data import Part, Parts
 from tune_paddy.training.accumulation import MemberLearner, micro_batch
+from tune_paddy.training.batches.balance import class_weights
 from tune_paddy.training.batches.loaders import ImageReader, TrainLoader, subsample_rows
 from tune_paddy.training.devices import Device, pick_device, use_threads
 from tune_paddy.training.networks.compilation import compile_model, forget_compiled, is_compiler_failure
@@ -280,6 +281,7 @@ class _Attempt:
             device=self.device,
             accum=self.runtime.accum,
             stats=self.stats,
+            class_weights=self._class_weights(),
             opt_func=optimizer_factory(self.config),
             splitter=split_parameters,
         )
@@ -300,6 +302,12 @@ class _Attempt:
 
     def _rows(self) -> NDArray[np.int64]:
         return subsample_rows(self.parts.train.labels, self.config, self.parts.train.groups)
+
+    def _class_weights(self) -> torch.Tensor | None:
+        """Return the weights of the classes among the images that this member trains on."""
+        labels = self.parts.train.labels[self._rows()]
+        weights = class_weights(labels, self.config.class_weights, len(self.parts.classes))
+        return None if weights is None else torch.from_numpy(weights)
 
     def _loader(self) -> TrainLoader:
         rows = self._rows()

@@ -42,9 +42,10 @@ def predict(
     """Predict all images of a reader, in its order.
 
     The tta view is fastai's: the mean over `config.tta` augmented passes, moved by a quarter towards the
-    plain prediction. Each pass applies one augmentation, drawn from the member's seed, to every image. The
-    prediction of an image thus depends on neither the batch size, its position, nor the other images: a
-    served image gets the prediction that selection evaluated. The other views are described in `core.views`.
+    plain prediction. A pass has the warp and the lighting of training, and none of its other augmentation.
+    Each pass applies one augmentation, drawn from the member's seed, to every image. The prediction of an
+    image thus depends on neither the batch size, its position, nor the other images: a served image gets the
+    prediction that selection evaluated. The other views are described in `core.views`.
 
     Args:
         model: Network, on the device.
@@ -65,7 +66,7 @@ def predict(
     # Results stay on the device until the end: reading each batch would wait for it.
     empty = torch.empty((0, n_classes), device=device.torch)
     views = {kind: [empty] for kind in wanted}
-    readings = _Readings(config, _inference(model, device, stats, objective_of(task)))
+    readings = _Readings(config, _inference(model, device, stats, objective_of(task, config.loss)))
     model.eval()
     with torch.inference_mode():
         for _, images in reader.in_order(batch_size):
