@@ -144,6 +144,7 @@ def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> di
     # The driver imports this module, too, and does not need fastai, which takes seconds to import.
     from tune_paddy.training.batches.decoding import opened_cache  # noqa: PLC0415
     from tune_paddy.training.folds import train_folds  # noqa: PLC0415
+    from tune_paddy.training.frozen.store import machine_embeddings  # noqa: PLC0415
     from tune_paddy.training.gpu_memory import measure_peak, process_meter  # noqa: PLC0415
     from tune_paddy.training.member import EpochReport, Runtime, train_member  # noqa: PLC0415
     from tune_paddy.training.networks.licences import weights_origin  # noqa: PLC0415
@@ -167,6 +168,7 @@ def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> di
         max_accum=context.max_accum,
         memory_mib=memory.allocator_mib,
         weights_dir=context.weights_dir,
+        embeddings=machine_embeddings(context.cache_limit),
         metrics=() if context.objective in SCORES else (context.objective,),
         alive=watch.alive,
         keep_weights=context.keep_weights,
