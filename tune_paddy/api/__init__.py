@@ -141,7 +141,8 @@ def run_search(
 
     _check_settings(settings)
     parsed = _parse_space(space)
-    parsed.settings.override(settings)  # refused, like a missing folder, before torch, which takes seconds
+    # Refused, like a missing folder, before torch, which takes seconds.
+    licences = parsed.settings.override(settings).licences
     _require_folder(data)
     console = Console(markup=False, highlight=False, quiet=quiet)
     with shown_progress(console) as progress:
@@ -152,7 +153,7 @@ def run_search(
         from tune_paddy.tracking.names import Naming
         from tune_paddy.training.networks.pretrained import check_weights
 
-    loaded = _check_space(parsed, stand_ins=stand_ins)
+    loaded = _check_space(parsed, stand_ins=stand_ins, licences=licences)
     if ray_address is None:
         check_weights(loaded.weights(), None if weights_dir is None else Path(weights_dir))
     reading = {
@@ -523,13 +524,21 @@ def _parse_space(space: "str | Path | SearchSpace") -> "SearchSpace":
     return space if isinstance(space, SearchSpace) else SearchSpace.load(find_space(space))
 
 
-def _check_space(space: "SearchSpace", *, stand_ins: bool) -> "SearchSpace":
-    """Check the architectures of a space with timm; return its rehearsal version if asked to."""
+def _check_space(space: "SearchSpace", *, stand_ins: bool, licences: str | None = None) -> "SearchSpace":
+    """Check the architectures of a space with timm; return the part to use, or its rehearsal version.
+
+    Args:
+        space: Parsed search space.
+        stand_ins: Whether to return the rehearsal version.
+        licences: Value of the setting; None: that of the space.
+    """
+    from tune_paddy.search.licences import with_licences
     from tune_paddy.training.networks.architectures import stand_in
     from tune_paddy.training.networks.model import check_arch
 
     space.check_archs(check_arch)
-    return space.with_stand_ins(stand_in) if stand_ins else space
+    allowed = with_licences(space, licences or space.settings.licences)
+    return allowed.with_stand_ins(stand_in) if stand_ins else allowed
 
 
 def _open(

@@ -98,6 +98,9 @@ def memory(
         member |= {} if accum is None else {"accum": accum}
         given = {"search": {"gpu": "auto"}, "recipes": [member]}  # the forecast is for a GPU
         loaded = SearchSpace.parse(json.dumps(given), name="--arch")
+    from tune_paddy.search.licences import with_licences
+
+    loaded = with_licences(loaded, loaded.settings.licences)
     if stand_ins:
         from tune_paddy.training.networks.architectures import stand_in
 

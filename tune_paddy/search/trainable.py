@@ -147,6 +147,7 @@ def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> di
     from tune_paddy.training.frozen.store import machine_embeddings  # noqa: PLC0415
     from tune_paddy.training.gpu_memory import measure_peak, process_meter  # noqa: PLC0415
     from tune_paddy.training.member import EpochReport, Runtime, train_member  # noqa: PLC0415
+    from tune_paddy.training.networks.licences import weights_origin  # noqa: PLC0415
 
     config, memory = trial.config, trial.memory
     named = seen_metrics if parts.seen else dict
@@ -184,7 +185,13 @@ def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> di
     summary = {**result.metrics, "objective": objective, "accum": result.accum, "ooms": result.ooms}
     summary |= cost_metrics(result.metrics, gpu_share=memory.gpu, cpus=context.cpus)
     stack: Mapping[str, Any] = result.stack
-    trained = MemberRecord(**stack, notes="; ".join((*result.notes, *refusals)))
+    origin = weights_origin(config.arch, config.pretrained)
+    trained = MemberRecord(
+        **stack,
+        licence=origin.licence,
+        pretraining=origin.data,
+        notes="; ".join((*result.notes, *refusals)),
+    )
     if result.stack.get("device") == "cuda":
         peak = measure_peak(
             meter,
