@@ -178,9 +178,9 @@ def select_and_print(
             store, searches, folder=search, options=options, name=name, progress=progress
         )
     from tune_paddy.ensemble.folders import publish
+    from tune_paddy.ensemble.reports.details import print_details
     from tune_paddy.ensemble.reports.next_steps import next_steps
     from tune_paddy.ensemble.reports.summary import print_summary
-    from tune_paddy.ensemble.reports.terminal import print_details
 
     if out is not None:
         publish(ensemble.folder, out)

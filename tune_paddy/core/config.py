@@ -69,8 +69,8 @@ FoldCount = Annotated[int, Field(ge=0, le=100), AfterValidator(_not_one)]
 class MemberConfig(BaseModel):
     """Configuration of one member; frozen, and complete enough to retrain it.
 
-    Augmentation parameters and their defaults are those of fastai's `aug_transforms`; `min_scale` is its
-    smallest random-resized-crop share.
+    Augmentation parameters are those of fastai's `aug_transforms`, with its defaults. `min_scale` alone has
+    the value of the notebook that the project grew out of, 0.75; fastai's 1 crops nothing.
     """
 
     # Its rules are compiled at the first use: help screens need the fields alone.
@@ -95,7 +95,7 @@ class MemberConfig(BaseModel):
     )
     batch_size: int = Field(64, ge=1, le=65536, description="images per optimizer step")
     accum: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
-        "auto", description="micro-batch = batch_size / accum, rounded up; auto: the smallest that fits"
+        "auto", description="micro-batch = batch_size / accum, rounded up; auto: the smallest accum that fits"
     )
     epochs: int = Field(12, ge=1, le=10_000, description="epochs with the whole network training")
     freeze_epochs: int = Field(
@@ -249,7 +249,8 @@ class SearchSettings(BaseModel):
         "qwk",
     ] = Field(
         "calibrated_log_loss",
-        description="what the sampler minimises, on the select split; of scores such as F1, 1 − the score",
+        description="what the sampler minimises, on the select split; scores such as F1 are minimised as "
+        "1 − score",
         json_schema_extra={"group": SEARCH},
     )
     select_share: float = Field(

@@ -1,4 +1,7 @@
-"""Select split or folds: made once per dataset and seed, stored, and shared by every member."""
+"""The select split or the folds of a search: made once per dataset and seed, stored, shared by every member.
+
+`core/splits.py` has the arithmetic, `data/sides` what a person says: groups, and columns that define a split.
+"""
 
 import hashlib
 import json
@@ -34,7 +37,8 @@ class SelectSplit:
 
     Attributes:
         select_ids: Ids of the select split, sorted; with folds, all images that a fold holds out.
-        train_ids: Ids of all other labelled images, sorted; with folds, the only images of a class.
+        train_ids: Ids of all other labelled images, sorted; with folds, those of images in the only group
+            of a class, which every fold trains on.
         fingerprint: Hash of the dataset's fingerprint, the select split and its folds, 16 hex digits.
         share: Requested share of the labelled images; with folds, the share of one fold.
         seed: Seed of the split.
