@@ -210,7 +210,7 @@ def test_bad_input_is_one_line_and_exit_status_2(arguments: list[str], words: st
     ("flags", "words"),
     [
         (["--trials", "0", "--minutes", "-1"], "--trials: 0 should be greater than or equal to 1\n"),
-        (["--gpu", "1.5"], "--gpu: 1.5 should be 'auto' or up to 1 (a share of one GPU), or a whole number"),
+        (["--gpu", "2"], "--gpu: 2 should be 'auto' or up to 1: a member trains on one GPU"),
         (["--folds", "1"], "--folds: 1 should be at least 2, or 0 for a select split\n"),
         (["--gpu-memory", "-1"], "--gpu-memory: -1.0 should be greater than 0"),
     ],

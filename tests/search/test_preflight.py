@@ -20,6 +20,7 @@ from rich.console import Console
 from tests.conftest import SPACE, Finished, make_plan
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.split import make_select_split
 from tune_paddy.data.system.cpus import usable_cpus
@@ -67,6 +68,19 @@ def test_a_metric_of_another_task_is_refused_before_training(small_digits: Path,
         with pytest.raises(InputError, match="metric qwk needs one grade an image"):
             preflight(replace(plan, **changes), {"CPU": 64.0})
     preflight(replace(plan, follow_up={"metric": "macro_f1"}), {"CPU": 64.0})
+
+
+def test_a_loss_of_another_task_is_refused_before_training(small_digits: Path, tmp_path: Path) -> None:
+    """In a recipe, and as one of the choices of a sub-space."""
+    for text in (
+        SPACE.replace("arch: test_resnet}", "arch: test_resnet, loss: cross_entropy}"),
+        SPACE.replace("lr: {", "loss: [focal, cross_entropy], lr: {"),
+    ):
+        plan = make_plan("labels", small_digits, tmp_path, text)
+        several = replace(plan, dataset=replace(plan.dataset, task=Task.of("multilabel")))
+        with pytest.raises(InputError, match="loss cross_entropy does not serve any number of labels"):
+            preflight(several, {"CPU": 64.0})
+        preflight(plan, {"CPU": 64.0})
 
 
 @pytest.fixture

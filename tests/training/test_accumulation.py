@@ -100,8 +100,19 @@ def trained(config: MemberConfig, train: TrainLoader, accum: int) -> tuple[nn.Mo
         {"mixup": 0.4, "label_smoothing": 0.1},
         {"cutmix": 1.0},
         {"optimizer": "sgd", "lr": 0.1},
+        {"erasing": 0.5, "cutmix": 1.0, "loss": "focal", "calm_epochs": 1},
+        {"loss": "bce", "sampler": "balanced", "mixup": 0.4},
+        {"optimizer": "sgd", "lr": 0.1, "clip_grad": 0.5},
     ],
-    ids=["plain", "mixup and label smoothing", "cutmix", "sgd"],
+    ids=[
+        "plain",
+        "mixup and label smoothing",
+        "cutmix",
+        "sgd",
+        "erasing and focal",
+        "bce and sampler",
+        "clipped gradients",
+    ],
 )
 def test_any_accum_trains_to_the_same_parameters(
     changes: dict[str, object],
@@ -120,6 +131,24 @@ def test_any_accum_trains_to_the_same_parameters(
             torch.testing.assert_close(model.state_dict()[name], weight, atol=1e-5, rtol=0)
     moved = max((a - b).abs().max() for a, b in zip(whole.parameters(), start.parameters(), strict=True))
     assert moved > 1e-3
+
+
+@pytest.mark.parametrize(
+    "changes", [{"randaugment": 9, "randaugment_ops": 4}, {"trivialaugment": True}], ids=str
+)
+def test_any_accum_trains_on_the_same_images(
+    changes: dict[str, object], parts: Parts, reader: ImageReader, make_config: Callable[..., MemberConfig]
+) -> None:
+    """But for single pixels: posterizing and equalizing turn a difference of rounding into a step."""
+    config = make_config(batch_size=50, erasing=0.5, mixup=0.4, **changes)
+    train = TrainLoader(reader, parts.train.labels, config)
+    batch = next(iter(train))
+    (whole, targets), *others = (
+        make_learner(config, train, network(), accum=accum)._prepare(batch) for accum in (1, 3, 50)
+    )
+    for images, own_targets in others:
+        assert ((images - whole).abs() > 1e-4).float().mean() < 1e-3
+        assert torch.equal(own_targets, targets)
 
 
 def test_the_number_of_steps_and_their_schedule_do_not_depend_on_accum(
@@ -206,10 +235,19 @@ class Overflowing(nn.Module):
         return logits
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lion"])
+@pytest.mark.parametrize("clip_grad", [0, 0.1])
 def test_in_fp16_an_overflow_skips_its_step_and_halves_the_scale(
-    parts: Parts, reader: ImageReader, make_config: Callable[..., MemberConfig]
+    *,
+    optimizer: str,
+    clip_grad: float,
+    parts: Parts,
+    reader: ImageReader,
+    make_config: Callable[..., MemberConfig],
 ) -> None:
-    config = make_config(batch_size=100, epochs=1, schedule="one_cycle")
+    config = make_config(
+        batch_size=100, epochs=1, schedule="one_cycle", optimizer=optimizer, clip_grad=clip_grad
+    )
     model = nn.Sequential(Overflowing(), nn.Identity())
     start = model[0].linear.weight.detach().clone()
     device = Device("cpu", "fp16")
@@ -218,3 +256,33 @@ def test_in_fp16_an_overflow_skips_its_step_and_halves_the_scale(
     run_phase(learner, phases(config)[0], start_epoch=0)
     assert torch.equal(model[0].linear.weight, start)
     assert learner.scaler.get_scale() == scale / 2
+
+
+class GradientNorms(Callback):
+    """Records the norm of the gradient that each step uses."""
+
+    def __init__(self) -> None:
+        self.norms: list[float] = []
+
+    def after_step(self) -> None:
+        gradients = [p.grad.flatten() for p in self.learn.model.parameters() if p.grad is not None]
+        self.norms.append(torch.cat(gradients).norm().item())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_clipped_gradient_has_the_given_norm_before_the_loss_was_scaled(
+    precision: str, parts: Parts, reader: ImageReader, make_config: Callable[..., MemberConfig]
+) -> None:
+    """In fp16 the scaled gradient is 65536 times as long."""
+    config = make_config(batch_size=50, epochs=1, schedule="one_cycle", clip_grad=0.01)
+    norms = GradientNorms()
+    learner = make_learner(
+        config,
+        TrainLoader(reader, parts.train.labels, config),
+        network(),
+        accum=2,
+        device=Device("cpu", precision),
+        cbs=(norms,),
+    )
+    run_phase(learner, phases(config)[0], start_epoch=0)
+    assert norms.norms == pytest.approx([0.01, 0.01], rel=1e-3)

@@ -15,7 +15,7 @@ from tune_paddy.data.member_data import Parts
 from tune_paddy.training import inference
 from tune_paddy.training.folds import train_folds
 from tune_paddy.training.inference import InferenceSettings, TrainedMember
-from tune_paddy.training.member import MemberResult, Runtime
+from tune_paddy.training.member import MemberResult, Runtime, train_member
 
 CPU = InferenceSettings("cpu", threads=1)
 
@@ -26,7 +26,14 @@ def trained(
 ) -> tuple[MemberResult, list[Path]]:
     """A member of two folds with every kind of view, and the folders of its models."""
     folder = tmp_path_factory.mktemp("trained")
-    views = {"tta": 2, "flip": "dihedral", "flip_view": True, "large_view": 1.25, "zoom_view": 0.8}
+    views = {
+        "tta": 2,
+        "flip": "dihedral",
+        "flip_view": True,
+        "large_view": 1.25,
+        "zoom_view": 0.8,
+        "ema": 0.9,
+    }
     config = make_config(arch="test_resnet", schedule="one_cycle", epochs=1, **views)
     result = train_folds(config, with_folds(parts), Runtime(folder, allow_gpu=False))
     return result, [folder / "fold-0", folder / "fold-1"]
@@ -86,3 +93,15 @@ def test_an_unknown_device_is_refused(name: str, trained: tuple[MemberResult, li
     message = f"device '{name}': this machine has no such device; use auto, or one of cpu"
     with pytest.raises(InputError, match=message):
         TrainedMember(trained[1], batch_size=4, settings=InferenceSettings(name))
+
+
+def test_a_member_of_binary_losses_is_served_with_the_probabilities_that_selection_saw(
+    parts: Parts, make_config: Callable[..., MemberConfig], tmp_path: Path
+) -> None:
+    """Its training had operations and erasing; its test-time augmentation has none."""
+    strong = {"trivialaugment": True, "erasing": 1.0, "loss": "bce"}
+    result = train_member(make_config(epochs=1, **strong), parts, Runtime(tmp_path, allow_gpu=False))
+    views, _ = TrainedMember([tmp_path], batch_size=7, settings=CPU).predict(parts.test.paths)
+    for view, probs in views.items():
+        np.testing.assert_allclose(probs, result.predictions.test[view], atol=1e-6)
+        np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-6)

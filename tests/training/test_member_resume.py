@@ -14,7 +14,13 @@ from tune_paddy.training.accumulation import MemberLearner
 from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train_member
 
 SCHEDULES: dict[str, dict[str, object]] = {
-    "fine_tune": {"schedule": "fine_tune", "epochs": 2, "freeze_epochs": 2, "drop_path": 0.2},
+    "fine_tune": {
+        "schedule": "fine_tune",
+        "epochs": 2,
+        "freeze_epochs": 2,
+        "drop_path": 0.2,
+        "class_weights": "effective",
+    },
     "one_cycle": {
         "schedule": "one_cycle",
         "epochs": 3,
@@ -23,6 +29,11 @@ SCHEDULES: dict[str, dict[str, object]] = {
         "lr": 0.05,
         "mixup": 0.4,
         "drop_path": 0.1,
+        "trivialaugment": True,
+        "erasing": 0.5,
+        "calm_epochs": 1,
+        "loss": "focal",
+        "sampler": "balanced",
     },
 }
 

@@ -16,6 +16,7 @@ from tune_paddy.training.devices import Device, use_threads
 from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, split_parameters
 
 AUGMENTED = {"mixup": 0.4, "max_lighting": 0.2, "max_warp": 0.2, "flip": "horizontal"}
+STRONG = {"randaugment": 9, "randaugment_ops": 8, "erasing": 0.5, "loss": "focal"}
 
 
 class Waits(TorchDispatchMode):
@@ -52,24 +53,36 @@ def learner(
         n_classes=10,
         device=device,
         accum=2,
+        class_weights=torch.ones(10) if config.loss == "focal" else None,
         opt_func=optimizer_factory(config),
         splitter=split_parameters,
     )
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "adamw"},
+        {"optimizer": "sgd"},
+        {"optimizer": "adamw", "clip_grad": 1.0},
+        {"optimizer": "sgd", "clip_grad": 1.0},
+        STRONG,
+        {"loss": "bce"},
+    ],
+    ids=str,
+)
 def test_no_step_reads_a_value_back(
     *,
     precision: str,
-    optimizer: str,
+    changes: dict[str, object],
     parts: Parts,
     reader: ImageReader,
     make_config: Callable[..., MemberConfig],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Neither the loss nor whether the scaler found an overflow."""
-    config = make_config(schedule="one_cycle", epochs=1, optimizer=optimizer, **AUGMENTED)
+    config = make_config(schedule="one_cycle", epochs=1, **AUGMENTED, **changes)
     body = nn.Sequential(nn.Conv2d(3, 4, 8, 8), nn.BatchNorm2d(4))
     model = nn.Sequential(body, nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
     trained = learner(config, parts, reader, model, Device("cpu", precision))
@@ -85,11 +98,12 @@ def test_no_step_reads_a_value_back(
     assert waits.found == []
 
 
+@pytest.mark.parametrize("changes", [{}, STRONG], ids=str)
 def test_copies_to_the_device_do_not_block(
-    parts: Parts, reader: ImageReader, make_config: Callable[..., MemberConfig]
+    changes: dict[str, object], parts: Parts, reader: ImageReader, make_config: Callable[..., MemberConfig]
 ) -> None:
     """Images, labels, and the numbers of augmentation, normalisation and mixing; `meta` stands for a GPU."""
-    config = make_config(**AUGMENTED)
+    config = make_config(**AUGMENTED, **changes)
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 4))
     with torch.device("meta"):
         sending = learner(config, parts, reader, model, Device("meta", "fp32"))

@@ -44,16 +44,16 @@ Size = Annotated[
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _whole_above_one(gpus: float) -> float:
-    """Reject 1.5 GPUs: Ray allots a share of one GPU, or whole ones."""
-    if gpus > 1 and not float(gpus).is_integer():
+def _at_most_one(gpus: float) -> float:
+    """Reject a second GPU, which would idle."""
+    if gpus > 1:
         raise PydanticCustomError(
-            "gpu_count", "Input should be up to 1 (a share of one GPU), or a whole number of GPUs"
+            "gpu_count", "Input should be up to 1: a member trains on one GPU; more members run at once"
         )
     return gpus
 
 
-GpuCount = Annotated[float, Field(ge=0, le=64), AfterValidator(_whole_above_one)]
+GpuShare = Annotated[float, Field(ge=0), AfterValidator(_at_most_one)]
 
 
 def _not_one(folds: int) -> int:
@@ -69,8 +69,9 @@ FoldCount = Annotated[int, Field(ge=0, le=100), AfterValidator(_not_one)]
 class MemberConfig(BaseModel):
     """Configuration of one member; frozen, and complete enough to retrain it.
 
-    Augmentation parameters are those of fastai's `aug_transforms`, with its defaults. `min_scale` alone has
-    the value of the notebook that the project grew out of, 0.75; fastai's 1 crops nothing.
+    The parameters from `min_scale` to `p_lighting` are those of fastai's `aug_transforms`, with its defaults.
+    `min_scale` alone has the value of the notebook that the project grew out of, 0.75; fastai's 1 crops
+    nothing.
     """
 
     # Its rules are compiled at the first use: help screens need the fields alone.
@@ -106,7 +107,20 @@ class MemberConfig(BaseModel):
     )
     lr: float = Field(0.01, gt=0, le=100, description="peak learning rate (fine_tune: fastai's base_lr)")
     weight_decay: float = Field(0.01, ge=0, le=10, description="decoupled weight decay")
-    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with momentum")
+    optimizer: Literal[
+        "adamw", "sgd", "nadamw", "radam", "adopt", "laprop", "mars", "lamb", "lion", "muon"
+    ] = Field("adamw", description="torch's AdamW, SGD with momentum, or one of timm's optimizers")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="learning rate of a layer / that of the next one, in the body; 1: off"
+    )
+    clip_grad: float = Field(0.0, ge=0, description="largest norm of a step's gradient; 0: any")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the average of the parameters; 0: none")
+    keep: Literal["last", "best"] = Field(
+        "last", description="epoch whose parameters predict; best: of the lowest calibrated log loss"
+    )
+    patience: int = Field(
+        0, ge=0, le=10_000, description="keep: best only: epochs without a better one before the end; 0: all"
+    )
     min_scale: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the area")
     flip: Literal["none", "horizontal", "dihedral"] = Field(
         "horizontal", description="dihedral: the eight flips and quarter turns"
@@ -121,6 +135,26 @@ class MemberConfig(BaseModel):
     p_lighting: Share = Field(0.75, description="probability of each of brightness and contrast")
     mixup: float = Field(0.0, ge=0, le=10, description="alpha of mixup's Beta distribution; 0: off")
     cutmix: float = Field(0.0, ge=0, le=10, description="alpha of CutMix's Beta distribution; 0: off")
+    randaugment: int = Field(
+        0, ge=0, le=30, description="magnitude of RandAugment on torchvision's scale of 0 to 30; 0: off"
+    )
+    randaugment_ops: int = Field(2, ge=1, le=8, description="operations of RandAugment for each image")
+    trivialaugment: bool = Field(
+        False, description="one random operation of random magnitude for each image (TrivialAugment)"
+    )
+    erasing: Share = Field(0.0, description="probability that a random box of an image is erased")
+    calm_epochs: int = Field(
+        0, ge=0, le=10_000, description="last epochs, with flips and mild crops as the only augmentation"
+    )
+    loss: Literal["auto", "cross_entropy", "focal", "bce"] = Field(
+        "auto", description="auto: cross_entropy, or bce for several labels an image"
+    )
+    class_weights: Literal["none", "balanced", "effective"] = Field(
+        "none", description="weights of the classes in the loss; balanced: inverse to their images"
+    )
+    sampler: Literal["uniform", "balanced"] = Field(
+        "uniform", description="balanced: an epoch draws images so that all classes are equally frequent"
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="mass spread over all classes")
     drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth of the body")
     dropout: float = Field(0.5, ge=0, lt=1, description="dropout before the last layer of the head")
@@ -156,7 +190,21 @@ class MemberConfig(BaseModel):
             r < s for r, s in zip(self.resize_size, self.size, strict=True)
         ):
             raise ValueError(f"resize_size {list(self.resize_size)} is smaller than size {list(self.size)}")
+        self._check_augmentation()
+        if self.class_weights != "none" and self.sampler == "balanced":
+            raise ValueError(
+                f"class_weights {self.class_weights} and sampler balanced both make up for unequal classes; "
+                "set one of them"
+            )
+        if self.patience and self.keep == "last":
+            raise ValueError(f"patience {self.patience} needs keep: best")
         return self
+
+    def _check_augmentation(self) -> None:
+        if self.randaugment and self.trivialaugment:
+            raise ValueError(f"randaugment {self.randaugment} and trivialaugment exclude each other; set one")
+        if self.calm_epochs > self.epochs:
+            raise ValueError(f"calm_epochs {self.calm_epochs} is larger than epochs {self.epochs}")
 
     @property
     def short_name(self) -> str:
@@ -204,9 +252,9 @@ class SearchSettings(BaseModel):
         json_schema_extra={"group": RESOURCES},
     )
     cpus: float = Field(1, gt=0, description="CPUs of one trial", json_schema_extra={"group": RESOURCES})
-    gpu: Literal["auto"] | GpuCount = Field(
+    gpu: Literal["auto"] | GpuShare = Field(
         0.0,
-        description="GPUs of one trial; 0.25 shares one among four; auto: as little as its forecast allows",
+        description="share of a GPU for a trial; 0.25: four on one; auto: the least that its forecast allows",
         json_schema_extra={"group": RESOURCES},
     )
     gpu_memory: float | None = Field(

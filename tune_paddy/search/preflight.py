@@ -8,8 +8,10 @@ from pathlib import Path
 import ray
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.domains import candidates
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.core.metrics import METRICS, check_metric
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.split import SelectSplit, describe_limits
 from tune_paddy.data.system.progress.stages import SILENT, Progress
@@ -21,6 +23,7 @@ from tune_paddy.search.plan import SearchPlan, new_split, stored_split
 from tune_paddy.search.ray.session import ray_session
 from tune_paddy.search.resources import check_resources, idle_gpus_note, resources_here
 from tune_paddy.search.resuming.compatibility import check_same
+from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.history import read_recorded_search
 from tune_paddy.tracking.store import Store
 
@@ -57,7 +60,7 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
 
     Raises:
         InputError: A path is no text, a trial needs more resources than there are, the classes cannot be
-            split, or the stored split has other images or folds.
+            split, a loss is one of another task, or the stored split has other images or folds.
     """
     for path in (plan.dataset.root, plan.folder.absolute(), Path.cwd()):  # Ray needs them as text
         check_decoded(path)
@@ -66,6 +69,7 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
         check_metric(settings.objective, plan.dataset.task)
     if plan.follow_up.get("metric"):
         check_metric(str(plan.follow_up["metric"]), plan.dataset.task)
+    _check_losses(plan.space, plan.dataset.task)
     at_once = check_resources(settings, available)
     # A new search can still get another name, so its folder may be that of another search.
     split = stored_split(plan) if plan.resumed else new_split(plan)
@@ -74,6 +78,13 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
     limits = () if plan.resumed else describe_limits(plan.dataset, split)
     notes = tuple(note for note in (*limits, idle_gpus_note(settings, available), cache.note) if note)
     return ReadyPlan(plan, split, parts, at_once, cache, notes)
+
+
+def _check_losses(space: SearchSpace, task: Task) -> None:
+    named = {str(recipe.values["loss"]) for recipe in space.recipes if "loss" in recipe.values}
+    searched = [candidates(sub.domains["loss"]) for sub in space.spaces if "loss" in sub.domains]
+    for loss in sorted(named.union(*searched)):
+        task.loss_of(loss)
 
 
 @contextmanager

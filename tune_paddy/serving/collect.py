@@ -35,7 +35,7 @@ from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import RecordedRun, get_search, recorded
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
-from tune_paddy.training.saved.weight_files import CONFIG, WEIGHTS
+from tune_paddy.training.saved.weight_files import present_files
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ class Collected:
         for inner, source in self.sources.items():
             target = folder / inner
             target.mkdir(parents=True)
-            for name in (CONFIG, WEIGHTS):
+            for name in present_files(source):
                 place((source / name).absolute(), target / name)
         text = self.manifest.model_dump_json(indent=2) + "\n"
         (folder / ENSEMBLE_FILE).write_text(text, encoding="utf-8")

@@ -30,7 +30,7 @@ class _Strict(BaseModel):
 class ManifestView(_Strict):
     """One view of a member; a view with weight 0 is a candidate when time is short."""
 
-    kind: Literal["plain", "tta", "flips", "large", "zoom"]
+    kind: Literal["plain", "tta", "flips", "large", "zoom", "ema"]
     weight: float = Field(ge=0, le=1)
     temperature: Temperature = 1.0
 

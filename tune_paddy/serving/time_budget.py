@@ -121,10 +121,8 @@ def _measure(
         shown = ", ".join(f"{kind} {cost:.1f} s" for kind, cost in costs[member.name].items())
         tell(f"{member.name}: {shown} for {len(paths)} images")
     pairs = [(member.name, view.kind) for member, view in model.manifest.views]
-    measured, common = (
-        np.array([known.get(name, {}).get(kind, np.inf) for name, kind in pairs]) for known in (costs, shared)
-    )
-    return measured, common
+    measured = np.array([costs.get(name, {}).get(kind, np.inf) for name, kind in pairs])
+    return measured, np.array([shared.get(name, {}).get(kind, 0.0) for name, kind in pairs])
 
 
 def _measure_member(

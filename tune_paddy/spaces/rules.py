@@ -17,7 +17,7 @@ Its arguments are the architecture, (height, width) in px, and the largest `larg
 
 Domains = Mapping[str, Domain]
 
-_MOST_WORDS = 8  # apart from free text, no parameter has more options than that
+_MOST_WORDS = 10  # apart from free text, no parameter has more options than that
 
 
 def contradictions(domains: Domains) -> list[str]:

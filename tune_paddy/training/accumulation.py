@@ -21,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.training.batches.augment import augment, normalize
+from tune_paddy.training.batches.erasing import erase
 from tune_paddy.training.batches.loaders import Batch
 from tune_paddy.training.batches.mixing import mix_batch
 from tune_paddy.training.devices import Device, send
@@ -61,6 +62,7 @@ class MemberLearner(Learner):
         device: Device and precision of training.
         accum: Number of micro-batches per step.
         stats: Mean and standard deviation of each colour channel (values 0..1).
+        class_weights: Weights of the classes in the loss, float32 [classes]; None: equal weights.
         **kwargs: Arguments of fastai's Learner: opt_func, splitter, cbs.
     """
 
@@ -75,11 +77,13 @@ class MemberLearner(Learner):
         task: Task | None = None,
         accum: int = 1,
         stats: Stats = (IMAGENET_MEAN, IMAGENET_STD),
+        class_weights: Tensor | None = None,
         **kwargs: Any,
     ) -> None:
         self.config = config
         self.n_classes = n_classes
-        self.objective = objective_of(task)
+        weights = None if class_weights is None else class_weights.to(device.torch)
+        self.objective = objective_of(task, config.loss, weights)
         self.device = device
         self.accum = accum
         self.stats = stats
@@ -120,6 +124,10 @@ class MemberLearner(Learner):
         """Do nothing: the micro-batches have already accumulated their gradients."""
 
     def _step(self) -> None:
+        if self.config.clip_grad > 0:
+            self.scaler.unscale_(self.opt.opt)
+            # An overflow makes every gradient NaN here; the loss scaler has seen it, and skips the step.
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_grad)
         self.scaler.step(self.opt.opt)
         self.scaler.update()
 
@@ -127,17 +135,19 @@ class MemberLearner(Learner):
         """Do nothing: see the class."""
 
     def _prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Augment a whole batch, one micro-batch at a time, then mix it."""
+        """Augment and erase a whole batch, one micro-batch at a time, then mix it."""
         images, labels = (send(tensor, self.device.torch) for tensor in (batch.images, batch.labels))
-        ready = torch.cat(
-            [
-                normalize(augment(images[part], batch.draws[part], self.config.size), *self.stats)
-                for part in micro_slices(len(images), self.accum)
-            ]
-        )
+        parts = micro_slices(len(images), self.accum)
+        ready = torch.cat([self._augmented(images[part], batch, part) for part in parts])
         if batch.mix is None:
             return ready, labels
         return mix_batch(ready, self.objective.shares(labels, self.n_classes, ready.dtype), batch.mix)
+
+    def _augmented(self, images: Tensor, batch: Batch, part: slice) -> Tensor:
+        """Augment, normalise and erase the images of a micro-batch."""
+        operations = None if batch.operations is None else batch.operations[part]
+        ready = normalize(augment(images, batch.draws[part], self.config.size, operations), *self.stats)
+        return ready if batch.boxes is None else erase(ready, batch.boxes[part])
 
     def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         return self.objective.loss(logits.float(), targets, self.config.label_smoothing)

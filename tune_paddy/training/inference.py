@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from tune_paddy.core.views import view_work
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.views import EMA, PLAIN, view_work
 from tune_paddy.data.images import ImageError
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.resizing import CENTRE, Pixels, Size
@@ -94,6 +96,8 @@ class TrainedMember:
         self._device: Device = device_by_name(settings.device, self.config.precision)
         for saved in self._saved:
             saved.model.to(self._device.torch)
+            if saved.ema is not None:
+                saved.ema.to(self._device.torch)
 
     def predict(
         self,
@@ -114,6 +118,9 @@ class TrainedMember:
         Returns:
             View name → float32 [images, classes], with undefined rows for unreadable images; and index in
             `paths` → reason of all unreadable images.
+
+        Raises:
+            InputError: The ema view is wanted, and the member has no averaged parameters.
         """
         known = dict(broken or {})
         views = [kind for kind in view_work(vars(self.config)) if kinds is None or kind in kinds]
@@ -121,7 +128,7 @@ class TrainedMember:
         for saved in self._saved:
             good = [row for row in range(len(paths)) if row not in known]
             for rows in _chunks(good, self._batch_size):
-                predicted, found = self._predict_chunk(saved, [paths[row] for row in rows], views)
+                predicted, found = self._predict_views(saved, [paths[row] for row in rows], views)
                 known |= {rows[place]: reason for place, reason in found.items()}
                 for view in views:
                     sums[view][rows] += predicted[view]
@@ -129,8 +136,18 @@ class TrainedMember:
         means = {view: (total / len(self._saved)).astype(np.float32) for view, total in sums.items()}
         return means, known
 
-    def _predict_chunk(
+    def _predict_views(
         self, saved: SavedMember, paths: Sequence[str], kinds: Collection[str]
+    ) -> tuple[dict[str, NDArray[np.float32]], Mapping[int, str]]:
+        own = [kind for kind in kinds if kind != EMA]
+        if EMA not in kinds:
+            return self._predict_chunk(saved, saved.model, paths, own)
+        averaged, broken = self._predict_chunk(saved, _averaged(saved), paths, (PLAIN,))
+        others = self._predict_chunk(saved, saved.model, paths, own)[0] if own else {}
+        return others | {EMA: averaged[PLAIN]}, broken
+
+    def _predict_chunk(
+        self, saved: SavedMember, model: nn.Sequential, paths: Sequence[str], kinds: Collection[str]
     ) -> tuple[dict[str, NDArray[np.float32]], Mapping[int, str]]:
         config = self.config
         plan = plan_body(config.arch, config.size, config.drop_path, config.large_view)
@@ -138,7 +155,7 @@ class TrainedMember:
             reader = TolerantReader(paths, config.item_size, config.resize, self._threads, saved.pixel_range)
             try:
                 predicted = predict(
-                    saved.model,
+                    model,
                     reader,
                     config,
                     device=self._device,
@@ -159,6 +176,15 @@ class TrainedMember:
     def synchronize(self) -> None:
         """Wait until the device has finished its queued work, so that a clock measures it."""
         self._device.synchronize()
+
+
+def _averaged(saved: SavedMember) -> nn.Sequential:
+    if saved.ema is None:
+        raise InputError(
+            f"a saved member ({saved.config.short_name}) has no averaged parameters, which its view `ema` "
+            "needs; train it again with `ema`"
+        )
+    return saved.ema
 
 
 def _chunks(rows: Sequence[int], batch_size: int) -> Collection[list[int]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, CancelFitException
 from numpy.typing import NDArray
 from torch import nn
 
@@ -16,18 +16,21 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError
 from tune_paddy.core.memory import EVALUATION_FACTOR, batch_norm_warning
 from tune_paddy.core.predictions import Predictions
-from tune_paddy.core.views import PLAIN
+from tune_paddy.core.views import EMA, PLAIN
 from tune_paddy.data.image_cache.entry import CachedImages
 from tune_paddy.data.member_data import Part, Parts
 from tune_paddy.training.accumulation import MemberLearner, micro_batch
+from tune_paddy.training.batches.balance import class_weights
 from tune_paddy.training.batches.loaders import ImageReader, TrainLoader, subsample_rows
 from tune_paddy.training.devices import Device, pick_device, use_threads
+from tune_paddy.training.keeping.average import Average
+from tune_paddy.training.keeping.best_epoch import CHOSEN_NOTE, best_epoch, ends_early, spared_epochs
 from tune_paddy.training.networks.compilation import compile_model, forget_compiled, is_compiler_failure
 from tune_paddy.training.networks.model import build_model, has_batch_norm, lay_out, plan_body
 from tune_paddy.training.oom import ThrashWatch, is_out_of_memory, release_memory
-from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, split_parameters
+from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, splitter
 from tune_paddy.training.overflow import mean_loss
-from tune_paddy.training.saved.checkpoint import Checkpoint, load_latest, save_checkpoint
+from tune_paddy.training.saved.checkpoint import Checkpoint, load_epoch, load_latest, save_checkpoint
 from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
 from tune_paddy.training.saved.member_files import save_member
 from tune_paddy.training.scores import member_scores
@@ -93,7 +96,8 @@ class MemberResult:
 
     Attributes:
         config: Configuration of the member.
-        predictions: Predictions of the select split and the test set; plain view, and tta unless `tta` is 0.
+        predictions: Predictions of the select split and the test set; plain view, tta unless `tta` is 0, and
+            ema unless `ema` is 0.
         history: Metrics of each epoch, in order.
         metrics: Summary: scores of each view, seconds of training and prediction, images, parameters,
             peak memory in MiB.
@@ -192,6 +196,9 @@ class _Attempt:
         self.device.limit_memory(runtime.memory_mib)
         self.device.reset_peak()
         self.history: list[dict[str, float]] = []
+        self.average: Average | None = None
+        # A refit, whose select split is trained on, has nothing to choose an epoch by.
+        self.keeps_best = config.keep == "best" and not parts.seen
 
     def thrash_watch(self) -> ThrashWatch | None:
         """Return a watch if `accum` can still be raised; otherwise a slow member is better than none."""
@@ -202,12 +209,12 @@ class _Attempt:
     def run(self) -> MemberResult:
         checkpoint = load_latest(self.runtime.folder)
         model = self._model(checkpoint)
+        self.average = self._begin_average(model, checkpoint)
         self._train(model, checkpoint)
+        notes = (*self._notes(model), *self._return_to_best(model))
         started = self.runtime.clock()
-        views = {
-            name: self._predict(model, part)
-            for name, part in (("select", self.parts.select), ("test", self.parts.test))
-        }
+        parts = {"select": self.parts.select, "test": self.parts.test}
+        views = {name: self._predict(model, part) | self._averaged(part) for name, part in parts.items()}
         seconds = self.runtime.clock() - started
         predictions = Predictions(
             classes=self.parts.classes,
@@ -220,14 +227,14 @@ class _Attempt:
             task=self.parts.task,
         )
         if self.runtime.keep_weights:
-            parts = self.parts
             save_member(
                 self.runtime.folder,
                 model,
                 self.config,
-                parts.classes,
-                pixel_range=parts.pixel_range,
-                task=parts.task,
+                self.parts.classes,
+                pixel_range=self.parts.pixel_range,
+                task=self.parts.task,
+                ema=None if self.average is None else self.average.model,
             )
         if not self.runtime.keep_checkpoints:
             remove_checkpoints(self.runtime.folder)
@@ -239,7 +246,7 @@ class _Attempt:
             metrics=metrics,
             accum=self.runtime.accum,
             ooms=0,
-            notes=self._notes(model),
+            notes=notes,
             stack=describe_stack(self.device),
         )
 
@@ -247,6 +254,38 @@ class _Attempt:
         images = micro_batch(self.config.batch_size, self.runtime.accum)
         warning = batch_norm_warning(images, self.runtime.accum) if has_batch_norm(model[0]) else None
         return (warning,) if warning else ()
+
+    def _return_to_best(self, model: nn.Sequential) -> tuple[str, ...]:
+        """Load the best epoch's parameters if they are to predict; return notes for the user."""
+        if not self.keeps_best:
+            return ()
+        best = best_epoch(self.history)
+        if best < len(self.history):
+            checkpoint = load_epoch(self.runtime.folder, best)
+            if checkpoint is None:
+                return (f"the checkpoint of the best epoch, {best}, is damaged: the last epoch predicts",)
+            model.load_state_dict(dict(checkpoint.model))
+            if self.average is not None and checkpoint.averaged is not None:
+                self.average.load(checkpoint.averaged.state)
+        return (CHOSEN_NOTE,)
+
+    def ends_early(self) -> bool:
+        """Return whether the training ends before its last epoch."""
+        config = self.config
+        return self.keeps_best and ends_early(
+            self.history, patience=config.patience, frozen=config.total_epochs - config.epochs
+        )
+
+    def _begin_average(self, model: nn.Sequential, checkpoint: Checkpoint | None) -> Average | None:
+        if self.config.ema == 0:
+            return None
+        return Average(model, self.config.ema, None if checkpoint is None else checkpoint.averaged)
+
+    def _averaged(self, part: Part) -> dict[str, NDArray[np.float32]]:
+        """Return the ema view of a part; empty without an average."""
+        if self.average is None:
+            return {}
+        return {EMA: self._predict(self.average.model, part, (PLAIN,))[PLAIN]}
 
     def _model(self, checkpoint: Checkpoint | None) -> nn.Sequential:
         config = self.config
@@ -280,14 +319,15 @@ class _Attempt:
             device=self.device,
             accum=self.runtime.accum,
             stats=self.stats,
+            class_weights=self._class_weights(),
             opt_func=optimizer_factory(self.config),
-            splitter=split_parameters,
+            splitter=splitter(self.config),
         )
         if checkpoint is not None and checkpoint.scaler:  # empty where the loss was not scaled
             learner.scaler.load_state_dict(dict(checkpoint.scaler))
         first = 0
         for phase in phases(self.config):
-            if done < first + phase.epochs:
+            if done < first + phase.epochs and not self.ends_early():
                 watch = _EpochWatch(self, first, max(done - first, 0))
                 with learner.added_cbs([watch]):
                     run_phase(
@@ -300,6 +340,12 @@ class _Attempt:
 
     def _rows(self) -> NDArray[np.int64]:
         return subsample_rows(self.parts.train.labels, self.config, self.parts.train.groups)
+
+    def _class_weights(self) -> torch.Tensor | None:
+        """Return the weights of the classes among the images that this member trains on."""
+        labels = self.parts.train.labels[self._rows()]
+        weights = class_weights(labels, self.config.class_weights, len(self.parts.classes))
+        return None if weights is None else torch.from_numpy(weights)
 
     def _loader(self) -> TrainLoader:
         rows = self._rows()
@@ -340,9 +386,11 @@ class _Attempt:
         """Evaluate an epoch, save its checkpoint, then report it."""
         started = self.runtime.clock()
         probs = self._predict(learner.model, self.parts.select, (PLAIN,))[PLAIN]
+        averaged = {view: self._scores(probs) for view, probs in self._averaged(self.parts.select).items()}
         metrics = {
             "train_loss": loss,
-            **member_scores(probs, self.parts.select.labels, self.runtime.metrics),
+            **self._scores(probs),
+            **_by_view(averaged),
             "lr": float(learner.opt.hypers[-1]["lr"]),
             "train_seconds": seconds,
             "eval_seconds": self.runtime.clock() - started,
@@ -355,18 +403,18 @@ class _Attempt:
             optimizer=learner.opt.opt,
             scaler=learner.scaler,
             history=self.history,
+            averaged=None if self.average is None else self.average.averaged,
+            spared=spared_epochs(self.history) if self.keeps_best else (),
         )
         self.report(EpochReport(epoch, metrics))
 
+    def _scores(self, probs: NDArray[np.float32]) -> dict[str, float]:
+        return member_scores(probs, self.parts.select.labels, self.runtime.metrics)
+
     def _summary(self, model: nn.Module, predictions: Predictions, seconds: float) -> dict[str, float]:
         n_images = len(predictions.select_ids) + len(predictions.test_ids)
-        scores = {
-            f"{view}/{name}": value
-            for view, probs in predictions.select.items()
-            for name, value in member_scores(probs, predictions.select_labels, self.runtime.metrics).items()
-        }
         return {
-            **scores,
+            **_by_view({view: self._scores(probs) for view, probs in predictions.select.items()}),
             "train_seconds_total": sum(e["train_seconds"] + e["eval_seconds"] for e in self.history),
             "predict_seconds": seconds,
             "predict_ms_per_image": 1000 * seconds / n_images,
@@ -374,6 +422,10 @@ class _Attempt:
             "parameters_m": sum(parameter.numel() for parameter in model.parameters()) / 1e6,
             "peak_mib": self.device.peak_mib(),
         }
+
+
+def _by_view(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return {f"{view}/{name}": value for view, values in scores.items() for name, value in values.items()}
 
 
 class _EpochWatch(Callback):
@@ -402,6 +454,10 @@ class _EpochWatch(Callback):
         self.thrash = self.attempt.thrash_watch()
         self.started = self.attempt.runtime.clock()
 
+    def after_step(self) -> None:
+        if self.attempt.average is not None:
+            self.attempt.average.update(self.learn.model)
+
     def after_batch(self) -> None:
         self.attempt.runtime.alive()
         self.losses.append(self.learn.loss)
@@ -416,3 +472,5 @@ class _EpochWatch(Callback):
         self.attempt.device.synchronize()
         seconds = self.attempt.runtime.clock() - self.started
         self.attempt.after_epoch(self.learn, epoch, loss, seconds)
+        if self.attempt.ends_early():
+            raise CancelFitException

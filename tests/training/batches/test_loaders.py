@@ -1,6 +1,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,24 @@ def test_an_epoch_does_not_depend_on_earlier_epochs(
     for train.epoch in range(3):
         last = list(train)
     assert same(last, epoch(config, parts, number=2))
+
+
+def test_strong_augmentation_leaves_all_other_random_choices(
+    parts: Parts, make_config: Callable[..., MemberConfig]
+) -> None:
+    """And its own do not depend on threads."""
+    plain = epoch(make_config(cutmix=1), parts, number=1)
+    strong = make_config(cutmix=1, randaugment=9, erasing=0.5)
+    alone, threaded = (epoch(strong, parts, number=1, threads=threads) for threads in (1, 4))
+    assert same(plain, alone)
+    for batch, expected, other in zip(alone, plain, threaded, strict=True):
+        assert batch.operations is not None
+        assert batch.boxes is not None
+        for field in fields(batch.draws):
+            name = field.name
+            assert np.array_equal(getattr(batch.draws, name), getattr(expected.draws, name)), name
+        assert np.array_equal(batch.operations.amount, other.operations.amount)
+        assert np.array_equal(batch.boxes.edges, other.boxes.edges)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 33, 99, 100, 101, 1000])

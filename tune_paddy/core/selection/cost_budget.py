@@ -62,7 +62,8 @@ class CostBudget:
         for view in views:
             group = int(self.groups[view])
             largest[group] = np.maximum(largest.get(group, 0.0), shared[:, view])
-            own = own + (self.costs[:, view] - shared[:, view])
+            if self.shared is not None:  # costs may be inf
+                own = own + (self.costs[:, view] - shared[:, view])
         return sum(largest.values(), own)
 
     def among(self, views: NDArray[np.intp]) -> "CostBudget":

@@ -29,11 +29,13 @@ class Task(ABC):
         name: One of `TASK_NAMES`.
         description: What an image has, for a person.
         independent: Whether the probabilities of an image do not depend on each other.
+        losses: Names of the losses that members can train with, the default first.
     """
 
     name: str
     description: str
     independent: bool = False
+    losses: tuple[str, ...] = ("cross_entropy", "focal", "bce")
 
     @staticmethod
     def of(name: str | None) -> "Task":
@@ -99,6 +101,20 @@ class Task(ABC):
     def empty(self, n_classes: int) -> NDArray[np.int64]:
         """Return the labels of no image."""
         return np.empty((0, n_classes) if self.independent else 0, np.int64)
+
+    def loss_of(self, name: str) -> str:
+        """Return the loss that a member's `loss` means.
+
+        Raises:
+            InputError: The loss is one of another task.
+        """
+        if name == "auto":
+            return self.losses[0]
+        if name not in self.losses:
+            raise InputError(
+                f"loss {name} does not serve {self.description}; set it to {', '.join(self.losses)} or auto"
+            )
+        return name
 
     def probabilities_problem(self, probs: Floats) -> str | None:
         """Return why finite values ≥ 0, [images, classes], are no probabilities of this task, or None."""
@@ -187,6 +203,7 @@ class _Multilabel(Task):
     name = MULTILABEL
     description = "any number of labels an image"
     independent = True
+    losses = ("bce", "focal")
 
     def classes_of(self, labels: Iterable[str]) -> tuple[str, ...]:
         return tuple(sorted({name for label in labels for name in _names(label)}))

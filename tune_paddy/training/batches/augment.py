@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.training.batches.operations import Operations, operation_matrices, recolour
 from tune_paddy.training.devices import resize_uint8, send
 
 Floats = NDArray[np.float64]
@@ -107,12 +108,13 @@ def _logit(p: Floats) -> Floats:
     return np.log(p / (1 - p))
 
 
-def warp_matrices(draws: Draws, aspect: float = 1.0) -> NDArray[np.float32]:
+def warp_matrices(draws: Draws, aspect: float = 1.0, last: Floats | None = None) -> NDArray[np.float32]:
     """Compose each image's maps from output to input positions, both (x, y) in -1..1.
 
     Args:
         draws: Random choices for n images.
         aspect: Height of the input images divided by their width, so that rotations do not shear.
+        last: Maps of the augmented image, applied after all others, float64 [n, 3, 3]; None: none.
 
     Returns:
         float32 [n, 3, 3]: homographies, applied to (x, y, 1) and divided by the third coordinate.
@@ -120,7 +122,8 @@ def warp_matrices(draws: Draws, aspect: float = 1.0) -> NDArray[np.float32]:
     turned = _dihedral(draws.dihedral) @ _rotation(draws) @ _zoom(draws)
     turned[:, 0, 1] *= aspect
     turned[:, 1, 0] /= aspect
-    return (_perspective(draws) @ turned @ _crop(draws)).astype(np.float32)
+    maps = _perspective(draws) @ turned @ _crop(draws)
+    return (maps if last is None else maps @ last).astype(np.float32)
 
 
 def _affine(n: int) -> Floats:
@@ -179,23 +182,29 @@ def _perspective(draws: Draws) -> Floats:
     return np.concatenate([solution, np.ones((n, 1))], axis=1).reshape(n, 3, 3)
 
 
-def augment(images: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
-    """Apply warp and lighting to a batch.
+def augment(
+    images: Tensor, draws: Draws, size: tuple[int, int], operations: Operations | None = None
+) -> Tensor:
+    """Apply warp, lighting and colour operations to a batch.
 
     Args:
         images: Values 0..255 [n, 3, H, W], bytes or floats, on any device.
         draws: Random choices for these n images.
         size: (height, width) in px of the result.
+        operations: Operations of RandAugment or TrivialAugment for these n images; None: none.
 
     Returns:
         float32 [n, 3, height, width], values 0..1.
     """
-    matrices = torch.from_numpy(warp_matrices(draws, images.shape[-2] / images.shape[-1]))
+    last = None if operations is None else operation_matrices(operations, size)
+    matrices = torch.from_numpy(warp_matrices(draws, images.shape[-2] / images.shape[-1], last))
     step = _at_a_time(images)
     if step >= len(images):
-        return _augment(images, matrices, draws, size)
-    parts = [slice(start, start + step) for start in range(0, len(images), step)]
-    return torch.cat([_augment(images[part], matrices[part], draws[part], size) for part in parts])
+        augmented = _augment(images, matrices, draws, size)
+    else:
+        parts = [slice(start, start + step) for start in range(0, len(images), step)]
+        augmented = torch.cat([_augment(images[part], matrices[part], draws[part], size) for part in parts])
+    return augmented if operations is None else recolour(augmented, operations)
 
 
 def _at_a_time(images: Tensor) -> int:

