@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.views import SYMMETRIES
 
 MAX_SIDE = 4096
 """Largest image side, in pixels, that a member may be trained at."""
@@ -66,6 +67,34 @@ def _not_one(folds: int) -> int:
 FoldCount = Annotated[int, Field(ge=0, le=100), AfterValidator(_not_one)]
 
 
+TRAINING_ONLY = (
+    "epochs",
+    "freeze_epochs",
+    "lr",
+    "weight_decay",
+    "optimizer",
+    "layer_decay",
+    "clip_grad",
+    "ema",
+    "keep",
+    "patience",
+    "mixup",
+    "cutmix",
+    "randaugment",
+    "randaugment_ops",
+    "trivialaugment",
+    "erasing",
+    "calm_epochs",
+    "loss",
+    "class_weights",
+    "sampler",
+    "drop_path",
+    "dropout",
+    "compile",
+)
+"""Parameters of members without effect on a frozen member, which keeps their defaults."""
+
+
 class MemberConfig(BaseModel):
     """Configuration of one member; frozen, and complete enough to retrain it.
 
@@ -100,10 +129,15 @@ class MemberConfig(BaseModel):
     )
     epochs: int = Field(12, ge=1, le=10_000, description="epochs with the whole network training")
     freeze_epochs: int = Field(
-        1, ge=0, le=10_000, description="fine_tune only: epochs before, with only the head training"
+        1,
+        ge=0,
+        le=10_000,
+        description="fine_tune only: epochs before, with only the head training: linear probing, then "
+        "fine-tuning (LP-FT, Kumar et al. 2022)",
     )
-    schedule: Literal["fine_tune", "one_cycle"] = Field(
-        "fine_tune", description="schedule of the learning rate, as fastai's method of that name"
+    schedule: Literal["fine_tune", "one_cycle", "frozen"] = Field(
+        "fine_tune",
+        description="as fastai's method of that name; frozen: only a linear head is fitted, in one pass",
     )
     lr: float = Field(0.01, gt=0, le=100, description="peak learning rate (fine_tune: fastai's base_lr)")
     weight_decay: float = Field(0.01, ge=0, le=10, description="decoupled weight decay")
@@ -158,6 +192,10 @@ class MemberConfig(BaseModel):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="mass spread over all classes")
     drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth of the body")
     dropout: float = Field(0.5, ge=0, lt=1, description="dropout before the last layer of the head")
+    head: Literal["concat_pool", "linear"] = Field(
+        "concat_pool",
+        description="concat_pool: fastai's, on mean and max; linear: timm's pooling and one layer",
+    )
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         "auto", description="auto: bf16 where the device has it, else fp16 on CUDA, else fp32"
     )
@@ -179,6 +217,14 @@ class MemberConfig(BaseModel):
     )
     subsample: float = Field(0.8, gt=0, le=1, description="share of the training images that the member sees")
     seed: int = Field(42, ge=0, lt=2**31, description="seed of initial parameters, order and augmentation")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _forget_what_has_no_effect(cls, values: Any) -> Any:
+        """Give a frozen member the defaults of what only training uses, so that equal members are equal."""
+        if isinstance(values, Mapping) and values.get("schedule") == "frozen":
+            return {name: value for name, value in values.items() if name not in TRAINING_ONLY}
+        return values
 
     @model_validator(mode="after")
     def _check_contradictions(self) -> "MemberConfig":
@@ -218,9 +264,24 @@ class MemberConfig(BaseModel):
         return self.resize_size or self.size
 
     @property
+    def frozen(self) -> bool:
+        """Whether the body keeps its pretrained weights, and the head alone is fitted to its features."""
+        return self.schedule == "frozen"
+
+    @property
+    def symmetries(self) -> int:
+        """Number of symmetries in which a frozen member sees each training image."""
+        return SYMMETRIES[self.flip]
+
+    @property
+    def full_epochs(self) -> int:
+        """Number of epochs after the frozen ones; the single pass of a frozen member counts as one."""
+        return 1 if self.frozen else self.epochs
+
+    @property
     def total_epochs(self) -> int:
         """Number of epochs of the schedule, frozen ones included."""
-        return self.epochs + (self.freeze_epochs if self.schedule == "fine_tune" else 0)
+        return self.full_epochs + (self.freeze_epochs if self.schedule == "fine_tune" else 0)
 
 
 class SearchSettings(BaseModel):
@@ -274,7 +335,7 @@ class SearchSettings(BaseModel):
         None,
         ge=0,
         le=1e6,
-        description="resized images kept on a machine; 0: off; none: half of its memory",
+        description="resized images, and features, kept on a machine; 0: off; none: half of its memory",
         json_schema_extra={"group": RESOURCES, "unit": "GB"},
     )
     scheduler: Literal["none", "asha"] = Field(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
-from tune_paddy.core.domains import largest
+from tune_paddy.core.domains import Fixed, largest
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.split import SelectSplit, make_split
@@ -104,5 +104,6 @@ def longest(space: SearchSpace) -> int:
     extremes = [
         {name: largest(domain) for name, domain in sub.domains.items() if name.endswith("epochs")}
         for sub in space.spaces
+        if sub.domains.get("schedule") != Fixed("frozen")
     ]
-    return max(recipes + [MemberConfig(arch="any", **values).total_epochs for values in extremes])
+    return max([1, *recipes, *(MemberConfig(arch="any", **values).total_epochs for values in extremes)])

@@ -202,7 +202,8 @@ def _namer(parts: Parts) -> "Callable[[Mapping[str, float]], dict[str, float]]":
 
 def _runtime(trial: Trial, context: TrialContext, parts: Parts, watch: StallWatch) -> "Runtime":
     """Return the resources that a trial trains with, without the image cache."""
-    from tune_paddy.training.member import Runtime  # noqa: PLC0415 torch, as in `_train`
+    from tune_paddy.training.frozen.store import machine_embeddings  # noqa: PLC0415 torch, as in `_train`
+    from tune_paddy.training.member import Runtime  # noqa: PLC0415
 
     return Runtime(
         folder=context.folder / trial.member,
@@ -212,6 +213,7 @@ def _runtime(trial: Trial, context: TrialContext, parts: Parts, watch: StallWatc
         max_accum=context.max_accum,
         memory_mib=trial.memory.allocator_mib,
         weights_dir=context.weights_dir,
+        embeddings=machine_embeddings(context.cache_limit),
         metrics=() if context.objective in SCORES else (context.objective,),
         alive=watch.alive,
         keep_weights=context.keep_weights,

@@ -36,7 +36,8 @@ class SearchSpace:
         name: File name without its suffix.
         description: Description for people.
         settings: Settings of the search, which flags override.
-        recipes: Fixed members, trained first; every `MemberConfig(**recipe.values)` is valid.
+        recipes: Fixed members, trained first, frozen ones before others; every
+            `MemberConfig(**recipe.values)` is valid.
         spaces: Sub-spaces; every sample of one, completed from the defaults, is a valid `MemberConfig`.
         text: Text of the file.
         base: Base folder of relative paths.

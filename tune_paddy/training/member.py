@@ -23,6 +23,9 @@ from tune_paddy.training.accumulation import MemberLearner, micro_batch
 from tune_paddy.training.batches.balance import class_weights
 from tune_paddy.training.batches.loaders import ImageReader, TrainLoader, subsample_rows
 from tune_paddy.training.devices import Device, pick_device, use_threads
+from tune_paddy.training.frozen.embedding import Embedder
+from tune_paddy.training.frozen.fitting import fit_head
+from tune_paddy.training.frozen.store import EmbeddingCache
 from tune_paddy.training.keeping.average import Average
 from tune_paddy.training.keeping.best_epoch import CHOSEN_NOTE, best_epoch, ends_early, spared_epochs
 from tune_paddy.training.networks.compilation import compile_model, forget_compiled, is_compiler_failure
@@ -70,6 +73,7 @@ class Runtime:
         keep_checkpoints: Whether to keep the last checkpoints, for a caller that still has to record the
             result: if it dies first, only the predictions are repeated.
         cached: Image cache entries at this member's size, or None.
+        embeddings: Embedding cache for frozen members, or None.
         metrics: Names of metrics to score besides the usual ones, see `member_scores`.
         alive: Callback for every batch of training and prediction.
         clock: Source of time in seconds, for durations.
@@ -85,6 +89,7 @@ class Runtime:
     keep_weights: bool = True
     keep_checkpoints: bool = False
     cached: CachedImages | None = None
+    embeddings: EmbeddingCache | None = None
     metrics: tuple[str, ...] = ()
     alive: Callable[[], None] = field(default=lambda: None)
     clock: Callable[[], float] = field(default=time.perf_counter)
@@ -252,7 +257,8 @@ class _Attempt:
 
     def _notes(self, model: nn.Sequential) -> tuple[str, ...]:
         images = micro_batch(self.config.batch_size, self.runtime.accum)
-        warning = batch_norm_warning(images, self.runtime.accum) if has_batch_norm(model[0]) else None
+        trained_norms = has_batch_norm(model[0]) and not self.config.frozen
+        warning = batch_norm_warning(images, self.runtime.accum) if trained_norms else None
         return (warning,) if warning else ()
 
     def _return_to_best(self, model: nn.Sequential) -> tuple[str, ...]:
@@ -297,6 +303,8 @@ class _Attempt:
             pretrained=config.pretrained if checkpoint is None else False,
             drop_path=config.drop_path,
             dropout=config.dropout,
+            head=config.head,
+            frozen=config.frozen,
             large_view=config.large_view,
             weights_dir=self.runtime.weights_dir,
         )
@@ -308,6 +316,9 @@ class _Attempt:
         return model
 
     def _train(self, model: nn.Sequential, checkpoint: Checkpoint | None) -> None:
+        if self.config.frozen:
+            self._fit(model)
+            return
         done = 0 if checkpoint is None else checkpoint.epoch
         self.history = [] if checkpoint is None else list(checkpoint.history)
         learner = MemberLearner(
@@ -337,6 +348,37 @@ class _Attempt:
                         optimizer_state=checkpoint.restore_optimizer if checkpoint else None,
                     )
             first += phase.epochs
+
+    def _fit(self, model: nn.Sequential) -> None:
+        """Fit the head of a frozen member; cached features take the place of checkpoints."""
+        started, parts, rows = self.runtime.clock(), self.parts, self._rows()
+        sums = {} if parts.images is None else parts.images.sums_by_path
+        embedder = Embedder(
+            model,
+            self.config,
+            self.device,
+            self.stats,
+            self._evaluation_batch(),
+            self._reader,
+            pixel_range=parts.pixel_range,
+            cache=self.runtime.embeddings,
+            sums=sums,
+            alive=self.runtime.alive,
+        )
+        fitted = fit_head(
+            embedder,
+            [parts.train.paths[row] for row in rows],
+            parts.train.labels[rows],
+            parts.train.groups[rows] if len(parts.train.groups) else parts.train.groups,
+            n_classes=len(parts.classes),
+            task=parts.task,
+        )
+        known = {"train_loss": fitted.loss, "penalty": fitted.penalty}
+        self._evaluate(model, known, self.runtime.clock() - started)
+        self.report(EpochReport(1, self.history[-1]))
+
+    def _evaluation_batch(self) -> int:
+        return EVALUATION_FACTOR * micro_batch(self.config.batch_size, self.runtime.accum)
 
     def _rows(self) -> NDArray[np.int64]:
         return subsample_rows(self.parts.train.labels, self.config, self.parts.train.groups)
@@ -371,7 +413,7 @@ class _Attempt:
             self._reader(list(part.paths)),
             self.config,
             device=self.device,
-            batch_size=EVALUATION_FACTOR * micro_batch(self.config.batch_size, self.runtime.accum),
+            batch_size=self._evaluation_batch(),
             stats=self.stats,
             n_classes=len(self.parts.classes),
             task=self.parts.task,
@@ -384,18 +426,8 @@ class _Attempt:
 
     def after_epoch(self, learner: Any, epoch: int, loss: float, seconds: float) -> None:
         """Evaluate an epoch, save its checkpoint, then report it."""
-        started = self.runtime.clock()
-        probs = self._predict(learner.model, self.parts.select, (PLAIN,))[PLAIN]
-        averaged = {view: self._scores(probs) for view, probs in self._averaged(self.parts.select).items()}
-        metrics = {
-            "train_loss": loss,
-            **self._scores(probs),
-            **_by_view(averaged),
-            "lr": float(learner.opt.hypers[-1]["lr"]),
-            "train_seconds": seconds,
-            "eval_seconds": self.runtime.clock() - started,
-        }
-        self.history.append(metrics)
+        known = {"train_loss": loss, "lr": float(learner.opt.hypers[-1]["lr"])}
+        self._evaluate(learner.model, known, seconds)
         save_checkpoint(
             self.runtime.folder,
             epoch=epoch,
@@ -406,7 +438,15 @@ class _Attempt:
             averaged=None if self.average is None else self.average.averaged,
             spared=spared_epochs(self.history) if self.keeps_best else (),
         )
-        self.report(EpochReport(epoch, metrics))
+        self.report(EpochReport(epoch, self.history[-1]))
+
+    def _evaluate(self, model: nn.Module, known: Mapping[str, float], seconds: float) -> None:
+        """Score the select split, and add an epoch of that many seconds to the history."""
+        started = self.runtime.clock()
+        probs = self._predict(model, self.parts.select, (PLAIN,))[PLAIN]
+        averaged = {view: self._scores(own) for view, own in self._averaged(self.parts.select).items()}
+        spent = {"train_seconds": seconds, "eval_seconds": self.runtime.clock() - started}
+        self.history.append({**known, **self._scores(probs), **_by_view(averaged), **spent})
 
     def _scores(self, probs: NDArray[np.float32]) -> dict[str, float]:
         return member_scores(probs, self.parts.select.labels, self.runtime.metrics)

@@ -11,7 +11,8 @@ class StepCost:
     """Seconds per image of one kind of member on one device, and the seconds to build its network.
 
     Attributes:
-        train: Training step of the whole network: augmentation, forward, backward and optimizer, in s/image.
+        train: Training step of the whole network: augmentation, forward, backward and optimizer, in s/image;
+            of a frozen member, its features in all symmetries and the fit of its head.
         frozen: Training step while only the head and the norms train, in s/image.
         predict: Prediction without augmentation, in s/image.
         tta_pass: One augmented pass of test-time augmentation, in s/image.
@@ -86,9 +87,9 @@ def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, star
         load: Images of one model.
         start: Time that a trial takes before its first step and after its last prediction, in s.
     """
-    frozen = config.total_epochs - config.epochs
+    frozen = config.total_epochs - config.full_epochs
     images = max(1, round(config.subsample * load.train))
-    training = images * (frozen * cost.frozen + config.epochs * cost.train)
+    training = images * (frozen * cost.frozen + config.full_epochs * cost.train)
     judged, asked = _networks(config) * load.select, load.select + load.test
     validation = config.total_epochs * judged * cost.predict
     unaugmented = all_passes(vars(config)) - config.tta

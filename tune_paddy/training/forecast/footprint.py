@@ -43,6 +43,8 @@ def forecast(
     n_classes: int = 10,
     item_size: tuple[int, int] | None = None,
     unfused: bool = False,
+    head: str = "concat_pool",
+    frozen: bool = False,
     cache: Path | None = None,
 ) -> Footprint:
     """Forecast a member's footprint; it is linear in the micro-batch, so one forecast serves every one.
@@ -58,6 +60,8 @@ def forecast(
         n_classes: Width of the last layer.
         item_size: (height, width) in px of images before augmentation; None: `size`.
         unfused: Whether to assume attention without fused kernels, which saves its queries x keys matrix.
+        head: `concat_pool` or `linear`.
+        frozen: Whether the body stays frozen, so that forward passes alone take memory.
         cache: Folder of earlier measurements; None: $TUNE_PADDY_CACHE/footprints, or the user's cache.
 
     Raises:
@@ -69,9 +73,10 @@ def forecast(
         raise InputError(f"optimizer {optimizer!r} is not one of {', '.join(_MOMENTS)}")
     if n_classes < 1:
         raise InputError(f"cannot choose among {n_classes} classes: there must be at least 1")
-    subject = Subject(arch, size, n_classes, precision, channels_last, unfused)
+    subject = Subject(arch, size, n_classes, precision, channels_last, unfused, head, frozen)
     memory = _measured(subject, ForwardCache(cache or cache_folder("footprints")))
-    return replace(assemble(memory, size, item_size or size, optimizer, ema=ema), micro_batch=micro_batch)
+    whole = assemble(memory, size, item_size or size, optimizer, ema=ema)
+    return replace(forward_only(whole, memory) if frozen else whole, micro_batch=micro_batch)
 
 
 def assemble(
@@ -100,6 +105,21 @@ def assemble(
         eval_bytes=fixed,
         eval_bytes_per_image=alive + 2 * image + item,
         batch_norm=memory.batch_norm,
+    )
+
+
+def forward_only(footprint: Footprint, memory: ForwardMemory) -> Footprint:
+    """Return the footprint without gradients, moments and saved tensors: a frozen member only predicts.
+
+    Its head is fitted on the CPU.
+    """
+    return replace(
+        footprint,
+        state_bytes=memory.weight_bytes,
+        saved_bytes=0,
+        saved_bytes_per_image=0,
+        input_bytes_per_image=0,
+        batch_norm=False,  # it uses its running statistics
     )
 
 

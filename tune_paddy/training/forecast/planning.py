@@ -29,7 +29,7 @@ from tune_paddy.training.forecast.calibration_files import choose_calibration, l
 from tune_paddy.training.forecast.footprint import forecast
 from tune_paddy.training.gpu_memory import load_nvml, visible_gpu
 
-_ROW_PARAMETERS = ("arch", "size", "resize_size", "batch_size", "accum", "precision", "optimizer")
+_ROW_PARAMETERS = ("arch", "size", "resize_size", "batch_size", "accum", "precision", "optimizer", "head")
 """Parameters that determine a footprint; a plan lists every combination of their values."""
 
 
@@ -229,6 +229,8 @@ def member_footprint(
         n_classes=n_classes,
         item_size=config.item_size,
         unfused=gpu.calibration.unfused_attention if unfused is None else unfused,
+        head=config.head,
+        frozen=config.frozen,
     )
 
 

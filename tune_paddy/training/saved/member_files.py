@@ -122,6 +122,8 @@ def _build(saved: _SavedConfig) -> nn.Sequential:
         size=config.size,
         drop_path=config.drop_path,
         dropout=config.dropout,
+        head=config.head,
+        frozen=config.frozen,
         large_view=config.large_view,
     )
 
