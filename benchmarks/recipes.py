@@ -104,7 +104,7 @@ ENSEMBLES: dict[str, tuple[tuple[str, tuple[str, ...] | None], ...]] = {
 DIVISION = "division"
 """Name of the file with the parts of a dataset, beside those of the members."""
 
-IMAGES = {"train": 900, "select": 450, "test": 900}
+IMAGES = {"train": 600, "select": 300, "test": 600}
 _CLASSES = 12
 _SIDE = 160
 """Side of the copies of large images, in px, at most: decoding is not what is measured."""

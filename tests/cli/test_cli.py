@@ -63,6 +63,22 @@ def test_a_dry_run_prints_the_first_trials_and_writes_nothing(
     assert [path.name for path in tmp_path.iterdir()] in ([], ["cache"])
 
 
+def test_a_dry_run_shows_the_licences_of_the_weights_and_what_they_exclude(
+    small_digits: Path, tmp_path: Path, call: Call
+) -> None:
+    closed, free = "convnextv2_atto.fcmae_ft_in1k", "test_resnet.r160_in1k"
+    space = tmp_path / "mixed.yaml"
+    space.write_text(f"recipes:\n  - {{arch: {closed}}}\n  - {{arch: {free}}}\n")
+    arguments = ["search", str(small_digits), "--space", str(space), "--dry-run", "--timing", "0"]
+    text = call(*arguments)
+    assert re.search(rf"{closed} +│ cc-by-nc-4\.0 +│ ImageNet-1k +│ {closed}", text)
+    text = call(*arguments, "--licences", "commercial")
+    assert f"`licences: commercial` leaves out {closed} (cc-by-nc-4.0 forbids commercial use)" in text
+    assert re.search(rf"{free} +│ apache-2\.0 +│ ImageNet-1k", text)
+    space.write_text(f"search: {{licences: commercial}}\nrecipes:\n  - {{arch: {closed}}}\n")
+    assert "`licences: commercial` leaves nothing to train" in call(*arguments, status=2)
+
+
 @pytest.mark.documents("select SEARCH --metric error_rate")
 def test_select_prints_members_weights_and_rivals(finished: Finished, call: Call) -> None:
     arguments = ["select", "first", "--tracking-uri", finished.store.tracking_uri, "--metric", "error_rate"]

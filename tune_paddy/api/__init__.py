@@ -26,8 +26,8 @@ from tune_paddy.api.searching import (
     make_record,
     open_dataset,
     parse_space,
-    refuse_early,
     require_weights,
+    settle,
     train,
 )
 from tune_paddy.core.arguments.checked import checked
@@ -148,13 +148,13 @@ def run_search(
     reading, weights = options_among(locals()), None if weights_dir is None else Path(weights_dir)
     _check_settings(settings)
     parsed = parse_space(space)
-    refuse_early(parsed, data, settings)
+    licences = settle(parsed, data, settings).licences
     console = Console(markup=False, highlight=False, quiet=quiet)
     import_frameworks(console)
     from tune_paddy.search.new_search import plan_new_search
     from tune_paddy.tracking.names import Naming
 
-    loaded = check_space(parsed, stand_ins=stand_ins)
+    loaded = check_space(parsed, stand_ins=stand_ins, licences=licences)
     if ray_address is None:
         require_weights(loaded, weights)
     dataset = open_dataset(data, reading)

@@ -13,6 +13,7 @@ from tune_paddy.core.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tune_paddy.core.config import SearchSettings
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.spaces.space import SearchSpace
@@ -31,17 +32,25 @@ def parse_space(space: "str | Path | SearchSpace") -> "SearchSpace":
     return space if isinstance(space, SearchSpace) else SearchSpace.load(find_space(space))
 
 
-def refuse_early(space: "SearchSpace", data: "str | Path | Dataset", settings: Mapping[str, Any]) -> None:
-    """Refuse settings that are out of bounds, and a dataset that does not exist, before torch is imported.
+def settle(
+    space: "SearchSpace", data: "str | Path | Dataset", settings: Mapping[str, Any]
+) -> "SearchSettings":
+    """Return the settings of a search, before torch is imported.
+
+    Args:
+        space: Loaded search space.
+        data: Dataset, or its path.
+        settings: Overrides of the settings of the space: setting → value.
 
     Raises:
-        InputError: A setting or the path is wrong.
+        InputError: A setting is out of bounds, or the path does not exist.
     """
     from tune_paddy.data.system.text import shown
 
-    space.settings.override(settings)
+    chosen = space.settings.override(settings)
     if isinstance(data, str | Path) and not Path(data).expanduser().exists():
         raise InputError(f"{shown(data)}: there is no such folder or table of labels", options=("data",))
+    return chosen
 
 
 def import_frameworks(console: "Console") -> None:
@@ -55,17 +64,25 @@ def import_frameworks(console: "Console") -> None:
         import tune_paddy.training.networks.model  # noqa: F401 all three for what they import
 
 
-def check_space(space: "SearchSpace", *, stand_ins: bool) -> "SearchSpace":
-    """Check the architectures of a space with timm; return its rehearsal version if asked to.
+def check_space(space: "SearchSpace", *, stand_ins: bool, licences: str | None = None) -> "SearchSpace":
+    """Check the architectures of a space with timm; return the part to use, or its rehearsal version.
+
+    Args:
+        space: Loaded search space.
+        stand_ins: Whether to return the rehearsal version.
+        licences: Value of the setting; None: that of the space.
 
     Raises:
-        InputError: timm does not know an architecture, or it does not take the size.
+        InputError: timm does not know an architecture, it does not take the size, or the licences leave
+            nothing to use.
     """
+    from tune_paddy.search.licences import with_licences
     from tune_paddy.training.networks.architectures import stand_in
     from tune_paddy.training.networks.model import check_arch
 
     space.check_archs(check_arch)
-    return space.with_stand_ins(stand_in) if stand_ins else space
+    allowed = with_licences(space, licences or space.settings.licences)
+    return allowed.with_stand_ins(stand_in) if stand_ins else allowed
 
 
 def require_weights(space: "SearchSpace", weights_dir: Path | None) -> None:

@@ -96,13 +96,15 @@ def memory(
     else:
         loaded = load_space(space)
     with working("importing torch and timm") as progress:
+        from tune_paddy.search.licences import with_licences
         from tune_paddy.search.timing.members import forecast_members
         from tune_paddy.training.forecast.planning import find_gpu
         from tune_paddy.training.networks.architectures import stand_in
 
         target = find_gpu(gpu, gpu_memory, calibration)
+        allowed = with_licences(loaded, loaded.settings.licences)
         timed = forecast_members(
-            loaded.with_stand_ins(stand_in) if stand_ins else loaded,
+            allowed.with_stand_ins(stand_in) if stand_ins else allowed,
             target,
             part,
             gpu=gpu,

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from tune_paddy.ensemble.options import SelectionOptions
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.search.preflight import ReadyPlan
+    from tune_paddy.spaces.space import SearchSpace
     from tune_paddy.tracking.names import Naming
     from tune_paddy.tracking.store import Store
 
@@ -284,7 +285,7 @@ def make_plan(
 
     # Cheap checks first: torch, timm and Ray take many seconds to import.
     loaded = SearchSpace.load(find_space(space))
-    loaded.settings.override(overrides)
+    licences = loaded.settings.override(overrides).licences
     naming.choose(loaded.name)
     dataset = open_dataset(data, reading)
     print_dataset(dataset)
@@ -293,14 +294,16 @@ def make_plan(
             from tune_paddy.search.timing.dry_run import import_seconds
 
             import_seconds()  # for the forecast; below, torch is imported whole or in part
+        from tune_paddy.search.licences import with_licences
         from tune_paddy.search.new_search import plan_new_search
         from tune_paddy.training.networks.architectures import stand_in
         from tune_paddy.training.networks.model import check_arch
 
         loaded.check_archs(check_arch)
+        allowed = with_licences(loaded, licences)
     return plan_new_search(
         dataset,
-        loaded.with_stand_ins(stand_in) if stand_ins else loaded,
+        allowed.with_stand_ins(stand_in) if stand_ins else allowed,
         naming,
         settings=overrides,
         data=data,
@@ -382,8 +385,24 @@ def _print_preview(plan: "SearchPlan", timing: float) -> None:
             table.add_row(proposal.member, proposal.origin, _parameters(config), *shares)
             progress.advance()
     console.print(table)
+    _print_weights(plan.space)
     if timing:
         _print_time(plan, plan_memory, timing)
+
+
+def _print_weights(space: "SearchSpace") -> None:
+    """Print the licence and the pretraining data of all pretrained weights of a space."""
+    from rich.table import Table
+
+    from tune_paddy.search.licences import licence_note, weights_rows
+
+    table = Table("pretrained weights", "licence", "pretraining data", "used by")
+    for row in weights_rows(space):
+        table.add_row(row.arch, row.licence, row.data, ", ".join(row.used_by))
+    console.print(table)
+    note = licence_note(space)
+    if note is not None:
+        console.print(note, style="yellow", soft_wrap=True)
 
 
 def _print_time(

@@ -362,6 +362,11 @@ class SearchSettings(BaseModel):
         "1 − score",
         json_schema_extra={"group": SEARCH},
     )
+    licences: Literal["any", "commercial"] = Field(
+        "any",
+        description="pretrained weights to use; commercial: those whose licence allows commercial use",
+        json_schema_extra={"group": SEARCH},
+    )
     select_share: float = Field(
         0.2,
         gt=0,

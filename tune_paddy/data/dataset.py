@@ -15,6 +15,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.alike import split_alike
 from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images, with_range
+from tune_paddy.data.channels import describe_unused
 from tune_paddy.data.duplicates import group_copies
 from tune_paddy.data.images import ImageError
 from tune_paddy.data.labels.texts import shown_label
@@ -226,15 +227,10 @@ def _check_images(listing: Listing, jobs: int | None) -> _Checked:
 
 
 def _depth_notes(options: ReadOptions, facts: Sequence[ImageFacts]) -> Iterator[str]:
-    """Yield what is said about a range without use, and about colours that lose depth."""
+    """Yield what is said about a range without use, and about parts of files that are not used."""
     if options.pixel_range is not None and not any(fact.deep for fact in facts):
         yield "pixel_range: not used, since no image has grey values of more than 8 bits"
-    colours = sum(fact.deep_colour for fact in facts)
-    if colours:
-        yield (
-            f"{counted(colours, 'colour image')} of 16 bits a channel: the upper 8 bits are used; if the "
-            "values do not fill 16 bits, convert the files to 8 bits first"
-        )
+    yield from describe_unused(fact.unused for fact in facts)
 
 
 def _choose_range(options: ReadOptions, deep: Sequence[ValueFacts]) -> PixelRange | None:

@@ -147,13 +147,21 @@ def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> di
     """Train a member and store its results; return its summary and its note for the user."""
     # The driver imports this module, too, and does not need torch, which takes seconds to import.
     from tune_paddy.training.gpu_memory import process_meter  # noqa: PLC0415
+    from tune_paddy.training.networks.licences import weights_origin  # noqa: PLC0415
 
     meter = process_meter() if context.allow_gpu else None  # before CUDA is used
     result, refusals = _fit(trial, run_id, context, parts)
     memory, source = _measured_memory(trial, result, meter)
     summary = _summary(trial, context, result) | memory
+    origin, notes = weights_origin(trial.config.arch, trial.config.pretrained), (*result.notes, *refusals)
     stack: Mapping[str, Any] = result.stack
-    trained = MemberRecord(**stack, notes="; ".join((*result.notes, *refusals)), memory_source=source)
+    trained = MemberRecord(
+        **stack,
+        licence=origin.licence,
+        pretraining=origin.data,
+        notes="; ".join(notes),
+        memory_source=source,
+    )
     log_member(
         context.store,
         run_id,

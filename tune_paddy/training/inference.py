@@ -82,6 +82,7 @@ class TrainedMember:
         config: Configuration of the first model.
         classes: Class names, in the order of the predictions' columns.
         task: What the labels are.
+        pixel_range: Range of the deep images that it was trained on; None: 8 bits, or each by itself.
 
     Raises:
         InputError: A folder holds no readable model, or the device does not exist.
@@ -92,6 +93,7 @@ class TrainedMember:
         self._saved: list[SavedMember] = [load_member(folder) for folder in folders]
         first = self._saved[0]
         self.config, self.classes, self.task = first.config, first.classes, first.task
+        self.pixel_range = first.pixel_range
         self._threads, self._batch_size = settings.threads, batch_size
         self._device: Device = device_by_name(settings.device, self.config.precision)
         for saved in self._saved:

@@ -30,6 +30,7 @@ from tune_paddy.ensemble.reports.page.facts import facts
 from tune_paddy.ensemble.reports.page.gains import ClassGains
 from tune_paddy.ensemble.reports.page.pairs import confused_pairs
 from tune_paddy.ensemble.reports.page.picture import SECTIONS, Picture
+from tune_paddy.ensemble.reports.page.weights import used_weights
 from tune_paddy.ensemble.reports.rivals import RIVALS, gain_of, rivals
 from tune_paddy.ensemble.reports.summary import headline
 from tune_paddy.ensemble.reports.wording import formatted, signed
@@ -124,6 +125,7 @@ def _content(
         "members": [_member(row) for row in rows[:MOST_ROWS]],
         "more_members": [_member(row) for row in rows[MOST_ROWS:]],
         "largest": rows[0].weight,
+        "pretrained": list(used_weights(ensemble, sources.members)),
         "own_score": "" if assessment is None else f"{assessment.estimate.score:.4f}",
         "comparisons": [_comparison(rival) for rival in rivals(ensemble)],
         "failures": [member for member in sources.members if member.outcome not in ("finished", "running")],
