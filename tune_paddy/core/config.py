@@ -98,8 +98,9 @@ TRAINING_ONLY = (
 class MemberConfig(BaseModel):
     """Configuration of one member; frozen, and complete enough to retrain it.
 
-    Augmentation parameters and their defaults are those of fastai's `aug_transforms`; `min_scale` is its
-    smallest random-resized-crop share.
+    The parameters from `min_scale` to `p_lighting` are those of fastai's `aug_transforms`, with its defaults.
+    `min_scale` alone has the value of the notebook that the project grew out of, 0.75; fastai's 1 crops
+    nothing.
     """
 
     # Its rules are compiled at the first use: help screens need the fields alone.
@@ -124,7 +125,7 @@ class MemberConfig(BaseModel):
     )
     batch_size: int = Field(64, ge=1, le=65536, description="images per optimizer step")
     accum: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
-        "auto", description="micro-batch = batch_size / accum, rounded up; auto: the smallest that fits"
+        "auto", description="micro-batch = batch_size / accum, rounded up; auto: the smallest accum that fits"
     )
     epochs: int = Field(12, ge=1, le=10_000, description="epochs with the whole network training")
     freeze_epochs: int = Field(
@@ -357,7 +358,8 @@ class SearchSettings(BaseModel):
         "qwk",
     ] = Field(
         "calibrated_log_loss",
-        description="what the sampler minimises, on the select split; of scores such as F1, 1 − the score",
+        description="what the sampler minimises, on the select split; scores such as F1 are minimised as "
+        "1 − score",
         json_schema_extra={"group": SEARCH},
     )
     licences: Literal["any", "commercial"] = Field(

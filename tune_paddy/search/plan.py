@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import Fixed, largest
@@ -46,7 +47,7 @@ class SearchPlan:
     command: str = ""
     data: Path | None = None
     competition: str = ""
-    follow_up: Mapping[str, object] = field(default_factory=dict)
+    follow_up: Mapping[str, Any] = field(default_factory=dict)
     resumed: bool = False
     retry_failed: bool = False
 
