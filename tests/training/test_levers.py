@@ -110,7 +110,7 @@ def test_a_saved_member_without_averaged_weights_says_so(trained: Trained, tmp_p
     for name in ("member.json", "weights.safetensors"):
         (tmp_path / name).symlink_to(trained.folder / name)
     saved = TrainedMember([tmp_path], batch_size=64, settings=InferenceSettings("cpu", 1))
-    with pytest.raises(InputError, match=r"^a saved member \(test_resnet-32\) has no averaged parameters"):
+    with pytest.raises(InputError, match="has no averaged parameters"):
         saved.predict(["any"], kinds=("ema",))
 
 

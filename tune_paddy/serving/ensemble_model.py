@@ -16,6 +16,7 @@ from tune_paddy.core.metrics import true_class
 from tune_paddy.core.scores.thresholds import decide
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.tasks.task import Task
+from tune_paddy.core.views import EMA
 from tune_paddy.data.images import count_deep
 from tune_paddy.data.system.text import counted
 from tune_paddy.serving.manifest import Manifest, ManifestMember, find_ensemble, read_manifest
@@ -209,6 +210,8 @@ def weighted_members(
 def _check_files(folder: Path, manifest: Manifest) -> None:
     """Report members with missing files before any member predicts."""
     for member in manifest.members:
-        missing = [name for part in member.folders for name in missing_files(folder / part)]
+        average = any(view.kind == EMA and view.weight > 0 for view in member.views)
+        parts = [folder / part for part in member.folders]
+        missing = [name for part in parts for name in missing_files(part, average=average)]
         if missing:
             raise InputError(f"member {member.name} lacks {missing[0]}: {REMEDY}")

@@ -45,7 +45,6 @@ class SavedMember:
         model: Network in evaluation mode.
         pixel_range: Range of the deep images that it was trained on; None: 8 bits, or each by itself.
         task: What the labels are.
-        ema: Network with averaged parameters, in evaluation mode; None: the folder has none.
     """
 
     config: MemberConfig
@@ -53,7 +52,6 @@ class SavedMember:
     model: nn.Sequential
     pixel_range: PixelRange | None = None
     task: Task = field(default_factory=lambda: Task.of(CLASSES))
-    ema: nn.Sequential | None = None
 
 
 def save_member(
@@ -97,8 +95,21 @@ def load_member(folder: Path) -> SavedMember:
     """
     saved = _read(folder)
     model = _load_network(folder, WEIGHTS, saved)
-    ema = _load_network(folder, AVERAGE, saved) if (folder / AVERAGE).is_file() else None
-    return SavedMember(saved.config, tuple(saved.classes), model, saved.pixel_range, Task.of(saved.task), ema)
+    return SavedMember(saved.config, tuple(saved.classes), model, saved.pixel_range, Task.of(saved.task))
+
+
+def load_average(folder: Path) -> nn.Sequential:
+    """Load a member's network with its averaged parameters, in evaluation mode.
+
+    Raises:
+        InputError: A file is missing, damaged or does not match the architecture; the message names it.
+    """
+    if not (folder / AVERAGE).is_file():
+        raise InputError(
+            f"{shown(folder)} has no averaged parameters, which its view `ema` needs; train the member again "
+            "with `ema`"
+        )
+    return _load_network(folder, AVERAGE, _read(folder))
 
 
 def _load_network(folder: Path, name: str, saved: _SavedConfig) -> nn.Sequential:

@@ -5,9 +5,15 @@ from pathlib import Path
 WEIGHTS, AVERAGE, CONFIG = "weights.safetensors", "ema.safetensors", "member.json"
 
 
-def missing_files(folder: Path) -> list[Path]:
-    """Return the files that a saved model's folder lacks."""
-    return [folder / name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+def missing_files(folder: Path, *, average: bool = False) -> list[Path]:
+    """Return the files that a saved model's folder lacks.
+
+    Args:
+        folder: Folder of the model.
+        average: Whether its averaged weights are needed.
+    """
+    needed = (CONFIG, WEIGHTS, *([AVERAGE] if average else []))
+    return [folder / name for name in needed if not (folder / name).is_file()]
 
 
 def present_files(folder: Path) -> list[str]:
