@@ -25,7 +25,9 @@ from tune_paddy.data.member_data import make_parts
 from tune_paddy.data.samples import TEST_LABELS, write_digits
 from tune_paddy.data.split import make_select_split
 from tune_paddy.training.keeping.best_epoch import best_epoch
-from tune_paddy.training.member import MemberResult, Runtime, train_member
+from tune_paddy.training.member import train_member
+from tune_paddy.training.results import MemberResult
+from tune_paddy.training.runtime import Runtime
 
 KEEP = ("last", "best")
 VIEWS = ("plain", "ema")

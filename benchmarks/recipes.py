@@ -129,7 +129,8 @@ def path_of(store: Path, dataset: str, seed: int, member: str) -> Path:
 def train_one(store: Path, dataset: str, seed: int, member: str) -> None:
     """Train one member and keep its predictions."""
     from tune_paddy.core.config import MemberConfig  # noqa: PLC0415 after the number of threads is set
-    from tune_paddy.training.member import Runtime, train_member  # noqa: PLC0415
+    from tune_paddy.training.member import train_member  # noqa: PLC0415
+    from tune_paddy.training.runtime import Runtime  # noqa: PLC0415
 
     parts, test_labels = read_parts(store, dataset, seed)
     config = MemberConfig(**{**MEMBERS[member], "seed": seed})

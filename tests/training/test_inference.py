@@ -15,7 +15,9 @@ from tune_paddy.data.member_data import Parts
 from tune_paddy.training import inference
 from tune_paddy.training.folds import train_folds
 from tune_paddy.training.inference import InferenceSettings, TrainedMember
-from tune_paddy.training.member import MemberResult, Runtime, train_member
+from tune_paddy.training.member import train_member
+from tune_paddy.training.results import MemberResult
+from tune_paddy.training.runtime import Runtime
 
 CPU = InferenceSettings("cpu", threads=1)
 

@@ -11,11 +11,13 @@ from safetensors.torch import load_file
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.member_data import Parts
-from tune_paddy.training import member as member_module
+from tune_paddy.training import attempt as attempt_module
 from tune_paddy.training.folds import train_folds
 from tune_paddy.training.inference import InferenceSettings, TrainedMember
 from tune_paddy.training.keeping.best_epoch import CHOSEN_NOTE
-from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train_member
+from tune_paddy.training.member import train_member
+from tune_paddy.training.results import EpochReport, MemberResult
+from tune_paddy.training.runtime import Runtime
 from tune_paddy.training.saved.weight_files import remove_weights, weights_bytes
 
 Make = Callable[..., MemberConfig]
@@ -140,13 +142,13 @@ SCRIPT = (9.0, 1.0, 2.0, 3.0, 0.5, 0.1)
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Members whose epochs have the calibrated losses of the script, whatever the machine."""
-    scores = member_module._Attempt._scores
+    scores = attempt_module.Attempt._scores
 
-    def read(attempt: member_module._Attempt, probs: np.ndarray) -> dict[str, float]:
+    def read(attempt: attempt_module.Attempt, probs: np.ndarray) -> dict[str, float]:
         epoch = min(len(attempt.history), len(SCRIPT) - 1)
         return scores(attempt, probs) | {"calibrated_log_loss": SCRIPT[epoch]}
 
-    monkeypatch.setattr(member_module._Attempt, "_scores", read)
+    monkeypatch.setattr(attempt_module.Attempt, "_scores", read)
 
 
 def record(folder: Path, epochs: list[int], stop: int | None = None) -> Callable[[EpochReport], None]:

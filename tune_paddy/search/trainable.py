@@ -25,7 +25,8 @@ from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
 
 if TYPE_CHECKING:
     from tune_paddy.training.gpu_memory import GpuMeter
-    from tune_paddy.training.member import EpochReport, MemberResult, Runtime
+    from tune_paddy.training.results import EpochReport, MemberResult
+    from tune_paddy.training.runtime import Runtime
 
 SCORES = frozenset(("log_loss", "calibrated_log_loss", "temperature", "error_rate", "objective"))
 """Last parts of the names of metrics on the select split."""
@@ -211,7 +212,7 @@ def _namer(parts: Parts) -> "Callable[[Mapping[str, float]], dict[str, float]]":
 def _runtime(trial: Trial, context: TrialContext, parts: Parts, watch: StallWatch) -> "Runtime":
     """Return the resources that a trial trains with, without the image cache."""
     from tune_paddy.training.frozen.store import machine_embeddings  # noqa: PLC0415 torch, as in `_train`
-    from tune_paddy.training.member import Runtime  # noqa: PLC0415
+    from tune_paddy.training.runtime import Runtime  # noqa: PLC0415
 
     return Runtime(
         folder=context.folder / trial.member,

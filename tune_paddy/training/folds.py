@@ -18,8 +18,10 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.data.member_data import Parts
 from tune_paddy.data.system.files import write_atomically
-from tune_paddy.training.member import EpochReport, MemberResult, Report, Runtime, train_member
+from tune_paddy.training.member import train_member
 from tune_paddy.training.oom import release_memory
+from tune_paddy.training.results import EpochReport, MemberResult, Report
+from tune_paddy.training.runtime import Runtime
 from tune_paddy.training.scores import member_scores
 
 RESULT = "fold.npz"

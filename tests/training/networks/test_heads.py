@@ -11,10 +11,11 @@ import torch
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.member_data import Parts
-from tune_paddy.training.member import Runtime, train_member
+from tune_paddy.training.member import train_member
 from tune_paddy.training.networks import model as model_module
 from tune_paddy.training.networks.heads import LinearHead
 from tune_paddy.training.networks.model import build_model, has_batch_norm
+from tune_paddy.training.runtime import Runtime
 from tune_paddy.training.saved.member_files import load_member
 
 CLASSIFIERS = {
