@@ -66,7 +66,7 @@ class Attempt:
         return ThrashWatch(self.device.alloc_retries)
 
     def run(self) -> MemberResult:
-        """Train from the newest checkpoint, predict the select split and the test set, and save the member."""
+        """Train from the newest checkpoint, predict, and save the member."""
         checkpoint = load_latest(self.runtime.folder)
         model = self._model(checkpoint)
         self.average = self._begin_average(model, checkpoint)
