@@ -297,9 +297,9 @@ def make_plan(
         from tune_paddy.search.licences import with_licences
         from tune_paddy.search.new_search import plan_new_search
         from tune_paddy.training.networks.architectures import stand_in
-        from tune_paddy.training.networks.model import check_arch
+        from tune_paddy.training.networks.model import check_arch, check_layers
 
-        loaded.check_archs(check_arch)
+        loaded.check_archs(check_arch, check_layers)
         allowed = with_licences(loaded, licences)
     return plan_new_search(
         dataset,

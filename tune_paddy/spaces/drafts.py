@@ -7,7 +7,7 @@ from pathlib import Path
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Domain, Fixed, change_values
 from tune_paddy.spaces.problems import Place, unknown
-from tune_paddy.spaces.rules import ArchCheck, arch_problems, contradictions, without_effect
+from tune_paddy.spaces.rules import ArchCheck, LayersCheck, arch_problems, contradictions, without_effect
 from tune_paddy.spaces.yaml_tree import YamlEntry, YamlList, YamlMap, YamlNode, YamlScalar
 
 _LONGEST_NAME = 100
@@ -212,15 +212,16 @@ def check_draft(draft: Draft) -> None:
             (draft.place / name).refuse(parameters.nodes[name].line, problem)
 
 
-def check_draft_archs(draft: Draft, check_arch: ArchCheck, place: Place) -> None:
-    """Report architectures of a valid draft that are unknown or do not support a size.
+def check_draft_archs(draft: Draft, check_arch: ArchCheck, check_layers: LayersCheck, place: Place) -> None:
+    """Report architectures of a valid draft that are unknown or do not support a size or `layer_decay`.
 
     Args:
         draft: Recipe or sub-space.
         check_arch: Check of an architecture and a size.
+        check_layers: Check of an architecture that trains with `layer_decay`.
         place: Place of the draft, at which the problems are reported.
     """
-    for arch, problem in arch_problems(draft.parameters.domains, check_arch):
+    for arch, problem in arch_problems(draft.parameters.domains, check_arch, check_layers):
         (place / "arch").refuse(_line_of(arch, draft.parameters.nodes["arch"]), problem)
 
 

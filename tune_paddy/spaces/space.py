@@ -15,11 +15,11 @@ from tune_paddy.spaces.allowed import LeftOut, WeightsCheck, allowed_recipes, al
 from tune_paddy.spaces.drafts import Draft
 from tune_paddy.spaces.problems import SpaceError, unknown
 from tune_paddy.spaces.reader import check_archs, read_sections
-from tune_paddy.spaces.rules import ArchCheck
+from tune_paddy.spaces.rules import ArchCheck, LayersCheck
 from tune_paddy.spaces.stand_ins import recipe_of_stand_ins, settings_of_stand_ins, sub_space_of_stand_ins
 from tune_paddy.spaces.yaml_tree import MAX_BYTES
 
-__all__ = ["ArchCheck", "SearchSpace", "SpaceError", "find_space", "shipped_spaces"]
+__all__ = ["ArchCheck", "LayersCheck", "SearchSpace", "SpaceError", "find_space", "shipped_spaces"]
 
 _FOLDERS = (
     Path(__file__).resolve().parents[1] / "search_spaces",  # in an installed wheel
@@ -108,16 +108,18 @@ class SearchSpace:
         )
 
     @checked
-    def check_archs(self, check_arch: ArchCheck) -> None:
+    def check_archs(self, check_arch: ArchCheck, check_layers: LayersCheck = lambda *_: None) -> None:
         """Check the architectures and sizes, apart from parsing: it takes timm, which imports slowly.
 
         Args:
             check_arch: Check that is called once for each architecture and size.
+            check_layers: Check of the architectures that train with `layer_decay`; default: none.
 
         Raises:
-            SpaceError: An architecture is unknown or does not support a size; one line per problem.
+            SpaceError: An architecture is unknown or does not support a size or `layer_decay`; one line per
+                problem.
         """
-        check_archs(self.drafts, check_arch)
+        check_archs(self.drafts, check_arch, check_layers)
 
     @property
     def fingerprint(self) -> str:
