@@ -46,5 +46,6 @@ def test_the_table_has_every_pair_of_an_architecture_and_its_weights():
         WeightsRow(CLOSED, "cc-by-nc-4.0", "ImageNet-1k", ("v2", "small")),
         WeightsRow(FREE, "apache-2.0", "ImageNet-1k", ("small",)),
     ]
-    scratch = space_of(f"recipes: [{{arch: {CLOSED}, pretrained: false}}]")
-    assert list(weights_rows(scratch)) == [WeightsRow(CLOSED, "none", "none", (CLOSED,))]
+    sub = f"recipes: [{{name: scratch, arch: {CLOSED}, pretrained: false}}, "
+    scratch = space_of(TEXT.replace("recipes: [", sub))
+    assert list(weights_rows(scratch)) == [WeightsRow(CLOSED, "none", "none", ("scratch",)), *rows]

@@ -20,6 +20,7 @@ from tune_paddy.cli.app import (
     make_store,
     open_dataset,
     print_dataset,
+    print_note,
     read_options,
     record_command,
     typed_command,
@@ -38,7 +39,7 @@ from tune_paddy.cli.select import (
     select_and_print,
     selection_options,
 )
-from tune_paddy.cli.settings_options import OptionSource, command_with, given
+from tune_paddy.cli.settings_options import OptionSource, command_with, given, search_settings
 from tune_paddy.core.errors import InputError, SearchInterruptedError, TunePaddyError
 from tune_paddy.data.system.text import counted
 
@@ -55,14 +56,8 @@ if TYPE_CHECKING:
     from tune_paddy.tracking.store import Store
 
 
-def _search_settings() -> type[Any]:
-    from tune_paddy.core.config import SearchSettings
-
-    return SearchSettings
-
-
 READING = OptionSource(read_options)
-SETTINGS = OptionSource(_search_settings, without=("select_share",))
+SETTINGS = OptionSource(search_settings, without=("select_share",))
 SELECTION = OptionSource(selection_options, only=("metric", "method", "weights"), letters={"weights": "-w"})
 
 
@@ -400,9 +395,7 @@ def _print_weights(space: "SearchSpace") -> None:
     for row in weights_rows(space):
         table.add_row(row.arch, row.licence, row.data, ", ".join(row.used_by))
     console.print(table)
-    note = licence_note(space)
-    if note is not None:
-        console.print(note, style="yellow", soft_wrap=True)
+    print_note(licence_note(space))
 
 
 def _print_time(

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tune_paddy.core.domains import Recipe, SubSpace, candidates
+from tune_paddy.core.domains import Recipe, SubSpace
 from tune_paddy.core.errors import InputError
+from tune_paddy.spaces.allowed import weights_of
 from tune_paddy.spaces.space import SearchSpace
 
 ANY, COMMERCIAL = "any", "commercial"
@@ -19,7 +20,7 @@ class WeightsRow:
         arch: Architecture, timm's name.
         licence: Licence of the weights, as timm states it.
         data: Datasets of the pretraining, as timm's tag names them.
-        used_by: Names of the recipes and sub-spaces with this architecture.
+        used_by: Names of the recipes and sub-spaces with this architecture and this `pretrained`.
     """
 
     arch: str
@@ -66,9 +67,5 @@ def weights_rows(space: SearchSpace) -> Iterator[WeightsRow]:
     users: list[Recipe | SubSpace] = [*space.recipes, *space.spaces]
     for arch, pretrained in space.weights():
         origin = weights_origin(arch, pretrained)
-        names = tuple(dict.fromkeys(user.name for user in users if arch in _archs(user)))
-        yield WeightsRow(arch, origin.licence, origin.data, names)
-
-
-def _archs(user: Recipe | SubSpace) -> tuple[object, ...]:
-    return (user.values["arch"],) if isinstance(user, Recipe) else candidates(user.domains["arch"])
+        names = dict.fromkeys(user.name for user in users if (arch, pretrained) in weights_of(user))
+        yield WeightsRow(arch, origin.licence, origin.data, tuple(names))

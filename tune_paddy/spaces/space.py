@@ -1,7 +1,6 @@
 """Search spaces, loaded from YAML: the recipes and sub-spaces that a search trains."""
 
 import hashlib
-import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -9,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tune_paddy.core.arguments.checked import checked
-from tune_paddy.core.config import MemberConfig, SearchSettings
-from tune_paddy.core.domains import Fixed, Recipe, SubSpace, candidates
-from tune_paddy.spaces.allowed import LeftOut, WeightsCheck, allowed_recipes, allowed_sub_spaces
+from tune_paddy.core.config import SearchSettings
+from tune_paddy.core.domains import Recipe, SubSpace
+from tune_paddy.spaces.allowed import LeftOut, WeightsCheck, allowed_recipes, allowed_sub_spaces, weights_of
 from tune_paddy.spaces.drafts import Draft
 from tune_paddy.spaces.problems import SpaceError, unknown
 from tune_paddy.spaces.reader import check_archs, read_sections
@@ -139,12 +138,8 @@ class SearchSpace:
     @checked
     def weights(self) -> tuple[tuple[str, bool | str], ...]:
         """Return all pairs of an architecture and a value of `pretrained`, each once."""
-        default = MemberConfig.model_fields["pretrained"].default
-        pairs = [(recipe.values["arch"], recipe.values.get("pretrained", default)) for recipe in self.recipes]
-        for space in self.spaces:
-            wanted = candidates(space.domains.get("pretrained", Fixed(default)))
-            pairs += itertools.product(candidates(space.domains["arch"]), wanted)
-        return tuple(dict.fromkeys(pairs))
+        users: list[Recipe | SubSpace] = [*self.recipes, *self.spaces]
+        return tuple(dict.fromkeys(pair for user in users for pair in weights_of(user)))
 
     @checked
     def with_weights(self, check: WeightsCheck) -> "SearchSpace":
