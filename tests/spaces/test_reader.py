@@ -89,25 +89,34 @@ def test_wrong_parameters(lines: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        ("batch_size: 4\naccum: 8", "x:4: spaces[0].accum: accum 8 is larger than batch_size 4"),
+        ("batch_size: 4\naccum: 8", "x:4: spaces[0].accum: 8 is larger than batch_size 4"),
         (
             "accum: [1, 64]\nbatch_size: [32, 64]",
-            "x:3: spaces[0].accum: accum 64 is larger than batch_size 32",
+            "x:3: spaces[0].accum: 64 is larger than batch_size 32",
         ),
         (
             "resize_size: 200",
-            "x:3: spaces[0].resize_size: resize_size [200, 200] is smaller than size [224, 224]",
+            "x:3: spaces[0].resize_size: [200, 200] is smaller than size [224, 224]",
         ),
         (
             "size: {low: 192, high: 256}\nresize_size: 240",
-            "resize_size [240, 240] is smaller than size [256, 256]",
+            "resize_size: [240, 240] is smaller than size [256, 256]",
         ),
         (
             "size: [[224, 64], [64, 224]]\nresize_size: [[224, 224], [256, 200]]",
-            "x:4: spaces[0].resize_size: resize_size [256, 200] is smaller than size [64, 224]",
+            "x:4: spaces[0].resize_size: [256, 200] is smaller than size [64, 224]",
+        ),
+        (
+            "flip: none\nflip_view: true",
+            "x:4: spaces[0].flip_view: has no symmetry to average over with flip: none; set flip: horizontal",
+        ),
+        ("patience: 3", "x:3: spaces[0].patience: 3 needs keep: best; set it, or leave patience out"),
+        (
+            "trivialaugment: true\nrandaugment: 9",
+            "x:4: spaces[0].randaugment: 9 and trivialaugment: true exclude each other; leave one out",
         ),
     ],
-    ids=["fixed", "choices", "default", "range", "one axis"],
+    ids=["fixed", "choices", "default", "range", "one axis", "view", "patience", "operations"],
 )
 def test_contradictions(lines: str, expected: str) -> None:
     """Two parameters that contradict each other in any member of a sub-space are refused."""
