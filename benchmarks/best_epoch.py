@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10, help="Epochs of a training.")
     parser.add_argument("--share", type=float, default=0.2, help="Share of the select split.")
     parser.add_argument("--lr", type=float, default=0.005, help="Peak learning rate.")
-    parser.add_argument("--arch", default="test_resnet", help="Architecture.")
+    parser.add_argument("--arch", default="test_convnext", help="Architecture.")
     parser.add_argument("--out", type=Path, help="Folder for the figures as JSON.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

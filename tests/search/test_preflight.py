@@ -26,7 +26,7 @@ from tune_paddy.data.split import make_select_split
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan, new_split
-from tune_paddy.search.preflight import ReadyPlan, preflight, random_features_note, ready_session
+from tune_paddy.search.preflight import ReadyPlan, preflight, ready_session
 from tune_paddy.search.resources import resources_here
 from tune_paddy.search.resuming.plan import resumed_plan
 from tune_paddy.search.run import run_search
@@ -81,20 +81,6 @@ def test_a_loss_of_another_task_is_refused_before_training(small_digits: Path, t
         with pytest.raises(InputError, match="loss cross_entropy does not serve any number of labels"):
             preflight(several, {"CPU": 64.0})
         preflight(plan, {"CPU": 64.0})
-
-
-def test_frozen_members_with_random_weights_are_named_except_in_a_rehearsal() -> None:
-    text = (
-        "defaults: {pretrained: false, schedule: frozen}\nrecipes: [{name: a, arch: test_vit}]\nspaces:\n"
-        "- {name: b, arch: test_vit, schedule: [fine_tune, frozen]}\n"
-        "- {name: c, arch: test_vit, schedule: fine_tune}\n- {name: d, arch: test_vit, pretrained: true}"
-    )
-    space = SearchSpace.parse(text, name="x")
-    note = random_features_note(space)
-    assert note is not None
-    assert note.startswith("a, b: the features of frozen members with `pretrained: false`")
-    assert random_features_note(space.with_stand_ins(str)) is None
-    assert random_features_note(SearchSpace.parse(SPACE, name="x")) is None
 
 
 @pytest.fixture

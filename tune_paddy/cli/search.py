@@ -389,13 +389,14 @@ def _print_weights(space: "SearchSpace") -> None:
     """Print the licence and the pretraining data of all pretrained weights of a space."""
     from rich.table import Table
 
-    from tune_paddy.search.licences import licence_note, weights_rows
+    from tune_paddy.search.licences import licence_note, random_features_note, weights_rows
 
     table = Table("pretrained weights", "licence", "pretraining data", "used by")
     for row in weights_rows(space):
         table.add_row(row.arch, row.licence, row.data, ", ".join(row.used_by))
     console.print(table)
     print_note(licence_note(space))
+    print_note(random_features_note(space))
 
 
 def _print_time(

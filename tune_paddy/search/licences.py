@@ -1,9 +1,9 @@
-"""Licences of the pretrained weights of a search space: those to use, and a table of all."""
+"""Pretrained weights of a search space: licences to use, a table of all, frozen members without any."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tune_paddy.core.domains import Recipe, SubSpace
+from tune_paddy.core.domains import Recipe, SubSpace, candidates
 from tune_paddy.core.errors import InputError
 from tune_paddy.spaces.allowed import weights_of
 from tune_paddy.spaces.space import SearchSpace
@@ -69,3 +69,25 @@ def weights_rows(space: SearchSpace) -> Iterator[WeightsRow]:
         origin = weights_origin(arch, pretrained)
         names = dict.fromkeys(user.name for user in users if (arch, pretrained) in weights_of(user))
         yield WeightsRow(arch, origin.licence, origin.data, tuple(names))
+
+
+def random_features_note(space: SearchSpace) -> str | None:
+    """Return a line on frozen members without pretrained weights; None: there are none, or in a rehearsal."""
+    users: list[Recipe | SubSpace] = [*space.recipes, *space.spaces]
+    names = [
+        user.name
+        for user in users
+        if "frozen" in _schedules(user) and any(pretrained is False for _, pretrained in weights_of(user))
+    ]
+    if space.stands_in or not names:
+        return None
+    return (
+        f"{', '.join(names)}: the features of frozen members with `pretrained: false` are those of random "
+        "weights; leave out `pretrained: false`, or `schedule: frozen`"
+    )
+
+
+def _schedules(user: Recipe | SubSpace) -> tuple[object, ...]:
+    if isinstance(user, Recipe):
+        return (user.values.get("schedule"),)
+    return candidates(user.domains["schedule"]) if "schedule" in user.domains else ()

@@ -8,7 +8,7 @@ from pathlib import Path
 import ray
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.domains import Recipe, SubSpace, candidates
+from tune_paddy.core.domains import candidates
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.core.metrics import METRICS, check_metric
 from tune_paddy.core.tasks.task import Task
@@ -18,13 +18,12 @@ from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.data.system.text import check_decoded
 from tune_paddy.search.gpu_shares import trial_planner, without_gpu
 from tune_paddy.search.image_cache import CacheWatch, watch_cache
-from tune_paddy.search.licences import licence_note
+from tune_paddy.search.licences import licence_note, random_features_note
 from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan, new_split, stored_split
 from tune_paddy.search.ray.session import ray_session
 from tune_paddy.search.resources import check_resources, idle_gpus_note, resources_here
 from tune_paddy.search.resuming.compatibility import check_same
-from tune_paddy.spaces.allowed import weights_of
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.history import read_recorded_search
 from tune_paddy.tracking.store import Store
@@ -82,28 +81,6 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
     hints = (licence_note(plan.space), random_features_note(plan.space), *limits, idle, cache.note)
     notes = tuple(note for note in hints if note)
     return ReadyPlan(plan, split, parts, at_once, cache, notes)
-
-
-def random_features_note(space: SearchSpace) -> str | None:
-    """Return a line on frozen members without pretrained weights; None: there are none, or in a rehearsal."""
-    users: list[Recipe | SubSpace] = [*space.recipes, *space.spaces]
-    names = [
-        user.name
-        for user in users
-        if "frozen" in _schedules(user) and any(pretrained is False for _, pretrained in weights_of(user))
-    ]
-    if space.stands_in or not names:
-        return None
-    return (
-        f"{', '.join(names)}: the features of frozen members with `pretrained: false` are those of random "
-        "weights; leave out `pretrained: false`, or `schedule: frozen`"
-    )
-
-
-def _schedules(user: Recipe | SubSpace) -> tuple[object, ...]:
-    if isinstance(user, Recipe):
-        return (user.values.get("schedule"),)
-    return candidates(user.domains["schedule"]) if "schedule" in user.domains else ()
 
 
 def _check_losses(space: SearchSpace, task: Task) -> None:
