@@ -149,6 +149,7 @@ def run_search(
         from tune_paddy.search.new_search import plan_new_search
         from tune_paddy.search.preflight import ready_session
         from tune_paddy.search.run import run_search as run
+        from tune_paddy.search.teaching.teacher import with_teachers
         from tune_paddy.tracking.names import Naming
         from tune_paddy.training.networks.pretrained import check_weights
 
@@ -185,6 +186,7 @@ def run_search(
         ray_address=ray_address,
         command=EXPLORER,
     )
+    plan = with_teachers(plan, store)
     try:
         with shown_progress(console) as progress, ready_session(plan, progress=progress) as ready:
             members = run(ready, store, console=console)

@@ -19,6 +19,7 @@ from tune_paddy.cli.app import (
     console,
     make_store,
     open_dataset,
+    open_record,
     print_dataset,
     read_options,
     record_command,
@@ -152,6 +153,7 @@ def search(
             ray_address=ray_address,
             timed=dry_run and timing > 0,
         )
+        plan = taught(plan, tracking_uri)
     check_patterns(follow_up["weights"] or (), plan)
     plan = replace(plan, follow_up=follow_up)
     if dry_run:
@@ -163,6 +165,22 @@ def search(
         if resume is None:  # Ray's workers import torch meanwhile
             store, plan = record_of(plan, tracking_uri, naming)
         train_and_select(replace(ready, plan=plan), store, follow_up, verbose=verbose)
+
+
+def taught(plan: "SearchPlan", tracking_uri: str | None) -> "SearchPlan":
+    """Return a plan with the targets that earlier searches give its members, if its settings name any.
+
+    Raises:
+        InputError: There is no record, or a search in it cannot teach this one.
+    """
+    teachers = [name for name in (plan.settings.soften, plan.settings.pseudo) if name is not None]
+    if not teachers:
+        return plan
+    store = open_record(tracking_uri, plan.folder.parent, *teachers)
+    with working("reading what the teacher predicts"):
+        from tune_paddy.search.teaching.teacher import with_teachers
+
+        return with_teachers(plan, store)
 
 
 @contextmanager

@@ -28,6 +28,9 @@ class Predictions:
         select: View name → float32 [select images, classes].
         test: View name → float32 [test images, classes]; the same views as `select`.
         task: What the labels are.
+        test_by_fold: View name → float16 [folds, test images, classes], the predictions of each fold's model
+            whose mean is in `test`; only of the view that teaches, see `taught_view`. Empty without folds,
+            and in records of older versions.
     """
 
     classes: tuple[str, ...]
@@ -38,6 +41,7 @@ class Predictions:
     select: Mapping[str, NDArray[np.float32]]
     test: Mapping[str, NDArray[np.float32]]
     task: Task = field(default_factory=lambda: Task.of(CLASSES))
+    test_by_fold: Mapping[str, NDArray[np.float16]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,18 @@ def check(predictions: Predictions) -> str | None:
             problem = _check_probabilities(probs, (len(ids), n_classes), task)
             if problem:
                 return f"{part}/{view}: {problem}"
+    return _check_folds(predictions)
+
+
+def _check_folds(predictions: Predictions) -> str | None:
+    shape = len(predictions.test_ids), len(predictions.classes)
+    for view, probs in predictions.test_by_fold.items():
+        if view not in predictions.test or probs.ndim != 3:  # noqa: PLR2004 folds, images and classes
+            return f"folds/{view}: shape {probs.shape} of a view that the test set may lack"
+        for fold, own in enumerate(probs.astype(np.float32)):
+            problem = _check_probabilities(own, shape, predictions.task)
+            if problem:
+                return f"folds/{view}, fold {fold}: {problem}"
     return None
 
 

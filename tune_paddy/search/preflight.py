@@ -12,6 +12,7 @@ from tune_paddy.core.domains import candidates
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.core.metrics import METRICS, check_metric
 from tune_paddy.core.tasks.task import Task
+from tune_paddy.core.teaching.words import OPTIMISM, RULES, teachers_in_words
 from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.split import SelectSplit, describe_limits
 from tune_paddy.data.system.progress.stages import SILENT, Progress
@@ -60,7 +61,7 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
 
     Raises:
         InputError: A path is no text, a trial needs more resources than there are, the classes cannot be
-            split, a loss is one of another task, or the stored split has other images or folds.
+            split, a loss is one of another task, or the stored split or targets have other images or folds.
     """
     for path in (plan.dataset.root, plan.folder.absolute(), Path.cwd()):  # Ray needs them as text
         check_decoded(path)
@@ -74,10 +75,20 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
     # A new search can still get another name, so its folder may be that of another search.
     split = stored_split(plan) if plan.resumed else new_split(plan)
     parts = make_parts(plan.dataset, split)
+    if plan.targets is not None:
+        parts = plan.targets.taught(parts)
     cache = watch_cache(settings.cache_limit, parts.images, plan.space)
-    limits = () if plan.resumed else describe_limits(plan.dataset, split)
+    limits = () if plan.resumed else (*describe_limits(plan.dataset, split), *_teachers(plan))
     notes = tuple(note for note in (*limits, idle_gpus_note(settings, available), cache.note) if note)
     return ReadyPlan(plan, split, parts, at_once, cache, notes)
+
+
+def _teachers(plan: SearchPlan) -> tuple[str, ...]:
+    """Return who teaches the members of a search, and what a person must know about that."""
+    settings = plan.settings.model_dump()
+    told = teachers_in_words(settings, len(plan.dataset.test))
+    warnings = [OPTIMISM] * bool(settings["soften"]) + [RULES] * bool(settings["pseudo"])
+    return tuple(f"{words}: {warning}" for words, warning in zip(told, warnings, strict=True))
 
 
 def _check_losses(space: SearchSpace, task: Task) -> None:

@@ -10,6 +10,7 @@
 | `test_ids` | str | [test images] |
 | `select_VIEW` | float32 | [select images, classes], one entry per view |
 | `test_VIEW` | float32 | [test images, classes], the same views |
+| `folds_VIEW` | float16 | [folds, test images, classes], of one view, with folds: each model's predictions |
 
 Entries are not compressed, so a file never unpacks to more than its own size. `numpy.load(path)` reads it.
 Equal predictions give equal bytes.
@@ -54,7 +55,9 @@ _LATER = {"task": ("U", 0)}
 _ENTRIES = _FIXED | _LATER
 
 _DTYPES = {"i": "<i8", "f": "<f4"}
-_VIEW = re.compile(r"(select|test)_(?!(?:ids|labels)$)([a-z0-9]+)")
+_VIEW = re.compile(r"(select|test|folds)_(?!(?:ids|labels)$)([a-z0-9]+)")
+_FOLDS = "folds_"
+"""Prefix of the entries of half precision and three dimensions, which files of older versions lack."""
 
 
 class _BrokenFileError(Exception):
@@ -124,6 +127,8 @@ def _arrays(predictions: Predictions) -> dict[str, NDArray[Any]]:
     for part, by_view in (("select", predictions.select), ("test", predictions.test)):
         for view in sorted(by_view):
             arrays[f"{part}_{view}"] = np.ascontiguousarray(by_view[view], "<f4")
+    for view in sorted(predictions.test_by_fold):
+        arrays[f"{_FOLDS}{view}"] = np.ascontiguousarray(predictions.test_by_fold[view], "<f2")
     return arrays
 
 
@@ -169,10 +174,12 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any
         raise _BrokenFileError(f"{name} is compressed; predictions are stored without compression")
     data = io.BytesIO(archive.read(entry))
     shape, dtype = _read_header(data, name)
-    kind, axes = _ENTRIES.get(name, ("f", 2))
+    by_fold = name.startswith(_FOLDS)
+    kind, axes = _ENTRIES.get(name, ("f", 3 if by_fold else 2))
     axes = min(max(len(shape), 1), 2) if axes is None else axes
-    if dtype.kind != kind or dtype != np.dtype(_DTYPES.get(kind, dtype)) or not dtype.itemsize:
-        raise _BrokenFileError(f"{name} has dtype {dtype} where {_DTYPES.get(kind, 'text')} is needed")
+    wanted = "<f2" if by_fold else _DTYPES.get(kind)
+    if dtype.kind != kind or dtype != np.dtype(wanted or dtype) or not dtype.itemsize:
+        raise _BrokenFileError(f"{name} has dtype {dtype} where {wanted or 'text'} is needed")
     if len(shape) != axes or math.prod(shape) * dtype.itemsize != len(data.getbuffer()) - data.tell():
         raise _BrokenFileError(
             f"{name} has shape {shape}, which does not match {axes} dimensions or the size of the entry"
@@ -196,7 +203,7 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Predictions:
         raise _BrokenFileError(
             f"it has format {version}, this program reads {FORMAT}; use the program that wrote it"
         )
-    parts: dict[str, dict[str, NDArray[np.float32]]] = {"select": {}, "test": {}}
+    parts: dict[str, dict[str, NDArray[Any]]] = {"select": {}, "test": {}, "folds": {}}
     for name in arrays.keys() - _ENTRIES.keys():
         part, _, view = name.partition("_")
         parts[part][view] = arrays[name]
@@ -209,6 +216,7 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Predictions:
         select=dict(sorted(parts["select"].items())),
         test=dict(sorted(parts["test"].items())),
         task=Task.of(str(arrays["task"]) if "task" in arrays else None),
+        test_by_fold=dict(sorted(parts["folds"].items())),
     )
 
 

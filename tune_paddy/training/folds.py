@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.predictions import Predictions
+from tune_paddy.core.teaching.targets import taught_view
 from tune_paddy.data.member_data import Parts
 from tune_paddy.data.system.files import write_atomically
 from tune_paddy.training.member import EpochReport, MemberResult, Report, Runtime, train_member
@@ -50,7 +51,7 @@ def train_folds(
 
     Returns:
         Out-of-fold predictions of every labelled image, and the mean prediction of all models for the
-        test set; their scores; times and parameters summed over the models.
+        test set, of one view also each model's; their scores; times and parameters summed over the models.
 
     Raises:
         InputError: The architecture, size, precision or pretrained weights are unknown or unavailable.
@@ -140,7 +141,7 @@ def _merge(
     views = list(folds[0].select)
     select = {view: _in_order([fold.select[view] for fold in folds], parts.folds) for view in views}
     test = {view: _mean([fold.test[view] for fold in folds]) for view in views}
-    predictions = _predictions(parts, select, test)
+    predictions = replace(_predictions(parts, select, test), test_by_fold=_by_fold(folds))
     return MemberResult(
         config=config,
         predictions=predictions,
@@ -151,6 +152,12 @@ def _merge(
         stack=results[-1].stack,
         notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),
     )
+
+
+def _by_fold(folds: Sequence[Predictions]) -> dict[str, NDArray[np.float16]]:
+    """Return each model's predictions of the test set, which teach a student of the same fold."""
+    view = taught_view(folds[0].test)
+    return {view: np.stack([fold.test[view] for fold in folds]).astype(np.float16)}
 
 
 def _in_order(by_fold: Sequence[NDArray[np.float32]], folds: NDArray[np.int64]) -> NDArray[np.float32]:

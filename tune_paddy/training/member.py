@@ -311,8 +311,10 @@ class _Attempt:
 
     def _loader(self) -> TrainLoader:
         rows = self._rows()
-        paths = [self.parts.train.paths[row] for row in rows]
-        return TrainLoader(self._reader(paths), self.parts.train.labels[rows], self.config)
+        train = self.parts.train
+        reader = self._reader([train.paths[row] for row in rows])
+        targets = train.targets[rows] if len(train.targets) else None
+        return TrainLoader(reader, train.labels[rows], self.config, targets)
 
     def _reader(self, paths: list[str]) -> ImageReader:
         runtime, config = self.runtime, self.config

@@ -39,8 +39,8 @@ class Objective(Protocol):
             smoothing: Label smoothing, from 0 to 1.
         """
 
-    def shares(self, labels: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
-        """Return the share of each class in each image, [n, classes], from its labels."""
+    def shares(self, targets: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
+        """Return the share of each class in each image, [n, classes], from its labels or from shares."""
 
 
 class _OneClass:
@@ -57,13 +57,13 @@ class _OneClass:
             logits, targets, weight=self.weights, reduction="sum", label_smoothing=smoothing
         )
 
-    def shares(self, labels: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
+    def shares(self, targets: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
+        if targets.ndim > 1:
+            return targets.to(dtype)
         # torch's one_hot reads the labels back to check them, except on CUDA
-        return (labels[:, None] == torch.arange(n_classes, device=labels.device)).to(dtype)
+        return (targets[:, None] == torch.arange(n_classes, device=targets.device)).to(dtype)
 
     def _shares_of(self, targets: Tensor, logits: Tensor) -> Tensor:
-        if targets.ndim > 1:
-            return targets.to(logits.dtype)
         return self.shares(targets, logits.shape[1], logits.dtype)
 
 
@@ -115,8 +115,8 @@ class _IndependentLabels:
         losses = F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=self.weights, reduction="sum")
         return losses / logits.shape[1]
 
-    def shares(self, labels: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:  # noqa: ARG002
-        return labels.to(dtype)
+    def shares(self, targets: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:  # noqa: ARG002
+        return targets.to(dtype)
 
 
 class _IndependentFocal(_IndependentLabels):
