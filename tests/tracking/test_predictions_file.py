@@ -65,6 +65,35 @@ def test_members_without_a_test_set_round_trip(tmp_path: Path, make_predictions:
     assert read_predictions(tmp_path / "p.npz").test["tta"].shape == (0, 3)
 
 
+def test_predictions_of_each_fold_round_trip_and_may_be_missing(
+    tmp_path: Path, path: Path, make_predictions: Make
+) -> None:
+    """Files of older versions have none."""
+    by_fold = np.random.default_rng(0).dirichlet(np.ones(3), (5, 4)).astype(np.float16)
+    write_predictions(
+        tmp_path / "p.npz", dataclasses.replace(make_predictions(), test_by_fold={"tta": by_fold})
+    )
+    read = read_predictions(tmp_path / "p.npz").test_by_fold
+    np.testing.assert_array_equal(read["tta"], by_fold, strict=True)
+    assert read_predictions(path).test_by_fold == {}
+
+
+@pytest.mark.parametrize(
+    ("by_fold", "reason"),
+    [
+        ({"tta": np.full((2, 4, 3), 0.5, np.float16)}, "folds/tta, fold 0: a row sums to 1.5"),
+        ({"tta": np.full((2, 5, 3), 1 / 3, np.float16)}, "folds/tta, fold 0: shape"),
+        ({"zoom": np.full((2, 4, 3), 1 / 3, np.float16)}, "folds/zoom: shape"),
+    ],
+)
+def test_invalid_predictions_of_folds_are_not_written(
+    tmp_path: Path, make_predictions: Make, by_fold: dict[str, Any], reason: str
+) -> None:
+    """A student would learn from them."""
+    with pytest.raises(TunePaddyError, match=reason):
+        write_predictions(tmp_path / "p.npz", dataclasses.replace(make_predictions(), test_by_fold=by_fold))
+
+
 def test_equal_predictions_give_equal_bytes(path: Path, tmp_path: Path, make_predictions: Make) -> None:
     """Clock, width of the text's dtype, order of views and strides do not change the file."""
     same = make_predictions()

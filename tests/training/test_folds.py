@@ -74,6 +74,9 @@ def test_the_test_set_is_predicted_by_the_mean_of_the_models(folded: Folded, tmp
     ]
     for view, probs in folded.result.predictions.test.items():
         assert probs == pytest.approx((models[0].test[view] + models[1].test[view]) / 2, abs=1e-6)
+    by_fold = folded.result.predictions.test_by_fold
+    assert by_fold.keys() == {"tta"}
+    assert by_fold["tta"] == pytest.approx(np.stack([model.test["tta"] for model in models]), abs=1e-3)
 
 
 def test_scores_are_of_the_merged_predictions_and_costs_of_all_models(folded: Folded) -> None:

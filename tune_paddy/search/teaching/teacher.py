@@ -1,47 +1,21 @@
-"""Read an earlier search as a teacher, and make the targets of a new search from its predictions.
+"""Read an earlier search as the teacher of a new one."""
 
-No label that judges a member reaches its targets on the way of the label itself:
-
-| split | target | made by |
-|---|---|---|
-| folds | soft label of an image | the models that did not train on the image's fold |
-| folds | pseudo-label for the model of a fold | the models that did not train on the same fold |
-| select split | pseudo-label | the models, which never trained on the select split |
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.predictions import Predictions
-from tune_paddy.core.teaching.targets import Targets, aligned, mean_opinion, mixed_targets, taught_view
 from tune_paddy.core.teaching.words import share_of_teacher
 from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.search.plan import SearchPlan, new_split
+from tune_paddy.search.teaching.opinions import Opinion, opinion_of, pseudo_labels, soft_labels
 from tune_paddy.search.teaching.targets import TaughtTargets
 from tune_paddy.tracking.files import TARGETS_FILE, read_search_file
 from tune_paddy.tracking.pool import load_member
 from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A finished search whose predictions become targets.
-
-    Attributes:
-        name: Name of the search.
-        option: Setting that names it, for messages.
-        members: Predictions of its finished members, at least one.
-    """
-
-    name: str
-    option: str
-    members: Sequence[Predictions]
 
 
 def with_teachers(plan: SearchPlan, store: Store) -> SearchPlan:
@@ -75,12 +49,18 @@ def with_teachers(plan: SearchPlan, store: Store) -> SearchPlan:
     )
     mix = share_of_teacher(settings.model_dump())
     if settings.soften is not None:
-        teacher = _read_teacher(settings.soften, "soften", plan, parts, store)
-        labelled = soft_labels(teacher.members, parts, mix) if mix else targets.labelled
-        targets = replace(targets, labelled=labelled)
+        opinions = _read_teacher(settings.soften, "soften", plan, parts, store)
+        if mix:  # otherwise the labels stay as they are, to the bit
+            targets = replace(targets, labelled=soft_labels(opinions, parts, mix))
     if settings.pseudo is not None:
-        teacher = _read_teacher(settings.pseudo, "pseudo", plan, parts, store)
-        targets = replace(targets, test=pseudo_labels(teacher, parts))
+        labels = pseudo_labels(_read_teacher(settings.pseudo, "pseudo", plan, parts, store), parts)
+        if labels is None:
+            raise InputError(
+                f"`pseudo`: search {settings.pseudo!r} was recorded by a version that did not keep what the "
+                "model of each fold predicts for the test set: run it again under a new name",
+                options=("pseudo",),
+            )
+        targets = replace(targets, test=labels)
     return replace(plan, targets=targets)
 
 
@@ -102,62 +82,14 @@ def recorded_targets(search: RecordedRun, store: Store) -> TaughtTargets | None:
     return TaughtTargets.parse(content, name)
 
 
-def soft_labels(members: Sequence[Predictions], parts: Parts, mix: float) -> Targets:
-    """Mix the labels of the select images with the members' out-of-fold predictions.
-
-    Args:
-        members: Predictions of the teacher's members, on the same images.
-        parts: Data of the new search.
-        mix: Share of the teacher, from 0 to 1.
-
-    Returns:
-        float32 [select images, classes].
-    """
-    opinions = [
-        aligned(
-            member.select[taught_view(member.select)],
-            (member.select_ids, parts.select.ids),
-            (member.classes, parts.classes),
-        )
-        for member in members
-    ]
-    return mixed_targets(parts.select.labels, mean_opinion(opinions, parts.task), mix)
-
-
-def pseudo_labels(teacher: Teacher, parts: Parts) -> Targets:
-    """Label the test images by the models that have not seen the images that judge the student.
-
-    Args:
-        teacher: The teacher, with the same images.
-        parts: Data of the new search.
-
-    Returns:
-        float32 [folds, test images, classes]; with a select split [1, test images, classes].
+def _read_teacher(
+    name: str, option: str, plan: SearchPlan, parts: Parts, store: Store
+) -> tuple[Opinion, ...]:
+    """Return the opinions of a search's finished members.
 
     Raises:
-        InputError: The search has folds, and a member's record lacks the predictions of each fold's model.
+        InputError: The search cannot teach this one.
     """
-    opinions = []
-    for member in teacher.members:
-        view = taught_view(member.test)
-        probs = member.test_by_fold.get(view) if parts.n_folds else member.test[view][None]
-        if probs is None or len(probs) != max(1, parts.n_folds):
-            raise InputError(
-                f"`{teacher.option}`: search {teacher.name!r} was recorded without the predictions of each "
-                "fold's model for the images to predict, by an older version: run it again under a new name",
-                options=(teacher.option,),
-            )
-        opinions.append(
-            aligned(
-                probs.astype(np.float32),
-                (member.test_ids, parts.test.ids),
-                (member.classes, parts.classes),
-            )
-        )
-    return mean_opinion(opinions, parts.task).astype(np.float32)
-
-
-def _read_teacher(name: str, option: str, plan: SearchPlan, parts: Parts, store: Store) -> Teacher:
     search = get_search(store, name)
     problem = _unfit(search, plan, parts)
     if problem is None:
@@ -167,7 +99,7 @@ def _read_teacher(name: str, option: str, plan: SearchPlan, parts: Parts, store:
         if not members:
             problem = "has no finished member"
         if problem is None:
-            return Teacher(name, option, members)
+            return tuple(opinion_of(member, parts) for member in members)
     raise InputError(f"`{option}`: search {name!r} {problem}", options=(option,))
 
 
@@ -177,7 +109,7 @@ def _unfit(search: RecordedRun, plan: SearchPlan, parts: Parts) -> str | None:
     if record.refit_of:
         return "is a refit, which has trained on every labelled image: name the search that it refits"
     if search.outcome != "finished":
-        return f"is {search.outcome}, not finished: finish it first"
+        return f"is {search.outcome}, not finished: wait for its end, or resume it first"
     if record.dataset_fingerprint != plan.dataset.fingerprint:
         return (
             "was run on other images or labels: name a search on the same dataset, or run one on this dataset"
