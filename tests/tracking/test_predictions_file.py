@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError, TunePaddyError
-from tune_paddy.core.predictions import Predictions
+from tune_paddy.core.predictions import FoldPredictions, Predictions
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.tracking.predictions_file import read_predictions, write_predictions
 
@@ -65,33 +65,51 @@ def test_members_without_a_test_set_round_trip(tmp_path: Path, make_predictions:
     assert read_predictions(tmp_path / "p.npz").test["tta"].shape == (0, 3)
 
 
+def with_folds(predictions: Predictions, **changes: Any) -> Predictions:
+    """Add predictions of the models of five folds."""
+    rng = np.random.default_rng(0)
+    select, test = (rng.dirichlet(np.ones(3), (5, n)).astype(np.float16) for n in (6, 4))
+    by_fold = FoldPredictions(select, rng.random((5, 6)) < 0.5, test)
+    return dataclasses.replace(predictions, by_fold=dataclasses.replace(by_fold, **changes))
+
+
 def test_predictions_of_each_fold_round_trip_and_may_be_missing(
     tmp_path: Path, path: Path, make_predictions: Make
 ) -> None:
     """Files of older versions have none."""
-    by_fold = np.random.default_rng(0).dirichlet(np.ones(3), (5, 4)).astype(np.float16)
-    write_predictions(
-        tmp_path / "p.npz", dataclasses.replace(make_predictions(), test_by_fold={"tta": by_fold})
-    )
-    read = read_predictions(tmp_path / "p.npz").test_by_fold
-    np.testing.assert_array_equal(read["tta"], by_fold, strict=True)
-    assert read_predictions(path).test_by_fold == {}
+    written = with_folds(make_predictions())
+    write_predictions(tmp_path / "p.npz", written)
+    read = read_predictions(tmp_path / "p.npz").by_fold
+    for name in ("select", "trained", "test"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(written.by_fold, name), strict=True)
+    assert read_predictions(path).by_fold is None
 
 
 @pytest.mark.parametrize(
-    ("by_fold", "reason"),
+    ("changes", "reason"),
     [
-        ({"tta": np.full((2, 4, 3), 0.5, np.float16)}, "folds/tta, fold 0: a row sums to 1.5"),
-        ({"tta": np.full((2, 5, 3), 1 / 3, np.float16)}, "folds/tta, fold 0: shape"),
-        ({"zoom": np.full((2, 4, 3), 1 / 3, np.float16)}, "folds/zoom: shape"),
+        ({"test": np.full((5, 4, 3), 0.5, np.float16)}, "test by fold 0: a row sums to 1.5"),
+        ({"select": np.full((5, 5, 3), 1 / 3, np.float16)}, "select by fold 0: shape"),
+        ({"trained": np.zeros((4, 6), np.bool_)}, "folds: shape"),
     ],
 )
 def test_invalid_predictions_of_folds_are_not_written(
-    tmp_path: Path, make_predictions: Make, by_fold: dict[str, Any], reason: str
+    tmp_path: Path, make_predictions: Make, changes: dict[str, Any], reason: str
 ) -> None:
     """A student would learn from them."""
     with pytest.raises(TunePaddyError, match=reason):
-        write_predictions(tmp_path / "p.npz", dataclasses.replace(make_predictions(), test_by_fold=by_fold))
+        write_predictions(tmp_path / "p.npz", with_folds(make_predictions(), **changes))
+
+
+def test_a_part_of_the_predictions_of_folds_is_refused(tmp_path: Path, make_predictions: Make) -> None:
+    """The three entries belong together."""
+    path = tmp_path / "p.npz"
+    write_predictions(path, with_folds(make_predictions()))
+    arrays = entries(path)
+    del arrays["fold_trained"]
+    np.savez(path, allow_pickle=False, **arrays)
+    with pytest.raises(InputError, match="it has only select, test"):
+        read_predictions(path)
 
 
 def test_equal_predictions_give_equal_bytes(path: Path, tmp_path: Path, make_predictions: Make) -> None:

@@ -99,8 +99,11 @@ class Parts:
         images: All images of the dataset, for the image cache; None: no cache.
         pixel_range: Range of deep images; None: 8 bits, or each image by itself.
         task: What the labels are.
-        pseudo: Targets of the test set, to train on it, too: float32 [folds, test images, classes], those of
-            a fold from a teacher that has not seen the fold; empty: it is only predicted.
+        soft: Targets of the select images for the model of each fold, float32 [folds, select images,
+            classes], from a teacher that has not seen the fold; empty: their labels.
+        pseudo: Targets of the test set in the same way, to train on it, too, float32 [folds, test images,
+            classes]; empty: it is only predicted.
+        others: Labelled images of the other folds, which the model of a fold predicts at its end, to teach.
     """
 
     classes: tuple[str, ...]
@@ -113,7 +116,9 @@ class Parts:
     images: ImageSet | None = None
     pixel_range: PixelRange | None = None
     task: Task = field(default_factory=lambda: Task.of(CLASSES))
+    soft: Targets = field(default_factory=lambda: np.empty((0, 0, 0), np.float32))
     pseudo: Targets = field(default_factory=lambda: np.empty((0, 0, 0), np.float32))
+    others: Part | None = None
 
     @property
     def n_folds(self) -> int:
@@ -123,13 +128,16 @@ class Parts:
     def fold(self, number: int) -> "Parts":
         """Return the data for the model of one fold: that fold to select with, all others to train on."""
         inside = self.folds == number
-        train = self.select.take(~inside) + self.train
+        others = self.select.take(~inside)
+        taught = replace(others, targets=self.soft[number][~inside]) if len(self.soft) else others
         own = replace(
             self,
-            train=train,
+            train=taught + self.train,
             select=self.select.take(inside),
             folds=self.folds[:0],
+            soft=self.soft[:0],
             pseudo=self.pseudo[:0],
+            others=others,
         )
         return own.with_pseudo_labels(self.pseudo[number]) if len(self.pseudo) else own
 

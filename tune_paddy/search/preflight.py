@@ -12,7 +12,7 @@ from tune_paddy.core.domains import candidates
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.core.metrics import METRICS, check_metric
 from tune_paddy.core.tasks.task import Task
-from tune_paddy.core.teaching.words import OPTIMISM, RULES, teachers_in_words
+from tune_paddy.core.teaching.words import RULES, teachers_in_words
 from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.split import SelectSplit, describe_limits
 from tune_paddy.data.system.progress.stages import SILENT, Progress
@@ -85,10 +85,8 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
 
 def _teachers(plan: SearchPlan) -> tuple[str, ...]:
     """Return who teaches the members of a search, and what a person must know about that."""
-    settings = plan.settings.model_dump()
-    told = teachers_in_words(settings, len(plan.dataset.test))
-    warnings = [OPTIMISM] * bool(settings["soften"]) + [RULES] * bool(settings["pseudo"])
-    return tuple(f"{words}: {warning}" for words, warning in zip(told, warnings, strict=True))
+    told = teachers_in_words(plan.settings.model_dump(), len(plan.dataset.test))
+    return (*told[:-1], f"{told[-1]}: {RULES}") if plan.settings.pseudo is not None else told
 
 
 def _check_losses(space: SearchSpace, task: Task) -> None:

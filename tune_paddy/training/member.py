@@ -102,6 +102,7 @@ class MemberResult:
         ooms: Number of out-of-memory retries.
         notes: Warnings for the user, one sentence each.
         stack: Device and software versions, see `describe_stack`.
+        others: Probabilities of `Parts.others`, one plain pass, float32 [images, classes], or None.
     """
 
     config: MemberConfig
@@ -112,6 +113,7 @@ class MemberResult:
     ooms: int
     notes: tuple[str, ...] = ()
     stack: Mapping[str, str] = field(default_factory=dict)
+    others: NDArray[np.float32] | None = None
 
 
 def train_member(
@@ -210,6 +212,8 @@ class _Attempt:
             for name, part in (("select", self.parts.select), ("test", self.parts.test))
         }
         seconds = self.runtime.clock() - started
+        others = self.parts.others
+        taught = None if others is None else self._predict(model, others, (PLAIN,))[PLAIN]
         predictions = Predictions(
             classes=self.parts.classes,
             split=self.parts.split,
@@ -242,6 +246,7 @@ class _Attempt:
             ooms=0,
             notes=self._notes(model),
             stack=describe_stack(self.device),
+            others=taught,
         )
 
     def _notes(self, model: nn.Sequential) -> tuple[str, ...]:

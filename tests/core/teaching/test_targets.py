@@ -5,11 +5,11 @@ import pytest
 
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.core.teaching.targets import (
-    aligned,
     better_half,
     hard_labels,
     mean_opinion,
     mixed_targets,
+    rows_of,
     shares_of,
 )
 
@@ -46,11 +46,15 @@ def test_the_mean_of_rounded_probabilities_sums_to_one_unless_labels_are_indepen
     np.testing.assert_allclose(mean_opinion(high, SEVERAL), [[0.8, 0.9]])
 
 
-def test_images_and_classes_are_aligned_by_name() -> None:
-    probs = np.arange(12.0).reshape(2, 3, 2)  # two folds, three images, two classes
-    ids = np.array(["a", "b", "c"]), np.array(["c", "a", "b"])
-    found = aligned(probs, ids, (("x", "y"), ("y", "x")))
-    np.testing.assert_array_equal(found, probs[:, [2, 0, 1]][:, :, [1, 0]])
+def test_a_member_that_is_not_heard_for_an_image_does_not_change_its_mean() -> None:
+    first, second = (np.random.default_rng(seed).dirichlet(np.ones(3), 2) for seed in (0, 1))
+    mean = mean_opinion([first, second], ONE, np.array([[True, True], [True, False]]))
+    np.testing.assert_allclose(mean, [(first[0] + second[0]) / 2, first[1]])
+
+
+def test_images_are_found_by_their_ids() -> None:
+    ids = np.array(["a", "b", "c"])
+    assert ids[rows_of(ids, np.array(["c", "a"]))].tolist() == ["c", "a"]
 
 
 def test_of_an_odd_number_of_members_the_middle_one_counts_as_better() -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tune_paddy.core.predictions import FoldPredictions
 from tune_paddy.data.member_data import Part, Parts
 from tune_paddy.search.teaching.opinions import Opinion
 
@@ -28,16 +29,22 @@ def make_parts(*, folds: bool = True, seed: int = 0) -> Parts:
 
 
 def make_opinions(parts: Parts, n: int = 4) -> list[Opinion]:
-    """Return members of increasing quality, each with its own predictions for the model of each fold."""
+    """Return members of increasing quality, each with its own predictions for the model of each fold.
+
+    A model of a fold did not train on the images of the fold, and on some of the others.
+    """
     rng = np.random.default_rng(1)
     truth = np.eye(CLASSES)[parts.select.labels]
 
     def probs(*shape: int) -> np.ndarray:
         return rng.dirichlet(np.ones(CLASSES), shape).astype(np.float32)
 
-    models = max(1, parts.n_folds)
-    shares = np.linspace(0.1, 0.7, n)
-    return [
-        Opinion(((1 - share) * probs(N) + share * truth).astype(np.float32), probs(models, TEST))
-        for share in shares
-    ]
+    opinions = []
+    for share in np.linspace(0.1, 0.7, n):
+        select, test, by_fold = ((1 - share) * probs(N) + share * truth).astype(np.float32), probs(TEST), None
+        if parts.n_folds:
+            trained = (rng.random((FOLDS, N)) < 0.8) & (parts.folds != np.arange(FOLDS)[:, None])
+            known, own = probs(FOLDS, N).astype(np.float16), probs(FOLDS, TEST).astype(np.float16)
+            by_fold = FoldPredictions(known, trained, own)
+        opinions.append(Opinion(select, test, by_fold))
+    return opinions

@@ -15,13 +15,15 @@ from tune_paddy.search.teaching.targets import TaughtTargets
 
 def make_targets(parts: Parts, *, soft: bool = True, pseudo: bool = True) -> TaughtTargets:
     opinions = make_opinions(parts)
+    labelled = soft_labels(opinions, parts, 0.3) if soft else parts.soft
     labels = pseudo_labels(opinions, parts) if pseudo else parts.pseudo
+    assert labelled is not None
     assert labels is not None
     return TaughtTargets(
         split=parts.split,
         classes=parts.classes,
         ids=parts.select.ids,
-        labelled=soft_labels(opinions, parts, 0.3) if soft else parts.select.targets,
+        labelled=labelled,
         test_ids=parts.test.ids,
         test=labels,
     )
@@ -55,7 +57,7 @@ def test_the_model_of_a_fold_trains_on_the_targets_of_its_fold() -> None:
     for number in range(FOLDS):
         fold, plain, outside = taught.fold(number), parts.fold(number), parts.folds != number
         assert fold.train.ids.tolist() == [*plain.train.ids, *parts.test.ids]
-        np.testing.assert_array_equal(fold.train.targets[:-TEST], targets.labelled[outside])
+        np.testing.assert_array_equal(fold.train.targets[:-TEST], targets.labelled[number, outside])
         np.testing.assert_array_equal(fold.train.targets[-TEST:], targets.test[number])
         np.testing.assert_array_equal(fold.train.labels[-TEST:], targets.test[number].argmax(axis=1))
         np.testing.assert_array_equal(fold.select.labels, plain.select.labels)
@@ -74,6 +76,7 @@ def test_targets_that_say_nothing_leave_the_data_as_it_is() -> None:
     parts = make_parts()
     taught = make_targets(parts, soft=False, pseudo=False).taught(parts)
     assert taught.select is parts.select
+    assert not len(taught.soft)
     assert not len(taught.fold(0).train.targets)
 
 
@@ -86,16 +89,15 @@ def test_pseudo_labelled_images_are_in_groups_of_their_own() -> None:
     assert not set(train.groups[-TEST:]) & set(train.groups[:-TEST])
 
 
-def test_a_refit_trains_on_the_same_soft_labels_and_on_the_mean_of_the_folds() -> None:
+def test_a_refit_trains_on_the_mean_of_the_targets_of_all_folds() -> None:
     parts = make_parts()
     targets = make_targets(parts)
     alone = Part(np.array(["alone"]), ("alone",), np.array([2]))  # in no fold
     every = alone + parts.select.take(np.arange(N) % 2 == 0) + parts.select.take(np.arange(N) % 2 == 1)
     train = targets.taught_again(replace(parts, train=every)).train
+    mean = targets.labelled.mean(axis=0, dtype=np.float64).astype(np.float32)
     np.testing.assert_array_equal(train.targets[0], np.eye(CLASSES)[2])
-    np.testing.assert_array_equal(
-        train.targets[1:-TEST], np.concatenate([targets.labelled[::2], targets.labelled[1::2]])
-    )
+    np.testing.assert_array_equal(train.targets[1:-TEST], np.concatenate([mean[::2], mean[1::2]]))
     np.testing.assert_allclose(train.targets[-TEST:], targets.test.mean(axis=0), atol=1e-6)
 
 

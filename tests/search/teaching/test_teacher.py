@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from tune_paddy.search.teaching.teacher import recorded_targets, with_teachers
 from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.files import TARGETS_FILE, read_file
 from tune_paddy.tracking.history import read_recorded_search
-from tune_paddy.tracking.pool import load_pool
+from tune_paddy.tracking.pool import load_member, load_pool
 from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
 from tune_paddy.training.member import Runtime, train_member
 
@@ -58,19 +59,22 @@ def changed(plan: SearchPlan, **settings: object) -> SearchPlan:
     return replace(plan, settings=plan.settings.override(settings))
 
 
-def test_soft_labels_are_the_out_of_fold_predictions_of_the_better_members(
+def test_soft_labels_are_predictions_of_the_same_folds_models_of_the_better_half(
     finished: Finished, planned: SearchPlan
 ) -> None:
     targets = with_teachers(planned, finished.store).targets
     assert targets is not None
-    pool, parts = load_pool(finished.store, ["folded"]), make_parts(planned.dataset, new_split(planned))
-    tta = [row for row, view in enumerate(pool.views) if view.kind == "tta"]
+    parts = make_parts(planned.dataset, new_split(planned))
+    members = [load_member(finished.store, run.run_id)[1] for run in list_members(finished.store, "folded")]
     for fold in (0, 1):
         other = parts.folds != fold
-        best = min(tta, key=lambda row: log_loss(pool.select[row][other], pool.labels[other]))
-        hard = np.eye(10)[parts.select.labels[~other]]
-        expected = 0.6 * hard + 0.4 * pool.select[best][~other]
-        np.testing.assert_allclose(targets.labelled[~other], expected, atol=1e-6)
+        best = min(members, key=lambda each: log_loss(each.select["tta"][other], each.select_labels[other]))
+        assert best.by_fold is not None
+        own = best.by_fold.select[fold].astype(np.float64)
+        np.testing.assert_allclose(own[~other], best.select["plain"][~other], atol=1e-3)
+        assert best.by_fold.trained[fold, other].sum() == round(0.8 * other.sum())
+        expected = 0.6 * np.eye(10)[parts.select.labels] + 0.4 * own / own.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(targets.labelled[fold], expected, atol=1e-6)
 
 
 def test_without_a_share_of_the_teacher_the_labels_stay_as_they_are(
@@ -125,7 +129,7 @@ def test_the_record_and_the_report_say_who_taught_a_search(finished: Finished, s
     assert told.startswith(
         "student was taught by search folded (mix 0.4), and trained with 20 pseudo-labelled"
     )
-    assert told.endswith("so scores may be slightly optimistic")
+    assert told.endswith("images of search folded")
 
 
 def test_a_resumed_search_takes_its_own_targets_from_its_folder_or_its_record(
@@ -154,7 +158,8 @@ def test_a_refit_of_a_search_and_its_teacher_teaches_only_the_student(
     """Its members train in two parts; training itself is left out here."""
     trained = {}
 
-    def train(ready: ReadyPlan, store: object, parent: object, trials: FixedTrials, **_: object) -> None:
+    def train(ready: ReadyPlan, *context: Any, **_: Any) -> None:
+        trials: FixedTrials = context[-1]
         assert ready.plan.settings.trials == trials.left == 1
         trained[Trial.from_config(trials.suggest("one")).member] = ready.parts.train
 
@@ -225,7 +230,7 @@ def test_an_unfit_search_cannot_teach(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"test_by_fold": {}}, "a version that did not keep what the model of each fold predicts"),
+        ({"by_fold": None}, "lacks what the model of each fold predicts: an older version"),
         (
             {"classes": tuple("abcdefghij")},
             "has other classes, 20 of them, such as '0': name a search on this",

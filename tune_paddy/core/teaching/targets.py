@@ -62,23 +62,10 @@ def hard_labels(targets: Targets, task: Task) -> NDArray[np.int64]:
     return decided(targets, task.empty(targets.shape[1])).astype(np.int64)
 
 
-def aligned(
-    probs: Floats,
-    ids: tuple[NDArray[np.str_], NDArray[np.str_]],
-    classes: tuple[Sequence[str], Sequence[str]],
-) -> Floats:
-    """Return probabilities in another order of the same images and classes.
-
-    Args:
-        probs: Probabilities, [..., images, classes].
-        ids: Image ids, as they are and as they are wanted, str [images].
-        classes: Class names, as they are and as they are wanted.
-    """
-    row = {name: at for at, name in enumerate(ids[0].tolist())}
-    rows = [row[name] for name in ids[1].tolist()]
-    columns = [list(classes[0]).index(name) for name in classes[1]]
-    ordered: Floats = probs[..., rows, :][..., columns]
-    return ordered
+def rows_of(ids: NDArray[np.str_], wanted: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Return the rows of wanted image ids among the ids, int64 [wanted images]; all of them are there."""
+    row = {name: at for at, name in enumerate(ids.tolist())}
+    return np.array([row[name] for name in wanted.tolist()], np.int64)
 
 
 def better_half(losses: Sequence[float]) -> list[int]:
@@ -91,15 +78,19 @@ def better_half(losses: Sequence[float]) -> list[int]:
     return by_loss[: (len(losses) + 1) // 2]
 
 
-def mean_opinion(opinions: Sequence[Floats], task: Task) -> NDArray[np.float64]:
-    """Return the unweighted mean of probabilities, [..., classes]; rounded ones again sum to 1.
+def mean_opinion(
+    opinions: Sequence[Floats], task: Task, heard: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """Return the unweighted mean of probabilities, [images, classes]; rounded ones again sum to 1.
 
     Args:
-        opinions: Probabilities of each member, [..., classes], at least one.
+        opinions: Probabilities of each member, [images, classes], at least one.
         task: What the labels are.
+        heard: Whether a member counts for an image, bool [members, images], at least one for each; None: all.
     """
+    heard = np.ones((len(opinions), len(opinions[0])), np.bool_) if heard is None else heard
     mean = np.zeros(opinions[0].shape)
-    for probs in opinions:  # one member at a time: a stack of all would take their memory at once
-        mean += probs
-    mean /= len(opinions)
+    for probs, rows in zip(opinions, heard, strict=True):  # a stack of all members would take their memory
+        mean[rows] += probs[rows]
+    mean /= heard.sum(axis=0)[:, None]
     return mean if task.independent else mean / mean.sum(axis=-1, keepdims=True)

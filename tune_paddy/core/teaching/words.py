@@ -12,13 +12,6 @@ MIX = 0.3
 TAUGHT = ("soften", "mix", "pseudo")
 """Settings of a search that name its teachers; they decide the targets of every member."""
 
-OPTIMISM = (
-    "the teacher's models have seen labels of the images that judge, though never of the image that they "
-    "predict, so scores may be slightly optimistic"
-)
-"""What remains of the labels that judge a member in its soft targets."""
-
-
 RULES = "some competitions forbid to train on images of the test set; read the rules"
 """What a person must check before pseudo-labels."""
 
@@ -46,8 +39,8 @@ def check_teachers(settings: SearchSettings) -> None:
         )
     if settings.soften is not None and not settings.folds:
         raise InputError(
-            f"`soften={settings.soften}` needs folds: without them every labelled image that a member trains "
-            "on has trained the teacher, too; set `folds` as in that search, or leave `soften` out",
+            f"`soften={settings.soften}` needs folds, whose models predict all labelled images: set `folds` "
+            "in both searches alike, or leave `soften` out",
             options=("soften", "folds"),
         )
 

@@ -1,15 +1,15 @@
 """What the members of a teacher predict, and the targets of a new search that follow from it.
 
-A target is the unweighted mean of members, each with the model that has not seen the labels in question:
+The model of a fold is taught by the teacher's models of the same fold alone: no image that judges it has
+trained its teacher. A target is the unweighted mean of the better half of the members, ranked by the labels
+of all other folds. Of these members a soft label takes the ones whose model did not train on the image
+itself, since its subsample left it out; if there is none, all.
 
-| split | target | not seen | members |
-|---|---|---|---|
-| folds | soft label of an image | the image's fold | the better half by the other folds |
-| folds | pseudo-label for the model of a fold | the same fold | the better half by the other folds |
-| select split | pseudo-label | the select split | all: only the select split could rank them |
+With a select split, which no member trains on, pseudo-labels are the mean of all members: only the labels of
+the select split could rank them.
 
-What remains with folds: soft labels outside a fold, and the predictions there that rank the members, are made
-by models that trained on the fold.
+Out-of-fold predictions as soft labels, which are common, do not serve here: the models that make them train
+on the fold that judges the student. `benchmarks/soft_labels.py` measures what that hides.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.metrics import log_loss
-from tune_paddy.core.predictions import Predictions
+from tune_paddy.core.predictions import FoldPredictions, Predictions
 from tune_paddy.core.teaching.targets import (
     Targets,
-    aligned,
     better_half,
     mean_opinion,
     mixed_targets,
+    rows_of,
     taught_view,
 )
 from tune_paddy.data.member_data import Parts
@@ -36,31 +36,40 @@ class Opinion:
     """Predictions of one member of a teacher, for the images of the new search and in their order.
 
     Attributes:
-        select: Out-of-fold predictions, or those of the select split, float32 [select images, classes].
-        test: Predictions of the images to predict by the model of each fold, float32 [folds, test images,
-            classes], with a select split [1, …]; None: the models' own predictions were not recorded.
+        select: Predictions of the select images, with folds by the models that did not train on them, float32
+            [select images, classes].
+        test: Predictions of the images to predict, by the mean of the models, float32 [test images, classes].
+        by_fold: Predictions of the model of each fold; None: not recorded, or the search has no folds.
     """
 
     select: NDArray[np.float32]
-    test: NDArray[np.float32] | None
+    test: NDArray[np.float32]
+    by_fold: FoldPredictions | None = None
 
 
 def opinion_of(member: Predictions, parts: Parts) -> Opinion:
     """Return the opinion of a member that has the same images and classes as a new search."""
-    view, classes = taught_view(member.select), (member.classes, parts.classes)
-    test = member.test_by_fold.get(view) if parts.n_folds else member.test[view][None]
-    if test is not None and len(test) != max(1, parts.n_folds):
-        test = None
+    view, by_fold = taught_view(member.select), member.by_fold
+    columns = [member.classes.index(name) for name in parts.classes]
+    select, test = (
+        rows_of(theirs, ours)
+        for theirs, ours in ((member.select_ids, parts.select.ids), (member.test_ids, parts.test.ids))
+    )
     return Opinion(
-        aligned(member.select[view], (member.select_ids, parts.select.ids), classes),
+        member.select[view][select][:, columns],
+        member.test[view][test][:, columns],
         None
-        if test is None
-        else aligned(test.astype(np.float32), (member.test_ids, parts.test.ids), classes),
+        if by_fold is None or len(by_fold.test) != parts.n_folds
+        else FoldPredictions(
+            by_fold.select[:, select][..., columns],
+            by_fold.trained[:, select],
+            by_fold.test[:, test][..., columns],
+        ),
     )
 
 
-def soft_labels(opinions: Sequence[Opinion], parts: Parts, mix: float) -> Targets:
-    """Mix the labels of the images of the folds with their out-of-fold predictions.
+def soft_labels(opinions: Sequence[Opinion], parts: Parts, mix: float) -> Targets | None:
+    """Mix the labels of the images of the folds with what the model of each fold predicts.
 
     Args:
         opinions: Members of the teacher.
@@ -68,32 +77,41 @@ def soft_labels(opinions: Sequence[Opinion], parts: Parts, mix: float) -> Target
         mix: Share of the teacher, from 0 to 1.
 
     Returns:
-        float32 [select images, classes].
+        For the model of each fold, float32 [folds, select images, classes]; the images of its own fold, which
+        it does not train on, have targets, too. None: a member lacks the predictions of its folds' models.
     """
-    probs = np.empty(opinions[0].select.shape)
+    targets = []
     for fold, members in enumerate(_chosen(opinions, parts)):
-        rows = parts.folds == fold
-        probs[rows] = mean_opinion([member.select[rows] for member in members], parts.task)
-    return mixed_targets(parts.select.labels, probs, mix)
+        known = [each.by_fold for each in members if each.by_fold is not None]
+        if len(known) < len(members):
+            return None
+        unseen = np.stack([~own.trained[fold] for own in known])
+        heard = unseen | ~unseen.any(axis=0)
+        probs = mean_opinion([own.select[fold] for own in known], parts.task, heard)
+        targets.append(mixed_targets(parts.select.labels, probs, mix))
+    return np.stack(targets)
 
 
 def pseudo_labels(opinions: Sequence[Opinion], parts: Parts) -> Targets | None:
-    """Label the images to predict for the model of each fold; None: a member lacks its folds' predictions.
+    """Label the images to predict for the model of each fold.
 
     Args:
         opinions: Members of the teacher.
         parts: Data of the new search.
 
     Returns:
-        float32 [folds, test images, classes]; with a select split [1, test images, classes].
+        float32 [folds, test images, classes]; with a select split [1, test images, classes]. None: a member
+        lacks the predictions of its folds' models.
     """
-    by_fold = []
-    for fold, members in enumerate(_chosen(opinions, parts) if parts.n_folds else [opinions]):
-        own = [member.test[fold] for member in members if member.test is not None]
-        if len(own) < len(members):
+    if not parts.n_folds:
+        return mean_opinion([each.test for each in opinions], parts.task).astype(np.float32)[None]
+    targets = []
+    for fold, members in enumerate(_chosen(opinions, parts)):
+        known = [each.by_fold.test[fold] for each in members if each.by_fold is not None]
+        if len(known) < len(members):
             return None
-        by_fold.append(mean_opinion(own, parts.task))
-    return np.stack(by_fold).astype(np.float32)
+        targets.append(mean_opinion(known, parts.task).astype(np.float32))
+    return np.stack(targets)
 
 
 def _chosen(opinions: Sequence[Opinion], parts: Parts) -> list[list[Opinion]]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.teaching.targets import Targets, shares_of
+from tune_paddy.core.teaching.targets import Targets, rows_of, shares_of
 from tune_paddy.data.member_data import Parts
 from tune_paddy.data.system.files import write_atomically
 
@@ -25,7 +25,8 @@ class TaughtTargets:
         split: Fingerprint of the split of the search.
         classes: Class names, in the order of the targets.
         ids: Ids of the labelled images of the folds, str [images].
-        labelled: Soft labels of these, float32 [images, classes]; empty: their labels are the targets.
+        labelled: Soft labels of these for the model of each fold, float32 [folds, images, classes]; empty:
+            their labels are the targets.
         test_ids: Ids of the images to predict, str [test images].
         test: Pseudo-labels of these for the model of each fold, float32 [folds, test images, classes], with a
             select split [1, …]; empty: no model trains on them.
@@ -82,7 +83,7 @@ class TaughtTargets:
         if not fits or (len(self.labelled) and not np.array_equal(self.ids, parts.select.ids)):
             raise _other_images()
         if len(self.labelled):
-            parts = replace(parts, select=replace(parts.select, targets=self.labelled))
+            parts = replace(parts, soft=self.labelled)
         if not len(self.test):
             return parts
         if parts.n_folds:
@@ -90,7 +91,7 @@ class TaughtTargets:
         return parts.with_pseudo_labels(self.test[0])
 
     def taught_again(self, parts: Parts) -> Parts:
-        """Return the data of a refit: the same soft labels, and the mean of the folds' pseudo-labels.
+        """Return the data of a refit: the mean of the targets of all folds, since nothing judges its members.
 
         Args:
             parts: Data that trains on all labelled images, from `make_refit_parts`.
@@ -103,12 +104,17 @@ class TaughtTargets:
             raise _other_images()
         if len(self.labelled):
             targets = shares_of(parts.train.labels, len(parts.classes))
-            row = {name: at for at, name in enumerate(parts.train.ids.tolist())}
-            targets[[row[name] for name in self.ids.tolist()]] = self.labelled
+            targets[rows_of(parts.train.ids, self.ids)] = _mean(self.labelled)
             parts = replace(parts, train=replace(parts.train, targets=targets))
         if not len(self.test):
             return parts
-        return parts.with_pseudo_labels(self.test.mean(axis=0, dtype=np.float64).astype(np.float32))
+        return parts.with_pseudo_labels(_mean(self.test))
+
+
+def _mean(targets: Targets) -> Targets:
+    """Return the mean over the folds."""
+    mean: Targets = targets.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean
 
 
 def _check_size(content: bytes) -> None:
@@ -132,7 +138,7 @@ def _from_arrays(arrays: dict[str, NDArray[Any]]) -> TaughtTargets:
     labelled, test = arrays["labelled"], arrays["test"]
     texts = all(array.dtype.kind == "U" for array in (classes, ids, test_ids, arrays["split"]))
     soft = all(array.dtype == np.float32 for array in (labelled, test))
-    shapes = len(labelled) == 0 or labelled.shape == (len(ids), len(classes))
+    shapes = len(labelled) == 0 or labelled.shape[1:] == (len(ids), len(classes))
     shapes &= len(test) == 0 or test.shape[1:] == (len(test_ids), len(classes))
     if not (texts and soft and shapes):
         raise ValueError("types or shapes differ")

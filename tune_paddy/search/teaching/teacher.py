@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.predictions import Predictions
+from tune_paddy.core.predictions import MOST_BYTES, Predictions
 from tune_paddy.core.teaching.words import share_of_teacher
 from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.search.plan import SearchPlan, new_split
@@ -43,25 +43,33 @@ def with_teachers(plan: SearchPlan, store: Store) -> SearchPlan:
         split=parts.split,
         classes=parts.classes,
         ids=parts.select.ids,
-        labelled=parts.select.targets,
+        labelled=parts.soft,
         test_ids=parts.test.ids,
         test=parts.pseudo,
     )
     mix = share_of_teacher(settings.model_dump())
     if settings.soften is not None:
         opinions = _read_teacher(settings.soften, "soften", plan, parts, store)
+        labels = soft_labels(opinions, parts, mix)
+        if labels is None:
+            raise _without_folds(settings.soften, "soften")
         if mix:  # otherwise the labels stay as they are, to the bit
-            targets = replace(targets, labelled=soft_labels(opinions, parts, mix))
+            targets = replace(targets, labelled=labels)
     if settings.pseudo is not None:
         labels = pseudo_labels(_read_teacher(settings.pseudo, "pseudo", plan, parts, store), parts)
         if labels is None:
-            raise InputError(
-                f"`pseudo`: search {settings.pseudo!r} was recorded by a version that did not keep what the "
-                "model of each fold predicts for the test set: run it again under a new name",
-                options=("pseudo",),
-            )
+            raise _without_folds(settings.pseudo, "pseudo")
         targets = replace(targets, test=labels)
     return replace(plan, targets=targets)
+
+
+def _without_folds(name: str, option: str) -> InputError:
+    return InputError(
+        f"`{option}`: the record of search {name!r} lacks what the model of each fold predicts: an older "
+        f"version trained a member, or there are more than {MOST_BYTES >> 20} MiB of it; name another "
+        "search, or run it again under a new name",
+        options=(option,),
+    )
 
 
 def recorded_targets(search: RecordedRun, store: Store) -> TaughtTargets | None:

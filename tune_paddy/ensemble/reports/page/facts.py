@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tune_paddy.core.predictions import Pool
-from tune_paddy.core.teaching.words import OPTIMISM, teachers_in_words
+from tune_paddy.core.teaching.words import teachers_in_words
 from tune_paddy.data.system.text import counted, redact, strip_credentials
 from tune_paddy.ensemble.reports.wording import duration
 from tune_paddy.tracking.runs import RecordedRun
@@ -84,12 +84,10 @@ def _about_search(search: RecordedRun, members: Sequence[RecordedRun]) -> str:
 
 
 def _teachers(search: RecordedRun, n_test: int) -> Iterator[Fact]:
-    """Yield who taught the members of a search, and what that means for their scores."""
-    settings = SearchRecord.from_run(search).settings or {}
-    taught = teachers_in_words(settings, n_test)
+    """Yield who taught the members of a search, if anyone did."""
+    taught = teachers_in_words(SearchRecord.from_run(search).settings or {}, n_test)
     if taught:
-        warning = f": {OPTIMISM}" if settings.get("soften") else ""
-        yield Fact("Teacher", f"{search.name} was {', and '.join(taught)}{warning}")
+        yield Fact("Teacher", f"{search.name} was {', and '.join(taught)}")
 
 
 def _record(search: RecordedRun, tracking_uri: str) -> Fact:
