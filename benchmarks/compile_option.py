@@ -32,9 +32,11 @@ from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.samples import TEST_LABELS, write_digits
 from tune_paddy.data.split import make_select_split
-from tune_paddy.training.member import MemberResult, Runtime, train_member
+from tune_paddy.training.member import train_member
 from tune_paddy.training.networks.compilation import compile_model
 from tune_paddy.training.networks.model import build_model, lay_out
+from tune_paddy.training.results import MemberResult
+from tune_paddy.training.runtime import Runtime
 
 NETWORKS = (("resnet18", 64), ("vit_tiny_patch16_224", 64), ("convnext_atto", 64))
 EPOCHS, THREADS = 4, 2

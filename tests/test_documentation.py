@@ -56,6 +56,18 @@ OURS = [command for command in commands() if command.text.split()[0] == "tune-pa
 NAMES = {path for path, _ in leaves()}
 README_LINES = 130
 
+FOR_CONTRIBUTORS = [
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "docs/architecture.md",
+    *sorted((ROOT / "docs/contributing").glob("*.md")),
+]
+NOT_THERE = {"utils.py", "tune_paddy/data/layouts/name_ends.py"}
+"""Files of these pages that do not exist: what a rule forbids, and what a recipe adds."""
+BASES = (ROOT, ROOT / "tune_paddy")
+ROOMS = {path.parent.name for path in (ROOT / "tune_paddy").glob("*/__init__.py")}
+TOP = {".ci", "benchmarks", "docs", "notebooks", "search_spaces", "tests", "tune_paddy"} | ROOMS
+"""First parts of paths that git tracks; others, such as `runs/`, are written by the program."""
+
 
 def named(command: Command) -> str:
     """Return page and text of a command, as a test id."""
@@ -202,6 +214,33 @@ def test_links_outside_of_docs_lead_to_files(page: Path) -> None:
     """`mkdocs build --strict` checks those within docs/."""
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", FOR_CONTRIBUTORS, ids=lambda page: page.name)
+def test_every_path_that_a_page_for_contributors_names_is_there(page: Path) -> None:
+    """A bare name lies in a folder that the same paragraph or row names, or at the top."""
+    blocks = re.split(r"\n(?=\s*\n|\| |\d+\. |- )", page.read_text("utf-8"))
+    missing = {path for block in blocks for path in missing_paths(block)}
+    assert missing <= NOT_THERE
+
+
+def missing_paths(block: str) -> list[str]:
+    """Return the paths in a block's code spans that neither the repository nor the package has."""
+    words = [word for span in re.findall(r"`([^`\n]+)`", block) for word in span.split()]
+    found = [base / word for word in words for base in BASES if (base / word).exists()]
+    folders = [*BASES, *(path if path.is_dir() else path.parent for path in found)]
+    named = [word for word in words if re.fullmatch(r"[\w./-]+", word) and is_path(word)]
+    return [word for word in named if not any((folder / word).exists() for folder in folders)]
+
+
+def is_path(word: str) -> bool:
+    """Return whether a word is the path of a source, or of anything in a folder that git tracks."""
+    return word.endswith((".py", ".md", ".toml", ".cff")) or ("/" in word and word.partition("/")[0] in TOP)
+
+
+def test_a_file_that_a_recipe_adds_is_not_there_yet() -> None:
+    """Otherwise its example is taken, as a layout once was."""
+    assert [path for path in sorted(NOT_THERE) if (ROOT / path).exists()] == []
 
 
 def test_readme_is_short() -> None:

@@ -1,18 +1,30 @@
 """The shipped search spaces: each loads and is valid for timm."""
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
+import torch
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.domains import locate
+from tune_paddy.core.domains import candidates, locate
 from tune_paddy.spaces.space import SearchSpace, find_space
+from tune_paddy.training.forecast.planning import find_gpu, plan_space
 from tune_paddy.training.networks.architectures import resolve_arch, stand_in
-from tune_paddy.training.networks.model import check_arch
+from tune_paddy.training.networks.licences import commercial_refusal
+from tune_paddy.training.networks.model import build_model, check_arch
+from tune_paddy.training.optimizer import optimizer_factory, split_parameters
 
 ROOT = Path(__file__).parents[1]
+LARGEST = [
+    ("foundation", "eva02_large_patch14_448.mim_m38m_ft_in22k_in1k"),
+    ("hierarchical", "convformer_b36.sail_in22k_ft_in1k"),
+    ("swinv2", "swinv2_large_window12to16_192to256.ms_in22k_ft_in1k"),
+    ("small", "caformer_s18.sail_in22k_ft_in1k"),
+]
 SHIPPED = sorted(path.stem for path in (ROOT / "search_spaces").glob("*.yaml"))
 
 
@@ -28,8 +40,8 @@ def members(name: str) -> list[MemberConfig]:
 
 
 def test_the_documented_spaces_ship() -> None:
-    """The documentation names these three."""
-    assert {"digits_demo", "paddy_search", "road_to_the_top"} <= set(SHIPPED)
+    """The documentation names these four."""
+    assert {"digits_demo", "paddy_search", "road_to_the_top", "strong"} <= set(SHIPPED)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -92,10 +104,61 @@ def test_the_notebooks_training() -> None:
         assert {name: getattr(member, name) for name in wanted} == wanted
 
 
-def test_recipes_inform_the_sampler() -> None:
+@pytest.mark.parametrize("name", ["paddy_search", "strong"])
+def test_recipes_inform_the_sampler(name: str) -> None:
     """Every recipe of the space lies in a sub-space, so that the sampler learns from its score."""
-    space = load("paddy_search")
+    space = load(name)
     assert all(locate(recipe.values, space.spaces) for recipe in space.recipes)
+
+
+def test_the_strong_space_has_pretrained_weights_for_every_architecture() -> None:
+    """Each name has a tag of the installed timm, so that nothing trains from another initialisation."""
+    known = set(timm.list_pretrained())
+    assert all(resolve_arch(arch) in known for arch in load("strong").architectures())
+
+
+@pytest.mark.parametrize(("origin", "arch"), LARGEST)
+def test_the_largest_members_of_four_sub_spaces_fit_16_gib(origin: str, arch: str) -> None:
+    """Accum is at most 8 at their largest size; `benchmarks/space_architectures.py` checks all members."""
+    (sub,) = [one for one in load("strong").spaces if one.name == origin]
+    assert arch in getattr(sub.domains["arch"], "values", ())
+    size = max(candidates(sub.domains["size"]))
+    row = {"arch": arch, "size": size, "resize_size": 480}
+    only = SearchSpace.parse(json.dumps({"recipes": [row]}), name="largest")
+    (planned,) = plan_space(only, find_gpu(None, 16280.0), 1.0)
+    assert planned.plan.fits
+    assert planned.plan.accum <= 8
+
+
+def test_every_commercial_part_of_the_strong_space_is_worth_a_search() -> None:
+    """Without research licences each sub-space keeps an architecture, and three recipes are left."""
+    whole = load("strong")
+    left = whole.with_weights(commercial_refusal)
+    assert [sub.name for sub in left.spaces] == [sub.name for sub in whole.spaces]
+    assert len(left.recipes) >= 3
+    assert "convnextv2_large.fcmae_ft_in22k_in1k" not in left.architectures()
+
+
+def test_a_relative_of_every_architecture_of_the_strong_space_trains() -> None:
+    """Two steps change the matrices of the tiny models of the same families, and losses are finite.
+
+    One matrix may stay: MobileNet's last convolution follows the features that members use.
+    """
+    torch.manual_seed(0)
+    images, labels = torch.randn(2, 3, 64, 64), torch.tensor([0, 1])
+    for arch in sorted({stand_in(arch) for arch in load("strong").architectures()}):
+        model = build_model(arch, 2, size=(64, 64), dropout=0.0).train()
+        matrices = [parameter for group in split_parameters(model)[::2] for parameter in group]
+        before = [matrix.detach().clone() for matrix in matrices]
+        optimizer = optimizer_factory(MemberConfig(arch=arch))(split_parameters(model), lr=1e-3)
+        for _ in range(2):
+            loss = torch.nn.functional.cross_entropy(model(images), labels)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            assert torch.isfinite(loss), arch
+        same = [torch.equal(old, new) for old, new in zip(before, matrices, strict=True)]
+        assert sum(same) <= 1, arch
 
 
 def test_the_demo_needs_neither_gpu_nor_network() -> None:

@@ -63,6 +63,22 @@ def test_a_dry_run_prints_the_first_trials_and_writes_nothing(
     assert [path.name for path in tmp_path.iterdir()] in ([], ["cache"])
 
 
+def test_a_dry_run_shows_the_licences_of_the_weights_and_what_they_exclude(
+    small_digits: Path, tmp_path: Path, call: Call
+) -> None:
+    closed, free = "convnextv2_atto.fcmae_ft_in1k", "test_resnet.r160_in1k"
+    space = tmp_path / "mixed.yaml"
+    space.write_text(f"recipes:\n  - {{arch: {closed}}}\n  - {{arch: {free}}}\n")
+    arguments = ["search", str(small_digits), "--space", str(space), "--dry-run", "--timing", "0"]
+    text = call(*arguments)
+    assert re.search(rf"{closed} +│ cc-by-nc-4\.0 +│ ImageNet-1k +│ {closed}", text)
+    text = call(*arguments, "--licences", "commercial")
+    assert f"`licences: commercial` leaves out {closed} (cc-by-nc-4.0 forbids commercial use)" in text
+    assert re.search(rf"{free} +│ apache-2\.0 +│ ImageNet-1k", text)
+    space.write_text(f"search: {{licences: commercial}}\nrecipes:\n  - {{arch: {closed}}}\n")
+    assert "`licences: commercial` leaves nothing to train" in call(*arguments, status=2)
+
+
 @pytest.mark.documents("select SEARCH --metric error_rate")
 def test_select_prints_members_weights_and_rivals(finished: Finished, call: Call) -> None:
     arguments = ["select", "first", "--tracking-uri", finished.store.tracking_uri, "--metric", "error_rate"]
@@ -210,7 +226,7 @@ def test_bad_input_is_one_line_and_exit_status_2(arguments: list[str], words: st
     ("flags", "words"),
     [
         (["--trials", "0", "--minutes", "-1"], "--trials: 0 should be greater than or equal to 1\n"),
-        (["--gpu", "1.5"], "--gpu: 1.5 should be 'auto' or up to 1 (a share of one GPU), or a whole number"),
+        (["--gpu", "2"], "--gpu: 2 should be 'auto' or up to 1: a member trains on one GPU"),
         (["--folds", "1"], "--folds: 1 should be at least 2, or 0 for a select split\n"),
         (["--gpu-memory", "-1"], "--gpu-memory: -1.0 should be greater than 0"),
     ],

@@ -3,12 +3,12 @@ import pytest
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.views import KINDS, all_passes, in_order, view_work
 
-ALL = {"tta": 4, "flip": "dihedral", "flip_view": True, "large_view": 1.25, "zoom_view": 0.8}
+ALL = {"tta": 4, "flip": "dihedral", "flip_view": True, "large_view": 1.25, "zoom_view": 0.8, "ema": 0.99}
 
 
 def test_all_views_together_share_the_plain_pass() -> None:
-    """One plain pass, four augmented ones, seven further symmetries, one larger, and one of the centre."""
-    assert all_passes(ALL) == pytest.approx(1 + 4 + 7 + 1.25**2 + 1)
+    """One plain pass, four augmented ones, seven symmetries, a larger one, the centre, and the average."""
+    assert all_passes(ALL) == pytest.approx(1 + 4 + 7 + 1.25**2 + 1 + 1)
     assert all_passes({}) == 1
 
 

@@ -1,12 +1,15 @@
 """How a dataset is read: what a person says, what a search records, and what is read by it again."""
 
+import inspect
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.options import ReadOptions, format_range, parse_range
+from tune_paddy.data.options import ReadOptions, format_range, options_among, parse_range
 
 
 @pytest.mark.parametrize("text", ["", "1", "1,2,3", "2,1", "a,b", "0,inf", "nan,1", "3,3"])
@@ -75,3 +78,13 @@ def test_the_task_ordinal_has_one_spelling_and_contradictions_are_refused():
         with pytest.raises(InputError, match=f"`{name}` is one of .*, not 'cake'") as caught:
             ReadOptions(**{name: "cake"})
         assert caught.value.options == (name,)
+
+
+def test_the_options_among_arguments_are_those_that_were_given_as_the_fields_hold_them():
+    """Paths and ranges become texts; what was left out, and other arguments, are no options."""
+    left_out = {name: option.default for name, option in inspect.signature(Dataset.open).parameters.items()}
+    given = {"images": Path("a/b"), "pixel_range": (0, 4095), "skip_corrupt": True, "jobs": 3}
+    collected = {"images": "a/b", "pixel_range": "0,4095", "skip_corrupt": True}
+    assert options_among(left_out) == {}
+    assert options_among(left_out | given) == collected
+    assert ReadOptions(**collected).given() == collected

@@ -13,7 +13,7 @@ from tune_paddy.ensemble.fit import assess_fit, make_fit
 from tune_paddy.ensemble.frontier import find_frontier
 from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.ensemble.reports.caveats import caveats
-from tune_paddy.ensemble.reports.summary import answer
+from tune_paddy.ensemble.reports.summary import headline
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -45,7 +45,7 @@ def test_any_class_counts_and_members_end_with_a_submission(tmp_path, counts, me
         written = list(csv.reader(file))[1:]
     assert [name for name, _ in written] == pool.test_ids.tolist()
     assert {label for _, label in written} <= set(pool.classes)
-    assert answer(ensemble)
+    assert headline(ensemble)
     told = " ".join(line for line in caveats(pool) if "judged" in line)
     assert all((f"class {label}" in told) == (count <= 2) for label, count in enumerate(counts))
 

@@ -90,7 +90,7 @@ def test_another_process_without_torch_and_ray_writes_identical_files(
         "import sys; from tune_paddy.cli import main; sys.argv[1:] = sys.argv[2:]\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"
-        "heavy = {'torch', 'ray', 'fastai', 'timm', 'optuna'} & set(sys.modules)\n"
+        "heavy = {'torch', 'ray', 'fastai', 'timm', 'optuna', 'imagehash'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     command = [sys.executable, "-c", script, "-", "select", "first", "--out", str(tmp_path / "two")]

@@ -19,7 +19,8 @@ from tune_paddy.serving.ensemble_model import EnsembleModel
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import list_members
 from tune_paddy.training.inference import InferenceSettings
-from tune_paddy.training.member import Runtime, train_member
+from tune_paddy.training.member import train_member
+from tune_paddy.training.runtime import Runtime
 
 
 def test_a_member_has_out_of_fold_predictions_of_all_labelled_images(

@@ -12,7 +12,7 @@ from tune_paddy.search.resources import check_resources, idle_gpus_note
         ({"cpus": 2, "gpu": 0.25}, {"CPU": 16, "GPU": 1}, 4),
         ({"cpus": 8, "gpu": 0.25}, {"CPU": 16, "GPU": 1}, 2),
         ({"cpus": 1, "gpu": 0.6}, {"CPU": 16, "GPU": 2}, 2),
-        ({"cpus": 1, "gpu": 2}, {"CPU": 16, "GPU": 5}, 2),
+        ({"cpus": 1, "gpu": 1}, {"CPU": 16, "GPU": 5}, 5),
         ({"cpus": 1, "concurrency": 3}, {"CPU": 8}, 3),
         ({"cpus": 1, "concurrency": 30}, {"CPU": 8}, 8),
     ],
@@ -27,7 +27,7 @@ def test_as_many_trials_run_at_once_as_fit(
     ("settings", "available", "words"),
     [
         ({"gpu": 0.5}, {"CPU": 2}, "of 0 in total; use `gpu=0`"),
-        ({"gpu": 2}, {"CPU": 2, "GPU": 1}, "asks for 2 GPUs, of 1 in total"),
+        ({"gpu": 1}, {"CPU": 2}, "asks for 1 GPU, of 0 in total"),
         ({"cpus": 4}, {"CPU": 2}, "asks for 4 CPUs, of 2 in total"),
     ],
 )

@@ -65,10 +65,10 @@ def test_a_preview_shows_the_members_that_a_search_trains_first(finished: Finish
     assert len(proposed) == 4
 
 
-def test_a_search_that_needs_more_gpus_than_there_are_is_refused(finished: Finished, tmp_path: Path) -> None:
+def test_a_search_that_needs_more_cpus_than_there_are_is_refused(finished: Finished, tmp_path: Path) -> None:
     plan = make_plan("greedy", finished.plan.dataset.root, tmp_path, "recipes: [{arch: test_resnet}]")
-    hungry = type(plan)(**{**vars(plan), "settings": SearchSettings(gpu=64)})
-    with pytest.raises(InputError, match="64 GPUs"):
+    hungry = type(plan)(**{**vars(plan), "settings": SearchSettings(cpus=4096)})
+    with pytest.raises(InputError, match="4,096 CPUs"):
         searched(hungry, finished.store)
     with pytest.raises(InputError, match="no search 'greedy'"):
         get_search(finished.store, "greedy")

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors import safe_open
 
 from tests.conftest import Exported, Finished
@@ -115,6 +117,30 @@ def test_the_card_shows_the_estimate_and_the_members(exported: Exported) -> None
     for member in exported.collected.manifest.members:
         assert f"| {member.name} | {member.arch} | 1 |" in card
     assert "mlflow models serve -m model " in card
+
+
+def test_the_card_shows_the_licences_of_the_pretrained_weights(exported: Exported) -> None:
+    """The members here were trained from nothing; older records do not say what they started from."""
+    manifest = exported.collected.manifest
+    assert {(member.licence, member.pretraining) for member in manifest.members} == {("none", "none")}
+    card = (exported.folder / "README.md").read_text()
+    for member in manifest.members:
+        assert re.search(rf"\| {member.arch} \| none \| none \| .*{member.name}", card)
+    old = [member.model_copy(update={"licence": "", "pretraining": ""}) for member in manifest.members]
+    assert "| not recorded | not recorded |" in describe(
+        manifest.model_copy(update={"members": old}), "model"
+    )
+
+
+def test_images_of_more_bits_than_those_of_the_training_are_said(exported: Exported, tmp_path: Path) -> None:
+    """The ensemble knows no range of their values, and a guess must not be silent."""
+    values = np.arange(32 * 32, dtype=np.uint8).reshape(32, 32)
+    for name, pixels in (("8.png", values), ("16.png", values.astype(np.uint16) * 16)):
+        Image.fromarray(pixels).save(tmp_path / name)
+    model = EnsembleModel(exported.folder, InferenceSettings("cpu", threads=1))
+    assert model.predict([str(tmp_path / "8.png")]).notes == ()
+    (note,) = model.predict([str(tmp_path / "8.png"), str(tmp_path / "16.png")]).notes
+    assert note.startswith("1 image of more than 8 bits, each scaled by itself")
 
 
 def test_the_card_names_a_metric_as_a_loss(exported: Exported) -> None:

@@ -132,6 +132,10 @@ def test_contradictions(lines: str, expected: str) -> None:
         ("search: {trials: 0}\nspaces: [{arch: a}]", "x:1: search.trials: 0 should be greater than or"),
         ("search: {minutes: .inf}\nspaces: [{arch: a}]", "x:1: search.minutes: .inf should be a finite"),
         ("search: {gpu: true}\nspaces: [{arch: a}]", "search.gpu: true should be 'auto' or a valid number"),
+        (
+            "search: {gpu: 2}\nspaces: [{arch: a}]",
+            "search.gpu: 2 should be 'auto' or up to 1: a member trains on one GPU; more members run at once",
+        ),
         ("search: {cpus: {low: 1}}\nspaces: [{arch: a}]", "x:1: search.cpus: a mapping should be"),
         ("search: {trials: 1}\nrecipes:\n- {arch: a}\n- {arch: b}", "x:4: recipes[1]: search.trials is 1"),
         ("description: [a]\nspaces: [{arch: a}]", "x:1: description: should be printable text"),

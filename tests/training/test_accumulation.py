@@ -102,8 +102,17 @@ def trained(config: MemberConfig, train: TrainLoader, accum: int) -> tuple[nn.Mo
         {"optimizer": "sgd", "lr": 0.1},
         {"erasing": 0.5, "cutmix": 1.0, "loss": "focal", "calm_epochs": 1},
         {"loss": "bce", "sampler": "balanced", "mixup": 0.4},
+        {"optimizer": "sgd", "lr": 0.1, "clip_grad": 0.5},
     ],
-    ids=["plain", "mixup and label smoothing", "cutmix", "sgd", "erasing and focal", "bce and sampler"],
+    ids=[
+        "plain",
+        "mixup and label smoothing",
+        "cutmix",
+        "sgd",
+        "erasing and focal",
+        "bce and sampler",
+        "clipped gradients",
+    ],
 )
 def test_any_accum_trains_to_the_same_parameters(
     changes: dict[str, object],
@@ -226,10 +235,19 @@ class Overflowing(nn.Module):
         return logits
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lion"])
+@pytest.mark.parametrize("clip_grad", [0, 0.1])
 def test_in_fp16_an_overflow_skips_its_step_and_halves_the_scale(
-    parts: Parts, reader: ImageReader, make_config: Callable[..., MemberConfig]
+    *,
+    optimizer: str,
+    clip_grad: float,
+    parts: Parts,
+    reader: ImageReader,
+    make_config: Callable[..., MemberConfig],
 ) -> None:
-    config = make_config(batch_size=100, epochs=1, schedule="one_cycle")
+    config = make_config(
+        batch_size=100, epochs=1, schedule="one_cycle", optimizer=optimizer, clip_grad=clip_grad
+    )
     model = nn.Sequential(Overflowing(), nn.Identity())
     start = model[0].linear.weight.detach().clone()
     device = Device("cpu", "fp16")
@@ -238,3 +256,33 @@ def test_in_fp16_an_overflow_skips_its_step_and_halves_the_scale(
     run_phase(learner, phases(config)[0], start_epoch=0)
     assert torch.equal(model[0].linear.weight, start)
     assert learner.scaler.get_scale() == scale / 2
+
+
+class GradientNorms(Callback):
+    """Records the norm of the gradient that each step uses."""
+
+    def __init__(self) -> None:
+        self.norms: list[float] = []
+
+    def after_step(self) -> None:
+        gradients = [p.grad.flatten() for p in self.learn.model.parameters() if p.grad is not None]
+        self.norms.append(torch.cat(gradients).norm().item())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_clipped_gradient_has_the_given_norm_before_the_loss_was_scaled(
+    precision: str, parts: Parts, reader: ImageReader, make_config: Callable[..., MemberConfig]
+) -> None:
+    """In fp16 the scaled gradient is 65536 times as long."""
+    config = make_config(batch_size=50, epochs=1, schedule="one_cycle", clip_grad=0.01)
+    norms = GradientNorms()
+    learner = make_learner(
+        config,
+        TrainLoader(reader, parts.train.labels, config),
+        network(),
+        accum=2,
+        device=Device("cpu", precision),
+        cbs=(norms,),
+    )
+    run_phase(learner, phases(config)[0], start_epoch=0)
+    assert norms.norms == pytest.approx([0.01, 0.01], rel=1e-3)

@@ -12,7 +12,9 @@ from tune_paddy.data.images import ImageError
 from tune_paddy.data.member_data import Parts
 from tune_paddy.training.batches import decoding, loaders
 from tune_paddy.training.batches.decoding import opened_cache
-from tune_paddy.training.member import MemberResult, Runtime, train_member
+from tune_paddy.training.member import train_member
+from tune_paddy.training.results import MemberResult
+from tune_paddy.training.runtime import Runtime
 
 Train = Callable[..., tuple[MemberResult, tuple[str, ...]]]
 

@@ -13,7 +13,8 @@ from tune_paddy.core.predictions import check
 from tune_paddy.data.member_data import Part, Parts
 from tune_paddy.training.batches.loaders import subsample_rows
 from tune_paddy.training.folds import train_folds
-from tune_paddy.training.member import Runtime, _Attempt, train_member
+from tune_paddy.training.member import _Attempt, train_member
+from tune_paddy.training.runtime import Runtime
 
 Make = Callable[..., MemberConfig]
 

@@ -12,7 +12,9 @@ from tune_paddy.core.metrics import error_rate, log_loss
 from tune_paddy.data.member_data import Part, Parts
 from tune_paddy.training.batches.loaders import subsample_rows
 from tune_paddy.training.folds import RESULT, train_folds
-from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train_member
+from tune_paddy.training.member import train_member
+from tune_paddy.training.results import EpochReport, MemberResult
+from tune_paddy.training.runtime import Runtime
 
 
 class KilledError(Exception):

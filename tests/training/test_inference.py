@@ -15,7 +15,9 @@ from tune_paddy.data.member_data import Parts
 from tune_paddy.training import inference
 from tune_paddy.training.folds import train_folds
 from tune_paddy.training.inference import InferenceSettings, TrainedMember
-from tune_paddy.training.member import MemberResult, Runtime, train_member
+from tune_paddy.training.member import train_member
+from tune_paddy.training.results import MemberResult
+from tune_paddy.training.runtime import Runtime
 
 CPU = InferenceSettings("cpu", threads=1)
 
@@ -26,7 +28,14 @@ def trained(
 ) -> tuple[MemberResult, list[Path]]:
     """A member of two folds with every kind of view, and the folders of its models."""
     folder = tmp_path_factory.mktemp("trained")
-    views = {"tta": 2, "flip": "dihedral", "flip_view": True, "large_view": 1.25, "zoom_view": 0.8}
+    views = {
+        "tta": 2,
+        "flip": "dihedral",
+        "flip_view": True,
+        "large_view": 1.25,
+        "zoom_view": 0.8,
+        "ema": 0.9,
+    }
     config = make_config(arch="test_resnet", schedule="one_cycle", epochs=1, **views)
     result = train_folds(config, with_folds(parts), Runtime(folder, allow_gpu=False))
     return result, [folder / "fold-0", folder / "fold-1"]

@@ -14,8 +14,10 @@ from tune_paddy.data.member_data import Part, Parts
 from tune_paddy.training.accumulation import MemberLearner
 from tune_paddy.training.batches.loaders import Batch, ImageReader, TrainLoader
 from tune_paddy.training.devices import Device
-from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train_member
+from tune_paddy.training.member import train_member
 from tune_paddy.training.networks.model import plan_body
+from tune_paddy.training.results import EpochReport, MemberResult
+from tune_paddy.training.runtime import Runtime
 from tune_paddy.training.saved.member_files import load_member
 from tune_paddy.training.views import predict
 
@@ -206,7 +208,7 @@ def test_predictions_that_are_not_finite_end_the_member_as_diverged(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = {"plain": np.full((30, 10), np.nan, np.float32)}
-    monkeypatch.setattr("tune_paddy.training.member.predict", lambda *args, **kwargs: broken)
+    monkeypatch.setattr("tune_paddy.training.attempt.predict", lambda *args, **kwargs: broken)
     with pytest.raises(DivergedError, match=r"^test_vit predicts values that are not finite numbers$"):
         train_member(make_config(), parts, Runtime(tmp_path))
 

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InfeasibleError
 from tune_paddy.data.member_data import Parts
-from tune_paddy.training import member as member_module
+from tune_paddy.training import attempt as attempt_module
 from tune_paddy.training.devices import Device
-from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train_member
+from tune_paddy.training.member import train_member
 from tune_paddy.training.networks.model import Body, build_model
+from tune_paddy.training.results import EpochReport, MemberResult
+from tune_paddy.training.runtime import Runtime
 from tune_paddy.training.saved.member_files import WEIGHTS
 from tune_paddy.training.views import augment
 
@@ -298,7 +300,7 @@ def test_a_failed_attempt_is_freed_before_the_next_starts(
         built.append(weakref.ref(model))
         return model
 
-    monkeypatch.setattr(member_module, "build_model", watched)
+    monkeypatch.setattr(attempt_module, "build_model", watched)
     limit(monkeypatch, 7)
     train_member(make_config(), parts, Runtime(tmp_path))
     assert alive == [0, 0, 0]

@@ -11,7 +11,9 @@ import torch
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.data.member_data import Parts
 from tune_paddy.training.accumulation import MemberLearner
-from tune_paddy.training.member import EpochReport, MemberResult, Runtime, train_member
+from tune_paddy.training.member import train_member
+from tune_paddy.training.results import EpochReport, MemberResult
+from tune_paddy.training.runtime import Runtime
 
 SCHEDULES: dict[str, dict[str, object]] = {
     "fine_tune": {
@@ -148,7 +150,7 @@ def test_killed_after_training(
             report=kill_after(uninterrupted.config.total_epochs),
         )
     with monkeypatch.context() as patch:
-        patch.setattr(f"tune_paddy.training.member.{where}", kill)
+        patch.setattr(f"tune_paddy.training.attempt.{where}", kill)
         with pytest.raises(KilledError):
             train_member(uninterrupted.config, parts, Runtime(tmp_path))
     assert_ends_alike(tmp_path, parts, uninterrupted)

@@ -61,7 +61,16 @@ def learner(
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize(
-    "changes", [{"optimizer": "adamw"}, {"optimizer": "sgd"}, STRONG, {"loss": "bce"}], ids=str
+    "changes",
+    [
+        {"optimizer": "adamw"},
+        {"optimizer": "sgd"},
+        {"optimizer": "adamw", "clip_grad": 1.0},
+        {"optimizer": "sgd", "clip_grad": 1.0},
+        STRONG,
+        {"loss": "bce"},
+    ],
+    ids=str,
 )
 def test_no_step_reads_a_value_back(
     *,

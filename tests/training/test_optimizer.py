@@ -1,22 +1,33 @@
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 import torch.nn.functional as F
-from fastai.callback.core import Callback, TrainEvalCallback
+from fastai.callback.core import Callback, CancelFitException, TrainEvalCallback
 from fastai.callback.schedule import ParamScheduler  # noqa: F401 the import gives Learner fine_tune
 from fastai.learner import Learner
 from fastai.optimizer import SGD, Adam
 from torch import Tensor, nn
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.training.optimizer import N_GROUPS, optimizer_factory, phases, run_phase, split_parameters
+from tune_paddy.training.devices import Device
+from tune_paddy.training.optimizer import (
+    N_GROUPS,
+    optimizer_factory,
+    phases,
+    run_phase,
+    split_parameters,
+    splitter,
+)
+from tune_paddy.training.saved.checkpoint import load_latest, save_checkpoint
 
 STEPS_PER_EPOCH = 5
+OPTIMIZERS = get_args(MemberConfig.model_fields["optimizer"].annotation)
 
 
 def network() -> nn.Sequential:
@@ -111,6 +122,37 @@ def test_fine_tune_trains_to_the_parameters_of_fastais(make_config: Callable[...
     close(ours(config)[0], reference)
 
 
+class Layers(nn.Sequential):
+    """Three layers that say what they are, as timm's models do."""
+
+    def group_matcher(self, *, coarse: bool) -> dict[str, str]:
+        assert not coarse
+        return {"layers": r"^(\d+)"}
+
+
+@pytest.mark.parametrize("schedule", ["fine_tune", "one_cycle"])
+def test_with_layer_decay_the_rate_halves_from_layer_to_layer_below_that_of_the_head(
+    schedule: str, make_config: Callable[..., MemberConfig]
+) -> None:
+    """In frozen epochs too. Each layer has a group with weight decay and one without."""
+    body = nn.Sequential()
+    body.model = Layers(nn.Linear(6, 8), nn.Linear(8, 8), nn.LayerNorm(8))
+    model = nn.Sequential(body, nn.Linear(8, 3)).double()
+    config = make_config(schedule=schedule, layer_decay=0.5, weight_decay=0.1)
+    recorder = Recorder()
+    made = learner(model, optimizer_factory(config), splitter(config), recorder)
+    for phase in phases(config):
+        before = len(recorder.steps)
+        run_phase(made, phase, start_epoch=0)
+        rates = [rate for rate, _ in recorder.steps[before]]
+        first = phase.lr[1] / phase.div
+        assert rates == pytest.approx(
+            [first / 4, first / 4, first / 2, first / 2, first, first, first, first]
+        )
+    assert [group["weight_decay"] for group in made.opt.opt.param_groups] == [0.1, 0.0] * 4
+    assert [len(group) for group in made.opt.param_lists] == [1, 1, 1, 1, 0, 2, 1, 1]
+
+
 def test_a_one_cycle_schedule_has_no_frozen_epochs(make_config: Callable[..., MemberConfig]) -> None:
     (phase,) = phases(make_config(schedule="one_cycle", epochs=5, freeze_epochs=3))
     assert (phase.epochs, phase.frozen) == (5, False)
@@ -140,13 +182,14 @@ def test_a_frozen_phase_trains_only_the_head_and_the_bodys_norms(
     assert not torch.equal(model[0][0].weight, start["0.0.weight"])
 
 
-def test_only_matrices_decay(make_config: Callable[..., MemberConfig]) -> None:
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_only_matrices_decay(name: str, make_config: Callable[..., MemberConfig]) -> None:
     """With zero gradients, only weight decay changes parameters: norms and biases stay."""
     model = network()
     start = deepcopy(model.state_dict())
-    for name in ("adamw", "sgd"):
-        factory = optimizer_factory(make_config(weight_decay=0.5, optimizer=name))
-        optimizer = factory(split_parameters(model), lr=0.1)
+    factory = optimizer_factory(make_config(weight_decay=0.5, optimizer=name))
+    optimizer = factory(split_parameters(model), lr=0.1)
+    for _ in range(2):  # ADOPT's first step only measures the gradients
         for parameter in model.parameters():
             parameter.grad = torch.zeros_like(parameter)
         optimizer.step()
@@ -154,7 +197,7 @@ def test_only_matrices_decay(make_config: Callable[..., MemberConfig]) -> None:
     assert decayed == {"0.0.weight", "1.weight"}
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_step_that_the_loss_scaler_skips_changes_nothing(
     name: str, make_config: Callable[..., MemberConfig]
 ) -> None:
@@ -174,7 +217,11 @@ def test_a_step_that_the_loss_scaler_skips_changes_nothing(
     step(model, optimizer, float("inf"))
     assert all(torch.equal(weight, start[key]) for key, weight in model.state_dict().items())
     step(model, optimizer, 1.0)
-    step(other, factory(split_parameters(other), lr=0.1), 1.0)
+    second = factory(split_parameters(other), lr=0.1)
+    step(other, second, 1.0)
+    close(model, other)
+    step(model, optimizer, 1.0)  # ADOPT's first step only measures the gradients
+    step(other, second, 1.0)
     close(model, other)
     assert not torch.equal(model[1].weight, start["1.weight"])
 
@@ -197,3 +244,89 @@ def test_a_body_without_vectors_trains_with_an_empty_group(make_config: Callable
     for phase in phases(config):
         run_phase(made, phase, start_epoch=0)
     assert not torch.equal(model[0].weight, start)
+
+
+class _Stop(Callback):
+    """Writes a checkpoint after an epoch, and ends the training."""
+
+    def __init__(self, folder: Path, epoch: int) -> None:
+        self.folder, self.last = folder, epoch
+
+    def after_epoch(self) -> None:
+        if self.learn.epoch + 1 == self.last:
+            learn, scaler = self.learn, Device("cpu", "fp32").grad_scaler()
+            save_checkpoint(
+                self.folder,
+                epoch=self.last,
+                model=learn.model,
+                optimizer=learn.opt.opt,
+                scaler=scaler,
+                history=[],
+            )
+            raise CancelFitException
+
+
+def wide(seed: int) -> nn.Sequential:
+    """A body with a convolution, a norm and matrices, large enough for Muon, and a head."""
+    torch.manual_seed(seed)
+    body = nn.Sequential(nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 8, 3), nn.Flatten(), nn.LayerNorm(32))
+    return nn.Sequential(body, nn.Sequential(nn.Linear(32, 8), nn.ReLU(), nn.Linear(8, 3))).double()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_two_epochs_and_two_resumed_ones_equal_four_bit_by_bit(
+    name: str, tmp_path: Path, make_config: Callable[..., MemberConfig]
+) -> None:
+    """In the unfrozen phase of fine_tune, whose first steps follow a frozen epoch's moments."""
+    config = make_config(epochs=4, freeze_epochs=1, optimizer=name, lr=0.01)
+    frozen, tuned = phases(config)
+    whole = wide(0)
+    uninterrupted = learner(whole, optimizer_factory(config), split_parameters, Recorder())
+    run_phase(uninterrupted, frozen, start_epoch=0)
+    run_phase(uninterrupted, tuned, start_epoch=0)
+
+    stopped = learner(wide(0), optimizer_factory(config), split_parameters, Recorder())
+    run_phase(stopped, frozen, start_epoch=0)
+    stopped.add_cb(_Stop(tmp_path, 2))
+    run_phase(stopped, tuned, start_epoch=0)
+
+    checkpoint = load_latest(tmp_path)
+    assert checkpoint is not None
+    resumed = wide(7)
+    resumed.load_state_dict(dict(checkpoint.model))
+    again = learner(resumed, optimizer_factory(config), split_parameters, Recorder())
+    run_phase(again, tuned, start_epoch=2, optimizer_state=checkpoint.restore_optimizer)
+    for key, weight in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[key], weight), key
+    assert not torch.equal(whole[1][0].weight, stopped.model[1][0].weight)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_phase_starts_without_the_moments_of_the_one_before(
+    name: str, make_config: Callable[..., MemberConfig]
+) -> None:
+    """Two learners from equal parameters take equal steps, whatever one of them trained before."""
+    config = make_config(epochs=1, freeze_epochs=1, optimizer=name, lr=0.01)
+    frozen, tuned = phases(config)
+    first = learner(wide(0), optimizer_factory(config), split_parameters, Recorder())
+    run_phase(first, frozen, start_epoch=0)
+    second = learner(deepcopy(first.model), optimizer_factory(config), split_parameters, Recorder())
+    run_phase(first, tuned, start_epoch=0)
+    run_phase(second, tuned, start_epoch=0)
+    for key, weight in first.model.state_dict().items():
+        assert torch.equal(second.model.state_dict()[key], weight), key
+
+
+def test_muon_trains_matrices_by_momentum_alone_and_everything_else_as_adamw(
+    make_config: Callable[..., MemberConfig],
+) -> None:
+    """Norms, biases, depthwise kernels and matrices with a side below 4 keep AdamW's two moments."""
+    model = wide(0)
+    optimizer = optimizer_factory(make_config(optimizer="muon"))(split_parameters(model), lr=0.1)
+    model(torch.randn(4, 6).double()).sum().backward()
+    optimizer.step()
+    by_muon = {
+        name for name, weight in model.named_parameters() if "momentum_buffer" in optimizer.opt.state[weight]
+    }
+    assert by_muon == {"1.0.weight"}
+    assert {group["momentum"] for group in optimizer.opt.param_groups} == {0.95}

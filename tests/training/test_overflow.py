@@ -11,9 +11,11 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError
 from tune_paddy.data.member_data import Parts
 from tune_paddy.training.devices import Device
-from tune_paddy.training.member import MemberResult, Runtime, train_member
+from tune_paddy.training.member import train_member
 from tune_paddy.training.networks.model import Body
 from tune_paddy.training.overflow import LEAST_SCALE, NormStatistics, mean_loss
+from tune_paddy.training.results import MemberResult
+from tune_paddy.training.runtime import Runtime
 
 Make = Callable[..., MemberConfig]
 IDLE = Device("cpu", "fp32").grad_scaler()
@@ -72,7 +74,7 @@ def train_in_fp16(
 
     def train(overflowing: set[int], **changes: object) -> MemberResult:
         monkeypatch.setattr(
-            "tune_paddy.training.member.pick_device", lambda *_args, **_options: Device("cpu", "fp16")
+            "tune_paddy.training.attempt.pick_device", lambda *_args, **_options: Device("cpu", "fp16")
         )
         forward, calls = Body.forward, []
 

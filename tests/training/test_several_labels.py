@@ -17,8 +17,10 @@ from tune_paddy.data.member_data import Part, Parts
 from tune_paddy.training.batches.mixing import Mix, mix_batch
 from tune_paddy.training.folds import train_folds
 from tune_paddy.training.inference import InferenceSettings, TrainedMember
-from tune_paddy.training.member import EpochReport, Runtime, train_member
+from tune_paddy.training.member import train_member
 from tune_paddy.training.objective import objective_of
+from tune_paddy.training.results import EpochReport
+from tune_paddy.training.runtime import Runtime
 from tune_paddy.training.scores import member_scores
 
 TASK = Task.of("multilabel")

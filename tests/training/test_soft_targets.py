@@ -15,8 +15,9 @@ from tune_paddy.data.member_data import Part, Parts
 from tune_paddy.training.accumulation import MemberLearner
 from tune_paddy.training.batches.loaders import TrainLoader
 from tune_paddy.training.devices import pick_device
-from tune_paddy.training.member import Runtime, train_member
+from tune_paddy.training.member import train_member
 from tune_paddy.training.objective import objective_of
+from tune_paddy.training.runtime import Runtime
 
 Make = Callable[..., MemberConfig]
 
@@ -107,3 +108,32 @@ def test_pseudo_labelled_images_are_trained_on_and_never_judge(
     assert member.predictions.select_ids.tolist() == parts.select.ids.tolist()
     assert isinstance(taught.test, Part)
     assert not len(taught.test.labels)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"label_smoothing": 0.1}, {"flip": "horizontal"}], ids=["smoothed", "flips"]
+)
+def test_a_frozen_member_of_one_hot_targets_equals_one_of_labels(
+    parts: Parts, make_config: Make, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    config = make_config(schedule="frozen", **changes)
+    hard = train_member(config, parts, Runtime(tmp_path / "hard"))
+    soft = train_member(config, with_shares(parts), Runtime(tmp_path / "soft"))
+    for name, probs in hard.predictions.select.items():
+        np.testing.assert_allclose(soft.predictions.select[name], probs, atol=1e-3)
+    flat = replace(
+        parts, train=replace(parts.train, targets=np.full((len(parts.train), 10), 0.1, np.float32))
+    )
+    taught = train_member(config, flat, Runtime(tmp_path / "flat"))
+    np.testing.assert_allclose(taught.predictions.select["plain"], 0.1, atol=1e-3)
+
+
+def test_a_frozen_model_of_a_fold_predicts_the_others_from_its_features(
+    parts: Parts, make_config: Make, tmp_path: Path
+) -> None:
+    """As the network itself predicts them."""
+    images = replace(parts.train, labels=parts.train.labels[:0])
+    config = make_config(schedule="frozen", subsample=0.5, tta=0)
+    member = train_member(config, replace(parts, others=parts.train, test=images), Runtime(tmp_path))
+    assert member.others is not None
+    np.testing.assert_allclose(member.others, member.predictions.test["plain"], atol=1e-5)

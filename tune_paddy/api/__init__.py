@@ -12,7 +12,6 @@ too.
 
 import inspect
 import logging
-import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -21,10 +20,21 @@ from typing import TYPE_CHECKING, Any
 
 from tune_paddy.api.record import existing_record
 from tune_paddy.api.results import Chosen, Forecast, Pool, SearchResult
+from tune_paddy.api.searching import (
+    check_space,
+    import_frameworks,
+    make_record,
+    open_dataset,
+    parse_space,
+    require_weights,
+    settle,
+    train,
+)
 from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.timing.workload import IMAGES
+from tune_paddy.data.options import options_among
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,72 +145,34 @@ def run_search(
     """
     from rich.console import Console
 
-    from tune_paddy.core.errors import SearchInterruptedError
-    from tune_paddy.data.dataset import Dataset
-    from tune_paddy.data.system.progress.shown import shown_progress
-
+    reading, weights = options_among(locals()), None if weights_dir is None else Path(weights_dir)
     _check_settings(settings)
-    parsed = _parse_space(space)
-    parsed.settings.override(settings)  # refused, like a missing folder, before torch, which takes seconds
-    _require_folder(data)
+    parsed = parse_space(space)
+    licences = settle(parsed, data, settings).licences
     console = Console(markup=False, highlight=False, quiet=quiet)
-    with shown_progress(console) as progress:
-        progress.stage("importing torch and Ray")
-        from tune_paddy.search.new_search import plan_new_search
-        from tune_paddy.search.preflight import ready_session
-        from tune_paddy.search.run import run_search as run
-        from tune_paddy.search.teaching.teacher import with_teachers
-        from tune_paddy.tracking.names import Naming
-        from tune_paddy.training.networks.pretrained import check_weights
+    import_frameworks(console)
+    from tune_paddy.search.new_search import plan_new_search
+    from tune_paddy.search.teaching.teacher import with_teachers
+    from tune_paddy.tracking.names import Naming
 
-    loaded = _check_space(parsed, stand_ins=stand_ins)
+    loaded = check_space(parsed, stand_ins=stand_ins, licences=licences)
     if ray_address is None:
-        check_weights(loaded.weights(), None if weights_dir is None else Path(weights_dir))
-    reading = {
-        "labels": labels,
-        "images": images,
-        "id_column": id_column,
-        "label_column": label_column,
-        "task": task,
-        "ordinal": ordinal or None,
-        "submission_form": submission_form,
-        "positive": positive,
-        "group": group,
-        "split_column": split_column,
-        "relabel": relabel,
-        "copies": copies,
-        "pixel_range": pixel_range,
-        "skip_corrupt": skip_corrupt or None,
-        "skip_conflicts": skip_conflicts or None,
-    }
-    reading = {option: value for option, value in reading.items() if value is not None}
-    dataset, store = _open(data, tracking_uri, Path(runs), reading)
+        require_weights(loaded, weights)
+    dataset = open_dataset(data, reading)
+    store = make_record(dataset, tracking_uri, Path(runs))
     plan = plan_new_search(
         dataset,
         loaded,
         Naming(Path(runs), name),
         settings=settings,
         store=store,
-        data=None if isinstance(data, Dataset) else Path(data),
-        weights_dir=None if weights_dir is None else Path(weights_dir),
+        data=Path(data) if isinstance(data, str | Path) else None,
+        weights_dir=weights,
         ray_address=ray_address,
         command=EXPLORER,
     )
     plan = with_teachers(plan, store)
-    try:
-        with shown_progress(console) as progress, ready_session(plan, progress=progress) as ready:
-            members = run(ready, store, console=console)
-    except SearchInterruptedError as error:
-        error.add_note(f"to resume it: tune-paddy search --resume {shlex.quote(plan.name)}")
-        raise
-    return SearchResult(plan.name, members, plan.folder, store.tracking_uri)
-
-
-def _require_folder(data: "str | Path | Dataset") -> None:
-    from tune_paddy.data.system.text import shown
-
-    if isinstance(data, str | Path) and not Path(data).expanduser().exists():
-        raise InputError(f"{shown(data)}: there is no such folder or table of labels", options=("data",))
+    return SearchResult(plan.name, train(plan, store, console), plan.folder, store.tracking_uri)
 
 
 @checked
@@ -461,7 +433,7 @@ def forecast(
         gpu_mib(gpu)
     with shown_progress(Console()) as progress:
         progress.stage("importing torch and timm")
-        loaded = _check_space(_parse_space(space), stand_ins=stand_ins)
+        loaded = check_space(parse_space(space), stand_ins=stand_ins)
         from tune_paddy.search.timing.members import forecast_members
         from tune_paddy.training.forecast.planning import find_gpu
 
@@ -517,34 +489,3 @@ def _as_texts(weights: Sequence[str] | Mapping[str, float]) -> tuple[str, ...]:
     if isinstance(weights, Mapping):
         return tuple(f"{pattern}={weight!r}" for pattern, weight in weights.items())
     return (weights,) if isinstance(weights, str) else tuple(weights)
-
-
-def _parse_space(space: "str | Path | SearchSpace") -> "SearchSpace":
-    from tune_paddy.spaces.space import SearchSpace, find_space
-
-    return space if isinstance(space, SearchSpace) else SearchSpace.load(find_space(space))
-
-
-def _check_space(space: "SearchSpace", *, stand_ins: bool) -> "SearchSpace":
-    """Check the architectures of a space with timm; return its rehearsal version if asked to."""
-    from tune_paddy.training.networks.architectures import stand_in
-    from tune_paddy.training.networks.model import check_arch
-
-    space.check_archs(check_arch)
-    return space.with_stand_ins(stand_in) if stand_ins else space
-
-
-def _open(
-    data: "str | Path | Dataset", tracking_uri: str | None, runs: Path, reading: dict[str, Any]
-) -> "tuple[Dataset, Store]":
-    from tune_paddy.data.dataset import Dataset
-    from tune_paddy.tracking.store import open_store
-
-    if isinstance(data, Dataset) and reading:
-        given = tuple(reading)
-        raise InputError(f"{given[0]}: the dataset is open already; give it to `Dataset.open`", options=given)
-    dataset = data if isinstance(data, Dataset) else Dataset.open(data, **reading)
-    artifacts = runs.absolute() / "artifacts"
-    return dataset, open_store(
-        tracking_uri, experiment=dataset.root.name, artifact_root=artifacts, create=True
-    )

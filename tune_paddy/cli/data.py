@@ -42,16 +42,20 @@ def fetch(
 
     Example: tune-paddy weights fetch road_to_the_top --to weights
     """
+    from tune_paddy.search.licences import with_licences
     from tune_paddy.training.networks.pretrained import check_reach, fetch_weights
 
-    archs = load_space(space).architectures()
+    loaded = load_space(space)
+    archs = with_licences(loaded, loaded.settings.licences).architectures()
     with working("looking for the weights") as progress:
         check_reach(archs, to)
         fetch_weights(archs, to, done=_print_file, progress=progress)
 
 
 def _print_file(arch: str, path: Path) -> None:
-    console.print(f"{arch}: {path}", soft_wrap=True)
+    from tune_paddy.training.networks.licences import weights_origin
+
+    console.print(f"{arch}: {path}, licence {weights_origin(arch, True).licence}", soft_wrap=True)
 
 
 @data_app.command("fetch")

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tune_paddy.core.config import SearchSettings
     from tune_paddy.core.timing.cost import MemberTime
     from tune_paddy.search.timing.members import TimedRows
+    from tune_paddy.spaces.space import SearchSpace
     from tune_paddy.training.forecast.planning import Gpu, MemoryRow
 
 
@@ -84,31 +85,26 @@ def memory(
     Example: tune-paddy memory forecast road_to_the_top --gpu-memory 16280
     """
     from tune_paddy.core.gpus import gpu_mib, parse_share
-    from tune_paddy.spaces.space import SearchSpace
 
     if (space is None) == (arch is None):
         raise InputError("name either a search space or --arch; for example: tune-paddy memory digits_demo")
     part = parse_share(share)  # refused, like an unknown GPU, before torch is imported
     if gpu is not None and gpu_memory is None:
         gpu_mib(gpu)
-    if space is not None:
-        loaded = load_space(space)
+    if space is None:
+        loaded = _member_space(size, accum, arch=arch, batch_size=batch_size, precision=precision)
     else:
-        member = {"arch": arch, "size": _size(size), "batch_size": batch_size, "precision": precision}
-        member |= {} if accum is None else {"accum": accum}
-        given = {"search": {"gpu": "auto"}, "recipes": [member]}  # the forecast is for a GPU
-        loaded = SearchSpace.parse(json.dumps(given), name="--arch")
-    if stand_ins:
-        from tune_paddy.training.networks.architectures import stand_in
-
-        loaded = loaded.with_stand_ins(stand_in)
+        loaded = load_space(space)
     with working("importing torch and timm") as progress:
+        from tune_paddy.search.licences import with_licences
         from tune_paddy.search.timing.members import forecast_members
         from tune_paddy.training.forecast.planning import find_gpu
+        from tune_paddy.training.networks.architectures import stand_in
 
         target = find_gpu(gpu, gpu_memory, calibration)
+        allowed = with_licences(loaded, loaded.settings.licences)
         timed = forecast_members(
-            loaded,
+            allowed.with_stand_ins(stand_in) if stand_ins else allowed,
             target,
             part,
             gpu=gpu,
@@ -123,14 +119,41 @@ def memory(
     _print_memory(timed.rows, as_json, target)
     if not as_json:
         _explain_times(timed, loaded.settings, n_images)
-    unfit = [row for row in timed.rows if not row.plan.fits]
+    _require_fit(timed.rows)
+
+
+def _member_space(size: str, accum: int | None, **parameters: Any) -> "SearchSpace":
+    """Return a space of a single member, whose forecast is for a GPU.
+
+    Args:
+        size: Side, or HEIGHT,WIDTH, in px.
+        accum: Fixed number of micro-batches per step; None: the least that fits.
+        **parameters: Further parameters of the member.
+
+    Raises:
+        InputError: A value is invalid.
+    """
+    from tune_paddy.spaces.space import SearchSpace
+
+    member = {**parameters, "size": _size(size)} | ({} if accum is None else {"accum": accum})
+    given = {"search": {"gpu": "auto"}, "recipes": [member]}
+    return SearchSpace.parse(json.dumps(given), name="--arch")
+
+
+def _require_fit(rows: "Sequence[MemoryRow]") -> None:
+    """Raise if a member does not fit.
+
+    Raises:
+        TunePaddyError: One or more do not; the message describes the first of them.
+    """
+    unfit = [row for row in rows if not row.plan.fits]
     if unfit:
-        worst = unfit[0]
+        plan, config = unfit[0].plan, unfit[0].config
+        height, width = config.size
         raise TunePaddyError(
-            f"{worst.plan.budget_mib:,.0f} MiB are too little for {len(unfit)} of "
-            f"{counted(len(timed.rows), 'member')}: {worst.config.arch} at "
-            f"{worst.config.size[0]}x{worst.config.size[1]} px takes "
-            f"{worst.plan.forecast_mib:,.0f} MiB with accum {worst.plan.accum}; "
+            f"{plan.budget_mib:,.0f} MiB are too little for {len(unfit)} of "
+            f"{counted(len(rows), 'member')}: {config.arch} at {height}x{width} px takes "
+            f"{plan.forecast_mib:,.0f} MiB with accum {plan.accum}; "
             "use a smaller size or model, or a larger share or GPU"
         )
 

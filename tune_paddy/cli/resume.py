@@ -101,26 +101,18 @@ def plan_again(
         InputError: The search is unknown or cannot be resumed.
     """
     from tune_paddy.tracking.runs import get_search
-    from tune_paddy.tracking.schema import SearchRecord
 
     store = open_record(tracking_uri, Path(), name)
     from tune_paddy.search.resuming.plan import resumed_plan
 
     search = get_search(store, name)
-    loaded = None
-    if space is not None:
-        loaded = load_space(space)
-        if SearchRecord.from_run(search).stand_ins:
-            from tune_paddy.training.networks.architectures import stand_in
-
-            loaded = loaded.with_stand_ins(stand_in)
     plan = resumed_plan(
         search,
         store,
         settings=overrides,
         reading=reading,
         data=data,
-        space=loaded,
+        space=None if space is None else load_space(space),
         weights_dir=weights_dir,
         ray_address=ray_address,
         command=typed_command(),

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from tune_paddy.ensemble.options import SelectionOptions
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.search.preflight import ReadyPlan
+    from tune_paddy.spaces.space import SearchSpace
     from tune_paddy.tracking.names import Naming
     from tune_paddy.tracking.store import Store
 
@@ -120,51 +121,53 @@ def search(
 
     check_refit(refit)
     naming = Naming(runs, name)
-    overrides = given(context, SETTINGS)
     now = given(context, SELECTION) | ({} if refit is None else {"refit": refit})
-    follow_up = _follow_up(now)
-    check_selection(follow_up)
+    check_selection(_follow_up(now))
     if resume is None and not dry_run and data is not None:
         resume = _earlier(tracking_uri, name)
+    common: dict[str, Any] = {
+        "overrides": given(context, SETTINGS),
+        "reading": given(context, READING),
+        "weights_dir": weights_dir,
+        "ray_address": ray_address,
+    }
+    store = None
     if resume is not None:
         plan, store = plan_again(
-            resume,
-            tracking_uri=tracking_uri,
-            overrides=overrides,
-            reading=given(context, READING),
-            data=data,
-            space=space,
-            weights_dir=weights_dir,
-            ray_address=ray_address,
-            retry_failed=retry_failed,
+            resume, tracking_uri=tracking_uri, data=data, space=space, retry_failed=retry_failed, **common
         )
-        follow_up = _follow_up(now, plan.follow_up)
     elif data is None or space is None:
         raise InputError("give DATA and --space to start a search, or --resume NAME to resume one")
     else:
-        plan = make_plan(
-            data,
-            space,
-            naming,
-            overrides=overrides,
-            reading=given(context, READING),
-            stand_ins=stand_ins,
-            weights_dir=weights_dir,
-            ray_address=ray_address,
-            timed=dry_run and timing > 0,
-        )
+        timed = dry_run and timing > 0
+        plan = make_plan(data, space, naming, stand_ins=stand_ins, timed=timed, **common)
         plan = taught(plan, tracking_uri)
-    check_patterns(follow_up["weights"] or (), plan)
-    plan = replace(plan, follow_up=follow_up)
+    plan = replace(plan, follow_up=_follow_up(now, plan.follow_up))
+    check_patterns(plan.follow_up["weights"] or (), plan)
     if dry_run:
         _print_preview(plan, timing)
         return
-    if resume is None:
+    _run(plan, store, naming, tracking_uri, verbose=verbose)
+
+
+def _run(
+    plan: "SearchPlan", store: "Store | None", naming: "Naming", tracking_uri: str | None, *, verbose: bool
+) -> None:
+    """Train and select.
+
+    Args:
+        plan: Plan of the search.
+        store: Record of the search that the plan resumes; None: a new search, whose record is opened here.
+        naming: Name of a new search, or how to choose one.
+        tracking_uri: Address of the record of a new search; None: the default.
+        verbose: Whether to print how the ensemble was selected.
+    """
+    if store is None:
         check_pretrained(plan)
-    with session_of(plan, None if resume is None else store) as ready:
-        if resume is None:  # Ray's workers import torch meanwhile
+    with session_of(plan, store) as ready:
+        if store is None:  # Ray's workers import torch meanwhile
             store, plan = record_of(plan, tracking_uri, naming)
-        train_and_select(replace(ready, plan=plan), store, follow_up, verbose=verbose)
+        train_and_select(replace(ready, plan=plan), store, plan.follow_up, verbose=verbose)
 
 
 def taught(plan: "SearchPlan", tracking_uri: str | None) -> "SearchPlan":
@@ -224,7 +227,7 @@ def _follow_up(now: Mapping[str, Any], before: Mapping[str, Any] | None = None) 
 
 
 def train_and_select(
-    ready: "ReadyPlan", store: "Store", follow_up: dict[str, Any], *, verbose: bool = False
+    ready: "ReadyPlan", store: "Store", follow_up: Mapping[str, Any], *, verbose: bool = False
 ) -> None:
     """Train, select from the finished members, and refit if `follow_up` says so.
 
@@ -300,7 +303,7 @@ def make_plan(
 
     # Cheap checks first: torch, timm and Ray take many seconds to import.
     loaded = SearchSpace.load(find_space(space))
-    loaded.settings.override(overrides)
+    licences = loaded.settings.override(overrides).licences
     naming.choose(loaded.name)
     dataset = open_dataset(data, reading)
     print_dataset(dataset)
@@ -309,14 +312,16 @@ def make_plan(
             from tune_paddy.search.timing.dry_run import import_seconds
 
             import_seconds()  # for the forecast; below, torch is imported whole or in part
+        from tune_paddy.search.licences import with_licences
         from tune_paddy.search.new_search import plan_new_search
         from tune_paddy.training.networks.architectures import stand_in
         from tune_paddy.training.networks.model import check_arch
 
         loaded.check_archs(check_arch)
+        allowed = with_licences(loaded, licences)
     return plan_new_search(
         dataset,
-        loaded.with_stand_ins(stand_in) if stand_ins else loaded,
+        allowed.with_stand_ins(stand_in) if stand_ins else allowed,
         naming,
         settings=overrides,
         data=data,
@@ -385,31 +390,48 @@ def _print_preview(plan: "SearchPlan", timing: float) -> None:
     console.print(f"Each trial: {counted(settings.cpus, 'CPU')}, {gpus}. The first {len(proposals)}:")
     table = Table("member", "from", "configuration", "GPU", "accum", "forecast, MiB")
     try:
-        give = trial_planner(settings, len(plan.dataset.classes))
+        plan_memory = trial_planner(settings, len(plan.dataset.classes))
     except InputError as error:  # no GPU detected: print the rest without forecasts
         console.print(f"No forecasts (?): {as_typed(error)}", style="yellow", soft_wrap=True)
-        give = None
+        plan_memory = None
     with working() as progress:
         progress.stage("forecasting memory", len(proposals))
         for proposal in proposals:
             config = proposal.config
-            shares = _unforecast(config, settings.gpu) if give is None else _forecast(give(config))
+            planned = None if plan_memory is None else plan_memory(config)
+            shares = _unforecast(config, settings.gpu) if planned is None else _forecast(planned)
             table.add_row(proposal.member, proposal.origin, _parameters(config), *shares)
             progress.advance()
     console.print(table)
+    _print_weights(plan.space)
     if timing:
-        _print_time(plan, give, timing)
+        _print_time(plan, plan_memory, timing)
+
+
+def _print_weights(space: "SearchSpace") -> None:
+    """Print the licence and the pretraining data of all pretrained weights of a space."""
+    from rich.table import Table
+
+    from tune_paddy.search.licences import licence_note, weights_rows
+
+    table = Table("pretrained weights", "licence", "pretraining data", "used by")
+    for row in weights_rows(space):
+        table.add_row(row.arch, row.licence, row.data, ", ".join(row.used_by))
+    console.print(table)
+    note = licence_note(space)
+    if note is not None:
+        console.print(note, style="yellow", soft_wrap=True)
 
 
 def _print_time(
-    plan: "SearchPlan", give: "Callable[[MemberConfig], TrialMemory] | None", limit: float
+    plan: "SearchPlan", plan_memory: "Callable[[MemberConfig], TrialMemory] | None", limit: float
 ) -> None:
     """Print how long the search takes on this machine, or why no forecast is possible."""
     from tune_paddy.search.timing.dry_run import forecast_time
 
     try:
         with working() as progress:
-            lines = forecast_time(plan, give, limit=limit, progress=progress).lines()
+            lines = forecast_time(plan, plan_memory, limit=limit, progress=progress).lines()
     except TunePaddyError as error:
         console.print(as_typed(error), style="yellow", soft_wrap=True)
         return

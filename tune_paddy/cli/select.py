@@ -27,9 +27,13 @@ from tune_paddy.core.errors import InputError, SearchInterruptedError
 from tune_paddy.data.system.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.ensemble.ensemble import Ensemble
     from tune_paddy.ensemble.options import SelectionOptions
+    from tune_paddy.search.plan import SearchPlan
+    from tune_paddy.search.refit import RefitMember
     from tune_paddy.tracking.runs import RecordedRun
     from tune_paddy.tracking.store import Store
 
@@ -178,9 +182,9 @@ def select_and_print(
             store, searches, folder=search, options=options, name=name, progress=progress
         )
     from tune_paddy.ensemble.folders import publish
+    from tune_paddy.ensemble.reports.details import print_details
     from tune_paddy.ensemble.reports.next_steps import next_steps
     from tune_paddy.ensemble.reports.summary import print_summary
-    from tune_paddy.ensemble.reports.terminal import print_details
 
     if out is not None:
         publish(ensemble.folder, out)
@@ -246,38 +250,80 @@ def refit_and_print(
         TunePaddyError: A member failed; trained members are kept for the next call.
     """
     with working("importing Ray"):
-        from tune_paddy.ensemble.refit import quality_note, write_refitted
-        from tune_paddy.search.refit import carry_over, members_to_refit, refit_plan, run_refit
-        from tune_paddy.search.resources import uncounted_gpus
-    from tune_paddy.tracking.pool import load_pool
+        from tune_paddy.search.refit import members_to_refit
     from tune_paddy.tracking.runs import get_search
-    from tune_paddy.tracking.schema import SearchRecord
 
     search = get_search(store, searches[0])
     dataset = dataset or _reopen_dataset(search)
     members = members_to_refit(store, searches, ensemble.pool.views, ensemble.selection)
-    plan = replace(
+    plan = _refit_plan(search, dataset, members, runs, machine)
+    check_pretrained(plan)
+    images = counted(len(dataset.labelled), "labelled image")
+    console.print(f"Refit {plan.name}: {counted(len(members), 'member')} on all {images}")
+    writable = replace(store, experiment_id=search.experiment_id)
+    _train_refit(plan, members, writable, ensemble, searches, resume=resume)
+    refitted = _write_refit(plan, members, writable, ensemble, searches)
+    _print_refit(store, plan, refitted, ensemble, searches)
+
+
+def _refit_plan(
+    search: "RecordedRun",
+    dataset: "Dataset",
+    members: "Sequence[RefitMember]",
+    runs: Path,
+    machine: Machine,
+) -> "SearchPlan":
+    """Return the plan of a refit on a machine."""
+    from tune_paddy.search.refit import refit_plan
+    from tune_paddy.search.resources import uncounted_gpus
+
+    return replace(
         refit_plan(search, dataset, members, runs=runs),
         weights_dir=machine.weights_dir,
         ray_address=machine.ray_address,
         ray_gpus=uncounted_gpus(),
         command=typed_command(),
     )
-    check_pretrained(plan)
-    images = counted(len(dataset.labelled), "labelled image")
-    console.print(f"Refit {plan.name}: {counted(len(members), 'member')} on all {images}")
+
+
+def _train_refit(
+    plan: "SearchPlan",
+    members: "Sequence[RefitMember]",
+    store: "Store",
+    ensemble: "Ensemble",
+    searches: list[str],
+    *,
+    resume: str,
+) -> None:
+    """Retrain members, see `refit_and_print`."""
+    from tune_paddy.search.refit import run_refit
+    from tune_paddy.tracking.schema import SearchRecord
+
     tags = SearchRecord.tags_of(refit_of=tuple(searches), refit_of_ensemble=ensemble.run_id)
-    writable = replace(store, experiment_id=search.experiment_id)
     try:
         with working() as progress:
-            run_refit(plan, members, writable, console=console, tags=tags, progress=progress)
+            run_refit(plan, members, store, console=console, tags=tags, progress=progress)
     except SearchInterruptedError as error:
         if resume:
             error.add_note(f"to resume it: {resume}")
         raise
-    pool, selection = carry_over(ensemble.selection, ensemble.pool.views, load_pool(writable, [plan.name]))
-    refitted = write_refitted(
-        writable,
+
+
+def _write_refit(
+    plan: "SearchPlan",
+    members: "Sequence[RefitMember]",
+    store: "Store",
+    ensemble: "Ensemble",
+    searches: list[str],
+) -> "Ensemble":
+    """Write and record the ensemble of retrained members, with the weights that it was selected with."""
+    from tune_paddy.ensemble.refit import write_refitted
+    from tune_paddy.search.refit import carry_over
+    from tune_paddy.tracking.pool import load_pool
+
+    pool, selection = carry_over(ensemble.selection, ensemble.pool.views, load_pool(store, [plan.name]))
+    return write_refitted(
+        store,
         ensemble,
         searches,
         name=plan.name,
@@ -286,6 +332,14 @@ def refit_and_print(
         selection=selection,
         members={member.name: member.run_id for member in members},
     )
+
+
+def _print_refit(
+    store: "Store", plan: "SearchPlan", refitted: "Ensemble", ensemble: "Ensemble", searches: list[str]
+) -> None:
+    """Print what is known of the quality of a refit, its submission, and the command that exports it."""
+    from tune_paddy.ensemble.refit import quality_note
+
     console.print(quality_note(store, ensemble, searches), soft_wrap=True)
     print_standing(refitted, plan.name, store)
     if refitted.submission is not None:

@@ -145,6 +145,8 @@ def predict(
     if planned is not None and submission is not None and not answer.broken:
         planned.write(submission, answer)
     print_classes(files, answer)
+    for note in answer.notes:
+        errors.print(note, style="yellow", soft_wrap=True)
     if answer.broken:
         gap = "" if planned is None else "; no submission was written, since it needs every image"
         raise TunePaddyError(_unreadable(files, answer) + gap)

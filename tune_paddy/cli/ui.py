@@ -4,13 +4,19 @@ import signal
 import webbrowser
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tune_paddy.cli.app import RunsOption, UriOption, app, console, open_record
 from tune_paddy.cli.completion import complete_search
 from tune_paddy.core.errors import TunePaddyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tune_paddy.tracking.runs import RecordedRun
+    from tune_paddy.tracking.store import Store
 
 
 @app.command()
@@ -38,42 +44,57 @@ def ui(
     Example: tune-paddy ui my-search
     """
     from tune_paddy.tracking.runs import get_search, list_searches
-    from tune_paddy.tracking.ui.layout import (
-        ALL_SEARCHES,
-        curves_view,
-        members_view,
-        save_views,
-        uses_gpu,
-        view_address,
-    )
-    from tune_paddy.tracking.ui.server import HOST, free_port, mlflow_page
 
     store = open_record(tracking_uri, runs, *([] if search is None else [search]))
-    shown = list_searches(store)[-1:] if search is None else (get_search(store, search),)
-    key = ALL_SEARCHES if search is None else members_view(search)
-
-    for one in shown:  # searches of other versions lack these views
-        writable = replace(store, experiment_id=one.experiment_id)
-        save_views(writable, one.name, one.run_id, on_gpu=uses_gpu(one.params.get("gpu", 0)))
-
-    def addresses(page: str) -> list[str]:
-        if not shown:
-            return [page]
-        curves = curves_view(shown[0].name)
-        return [
-            view_address(page, shown[0].experiment_id, key),
-            view_address(page, shown[0].experiment_id, curves, charts=True),
-        ]
-
+    shown = list_searches(store)[-1:] if search is None else [get_search(store, search)]
+    for one in shown:
+        _save_views(store, one)
     if tracking_uri and tracking_uri.startswith(("http://", "https://")):
-        _print_addresses(addresses(store.address.rstrip("/")), browser)
+        _print_addresses(_addresses(store.address.rstrip("/"), search, shown), browser)
         return
+    _serve(store, port, lambda page: _print_addresses(_addresses(page, search, shown), browser))
+
+
+def _save_views(store: "Store", search: "RecordedRun") -> None:
+    """Save MLflow's views of a search, which searches of other versions lack."""
+    from tune_paddy.tracking.ui.layout import save_views, uses_gpu
+
+    writable = replace(store, experiment_id=search.experiment_id)
+    save_views(writable, search.name, search.run_id, on_gpu=uses_gpu(search.params.get("gpu", 0)))
+
+
+def _addresses(page: str, named: str | None, shown: "Sequence[RecordedRun]") -> list[str]:
+    """Return the addresses of a table and of the curves of a search; the page itself if there is none.
+
+    Args:
+        page: Address of MLflow.
+        named: Search whose members the table has; None: all searches.
+        shown: The search, or the last one; none: there is no search.
+    """
+    from tune_paddy.tracking.ui.layout import ALL_SEARCHES, curves_view, members_view, view_address
+
+    if not shown:
+        return [page]
+    experiment, curves = shown[0].experiment_id, curves_view(shown[0].name)
+    table = ALL_SEARCHES if named is None else members_view(named)
+    return [view_address(page, experiment, table), view_address(page, experiment, curves, charts=True)]
+
+
+def _serve(store: "Store", port: int | None, ready: "Callable[[str], None]") -> None:
+    """Run an MLflow server of this machine until Ctrl-C, and call `ready` with its address.
+
+    Raises:
+        InputError: The port is taken.
+        TunePaddyError: The server does not start, or stops.
+    """
+    from tune_paddy.tracking.ui.server import HOST, free_port, mlflow_page
+
     number = free_port(port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM must stop the server, too
     console.print(f"Starting MLflow on {store.address}", soft_wrap=True)
     try:
         with mlflow_page(store.tracking_uri, number) as server:
-            _print_addresses(addresses(f"http://{HOST}:{number}"), browser)
+            ready(f"http://{HOST}:{number}")
             console.print("MLflow's assistant opens on the first visit; close it to see all columns.")
             console.print("Press Ctrl-C to stop.")
             server.wait()

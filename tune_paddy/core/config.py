@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.views import SYMMETRIES
 
 MAX_SIDE = 4096
 """Largest image side, in pixels, that a member may be trained at."""
@@ -44,16 +45,16 @@ Size = Annotated[
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _whole_above_one(gpus: float) -> float:
-    """Reject 1.5 GPUs: Ray allots a share of one GPU, or whole ones."""
-    if gpus > 1 and not float(gpus).is_integer():
+def _at_most_one(gpus: float) -> float:
+    """Reject a second GPU, which would idle."""
+    if gpus > 1:
         raise PydanticCustomError(
-            "gpu_count", "Input should be up to 1 (a share of one GPU), or a whole number of GPUs"
+            "gpu_count", "Input should be up to 1: a member trains on one GPU; more members run at once"
         )
     return gpus
 
 
-GpuCount = Annotated[float, Field(ge=0, le=64), AfterValidator(_whole_above_one)]
+GpuShare = Annotated[float, Field(ge=0), AfterValidator(_at_most_one)]
 
 
 def _not_one(folds: int) -> int:
@@ -66,11 +67,40 @@ def _not_one(folds: int) -> int:
 FoldCount = Annotated[int, Field(ge=0, le=100), AfterValidator(_not_one)]
 
 
+TRAINING_ONLY = (
+    "epochs",
+    "freeze_epochs",
+    "lr",
+    "weight_decay",
+    "optimizer",
+    "layer_decay",
+    "clip_grad",
+    "ema",
+    "keep",
+    "patience",
+    "mixup",
+    "cutmix",
+    "randaugment",
+    "randaugment_ops",
+    "trivialaugment",
+    "erasing",
+    "calm_epochs",
+    "loss",
+    "class_weights",
+    "sampler",
+    "drop_path",
+    "dropout",
+    "compile",
+)
+"""Parameters of members without effect on a frozen member, which keeps their defaults."""
+
+
 class MemberConfig(BaseModel):
     """Configuration of one member; frozen, and complete enough to retrain it.
 
-    Augmentation parameters and their defaults are those of fastai's `aug_transforms`; `min_scale` is its
-    smallest random-resized-crop share.
+    The parameters from `min_scale` to `p_lighting` are those of fastai's `aug_transforms`, with its defaults.
+    `min_scale` alone has the value of the notebook that the project grew out of, 0.75; fastai's 1 crops
+    nothing.
     """
 
     # Its rules are compiled at the first use: help screens need the fields alone.
@@ -95,18 +125,36 @@ class MemberConfig(BaseModel):
     )
     batch_size: int = Field(64, ge=1, le=65536, description="images per optimizer step")
     accum: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
-        "auto", description="micro-batch = batch_size / accum, rounded up; auto: the smallest that fits"
+        "auto", description="micro-batch = batch_size / accum, rounded up; auto: the smallest accum that fits"
     )
     epochs: int = Field(12, ge=1, le=10_000, description="epochs with the whole network training")
     freeze_epochs: int = Field(
-        1, ge=0, le=10_000, description="fine_tune only: epochs before, with only the head training"
+        1,
+        ge=0,
+        le=10_000,
+        description="fine_tune only: epochs before, with only the head training: linear probing, then "
+        "fine-tuning (LP-FT, Kumar et al. 2022)",
     )
-    schedule: Literal["fine_tune", "one_cycle"] = Field(
-        "fine_tune", description="schedule of the learning rate, as fastai's method of that name"
+    schedule: Literal["fine_tune", "one_cycle", "frozen"] = Field(
+        "fine_tune",
+        description="as fastai's method of that name; frozen: only a linear head is fitted, in one pass",
     )
     lr: float = Field(0.01, gt=0, le=100, description="peak learning rate (fine_tune: fastai's base_lr)")
     weight_decay: float = Field(0.01, ge=0, le=10, description="decoupled weight decay")
-    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with momentum")
+    optimizer: Literal[
+        "adamw", "sgd", "nadamw", "radam", "adopt", "laprop", "mars", "lamb", "lion", "muon"
+    ] = Field("adamw", description="torch's AdamW, SGD with momentum, or one of timm's optimizers")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="learning rate of a layer / that of the next one, in the body; 1: off"
+    )
+    clip_grad: float = Field(0.0, ge=0, description="largest norm of a step's gradient; 0: any")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the average of the parameters; 0: none")
+    keep: Literal["last", "best"] = Field(
+        "last", description="epoch whose parameters predict; best: of the lowest calibrated log loss"
+    )
+    patience: int = Field(
+        0, ge=0, le=10_000, description="keep: best only: epochs without a better one before the end; 0: all"
+    )
     min_scale: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the area")
     flip: Literal["none", "horizontal", "dihedral"] = Field(
         "horizontal", description="dihedral: the eight flips and quarter turns"
@@ -144,6 +192,10 @@ class MemberConfig(BaseModel):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="mass spread over all classes")
     drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth of the body")
     dropout: float = Field(0.5, ge=0, lt=1, description="dropout before the last layer of the head")
+    head: Literal["concat_pool", "linear"] = Field(
+        "concat_pool",
+        description="concat_pool: fastai's, on mean and max; linear: timm's pooling and one layer",
+    )
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         "auto", description="auto: bf16 where the device has it, else fp16 on CUDA, else fp32"
     )
@@ -166,6 +218,14 @@ class MemberConfig(BaseModel):
     subsample: float = Field(0.8, gt=0, le=1, description="share of the training images that the member sees")
     seed: int = Field(42, ge=0, lt=2**31, description="seed of initial parameters, order and augmentation")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _forget_what_has_no_effect(cls, values: Any) -> Any:
+        """Give a frozen member the defaults of what only training uses, so that equal members are equal."""
+        if isinstance(values, Mapping) and values.get("schedule") == "frozen":
+            return {name: value for name, value in values.items() if name not in TRAINING_ONLY}
+        return values
+
     @model_validator(mode="after")
     def _check_contradictions(self) -> "MemberConfig":
         if isinstance(self.accum, int) and self.accum > self.batch_size:
@@ -182,6 +242,8 @@ class MemberConfig(BaseModel):
                 f"class_weights {self.class_weights} and sampler balanced both make up for unequal classes; "
                 "set one of them"
             )
+        if self.patience and self.keep == "last":
+            raise ValueError(f"patience {self.patience} needs keep: best")
         return self
 
     def _check_augmentation(self) -> None:
@@ -202,9 +264,24 @@ class MemberConfig(BaseModel):
         return self.resize_size or self.size
 
     @property
+    def frozen(self) -> bool:
+        """Whether the body keeps its pretrained weights, and the head alone is fitted to its features."""
+        return self.schedule == "frozen"
+
+    @property
+    def symmetries(self) -> int:
+        """Number of symmetries in which a frozen member sees each training image."""
+        return SYMMETRIES[self.flip]
+
+    @property
+    def full_epochs(self) -> int:
+        """Number of epochs after the frozen ones; the single pass of a frozen member counts as one."""
+        return 1 if self.frozen else self.epochs
+
+    @property
     def total_epochs(self) -> int:
         """Number of epochs of the schedule, frozen ones included."""
-        return self.epochs + (self.freeze_epochs if self.schedule == "fine_tune" else 0)
+        return self.full_epochs + (self.freeze_epochs if self.schedule == "fine_tune" else 0)
 
 
 class SearchSettings(BaseModel):
@@ -236,9 +313,9 @@ class SearchSettings(BaseModel):
         json_schema_extra={"group": RESOURCES},
     )
     cpus: float = Field(1, gt=0, description="CPUs of one trial", json_schema_extra={"group": RESOURCES})
-    gpu: Literal["auto"] | GpuCount = Field(
+    gpu: Literal["auto"] | GpuShare = Field(
         0.0,
-        description="GPUs of one trial; 0.25 shares one among four; auto: as little as its forecast allows",
+        description="share of a GPU for a trial; 0.25: four on one; auto: the least that its forecast allows",
         json_schema_extra={"group": RESOURCES},
     )
     gpu_memory: float | None = Field(
@@ -258,7 +335,7 @@ class SearchSettings(BaseModel):
         None,
         ge=0,
         le=1e6,
-        description="resized images kept on a machine; 0: off; none: half of its memory",
+        description="resized images, and features, kept on a machine; 0: off; none: half of its memory",
         json_schema_extra={"group": RESOURCES, "unit": "GB"},
     )
     scheduler: Literal["none", "asha"] = Field(
@@ -281,7 +358,13 @@ class SearchSettings(BaseModel):
         "qwk",
     ] = Field(
         "calibrated_log_loss",
-        description="what the sampler minimises, on the select split; of scores such as F1, 1 − the score",
+        description="what the sampler minimises, on the select split; scores such as F1 are minimised as "
+        "1 − score",
+        json_schema_extra={"group": SEARCH},
+    )
+    licences: Literal["any", "commercial"] = Field(
+        "any",
+        description="pretrained weights to use; commercial: those whose licence allows commercial use",
         json_schema_extra={"group": SEARCH},
     )
     select_share: float = Field(

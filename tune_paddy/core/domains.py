@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.config import TRAINING_ONLY, MemberConfig
 
 _NO_PART_OF_THE_QUESTION = ("seed", "accum")
 _OUTSIDE = object()
@@ -124,7 +124,8 @@ def locate(values: Mapping[str, Any], spaces: Sequence[SubSpace]) -> tuple[int, 
     """Find the sub-space that could have produced a recipe, so that the sampler can use its score.
 
     Parameters that a recipe or a sub-space omits have their defaults. `seed` and `accum` are ignored where
-    the sub-space does not search them, since they change the score only by noise.
+    the sub-space does not search them, since they change the score only by noise, and so are parameters
+    without effect on a frozen member.
 
     Args:
         values: Recipe values, complete enough for `MemberConfig(**values)`.
@@ -144,9 +145,10 @@ def locate(values: Mapping[str, Any], spaces: Sequence[SubSpace]) -> tuple[int, 
 
 def _point(config: MemberConfig, space: SubSpace) -> dict[str, Any] | None:
     point: dict[str, Any] = {}
+    ignored = (*_NO_PART_OF_THE_QUESTION, *(TRAINING_ONLY if config.frozen else ()))
     for parameter, field in MemberConfig.model_fields.items():
         domain = space.domains.get(parameter, Fixed(field.default))
-        if isinstance(domain, Fixed) and parameter in _NO_PART_OF_THE_QUESTION:
+        if isinstance(domain, Fixed) and parameter in ignored:
             continue
         value = _as_written(domain, side_or_pair(getattr(config, parameter)))
         if value is _OUTSIDE:

@@ -1,7 +1,8 @@
-"""Stratified folds of the select split, for fitting on one part and scoring on the other.
+"""Folds within the select split, to cross-fit selections in: fitted on one part, scored on the other.
 
-Where images belong together, such as those of one patient, they are in one fold: otherwise what is fitted on
-one of them would be scored on its like.
+They are not the folds that `folds: k` trains members in: `core/splits.py` divides those. Images that belong
+together, such as those of one patient, are in one fold: otherwise what is fitted on one of them would be
+scored on its like.
 """
 
 import numpy as np

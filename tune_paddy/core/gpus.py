@@ -35,7 +35,7 @@ GPU_MIB = {
 """GPU name → memory, in MiB."""
 
 Share = float | Literal["auto"]
-"""Number of GPUs of a trial; auto: the smallest share of one GPU that its forecast allows."""
+"""Share of a GPU of a trial, 0 to 1; auto: the smallest share of one GPU that its forecast allows."""
 
 _NOISE = re.compile(r"nvidia|tesla|geforce|quadro|pcie|sxm\d?|hbm\d?e?|[^a-z0-9]")
 _CAPACITY = re.compile(r"\b(\d+)\s*gi?b\b")

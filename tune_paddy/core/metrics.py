@@ -54,14 +54,18 @@ def error_rate(probs: Floats, labels: Labels) -> float:
 
 
 def balanced_error(probs: Floats, labels: Labels) -> float:
-    """Return the mean over the classes of their error rates, 1 − balanced accuracy; of labels its mean."""
+    """Return the mean over the classes of their error rates, 1 − balanced accuracy.
+
+    With several labels, it is the mean of this over the labels.
+    """
     return float((class_balance(labels) * (decided(probs, labels) != labels)).sum())
 
 
 def class_balance(labels: Labels) -> NDArray[np.float64]:
     """Return weights in the form of the labels, float64, sum 1, that give every class the same total.
 
-    Of independent labels each has the same total, and so have its images with and without it.
+    With independent labels, every label has the same total weight, half on images with it and half on images
+    without.
     """
     if labels.ndim > 1:
         shares: NDArray[np.float64] = np.stack([class_balance(column) for column in labels.T], axis=1)
@@ -123,7 +127,10 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"qwk": (ORDERED,), "micro_f1": (MULTILABEL,), "samples_f1": (MULTILABEL,)}
 )
-"""Metric → tasks that it serves; the others serve all. F1 over all decisions of classes is the error rate."""
+"""Metric → tasks that it serves. Metrics not listed serve every task.
+
+Micro F1 needs several labels: with one class an image, 1 − micro F1 is the error rate.
+"""
 
 _SCORES: Mapping[str, str] = MappingProxyType(
     {

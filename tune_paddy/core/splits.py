@@ -1,4 +1,8 @@
-"""Stratified splits and folds of labelled images that keep groups of copies together."""
+"""Stratified shares and folds of labelled images, in whole groups: the arithmetic of splits.
+
+It stores nothing: `data/split.py` makes and keeps the split of a search with it. The folds in which a
+selection is cross-fitted are those of `core/folds.py`.
+"""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -231,10 +235,11 @@ def _choose_groups(
 def _divide(table: Ints, share: float, rng: np.random.Generator) -> Mask:
     """Draw a mask [groups] of groups that span classes: a share of their own images, of each class.
 
-    If they were taken while they fit, nearly all would end up on the chosen side. Every other draw takes
-    them by their number alone: dealt by their sizes, a few groups would always be on the same sides.
+    If they were taken while they fit, nearly all would end up on the chosen side. About half of
+    the draws take them by their number alone: dealt by their sizes, a few groups would always be on the same
+    sides.
     """
-    if rng.random() < 0.5:  # noqa: PLR2004 every other draw
+    if rng.random() < 0.5:  # noqa: PLR2004 about half of the draws
         return np.asarray(rng.random(len(table)) < share)
     return np.asarray(_deal(table, np.array([share, 1 - share]), rng) == 0)
 

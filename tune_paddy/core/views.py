@@ -14,8 +14,10 @@ LARGE = "large"
 """One pass over the whole image at a larger size than in training."""
 ZOOM = "zoom"
 """One pass over the central part of the image."""
+EMA = "ema"
+"""One pass over the image as it is, of the network with averaged parameters."""
 
-KINDS = (PLAIN, TTA, FLIPS, LARGE, ZOOM)
+KINDS = (PLAIN, TTA, FLIPS, LARGE, ZOOM, EMA)
 """Every kind of view, in the order of tables."""
 
 WITH_PLAIN = frozenset((PLAIN, TTA, FLIPS))
@@ -64,6 +66,8 @@ def view_work(params: Mapping[str, Any]) -> dict[str, Work]:
         work[LARGE] = Work(0.0, factor**2)
     if _number(params, "zoom_view", 1) < 1:
         work[ZOOM] = Work(0.0, 1.0)
+    if _number(params, "ema", 0) > 0:
+        work[EMA] = Work(0.0, 1.0)
     return work
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import imagehash
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tune_paddy.data.channels import Unused
 from tune_paddy.data.duplicates import SIDE
-from tune_paddy.data.images import ImageError, has_deep_colour, hash_content, load_thumbnail
+from tune_paddy.data.images import ImageError, find_unused, hash_content, load_thumbnail
 from tune_paddy.data.pixel_range import PixelRange, ValueFacts, own_range, scale
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.data.system.text import counted, listed, shown
@@ -33,14 +34,14 @@ class ImageFacts:
         phash: Perceptual hash of 64 bits (imagehash's `phash`: signs of low frequencies).
         thumbnail: Small copy, uint8 [SIDE, SIDE, 3].
         deep: Values of a deep image; None for 8 bits.
-        deep_colour: Whether the file holds colours of more than 8 bits a channel; 8 of them are used.
+        unused: Parts of the file that are not used.
     """
 
     sha256: str
     phash: int
     thumbnail: NDArray[np.uint8]
     deep: ValueFacts | None = None
-    deep_colour: bool = False
+    unused: Unused = field(default_factory=Unused)
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,10 @@ def _inspect(path: str) -> ImageFacts | ImageError:
         return error
     except OSError as error:
         return ImageError(path, f"cannot be read: {error.strerror}")
+    unused = find_unused(path)
     if isinstance(thumbnail, ValueFacts):
-        return ImageFacts(digest, 0, np.empty(0, np.uint8), thumbnail)
-    return ImageFacts(digest, _phash(thumbnail), np.asarray(thumbnail), deep_colour=has_deep_colour(path))
+        return ImageFacts(digest, 0, np.empty(0, np.uint8), thumbnail, unused)
+    return ImageFacts(digest, _phash(thumbnail), np.asarray(thumbnail), unused=unused)
 
 
 def with_range(facts: Sequence[ImageFacts], pixel_range: PixelRange | None) -> list[ImageFacts]:

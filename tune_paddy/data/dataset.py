@@ -15,13 +15,14 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.alike import split_alike
 from tune_paddy.data.audit import AuditReport, ImageFacts, hash_pixels, inspect_images, with_range
+from tune_paddy.data.channels import describe_unused
 from tune_paddy.data.duplicates import group_copies
 from tune_paddy.data.images import ImageError
 from tune_paddy.data.labels.texts import shown_label
 from tune_paddy.data.layouts.description import Description, LeftOut
 from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.layouts.listing import Listing
-from tune_paddy.data.options import EACH, EXACT, NEAR, OFF, ReadOptions, format_range
+from tune_paddy.data.options import EACH, EXACT, NEAR, OFF, ReadOptions, format_range, options_among
 from tune_paddy.data.pixel_range import PixelRange, ValueFacts, describe_range, find_range
 from tune_paddy.data.sides.parts import GivenSplit
 from tune_paddy.data.sides.sides import read_sides
@@ -132,52 +133,12 @@ class Dataset:
         Raises:
             InputError: The files are invalid; the message lists them and says what to do.
         """
-        options = ReadOptions(
-            labels=None if labels is None else str(labels),
-            images=None if images is None else str(images),
-            id_column=id_column,
-            label_column=label_column,
-            task=task,
-            ordinal=ordinal,
-            submission_form=submission_form,
-            positive=positive,
-            group=group,
-            split_column=split_column,
-            relabel=None if relabel is None else str(relabel),
-            copies=copies,
-            pixel_range=_range_text(pixel_range),
-            skip_corrupt=skip_corrupt,
-            skip_conflicts=skip_conflicts,
-        )
-        listing = list_dataset(Path(path), options)
-        checked = _check_images(listing, jobs)
-        checked = _check_conflicts(checked, skip_conflicts, jobs)
-        classes = _check_classes(listing, checked.labelled)
-        strata = listing.task.strata(listing.task.encode(checked.labelled["label"].tolist(), classes))
-        checked = _choose_copies(checked, strata, options.copies or NEAR, jobs)
-        copies_of = np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1]
-        sides = read_sides(listing, checked.labelled, copies_of)
-        return cls(
-            root=listing.root,
-            layout=listing.layout,
-            labelled=checked.labelled,
-            test=checked.test,
-            classes=classes,
-            fingerprint=_fingerprint(checked),
-            sums=tuple(fact.sha256 for fact in checked.facts),
-            submission=listing.form,
-            groups=sides.groups,
-            given=sides.given,
-            report=_report(checked),
-            description=replace(
-                listing.describe(checked.labelled, checked.test, _skipped(listing, checked)),
-                groups=sides.groups_text,
-                split=sides.split_text,
-            ),
-            options=_used(listing, checked.pixel_range),
-            sample=listing.sample,
-            task=listing.task,
-        )
+        listing = list_dataset(Path(path), ReadOptions(**options_among(locals())))
+        sound = _check_conflicts(_check_images(listing, jobs), skip_conflicts, jobs)
+        classes = _check_classes(listing, sound.labelled)
+        strata = listing.task.strata(listing.task.encode(sound.labelled["label"].tolist(), classes))
+        sound = _choose_copies(sound, strata, listing.options.copies or NEAR, jobs)
+        return _assemble(listing, sound, classes)
 
     @property
     def pixel_range(self) -> PixelRange | None:
@@ -187,12 +148,6 @@ class Dataset:
     def __repr__(self) -> str:
         """Return the description."""
         return "\n".join((f"Dataset {shown(self.root)}", *self.description.lines()))
-
-
-def _range_text(pixel_range: str | Sequence[float] | None) -> str | None:
-    if pixel_range is None or isinstance(pixel_range, str):
-        return pixel_range
-    return ",".join(map(str, pixel_range))
 
 
 def _used(listing: Listing, pixel_range: PixelRange | None) -> ReadOptions:
@@ -222,6 +177,33 @@ class _Checked:
         return replace(self, labelled=labelled, facts=facts, groups=self.groups[keep], report=report)
 
 
+def _assemble(listing: Listing, checked: _Checked, classes: tuple[str, ...]) -> Dataset:
+    """Return the dataset of the remaining images, with the sides that they are on in every split."""
+    copies_of = np.unique(checked.groups[: len(checked.labelled)], return_inverse=True)[1]
+    sides = read_sides(listing, checked.labelled, copies_of)
+    return Dataset(
+        root=listing.root,
+        layout=listing.layout,
+        labelled=checked.labelled,
+        test=checked.test,
+        classes=classes,
+        fingerprint=_fingerprint(checked),
+        sums=tuple(fact.sha256 for fact in checked.facts),
+        submission=listing.form,
+        groups=sides.groups,
+        given=sides.given,
+        report=_report(checked),
+        description=replace(
+            listing.describe(checked.labelled, checked.test, _skipped(listing, checked)),
+            groups=sides.groups_text,
+            split=sides.split_text,
+        ),
+        options=_used(listing, checked.pixel_range),
+        sample=listing.sample,
+        task=listing.task,
+    )
+
+
 def _check_images(listing: Listing, jobs: int | None) -> _Checked:
     paths = [*listing.labelled["path"], *listing.test["path"]]
     found = inspect_images(paths, jobs=jobs)
@@ -245,15 +227,10 @@ def _check_images(listing: Listing, jobs: int | None) -> _Checked:
 
 
 def _depth_notes(options: ReadOptions, facts: Sequence[ImageFacts]) -> Iterator[str]:
-    """Yield what is said about a range without use, and about colours that lose depth."""
+    """Yield what is said about a range without use, and about parts of files that are not used."""
     if options.pixel_range is not None and not any(fact.deep for fact in facts):
         yield "pixel_range: not used, since no image has grey values of more than 8 bits"
-    colours = sum(fact.deep_colour for fact in facts)
-    if colours:
-        yield (
-            f"{counted(colours, 'colour image')} of 16 bits a channel: the upper 8 bits are used; if the "
-            "values do not fill 16 bits, convert the files to 8 bits first"
-        )
+    yield from describe_unused(fact.unused for fact in facts)
 
 
 def _choose_range(options: ReadOptions, deep: Sequence[ValueFacts]) -> PixelRange | None:

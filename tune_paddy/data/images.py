@@ -5,9 +5,10 @@ containers, and a file's name says nothing about its content.
 """
 
 import hashlib
+import logging
 import stat
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -15,8 +16,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.data.channels import Unused, read_head, unfit_channels, unread_tiff, unused_parts
 from tune_paddy.data.pixel_range import (
     PixelRange,
     ValueFacts,
@@ -43,8 +46,8 @@ SUFFIXES = frozenset((
 ))  # fmt: skip
 """Suffixes of image files, in lower case; used only where no table lists the files."""
 
-_DEEP_SUFFIXES = frozenset((".png", ".tif", ".tiff"))
-"""Suffixes of formats with colours of more than 8 bits a channel that Pillow opens."""
+_ONE_IMAGE_SUFFIXES = frozenset((".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"))
+"""Suffixes of formats with a single image of 8 bits a channel, of which everything is used."""
 
 Decoded = TypeVar("Decoded")
 
@@ -72,6 +75,9 @@ _TURNS = {
 # refuses both. Without this filter the warning would also be printed. Changing filters around every call
 # would not be thread-safe.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+# Pillow also logs a problem of a TIFF that it refuses; without a handler, Python prints that.
+logging.getLogger("PIL.TiffImagePlugin").addHandler(logging.NullHandler())
 
 
 class ImageError(InputError):
@@ -103,15 +109,15 @@ def load_rgb(path: str | Path, pixel_range: PixelRange | None = None) -> Image.I
     - EXIF orientation is applied.
     - Transparent parts become white.
     - Grey values of more than 8 bits are scaled by the range of their dataset, see `pixel_range`.
-    - For animations and multi-page files, the first frame is used.
+    - For animations and multi-page files, the first frame is used, see `find_unused`.
 
     Args:
         path: File in one of `FORMATS`, with any name.
         pixel_range: Range of deep images; None: each by itself, see `own_range`.
 
     Raises:
-        ImageError: The file is missing, truncated, damaged, of another format, or larger than Pillow's
-            limit of about 89 million pixels.
+        ImageError: The file is missing, truncated, damaged, of another format, has more than four channels,
+            or is larger than Pillow's limit of about 89 million pixels.
     """
     return _decoded(path, lambda image: _to_rgb(image, pixel_range))
 
@@ -216,19 +222,29 @@ def load_thumbnail(path: str | Path, side: int) -> Image.Image | ValueFacts:
     return _decoded(path, squish)
 
 
-def has_deep_colour(path: str | Path) -> bool:
-    """Return whether a file holds colours of more than 8 bits a channel, of which `load_rgb` keeps 8.
+def find_unused(path: str | Path) -> Unused:
+    """Return which parts of a file `load_rgb` does not use; only its header is read.
 
-    Only the header is read. False for a file that cannot be opened.
+    Nothing of a file that cannot be opened.
     """
-    if Path(path).suffix.lower() not in _DEEP_SUFFIXES:
-        return False
+    if Path(path).suffix.lower() in _ONE_IMAGE_SUFFIXES:
+        return Unused()
     try:
-        _check_file(path)
-        with Image.open(path, formats=("PNG", "TIFF")) as image:
-            raw = [str(tile[3]) for tile in image.tile]
-            return image.mode in {"RGB", "RGBA", "LA"} and any(";16" in mode for mode in raw)
-    except Exception:  # Pillow raises nearly anything on damaged files
+        head = read_head(path)
+        return _opened(path, lambda image: unused_parts(image, head))
+    except (ImageError, OSError):
+        return Unused()
+
+
+def count_deep(paths: Iterable[str | Path]) -> int:
+    """Return the number of files with grey values of more than 8 bits; only their headers are read."""
+    return sum(map(_is_deep_file, paths))
+
+
+def _is_deep_file(path: str | Path) -> bool:
+    try:
+        return _opened(path, is_deep)
+    except ImageError:
         return False
 
 
@@ -275,7 +291,7 @@ def _decoded(
         return _opened(path, within_memory)
 
 
-def _opened(path: str | Path, use: Callable[[Image.Image], Decoded]) -> Decoded:
+def _opened(path: str | Path, use: Callable[[ImageFile], Decoded]) -> Decoded:
     """Open an image file and use it; convert everything that Pillow raises to `ImageError`.
 
     This is not a contextlib context manager: from Python 3.12 on, an error that replaces another one there
@@ -285,6 +301,7 @@ def _opened(path: str | Path, use: Callable[[Image.Image], Decoded]) -> Decoded:
         _check_file(path)
         with Image.open(path, formats=_known_formats()) as image:
             _check_pixels(image)
+            _check_channels(image)
             return use(image)
     except _UnfitFileError as error:
         raise ImageError(path, str(error)) from None
@@ -313,6 +330,12 @@ def _check_pixels(image: Image.Image) -> None:
         raise Image.DecompressionBombError
 
 
+def _check_channels(image: ImageFile) -> None:
+    unfit = unfit_channels(image)
+    if unfit is not None:
+        raise _UnfitFileError(unfit)
+
+
 @cache
 def _known_formats() -> tuple[str, ...]:
     Image.init()
@@ -323,7 +346,7 @@ def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, UnidentifiedImageError):
-        return "is empty" if path.stat().st_size == 0 else "is not an image of a known format"
+        return "is empty" if path.stat().st_size == 0 else _unknown_format(path)
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"has more than {most_megapixels()} million pixels: make it smaller"
     if isinstance(error, MemoryError):
@@ -332,6 +355,10 @@ def _reason(path: Path, error: Exception) -> str:
         return f"cannot be read: {error.strerror}"
     text = (str(error) or type(error).__name__).splitlines()[0]
     return f"cannot be decoded: {shown(text)}"
+
+
+def _unknown_format(path: Path) -> str:
+    return unread_tiff(path) or "is not an image of a known format"
 
 
 def _to_rgb(image: Image.Image, pixel_range: PixelRange | None = None) -> Image.Image:

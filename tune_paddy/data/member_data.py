@@ -181,9 +181,13 @@ def make_refit_parts(dataset: Dataset, split: SelectSplit) -> Parts:
 
 def image_set(dataset: Dataset) -> ImageSet:
     """Return all images of a dataset by id, labelled ones first; the order is independent of its location."""
-    frames = (dataset.labelled, dataset.test)
-    paths = tuple(path for frame in frames for path in frame.sort_values("id")["path"])
-    return ImageSet(dataset.fingerprint, paths, dataset.pixel_range)
+    sums = np.split(np.array(dataset.sums, np.str_), [len(dataset.labelled)])
+    frames = [
+        frame[["id", "path"]].assign(sum=own).sort_values("id")
+        for frame, own in zip((dataset.labelled, dataset.test), sums, strict=True)
+    ]
+    every = pd.concat(frames)
+    return ImageSet(dataset.fingerprint, tuple(every["path"]), dataset.pixel_range, tuple(every["sum"]))
 
 
 def _grouped(dataset: Dataset) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import PurePath
 from typing import Any
 
 from tune_paddy.core.errors import InputError
@@ -179,6 +180,27 @@ class ReadOptions:
 
 DETECTED = ReadOptions()
 """No option is given: everything is detected."""
+
+
+def options_among(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of reading among a function's arguments that were given, for `ReadOptions`.
+
+    `Dataset.open` and `tp.run_search` name each option in their signatures, and collect them here.
+
+    Args:
+        arguments: Argument → value, at least all options; a path, and a range of two numbers, may be given
+            for a text.
+    """
+    among = {name: arguments[name] for name in ReadOptions.names()}
+    given = {name: value for name, value in among.items() if value is not None and value is not False}
+    return {name: _as_text(value) for name, value in given.items()}
+
+
+def _as_text(value: Any) -> Any:
+    """Return a path or a range as the text that a field holds; other values as they are."""
+    if isinstance(value, str | bool):
+        return value
+    return str(value) if isinstance(value, PurePath) else ",".join(map(str, value))
 
 
 def parse_range(text: str) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from tune_paddy.data.system.text import counted
 
@@ -58,8 +58,18 @@ def is_deep(image: Image.Image) -> bool:
 
 def read_values(image: Image.Image) -> NDArray[np.float64]:
     """Return the values of a deep image, float64 [height, width]; NaN becomes 0."""
-    values = np.asarray(image).astype(np.float64)
+    stored = np.asarray(image)
+    if stored.dtype == np.int32 and _is_unsigned(image):
+        stored = stored.view(np.uint32)  # Pillow has no such type, and keeps the bits
+    values = stored.astype(np.float64)
     return np.nan_to_num(values, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
+
+
+def _is_unsigned(image: Image.Image) -> bool:
+    """Return whether an image is a TIFF of unsigned integers of 32 bits."""
+    tags = getattr(image, "tag_v2", {})
+    bits, kinds = tags.get(TiffImagePlugin.BITSPERSAMPLE), tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))
+    return bits == (32,) and kinds == (1,)
 
 
 def measure_values(image: Image.Image, side: int) -> ValueFacts:

@@ -1,4 +1,7 @@
-"""Select split or folds: made once per dataset and seed, stored, and shared by every member."""
+"""The select split or the folds of a search: made once per dataset and seed, stored, shared by every member.
+
+`core/splits.py` has the arithmetic, `data/sides` what a person says: groups, and columns that define a split.
+"""
 
 import hashlib
 import json
@@ -7,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.splits import group_folds, stratified_group_split
-from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.sides.parts import GivenSplit
 from tune_paddy.data.system.files import read_file, write_atomically
 from tune_paddy.data.system.text import counted, listed, shown
+
+if TYPE_CHECKING:  # a selection reads the groups of a split, and opens no dataset
+    from tune_paddy.data.dataset import Dataset
 
 MAX_MIB = 256
 """Maximum size of a stored split, in MiB."""
@@ -34,7 +39,8 @@ class SelectSplit:
 
     Attributes:
         select_ids: Ids of the select split, sorted; with folds, all images that a fold holds out.
-        train_ids: Ids of all other labelled images, sorted; with folds, the only images of a class.
+        train_ids: Ids of all other labelled images, sorted; with folds, those of images in the only group
+            of a class, which every fold trains on.
         fingerprint: Hash of the dataset's fingerprint, the select split and its folds, 16 hex digits.
         share: Requested share of the labelled images; with folds, the share of one fold.
         seed: Seed of the split.
@@ -76,7 +82,7 @@ class SelectSplit:
         write_atomically(path, (json.dumps(stored, indent=1, ensure_ascii=False) + "\n").encode())
 
     @classmethod
-    def load(cls, path: Path, dataset: Dataset) -> "SelectSplit":
+    def load(cls, path: Path, dataset: "Dataset") -> "SelectSplit":
         """Load the split of a dataset.
 
         Raises:
@@ -129,11 +135,11 @@ def read_groups(content: bytes, split: str) -> dict[str, int]:
     return dict(zip(stored.select_ids, stored.groups, strict=True)) if same else {}
 
 
-def make_split(dataset: Dataset, *, folds: int, share: float, seed: int) -> SelectSplit:
+def make_split(dataset: "Dataset", *, folds: int, share: float, seed: int) -> SelectSplit:
     """Split a dataset as its column `split_column` says, otherwise into folds, or at random by a share.
 
     Args:
-        dataset: Dataset to split.
+        dataset: "Dataset" to split.
         folds: Number of folds; 0: one split for all models.
         share: Share of the labelled images in the select split, within (0, 1).
         seed: Seed of the split.
@@ -149,11 +155,11 @@ def make_split(dataset: Dataset, *, folds: int, share: float, seed: int) -> Sele
     return make_select_split(dataset, share=share, seed=seed)
 
 
-def folds_of(dataset: Dataset, folds: int, *, chosen: bool) -> int:
+def folds_of(dataset: "Dataset", folds: int, *, chosen: bool) -> int:
     """Return the number of folds of a dataset's split; a column that defines the split decides.
 
     Args:
-        dataset: Dataset to split.
+        dataset: "Dataset" to split.
         folds: Number of folds in the settings.
         chosen: Whether a person chose that number.
 
@@ -173,11 +179,11 @@ def folds_of(dataset: Dataset, folds: int, *, chosen: bool) -> int:
     return given.n_folds
 
 
-def make_select_split(dataset: Dataset, *, share: float, seed: int) -> SelectSplit:
+def make_select_split(dataset: "Dataset", *, share: float, seed: int) -> SelectSplit:
     """Choose the select split: the same share of every class, copies on one side.
 
     Args:
-        dataset: Dataset to split; the order of its rows does not matter.
+        dataset: "Dataset" to split; the order of its rows does not matter.
         share: Share of the labelled images in the select split, within (0, 1).
         seed: Seed of the split.
 
@@ -190,14 +196,14 @@ def make_select_split(dataset: Dataset, *, share: float, seed: int) -> SelectSpl
     return _make(dataset, ids[chosen].tolist(), share, seed)
 
 
-def make_folds(dataset: Dataset, *, k: int, seed: int) -> SelectSplit:
+def make_folds(dataset: "Dataset", *, k: int, seed: int) -> SelectSplit:
     """Distribute the labelled images over k folds: each class evenly, copies in one fold.
 
     A class with fewer than k distinct images is missing from some folds. The only image of a class is in no
     fold: every model trains on it.
 
     Args:
-        dataset: Dataset to split; the order of its rows does not matter.
+        dataset: "Dataset" to split; the order of its rows does not matter.
         k: Number of folds, at least 2.
         seed: Seed of the folds.
 
@@ -212,7 +218,7 @@ def make_folds(dataset: Dataset, *, k: int, seed: int) -> SelectSplit:
     return _make(dataset, ids[held].tolist(), 1 / k, seed, folds[held].tolist())
 
 
-def _make_given(dataset: Dataset, given: GivenSplit, *, share: float, seed: int) -> SelectSplit:
+def _make_given(dataset: "Dataset", given: GivenSplit, *, share: float, seed: int) -> SelectSplit:
     """Return the split of a column; every class must have images to train on."""
     frame = dataset.labelled
     held = np.array(given.selected)
@@ -231,7 +237,7 @@ def _make_given(dataset: Dataset, given: GivenSplit, *, share: float, seed: int)
     return _make(dataset, frame["id"][held].tolist(), share, seed, given.folds)
 
 
-def describe_limits(dataset: Dataset, split: SelectSplit) -> tuple[str, ...]:
+def describe_limits(dataset: "Dataset", split: SelectSplit) -> tuple[str, ...]:
     """Return what a split cannot judge, one sentence per finding, with the classes' names and the remedy."""
     held = set(split.select_ids)
     labels = dataset.labelled["label"]
@@ -259,21 +265,21 @@ def describe_limits(dataset: Dataset, split: SelectSplit) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _counts(dataset: Dataset, labels: Sequence[str]) -> dict[str, int]:
+def _counts(dataset: "Dataset", labels: Sequence[str]) -> dict[str, int]:
     """Return the number of images of each class; an image with several labels counts for each of them."""
     encoded = dataset.task.encode(labels, dataset.classes)
     counts = dataset.task.counts(encoded, len(dataset.classes))
     return dict(zip(dataset.classes, counts.tolist(), strict=True))
 
 
-def _only_values(dataset: Dataset) -> set[str]:
+def _only_values(dataset: "Dataset") -> set[str]:
     """Return the classes all of whose images are in one group, although they are several different images."""
     if dataset.options.group is None:
         return set()
     return {name for name, images, groups in _sizes(dataset) if groups == 1 < images}
 
 
-def _sizes(dataset: Dataset) -> list[tuple[str, int, int]]:
+def _sizes(dataset: "Dataset") -> list[tuple[str, int, int]]:
     """Return each class with its numbers of images and of groups, in the order of the classes.
 
     An image with several labels counts for each of them.
@@ -297,7 +303,7 @@ def _named(names: Sequence[str], counts: Mapping[str, int]) -> str:
 
 
 @contextmanager
-def _told_of(dataset: Dataset) -> Iterator[None]:
+def _told_of(dataset: "Dataset") -> Iterator[None]:
     """Name the dataset and its smallest classes in an error of the division."""
     try:
         yield
@@ -314,7 +320,7 @@ def _told_of(dataset: Dataset) -> Iterator[None]:
         ) from None
 
 
-def _sorted_images(dataset: Dataset) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.int64]]:
+def _sorted_images(dataset: "Dataset") -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.int64]]:
     """Return ids, numeric labels and groups of all labelled images, independent of file order."""
     frame = dataset.labelled.assign(group=dataset.groups).sort_values("id")
     strata = dataset.task.strata(dataset.task.encode(frame["label"].tolist(), dataset.classes))
@@ -326,7 +332,7 @@ def _sorted_images(dataset: Dataset) -> tuple[NDArray[np.str_], NDArray[np.int64
 
 
 def _make(
-    dataset: Dataset, select_ids: Sequence[str], share: float, seed: int, folds: Sequence[int] = ()
+    dataset: "Dataset", select_ids: Sequence[str], share: float, seed: int, folds: Sequence[int] = ()
 ) -> SelectSplit:
     select = set(select_ids)
     train = sorted(name for name in dataset.labelled["id"] if name not in select)
@@ -339,7 +345,7 @@ def _make(
     return SelectSplit(tuple(ids), tuple(train), fingerprint, share, seed, tuple(dealt), groups)
 
 
-def _groups_of(dataset: Dataset, ids: Sequence[str]) -> tuple[int, ...]:
+def _groups_of(dataset: "Dataset", ids: Sequence[str]) -> tuple[int, ...]:
     """Return the numbers of the groups of images, in the order of their first ids; () if each is alone."""
     group_of = dict(zip(dataset.labelled["id"], dataset.groups.tolist(), strict=True))
     numbers: dict[int, int] = {}

@@ -32,11 +32,11 @@ def trial_planner(settings: SearchSettings, n_classes: int) -> Callable[[MemberC
 
     gpu = find_trials_gpu(settings.gpu_memory)
 
-    def give(config: MemberConfig) -> TrialMemory:
+    def plan_memory(config: MemberConfig) -> TrialMemory:
         try:
             return plan_trial(config, gpu, settings.gpu, n_classes=n_classes, max_accum=settings.max_accum)
         except TunePaddyError:
             # A failed forecast does not end a search: the trial itself reports the error.
             return plan_unforecast_trial(config, gpu, settings.gpu)
 
-    return give
+    return plan_memory

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
-from tune_paddy.core.domains import largest
+from tune_paddy.core.domains import Fixed, largest
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.split import SelectSplit, make_split
@@ -48,7 +49,7 @@ class SearchPlan:
     command: str = ""
     data: Path | None = None
     competition: str = ""
-    follow_up: Mapping[str, object] = field(default_factory=dict)
+    follow_up: Mapping[str, Any] = field(default_factory=dict)
     resumed: bool = False
     retry_failed: bool = False
     targets: TaughtTargets | None = None
@@ -106,5 +107,6 @@ def longest(space: SearchSpace) -> int:
     extremes = [
         {name: largest(domain) for name, domain in sub.domains.items() if name.endswith("epochs")}
         for sub in space.spaces
+        if sub.domains.get("schedule") != Fixed("frozen")
     ]
-    return max(recipes + [MemberConfig(arch="any", **values).total_epochs for values in extremes])
+    return max([1, *recipes, *(MemberConfig(arch="any", **values).total_epochs for values in extremes)])

@@ -18,6 +18,9 @@ from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.searches import open_search
 from tune_paddy.tracking.store import Store
 
+_LONGEST_NOTES = 4000
+"""Characters of a tag that every MLflow server stores."""
+
 
 @contextmanager
 def recorded_search(
@@ -71,6 +74,7 @@ def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:
         sample=dataset.sample,
         skip_corrupt=bool(dataset.report.corrupt),
         skip_conflicts=bool(dataset.report.conflicts),
+        image_notes="; ".join(dataset.report.notes)[:_LONGEST_NOTES],
         competition=plan.competition,
         split=split.fingerprint,
         space=space.name,

@@ -58,9 +58,7 @@ def idle_gpus_note(settings: SearchSettings, available: Mapping[str, float]) -> 
 
 
 def _fit_on_gpus(share: float, gpus: float) -> int:
-    """Return the number of trials that fit; a share below 1 never spans two GPUs."""
-    if share >= 1:
-        return math.floor(gpus / share)
+    """Return the number of trials that fit; a share never spans two GPUs."""
     return math.floor(1 / share + 1e-9) * math.floor(gpus)
 
 

@@ -1,9 +1,9 @@
 """One trial: train a member in a Ray worker process, record it, report scalars to Ray."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 from ray import tune
@@ -22,6 +22,11 @@ from tune_paddy.tracking.members import fail_member, finished_member, log_epoch,
 from tune_paddy.tracking.schema import MemberRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
+
+if TYPE_CHECKING:
+    from tune_paddy.training.gpu_memory import GpuMeter
+    from tune_paddy.training.results import EpochReport, MemberResult
+    from tune_paddy.training.runtime import Runtime
 
 SCORES = frozenset(("log_loss", "calibrated_log_loss", "temperature", "error_rate", "objective"))
 """Last parts of the names of metrics on the select split."""
@@ -141,66 +146,110 @@ def _finished(trial: Trial, parts: Parts, run_id: str, summary: Mapping[str, Any
 
 def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> dict[str, Any]:
     """Train a member and store its results; return its summary and its note for the user."""
-    # The driver imports this module, too, and does not need fastai, which takes seconds to import.
-    from tune_paddy.training.batches.decoding import opened_cache  # noqa: PLC0415
+    # The driver imports this module, too, and does not need torch, which takes seconds to import.
+    from tune_paddy.training.gpu_memory import process_meter  # noqa: PLC0415
+    from tune_paddy.training.networks.licences import weights_origin  # noqa: PLC0415
+
+    meter = process_meter() if context.allow_gpu else None  # before CUDA is used
+    result, refusals = _fit(trial, run_id, context, parts)
+    memory, source = _measured_memory(trial, result, meter)
+    summary = _summary(trial, context, result) | memory
+    origin, notes = weights_origin(trial.config.arch, trial.config.pretrained), (*result.notes, *refusals)
+    stack: Mapping[str, Any] = result.stack
+    trained = MemberRecord(
+        **stack,
+        licence=origin.licence,
+        pretraining=origin.data,
+        notes="; ".join(notes),
+        memory_source=source,
+    )
+    log_member(
+        context.store,
+        run_id,
+        result.predictions,
+        _namer(parts)(summary),
+        tags=trained.to_tags(),
+        workspace=context.folder / trial.member,
+    )
+    return {**summary, "note": "; ".join(result.notes)}
+
+
+def _fit(
+    trial: Trial, run_id: str, context: TrialContext, parts: Parts
+) -> "tuple[MemberResult, Sequence[str]]":
+    """Train a member; return it, and why its images were not cached."""
+    from tune_paddy.training.batches.decoding import opened_cache  # noqa: PLC0415 torch, as in `_train`
     from tune_paddy.training.folds import train_folds  # noqa: PLC0415
-    from tune_paddy.training.gpu_memory import measure_peak, process_meter  # noqa: PLC0415
-    from tune_paddy.training.member import EpochReport, Runtime, train_member  # noqa: PLC0415
+    from tune_paddy.training.member import train_member  # noqa: PLC0415
 
-    config, memory = trial.config, trial.memory
-    named = seen_metrics if parts.seen else dict
-    goal = objective_key(context.objective)
+    config, report = trial.config, _reporter(run_id, context, parts)
+    train = train_folds if parts.n_folds else train_member
+    watch = StallWatch(context.stall_minutes, context.folder / trial.member)
+    runtime = _runtime(trial, context, parts, watch)
+    with (
+        opened_cache(context.cache_limit, parts.images, config, threads=context.cpus) as (cached, refusals),
+        watch,
+    ):
+        return train(config, parts, replace(runtime, cached=cached), report=report), refusals
 
-    def report(epoch: EpochReport) -> None:
+
+def _reporter(run_id: str, context: TrialContext, parts: Parts) -> "Callable[[EpochReport], None]":
+    """Return the function that records each epoch and reports its scalars to Ray."""
+    named, goal = _namer(parts), objective_key(context.objective)
+
+    def report(epoch: "EpochReport") -> None:
         log_epoch(context.store, run_id, {**named(epoch.metrics), **process_metrics()}, epoch.epoch)
-        objective = epoch.metrics[goal]
-        tune.report({"epoch": epoch.epoch, "objective": objective, **epoch.metrics})
+        tune.report({"epoch": epoch.epoch, "objective": epoch.metrics[goal], **epoch.metrics})
 
-    folder = context.folder / trial.member
-    watch = StallWatch(context.stall_minutes, folder)
-    runtime = Runtime(
-        folder=folder,
+    return report
+
+
+def _namer(parts: Parts) -> "Callable[[Mapping[str, float]], dict[str, float]]":
+    """Return the function that names metrics for the record, where scores may be on training images."""
+    return seen_metrics if parts.seen else dict
+
+
+def _runtime(trial: Trial, context: TrialContext, parts: Parts, watch: StallWatch) -> "Runtime":
+    """Return the resources that a trial trains with, without the image cache."""
+    from tune_paddy.training.frozen.store import machine_embeddings  # noqa: PLC0415 torch, as in `_train`
+    from tune_paddy.training.runtime import Runtime  # noqa: PLC0415
+
+    return Runtime(
+        folder=context.folder / trial.member,
         cpus=context.cpus,
         allow_gpu=context.allow_gpu,
-        accum=memory.accum,
+        accum=trial.memory.accum,
         max_accum=context.max_accum,
-        memory_mib=memory.allocator_mib,
+        memory_mib=trial.memory.allocator_mib,
         weights_dir=context.weights_dir,
+        embeddings=machine_embeddings(context.cache_limit),
         metrics=() if context.objective in SCORES else (context.objective,),
         alive=watch.alive,
         keep_weights=context.keep_weights,
         keep_checkpoints=not parts.n_folds,  # finished folds keep their predictions instead
     )
-    meter = process_meter() if context.allow_gpu else None
-    train = train_folds if parts.n_folds else train_member
-    with (
-        opened_cache(context.cache_limit, parts.images, config, threads=context.cpus) as (cached, refusals),
-        watch,
-    ):
-        result = train(config, parts, replace(runtime, cached=cached), report=report)
+
+
+def _summary(trial: Trial, context: TrialContext, result: "MemberResult") -> dict[str, Any]:
+    """Return the scalars of a trained member: its metrics, its objective in the best view, and its costs."""
+    goal = objective_key(context.objective)
     objective = min(value for name, value in result.metrics.items() if name.endswith(f"/{goal}"))
-    summary = {**result.metrics, "objective": objective, "accum": result.accum, "ooms": result.ooms}
-    summary |= cost_metrics(result.metrics, gpu_share=memory.gpu, cpus=context.cpus)
-    stack: Mapping[str, Any] = result.stack
-    trained = MemberRecord(**stack, notes="; ".join((*result.notes, *refusals)))
-    if result.stack.get("device") == "cuda":
-        peak = measure_peak(
-            meter,
-            alone=memory.gpu >= 1,
-            reserved_mib=result.metrics["peak_mib"],
-            context_mib=memory.context_mib,
-        )
-        summary |= memory_metrics(memory, result.accum, peak.mib)
-        trained = replace(trained, memory_source=peak.source)
-    log_member(
-        context.store,
-        run_id,
-        result.predictions,
-        named(summary),
-        tags=trained.to_tags(),
-        workspace=runtime.folder,
-    )
-    return {**summary, "note": "; ".join(result.notes)}
+    costs = cost_metrics(result.metrics, gpu_share=trial.memory.gpu, cpus=context.cpus)
+    return {**result.metrics, "objective": objective, "accum": result.accum, "ooms": result.ooms, **costs}
+
+
+def _measured_memory(
+    trial: Trial, result: "MemberResult", meter: "GpuMeter | None"
+) -> tuple[dict[str, float], str]:
+    """Return the metrics of the memory that a member took on a GPU, and their source; none without a GPU."""
+    from tune_paddy.training.gpu_memory import measure_peak  # noqa: PLC0415 torch, as in `_train`
+
+    if result.stack.get("device") != "cuda":
+        return {}, ""
+    memory, reserved = trial.memory, result.metrics["peak_mib"]
+    alone = memory.gpu >= 1
+    peak = measure_peak(meter, alone=alone, reserved_mib=reserved, context_mib=memory.context_mib)
+    return memory_metrics(memory, result.accum, peak.mib), peak.source
 
 
 def objective_key(objective: str) -> str:

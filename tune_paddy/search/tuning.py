@@ -79,7 +79,8 @@ def _scheduler(plan: SearchPlan, earlier: Sequence[PastTrial]) -> TrialScheduler
     epochs = longest(plan.space)
     # `max_t` is beyond the last epoch: ASHA must not stop a member that still has to predict.
     last = epochs * max(1, plan.settings.folds) + 1
-    return _RememberingASHA(earlier, time_attr="epoch", max_t=last, grace_period=max(3, epochs // 4))
+    grace = min(last, max(3, epochs // 4))
+    return _RememberingASHA(earlier, time_attr="epoch", max_t=last, grace_period=grace)
 
 
 class _RememberingASHA(ASHAScheduler):

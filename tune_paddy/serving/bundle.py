@@ -9,8 +9,10 @@ from pathlib import Path
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.system.owned_folders import UNFINISHED, owned_folder, sweep
+from tune_paddy.serving.card import licences
 from tune_paddy.serving.collect import Collected
 from tune_paddy.serving.export import export
+from tune_paddy.serving.manifest import Manifest
 
 NOTEBOOK = "kaggle_inference.ipynb"
 MARKER = "tune_paddy_bundle.json"
@@ -82,7 +84,8 @@ networks, and the program in `model/code`), `{notebook}`, and `wheels/requiremen
 
 3. On Kaggle, create a notebook from `{notebook}`, add this dataset and the competition's data, turn the
    network off, choose a GPU, set `MINUTES`, and run it.
-"""
+
+{licences}"""
 
 
 def bundle(collected: Collected, folder: Path) -> Path:
@@ -108,7 +111,7 @@ def bundle(collected: Collected, folder: Path) -> Path:
         partial.mkdir()
         export(collected, partial / "model")
         shutil.copyfile(_find_notebook(), partial / NOTEBOOK)
-        _write_texts(partial, collected.manifest.search)
+        _write_texts(partial, collected.manifest)
         partial.replace(folder)
     return folder
 
@@ -125,7 +128,8 @@ def _find_notebook() -> Path:
     raise TunePaddyError(f"this installation lacks {NOTEBOOK}: reinstall tune-paddy")
 
 
-def _write_texts(folder: Path, search: str) -> None:
+def _write_texts(folder: Path, manifest: Manifest) -> None:
+    search = manifest.search
     slug = re.sub(r"[^a-z0-9]+", "-", f"tune-paddy {search}".lower()).strip("-")[:50]
     metadata = {
         "title": f"tune-paddy {search}"[:50],
@@ -136,7 +140,9 @@ def _write_texts(folder: Path, search: str) -> None:
     texts = {
         MARKER: json.dumps({"format": 1, "search": search}) + "\n",
         "dataset-metadata.json": json.dumps(metadata, indent=2) + "\n",
-        "README.md": _README.format(search=search, notebook=NOTEBOOK, python=python),
+        "README.md": _README.format(
+            search=search, notebook=NOTEBOOK, python=python, licences=licences(manifest)
+        ),
         "wheels/requirements.txt": "\n".join(pinned_wheels()) + "\n",
     }
     (folder / "wheels").mkdir()

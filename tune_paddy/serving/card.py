@@ -12,6 +12,20 @@ from tune_paddy.tracking.ui.server import SERVING_PORT
 
 CARD = "README.md"
 
+_UNKNOWN = "not recorded"
+
+_LICENCES = """\
+## Licences of the pretrained weights
+
+The members were trained from these weights. Licences and datasets are those that timm states. Read the
+licence itself before you pass the model on: some forbid commercial use or set conditions for what is made
+from the weights.
+
+| architecture | licence | pretraining data | members |
+|---|---|---|---|
+{rows}
+"""
+
 _USE = """\
 ## Use
 
@@ -84,8 +98,22 @@ def describe(manifest: Manifest, folder: str) -> str:
         f"| member | architecture | models | parameters, M | {weights} |\n"
         f"|{'---|' * (4 + len(kinds))}\n"
         f"{rows}\n\n"
+        f"{licences(manifest)}\n"
         + _USE.format(folder=folder, quoted=shlex.quote(folder), format=manifest.format, port=SERVING_PORT)
     )
+
+
+def licences(manifest: Manifest) -> str:
+    """Return a section on the pretrained weights of the members, Markdown."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for member in manifest.members:
+        known = (member.licence or _UNKNOWN, member.pretraining or _UNKNOWN)
+        found.setdefault((member.arch, *known), []).append(member.name)
+    rows = "\n".join(
+        f"| {arch} | {licence} | {data} | {', '.join(names)} |"
+        for (arch, licence, data), names in found.items()
+    )
+    return _LICENCES.format(rows=rows)
 
 
 def _row(member: ManifestMember, kinds: Sequence[str]) -> str:

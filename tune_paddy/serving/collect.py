@@ -33,9 +33,9 @@ from tune_paddy.tracking.files import file_in_record
 from tune_paddy.tracking.lookup.ensembles import get_ensemble
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import RecordedRun, get_search, recorded
-from tune_paddy.tracking.schema import SearchRecord
+from tune_paddy.tracking.schema import MemberRecord, SearchRecord
 from tune_paddy.tracking.store import Store
-from tune_paddy.training.saved.weight_files import CONFIG, WEIGHTS
+from tune_paddy.training.saved.weight_files import present_files
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ class Collected:
         for inner, source in self.sources.items():
             target = folder / inner
             target.mkdir(parents=True)
-            for name in (CONFIG, WEIGHTS):
+            for name in present_files(source):
                 place((source / name).absolute(), target / name)
         text = self.manifest.model_dump_json(indent=2) + "\n"
         (folder / ENSEMBLE_FILE).write_text(text, encoding="utf-8")
@@ -171,6 +171,7 @@ def _member(source: Source, described: DescribedEnsemble, pool: Pool) -> Manifes
     for view in pool.views:  # a refit's selection names only the views with weight
         if view.run_id == source.run.run_id and view.kind not in views:
             views[view.kind] = ManifestView(kind=view.kind, weight=0.0)
+    record = MemberRecord.from_run(source.run)
     return ManifestMember(
         name=source.name,
         arch=source.config.arch,
@@ -179,6 +180,8 @@ def _member(source: Source, described: DescribedEnsemble, pool: Pool) -> Manifes
         passes=source.config.tta,
         parameters_m=source.run.metrics.get("parameters_m", 0.0),
         run_id=source.run.run_id,
+        licence=record.licence,
+        pretraining=record.pretraining,
         views=[views[kind] for kind in in_order(views)],
     )
 

@@ -4,7 +4,7 @@ This module does not need MLflow, which an offline notebook may lack.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from tune_paddy.core.metrics import true_class
 from tune_paddy.core.scores.thresholds import decide
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.tasks.task import Task
+from tune_paddy.core.views import EMA
+from tune_paddy.data.images import count_deep
+from tune_paddy.data.system.text import counted
 from tune_paddy.serving.manifest import Manifest, ManifestMember, find_ensemble, read_manifest
 from tune_paddy.training.inference import InferenceSettings, Progress, TrainedMember
 from tune_paddy.training.saved.weight_files import missing_files
@@ -35,12 +38,14 @@ class Answer:
         probs: Probabilities, float64 [images, classes]; rows of unreadable images are undefined.
         broken: Index of an unreadable image → reason.
         selection: Selection that decides; None: the likeliest class.
+        notes: What a person should know about how the images were read.
     """
 
     classes: tuple[str, ...]
     probs: NDArray[np.float64]
     broken: Mapping[int, str]
     selection: Selection | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def task(self) -> Task:
@@ -87,6 +92,7 @@ class EnsembleModel:
         self.manifest: Manifest = read_manifest(self.folder)
         self.settings = settings or InferenceSettings()
         self._keep, self._loaded = keep_loaded, dict[str, TrainedMember]()
+        self._knows_range = False
         _check_files(self.folder, self.manifest)
 
     @property
@@ -137,7 +143,20 @@ class EnsembleModel:
         for member, kinds in weighted_members(self.manifest, chosen):
             predicted, known = self.predict_member(member, paths, kinds, broken=known, progress=progress)
             views |= {(member.name, kind): predicted[kind] for kind in kinds}
-        return self.blend(views, chosen, len(paths), known)
+        answer = self.blend(views, chosen, len(paths), known)
+        read = [path for row, path in enumerate(paths) if row not in known]
+        return replace(answer, notes=self._depth_notes(read))
+
+    def _depth_notes(self, paths: Sequence[str]) -> tuple[str, ...]:
+        """Return a sentence on images of more than 8 bits for which the ensemble knows no range."""
+        deep = 0 if self._knows_range else count_deep(paths)
+        if not deep:
+            return ()
+        note = (
+            f"{counted(deep, 'image')} of more than 8 bits, each scaled by itself: the ensemble knows no "
+            "range of values, since it was trained on images of 8 bits or with `pixel_range: each`"
+        )
+        return (note,)
 
     def predict_member(
         self,
@@ -154,6 +173,7 @@ class EnsembleModel:
             View name → float32 [images, classes]; and index in `paths` → reason of all unreadable images.
         """
         loaded = self.load(member)
+        self._knows_range = loaded.pixel_range is not None
         predicted, known = loaded.predict(paths, kinds=kinds, broken=broken, progress=progress)
         columns = [loaded.classes.index(name) for name in self.classes]
         return {kind: probs[:, columns] for kind, probs in predicted.items()}, known
@@ -190,6 +210,8 @@ def weighted_members(
 def _check_files(folder: Path, manifest: Manifest) -> None:
     """Report members with missing files before any member predicts."""
     for member in manifest.members:
-        missing = [name for part in member.folders for name in missing_files(folder / part)]
+        average = any(view.kind == EMA and view.weight > 0 for view in member.views)
+        parts = [folder / part for part in member.folders]
+        missing = [name for part in parts for name in missing_files(part, average=average)]
         if missing:
             raise InputError(f"member {member.name} lacks {missing[0]}: {REMEDY}")

@@ -30,7 +30,7 @@ class _Strict(BaseModel):
 class ManifestView(_Strict):
     """One view of a member; a view with weight 0 is a candidate when time is short."""
 
-    kind: Literal["plain", "tta", "flips", "large", "zoom"]
+    kind: Literal["plain", "tta", "flips", "large", "zoom", "ema"]
     weight: float = Field(ge=0, le=1)
     temperature: Temperature = 1.0
 
@@ -46,6 +46,8 @@ class ManifestMember(_Strict):
         passes: Number of augmented passes of the tta view.
         parameters_m: Number of parameters of all its models, in millions.
         run_id: MLflow run ID of the member.
+        licence: Licence of its pretrained weights as timm stated it; empty: not recorded.
+        pretraining: Datasets of the pretraining; empty: not recorded.
         views: Views of the member, in the order of `core.views.KINDS`.
     """
 
@@ -59,6 +61,8 @@ class ManifestMember(_Strict):
     passes: int = Field(ge=0, le=64)
     parameters_m: float = Field(ge=0)
     run_id: str
+    licence: str = ""
+    pretraining: str = ""
     views: list[ManifestView] = Field(min_length=1, max_length=len(KINDS))
 
 

@@ -1,5 +1,6 @@
 """The exported ensemble as an MLflow pyfunc model: a table of images in, a table of predictions out."""
 
+import logging
 import os
 import tempfile
 import threading
@@ -20,6 +21,8 @@ from tune_paddy.data.system.text import shown
 from tune_paddy.serving.ensemble_model import Answer, EnsembleModel
 from tune_paddy.serving.payloads import as_files, bad_rows, too_large
 from tune_paddy.training.inference import InferenceSettings
+
+_LOG = logging.getLogger(__name__)
 
 IMAGE, LABEL, PROBABILITY, PROBABILITIES = "image", "label", "probability", "probabilities"
 DEVICE_VARIABLE, PATHS_VARIABLE = "TUNE_PADDY_DEVICE", "TUNE_PADDY_PATHS"
@@ -98,6 +101,8 @@ class EnsemblePyfunc(PythonModel):
             answer = self._model.predict(files, broken=broken)
         if answer.broken:
             raise InputError(bad_rows(answer.broken))
+        for note in answer.notes:
+            _LOG.warning(note)
         return as_table(answer)
 
 

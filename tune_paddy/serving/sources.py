@@ -8,6 +8,7 @@ from pathlib import Path
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.memory import EVALUATION_FACTOR
+from tune_paddy.core.views import EMA
 from tune_paddy.data.ensemble_file import DescribedEnsemble
 from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
 from tune_paddy.tracking.schema import MemberRecord
@@ -54,10 +55,11 @@ def find_sources(store: Store, described: DescribedEnsemble, runs: Path) -> tupl
     folds = {name: _n_folds(get_search(store, name)) for name in described.searches}
     chosen = {view.member: members[view.run_id] for view, _ in described.weights if view.run_id in members}
     parts = {name: _parts(run, folds[run.search], runs) for name, run in chosen.items()}
+    averaged = {view.member for view, _ in described.weights if view.kind == EMA}
     gone = {
         name: folders[0]
         for name, folders in parts.items()
-        if any(missing_files(folder) for folder in folders)
+        if any(missing_files(folder, average=name in averaged) for folder in folders)
     }
     lost = [view.member for view, _ in described.weights if view.member not in chosen]
     if gone or lost:

@@ -26,6 +26,13 @@ def read_domain(node: YamlNode, parameter: str, place: Place) -> Domain | None:
     return read_fixed(node, parameter, place)
 
 
+def read_recipe(node: YamlNode, parameter: str, place: Place) -> Domain | None:
+    """Parse a recipe's parameter: one value, and of architectures also several, for a recipe each."""
+    if parameter == "arch" and isinstance(node, YamlList):
+        return _read_choice(node, parameter, place)
+    return read_fixed(node, parameter, place)
+
+
 def _read_choice(node: YamlList, parameter: str, place: Place) -> Fixed | Choice | None:
     if not node.items:
         place.refuse(node.line, "an empty list of choices; give at least one")

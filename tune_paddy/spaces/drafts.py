@@ -1,13 +1,13 @@
 """Drafts of recipes and sub-spaces during parsing: each parameter's domain and its YAML node."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.domains import Domain, Fixed, change_values
+from tune_paddy.core.domains import Choice, Domain, Fixed, change_values
 from tune_paddy.spaces.problems import Place, unknown
-from tune_paddy.spaces.rules import ArchCheck, arch_problems, contradictions
+from tune_paddy.spaces.rules import ArchCheck, arch_problems, contradictions, without_effect
 from tune_paddy.spaces.yaml_tree import YamlEntry, YamlList, YamlMap, YamlNode, YamlScalar
 
 _LONGEST_NAME = 100
@@ -48,12 +48,19 @@ class Draft:
         line: Line of its first key.
         name: Name in the file; None: not given.
         parameters: Own parameters, completed from the defaults.
+        own: Names of the own parameters.
     """
 
     place: Place
     line: int
     name: str | None
     parameters: Parameters
+    own: frozenset[str] = frozenset()
+
+    @property
+    def frozen(self) -> bool:
+        """Whether all its members are frozen."""
+        return self.parameters.domains.get("schedule") == Fixed("frozen")
 
     @property
     def arch(self) -> str | None:
@@ -131,7 +138,26 @@ def _read_draft(node: YamlMap, place: Place, read: ReadDomain, defaults: Paramet
     names = [entry for entry in node.entries if entry.key == "name"]
     name = _read_name(names[0].node, place / "name") if names else None
     entries = (entry for entry in node.entries if entry.key != "name")
-    return Draft(place, node.line, name, read_parameters(entries, place, read, base).over(defaults))
+    own = read_parameters(entries, place, read, base)
+    return Draft(place, node.line, name, own.over(defaults), frozenset(own.domains))
+
+
+def one_per_arch(drafts: Iterable[Draft]) -> list[Draft]:
+    """Replace each recipe with a list of architectures by one recipe for each, called NAME-ARCH."""
+    expanded = [one for draft in drafts for one in _for_each_arch(draft)]
+    _refuse_repeated_names(expanded)
+    return expanded
+
+
+def _for_each_arch(draft: Draft) -> Iterator[Draft]:
+    domain = draft.parameters.domains.get("arch")
+    if not isinstance(domain, Choice):
+        yield draft
+        return
+    for arch in domain.values:
+        domains = {**draft.parameters.domains, "arch": Fixed(arch)}
+        name = None if draft.name is None else f"{draft.name}-{arch}"
+        yield replace(draft, name=name, parameters=replace(draft.parameters, domains=domains))
 
 
 def _read_name(node: YamlNode, place: Place) -> str | None:
@@ -182,6 +208,8 @@ def check_draft(draft: Draft) -> None:
     if not parameters.refused:
         for message in contradictions(parameters.domains):
             _refuse_contradiction(draft, message)
+        for name, problem in without_effect(parameters.domains, draft.own):
+            (draft.place / name).refuse(parameters.nodes[name].line, problem)
 
 
 def check_draft_archs(draft: Draft, check_arch: ArchCheck, place: Place) -> None:

@@ -10,13 +10,14 @@ from pydantic import ValidationError
 
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.domains import Fixed, Recipe, SubSpace
-from tune_paddy.spaces.domains import read_domain
+from tune_paddy.spaces.domains import read_domain, read_recipe
 from tune_paddy.spaces.drafts import (
     Draft,
     Parameters,
     check_draft,
     check_draft_archs,
     named,
+    one_per_arch,
     read_drafts,
     read_parameters,
 )
@@ -104,7 +105,8 @@ def _entries(node: YamlNode | None, place: Place) -> tuple[Any, ...]:
 def _read_sections(found: Mapping[str, YamlNode], place: Place, base: Path) -> Sections:
     heading = place / "defaults"
     defaults = read_parameters(_entries(found.get("defaults"), heading), heading, read_fixed, base)
-    recipes = read_drafts(found.get("recipes"), place / "recipes", read_fixed, defaults, base)
+    recipes = one_per_arch(read_drafts(found.get("recipes"), place / "recipes", read_recipe, defaults, base))
+    recipes.sort(key=lambda draft: not draft.frozen)  # frozen members are cheap: they run first
     spaces = read_drafts(found.get("spaces"), place / "spaces", read_domain, defaults, base)
     settings = _read_settings(found.get("search"), place / "search")
     _check(recipes, spaces, settings, place)

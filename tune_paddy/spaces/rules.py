@@ -1,13 +1,13 @@
 """Checks across the parameters of a recipe or sub-space: contradictions, and sizes of architectures."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import combinations, product
 from typing import Any
 
 from pydantic import ValidationError
 
-from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.domains import Choice, Domain, Fixed, Range
+from tune_paddy.core.config import TRAINING_ONLY, MemberConfig
+from tune_paddy.core.domains import Choice, Domain, Fixed, Range, candidates
 
 ArchCheck = Callable[[str, tuple[int, int], float], str | None]
 """Function that returns why an architecture does not support a size, or None if it does.
@@ -17,7 +17,7 @@ Its arguments are the architecture, (height, width) in px, and the largest `larg
 
 Domains = Mapping[str, Domain]
 
-_MOST_WORDS = 8  # apart from free text, no parameter has more options than that
+_MOST_WORDS = 10  # apart from free text, no parameter has more options than that
 
 
 def contradictions(domains: Domains) -> list[str]:
@@ -73,6 +73,29 @@ def _height(value: Any) -> float:
 
 def _width(value: Any) -> float:
     return float(value[1] if isinstance(value, tuple) else value)
+
+
+def without_effect(domains: Domains, own: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Check that frozen members set nothing that only training uses.
+
+    Values from the defaults of a space are ignored, since they are meant for its other members.
+
+    Args:
+        domains: Domains of a recipe or sub-space, completed from the defaults.
+        own: Parameters that it sets itself.
+
+    Yields:
+        The parameter and a problem.
+    """
+    schedules = candidates(domains.get("schedule", Fixed(MemberConfig.model_fields["schedule"].default)))
+    if "frozen" not in schedules:
+        return
+    for name in (name for name in TRAINING_ONLY if name in own):
+        domain, default = domains[name], MemberConfig.model_fields[name].default
+        if schedules == ("frozen",) and domain != Fixed(default):
+            yield name, "has no effect with schedule: frozen; leave it out"
+        elif not isinstance(domain, Fixed):
+            yield name, "has no effect on frozen members; give schedule: frozen its own sub-space"
 
 
 def arch_problems(domains: Domains, check_arch: ArchCheck) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from tune_paddy.core.arguments.checked import checked
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import Fixed, Recipe, SubSpace, candidates
+from tune_paddy.spaces.allowed import LeftOut, WeightsCheck, allowed_recipes, allowed_sub_spaces
 from tune_paddy.spaces.drafts import Draft
 from tune_paddy.spaces.problems import SpaceError, unknown
 from tune_paddy.spaces.reader import check_archs, read_sections
@@ -36,11 +37,13 @@ class SearchSpace:
         name: File name without its suffix.
         description: Description for people.
         settings: Settings of the search, which flags override.
-        recipes: Fixed members, trained first; every `MemberConfig(**recipe.values)` is valid.
+        recipes: Fixed members, trained first, frozen ones before others; every
+            `MemberConfig(**recipe.values)` is valid.
         spaces: Sub-spaces; every sample of one, completed from the defaults, is a valid `MemberConfig`.
         text: Text of the file.
         base: Base folder of relative paths.
         stands_in: Whether this is a rehearsal version of the space in `text`.
+        left_out: What `with_weights` left out of the space in `text`; None: nothing.
         drafts: Recipes and sub-spaces with their places in the file, for `check_archs`.
     """
 
@@ -52,6 +55,7 @@ class SearchSpace:
     text: str
     base: Path | None = None
     stands_in: bool = False
+    left_out: LeftOut | None = field(default=None, compare=False, repr=False)
     drafts: tuple[Draft, ...] = field(default=(), compare=False, repr=False)
 
     def __repr__(self) -> str:
@@ -141,6 +145,24 @@ class SearchSpace:
         return tuple(dict.fromkeys(pairs))
 
     @checked
+    def with_weights(self, check: WeightsCheck) -> "SearchSpace":
+        """Return this space without the architectures whose pretrained weights a check refuses.
+
+        A recipe with such an architecture is left out. A sub-space keeps its other architectures, and is left
+        out if it has none. The result may be empty; `left_out` says what is missing.
+
+        Args:
+            check: Function of an architecture and `pretrained` that returns why they are refused, or None.
+        """
+        answers = [(arch, check(arch, pretrained)) for arch, pretrained in self.weights()]
+        refused = {arch: why for arch, why in answers if why is not None}
+        if not refused:
+            return self
+        recipes, spaces = allowed_recipes(self.recipes, check), allowed_sub_spaces(self.spaces, check)
+        left_out = LeftOut(refused, _missing(self.recipes, recipes), _missing(self.spaces, spaces))
+        return replace(self, recipes=recipes, spaces=spaces, left_out=left_out)
+
+    @checked
     def with_stand_ins(self, stand_in: Callable[[str], str], size: int = 64) -> "SearchSpace":
         """Return a miniature of this space for a rehearsal on any machine.
 
@@ -158,6 +180,11 @@ class SearchSpace:
             spaces=tuple(sub_space_of_stand_ins(space, stand_in, size) for space in self.spaces),
             stands_in=True,
         )
+
+
+def _missing(before: Sequence[Recipe | SubSpace], after: Sequence[Recipe | SubSpace]) -> tuple[str, ...]:
+    kept = {one.name for one in after}
+    return tuple(one.name for one in before if one.name not in kept)
 
 
 def _described(space: SubSpace) -> dict[str, Any]:

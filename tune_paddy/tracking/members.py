@@ -192,9 +192,9 @@ def fail_member(store: Store, run_id: str, reason: str, kind: Failure) -> None:
         store: The record.
         run_id: Run of the member.
         reason: Reason for the user; joined into one line.
-        kind: infeasible: not even a micro-batch of one image fits; diverged: its loss was not finite;
-            stopped: the scheduler stopped it early; interrupted: the user interrupted it or its process
-            ended, and it can be resumed; failed: anything else.
+        kind: infeasible: not even the largest accum fits, with one image per micro-batch or `max_accum`;
+            diverged: its loss was not finite; stopped: the scheduler stopped it early; interrupted: the user
+            interrupted it or its process ended, and it can be resumed; failed: anything else.
 
     Raises:
         TunePaddyError: MLflow failed.

@@ -155,6 +155,7 @@ class SearchRecord(_Record):
         sample: Sample submission that determines the images to predict, or None.
         skip_corrupt: Whether images that cannot be decoded were skipped.
         skip_conflicts: Whether images with two labels were skipped.
+        image_notes: What the check of the images said about their values and about parts without use.
         competition: Kaggle's name of the images' competition; empty if unknown.
         split: Fingerprint of the select split.
         space: Name of the search space.
@@ -187,6 +188,7 @@ class SearchRecord(_Record):
     sample: Path | None = field(default=None, metadata=_tag(_PATH, optional=True))
     skip_corrupt: bool = field(default=False, metadata=_tag(_FLAG))
     skip_conflicts: bool = field(default=False, metadata=_tag(_FLAG))
+    image_notes: str = field(default="", metadata=_tag(_TEXT, optional=True))
     competition: str = field(default="", metadata=_tag(_TEXT))
     split: str = field(default="", metadata=_tag(_TEXT))
     space: str = field(default="", metadata=_tag(_TEXT))
@@ -282,6 +284,8 @@ class MemberRecord(_Record):
         cuda: CUDA version that torch was built with.
         driver: Version of the GPU's driver.
         timm: Version of timm.
+        licence: Licence of the pretrained weights as timm states it; `none`: there are none.
+        pretraining: Datasets of the pretraining as timm's tag names them; `none`: there was none.
         memory_source: Method of the memory measurement; `assumed`: not measured.
         notes: Warnings about the training, for the user.
     """
@@ -300,6 +304,8 @@ class MemberRecord(_Record):
     cuda: str = field(default="", metadata=_tag(_TEXT, optional=True))
     driver: str = field(default="", metadata=_tag(_TEXT, optional=True))
     timm: str = field(default="", metadata=_tag(_TEXT, optional=True))
+    licence: str = field(default="", metadata=_tag(_TEXT, optional=True))
+    pretraining: str = field(default="", metadata=_tag(_TEXT, optional=True))
     memory_source: str = field(default="", metadata=_tag(_TEXT, optional=True))
     notes: str = field(default="", metadata=_tag(_TEXT, optional=True))
 

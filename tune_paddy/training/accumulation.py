@@ -124,6 +124,10 @@ class MemberLearner(Learner):
         """Do nothing: the micro-batches have already accumulated their gradients."""
 
     def _step(self) -> None:
+        if self.config.clip_grad > 0:
+            self.scaler.unscale_(self.opt.opt)
+            # An overflow makes every gradient NaN here; the loss scaler has seen it, and skips the step.
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_grad)
         self.scaler.step(self.opt.opt)
         self.scaler.update()
 

@@ -21,8 +21,10 @@ from tune_paddy.core.views import PLAIN
 from tune_paddy.data.member_data import Parts
 from tune_paddy.data.system.files import write_atomically
 from tune_paddy.training.batches.loaders import subsample_rows
-from tune_paddy.training.member import EpochReport, MemberResult, Report, Runtime, train_member
+from tune_paddy.training.member import train_member
 from tune_paddy.training.oom import release_memory
+from tune_paddy.training.results import EpochReport, MemberResult, Report
+from tune_paddy.training.runtime import Runtime
 from tune_paddy.training.scores import member_scores
 
 RESULT = "fold.npz"

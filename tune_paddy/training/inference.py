@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from tune_paddy.core.views import view_work
+from tune_paddy.core.views import EMA, PLAIN, view_work
 from tune_paddy.data.images import ImageError
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.resizing import CENTRE, Pixels, Size
@@ -17,7 +18,7 @@ from tune_paddy.training.batches.loaders import ImageReader
 from tune_paddy.training.devices import Device, device_by_name
 from tune_paddy.training.networks.model import plan_body
 from tune_paddy.training.oom import is_out_of_memory, release_memory
-from tune_paddy.training.saved.member_files import SavedMember, load_member
+from tune_paddy.training.saved.member_files import SavedMember, load_average, load_member
 from tune_paddy.training.views import predict
 
 CHUNK = 256
@@ -80,6 +81,7 @@ class TrainedMember:
         config: Configuration of the first model.
         classes: Class names, in the order of the predictions' columns.
         task: What the labels are.
+        pixel_range: Range of the deep images that it was trained on; None: 8 bits, or each by itself.
 
     Raises:
         InputError: A folder holds no readable model, or the device does not exist.
@@ -87,12 +89,14 @@ class TrainedMember:
 
     def __init__(self, folders: Sequence[Path], *, batch_size: int, settings: InferenceSettings) -> None:
         torch.set_num_threads(settings.threads)
-        self._saved: list[SavedMember] = [load_member(folder) for folder in folders]
-        first = self._saved[0]
+        self._saved: dict[Path, SavedMember] = {folder: load_member(folder) for folder in folders}
+        self._averages: dict[Path, nn.Sequential] = {}
+        first = self._saved[folders[0]]
         self.config, self.classes, self.task = first.config, first.classes, first.task
+        self.pixel_range = first.pixel_range
         self._threads, self._batch_size = settings.threads, batch_size
         self._device: Device = device_by_name(settings.device, self.config.precision)
-        for saved in self._saved:
+        for saved in self._saved.values():
             saved.model.to(self._device.torch)
 
     def predict(
@@ -114,14 +118,17 @@ class TrainedMember:
         Returns:
             View name → float32 [images, classes], with undefined rows for unreadable images; and index in
             `paths` → reason of all unreadable images.
+
+        Raises:
+            InputError: The ema view is wanted, and the averaged parameters cannot be read.
         """
         known = dict(broken or {})
         views = [kind for kind in view_work(vars(self.config)) if kinds is None or kind in kinds]
         sums = {view: np.zeros((len(paths), len(self.classes))) for view in views}
-        for saved in self._saved:
+        for folder in self._saved:
             good = [row for row in range(len(paths)) if row not in known]
             for rows in _chunks(good, self._batch_size):
-                predicted, found = self._predict_chunk(saved, [paths[row] for row in rows], views)
+                predicted, found = self._predict_views(folder, [paths[row] for row in rows], views)
                 known |= {rows[place]: reason for place, reason in found.items()}
                 for view in views:
                     sums[view][rows] += predicted[view]
@@ -129,8 +136,18 @@ class TrainedMember:
         means = {view: (total / len(self._saved)).astype(np.float32) for view, total in sums.items()}
         return means, known
 
+    def _predict_views(
+        self, folder: Path, paths: Sequence[str], kinds: Collection[str]
+    ) -> tuple[dict[str, NDArray[np.float32]], Mapping[int, str]]:
+        saved, own = self._saved[folder], [kind for kind in kinds if kind != EMA]
+        if EMA not in kinds:
+            return self._predict_chunk(saved, saved.model, paths, own)
+        averaged, broken = self._predict_chunk(saved, self._averaged(folder), paths, (PLAIN,))
+        others = self._predict_chunk(saved, saved.model, paths, own)[0] if own else {}
+        return others | {EMA: averaged[PLAIN]}, broken
+
     def _predict_chunk(
-        self, saved: SavedMember, paths: Sequence[str], kinds: Collection[str]
+        self, saved: SavedMember, model: nn.Sequential, paths: Sequence[str], kinds: Collection[str]
     ) -> tuple[dict[str, NDArray[np.float32]], Mapping[int, str]]:
         config = self.config
         plan = plan_body(config.arch, config.size, config.drop_path, config.large_view)
@@ -138,7 +155,7 @@ class TrainedMember:
             reader = TolerantReader(paths, config.item_size, config.resize, self._threads, saved.pixel_range)
             try:
                 predicted = predict(
-                    saved.model,
+                    model,
                     reader,
                     config,
                     device=self._device,
@@ -155,6 +172,12 @@ class TrainedMember:
                 return predicted, reader.broken
             release_memory()
             self._batch_size = max(1, self._batch_size // 2)
+
+    def _averaged(self, folder: Path) -> nn.Sequential:
+        """Return a model with averaged parameters, read when they are first needed."""
+        if folder not in self._averages:
+            self._averages[folder] = load_average(folder).to(self._device.torch)
+        return self._averages[folder]
 
     def synchronize(self) -> None:
         """Wait until the device has finished its queued work, so that a clock measures it."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.tasks.task import Task
-from tune_paddy.core.views import FLIPS, LARGE, PLAIN, SYMMETRIES, TTA, WITH_PLAIN, ZOOM, view_work
+from tune_paddy.core.views import EMA, FLIPS, LARGE, PLAIN, SYMMETRIES, TTA, WITH_PLAIN, ZOOM, view_work
 from tune_paddy.training.batches.augment import augment, centre, draw, normalize, shrink
 from tune_paddy.training.batches.loaders import ImageReader
 from tune_paddy.training.devices import Device, send
@@ -55,14 +55,16 @@ def predict(
         batch_size: Images per batch.
         stats: Mean and standard deviation of each colour channel (values 0..1).
         n_classes: Number of classes.
-        kinds: Views to compute, of those that the member has; None: all of them.
+        kinds: Views to compute, of those that the member has; None: all of them. The ema view is not among
+            them: it is the plain view of another network.
         task: What the labels are; None: one class an image.
         alive: Callback for every batch.
 
     Returns:
         View name → float32 [images, classes], probabilities of the task.
     """
-    wanted = [kind for kind in view_work(vars(config)) if kinds is None or kind in kinds]
+    own = [kind for kind in view_work(vars(config)) if kind != EMA]
+    wanted = [kind for kind in own if kinds is None or kind in kinds]
     # Results stay on the device until the end: reading each batch would wait for it.
     empty = torch.empty((0, n_classes), device=device.torch)
     views = {kind: [empty] for kind in wanted}

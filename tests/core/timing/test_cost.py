@@ -36,3 +36,12 @@ def test_a_scaled_cost_keeps_the_time_to_build() -> None:
 def test_an_epoch_trains_on_the_members_images_and_predicts_the_select_split() -> None:
     config = MemberConfig(arch="any", subsample=0.5)
     assert epoch_seconds(config, COST, Workload(100, 20, 10)) == pytest.approx(50 * 0.1 + 20 * 0.02)
+
+
+def test_an_averaged_network_predicts_beside_the_members_own() -> None:
+    """After each epoch and at the end, without augmentation; its images are read once more."""
+    config, load = MemberConfig(arch="any", epochs=3, freeze_epochs=1), Workload(100, 20, 10, decode=0.5)
+    averaged = config.model_copy(update={"ema": 0.99})
+    more = member_seconds(averaged, COST, load) - member_seconds(config, COST, load)
+    assert more == pytest.approx((4 * 20 + 30) * (0.02 + 0.5))
+    assert epoch_seconds(averaged, COST, load) - epoch_seconds(config, COST, load) == pytest.approx(20 * 0.52)

@@ -52,6 +52,14 @@ def test_classes_without_images_get_figures_and_are_named_as_not_judged() -> Non
     assert sentence == f"Not judged, without an image in the select split: 1 class ({absent})."
 
 
+def test_scores_of_members_whose_epoch_the_select_split_chose_are_called_optimistic() -> None:
+    pool = make_pool()
+    views = tuple(replace(view, params={**view.params, "keep": "best"}) for view in pool.views[:1])
+    words = "The select split also chose the epoch of 1 member (keep: best)"
+    assert not any(words in sentence for sentence in caveats(pool))
+    assert any(words in sentence for sentence in caveats(replace(pool, views=views + pool.views[1:])))
+
+
 def test_a_pool_gets_every_figure_at_a_thousand_pixels(tmp_path: Path) -> None:
     pool = make_pool()
     selection = log_linear_select(pool.select, pool.labels)

@@ -16,7 +16,7 @@ from tune_paddy.core.selection.plain import fixed_select, greedy_select
 from tune_paddy.core.views import TTA
 from tune_paddy.data.system.text import percent
 from tune_paddy.ensemble.ensemble import Ensemble
-from tune_paddy.ensemble.reports.summary import MOST_MEMBERS, answer, print_summary
+from tune_paddy.ensemble.reports.summary import MOST_MEMBERS, headline, print_summary
 
 
 def printed(ensemble: Ensemble, width: int = 80, searches: tuple[str, ...] = ("night",)) -> str:
@@ -112,7 +112,7 @@ def crowd(request: pytest.FixtureRequest) -> Ensemble:
 def test_no_sentence_is_longer_than_a_line(metric: str, method: str, crowd: Ensemble) -> None:
     """With the longest names of methods and metrics."""
     named = replace(crowd, selection=replace(crowd.selection, metric=metric, method=method))
-    assert max(map(len, answer(named))) <= 80
+    assert max(map(len, headline(named))) <= 80
 
 
 def test_a_refused_member_is_printed_with_its_reason() -> None:
@@ -180,7 +180,7 @@ def test_an_error_rate_is_printed_in_percent_and_its_differences_in_points() -> 
     ensemble = ensemble_of(pool, greedy_select(pool.select, pool.labels, metric="error_rate"))
     assert ensemble.assessment
     rival = Comparison("uniform", 0.5, -0.0403, -0.07, -0.01, 0.99)
-    lines = answer(replace(ensemble, assessment=replace(ensemble.assessment, comparisons=(rival,))))
+    lines = headline(replace(ensemble, assessment=replace(ensemble.assessment, comparisons=(rival,))))
     assert f"error rate {percent(ensemble.assessment.estimate.score)} on new images." in lines[0]
     assert " % to " in lines[1]
     assert lines[2] == "It beats the uniform average by 4.03 percentage points."
@@ -223,7 +223,7 @@ def test_the_end_has_at_most_15_lines_after_the_verdict() -> None:
     ensemble = ensemble_of(pool, fixed_select(pool.select, pool.labels, np.ones(198)))
     changed = replace(ensemble, pool=replace(pool, refused=()), contributions={0: -0.1})
     lines = printed(changed, 200).splitlines()
-    assert len(lines) - len(answer(changed)) - 1 <= 15
+    assert len(lines) - len(headline(changed)) - 1 <= 15
     more = printed(replace(changed, pool=replace(pool, refused=refused)), 200)
     assert more.count("refused: ") == 3
     assert "and 17 more refused" in more

@@ -18,7 +18,7 @@ from tune_paddy.search.resuming.plan import resumed_plan
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.history import RecordedMember, read_recorded_search
 from tune_paddy.tracking.runs import get_search
-from tune_paddy.tracking.schema import MemberRecord
+from tune_paddy.tracking.schema import MemberRecord, SearchRecord
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +124,30 @@ def test_another_seed_is_another_split_and_is_refused(finished: Finished, again:
     plan = replace(again, settings=again.settings.override({"seed": 7}))
     with pytest.raises(InputError, match=r"settings that cannot change.*\n  seed: 42 → 7"):
         check_same(plan, read_recorded_search(finished.store, "first"))
+
+
+def test_a_resumed_search_uses_the_licences_that_it_began_with(finished: Finished) -> None:
+    """A space that is given again is read in the same way; its tiny relatives come afterwards."""
+    search = get_search(finished.store, "first")
+    settings = finished.plan.settings.override({"licences": "commercial"})
+    tags = {**search.tags, **SearchRecord.tags_of(settings=settings.model_dump(mode="json"))}
+    closed = "convnextv2_atto.fcmae_ft_in1k"
+    space = SearchSpace.parse(f"recipes: [{{arch: {closed}}}, {{arch: test_resnet.r160_in1k}}]", name="two")
+    plan = resumed_plan(replace(search, tags=tags), finished.store, settings={}, space=space)
+    assert plan.space.architectures() == ("test_resnet.r160_in1k",)
+    assert plan.space.left_out is not None
+    assert list(plan.space.left_out.archs) == [closed]
+
+
+def test_other_licences_are_another_search(finished: Finished, again: SearchPlan) -> None:
+    """Earlier versions did not record the setting: their searches used any weights."""
+    recorded = read_recorded_search(finished.store, "first")
+    plan = replace(again, settings=again.settings.override({"licences": "commercial"}))
+    old = {name: value for name, value in recorded.settings.items() if name != "licences"}
+    for known in (recorded, replace(recorded, settings=old)):
+        with pytest.raises(InputError, match=r"settings that cannot change.*\n  licences: any → commercial"):
+            check_same(plan, known)
+        check_same(again, known)
 
 
 def test_another_dataset_is_refused_and_the_images_that_changed_are_named(

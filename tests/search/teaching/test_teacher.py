@@ -30,7 +30,8 @@ from tune_paddy.tracking.files import TARGETS_FILE, read_file
 from tune_paddy.tracking.history import read_recorded_search
 from tune_paddy.tracking.pool import load_member, load_pool
 from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
-from tune_paddy.training.member import Runtime, train_member
+from tune_paddy.training.member import train_member
+from tune_paddy.training.runtime import Runtime
 
 STUDENT = """
 search: {trials: 1, folds: 2, concurrency: 1, soften: folded, mix: 0.4, pseudo: folded}

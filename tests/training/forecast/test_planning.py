@@ -24,7 +24,7 @@ MEMBER = MemberConfig(arch="test_vit", pretrained=False, size=64, batch_size=16)
 
 @pytest.mark.parametrize(
     ("share", "stated", "cap_mib"),
-    [(0.25, False, 3500), (0.25, True, 3500), (1.0, False, None), (1.0, True, 15_500), (2.0, True, 15_500)],
+    [(0.25, False, 3500), (0.25, True, 3500), (1.0, False, None), (1.0, True, 15_500)],
 )
 def test_the_allocator_is_capped_if_the_gpu_is_shared_or_a_smaller_one_is_specified(
     share: float, stated: bool, cap_mib: float | None
@@ -67,7 +67,7 @@ def test_trials_of_a_cluster_are_planned_without_a_local_gpu_if_its_memory_is_gi
         (0.25, True, 0.25, 3500),
         ("auto", False, 1.0, None),
         ("auto", True, 1.0, 15_500),
-        (2.0, True, 2.0, 15_500),
+        (1.0, True, 1.0, 15_500),
     ],
 )
 def test_a_trial_without_a_forecast_is_still_capped_at_its_share(
@@ -75,7 +75,7 @@ def test_a_trial_without_a_forecast_is_still_capped_at_its_share(
 ) -> None:
     memory = plan_unforecast_trial(MEMBER, Gpu(16_000, EXACT, stated=stated), share)
     assert (memory.gpu, memory.allocator_mib, memory.context_mib) == (given, cap_mib, 500)
-    assert memory.budget_mib == 16_000 * min(given, 1)
+    assert memory.budget_mib == 16_000 * given
     assert (memory.forecast_mib, memory.accum) == (0, 1)
 
 

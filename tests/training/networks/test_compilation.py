@@ -11,9 +11,10 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.member_data import Parts
 from tune_paddy.training.accumulation import MemberLearner
-from tune_paddy.training.member import Runtime, train_member
+from tune_paddy.training.member import train_member
 from tune_paddy.training.networks import compilation
 from tune_paddy.training.networks.compilation import compile_model
+from tune_paddy.training.runtime import Runtime
 from tune_paddy.training.saved.member_files import load_member
 
 Make = Callable[..., MemberConfig]
@@ -29,7 +30,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
         seen.append(model)
 
     monkeypatch.setattr(compilation, "BACKEND", "eager")
-    monkeypatch.setattr("tune_paddy.training.member.compile_model", watched)
+    monkeypatch.setattr("tune_paddy.training.attempt.compile_model", watched)
     return seen
 
 

@@ -11,7 +11,8 @@ class StepCost:
     """Seconds per image of one kind of member on one device, and the seconds to build its network.
 
     Attributes:
-        train: Training step of the whole network: augmentation, forward, backward and optimizer, in s/image.
+        train: Training step of the whole network: augmentation, forward, backward and optimizer, in s/image;
+            of a frozen member, its features in all symmetries and the fit of its head.
         frozen: Training step while only the head and the norms train, in s/image.
         predict: Prediction without augmentation, in s/image.
         tta_pass: One augmented pass of test-time augmentation, in s/image.
@@ -73,7 +74,8 @@ class MemberTime:
 def epoch_seconds(config: MemberConfig, cost: StepCost, load: Workload) -> float:
     """Return the seconds of an epoch with the whole network training, for one model."""
     images = max(1, round(config.subsample * load.train))
-    return images * cost.train + load.select * cost.predict + (images + load.select) * load.decode
+    judged = _networks(config) * load.select
+    return images * cost.train + judged * cost.predict + (images + judged) * load.decode
 
 
 def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, start: float = 0.0) -> float:
@@ -85,11 +87,17 @@ def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, star
         load: Images of one model.
         start: Time that a trial takes before its first step and after its last prediction, in s.
     """
-    frozen = config.total_epochs - config.epochs
+    frozen = config.total_epochs - config.full_epochs
     images = max(1, round(config.subsample * load.train))
-    training = images * (frozen * cost.frozen + config.epochs * cost.train)
-    validation = config.total_epochs * load.select * cost.predict
+    training = images * (frozen * cost.frozen + config.full_epochs * cost.train)
+    judged, asked = _networks(config) * load.select, load.select + load.test
+    validation = config.total_epochs * judged * cost.predict
     unaugmented = all_passes(vars(config)) - config.tta
-    answers = (load.select + load.test) * (unaugmented * cost.predict + config.tta * cost.tta_pass)
-    reads = config.total_epochs * (images + load.select) + load.select + load.test
+    answers = asked * (unaugmented * cost.predict + config.tta * cost.tta_pass)
+    reads = config.total_epochs * (images + judged) + _networks(config) * asked
     return start + load.models * (cost.build + training + validation + answers + reads * load.decode)
+
+
+def _networks(config: MemberConfig) -> int:
+    """Return the number of networks that a member predicts with: its own, and the averaged one."""
+    return 2 if config.ema else 1

@@ -59,11 +59,18 @@ class ImageSet:
         fingerprint: Hash of the contents of all files, hexadecimal.
         paths: Paths of the files.
         pixel_range: Range of deep images, which their cached pixels depend on; None: there are none.
+        sums: SHA-256 of each file, hexadecimal; empty: unknown.
     """
 
     fingerprint: str
     paths: tuple[str, ...]
     pixel_range: tuple[float, float] | None = None
+    sums: tuple[str, ...] = ()
+
+    @property
+    def sums_by_path(self) -> dict[str, str]:
+        """Path → SHA-256 of the file, hexadecimal, where it is known."""
+        return dict(zip(self.paths, self.sums, strict=False))
 
 
 @dataclass(frozen=True)

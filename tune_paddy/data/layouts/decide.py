@@ -21,8 +21,9 @@ def decide(
 ) -> tuple[LabelTable | ClassFolders | NamedFiles, tuple[Verdict, ...]]:
     """Choose the source of the labels.
 
-    A table wins over class folders if it names all of their images. One that names none, or some with the
-    same labels, does not. Names of files are labels if there are neither tables nor class folders.
+    A table wins over class folders if it names all of their images. A table that names no image of the
+    folders, or only some with equal labels, loses. Names of files are labels if there are neither tables nor
+    class folders.
 
     Args:
         around: Files of the dataset.

@@ -1,4 +1,7 @@
-"""Parts of a dataset: folders of images to train on, to validate with and to predict."""
+"""Parts of a dataset that are folders: of images to train on, to validate with and to predict.
+
+Parts that a column of the table names are those of `data/sides/parts.py`.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,7 @@
-"""A split that a column of the table defines: parts to train on and to select with, or folds."""
+"""A split that a column of the table defines: parts to train on and to select with, or folds.
+
+Parts that are folders, such as `train` and `test`, are those of `data/layouts/parts.py`.
+"""
 
 from collections import Counter
 from collections.abc import Sequence

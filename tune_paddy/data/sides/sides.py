@@ -1,4 +1,7 @@
-"""Sides of the labelled images of a dataset: groups that are not divided, and a split that is given."""
+"""Rules of a dataset for any split of it: groups that are not divided, and a split that a column defines.
+
+They divide nothing: `data/split.py` makes the split by them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

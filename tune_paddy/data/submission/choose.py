@@ -41,7 +41,7 @@ def choose_form(
     """Choose the form of a submission.
 
     Args:
-        names: Names of the columns without a sample.
+        names: Form whose column names apply if there is no sample.
         sample: Sample submission, at least two columns; None: there is none.
         labels: What is known of the labels.
         options: `submission_form` and `positive`, if a person gave them.

@@ -34,6 +34,8 @@ class Kind(StrEnum):
 class SubmissionFormat:
     """Columns of a submission and their content; the defaults are those of Paddy Doctor.
 
+    The defaults apply to a dataset without a table; a sample or a table of labels has names of its own.
+
     Attributes:
         id_column: Name of the first column, of the image ids.
         label_column: Name of the only other column; without use for a column per class.
@@ -44,7 +46,8 @@ class SubmissionFormat:
         classes: Class of each of `columns`; or the single class that `probability` is about; else empty.
         separator: Text between the names in a joined or ranked column.
         count: Number of classes in a ranked column; else 0.
-        chosen: Whether a person chose labels where a sample may have another form.
+        chosen: Whether a person chose labels where a sample may have another form. Two forms are equal
+            whether chosen or detected.
     """
 
     id_column: str = "image_id"
@@ -54,7 +57,6 @@ class SubmissionFormat:
     classes: tuple[str, ...] = ()
     separator: str = " "
     count: int = 0
-    # How a form came to be is no part of it.
     chosen: bool = field(default=False, compare=False)
 
     @property

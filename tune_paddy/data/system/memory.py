@@ -9,8 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-import psutil
-
 from tune_paddy.data.system.cpus import ROOT, control_groups
 from tune_paddy.data.system.gc_policy import trim_heap
 
@@ -21,6 +19,8 @@ def free_memory(root: Path = ROOT) -> int:
     Args:
         root: Folder that holds `proc` and `sys`.
     """
+    import psutil  # noqa: PLC0415 every command imports this module, and few measure
+
     left = (_left(group) for group in control_groups(root, ""))
     return min([psutil.virtual_memory().available, *(n for n in left if n is not None)])
 

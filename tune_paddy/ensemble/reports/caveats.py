@@ -31,6 +31,12 @@ def caveats(pool: Pool) -> tuple[str, ...]:
     balance = describe_balance(dict(zip(pool.classes, counts.tolist(), strict=True)), images=images)
     if balance:
         found.append(f"{balance[0].upper()}{balance[1:]}.")
+    chosen = len({view.member for view in pool.views if view.params.get("keep") == "best"})
+    if chosen:
+        found.append(
+            f"The select split also chose the epoch of {counted(chosen, 'member')} (keep: best), so scores "
+            "on it are slightly optimistic."
+        )
     return tuple(found)
 
 

@@ -30,8 +30,9 @@ from tune_paddy.ensemble.reports.page.facts import facts
 from tune_paddy.ensemble.reports.page.gains import ClassGains
 from tune_paddy.ensemble.reports.page.pairs import confused_pairs
 from tune_paddy.ensemble.reports.page.picture import SECTIONS, Picture
-from tune_paddy.ensemble.reports.summary import answer
-from tune_paddy.ensemble.reports.terminal import RIVALS, gain_of, rivals
+from tune_paddy.ensemble.reports.page.weights import used_weights
+from tune_paddy.ensemble.reports.rivals import RIVALS, gain_of, rivals
+from tune_paddy.ensemble.reports.summary import headline
 from tune_paddy.ensemble.reports.wording import formatted, signed
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.schema import SearchRecord
@@ -113,7 +114,7 @@ def _content(
                 written=sources.written or datetime.now(UTC),
             )
         ),
-        "answer": " ".join((*answer(ensemble), *caveats(pool))),
+        "headline": " ".join((*headline(ensemble), *caveats(pool))),
         "submission": ensemble.submission,
         "n_test": len(pool.test_ids),
         "n_select": len(pool.labels),
@@ -124,6 +125,7 @@ def _content(
         "members": [_member(row) for row in rows[:MOST_ROWS]],
         "more_members": [_member(row) for row in rows[MOST_ROWS:]],
         "largest": rows[0].weight,
+        "pretrained": list(used_weights(ensemble, sources.members)),
         "own_score": "" if assessment is None else f"{assessment.estimate.score:.4f}",
         "comparisons": [_comparison(rival) for rival in rivals(ensemble)],
         "failures": [member for member in sources.members if member.outcome not in ("finished", "running")],

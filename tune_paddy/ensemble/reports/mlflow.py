@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.options import SelectionOptions, select_command
 from tune_paddy.ensemble.reports.member_rows import ensemble_rows
-from tune_paddy.ensemble.reports.summary import answer
+from tune_paddy.ensemble.reports.summary import headline
 from tune_paddy.ensemble.reports.wording import formatted, signed
 
 
 def describe_ensemble(ensemble: Ensemble, searches: Sequence[str], options: SelectionOptions) -> str:
     """Describe the score and the members of an ensemble, and the command that selects it again."""
-    blocks = [f"**{' '.join(answer(ensemble))}**", _table(ensemble)]
+    blocks = [f"**{' '.join(headline(ensemble))}**", _table(ensemble)]
     command = select_command(searches, options)
     blocks.append(f"The artifacts include `report.html` and figures. Selected by:\n\n    {command}")
     return "\n\n".join(blocks) + "\n"

@@ -18,11 +18,13 @@ from tune_paddy.ensemble.reports.tables import make_table
 from tune_paddy.ensemble.reports.wording import NEW_IMAGES, OPTIMISTIC, duration, formatted, score, signed
 from tune_paddy.tracking.lookup.ensembles import selected_at
 from tune_paddy.tracking.runs import RecordedRun, parse_params
-from tune_paddy.tracking.schema import SearchRecord
+from tune_paddy.tracking.schema import MemberRecord, SearchRecord
 from tune_paddy.tracking.ui.layout import CONTRIBUTION, WEIGHT
 
 LIVE_LOSS = "live_log_loss"
 """Metric of a search: log loss of the greedy ensemble of the members finished so far."""
+_NAMED = 3
+"""Maximum number of members that a note names; it counts the rest."""
 _STYLES = {"running": "cyan", "finished": "green", "failed": "red", "interrupted": "yellow"}
 
 
@@ -93,6 +95,7 @@ def print_searches(console: Console, searches: Sequence[RecordedRun], now: float
 def _blocks(overview: Overview) -> Iterator[Table | Text]:
     if overview.with_outcome("finished"):
         yield _leaderboard(overview)
+        yield from _notes(overview)
     failures = [m for m in overview.members if m.outcome not in ("running", "finished")]
     if failures:
         yield _failures(failures)
@@ -101,6 +104,21 @@ def _blocks(overview: Overview) -> Iterator[Table | Text]:
     if overview.ensembles:
         yield _ensembles(overview)
     yield _state(overview)
+
+
+def _notes(overview: Overview) -> Iterator[Text]:
+    """Return the notes of the finished members, each once with the members that it is about."""
+    by_note: dict[str, list[str]] = {}
+    for member in overview.with_outcome("finished"):
+        by_note.setdefault(MemberRecord.from_run(member).notes, []).append(member.name)
+    lines = [f"{_some(names)}: {note}" for note, names in by_note.items() if note]
+    if lines:
+        yield Text("\n".join(lines))
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = [f"{len(names) - _NAMED} more"] if names[_NAMED:] else []
+    return ", ".join([*names[:_NAMED], *rest])
 
 
 def _leaderboard(overview: Overview) -> Table:

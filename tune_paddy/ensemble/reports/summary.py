@@ -1,4 +1,4 @@
-"""The short report of an ensemble in the terminal: its members and its score."""
+"""The usual report of an ensemble in the terminal, members and score; `details` is that of `--verbose`."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,8 @@ from tune_paddy.data.system.text import counted, four_digits, percent
 from tune_paddy.ensemble.ensemble import Ensemble, member_weights
 from tune_paddy.ensemble.reports.caveats import caveats
 from tune_paddy.ensemble.reports.member_rows import MemberRow, ViewRow, best_other_view, ensemble_rows
+from tune_paddy.ensemble.reports.rivals import RIVALS, rivals
 from tune_paddy.ensemble.reports.tables import make_table
-from tune_paddy.ensemble.reports.terminal import RIVALS, rivals
 from tune_paddy.ensemble.reports.wording import NEW_IMAGES, score, score_difference
 
 MOST_MEMBERS = 8
@@ -39,7 +39,7 @@ _LINE = 80
 def print_summary(console: Console, ensemble: Ensemble, searches: Sequence[str]) -> None:
     """Print the ensemble's score, then its members with the ensemble below them, and the refused members."""
     rows = ensemble_rows(ensemble)
-    console.print(Text("\n".join(answer(ensemble)), style="bold"), soft_wrap=True)
+    console.print(Text("\n".join(headline(ensemble)), style="bold"), soft_wrap=True)
     console.print()
     images = counted(len(ensemble.pool.labels), "image")
     title = f"Members, scored on the select split ({images})"
@@ -88,7 +88,7 @@ def _in_one_line(subject: str, method: str, verdict: str) -> str:
     return line if len(line) <= _LINE else f"{subject}: {verdict}"
 
 
-def answer(ensemble: Ensemble) -> tuple[str, ...]:
+def headline(ensemble: Ensemble) -> tuple[str, ...]:
     """Return sentences about the ensemble's score, each of at most 80 characters."""
     selection, assessment = ensemble.selection, ensemble.assessment
     members = sum(weight > 0 for weight in member_weights(ensemble).values())

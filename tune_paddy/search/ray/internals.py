@@ -1,4 +1,9 @@
-"""Private names of Ray that this package uses; each is replaced temporarily, and none is required.
+"""Private names of Ray that this package uses; none is required.
+
+Each is replaced temporarily, except those that are only read: `worker._global_node` and
+`accelerators.get_accelerator_manager_for_resource`. Three further names are used in other
+modules: the logger `ray._private.worker` and the option `_temp_dir` of `ray.init` in `session`, and
+`ray.widgets.util.in_notebook` in `notebook`. The last two are required.
 
 | name | purpose | without it |
 |---|---|---|

@@ -9,11 +9,15 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.teaching.words import TAUGHT
 from tune_paddy.data.image_table import HEADER, describe_images
 from tune_paddy.data.system.text import listed, shown
+from tune_paddy.search.licences import ANY
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.tracking.history import RecordedSearch
 
-FIXED = ("seed", "folds", "select_share", "objective", *TAUGHT)
+FIXED = ("seed", "folds", "select_share", "objective", "licences", *TAUGHT)
 """Settings that a resume cannot change: they decide split, proposals, objective and targets."""
+
+_RECORDED_LATER = {"licences": ANY}
+"""Setting that earlier versions did not have → the value that they behaved like."""
 
 
 def check_same(plan: SearchPlan, recorded: RecordedSearch) -> None:
@@ -44,7 +48,7 @@ def check_same(plan: SearchPlan, recorded: RecordedSearch) -> None:
     settings = plan.settings.model_dump(mode="json")
     # Versions without teachers recorded none of these settings; parameters would parse a name such as 1.50.
     teachers = {name: (record.settings or {}).get(name) for name in TAUGHT}
-    before = {**recorded.settings, **teachers}
+    before = {**_RECORDED_LATER, **recorded.settings, **teachers}
     changed = [name for name in FIXED if name in before and before[name] != settings[name]]
     if changed:
         lines = [f"{name}: {before[name]} → {settings[name]}" for name in changed]

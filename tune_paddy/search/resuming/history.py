@@ -41,7 +41,10 @@ FIRST_SESSION = Earlier()
 
 
 def outcomes_with_curve(plan: SearchPlan) -> frozenset[str]:
-    """Return the outcomes of the members whose curve a resume needs: resumed ones, and those to compare."""
+    """Return the outcomes of the members whose curve a resume needs.
+
+    These are the members to resume, and members that ASHA compares with.
+    """
     compared = {"stopped"} | ({"finished"} if plan.settings.scheduler == "asha" else set())
     return _unfinished(plan) | compared
 

@@ -11,6 +11,7 @@ from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.options import ReadOptions
+from tune_paddy.search.licences import with_licences
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.resources import uncounted_gpus
 from tune_paddy.search.teaching.teacher import recorded_targets
@@ -47,7 +48,7 @@ def resumed_plan(
         settings: Overrides of the recorded settings: setting → value.
         reading: Overrides of the recorded options of reading the dataset: option → value.
         data: New path of the dataset.
-        space: Search space, to compare with the recorded one.
+        space: Search space from a file, to compare with the recorded one.
         weights_dir: Folder of pretrained weights.
         ray_address: Address of a Ray cluster.
         command: Command line of the resume, for the record.
@@ -70,7 +71,7 @@ def resumed_plan(
     return SearchPlan(
         name=search.name,
         dataset=Dataset.open(path, **_reading(search, record.read_options, reading or {})),
-        space=space or _space(search, store),
+        space=_space(search, store) if space is None else _as_recorded(search, space),
         settings=chosen,
         folder=_folder(search),
         weights_dir=weights_dir or record.weights_dir,
@@ -129,7 +130,7 @@ def _other_version(search: RecordedRun) -> InputError:
 
 
 def _space(search: RecordedRun, store: Store) -> SearchSpace:
-    """Return the recorded space, with its stand-in architectures and its base folder."""
+    """Return the recorded space, as the search used it, with its base folder."""
     try:
         content = read_file(store, search, SPACE_FILE, most=MOST_MIB[SPACE_FILE], what="a search space")
         text = content.decode()
@@ -140,9 +141,24 @@ def _space(search: RecordedRun, store: Store) -> SearchSpace:
             options=("space",),
         ) from error
     record = SearchRecord.from_run(search)
-    space = SearchSpace.parse(text, name=record.space or search.name, base=record.space_base)
-    if not record.stand_ins:
-        return space
+    return _as_recorded(
+        search, SearchSpace.parse(text, name=record.space or search.name, base=record.space_base)
+    )
+
+
+def _as_recorded(search: RecordedRun, space: SearchSpace) -> SearchSpace:
+    """Return a space as a search used it: with the licences that it allowed, and its stand-ins.
+
+    Args:
+        search: Recorded run of the search.
+        space: The space of its file.
+
+    Raises:
+        InputError: Another version recorded the search.
+    """
+    allowed = with_licences(space, _settings(search).licences)
+    if not SearchRecord.from_run(search).stand_ins:
+        return allowed
     from tune_paddy.training.networks.architectures import stand_in  # noqa: PLC0415 it takes torch
 
-    return space.with_stand_ins(stand_in)
+    return allowed.with_stand_ins(stand_in)

@@ -1,14 +1,15 @@
 """Forecast the time of a search from timed steps of its first members on this machine."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.memory import TrialMemory
-from tune_paddy.core.timing.cost import member_seconds
+from tune_paddy.core.timing.cost import Workload, member_seconds
 from tune_paddy.core.timing.forecast import Span, TimeForecast, spoken
 from tune_paddy.core.timing.kinds import kind_of
 from tune_paddy.core.timing.workload import workload
@@ -16,6 +17,9 @@ from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.data.system.text import counted
 from tune_paddy.search.plan import SearchPlan, new_split, preview
 from tune_paddy.search.resources import check_resources, resources_here
+
+if TYPE_CHECKING:
+    from tune_paddy.training.timing.kinds import TimedKinds
 
 SAMPLED = 40
 """Number of members that represent the space."""
@@ -85,7 +89,7 @@ class SearchTime:
 
 def forecast_time(
     plan: SearchPlan,
-    give: Planner | None,
+    plan_memory: Planner | None,
     *,
     limit: float,
     progress: Progress = SILENT,
@@ -97,7 +101,7 @@ def forecast_time(
 
     Args:
         plan: Plan of the search.
-        give: Function that plans the memory of a trial; None: no GPU was found for it.
+        plan_memory: Function that plans the memory of a trial; None: no GPU was found for it.
         limit: Time after which no further kind of member is timed, in s.
         progress: Receiver of the stages.
         clock: Source of time in seconds.
@@ -105,55 +109,86 @@ def forecast_time(
     Raises:
         InputError: No forecast is possible: trials run elsewhere, or need a GPU that this machine has not.
     """
-    available = resources_here(plan.ray_gpus)
-    if plan.ray_address is not None or available is None:
-        raise InputError("no forecast of time: the trials run on another machine than this one")
-    if give is None or (plan.settings.gpu != 0 and not available["GPU"]):
+    available = _available(plan)
+    if plan_memory is None or (plan.settings.gpu != 0 and not available["GPU"]):
         raise InputError("no forecast of time: the trials need a GPU, and this machine has none")
     progress.stage("importing torch")
     imports = import_seconds()
+    configs = [proposal.config for proposal in preview(plan, n=SAMPLED)]
+    timed = _time_steps(plan, configs, plan_memory, limit=limit, progress=progress, clock=clock)
+    known = _with_cost(configs, timed)
+    at_once, crowd = _places(plan.settings, available, [plan_memory(config).gpu for config in known])
+    load = _workload(plan, timed.decode)
+    costs = [timed.costs[kind_of(config)].scaled(crowd) for config in known]
+    pairs = zip(known, costs, strict=True)
+    seconds = tuple(member_seconds(config, cost, load, start=RECORDING) for config, cost in pairs)
+    return SearchTime(
+        TimeForecast(seconds, at_once, error=ERROR),
+        plan.total,
+        timed=len(timed.timed),
+        kinds=len(timed.costs),
+        skipped=len(configs) - len(known),
+        settings=plan.settings,
+        start=OPENING + imports * crowd,
+    )
+
+
+def _available(plan: SearchPlan) -> dict[str, float]:
+    """Return the resources of this machine.
+
+    Raises:
+        InputError: The trials run elsewhere, or only a running Ray can count the resources.
+    """
+    available = resources_here(plan.ray_gpus)
+    if plan.ray_address is not None or available is None:
+        raise InputError("no forecast of time: the trials run on another machine than this one")
+    return available
+
+
+def _time_steps(
+    plan: SearchPlan,
+    configs: Sequence[MemberConfig],
+    plan_memory: Planner,
+    *,
+    limit: float,
+    progress: Progress,
+    clock: Callable[[], float],
+) -> "TimedKinds":
+    """Time the steps of members on images of the dataset, see `forecast_time`."""
     from tune_paddy.training.timing.kinds import time_kinds  # noqa: PLC0415 torch takes seconds
 
-    configs = [proposal.config for proposal in preview(plan, n=SAMPLED)]
-    labelled = plan.dataset.labelled["path"]
+    labelled, settings = plan.dataset.labelled["path"], plan.settings
     paths = [str(path) for path in labelled.sample(min(IMAGES, len(labelled)), random_state=0)]
-    timed = time_kinds(
+    return time_kinds(
         configs,
         paths,
         n_classes=len(plan.dataset.classes),
-        cpus=max(1, int(plan.settings.cpus)),
-        allow_gpu=plan.settings.gpu != 0,
-        accum_of=lambda config: give(config).accum,
+        cpus=max(1, int(settings.cpus)),
+        allow_gpu=settings.gpu != 0,
+        accum_of=lambda config: plan_memory(config).accum,
         limit=limit,
         progress=progress,
         clock=clock,
     )
+
+
+def _with_cost(configs: Sequence[MemberConfig], timed: "TimedKinds") -> list[MemberConfig]:
+    """Return the members whose kind has a cost.
+
+    Raises:
+        InputError: None has one.
+    """
     known = [config for config in configs if kind_of(config) in timed.costs]
     if not known:
         reason = next(iter(timed.skipped.values()), "the space proposes no member")
         raise InputError(f"no forecast of time: {reason}")
-    at_once, crowd = _places(plan.settings, available, [give(config).gpu for config in known])
-    load = workload(
-        plan.settings,
-        len(plan.dataset.labelled),
-        select=len(new_split(plan).select_ids),
-        test=len(plan.dataset.test),
-        decode=timed.decode,
-    )
-    seconds = [
-        member_seconds(config, timed.costs[kind_of(config)].scaled(crowd), load, start=RECORDING)
-        for config in known
-    ]
-    kinds = len(timed.costs)
-    return SearchTime(
-        TimeForecast(tuple(seconds), at_once, error=ERROR),
-        plan.total,
-        len(timed.timed),
-        kinds,
-        len(configs) - len(known),
-        plan.settings,
-        OPENING + imports * crowd,
-    )
+    return known
+
+
+def _workload(plan: SearchPlan, decode: float) -> Workload:
+    """Return the images that each member of a search reads; decoding one takes `decode` s."""
+    select, test = len(new_split(plan).select_ids), len(plan.dataset.test)
+    return workload(plan.settings, len(plan.dataset.labelled), select=select, test=test, decode=decode)
 
 
 @cache

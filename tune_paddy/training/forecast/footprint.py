@@ -16,8 +16,19 @@ from tune_paddy.training.forecast.measurements import ForwardCache, ForwardMemor
 PRECISIONS = ("fp32", "fp16", "bf16")
 _FLOAT32 = 4
 _OPTIMIZER: str = MemberConfig.model_fields["optimizer"].default
-_MOMENTS = {"adamw": 2, "sgd": 1}
-"""Number of float32 values that an optimizer keeps per parameter."""
+_MOMENTS = {
+    "adamw": 2,
+    "sgd": 1,
+    "nadamw": 2,
+    "radam": 2,
+    "adopt": 2,
+    "laprop": 2,
+    "mars": 3,
+    "lamb": 2,
+    "lion": 1,
+    "muon": 2,  # one for a matrix, two for any other parameter; a forecast must not be short
+}
+"""Number of float32 values that an optimizer keeps per parameter, at most."""
 
 
 def forecast(
@@ -27,10 +38,13 @@ def forecast(
     *,
     precision: str = "fp16",
     optimizer: str = _OPTIMIZER,
+    ema: bool = False,
     channels_last: bool | None = None,
     n_classes: int = 10,
     item_size: tuple[int, int] | None = None,
     unfused: bool = False,
+    head: str = "concat_pool",
+    frozen: bool = False,
     cache: Path | None = None,
 ) -> Footprint:
     """Forecast a member's footprint; it is linear in the micro-batch, so one forecast serves every one.
@@ -40,11 +54,14 @@ def forecast(
         size: (height, width) in px of the network's input.
         micro_batch: Number of images per forward pass, the default of `Footprint.raw_mib()`.
         precision: `fp32`, `fp16` or `bf16`.
-        optimizer: `adamw` or `sgd` (with momentum).
+        optimizer: A member's `optimizer`.
+        ema: Whether the member averages its parameters.
         channels_last: Whether images and parameters are in channels-last layout; None: as in a member.
         n_classes: Width of the last layer.
         item_size: (height, width) in px of images before augmentation; None: `size`.
         unfused: Whether to assume attention without fused kernels, which saves its queries x keys matrix.
+        head: `concat_pool` or `linear`.
+        frozen: Whether the body stays frozen, so that forward passes alone take memory.
         cache: Folder of earlier measurements; None: $TUNE_PADDY_CACHE/footprints, or the user's cache.
 
     Raises:
@@ -56,31 +73,53 @@ def forecast(
         raise InputError(f"optimizer {optimizer!r} is not one of {', '.join(_MOMENTS)}")
     if n_classes < 1:
         raise InputError(f"cannot choose among {n_classes} classes: there must be at least 1")
-    subject = Subject(arch, size, n_classes, precision, channels_last, unfused)
+    subject = Subject(arch, size, n_classes, precision, channels_last, unfused, head, frozen)
     memory = _measured(subject, ForwardCache(cache or cache_folder("footprints")))
-    return replace(assemble(memory, size, item_size or size, optimizer), micro_batch=micro_batch)
+    whole = assemble(memory, size, item_size or size, optimizer, ema=ema)
+    return replace(forward_only(whole, memory) if frozen else whole, micro_batch=micro_batch)
 
 
 def assemble(
-    memory: ForwardMemory, size: tuple[int, int], item_size: tuple[int, int], optimizer: str
+    memory: ForwardMemory,
+    size: tuple[int, int],
+    item_size: tuple[int, int],
+    optimizer: str,
+    *,
+    ema: bool = False,
 ) -> Footprint:
     """Add the tensors of the training loop to a measured forward pass.
 
     A step holds its whole augmented batch in float32. Evaluation holds uint8 images and their float32
     versions before and after normalisation. The gradients and each of the optimizer's moments are as large
-    as the parameters.
+    as the parameters. An average is a copy of parameters and buffers.
     """
     image, item = 3 * _FLOAT32 * prod(size), 3 * prod(item_size)
     fixed, alive = memory.predicting
     return Footprint(
         parameters=memory.parameters,
-        state_bytes=memory.weight_bytes + memory.parameters * _FLOAT32 * (1 + _MOMENTS[optimizer]),
+        state_bytes=(1 + ema) * memory.weight_bytes
+        + memory.parameters * _FLOAT32 * (1 + _MOMENTS[optimizer]),
         saved_bytes=memory.saved[0],
         saved_bytes_per_image=memory.saved[1],
         input_bytes_per_image=image,
         eval_bytes=fixed,
         eval_bytes_per_image=alive + 2 * image + item,
         batch_norm=memory.batch_norm,
+    )
+
+
+def forward_only(footprint: Footprint, memory: ForwardMemory) -> Footprint:
+    """Return the footprint without gradients, moments and saved tensors: a frozen member only predicts.
+
+    Its head is fitted on the CPU.
+    """
+    return replace(
+        footprint,
+        state_bytes=memory.weight_bytes,
+        saved_bytes=0,
+        saved_bytes_per_image=0,
+        input_bytes_per_image=0,
+        batch_norm=False,  # it uses its running statistics
     )
 
 

@@ -44,7 +44,13 @@ def measure(subject: Subject) -> ForwardMemory:
 def _measure_on(device: str, subject: Subject) -> ForwardMemory:
     with torch.device(device):
         with without_initial_weights():
-            model = build_model(subject.arch, subject.n_classes, size=subject.size)
+            model = build_model(
+                subject.arch,
+                subject.n_classes,
+                size=subject.size,
+                head=subject.head,
+                frozen=subject.frozen,
+            )
         if subject.channels_last is None:
             lay_out(model, "cuda")
         elif subject.channels_last:

@@ -33,6 +33,8 @@ class Subject:
         channels_last: Whether parameters and images are in channels-last layout; None: parameters as in a
             member, see `tune_paddy.training.networks.model.lay_out`.
         unfused: Whether attention runs without fused kernels.
+        head: Head of the network, as `head` of a member.
+        frozen: Whether the head is that of a frozen member.
     """
 
     arch: str
@@ -41,6 +43,8 @@ class Subject:
     precision: str
     channels_last: bool | None = None
     unfused: bool = False
+    head: str = "concat_pool"
+    frozen: bool = False
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,12 @@ from tune_paddy.training.forecast.calibration_files import choose_calibration, l
 from tune_paddy.training.forecast.footprint import forecast
 from tune_paddy.training.gpu_memory import load_nvml, visible_gpu
 
-_ROW_PARAMETERS = ("arch", "size", "resize_size", "batch_size", "accum", "precision", "optimizer")
+_ROW_PARAMETERS = ("arch", "size", "resize_size", "batch_size", "accum", "precision", "optimizer", "head")
 """Parameters that determine a footprint; a plan lists every combination of their values."""
 
 
-_TIME_PARAMETERS = ("epochs", "freeze_epochs", "subsample", "tta")
-"""Parameters that multiply the time of a member; a plan takes the largest value of each."""
+_TIME_PARAMETERS = ("epochs", "freeze_epochs", "subsample", "tta", "ema")
+"""Parameters that multiply the time of a member, or its memory; a plan takes the largest value of each."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def plan_trial(
     Args:
         config: Configuration of the member.
         gpu: GPU that the member trains on; None: CPU.
-        share: Number of GPUs per trial, or auto.
+        share: Share of a GPU per trial, or auto.
         n_classes: Number of classes of the dataset.
         max_accum: Largest accum to choose; None: down to a micro-batch of one image.
 
@@ -186,12 +186,11 @@ def plan_unforecast_trial(config: MemberConfig, gpu: Gpu, share: Share) -> Trial
     Args:
         config: Configuration of the member.
         gpu: GPU that the member trains on.
-        share: Number of GPUs per trial; auto: the whole GPU, since nothing shows that less suffices.
+        share: Share of a GPU per trial; auto: the whole GPU, since nothing shows that less suffices.
     """
-    given = 1.0 if share == "auto" else float(share)
-    fraction = min(given, 1.0)
+    fraction = 1.0 if share == "auto" else float(share)
     return TrialMemory(
-        gpu=given,
+        gpu=fraction,
         accum=config.accum if isinstance(config.accum, int) else 1,
         allocator_mib=_cap_mib(gpu, fraction),
         context_mib=gpu.calibration.context_mib,
@@ -209,7 +208,7 @@ def plan_member(
         return plan_fraction(
             footprint, gpu.calibration, gpu.mib, config.batch_size, accum=wanted, max_accum=most
         )
-    budget = MemoryBudget(gpu.mib, min(float(share), 1.0))
+    budget = MemoryBudget(gpu.mib, float(share))
     return plan_accum(footprint, gpu.calibration, budget, config.batch_size, accum=wanted, max_accum=most)
 
 
@@ -226,9 +225,12 @@ def member_footprint(
         config.size,
         precision="bf16" if config.precision == "auto" else config.precision,
         optimizer=config.optimizer,
+        ema=config.ema > 0,
         n_classes=n_classes,
         item_size=config.item_size,
         unfused=gpu.calibration.unfused_attention if unfused is None else unfused,
+        head=config.head,
+        frozen=config.frozen,
     )
 
 

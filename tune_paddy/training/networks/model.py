@@ -1,4 +1,4 @@
-"""Build a member's network: a timm body with fastai's concat-pool head."""
+"""Build a member's network: a timm body and a head."""
 
 import math
 import re
@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from tune_paddy.core.config import LARGEST_VIEW
 from tune_paddy.core.errors import InputError
 from tune_paddy.training.networks.architectures import resolve_arch
+from tune_paddy.training.networks.heads import LinearHead, concat_pool_head
 from tune_paddy.training.networks.hub import failing_fast
 from tune_paddy.training.networks.pretrained import check_loaded, misfit, missing_weights, pretrained_file
 
@@ -36,6 +37,7 @@ class BodyPlan:
         has_map: Whether the features are a map [images, channels, h, w] rather than [images, channels].
         channels_last: Whether the model's own maps are [images, h, w, channels].
         n_features: Number of channels of the features.
+        n_pooled: Number of features after timm's own pooling, which may have layers of its own; 0: it fails.
         mean: Mean of each colour channel (values 0..1) in the images of the pretraining.
         std: Standard deviation of each colour channel in these images.
         large: (height, width) in px of the `large` view, or None.
@@ -45,6 +47,7 @@ class BodyPlan:
     has_map: bool
     channels_last: bool
     n_features: int
+    n_pooled: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     large: tuple[int, int] | None = None
@@ -55,12 +58,18 @@ class Body(nn.Module):
 
     The model's own `output_fmt` says whether its maps are channels-last. Comparing sizes would be
     ambiguous: a map may be as wide as it has channels.
+
+    Args:
+        model: timm model without a classifier.
+        plan: Its output format.
+        pool: Whether to pool a map as timm does; features that are no map are always pooled.
     """
 
-    def __init__(self, model: Any, plan: BodyPlan) -> None:
+    def __init__(self, model: Any, plan: BodyPlan, *, pool: bool = False) -> None:
         super().__init__()
         self.model: Any = model
         self.has_map = plan.has_map
+        self.pools = pool or not plan.has_map
         self.channels_last = plan.channels_last
 
     @property
@@ -71,7 +80,7 @@ class Body(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map images [n, 3, height, width] to features [n, channels, h, w] or [n, channels]."""
         features: Tensor = self.model.forward_features(images)
-        if not self.has_map:
+        if self.pools:
             pooled: Tensor = self.model.forward_head(features, pre_logits=True)
             return pooled.flatten(1)
         return features.permute(0, 3, 1, 2) if self.channels_last else features
@@ -85,6 +94,8 @@ def build_model(
     pretrained: bool | str = False,
     drop_path: float = 0.0,
     dropout: float = 0.5,
+    head: str = "concat_pool",
+    frozen: bool = False,
     large_view: float = 1.0,
     weights_dir: Path | None = None,
 ) -> nn.Sequential:
@@ -97,22 +108,26 @@ def build_model(
         pretrained: True: timm's pretrained weights; False: random initialization; str: path of a
             pretrained weights file, or of a folder of them.
         drop_path: Stochastic depth rate of the body; models without stochastic depth ignore it.
-        dropout: Dropout rate before the last layer; the layer before it uses half of it, as in fastai.
+        dropout: Dropout rate before the last layer; fastai's layer before it uses half of it.
+        head: `concat_pool`: fastai's head; `linear`: timm's own pooling and one linear layer.
+        frozen: Whether the head is to be fitted to the features of a frozen body: `concat_pool` then pools
+            in the same way, before one linear layer.
         large_view: Multiple of `size` that the network accepts as well, see `plan_body`.
         weights_dir: Folder written by `tune-paddy weights fetch`, searched before timm's own cache.
 
     Raises:
         InputError: Unknown arch, a size that it does not accept, or missing pretrained weights.
     """
-    # These imports take most of a second, which checking a search space does not need.
-    from fastai.layers import apply_init  # noqa: PLC0415
-    from fastai.vision.learner import create_head  # noqa: PLC0415
-
     plan = plan_body(arch, size, drop_path, large_view)
+    if head == "linear" and plan.n_pooled == 0:
+        raise InputError(f"{arch} cannot pool {size[0]}x{size[1]} px by itself; use head: concat_pool")
     model = _create(resolve_arch(arch), plan, pretrained, weights_dir)
-    head = create_head(plan.n_features, n_classes, ps=dropout, pool=plan.has_map)
-    apply_init(head, nn.init.kaiming_normal_)
-    return nn.Sequential(Body(model, plan), head)
+    pool = plan.has_map and head == "concat_pool"
+    n_features = plan.n_pooled if head == "linear" else plan.n_features
+    make_head = LinearHead if frozen or head == "linear" else concat_pool_head
+    return nn.Sequential(
+        Body(model, plan, pool=head == "linear"), make_head(n_features, n_classes, pool=pool, dropout=dropout)
+    )
 
 
 def lay_out(model: nn.Sequential, device: str) -> nn.Sequential:
@@ -316,19 +331,27 @@ def _probe(model: Any, size: tuple[int, int], options: Mapping[str, Any]) -> Bod
     with _evaluating(model), torch.no_grad(), norms_by_shape():
         features = model.forward_features(torch.zeros(2, 3, *size))
         has_map = isinstance(features, Tensor) and features.ndim == 4  # noqa: PLR2004 n, c, h, w
-        if has_map:
-            n_features = features.shape[-1 if channels_last else 1]
-        else:
-            n_features = model.forward_head(features, pre_logits=True).flatten(1).shape[1]
+        n_pooled = _width_of_pooled(model, features, needed=not has_map)
     config = model.pretrained_cfg
     return BodyPlan(
         options=dict(options),
         has_map=has_map,
         channels_last=channels_last,
-        n_features=int(n_features),
+        n_features=int(features.shape[-1 if channels_last else 1]) if has_map else n_pooled,
+        n_pooled=n_pooled,
         mean=tuple(config.get("mean") or IMAGENET_MEAN),
         std=tuple(config.get("std") or IMAGENET_STD),
     )
+
+
+def _width_of_pooled(model: Any, features: Any, *, needed: bool) -> int:
+    """Return the number of features after timm's own pooling; 0 if it fails and maps can do without it."""
+    try:
+        return int(model.forward_head(features, pre_logits=True).flatten(1).shape[1])
+    except _REFUSALS:
+        if needed:
+            raise
+        return 0
 
 
 def _create(name: str, plan: BodyPlan, pretrained: bool | str, weights_dir: Path | None) -> nn.Module:

@@ -20,7 +20,7 @@ from tune_paddy.data.system.files import read_file, write_atomically
 from tune_paddy.data.system.text import shown
 from tune_paddy.training.networks.model import build_model, lay_out, without_initial_weights
 from tune_paddy.training.saved.checkpoint import write_safetensors
-from tune_paddy.training.saved.weight_files import CONFIG, WEIGHTS
+from tune_paddy.training.saved.weight_files import AVERAGE, CONFIG, WEIGHTS
 
 Result = TypeVar("Result")
 
@@ -62,8 +62,11 @@ def save_member(
     *,
     pixel_range: PixelRange | None = None,
     task: Task | None = None,
+    ema: nn.Module | None = None,
 ) -> None:
     """Write a member; the configuration comes last, so a folder that has one is complete."""
+    if ema is not None:
+        write_safetensors(folder / AVERAGE, ema.state_dict(), {"format": "pt"})
     write_safetensors(folder / WEIGHTS, model.state_dict(), {"format": "pt"})
     saved = _SavedConfig(
         format=1,
@@ -91,15 +94,35 @@ def load_member(folder: Path) -> SavedMember:
         InputError: A file is missing, damaged or does not match the architecture; the message names it.
     """
     saved = _read(folder)
-    _check_shapes(folder, saved)
-    tensors = _opened(folder, lambda: load_file(folder / WEIGHTS))
+    model = _load_network(folder, WEIGHTS, saved)
+    return SavedMember(saved.config, tuple(saved.classes), model, saved.pixel_range, Task.of(saved.task))
+
+
+def load_average(folder: Path) -> nn.Sequential:
+    """Load a member's network with its averaged parameters, in evaluation mode.
+
+    Raises:
+        InputError: A file is missing, damaged or does not match the architecture; the message names it.
+    """
+    if not (folder / AVERAGE).is_file():
+        raise InputError(
+            f"{shown(folder)} has no averaged parameters, which its view `ema` needs; train the member again "
+            "with `ema`"
+        )
+    return _load_network(folder, AVERAGE, _read(folder))
+
+
+def _load_network(folder: Path, name: str, saved: _SavedConfig) -> nn.Sequential:
+    path = folder / name
+    _check_shapes(path, saved)
+    tensors = _opened(folder, lambda: load_file(path))
     model = _build(saved)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise _misfit(folder, saved, str(error).splitlines()[0]) from error
+        raise _misfit(path, saved, str(error).splitlines()[0]) from error
     lay_out(model, "cpu").eval()
-    return SavedMember(saved.config, tuple(saved.classes), model, saved.pixel_range, Task.of(saved.task))
+    return model
 
 
 def _build(saved: _SavedConfig) -> nn.Sequential:
@@ -110,16 +133,18 @@ def _build(saved: _SavedConfig) -> nn.Sequential:
         size=config.size,
         drop_path=config.drop_path,
         dropout=config.dropout,
+        head=config.head,
+        frozen=config.frozen,
         large_view=config.large_view,
     )
 
 
-def _check_shapes(folder: Path, saved: _SavedConfig) -> None:
+def _check_shapes(path: Path, saved: _SavedConfig) -> None:
     """Compare the weights file with the configuration, without memory for either.
 
     Otherwise a few bytes of configuration decide how much memory is taken.
     """
-    found = _opened(folder, lambda: _stored_shapes(folder / WEIGHTS))
+    found = _opened(path.parent, lambda: _stored_shapes(path))
     try:
         with torch.device("meta"), without_initial_weights():
             model = _build(saved)
@@ -129,7 +154,7 @@ def _check_shapes(folder: Path, saved: _SavedConfig) -> None:
     odd = next((name for name in (*wanted, *found) if wanted.get(name) != found.get(name)), None)
     if odd is not None:
         there, needed = (_described(shapes.get(odd)) for shapes in (found, wanted))
-        raise _misfit(folder, saved, f"{shown(odd)} has {there} in the file, and needs {needed}")
+        raise _misfit(path, saved, f"{shown(odd)} has {there} in the file, and needs {needed}")
 
 
 def _stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -153,9 +178,9 @@ def _opened(folder: Path, read: Callable[[], Result]) -> Result:
         raise _unreadable(folder, error) from error
 
 
-def _misfit(folder: Path, saved: _SavedConfig, reason: str) -> InputError:
+def _misfit(path: Path, saved: _SavedConfig, reason: str) -> InputError:
     arch = saved.config.arch
-    return InputError(f"{shown(folder / WEIGHTS)} does not match {arch}: {reason}; train the member again")
+    return InputError(f"{shown(path)} does not match {arch}: {reason}; train the member again")
 
 
 def _read(folder: Path) -> _SavedConfig:

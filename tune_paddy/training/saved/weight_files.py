@@ -2,17 +2,28 @@
 
 from pathlib import Path
 
-WEIGHTS, CONFIG = "weights.safetensors", "member.json"
+WEIGHTS, AVERAGE, CONFIG = "weights.safetensors", "ema.safetensors", "member.json"
 
 
-def missing_files(folder: Path) -> list[Path]:
-    """Return the files that a saved model's folder lacks."""
-    return [folder / name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+def missing_files(folder: Path, *, average: bool = False) -> list[Path]:
+    """Return the files that a saved model's folder lacks.
+
+    Args:
+        folder: Folder of the model.
+        average: Whether its averaged weights are needed.
+    """
+    needed = (CONFIG, WEIGHTS, *([AVERAGE] if average else []))
+    return [folder / name for name in needed if not (folder / name).is_file()]
+
+
+def present_files(folder: Path) -> list[str]:
+    """Return the names of a saved model's files; only a model with `ema` has averaged weights."""
+    return [name for name in (CONFIG, WEIGHTS, AVERAGE) if (folder / name).is_file()]
 
 
 def weights_bytes(folder: Path) -> int:
     """Return the size of a member's weights files, including its folds', in bytes; 0 if there are none."""
-    return sum(file.stat().st_size for file in _all(folder, WEIGHTS))
+    return sum(file.stat().st_size for name in (WEIGHTS, AVERAGE) for file in _all(folder, name))
 
 
 def remove_weights(folder: Path) -> int:
@@ -21,7 +32,7 @@ def remove_weights(folder: Path) -> int:
     The configuration is removed first, so a folder that has one is complete.
     """
     size = weights_bytes(folder)
-    for name in (CONFIG, WEIGHTS):
+    for name in (CONFIG, WEIGHTS, AVERAGE):
         for file in _all(folder, name):
             file.unlink(missing_ok=True)
     return size

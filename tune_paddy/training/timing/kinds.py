@@ -1,7 +1,7 @@
 """Time the kinds of members of a search within a time budget, and scale the others by their operations."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,8 +47,8 @@ def time_kinds(
 ) -> TimedKinds:
     """Time the kinds of some members, the cheapest first, until a time limit is reached.
 
-    At least one kind is timed. A kind that the limit leaves out gets the cost of the timed kind that is
-    closest in operations, times the ratio of their operations.
+    At least one kind is timed, of frozen members and of others. A kind that the limit leaves out gets the
+    cost of the timed one of the same sort that is closest in operations, times the ratio of their operations.
 
     Args:
         configs: Members of the search.
@@ -66,15 +66,17 @@ def time_kinds(
     operations: dict[MemberConfig, int] = {}
     for kind in kinds:
         try:
-            operations[kind] = forward_operations(kind.arch, kind.size, n_classes)
+            operations[kind] = forward_operations(
+                kind.arch, kind.size, n_classes, head=kind.head, frozen=kind.frozen
+            )
         except TunePaddyError as error:
             skipped[kind] = str(error)
     costs: dict[MemberConfig, StepCost] = {}
     started = clock()
     progress.stage("timing the steps of each kind of member", len(operations))
     for kind in sorted(operations, key=lambda known: operations[known] * known.batch_size):
-        if costs and clock() - started >= limit:
-            break
+        if _alike(kind, costs) and clock() - started >= limit:
+            continue
         try:
             costs[kind], decode = time_member(
                 kind,
@@ -94,6 +96,13 @@ def time_kinds(
             release_memory()
     timed = tuple(costs)
     for kind in operations.keys() - costs.keys() - skipped.keys() if timed else ():
-        near = min(timed, key=lambda known: abs(np.log(operations[known] / operations[kind])))
+        near = min(
+            _alike(kind, timed) or timed, key=lambda known: abs(np.log(operations[known] / operations[kind]))
+        )
         costs[kind] = costs[near].scaled(operations[kind] / operations[near])
     return TimedKinds(costs, timed, float(np.mean(decodes)) if decodes else 0.0, skipped)
+
+
+def _alike(kind: MemberConfig, others: Iterable[MemberConfig]) -> list[MemberConfig]:
+    """Return the kinds that train as this one: a step of a frozen member costs something else."""
+    return [other for other in others if other.frozen == kind.frozen]

@@ -7,7 +7,9 @@ from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.training.networks.model import build_model, without_initial_weights
 
 
-def forward_operations(arch: str, size: tuple[int, int], n_classes: int) -> int:
+def forward_operations(
+    arch: str, size: tuple[int, int], n_classes: int, *, head: str = "concat_pool", frozen: bool = False
+) -> int:
     """Return the floating-point operations of matrix products and convolutions for one image.
 
     The forward pass runs on the meta device, which computes shapes alone.
@@ -16,6 +18,8 @@ def forward_operations(arch: str, size: tuple[int, int], n_classes: int) -> int:
         arch: timm model name.
         size: (height, width) in px.
         n_classes: Width of the last layer.
+        head: `concat_pool` or `linear`.
+        frozen: Whether the head is that of a frozen member.
 
     Raises:
         InputError: Unknown arch, or a size that it does not accept.
@@ -23,7 +27,7 @@ def forward_operations(arch: str, size: tuple[int, int], n_classes: int) -> int:
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         with without_initial_weights():
-            model = build_model(arch, n_classes, size=size).eval()
+            model = build_model(arch, n_classes, size=size, head=head, frozen=frozen).eval()
         counter = FlopCounterMode(display=False)
         try:
             with torch.inference_mode(), counter:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,8 +19,10 @@ from tune_paddy.training.accumulation import MemberLearner, micro_batch
 from tune_paddy.training.batches.decoding import load_scaled
 from tune_paddy.training.batches.loaders import ImageReader, TrainLoader
 from tune_paddy.training.devices import Device, pick_device, use_threads
+from tune_paddy.training.frozen.logistic import EVALUATIONS, evaluation_seconds
+from tune_paddy.training.networks.heads import LinearHead
 from tune_paddy.training.networks.model import build_model, lay_out, plan_body
-from tune_paddy.training.optimizer import Phase, optimizer_factory, phases, run_phase, split_parameters
+from tune_paddy.training.optimizer import Phase, optimizer_factory, phases, run_phase, splitter
 from tune_paddy.training.views import predict
 
 REPETITIONS = 3
@@ -92,20 +94,25 @@ def time_member(
     accum = config.accum if isinstance(config.accum, int) else accum
     started = clock()
     body = plan_body(config.arch, config.size, config.drop_path)
-    model = build_model(config.arch, n_classes, size=config.size, drop_path=config.drop_path)
+    model = build_model(
+        config.arch,
+        n_classes,
+        size=config.size,
+        drop_path=config.drop_path,
+        head=config.head,
+        frozen=config.frozen,
+    )
     lay_out(model, device.type).to(device.torch)
     build = clock() - started
-    most = int(limit / (_PASSES * _image_seconds(model, device, config.size, clock)))
+    most = limit / (_PASSES * _image_seconds(model, device, config.size, clock))
     if most < config.batch_size:  # two images at least: batch norm needs them
-        fewer = min(config.batch_size, max(2, most))
+        fewer = min(config.batch_size, max(2, int(most)))
         config, accum = config.model_copy(update={"batch_size": fewer, "accum": 1}), 1
     rows = np.resize(np.arange(len(paths)), config.batch_size * (REPETITIONS + 1))
     images = HeldImages([paths[int(row)] for row in rows], config, cpus, clock)
     steps = _Steps(config, images, model, device, (body.mean, body.std), accum, n_classes, clock)
-    tuned = phases(config)[-1]
-    train = steps.train(tuned)
-    frozen = steps.train(replace(tuned, frozen=True)) if len(phases(config)) > 1 else train
     plain = steps.predict(passes=0)
+    train, frozen = steps.fit(plain) if config.frozen else steps.both_phases()
     tta_pass = max(steps.predict(passes=1) - plain, 0.0) if config.tta else 0.0
     return StepCost(train, frozen, plain, tta_pass, build), images.decode
 
@@ -136,6 +143,23 @@ class _Steps:
     n_classes: int
     clock: Clock
 
+    def both_phases(self) -> tuple[float, float]:
+        """Return the times of a step of the whole network and of a frozen one, in s/image."""
+        tuned = phases(self.config)[-1]
+        train = self.train(tuned)
+        return train, self.train(replace(tuned, frozen=True)) if len(phases(self.config)) > 1 else train
+
+    def fit(self, plain: float) -> tuple[float, float]:
+        """Return the time of a frozen member per training image, twice: features and fit of the head, in s.
+
+        Args:
+            plain: Time of a forward pass and the decoding of an image, in s.
+        """
+        layer = cast("LinearHead", self.model[1]).linear
+        seconds = evaluation_seconds(layer.in_features, layer.out_features, self.clock)
+        whole = self.config.symmetries * (plain + EVALUATIONS * seconds)
+        return whole, whole
+
     def train(self, phase: Phase) -> float:
         """Return the median time of a training step, in s/image."""
         labels = np.arange(len(self.images), dtype=np.int64) % self.n_classes
@@ -148,7 +172,7 @@ class _Steps:
             accum=self.accum,
             stats=self.stats,
             opt_func=optimizer_factory(self.config),
-            splitter=split_parameters,
+            splitter=splitter(self.config),
         )
         watch = _StepWatch(self.device, self.clock)
         with learner.added_cbs([watch]):

@@ -136,7 +136,7 @@ class Kind(StrEnum):
     SAMPLE = "sample submission"
     TEST = "list of images to predict"
     OTHER = "other"
-    PROBLEM = "not needed, and not understood"
+    PROBLEM = "not understood"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""The detailed report of an ensemble in the terminal."""
+"""The detailed report of an ensemble in the terminal, for `select --verbose`; `summary` is the usual one."""
 
 from collections.abc import Iterator, Mapping
 
@@ -7,18 +7,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tune_paddy.core.estimate import Assessment, Comparison
+from tune_paddy.core.estimate import Assessment
 from tune_paddy.core.metrics import metric_label
 from tune_paddy.core.views import in_order
 from tune_paddy.data.system.text import percent
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.frontier import Frontier
 from tune_paddy.ensemble.reports.member_rows import MemberRow, ViewRow, ensemble_rows
+from tune_paddy.ensemble.reports.rivals import RIVALS, gain_of, rivals
 from tune_paddy.ensemble.reports.tables import make_table
 from tune_paddy.ensemble.reports.wording import OPTIMISTIC, formatted, score, signed
 
-RIVALS = {"best_single": "best single member", "uniform": "uniform average"}
-"""Rival of an ensemble → its display name."""
 _MINIMISING = frozenset(("greedy", "bagged"))
 """Methods that minimise the loss of a plain mean."""
 _MOST_ROUNDS = 8
@@ -154,20 +153,3 @@ def _worth(ensemble: Ensemble, assessment: Assessment) -> Table:
     for rival in rivals(ensemble):
         table.add_row(RIVALS[rival.rival], score(metric, rival.rival_score), "", gain_of(rival, metric))
     return table
-
-
-def rivals(ensemble: Ensemble) -> tuple[Comparison, ...]:
-    """Return the comparisons of an ensemble, without that of its own method."""
-    if ensemble.assessment is None or len(ensemble.pool.views) == 1:
-        return ()
-    return tuple(r for r in ensemble.assessment.comparisons if r.rival != ensemble.selection.method)
-
-
-def gain_of(rival: Comparison, metric: str = "log_loss") -> str:
-    """Return the ensemble's gain over a rival, with the interval; of an error rate in percentage points."""
-    gains = [-value for value in (rival.difference, rival.high, rival.low)]
-    if metric == "error_rate":
-        gain, low, high = (f"{100 * value + 0:+.2f}" for value in gains)
-        return f"{gain} ({low} to {high}) percentage points"
-    gain, low, high = map(signed, gains)
-    return f"{gain} ({low} to {high})"

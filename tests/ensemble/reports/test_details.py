@@ -13,7 +13,7 @@ from tune_paddy.core.selection.auto import auto_select
 from tune_paddy.core.selection.plain import best_single, fixed_select, greedy_select
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.ensemble.ensemble import Ensemble
-from tune_paddy.ensemble.reports.terminal import _blocks, print_details
+from tune_paddy.ensemble.reports.details import _blocks, print_details
 
 
 def printed(ensemble: Ensemble, width: int = 120) -> str:

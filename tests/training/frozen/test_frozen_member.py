@@ -1,0 +1,200 @@
+"""Frozen members: trained, saved, resumed and repeated like other members, with each image embedded once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.frozen.conftest import ARCH, Passes
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import DivergedError
+from tune_paddy.core.predictions import check
+from tune_paddy.core.tasks.task import Task
+from tune_paddy.data.image_cache.cache import ImageSet
+from tune_paddy.data.member_data import Part, Parts
+from tune_paddy.training.batches.loaders import ImageReader, subsample_rows
+from tune_paddy.training.devices import Device
+from tune_paddy.training.folds import train_folds
+from tune_paddy.training.frozen import embedding
+from tune_paddy.training.frozen.store import EmbeddingCache
+from tune_paddy.training.member import train_member
+from tune_paddy.training.networks.model import build_model, plan_body
+from tune_paddy.training.results import EpochReport, MemberResult
+from tune_paddy.training.runtime import Runtime
+from tune_paddy.training.saved.member_files import load_member
+from tune_paddy.training.views import predict
+
+Make = Callable[..., MemberConfig]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A member, its folder, its reports and the filled cache."""
+
+    config: MemberConfig
+    folder: Path
+    result: MemberResult
+    reports: list[EpochReport]
+    cache: EmbeddingCache
+
+
+@pytest.fixture(scope="module")
+def trained(parts: Parts, frozen: Make, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder, reports = tmp_path_factory.mktemp("frozen"), []
+    cache = EmbeddingCache(folder / "embeddings", 10**9)
+    config = frozen(flip_view=True)
+    runtime = Runtime(folder / "member", embeddings=cache)
+    result = train_member(config, parts, runtime, report=reports.append)
+    return Trained(config, folder / "member", result, reports, cache)
+
+
+def equal(first: MemberResult, second: MemberResult) -> bool:
+    """Return whether the predictions are equal, bit by bit."""
+    pairs = [(first.predictions.select, second.predictions.select)]
+    pairs += [(first.predictions.test, second.predictions.test)]
+    return all(np.array_equal(a[view], b[view]) for a, b in pairs for view in a)
+
+
+def test_a_frozen_member_learns_in_one_epoch(trained: Trained) -> None:
+    """Nine of ten are wrong by chance."""
+    result = trained.result
+    assert check(result.predictions) is None
+    assert result.metrics["plain/error_rate"] < 0.4
+    assert set(result.predictions.select) == {"plain", "tta", "flips"}
+    assert [(report.epoch, report.metrics) for report in trained.reports] == [(1, result.history[0])]
+    assert result.history[0]["log_loss"] == result.metrics["plain/log_loss"]
+    assert result.notes == ()
+
+
+def test_the_body_keeps_its_weights_and_statistics(trained: Trained) -> None:
+    before = build_model(ARCH, 10, size=(32, 32), pretrained=trained.config.pretrained, frozen=True)
+    saved = load_member(trained.folder).model
+    for name, value in before[0].state_dict().items():
+        assert torch.equal(saved[0].state_dict()[name], value)
+
+
+def test_a_loaded_frozen_member_predicts_the_same(trained: Trained, parts: Parts) -> None:
+    saved, config = load_member(trained.folder), trained.config
+    plan = plan_body(config.arch, config.size, config.drop_path)
+    views = predict(
+        saved.model,
+        ImageReader(parts.test.paths, config.item_size, config.resize, 1),
+        saved.config,
+        device=Device("cpu", "fp32"),
+        batch_size=64,
+        stats=(plan.mean, plan.std),
+        n_classes=10,
+    )
+    for view, probs in views.items():
+        np.testing.assert_array_equal(probs, trained.result.predictions.test[view])
+
+
+def test_a_second_training_embeds_nothing_and_equals_the_first(
+    trained: Trained, parts: Parts, tmp_path: Path, passes: Passes
+) -> None:
+    again = train_member(trained.config, parts, Runtime(tmp_path, embeddings=trained.cache))
+    assert passes.images == []
+    assert equal(again, trained.result)
+
+
+def test_a_member_without_a_cache_equals_one_with_it(trained: Trained, parts: Parts, tmp_path: Path) -> None:
+    assert equal(train_member(trained.config, parts, Runtime(tmp_path)), trained.result)
+
+
+def test_another_seed_embeds_only_the_images_that_the_first_did_not_see(
+    trained: Trained, parts: Parts, frozen: Make, tmp_path: Path, passes: Passes
+) -> None:
+    """Also where the images lie elsewhere: the contents of the files count."""
+    sums = ImageSet("", parts.train.paths, sums=tuple("00" * 31 + f"{row:02x}" for row in range(100)))
+    seen = set(subsample_rows(parts.train.labels, trained.config).tolist())
+    other = frozen(seed=7)
+    wanted = [row for row in subsample_rows(parts.train.labels, other).tolist() if row not in seen]
+    cache = EmbeddingCache(tmp_path / "embeddings", 10**9)
+    for config in (trained.config, other):
+        passes.images.clear()
+        known = replace(parts, images=sums)
+        train_member(config, known, Runtime(tmp_path / str(config.seed), embeddings=cache))
+    assert passes.images == [(parts.train.paths[row], code) for code in (0, 1) for row in wanted]
+
+
+def test_folds_embed_each_image_once(parts: Parts, frozen: Make, tmp_path: Path, passes: Passes) -> None:
+    every = parts.train + parts.select
+    dealt = replace(
+        parts,
+        train=every.take(np.zeros(len(every), np.bool_)),
+        select=every,
+        folds=np.arange(len(every)) % 2,
+    )
+    cache = EmbeddingCache(tmp_path / "embeddings", 10**9)
+    config = frozen(subsample=1.0, flip="none", tta=0)
+    result = train_folds(config, dealt, Runtime(tmp_path / "member", embeddings=cache))
+    assert sorted(passes.images) == sorted((path, 0) for path in every.paths)
+    assert check(result.predictions) is None
+
+
+def test_an_interrupted_member_continues_with_what_it_has_embedded(
+    trained: Trained, parts: Parts, tmp_path: Path, passes: Passes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "SEGMENT", 16)
+
+    class KilledError(Exception):
+        """Simulates the death of the process."""
+
+    def die(_images: int) -> None:
+        if len(passes.images) >= 64:
+            raise KilledError
+
+    runtime = Runtime(tmp_path / "member", accum=4, embeddings=EmbeddingCache(tmp_path / "embeddings", 10**9))
+    passes.fail = die
+    with pytest.raises(KilledError):
+        train_member(trained.config, parts, runtime)
+    passes.fail = lambda images: None
+    train_member(trained.config, parts, runtime)
+    assert len(passes.images) == len(set(passes.images)) == 2 * 80
+
+
+def test_out_of_memory_halves_the_batch(
+    trained: Trained, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that fits predicts the same, apart from rounding."""
+    sizes: list[int] = []
+    in_order = ImageReader.in_order
+
+    def scarce(reader: ImageReader, batch_size: int) -> object:
+        sizes.append(batch_size)
+        if batch_size > 32:
+            raise MemoryError
+        return in_order(reader, batch_size)
+
+    monkeypatch.setattr(ImageReader, "in_order", scarce)
+    result = train_member(trained.config, parts, Runtime(tmp_path))
+    assert (result.ooms, result.accum, sizes[:2]) == (1, 2, [64, 32])
+    for view, probs in result.predictions.select.items():
+        np.testing.assert_allclose(probs, trained.result.predictions.select[view], atol=1e-3)
+
+
+def test_features_that_are_not_finite_end_the_member_as_diverged(
+    parts: Parts, frozen: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "normalize", lambda images, *stats: images * float("nan"))
+    with pytest.raises(DivergedError, match=f"^{ARCH} has features that are not finite numbers$"):
+        train_member(frozen(), parts, Runtime(tmp_path))
+
+
+def test_a_frozen_member_predicts_several_labels(parts: Parts, frozen: Make, tmp_path: Path) -> None:
+    """Whether a digit is even, below five, or neither prime nor zero; one label is on no image."""
+    holds = [lambda n: n % 2 == 0, lambda n: n < 5, lambda n: n in (1, 4, 6, 8, 9), lambda n: n > 9]
+
+    def several(part: Part) -> Part:
+        labels = [[int(test(n)) for test in holds] for n in part.labels.tolist()]
+        return replace(part, labels=np.array(labels, np.int64).reshape(len(part.labels), 4))
+
+    task = Task.of("multilabel")
+    changed = {name: several(getattr(parts, name)) for name in ("train", "select")}
+    known = replace(parts, classes=tuple("abcd"), task=task, **changed)
+    result = train_member(frozen(tta=0, head="linear"), known, Runtime(tmp_path))
+    assert check(result.predictions) is None
+    assert result.metrics["plain/log_loss"] < np.log(2)

@@ -1,0 +1,64 @@
+"""Time of frozen members."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.timing.cost import StepCost, Workload, epoch_seconds, member_seconds
+from tune_paddy.core.timing.kinds import kind_of
+from tune_paddy.training.timing.kinds import time_kinds
+from tune_paddy.training.timing.steps import time_member
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[str]:
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "black.png")
+    return [str(tmp_path / "black.png")]
+
+
+def member(**values: object) -> MemberConfig:
+    return MemberConfig(**{"arch": "test_resnet", "size": 32, "batch_size": 4, "pretrained": False, **values})
+
+
+def test_a_frozen_member_embeds_once_and_predicts_the_select_split_twice() -> None:
+    cost = StepCost(train=0.1, frozen=0.1, predict=0.02, tta_pass=0.03, build=2.0)
+    config, load = member(schedule="frozen", subsample=0.5, tta=2), Workload(100, 20, 10)
+    expected = 2 + 50 * 0.1 + 20 * 0.02 + 30 * (0.02 + 2 * 0.03)
+    assert member_seconds(config, cost, load) == pytest.approx(expected)
+    assert epoch_seconds(config, cost, load) == pytest.approx(50 * 0.1 + 20 * 0.02)
+
+
+def test_frozen_members_are_a_kind_for_each_set_of_symmetries() -> None:
+    kinds = [kind_of(member(schedule="frozen", flip=flip, lr=0.1)) for flip in ("none", "dihedral")]
+    assert kinds[0] != kinds[1]
+    assert all(kind.frozen for kind in kinds)
+    assert kind_of(member(flip="none")) == kind_of(member(flip="dihedral"))
+    assert kind_of(member(head="linear")) != kind_of(member())
+
+
+def test_frozen_and_trained_kinds_are_each_timed_whatever_the_limit(paths: list[str]) -> None:
+    configs = [
+        member(schedule=schedule, size=size, tta=0)
+        for schedule in ("frozen", "fine_tune")
+        for size in (32, 64)
+    ]
+    found = time_kinds(configs, paths, n_classes=3, allow_gpu=False, limit=0.0)
+    assert {(kind.schedule, kind.size[0]) for kind in found.timed} == {("frozen", 32), ("fine_tune", 32)}
+    small, large = (found.costs[kind_of(config)] for config in configs[:2])
+    ratio = large.predict / small.predict
+    assert large.train == pytest.approx(ratio * small.train)
+
+
+def test_each_symmetry_costs_a_forward_pass_and_its_share_of_the_fit(paths: list[str]) -> None:
+    """The clock advances by a second at each look, whatever a machine does in it."""
+    seconds, costs = itertools.count(), []
+    for flip in ("none", "horizontal"):
+        config = member(schedule="frozen", flip=flip, tta=0)
+        cost, _ = time_member(config, paths, n_classes=3, allow_gpu=False, clock=lambda: float(next(seconds)))
+        costs.append(cost)
+    assert costs[1].train == pytest.approx(2 * costs[0].train)
+    assert costs[0].train > costs[0].predict

@@ -1,0 +1,394 @@
+"""One attempt to train a member: build, train with a checkpoint per epoch, predict."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from fastai.callback.core import Callback, CancelFitException
+from numpy.typing import NDArray
+from torch import nn
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.errors import DivergedError
+from tune_paddy.core.memory import EVALUATION_FACTOR, batch_norm_warning
+from tune_paddy.core.predictions import Predictions
+from tune_paddy.core.views import EMA, PLAIN
+from tune_paddy.data.member_data import Part, Parts
+from tune_paddy.training.accumulation import MemberLearner, micro_batch
+from tune_paddy.training.batches.balance import class_weights
+from tune_paddy.training.batches.loaders import ImageReader, TrainLoader, subsample_rows
+from tune_paddy.training.devices import Device, pick_device
+from tune_paddy.training.frozen.embedding import Embedder
+from tune_paddy.training.frozen.fitting import fit_head
+from tune_paddy.training.keeping.average import Average
+from tune_paddy.training.keeping.best_epoch import CHOSEN_NOTE, best_epoch, ends_early, spared_epochs
+from tune_paddy.training.networks.compilation import compile_model
+from tune_paddy.training.networks.model import build_model, has_batch_norm, lay_out, plan_body
+from tune_paddy.training.oom import ThrashWatch
+from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, splitter
+from tune_paddy.training.overflow import mean_loss
+from tune_paddy.training.results import EpochReport, MemberResult, Report
+from tune_paddy.training.runtime import Runtime
+from tune_paddy.training.saved.checkpoint import Checkpoint, load_epoch, load_latest, save_checkpoint
+from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
+from tune_paddy.training.saved.member_files import save_member
+from tune_paddy.training.scores import member_scores
+from tune_paddy.training.stack import describe_stack
+from tune_paddy.training.views import predict
+
+
+def most_accum(config: MemberConfig, runtime: Runtime) -> int:
+    """Return the largest `accum` that a retry after out of memory may use."""
+    return min(runtime.max_accum or config.batch_size, config.batch_size)
+
+
+class Attempt:
+    """One attempt to train a member with a fixed micro-batch."""
+
+    def __init__(self, config: MemberConfig, parts: Parts, runtime: Runtime, report: Report) -> None:
+        self.config, self.parts, self.runtime, self.report = config, parts, runtime, report
+        self.device: Device = pick_device(config.precision, allow_gpu=runtime.allow_gpu)
+        plan = plan_body(config.arch, config.size, config.drop_path, config.large_view)
+        self.stats = (plan.mean, plan.std)
+        self.device.prefer_speed()
+        self.device.limit_memory(runtime.memory_mib)
+        self.device.reset_peak()
+        self.history: list[dict[str, float]] = []
+        self.average: Average | None = None
+        # A refit, whose select split is trained on, has nothing to choose an epoch by.
+        self.keeps_best = config.keep == "best" and not parts.seen
+
+    def thrash_watch(self) -> ThrashWatch | None:
+        """Return a watch if `accum` can still be raised; otherwise a slow member is better than none."""
+        if self.runtime.accum >= most_accum(self.config, self.runtime):
+            return None
+        return ThrashWatch(self.device.alloc_retries)
+
+    def run(self) -> MemberResult:
+        """Train from the newest checkpoint, predict, and save the member."""
+        checkpoint = load_latest(self.runtime.folder)
+        model = self._model(checkpoint)
+        self.average = self._begin_average(model, checkpoint)
+        self._train(model, checkpoint)
+        notes = (*self._notes(model), *self._return_to_best(model))
+        started = self.runtime.clock()
+        parts = {"select": self.parts.select, "test": self.parts.test}
+        views = {name: self._predict(model, part) | self._averaged(part) for name, part in parts.items()}
+        seconds = self.runtime.clock() - started
+        others = self._predict_others(model)
+        predictions = Predictions(
+            classes=self.parts.classes,
+            split=self.parts.split,
+            select_ids=self.parts.select.ids,
+            select_labels=self.parts.select.labels,
+            test_ids=self.parts.test.ids,
+            select=views["select"],
+            test=views["test"],
+            task=self.parts.task,
+        )
+        if self.runtime.keep_weights:
+            save_member(
+                self.runtime.folder,
+                model,
+                self.config,
+                self.parts.classes,
+                pixel_range=self.parts.pixel_range,
+                task=self.parts.task,
+                ema=None if self.average is None else self.average.model,
+            )
+        if not self.runtime.keep_checkpoints:
+            remove_checkpoints(self.runtime.folder)
+        metrics = self._summary(model, predictions, seconds)
+        return MemberResult(
+            config=self.config,
+            predictions=predictions,
+            history=tuple(self.history),
+            metrics=metrics,
+            accum=self.runtime.accum,
+            ooms=0,
+            notes=notes,
+            stack=describe_stack(self.device),
+            others=others,
+        )
+
+    def _notes(self, model: nn.Sequential) -> tuple[str, ...]:
+        images = micro_batch(self.config.batch_size, self.runtime.accum)
+        trained_norms = has_batch_norm(model[0]) and not self.config.frozen
+        warning = batch_norm_warning(images, self.runtime.accum) if trained_norms else None
+        return (warning,) if warning else ()
+
+    def _return_to_best(self, model: nn.Sequential) -> tuple[str, ...]:
+        """Load the best epoch's parameters if they are to predict; return notes for the user."""
+        if not self.keeps_best:
+            return ()
+        best = best_epoch(self.history)
+        if best < len(self.history):
+            checkpoint = load_epoch(self.runtime.folder, best)
+            if checkpoint is None:
+                return (f"the checkpoint of the best epoch, {best}, is damaged: the last epoch predicts",)
+            model.load_state_dict(dict(checkpoint.model))
+            if self.average is not None and checkpoint.averaged is not None:
+                self.average.load(checkpoint.averaged.state)
+        return (CHOSEN_NOTE,)
+
+    def ends_early(self) -> bool:
+        """Return whether the training ends before its last epoch."""
+        config = self.config
+        return self.keeps_best and ends_early(
+            self.history, patience=config.patience, frozen=config.total_epochs - config.epochs
+        )
+
+    def _begin_average(self, model: nn.Sequential, checkpoint: Checkpoint | None) -> Average | None:
+        if self.config.ema == 0:
+            return None
+        return Average(model, self.config.ema, None if checkpoint is None else checkpoint.averaged)
+
+    def _averaged(self, part: Part) -> dict[str, NDArray[np.float32]]:
+        """Return the ema view of a part; empty without an average."""
+        if self.average is None:
+            return {}
+        return {EMA: self._predict(self.average.model, part, (PLAIN,))[PLAIN]}
+
+    def _model(self, checkpoint: Checkpoint | None) -> nn.Sequential:
+        config = self.config
+        torch.manual_seed(config.seed)
+        model = build_model(
+            config.arch,
+            len(self.parts.classes),
+            size=config.size,
+            pretrained=config.pretrained if checkpoint is None else False,
+            drop_path=config.drop_path,
+            dropout=config.dropout,
+            head=config.head,
+            frozen=config.frozen,
+            large_view=config.large_view,
+            weights_dir=self.runtime.weights_dir,
+        )
+        if checkpoint is not None:
+            model.load_state_dict(dict(checkpoint.model))
+        lay_out(model, self.device.type).to(self.device.torch)
+        if config.compile:
+            compile_model(model, self.runtime.cpus)
+        return model
+
+    def _train(self, model: nn.Sequential, checkpoint: Checkpoint | None) -> None:
+        if self.config.frozen:
+            self._fit(model)
+            return
+        done = 0 if checkpoint is None else checkpoint.epoch
+        self.history = [] if checkpoint is None else list(checkpoint.history)
+        learner = MemberLearner(
+            self._loader(),
+            model,
+            self.config,
+            n_classes=len(self.parts.classes),
+            task=self.parts.task,
+            device=self.device,
+            accum=self.runtime.accum,
+            stats=self.stats,
+            class_weights=self._class_weights(),
+            opt_func=optimizer_factory(self.config),
+            splitter=splitter(self.config),
+        )
+        if checkpoint is not None and checkpoint.scaler:  # empty where the loss was not scaled
+            learner.scaler.load_state_dict(dict(checkpoint.scaler))
+        first = 0
+        for phase in phases(self.config):
+            if done < first + phase.epochs and not self.ends_early():
+                watch = _EpochWatch(self, first, max(done - first, 0))
+                with learner.added_cbs([watch]):
+                    run_phase(
+                        learner,
+                        phase,
+                        start_epoch=max(done - first, 0),
+                        optimizer_state=checkpoint.restore_optimizer if checkpoint else None,
+                    )
+            first += phase.epochs
+
+    def _fit(self, model: nn.Sequential) -> None:
+        """Fit the head of a frozen member; cached features take the place of checkpoints."""
+        started, parts, rows = self.runtime.clock(), self.parts, self._rows()
+        embedder = self._embedder(model)
+        fitted = fit_head(
+            embedder,
+            [parts.train.paths[row] for row in rows],
+            parts.train.labels[rows],
+            parts.train.groups[rows] if len(parts.train.groups) else parts.train.groups,
+            n_classes=len(parts.classes),
+            task=parts.task,
+            targets=self._targets(rows),
+        )
+        known = {"train_loss": fitted.loss, "penalty": fitted.penalty}
+        self._evaluate(model, known, self.runtime.clock() - started)
+        self.report(EpochReport(1, self.history[-1]))
+
+    def _embedder(self, model: nn.Sequential) -> Embedder:
+        parts = self.parts
+        return Embedder(
+            model,
+            self.config,
+            self.device,
+            self.stats,
+            self._evaluation_batch(),
+            self._reader,
+            pixel_range=parts.pixel_range,
+            cache=self.runtime.embeddings,
+            sums={} if parts.images is None else parts.images.sums_by_path,
+            alive=self.runtime.alive,
+        )
+
+    def _predict_others(self, model: nn.Sequential) -> NDArray[np.float32] | None:
+        """Return one plain pass over the labelled images of the other folds, for students; or None.
+
+        A frozen member has embedded most of these images already.
+        """
+        others = self.parts.others
+        if others is None:
+            return None
+        if self.config.frozen:
+            return self._embedder(model).predict(others.paths, self.parts.task)
+        return self._predict(model, others, (PLAIN,))[PLAIN]
+
+    def _evaluation_batch(self) -> int:
+        return EVALUATION_FACTOR * micro_batch(self.config.batch_size, self.runtime.accum)
+
+    def _targets(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Return the soft targets of training images; None: their labels are the targets."""
+        train = self.parts.train
+        return train.targets[rows] if len(train.targets) else None
+
+    def _rows(self) -> NDArray[np.int64]:
+        return subsample_rows(self.parts.train.labels, self.config, self.parts.train.groups)
+
+    def _class_weights(self) -> torch.Tensor | None:
+        """Return the weights of the classes among the images that this member trains on."""
+        labels = self.parts.train.labels[self._rows()]
+        weights = class_weights(labels, self.config.class_weights, len(self.parts.classes))
+        return None if weights is None else torch.from_numpy(weights)
+
+    def _loader(self) -> TrainLoader:
+        rows, train = self._rows(), self.parts.train
+        reader = self._reader([train.paths[row] for row in rows])
+        return TrainLoader(reader, train.labels[rows], self.config, self._targets(rows))
+
+    def _reader(self, paths: list[str]) -> ImageReader:
+        runtime, config = self.runtime, self.config
+        return ImageReader(
+            paths,
+            config.item_size,
+            config.resize,
+            runtime.cpus,
+            runtime.cached,
+            pixel_range=self.parts.pixel_range,
+        )
+
+    def _predict(
+        self, model: nn.Module, part: Part, kinds: Collection[str] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        views = predict(
+            model,
+            self._reader(list(part.paths)),
+            self.config,
+            device=self.device,
+            batch_size=self._evaluation_batch(),
+            stats=self.stats,
+            n_classes=len(self.parts.classes),
+            task=self.parts.task,
+            kinds=kinds,
+            alive=self.runtime.alive,
+        )
+        if not all(np.isfinite(probs).all() for probs in views.values()):
+            raise DivergedError(f"{self.config.arch} predicts values that are not finite numbers")
+        return views
+
+    def after_epoch(self, learner: Any, epoch: int, loss: float, seconds: float) -> None:
+        """Evaluate an epoch, save its checkpoint, then report it."""
+        known = {"train_loss": loss, "lr": float(learner.opt.hypers[-1]["lr"])}
+        self._evaluate(learner.model, known, seconds)
+        save_checkpoint(
+            self.runtime.folder,
+            epoch=epoch,
+            model=learner.model,
+            optimizer=learner.opt.opt,
+            scaler=learner.scaler,
+            history=self.history,
+            averaged=None if self.average is None else self.average.averaged,
+            spared=spared_epochs(self.history) if self.keeps_best else (),
+        )
+        self.report(EpochReport(epoch, self.history[-1]))
+
+    def _evaluate(self, model: nn.Module, known: Mapping[str, float], seconds: float) -> None:
+        """Score the select split, and add an epoch of that many seconds to the history."""
+        started = self.runtime.clock()
+        probs = self._predict(model, self.parts.select, (PLAIN,))[PLAIN]
+        averaged = {view: self._scores(own) for view, own in self._averaged(self.parts.select).items()}
+        spent = {"train_seconds": seconds, "eval_seconds": self.runtime.clock() - started}
+        self.history.append({**known, **self._scores(probs), **_by_view(averaged), **spent})
+
+    def _scores(self, probs: NDArray[np.float32]) -> dict[str, float]:
+        return member_scores(probs, self.parts.select.labels, self.runtime.metrics)
+
+    def _summary(self, model: nn.Module, predictions: Predictions, seconds: float) -> dict[str, float]:
+        n_images = len(predictions.select_ids) + len(predictions.test_ids)
+        return {
+            **_by_view({view: self._scores(probs) for view, probs in predictions.select.items()}),
+            "train_seconds_total": sum(e["train_seconds"] + e["eval_seconds"] for e in self.history),
+            "predict_seconds": seconds,
+            "predict_ms_per_image": 1000 * seconds / n_images,
+            "train_images": float(len(self._rows())),
+            "parameters_m": sum(parameter.numel() for parameter in model.parameters()) / 1e6,
+            "peak_mib": self.device.peak_mib(),
+        }
+
+
+def _by_view(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return {f"{view}/{name}": value for view, values in scores.items() for name, value in values.items()}
+
+
+class _EpochWatch(Callback):
+    """Seed each epoch's random streams, collect its losses, and pass the finished epoch to the attempt."""
+
+    def __init__(self, attempt: Attempt, first: int, skip: int) -> None:
+        self.attempt, self.first, self.skip = attempt, first, skip
+
+    def __call__(self, event_name: str) -> None:
+        """Run this callback's method for an event.
+
+        Errors propagate unchanged. fastai's own `__call__` rewrites their messages and fails on errors
+        without one, such as a MemoryError.
+        """
+        action = getattr(type(self), event_name, None)
+        if action is not None:
+            action(self)
+
+    def before_train(self) -> None:
+        epoch = self.first + self.learn.epoch
+        # Dropout and stochastic depth use torch's global generator. Seeding it for each epoch makes a
+        # resumed member equal to an uninterrupted one without storing any random state.
+        torch.manual_seed(self.attempt.config.seed * 100_003 + epoch)
+        self.learn.dls.train.epoch = epoch
+        self.losses: list[torch.Tensor] = []
+        self.thrash = self.attempt.thrash_watch()
+        self.started = self.attempt.runtime.clock()
+
+    def after_step(self) -> None:
+        if self.attempt.average is not None:
+            self.attempt.average.update(self.learn.model)
+
+    def after_batch(self) -> None:
+        self.attempt.runtime.alive()
+        self.losses.append(self.learn.loss)
+        if self.thrash is not None:
+            self.thrash.step()
+
+    def after_epoch(self) -> None:
+        if self.learn.epoch < self.skip:
+            return  # fastai fires this event for skipped epochs too
+        epoch = self.first + self.learn.epoch + 1
+        loss = mean_loss(self.losses, self.learn.model, self.learn.scaler, epoch)
+        self.attempt.device.synchronize()
+        seconds = self.attempt.runtime.clock() - self.started
+        self.attempt.after_epoch(self.learn, epoch, loss, seconds)
+        if self.attempt.ends_early():
+            raise CancelFitException
