@@ -11,9 +11,10 @@ from sklearn.utils.class_weight import compute_class_weight
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.predictions import check
 from tune_paddy.data.member_data import Part, Parts
-from tune_paddy.training.attempt import Attempt, train_member
+from tune_paddy.training.attempt import Attempt
 from tune_paddy.training.batches.loaders import subsample_rows
 from tune_paddy.training.folds import train_folds
+from tune_paddy.training.member import train_member
 from tune_paddy.training.runtime import Runtime
 
 Make = Callable[..., MemberConfig]
