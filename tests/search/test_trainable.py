@@ -91,7 +91,7 @@ def test_calibrations_learn_from_the_memory_that_a_trial_measured(
     caps: list[float | None] = []
     monkeypatch.setattr(Device, "limit_memory", lambda _self, mib: caps.append(mib))
     monkeypatch.setattr(Device, "peak_mib", lambda _self: 900.0)
-    monkeypatch.setattr(member, "describe_stack", lambda _device: stack)
+    monkeypatch.setattr(attempt, "describe_stack", lambda _device: stack)
     monkeypatch.setattr(gpu_memory, "process_meter", Driver)
     monkeypatch.setattr("torch.cuda.memory_reserved", lambda: 800 * MIB)
     share = TrialMemory(0.25, 2, 3000, context_mib=700, raw_mib=1000, forecast_mib=1750, budget_mib=3700)
