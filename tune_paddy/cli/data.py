@@ -42,6 +42,8 @@ def fetch(
 ) -> None:
     """Download the pretrained weights that a search space needs, for machines without a network.
 
+    Without --licences, the setting of the space counts.
+
     Example: tune-paddy weights fetch road_to_the_top --to weights
     """
     from tune_paddy.search.licences import licence_note, with_licences

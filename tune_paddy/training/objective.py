@@ -39,8 +39,8 @@ class Objective(Protocol):
             smoothing: Label smoothing, from 0 to 1.
         """
 
-    def shares(self, labels: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
-        """Return the share of each class in each image, [n, classes], from its labels."""
+    def shares(self, targets: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
+        """Return the share of each class in each image, [n, classes], from its labels or from shares."""
 
 
 class _OneClass:
@@ -59,9 +59,11 @@ class _OneClass:
         weights = self._shares_of(targets, logits) @ self.weights
         return (self._losses(logits, targets, smoothing) * weights).sum()
 
-    def shares(self, labels: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
+    def shares(self, targets: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
+        if targets.ndim > 1:
+            return targets.to(dtype)
         # torch's one_hot reads the labels back to check them, except on CUDA
-        return (labels[:, None] == torch.arange(n_classes, device=labels.device)).to(dtype)
+        return (targets[:, None] == torch.arange(n_classes, device=targets.device)).to(dtype)
 
     def _total(self, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
         return F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
@@ -71,8 +73,6 @@ class _OneClass:
         return F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
 
     def _shares_of(self, targets: Tensor, logits: Tensor) -> Tensor:
-        if targets.ndim > 1:
-            return targets.to(logits.dtype)
         return self.shares(targets, logits.shape[1], logits.dtype)
 
 
@@ -127,8 +127,8 @@ class _IndependentLabels:
             terms = terms * (1 + (self.weights - 1) * targets.to(terms.dtype))
         return terms.sum() / logits.shape[1]
 
-    def shares(self, labels: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:  # noqa: ARG002
-        return labels.to(dtype)
+    def shares(self, targets: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:  # noqa: ARG002
+        return targets.to(dtype)
 
     def _terms(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each image and label, [n, labels]."""

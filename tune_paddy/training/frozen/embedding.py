@@ -1,7 +1,7 @@
 """Embed images: pooled features of a frozen body in each symmetry, from the cache or a forward pass."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.training.batches.augment import centre, normalize, shrink
 from tune_paddy.training.batches.decoding import VERSIONS
@@ -22,6 +23,7 @@ from tune_paddy.training.devices import Device, send
 from tune_paddy.training.frozen.store import Digests, EmbeddingCache, Entry, digests_of
 from tune_paddy.training.networks.heads import LinearHead
 from tune_paddy.training.networks.model import Body
+from tune_paddy.training.objective import objective_of
 from tune_paddy.training.views import flipped
 
 SEGMENT = 512
@@ -68,10 +70,25 @@ class Embedder:
             DivergedError: Features are not finite.
             ImageError: A file cannot be read as an image.
         """
+        return np.stack(list(self._embed_all(paths, range(self.config.symmetries))))
+
+    def predict(self, paths: Sequence[str], task: Task) -> NDArray[np.float32]:
+        """Return probabilities of images as they are, float32 [images, classes], from features as `embed`.
+
+        Raises:
+            DivergedError: Features are not finite.
+            ImageError: A file cannot be read as an image.
+        """
+        (features,) = self._embed_all(paths, [0])
+        with torch.inference_mode():
+            logits = self.model[1](torch.from_numpy(features).to(self.device.torch))
+            probs: NDArray[np.float32] = objective_of(task).probabilities(logits).cpu().numpy()
+        return probs
+
+    def _embed_all(self, paths: Sequence[str], symmetries: Iterable[int]) -> Iterator[Features]:
         digests = digests_of(paths, self.sums)
         key = {} if self.cache is None else self._key()
-        found = [self._embed(paths, digests, {**key, "symmetry": it}) for it in range(self.config.symmetries)]
-        return np.stack(found)
+        return (self._embed(paths, digests, {**key, "symmetry": it}) for it in symmetries)
 
     def _embed(self, paths: Sequence[str], digests: Digests, key: Mapping[str, Any]) -> Features:
         names = [row.tobytes() for row in digests]

@@ -22,6 +22,7 @@ def fit_head(
     *,
     n_classes: int,
     task: Task | None = None,
+    targets: NDArray[np.float32] | None = None,
 ) -> Head:
     """Embed training images, and fit the linear head of the embedder's network to their features.
 
@@ -34,13 +35,14 @@ def fit_head(
         groups: int64 [images], equal for images that stay on one side of a split; empty: all are alone.
         n_classes: Number of classes.
         task: What the labels are; None: one class an image.
+        targets: Shares of the classes to fit to instead of the labels, float32 [images, classes].
 
     Raises:
         DivergedError: Features are not finite.
         ImageError: A file cannot be read as an image.
     """
     config = embedder.config
-    examples = Examples(embedder.embed(paths), labels, groups)
+    examples = Examples(embedder.embed(paths), labels, groups, targets)
     fitter = Fitter(n_classes, objective_of(task), config.label_smoothing, config.seed, embedder.alive)
     fitted = fitter.fit(examples)
     _store(cast("LinearHead", embedder.model[1]).linear, fitted)
