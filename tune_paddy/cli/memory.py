@@ -82,8 +82,8 @@ def memory(
     """Forecast whether members fit a GPU, with which accum, how many at once, and how long they take.
 
     The word `forecast` may be left out. No GPU is needed for the memory. Times are those of recorded members
-    of the same kind on the same device; the steps of the others are timed on this machine. Without --licences,
-    the setting of the space counts.
+    of the same kind on the same device; the steps of the others are timed on this machine. Without
+    --licences, the setting of the space counts.
 
     Example: tune-paddy memory forecast road_to_the_top --gpu-memory 16280
     """
