@@ -128,9 +128,9 @@ def fail_in_upload(copy: Any, source: Any, target: Any) -> None:
 
 
 def in_tta() -> Any:
-    from tune_paddy.training import tta
+    from tune_paddy.training import views
 
-    return patch.object(tta, "augment", lambda *_: die())
+    return patch.object(views, "augment", lambda *_: die())
 
 
 def clock_back() -> Any:
