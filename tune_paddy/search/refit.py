@@ -87,7 +87,7 @@ def refit_plan(
     # Every member is needed, so none is stopped early. Without an honest score, folds have no use.
     fixed = {"trials": len(members), "minutes": None, "scheduler": "none", "folds": 0, "keep_weights": "all"}
     try:
-        settings = SearchSettings(**{**recorded, **fixed})
+        settings = SearchSettings.recorded({**recorded, **fixed})
     except ValidationError as error:
         raise InputError(f"search {search.name!r}: its settings cannot be read: {_first(error)}") from error
     name = search.name + SUFFIX

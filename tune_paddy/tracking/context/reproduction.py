@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from tune_paddy.core.config import SearchSettings
 from tune_paddy.data.options import NEAR
 from tune_paddy.tracking.runs import parse_params
 from tune_paddy.tracking.schema import SearchRecord
@@ -24,7 +25,8 @@ def member_space(origin: str, config: Mapping[str, object], settings: Mapping[st
         config: Configuration of the member, plain values.
         settings: Settings of the search, as text.
     """
-    shared = {name: value for name, value in parse_params(settings).items() if name in SHARED}
+    known = {name: value for name, value in parse_params(settings).items() if name in SHARED}
+    shared = SearchSettings.recorded(known).model_dump(mode="json", include=set(known))
     given: dict[str, Any] = {
         "search": {"trials": 1, **_without_none(shared)},
         "recipes": [{"name": origin, **_without_none(config)}],
