@@ -60,7 +60,7 @@ class SearchPlan:
     @property
     def frozen(self) -> int:
         """Number of frozen members among them; sampled ones count as trained unless all are frozen."""
-        recipes = sum(recipe.values.get("schedule") == "frozen" for recipe in self.space.recipes)
+        recipes: int = sum(recipe.values.get("schedule") == "frozen" for recipe in self.space.recipes)
         spaces = self.space.spaces
         if spaces and all(sub.domains.get("schedule") == Fixed("frozen") for sub in spaces):
             recipes += self.total - len(self.space.recipes)
