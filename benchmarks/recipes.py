@@ -62,8 +62,8 @@ FROZEN: dict[str, object] = {
 
 LEVERS: dict[str, dict[str, object]] = {
     "ema": {"ema": 0.99},
-    "layer_decay": {"layer_decay": 0.75},
-    "lamb": {"optimizer": "lamb"},
+    "layer_decay": {"layer_decay": 0.9, "lr": 0.005},
+    "lamb": {"optimizer": "lamb", "lr": 0.05},
     "clip_grad": {"clip_grad": 1.0},
     "randaugment": {"randaugment": 9},
     "trivialaugment": {"trivialaugment": True},
@@ -76,7 +76,7 @@ LEVERS: dict[str, dict[str, object]] = {
     "linear_head": {"head": "linear"},
     "keep_best": {"keep": "best"},
 }
-"""Changes to the base member, each alone."""
+"""Changes to the base member, each alone, with the learning rate or the further parameters that it needs."""
 
 MEMBERS: dict[str, dict[str, object]] = {
     "base": {**BASE, **VIEWS},
@@ -91,6 +91,7 @@ USUAL = ("plain", "tta")
 ENSEMBLES: dict[str, tuple[tuple[str, tuple[str, ...] | None], ...]] = {
     "today: three fine-tuned": (("base", USUAL), ("lite1", USUAL), ("lite2", USUAL)),
     "the same with all views": (("base", None), ("lite1", None), ("lite2", None)),
+    "frozen: two backbones": (("frozen0", None), ("frozen1", None)),
     "frozen: three backbones": (("frozen0", None), ("frozen1", None), ("frozen2", None)),
     "new: three frozen, one fine-tuned": (
         ("frozen0", None),

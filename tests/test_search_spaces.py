@@ -106,9 +106,10 @@ def test_the_notebooks_training() -> None:
 
 @pytest.mark.parametrize("name", ["paddy_search", "strong"])
 def test_recipes_inform_the_sampler(name: str) -> None:
-    """Every recipe of the space lies in a sub-space, so that the sampler learns from its score."""
+    """Every trained recipe of the space lies in a sub-space, so that the sampler learns from its score."""
     space = load(name)
-    assert all(locate(recipe.values, space.spaces) for recipe in space.recipes)
+    trained = [recipe for recipe in space.recipes if recipe.values.get("schedule") != "frozen"]
+    assert all(locate(recipe.values, space.spaces) for recipe in trained)
 
 
 def test_the_strong_space_has_pretrained_weights_for_every_architecture() -> None:

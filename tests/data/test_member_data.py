@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,3 +41,23 @@ def test_a_refit_trains_on_all_labelled_images_and_has_its_own_fingerprint(datas
     assert np.array_equal(refit.select.ids, parts.select.ids)
     assert refit.split != parts.split
     assert (parts.seen, refit.seen) == (False, True)
+
+
+def test_images_with_and_without_targets_or_groups_join(dataset):
+    parts = make_parts(dataset, make_select_split(dataset, share=0.3, seed=0))
+    plain, n = parts.train, len(dataset.classes)
+    soft = replace(
+        parts.select,
+        targets=np.full((len(parts.select), n), 1 / n, np.float32),
+        groups=np.arange(len(parts.select)),
+    )
+    assert not len((plain + parts.select).targets)
+    for joined, hard, uniform in (
+        (plain + soft, slice(len(plain)), slice(len(plain), None)),
+        (soft + plain, slice(len(soft), None), slice(len(soft))),
+    ):
+        assert np.array_equal(joined.targets[hard], np.eye(n)[plain.labels])
+        assert np.array_equal(joined.targets[uniform], soft.targets)
+        assert len(set(joined.groups.tolist())) == len(joined)
+        half = np.arange(len(joined)) % 2 == 0
+        assert np.array_equal(joined.take(half).targets, joined.targets[half])

@@ -15,7 +15,7 @@ from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.memory import measured_stacks
 from tune_paddy.tracking.runs import list_members
 from tune_paddy.tracking.searches import start_search
-from tune_paddy.training import gpu_memory, member
+from tune_paddy.training import attempt, gpu_memory
 from tune_paddy.training.devices import Device
 
 CONFIG = MemberConfig(arch="test_resnet", size=32, epochs=1, batch_size=16, tta=0, pretrained=False)
@@ -58,14 +58,14 @@ def test_a_process_that_ran_out_of_gpu_memory_is_spent_whatever_the_outcome_of_i
     finished: Finished, monkeypatch: pytest.MonkeyPatch, failures: int, outcome: str, *, allow_gpu: bool
 ) -> None:
     attempts = iter([torch.OutOfMemoryError("CUDA out of memory")] * failures)
-    train = member._Attempt._train
+    train = attempt.Attempt._train
 
-    def run_out(self: member._Attempt, *arguments: Any) -> None:
+    def run_out(self: attempt.Attempt, *arguments: Any) -> None:
         for error in attempts:
             raise error
         train(self, *arguments)
 
-    monkeypatch.setattr(member._Attempt, "_train", run_out)
+    monkeypatch.setattr(attempt.Attempt, "_train", run_out)
     last = run_here(finished, monkeypatch, f"{outcome}-{allow_gpu}", allow_gpu=allow_gpu)
     assert last["outcome"] == outcome
     assert last[SPENT] == allow_gpu
@@ -91,7 +91,7 @@ def test_calibrations_learn_from_the_memory_that_a_trial_measured(
     caps: list[float | None] = []
     monkeypatch.setattr(Device, "limit_memory", lambda _self, mib: caps.append(mib))
     monkeypatch.setattr(Device, "peak_mib", lambda _self: 900.0)
-    monkeypatch.setattr(member, "describe_stack", lambda _device: stack)
+    monkeypatch.setattr(attempt, "describe_stack", lambda _device: stack)
     monkeypatch.setattr(gpu_memory, "process_meter", Driver)
     monkeypatch.setattr("torch.cuda.memory_reserved", lambda: 800 * MIB)
     share = TrialMemory(0.25, 2, 3000, context_mib=700, raw_mib=1000, forecast_mib=1750, budget_mib=3700)

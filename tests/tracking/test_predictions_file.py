@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError, TunePaddyError
-from tune_paddy.core.predictions import Predictions
+from tune_paddy.core.predictions import FoldPredictions, Predictions
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.tracking.predictions_file import read_predictions, write_predictions
 
@@ -63,6 +63,53 @@ def test_members_without_a_test_set_round_trip(tmp_path: Path, make_predictions:
     predictions = dataclasses.replace(make_predictions(), test_ids=np.array([], np.str_), test=none)
     write_predictions(tmp_path / "p.npz", predictions)
     assert read_predictions(tmp_path / "p.npz").test["tta"].shape == (0, 3)
+
+
+def with_folds(predictions: Predictions, **changes: Any) -> Predictions:
+    """Add predictions of the models of five folds."""
+    rng = np.random.default_rng(0)
+    select, test = (rng.dirichlet(np.ones(3), (5, n)).astype(np.float16) for n in (6, 4))
+    by_fold = FoldPredictions(select, rng.random((5, 6)) < 0.5, test)
+    return dataclasses.replace(predictions, by_fold=dataclasses.replace(by_fold, **changes))
+
+
+def test_predictions_of_each_fold_round_trip_and_may_be_missing(
+    tmp_path: Path, path: Path, make_predictions: Make
+) -> None:
+    """Files of older versions have none."""
+    written = with_folds(make_predictions())
+    write_predictions(tmp_path / "p.npz", written)
+    read = read_predictions(tmp_path / "p.npz").by_fold
+    for name in ("select", "trained", "test"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(written.by_fold, name), strict=True)
+    assert read_predictions(path).by_fold is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"test": np.full((5, 4, 3), 0.5, np.float16)}, "test by fold 0: a row sums to 1.5"),
+        ({"select": np.full((5, 5, 3), 1 / 3, np.float16)}, "select by fold 0: shape"),
+        ({"trained": np.zeros((4, 6), np.bool_)}, "folds: shape"),
+    ],
+)
+def test_invalid_predictions_of_folds_are_not_written(
+    tmp_path: Path, make_predictions: Make, changes: dict[str, Any], reason: str
+) -> None:
+    """A student would learn from them."""
+    with pytest.raises(TunePaddyError, match=reason):
+        write_predictions(tmp_path / "p.npz", with_folds(make_predictions(), **changes))
+
+
+def test_a_part_of_the_predictions_of_folds_is_refused(tmp_path: Path, make_predictions: Make) -> None:
+    """The three entries belong together."""
+    path = tmp_path / "p.npz"
+    write_predictions(path, with_folds(make_predictions()))
+    arrays = entries(path)
+    del arrays["fold_trained"]
+    np.savez(path, allow_pickle=False, **arrays)
+    with pytest.raises(InputError, match="it has only select, test"):
+        read_predictions(path)
 
 
 def test_equal_predictions_give_equal_bytes(path: Path, tmp_path: Path, make_predictions: Make) -> None:

@@ -11,9 +11,10 @@ from sklearn.utils.class_weight import compute_class_weight
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.predictions import check
 from tune_paddy.data.member_data import Part, Parts
+from tune_paddy.training.attempt import Attempt
 from tune_paddy.training.batches.loaders import subsample_rows
 from tune_paddy.training.folds import train_folds
-from tune_paddy.training.member import _Attempt, train_member
+from tune_paddy.training.member import train_member
 from tune_paddy.training.runtime import Runtime
 
 Make = Callable[..., MemberConfig]
@@ -44,7 +45,7 @@ def test_weights_count_the_images_that_a_models_subsample_and_fold_leave(
     first = unequal.fold(0)
     labels = first.train.labels[subsample_rows(first.train.labels, config)]
     assert len(labels) == round(0.6 * 115)
-    weights = _Attempt(config, first, Runtime(tmp_path), lambda report: None)._class_weights()
+    weights = Attempt(config, first, Runtime(tmp_path), lambda report: None)._class_weights()
     assert weights is not None
     expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=labels)
     np.testing.assert_allclose(weights, [*expected, 1], rtol=1e-6)

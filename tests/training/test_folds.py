@@ -10,6 +10,7 @@ import pytest
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.metrics import error_rate, log_loss
 from tune_paddy.data.member_data import Part, Parts
+from tune_paddy.training.batches.loaders import subsample_rows
 from tune_paddy.training.folds import RESULT, train_folds
 from tune_paddy.training.member import train_member
 from tune_paddy.training.results import EpochReport, MemberResult
@@ -76,6 +77,25 @@ def test_the_test_set_is_predicted_by_the_mean_of_the_models(folded: Folded, tmp
     ]
     for view, probs in folded.result.predictions.test.items():
         assert probs == pytest.approx((models[0].test[view] + models[1].test[view]) / 2, abs=1e-6)
+    by_fold = folded.result.predictions.by_fold
+    assert by_fold is not None
+    assert by_fold.test == pytest.approx(np.stack([model.test["tta"] for model in models]), abs=1e-3)
+
+
+def test_a_model_says_what_it_predicts_for_its_training_images_and_which_these_are(
+    folded: Folded, tmp_path: Path
+) -> None:
+    by_fold = folded.result.predictions.by_fold
+    assert by_fold is not None
+    for fold in (0, 1):
+        inside = folded.parts.folds == fold
+        parts = folded.parts.fold(fold)
+        swapped = replace(parts, test=replace(parts.train, labels=parts.train.labels[:0]))
+        model = train_member(folded.config, swapped, Runtime(tmp_path / str(fold))).predictions
+        assert by_fold.select[fold, ~inside] == pytest.approx(model.test["plain"], abs=1e-3)
+        assert by_fold.select[fold, inside] == pytest.approx(model.select["plain"], abs=1e-3)
+        rows = subsample_rows(parts.train.labels, folded.config)
+        assert np.array_equal(np.flatnonzero(by_fold.trained[fold]), np.flatnonzero(~inside)[rows])
 
 
 def test_scores_are_of_the_merged_predictions_and_costs_of_all_models(folded: Folded) -> None:

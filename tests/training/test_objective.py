@@ -98,31 +98,47 @@ def test_labels_and_their_shares_have_one_loss(
     )
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("loss", ONE_CLASS)
-def test_a_weight_of_two_counts_an_image_twice(loss: str, logits: Tensor, labels: Tensor) -> None:
+def test_a_weight_of_two_counts_an_image_twice(
+    loss: str, smoothing: float, logits: Tensor, labels: Tensor
+) -> None:
     twice = labels == 1
     expected = objective_of(None, loss).loss(
-        torch.cat([logits, logits[twice]]), torch.cat([labels, labels[twice]])
+        torch.cat([logits, logits[twice]]), torch.cat([labels, labels[twice]]), smoothing
     )
-    weighted = objective_of(None, loss, torch.tensor([1.0, 2.0, 1.0])).loss(logits, labels)
+    weighted = objective_of(None, loss, torch.tensor([1.0, 2.0, 1.0])).loss(logits, labels, smoothing)
     torch.testing.assert_close(weighted, expected)
 
 
+@pytest.mark.parametrize("task", [None, SEVERAL])
+@pytest.mark.parametrize("loss", ["bce", "focal"])
+def test_a_large_weight_does_not_make_a_rare_class_likely_elsewhere(task: Task | None, loss: str) -> None:
+    """With smoothing, the loss of an image of the common class is minimal where that class is likely."""
+    objective = objective_of(task, loss, torch.tensor([1.0, 100.0]))
+    label = torch.tensor([0]) if task is None else torch.tensor([[1, 0]])
+    steps = torch.linspace(-6, 6, 121)
+    losses = [objective.loss(torch.tensor([[-step, step]]), label, 0.1).item() for step in steps.tolist()]
+    best = steps[int(np.argmin(losses))]
+    assert objective.probabilities(torch.tensor([[-best, best]]))[0, 1] < 0.3
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("loss", ["bce", "focal"])
 def test_a_label_weight_multiplies_the_terms_of_its_positive_images(
-    loss: str, logits: Tensor, several: Tensor
+    loss: str, smoothing: float, logits: Tensor, several: Tensor
 ) -> None:
     def terms(weights: Tensor | None) -> Tensor:
         objective = objective_of(SEVERAL, loss, weights)
         alone = [
             objective_of(SEVERAL, loss, None if weights is None else weights[k : k + 1]).loss(
-                logits[i : i + 1, k : k + 1], several[i : i + 1, k : k + 1]
+                logits[i : i + 1, k : k + 1], several[i : i + 1, k : k + 1], smoothing
             )
             for i in range(6)
             for k in range(3)
         ]
         total = torch.stack(alone).sum() / 3
-        torch.testing.assert_close(objective.loss(logits, several), total)
+        torch.testing.assert_close(objective.loss(logits, several, smoothing), total)
         return torch.stack(alone).view(6, 3)
 
     factor = torch.where(several == 1, WEIGHTS, torch.ones(3))

@@ -152,6 +152,7 @@ def run_search(
     console = Console(markup=False, highlight=False, quiet=quiet)
     import_frameworks(console)
     from tune_paddy.search.new_search import plan_new_search
+    from tune_paddy.search.teaching.teacher import with_teachers
     from tune_paddy.tracking.names import Naming
 
     loaded = check_space(parsed, stand_ins=stand_ins, licences=licences)
@@ -170,6 +171,7 @@ def run_search(
         ray_address=ray_address,
         command=EXPLORER,
     )
+    plan = with_teachers(plan, store)
     return SearchResult(plan.name, train(plan, store, console), plan.folder, store.tracking_uri)
 
 

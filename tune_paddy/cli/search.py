@@ -19,6 +19,7 @@ from tune_paddy.cli.app import (
     console,
     make_store,
     open_dataset,
+    open_record,
     print_dataset,
     read_options,
     record_command,
@@ -140,6 +141,7 @@ def search(
     else:
         timed = dry_run and timing > 0
         plan = make_plan(data, space, naming, stand_ins=stand_ins, timed=timed, **common)
+        plan = taught(plan, tracking_uri)
     plan = replace(plan, follow_up=_follow_up(now, plan.follow_up))
     check_patterns(plan.follow_up["weights"] or (), plan)
     if dry_run:
@@ -166,6 +168,22 @@ def _run(
         if store is None:  # Ray's workers import torch meanwhile
             store, plan = record_of(plan, tracking_uri, naming)
         train_and_select(replace(ready, plan=plan), store, plan.follow_up, verbose=verbose)
+
+
+def taught(plan: "SearchPlan", tracking_uri: str | None) -> "SearchPlan":
+    """Return a plan with the targets that earlier searches give its members, if its settings name any.
+
+    Raises:
+        InputError: There is no record, or a search in it cannot teach this one.
+    """
+    teachers = [name for name in (plan.settings.soften, plan.settings.pseudo) if name is not None]
+    if not teachers:
+        return plan
+    store = open_record(tracking_uri, plan.folder.parent, *teachers)
+    with working("reading what the teacher predicts"):
+        from tune_paddy.search.teaching.teacher import with_teachers
+
+        return with_teachers(plan, store)
 
 
 @contextmanager

@@ -386,6 +386,26 @@ class SearchSettings(BaseModel):
         description="instead of a select split: k ≥ 2 models a member, each image judged by one",
         json_schema_extra={"group": SEARCH},
     )
+    soften: str | None = Field(
+        None,
+        min_length=1,
+        description="finished search with the same folds that softens the labels; none: hard labels",
+        json_schema_extra={"group": SEARCH},
+    )
+    mix: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of that search in the targets of labelled images; none: 0.3",
+        json_schema_extra={"group": SEARCH},
+    )
+    pseudo: str | None = Field(
+        None,
+        min_length=1,
+        description="finished search with the same split that labels the images to predict, to train on "
+        "them; some competitions forbid it; none: off",
+        json_schema_extra={"group": SEARCH},
+    )
     stall_minutes: float | None = Field(
         30.0,
         gt=0,

@@ -13,6 +13,9 @@ from tune_paddy.core.tasks.names import CLASSES
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.core.views import in_order
 
+MOST_BYTES = 256 * 2**20
+"""Largest size of the predictions of each fold's model in a record, in bytes; larger ones are left out."""
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -28,6 +31,8 @@ class Predictions:
         select: View name → float32 [select images, classes].
         test: View name → float32 [test images, classes]; the same views as `select`.
         task: What the labels are.
+        by_fold: What each fold's model predicts, for students of the same fold; None without folds, and in
+            records of older versions.
     """
 
     classes: tuple[str, ...]
@@ -38,6 +43,24 @@ class Predictions:
     select: Mapping[str, NDArray[np.float32]]
     test: Mapping[str, NDArray[np.float32]]
     task: Task = field(default_factory=lambda: Task.of(CLASSES))
+    by_fold: "FoldPredictions | None" = None
+
+
+@dataclass(frozen=True)
+class FoldPredictions:
+    """Predictions by the model of each fold, for images of all folds; half precision suffices for targets.
+
+    Attributes:
+        select: float16 [folds, select images, classes], one plain pass.
+        trained: Whether the model of a fold trained on an image, bool [folds, select images]; never on one of
+            its own fold.
+        test: float16 [folds, test images, classes], of the view that `taught_view` names; their mean is that
+            view's `test`.
+    """
+
+    select: NDArray[np.float16]
+    trained: NDArray[np.bool_]
+    test: NDArray[np.float16]
 
 
 @dataclass(frozen=True)
@@ -143,6 +166,21 @@ def check(predictions: Predictions) -> str | None:
             problem = _check_probabilities(probs, (len(ids), n_classes), task)
             if problem:
                 return f"{part}/{view}: {problem}"
+    return _check_folds(predictions)
+
+
+def _check_folds(predictions: Predictions) -> str | None:
+    by_fold, n_classes = predictions.by_fold, len(predictions.classes)
+    if by_fold is None:
+        return None
+    n_select, n_test = len(predictions.select_ids), len(predictions.test_ids)
+    if by_fold.trained.shape != (len(by_fold.test), n_select) or len(by_fold.select) != len(by_fold.test):
+        return f"folds: shape {by_fold.trained.shape} of the images that each model trained on"
+    for part, n_images, all_probs in (("select", n_select, by_fold.select), ("test", n_test, by_fold.test)):
+        for fold, probs in enumerate(all_probs.astype(np.float32)):
+            problem = _check_probabilities(probs, (n_images, n_classes), predictions.task)
+            if problem:
+                return f"{part} by fold {fold}: {problem}"
     return None
 
 

@@ -9,10 +9,15 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.tasks.names import CLASSES
 from tune_paddy.core.tasks.task import Task
+from tune_paddy.core.teaching.targets import Targets, hard_labels, shares_of
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.image_cache.cache import ImageSet
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.split import SelectSplit
+
+
+def _no_targets() -> Targets:
+    return np.empty((0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -25,29 +30,58 @@ class Part:
         labels: int64 [images], indices into the classes, or 0 and 1, [images, classes]; empty if unknown.
         groups: int64 [images], equal for images that a member sees together or not at all; empty: every image
             is alone.
+        targets: Share of each class in each image, float32 [images, classes], to train on instead of the
+            labels; empty: the labels.
     """
 
     ids: NDArray[np.str_]
     paths: tuple[str, ...]
     labels: NDArray[np.int64]
     groups: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    targets: Targets = field(default_factory=_no_targets)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __add__(self, other: "Part") -> "Part":
-        """Return the images of both parts, these first."""
-        ids = np.concatenate([self.ids, other.ids])
-        labels = np.concatenate([self.labels, other.labels])
-        groups = np.concatenate([self.groups, other.groups])
-        return Part(ids, self.paths + other.paths, labels, groups)
+        """Return the images of both parts, these first.
+
+        If one part has groups or targets, images of the other are alone, or have their labels as targets.
+        """
+        return Part(
+            ids=np.concatenate([self.ids, other.ids]),
+            paths=self.paths + other.paths,
+            labels=np.concatenate([self.labels, other.labels]),
+            groups=_joined_groups(self, other),
+            targets=_joined_targets(self, other),
+        )
 
     def take(self, rows: NDArray[np.bool_]) -> "Part":
         """Return the images of a mask, [images], in the same order."""
-        paths = tuple(path for path, taken in zip(self.paths, rows, strict=True) if taken)
         return Part(
-            self.ids[rows], paths, self.labels[rows], self.groups[rows] if len(self.groups) else self.groups
+            ids=self.ids[rows],
+            paths=tuple(path for path, taken in zip(self.paths, rows, strict=True) if taken),
+            labels=self.labels[rows],
+            groups=self.groups[rows] if len(self.groups) else self.groups,
+            targets=self.targets[rows] if len(self.targets) else self.targets,
         )
+
+
+def _joined_groups(first: Part, second: Part) -> NDArray[np.int64]:
+    known = np.concatenate([first.groups, second.groups])
+    if len(known) in (0, len(first) + len(second)):
+        return known
+    fresh = known.max() + 1 + np.arange(len(first) + len(second) - len(known))
+    return np.concatenate([known, fresh] if len(first.groups) else [fresh, known])
+
+
+def _joined_targets(first: Part, second: Part) -> Targets:
+    n_classes = max(first.targets.shape[1], second.targets.shape[1])
+    if not n_classes:
+        return first.targets
+    return np.concatenate(
+        [part.targets if len(part.targets) else shares_of(part.labels, n_classes) for part in (first, second)]
+    )
 
 
 @dataclass(frozen=True)
@@ -65,6 +99,11 @@ class Parts:
         images: All images of the dataset, for the image cache; None: no cache.
         pixel_range: Range of deep images; None: 8 bits, or each image by itself.
         task: What the labels are.
+        soft: Targets of the select images for the model of each fold, float32 [folds, select images,
+            classes], from a teacher that has not seen the fold; empty: their labels.
+        pseudo: Targets of the test set in the same way, to train on it, too, float32 [folds, test images,
+            classes]; empty: it is only predicted.
+        others: Labelled images of the other folds, which the model of a fold predicts at its end, to teach.
     """
 
     classes: tuple[str, ...]
@@ -77,6 +116,9 @@ class Parts:
     images: ImageSet | None = None
     pixel_range: PixelRange | None = None
     task: Task = field(default_factory=lambda: Task.of(CLASSES))
+    soft: Targets = field(default_factory=lambda: np.empty((0, 0, 0), np.float32))
+    pseudo: Targets = field(default_factory=lambda: np.empty((0, 0, 0), np.float32))
+    others: Part | None = None
 
     @property
     def n_folds(self) -> int:
@@ -86,8 +128,27 @@ class Parts:
     def fold(self, number: int) -> "Parts":
         """Return the data for the model of one fold: that fold to select with, all others to train on."""
         inside = self.folds == number
-        train = self.select.take(~inside) + self.train
-        return replace(self, train=train, select=self.select.take(inside), folds=self.folds[:0])
+        others = self.select.take(~inside)
+        taught = replace(others, targets=self.soft[number][~inside]) if len(self.soft) else others
+        own = replace(
+            self,
+            train=taught + self.train,
+            select=self.select.take(inside),
+            folds=self.folds[:0],
+            soft=self.soft[:0],
+            pseudo=self.pseudo[:0],
+            others=others,
+        )
+        return own.with_pseudo_labels(self.pseudo[number]) if len(self.pseudo) else own
+
+    def with_pseudo_labels(self, targets: Targets) -> "Parts":
+        """Return parts that train on the test set, too.
+
+        Args:
+            targets: Share of each class in each image of the test set, float32 [test images, classes].
+        """
+        labels = hard_labels(targets, self.task)
+        return replace(self, train=self.train + replace(self.test, labels=labels, targets=targets))
 
 
 def make_parts(dataset: Dataset, split: SelectSplit) -> Parts:

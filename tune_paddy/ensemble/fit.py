@@ -19,7 +19,7 @@ from tune_paddy.core.selection.plain import fixed_select
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.selection.within_budget import budget_auto_select, budget_select
 from tune_paddy.core.tasks.arrays import Floats, Labels
-from tune_paddy.core.views import PLAIN, all_passes, view_work
+from tune_paddy.core.views import EMA, PLAIN, all_passes, view_work
 from tune_paddy.ensemble.fixed_weights import parse_weights, weigh
 from tune_paddy.ensemble.options import AUTO, SelectionOptions
 
@@ -92,14 +92,18 @@ def assess_fit(pool: Pool, fit: Fit, options: SelectionOptions) -> Assessment | 
 
 
 def make_budget(pool: Pool, options: SelectionOptions) -> CostBudget:
-    """Return the cost of each view in members, minutes and MiB, with the limits of the options."""
+    """Return the cost of each view in members, minutes and MiB, with the limits of the options.
+
+    The averaged parameters of an `ema` view are a second network, saved and loaded beside the member's own.
+    """
     minutes = predicting_minutes(pool, options.speed_factor)
     shared = predicting_minutes(pool, options.speed_factor, shared=True)
     parameters = np.array([_number(view, "parameters_m") for view in pool.views]) * 1e6
     sizes = parameters * _BYTES_PER_PARAMETER / 2**20
+    networks = np.array([2 if view.kind == EMA else 1 for view in pool.views])
     limits = [options.max_members, options.max_minutes, options.max_size]
     return CostBudget(
-        costs=np.stack([np.ones(len(pool.views)), minutes, sizes]),
+        costs=np.stack([np.ones(len(pool.views)), minutes, networks * sizes]),
         limits=np.array([np.inf if limit is None else float(limit) for limit in limits]),
         groups=member_groups(pool),
         shared=np.stack([np.ones(len(pool.views)), shared, sizes]),

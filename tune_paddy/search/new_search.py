@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tune_paddy.core.teaching.words import check_teachers
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.kaggle.fetch import competition_of
 from tune_paddy.data.split import folds_of
@@ -27,7 +28,7 @@ def plan_new_search(
     ray_address: str | None = None,
     command: str = "",
 ) -> SearchPlan:
-    """Plan a new search; start and write nothing.
+    """Plan a new search; start and write nothing. `with_teachers` adds what earlier searches teach it.
 
     Args:
         dataset: Labelled images and test images.
@@ -41,17 +42,19 @@ def plan_new_search(
         command: Command line that starts the search, for the record.
 
     Raises:
-        InputError: A setting is out of bounds or contradicts the dataset's split, or the given name is not
-            valid or is taken.
+        InputError: A setting is out of bounds, contradicts another or the dataset's split, or the given name
+            is not valid or is taken.
     """
     name = naming.choose(space.name, store)
     chosen = space.settings.override(settings)
     folds = folds_of(dataset, chosen.folds, chosen=chosen.folds > 0 or "folds" in settings)
+    chosen = chosen.override({"folds": folds}) if folds != chosen.folds else chosen
+    check_teachers(chosen)
     return SearchPlan(
         name=name,
         dataset=dataset,
         space=space,
-        settings=chosen.override({"folds": folds}) if folds != chosen.folds else chosen,
+        settings=chosen,
         folder=naming.runs / name,
         weights_dir=weights_dir,
         ray_address=ray_address,

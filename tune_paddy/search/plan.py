@@ -11,6 +11,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.split import SelectSplit, make_split
 from tune_paddy.search.sampling.sampler import MemberSampler, Proposal
+from tune_paddy.search.teaching.targets import TaughtTargets
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.files import SPLIT_FILE
 
@@ -34,6 +35,7 @@ class SearchPlan:
         follow_up: Options for the steps after the search, as plain JSON; the record keeps them for a resume.
         resumed: Whether the plan resumes the recorded search of this name.
         retry_failed: Whether a resumed search retries failed members.
+        targets: Soft labels and pseudo-labels that teachers gave the search; None: it has no teacher.
     """
 
     name: str
@@ -50,6 +52,7 @@ class SearchPlan:
     follow_up: Mapping[str, Any] = field(default_factory=dict)
     resumed: bool = False
     retry_failed: bool = False
+    targets: TaughtTargets | None = None
 
     @property
     def total(self) -> int:

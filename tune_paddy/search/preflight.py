@@ -12,6 +12,7 @@ from tune_paddy.core.domains import candidates
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.core.metrics import METRICS, check_metric
 from tune_paddy.core.tasks.task import Task
+from tune_paddy.core.teaching.words import RULES, teachers_in_words
 from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.split import SelectSplit, describe_limits
 from tune_paddy.data.system.progress.stages import SILENT, Progress
@@ -61,7 +62,7 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
 
     Raises:
         InputError: A path is no text, a trial needs more resources than there are, the classes cannot be
-            split, a loss is one of another task, or the stored split has other images or folds.
+            split, a loss is one of another task, or the stored split or targets have other images or folds.
     """
     for path in (plan.dataset.root, plan.folder.absolute(), Path.cwd()):  # Ray needs them as text
         check_decoded(path)
@@ -75,11 +76,19 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
     # A new search can still get another name, so its folder may be that of another search.
     split = stored_split(plan) if plan.resumed else new_split(plan)
     parts = make_parts(plan.dataset, split)
+    if plan.targets is not None:
+        parts = plan.targets.taught(parts)
     cache = watch_cache(settings.cache_limit, parts.images, plan.space)
-    limits = () if plan.resumed else describe_limits(plan.dataset, split)
+    limits = () if plan.resumed else (*describe_limits(plan.dataset, split), *_teachers(plan))
     hints = (licence_note(plan.space), *limits, idle_gpus_note(settings, available), cache.note)
     notes = tuple(note for note in hints if note)
     return ReadyPlan(plan, split, parts, at_once, cache, notes)
+
+
+def _teachers(plan: SearchPlan) -> tuple[str, ...]:
+    """Return who teaches the members of a search, and what a person must know about that."""
+    told = teachers_in_words(plan.settings.model_dump(), len(plan.dataset.test))
+    return (*told[:-1], f"{told[-1]}: {RULES}") if plan.settings.pseudo is not None else told
 
 
 def _check_losses(space: SearchSpace, task: Task) -> None:

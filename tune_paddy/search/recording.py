@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tune_paddy.core.teaching.words import teachers_in_words
 from tune_paddy.data.image_table import describe_images
 from tune_paddy.data.split import SelectSplit
 from tune_paddy.data.system.files import write_atomically
@@ -12,7 +13,7 @@ from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.trainable import LOCKS
 from tune_paddy.search.watchers.close_members import sweep
 from tune_paddy.tracking.context.datasets import UsedDataset
-from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE, SPLIT_FILE
+from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE, SPLIT_FILE, TARGETS_FILE
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.searches import open_search
 from tune_paddy.tracking.store import Store
@@ -105,12 +106,20 @@ def _used(plan: SearchPlan, split: SelectSplit) -> UsedDataset:
 
 def _description(plan: SearchPlan) -> str:
     space, data = plan.space.name, plan.dataset.root
-    return f"Search `{plan.name}` of space `{space}` on `{data}`.\n\n    {plan.command}\n"
+    taught = "".join(
+        f"\n\n{words[0].upper()}{words[1:]}."
+        for words in teachers_in_words(plan.settings.model_dump(), len(plan.dataset.test))
+    )
+    return f"Search `{plan.name}` of space `{space}` on `{data}`.{taught}\n\n    {plan.command}\n"
 
 
 def _write_files(plan: SearchPlan, split: SelectSplit) -> list[Path]:
     """Write the files that a resume needs into the search's folder."""
+    names = [SPACE_FILE, IMAGES_FILE, SPLIT_FILE]
+    if plan.targets is not None:
+        plan.targets.save(plan.folder / TARGETS_FILE)
+        names.append(TARGETS_FILE)
     split.save(plan.folder / SPLIT_FILE)
     write_atomically(plan.folder / SPACE_FILE, plan.space.text.encode())
     write_atomically(plan.folder / IMAGES_FILE, describe_images(plan.dataset).encode())
-    return [plan.folder / name for name in (SPACE_FILE, IMAGES_FILE, SPLIT_FILE)]
+    return [plan.folder / name for name in names]

@@ -1,6 +1,7 @@
 """Refit: train the selected members again on all labelled images, as trials of a separate search."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,19 +14,22 @@ from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import Pool, View
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.teaching.words import TAUGHT
 from tune_paddy.data.dataset import Dataset
-from tune_paddy.data.member_data import make_refit_parts
+from tune_paddy.data.member_data import Parts, make_refit_parts
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan, stored_split
 from tune_paddy.search.preflight import ReadyPlan, ready_session
 from tune_paddy.search.recording import recorded_search
+from tune_paddy.search.resuming.history import Earlier
 from tune_paddy.search.run import run_trials
 from tune_paddy.search.sampling.searchers import FixedTrials
+from tune_paddy.search.teaching.teacher import recorded_targets
 from tune_paddy.search.trial import Trial
 from tune_paddy.spaces.space import SearchSpace
-from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches, parse_params
+from tune_paddy.tracking.runs import RecordedRun, get_search, list_members, list_searches, parse_params
 from tune_paddy.tracking.schema import MemberRecord, SearchRecord
 from tune_paddy.tracking.store import Store
 
@@ -41,11 +45,13 @@ class RefitMember:
         name: Name of the member in the refit's search.
         config: Configuration of the original member.
         run_id: MLflow run of the original member.
+        search: Name of the original member's search, whose teachers teach it again; empty: none does.
     """
 
     name: str
     config: MemberConfig
     run_id: str
+    search: str = ""
 
 
 def members_to_refit(
@@ -65,7 +71,8 @@ def members_to_refit(
     runs = {run.run_id: run for name in dict.fromkeys(searches) for run in list_members(store, name)}
     chosen = {views[row].member: views[row].run_id for row in np.flatnonzero(selection.weights).tolist()}
     return tuple(
-        RefitMember(_refit_name(name), _config(runs[run_id]), run_id) for name, run_id in chosen.items()
+        RefitMember(_refit_name(name), _config(runs[run_id]), run_id, runs[run_id].search)
+        for name, run_id in chosen.items()
     )
 
 
@@ -84,8 +91,10 @@ def refit_plan(
         InputError: The settings in the record cannot be read.
     """
     recorded = parse_params({k: v for k, v in search.params.items() if k in SearchSettings.model_fields})
-    # Every member is needed, so none is stopped early. Without an honest score, folds have no use.
+    # Every member is needed, so none is stopped early. Without an honest score, folds have no use. Teachers
+    # are those of each member's own search.
     fixed = {"trials": len(members), "minutes": None, "scheduler": "none", "folds": 0, "keep_weights": "all"}
+    fixed |= dict.fromkeys(TAUGHT)
     try:
         settings = SearchSettings.recorded({**recorded, **fixed})
     except ValidationError as error:
@@ -112,6 +121,8 @@ def run_refit(
 ) -> None:
     """Train members on all labelled images; skip those that an earlier call has finished.
 
+    A member has the soft labels and pseudo-labels of its own search, whatever its teacher has become.
+
     The members have seen the select split. Their predictions are recorded under another split fingerprint,
     so that no pool mixes them with honest ones, and their scores as `seen/…`.
 
@@ -132,14 +143,55 @@ def run_refit(
     parts = make_refit_parts(plan.dataset, split)
     done = _finished(store, plan, members, parts.split)
     if len(done) < len(members):
-        left = plan.settings.model_copy(update={"trials": len(members) - len(done)})
-        again = replace(plan, settings=left)
+        again = _with_trials(plan, len(members) - len(done))
+        classrooms = _classrooms(store, members, done, parts)
         with ready_session(again, progress=progress) as ready, search_lock(plan.folder, plan.name):
-            trials = FixedTrials(_trials(ready, members, done), Interruption())
+            trials = _trials(ready, members, done)
             with recorded_search(ready.plan, split, store, tags) as parent:
-                refit = replace(ready, split=split, parts=parts)
-                run_trials(refit, store, parent, trials, console=console)
+                refit = replace(ready, split=split)
+                _run(refit, store, parent, trials, classrooms=classrooms, console=console)
     _require_all(store, plan, members)
+
+
+def _with_trials(plan: SearchPlan, number: int) -> SearchPlan:
+    return replace(plan, settings=plan.settings.model_copy(update={"trials": number}))
+
+
+def _classrooms(
+    store: Store, members: Sequence[RefitMember], done: set[str], parts: Parts
+) -> list[tuple[set[str], Parts]]:
+    """Return the names of the members that train on the same targets, with their data.
+
+    Members without a teacher come first; an ensemble may join a search and its teacher.
+    """
+    left = [member for member in members if member.name not in done]
+    classrooms = [({member.name for member in left}, parts)]
+    for search in dict.fromkeys(member.search for member in left if member.search):
+        targets = recorded_targets(get_search(store, search), store)
+        if targets is not None:
+            names = {member.name for member in left if member.search == search}
+            classrooms[0][0].difference_update(names)
+            classrooms.append((names, targets.taught_again(parts)))
+    return [(names, own) for names, own in classrooms if names]
+
+
+def _run(
+    ready: ReadyPlan,
+    store: Store,
+    parent: str,
+    trials: Sequence[Trial],
+    *,
+    classrooms: Sequence[tuple[set[str], Parts]],
+    console: Console,
+) -> None:
+    """Train the members of one classroom after the other."""
+    started = time.monotonic()
+    for names, parts in classrooms:
+        own = FixedTrials([trial for trial in trials if trial.member in names], Interruption())
+        refit = replace(ready, plan=_with_trials(ready.plan, own.left), parts=parts)
+        earlier = Earlier(seconds=time.monotonic() - started)
+        run_trials(refit, store, parent, own, console=console, earlier=earlier)
+        ready = replace(ready, notes=())  # printed once
 
 
 def carry_over(selection: Selection, views: Sequence[View], refitted: Pool) -> tuple[Pool, Selection]:

@@ -152,10 +152,11 @@ def run_trials(
 
 def _leave(plan: SearchPlan, store: Store, parent: str, error: SearchInterruptedError) -> None:
     """Close the record of a search and end this process, from another thread than the main one."""
-    with suppress(TunePaddyError):
+    try:
         close_search(store, plan.name, parent, "KILLED")
-    print(f"error: {error}", file=sys.stderr, flush=True)
-    os._exit(error.exit_status)
+    finally:  # whatever the record says, this process must not wait for Ray
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        os._exit(error.exit_status)
 
 
 def _progress(ready: ReadyPlan, earlier: Earlier) -> SearchProgress:

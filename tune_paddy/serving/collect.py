@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import metric_key
 from tune_paddy.core.predictions import Pool
-from tune_paddy.core.views import in_order
+from tune_paddy.core.views import EMA, in_order
 from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, DescribedEnsemble
 from tune_paddy.data.layouts.locate import find_test_images
 from tune_paddy.data.submission.form import SubmissionFormat
@@ -66,10 +66,16 @@ class Collected:
             folder: Existing, empty folder.
             place: Function that places a file (source, target): `symlink`, or `link_or_copy`.
         """
+        averaged = {
+            inner
+            for member in self.manifest.members
+            for inner in member.folders
+            if any(view.kind == EMA for view in member.views)
+        }
         for inner, source in self.sources.items():
             target = folder / inner
             target.mkdir(parents=True)
-            for name in present_files(source):
+            for name in present_files(source, average=inner in averaged):
                 place((source / name).absolute(), target / name)
         text = self.manifest.model_dump_json(indent=2) + "\n"
         (folder / ENSEMBLE_FILE).write_text(text, encoding="utf-8")
@@ -171,6 +177,8 @@ def _member(source: Source, described: DescribedEnsemble, pool: Pool) -> Manifes
     for view in pool.views:  # a refit's selection names only the views with weight
         if view.run_id == source.run.run_id and view.kind not in views:
             views[view.kind] = ManifestView(kind=view.kind, weight=0.0)
+    if EMA in views and not views[EMA].weight:
+        del views[EMA]  # as a candidate it would double the size of the member
     record = MemberRecord.from_run(source.run)
     return ManifestMember(
         name=source.name,

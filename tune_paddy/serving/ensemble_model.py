@@ -117,9 +117,9 @@ class EnsembleModel:
         return loaded
 
     def load_all(self) -> None:
-        """Load every member, so that the first request is as fast as later ones."""
-        for member in self.manifest.members:
-            self.load(member)
+        """Load all that `predict` needs, so that the first request is as fast as later ones."""
+        for member, kinds in weighted_members(self.manifest, self.manifest.selection):
+            self.load(member).load(kinds)
 
     def predict(
         self,
@@ -145,9 +145,9 @@ class EnsembleModel:
             views |= {(member.name, kind): predicted[kind] for kind in kinds}
         answer = self.blend(views, chosen, len(paths), known)
         read = [path for row, path in enumerate(paths) if row not in known]
-        return replace(answer, notes=self._depth_notes(read))
+        return replace(answer, notes=self.depth_notes(read))
 
-    def _depth_notes(self, paths: Sequence[str]) -> tuple[str, ...]:
+    def depth_notes(self, paths: Sequence[str]) -> tuple[str, ...]:
         """Return a sentence on images of more than 8 bits for which the ensemble knows no range."""
         deep = 0 if self._knows_range else count_deep(paths)
         if not deep:

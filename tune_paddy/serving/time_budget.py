@@ -131,6 +131,7 @@ def _measure_member(
     """Return view → its seconds for `n_images` images, and view → the part that other views share."""
     started = clock()
     loaded = model.load(member)
+    loaded.load([view.kind for view in member.views])
     loaded.predict(probe[:1], kinds=(PLAIN,))  # warm-up: the first pass is slower
     loaded.synchronize()
     loading = clock() - started
@@ -202,7 +203,9 @@ def _run(
             selection = _of_done(model, views)
             break
         views |= {(member.name, kind): predicted[kind] for kind in kinds[member.name]}
-    return model.blend(views, selection, len(paths), broken), selection
+    answer = model.blend(views, selection, len(paths), broken)
+    read = [path for row, path in enumerate(paths) if row not in broken]
+    return replace(answer, notes=model.depth_notes(read)), selection
 
 
 def _of_done(model: EnsembleModel, done: Mapping[tuple[str, str], NDArray[np.float32]]) -> Selection:

@@ -11,8 +11,10 @@ from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.split import MAX_MIB
 from tune_paddy.data.system import files as reading
 from tune_paddy.data.system.owned_folders import owned_folder
+from tune_paddy.data.system.text import shown
 from tune_paddy.tracking.client import call, load_mlflow
 from tune_paddy.tracking.runs import RecordedRun
+from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
 
 SUBMISSION_FILE = "submission.csv"
@@ -21,7 +23,10 @@ SUBMISSION_FILE = "submission.csv"
 SPACE_FILE, IMAGES_FILE, SPLIT_FILE = "space.yaml", "images.csv", "split.json"
 """Artifacts of a search's run: the space as it was read, the list of all images, and the split."""
 
-MOST_MIB = {SPACE_FILE: 1, IMAGES_FILE: 512, SPLIT_FILE: MAX_MIB}
+TARGETS_FILE = "targets.npz"
+"""Artifact of a search's run: the soft labels and pseudo-labels that earlier searches gave it."""
+
+MOST_MIB = {SPACE_FILE: 1, IMAGES_FILE: 512, SPLIT_FILE: MAX_MIB, TARGETS_FILE: 4096}
 """Size limits in MiB: enough for a million images with a line of a few hundred bytes each."""
 
 FIGURES = "figures"
@@ -89,6 +94,28 @@ def read_text_of_search(store: Store, search: RecordedRun, name: str) -> str:
     except TunePaddyError:
         return ""
     return content.decode("utf-8", errors="replace")
+
+
+def read_search_file(store: Store, search: RecordedRun, name: str, *, what: str) -> tuple[bytes, str]:
+    """Read a file of a search from its folder, or from its run if the folder is gone or on another machine.
+
+    Args:
+        store: The record.
+        search: Run of the search.
+        name: Name of the file, a key of `MOST_MIB`.
+        what: Kind of file, for the message, such as `a search space`.
+
+    Returns:
+        The content, and the file's name in messages.
+
+    Raises:
+        InputError: The file is too large or cannot be read.
+        TunePaddyError: Neither place has it, or MLflow failed.
+    """
+    folder = SearchRecord.from_run(search).folder
+    if folder is not None and (folder / name).is_file():
+        return reading.read_file(folder / name, most=MOST_MIB[name], what=what), shown(folder / name)
+    return read_file(store, search, name, most=MOST_MIB[name], what=what), file_in_record(search, name)
 
 
 def file_in_record(run: RecordedRun, name: str) -> str:

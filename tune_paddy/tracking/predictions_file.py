@@ -10,6 +10,9 @@
 | `test_ids` | str | [test images] |
 | `select_VIEW` | float32 | [select images, classes], one entry per view |
 | `test_VIEW` | float32 | [test images, classes], the same views |
+| `fold_select` | float16 | [folds, select images, classes], with folds: predictions of each model, plain |
+| `fold_trained` | bool | [folds, select images]: whether the model trained on the image |
+| `fold_test` | float16 | [folds, test images, classes]: predictions of each model, tta or plain |
 
 Entries are not compressed, so a file never unpacks to more than its own size. `numpy.load(path)` reads it.
 Equal predictions give equal bytes.
@@ -29,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError, TunePaddyError
-from tune_paddy.core.predictions import Predictions, check
+from tune_paddy.core.predictions import FoldPredictions, Predictions, check
 from tune_paddy.core.tasks.names import CLASSES
 from tune_paddy.core.tasks.task import Task
 
@@ -48,12 +51,16 @@ _FIXED = {
 }
 """Entry → kind of its dtype, number of its dimensions; None: one or two."""
 
-_LATER = {"task": ("U", 0)}
+_FOLDS = {"fold_select": ("e", 3), "fold_trained": ("b", 2), "fold_test": ("e", 3)}
+"""The same of entries that are there together, or not at all."""
+
+_LATER: dict[str, tuple[str, int | None]] = {"task": ("U", 0), **_FOLDS}
 """The same of entries that files of older versions lack."""
 
 _ENTRIES = _FIXED | _LATER
 
-_DTYPES = {"i": "<i8", "f": "<f4"}
+_DTYPES = {"i": "<i8", "f": "<f4", "e": "<f2", "b": "|b1"}
+"""Kind of dtype, `e` for half precision → dtype."""
 _VIEW = re.compile(r"(select|test)_(?!(?:ids|labels)$)([a-z0-9]+)")
 
 
@@ -124,6 +131,10 @@ def _arrays(predictions: Predictions) -> dict[str, NDArray[Any]]:
     for part, by_view in (("select", predictions.select), ("test", predictions.test)):
         for view in sorted(by_view):
             arrays[f"{part}_{view}"] = np.ascontiguousarray(by_view[view], "<f4")
+    if predictions.by_fold is not None:
+        for name, (kind, _) in _FOLDS.items():
+            own = getattr(predictions.by_fold, name.removeprefix("fold_"))
+            arrays[name] = np.ascontiguousarray(own, _DTYPES[kind])
     return arrays
 
 
@@ -171,8 +182,10 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any
     shape, dtype = _read_header(data, name)
     kind, axes = _ENTRIES.get(name, ("f", 2))
     axes = min(max(len(shape), 1), 2) if axes is None else axes
-    if dtype.kind != kind or dtype != np.dtype(_DTYPES.get(kind, dtype)) or not dtype.itemsize:
-        raise _BrokenFileError(f"{name} has dtype {dtype} where {_DTYPES.get(kind, 'text')} is needed")
+    wanted = _DTYPES.get(kind)
+    fits = dtype.kind == kind if wanted is None else dtype == np.dtype(wanted)
+    if not fits or not dtype.itemsize:
+        raise _BrokenFileError(f"{name} has dtype {dtype} where {wanted or 'text'} is needed")
     if len(shape) != axes or math.prod(shape) * dtype.itemsize != len(data.getbuffer()) - data.tell():
         raise _BrokenFileError(
             f"{name} has shape {shape}, which does not match {axes} dimensions or the size of the entry"
@@ -196,7 +209,7 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Predictions:
         raise _BrokenFileError(
             f"it has format {version}, this program reads {FORMAT}; use the program that wrote it"
         )
-    parts: dict[str, dict[str, NDArray[np.float32]]] = {"select": {}, "test": {}}
+    parts: dict[str, dict[str, NDArray[Any]]] = {"select": {}, "test": {}}
     for name in arrays.keys() - _ENTRIES.keys():
         part, _, view = name.partition("_")
         parts[part][view] = arrays[name]
@@ -209,7 +222,17 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Predictions:
         select=dict(sorted(parts["select"].items())),
         test=dict(sorted(parts["test"].items())),
         task=Task.of(str(arrays["task"]) if "task" in arrays else None),
+        by_fold=_by_fold(arrays),
     )
+
+
+def _by_fold(arrays: Mapping[str, NDArray[Any]]) -> FoldPredictions | None:
+    found = {name.removeprefix("fold_"): arrays[name] for name in _FOLDS if name in arrays}
+    if not found:
+        return None
+    if len(found) < len(_FOLDS):
+        raise _BrokenFileError(f"of {', '.join(_FOLDS)} it has only {', '.join(found)}")
+    return FoldPredictions(**found)
 
 
 def _problem(predictions: Predictions) -> str | None:

@@ -136,12 +136,12 @@ class MemberLearner(Learner):
 
     def _prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Augment and erase a whole batch, one micro-batch at a time, then mix it."""
-        images, labels = (send(tensor, self.device.torch) for tensor in (batch.images, batch.labels))
+        images, targets = (send(tensor, self.device.torch) for tensor in (batch.images, batch.labels))
         parts = micro_slices(len(images), self.accum)
         ready = torch.cat([self._augmented(images[part], batch, part) for part in parts])
         if batch.mix is None:
-            return ready, labels
-        return mix_batch(ready, self.objective.shares(labels, self.n_classes, ready.dtype), batch.mix)
+            return ready, targets
+        return mix_batch(ready, self.objective.shares(targets, self.n_classes, ready.dtype), batch.mix)
 
     def _augmented(self, images: Tensor, batch: Batch, part: slice) -> Tensor:
         """Augment, normalise and erase the images of a micro-batch."""

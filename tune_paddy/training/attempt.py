@@ -78,6 +78,7 @@ class Attempt:
         parts = {"select": self.parts.select, "test": self.parts.test}
         views = {name: self._predict(model, part) | self._averaged(part) for name, part in parts.items()}
         seconds = self.runtime.clock() - started
+        others = self._predict_others(model)
         predictions = Predictions(
             classes=self.parts.classes,
             split=self.parts.split,
@@ -110,6 +111,7 @@ class Attempt:
             ooms=0,
             notes=notes,
             stack=describe_stack(self.device),
+            others=others,
         )
 
     def _notes(self, model: nn.Sequential) -> tuple[str, ...]:
@@ -210,28 +212,15 @@ class Attempt:
 
     def _fit(self, model: nn.Sequential) -> None:
         """Fit the head of a frozen member; cached features take the place of checkpoints."""
-        config, parts, started, rows = self.config, self.parts, self.runtime.clock(), self._rows()
-        sums = {} if parts.images is None else parts.images.sums_by_path
-        embedder = Embedder(
-            model,
-            config,
-            self.device,
-            self.stats,
-            self._evaluation_batch(),
-            self._reader,
-            pixel_range=parts.pixel_range,
-            # A random body has no features that another member could use.
-            cache=None if config.pretrained is False else self.runtime.embeddings,
-            sums=sums,
-            alive=self.runtime.alive,
-        )
+        started, parts, rows = self.runtime.clock(), self.parts, self._rows()
         fitted, computed = fit_head(
-            embedder,
+            self._embedder(model),
             [parts.train.paths[row] for row in rows],
             parts.train.labels[rows],
             parts.train.groups[rows] if len(parts.train.groups) else parts.train.groups,
             n_classes=len(parts.classes),
             task=parts.task,
+            targets=self._targets(rows),
         )
         self.facts["embedded_images"] = float(computed)
         known = {"train_loss": fitted.loss, "penalty": fitted.penalty}
@@ -240,8 +229,41 @@ class Attempt:
         self._evaluate(model, known, self.runtime.clock() - started)
         self.report(EpochReport(1, self.history[-1]))
 
+    def _embedder(self, model: nn.Sequential) -> Embedder:
+        parts = self.parts
+        return Embedder(
+            model,
+            self.config,
+            self.device,
+            self.stats,
+            self._evaluation_batch(),
+            self._reader,
+            pixel_range=parts.pixel_range,
+            # A random body has no features that another member could use.
+            cache=None if self.config.pretrained is False else self.runtime.embeddings,
+            sums={} if parts.images is None else parts.images.sums_by_path,
+            alive=self.runtime.alive,
+        )
+
+    def _predict_others(self, model: nn.Sequential) -> NDArray[np.float32] | None:
+        """Return one plain pass over the labelled images of the other folds, for students; or None.
+
+        A frozen member has embedded most of these images already.
+        """
+        others = self.parts.others
+        if others is None:
+            return None
+        if self.config.frozen:
+            return self._embedder(model).predict(others.paths, self.parts.task)
+        return self._predict(model, others, (PLAIN,))[PLAIN]
+
     def _evaluation_batch(self) -> int:
         return EVALUATION_FACTOR * micro_batch(self.config.batch_size, self.runtime.accum)
+
+    def _targets(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Return the soft targets of training images; None: their labels are the targets."""
+        train = self.parts.train
+        return train.targets[rows] if len(train.targets) else None
 
     def _rows(self) -> NDArray[np.int64]:
         return subsample_rows(self.parts.train.labels, self.config, self.parts.train.groups)
@@ -253,9 +275,9 @@ class Attempt:
         return None if weights is None else torch.from_numpy(weights)
 
     def _loader(self) -> TrainLoader:
-        rows = self._rows()
-        paths = [self.parts.train.paths[row] for row in rows]
-        return TrainLoader(self._reader(paths), self.parts.train.labels[rows], self.config)
+        rows, train = self._rows(), self.parts.train
+        reader = self._reader([train.paths[row] for row in rows])
+        return TrainLoader(reader, train.labels[rows], self.config, self._targets(rows))
 
     def _reader(self, paths: list[str]) -> ImageReader:
         runtime, config = self.runtime, self.config

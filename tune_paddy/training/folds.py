@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.predictions import Predictions
+from tune_paddy.core.predictions import MOST_BYTES, FoldPredictions, Predictions
+from tune_paddy.core.teaching.targets import taught_view
+from tune_paddy.core.views import PLAIN
 from tune_paddy.data.member_data import Parts
 from tune_paddy.data.system.files import write_atomically
+from tune_paddy.training.batches.loaders import subsample_rows
 from tune_paddy.training.member import train_member
 from tune_paddy.training.oom import release_memory
 from tune_paddy.training.results import EpochReport, MemberResult, Report
@@ -56,7 +59,7 @@ def train_folds(
 
     Returns:
         Out-of-fold predictions of every labelled image, and the mean prediction of all models for the
-        test set; their scores; times and parameters summed over the models.
+        test set; those of each model alone, for students; scores; times and parameters summed over models.
 
     Raises:
         InputError: The architecture, size, precision or pretrained weights are unknown or unavailable.
@@ -89,12 +92,14 @@ def _train_fold(config: MemberConfig, parts: Parts, runtime: Runtime, report: Re
 
 def _save(path: Path, result: MemberResult) -> None:
     predictions = result.predictions
-    meta = {key: value for key, value in vars(result).items() if key not in ("config", "predictions")}
+    arrays_apart = ("config", "predictions", "others")
+    meta = {key: value for key, value in vars(result).items() if key not in arrays_apart}
     meta |= {"config": result.config.model_dump(mode="json"), "split": predictions.split}
     arrays: dict[str, NDArray[Any]] = {
         "meta": np.array(json.dumps(meta)),
         "select_ids": predictions.select_ids,
         "test_ids": predictions.test_ids,
+        **({} if result.others is None else {"others": result.others}),
     }
     for part in ("select", "test"):
         arrays |= {f"{part}_{view}": probs for view, probs in getattr(predictions, part).items()}
@@ -121,7 +126,7 @@ def _load(path: Path, config: MemberConfig, parts: Parts) -> MemberResult | None
         parts, *({view: arrays[f"{part}_{view}"] for view in views} for part in ("select", "test"))
     )
     meta |= {"history": tuple(meta["history"]), "notes": tuple(meta["notes"])}
-    return MemberResult(config=config, predictions=predictions, **meta)
+    return MemberResult(config=config, predictions=predictions, others=arrays.get("others"), **meta)
 
 
 def _predictions(
@@ -146,7 +151,7 @@ def _merge(
     views = list(folds[0].select)
     select = {view: _in_order([fold.select[view] for fold in folds], parts.folds) for view in views}
     test = {view: _mean([fold.test[view] for fold in folds]) for view in views}
-    predictions = _predictions(parts, select, test)
+    predictions = replace(_predictions(parts, select, test), by_fold=_by_fold(config, parts, results))
     return MemberResult(
         config=config,
         predictions=predictions,
@@ -157,6 +162,25 @@ def _merge(
         stack=results[-1].stack,
         notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),
     )
+
+
+def _by_fold(config: MemberConfig, parts: Parts, results: Sequence[MemberResult]) -> FoldPredictions | None:
+    """Return what each model predicts; None if an older version trained one, or if it is very large."""
+    size = len(results) * (len(parts.select) + len(parts.test)) * len(parts.classes) * 2
+    if any(result.others is None for result in results) or size > MOST_BYTES:
+        return None
+    select = np.empty((len(results), len(parts.select), len(parts.classes)), np.float16)
+    trained = np.zeros(select.shape[:2], np.bool_)
+    for fold, result in enumerate(results):
+        inside = parts.folds == fold
+        select[fold, inside], select[fold, ~inside] = result.predictions.select[PLAIN], result.others
+        train = parts.fold(fold).train
+        rows = subsample_rows(train.labels, config, train.groups)
+        outside = np.flatnonzero(~inside)  # the first rows of the training images, see `Parts.fold`
+        trained[fold, outside[rows[rows < len(outside)]]] = True
+    view = taught_view(results[0].predictions.test)
+    test = np.stack([result.predictions.test[view] for result in results]).astype(np.float16)
+    return FoldPredictions(select, trained, test)
 
 
 def _in_order(by_fold: Sequence[NDArray[np.float32]], folds: NDArray[np.int64]) -> NDArray[np.float32]:

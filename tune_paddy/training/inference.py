@@ -99,6 +99,16 @@ class TrainedMember:
         for saved in self._saved.values():
             saved.model.to(self._device.torch)
 
+    def load(self, kinds: Collection[str]) -> None:
+        """Read what some views need besides the member's own parameters: `ema` has averaged ones.
+
+        Raises:
+            InputError: The averaged parameters cannot be read.
+        """
+        if EMA in kinds:
+            for folder in self._saved:
+                self._averaged(folder)
+
     def predict(
         self,
         paths: Sequence[str],

@@ -39,12 +39,12 @@ class Objective(Protocol):
             smoothing: Label smoothing, from 0 to 1.
         """
 
-    def shares(self, labels: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
-        """Return the share of each class in each image, [n, classes], from its labels."""
+    def shares(self, targets: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
+        """Return the share of each class in each image, [n, classes], from its labels or from shares."""
 
 
 class _OneClass:
-    """Softmax and cross-entropy."""
+    """Softmax and cross-entropy. A weight multiplies the whole loss of an image of its class."""
 
     def __init__(self, weights: Tensor | None) -> None:
         self.weights = weights
@@ -53,17 +53,26 @@ class _OneClass:
         return torch.softmax(logits, dim=1)
 
     def loss(self, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        return F.cross_entropy(
-            logits, targets, weight=self.weights, reduction="sum", label_smoothing=smoothing
-        )
+        if self.weights is None:
+            return self._total(logits, targets, smoothing)
+        # By the targets before smoothing: a smoothed one holds a share of every class, rare ones included.
+        weights = self._shares_of(targets, logits) @ self.weights
+        return (self._losses(logits, targets, smoothing) * weights).sum()
 
-    def shares(self, labels: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
+    def shares(self, targets: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
+        if targets.ndim > 1:
+            return targets.to(dtype)
         # torch's one_hot reads the labels back to check them, except on CUDA
-        return (labels[:, None] == torch.arange(n_classes, device=labels.device)).to(dtype)
+        return (targets[:, None] == torch.arange(n_classes, device=targets.device)).to(dtype)
+
+    def _total(self, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+        return F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
+
+    def _losses(self, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+        """Return the loss of each image, [n]."""
+        return F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
 
     def _shares_of(self, targets: Tensor, logits: Tensor) -> Tensor:
-        if targets.ndim > 1:
-            return targets.to(logits.dtype)
         return self.shares(targets, logits.shape[1], logits.dtype)
 
 
@@ -73,28 +82,30 @@ class _Focal(_OneClass):
     Source: Lin et al. 2017 (arXiv:1708.02002), equation 4, with softmax in the place of the sigmoid.
     """
 
-    def loss(self, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    def _total(self, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+        return self._losses(logits, targets, smoothing).sum()
+
+    def _losses(self, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
         shares = _smoothed(self._shares_of(targets, logits), smoothing, logits.shape[1])
-        if self.weights is not None:
-            shares = shares * self.weights
         logs = F.log_softmax(logits, dim=1)
-        return -(shares * logs * (1 - logs.exp()) ** GAMMA).sum()
+        return -(shares * logs * (1 - logs.exp()) ** GAMMA).sum(dim=1)
 
 
 class _ExclusiveBinary(_OneClass):
     """Binary cross-entropy, the mean over the classes: each class is told apart from all others.
 
-    Source: Wightman et al. 2021 (arXiv:2110.00476). A weight multiplies all terms of an image of its class.
+    Source: Wightman et al. 2021 (arXiv:2110.00476).
     """
 
     def probabilities(self, logits: Tensor) -> Tensor:
         return torch.softmax(F.logsigmoid(logits), dim=1)  # sigmoids by their sum, without underflow
 
-    def loss(self, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        shares = self._shares_of(targets, logits)
-        smooth = _smoothed(shares, smoothing, logits.shape[1])
-        losses = F.binary_cross_entropy_with_logits(logits, smooth, reduction="none").mean(dim=1)
-        return (losses if self.weights is None else losses * (shares @ self.weights)).sum()
+    def _total(self, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+        return self._losses(logits, targets, smoothing).sum()
+
+    def _losses(self, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+        smooth = _smoothed(self._shares_of(targets, logits), smoothing, logits.shape[1])
+        return F.binary_cross_entropy_with_logits(logits, smooth, reduction="none").mean(dim=1)
 
 
 class _IndependentLabels:
@@ -111,23 +122,25 @@ class _IndependentLabels:
         return torch.sigmoid(logits)
 
     def loss(self, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        smooth = _smoothed(targets.to(logits.dtype), smoothing, 2)
-        losses = F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=self.weights, reduction="sum")
-        return losses / logits.shape[1]
+        terms = self._terms(logits, _smoothed(targets.to(logits.dtype), smoothing, 2))
+        if self.weights is not None:  # by the targets before smoothing, as for one class
+            terms = terms * (1 + (self.weights - 1) * targets.to(terms.dtype))
+        return terms.sum() / logits.shape[1]
 
-    def shares(self, labels: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:  # noqa: ARG002
-        return labels.to(dtype)
+    def shares(self, targets: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:  # noqa: ARG002
+        return targets.to(dtype)
+
+    def _terms(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each image and label, [n, labels]."""
+        return F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
 
 
 class _IndependentFocal(_IndependentLabels):
     """The focal loss of Lin et al. 2017 without its constant weight, the mean over the labels of an image."""
 
-    def loss(self, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        smooth = _smoothed(targets.to(logits.dtype), smoothing, 2)
-        losses: Tensor = sigmoid_focal_loss(logits, smooth, alpha=-1, gamma=GAMMA)
-        if self.weights is not None:
-            losses = losses * torch.lerp(torch.ones_like(smooth), self.weights.expand_as(smooth), smooth)
-        return losses.sum() / logits.shape[1]
+    def _terms(self, logits: Tensor, targets: Tensor) -> Tensor:
+        losses: Tensor = sigmoid_focal_loss(logits, targets, alpha=-1, gamma=GAMMA)
+        return losses
 
 
 def _smoothed(shares: Tensor, smoothing: float, n_outcomes: int) -> Tensor:

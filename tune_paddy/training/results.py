@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.predictions import Predictions
 
@@ -39,6 +42,7 @@ class MemberResult:
         ooms: Number of out-of-memory retries.
         notes: Warnings for the user, one sentence each.
         stack: Device and software versions, see `describe_stack`.
+        others: Probabilities of `Parts.others`, one plain pass, float32 [images, classes], or None.
     """
 
     config: MemberConfig
@@ -49,3 +53,4 @@ class MemberResult:
     ooms: int
     notes: tuple[str, ...] = ()
     stack: Mapping[str, str] = field(default_factory=dict)
+    others: NDArray[np.float32] | None = None

@@ -22,18 +22,9 @@ SELECTION, WHERE = "Selection", "Where"
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     WHAT: (
         *("space", "name", "resume", "retry_failed", "refit", "stand_ins", "dry_run", "verbose"),
-        *("scheduler", "objective", "licences", "folds", "seed", "arch", "size", "submission"),
-        *(
-            "contact_sheet",
-            "batch_size",
-            "accum",
-            "precision",
-            "n_classes",
-            "n_images",
-            "as_json",
-            "from_runs",
-            "message",
-        ),
+        *("scheduler", "objective", "licences", "folds", "seed", "soften", "mix", "pseudo"),
+        *("arch", "size", "submission", "contact_sheet"),
+        *("batch_size", "accum", "precision", "n_classes", "n_images", "as_json", "from_runs", "message"),
         *("yes", "score", "register", "no_open", "browser", "before", "most"),
     ),
     DATA: (

@@ -21,7 +21,7 @@ def workload(
     """Count the images that one model trains on and predicts.
 
     Args:
-        settings: Settings of the search: `folds`, `select_share`, `cpus` and `cache_limit`.
+        settings: Settings of the search: `folds`, `select_share`, `pseudo`, `cpus` and `cache_limit`.
         labelled: Number of labelled images.
         select: Number of images of the select split; None: the share of the settings. Folds replace it.
         test: Number of images to predict.
@@ -34,4 +34,5 @@ def workload(
     elif select is None:
         select = round(settings.select_share * labelled)
     uncached = decode / max(1, int(settings.cpus)) if settings.cache_limit == 0 else 0.0
-    return Workload(labelled - select, select, test, max(1, settings.folds), uncached)
+    pseudo = test if settings.pseudo is not None else 0
+    return Workload(labelled - select + pseudo, select, test, max(1, settings.folds), uncached)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.metrics import metric_key, metric_label
+from tune_paddy.core.teaching.words import teachers_in_words
 from tune_paddy.data.ensemble_file import DescribedEnsemble
 from tune_paddy.data.system.text import counted, four_digits, percent
 from tune_paddy.ensemble.reports.member_rows import MemberRow, best_other_view, recorded_rows
@@ -218,7 +219,8 @@ def _state(overview: Overview) -> Text:
     spent = duration(running if known is None else known)
     text = Text(f"Search {search.name} ", style="bold")
     text.append(search.outcome, style=_STYLES.get(search.outcome, ""))
-    where = f"space {record.space or '?'} on {record.dataset or '?'}"
+    taught = "".join(f"\n{words}" for words in teachers_in_words(record.settings or {}))
+    where = f"space {record.space or '?'} on {record.dataset or '?'}{taught}"
     text.append(
         f" after {spent}: {', '.join(parts)}{limit}\n{where}\n{_ensemble(overview)}", style="not bold"
     )

@@ -6,14 +6,15 @@ import io
 from collections.abc import Iterator, Mapping
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.teaching.words import TAUGHT
 from tune_paddy.data.image_table import HEADER, describe_images
 from tune_paddy.data.system.text import listed, shown
 from tune_paddy.search.licences import ANY
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.tracking.history import RecordedSearch
 
-FIXED = ("seed", "folds", "select_share", "objective", "licences")
-"""Settings that a resume cannot change: they decide the select split, the proposals and the objective."""
+FIXED = ("seed", "folds", "select_share", "objective", "licences", *TAUGHT)
+"""Settings that a resume cannot change: they decide split, proposals, objective and targets."""
 
 _RECORDED_LATER = {"licences": ANY}
 """Setting that earlier versions did not have → the value that they behaved like."""
@@ -44,7 +45,10 @@ def check_same(plan: SearchPlan, recorded: RecordedSearch) -> None:
             f"`space`, or {advice}{listed(lines, len(lines))}",
             options=("space",),
         )
-    settings, before = plan.settings.model_dump(mode="json"), {**_RECORDED_LATER, **recorded.settings}
+    settings = plan.settings.model_dump(mode="json")
+    # Versions without teachers recorded none of these settings; parameters would parse a name such as 1.50.
+    teachers = {name: (record.settings or {}).get(name) for name in TAUGHT}
+    before = {**_RECORDED_LATER, **recorded.settings, **teachers}
     changed = [name for name in FIXED if name in before and before[name] != settings[name]]
     if changed:
         lines = [f"{name}: {before[name]} → {settings[name]}" for name in changed]

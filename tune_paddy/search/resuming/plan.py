@@ -14,6 +14,7 @@ from tune_paddy.data.options import ReadOptions
 from tune_paddy.search.licences import with_licences
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.resources import uncounted_gpus
+from tune_paddy.search.teaching.teacher import recorded_targets
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.files import MOST_MIB, SPACE_FILE, read_file
 from tune_paddy.tracking.runs import RecordedRun
@@ -54,8 +55,8 @@ def resumed_plan(
         retry_failed: Whether to retry failed members.
 
     Raises:
-        InputError: A setting is out of bounds, the images are missing or would be read in another way, or
-            another version recorded the search.
+        InputError: A setting is out of bounds, the images are missing or would be read in another way, the
+            targets of the search are damaged, or another version recorded it.
         TunePaddyError: MLflow failed.
     """
     record = SearchRecord.from_run(search)
@@ -82,6 +83,7 @@ def resumed_plan(
         follow_up=record.follow_up or {},
         resumed=True,
         retry_failed=retry_failed,
+        targets=recorded_targets(search, store),
     )
 
 

@@ -91,4 +91,4 @@ class LiveEnsemble:
 def without_test(predictions: Predictions) -> Predictions:
     """Drop predictions of the test set, which take most of the memory and have no score."""
     none = {view: probs[:0] for view, probs in predictions.test.items()}
-    return replace(predictions, test_ids=predictions.test_ids[:0], test=none)
+    return replace(predictions, test_ids=predictions.test_ids[:0], test=none, by_fold=None)

@@ -7,14 +7,15 @@ from typing import Any
 import yaml
 
 from tune_paddy.core.config import SearchSettings
+from tune_paddy.core.teaching.words import TAUGHT, teachers_in_words
 from tune_paddy.data.options import NEAR
 from tune_paddy.tracking.runs import parse_params
 from tune_paddy.tracking.schema import SearchRecord
 
 MEMBER_SPACE = "member.yaml"
 _RESULT = "**Result:**"
-SHARED = ("seed", "select_share", "folds", "cpus", "gpu", "gpu_memory", "max_accum", "objective")
-"""Settings of a search that affect its members: those of the split, and of a trial's resources."""
+SHARED = ("seed", "select_share", "folds", *TAUGHT, "cpus", "gpu", "gpu_memory", "max_accum", "objective")
+"""Settings of a search that affect its members: its split, its teachers, and the resources of a trial."""
 
 
 def member_space(origin: str, config: Mapping[str, object], settings: Mapping[str, str]) -> str:
@@ -25,7 +26,10 @@ def member_space(origin: str, config: Mapping[str, object], settings: Mapping[st
         config: Configuration of the member, plain values.
         settings: Settings of the search, as text.
     """
-    known = {name: value for name, value in parse_params(settings).items() if name in SHARED}
+    parsed = parse_params(settings)
+    # A teacher's name may look like a number.
+    parsed |= {name: settings[name] for name in ("soften", "pseudo") if parsed.get(name) is not None}
+    known = {name: value for name, value in parsed.items() if name in SHARED}
     shared = SearchSettings.recorded(known).model_dump(mode="json", include=set(known))
     given: dict[str, Any] = {
         "search": {"trials": 1, **_without_none(shared)},
@@ -46,6 +50,9 @@ def describe_member(member: str, origin: str, search: str, searched: SearchRecor
     """
     where = f", from `{origin}`" if origin else ""
     blocks = [f"Member `{member}` of search `{search}`{where}."]
+    taught = teachers_in_words(searched.settings or {})
+    if taught:
+        blocks.append(f"It was {', and '.join(taught)}.")
     if has_space and searched.dataset_path:
         words = ["tune-paddy", "search", str(searched.dataset_path), "--space", MEMBER_SPACE]
         words += ["--weights-dir", str(searched.weights_dir)] if searched.weights_dir else []

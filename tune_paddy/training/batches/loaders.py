@@ -47,7 +47,8 @@ class Batch:
 
     Attributes:
         images: uint8 [n, 3, H, W] on the CPU.
-        labels: int64 [n] on the CPU.
+        labels: Labels as the dataset has them, int64 [n] or [n, classes] on the CPU, or soft ones: shares of
+            the classes, float32 [n, classes].
         draws: Augmentation of the n images.
         mix: Parameters of mixup or CutMix, or None.
         operations: Operations of RandAugment or TrivialAugment of the n images, or None.
@@ -172,14 +173,22 @@ class TrainLoader:
         reader: Reader of all images that this member trains on.
         labels: Labels of the images, as the task encodes them.
         config: Configuration of the member.
+        targets: Shares of the classes to train on instead, float32 [images, classes]; None: the labels.
 
     Attributes:
         epoch: Number of the epoch, from 0.
     """
 
-    def __init__(self, reader: ImageReader, labels: NDArray[np.int64], config: MemberConfig) -> None:
+    def __init__(
+        self,
+        reader: ImageReader,
+        labels: NDArray[np.int64],
+        config: MemberConfig,
+        targets: NDArray[np.float32] | None = None,
+    ) -> None:
         self._reader = reader
         self._labels = labels
+        self._targets = labels if targets is None else targets
         self._config = config
         self.epoch = 0
 
@@ -200,10 +209,9 @@ class TrainLoader:
         mixes = [draw_mix(config, len(part), rng) for part in parts]
         jobs = [[(int(order[at]), (offsets[at, 0], offsets[at, 1])) for at in part] for part in parts]
         for part, mix, images in zip(parts, mixes, self._reader.batches(jobs), strict=True):
-            labels = torch.from_numpy(self._labels[order[part]])
             yield Batch(
                 images,
-                labels,
+                torch.from_numpy(self._targets[order[part]]),
                 draws[part],
                 mix,
                 operations=None if operations is None else operations[part],

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.training.batches.augment import centre, normalize, shrink
 from tune_paddy.training.batches.decoding import VERSIONS
@@ -23,6 +24,7 @@ from tune_paddy.training.devices import Device, send
 from tune_paddy.training.frozen.store import EmbeddingCache, Entry, digests_of, unchanged
 from tune_paddy.training.networks.heads import LinearHead
 from tune_paddy.training.networks.model import Body
+from tune_paddy.training.objective import objective_of
 from tune_paddy.training.views import flipped
 
 SEGMENT = 512
@@ -82,12 +84,26 @@ class Embedder:
             DivergedError: Features are not finite.
             ImageError: A file cannot be read as an image.
         """
+        return self._embed(paths, self.config.symmetries)
+
+    def predict(self, paths: Sequence[str], task: Task) -> NDArray[np.float32]:
+        """Return probabilities of images as they are, float32 [images, classes], from features as `embed`.
+
+        Raises:
+            DivergedError: Features are not finite.
+            ImageError: A file cannot be read as an image.
+        """
+        (features,) = self._embed(paths, 1).features
+        with torch.inference_mode():
+            logits = self.model[1](torch.from_numpy(features).to(self.device.torch))
+            probs: NDArray[np.float32] = objective_of(task).probabilities(logits).cpu().numpy()
+        return probs
+
+    def _embed(self, paths: Sequence[str], n_symmetries: int) -> Embedding:
         digests = digests_of(paths, self.sums)
         names = [row.tobytes() for row in digests]
         with ExitStack() as stack:
-            entries = [
-                stack.enter_context(self._opened(symmetry)) for symmetry in range(self.config.symmetries)
-            ]
+            entries = [stack.enter_context(self._opened(symmetry)) for symmetry in range(n_symmetries)]
             known = [entry.read(digests) if entry else {} for entry in entries]
             lacking = _lacking(names, known)
             for symmetries, rows in lacking.items():
@@ -98,7 +114,7 @@ class Embedder:
                         entry = entries[symmetry]
                         if entry and any(same):
                             entry.write(digests[part][same], features[same])
-        new = {names[row] for row in lacking.get(tuple(range(self.config.symmetries)), ())}
+        new = {names[row] for row in lacking.get(tuple(range(n_symmetries)), ())}
         return Embedding(_together(names, known), sum(name in new for name in names))
 
     def _opened(self, symmetry: int) -> AbstractContextManager[Entry | None]:

@@ -22,6 +22,7 @@ def fit_head(
     *,
     n_classes: int,
     task: Task | None = None,
+    targets: NDArray[np.float32] | None = None,
 ) -> tuple[Head, int]:
     """Embed training images, and fit the linear head of the embedder's network to their features.
 
@@ -34,6 +35,7 @@ def fit_head(
         groups: int64 [images], equal for images that stay on one side of a split; empty: all are alone.
         n_classes: Number of classes.
         task: What the labels are; None: one class an image.
+        targets: Shares of the classes to fit to instead of the labels, float32 [images, classes].
 
     Returns:
         The head, and the number of images whose features were computed, not read from the cache.
@@ -45,7 +47,7 @@ def fit_head(
     config = embedder.config
     embedding = embedder.embed(paths)
     fitter = Fitter(n_classes, objective_of(task), config.label_smoothing, config.seed, embedder.alive)
-    fitted = fitter.fit(Examples(embedding.features, labels, groups))
+    fitted = fitter.fit(Examples(embedding.features, labels, groups, targets))
     _store(cast("LinearHead", embedder.model[1]).linear, fitted)
     return fitted, embedding.computed
 

@@ -45,11 +45,18 @@ class Examples:
         features: float32 [symmetries, images, features]; the first symmetry is the image itself.
         labels: int64 [images], or 0 and 1, [images, classes].
         groups: int64 [images], equal for images that stay on one side; empty: every image is alone.
+        targets: Shares of the classes to fit to instead of the labels, float32 [images, classes], or None.
     """
 
     features: NDArray[np.float32]
     labels: NDArray[np.int64]
     groups: NDArray[np.int64]
+    targets: NDArray[np.float32] | None = None
+
+    @property
+    def wanted(self) -> Tensor:
+        """Targets, or the labels without any."""
+        return torch.from_numpy(self.labels if self.targets is None else self.targets)
 
 
 @dataclass(frozen=True)
@@ -93,11 +100,10 @@ class Fitter:
         """Choose the penalty, and fit a head for features as they are: standardisation is part of it."""
         mean, std = _moments(examples.features)
         standard = torch.from_numpy(examples.features - mean).div_(torch.from_numpy(std))
-        labels = torch.from_numpy(examples.labels)
         losses = self._cross_validate(standard, examples)
         best = int(np.argmin(losses)) if len(losses) else PENALTIES.index(_DEFAULT_PENALTY)
         penalty = PENALTIES[best]
-        values, targets = _flat(standard, labels)
+        values, targets = _flat(standard, examples.wanted)
         coefficients = self._solve(values, targets, penalty, self._zeros(values), _FINE)
         weight, bias = coefficients[:-1].T, coefficients[-1]
         with torch.no_grad():
@@ -119,7 +125,7 @@ class Fitter:
             return np.empty(0)
         rng = np.random.default_rng([self.seed, n_folds])
         folds = torch.from_numpy(stratified_folds(examples.labels, n_folds, rng, groups))
-        labels = torch.from_numpy(examples.labels)
+        labels = examples.wanted
         sums = np.zeros(len(PENALTIES))
         for fold in range(n_folds):
             inside = folds == fold

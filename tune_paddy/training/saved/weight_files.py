@@ -12,13 +12,17 @@ def missing_files(folder: Path, *, average: bool = False) -> list[Path]:
         folder: Folder of the model.
         average: Whether its averaged weights are needed.
     """
-    needed = (CONFIG, WEIGHTS, *([AVERAGE] if average else []))
-    return [folder / name for name in needed if not (folder / name).is_file()]
+    return [folder / name for name in _names(average=average) if not (folder / name).is_file()]
 
 
-def present_files(folder: Path) -> list[str]:
-    """Return the names of a saved model's files; only a model with `ema` has averaged weights."""
-    return [name for name in (CONFIG, WEIGHTS, AVERAGE) if (folder / name).is_file()]
+def present_files(folder: Path, *, average: bool) -> list[str]:
+    """Return the names of a saved model's files that exist.
+
+    Args:
+        folder: Folder of the model.
+        average: Whether its averaged weights count, which only a model with `ema` has.
+    """
+    return [name for name in _names(average=average) if (folder / name).is_file()]
 
 
 def weights_bytes(folder: Path) -> int:
@@ -36,6 +40,10 @@ def remove_weights(folder: Path) -> int:
         for file in _all(folder, name):
             file.unlink(missing_ok=True)
     return size
+
+
+def _names(*, average: bool) -> tuple[str, ...]:
+    return (CONFIG, WEIGHTS, AVERAGE) if average else (CONFIG, WEIGHTS)
 
 
 def _all(folder: Path, name: str) -> list[Path]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tune_paddy.core.predictions import Pool
+from tune_paddy.core.teaching.words import teachers_in_words
 from tune_paddy.data.system.text import counted, redact, strip_credentials
 from tune_paddy.ensemble.reports.wording import duration
 from tune_paddy.tracking.runs import RecordedRun
@@ -52,6 +53,8 @@ def facts(
     yield Fact("Written", _date(written))
     for search in searches:
         yield Fact("Search", _about_search(search, members))
+    for search in searches:
+        yield from _teachers(search, len(pool.test_ids))
     record = SearchRecord.from_run(searches[0])
     if record.images:
         yield Fact("Dataset", f"{record.images.name} ({record.images})")
@@ -78,6 +81,13 @@ def _about_search(search: RecordedRun, members: Sequence[RecordedRun]) -> str:
     if record.seconds is not None:
         parts.append(f"ran for {duration(record.seconds)}")
     return ", ".join(parts)
+
+
+def _teachers(search: RecordedRun, n_test: int) -> Iterator[Fact]:
+    """Yield who taught the members of a search, if anyone did."""
+    taught = teachers_in_words(SearchRecord.from_run(search).settings or {}, n_test)
+    if taught:
+        yield Fact("Teacher", f"{search.name} was {', and '.join(taught)}")
 
 
 def _record(search: RecordedRun, tracking_uri: str) -> Fact:

@@ -1,0 +1,1 @@
+"""Targets from an earlier search: soft labels and pseudo-labels."""
