@@ -232,6 +232,7 @@ def member_footprint(
         unfused=gpu.calibration.unfused_attention if unfused is None else unfused,
         head=config.head,
         frozen=config.frozen,
+        large_view=config.large_view,
     )
 
 
