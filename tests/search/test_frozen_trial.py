@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
+from safetensors.torch import save_file
 
 from tests.conftest import Finished
 from tune_paddy.core.config import MemberConfig
@@ -18,18 +20,20 @@ from tune_paddy.tracking.runs import list_members
 from tune_paddy.tracking.searches import start_search
 from tune_paddy.training.frozen.embedding import Embedder
 
-FROZEN = MemberConfig(arch="test_resnet", size=32, schedule="frozen", tta=0, pretrained=False, flip="none")
+FROZEN = MemberConfig(arch="test_resnet", size=32, schedule="frozen", tta=0, flip="none")
 
 
 def test_a_second_search_embeds_only_what_the_first_has_not_seen(
-    finished: Finished, monkeypatch: pytest.MonkeyPatch
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each trial reports its epoch, then its end; the record holds it like another member."""
     parts = make_parts(finished.plan.dataset, stored_split(finished.plan))
+    weights = tmp_path / "test_resnet.safetensors"
+    save_file(timm.create_model("test_resnet").state_dict(), weights)
     seen: list[str] = []
     compute = Embedder.compute
     monkeypatch.setattr(
-        Embedder, "compute", lambda self, paths, code: seen.extend(paths) or compute(self, paths, code)
+        Embedder, "compute", lambda self, paths, codes: seen.extend(paths) or compute(self, paths, codes)
     )
     for name, share in (("first", 0.5), ("second", 1.0)):
         reports: list[dict[str, Any]] = []
@@ -45,7 +49,7 @@ def test_a_second_search_embeds_only_what_the_first_has_not_seen(
             weights_dir=None,
             stall_minutes=None,
         )
-        config = FROZEN.model_copy(update={"subsample": share})
+        config = FROZEN.model_copy(update={"subsample": share, "pretrained": str(weights)})
         trial = Trial(0, "m", "o", config, TrialMemory(gpu=0.0, accum=1))
         run_trial(trial.to_config(), context=context, parts=parts)
         assert [report["epoch"] for report in reports] == [1, 2]

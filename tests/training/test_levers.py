@@ -79,6 +79,7 @@ def test_the_best_epoch_predicts_and_a_note_says_that_the_select_split_chose_it(
     assert len(losses) == 4
     assert result.metrics["plain/calibrated_log_loss"] == min(losses)
     assert result.metrics["ema/log_loss"] == best["ema/log_loss"]
+    assert result.metrics["best_epoch"] == 1 + losses.index(min(losses))
     assert CHOSEN_NOTE in result.notes
 
 
@@ -197,6 +198,7 @@ def test_a_refit_trains_to_its_last_epoch(parts: Parts, make_config: Make, tmp_p
     )
     assert_equal(refit, last)
     assert (len(refit.history), refit.notes) == (4, ())
+    assert "best_epoch" not in refit.metrics
 
 
 @pytest.mark.usefixtures("scripted")
@@ -211,6 +213,7 @@ def test_a_damaged_checkpoint_of_the_best_epoch_leaves_the_last_one_with_a_note(
 
     result = train_member(config, parts, Runtime(tmp_path), report=damage)
     assert result.notes == ("the checkpoint of the best epoch, 2, is damaged: the last epoch predicts",)
+    assert result.metrics["best_epoch"] == 4
     assert names(tmp_path) == ["member.json", "weights.safetensors"]
 
 

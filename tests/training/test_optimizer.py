@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.training.devices import Device
 from tune_paddy.training.optimizer import (
-    N_GROUPS,
     optimizer_factory,
     phases,
     run_phase,
@@ -229,7 +228,7 @@ def test_a_step_that_the_loss_scaler_skips_changes_nothing(
 def test_the_four_groups_hold_each_parameter_once() -> None:
     model = network()
     groups = split_parameters(model)
-    assert len(groups) == N_GROUPS
+    assert len(groups) == 4
     parameters = [parameter for group in groups for parameter in group]
     assert {id(parameter) for parameter in parameters} == {id(parameter) for parameter in model.parameters()}
     assert len(parameters) == len(list(model.parameters()))

@@ -257,7 +257,7 @@ def _print_memory(rows: "Sequence[MemoryRow]", as_json: bool, gpu: "Gpu") -> Non
         plan = row.plan
         table.add_row(
             *([row.origin] if named else []),
-            row.config.arch.partition(".")[0],
+            row.config.arch.partition(".")[0] + (", frozen" if row.config.frozen else ""),
             size_words(row.config.size),
             str(row.config.batch_size),
             f"{row.footprint.parameters / 1e6:.1f}",

@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -45,8 +46,14 @@ Size = Annotated[
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _at_most_one(gpus: float) -> float:
-    """Reject a second GPU, which would idle."""
+RECORDED: Mapping[str, Any] = {"recorded": True}
+"""Validation context of what an earlier version may have recorded, which accepted more."""
+
+
+def _at_most_one(gpus: float, info: ValidationInfo) -> float:
+    """Reject a second GPU, which would idle; a recorded one counts for nothing."""
+    if info.context == RECORDED:
+        return min(gpus, 1.0)
     if gpus > 1:
         raise PydanticCustomError(
             "gpu_count", "Input should be up to 1: a member trains on one GPU; more members run at once"
@@ -433,6 +440,18 @@ class SearchSettings(BaseModel):
         description="seed of the select split and the sampler",
         json_schema_extra={"group": SEARCH},
     )
+
+    @classmethod
+    def recorded(cls, values: Mapping[str, Any] | None) -> "SearchSettings":
+        """Read the settings of a recorded search, also of an earlier version: see `RECORDED`.
+
+        Args:
+            values: Setting → value; None, for settings that could not be parsed, is refused.
+
+        Raises:
+            ValidationError: A setting is unknown, or a value is out of bounds.
+        """
+        return cls.model_validate(values, context=RECORDED)
 
     def override(self, values: Mapping[str, Any]) -> "SearchSettings":
         """Return a copy with some settings overridden.

@@ -20,6 +20,42 @@ FEW_FOR_BATCH_NORM = 8
 """Micro-batch size, in images, below which noisy batch statistics deserve a warning."""
 
 
+def large_at_a_time(images: int, pixels: int, large_pixels: int) -> int:
+    """Return how many images of a batch the large view takes at a time: no more pixels than it has, or one.
+
+    Args:
+        images: Number of images of the batch.
+        pixels: Number of pixels of one of its images.
+        large_pixels: Number of pixels of an image of the large view.
+
+    >>> large_at_a_time(64, 100, 196), large_at_a_time(1, 100, 196)
+    (32, 1)
+    """
+    return max(1, images * pixels // large_pixels)
+
+
+@dataclass(frozen=True)
+class LargeView:
+    """Memory of the view at a larger size, which is computed in smaller batches.
+
+    Attributes:
+        pixels: Number of pixels of an image of the other views.
+        large_pixels: Number of pixels of an image of this view.
+        bytes_per_image: Peak bytes of a forward pass, inputs included, per image of the smaller batch.
+        held_per_image: Bytes of the decoded images, which are held meanwhile, per image of the whole batch.
+    """
+
+    pixels: int
+    large_pixels: int
+    bytes_per_image: int
+    held_per_image: int
+
+    def peak_bytes(self, images: int) -> int:
+        """Return the peak bytes of a batch of `images`, without parameters."""
+        at_a_time = large_at_a_time(images, self.pixels, self.large_pixels)
+        return images * self.held_per_image + at_a_time * self.bytes_per_image
+
+
 @dataclass(frozen=True)
 class Footprint:
     """Memory that training one member allocates, as a linear function of the batch.
@@ -37,6 +73,7 @@ class Footprint:
         eval_bytes_per_image: Peak bytes during evaluation, inputs included, per image.
         micro_batch: Default number of images of one forward pass.
         batch_norm: Whether the body normalises each micro-batch by its own statistics.
+        large: Memory of the large view; None: there is none.
     """
 
     parameters: int
@@ -48,6 +85,7 @@ class Footprint:
     eval_bytes_per_image: int
     micro_batch: int = 1
     batch_norm: bool = False
+    large: LargeView | None = None
 
     def train_bytes(self, micro_batch: int, batch_size: int) -> int:
         """Return the peak bytes of a training step, at the start of its backward pass."""
@@ -57,7 +95,8 @@ class Footprint:
     def evaluation_bytes(self, micro_batch: int) -> int:
         """Return the peak bytes of validation and test-time augmentation between training epochs."""
         images = EVALUATION_FACTOR * micro_batch
-        return self.state_bytes + self.eval_bytes + images * self.eval_bytes_per_image
+        large = 0 if self.large is None else self.large.peak_bytes(images)
+        return self.state_bytes + self.eval_bytes + max(images * self.eval_bytes_per_image, large)
 
     def raw_mib(self, micro_batch: int | None = None, batch_size: int | None = None) -> float:
         """Return the higher of the training and evaluation peaks, in MiB, before calibration.

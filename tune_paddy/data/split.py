@@ -139,7 +139,7 @@ def make_split(dataset: "Dataset", *, folds: int, share: float, seed: int) -> Se
     """Split a dataset as its column `split_column` says, otherwise into folds, or at random by a share.
 
     Args:
-        dataset: "Dataset" to split.
+        dataset: Dataset to split.
         folds: Number of folds; 0: one split for all models.
         share: Share of the labelled images in the select split, within (0, 1).
         seed: Seed of the split.
@@ -159,7 +159,7 @@ def folds_of(dataset: "Dataset", folds: int, *, chosen: bool) -> int:
     """Return the number of folds of a dataset's split; a column that defines the split decides.
 
     Args:
-        dataset: "Dataset" to split.
+        dataset: Dataset to split.
         folds: Number of folds in the settings.
         chosen: Whether a person chose that number.
 
@@ -183,7 +183,7 @@ def make_select_split(dataset: "Dataset", *, share: float, seed: int) -> SelectS
     """Choose the select split: the same share of every class, copies on one side.
 
     Args:
-        dataset: "Dataset" to split; the order of its rows does not matter.
+        dataset: Dataset to split; the order of its rows does not matter.
         share: Share of the labelled images in the select split, within (0, 1).
         seed: Seed of the split.
 
@@ -203,7 +203,7 @@ def make_folds(dataset: "Dataset", *, k: int, seed: int) -> SelectSplit:
     fold: every model trains on it.
 
     Args:
-        dataset: "Dataset" to split; the order of its rows does not matter.
+        dataset: Dataset to split; the order of its rows does not matter.
         k: Number of folds, at least 2.
         seed: Seed of the folds.
 

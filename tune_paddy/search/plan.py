@@ -60,6 +60,15 @@ class SearchPlan:
         trials = self.settings.trials
         return trials if self.space.spaces else min(trials, len(self.space.recipes))
 
+    @property
+    def frozen(self) -> int:
+        """Number of frozen members among them; sampled ones count as trained unless all are frozen."""
+        recipes: int = sum(recipe.values.get("schedule") == "frozen" for recipe in self.space.recipes)
+        spaces = self.space.spaces
+        if spaces and all(sub.domains.get("schedule") == Fixed("frozen") for sub in spaces):
+            recipes += self.total - len(self.space.recipes)
+        return min(recipes, self.total)
+
 
 def preview(plan: SearchPlan, n: int) -> list[Proposal]:
     """Return the first `n` members that a search would propose; start nothing."""

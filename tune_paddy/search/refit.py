@@ -96,7 +96,7 @@ def refit_plan(
     fixed = {"trials": len(members), "minutes": None, "scheduler": "none", "folds": 0, "keep_weights": "all"}
     fixed |= dict.fromkeys(TAUGHT)
     try:
-        settings = SearchSettings(**{**recorded, **fixed})
+        settings = SearchSettings.recorded({**recorded, **fixed})
     except ValidationError as error:
         raise InputError(f"search {search.name!r}: its settings cannot be read: {_first(error)}") from error
     name = search.name + SUFFIX

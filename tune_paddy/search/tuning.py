@@ -80,11 +80,13 @@ def _scheduler(plan: SearchPlan, earlier: Sequence[PastTrial]) -> TrialScheduler
     # `max_t` is beyond the last epoch: ASHA must not stop a member that still has to predict.
     last = epochs * max(1, plan.settings.folds) + 1
     grace = min(last, max(3, epochs // 4))
-    return _RememberingASHA(earlier, time_attr="epoch", max_t=last, grace_period=grace)
+    return RememberingASHA(earlier, time_attr="epoch", max_t=last, grace_period=grace)
 
 
-class _RememberingASHA(ASHAScheduler):
-    """ASHA that also compares with the trials of earlier sessions.
+class RememberingASHA(ASHAScheduler):
+    """ASHA that compares trained members alone, also with the trials of earlier sessions.
+
+    A frozen member has no epochs that could be compared: it never stops, and stops no other.
 
     Args:
         earlier: Trials of earlier sessions. Unfinished ones are ignored, since their resumed trials report.
@@ -93,7 +95,8 @@ class _RememberingASHA(ASHAScheduler):
 
     def __init__(self, earlier: Sequence[PastTrial], **options: Any) -> None:
         super().__init__(**options)
-        self._earlier = [trial for trial in earlier if trial.ended]
+        self._earlier = [trial for trial in earlier if trial.ended and not trial.proposal.config.frozen]
+        self._frozen: set[str] = set()
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Set metric and mode, then replay the curves of the earlier trials."""
@@ -101,7 +104,31 @@ class _RememberingASHA(ASHAScheduler):
         no_controller: Any = None  # stands in for Ray's controller, which ASHA does not use here
         for past in self._earlier if known else ():
             trial: Any = SimpleNamespace(trial_id=f"earlier-{past.proposal.number}")
-            self.on_trial_add(no_controller, trial)
+            super().on_trial_add(no_controller, trial)
             for epoch, value in sorted(past.curve.items()):
-                self.on_trial_result(no_controller, trial, {"epoch": epoch, metric: value})
+                self.on_trial_result(no_controller, trial, {"epoch": epoch, str(metric): value})
         return known
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Take up a trial, unless its member is frozen."""
+        if Trial.from_config(trial.config).config.frozen:
+            self._frozen.add(trial.trial_id)
+        else:
+            super().on_trial_add(tune_controller, trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Decide whether a trial that has just reported continues."""
+        if trial.trial_id in self._frozen:
+            return TrialScheduler.CONTINUE
+        decision: str = super().on_trial_result(tune_controller, trial, result)
+        return decision
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Count the last result of a trial that has ended."""
+        if trial.trial_id not in self._frozen:
+            super().on_trial_complete(tune_controller, trial, result)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
+        """Forget a trial that never ran."""
+        if trial.trial_id not in self._frozen:
+            super().on_trial_remove(tune_controller, trial)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tune_paddy.core.config import SearchSettings
+from tune_paddy.core.config import RECORDED, SearchSettings
 from tune_paddy.core.domains import Fixed, Recipe, SubSpace
 from tune_paddy.spaces.domains import read_domain, read_recipe
 from tune_paddy.spaces.drafts import (
@@ -45,20 +45,21 @@ class Sections:
     drafts: tuple[Draft, ...]
 
 
-def read_sections(text: str, *, file: str, base: Path) -> Sections:
+def read_sections(text: str, *, file: str, base: Path, recorded: bool = False) -> Sections:
     """Parse a search space.
 
     Args:
         text: YAML text.
         file: Name of the file in messages.
         base: Base folder of relative `pretrained` paths.
+        recorded: Whether an earlier version may have recorded the space, see `RECORDED`.
 
     Raises:
         SpaceError: The space is invalid; one line per problem, with file, line and key.
     """
     place = Place(file)
     found = _read_top(read_yaml(text, place.refuse), place)
-    sections = _read_sections(found, place, base)
+    sections = _read_sections(found, place, base, RECORDED if recorded else None)
     place.raise_problems()
     return sections
 
@@ -106,13 +107,15 @@ def _entries(node: YamlNode | None, place: Place) -> tuple[Any, ...]:
     return ()
 
 
-def _read_sections(found: Mapping[str, YamlNode], place: Place, base: Path) -> Sections:
+def _read_sections(
+    found: Mapping[str, YamlNode], place: Place, base: Path, context: Mapping[str, Any] | None
+) -> Sections:
     heading = place / "defaults"
     defaults = read_parameters(_entries(found.get("defaults"), heading), heading, read_fixed, base)
     recipes = one_per_arch(read_drafts(found.get("recipes"), place / "recipes", read_recipe, defaults, base))
     recipes.sort(key=lambda draft: not draft.frozen)  # frozen members are cheap: they run first
     spaces = read_drafts(found.get("spaces"), place / "spaces", read_domain, defaults, base)
-    settings = _read_settings(found.get("search"), place / "search")
+    settings = _read_settings(found.get("search"), place / "search", context)
     _check(recipes, spaces, settings, place)
     return Sections(
         _read_description(found.get("description"), place / "description"),
@@ -148,13 +151,13 @@ def _read_description(node: YamlNode | None, place: Place) -> str:
     return ""
 
 
-def _read_settings(node: YamlNode | None, place: Place) -> SearchSettings:
+def _read_settings(node: YamlNode | None, place: Place, context: Mapping[str, Any] | None) -> SearchSettings:
     values: dict[str, Any] = {}
     for entry in _entries(node, place):
         if entry.key not in SearchSettings.model_fields:
             place.refuse(entry.line, unknown("setting", entry.key, SearchSettings.model_fields))
             continue
-        value = read_value(entry.node, SearchSettings, entry.key, place / entry.key)
+        value = read_value(entry.node, SearchSettings, entry.key, place / entry.key, context)
         if value is not None:
             values[entry.key] = value.value
     try:

@@ -78,23 +78,26 @@ class SearchSpace:
 
     @classmethod
     @checked
-    def parse(cls, text: str, *, name: str, base: Path | None = None) -> "SearchSpace":
+    def parse(
+        cls, text: str, *, name: str, base: Path | None = None, recorded: bool = False
+    ) -> "SearchSpace":
         """Parse a search space from text, such as that of an earlier search.
 
         Args:
             text: YAML text.
             name: Name of the space, also in messages.
             base: Base folder of relative `pretrained` paths; None: the working folder.
+            recorded: Whether an earlier version may have recorded the space, see `core.config.RECORDED`.
 
         Raises:
             SpaceError: The space is invalid, see `load`.
         """
         # Absolute, since each trial has its own working folder.
-        return cls._read(text, name, name, base or Path.cwd())
+        return cls._read(text, name, name, base or Path.cwd(), recorded=recorded)
 
     @classmethod
-    def _read(cls, text: str, name: str, file: str, base: Path) -> "SearchSpace":
-        sections = read_sections(text, file=file, base=base)
+    def _read(cls, text: str, name: str, file: str, base: Path, *, recorded: bool = False) -> "SearchSpace":
+        sections = read_sections(text, file=file, base=base, recorded=recorded)
         return cls(
             name=name,
             description=sections.description,

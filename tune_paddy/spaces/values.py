@@ -5,6 +5,7 @@ float parameter a float. So 224 and [224, 224] are the same choice.
 """
 
 import math
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any
 
@@ -30,17 +31,37 @@ def read_fixed(node: YamlNode, parameter: str, place: Place) -> Fixed | None:
     return read_value(node, MemberConfig, parameter, place)
 
 
-def read_value(node: YamlNode, model: type[BaseModel], name: str, place: Place) -> Fixed | None:
-    """Parse one value of the field `name` of `model`; report an invalid one and return None."""
+def read_value(
+    node: YamlNode,
+    model: type[BaseModel],
+    name: str,
+    place: Place,
+    context: Mapping[str, Any] | None = None,
+) -> Fixed | None:
+    """Parse one value of the field `name` of `model`; report an invalid one and return None.
+
+    Args:
+        node: Node of the value.
+        model: Model of the field.
+        name: Name of the field.
+        place: Place at which a problem is reported.
+        context: Validation context, see `checked`.
+    """
     try:
-        return Fixed(checked(model, name, _plain(node)))
+        return Fixed(checked(model, name, _plain(node), context))
     except ValueError as error:
         place.refuse(node.line, f"{show(node)} {error}")
         return None
 
 
-def checked(model: type[BaseModel], name: str, value: Any) -> Any:
+def checked(model: type[BaseModel], name: str, value: Any, context: Mapping[str, Any] | None = None) -> Any:
     """Validate and normalise a field's value.
+
+    Args:
+        model: Model of the field.
+        name: Name of the field.
+        value: The value.
+        context: Validation context: `RECORDED`, or None.
 
     Raises:
         ValueError: The value is invalid; the message continues after the value: "should be …".
@@ -54,7 +75,7 @@ def checked(model: type[BaseModel], name: str, value: Any) -> Any:
     if isinstance(value, str) and not value.strip():
         raise ValueError("should not be empty")
     try:
-        return side_or_pair(_adapter(model, name).validate_python(value, strict=True))
+        return side_or_pair(_adapter(model, name).validate_python(value, strict=True, context=context))
     except ValidationError as error:
         raise ValueError(_sentence(name, error)) from None
 

@@ -1,5 +1,6 @@
 """One attempt to train a member: build, train with a checkpoint per epoch, predict."""
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -56,6 +57,7 @@ class Attempt:
         self.device.reset_peak()
         self.history: list[dict[str, float]] = []
         self.average: Average | None = None
+        self.facts: dict[str, float] = {}
         # A refit, whose select split is trained on, has nothing to choose an epoch by.
         self.keeps_best = config.keep == "best" and not parts.seen
 
@@ -123,9 +125,11 @@ class Attempt:
         if not self.keeps_best:
             return ()
         best = best_epoch(self.history)
+        self.facts["best_epoch"] = float(best)
         if best < len(self.history):
             checkpoint = load_epoch(self.runtime.folder, best)
             if checkpoint is None:
+                self.facts["best_epoch"] = float(len(self.history))
                 return (f"the checkpoint of the best epoch, {best}, is damaged: the last epoch predicts",)
             model.load_state_dict(dict(checkpoint.model))
             if self.average is not None and checkpoint.averaged is not None:
@@ -209,9 +213,8 @@ class Attempt:
     def _fit(self, model: nn.Sequential) -> None:
         """Fit the head of a frozen member; cached features take the place of checkpoints."""
         started, parts, rows = self.runtime.clock(), self.parts, self._rows()
-        embedder = self._embedder(model)
-        fitted = fit_head(
-            embedder,
+        fitted, computed = fit_head(
+            self._embedder(model),
             [parts.train.paths[row] for row in rows],
             parts.train.labels[rows],
             parts.train.groups[rows] if len(parts.train.groups) else parts.train.groups,
@@ -219,7 +222,10 @@ class Attempt:
             task=parts.task,
             targets=self._targets(rows),
         )
+        self.facts["embedded_images"] = float(computed)
         known = {"train_loss": fitted.loss, "penalty": fitted.penalty}
+        if math.isfinite(fitted.inner_loss):
+            known["inner_log_loss"] = fitted.inner_loss
         self._evaluate(model, known, self.runtime.clock() - started)
         self.report(EpochReport(1, self.history[-1]))
 
@@ -233,7 +239,8 @@ class Attempt:
             self._evaluation_batch(),
             self._reader,
             pixel_range=parts.pixel_range,
-            cache=self.runtime.embeddings,
+            # A random body has no features that another member could use.
+            cache=None if self.config.pretrained is False else self.runtime.embeddings,
             sums={} if parts.images is None else parts.images.sums_by_path,
             alive=self.runtime.alive,
         )
@@ -339,6 +346,7 @@ class Attempt:
             "train_images": float(len(self._rows())),
             "parameters_m": sum(parameter.numel() for parameter in model.parameters()) / 1e6,
             "peak_mib": self.device.peak_mib(),
+            **self.facts,
         }
 
 

@@ -34,6 +34,10 @@ TOTALS = ("train_seconds_total", "predict_seconds", "predict_ms_per_image", "par
 """Metrics that are summed over a member's models: every model predicts every test image."""
 
 
+MEANS = ("train_images", "embedded_images", "best_epoch")
+"""Metrics that are averaged over a member's models; the last two only some members have."""
+
+
 def train_folds(
     config: MemberConfig,
     parts: Parts,
@@ -205,6 +209,8 @@ def _summary(
         return float(combine([result.metrics[name] for result in results]))
 
     metrics |= {name: over_folds(sum, name) for name in TOTALS}
-    metrics["train_images"] = over_folds(np.mean, "train_images")
+    for name in MEANS:
+        if name in results[0].metrics:
+            metrics[name] = over_folds(np.mean, name)
     metrics["peak_mib"] = over_folds(max, "peak_mib")
     return metrics

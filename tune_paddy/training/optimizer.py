@@ -14,13 +14,7 @@ from torch import nn
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.training.networks.layers import body_layers
 
-N_GROUPS = 4
-"""Number of parameter groups: body with and without weight decay, head with and without.
-
-With `layer_decay`, each layer of the body has two groups, from the input on; the head's two remain the last.
-"""
-
-_HEAD_GROUPS = 2
+_HEAD_GROUPS = 2  # with and without weight decay; they are the last
 _EPS, _MOMENTUM, _SQUARED_MOMENTUM = 1e-5, 0.9, 0.99  # fastai's Adam
 _TIMM: dict[str, tuple[str, dict[str, Any]]] = {
     "nadamw": ("nadamw", {}),
@@ -83,7 +77,10 @@ def _fastai_phases(config: MemberConfig) -> list[Phase]:
 
 
 def split_parameters(model: nn.Sequential) -> list[list[nn.Parameter]]:
-    """Split `Sequential(body, head)` into four groups; vectors (norms, biases) get no weight decay."""
+    """Split `Sequential(body, head)` into four groups: body with and without weight decay, head likewise.
+
+    Vectors (norms, biases) get no weight decay.
+    """
     return _in_pairs([list(part.parameters()) for part in model])
 
 

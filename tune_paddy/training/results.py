@@ -33,8 +33,8 @@ class MemberResult:
 
     Attributes:
         config: Configuration of the member.
-        predictions: Predictions of the select split and the test set; plain view, tta unless `tta` is 0, and
-            ema unless `ema` is 0.
+        predictions: Predictions of the select split and the test set in every view that the configuration
+            has, see `core.views`.
         history: Metrics of each epoch, in order.
         metrics: Summary: scores of each view, seconds of training and prediction, images, parameters,
             peak memory in MiB.

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.memory import large_at_a_time
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.core.views import EMA, FLIPS, LARGE, PLAIN, SYMMETRIES, TTA, WITH_PLAIN, ZOOM, view_work
 from tune_paddy.training.batches.augment import augment, centre, draw, normalize, shrink
@@ -113,8 +114,8 @@ class _Readings:
         return torch.stack([plain, *others]).mean(0)
 
     def _large(self, images: Tensor) -> Tensor:
-        """Predict at the larger size, in smaller batches that take no more memory than the plain ones."""
-        at_a_time = max(1, len(images) * prod(self.size) // prod(self.large))
+        """Predict at the larger size, in smaller batches that have no more pixels, unless one image has."""
+        at_a_time = large_at_a_time(len(images), prod(self.size), prod(self.large))
         return torch.cat([self.infer(centre(part, self.large)) for part in images.split(at_a_time)])
 
 

@@ -50,6 +50,14 @@ def test_the_recorded_times_of_a_member_give_its_cost_back(folds: int) -> None:
     assert member_seconds(CONFIG, cost, load) == pytest.approx(member_seconds(CONFIG, COST, load))
 
 
+def test_a_frozen_member_that_found_features_in_the_cache_has_no_cost() -> None:
+    """Its seconds an image would be too few for a member that embeds its images."""
+    frozen, metrics = MemberConfig(arch="any", schedule="frozen"), metrics_of(1)
+    assert member_cost(frozen, {**metrics, "embedded_images": IMAGES}) is not None
+    for known in ({"embedded_images": IMAGES - 1}, {}):
+        assert member_cost(frozen, {**metrics, **known}) is None
+
+
 def test_a_member_without_times_has_no_cost() -> None:
     assert member_cost(CONFIG, {"log_loss": 0.1}) is None
 

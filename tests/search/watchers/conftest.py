@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.search.trials import make_trial
+from tune_paddy.core.config import MemberConfig
 from tune_paddy.search.watchers.progress import SearchProgress
 
 
@@ -33,11 +34,20 @@ class Running:
     progress: SearchProgress
     displays: list[Any] = field(default_factory=list)
 
-    def tell(self, member: str, state: str = "running", at: float | None = None, **result: Any) -> None:
+    def tell(
+        self,
+        member: str,
+        state: str = "running",
+        at: float | None = None,
+        *,
+        frozen: bool = False,
+        **result: Any,
+    ) -> None:
         """Report an event of a member, at a time in seconds."""
         self.clock.now = self.clock.now if at is None else at
         trial = make_trial(member)
         config = trial.config.model_copy(update={"epochs": 2, "freeze_epochs": 0, "schedule": "one_cycle"})
+        config = MemberConfig(arch=config.arch, schedule="frozen") if frozen else config
         trial = type(trial)(trial.number, member, trial.origin, config, trial.memory)
         for receiver in (self.progress, *self.displays):
             receiver.trial_changed(trial, state, result)

@@ -26,6 +26,33 @@ def test_the_time_left_follows_the_epochs_until_a_member_has_ended(running: Runn
     assert running.progress.left() == 30 + 2 * 60
 
 
+def test_frozen_members_say_nothing_about_the_time_of_those_that_train() -> None:
+    """Two members of 10 s each end the frozen stage; then three train, 60 s an epoch."""
+    clock = Clock()
+    running = Running(clock, SearchProgress(5, frozen=2, clock=clock))
+    running.tell("0000-net", at=0, frozen=True)
+    running.tell("0000-net", "finished", at=10, frozen=True, epoch=1, log_loss=0.5, error_rate=0.25)
+    assert running.progress.left() is None, "no pace of a trained member is known"
+    running.tell("0001-net", at=10, frozen=True)
+    running.tell("0001-net", "finished", at=20, frozen=True, epoch=1, log_loss=0.5, error_rate=0.25)
+    running.tell("0002-net", at=20)
+    running.epoch("0002-net", 1, at=80)
+    assert running.progress.left() == 60 + 2 * 120
+    running.tell("0002-net", "finished", at=140)
+    assert running.progress.left() == 2 * 120
+
+
+def test_frozen_members_that_wait_take_the_time_of_frozen_members() -> None:
+    """Also those that an earlier session has not reached."""
+    clock = Clock()
+    running = Running(clock, SearchProgress(6, frozen=5, done=2, done_frozen=2, clock=clock))
+    running.tell("0005-net", at=0)
+    running.epoch("0005-net", 1, at=100)
+    running.tell("0002-net", at=100, frozen=True)
+    running.tell("0002-net", "finished", at=110, frozen=True, epoch=1, log_loss=0.5, error_rate=0.25)
+    assert running.progress.left() == 110 + 2 * 10
+
+
 def test_a_member_that_fails_at_its_start_does_not_shorten_the_time_left(running: Running) -> None:
     running.tell("0000-net", at=0)
     running.tell("0000-net", "failed", at=1, reason="no weights")

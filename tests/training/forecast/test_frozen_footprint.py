@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.training.forecast.footprint import forecast
-from tune_paddy.training.forecast.planning import find_gpu, plan_trial
+from tune_paddy.training.forecast.planning import find_gpu, plan_space, plan_trial
 from tune_paddy.training.networks.model import build_model
 
 
@@ -37,3 +38,23 @@ def test_a_frozen_member_gets_a_smaller_share_of_a_gpu() -> None:
     )
     assert frozen.gpu < trained.gpu
     assert frozen.accum == 1
+
+
+@pytest.mark.parametrize(
+    ("schedules", "rows"),
+    [
+        ("[frozen, one_cycle]", ["one_cycle", "frozen"]),
+        ("[one_cycle, frozen, fine_tune]", ["fine_tune", "frozen"]),
+        ("[one_cycle, fine_tune]", ["fine_tune"]),
+        ("frozen", ["frozen"]),
+    ],
+)
+def test_trained_and_frozen_members_of_a_sub_space_have_a_row_each(schedules: str, rows: list[str]) -> None:
+    """Also where its other parameters have no effect on frozen members."""
+    text = (
+        f"defaults: {{epochs: 3, ema: 0.9}}\nspaces: [{{arch: test_resnet, size: 64, schedule: {schedules}}}]"
+    )
+    planned = list(plan_space(SearchSpace.parse(text, name="x"), find_gpu(mib=16280), 1.0))
+    assert [row.to_dict()["schedule"] for row in planned] == rows
+    memory = [row.plan.forecast_mib for row in planned]
+    assert memory == sorted(memory, reverse=True)

@@ -1,6 +1,6 @@
 """Frozen members of a tiny network whose weights are in a file, so that all seeds share them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,7 +48,7 @@ class Passes:
 
     Attributes:
         images: Image and symmetry of each forward pass, in order.
-        fail: Called before each; it may raise.
+        fail: Called before each segment with its number of images; it may raise.
     """
 
     images: list[tuple[str, int]] = field(default_factory=list)
@@ -60,10 +60,10 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> Passes:
     """Record what is embedded from here on."""
     seen, compute = Passes(), Embedder.compute
 
-    def watched(embedder: Embedder, paths: list[str], symmetry: int = 0) -> NDArray[np.float32]:
+    def watched(embedder: Embedder, paths: list[str], symmetries: Sequence[int]) -> NDArray[np.float32]:
         seen.fail(len(paths))
-        seen.images += [(path, symmetry) for path in paths]
-        return compute(embedder, paths, symmetry)
+        seen.images += [(path, symmetry) for symmetry in symmetries for path in paths]
+        return compute(embedder, paths, symmetries)
 
     monkeypatch.setattr(Embedder, "compute", watched)
     return seen

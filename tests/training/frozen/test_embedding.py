@@ -30,7 +30,7 @@ def test_an_embedding_holds_the_features_of_each_image_in_each_symmetry(
         model, config, Device("cpu", "fp32"), STATS, 4, lambda paths: reader_of(paths, config)
     )
     paths = reader.paths[:5]
-    features = embedder.embed(paths)
+    features = embedder.embed(paths).features
     images = as_floats(torch.stack([torch.from_numpy(reader.read(row)) for row in range(5)]))
     turned = {0: images, 1: images.flip(3), 2: images.flip(2), 4: images.transpose(2, 3)}
     assert features.shape[:2] == (8, 5)

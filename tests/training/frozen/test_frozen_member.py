@@ -1,5 +1,6 @@
 """Frozen members: trained, saved, resumed and repeated like other members, with each image embedded once."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,6 +101,59 @@ def test_a_second_training_embeds_nothing_and_equals_the_first(
     assert equal(again, trained.result)
 
 
+def test_each_image_is_decoded_once_for_all_its_symmetries(
+    parts: Parts, frozen: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded, read = [], ImageReader.read
+
+    def counted(reader: ImageReader, row: int, *arguments: object) -> object:
+        decoded.append(reader.paths[row])
+        return read(reader, row, *arguments)
+
+    config = frozen(flip="dihedral", tta=0)
+    monkeypatch.setattr(ImageReader, "read", counted)
+    result = train_member(config, parts, Runtime(tmp_path))
+    rows = subsample_rows(parts.train.labels, config).tolist()
+    assert [decoded.count(parts.train.paths[row]) for row in rows] == [1] * len(rows)
+    assert result.metrics["embedded_images"] == len(rows)
+
+
+def test_a_member_records_how_many_of_its_images_it_embedded_itself(
+    trained: Trained, parts: Parts, frozen: Make, tmp_path: Path
+) -> None:
+    """An image of which the cache has one symmetry does not count: half of its work was done before."""
+    assert trained.result.metrics["embedded_images"] == trained.result.metrics["train_images"]
+    for flip in ("horizontal", "dihedral"):
+        again = train_member(frozen(flip=flip), parts, Runtime(tmp_path / flip, embeddings=trained.cache))
+        assert again.metrics["embedded_images"] == 0
+
+
+def test_the_features_of_a_file_that_was_replaced_are_not_kept_under_its_old_hash(
+    parts: Parts, frozen: Make, tmp_path: Path, passes: Passes
+) -> None:
+    """The hashes are those of the time when the dataset was opened."""
+    replaced = tmp_path / "replaced.png"
+    replaced.write_bytes(Path(parts.train.paths[0]).read_bytes())
+    paths = [str(replaced), *parts.train.paths[1:]]
+    hashes = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths]
+    train = replace(parts.train, paths=paths)
+    known = replace(parts, train=train, images=ImageSet("", paths, sums=tuple(hashes)))
+    replaced.write_bytes(Path(paths[1]).read_bytes())
+    cache = EmbeddingCache(tmp_path / "embeddings", 10**9)
+    config = frozen(subsample=1.0, flip="none", tta=0)
+    train_member(config, known, Runtime(tmp_path / "first", embeddings=cache))
+    replaced.write_bytes(Path(parts.train.paths[0]).read_bytes())
+    passes.images.clear()
+    train_member(config, known, Runtime(tmp_path / "second", embeddings=cache))
+    assert passes.images == [(str(replaced), 0)]
+
+
+def test_a_random_body_leaves_nothing_in_the_cache(parts: Parts, frozen: Make, tmp_path: Path) -> None:
+    cache = EmbeddingCache(tmp_path / "embeddings", 10**9)
+    train_member(frozen(pretrained=False, tta=0), parts, Runtime(tmp_path / "member", embeddings=cache))
+    assert not cache.folder.exists()
+
+
 def test_a_member_without_a_cache_equals_one_with_it(trained: Trained, parts: Parts, tmp_path: Path) -> None:
     assert equal(train_member(trained.config, parts, Runtime(tmp_path)), trained.result)
 
@@ -108,7 +162,9 @@ def test_another_seed_embeds_only_the_images_that_the_first_did_not_see(
     trained: Trained, parts: Parts, frozen: Make, tmp_path: Path, passes: Passes
 ) -> None:
     """Also where the images lie elsewhere: the contents of the files count."""
-    sums = ImageSet("", parts.train.paths, sums=tuple("00" * 31 + f"{row:02x}" for row in range(100)))
+    paths = parts.train.paths
+    hashes = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths]
+    sums = ImageSet("", paths, sums=tuple(hashes))
     seen = set(subsample_rows(parts.train.labels, trained.config).tolist())
     other = frozen(seed=7)
     wanted = [row for row in subsample_rows(parts.train.labels, other).tolist() if row not in seen]
@@ -152,8 +208,11 @@ def test_an_interrupted_member_continues_with_what_it_has_embedded(
     with pytest.raises(KilledError):
         train_member(trained.config, parts, runtime)
     passes.fail = lambda images: None
-    train_member(trained.config, parts, runtime)
+    again = train_member(trained.config, parts, runtime)
     assert len(passes.images) == len(set(passes.images)) == 2 * 80
+    assert again.metrics["embedded_images"] == 80 - 32
+    for view, probs in again.predictions.select.items():  # other batches round differently
+        np.testing.assert_allclose(probs, trained.result.predictions.select[view], atol=1e-3)
 
 
 def test_out_of_memory_halves_the_batch(

@@ -1,5 +1,7 @@
 """The head that is fitted to features."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -66,6 +68,18 @@ def test_copies_of_an_image_in_one_group_do_not_weaken_the_penalty() -> None:
     apart = Fitter(2, objective_of()).fit(Examples(*twice, ALONE))
     together = Fitter(2, objective_of()).fit(Examples(*twice, groups))
     assert together.penalty > apart.penalty
+
+
+def test_the_moments_need_little_memory_beside_the_features() -> None:
+    """A copy in float64 would take twice the memory of the features."""
+    features = np.random.default_rng(0).normal(3, 2, size=(2, 20_000, 50)).astype(np.float32)
+    tracemalloc.start()
+    mean, std = logistic._moments(features)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < features.nbytes
+    np.testing.assert_allclose(mean, features.mean((0, 1), dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(std, features.std((0, 1), dtype=np.float64), rtol=1e-6)
 
 
 def test_symmetric_copies_stay_with_their_image() -> None:

@@ -114,6 +114,20 @@ def test_what_a_killed_process_left_unfinished_is_removed(cache: EmbeddingCache,
     assert not left_over.exists()
 
 
+def test_what_an_interrupted_removal_left_is_removed(
+    cache: EmbeddingCache, digests: Digests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(cache, "a", digests)
+    tight = EmbeddingCache(cache.folder, segments(cache)[0].stat().st_size + 10)
+    with monkeypatch.context() as patch:
+        patch.setattr(store.shutil, "rmtree", lambda *_, **__: None)  # as if it were killed here
+        fill(tight, "b", digests)
+    before = set(cache.folder.iterdir())
+    known(cache, "b", digests)
+    assert len(before - set(cache.folder.iterdir())) == 1
+    assert len(known(cache, "b", digests)) == N
+
+
 def test_a_folder_that_cannot_be_used_is_no_entry(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with EmbeddingCache(tmp_path / "file", 10**6).opened({}) as entry:

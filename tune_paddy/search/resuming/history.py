@@ -29,6 +29,11 @@ class Earlier:
         """Number of trials that have ended."""
         return sum(trial.ended for trial in self.trials)
 
+    @property
+    def done_frozen(self) -> int:
+        """Number of trials of frozen members that have ended."""
+        return sum(trial.ended and trial.proposal.config.frozen for trial in self.trials)
+
     def leaves_work(self, plan: SearchPlan) -> bool:
         """Return whether trials remain to resume or to start, within a plan's `trials` and `minutes`."""
         minutes = plan.settings.minutes

@@ -110,7 +110,7 @@ def _reading(search: RecordedRun, recorded: ReadOptions, now: Mapping[str, Any])
 
 def _settings(search: RecordedRun) -> SearchSettings:
     try:
-        return SearchSettings.model_validate(SearchRecord.from_run(search).settings)  # None is refused, too
+        return SearchSettings.recorded(SearchRecord.from_run(search).settings)
     except ValidationError as error:
         raise _other_version(search) from error
 
@@ -141,9 +141,9 @@ def _space(search: RecordedRun, store: Store) -> SearchSpace:
             options=("space",),
         ) from error
     record = SearchRecord.from_run(search)
-    return _as_recorded(
-        search, SearchSpace.parse(text, name=record.space or search.name, base=record.space_base)
-    )
+    name = record.space or search.name
+    space = SearchSpace.parse(text, name=name, base=record.space_base, recorded=True)
+    return _as_recorded(search, space)
 
 
 def _as_recorded(search: RecordedRun, space: SearchSpace) -> SearchSpace:

@@ -53,7 +53,8 @@ def member_cost(config: MemberConfig, metrics: Mapping[str, float], folds: int =
     """Return the cost of a member's steps, from its last epoch and its predictions; None: it is unknown.
 
     The record does not tell the passes of a prediction apart: each counts alike. The time to build the
-    network is unknown, and counts as 0.
+    network is unknown, and counts as 0. A frozen member that found features in the cache does not tell how
+    long it takes without them: its cost is unknown.
 
     Args:
         config: Configuration of the member.
@@ -64,6 +65,8 @@ def member_cost(config: MemberConfig, metrics: Mapping[str, float], folds: int =
     if not all(metrics.get(name, 0) > 0 for name in names):
         return None
     tuned, judged, total, images, milliseconds = (metrics[name] for name in names)
+    if config.frozen and metrics.get("embedded_images", 0) < images:
+        return None
     train, frozen_epochs = tuned / images, config.total_epochs - config.full_epochs
     models = max(1, folds)
     before = total / models - config.full_epochs * (tuned + judged) - frozen_epochs * judged

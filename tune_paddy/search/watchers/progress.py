@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tune_paddy.core.predictions import Pool
@@ -10,7 +10,7 @@ from tune_paddy.core.selection.result import Selection
 from tune_paddy.data.image_cache.cache import Progress
 from tune_paddy.data.system.text import counted, duration, four_digits
 from tune_paddy.search.trial import Trial
-from tune_paddy.search.watchers.time_left import time_left
+from tune_paddy.search.watchers.time_left import Kind, Timing, time_left
 from tune_paddy.tracking.context.costs import cost_metric
 
 UNENDED = frozenset(("running", "retrying"))
@@ -27,6 +27,7 @@ class MemberProgress:
         began: Start of its trial, by the search's clock, in seconds.
         share: Number of GPUs or, without a GPU, of CPUs that are reserved for it.
         gpu: Whether a GPU is reserved for it.
+        frozen: Whether it is a frozen member.
         state: `running`, `retrying` or an outcome.
         epoch: Number of finished epochs, over all folds.
         log_loss: Log loss on the select split in nats, or on the running fold; None before the first epoch.
@@ -41,6 +42,7 @@ class MemberProgress:
     began: float
     share: float
     gpu: bool
+    frozen: bool = False
     state: str = "running"
     epoch: int = 0
     log_loss: float | None = None
@@ -73,7 +75,9 @@ class SearchProgress:
         at_once: Number of members that train concurrently.
         folds: Number of folds of each member; 0: a select split.
         cpus: Number of CPUs of each trial.
+        frozen: Number of frozen members among them, as far as the space tells.
         done: Number of members that earlier sessions ended.
+        done_frozen: Number of frozen members among these.
         spent: Duration of the earlier sessions, in seconds.
         limit: Longest duration of the search in seconds, or None.
         preparing: Function that returns the progress of the image cache.
@@ -86,7 +90,9 @@ class SearchProgress:
     at_once: int = 1
     folds: int = 0
     cpus: float = 1.0
+    frozen: int = 0
     done: int = 0
+    done_frozen: int = 0
     spent: float = 0.0
     limit: float | None = None
     preparing: Callable[[], Sequence[Progress]] = tuple
@@ -101,7 +107,12 @@ class SearchProgress:
         """Update a member."""
         gpu = trial.memory.gpu > 0
         new = MemberProgress(
-            trial.member, trial.config.total_epochs, self.clock(), trial.memory.gpu if gpu else self.cpus, gpu
+            trial.member,
+            trial.config.total_epochs,
+            self.clock(),
+            trial.memory.gpu if gpu else self.cpus,
+            gpu,
+            trial.config.frozen,
         )
         member = self.members.setdefault(trial.member, new)
         member.update(state, result)
@@ -159,17 +170,33 @@ class SearchProgress:
 
     def left(self) -> float | None:
         """Return the expected time until the search ends in seconds, or None if no pace is known."""
-        now = self.clock()
-        running = [(member.seconds(now), self.share_of(member)) for member in self.running]
-        waiting = max(self.total - self.n_done() - len(running), 0)
-        # A member that failed at its start says nothing about the pace.
-        ended = [member.seconds(now) for member in self.ended if member.epoch]
-        left = time_left(ended, running, waiting, self.at_once)
+        kinds = [self._kind(frozen=frozen) for frozen in (True, False)]
+        left = time_left(kinds, self.at_once)
         if left is None or self.limit is None:
             return left
         # No member starts after the limit; those that run then end.
-        alone = time_left(ended, running, 0, self.at_once) or 0.0
+        alone = time_left([replace(kind, waiting=0) for kind in kinds], self.at_once) or 0.0
         return min(left, max(self.limit - self.elapsed, alone))
+
+    def _kind(self, *, frozen: bool) -> Kind:
+        """Return the times of the frozen members, or of the others."""
+        now = self.clock()
+        running = [member for member in self.running if member.frozen == frozen]
+        # A member that failed at its start says nothing about the pace.
+        ended = [member for member in self.ended if member.frozen == frozen and member.epoch]
+        waiting_frozen = max(self.frozen - self.done_frozen - self._started(frozen=True), 0)
+        waiting = max(self.total - self.n_done() - len(self.running), 0)
+        return Kind(
+            [Timing(member.seconds(now)) for member in ended],
+            [Timing(member.seconds(now), self.share_of(member)) for member in running],
+            min(waiting, waiting_frozen) if frozen else max(waiting - waiting_frozen, 0),
+        )
+
+    def _started(self, *, frozen: bool) -> int:
+        """Return the number of members that this session started, and that do not wait to be resumed."""
+        return sum(
+            member.frozen == frozen and member.state != "interrupted" for member in self.members.values()
+        )
 
     def cost(self) -> str:
         """Return what this session's members have cost: the time of the GPUs or CPUs reserved for them."""

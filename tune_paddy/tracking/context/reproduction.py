@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.teaching.words import TAUGHT, teachers_in_words
 from tune_paddy.data.options import NEAR
 from tune_paddy.tracking.runs import parse_params
@@ -28,7 +29,8 @@ def member_space(origin: str, config: Mapping[str, object], settings: Mapping[st
     parsed = parse_params(settings)
     # A teacher's name may look like a number.
     parsed |= {name: settings[name] for name in ("soften", "pseudo") if parsed.get(name) is not None}
-    shared = {name: value for name, value in parsed.items() if name in SHARED}
+    known = {name: value for name, value in parsed.items() if name in SHARED}
+    shared = SearchSettings.recorded(known).model_dump(mode="json", include=set(known))
     given: dict[str, Any] = {
         "search": {"trials": 1, **_without_none(shared)},
         "recipes": [{"name": origin, **_without_none(config)}],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.memory import Footprint
+from tune_paddy.core.memory import Footprint, LargeView
 from tune_paddy.data.system.files import cache_folder
 from tune_paddy.training.forecast.measurements import ForwardCache, ForwardMemory, Subject
 
@@ -45,6 +45,7 @@ def forecast(
     unfused: bool = False,
     head: str = "concat_pool",
     frozen: bool = False,
+    large_view: float = 1.0,
     cache: Path | None = None,
 ) -> Footprint:
     """Forecast a member's footprint; it is linear in the micro-batch, so one forecast serves every one.
@@ -62,6 +63,7 @@ def forecast(
         unfused: Whether to assume attention without fused kernels, which saves its queries x keys matrix.
         head: `concat_pool` or `linear`.
         frozen: Whether the body stays frozen, so that forward passes alone take memory.
+        large_view: Multiple of `size` of a further view; 1: none.
         cache: Folder of earlier measurements; None: $TUNE_PADDY_CACHE/footprints, or the user's cache.
 
     Raises:
@@ -74,8 +76,12 @@ def forecast(
     if n_classes < 1:
         raise InputError(f"cannot choose among {n_classes} classes: there must be at least 1")
     subject = Subject(arch, size, n_classes, precision, channels_last, unfused, head, frozen)
-    memory = _measured(subject, ForwardCache(cache or cache_folder("footprints")))
+    known = ForwardCache(cache or cache_folder("footprints"))
+    memory = _measured(subject, known)
     whole = assemble(memory, size, item_size or size, optimizer, ema=ema)
+    if large_view > 1:
+        larger = _measured(replace(subject, large_view=large_view), known)
+        whole = replace(whole, large=_large(larger, prod(size), item_size or size))
     return replace(forward_only(whole, memory) if frozen else whole, micro_batch=micro_batch)
 
 
@@ -106,6 +112,12 @@ def assemble(
         eval_bytes_per_image=alive + 2 * image + item,
         batch_norm=memory.batch_norm,
     )
+
+
+def _large(memory: ForwardMemory, pixels: int, item_size: tuple[int, int]) -> LargeView:
+    """Return the memory of the large view, whose inputs are held as those of the other views."""
+    inputs = 2 * 3 * _FLOAT32 * memory.pixels
+    return LargeView(pixels, memory.pixels, memory.predicting[1] + inputs, held_per_image=3 * prod(item_size))
 
 
 def forward_only(footprint: Footprint, memory: ForwardMemory) -> Footprint:

@@ -8,6 +8,7 @@ while they are built or run fall back to the CPU.
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from math import prod
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,13 @@ from tune_paddy.training.forecast.activations import LiveBytes, SavedBytes
 from tune_paddy.training.forecast.autocast import CudaAutocast
 from tune_paddy.training.forecast.cuda_kernels import CudaKernels, UnfusedAttention
 from tune_paddy.training.forecast.measurements import ForwardMemory, Subject
-from tune_paddy.training.networks.model import build_model, has_batch_norm, lay_out, without_initial_weights
+from tune_paddy.training.networks.model import (
+    build_model,
+    has_batch_norm,
+    lay_out,
+    plan_body,
+    without_initial_weights,
+)
 
 _HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _BATCHES = (2, 3)
@@ -42,6 +49,7 @@ def measure(subject: Subject) -> ForwardMemory:
 
 
 def _measure_on(device: str, subject: Subject) -> ForwardMemory:
+    size = _measured_size(subject)
     with torch.device(device):
         with without_initial_weights():
             model = build_model(
@@ -50,25 +58,33 @@ def _measure_on(device: str, subject: Subject) -> ForwardMemory:
                 size=subject.size,
                 head=subject.head,
                 frozen=subject.frozen,
+                large_view=subject.large_view,
             )
         if subject.channels_last is None:
             lay_out(model, "cuda")
         elif subject.channels_last:
             model.to(memory_format=torch.channels_last)
-        fewer, more = (saved_bytes(model, _images(n, subject), subject) for n in _BATCHES)
+        fewer, more = (saved_bytes(model, _images(n, size, subject), subject) for n in _BATCHES)
         per_image = (more - fewer) // (_BATCHES[1] - _BATCHES[0])
         return ForwardMemory(
             parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
             weight_bytes=sum(t.nbytes for t in (*model.parameters(), *model.buffers())),
             saved=(fewer - _BATCHES[0] * per_image, per_image),
-            predicting=_predicting_bytes(model, _images(_BATCHES[0], subject), subject),
+            predicting=_predicting_bytes(model, _images(_BATCHES[0], size, subject), subject),
             batch_norm=has_batch_norm(model[0]),
+            pixels=prod(size),
         )
 
 
-def _images(n: int, subject: Subject) -> Tensor:
+def _measured_size(subject: Subject) -> tuple[int, int]:
+    if subject.large_view == 1:
+        return subject.size
+    return plan_body(subject.arch, subject.size, 0.0, subject.large_view).large or subject.size
+
+
+def _images(n: int, size: tuple[int, int], subject: Subject) -> Tensor:
     layout = torch.channels_last if subject.channels_last else torch.contiguous_format
-    return torch.zeros(n, 3, *subject.size).contiguous(memory_format=layout)
+    return torch.zeros(n, 3, *size).contiguous(memory_format=layout)
 
 
 def saved_bytes(model: nn.Module, images: Tensor, subject: Subject) -> int:

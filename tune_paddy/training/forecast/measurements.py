@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.system.files import make_private_folder, write_atomically
 
-FORMAT = 3
+FORMAT = 4
 """Version of the measurement, increased whenever its result changes; other versions' entries are ignored."""
 
 
@@ -35,6 +35,7 @@ class Subject:
         unfused: Whether attention runs without fused kernels.
         head: Head of the network, as `head` of a member.
         frozen: Whether the head is that of a frozen member.
+        large_view: Multiple of `size` at which the network is measured, see `plan_body`; 1: at `size` itself.
     """
 
     arch: str
@@ -45,6 +46,7 @@ class Subject:
     unfused: bool = False
     head: str = "concat_pool"
     frozen: bool = False
+    large_view: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class ForwardMemory:
         saved: (fixed, per image) bytes saved for the backward pass.
         predicting: (fixed, per image) bytes alive at the peak of a forward pass without gradients.
         batch_norm: Whether the body, without the head, contains batch norms.
+        pixels: Number of pixels of a measured image.
     """
 
     parameters: int
@@ -64,6 +67,7 @@ class ForwardMemory:
     saved: tuple[int, int]
     predicting: tuple[int, int]
     batch_norm: bool = False
+    pixels: int = 0
 
 
 _ADAPTER = TypeAdapter(ForwardMemory)

@@ -77,6 +77,7 @@ class MemoryRow:
         return {
             "origin": self.origin,
             "arch": self.config.arch,
+            "schedule": self.config.schedule,
             "size": list(self.config.size),
             "batch_size": self.config.batch_size,
             "precision": self.config.precision,
@@ -231,6 +232,7 @@ def member_footprint(
         unfused=gpu.calibration.unfused_attention if unfused is None else unfused,
         head=config.head,
         frozen=config.frozen,
+        large_view=config.large_view,
     )
 
 
@@ -276,13 +278,23 @@ def _combinations(sub: SubSpace) -> list[MemberConfig]:
     names = [name for name in _ROW_PARAMETERS if name in sub.domains]
     values = [candidates(sub.domains[name]) for name in names]
     most = {name: largest(sub.domains[name]) for name in _TIME_PARAMETERS if name in sub.domains}
-    if "schedule" in sub.domains:  # frozen epochs come before the others unless every member skips them
-        most["schedule"] = max(candidates(sub.domains["schedule"]), key="fine_tune".__eq__)
     most |= _most_views(sub)
+    if "schedule" in sub.domains:
+        names, values = [*names, "schedule"], [*values, _schedules(candidates(sub.domains["schedule"]))]
     configs = [
         MemberConfig(**dict(zip(names, chosen, strict=True)), **most) for chosen in itertools.product(*values)
     ]
     return list(dict.fromkeys(configs))
+
+
+def _schedules(choices: Sequence[str]) -> tuple[str, ...]:
+    """Return the schedules that get a row: the longest of trained members, and that of frozen ones.
+
+    >>> _schedules(("one_cycle", "fine_tune")), _schedules(("frozen", "one_cycle"))
+    (('fine_tune',), ('one_cycle', 'frozen'))
+    """
+    trained = [name for name in ("fine_tune", "one_cycle") if name in choices]
+    return (*trained[:1], *(name for name in choices if name == "frozen"))
 
 
 def _most_views(sub: SubSpace) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Embed images: pooled features of a frozen body in each symmetry, from the cache or a forward pass."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from tune_paddy.training.batches.augment import centre, normalize, shrink
 from tune_paddy.training.batches.decoding import VERSIONS
 from tune_paddy.training.batches.loaders import ImageReader
 from tune_paddy.training.devices import Device, send
-from tune_paddy.training.frozen.store import Digests, EmbeddingCache, Entry, digests_of
+from tune_paddy.training.frozen.store import EmbeddingCache, Entry, digests_of, unchanged
 from tune_paddy.training.networks.heads import LinearHead
 from tune_paddy.training.networks.model import Body
 from tune_paddy.training.objective import objective_of
@@ -30,6 +31,19 @@ SEGMENT = 512
 """Approximate number of images between two writes to the cache, rounded up to whole batches."""
 
 Features = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Features of images.
+
+    Attributes:
+        features: float32 [symmetries, images, features].
+        computed: Number of images whose features were computed in all symmetries, not read from the cache.
+    """
+
+    features: Features
+    computed: int
 
 
 @dataclass(frozen=True)
@@ -60,17 +74,17 @@ class Embedder:
     sums: Mapping[str, str] = field(default_factory=dict)
     alive: Callable[[], None] = lambda: None
 
-    def embed(self, paths: Sequence[str]) -> Features:
-        """Return features of images in all symmetries, float32 [symmetries, images, features].
+    def embed(self, paths: Sequence[str]) -> Embedding:
+        """Return features of images in all symmetries.
 
         Features that the cache lacks are computed, and stored as they come: an interrupted member continues
-        where it was.
+        where it was. Each image is decoded once for all symmetries that it lacks.
 
         Raises:
             DivergedError: Features are not finite.
             ImageError: A file cannot be read as an image.
         """
-        return np.stack(list(self._embed_all(paths, range(self.config.symmetries))))
+        return self._embed(paths, self.config.symmetries)
 
     def predict(self, paths: Sequence[str], task: Task) -> NDArray[np.float32]:
         """Return probabilities of images as they are, float32 [images, classes], from features as `embed`.
@@ -79,32 +93,36 @@ class Embedder:
             DivergedError: Features are not finite.
             ImageError: A file cannot be read as an image.
         """
-        (features,) = self._embed_all(paths, [0])
+        (features,) = self._embed(paths, 1).features
         with torch.inference_mode():
             logits = self.model[1](torch.from_numpy(features).to(self.device.torch))
             probs: NDArray[np.float32] = objective_of(task).probabilities(logits).cpu().numpy()
         return probs
 
-    def _embed_all(self, paths: Sequence[str], symmetries: Iterable[int]) -> Iterator[Features]:
+    def _embed(self, paths: Sequence[str], n_symmetries: int) -> Embedding:
         digests = digests_of(paths, self.sums)
-        key = {} if self.cache is None else self._key()
-        return (self._embed(paths, digests, {**key, "symmetry": it}) for it in symmetries)
-
-    def _embed(self, paths: Sequence[str], digests: Digests, key: Mapping[str, Any]) -> Features:
         names = [row.tobytes() for row in digests]
-        first = {name: row for row, name in reversed(list(enumerate(names)))}  # equal files are embedded once
-        with self._opened(key) as entry:
-            known = entry.read(digests) if entry else {}
-            missing = sorted(row for name, row in first.items() if name not in known)
-            for rows, values in self._segments(paths, missing, key["symmetry"]):
-                if entry:
-                    entry.write(digests[rows], values)
-                known |= {names[row]: value for row, value in zip(rows, values, strict=True)}
-        return np.stack([known[name] for name in names])
+        with ExitStack() as stack:
+            entries = [stack.enter_context(self._opened(symmetry)) for symmetry in range(n_symmetries)]
+            known = [entry.read(digests) if entry else {} for entry in entries]
+            lacking = _lacking(names, known)
+            for symmetries, rows in lacking.items():
+                for part, values in self._segments(paths, rows, symmetries):
+                    same = [unchanged(paths[row], names[row]) for row in part] if any(entries) else []
+                    for symmetry, features in zip(symmetries, values, strict=True):
+                        known[symmetry] |= {names[row]: own for row, own in zip(part, features, strict=True)}
+                        entry = entries[symmetry]
+                        if entry and any(same):
+                            entry.write(digests[part][same], features[same])
+        new = {names[row] for row in lacking.get(tuple(range(n_symmetries)), ())}
+        return Embedding(_together(names, known), sum(name in new for name in names))
 
-    def _opened(self, key: Mapping[str, Any]) -> AbstractContextManager[Entry | None]:
-        return nullcontext() if self.cache is None else self.cache.opened(key, self.alive)
+    def _opened(self, symmetry: int) -> AbstractContextManager[Entry | None]:
+        if self.cache is None:
+            return nullcontext()
+        return self.cache.opened({**self._key, "symmetry": symmetry}, self.alive)
 
+    @cached_property
     def _key(self) -> dict[str, Any]:
         """Return everything that the features of an image depend on, apart from its symmetry."""
         config = self.config
@@ -122,34 +140,60 @@ class Embedder:
         }
 
     def _segments(
-        self, paths: Sequence[str], rows: Sequence[int], symmetry: int
+        self, paths: Sequence[str], rows: Sequence[int], symmetries: Sequence[int]
     ) -> Iterator[tuple[list[int], Features]]:
         """Yield rows and their features, some hundred images at a time."""
         per_segment = self.batch_size * -(-SEGMENT // self.batch_size)
         for start in range(0, len(rows), per_segment):
             part = list(rows[start : start + per_segment])
-            yield part, self.compute([paths[row] for row in part], symmetry)
+            yield part, self.compute([paths[row] for row in part], symmetries)
 
-    def compute(self, paths: Sequence[str], symmetry: int = 0) -> Features:
-        """Return the features of images in one symmetry, float32 [images, features], without the cache.
+    def compute(self, paths: Sequence[str], symmetries: Sequence[int]) -> Features:
+        """Return the features of images, float32 [symmetries, images, features], without the cache.
 
         Raises:
             DivergedError: Features are not finite.
             ImageError: A file cannot be read as an image.
         """
         self.model.eval()
-        body, head = cast("Body", self.model[0]), cast("LinearHead", self.model[1])
         parts: list[Tensor] = []
         with torch.inference_mode():
             for _, images in self.read(list(paths)).in_order(self.batch_size):
                 self.alive()
                 small = centre(shrink(send(images, self.device.torch), self.config.size), self.config.size)
-                with self.device.autocast():
-                    parts.append(head.pool(body(normalize(flipped(small, symmetry), *self.stats))))
-        features: Features = torch.cat(parts).cpu().numpy()
+                parts.append(torch.stack([self._pooled(flipped(small, code)) for code in symmetries]))
+        features: Features = torch.cat(parts, dim=1).cpu().numpy()
         if not np.isfinite(features).all():
             raise DivergedError(f"{self.config.arch} has features that are not finite numbers")
         return features
+
+    def _pooled(self, images: Tensor) -> Tensor:
+        """Return the features of floats 0..1 [images, 3, height, width], which it changes."""
+        body, head = cast("Body", self.model[0]), cast("LinearHead", self.model[1])
+        with self.device.autocast():
+            return head.pool(body(normalize(images, *self.stats)))
+
+
+def _lacking(names: Sequence[bytes], known: Sequence[Container[bytes]]) -> dict[tuple[int, ...], list[int]]:
+    """Return the rows of images to embed, by the symmetries that they lack; of equal files the first row."""
+    rows: dict[tuple[int, ...], list[int]] = {}
+    first = {name: row for row, name in reversed(list(enumerate(names)))}
+    for row, name in sorted((row, name) for name, row in first.items()):
+        missing = tuple(symmetry for symmetry, found in enumerate(known) if name not in found)
+        if missing:
+            rows.setdefault(missing, []).append(row)
+    return rows
+
+
+def _together(names: Sequence[bytes], known: Sequence[dict[bytes, Features]]) -> Features:
+    """Return the features of all images, [symmetries, images, features]; empties `known` on the way."""
+    width = len(known[0][names[0]])
+    features = np.empty((len(known), len(names), width), np.float32)
+    for own, found in zip(features, known, strict=True):
+        for row, name in enumerate(names):
+            own[row] = found[name]
+        found.clear()
+    return features
 
 
 def weights_digest(body: nn.Module) -> str:

@@ -23,7 +23,7 @@ def fit_head(
     n_classes: int,
     task: Task | None = None,
     targets: NDArray[np.float32] | None = None,
-) -> Head:
+) -> tuple[Head, int]:
     """Embed training images, and fit the linear head of the embedder's network to their features.
 
     The fit runs on the CPU, so that it takes no memory of a GPU and its result does not depend on one.
@@ -37,16 +37,19 @@ def fit_head(
         task: What the labels are; None: one class an image.
         targets: Shares of the classes to fit to instead of the labels, float32 [images, classes].
 
+    Returns:
+        The head, and the number of images whose features were computed, not read from the cache.
+
     Raises:
         DivergedError: Features are not finite.
         ImageError: A file cannot be read as an image.
     """
     config = embedder.config
-    examples = Examples(embedder.embed(paths), labels, groups, targets)
+    embedding = embedder.embed(paths)
     fitter = Fitter(n_classes, objective_of(task), config.label_smoothing, config.seed, embedder.alive)
-    fitted = fitter.fit(examples)
+    fitted = fitter.fit(Examples(embedding.features, labels, groups, targets))
     _store(cast("LinearHead", embedder.model[1]).linear, fitted)
-    return fitted
+    return fitted, embedding.computed
 
 
 @torch.no_grad()

@@ -38,7 +38,7 @@ FORMAT = 1
 Digests = NDArray[np.uint8]
 """SHA-256 of the contents of each image file, uint8 [images, 32]."""
 
-_ABOUT, _SUFFIX, _LOCKS = "entry.json", ".safetensors", ".locks"
+_ABOUT, _SUFFIX, _LOCKS, _DOOMED = "entry.json", ".safetensors", ".locks", ".doomed"
 _POLL = 1.0
 """Time between two looks at an entry that another process is filling, in seconds."""
 
@@ -75,6 +75,7 @@ class EmbeddingCache:
                 lock = FileLock(self.folder / _LOCKS / name, thread_local=False)
                 _wait_for(lock, alive)
                 stack.callback(lock.release)
+                self._sweep()
                 write_atomically(self.folder / name / _ABOUT, json.dumps(key, indent=1).encode())
                 for left_over in (self.folder / name).glob(".*.partial"):  # from a killed process
                     left_over.unlink()
@@ -82,6 +83,11 @@ class EmbeddingCache:
             except (OSError, NotImplementedError, TunePaddyError):  # a full disk, or no locks on it
                 entry = None
             yield entry
+
+    def _sweep(self) -> None:
+        """Remove what is left of entries whose removal was interrupted."""
+        for doomed in self.folder.glob(f".*{_DOOMED}"):
+            shutil.rmtree(doomed, ignore_errors=True)
 
     def _make_room(self, needed: int, kept: Path) -> bool:
         """Remove the least recently used entries until `needed` bytes fit; return whether they do."""
@@ -100,7 +106,7 @@ class EmbeddingCache:
         """Remove an entry unless a process holds it; return whether it is gone."""
         try:
             with FileLock(self.folder / _LOCKS / entry.name, timeout=0):
-                doomed = entry.with_name(f".{secrets.token_hex(4)}")
+                doomed = entry.with_name(f".{secrets.token_hex(4)}{_DOOMED}")
                 entry.rename(doomed)  # so that no half of an entry is ever seen
                 shutil.rmtree(doomed, ignore_errors=True)
         except (Timeout, OSError):
@@ -168,6 +174,19 @@ def digests_of(paths: Sequence[str], sums: Mapping[str, str]) -> Digests:
     """
     known = [bytes.fromhex(sums[path]) if path in sums else _file_digest(path) for path in paths]
     return np.frombuffer(b"".join(known), np.uint8).reshape(len(paths), 32).copy()
+
+
+def unchanged(path: str, digest: bytes) -> bool:
+    """Return whether a file has these contents now: it may have been replaced since they were hashed.
+
+    Args:
+        path: Path of the file.
+        digest: SHA-256 of the contents.
+    """
+    try:
+        return _file_digest(path) == digest
+    except OSError:
+        return False
 
 
 def _file_digest(path: str) -> bytes:
