@@ -10,6 +10,7 @@ from tune_paddy.core.domains import Fixed, largest
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.split import SelectSplit, make_split
+from tune_paddy.search.sampling.first_members import first_members
 from tune_paddy.search.sampling.sampler import MemberSampler, Proposal
 from tune_paddy.search.teaching.targets import TaughtTargets
 from tune_paddy.spaces.space import SearchSpace
@@ -63,16 +64,17 @@ class SearchPlan:
     @property
     def frozen(self) -> int:
         """Number of frozen members among them; sampled ones count as trained unless all are frozen."""
-        recipes: int = sum(recipe.values.get("schedule") == "frozen" for recipe in self.space.recipes)
-        spaces = self.space.spaces
-        if spaces and all(sub.domains.get("schedule") == Fixed("frozen") for sub in spaces):
-            recipes += self.total - len(self.space.recipes)
-        return min(recipes, self.total)
+        space, settings = self.space, self.settings
+        first = first_members(space.recipes, space.spaces, seed=settings.seed, trials=settings.trials)
+        all_frozen = all(sub.domains.get("schedule") == Fixed("frozen") for sub in space.spaces)
+        sampled = max(0, self.total - len(first)) if all_frozen else 0
+        return min(sum(member.frozen for member in first) + sampled, self.total)
 
 
 def preview(plan: SearchPlan, n: int) -> list[Proposal]:
     """Return the first `n` members that a search would propose; start nothing."""
-    sampler = MemberSampler(plan.space.recipes, plan.space.spaces, seed=plan.settings.seed)
+    space, settings = plan.space, plan.settings
+    sampler = MemberSampler(space.recipes, space.spaces, seed=settings.seed, trials=settings.trials)
     proposals: list[Proposal] = []
     while len(proposals) < min(n, plan.settings.trials):
         proposal = sampler.ask()

@@ -221,7 +221,7 @@ def _searcher(ready: ReadyPlan, clock: Callable[[], float], earlier: Earlier) ->
     plan, settings = ready.plan, ready.plan.settings
     deadline = clock() + 60 * settings.minutes - earlier.seconds if settings.minutes else float("inf")
     return MemberSearcher(
-        MemberSampler(plan.space.recipes, plan.space.spaces, seed=settings.seed),
+        MemberSampler(plan.space.recipes, plan.space.spaces, seed=settings.seed, trials=settings.trials),
         Interruption(),
         trials=plan.total,
         expired=lambda: clock() >= deadline,

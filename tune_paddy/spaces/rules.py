@@ -83,9 +83,10 @@ def _width(value: Any) -> float:
 
 
 def without_effect(domains: Domains, own: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Check that frozen members set nothing that only training uses.
+    """Check that members set nothing without effect: on frozen ones, or without another parameter.
 
-    Values from the defaults of a space are ignored, since they are meant for its other members.
+    Values from the defaults of a space are ignored, since they are meant for its other members. A fixed value
+    beside a parameter that is off is accepted: a recipe of a recorded member states every parameter.
 
     Args:
         domains: Domains of a recipe or sub-space, completed from the defaults.
@@ -94,6 +95,10 @@ def without_effect(domains: Domains, own: Collection[str]) -> Iterator[tuple[str
     Yields:
         The parameter and a problem.
     """
+    operations, magnitude = domains.get("randaugment_ops", Fixed(None)), domains.get("randaugment", Fixed(0))
+    if not isinstance(operations, Fixed) and magnitude == Fixed(0) and "randaugment_ops" in own:
+        yield "randaugment_ops", "has no effect without randaugment; set randaugment, or leave it out"
+        return
     schedules = candidates(domains.get("schedule", _default("schedule")))
     if "frozen" not in schedules:
         return

@@ -22,7 +22,7 @@ def frozen(tmp_path_factory: pytest.TempPathFactory) -> Forecast:
 
 def test_an_image_at_a_time_takes_the_memory_of_its_own_size(frozen: Forecast) -> None:
     """Its forward pass is that of a network for images of this size."""
-    here, there = frozen("test_resnet", large_view=1.25), forecast("test_resnet", (80, 80), frozen=True)
+    here, there = frozen("test_resnet", large_view=1.25), frozen("test_resnet", side=80)
     assert here.large is not None
     assert (here.large.pixels, here.large.large_pixels) == (64 * 64, 80 * 80)
     inputs_held_by_the_other = 3 * 80 * 80

@@ -1,4 +1,4 @@
-"""Propose members: the recipes first, then Optuna's suggestions from the search space.
+"""Propose members: the known ones first, such as recipes, then Optuna's suggestions from the search space.
 
 The sampler stores no state. A resumed search replays the recorded trials into a new sampler. Each proposal
 has its own random stream, seeded by the search's seed and the trial's number, so a resume needs no state of a
@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Domain, Fixed, Range, Recipe, SubSpace, locate
+from tune_paddy.search.sampling.first_members import FirstMember, first_members
 
 SPACE = "space"
 """Name of the Optuna parameter that chooses the sub-space."""
@@ -89,15 +90,23 @@ class MemberSampler:
     """Asks Optuna for members, and tells it their results.
 
     Args:
-        recipes: Fixed members, proposed first and in order.
+        recipes: Fixed members, proposed first, see `first_members`.
         spaces: Sub-spaces to sample from; may be empty.
         seed: Seed of the sampler. The seed of a member is `seed` plus its number, unless the space sets it.
+        trials: Number of trials; None: no limit.
     """
 
-    def __init__(self, recipes: Sequence[Recipe], spaces: Sequence[SubSpace], *, seed: int) -> None:
+    def __init__(
+        self,
+        recipes: Sequence[Recipe],
+        spaces: Sequence[SubSpace],
+        *,
+        seed: int,
+        trials: int | None = None,
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         logging.getLogger("optuna").setLevel(logging.ERROR)
-        self._recipes = tuple(recipes)
+        self._first = first_members(recipes, spaces, seed=seed, trials=trials)
         self.spaces = tuple(spaces)
         self._seed = seed
         self._running: dict[int, optuna.Trial] = {}
@@ -124,8 +133,8 @@ class MemberSampler:
 
     def ask(self) -> Proposal | None:
         """Return the next member; None if all recipes are proposed and there is no sub-space."""
-        if self.n_proposed < len(self._recipes):
-            return self._ask_recipe(self._recipes[self.n_proposed])
+        if self._first:
+            return self._ask_first(self._first.pop(0))
         if not self.spaces:
             return None
         trial = self._start()
@@ -165,15 +174,23 @@ class MemberSampler:
         """Return all trials of the Optuna study, in order."""
         return self._study.get_trials()
 
-    def _ask_recipe(self, recipe: Recipe) -> Proposal:
-        number = self._place(recipe.values, self.spaces)
-        return Proposal(number, recipe.name, self._member(number, recipe.values))
+    def _ask_first(self, member: FirstMember) -> Proposal:
+        number = self._place(member.values, self._spaces_of(member))
+        return Proposal(number, member.origin, self._member(number, member.values))
+
+    def _spaces_of(self, member: FirstMember) -> Sequence[SubSpace]:
+        """Return the sub-spaces that may learn from a member."""
+        return self.spaces if member.space is None else (member.space,)
 
     def _repeat(self, past: PastTrial) -> Proposal | None:
         """Replay a trial; return its proposal if it has not ended."""
         proposal = past.proposal
-        drawn = proposal.number >= len(self._recipes)
-        spaces = [space for space in self.spaces if not drawn or space.name == proposal.origin]
+        first = next((it for it in self._first if it.is_member(proposal.origin, proposal.config)), None)
+        if first is None:
+            spaces: Sequence[SubSpace] = [it for it in self.spaces if it.name == proposal.origin]
+        else:
+            self._first.remove(first)
+            spaces = self._spaces_of(first)
         self._place(proposal.config.model_dump(), spaces)
         if not past.ended:
             return proposal

@@ -1,0 +1,88 @@
+"""The members that run before the sampled ones: recipes, and those of small sub-spaces of frozen members."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.domains import Fixed, Range, Recipe, SubSpace, candidates
+
+MOST_COMBINATIONS = 10_000
+"""Largest number of combinations of a sub-space that are listed; the sampler chooses from more."""
+
+
+@dataclass(frozen=True)
+class FirstMember:
+    """A member that is known before the search starts.
+
+    Attributes:
+        origin: Name of its recipe or sub-space.
+        values: Its parameters, complete enough for `MemberConfig`.
+        space: Sub-space that it comes from; None: a recipe.
+    """
+
+    origin: str
+    values: Mapping[str, Any]
+    space: SubSpace | None = None
+
+    @cached_property
+    def frozen(self) -> bool:
+        """Whether it is a frozen member."""
+        return MemberConfig(**self.values).frozen
+
+    def is_member(self, origin: str, config: MemberConfig) -> bool:
+        """Return whether a proposal of this origin is this member, whatever its seed."""
+        return origin == self.origin and MemberConfig(**{"seed": config.seed, **self.values}) == config
+
+
+def first_members(
+    recipes: Sequence[Recipe], spaces: Sequence[SubSpace], *, seed: int, trials: int | None = None
+) -> list[FirstMember]:
+    """Return the members that run first, in order: all frozen ones, then the recipes that train.
+
+    If all parameters of a frozen sub-space are choices, each of its combinations is among them once, in
+    random order. Where other sub-spaces are to be sampled too, they get half of the trials at least.
+
+    Args:
+        recipes: Recipes of the space.
+        spaces: Its sub-spaces.
+        seed: Seed of the order.
+        trials: Number of trials, recipes included; None: no limit.
+    """
+    known = [FirstMember(recipe.name, recipe.values) for recipe in recipes]
+    listed = [space for space in spaces if _is_listed(space)]
+    combinations = list(_combinations(listed, [member for member in known if member.frozen]))
+    order = np.random.default_rng([seed, len(combinations)]).permutation(len(combinations))
+    room = None if trials is None else max(0, trials - len(recipes))
+    if room is not None and len(listed) < len(spaces):
+        room //= 2
+    stage = [combinations[place] for place in order[:room].tolist()]
+    return [
+        *(member for member in known if member.frozen),
+        *stage,
+        *(member for member in known if not member.frozen),
+    ]
+
+
+def _is_listed(space: SubSpace) -> bool:
+    domains = space.domains
+    if domains.get("schedule") != Fixed("frozen") or any(isinstance(it, Range) for it in domains.values()):
+        return False
+    return math.prod(len(candidates(domain)) for domain in domains.values()) <= MOST_COMBINATIONS
+
+
+def _combinations(spaces: Sequence[SubSpace], known: Sequence[FirstMember]) -> Iterator[FirstMember]:
+    """Yield the members of sub-spaces without those that equal a recipe or an earlier one."""
+    seen = {MemberConfig(**member.values) for member in known}
+    for space in spaces:
+        for chosen in itertools.product(*map(candidates, space.domains.values())):
+            values = dict(zip(space.domains, chosen, strict=True))
+            config = MemberConfig(**values)
+            if config not in seen:
+                seen.add(config)
+                yield FirstMember(space.name, values, space)
