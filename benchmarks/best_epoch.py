@@ -1,6 +1,6 @@
 """How optimistic is the select split about an epoch that it chose, and what do `keep: best` and `ema` buy?
 
-    python benchmarks/best_epoch.py [--seeds 12] [--epochs 12] [--share 0.2] [--out results]
+    python benchmarks/best_epoch.py [--seeds 10] [--epochs 10] [--share 0.2] [--out results]
 
 For each seed, a member trains on digits with `keep: last` and with `keep: best`, both with an average; all
 else is equal. The select split of a seed is its own. The optimism of a view is its calibrated log loss on the
@@ -81,8 +81,8 @@ def shown(values: Sequence[float] | NDArray[np.float64]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=12, help="Number of seeds, at least two.")
-    parser.add_argument("--epochs", type=int, default=12, help="Epochs of a training.")
+    parser.add_argument("--seeds", type=int, default=10, help="Number of seeds, at least two.")
+    parser.add_argument("--epochs", type=int, default=10, help="Epochs of a training.")
     parser.add_argument("--share", type=float, default=0.2, help="Share of the select split.")
     parser.add_argument("--lr", type=float, default=0.005, help="Peak learning rate.")
     parser.add_argument("--arch", default="test_convnext", help="Architecture.")

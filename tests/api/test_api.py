@@ -119,3 +119,14 @@ def test_memory_is_forecast_and_grows_with_the_batch() -> None:
     assert small.plan.fits
     assert small.plan.budget_mib == 16280
     assert small.plan.forecast_mib < large.plan.forecast_mib
+
+
+def test_a_forecast_leaves_out_what_the_licences_exclude(capsys: pytest.CaptureFixture[str]) -> None:
+    archs = ["test_resnet", "convnextv2_atto.fcmae_ft_in1k"]
+    space = tp.SearchSpace.parse(json.dumps({"recipes": [{"arch": archs, "size": 32}]}), name="mixed")
+    (row,) = tp.forecast(space, gpu_memory=16280, share=1, timing=0, licences="commercial")
+    assert row.config.arch == "test_resnet"
+    assert "leaves out convnextv2_atto.fcmae_ft_in1k (cc-by-nc-4.0" in capsys.readouterr().out
+    with pytest.raises(tp.InputError, match=r"^licences: free should be 'any' or 'commercial'") as refusal:
+        tp.forecast(space, licences="free")
+    assert refusal.value.options == ("licences",)

@@ -53,6 +53,7 @@ RIGHT = {
     "probs": np.zeros(1),
     "labels": np.zeros(1),
     "stand_in": str,
+    "check_arch": str,
     "pool": type("Pool", (), {})(),
 }
 """Values for required parameters."""

@@ -258,6 +258,18 @@ def test_missing_pretrained_weights_are_refused_before_the_search_starts(
     assert "1 of the pretrained weights are neither in weights nor" in text
 
 
+def test_weights_that_the_licences_leave_out_are_not_fetched(
+    tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "mixed.yaml").write_text("recipes: [{arch: [test_resnet, convnextv2_atto.fcmae_ft_in1k]}]")
+    assert "2 of the pretrained weights are neither" in call("weights", "fetch", "mixed.yaml", status=1)
+    text = call("weights", "fetch", "mixed.yaml", "--licences", "commercial", status=1)
+    assert "`licences: commercial` leaves out convnextv2_atto.fcmae_ft_in1k (cc-by-nc-4.0" in text
+    assert "1 of the pretrained weights are neither" in text
+
+
 def test_a_taken_name_is_refused(small_digits: Path, tmp_path: Path, call: Call) -> None:
     (tmp_path / "runs/mine/members").mkdir(parents=True)
     arguments = ["search", str(small_digits), "--space", "digits_demo", "--name", "mine"]

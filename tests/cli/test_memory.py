@@ -54,6 +54,20 @@ def test_the_table_names_each_member_and_the_gpu(call: Call) -> None:
     assert any(line.split()[:2] == ["resnet", "test_resnet"] for line in text.splitlines())
 
 
+def test_members_that_the_licences_leave_out_are_not_forecast(call: Call, tmp_path: Path) -> None:
+    """The setting of the space counts if the option is not given."""
+    archs = "recipes: [{arch: [test_resnet, convnextv2_atto.fcmae_ft_in1k], size: 32}]"
+    (tmp_path / "any.yaml").write_text(archs)
+    (tmp_path / "set.yaml").write_text(f"search: {{licences: commercial}}\n{archs}")
+    common = ("--gpu-memory", "16280", "--timing", "0")
+    note = "`licences: commercial` leaves out convnextv2_atto.fcmae_ft_in1k (cc-by-nc-4.0"
+    for space, options in (("any.yaml", ("--licences", "commercial")), ("set.yaml", ())):
+        text = call("memory", space, *common, *options)
+        assert note in text
+        assert len(rows_of(call("memory", space, *common, *options, "--json"))) == 1
+    assert note not in call("memory", "set.yaml", *common, "--licences", "any")
+
+
 def test_the_time_says_where_it_comes_from(call: Call, tmp_path: Path) -> None:
     """Two kinds; the limit leaves time for the cheaper one."""
     space = (

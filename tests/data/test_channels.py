@@ -1,4 +1,4 @@
-"""Files with more channels, depth or pages than are used: refused, or said."""
+"""Files with more channels, depth or pages than are used: refused, or reported."""
 
 import io
 

@@ -3,7 +3,13 @@
 import pytest
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.search.licences import WeightsRow, licence_note, weights_rows, with_licences
+from tune_paddy.search.licences import (
+    WeightsRow,
+    licence_note,
+    random_features_note,
+    weights_rows,
+    with_licences,
+)
 from tune_paddy.spaces.space import SearchSpace
 
 CLOSED = "convnextv2_atto.fcmae_ft_in1k"
@@ -46,5 +52,20 @@ def test_the_table_has_every_pair_of_an_architecture_and_its_weights():
         WeightsRow(CLOSED, "cc-by-nc-4.0", "ImageNet-1k", ("v2", "small")),
         WeightsRow(FREE, "apache-2.0", "ImageNet-1k", ("small",)),
     ]
-    scratch = space_of(f"recipes: [{{arch: {CLOSED}, pretrained: false}}]")
-    assert list(weights_rows(scratch)) == [WeightsRow(CLOSED, "none", "none", (CLOSED,))]
+    sub = f"recipes: [{{name: scratch, arch: {CLOSED}, pretrained: false}}, "
+    scratch = space_of(TEXT.replace("recipes: [", sub))
+    assert list(weights_rows(scratch)) == [WeightsRow(CLOSED, "none", "none", ("scratch",)), *rows]
+
+
+def test_frozen_members_with_random_weights_are_named_except_in_a_rehearsal():
+    text = (
+        "defaults: {pretrained: false, schedule: frozen}\nrecipes: [{name: a, arch: test_vit}]\nspaces:\n"
+        "- {name: b, arch: test_vit, schedule: [fine_tune, frozen]}\n"
+        "- {name: c, arch: test_vit, schedule: fine_tune}\n- {name: d, arch: test_vit, pretrained: true}"
+    )
+    space = space_of(text)
+    note = random_features_note(space)
+    assert note is not None
+    assert note.startswith("a, b: the features of frozen members with `pretrained: false`")
+    assert random_features_note(space.with_stand_ins(str)) is None
+    assert random_features_note(space_of(TEXT)) is None

@@ -132,7 +132,9 @@ def test_the_card_shows_the_licences_of_the_pretrained_weights(exported: Exporte
     )
 
 
-def test_images_of_more_bits_than_those_of_the_training_are_said(exported: Exported, tmp_path: Path) -> None:
+def test_images_of_more_bits_than_those_of_the_training_are_reported(
+    exported: Exported, tmp_path: Path
+) -> None:
     """The ensemble knows no range of their values, and a guess must not be silent."""
     values = np.arange(32 * 32, dtype=np.uint8).reshape(32, 32)
     for name, pixels in (("8.png", values), ("16.png", values.astype(np.uint16) * 16)):

@@ -19,11 +19,12 @@ def problem(text: str) -> str:
 
 def test_a_list_of_architectures_is_a_recipe_for_each() -> None:
     space = parse(
-        "recipes:\n- {name: dino, arch: [a, b.in1k], size: 64}\n- arch: [c, d]\n- {arch: c, lr: 0.1}"
+        "recipes:\n- {name: dino, arch: [a, b.in1k], size: 64}\n- arch: [c, d]\n- {arch: c, lr: 0.1}\n"
+        "- {name: one, arch: [d]}"
     )
-    assert [recipe.name for recipe in space.recipes] == ["dino-a", "dino-b.in1k", "c", "d", "c-2"]
-    assert [recipe.values["arch"] for recipe in space.recipes] == ["a", "b.in1k", "c", "d", "c"]
-    assert [recipe.values.get("size") for recipe in space.recipes] == [64, 64, None, None, None]
+    assert [recipe.name for recipe in space.recipes] == ["dino-a", "dino-b.in1k", "c", "d", "c-2", "one-d"]
+    assert [recipe.values["arch"] for recipe in space.recipes] == ["a", "b.in1k", "c", "d", "c", "d"]
+    assert [recipe.values.get("size") for recipe in space.recipes] == [64, 64, None, None, None, None]
     assert space.architectures() == ("a", "b.in1k", "c", "d")
 
 

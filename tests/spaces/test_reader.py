@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -88,25 +89,34 @@ def test_wrong_parameters(lines: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        ("batch_size: 4\naccum: 8", "x:4: spaces[0].accum: accum 8 is larger than batch_size 4"),
+        ("batch_size: 4\naccum: 8", "x:4: spaces[0].accum: 8 is larger than batch_size 4"),
         (
             "accum: [1, 64]\nbatch_size: [32, 64]",
-            "x:3: spaces[0].accum: accum 64 is larger than batch_size 32",
+            "x:3: spaces[0].accum: 64 is larger than batch_size 32",
         ),
         (
             "resize_size: 200",
-            "x:3: spaces[0].resize_size: resize_size [200, 200] is smaller than size [224, 224]",
+            "x:3: spaces[0].resize_size: [200, 200] is smaller than size [224, 224]",
         ),
         (
             "size: {low: 192, high: 256}\nresize_size: 240",
-            "resize_size [240, 240] is smaller than size [256, 256]",
+            "resize_size: [240, 240] is smaller than size [256, 256]",
         ),
         (
             "size: [[224, 64], [64, 224]]\nresize_size: [[224, 224], [256, 200]]",
-            "x:4: spaces[0].resize_size: resize_size [256, 200] is smaller than size [64, 224]",
+            "x:4: spaces[0].resize_size: [256, 200] is smaller than size [64, 224]",
+        ),
+        (
+            "flip: none\nflip_view: true",
+            "x:4: spaces[0].flip_view: has no symmetry to average over with flip: none; set flip: horizontal",
+        ),
+        ("patience: 3", "x:3: spaces[0].patience: 3 needs keep: best; set it, or leave patience out"),
+        (
+            "trivialaugment: true\nrandaugment: 9",
+            "x:4: spaces[0].randaugment: 9 and trivialaugment: true exclude each other; leave one out",
         ),
     ],
-    ids=["fixed", "choices", "default", "range", "one axis"],
+    ids=["fixed", "choices", "default", "range", "one axis", "view", "patience", "operations"],
 )
 def test_contradictions(lines: str, expected: str) -> None:
     """Two parameters that contradict each other in any member of a sub-space are refused."""
@@ -232,11 +242,43 @@ def test_unknown_architectures() -> None:
     assert found == "x:2: spaces[0].arch: timm has no model 'resnet18'"
 
 
-def test_an_architecture_is_checked_at_its_largest_view() -> None:
+def test_an_architecture_is_checked_at_both_ends_of_its_views() -> None:
     asked: list[float] = []
 
     def check(arch: str, size: tuple[int, int], large_view: float) -> None:  # noqa: ARG001 of the protocol
         asked.append(large_view)
 
     parse_and_check("spaces: [{name: a, arch: x, large_view: {low: 1.0, high: 1.25}}]", check)
-    assert asked == [1.25]
+    parse_and_check("spaces: [{name: a, arch: y, large_view: {low: 1.1, high: 1.25}}]", check)
+    parse_and_check("spaces: [{name: a, arch: z, large_view: [1.0, 1.15, 1.3]}]", check)
+    assert asked == [1.01, 1.25, 1.1, 1.25, 1.15, 1.3]
+
+
+@pytest.mark.parametrize(
+    ("lines", "asked"),
+    [
+        ("layer_decay: 0.7", ["resnet18"]),
+        ("layer_decay: {low: 0.6, high: 1.0}", ["resnet18"]),
+        ("layer_decay: 0.9\nschedule: [frozen, fine_tune]", ["resnet18"]),
+        ("layer_decay: 1.0", []),
+        ("size: 48", []),
+    ],
+)
+def test_the_layers_of_an_architecture_are_checked_if_a_member_needs_them(
+    lines: str, asked: list[str]
+) -> None:
+    found: list[str] = []
+
+    def check_layers(arch: str, size: tuple[int, int]) -> str:  # noqa: ARG001 of the protocol
+        found.append(arch)
+        return "no layers"
+
+    sections = read_sections(sub_space(lines), file="x", base=Path())
+    with pytest.raises(SpaceError, match=r"^x:2: spaces\[0\].arch: no layers$") if asked else nullcontext():
+        check_archs(sections.drafts, lambda *_: None, check_layers)
+    assert found == asked
+
+
+def test_the_layers_of_frozen_members_are_not_checked() -> None:
+    text = "defaults: {layer_decay: 0.7}\nrecipes: [{arch: a, schedule: frozen}]"
+    check_archs(read_sections(text, file="x", base=Path()).drafts, lambda *_: None, lambda *_: "no layers")

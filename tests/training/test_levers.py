@@ -220,10 +220,3 @@ def test_a_damaged_checkpoint_of_the_best_epoch_leaves_the_last_one_with_a_note(
 def test_patience_needs_the_best_epoch(make_config: Make) -> None:
     with pytest.raises(ValueError, match="patience 3 needs keep: best"):
         make_config(patience=3)
-
-
-def test_layer_decay_of_an_architecture_without_layers_is_refused(
-    parts: Parts, make_config: Make, tmp_path: Path
-) -> None:
-    with pytest.raises(InputError, match=r"^pit_ti_224 does not name its layers.*set layer_decay: 1$"):
-        train_member(make_config(arch="pit_ti_224", size=224, layer_decay=0.8), parts, Runtime(tmp_path))

@@ -398,12 +398,14 @@ def forecast(
     stand_ins: bool = False,
     n_images: int = IMAGES,
     timing: float = 30.0,
+    licences: str | None = None,
     tracking_uri: str | None = None,
 ) -> Forecast:
     """Forecast the GPU memory and the time of every member of a space, as `tune-paddy memory` does.
 
     The memory needs no GPU. Times are those of recorded members of the same kind on the same device; the
-    steps of the others are timed on this machine, if it has the GPU or the space uses none.
+    steps of the others are timed on this machine, if it has the GPU or the space uses none. A line is printed
+    if `licences` leaves out architectures.
 
     Args:
         space: Loaded search space, its file, or the name of a shipped space.
@@ -415,6 +417,7 @@ def forecast(
         stand_ins: Whether to forecast the tiny relatives instead.
         n_images: Number of labelled images, for the time of an epoch.
         timing: Time to spend on timing steps, in seconds; 0: only the times of recorded members.
+        licences: Pretrained weights to use, `any` or `commercial`; None: as the space says.
         tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder, if there is one.
 
     Returns:
@@ -431,9 +434,12 @@ def forecast(
     part = parse_share(str(share))  # refused, like an unknown GPU, before torch, which takes seconds
     if gpu is not None and gpu_memory is None:
         gpu_mib(gpu)
-    with shown_progress(Console()) as progress:
+    parsed, console = parse_space(space), Console(markup=False, highlight=False)
+    chosen = parsed.settings.override({} if licences is None else {"licences": licences})
+    with shown_progress(console) as progress:
         progress.stage("importing torch and timm")
-        loaded = check_space(parse_space(space), stand_ins=stand_ins)
+        loaded = check_space(parsed, stand_ins=stand_ins, licences=chosen.licences)
+        from tune_paddy.search.licences import licence_note
         from tune_paddy.search.timing.members import forecast_members
         from tune_paddy.training.forecast.planning import find_gpu
 
@@ -449,6 +455,9 @@ def forecast(
             tracking_uri=tracking_uri,
             progress=progress,
         )
+    note = licence_note(loaded)
+    if note is not None:
+        console.print(note, soft_wrap=True)
     return Forecast(timed.rows)
 
 

@@ -135,15 +135,21 @@ def open_dataset(data: Path, reading: Mapping[str, Any] | None = None) -> "Datas
         return Dataset.open(data, **(reading or {}))
 
 
+def print_note(note: str | None) -> None:
+    """Print a hint on one line, if there is one."""
+    if note is not None:
+        console.print(note, style="yellow", soft_wrap=True)
+
+
 def load_space(space: str) -> "SearchSpace":
     """Load a search space by path or name, and check its architectures with timm."""
     from tune_paddy.spaces.space import SearchSpace, find_space
 
     loaded = SearchSpace.load(find_space(space))  # first: torch takes seconds to import
     with working("importing torch and timm"):
-        from tune_paddy.training.networks.model import check_arch
+        from tune_paddy.training.networks.model import check_arch, check_layers
 
-        loaded.check_archs(check_arch)
+        loaded.check_archs(check_arch, check_layers)
         return loaded
 
 

@@ -13,12 +13,13 @@ from tune_paddy.cli.app import (
     load_space,
     open_dataset,
     print_dataset,
+    print_note,
     read_options,
     working,
 )
 from tune_paddy.cli.completion import complete_space
 from tune_paddy.cli.failures import with_flags
-from tune_paddy.cli.settings_options import OptionSource, command_with, given
+from tune_paddy.cli.settings_options import LICENCES, OptionSource, command_with, given
 from tune_paddy.data.system.text import counted
 
 READING = OptionSource(read_options)
@@ -29,8 +30,9 @@ data_app = typer.Typer(help="Fetch and check data before training.", no_args_is_
 app.add_typer(data_app, name="data")
 
 
-@weights_app.command("fetch")
+@weights_app.command("fetch", cls=command_with(LICENCES))
 def fetch(
+    context: typer.Context,
     space: Annotated[
         str, typer.Argument(help="Search space: a file or a shipped name.", autocompletion=complete_space)
     ],
@@ -40,13 +42,17 @@ def fetch(
 ) -> None:
     """Download the pretrained weights that a search space needs, for machines without a network.
 
+    Without --licences, the setting of the space counts.
+
     Example: tune-paddy weights fetch road_to_the_top --to weights
     """
-    from tune_paddy.search.licences import with_licences
+    from tune_paddy.search.licences import licence_note, with_licences
     from tune_paddy.training.networks.pretrained import check_reach, fetch_weights
 
     loaded = load_space(space)
-    archs = with_licences(loaded, loaded.settings.licences).architectures()
+    allowed = with_licences(loaded, loaded.settings.override(given(context, LICENCES)).licences)
+    print_note(licence_note(allowed))
+    archs = allowed.architectures()
     with working("looking for the weights") as progress:
         check_reach(archs, to)
         fetch_weights(archs, to, done=_print_file, progress=progress)

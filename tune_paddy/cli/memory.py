@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tune_paddy.cli.app import StandInsOption, UriOption, app, console, load_space, working
+from tune_paddy.cli.app import StandInsOption, UriOption, app, console, load_space, print_note, working
 from tune_paddy.cli.completion import complete_space
 from tune_paddy.cli.failures import as_typed
 from tune_paddy.cli.help.default_command import DefaultCommandGroup
+from tune_paddy.cli.settings_options import LICENCES, command_with, given
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.timing.workload import IMAGES
 from tune_paddy.data.system.text import counted
@@ -33,8 +34,9 @@ memory_app = typer.Typer(
 app.add_typer(memory_app, name="memory")
 
 
-@memory_app.command("forecast")
+@memory_app.command("forecast", cls=command_with(LICENCES))
 def memory(
+    context: typer.Context,
     space: Annotated[
         str | None,
         typer.Argument(help="Search space: a file or a shipped name.", autocompletion=complete_space),
@@ -80,7 +82,8 @@ def memory(
     """Forecast whether members fit a GPU, with which accum, how many at once, and how long they take.
 
     The word `forecast` may be left out. No GPU is needed for the memory. Times are those of recorded members
-    of the same kind on the same device; the steps of the others are timed on this machine.
+    of the same kind on the same device; the steps of the others are timed on this machine. Without
+    --licences, the setting of the space counts.
 
     Example: tune-paddy memory forecast road_to_the_top --gpu-memory 16280
     """
@@ -96,13 +99,13 @@ def memory(
     else:
         loaded = load_space(space)
     with working("importing torch and timm") as progress:
-        from tune_paddy.search.licences import with_licences
+        from tune_paddy.search.licences import licence_note, with_licences
         from tune_paddy.search.timing.members import forecast_members
         from tune_paddy.training.forecast.planning import find_gpu
         from tune_paddy.training.networks.architectures import stand_in
 
         target = find_gpu(gpu, gpu_memory, calibration)
-        allowed = with_licences(loaded, loaded.settings.licences)
+        allowed = with_licences(loaded, loaded.settings.override(given(context, LICENCES)).licences)
         timed = forecast_members(
             allowed.with_stand_ins(stand_in) if stand_ins else allowed,
             target,
@@ -119,6 +122,7 @@ def memory(
     _print_memory(timed.rows, as_json, target)
     if not as_json:
         _explain_times(timed, loaded.settings, n_images)
+        print_note(licence_note(allowed))
     _require_fit(timed.rows)
 
 

@@ -21,6 +21,7 @@ from tune_paddy.cli.app import (
     open_dataset,
     open_record,
     print_dataset,
+    print_note,
     read_options,
     record_command,
     typed_command,
@@ -39,7 +40,7 @@ from tune_paddy.cli.select import (
     select_and_print,
     selection_options,
 )
-from tune_paddy.cli.settings_options import OptionSource, command_with, given
+from tune_paddy.cli.settings_options import OptionSource, command_with, given, search_settings
 from tune_paddy.core.errors import InputError, SearchInterruptedError, TunePaddyError
 from tune_paddy.data.system.text import counted
 
@@ -56,14 +57,8 @@ if TYPE_CHECKING:
     from tune_paddy.tracking.store import Store
 
 
-def _search_settings() -> type[Any]:
-    from tune_paddy.core.config import SearchSettings
-
-    return SearchSettings
-
-
 READING = OptionSource(read_options)
-SETTINGS = OptionSource(_search_settings, without=("select_share",))
+SETTINGS = OptionSource(search_settings, without=("select_share",))
 SELECTION = OptionSource(selection_options, only=("metric", "method", "weights"), letters={"weights": "-w"})
 
 
@@ -315,9 +310,9 @@ def make_plan(
         from tune_paddy.search.licences import with_licences
         from tune_paddy.search.new_search import plan_new_search
         from tune_paddy.training.networks.architectures import stand_in
-        from tune_paddy.training.networks.model import check_arch
+        from tune_paddy.training.networks.model import check_arch, check_layers
 
-        loaded.check_archs(check_arch)
+        loaded.check_archs(check_arch, check_layers)
         allowed = with_licences(loaded, licences)
     return plan_new_search(
         dataset,
@@ -412,15 +407,14 @@ def _print_weights(space: "SearchSpace") -> None:
     """Print the licence and the pretraining data of all pretrained weights of a space."""
     from rich.table import Table
 
-    from tune_paddy.search.licences import licence_note, weights_rows
+    from tune_paddy.search.licences import licence_note, random_features_note, weights_rows
 
     table = Table("pretrained weights", "licence", "pretraining data", "used by")
     for row in weights_rows(space):
         table.add_row(row.arch, row.licence, row.data, ", ".join(row.used_by))
     console.print(table)
-    note = licence_note(space)
-    if note is not None:
-        console.print(note, style="yellow", soft_wrap=True)
+    print_note(licence_note(space))
+    print_note(random_features_note(space))
 
 
 def _print_time(

@@ -110,6 +110,17 @@ class OptionSource:
         ]
 
 
+def search_settings() -> type[Any]:
+    """Import and return the settings of a search, whose fields are options of several commands."""
+    from tune_paddy.core.config import SearchSettings
+
+    return SearchSettings
+
+
+LICENCES = OptionSource(search_settings, only=("licences",))
+"""The option of a command that uses a space without a search."""
+
+
 def command_with(*sources: OptionSource) -> type[TyperCommand]:
     """Return the class of a command that has an option for each field of the sources.
 

@@ -236,13 +236,18 @@ class MemberConfig(BaseModel):
     @model_validator(mode="after")
     def _check_contradictions(self) -> "MemberConfig":
         if isinstance(self.accum, int) and self.accum > self.batch_size:
-            raise ValueError(f"accum {self.accum} is larger than batch_size {self.batch_size}")
+            raise ValueError(f"accum {self.accum} is larger than batch_size {self.batch_size}; lower it")
         if self.flip_view and self.flip == "none":
-            raise ValueError("flip_view has no symmetry to average over: flip is none")
+            raise ValueError(
+                "flip_view has no symmetry to average over with flip: none; set flip: horizontal or "
+                "dihedral, or leave flip_view out"
+            )
         if self.resize_size is not None and any(
             r < s for r, s in zip(self.resize_size, self.size, strict=True)
         ):
-            raise ValueError(f"resize_size {list(self.resize_size)} is smaller than size {list(self.size)}")
+            raise ValueError(
+                f"resize_size {list(self.resize_size)} is smaller than size {list(self.size)}; raise it"
+            )
         self._check_augmentation()
         if self.class_weights != "none" and self.sampler == "balanced":
             raise ValueError(
@@ -250,14 +255,16 @@ class MemberConfig(BaseModel):
                 "set one of them"
             )
         if self.patience and self.keep == "last":
-            raise ValueError(f"patience {self.patience} needs keep: best")
+            raise ValueError(f"patience {self.patience} needs keep: best; set it, or leave patience out")
         return self
 
     def _check_augmentation(self) -> None:
         if self.randaugment and self.trivialaugment:
-            raise ValueError(f"randaugment {self.randaugment} and trivialaugment exclude each other; set one")
+            raise ValueError(
+                f"randaugment {self.randaugment} and trivialaugment: true exclude each other; leave one out"
+            )
         if self.calm_epochs > self.epochs:
-            raise ValueError(f"calm_epochs {self.calm_epochs} is larger than epochs {self.epochs}")
+            raise ValueError(f"calm_epochs {self.calm_epochs} is larger than epochs {self.epochs}; lower it")
 
     @property
     def short_name(self) -> str:
@@ -342,7 +349,8 @@ class SearchSettings(BaseModel):
         None,
         ge=0,
         le=1e6,
-        description="resized images, and features, kept on a machine; 0: off; none: half of its memory",
+        description="largest size of each of two folders on a machine, resized images and features; 0: off; "
+        "none: half of its memory",
         json_schema_extra={"group": RESOURCES, "unit": "GB"},
     )
     scheduler: Literal["none", "asha"] = Field(
@@ -371,7 +379,8 @@ class SearchSettings(BaseModel):
     )
     licences: Literal["any", "commercial"] = Field(
         "any",
-        description="pretrained weights to use; commercial: those whose licence allows commercial use",
+        description="pretrained weights to use; commercial: those under Apache, MIT, BSD, CC BY 4.0 or CC0 "
+        "licences",
         json_schema_extra={"group": SEARCH},
     )
     select_share: float = Field(

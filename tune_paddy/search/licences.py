@@ -1,10 +1,11 @@
-"""Licences of the pretrained weights of a search space: those to use, and a table of all."""
+"""Pretrained weights of a search space: licences to use, a table of all, frozen members without any."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tune_paddy.core.domains import Recipe, SubSpace, candidates
 from tune_paddy.core.errors import InputError
+from tune_paddy.spaces.allowed import weights_of
 from tune_paddy.spaces.space import SearchSpace
 
 ANY, COMMERCIAL = "any", "commercial"
@@ -19,7 +20,7 @@ class WeightsRow:
         arch: Architecture, timm's name.
         licence: Licence of the weights, as timm states it.
         data: Datasets of the pretraining, as timm's tag names them.
-        used_by: Names of the recipes and sub-spaces with this architecture.
+        used_by: Names of the recipes and sub-spaces with this architecture and this `pretrained`.
     """
 
     arch: str
@@ -66,9 +67,27 @@ def weights_rows(space: SearchSpace) -> Iterator[WeightsRow]:
     users: list[Recipe | SubSpace] = [*space.recipes, *space.spaces]
     for arch, pretrained in space.weights():
         origin = weights_origin(arch, pretrained)
-        names = tuple(dict.fromkeys(user.name for user in users if arch in _archs(user)))
-        yield WeightsRow(arch, origin.licence, origin.data, names)
+        names = dict.fromkeys(user.name for user in users if (arch, pretrained) in weights_of(user))
+        yield WeightsRow(arch, origin.licence, origin.data, tuple(names))
 
 
-def _archs(user: Recipe | SubSpace) -> tuple[object, ...]:
-    return (user.values["arch"],) if isinstance(user, Recipe) else candidates(user.domains["arch"])
+def random_features_note(space: SearchSpace) -> str | None:
+    """Return a line on frozen members without pretrained weights; None: there are none, or in a rehearsal."""
+    users: list[Recipe | SubSpace] = [*space.recipes, *space.spaces]
+    names = [
+        user.name
+        for user in users
+        if "frozen" in _schedules(user) and any(pretrained is False for _, pretrained in weights_of(user))
+    ]
+    if space.stands_in or not names:
+        return None
+    return (
+        f"{', '.join(names)}: the features of frozen members with `pretrained: false` are those of random "
+        "weights; leave out `pretrained: false`, or `schedule: frozen`"
+    )
+
+
+def _schedules(user: Recipe | SubSpace) -> tuple[object, ...]:
+    if isinstance(user, Recipe):
+        return (user.values.get("schedule"),)
+    return candidates(user.domains["schedule"]) if "schedule" in user.domains else ()

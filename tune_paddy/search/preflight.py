@@ -19,7 +19,7 @@ from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.data.system.text import check_decoded
 from tune_paddy.search.gpu_shares import trial_planner, without_gpu
 from tune_paddy.search.image_cache import CacheWatch, watch_cache
-from tune_paddy.search.licences import licence_note
+from tune_paddy.search.licences import licence_note, random_features_note
 from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan, new_split, stored_split
 from tune_paddy.search.ray.session import ray_session
@@ -80,7 +80,8 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
         parts = plan.targets.taught(parts)
     cache = watch_cache(settings.cache_limit, parts.images, plan.space)
     limits = () if plan.resumed else (*describe_limits(plan.dataset, split), *_teachers(plan))
-    hints = (licence_note(plan.space), *limits, idle_gpus_note(settings, available), cache.note)
+    idle = idle_gpus_note(settings, available)
+    hints = (licence_note(plan.space), random_features_note(plan.space), *limits, idle, cache.note)
     notes = tuple(note for note in hints if note)
     return ReadyPlan(plan, split, parts, at_once, cache, notes)
 

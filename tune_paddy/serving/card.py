@@ -8,11 +8,10 @@ from tune_paddy.core.metrics import metric_label
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.core.views import PLAIN, TTA, in_order
 from tune_paddy.serving.manifest import Manifest, ManifestMember
+from tune_paddy.tracking.schema import NOT_RECORDED
 from tune_paddy.tracking.ui.server import SERVING_PORT
 
 CARD = "README.md"
-
-_UNKNOWN = "not recorded"
 
 _LICENCES = """\
 ## Licences of the pretrained weights
@@ -107,7 +106,7 @@ def licences(manifest: Manifest) -> str:
     """Return a section on the pretrained weights of the members, Markdown."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for member in manifest.members:
-        known = (member.licence or _UNKNOWN, member.pretraining or _UNKNOWN)
+        known = (member.licence or NOT_RECORDED, member.pretraining or NOT_RECORDED)
         found.setdefault((member.arch, *known), []).append(member.name)
     rows = "\n".join(
         f"| {arch} | {licence} | {data} | {', '.join(names)} |"

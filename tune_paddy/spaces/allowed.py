@@ -1,5 +1,6 @@
-"""Search spaces without the pretrained weights that a check refuses."""
+"""Pretrained weights of search spaces, and spaces without those that a check refuses."""
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -41,25 +42,25 @@ class LeftOut:
         return "; ".join(parts) + (f"; with them {' and '.join(went)}" if went else "")
 
 
+def weights_of(user: Recipe | SubSpace) -> tuple[tuple[str, bool | str], ...]:
+    """Return the pairs of an architecture and a value of `pretrained` of a recipe or a sub-space."""
+    if isinstance(user, Recipe):
+        return ((user.values["arch"], user.values.get("pretrained", _PRETRAINED)),)
+    wanted = candidates(user.domains.get("pretrained", Fixed(_PRETRAINED)))
+    return tuple(itertools.product(candidates(user.domains["arch"]), wanted))
+
+
 def allowed_recipes(recipes: Iterable[Recipe], check: WeightsCheck) -> tuple[Recipe, ...]:
     """Return the recipes whose weights a check does not refuse."""
-    return tuple(
-        recipe
-        for recipe in recipes
-        if check(recipe.values["arch"], recipe.values.get("pretrained", _PRETRAINED)) is None
-    )
+    return tuple(recipe for recipe in recipes if not any(check(*pair) for pair in weights_of(recipe)))
 
 
 def allowed_sub_spaces(spaces: Iterable[SubSpace], check: WeightsCheck) -> tuple[SubSpace, ...]:
     """Return the sub-spaces with the architectures that a check does not refuse; omit those without one."""
     allowed = []
     for space in spaces:
-        wanted = candidates(space.domains.get("pretrained", Fixed(_PRETRAINED)))
-        archs = [
-            arch
-            for arch in candidates(space.domains["arch"])
-            if not any(check(arch, pretrained) for pretrained in wanted)
-        ]
+        refused = {pair[0] for pair in weights_of(space) if check(*pair)}
+        archs = [arch for arch in candidates(space.domains["arch"]) if arch not in refused]
         if archs:
             allowed.append(replace(space, domains={**space.domains, "arch": one_of(archs)}))
     return tuple(allowed)

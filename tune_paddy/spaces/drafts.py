@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.domains import Choice, Domain, Fixed, change_values
+from tune_paddy.core.domains import Domain, Fixed, candidates, change_values
 from tune_paddy.spaces.problems import Place, unknown
-from tune_paddy.spaces.rules import ArchCheck, arch_problems, contradictions, without_effect
+from tune_paddy.spaces.rules import ArchCheck, LayersCheck, arch_problems, contradictions, without_effect
 from tune_paddy.spaces.yaml_tree import YamlEntry, YamlList, YamlMap, YamlNode, YamlScalar
 
 _LONGEST_NAME = 100
@@ -143,18 +143,20 @@ def _read_draft(node: YamlMap, place: Place, read: ReadDomain, defaults: Paramet
 
 
 def one_per_arch(drafts: Iterable[Draft]) -> list[Draft]:
-    """Replace each recipe with a list of architectures by one recipe for each, called NAME-ARCH."""
+    """Replace each recipe with a list of architectures by one recipe for each, called NAME-ARCH.
+
+    A list of one architecture is a list, too.
+    """
     expanded = [one for draft in drafts for one in _for_each_arch(draft)]
     _refuse_repeated_names(expanded)
     return expanded
 
 
 def _for_each_arch(draft: Draft) -> Iterator[Draft]:
-    domain = draft.parameters.domains.get("arch")
-    if not isinstance(domain, Choice):
+    if not isinstance(draft.parameters.nodes.get("arch"), YamlList):
         yield draft
         return
-    for arch in domain.values:
+    for arch in candidates(draft.parameters.domains["arch"]):
         domains = {**draft.parameters.domains, "arch": Fixed(arch)}
         name = None if draft.name is None else f"{draft.name}-{arch}"
         yield replace(draft, name=name, parameters=replace(draft.parameters, domains=domains))
@@ -212,15 +214,16 @@ def check_draft(draft: Draft) -> None:
             (draft.place / name).refuse(parameters.nodes[name].line, problem)
 
 
-def check_draft_archs(draft: Draft, check_arch: ArchCheck, place: Place) -> None:
-    """Report architectures of a valid draft that are unknown or do not support a size.
+def check_draft_archs(draft: Draft, check_arch: ArchCheck, check_layers: LayersCheck, place: Place) -> None:
+    """Report architectures of a valid draft that are unknown or do not support a size or `layer_decay`.
 
     Args:
         draft: Recipe or sub-space.
         check_arch: Check of an architecture and a size.
+        check_layers: Check of an architecture that trains with `layer_decay`.
         place: Place of the draft, at which the problems are reported.
     """
-    for arch, problem in arch_problems(draft.parameters.domains, check_arch):
+    for arch, problem in arch_problems(draft.parameters.domains, check_arch, check_layers):
         (place / "arch").refuse(_line_of(arch, draft.parameters.nodes["arch"]), problem)
 
 
@@ -233,9 +236,9 @@ def _line_of(word: str, node: YamlNode) -> int:
 
 def _refuse_contradiction(draft: Draft, message: str) -> None:
     """Report a contradiction at the parameter that the message starts with, or else at the draft."""
-    parameter = message.partition(" ")[0]
+    parameter, _, problem = message.partition(" ")
     node = draft.parameters.nodes.get(parameter)
     if node is None:
         draft.place.refuse(draft.line, message)
     else:
-        (draft.place / parameter).refuse(node.line, message)
+        (draft.place / parameter).refuse(node.line, problem)

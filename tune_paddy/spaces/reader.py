@@ -22,7 +22,7 @@ from tune_paddy.spaces.drafts import (
     read_parameters,
 )
 from tune_paddy.spaces.problems import Place, unknown
-from tune_paddy.spaces.rules import ArchCheck
+from tune_paddy.spaces.rules import ArchCheck, LayersCheck
 from tune_paddy.spaces.values import read_fixed, read_value
 from tune_paddy.spaces.yaml_tree import YamlMap, YamlNode, YamlScalar, read_yaml
 
@@ -64,20 +64,24 @@ def read_sections(text: str, *, file: str, base: Path, recorded: bool = False) -
     return sections
 
 
-def check_archs(drafts: Sequence[Draft], check_arch: ArchCheck) -> None:
+def check_archs(
+    drafts: Sequence[Draft], check_arch: ArchCheck, check_layers: LayersCheck = lambda *_: None
+) -> None:
     """Check the architectures and sizes of a parsed space.
 
     Args:
         drafts: Recipes and sub-spaces of one file.
         check_arch: Check that is called once for each architecture and size.
+        check_layers: Check of the architectures that train with `layer_decay`.
 
     Raises:
-        SpaceError: An architecture is unknown or does not support a size; one line per problem.
+        SpaceError: An architecture is unknown or does not support a size or `layer_decay`; one line per
+            problem.
     """
     ask_once = cache(check_arch)
     found = Place(drafts[0].place.file if drafts else "")
     for draft in drafts:
-        check_draft_archs(draft, ask_once, replace(draft.place, problems=found.problems))
+        check_draft_archs(draft, ask_once, check_layers, replace(draft.place, problems=found.problems))
     found.raise_problems()
 
 

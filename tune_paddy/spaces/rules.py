@@ -12,11 +12,18 @@ from tune_paddy.core.domains import Choice, Domain, Fixed, Range, candidates
 ArchCheck = Callable[[str, tuple[int, int], float], str | None]
 """Function that returns why an architecture does not support a size, or None if it does.
 
-Its arguments are the architecture, (height, width) in px, and the largest `large_view`, 1 for none.
+Its arguments are the architecture, (height, width) in px, and a `large_view`, 1 for none.
+"""
+
+LayersCheck = Callable[[str, tuple[int, int]], str | None]
+"""Function that returns why an architecture cannot train with `layer_decay`, or None if it can.
+
+Its arguments are the architecture, and (height, width) in px that it supports.
 """
 
 Domains = Mapping[str, Domain]
 
+_A_LITTLE = 0.01  # above 1, in a continuous range of `large_view`
 _MOST_WORDS = 10  # apart from free text, no parameter has more options than that
 
 
@@ -88,11 +95,11 @@ def without_effect(domains: Domains, own: Collection[str]) -> Iterator[tuple[str
     Yields:
         The parameter and a problem.
     """
-    operations, magnitude = domains.get("randaugment_ops", Fixed(None)), domains.get("randaugment", Fixed(0))
-    if not isinstance(operations, Fixed) and magnitude == Fixed(0) and "randaugment_ops" in own:
+    searched = "randaugment_ops" in own and not isinstance(domains["randaugment_ops"], Fixed)
+    if searched and domains.get("randaugment", _default("randaugment")) == Fixed(0):
         yield "randaugment_ops", "has no effect without randaugment; set randaugment, or leave it out"
         return
-    schedules = candidates(domains.get("schedule", Fixed(MemberConfig.model_fields["schedule"].default)))
+    schedules = candidates(domains.get("schedule", _default("schedule")))
     if "frozen" not in schedules:
         return
     for name in (name for name in TRAINING_ONLY if name in own):
@@ -103,26 +110,50 @@ def without_effect(domains: Domains, own: Collection[str]) -> Iterator[tuple[str
             yield name, "has no effect on frozen members; give schedule: frozen its own sub-space"
 
 
-def arch_problems(domains: Domains, check_arch: ArchCheck) -> Iterator[tuple[str, str]]:
+def arch_problems(
+    domains: Domains, check_arch: ArchCheck, check_layers: LayersCheck
+) -> Iterator[tuple[str, str]]:
     """Check every architecture at every size that the domains reach; `domains` must hold `arch`.
 
     For a range of sizes, the first, second and last size are checked: a model that supports the first two
-    supports all sizes of the grid.
+    supports all sizes of the grid. For a range of `large_view`, both ends are checked, and an end at 1, which
+    is no view, a little above it.
 
     Yields:
         The architecture and a problem, each problem once.
     """
-    sizes = _reached(domains.get("size", Fixed(MemberConfig.model_fields["size"].default)))
-    large = max(map(float, _reached_numbers(domains.get("large_view", Fixed(1.0)))))
+    sizes = [_as_pair(size) for size in _reached(domains.get("size", _default("size")))]
+    views = _views(domains.get("large_view", _default("large_view")))
     for arch in _reached(domains["arch"]):
-        answers = (
-            check_arch(arch, size if isinstance(size, tuple) else (size, size), large) for size in sizes
-        )
+        answers = [check_arch(arch, size, view) for size in sizes for view in views]
+        if _decays_by_layer(domains) and not any(answers):
+            answers.append(check_layers(arch, sizes[0]))
         yield from ((arch, problem) for problem in dict.fromkeys(answers) if problem is not None)
 
 
-def _reached_numbers(domain: Domain) -> tuple[Any, ...]:
-    return (domain.low, domain.high) if isinstance(domain, Range) else _reached(domain)
+def _default(name: str) -> Fixed:
+    return Fixed(MemberConfig.model_fields[name].default)
+
+
+def _as_pair(size: Any) -> tuple[int, int]:
+    return size if isinstance(size, tuple) else (size, size)
+
+
+def _views(domain: Domain) -> tuple[float, ...]:
+    """Return the values of `large_view` to check; 1 stands for the size alone, which the others contain."""
+    if isinstance(domain, Range):
+        low = domain.low if domain.low > 1 else domain.low + (domain.step or _A_LITTLE)
+        return tuple(dict.fromkeys((min(low, domain.high), domain.high)))
+    views = tuple(map(float, _reached(domain)))
+    return tuple(view for view in views if view > 1) or (1.0,)
+
+
+def _decays_by_layer(domains: Domains) -> bool:
+    """Return whether a member that is not frozen may have a `layer_decay` below 1."""
+    domain = domains.get("layer_decay", _default("layer_decay"))
+    smallest = domain.low if isinstance(domain, Range) else min(_reached(domain))
+    schedules = candidates(domains.get("schedule", _default("schedule")))
+    return bool(smallest < 1) and schedules != ("frozen",)
 
 
 def _reached(domain: Domain) -> tuple[Any, ...]:

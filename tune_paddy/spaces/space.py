@@ -1,7 +1,6 @@
 """Search spaces, loaded from YAML: the recipes and sub-spaces that a search trains."""
 
 import hashlib
-import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -9,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from tune_paddy.core.arguments.checked import checked
-from tune_paddy.core.config import MemberConfig, SearchSettings
-from tune_paddy.core.domains import Fixed, Recipe, SubSpace, candidates
-from tune_paddy.spaces.allowed import LeftOut, WeightsCheck, allowed_recipes, allowed_sub_spaces
+from tune_paddy.core.config import SearchSettings
+from tune_paddy.core.domains import Recipe, SubSpace
+from tune_paddy.spaces.allowed import LeftOut, WeightsCheck, allowed_recipes, allowed_sub_spaces, weights_of
 from tune_paddy.spaces.drafts import Draft
 from tune_paddy.spaces.problems import SpaceError, unknown
 from tune_paddy.spaces.reader import check_archs, read_sections
-from tune_paddy.spaces.rules import ArchCheck
+from tune_paddy.spaces.rules import ArchCheck, LayersCheck
 from tune_paddy.spaces.stand_ins import recipe_of_stand_ins, settings_of_stand_ins, sub_space_of_stand_ins
 from tune_paddy.spaces.yaml_tree import MAX_BYTES
 
-__all__ = ["ArchCheck", "SearchSpace", "SpaceError", "find_space", "shipped_spaces"]
+__all__ = ["ArchCheck", "LayersCheck", "SearchSpace", "SpaceError", "find_space", "shipped_spaces"]
 
 _FOLDERS = (
     Path(__file__).resolve().parents[1] / "search_spaces",  # in an installed wheel
@@ -111,16 +110,18 @@ class SearchSpace:
         )
 
     @checked
-    def check_archs(self, check_arch: ArchCheck) -> None:
+    def check_archs(self, check_arch: ArchCheck, check_layers: LayersCheck = lambda *_: None) -> None:
         """Check the architectures and sizes, apart from parsing: it takes timm, which imports slowly.
 
         Args:
             check_arch: Check that is called once for each architecture and size.
+            check_layers: Check of the architectures that train with `layer_decay`; default: none.
 
         Raises:
-            SpaceError: An architecture is unknown or does not support a size; one line per problem.
+            SpaceError: An architecture is unknown or does not support a size or `layer_decay`; one line per
+                problem.
         """
-        check_archs(self.drafts, check_arch)
+        check_archs(self.drafts, check_arch, check_layers)
 
     @property
     def fingerprint(self) -> str:
@@ -140,12 +141,8 @@ class SearchSpace:
     @checked
     def weights(self) -> tuple[tuple[str, bool | str], ...]:
         """Return all pairs of an architecture and a value of `pretrained`, each once."""
-        default = MemberConfig.model_fields["pretrained"].default
-        pairs = [(recipe.values["arch"], recipe.values.get("pretrained", default)) for recipe in self.recipes]
-        for space in self.spaces:
-            wanted = candidates(space.domains.get("pretrained", Fixed(default)))
-            pairs += itertools.product(candidates(space.domains["arch"]), wanted)
-        return tuple(dict.fromkeys(pairs))
+        users: list[Recipe | SubSpace] = [*self.recipes, *self.spaces]
+        return tuple(dict.fromkeys(pair for user in users for pair in weights_of(user)))
 
     @checked
     def with_weights(self, check: WeightsCheck) -> "SearchSpace":

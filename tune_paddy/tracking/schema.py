@@ -33,6 +33,9 @@ FAILURE = PREFIX + "failure"
 PROCESS = PREFIX + "process"
 """Tags of every run, see `RecordedRun`; PROCESS names the process that works on the run."""
 
+NOT_RECORDED = "not recorded"
+"""Word for a text that earlier versions did not record, for people."""
+
 ARCH = PREFIX + "arch"
 ENSEMBLE = PREFIX + "ensemble"
 SELECTION = PREFIX + "selection"

@@ -43,7 +43,7 @@ def full_disk() -> Iterator[None]:
 
 def in_second_epoch(action: Callable[[Any], None]) -> Any:
     """Call a function after each batch of a member's second epoch."""
-    from tune_paddy.training.member import _EpochWatch
+    from tune_paddy.training.attempt import _EpochWatch
 
     before = _EpochWatch.after_batch
 
@@ -128,9 +128,9 @@ def fail_in_upload(copy: Any, source: Any, target: Any) -> None:
 
 
 def in_tta() -> Any:
-    from tune_paddy.training import tta
+    from tune_paddy.training import views
 
-    return patch.object(tta, "augment", lambda *_: die())
+    return patch.object(views, "augment", lambda *_: die())
 
 
 def clock_back() -> Any:
@@ -172,7 +172,7 @@ def break_trials(trainable: ModuleType) -> None:
     run = trainable._run_locked
 
     def run_locked(trial: Any, *arguments: Any, **options: Any) -> None:
-        from tune_paddy.training.member import _EpochWatch
+        from tune_paddy.training.attempt import _EpochWatch
 
         begin = _EpochWatch.before_train
 

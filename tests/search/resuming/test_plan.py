@@ -150,6 +150,18 @@ def test_other_licences_are_another_search(finished: Finished, again: SearchPlan
         check_same(again, known)
 
 
+def test_licences_that_timm_states_differently_now_are_named(finished: Finished, again: SearchPlan) -> None:
+    """The text of the space is the recorded one, but another part of it is used."""
+    settings = again.settings.override({"licences": "commercial"})
+    recorded = read_recorded_search(finished.store, "first")
+    plan = replace(again, settings=settings, space=replace(again.space, recipes=again.space.recipes[:1]))
+    with pytest.raises(
+        InputError, match="'first' began: timm states other licences now; install the"
+    ) as error:
+        check_same(plan, replace(recorded, settings=settings.model_dump(mode="json")))
+    assert "\n" not in str(error.value)
+
+
 def test_another_dataset_is_refused_and_the_images_that_changed_are_named(
     finished: Finished, again: SearchPlan, small_digits: Path, tmp_path: Path
 ) -> None:

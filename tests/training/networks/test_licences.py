@@ -5,7 +5,6 @@ import timm
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.training.networks.licences import (
-    COMMERCIAL,
     NOT_STATED,
     WeightsOrigin,
     commercial_refusal,
@@ -58,10 +57,11 @@ def test_weights_without_a_licence_for_commercial_use_are_refused_with_the_reaso
     assert commercial_refusal(arch, "own.safetensors") is None
 
 
-def test_every_pretrained_model_of_timm_is_either_free_to_use_or_refused():
-    for arch in timm.list_pretrained():
-        allowed = weights_origin(arch, True).licence in COMMERCIAL
-        assert allowed == (commercial_refusal(arch, True) is None)
+def test_the_licences_of_timm_that_are_not_refused_are_these_four():
+    """A licence that another version of timm states needs a decision."""
+    left = [arch for arch in timm.list_pretrained() if commercial_refusal(arch, True) is None]
+    licences = {weights_origin(arch, True).licence for arch in left}
+    assert licences == {"apache-2.0", "bsd-3-clause", "cc-by-4.0", "mit"}
 
 
 def test_an_unknown_architecture_is_refused():

@@ -18,6 +18,7 @@ from tune_paddy.training.networks.model import (
     BodyPlan,
     build_model,
     check_arch,
+    check_layers,
     norms_by_shape,
     plan_body,
 )
@@ -292,3 +293,26 @@ def test_a_network_of_one_size_is_refused_a_larger_view() -> None:
     assert sentence is not None
     assert "leave out large_view" in sentence
     assert check_arch("mixer_s32_224", (224, 224)) is None
+
+
+def test_every_larger_view_has_a_size_if_a_multiple_of_the_patch_lies_within_the_limit() -> None:
+    """Patches have 16 px: 80 px lies within 1.4 times 64 px, and 48 px not within 1.4 times 32 px."""
+    for factor in (1.001, 1.1, 1.25, 1.3, 1.4):
+        assert plan_body("test_vit", (64, 64), 0.0, factor).large == (80, 80)
+        sentence = check_arch("test_vit", (32, 32), factor)
+        assert sentence is not None
+        assert "none of the larger sizes tried" in sentence
+
+
+def test_a_network_with_a_view_at_another_factor_says_which() -> None:
+    assert check_arch("coatnet_nano_rw_224", (224, 224), 1.25) == (
+        "coatnet_nano_rw_224 has no view at 1.25 times 224x224 px; take large_view: 1.036 (232x232 px)"
+    )
+    assert check_arch("coatnet_nano_rw_224", (224, 224), 1.036) is None
+
+
+def test_the_layers_of_an_architecture_are_known_before_it_trains() -> None:
+    assert check_layers("test_vit", (64, 64)) is None
+    assert check_layers("pit_ti_224", (224, 224)) == (
+        "pit_ti_224 does not name its layers, which layer_decay needs; set layer_decay: 1"
+    )

@@ -40,6 +40,12 @@ def check_same(plan: SearchPlan, recorded: RecordedSearch) -> None:
         )
     if plan.space.fingerprint != record.space_fingerprint:
         lines = list(_text_differences(recorded.space, plan.space.text))
+        if not lines and plan.settings.licences != ANY:
+            raise InputError(
+                f"`licences: {plan.settings.licences}` leaves other architectures of the space "
+                f"{plan.space.name!r} than when search {plan.name!r} began: timm states other licences now; "
+                f"install the version of timm from then, or {advice}"
+            )
         raise InputError(
             f"the space {plan.space.name!r} is not the one that search {plan.name!r} began with; leave out "
             f"`space`, or {advice}{listed(lines, len(lines))}",

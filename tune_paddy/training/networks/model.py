@@ -1,8 +1,7 @@
 """Build a member's network: a timm body and a head."""
 
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,6 +21,8 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.training.networks.architectures import resolve_arch
 from tune_paddy.training.networks.heads import LinearHead, concat_pool_head
 from tune_paddy.training.networks.hub import failing_fast
+from tune_paddy.training.networks.larger_sizes import larger_sizes
+from tune_paddy.training.networks.layers import names_layers, no_layers
 from tune_paddy.training.networks.pretrained import check_loaded, misfit, missing_weights, pretrained_file
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -38,6 +39,7 @@ class BodyPlan:
         channels_last: Whether the model's own maps are [images, h, w, channels].
         n_features: Number of channels of the features.
         n_pooled: Number of features after timm's own pooling, which may have layers of its own; 0: it fails.
+        names_layers: Whether timm says which parameters form a layer.
         mean: Mean of each colour channel (values 0..1) in the images of the pretraining.
         std: Standard deviation of each colour channel in these images.
         large: (height, width) in px of the `large` view, or None.
@@ -48,6 +50,7 @@ class BodyPlan:
     channels_last: bool
     n_features: int
     n_pooled: int
+    names_layers: bool
     mean: tuple[float, ...]
     std: tuple[float, ...]
     large: tuple[int, int] | None = None
@@ -165,6 +168,16 @@ def check_arch(arch: str, size: tuple[int, int], large_view: float = 1.0) -> str
     return None
 
 
+def check_layers(arch: str, size: tuple[int, int]) -> str | None:
+    """Return why `arch` cannot train with `layer_decay`, or None if it can.
+
+    Args:
+        arch: timm model name.
+        size: (height, width) in px of the input images, which `check_arch` accepts.
+    """
+    return None if plan_body(arch, size, 0.0).names_layers else no_layers(arch)
+
+
 @cache
 def plan_body(arch: str, size: tuple[int, int], drop_path: float, large_view: float = 1.0) -> BodyPlan:
     """Determine how `arch` accepts images of `size`, by a forward pass on the meta device if possible.
@@ -201,37 +214,47 @@ def plan_body(arch: str, size: tuple[int, int], drop_path: float, large_view: fl
 
 def _plan_large(arch: str, size: tuple[int, int], drop_path: float, large_view: float) -> BodyPlan:
     """Return the plan of a body that accepts a larger size as well, see `plan_body`."""
-    plan = plan_body(arch, size, drop_path)  # raises if the size itself is the problem
-    for options in ({}, *_LARGER):
-        for large in larger_sizes(size, large_view):
-            given = {**plan.options, **options}
-            with suppress(*_REFUSALS):
-                return replace(_probe_twice(resolve_arch(arch), size, large, given), large=large)
+    plan_body(arch, size, drop_path)  # raises if the size itself is the problem
+    found = _first_plan(arch, size, drop_path, larger_sizes(size, large_view))
+    if found is not None:
+        return found
+    given = f"{size[0]}x{size[1]} px"
+    ends = [*larger_sizes(size, 1.0), *larger_sizes(size, LARGEST_VIEW)]
+    other = _first_plan(arch, size, drop_path, ends)
+    if other is None or other.large is None:
+        raise InputError(
+            f"{arch} accepts {given}, and none of the larger sizes tried, up to {LARGEST_VIEW:g} times that; "
+            "leave out large_view"
+        )
+    height, width = other.large
     raise InputError(
-        f"{arch} accepts {size[0]}x{size[1]} px alone, so it has no view at {large_view:g} times that: "
-        "leave out large_view"
+        f"{arch} has no view at {large_view:g} times {given}; "
+        f"take large_view: {height / size[0]:.4g} ({height}x{width} px)"
     )
 
 
-_LARGER: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False})
-"""timm's options for transformers that accept several sizes with the same parameters."""
+def _first_plan(
+    arch: str, size: tuple[int, int], drop_path: float, larger: Iterable[tuple[int, int]]
+) -> BodyPlan | None:
+    """Return the plan of a body that accepts one of several larger sizes, the first possible; or None."""
+    tried = ((option, large) for option in range(len(_LARGER)) for large in larger)
+    plans = (_plan_both(arch, size, drop_path, large, option) for option, large in tried)
+    return next((plan for plan in plans if plan is not None), None)
 
-_GRIDS = (32, 16, 14, 8)
-"""Multiples that the sides of a network's input may have to be: strides of maps, and sides of patches."""
+
+@cache
+def _plan_both(
+    arch: str, size: tuple[int, int], drop_path: float, large: tuple[int, int], option: int
+) -> BodyPlan | None:
+    """Return the plan of a body that accepts two sizes with one of the options of `_LARGER`, or None."""
+    options = {**plan_body(arch, size, drop_path).options, **_LARGER[option]}
+    with suppress(*_REFUSALS):
+        return replace(_probe_twice(resolve_arch(arch), size, large, options), large=large)
+    return None
 
 
-def larger_sizes(size: tuple[int, int], factor: float) -> list[tuple[int, int]]:
-    """Return larger sizes, (height, width) in px, the closest to `factor` times `size` first.
-
-    >>> larger_sizes((224, 224), 1.15)
-    [(256, 256), (252, 252)]
-    """
-    found = []
-    for grid in _GRIDS:
-        large = [grid * round(side * factor / grid) for side in size]
-        if all(side < bigger <= side * LARGEST_VIEW for side, bigger in zip(size, large, strict=True)):
-            found.append((large[0], large[1]))
-    return sorted(dict.fromkeys(found), key=lambda large: abs(math.log(large[0] / size[0] / factor)))
+_LARGER: tuple[dict[str, Any], ...] = ({}, {"dynamic_img_size": True}, {"strict_img_size": False})
+"""Options to try for a second size: none, and those of transformers that accept several sizes."""
 
 
 def _probe_twice(
@@ -339,6 +362,7 @@ def _probe(model: Any, size: tuple[int, int], options: Mapping[str, Any]) -> Bod
         channels_last=channels_last,
         n_features=int(features.shape[-1 if channels_last else 1]) if has_map else n_pooled,
         n_pooled=n_pooled,
+        names_layers=names_layers(model),
         mean=tuple(config.get("mean") or IMAGENET_MEAN),
         std=tuple(config.get("std") or IMAGENET_STD),
     )

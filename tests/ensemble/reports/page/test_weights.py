@@ -2,7 +2,7 @@
 
 from tests.ensemble.conftest import ensemble_of, make_pool, recorded
 from tune_paddy.core.selection.plain import fixed_select
-from tune_paddy.ensemble.reports.page.weights import UNKNOWN, UsedWeights, used_weights
+from tune_paddy.ensemble.reports.page.weights import UsedWeights, used_weights
 from tune_paddy.tracking.schema import MemberRecord
 
 
@@ -22,6 +22,6 @@ def test_the_weights_of_the_chosen_members_are_listed_by_architecture() -> None:
         member(3, "swin", licence="mit", pretraining="ImageNet-22k"),
     ]
     assert list(used_weights(ensemble, members)) == [
-        UsedWeights("resnet", UNKNOWN, UNKNOWN, ("0002-net",)),
+        UsedWeights("resnet", "not recorded", "not recorded", ("0002-net",)),
         UsedWeights("swin", "mit", "ImageNet-22k", ("0000-net", "0003-net")),
     ]

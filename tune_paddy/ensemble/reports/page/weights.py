@@ -5,10 +5,7 @@ from dataclasses import dataclass
 
 from tune_paddy.ensemble.ensemble import Ensemble, member_weights
 from tune_paddy.tracking.runs import RecordedRun
-from tune_paddy.tracking.schema import MemberRecord
-
-UNKNOWN = "not recorded"
-"""Licence of a member that a version without licences recorded."""
+from tune_paddy.tracking.schema import NOT_RECORDED, MemberRecord
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ def used_weights(ensemble: Ensemble, members: Sequence[RecordedRun]) -> Iterator
     for run in members:
         if weights.get(run.run_id, 0) > 0:
             record = MemberRecord.from_run(run)
-            key = (run.arch, record.licence or UNKNOWN, record.pretraining or UNKNOWN)
+            key = (run.arch, record.licence or NOT_RECORDED, record.pretraining or NOT_RECORDED)
             found.setdefault(key, []).append(names[run.run_id])
     for (arch, licence, data), used in sorted(found.items()):
         yield UsedWeights(arch, licence, data, tuple(used))
