@@ -10,7 +10,7 @@ from tune_paddy.core.domains import Fixed, largest
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.split import SelectSplit, make_split
-from tune_paddy.search.sampling.first_members import first_members
+from tune_paddy.search.sampling.first_members import FirstMember, first_members
 from tune_paddy.search.sampling.sampler import MemberSampler, Proposal
 from tune_paddy.search.teaching.targets import TaughtTargets
 from tune_paddy.spaces.space import SearchSpace
@@ -64,11 +64,15 @@ class SearchPlan:
     @property
     def frozen(self) -> int:
         """Number of frozen members among them; sampled ones count as trained unless all are frozen."""
+        all_frozen = all(sub.domains.get("schedule") == Fixed("frozen") for sub in self.space.spaces)
+        sampled = max(0, self.total - len(self.first)) if all_frozen else 0
+        return min(sum(member.frozen for member in self.first) + sampled, self.total)
+
+    @property
+    def first(self) -> list[FirstMember]:
+        """Members that are known before the sampler proposes others, see `first_members`."""
         space, settings = self.space, self.settings
-        first = first_members(space.recipes, space.spaces, seed=settings.seed, trials=settings.trials)
-        all_frozen = all(sub.domains.get("schedule") == Fixed("frozen") for sub in space.spaces)
-        sampled = max(0, self.total - len(first)) if all_frozen else 0
-        return min(sum(member.frozen for member in first) + sampled, self.total)
+        return first_members(space.recipes, space.spaces, seed=settings.seed, trials=settings.trials)
 
 
 def preview(plan: SearchPlan, n: int) -> list[Proposal]:

@@ -95,8 +95,8 @@ def without_effect(domains: Domains, own: Collection[str]) -> Iterator[tuple[str
     Yields:
         The parameter and a problem.
     """
-    operations, magnitude = domains.get("randaugment_ops", Fixed(None)), domains.get("randaugment", Fixed(0))
-    if not isinstance(operations, Fixed) and magnitude == Fixed(0) and "randaugment_ops" in own:
+    searched = "randaugment_ops" in own and not isinstance(domains["randaugment_ops"], Fixed)
+    if searched and domains.get("randaugment", _default("randaugment")) == Fixed(0):
         yield "randaugment_ops", "has no effect without randaugment; set randaugment, or leave it out"
         return
     schedules = candidates(domains.get("schedule", _default("schedule")))

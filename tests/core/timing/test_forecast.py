@@ -36,3 +36,10 @@ def test_known_members_count_as_they_are_and_others_are_drawn_from_them() -> Non
     known = TimeForecast((10.0, 30.0, 50.0), 1)
     assert (known.total(3).low, known.total(3).high) == pytest.approx((90.0, 90.0))
     assert 90 + 10 <= known.total(4).low <= known.total(4).high <= 90 + 50
+
+
+def test_members_that_come_first_say_nothing_about_those_that_are_sampled() -> None:
+    """A search may begin with many frozen members, which take the least time."""
+    known = TimeForecast((1.0, 1.0, 1.0, 60.0), 1, first=3)
+    assert (known.total(6).low, known.total(6).high) == pytest.approx((183.0, 183.0))
+    assert TimeForecast((1.0,), 1, first=1).total(3).median == pytest.approx(3.0)

@@ -34,17 +34,19 @@ class TimeForecast:
         members: Forecast seconds of the first members that the space proposes, one or more; () if there is no
             forecast.
         at_once: Number of concurrent trials, at least 1.
+        first: Number of them that are not sampled: members after the known ones are like the others, if any.
         error: Standard deviation of the logarithm of measured over forecast seconds, for all members alike.
         seed: Seed of the draws: the same forecast always returns the same figures.
     """
 
     members: tuple[float, ...]
     at_once: int
+    first: int = 0
     error: float = 0.0
     seed: int = field(default=0, repr=False)
 
     def total(self, n: int) -> Span:
-        """Return the time of `n` members, in s; those after the known ones are drawn from them.
+        """Return the time of `n` members, in s; those after the known ones are drawn from the sampled.
 
         Raises:
             ValueError: There is no forecast of a member.
@@ -53,10 +55,11 @@ class TimeForecast:
             raise ValueError("no forecast of time without a forecast of a member")
         members = np.asarray(self.members, dtype=np.float64)
         known, unknown = members[:n], max(0, n - len(members))
+        sampled = members[self.first :] if self.first < len(members) else members
         rng = np.random.default_rng([self.seed, n])
         ends = []
         for _ in range(_DRAWS):
-            drawn = np.concatenate([known, rng.choice(members, size=unknown)])
+            drawn = np.concatenate([known, rng.choice(sampled, size=unknown)])
             seconds = drawn * np.exp(self.error * rng.standard_normal())
             ends.append(makespan(seconds.tolist(), self.at_once))
         return Span(*(float(value) for value in np.quantile(ends, _QUANTILES)))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tune_paddy.training.timing.kinds import TimedKinds
 
 SAMPLED = 40
-"""Number of members that represent the space."""
+"""Number of sampled members that represent the space, beside those that are known before."""
 
 IMAGES = 64
 """Number of image files that are read to time the steps."""
@@ -114,7 +114,8 @@ def forecast_time(
         raise InputError("no forecast of time: the trials need a GPU, and this machine has none")
     progress.stage("importing torch")
     imports = import_seconds()
-    configs = [proposal.config for proposal in preview(plan, n=SAMPLED)]
+    first = len(plan.first)
+    configs = [proposal.config for proposal in preview(plan, n=first + SAMPLED)]
     timed = _time_steps(plan, configs, plan_memory, limit=limit, progress=progress, clock=clock)
     known = _with_cost(configs, timed)
     at_once, crowd = _places(plan.settings, available, [plan_memory(config).gpu for config in known])
@@ -123,7 +124,7 @@ def forecast_time(
     pairs = zip(known, costs, strict=True)
     seconds = tuple(member_seconds(config, cost, load, start=RECORDING) for config, cost in pairs)
     return SearchTime(
-        TimeForecast(seconds, at_once, error=ERROR),
+        TimeForecast(seconds, at_once, first=_count_known(configs[:first], timed), error=ERROR),
         plan.total,
         timed=len(timed.timed),
         kinds=len(timed.costs),
@@ -170,6 +171,10 @@ def _time_steps(
         progress=progress,
         clock=clock,
     )
+
+
+def _count_known(configs: Sequence[MemberConfig], timed: "TimedKinds") -> int:
+    return sum(kind_of(config) in timed.costs for config in configs)
 
 
 def _with_cost(configs: Sequence[MemberConfig], timed: "TimedKinds") -> list[MemberConfig]:
