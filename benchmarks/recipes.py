@@ -382,7 +382,7 @@ def main() -> None:
     if asked.action == "train":
         train_all(asked)
         return
-    needed = {member for choice in (ENSEMBLES["today: three fine-tuned"],) for member, _ in choice}
+    needed = {member for choice in ENSEMBLES.values() for member, _ in choice}
     for folder in sorted(
         path for path in asked.store.iterdir() if path.is_dir() and path.name not in ("work", "images")
     ):
