@@ -69,10 +69,11 @@ class SearchPlan:
         return min(sum(member.frozen for member in self.first) + sampled, self.total)
 
     @property
-    def first(self) -> list[FirstMember]:
+    def first(self) -> tuple[FirstMember, ...]:
         """Members that are known before the sampler proposes others, see `first_members`."""
         space, settings = self.space, self.settings
-        return first_members(space.recipes, space.spaces, seed=settings.seed, trials=settings.trials)
+        beginning = first_members(space.recipes, space.spaces, seed=settings.seed, trials=settings.trials)
+        return beginning.members
 
 
 def preview(plan: SearchPlan, n: int) -> list[Proposal]:

@@ -79,7 +79,7 @@ def test_each_combination_of_a_frozen_sub_space_runs_once_before_members_that_tr
         for tta in (0, 4)
     }
     assert [one.config.seed for one in found] == list(range(3, 15))
-    assert {one.origin for one in found[9:]} <= {"frozen", "trained"}
+    assert {one.origin for one in found[9:]} == {"trained"}
 
 
 def test_the_order_of_the_combinations_depends_on_the_seed_alone() -> None:
@@ -96,10 +96,17 @@ def test_recipes_and_other_sub_spaces_keep_their_trials(trials: int, listed: int
     assert [one.origin for one in found].index("slow") == 1 + listed
 
 
+def test_a_sub_space_that_has_not_run_in_full_stays_with_the_sampler() -> None:
+    space = SearchSpace.parse(CHOICES, name="x")
+    some, every = (MemberSampler(space.recipes, space.spaces, seed=3, trials=n) for n in (8, 40))
+    assert [sub.name for sub in some.spaces] == ["frozen", "trained"]
+    assert [sub.name for sub in every.spaces] == ["trained"]
+
+
 def test_sub_spaces_of_frozen_members_alone_may_take_all_trials() -> None:
     alone = CHOICES.rpartition("\n  - {name: trained")[0]
-    found = proposals(alone, 9, 9)
-    assert [one.origin for one in found] == ["quick", *["frozen"] * 7, "slow"]
+    found = proposals(alone, 11, 11)
+    assert [one.origin for one in found] == ["quick", *["frozen"] * 7, "slow", "frozen", "frozen"]
 
 
 def test_a_range_leaves_the_whole_sub_space_to_the_sampler() -> None:

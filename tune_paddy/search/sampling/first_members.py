@@ -40,13 +40,27 @@ class FirstMember:
         return origin == self.origin and MemberConfig(**{"seed": config.seed, **self.values}) == config
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """The known members of a search, and what remains to be sampled.
+
+    Attributes:
+        members: Members that run first, in order: all frozen ones, then the recipes that train.
+        sampled: Sub-spaces that the sampler proposes members from; all, if no other is left.
+    """
+
+    members: tuple[FirstMember, ...]
+    sampled: tuple[SubSpace, ...]
+
+
 def first_members(
     recipes: Sequence[Recipe], spaces: Sequence[SubSpace], *, seed: int, trials: int | None = None
-) -> list[FirstMember]:
-    """Return the members that run first, in order: all frozen ones, then the recipes that train.
+) -> Beginning:
+    """Return the members that run before the sampled ones.
 
     If all parameters of a frozen sub-space are choices, each of its combinations is among them once, in
-    random order. Where other sub-spaces are to be sampled too, they get half of the trials at least.
+    random order. Where other sub-spaces are to be sampled too, they get half of the trials at least, and all
+    trials after these combinations.
 
     Args:
         recipes: Recipes of the space.
@@ -56,17 +70,16 @@ def first_members(
     """
     known = [FirstMember(recipe.name, recipe.values) for recipe in recipes]
     listed = [space for space in spaces if _is_listed(space)]
+    others = tuple(space for space in spaces if not _is_listed(space))
     combinations = list(_combinations(listed, [member for member in known if member.frozen]))
+    room = len(combinations) if trials is None else max(0, trials - len(recipes)) // (2 if others else 1)
     order = np.random.default_rng([seed, len(combinations)]).permutation(len(combinations))
-    room = None if trials is None else max(0, trials - len(recipes))
-    if room is not None and len(listed) < len(spaces):
-        room //= 2
-    stage = [combinations[place] for place in order[:room].tolist()]
-    return [
+    members = (
         *(member for member in known if member.frozen),
-        *stage,
+        *(combinations[place] for place in order[:room].tolist()),
         *(member for member in known if not member.frozen),
-    ]
+    )
+    return Beginning(members, others if others and room >= len(combinations) else tuple(spaces))
 
 
 def _is_listed(space: SubSpace) -> bool:

@@ -106,8 +106,9 @@ class MemberSampler:
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         logging.getLogger("optuna").setLevel(logging.ERROR)
-        self._first = first_members(recipes, spaces, seed=seed, trials=trials)
-        self.spaces = tuple(spaces)
+        beginning = first_members(recipes, spaces, seed=seed, trials=trials)
+        self._first = list(beginning.members)
+        self.spaces = beginning.sampled
         self._seed = seed
         self._running: dict[int, optuna.Trial] = {}
         self._study = optuna.create_study(study_name="members", direction="minimize")
@@ -180,7 +181,7 @@ class MemberSampler:
 
     def _spaces_of(self, member: FirstMember) -> Sequence[SubSpace]:
         """Return the sub-spaces that may learn from a member."""
-        return self.spaces if member.space is None else (member.space,)
+        return [space for space in self.spaces if member.space in (None, space)]
 
     def _repeat(self, past: PastTrial) -> Proposal | None:
         """Replay a trial; return its proposal if it has not ended."""
