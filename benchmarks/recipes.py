@@ -343,15 +343,16 @@ def rows_of(store: Path, dataset: str, seeds: Sequence[int]) -> Iterator[str]:
     heads = "log loss | error | CPU s | ratio of the loss (95 %) |\n|---|---|---|---|---|"
     yield f"\n## {dataset}, seeds {', '.join(map(str, seeds))}\n"
     base = row([("base", USUAL)])
-    yield f"| the base member with one lever (plain and tta) | {heads}"
-    yield described("base", base, base)
-    yield from (described(name, row([(name, (*USUAL, "ema"))]), base) for name in LEVERS if there(name))
+    levers = [name for name in LEVERS if there(name)]
+    if levers:
+        yield f"| the base member with one lever (plain and tta) | {heads}"
+        yield described("base", base, base)
+        yield from (described(name, row([(name, (*USUAL, "ema"))]), base) for name in levers)
     today = row(ENSEMBLES["today: three fine-tuned"])
     rest = [("lite1", USUAL), ("lite2", USUAL)]
-    yield f"\n| the same in the ensemble with lite1 and lite2 | {heads}"
-    yield from (
-        described(name, row([(name, (*USUAL, "ema")), *rest]), today) for name in LEVERS if there(name)
-    )
+    if levers:
+        yield f"\n| the same in the ensemble with lite1 and lite2 | {heads}"
+        yield from (described(name, row([(name, (*USUAL, "ema")), *rest]), today) for name in levers)
     plain = row([("base", ("plain",))])
     yield f"\n| one view of the base member | {heads}"
     yield from (described(view, row([("base", (view,))]), plain) for view in results("base")[0].select)
