@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tune_paddy.core.predictions import Predictions, View, align, check
+from tune_paddy.core.predictions import Predictions, View, align, check, rows_of
 
 CLASSES = ("blast", "hispa", "normal")
 SELECT_IDS = np.array(["a", "b", "c", "d"])
@@ -141,3 +141,8 @@ def test_invalid_predictions_are_refused_with_the_reason(change: dict[str, objec
 
 def test_valid_predictions_have_no_problem() -> None:
     assert check(member(views=("plain", "tta"))) is None
+
+
+def test_images_are_found_by_their_ids() -> None:
+    ids = np.array(["a", "b", "c"])
+    assert ids[rows_of(ids, np.array(["c", "a"]))].tolist() == ["c", "a"]

@@ -16,7 +16,8 @@ from tune_paddy.data.member_data import Parts
 from tune_paddy.training import attempt as attempt_module
 from tune_paddy.training.devices import Device
 from tune_paddy.training.member import train_member
-from tune_paddy.training.networks.model import Body, build_model
+from tune_paddy.training.networks.members import member_network
+from tune_paddy.training.networks.model import Body
 from tune_paddy.training.results import EpochReport, MemberResult
 from tune_paddy.training.runtime import Runtime
 from tune_paddy.training.saved.member_files import WEIGHTS
@@ -296,11 +297,11 @@ def test_a_failed_attempt_is_freed_before_the_next_starts(
 
     def watched(*args: Any, **kwargs: Any) -> nn.Module:
         alive.append(sum(reference() is not None for reference in built))
-        model = build_model(*args, **kwargs)
+        model = member_network(*args, **kwargs)
         built.append(weakref.ref(model))
         return model
 
-    monkeypatch.setattr(attempt_module, "build_model", watched)
+    monkeypatch.setattr(attempt_module, "member_network", watched)
     limit(monkeypatch, 7)
     train_member(make_config(), parts, Runtime(tmp_path))
     assert alive == [0, 0, 0]

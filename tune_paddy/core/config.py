@@ -284,7 +284,7 @@ class MemberConfig(BaseModel):
 
     @property
     def symmetries(self) -> int:
-        """Number of symmetries in which a frozen member sees each training image."""
+        """Number of symmetries that `flip` allows, the image itself included."""
         return SYMMETRIES[self.flip]
 
     @property

@@ -228,8 +228,8 @@ def align(members: Sequence[tuple[View, Predictions]]) -> Pool:
             refused.append(Refusal(view.member, problem))
             continue
         columns = [predictions.classes.index(name) for name in reference.classes]
-        rows_select = _order(predictions.select_ids, reference.select_ids)
-        rows_test = _order(predictions.test_ids, reference.test_ids)
+        rows_select = rows_of(predictions.select_ids, reference.select_ids)
+        rows_test = rows_of(predictions.test_ids, reference.test_ids)
         for kind in in_order(predictions.select):
             views.append(replace(view, kind=kind))
             select.append(predictions.select[kind][rows_select][:, columns])
@@ -293,7 +293,7 @@ def _misfit(predictions: Predictions, reference: Predictions) -> str | None:
         if mine != theirs:
             odd = sorted(mine ^ theirs)
             return f"{len(odd)} {what} differ from the pool's, the first is {odd[0]!r}"
-    rows = _order(predictions.select_ids, reference.select_ids)
+    rows = rows_of(predictions.select_ids, reference.select_ids)
     labels = predictions.task.reindexed(
         predictions.select_labels[rows], predictions.classes, reference.classes
     )
@@ -302,8 +302,8 @@ def _misfit(predictions: Predictions, reference: Predictions) -> str | None:
     return None
 
 
-def _order(ids: NDArray[np.str_], wanted: NDArray[np.str_]) -> NDArray[np.intp]:
-    """Return the row numbers in `ids` of the ids in `wanted`; both hold the same ids."""
+def rows_of(ids: NDArray[np.str_], wanted: NDArray[np.str_]) -> NDArray[np.intp]:
+    """Return the row numbers in `ids` of the ids in `wanted`; all of them are there."""
     if np.array_equal(ids, wanted):
         return np.arange(len(ids))
     position = {name: row for row, name in enumerate(ids.tolist())}

@@ -25,7 +25,8 @@ from tune_paddy.training.frozen.fitting import fit_head
 from tune_paddy.training.keeping.average import Average
 from tune_paddy.training.keeping.best_epoch import CHOSEN_NOTE, best_epoch, ends_early, spared_epochs
 from tune_paddy.training.networks.compilation import compile_model
-from tune_paddy.training.networks.model import build_model, has_batch_norm, lay_out, plan_body
+from tune_paddy.training.networks.members import member_network, member_plan
+from tune_paddy.training.networks.model import has_batch_norm, lay_out
 from tune_paddy.training.oom import ThrashWatch
 from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, splitter
 from tune_paddy.training.overflow import mean_loss
@@ -50,7 +51,7 @@ class Attempt:
     def __init__(self, config: MemberConfig, parts: Parts, runtime: Runtime, report: Report) -> None:
         self.config, self.parts, self.runtime, self.report = config, parts, runtime, report
         self.device: Device = pick_device(config.precision, allow_gpu=runtime.allow_gpu)
-        plan = plan_body(config.arch, config.size, config.drop_path, config.large_view)
+        plan = member_plan(config)
         self.stats = (plan.mean, plan.std)
         self.device.prefer_speed()
         self.device.limit_memory(runtime.memory_mib)
@@ -157,16 +158,10 @@ class Attempt:
     def _model(self, checkpoint: Checkpoint | None) -> nn.Sequential:
         config = self.config
         torch.manual_seed(config.seed)
-        model = build_model(
-            config.arch,
+        model = member_network(
+            config,
             len(self.parts.classes),
-            size=config.size,
             pretrained=config.pretrained if checkpoint is None else False,
-            drop_path=config.drop_path,
-            dropout=config.dropout,
-            head=config.head,
-            frozen=config.frozen,
-            large_view=config.large_view,
             weights_dir=self.runtime.weights_dir,
         )
         if checkpoint is not None:

@@ -16,7 +16,7 @@ from tune_paddy.data.resizing import CENTRE, Pixels, Size
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.training.batches.loaders import ImageReader
 from tune_paddy.training.devices import Device, device_by_name
-from tune_paddy.training.networks.model import plan_body
+from tune_paddy.training.networks.members import member_plan
 from tune_paddy.training.oom import is_out_of_memory, release_memory
 from tune_paddy.training.saved.member_files import SavedMember, load_average, load_member
 from tune_paddy.training.views import predict
@@ -160,7 +160,7 @@ class TrainedMember:
         self, saved: SavedMember, model: nn.Sequential, paths: Sequence[str], kinds: Collection[str]
     ) -> tuple[dict[str, NDArray[np.float32]], Mapping[int, str]]:
         config = self.config
-        plan = plan_body(config.arch, config.size, config.drop_path, config.large_view)
+        plan = member_plan(config)
         while True:
             reader = TolerantReader(paths, config.item_size, config.resize, self._threads, saved.pixel_range)
             try:

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import large_at_a_time
 from tune_paddy.core.tasks.task import Task
-from tune_paddy.core.views import EMA, FLIPS, LARGE, PLAIN, SYMMETRIES, TTA, WITH_PLAIN, ZOOM, view_work
+from tune_paddy.core.views import EMA, FLIPS, LARGE, PLAIN, TTA, WITH_PLAIN, ZOOM, view_work
 from tune_paddy.training.batches.augment import augment, centre, draw, normalize, shrink
 from tune_paddy.training.batches.loaders import ImageReader
 from tune_paddy.training.devices import Device, send
-from tune_paddy.training.networks.model import plan_body
+from tune_paddy.training.networks.members import member_plan
 from tune_paddy.training.objective import Objective, objective_of
 
 BETA = 0.25
@@ -84,10 +84,10 @@ class _Readings:
 
     def __init__(self, config: MemberConfig, infer: Infer) -> None:
         self.size, self.infer = config.size, infer
-        self.symmetries = SYMMETRIES[config.flip]
+        self.symmetries = config.symmetries
         self.passes = draw(config, config.tta, np.random.default_rng([config.seed, _TTA]))
         self.zoom = config.zoom_view
-        plan = plan_body(config.arch, config.size, config.drop_path, config.large_view)
+        plan = member_plan(config)
         self.large = plan.large or config.size
 
     def of(self, images: Tensor, kinds: Collection[str]) -> dict[str, Tensor]:

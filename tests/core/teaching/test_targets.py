@@ -9,7 +9,6 @@ from tune_paddy.core.teaching.targets import (
     hard_labels,
     mean_opinion,
     mixed_targets,
-    rows_of,
     shares_of,
 )
 
@@ -50,11 +49,6 @@ def test_a_member_that_is_not_heard_for_an_image_does_not_change_its_mean() -> N
     first, second = (np.random.default_rng(seed).dirichlet(np.ones(3), 2) for seed in (0, 1))
     mean = mean_opinion([first, second], ONE, np.array([[True, True], [True, False]]))
     np.testing.assert_allclose(mean, [(first[0] + second[0]) / 2, first[1]])
-
-
-def test_images_are_found_by_their_ids() -> None:
-    ids = np.array(["a", "b", "c"])
-    assert ids[rows_of(ids, np.array(["c", "a"]))].tolist() == ["c", "a"]
 
 
 def test_of_an_odd_number_of_members_the_middle_one_counts_as_better() -> None:

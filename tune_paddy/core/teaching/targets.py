@@ -62,12 +62,6 @@ def hard_labels(targets: Targets, task: Task) -> NDArray[np.int64]:
     return decided(targets, task.empty(targets.shape[1])).astype(np.int64)
 
 
-def rows_of(ids: NDArray[np.str_], wanted: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Return the rows of wanted image ids among the ids, int64 [wanted images]; all of them are there."""
-    row = {name: at for at, name in enumerate(ids.tolist())}
-    return np.array([row[name] for name in wanted.tolist()], np.int64)
-
-
 def better_half(losses: Sequence[float]) -> list[int]:
     """Return the rows of the smaller half of losses, rounded up; the earlier row wins a tie.
 

@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.metrics import log_loss
-from tune_paddy.core.predictions import FoldPredictions, Predictions
+from tune_paddy.core.predictions import FoldPredictions, Predictions, rows_of
 from tune_paddy.core.teaching.targets import (
     Targets,
     better_half,
     mean_opinion,
     mixed_targets,
-    rows_of,
     taught_view,
 )
 from tune_paddy.data.member_data import Parts

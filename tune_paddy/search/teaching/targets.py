@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.teaching.targets import Targets, rows_of, shares_of
+from tune_paddy.core.predictions import rows_of
+from tune_paddy.core.teaching.targets import Targets, shares_of
 from tune_paddy.data.member_data import Parts
 from tune_paddy.data.system.files import write_atomically
 

@@ -18,7 +18,8 @@ from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.system.files import read_file, write_atomically
 from tune_paddy.data.system.text import shown
-from tune_paddy.training.networks.model import build_model, lay_out, without_initial_weights
+from tune_paddy.training.networks.members import member_network
+from tune_paddy.training.networks.model import lay_out, without_initial_weights
 from tune_paddy.training.saved.checkpoint import write_safetensors
 from tune_paddy.training.saved.weight_files import AVERAGE, CONFIG, WEIGHTS
 
@@ -126,17 +127,7 @@ def _load_network(folder: Path, name: str, saved: _SavedConfig) -> nn.Sequential
 
 
 def _build(saved: _SavedConfig) -> nn.Sequential:
-    config = saved.config
-    return build_model(
-        config.arch,
-        len(saved.classes),
-        size=config.size,
-        drop_path=config.drop_path,
-        dropout=config.dropout,
-        head=config.head,
-        frozen=config.frozen,
-        large_view=config.large_view,
-    )
+    return member_network(saved.config, len(saved.classes))
 
 
 def _check_shapes(path: Path, saved: _SavedConfig) -> None:

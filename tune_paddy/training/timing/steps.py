@@ -21,7 +21,8 @@ from tune_paddy.training.batches.loaders import ImageReader, TrainLoader
 from tune_paddy.training.devices import Device, pick_device, use_threads
 from tune_paddy.training.frozen.logistic import EVALUATIONS, evaluation_seconds
 from tune_paddy.training.networks.heads import LinearHead
-from tune_paddy.training.networks.model import build_model, lay_out, plan_body
+from tune_paddy.training.networks.members import member_network, member_plan
+from tune_paddy.training.networks.model import lay_out
 from tune_paddy.training.optimizer import Phase, optimizer_factory, phases, run_phase, splitter
 from tune_paddy.training.views import predict
 
@@ -93,15 +94,8 @@ def time_member(
     device.prefer_speed()
     accum = config.accum if isinstance(config.accum, int) else accum
     started = clock()
-    body = plan_body(config.arch, config.size, config.drop_path)
-    model = build_model(
-        config.arch,
-        n_classes,
-        size=config.size,
-        drop_path=config.drop_path,
-        head=config.head,
-        frozen=config.frozen,
-    )
+    body = member_plan(config)
+    model = member_network(config, n_classes)
     lay_out(model, device.type).to(device.torch)
     build = clock() - started
     most = limit / (_PASSES * _image_seconds(model, device, config.size, clock))
