@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.memory import measured_stacks
 from tune_paddy.tracking.runs import list_members
 from tune_paddy.tracking.searches import start_search
+from tune_paddy.tracking.store import Store
 from tune_paddy.training import attempt, gpu_memory
 from tune_paddy.training.devices import Device
 
@@ -33,6 +35,19 @@ def run_here(
     """Run the only trial of a search called `name` in this process; return its last report."""
     reports: list[dict[str, Any]] = []
     monkeypatch.setattr(trainable.tune, "report", reports.append)
+    make_trial(finished, name, CONFIG, memory, allow_gpu=allow_gpu)()
+    return reports[-1]
+
+
+def make_trial(
+    finished: Finished,
+    name: str,
+    config: MemberConfig,
+    memory: TrialMemory = MEMORY,
+    *,
+    allow_gpu: bool = False,
+) -> Callable[[], None]:
+    """Start a search called `name` in the record; return a function that runs its only trial."""
     context = TrialContext(
         store=finished.store,
         search=name,
@@ -44,10 +59,9 @@ def run_here(
         weights_dir=None,
         stall_minutes=None,
     )
-    trial = Trial(number=0, member="m", origin="o", config=CONFIG, memory=memory)
+    trial = Trial(number=0, member="m", origin="o", config=config, memory=memory)
     parts = make_parts(finished.plan.dataset, stored_split(finished.plan))
-    run_trial(trial.to_config(), context=context, parts=parts)
-    return reports[-1]
+    return lambda: run_trial(trial.to_config(), context=context, parts=parts)
 
 
 @pytest.mark.parametrize(
@@ -104,3 +118,42 @@ def test_calibrations_learn_from_the_memory_that_a_trial_measured(
     assert learnt.versions == {"torch": "2.15.0", "driver": "580"}
     (point,) = learnt.points
     assert (point.raw_mib, point.process_mib, point.reserved_mib) == (1000, 900 + 1300 - 800, 900)
+
+
+class KilledError(Exception):
+    """Simulates the death of a process."""
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_an_epoch_is_recorded_once_if_its_process_died_before_or_after_it_was(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    """The process dies between the checkpoint and the record, and once more before it reports to Ray."""
+    deaths = ["report", "log"]
+    log = trainable.log_epoch
+
+    def log_unless_killed(store: Store, run_id: str, metrics: dict[str, float], step: int) -> None:
+        if step == epoch and "log" in deaths:
+            deaths.remove("log")
+            raise KilledError
+        log(store, run_id, metrics, step)
+
+    def report(result: dict[str, Any]) -> None:
+        if result["epoch"] == epoch + 1 and "report" in deaths:
+            deaths.remove("report")
+            raise KilledError
+
+    monkeypatch.setattr(trainable, "log_epoch", log_unless_killed)
+    monkeypatch.setattr(trainable.tune, "report", report)
+    name = f"died-{epoch}"
+    run = make_trial(finished, name, CONFIG.model_copy(update={"epochs": 3, "schedule": "one_cycle"}))
+    with pytest.raises(KilledError):
+        run()
+    with pytest.raises(KilledError):
+        run()
+    run()
+    (member,) = list_members(finished.store, name)
+    assert member.outcome == "finished"
+    for metric in ("train_loss", "system/process_rss_mib"):
+        points = finished.store.client.get_metric_history(member.run_id, metric)
+        assert [point.step for point in points] == [1, 2, 3], metric

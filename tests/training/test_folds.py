@@ -124,10 +124,10 @@ def test_a_member_killed_in_its_second_fold_resumes_there_and_ends_alike(
     with pytest.raises(KilledError):
         train_folds(folded.config, folded.parts, Runtime(tmp_path), report=kill)
     epochs: list[int] = []
-    again = train_folds(
-        folded.config, folded.parts, Runtime(tmp_path), report=lambda done: epochs.append(done.epoch)
-    )
-    assert epochs == [4]
+    resumed: list[int] = []
+    runtime = Runtime(tmp_path, resumes=lambda last: resumed.append(last.epoch))
+    again = train_folds(folded.config, folded.parts, runtime, report=lambda done: epochs.append(done.epoch))
+    assert (resumed, epochs) == ([3], [4])
     for part in ("select", "test"):
         for view, probs in getattr(folded.result.predictions, part).items():
             assert np.array_equal(getattr(again.predictions, part)[view], probs)

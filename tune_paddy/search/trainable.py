@@ -19,6 +19,7 @@ from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.context.costs import cost_metrics
 from tune_paddy.tracking.context.system_metrics import process_metrics
 from tune_paddy.tracking.members import fail_member, finished_member, log_epoch, log_member, start_member
+from tune_paddy.tracking.runs import read_curve
 from tune_paddy.tracking.schema import MemberRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
@@ -185,7 +186,7 @@ def _fit(
     config, report = trial.config, _reporter(run_id, context, parts)
     train = train_folds if parts.n_folds else train_member
     watch = StallWatch(context.stall_minutes, context.folder / trial.member)
-    runtime = _runtime(trial, context, parts, watch)
+    runtime = replace(_runtime(trial, context, parts, watch), resumes=_gap_filler(run_id, context, parts))
     with (
         opened_cache(context.cache_limit, parts.images, config, threads=context.cpus) as (cached, refusals),
         watch,
@@ -195,13 +196,28 @@ def _fit(
 
 def _reporter(run_id: str, context: TrialContext, parts: Parts) -> "Callable[[EpochReport], None]":
     """Return the function that records each epoch and reports its scalars to Ray."""
-    named, goal = _namer(parts), objective_key(context.objective)
+    goal = objective_key(context.objective)
 
     def report(epoch: "EpochReport") -> None:
-        log_epoch(context.store, run_id, {**named(epoch.metrics), **process_metrics()}, epoch.epoch)
+        _log(run_id, context, parts, epoch)
         tune.report({"epoch": epoch.epoch, "objective": epoch.metrics[goal], **epoch.metrics})
 
     return report
+
+
+def _gap_filler(run_id: str, context: TrialContext, parts: Parts) -> "Callable[[EpochReport], None]":
+    """Return the function that records an epoch whose process died between its checkpoint and its record."""
+
+    def fill(epoch: "EpochReport") -> None:
+        if epoch.epoch not in read_curve(context.store, run_id, "train_loss"):
+            _log(run_id, context, parts, epoch)
+
+    return fill
+
+
+def _log(run_id: str, context: TrialContext, parts: Parts, epoch: "EpochReport") -> None:
+    metrics = _namer(parts)(epoch.metrics)
+    log_epoch(context.store, run_id, {**metrics, **process_metrics()}, epoch.epoch)
 
 
 def _namer(parts: Parts) -> "Callable[[Mapping[str, float]], dict[str, float]]":

@@ -177,6 +177,8 @@ class Attempt:
             return
         done = 0 if checkpoint is None else checkpoint.epoch
         self.history = [] if checkpoint is None else list(checkpoint.history)
+        if checkpoint is not None:
+            self.runtime.resumes(EpochReport(done, self.history[-1]))
         learner = MemberLearner(
             self._loader(),
             model,

@@ -68,10 +68,12 @@ def train_folds(
     """
     results: list[MemberResult] = []
     for fold in range(parts.n_folds):
-        own = replace(runtime, folder=runtime.folder / f"fold-{fold}")
+        before = fold * config.total_epochs
+        folder, resumes = runtime.folder / f"fold-{fold}", _later(runtime.resumes, before)
+        own = replace(runtime, folder=folder, resumes=resumes)
         if results:
             own = replace(own, accum=results[-1].accum)
-        results.append(_train_fold(config, parts.fold(fold), own, _later(report, fold * config.total_epochs)))
+        results.append(_train_fold(config, parts.fold(fold), own, _later(report, before)))
         release_memory()
     return _merge(config, parts, results, runtime.metrics)
 

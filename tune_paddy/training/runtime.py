@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tune_paddy.data.image_cache.entry import CachedImages
 from tune_paddy.training.frozen.store import EmbeddingCache
+from tune_paddy.training.results import Report
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Runtime:
         cached: Image cache entries at this member's size, or None.
         embeddings: Embedding cache for frozen members, or None.
         metrics: Names of metrics to score besides the usual ones, see `member_scores`.
+        resumes: Callback with the last epoch of the checkpoint that a training resumes from. A process may
+            have died after it saved the checkpoint and before it reported the epoch.
         alive: Callback for every batch of training and prediction.
         clock: Source of time in seconds, for durations.
     """
@@ -43,5 +46,6 @@ class Runtime:
     cached: CachedImages | None = None
     embeddings: EmbeddingCache | None = None
     metrics: tuple[str, ...] = ()
+    resumes: Report = field(default=lambda report: None)
     alive: Callable[[], None] = field(default=lambda: None)
     clock: Callable[[], float] = field(default=time.perf_counter)
