@@ -60,6 +60,11 @@ FROZEN: dict[str, object] = {
     "subsample": 1.0,
 }
 
+LONG: dict[str, object] = {**BASE, "epochs": 12}
+"""A member as a search of today trains it: twelve epochs."""
+
+MIXED: dict[str, object] = {"lr": 0.004, "mixup": 0.4}
+
 LEVERS: dict[str, dict[str, object]] = {
     "ema": {"ema": 0.99},
     "layer_decay": {"layer_decay": 0.9, "lr": 0.005},
@@ -85,11 +90,20 @@ MEMBERS: dict[str, dict[str, object]] = {
     **{name: {**BASE, **change} for name, change in LEVERS.items()},
     **{f"frozen{n}": {**FROZEN, "arch": f"tf_efficientnet_lite{n}.in1k"} for n in range(3)},
     "new0": {**BASE, **VIEWS, "ema": 0.99, "erasing": 0.25, "size": 96, "epochs": 3},
+    **{f"small{n}": {**FROZEN, "size": 64, "arch": f"tf_efficientnet_lite{n}.in1k"} for n in range(3)},
+    **{f"six{n}": {**LONG, "arch": f"tf_efficientnet_lite{n}.in1k"} for n in range(3)},
+    **{f"six{3 + n}": {**LONG, **MIXED, "arch": f"tf_efficientnet_lite{n}.in1k"} for n in range(3)},
 }
 
 USUAL = ("plain", "tta")
-ENSEMBLES: dict[str, tuple[tuple[str, tuple[str, ...] | None], ...]] = {
-    "today: three fine-tuned": (("base", USUAL), ("lite1", USUAL), ("lite2", USUAL)),
+TODAY = "today: three fine-tuned"
+"""The ensemble that the others are compared with; every seed that counts has its members."""
+
+Choice = Sequence[tuple[str, tuple[str, ...] | None]]
+"""Members, and which of their views count; None: all of them."""
+
+ENSEMBLES: dict[str, Choice] = {
+    TODAY: (("base", USUAL), ("lite1", USUAL), ("lite2", USUAL)),
     "the same with all views": (("base", None), ("lite1", None), ("lite2", None)),
     "frozen: two backbones": (("frozen0", None), ("frozen1", None)),
     "frozen: three backbones": (("frozen0", None), ("frozen1", None), ("frozen2", None)),
@@ -102,10 +116,24 @@ ENSEMBLES: dict[str, tuple[tuple[str, tuple[str, ...] | None], ...]] = {
 }
 """Name → members and the views that count; None: all of them. The others are compared with the first."""
 
+LONGER: dict[str, Choice] = {
+    "today: six of twelve epochs, 64 px": tuple((f"six{n}", USUAL) for n in range(6)),
+    "frozen: three backbones, 64 px": tuple((f"small{n}", None) for n in range(3)),
+    "frozen: three backbones, 128 px": tuple((f"frozen{n}", None) for n in range(3)),
+    "all nine of 64 px": (
+        *((f"six{n}", USUAL) for n in range(6)),
+        *((f"small{n}", None) for n in range(3)),
+    ),
+}
+"""The frozen stage against a whole search, likewise."""
+
+HEADS = "seeds | log loss | error | CPU s | ratio of the loss (95 %)"
+
 DIVISION = "division"
 """Name of the file with the parts of a dataset, beside those of the members."""
 
 IMAGES = {"train": 600, "select": 300, "test": 600}
+"""Part → number of its images for `--images 600`, at most."""
 _CLASSES = 12
 _SIDE = 160
 """Side of the copies of large images, in px, at most: decoding is not what is measured."""
@@ -154,7 +182,7 @@ def train_one(store: Path, dataset: str, seed: int, member: str) -> None:
     partial.replace(path)
 
 
-def divide(store: Path, data: Path, seeds: Sequence[int], group: str | None) -> None:
+def divide(store: Path, data: Path, seeds: Sequence[int], group: str | None, train: int) -> None:
     """Write the division of a dataset for each seed that lacks one."""
     import pandas as pd  # noqa: PLC0415
 
@@ -169,7 +197,7 @@ def divide(store: Path, data: Path, seeds: Sequence[int], group: str | None) -> 
     frame = dataset.labelled.assign(group=dataset.groups)
     frame = frame[frame["label"].isin(frame["label"].value_counts().index[:_CLASSES])]
     for seed, file in files.items():
-        cut = cut_at_random(frame, seed)
+        cut = cut_at_random(frame, seed, train)
         paths = [small_copy(Path(path), store / "images") for path in cut["path"]]
         file.parent.mkdir(parents=True, exist_ok=True)
         np.savez(
@@ -182,18 +210,19 @@ def divide(store: Path, data: Path, seeds: Sequence[int], group: str | None) -> 
         )
 
 
-def cut_at_random(frame: "pd.DataFrame", seed: int) -> "pd.DataFrame":
+def cut_at_random(frame: "pd.DataFrame", seed: int, train: int) -> "pd.DataFrame":
     """Return the images of the three parts, with a column `part`; whole groups stay together."""
     import pandas as pd  # noqa: PLC0415
     from sklearn.model_selection import GroupShuffleSplit  # noqa: PLC0415
 
     rest, parts = frame, []
     for name in ("test", "select"):
-        cut = GroupShuffleSplit(1, test_size=min(IMAGES[name] / len(rest), 0.34), random_state=seed)
+        wanted = IMAGES[name] * train / IMAGES["train"]
+        cut = GroupShuffleSplit(1, test_size=min(wanted / len(rest), 0.34), random_state=seed)
         ((others, taken),) = cut.split(rest, groups=rest["group"])
         parts.append(rest.iloc[taken].assign(part=name))
         rest = rest.iloc[others]
-    parts.append(rest.sample(min(IMAGES["train"], len(rest)), random_state=seed).assign(part="train"))
+    parts.append(rest.sample(min(train, len(rest)), random_state=seed).assign(part="train"))
     return pd.concat(parts)
 
 
@@ -243,7 +272,7 @@ def small_copy(path: Path, folder: Path) -> str:
 def train_all(asked: argparse.Namespace) -> None:
     """Train every member that STORE lacks; one process for each dataset and seed."""
     for data in asked.datasets:
-        divide(asked.store, data, range(asked.seeds), asked.group)
+        divide(asked.store, data, range(asked.seeds), asked.group, asked.images)
     lacking = {
         (data.name, seed): [
             member
@@ -308,8 +337,8 @@ def described(name: str, row: Row, base: Row) -> str:
     """Return a line of a table: means over the seeds, and the ratio of the losses with its interval."""
     ratio, low, high = interval(row.loss / base.loss)
     return (
-        f"| {name} | {row.loss.mean():.3f} | {100 * row.error.mean():.1f} % | {row.seconds.mean():.0f} "
-        f"| {ratio:.3f} ({low:.3f} to {high:.3f}) |"
+        f"| {name} | {len(row.loss)} | {row.loss.mean():.3f} | {100 * row.error.mean():.1f} % "
+        f"| {row.seconds.mean():.0f} | {ratio:.3f} ({low:.3f} to {high:.3f}) |"
     )
 
 
@@ -325,41 +354,45 @@ def interval(ratios: NDArray[np.float64]) -> tuple[float, float, float]:
     return float(mean), float(low), float(high)
 
 
-def rows_of(store: Path, dataset: str, seeds: Sequence[int]) -> Iterator[str]:
-    """Yield the tables of one dataset."""
+def tables() -> dict[str, dict[str, Choice]]:
+    """Return heading → name of a row → members; the others are compared with the first row."""
+    own: dict[str, Choice] = {"base": [("base", USUAL)]}
+    with_others: dict[str, Choice] = {"base": ENSEMBLES[TODAY]}
+    for name in LEVERS:
+        own[name] = [(name, (*USUAL, "ema"))]
+        with_others[name] = [*own[name], ("lite1", USUAL), ("lite2", USUAL)]
+    views = ("plain", "tta", "flips", "large", "zoom")
+    return {
+        "the base member with one lever (plain and tta, and ema where there is one)": own,
+        "the same in the ensemble with lite1 and lite2": with_others,
+        "one view of the base member": {view: [("base", (view,))] for view in views},
+        "ensemble": dict(ENSEMBLES),
+        "the frozen stage against a search": dict(LONGER),
+    }
 
-    def results(member: str) -> list[Result]:
-        return [read(path_of(store, dataset, seed, member)) for seed in seeds]
 
-    def there(member: str) -> bool:
-        return all(path_of(store, dataset, seed, member).exists() for seed in seeds)
+def rows_of(store: Path, dataset: str) -> Iterator[str]:
+    """Yield the tables of one dataset; a row counts the seeds that have its members and the first row's."""
+    trained = sorted(path for path in (store / dataset).iterdir() if path.is_dir())
 
-    def row(choice: Sequence[tuple[str, tuple[str, ...] | None]]) -> Row:
-        runs = [[(one, views) for one in results(member)] for member, views in choice]
-        scores = [ensemble_scores([run[at] for run in runs]) for at in range(len(seeds))]
-        seconds = np.sum([[one.seconds for one, _ in run] for run in runs], axis=0)
-        return Row(np.array([s[0] for s in scores]), np.array([s[1] for s in scores]), seconds)
+    def seeds_of(choice: Choice) -> set[Path]:
+        return {seed for seed in trained if all((seed / f"{member}.npz").exists() for member, _ in choice)}
 
-    heads = "log loss | error | CPU s | ratio of the loss (95 %) |\n|---|---|---|---|---|"
-    yield f"\n## {dataset}, seeds {', '.join(map(str, seeds))}\n"
-    base = row([("base", USUAL)])
-    levers = [name for name in LEVERS if there(name)]
-    if levers:
-        yield f"| the base member with one lever (plain and tta) | {heads}"
-        yield described("base", base, base)
-        yield from (described(name, row([(name, (*USUAL, "ema"))]), base) for name in levers)
-    today = row(ENSEMBLES["today: three fine-tuned"])
-    rest = [("lite1", USUAL), ("lite2", USUAL)]
-    if levers:
-        yield f"\n| the same in the ensemble with lite1 and lite2 | {heads}"
-        yield from (described(name, row([(name, (*USUAL, "ema")), *rest]), today) for name in levers)
-    plain = row([("base", ("plain",))])
-    yield f"\n| one view of the base member | {heads}"
-    yield from (described(view, row([("base", (view,))]), plain) for view in results("base")[0].select)
-    yield f"\n| ensemble | {heads}"
-    for name, choice in ENSEMBLES.items():
-        if all(there(member) for member, _ in choice):
-            yield described(name, row(choice), today)
+    def row(choice: Choice, seeds: Sequence[Path]) -> Row:
+        runs = [[(read(seed / f"{member}.npz"), views) for member, views in choice] for seed in seeds]
+        scores = np.array([ensemble_scores(run) for run in runs])
+        return Row(scores[:, 0], scores[:, 1], np.array([sum(one.seconds for one, _ in run) for run in runs]))
+
+    for heading, rows in tables().items():
+        first = next(iter(rows.values()))
+        lines = []
+        for name, choice in rows.items():
+            seeds = sorted(seeds_of(choice) & seeds_of(first))
+            if seeds:
+                lines.append(described(name, row(choice, seeds), row(first, seeds)))
+        if len(lines) > 1:
+            yield f"\n### {dataset}\n\n| {heading} | {HEADS} |\n|---|---|---|---|---|---|"
+            yield from lines
 
 
 def main() -> None:
@@ -375,6 +408,9 @@ def main() -> None:
     parser.add_argument("action", choices=["train", "table"])
     parser.add_argument("store", type=Path)
     parser.add_argument("datasets", type=Path, nargs="*")
+    parser.add_argument(
+        "--images", type=int, default=IMAGES["train"], help="training images; others in proportion"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--members", nargs="*", help="names of members; default: all")
@@ -383,16 +419,9 @@ def main() -> None:
     if asked.action == "train":
         train_all(asked)
         return
-    needed = {member for choice in ENSEMBLES.values() for member, _ in choice}
-    for folder in sorted(
-        path for path in asked.store.iterdir() if path.is_dir() and path.name not in ("work", "images")
-    ):
-        seeds = [
-            int(path.name)
-            for path in sorted(folder.iterdir())
-            if all((path / f"{member}.npz").exists() for member in needed)
-        ]
-        print("\n".join(rows_of(asked.store, folder.name, seeds)) if seeds else f"{folder.name}: nothing yet")
+    for folder in sorted(path for path in asked.store.iterdir() if path.is_dir()):
+        if folder.name not in ("work", "images"):
+            print("\n".join(rows_of(asked.store, folder.name)) or f"{folder.name}: nothing yet")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from tune_paddy.serving.collect import Collected, collect, symlink
 from tune_paddy.serving.export import check
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import get_search, list_ensembles, list_members
-from tune_paddy.tracking.writing import set_tags
+from tune_paddy.tracking.writing import set_tags, shown_value
 from tune_paddy.training.inference import InferenceSettings
 
 WEIGHTS = ("*/plain=1", "*/tta=2", "*convnext*/*=0")
@@ -91,7 +91,8 @@ def test_no_score_on_training_images_is_shown_as_quality(finished: Finished, ref
         assert all(name.startswith("seen/") for name in scores)
     (ensemble,) = list_ensembles(finished.store, "folded-refit")
     assert not [name for name in ensemble.metrics if "loss" in name]
-    estimate = refitted.ensemble.assessment.estimate.score if refitted.ensemble.assessment else 0
+    assert refitted.ensemble.assessment
+    estimate = shown_value("ensemble_log_loss", refitted.ensemble.assessment.estimate.score)
     assert (
         f"the ensemble selected from folded (run {refitted.ensemble.run_id}): log loss {estimate:.4f}"
         in (ensemble.tags["mlflow.note.content"])
@@ -107,7 +108,9 @@ def test_refitted_members_are_exported_with_the_estimate_of_the_original_ensembl
     assert compared.difference < 1e-5
     assert refitted.ensemble.assessment
     assert collected.manifest.estimate
-    assert collected.manifest.estimate.score == pytest.approx(refitted.ensemble.assessment.estimate.score)
+    assert collected.manifest.estimate.score == pytest.approx(
+        refitted.ensemble.assessment.estimate.score, rel=1e-5
+    )
     assert "before its members were trained again on all images" in collected.manifest.note
     rows = [row for row, weight in enumerate(weights(refitted)) if weight]
     np.testing.assert_array_equal(collected.select, refitted.ensemble.pool.select[rows])

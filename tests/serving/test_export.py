@@ -26,6 +26,7 @@ from tune_paddy.serving.ensemble_model import EnsembleModel
 from tune_paddy.serving.export import check, export
 from tune_paddy.serving.manifest import read_manifest
 from tune_paddy.serving.selection_data import read_select
+from tune_paddy.tracking.writing import shown_value
 from tune_paddy.training.inference import InferenceSettings
 
 
@@ -113,7 +114,10 @@ def test_the_card_shows_the_estimate_and_the_members(exported: Exported) -> None
     card = (exported.folder / "README.md").read_text()
     assert exported.ensemble.assessment
     estimate = exported.ensemble.assessment.estimate
-    assert f"**{estimate.score:.4f}** ({estimate.low:.4f} to {estimate.high:.4f})" in card
+    score, low, high = (
+        shown_value("ensemble_log_loss", value) for value in (estimate.score, estimate.low, estimate.high)
+    )
+    assert f"**{score:.4f}** ({low:.4f} to {high:.4f})" in card
     for member in exported.collected.manifest.members:
         assert f"| {member.name} | {member.arch} | 1 |" in card
     assert "mlflow models serve -m model " in card

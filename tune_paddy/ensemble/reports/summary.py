@@ -22,18 +22,10 @@ from tune_paddy.ensemble.reports.wording import NEW_IMAGES, score, score_differe
 
 MOST_MEMBERS = 8
 """Maximum number of rows of the table; `show` and the report list the whole pool."""
-_WHY_WEIGHTS = {
-    "fixed": "the weights were given by hand",
-    "uniform": "all members have the same weight",
-    "top": "the best views have the same weight",
-}
-"""Method → why a member keeps its weight; other methods fit the weights."""
-_MOST_NAMED = 3
-"""Maximum number of members that a sentence names."""
 _MOST_REFUSED = 3
 """Maximum number of refused members that are listed."""
 _LINE = 80
-"""Maximum number of characters of a sentence about the score."""
+"""Maximum number of characters of a sentence about scores."""
 
 
 def print_summary(console: Console, ensemble: Ensemble, searches: Sequence[str]) -> None:
@@ -53,7 +45,7 @@ def print_summary(console: Console, ensemble: Ensemble, searches: Sequence[str])
 
 
 def harmful_weight(ensemble: Ensemble, rows: Sequence[MemberRow]) -> tuple[str, ...]:
-    """Return why a member keeps its weight although the ensemble scores better without it, if there is one.
+    """Return a sentence on a member that keeps its weight although the ensemble scores better without it.
 
     Args:
         ensemble: Selected ensemble.
@@ -62,17 +54,11 @@ def harmful_weight(ensemble: Ensemble, rows: Sequence[MemberRow]) -> tuple[str, 
     harmful = [row for row in rows if row.contribution is not None and round(row.contribution, 4) < 0]
     if not harmful:
         return ()
-    harmful.sort(key=lambda row: row.contribution or 0.0)
-    worst, names = harmful[0], [row.name for row in harmful[:_MOST_NAMED]]
-    more = [f"{len(harmful) - len(names)} more"] if harmful[len(names) :] else []
-    *first, last = [*names, *more]
-    subject = f"{', '.join(first)} and {last} keep their weights" if first else f"{last} keeps its weight"
-    metric, method = ensemble.selection.metric, ensemble.selection.method
+    worst = min(harmful, key=lambda row: row.contribution or 0.0)
+    metric = ensemble.selection.metric
     gain = score_difference(metric, -(worst.contribution or 0.0))
-    absent = worst.name if first else "it"
-    loss = f"the {metric_label(metric)} on the select split would be {gain} lower without {absent}"
-    why = _WHY_WEIGHTS.get(method, "the weights are fitted together")
-    return (f"{subject}, since {why}; {loss}.",)
+    subject = worst.name if len(harmful) == 1 else f"{worst.name} (of {len(harmful)} such members)"
+    return (f"{subject} keeps its weight; the {metric_label(metric)} is {gain} lower without it.",)
 
 
 def _refused(refused: Sequence[Refusal]) -> Iterator[str]:
