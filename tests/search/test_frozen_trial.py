@@ -56,7 +56,7 @@ def test_a_second_search_embeds_only_what_the_first_has_not_seen(
         assert reports[-1]["outcome"] == "finished"
         (recorded,) = list_members(finished.store, f"frozen-{name}")
         assert recorded.metrics["train_images"] == round(share * len(parts.train))
-    assert sorted(seen) == sorted(parts.train.paths)
+    assert sorted(seen) == sorted((*parts.train.paths, *parts.select.paths, *parts.test.paths))
 
 
 def test_the_hashes_of_a_dataset_are_those_of_its_files(finished: Finished) -> None:

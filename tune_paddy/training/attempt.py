@@ -1,7 +1,7 @@
 """One attempt to train a member: build, train with a checkpoint per epoch, predict."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,10 @@ from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
 from tune_paddy.training.saved.member_files import save_member
 from tune_paddy.training.scores import member_scores
 from tune_paddy.training.stack import describe_stack
-from tune_paddy.training.views import predict
+from tune_paddy.training.views import own_views, predict
+
+_SAMPLE = 32
+"""Number of images by which the prediction of a frozen member is timed."""
 
 
 def most_accum(config: MemberConfig, runtime: Runtime) -> int:
@@ -58,6 +61,7 @@ class Attempt:
         self.device.reset_peak()
         self.history: list[dict[str, float]] = []
         self.average: Average | None = None
+        self.embedder: Embedder | None = None
         self.facts: dict[str, float] = {}
         # A refit, whose select split is trained on, has nothing to choose an epoch by.
         self.keeps_best = config.keep == "best" and not parts.seen
@@ -210,8 +214,9 @@ class Attempt:
     def _fit(self, model: nn.Sequential) -> None:
         """Fit the head of a frozen member; cached features take the place of checkpoints."""
         started, parts, rows = self.runtime.clock(), self.parts, self._rows()
+        self.embedder = self._embedder(model)
         fitted, computed = fit_head(
-            self._embedder(model),
+            self.embedder,
             [parts.train.paths[row] for row in rows],
             parts.train.labels[rows],
             parts.train.groups[rows] if len(parts.train.groups) else parts.train.groups,
@@ -243,16 +248,9 @@ class Attempt:
         )
 
     def _predict_others(self, model: nn.Sequential) -> NDArray[np.float32] | None:
-        """Return one plain pass over the labelled images of the other folds, for students; or None.
-
-        A frozen member has embedded most of these images already.
-        """
+        """Return one plain pass over the labelled images of the other folds, for students; or None."""
         others = self.parts.others
-        if others is None:
-            return None
-        if self.config.frozen:
-            return self._embedder(model).predict(others.paths, self.parts.task)
-        return self._predict(model, others, (PLAIN,))[PLAIN]
+        return None if others is None else self._predict(model, others, (PLAIN,))[PLAIN]
 
     def _evaluation_batch(self) -> int:
         return EVALUATION_FACTOR * micro_batch(self.config.batch_size, self.runtime.accum)
@@ -290,9 +288,22 @@ class Attempt:
     def _predict(
         self, model: nn.Module, part: Part, kinds: Collection[str] | None = None
     ) -> dict[str, NDArray[np.float32]]:
-        views = predict(
+        """Predict views; a frozen member takes the features of its images from the cache."""
+        wanted = own_views(self.config, kinds)
+        known = self.embedder.views(part.paths, self.parts.task, wanted) if self.embedder else {}
+        others = [kind for kind in wanted if kind not in known]
+        views = known | (self._pass(model, part.paths, others) if others else {})
+        if not all(np.isfinite(probs).all() for probs in views.values()):
+            raise DivergedError(f"{self.config.arch} predicts values that are not finite numbers")
+        return {kind: views[kind] for kind in wanted}
+
+    def _pass(
+        self, model: nn.Module, paths: Sequence[str], kinds: Collection[str] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Predict views by passes of the network."""
+        return predict(
             model,
-            self._reader(list(part.paths)),
+            self._reader(list(paths)),
             self.config,
             device=self.device,
             batch_size=self._evaluation_batch(),
@@ -302,9 +313,16 @@ class Attempt:
             kinds=kinds,
             alive=self.runtime.alive,
         )
-        if not all(np.isfinite(probs).all() for probs in views.values()):
-            raise DivergedError(f"{self.config.arch} predicts values that are not finite numbers")
-        return views
+
+    def _seconds_per_image(self, model: nn.Module, seconds: float, n_images: int) -> float:
+        """Return the time to predict an image in all views, in s; measured again if features were cached."""
+        if self.embedder is None:
+            return seconds / n_images
+        paths = (*self.parts.test.paths, *self.parts.select.paths)[:_SAMPLE]
+        self._pass(model, paths)  # a GPU chooses its kernels in the first pass
+        started = self.runtime.clock()
+        self._pass(model, paths)
+        return (self.runtime.clock() - started) / len(paths)
 
     def after_epoch(self, learner: Any, epoch: int, loss: float, seconds: float) -> None:
         """Evaluate an epoch, save its checkpoint, then report it."""
@@ -339,7 +357,7 @@ class Attempt:
             **_by_view({view: self._scores(probs) for view, probs in predictions.select.items()}),
             "train_seconds_total": sum(e["train_seconds"] + e["eval_seconds"] for e in self.history),
             "predict_seconds": seconds,
-            "predict_ms_per_image": 1000 * seconds / n_images,
+            "predict_ms_per_image": 1000 * self._seconds_per_image(model, seconds, n_images),
             "train_images": float(len(self._rows())),
             "parameters_m": sum(parameter.numel() for parameter in model.parameters()) / 1e6,
             "peak_mib": self.device.peak_mib(),

@@ -64,8 +64,7 @@ def predict(
     Returns:
         View name → float32 [images, classes], probabilities of the task.
     """
-    own = [kind for kind in view_work(vars(config)) if kind != EMA]
-    wanted = [kind for kind in own if kinds is None or kind in kinds]
+    wanted = own_views(config, kinds)
     # Results stay on the device until the end: reading each batch would wait for it.
     empty = torch.empty((0, n_classes), device=device.torch)
     views = {kind: [empty] for kind in wanted}
@@ -77,6 +76,17 @@ def predict(
             for kind, probs in readings.of(send(images, device.torch), wanted).items():
                 views[kind].append(probs)
     return {view: torch.cat(parts).cpu().numpy() for view, parts in views.items()}
+
+
+def own_views(config: MemberConfig, kinds: Collection[str] | None = None) -> list[str]:
+    """Return the views that a member's own network predicts, in the order of tables.
+
+    Args:
+        config: Configuration of the member.
+        kinds: Views to choose from; None: all of them.
+    """
+    own = [kind for kind in view_work(vars(config)) if kind != EMA]
+    return [kind for kind in own if kinds is None or kind in kinds]
 
 
 class _Readings:

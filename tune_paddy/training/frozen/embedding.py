@@ -1,7 +1,7 @@
 """Embed images: pooled features of a frozen body in each symmetry, from the cache or a forward pass."""
 
 import hashlib
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError
 from tune_paddy.core.tasks.task import Task
+from tune_paddy.core.views import FLIPS, PLAIN
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.training.batches.augment import centre, normalize, shrink
 from tune_paddy.training.batches.decoding import VERSIONS
@@ -26,6 +27,9 @@ from tune_paddy.training.networks.heads import LinearHead
 from tune_paddy.training.networks.model import Body
 from tune_paddy.training.objective import objective_of
 from tune_paddy.training.views import flipped
+
+_AT_ONCE = 1 << 26
+"""Maximum number of features that are held to predict images, 256 MiB."""
 
 SEGMENT = 512
 """Approximate number of images between two writes to the cache, rounded up to whole batches."""
@@ -86,18 +90,43 @@ class Embedder:
         """
         return self._embed(paths, self.config.symmetries)
 
-    def predict(self, paths: Sequence[str], task: Task) -> NDArray[np.float32]:
-        """Return probabilities of images as they are, float32 [images, classes], from features as `embed`.
+    def views(
+        self, paths: Sequence[str], task: Task, kinds: Collection[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Predict the views that need no other features than those of `embed`.
+
+        Args:
+            paths: Images.
+            task: What the labels are.
+            kinds: Views; those besides plain and flips are left out.
+
+        Returns:
+            View name → float32 [images, classes], probabilities of the task.
 
         Raises:
             DivergedError: Features are not finite.
             ImageError: A file cannot be read as an image.
         """
-        (features,) = self._embed(paths, 1).features
+        if not {PLAIN, FLIPS}.intersection(kinds):
+            return {}
+        symmetries = self.config.symmetries if FLIPS in kinds else 1
+        width = cast("LinearHead", self.model[1]).linear.in_features
+        at_once = max(1, _AT_ONCE // (symmetries * width))
+        parts = [
+            self._probabilities(self._embed(paths[start : start + at_once], symmetries).features, task)
+            for start in range(0, len(paths), at_once)
+        ]
+        empty = np.empty((symmetries, 0, cast("LinearHead", self.model[1]).linear.out_features), np.float32)
+        probs = np.concatenate([empty, *parts], axis=1)
+        found = {PLAIN: probs[0], FLIPS: probs.mean(axis=0)}
+        return {kind: found[kind] for kind in kinds if kind in found}
+
+    def _probabilities(self, features: Features, task: Task) -> NDArray[np.float32]:
+        """Return the probabilities of images from their features, float32 [symmetries, images, classes]."""
+        head, objective = self.model[1].eval(), objective_of(task)
         with torch.inference_mode():
-            logits = self.model[1](torch.from_numpy(features).to(self.device.torch))
-            probs: NDArray[np.float32] = objective_of(task).probabilities(logits).cpu().numpy()
-        return probs
+            logits = [head(torch.from_numpy(own).to(self.device.torch)) for own in features]
+            return torch.stack([objective.probabilities(own) for own in logits]).cpu().numpy()
 
     def _embed(self, paths: Sequence[str], n_symmetries: int) -> Embedding:
         digests = digests_of(paths, self.sums)
