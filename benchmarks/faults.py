@@ -1,12 +1,13 @@
 """What does a search lose to killed processes, a full disk, a clock set back or a locked database?
 
-    python benchmarks/faults.py [--seed 0] [--part searches|commands]
+    python benchmarks/faults.py [--seed 0] [--part searches|commands] [--only "kill in" "clock set"]
 
 Real searches of tiny members on 150 digits, each in its own process with injected faults (see tests/faults/).
 Prints one row per fault: how often it was injected, how many of the affected trials or searches survived, the
 members missing from the pool, the most epochs that one trial repeated because of one fault, and the members
 that the pool holds twice. A second table has the faults of commands and inputs, see `fault_commands.py`.
-Takes about half an hour on two cores.
+Takes more than an hour on two cores. Some kinds need a C compiler or libfaketime, see `fault_preloads.py`. Do
+not start it with `nohup`, which makes the searches ignore SIGHUP.
 """
 
 import argparse
@@ -28,7 +29,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.fault_commands import Commands, finished_search, has_reason
+from benchmarks.fault_commands import Commands, finished_search, has_reason, said
 from benchmarks.fault_preloads import NO_FLOCK, NO_LOCKS, Clock, preloaded
 from tests.conftest import write_small_digits
 from tests.faults.harness import Night, Refit, Session, kill, signal_job, wait_for
@@ -135,9 +136,9 @@ def run_without_locks(nights: "Nights", what: str, source: str) -> Row:
     environment = preloaded(source, nights.root / f"{what.partition(' ')[0]}.so")
     status, text = replace(night, environment=environment).begin().end(900)
     row = _searched(f"no locks: {what}", 1, night, night.resume())
-    if status == 1 and has_reason(status, text):
+    print(f"{row.fault}: {said(status, text)}")
+    if status in (1, 2) and has_reason(status, text):
         return row
-    print(f"status {status}: {text}")
     return replace(row, survived=0)
 
 
@@ -208,11 +209,13 @@ def lock_database(night: Night) -> Row:
 
 def _searched(fault: str, injected: int, night: Night, session: Session) -> Row:
     status, text = session.end(1800)
+    if status:
+        print(text, flush=True)
     outcomes = Counter(member.outcome for member in night.record()[1])
     lost = night.trials - outcomes["finished"]
     survived = injected if status == 0 and not lost and not night.leftovers() else 0
     if not survived:
-        print(text, night.leftovers(), outcomes)
+        print(text, night.leftovers(), outcomes, flush=True)
     return Row(fault, injected, survived, lost, repeats(night), duplicates(night))
 
 
@@ -306,7 +309,7 @@ def _kinds(nights: Nights, rng: np.random.Generator) -> dict[str, Callable[[], I
         "kill -9 of the driver": lambda: [kill_drivers("the driver", nights.new(4), rng)],
         "kill -9 of raylet": lambda: [kill_process_of_ray(nights.new(), "raylet")],
         "kill -9 of gcs_server": lambda: [kill_process_of_ray(nights.new(), "gcs_server")],
-        "kill -9 of a refit": lambda: kill_refits(nights.new(), rng),
+        "kill -9 of a refit": lambda: kill_refits(nights.new(2, 3), rng),
         "SIGTERM to all processes of the job": lambda: [signal_whole_job(nights.new(), term)],
         "SIGTERM, some members finished": lambda: [signal_whole_job(nights.new(), term, finished=1)],
         "SIGHUP to all processes of the job": lambda: [signal_whole_job(nights.new(), hang_up)],
