@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -17,8 +18,9 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,7 @@ PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"
 SELECT = ("select", "demo-1")
 MOST_SECONDS = 60
 NO_LOCKS = "import fcntl\ndef flock(*_): raise OSError(37, 'No locks available')\nfcntl.flock = flock\n"
-LEFT = (".tune_paddy~*", "tune_paddy~*", ".*.part", ".*.partial", ".unfinished-*")
+LEFT = (".tune_paddy~*", "tune_paddy~*", ".*.part", ".*.partial", ".unfinished-*", ".artifact.uploading.*")
 
 
 @dataclass
@@ -80,6 +82,7 @@ class Scene:
         for name in ("model", "bad"):
             shutil.rmtree(self.folder / name)
         shutil.copyfile(sound / "mlflow.db", self.folder / "mlflow.db")
+        move_record(sound, self.folder)
         shutil.copytree(sound / "model", self.folder / "model")
         (self.folder / "bad").mkdir()
         for name in ("a", "b"):
@@ -243,6 +246,7 @@ def limited(words: str) -> Callable[[Scene], None]:
 
 
 PREDICT, CHECK = ("predict", "model", "bad"), ("data", "check", "bad")
+EXPORT = ("export", "demo-1", "exported")
 REPORT, SHOW = ("report", "demo-1", "--no-open"), ("show", "--tracking-uri", "http://127.0.0.1:9")
 FAULTS = (
     Fault("zeroed pages of the database", SELECT, (2,), zeroed_page, "is damaged"),
@@ -271,6 +275,14 @@ FAULTS = (
     Fault("image that is a pipe", PREDICT, (1, 2), lambda s: os.mkfifo(s.folder / "bad" / "1.png")),
     Fault("no server at the address", SHOW, (1,), bool, "no MLflow server", ("show", "demo-1")),
 )  # fmt: skip
+
+KILLS = (
+    (SELECT, signal.SIGKILL, 7),
+    (REPORT, signal.SIGKILL, 7),
+    (EXPORT, signal.SIGKILL, 7),
+    (SELECT, signal.SIGTERM, 3),
+)
+"""Command, signal, and number of moments."""
 
 
 @dataclass(frozen=True)
@@ -306,22 +318,28 @@ class Commands:
         self._number += 1
         folder = self._root / f"scene-{self._number}"
         shutil.copytree(self._finished, folder, symlinks=True)
+        move_record(self._finished, folder)
         for name in ("bad", "tmp"):
             (folder / name).mkdir()
         Image.new("RGB", (32, 32)).save(folder / "bad" / "sound.png")
         return Scene(folder)
 
-    def all(self, rng: np.random.Generator) -> Iterator[Outcome]:
-        """Inject every fault once, the kills at several moments."""
-        for fault in FAULTS:
-            yield self.once(fault)
-        yield self.server_of("an MLflow server that answers 500", failing)
-        yield self.server_of("an MLflow server that hangs", hanging)
-        yield self.twice_at_once()
-        yield self.working_folder_deleted()
-        for command in (SELECT, REPORT, ("export", "demo-1", "exported")):
-            yield self.killed(command, rng, signal.SIGKILL, 7)
-        yield self.killed(SELECT, rng, signal.SIGTERM, 3)
+    def kinds(self, rng: np.random.Generator) -> dict[str, Callable[[], Outcome]]:
+        """Return the name of every kind of fault, and the function that injects it."""
+        kinds = {fault.name: partial(self.once, fault) for fault in FAULTS}
+        kinds |= {
+            name: partial(self.server_of, name, answer)
+            for name, answer in (
+                ("an MLflow server that answers 500", failing),
+                ("an MLflow server that hangs", hanging),
+            )
+        }
+        kinds["select twice at once"] = self.twice_at_once
+        kinds["working folder deleted meanwhile"] = self.working_folder_deleted
+        for command, number, times in KILLS:
+            name = f"{signal.Signals(number).name} to {command[0]}, {times} moments"
+            kinds[name] = partial(self.killed, name, command, rng, number, times)
+        return kinds
 
     def once(self, fault: Fault) -> Outcome:
         """Inject one fault; print what the command said if it did not end as expected."""
@@ -368,7 +386,9 @@ class Commands:
         sound = command.returncode in (0, 1, 2) and has_reason(command.returncode, text)
         return self._outcome("working folder deleted meanwhile", scene, 1, int(sound), text[-200:])
 
-    def killed(self, command: tuple[str, ...], rng: np.random.Generator, number: int, times: int) -> Outcome:
+    def killed(
+        self, name: str, command: tuple[str, ...], rng: np.random.Generator, number: int, times: int
+    ) -> Outcome:
         """End a command at moments spread evenly over its time, then run it whole."""
         scene, started = self.scene(), time.monotonic()
         scene.run(*command)
@@ -383,8 +403,18 @@ class Commands:
             survived += process.returncode in expected
         shutil.rmtree(scene.folder / "exported", ignore_errors=True)
         status, text = scene.run(*command)
-        name = f"{signal.Signals(number).name} to {command[0]}, {times} moments"
         return self._outcome(name, scene, times, survived if status == 0 else 0, said(status, text))
+
+
+def move_record(before: Path, now: Path) -> None:
+    """Replace a working folder's path in the record of its copy: a command must not write to the original."""
+    columns = {"runs": "artifact_uri", "experiments": "artifact_location", "tags": "value"}
+    with closing(sqlite3.connect(now / "mlflow.db")) as database, database:
+        for table, column in columns.items():
+            # The names are the constants above.
+            database.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(before), str(now))
+            )
 
 
 def finished_search(root: Path) -> Path:

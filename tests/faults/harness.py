@@ -59,6 +59,8 @@ class Night:
         trials: Number of members.
         epochs: Number of epochs of each member.
         stall_minutes: Time without progress after which a trial is restarted, in minutes.
+        environment: Further variables of the program.
+        name: Name of the search in the record.
     """
 
     folder: Path
@@ -67,11 +69,18 @@ class Night:
     epochs: int
     faults: Mapping[int, str] = field(default_factory=dict)
     stall_minutes: float = 10
+    environment: Mapping[str, str] = field(default_factory=dict)
+    name: str = NAME
 
     @property
     def search(self) -> Path:
         """Folder of the search."""
-        return self.folder / "runs" / NAME
+        return self.folder / "runs" / self.name
+
+    @property
+    def log(self) -> Path:
+        """Folder of the epochs that began, of the faults that happened, and of the sessions' output."""
+        return self.folder / f"log-{self.name}"
 
     def begin(self, *flags: str) -> Session:
         """Start the search."""
@@ -94,12 +103,14 @@ class Night:
             "PYTHONPATH": str(INJECTED),
             "RAY_preload_python_modules": "tune_paddy",  # no process imports torch before it has a trial
             "FAULTS": json.dumps(self.faults),
-            "FAULTS_LOG": str(self.folder),
+            "FAULTS_LOG": str(self.log),
+            **self.environment,
         }
         environment.pop("MLFLOW_TRACKING_URI", None)
-        session = len(list(self.folder.glob("output-*")))
-        output = self.folder / f"output-{session}"
-        with (self.folder / "epochs").open("a") as file:
+        self.log.mkdir(exist_ok=True)
+        session = len(list(self.log.glob("output-*")))
+        output = self.log / f"output-{session}"
+        with (self.log / "epochs").open("a") as file:
             file.write(f"session {session}\n")
         with output.open("wb") as file:
             process = subprocess.Popen(
@@ -122,7 +133,7 @@ class Night:
 
     def _log(self) -> Iterator[tuple[int, int, int]]:
         """Yield session, trial and epoch of each epoch that began, in order."""
-        path, session = self.folder / "epochs", 0
+        path, session = self.log / "epochs", 0
         for line in path.read_text().splitlines() if path.exists() else ():
             name, number = line.split()
             if name == "session":
@@ -142,7 +153,7 @@ class Night:
     def record(self) -> tuple[RecordedRun, tuple[RecordedRun, ...]]:
         """Return the recorded runs of the search and its members."""
         store = self.store()
-        return get_search(store, NAME), list_members(store, NAME)
+        return get_search(store, self.name), list_members(store, self.name)
 
     def leftovers(self) -> list[Path]:
         """Return the files that only a running search needs."""
@@ -156,6 +167,21 @@ class Night:
             "ray",
         )
         return [path for pattern in patterns for path in self.search.rglob(pattern)]
+
+
+@dataclass(frozen=True)
+class Refit(Night):
+    """A refit of the ensemble of a finished search of the same folder; the same command resumes it."""
+
+    name: str = f"{NAME}-refit"
+
+    def begin(self, *flags: str) -> Session:
+        """Start the refit, or resume it."""
+        return self._start("select", NAME, "--method", "uniform", "--refit", "all", *flags)
+
+    def resume(self, *flags: str) -> Session:
+        """Run the same command again."""
+        return self.begin(*flags)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:

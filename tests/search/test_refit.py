@@ -23,6 +23,8 @@ from tune_paddy.search.refit import (
 )
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import get_search, list_members
+from tune_paddy.tracking.schema import SearchRecord
+from tune_paddy.tracking.searches import log_seconds
 
 
 def chosen(finished: Finished) -> tuple[Pool, Selection, tuple[RefitMember, ...]]:
@@ -97,7 +99,12 @@ def test_a_member_that_fails_is_named_and_the_next_call_trains_it_alone(
     with pytest.raises(TunePaddyError, match=r"1 of 2 members .* late: failed: .*later\.safetensors"):
         run_refit(plan, members, finished.store, console=Console(quiet=True), tags={})
     save_file(timm.create_model("test_resnet").state_dict(), weights)
+    log_seconds(finished.store, get_search(finished.store, plan.name).run_id, 5000)
     run_refit(plan, members, finished.store, console=Console(quiet=True), tags={})
+    record = SearchRecord.from_run(get_search(finished.store, plan.name))
+    assert record.seconds is not None
+    assert record.seconds > 5000, "of both sessions"
+    assert (record.settings or {})["trials"] == len(members), "not those of the last session alone"
     runs = {run.name: run for run in list_members(finished.store, plan.name)}
     assert {name: (run.outcome, run.tags["tune_paddy.attempts"]) for name, run in runs.items()} == {
         "good": ("finished", "1"),

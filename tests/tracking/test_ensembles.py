@@ -8,7 +8,10 @@ import pytest
 
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.predictions import Predictions
+from tune_paddy.tracking import ensembles
+from tune_paddy.tracking.context.provenance import this_process
 from tune_paddy.tracking.ensembles import log_ensemble, log_live_score, make_current
+from tune_paddy.tracking.files import PARTIAL
 from tune_paddy.tracking.lookup.ensembles import finished_ensembles
 from tune_paddy.tracking.members import log_member, start_member
 from tune_paddy.tracking.runs import get_search, list_ensembles, list_members, recorded
@@ -161,3 +164,48 @@ def test_a_missing_file_is_named(store: Store, members: list[str], tmp_path: Pat
             params={},
         )
     assert [ensemble.status for ensemble in list_ensembles(store, "night")] != ["FINISHED"]
+
+
+def test_the_current_ensemble_stays_complete_if_a_process_dies_while_it_records_it_again(
+    store: Store, members: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is not FINISHED would be no ensemble for any command."""
+    run_id = record(store, tmp_path, {members[0]: 1.0})
+    with monkeypatch.context() as patch:
+        patch.setattr(ensembles, "log_files", die)
+        with pytest.raises(KilledError):
+            record(store, tmp_path, {members[0]: 1.0})
+    (ensemble,) = finished_ensembles(store, "night")
+    assert (ensemble.run_id, ensemble.status, ensemble.outcome) == (run_id, "FINISHED", "finished")
+    assert record(store, tmp_path, {members[0]: 1.0}) == run_id
+
+
+def test_a_run_whose_process_died_before_the_ensemble_was_complete_is_closed_by_the_next_selection(
+    store: Store, members: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same selection may be given later, too: it reuses the run."""
+    assert members
+    with monkeypatch.context() as patch:
+        patch.setattr(ensembles, "log_files", die)
+        patch.setattr(ensembles, "this_process", lambda: f"{this_process().split(':')[0]}:{2**22 + 1}:1.00")
+        with pytest.raises(KilledError):
+            record(store, tmp_path, {}, log_loss=0.5)
+    (killed,) = list_ensembles(store, "night")
+    assert (killed.status, killed.outcome) == ("RUNNING", "interrupted")
+    partial = Path(killed.artifact_uri.removeprefix("file://")) / f"{PARTIAL}x"
+    partial.parent.mkdir(parents=True)
+    partial.touch()
+    record(store, tmp_path, {})
+    assert not partial.exists()
+    found = {ensemble.metrics.get("log_loss"): ensemble for ensemble in list_ensembles(store, "night")}
+    assert (found[0.25].status, found[None].status) == ("FINISHED", "KILLED")
+    assert record(store, tmp_path, {}, log_loss=0.5) == found[None].run_id
+    assert len(finished_ensembles(store, "night")) == 2
+
+
+class KilledError(Exception):
+    """Simulates the death of a process."""
+
+
+def die(*_: object) -> None:
+    raise KilledError

@@ -12,9 +12,11 @@ import pytest
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import Predictions
+from tune_paddy.tracking import members
+from tune_paddy.tracking.context.datasets import UsedDataset, log_dataset
 from tune_paddy.tracking.context.provenance import this_process
 from tune_paddy.tracking.members import close_stale, fail_member, log_epoch, log_member, start_member
-from tune_paddy.tracking.runs import get_search, list_members, list_searches
+from tune_paddy.tracking.runs import ORPHANED, get_search, list_members, list_searches
 from tune_paddy.tracking.schema import NOTE, PROCESS
 from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store, open_store
@@ -23,6 +25,14 @@ from tune_paddy.tracking.writing import finish_run, set_tags
 Make = Callable[..., Predictions]
 NAME = "0007-convnext_tiny-224"
 PARAMS = {"arch": "convnext_tiny", "size": [224, 224], "lr": 0.01, "accum": "auto"}
+
+
+class KilledError(Exception):
+    """Simulates the death of a process."""
+
+
+def die(*_: object, **__: object) -> None:
+    raise KilledError
 
 
 @pytest.fixture
@@ -171,6 +181,50 @@ def test_a_retried_member_reuses_its_run(store: Store, parent: str) -> None:
     assert member.params["accum"] == "auto"
     history = store.client.get_metric_history(first, "loss")
     assert [(point.step, point.value) for point in history] == [(0, 1.0), (1, 0.5)]
+
+
+@pytest.mark.parametrize("write", ["log_params", "pass_on_dataset"])
+def test_a_member_whose_process_died_while_its_run_began_is_complete_after_a_retry(
+    store: Store, parent: str, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    """It has its parameters, its dataset, and the space that trains it again."""
+    log_dataset(store, parent, UsedDataset("leaves", "f00d", "/leaves", {"labelled": 7}))
+    with monkeypatch.context() as patch:
+        patch.setattr(members, write, die)
+        with pytest.raises(KilledError):
+            start(store, parent)
+    for _ in range(2):
+        run = store.client.get_run(start(store, parent))
+        assert run.data.params["arch"] == "convnext_tiny"
+        assert [used.dataset.name for used in run.inputs.dataset_inputs] == ["leaves"]
+        assert "member.yaml" in [file.path for file in store.client.list_artifacts(run.info.run_id)]
+
+
+@pytest.mark.parametrize("write", ["set_tags", "log_params"])
+def test_a_member_whose_process_died_while_it_was_retried_is_closed(
+    store: Store, parent: str, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    fail_member(store, start(store, parent), "interrupted", "interrupted")
+    with monkeypatch.context() as patch:
+        patch.setattr(members, write, die)
+        with pytest.raises(KilledError):
+            start(store, parent)
+    assert close_stale(store, "night", all_ended=True) == (NAME,)
+    (member,) = list_members(store, "night")
+    assert (member.status, member.outcome, member.failure) == ("KILLED", "interrupted", ORPHANED)
+
+
+def test_a_member_whose_process_died_before_its_run_ended_is_not_finished(
+    store: Store, parent: str, make_predictions: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process may have been one of another machine, of which nothing is known."""
+    run = start(store, parent)
+    set_tags(store.client, run, {PROCESS: "another-host:1:1.00"})
+    monkeypatch.setattr(type(store.client), "set_terminated", die)
+    with pytest.raises(KilledError):
+        log_member(store, run, make_predictions(0), {"log_loss": 0.5})
+    (member,) = list_members(store, "night")
+    assert (member.status, member.outcome) == ("RUNNING", "running")
 
 
 def test_the_same_member_of_another_search_is_another_run(store: Store, parent: str) -> None:

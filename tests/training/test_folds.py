@@ -10,6 +10,7 @@ import pytest
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.metrics import error_rate, log_loss
 from tune_paddy.data.member_data import Part, Parts
+from tune_paddy.training import folds
 from tune_paddy.training.batches.loaders import subsample_rows
 from tune_paddy.training.folds import RESULT, train_folds
 from tune_paddy.training.member import train_member
@@ -135,6 +136,22 @@ def test_a_member_killed_in_its_second_fold_resumes_there_and_ends_alike(
     assert {name: again.metrics[name] for name in scores} == {
         name: folded.result.metrics[name] for name in scores
     }
+
+
+def test_a_fold_killed_before_its_result_is_saved_repeats_no_epoch(
+    folded: Folded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folds, "_save", die)
+        with pytest.raises(KilledError):
+            train_folds(folded.config, folded.parts, Runtime(tmp_path), report=lambda done: None)
+    epochs: list[int] = []
+    train_folds(folded.config, folded.parts, Runtime(tmp_path), report=lambda done: epochs.append(done.epoch))
+    assert epochs == [3, 4]
+    assert not list(tmp_path.rglob("checkpoint-*"))
 
 
 def test_a_saved_fold_is_used_only_for_the_same_member_and_if_complete(

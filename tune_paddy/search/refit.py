@@ -147,9 +147,10 @@ def run_refit(
         classrooms = _classrooms(store, members, done, parts)
         with ready_session(again, progress=progress) as ready, search_lock(plan.folder, plan.name):
             trials = _trials(ready, members, done)
-            with recorded_search(ready.plan, split, store, tags) as parent:
+            with recorded_search(plan, split, store, tags) as parent:  # with all members, not those left
                 refit = replace(ready, split=split)
-                _run(refit, store, parent, trials, classrooms=classrooms, console=console)
+                spent = SearchRecord.from_run(get_search(store, plan.name)).seconds or 0.0
+                _run(refit, store, parent, trials, classrooms=classrooms, console=console, spent=spent)
     _require_all(store, plan, members)
 
 
@@ -183,9 +184,10 @@ def _run(
     *,
     classrooms: Sequence[tuple[set[str], Parts]],
     console: Console,
+    spent: float,
 ) -> None:
-    """Train the members of one classroom after the other."""
-    started = time.monotonic()
+    """Train the members of one classroom after the other; earlier sessions took `spent` seconds."""
+    started = time.monotonic() - spent
     for names, parts in classrooms:
         own = FixedTrials([trial for trial in trials if trial.member in names], Interruption())
         refit = replace(ready, plan=_with_trials(ready.plan, own.left), parts=parts)

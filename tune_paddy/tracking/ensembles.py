@@ -18,15 +18,31 @@ from tune_paddy.data.ensemble_file import (
 )
 from tune_paddy.data.system.owned_folders import owned_folder
 from tune_paddy.tracking.client import call
-from tune_paddy.tracking.context.provenance import git_revision, source_tags
-from tune_paddy.tracking.files import SUBMISSION_FILE, file_in_record, file_sha256, log_files, read_file
-from tune_paddy.tracking.runs import RecordedRun, find_runs, find_tagged, get_search, read_curve, recorded
+from tune_paddy.tracking.context.provenance import git_revision, source_tags, this_process
+from tune_paddy.tracking.files import (
+    SUBMISSION_FILE,
+    file_in_record,
+    file_sha256,
+    log_files,
+    read_file,
+    remove_partial_files,
+)
+from tune_paddy.tracking.runs import (
+    RecordedRun,
+    find_runs,
+    find_tagged,
+    get_search,
+    list_ensembles,
+    read_curve,
+    recorded,
+)
 from tune_paddy.tracking.schema import (
     ENSEMBLE,
     KIND,
     NOTE,
     OUTCOME,
     PARENT,
+    PROCESS,
     SEARCH,
     SELECTION,
     EnsembleRecord,
@@ -142,10 +158,12 @@ def log_ensemble(
         KIND: "ensemble",
         SEARCH: search,
         OUTCOME: "running",
+        PROCESS: this_process(),
         **source_tags(git_revision()),
         **({NOTE: description} if description else {}),
         **EnsembleRecord(digest, _submission_sha256(files), name=name, selected_at=now() / 1000).to_tags(),
     }
+    _close_stale(store, search)
     run_id, first = _open(store, parent.experiment_id, tags, start)
     log_params(client, run_id, params)
     _log_files(store, run_id, selection_dict, files)
@@ -220,19 +238,32 @@ def _by_member(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str
 def _open(store: Store, experiment_id: str, tags: Mapping[str, str], start: int) -> tuple[str, int]:
     """Return the run of the same selection under the same name, or a new one, and its start.
 
-    MLflow never changes the start, in ms since 1970.
+    MLflow never changes the start, in ms since 1970. A finished run stays finished: if this process dies, a
+    current ensemble must not be lost.
     """
     condition = f"tags.`{PARENT}` = '{tags[PARENT]}'"
     found = find_tagged(store, SELECTION, tags[SELECTION], condition, [experiment_id])
     known = [run for run in found if recorded(run).name == tags[ENSEMBLE]]
     if known:
         run_id = str(known[0].info.run_id)
-        call(store.client.update_run, run_id, status="RUNNING")
+        if known[0].info.status == "FINISHED":
+            tags = {**tags, OUTCOME: "finished"}
+        else:
+            call(store.client.update_run, run_id, status="RUNNING")
         set_tags(store.client, run_id, tags)
+        remove_partial_files(known[0].info.artifact_uri)
         return run_id, int(known[0].info.start_time)
     name = f"ensemble {tags[ENSEMBLE]}"
     run = call(store.client.create_run, experiment_id, start, stored_tags(tags), name)
     return str(run.info.run_id), start
+
+
+def _close_stale(store: Store, search: str) -> None:
+    """End the runs of ensembles whose process died while it recorded them: nothing else ends them."""
+    for ensemble in list_ensembles(store, search):
+        if ensemble.status == "RUNNING" and ensemble.outcome == "interrupted":
+            finish_run(store, ensemble.run_id, "KILLED")
+            remove_partial_files(ensemble.artifact_uri)
 
 
 def _submission_sha256(files: Sequence[Path]) -> str:

@@ -105,19 +105,20 @@ def start_member(
     }
     parent = call(client.get_run, parent_run_id)
     inherited = known_tags(parent.data.tags)
-    known = _find_member(store, parent_run_id, member)
-    if known is not None:
-        return _reopen(store, known, wanted, params)
-    wanted |= {key: value for key, value in inherited.items() if key.startswith(SOURCE)}
-    wanted |= {"mlflow.user": inherited.get("mlflow.user", user_name())}
-    wanted |= MemberRecord(attempts=1).to_tags()
     origin, searched = MemberRecord.from_tags(wanted).origin, SearchRecord.from_tags(inherited)
     # A refit trains on other images than any search: only its own command repeats it.
     alone = "arch" in params and not searched.refit_of
-    wanted[NOTE] = describe_member(member, origin, search, searched, has_space=alone)
-    experiment = parent.info.experiment_id
-    run = call(client.create_run, experiment, tags=stored_tags(wanted), run_name=member)
-    run_id = str(run.info.run_id)
+    known = _find_member(store, parent_run_id, member)
+    if known is not None:
+        run_id = _reopen(store, known, wanted)
+    else:
+        wanted |= {key: value for key, value in inherited.items() if key.startswith(SOURCE)}
+        wanted |= {"mlflow.user": inherited.get("mlflow.user", user_name())}
+        wanted |= MemberRecord(attempts=1).to_tags()
+        wanted[NOTE] = describe_member(member, origin, search, searched, has_space=alone)
+        run = call(client.create_run, parent.info.experiment_id, tags=stored_tags(wanted), run_name=member)
+        run_id = str(run.info.run_id)
+    # Of an existing run, too: its process may have died before this.
     log_params(client, run_id, params)
     pass_on_dataset(store, parent, run_id)
     if alone:
@@ -279,13 +280,13 @@ def _find_member(store: Store, parent_run_id: str, member: str) -> "Run | None":
     return next(iter(find_runs(store, condition, [parent.info.experiment_id])), None)
 
 
-def _reopen(store: Store, run: "Run", tags: Mapping[str, str], params: Mapping[str, object]) -> str:
-    client, run_id = store.client, run.info.run_id
+def _reopen(store: Store, run: "Run", tags: Mapping[str, str]) -> str:
+    client, run_id = store.client, str(run.info.run_id)
     attempts = (MemberRecord.from_tags(known_tags(run.data.tags)).attempts or 1) + 1
     noted = {NOTE: with_result(run.data.tags.get(NOTE, ""), "")}
+    # The status comes first: a run that is not RUNNING keeps its outcome if this process dies now.
+    call(client.update_run, run_id, status="RUNNING")
     set_tags(client, run_id, {**tags, **MemberRecord(attempts=attempts).to_tags(), **noted})
     if FAILURE in run.data.tags:
         call(client.delete_tag, run_id, FAILURE)
-    call(client.update_run, run_id, status="RUNNING")
-    log_params(client, run_id, params)
-    return str(run_id)
+    return run_id

@@ -246,6 +246,8 @@ def recorded(run: "Run") -> RecordedRun:
     names = {"search": search, "member": tags.get(MEMBER, ""), "ensemble": own}
     # A killed process could not record its end; the reader detects that the process is gone.
     orphaned = info.status == "RUNNING" and PROCESS in tags and is_gone(tags[PROCESS])
+    # A process writes the outcome before it ends the run, and may die between the two.
+    written = "running" if info.status == "RUNNING" else tags.get(OUTCOME, info.status.lower())
     return RecordedRun(
         name=names.get(kind, info.run_name or ""),
         kind=kind,
@@ -253,7 +255,7 @@ def recorded(run: "Run") -> RecordedRun:
         run_id=info.run_id,
         experiment_id=info.experiment_id,
         status=info.status,
-        outcome="interrupted" if orphaned else tags.get(OUTCOME, info.status.lower()),
+        outcome="interrupted" if orphaned else written,
         failure=ORPHANED if orphaned else tags.get(FAILURE, ""),
         started=info.start_time / 1000,
         ended=None if info.status == "RUNNING" or info.end_time is None else info.end_time / 1000,

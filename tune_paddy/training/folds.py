@@ -25,6 +25,7 @@ from tune_paddy.training.member import train_member
 from tune_paddy.training.oom import release_memory
 from tune_paddy.training.results import EpochReport, MemberResult, Report
 from tune_paddy.training.runtime import Runtime
+from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
 from tune_paddy.training.scores import member_scores
 
 RESULT = "fold.npz"
@@ -84,11 +85,13 @@ def _later(report: Report, epochs: int) -> Report:
 
 def _train_fold(config: MemberConfig, parts: Parts, runtime: Runtime, report: Report) -> MemberResult:
     path = runtime.folder / RESULT
-    kept = _load(path, config, parts)
-    if kept is not None:
-        return kept
-    result = train_member(config, parts, runtime, report=report)
-    _save(path, result)
+    result = _load(path, config, parts)
+    if result is None:
+        # The checkpoints stay until the result is saved: otherwise a death between the two would repeat all.
+        result = train_member(config, parts, replace(runtime, keep_checkpoints=True), report=report)
+        _save(path, result)
+    if not runtime.keep_checkpoints:
+        remove_checkpoints(runtime.folder)
     return result
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from tests.conftest import Finished
 from tests.search.trials import make_trial
+from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.search.trial import Trial
+from tune_paddy.search.watchers import close_members
 from tune_paddy.search.watchers.close_members import MemberCloser, sweep
 from tune_paddy.search.watchers.stopwatch import Stopwatch
 from tune_paddy.tracking.members import fail_member, start_member
@@ -66,6 +68,22 @@ def test_a_member_is_closed_with_its_outcome_and_keeps_checkpoints_only_if_it_ca
     assert not list(tmp_path.glob("*/.*.partial"))
     kept = {int(path.parent.name[:4]) for path in tmp_path.glob("*/checkpoint-*")}
     assert kept == {1, 2, 3, 4, 5}
+
+
+def test_a_stopped_member_keeps_its_checkpoints_if_the_record_fails(
+    finished: Finished, parent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record has it as one that can be resumed."""
+
+    def fail(*_: object) -> None:
+        raise TunePaddyError("MLflow: no answer")
+
+    monkeypatch.setattr(close_members, "end_member", fail)
+    folder = tmp_path / trial(6).member
+    folder.mkdir()
+    (folder / "checkpoint-00001.safetensors").touch()
+    MemberCloser(finished.store, "closing", parent, tmp_path).trial_changed(trial(6), "stopped", {"epoch": 1})
+    assert [path.name for path in folder.iterdir()] == ["checkpoint-00001.safetensors"]
 
 
 def test_time_adds_up_over_sessions(finished: Finished, parent: str) -> None:

@@ -29,11 +29,10 @@ def test_each_finished_member_adds_a_point_and_is_read_once(
     assert sorted(points) == [1, 2, 3]
     for count, score in points.items():
         pool = align([load_member(store, run_id) for run_id in runs[:count]])
-        greedy = greedy_select(pool.select, pool.labels)
-        assert score == pytest.approx(greedy.score, rel=1e-5)  # the record keeps six digits
+        assert score == pytest.approx(greedy_select(pool.select, pool.labels).score, rel=1e-5)  # 6 digits
 
 
-def test_members_of_earlier_sessions_are_in_the_next_point_of_a_resumed_search(
+def test_a_resumed_search_adds_the_point_that_its_earlier_session_lost_and_counts_its_members(
     finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, members = finished.store, finished.members
@@ -43,4 +42,8 @@ def test_members_of_earlier_sessions_are_in_the_next_point_of_a_resumed_search(
     monkeypatch.setattr(live_ensemble, "list_members", lambda *_: earlier)  # those of an earlier session
     with LiveEnsemble(store, "first", parent) as curve:
         curve.trial_changed(make_trial("some"), "finished", {"run_id": runs[2]})
-    assert [p.step for p in store.client.get_metric_history(parent, "live_log_loss")] == [3]
+    for name in ("live_log_loss", "live_hours"):
+        assert [p.step for p in store.client.get_metric_history(parent, name)] == [2, 3]
+    with LiveEnsemble(store, "first", parent):
+        pass  # no member is new, and no point is missing
+    assert [p.step for p in store.client.get_metric_history(parent, "live_log_loss")] == [2, 3]

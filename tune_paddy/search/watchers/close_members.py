@@ -59,10 +59,10 @@ class MemberCloser:
             reason, kind = stall_reason(self._folder / trial.member) or str(result["reason"]), "failed"
         else:
             return
-        with suppress(TunePaddyError):  # the end of the search closes it anyway
+        with suppress(TunePaddyError):  # the end of the search closes it anyway, as one that can be resumed
             self._end(trial, reason, kind)
-        if kind not in KEPT:
-            remove_checkpoints(self._folder / trial.member)
+            if kind not in KEPT:
+                remove_checkpoints(self._folder / trial.member)
 
     def _end(self, trial: Trial, reason: str, kind: Failure) -> None:
         if end_member(self._store, self._parent, trial.member, reason, kind) or kind != "failed":

@@ -15,8 +15,9 @@ from tune_paddy.core.selection.result import Selection
 from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.ensembles import log_live_score
 from tune_paddy.tracking.pool import load_member
-from tune_paddy.tracking.runs import list_members
+from tune_paddy.tracking.runs import list_members, read_curve
 from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.ui.layout import LIVE, LOG_LOSS
 
 
 class LiveEnsemble:
@@ -59,6 +60,8 @@ class LiveEnsemble:
     def _work(self) -> None:
         for earlier in self._earlier():
             self._read(earlier)
+        if self._members and self._lacks_point():
+            self._add_point()
         while (run_id := self._finished.get()) is not None:
             if self._read(run_id):
                 self._add_point()
@@ -68,6 +71,12 @@ class LiveEnsemble:
             members = list_members(self._store, self._search)
             return [member.run_id for member in members if member.status == "FINISHED"]
         return []
+
+    def _lacks_point(self) -> bool:
+        """Return whether an earlier session died between the end of its last member and that one's point."""
+        with suppress(TunePaddyError):
+            return len(self._members) not in read_curve(self._store, self._parent, LIVE + LOG_LOSS)
+        return False
 
     def _read(self, run_id: str) -> bool:
         """Read a member once; a trial that died after its end reports twice. Return whether it is new."""
