@@ -1,18 +1,21 @@
 """Wrong labels found: planted noise, and clean data that must stay without a finding.
 
-    python benchmarks/label_doctor.py DATASET [DATASET ...] [--seeds 5] [--share 0.05] [--features FOLDER]
+    python benchmarks/label_doctor.py DATASET [DATASET ...] [--group COLUMN] [--seeds 5] [--share 0.05]
 
-Each dataset is a folder as `Dataset.open` reads it. The members are cheap: frozen features of networks with
-ImageNet weights (`tf_efficientnet_lite0/1/2`, from a Hugging Face cache), and on each a logistic head and two
-kernel heads (ridge regression on exponentials of cosines, then a softmax), out of fold. Noise is planted into
-a share of the labels: `uniform`, any other class; `confusable`, the class that the members mix it up with
-most. Precision is the share of planted labels among as many of the most suspect images: of the pool, of the
-member with the lowest log loss, of the member that is best in hindsight, and of cleanlab on the pool's mean
-if it is installed. Means over the seeds, with a 95 % interval of the mean (t distribution).
+Each dataset is a folder as `Dataset.open` reads it. Images with an equal value of the column stay in one
+fold. The members are heads of frozen members, out of fold: multinomial logistic regressions on the pooled
+features of networks with ImageNet weights (`tf_efficientnet_lite0/1`, from a Hugging Face cache), here on
+their first principal components and with one penalty a network, chosen under noise that is not judged. Noise
+is planted into a share of the labels: `uniform`, any other class; `confusable`, the class that the members
+mix it up with most. Precision is the share of planted labels among as many of the most suspect images: of
+the pool; of the pool if every image is alone; of the member with the lowest log loss; of the member that is
+best in hindsight; of cleanlab on the pool's mean if it is installed; and, as a ceiling, of a pool that was
+trained on the clean labels. Means over the seeds, with a 95 % interval of the mean (t distribution).
 """
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +25,12 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from tune_paddy.core.doctor.noise import find_noise
 from tune_paddy.core.doctor.suspects import diagnose
 from tune_paddy.core.metrics import log_loss
-from tune_paddy.core.pooling import softmax
+from tune_paddy.core.splits import group_folds
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.images import load_rgb
 
@@ -37,14 +39,45 @@ try:
 except ImportError:  # it is no dependency
     get_label_quality_scores = None
 
-NETWORKS = (("tf_efficientnet_lite0", 128), ("tf_efficientnet_lite1", 160), ("tf_efficientnet_lite2", 128))
-KERNELS = ((2.0, 0.1), (1.0, 0.03))
-"""Width and ridge penalty of each kernel head."""
-_SCALE = 8.0
-"""Factor of a kernel head's scores before the softmax."""
-_FOLDS, _BATCH = 5, 32
+NETWORKS = (("tf_efficientnet_lite0", 128), ("tf_efficientnet_lite1", 128), ("tf_efficientnet_lite0", 96))
+STRENGTHS = (0.001, 0.003, 0.01, 0.03)
+"""Candidates of the inverse penalty of a head."""
+UNJUDGED = 99
+"""Seed of the noise that the penalties are chosen under."""
+_FOLDS, _BATCH, _COMPONENTS = 5, 16, 384
 
 Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled images.
+
+    Attributes:
+        vectors: Features of each network, float [images, components].
+        strengths: Inverse penalty of each network's head.
+        groups: int64 [images], equal values for images that stay in one fold.
+    """
+
+    vectors: list[Array]
+    strengths: list[float]
+    groups: Ints
+
+    def members(self, labels: Ints, seed: int) -> NDArray[np.float32]:
+        """Return out-of-fold probabilities of every member, [members, images, classes]."""
+        probs = np.empty((len(self.vectors), len(labels), labels.max() + 1), np.float32)
+        for number, (own, strength) in enumerate(zip(self.vectors, self.strengths, strict=True)):
+            folds = group_folds(labels, self.groups, k=_FOLDS, seed=seed + 100 * number)
+            for fold in range(_FOLDS):
+                train, held = folds != fold, folds == fold
+                probs[number, held] = head(own[train], labels[train], strength).predict_proba(own[held])
+        return probs
+
+
+def head(values: Array, labels: Ints, strength: float) -> LogisticRegression:
+    """Return a fitted head."""
+    return LogisticRegression(C=strength, max_iter=150, tol=1e-3).fit(values, labels)
 
 
 def features(dataset: Dataset, network: str, side: int) -> Array:
@@ -71,36 +104,23 @@ def cached(dataset: Dataset, folder: Path, network: str, side: int) -> Array:
     return values
 
 
-def unit(values: Array) -> Array:
-    """Return standardised roots of features, as unit vectors."""
-    roots = np.sqrt(np.maximum(values, 0))
-    scaled = (roots - roots.mean(axis=0)) / (roots.std(axis=0) + 1e-9)
-    return np.asarray(scaled / np.linalg.norm(scaled, axis=1, keepdims=True))
+def reduced(values: Array) -> Array:
+    """Return the first principal components of standardised features, of unit variance in the mean."""
+    standard = (values - values.mean(axis=0)) / (values.std(axis=0) + 1e-6)
+    found: Array = PCA(_COMPONENTS, random_state=0).fit_transform(standard)
+    return np.asarray(found / np.sqrt(np.square(found).sum(axis=1).mean() / _COMPONENTS))
 
 
-def members(vectors: list[Array], labels: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
-    """Return out-of-fold probabilities of every member, [members, images, classes]."""
-    targets = np.eye(labels.max() + 1)[labels]
-    found = []
-    for number, own in enumerate(vectors):
-        reduced = PCA(256, random_state=0).fit_transform(own)
-        reduced /= np.sqrt((reduced**2).sum(axis=1).mean() / 256)
-        cosines = own @ own.T
-        probs = np.empty((1 + len(KERNELS), *targets.shape))
-        folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed + 100 * number)
-        for train, held in folds.split(own, labels):
-            head = LogisticRegression(C=0.03, max_iter=200).fit(reduced[train], labels[train])
-            probs[0, held] = head.predict_proba(reduced[held])
-            for row, (width, penalty) in enumerate(KERNELS, 1):
-                kernel = np.exp(width * (cosines - 1))
-                inner = kernel[np.ix_(train, train)] + penalty * np.eye(len(train))
-                weights = np.linalg.solve(inner, targets[train] - 1 / len(targets[0]))
-                probs[row, held] = softmax(_SCALE * kernel[np.ix_(held, train)] @ weights)
-        found.extend(probs)
-    return np.stack(found).astype(np.float32)
+def chosen(values: Array, labels: Ints, groups: Ints) -> float:
+    """Return the inverse penalty with the lowest log loss on one fold."""
+    folds = group_folds(labels, groups, k=_FOLDS, seed=UNJUDGED)
+    train, held = folds != 0, folds == 0
+    heads = {strength: head(values[train], labels[train], strength) for strength in STRENGTHS}
+    losses = {one: log_loss(fit.predict_proba(values[held]), labels[held]) for one, fit in heads.items()}
+    return min(losses, key=losses.__getitem__)
 
 
-def confusable(probs: Array, labels: NDArray[np.int64]) -> NDArray[np.intp]:
+def confusable(probs: Array, labels: Ints) -> NDArray[np.intp]:
     """Return for each class the other one with the most probability on its images, [classes]."""
     mixed = np.stack([probs[labels == label].mean(axis=0) for label in range(probs.shape[1])])
     np.fill_diagonal(mixed, -1)
@@ -108,8 +128,8 @@ def confusable(probs: Array, labels: NDArray[np.int64]) -> NDArray[np.intp]:
 
 
 def planted(
-    labels: NDArray[np.int64], near: NDArray[np.intp] | None, share: float, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    labels: Ints, near: NDArray[np.intp] | None, share: float, seed: int
+) -> tuple[Ints, NDArray[np.intp]]:
     """Return labels with noise, and the images that have it; without `near` any class is as likely."""
     rng = np.random.default_rng(seed)
     rows = rng.choice(len(labels), round(share * len(labels)), replace=False)
@@ -124,7 +144,7 @@ def precision(doubt: Array, rows: NDArray[np.intp]) -> float:
     return float(np.isin(np.argsort(-doubt, kind="stable")[: len(rows)], rows).mean())
 
 
-def by_cleanlab(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> Array | None:
+def by_cleanlab(probs: NDArray[np.float32], labels: Ints) -> Array | None:
     """Return cleanlab's doubt on the mean of the members, [images]; None if it is not installed."""
     if get_label_quality_scores is None:
         return None
@@ -136,14 +156,15 @@ def by_cleanlab(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> Array 
 
 
 def judged(
-    probs: NDArray[np.float32], labels: NDArray[np.int64], rows: NDArray[np.intp], seed: int
+    probs: NDArray[np.float32], labels: Ints, rows: NDArray[np.intp], groups: Ints, seed: int
 ) -> dict[str, float]:
     """Return the precisions and the estimated noise of one set of labels."""
-    found = diagnose(probs, labels, seed=seed)
-    alone = [precision(find_noise(view.astype(np.float64), labels).wrong, rows) for view in probs]
+    found = diagnose(probs, labels, groups=groups, seed=seed)
+    alone = [precision(find_noise(view.astype(np.float64), labels, groups).wrong, rows) for view in probs]
     best = int(np.argmin([log_loss(view, labels) for view in probs]))
     figures = {
         "pool": precision(found.noise.wrong, rows),
+        "every image alone": precision(find_noise(found.predictions, labels).wrong, rows),
         "best member": alone[best],
         "in hindsight": max(alone),
     }
@@ -157,6 +178,14 @@ def judged(
     }
 
 
+def trained_clean(
+    clean: NDArray[np.float32], truth: Ints, labels: Ints, rows: NDArray[np.intp], groups: Ints
+) -> float:
+    """Return the precision of a pool that was trained and weighted on the clean labels."""
+    predictions = diagnose(clean, truth, groups=groups).predictions
+    return precision(find_noise(predictions, labels, groups).wrong, rows)
+
+
 def interval(values: list[float]) -> str:
     """Return mean ± half the width of its 95 % interval."""
     half = student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
@@ -165,21 +194,28 @@ def interval(values: list[float]) -> str:
 
 def rows_of(path: Path, args: argparse.Namespace) -> Iterator[str]:
     """Yield the lines of the table of a dataset."""
-    dataset = Dataset.open(path, copies="off")
+    dataset = Dataset.open(path, group=args.group)
     labels = np.unique(dataset.labelled["label"], return_inverse=True)[1].astype(np.int64)
-    vectors = [unit(cached(dataset, args.features, *network)) for network in NETWORKS]
-    clean = members(vectors, labels, 0)
+    groups = dataset.groups[: len(labels)]
+    vectors = [reduced(cached(dataset, args.features, *network)) for network in NETWORKS]
+    unjudged, _ = planted(labels, None, args.share, UNJUDGED)
+    images = Images(vectors, [chosen(own, unjudged, groups) for own in vectors], groups)
+    clean = images.members(labels, 0)
     mean = clean.mean(axis=0, dtype=np.float64)
     errors = [f"{100 * (view.argmax(axis=1) != labels).mean():.1f}" for view in (*clean, mean)]
     yield f"{path.name}: {len(labels)} images; errors of the members and their mean in %: {' '.join(errors)}"
-    noise = [diagnose(members(vectors, labels, seed), labels, seed=seed).noise for seed in range(args.seeds)]
+    noise = [
+        diagnose(images.members(labels, seed), labels, groups=groups, seed=seed).noise
+        for seed in range(args.seeds)
+    ]
     evidence, found = max(one.evidence for one in noise), sum(one.conspicuous for one in noise)
     yield f"clean: evidence {evidence:.1f} at most, {found} of {args.seeds} conspicuous"
     for kind, near in (("uniform", None), ("confusable", confusable(mean, labels))):
         runs = []
         for seed in range(args.seeds):
             noisy, rows = planted(labels, near, args.share, seed)
-            runs.append(judged(members(vectors, noisy, seed), noisy, rows, seed))
+            figures = judged(images.members(noisy, seed), noisy, rows, groups, seed)
+            runs.append(figures | {"trained clean": trained_clean(clean, labels, noisy, rows, groups)})
         yield f"{kind}: " + ", ".join(f"{name} {interval([run[name] for run in runs])}" for name in runs[0])
 
 
@@ -189,6 +225,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("datasets", nargs="+", type=Path)
+    parser.add_argument("--group")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--share", type=float, default=0.05)
     parser.add_argument("--features", type=Path, default=Path("label_doctor_features"))

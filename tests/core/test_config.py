@@ -86,5 +86,12 @@ def test_a_negative_share_of_a_gpu_is_refused() -> None:
 
 def test_every_metric_can_be_an_objective() -> None:
     """The type lists the names a second time, since a type checker reads no tuple."""
-    choices = get_args(SearchSettings.model_fields["objective"].annotation)
-    assert choices == ("calibrated_log_loss", *METRIC_NAMES)
+    listed, _ = get_args(SearchSettings.model_fields["objective"].annotation)
+    assert get_args(listed) == ("calibrated_log_loss", *METRIC_NAMES)
+    assert SearchSettings(objective="map_at_7").objective == "map_at_7"
+
+
+@pytest.mark.parametrize("name", ["map_at_0", "map_at_", "map_at_1001", "map@5", "accuracy"])
+def test_an_objective_that_is_no_metric_is_refused_with_those_that_are(name: str) -> None:
+    with pytest.raises(InputError, match=rf"^objective: {name} should be .* or map_at_ and a number up to"):
+        SearchSettings().override({"objective": name})

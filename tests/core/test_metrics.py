@@ -11,6 +11,7 @@ from tune_paddy.core.metrics import (
     calibrated_log_loss,
     error_rate,
     get_metric,
+    is_metric_key,
     log_loss,
     macro_f1_loss,
     metric_key,
@@ -18,6 +19,7 @@ from tune_paddy.core.metrics import (
     roc_auc_loss,
 )
 from tune_paddy.core.pooling import soften
+from tune_paddy.core.scores.ranking import map_loss
 
 
 @pytest.mark.parametrize("view", range(0, 24, 5))
@@ -107,6 +109,15 @@ def test_losses_are_not_named_after_scores() -> None:
     ]
     assert metric_label("error_rate") == "error rate"
     assert metric_key("error_rate") == "error_rate"
+
+
+@pytest.mark.parametrize("first", [1, 4, 1000])
+def test_the_k_of_map_at_k_is_any_number(real_pool: RealPool, first: int) -> None:
+    probs, labels = real_pool.probs[0], real_pool.labels
+    name = f"map_at_{first}"
+    assert get_metric(name)(probs, labels) == map_loss(probs, labels, first)
+    assert metric_label(name) == f"1 − MAP@{first}"
+    assert is_metric_key(metric_key(name))
 
 
 def test_an_unknown_metric_is_refused_with_the_known_ones() -> None:

@@ -126,16 +126,20 @@ def test_the_ensemble_is_a_run_of_its_own_under_the_search(finished: Finished, t
     assert {"submission.csv", "ensemble.json"} <= files
 
 
-def test_a_loss_is_recorded_under_a_name_of_its_own(finished: Finished, tmp_path: Path) -> None:
-    """1 − F1 must not be mistaken for F1."""
-    options = SelectionOptions(metric="macro_f1", method="uniform")
+@pytest.mark.parametrize(("metric", "shown"), [("macro_f1", "1 − macro F1"), ("map_at_2", "1 − MAP@2")])
+def test_a_loss_is_recorded_under_a_name_of_its_own(
+    finished: Finished, tmp_path: Path, metric: str, shown: str
+) -> None:
+    """1 − F1 must not be mistaken for F1; the k of MAP@k is any number."""
+    options = SelectionOptions(metric=metric, method="uniform")
     ensemble = build_ensemble(finished.store, ["first"], folder=tmp_path, options=options)
     assert ensemble.assessment
     recorded = finished.store.client.get_run(ensemble.run_id).data.metrics
-    assert recorded["ensemble_one_minus_macro_f1"] == pytest.approx(
+    assert recorded[f"ensemble_one_minus_{metric}"] == pytest.approx(
         ensemble.assessment.estimate.score, rel=1e-5
     )
-    assert not {"ensemble_macro_f1", "ensemble_select_macro_f1"} & set(recorded)
+    assert not {f"ensemble_{metric}", f"ensemble_select_{metric}"} & set(recorded)
+    assert shown in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_a_search_without_a_finished_member_is_refused(finished: Finished, tmp_path: Path) -> None:

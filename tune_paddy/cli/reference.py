@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 import tune_paddy.cli  # noqa: F401 adds the commands
 from tune_paddy.cli.app import app
-from tune_paddy.cli.settings_options import FieldFacts, bounds_among, field_facts
+from tune_paddy.cli.settings_options import FieldFacts, bounds_among, described, field_facts
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.ensemble.options import SelectionOptions
 
@@ -83,7 +83,7 @@ def default_words(default: Any) -> str:
 def allowed_values(facts: FieldFacts) -> str:
     """Describe the values that a field accepts."""
     if facts.choices is not None and facts.annotation is str:
-        return ", ".join(facts.choices())
+        return ", ".join([*facts.choices(), *([f"or {facts.further}"] if facts.further else [])])
     return " or ".join(_values(facts.annotation, facts.bounds))
 
 
@@ -97,7 +97,7 @@ def _values(annotation: Any, bounds: Mapping[str, float]) -> Iterator[str]:
             yield from _values(part, bounds) if part is not NoneType else ()
     elif origin is Annotated:
         inner = [rule for extra in parts[1:] if isinstance(extra, FieldInfo) for rule in extra.metadata]
-        yield from _values(parts[0], bounds_among(inner))
+        yield from described(annotation) or _values(parts[0], bounds_among(inner))
     elif origin is tuple:
         yield "texts" if parts[0] is str else f"one or two of: {' or '.join(_values(parts[0], {}))}"
     elif annotation is bool:

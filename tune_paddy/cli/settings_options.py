@@ -31,7 +31,9 @@ class FieldFacts:
         description: Meaning, as a noun phrase.
         group: Heading in the help, or "".
         unit: Unit of the value, or "".
-        choices: Function that returns the names of all values; None: the values have no names.
+        choices: Function that returns the names of the values; None: the values have no names.
+        further: Names that are allowed beside the choices, in words, or "".
+        allowed: Function that returns whether a name is allowed; None: the choices are.
         bounds: Bounds: `gt`, `ge`, `lt` or `le` → number.
     """
 
@@ -42,6 +44,8 @@ class FieldFacts:
     group: str = ""
     unit: str = ""
     choices: Callable[[], Sequence[str]] | None = None
+    further: str = ""
+    allowed: Callable[[str], bool] | None = None
     bounds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -66,6 +70,7 @@ def field_facts(settings: type[Any]) -> Iterator[FieldFacts]:
             known.description,
             bounds=bounds_among(known.metadata),
             choices=partial(tuple, literals) if literals else None,
+            further=" or ".join(word for part in get_args(known.annotation) for word in described(part)),
             **(known.json_schema_extra or {}),
         )
 
@@ -83,6 +88,13 @@ def _literals(annotation: Any) -> Iterator[str]:
     elif get_origin(annotation) in (Union, UnionType):
         for part in get_args(annotation):
             yield from _literals(part)
+
+
+def described(annotation: Any) -> list[str]:
+    """Return what an `Annotated` type says about its values in words; empty if it says nothing."""
+    rules = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    words = (getattr(rule, "description", None) for rule in rules)
+    return [word for word in words if word]
 
 
 @dataclass(frozen=True)
@@ -215,8 +227,10 @@ def option_help(facts: FieldFacts) -> str:
     text = facts.description[0].upper() + facts.description[1:]
     if facts.default is None:  # a space says `none`; the command line omits the option
         text = text.replace("; none:", "; default:")
-    choices = f" One of: {', '.join(facts.choices())}." if facts.choices and _has_many_choices(facts) else ""
-    return f"{text}.{choices}"
+    if facts.choices is None or not _has_many_choices(facts):
+        return f"{text}."
+    names = [*facts.choices(), *([f"or {facts.further}"] if facts.further else [])]
+    return f"{text}. One of: {', '.join(names)}."
 
 
 def typed_as(facts: FieldFacts) -> Any:
@@ -229,6 +243,7 @@ def typed_as(facts: FieldFacts) -> Any:
     parts = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
     if get_origin(annotation) is tuple:
         return list[str]
-    if facts.choices is not None and (get_origin(annotation) is Literal or annotation is str):
-        return Literal[tuple(facts.choices())]
+    names = () if facts.choices is None or facts.further else tuple(facts.choices())
+    if names and (get_origin(annotation) is Literal or annotation is str):
+        return Literal[names]
     return parts[0] if len(parts) == 1 and parts[0] in (int, float, bool) else str

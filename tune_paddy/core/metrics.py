@@ -19,6 +19,7 @@ from tune_paddy.core.scores.decided import decided
 from tune_paddy.core.scores.f1 import macro_f1_loss, micro_f1_loss, samples_f1_loss, weighted_f1_loss
 from tune_paddy.core.scores.kappa import qwk_loss
 from tune_paddy.core.scores.ranking import map_loss, roc_auc_loss
+from tune_paddy.core.selection.names import RANKED_METRICS, is_metric, ranks_of
 from tune_paddy.core.tasks.arrays import Floats, Labels
 from tune_paddy.core.tasks.names import MULTILABEL, ORDERED
 from tune_paddy.core.tasks.outcomes import one_row_per_answer
@@ -122,7 +123,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "qwk": qwk_loss,
     }
 )
-"""The losses that a selection can minimise, by name."""
+"""The losses that a selection can minimise, by name; `get_metric` also returns `map_at_k` of other k."""
 
 _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"qwk": (ORDERED,), "micro_f1": (MULTILABEL,), "samples_f1": (MULTILABEL,)}
@@ -139,21 +140,29 @@ _SCORES: Mapping[str, str] = MappingProxyType(
         "micro_f1": "micro F1",
         "samples_f1": "mean F1",
         "roc_auc": "ROC AUC",
-        "map_at_3": "MAP@3",
-        "map_at_5": "MAP@5",
         "qwk": "weighted kappa",
     }
 )
 """Metric computed as 1 − a score → display name of the score."""
 
 
+_COMPLEMENT = "one_minus_"
+
+
 def metric_label(name: str) -> str:
     """Return the display name of a metric's values, which are losses.
 
-    >>> [metric_label(name) for name in ("log_loss", "macro_f1")]
-    ['log loss', '1 − macro F1']
+    >>> [metric_label(name) for name in ("log_loss", "macro_f1", "map_at_7")]
+    ['log loss', '1 − macro F1', '1 − MAP@7']
     """
-    return f"1 − {_SCORES[name]}" if name in _SCORES else name.replace("_", " ")
+    score = _score_of(name)
+    return name.replace("_", " ") if score is None else f"1 − {score}"
+
+
+def _score_of(name: str) -> str | None:
+    """Return the display name of the score whose complement a metric is; None: it is no complement."""
+    first = ranks_of(name)
+    return _SCORES.get(name) if first is None else f"MAP@{first}"
 
 
 def metric_key(name: str) -> str:
@@ -162,18 +171,33 @@ def metric_key(name: str) -> str:
     >>> [metric_key(name) for name in ("log_loss", "macro_f1")]
     ['log_loss', 'one_minus_macro_f1']
     """
-    return f"one_minus_{name}" if name in _SCORES else name
+    return name if _score_of(name) is None else f"{_COMPLEMENT}{name}"
+
+
+def is_metric_key(key: str) -> bool:
+    """Return whether values of a metric are recorded under this name.
+
+    >>> [is_metric_key(key) for key in ("log_loss", "one_minus_map_at_7", "map_at_7", "lr")]
+    [True, True, False, False]
+    """
+    name = key.removeprefix(_COMPLEMENT)
+    return is_metric(name) and metric_key(name) == key
 
 
 def get_metric(name: str) -> Metric:
-    """Return the metric called `name` in `METRICS`.
+    """Return the metric called `name`: one of `METRICS`, or `map_at_k` of any k up to 1000.
 
     Raises:
         InputError: There is no such metric.
     """
+    first = ranks_of(name)
+    if first is not None:
+        return partial(map_loss, first=first)
     if name not in METRICS:
         hint = did_you_mean(name, METRICS)
-        raise InputError(f"unknown metric {name!r}: use one of {', '.join(METRICS)}{hint}")
+        raise InputError(
+            f"unknown metric {name!r}: use one of {', '.join(METRICS)}, or {RANKED_METRICS}{hint}"
+        )
     return METRICS[name]
 
 

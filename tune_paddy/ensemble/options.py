@@ -8,7 +8,7 @@ from typing import Any
 
 from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.selection.names import METHOD_NAMES, METRIC_NAMES
+from tune_paddy.core.selection.names import METHOD_NAMES, METRIC_NAMES, RANKED_METRICS, is_metric
 
 AUTO = "auto"
 SELECTION, BUDGET = "Selection", "Budget"
@@ -16,7 +16,7 @@ SELECTION, BUDGET = "Selection", "Budget"
 
 
 def metric_names() -> tuple[str, ...]:
-    """Return the names of the metrics."""
+    """Return the names of the metrics that help screens list."""
     return METRIC_NAMES
 
 
@@ -31,6 +31,8 @@ def _about(
     group: str,
     unit: str = "",
     choices: Callable[[], Sequence[str]] | None = None,
+    further: str = "",
+    allowed: Callable[[str], bool] | None = None,
     bounds: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return the metadata of a field, for validation, command line and reference.
@@ -40,9 +42,19 @@ def _about(
         group: Heading of the option in help screens.
         unit: Unit of the value, or "".
         choices: Function that returns the allowed names; None: the value is no name.
+        further: Names that are allowed beside the choices, in words, or "".
+        allowed: Function that returns whether a name is allowed; None: the choices are.
         bounds: `gt` → exclusive lower bound, or `ge` → inclusive lower bound.
     """
-    return {"description": description, "group": group, "unit": unit, "choices": choices, "bounds": bounds}
+    return {
+        "description": description,
+        "group": group,
+        "unit": unit,
+        "choices": choices,
+        "further": further,
+        "allowed": allowed,
+        "bounds": bounds,
+    }
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,13 @@ class SelectionOptions:
 
     metric: str = field(
         default="log_loss",
-        metadata=_about("loss that selection minimises", group=SELECTION, choices=metric_names),
+        metadata=_about(
+            "loss that selection minimises",
+            group=SELECTION,
+            choices=metric_names,
+            further=RANKED_METRICS,
+            allowed=is_metric,
+        ),
     )
     method: str = field(
         default=AUTO,
@@ -107,8 +125,7 @@ def _check(option: str, value: Any, about: Mapping[str, Any]) -> None:
     if value is None:
         return
     if choices is not None:
-        known = choices()
-        wanted = "" if value in known else f"choose one of {', '.join(known)}{did_you_mean(value, known)}"
+        wanted = _wanted(value, choices(), about)
     elif "gt" in bounds and not value > bounds["gt"]:
         wanted = f"give a number above {bounds['gt']}"
     elif "ge" in bounds and value < bounds["ge"]:
@@ -116,6 +133,15 @@ def _check(option: str, value: Any, about: Mapping[str, Any]) -> None:
     if wanted:
         shown = repr(value) if isinstance(value, str) else str(value)
         raise InputError(f"{option} {shown}: {wanted}", options=(option,))
+
+
+def _wanted(value: Any, known: Sequence[str], about: Mapping[str, Any]) -> str:
+    """Return what to choose instead of a name; "" if it is allowed."""
+    allowed = about["allowed"] or known.__contains__
+    if isinstance(value, str) and allowed(value):
+        return ""
+    further = f", or {about['further']}" if about["further"] else ""
+    return f"choose one of {', '.join(known)}{further}{did_you_mean(value, known)}"
 
 
 def select_command(searches: Sequence[str], options: SelectionOptions) -> str:

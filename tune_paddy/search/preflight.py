@@ -10,7 +10,8 @@ import ray
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import candidates
 from tune_paddy.core.memory import TrialMemory
-from tune_paddy.core.metrics import METRICS, check_metric
+from tune_paddy.core.metrics import check_metric
+from tune_paddy.core.selection.names import is_metric
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.core.teaching.words import RULES, teachers_in_words
 from tune_paddy.data.member_data import Parts, make_parts
@@ -67,7 +68,7 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
     for path in (plan.dataset.root, plan.folder.absolute(), Path.cwd()):  # Ray needs them as text
         check_decoded(path)
     settings = plan.settings
-    if settings.objective in METRICS:
+    if is_metric(settings.objective):
         check_metric(settings.objective, plan.dataset.task)
     if plan.follow_up.get("metric"):
         check_metric(str(plan.follow_up["metric"]), plan.dataset.task)

@@ -10,7 +10,7 @@ from ray import tune
 
 from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError, TunePaddyError
 from tune_paddy.core.memory import TrialMemory
-from tune_paddy.core.metrics import METRICS, metric_key
+from tune_paddy.core.metrics import is_metric_key, metric_key
 from tune_paddy.data.member_data import Parts
 from tune_paddy.data.system.gc_policy import give_memory_back
 from tune_paddy.search.ray.internals import SPENT
@@ -282,7 +282,7 @@ def seen_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _is_score(name: str) -> bool:
-    return name in SCORES or name in map(metric_key, METRICS)
+    return name in SCORES or is_metric_key(name)
 
 
 def memory_metrics(memory: TrialMemory, accum: int, measured_mib: float) -> dict[str, float]:

@@ -19,6 +19,7 @@ def test_all_labels_of_a_search_with_folds_are_judged_and_written_as_page_and_ta
     text = call("data", "doctor", "folded", "--to", str(tmp_path / "out"), "--tracking-uri", uri)
     assert "150 labels judged by 4 views" in text
     assert f"--relabel {tmp_path / 'out' / 'labels.csv'}" in text
+    assert " --trials=2 --folds=2 " in text
     table = read_csv(tmp_path / "out" / "labels.csv")
     assert table.column("label") == table.column("given")
     assert set(table.column("id")) <= set(folded.dataset.labelled["id"])

@@ -89,3 +89,33 @@ def test_two_searches_are_compared_by_their_errors_on_the_same_images():
     result = compare_searches(earlier, later, labels)
     assert (result.images, result.before, result.after) == (40, 0.5, 0.25)
     assert result.comparison.high < 0
+
+
+def in_pairs(seed, agreement, n=800, n_classes=6, strength=1.7):
+    """Calibrated predictions of pairs of images, which have the class of their pair or any class."""
+    rng = np.random.default_rng(seed)
+    pairs = np.arange(n) // 2
+    labels = rng.integers(n_classes, size=n // 2)[pairs]
+    labels = np.where(rng.random(n) < agreement, labels, rng.integers(n_classes, size=n))
+    logits = strength * (strength * np.eye(n_classes)[labels] + rng.normal(size=(n, n_classes)))
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), labels, pairs
+
+
+def test_images_that_belong_together_vote_on_each_others_labels():
+    for seed in range(3):
+        probs, labels, pairs = in_pairs(seed, 1.0)
+        noisy, rows = with_noise(labels, 0.05, seed)
+        grouped, alone = find_noise(probs, noisy, pairs), find_noise(probs, noisy)
+        found = [np.isin(np.argsort(-noise.wrong)[: len(rows)], rows).mean() for noise in (grouped, alone)]
+        assert found[0] > found[1] + 0.2
+        assert grouped.agreement > 0.95
+        assert 0.03 < grouped.share < 0.07
+
+
+@pytest.mark.parametrize("agreement", [0.0, 0.5, 0.9])
+def test_groups_of_several_classes_are_no_noise(agreement):
+    for seed in range(3):
+        probs, labels, pairs = in_pairs(seed, agreement)
+        found = find_noise(probs, labels, pairs)
+        assert not found.conspicuous
+        assert found.agreement == pytest.approx(agreement, abs=0.2)

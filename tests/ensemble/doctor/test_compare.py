@@ -21,9 +21,9 @@ def examined(search, probs, groups=None):
     n, empty = len(IDS), np.empty((0, 0, 2), np.float32)
     labels = np.zeros(n, np.int64)
     pool = Pool((), ("blast", "hispa"), "0", labels, np.array(IDS), np.array([]), empty, empty, groups=groups)
-    noise = Noise(0.0, 0.0, 1.0, np.zeros(n), labels)
+    noise = Noise(0.0, 0.0, 1.0, 0.0, np.zeros(n), labels)
     diagnosis = Diagnosis(noise, np.arange(n), np.asarray(probs), labels)
-    return Examination(search, n, n, 1, 0.0, 0, (), diagnosis, pool)
+    return Examination(search, n, n, 1, True, 0.0, 0, (), diagnosis, pool)
 
 
 SURE, WRONG = [[0.9, 0.1]] * 8, [[0.1, 0.9]] * 4 + [[0.9, 0.1]] * 4

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 PRINTED = 5
 """Number of suspects that the terminal lists; the page shows the rest."""
 
+_KEPT = ("trials", "folds", "seed")
+"""Settings of the next search that may have been given on the command line, not in the space."""
+_SKIPS = ("skip_corrupt", "skip_conflicts")
+"""Options without which the next search may refuse the images."""
+
 
 @data_app.command("doctor")
 def doctor(
@@ -125,6 +130,9 @@ def _next_search(record: "SearchRecord", table: Path) -> str:
     if space not in shipped_spaces() and record.folder is not None:
         space = str(record.folder / SPACE_FILE)
     flags = [flag for flag in reading_flags(record) if not flag.startswith("--relabel=")]
+    settings, reading = record.settings or {}, record.reading or {}
+    flags += [f"--{name}={settings[name]}" for name in _KEPT if settings.get(name)]
+    flags += [f"--{name.replace('_', '-')}" for name in _SKIPS if reading.get(name)]
     words = ["tune-paddy", "search", str(record.images or "DATA"), "--space", space or "SPACE", *flags]
     return shlex.join([*words, "--relabel", str(table.absolute())])
 

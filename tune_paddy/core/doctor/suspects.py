@@ -56,7 +56,7 @@ def diagnose(probs: Floats, labels: Labels, *, groups: Groups | None = None, see
             options=("folds",),
         )
     predictions = cross_fit(probs, labels, _fit, seed=seed, groups=groups)
-    noise = find_noise(predictions, labels)
+    noise = find_noise(predictions, labels, groups)
     votes = (probs.argmax(axis=2) != labels).sum(axis=0)
     return Diagnosis(noise, np.argsort(-noise.wrong, kind="stable"), predictions, votes)
 

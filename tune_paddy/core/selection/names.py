@@ -3,6 +3,8 @@
 Help screens list them, and numpy, which the methods need, takes longer to import than a help screen may take.
 """
 
+import re
+
 METHOD_NAMES = (
     "uniform",
     "best_single",
@@ -29,3 +31,23 @@ METRIC_NAMES = (
     "qwk",
 )
 """Keys of `METRICS` in `core.metrics`, in its order."""
+
+RANKED_METRICS = "map_at_ and a number up to 1000"
+"""Names of further metrics, in words."""
+
+_RANKED = re.compile("map_at_([1-9][0-9]{0,2}|1000)")
+
+
+def ranks_of(metric: str) -> int | None:
+    """Return the number of classes that count in a metric of the most probable ones; None: it is none.
+
+    >>> [ranks_of(name) for name in ("map_at_7", "map_at_0", "log_loss")]
+    [7, None, None]
+    """
+    found = _RANKED.fullmatch(metric)
+    return None if found is None else int(found[1])
+
+
+def is_metric(name: str) -> bool:
+    """Return whether there is a metric of this name: one of `METRIC_NAMES` or `RANKED_METRICS`."""
+    return name in METRIC_NAMES or ranks_of(name) is not None

@@ -53,6 +53,7 @@ class Examination:
         images: Number of judged images.
         labelled: Number of all labelled images; 0: unknown.
         views: Number of views that judged them.
+        folded: Whether the search has folds.
         share: Estimated share of wrong labels, 0 to 1.
         count: Estimated number of wrong labels among the judged ones; 0: nothing is conspicuous.
         suspects: Most suspect images first.
@@ -64,6 +65,7 @@ class Examination:
     images: int
     labelled: int
     views: int
+    folded: bool
     share: float
     count: int
     suspects: tuple[Suspect, ...]
@@ -86,6 +88,11 @@ class Examination:
         """Return which images were not judged, and how to judge them; empty if all were."""
         if self.images >= self.labelled:
             return ""
+        if self.folded:
+            return (
+                f"{counted(self.labelled - self.images, 'labelled image')} not judged: images of a class "
+                "that are all copies or of one group are only trained on"
+            )
         return (
             f"only the select split is judged, {self.images:,} of "
             f"{counted(self.labelled, 'labelled image')}; a "
@@ -131,6 +138,7 @@ def examine(store: Store, search: str, *, most: int | None = None, seed: int = 0
         images=len(pool.labels),
         labelled=_labelled(store, recorded, len(pool.labels)),
         views=len(pool.views),
+        folded=bool((SearchRecord.from_run(recorded).settings or {}).get("folds")),
         share=diagnosis.noise.share,
         count=count,
         suspects=_suspects(pool, diagnosis, diagnosis.order[:listed].tolist()),

@@ -9,7 +9,7 @@ from tune_paddy.data.csv_table import format_csv, read_csv
 from tune_paddy.data.labels.relabel import CONFIRMED, GIVEN, ID, LABEL
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.system.files import write_atomically
-from tune_paddy.data.system.text import percent, shown
+from tune_paddy.data.system.text import shown
 from tune_paddy.data.thumbnails import thumbnail_uri
 from tune_paddy.ensemble.doctor.examine import Examination, Suspect
 
@@ -103,7 +103,7 @@ def _row(one: Suspect, views: int, file: Path | None, pixel_range: PixelRange | 
         "id": shown(one.id),
         "given": shown(one.given),
         "likelier": shown(one.likelier),
-        "doubt": percent(one.doubt),
+        "doubt": f"{100 * one.doubt:.0f} %",
         "width": f"{100 * one.doubt:.0f}%",
         "votes": f"{one.votes} of {views} views",
         "thumbnail": None if file is None else thumbnail_uri(file, SIDE, pixel_range=pixel_range),
