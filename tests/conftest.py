@@ -319,13 +319,14 @@ class Retrained:
 def retrained(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
     """The last finished member, retrained by the package's `run_search`."""
     import tune_paddy as tp
+    from tests.search.here import trained_here
     from tune_paddy.tracking.files import read_file
 
     folder = tmp_path_factory.mktemp("retrained")
     member = next(m for m in reversed(finished.members) if m.outcome == "finished")
     text = read_file(finished.store, member, "member.yaml", most=1, what="a space").decode()
     (folder / "mine.yaml").write_text(text.replace("trials: 1", "trials: 9"), encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
+    with trained_here(), pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         uri = finished.store.tracking_uri
         result = tp.run_search(finished.plan.dataset.root, "mine.yaml", tracking_uri=uri, trials=1)

@@ -26,6 +26,9 @@ SECONDS = 120_000  # milliseconds; the first page on a busy machine is slow
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; `apt-get install chromium`")
 
+SCREENSHOTS = "TUNE_PADDY_SCREENSHOTS"
+"""Name of the variable with the folder of screenshots."""
+
 CHARTS = {
     members_view("first"): "Loss (nats), error (0–1) by CPU-seconds",
     growth_view("first"): "Loss (nats), error (0–1) by hours",
@@ -37,12 +40,10 @@ Look = Callable[[str], None]
 
 
 @pytest.fixture
-def ui(
-    finished: Finished,
-    tmp_path: Path,
-    rasterised: None,  # noqa: ARG001 the screenshots show figures
-) -> Iterator[list[str]]:
+def ui(finished: Finished, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[list[str]]:
     """Addresses that `tune-paddy ui` prints for the finished search after a selection."""
+    if os.environ.get(SCREENSHOTS):
+        request.getfixturevalue("rasterised")  # drawing takes seconds, and only screenshots show it
     build_ensemble(finished.store, ["first"], folder=tmp_path)
     program = HEARS_CTRL_C + "from tune_paddy.cli import program; program()"
     command = [sys.executable, "-c", program, "ui", "first", "--tracking-uri", finished.store.tracking_uri]
@@ -76,7 +77,7 @@ def page() -> Iterator[Page]:
 @pytest.fixture
 def look(page: Page) -> Look:
     """Return a function that saves a screenshot, if the environment asks for them."""
-    folder = os.environ.get("TUNE_PADDY_SCREENSHOTS")
+    folder = os.environ.get(SCREENSHOTS)
 
     def save(name: str) -> None:
         if folder:

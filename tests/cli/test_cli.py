@@ -11,6 +11,7 @@ import pytest
 from tests.cli.commands import parse
 from tests.cli.conftest import Call
 from tests.conftest import Finished, rehearsed
+from tests.search.here import trained_here
 from tune_paddy.core.errors import InputError
 from tune_paddy.spaces.space import find_space
 from tune_paddy.training.forecast import planning
@@ -36,7 +37,8 @@ def test_a_search_rehearses_the_notebooks_six_members_and_counts_the_vits_twice(
         "1",
     ]
     record = ["--tracking-uri", finished.store.tracking_uri]
-    text = call(*arguments, *record, "--weights", "*vit*=2", "--verbose")
+    with trained_here():
+        text = call(*arguments, *record, "--weights", "*vit*=2", "--verbose")
     assert "6 of 6 members finished" in text
     assert "tta views: 6 of 6 chosen" in text
     assert f"\nBrowse:     tune-paddy ui road --tracking-uri {finished.store.tracking_uri}\n" in text

@@ -1,15 +1,13 @@
 """Help and shell completion."""
 
-import os
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.commands import leaves, parse
+from tests.cli.conftest import Call
 
 COMMANDS = list(leaves())
 
@@ -34,31 +32,24 @@ def test_every_option_has_a_help_text(words: tuple[str, ...], command: Any) -> N
     ), words
 
 
-def complete(line: str, folder: Path) -> set[str]:
-    """Return bash's completions of a line's last word."""
-    words = shlex.split(line) + ([""] if line.endswith(" ") else [])
-    environment = {
-        **os.environ,
-        "_TUNE_PADDY_COMPLETE": "complete_bash",
-        "COMP_WORDS": line,
-        "COMP_CWORD": str(len(words) - 1),
-    }
-    program = [
-        sys.executable,
-        "-c",
-        "import sys; sys.argv[0] = 'tune-paddy'; from tune_paddy.cli import program; program()",
-    ]
-    done = subprocess.run(
-        program, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600
-    )
-    return set(done.stdout.split())
-
-
-def test_the_shell_completes_commands_spaces_and_searches(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "completions"),
+    [
+        ("tune-paddy se", {"search", "select"}),
+        ("tune-paddy search x --space pad", {"paddy_search"}),
+        ("tune-paddy select ", {"my-search"}),
+        ("tune-paddy report ", {"my-search"}),
+    ],
+)
+def test_the_shell_completes_commands_spaces_and_searches(
+    line: str, completions: set[str], call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As bash asks for the completions of a line's last word."""
     (tmp_path / "runs/my-search").mkdir(parents=True)
     (tmp_path / "runs/my-search/split.json").write_text("{}")
     (tmp_path / "runs/artifacts").mkdir()
-    assert complete("tune-paddy se", tmp_path) == {"search", "select"}
-    assert complete("tune-paddy search x --space pad", tmp_path) == {"paddy_search"}
-    assert complete("tune-paddy select ", tmp_path) == {"my-search"}
-    assert complete("tune-paddy report ", tmp_path) == {"my-search"}
+    words = shlex.split(line) + ([""] if line.endswith(" ") else [])
+    monkeypatch.setenv("_TUNE_PADDY_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))
+    assert set(call().split()) == completions

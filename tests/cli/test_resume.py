@@ -19,20 +19,21 @@ import sys
 from types import SimpleNamespace
 from tune_paddy.cli.resume import offer
 from tune_paddy.core.errors import InputError
-try:
-    print("answer:", offer(SimpleNamespace(name="mine", outcome="interrupted"), named=sys.argv[1] == "named"))
-except InputError as error:
-    print("refused:", error)
+for how in sys.argv[1:]:
+    try:
+        print("answer:", offer(SimpleNamespace(name="mine", outcome="interrupted"), named=how == "named"))
+    except InputError as error:
+        print("refused:", error)
 """
 QUESTION = "Search 'mine' already exists (interrupted). Resume it? [Y/n]: "
 
 
-def at_terminal(typed: str, how: str = "by command") -> str:
-    """Return what a pseudo-terminal shows of the offer, given typed text."""
+def at_terminal(typed: str, *offers: str) -> str:
+    """Return what a pseudo-terminal shows of offers by one process, given typed text."""
     here, there = pty.openpty()
     environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200"}
     with subprocess.Popen(
-        [sys.executable, "-c", OFFER, how], stdin=there, stdout=there, stderr=there, env=environment
+        [sys.executable, "-c", OFFER, *offers], stdin=there, stdout=there, stderr=there, env=environment
     ) as process:
         os.close(there)
         os.write(here, typed.encode())
@@ -47,19 +48,23 @@ def at_terminal(typed: str, how: str = "by command") -> str:
     return shown.decode().replace("\r\n", "\n")
 
 
-@pytest.mark.parametrize(("typed", "answer"), [("y\n", True), ("\n", True), ("n\n", False)])
-def test_the_offer_at_a_terminal_returns_the_answer(typed: str, answer: bool) -> None:
-    shown = at_terminal(typed)
-    assert QUESTION in shown
-    assert f"answer: {answer}" in shown
-    assert "--resume" not in shown
+@pytest.fixture(scope="module")
+def replies() -> list[str]:
+    """Replies at a terminal: to yes, to the default, to no, and to no for a search that was named."""
+    shown = at_terminal("y\n\nn\nn\n", *["by command"] * 3, "named")
+    return shown.split(QUESTION)[1:]
 
 
-def test_declining_to_resume_a_named_search_asks_for_another_name() -> None:
-    assert (
+def test_the_offer_at_a_terminal_returns_the_answer(replies: list[str]) -> None:
+    answers = [f"answer: {answer}" for answer in (True, True, False)]
+    assert [reply.strip() for reply in replies[:3]] == answers
+
+
+def test_declining_to_resume_a_named_search_asks_for_another_name(replies: list[str]) -> None:
+    assert replies[3].strip() == (
         "refused: search 'mine' already exists; to resume it: tune-paddy search --resume mine; "
         "or choose another --name"
-    ) in at_terminal("n\n", "named")
+    )
 
 
 def test_without_a_terminal_the_command_that_resumes_is_printed() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import re
 import subprocess
@@ -78,39 +79,45 @@ def test_an_unknown_device_is_refused_before_anything_is_written(
     assert not (tmp_path / "mine").exists()
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
+REFUSED = """
+import json, sys
+from tune_paddy.cli import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv[:] = ["tune-paddy", *arguments]
+    print("command:", arguments, file=sys.stderr)
+    try: main()
+    except SystemExit as end: assert end.code == 2, (arguments, end.code)
+    heavy = {"torch", "mlflow"} & set(sys.modules)
+    assert not heavy, (arguments, heavy)
+"""
+
+
+def test_a_refusal_waits_neither_for_torch_nor_for_mlflow(finished: Finished, tmp_path: Path) -> None:
+    """The commands run in one process, and each is refused in one line."""
+    uri = ["--tracking-uri", finished.store.tracking_uri]
+    commands = [
         ["predict", "nope", "x.png"],
         ["bundle", "nope", "here"],
         ["predict", ".", "x.png"],
-        ["predict", "frist", "x.png", "URI"],
-        ["export", "first", "there", "--ensemble", "nope", "URI"],
-        ["use", "first", "nope", "URI"],
-    ],
-)
-def test_a_refusal_waits_neither_for_torch_nor_for_mlflow(
-    finished: Finished, tmp_path: Path, command: list[str]
-) -> None:
-    if command[-1] == "URI":
-        command = [*command[:-1], "--tracking-uri", finished.store.tracking_uri]
+        ["predict", "frist", "x.png", *uri],
+        ["export", "first", "there", "--ensemble", "nope", *uri],
+        ["use", "first", "nope", *uri],
+    ]
     (tmp_path / "x.png").touch()
     (tmp_path / "here").mkdir()
-    program = (
-        "import sys; from tune_paddy.cli import main; sys.argv[0] = 'tune-paddy'\n"
-        "try: main()\nfinally: assert not {'torch', 'mlflow'} & set(sys.modules)"
-    )
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     done = subprocess.run(
-        [sys.executable, "-c", program, *command],
+        [sys.executable, "-c", REFUSED, json.dumps(commands)],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("error: ")
+    assert done.returncode == 0, done.stderr
+    told = done.stderr.split("command: ")[1:]
+    assert [text.partition("\n")[0] for text in told] == list(map(str, commands))
+    assert all(text.partition("\n")[2].startswith("error: ") for text in told)
 
 
 @pytest.mark.documents("export SEARCH model")

@@ -1,5 +1,6 @@
 """Read and run the notebooks."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,17 @@ def read(path: Path) -> Any:
     return notebook
 
 
-def execute(name: str, folder: Path) -> str:
-    """Run a notebook in a folder; return its output as text, with the type of each image."""
-    notebook = read(FOLDER / name)
-    NotebookClient(
-        notebook, timeout=1800, record_timing=False, resources={"metadata": {"path": str(folder)}}
-    ).execute()
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+def execute(notebook: Any, folder: Path, **options: Any) -> None:
+    """Run a notebook in a folder, in a process of its own; its cells get their outputs."""
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, timeout=1800, record_timing=False, resources=resources, **options).execute()
+
+
+def text_of(cells: Sequence[Any]) -> str:
+    """Return the output of cells that ran without an error as text, with the type of each image."""
+    outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output.text for output in outputs if output.get("name") == "stderr"]
-    assert "error" not in {output.output_type for output in outputs}
+    assert not [output for output in outputs if output.output_type == "error"]
     texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs]
     images = [kind for output in outputs for kind in output.get("data", {}) if kind.startswith("image/")]
     return "\n".join([*texts, *images])

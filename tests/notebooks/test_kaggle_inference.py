@@ -8,9 +8,9 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from nbclient import NotebookClient
 
 from tests.conftest import Exported
+from tests.notebooks.running import execute
 from tune_paddy.serving.bundle import PREINSTALLED, WHEELS, bundle
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "kaggle_inference.ipynb"
@@ -33,18 +33,15 @@ def test_a_bundle_writes_the_same_submission_without_a_network(
     kernel.setenv("HF_HUB_OFFLINE", "1")
     notebook = nbformat.read(folder / NOTEBOOK.name, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(IMPORTED))
-    resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(
-        notebook, timeout=1800, record_timing=False, kernel_name="python3", resources=resources
-    ).execute()
+    execute(notebook, tmp_path, kernel_name="python3")
     written = pd.read_csv(tmp_path / "submission.csv", dtype=str)
     expected = pd.read_csv(exported.ensemble.folder / "submission.csv", dtype=str)
     pd.testing.assert_frame_equal(written, expected)
     # A kernel may send a line in several pieces.
     printed = "".join(output.text for output in notebook.cells[-1].outputs)
     imported = {normal(name) for name in json.loads(printed)}
-    kernel = imported - {normal(name) for name in WHEELS} - PREINSTALLED - KERNELS
-    assert not kernel - {"tune-paddy"}, "neither among the bundle's wheels nor preinstalled"
+    others = imported - {normal(name) for name in WHEELS} - PREINSTALLED - KERNELS
+    assert not others - {"tune-paddy"}, "neither among the bundle's wheels nor preinstalled"
 
 
 KERNELS = frozenset((

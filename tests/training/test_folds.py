@@ -56,26 +56,40 @@ def with_folds(parts: Parts) -> Parts:
     return replace(parts, train=every.take(folds < 0), select=every, folds=folds)
 
 
+@dataclass(frozen=True)
+class Alone:
+    """A plain member trained on the images of one fold's model, and its folder."""
+
+    result: MemberResult
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def alone(folded: Folded, tmp_path_factory: pytest.TempPathFactory) -> list[Alone]:
+    """A plain member for each fold."""
+    folders = [tmp_path_factory.mktemp(f"alone-{fold}") for fold in (0, 1)]
+    return [
+        Alone(train_member(folded.config, folded.parts.fold(fold), Runtime(folder)), folder)
+        for fold, folder in enumerate(folders)
+    ]
+
+
 @pytest.mark.parametrize("fold", [0, 1])
 def test_a_fold_is_predicted_as_by_a_plain_member_trained_on_the_others(
-    folded: Folded, tmp_path: Path, fold: int
+    folded: Folded, alone: list[Alone], fold: int
 ) -> None:
     parts = folded.parts.fold(fold)
     assert not set(parts.train.ids) & set(parts.select.ids)
-    plain = train_member(folded.config, parts, Runtime(tmp_path))
     rows = folded.parts.folds == fold
     assert set(folded.result.predictions.select) == {"plain", "tta"}
-    for view, probs in plain.predictions.select.items():
+    for view, probs in alone[fold].result.predictions.select.items():
         assert np.array_equal(folded.result.predictions.select[view][rows], probs)
     weights = folded.folder / f"fold-{fold}" / "weights.safetensors"
-    assert weights.read_bytes() == (tmp_path / "weights.safetensors").read_bytes()
+    assert weights.read_bytes() == (alone[fold].folder / "weights.safetensors").read_bytes()
 
 
-def test_the_test_set_is_predicted_by_the_mean_of_the_models(folded: Folded, tmp_path: Path) -> None:
-    models = [
-        train_member(folded.config, folded.parts.fold(fold), Runtime(tmp_path / str(fold))).predictions
-        for fold in (0, 1)
-    ]
+def test_the_test_set_is_predicted_by_the_mean_of_the_models(folded: Folded, alone: list[Alone]) -> None:
+    models = [plain.result.predictions for plain in alone]
     for view, probs in folded.result.predictions.test.items():
         assert probs == pytest.approx((models[0].test[view] + models[1].test[view]) / 2, abs=1e-6)
     by_fold = folded.result.predictions.by_fold

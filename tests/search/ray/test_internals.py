@@ -20,6 +20,7 @@ from tune_paddy.search.ray.internals import (
     count_gpus,
     find,
     kept_processes,
+    only_needed_processes,
     own_processes,
     prestarted_workers_used,
     quiet_workers,
@@ -104,6 +105,9 @@ NAMES = {
     "SIGTERM": ("ray._private.utils", "set_sigterm_handler"),
     "start of Ray's processes": ("ray._private.services", "ConsolePopen"),
     "Ray's processes": ("ray._private.worker", "_global_node"),
+    "the dashboard": ("ray._private.node", "Node", "start_api_server"),
+    "the log monitor": ("ray._private.node", "Node", "start_log_monitor"),
+    "the autoscaler": ("ray._private.node", "Node", "start_monitor"),
     "settings": ("ray._raylet", "Config", "initialize"),
     "accelerators": ("ray._private.accelerators", "get_accelerator_manager_for_resource"),
 }
@@ -116,7 +120,14 @@ def test_this_ray_has_the_name(name: tuple[str, ...]) -> None:
     assert find(*name) is not None
 
 
-BLOCKS = (kept_processes, prestarted_workers_used, quiet_workers, shielded_processes, sigterm_left_alone)
+BLOCKS = (
+    kept_processes,
+    only_needed_processes,
+    prestarted_workers_used,
+    quiet_workers,
+    shielded_processes,
+    sigterm_left_alone,
+)
 
 
 def _values() -> list[Any]:

@@ -138,7 +138,8 @@ def session_folder() -> Path:
     return Path(ray._private.worker._global_node.get_session_dir_path())
 
 
-def test_there_is_no_dashboard() -> None:
+def test_there_is_no_dashboard_no_log_monitor_and_no_autoscaler() -> None:
     lines = of_each(processes(), lambda process: " ".join(process.cmdline()))
-    assert not [line for line in lines if "dashboard.py" in line]
+    unused = ("dashboard.py", "log_monitor.py", "monitor.py")
+    assert not [line for line in lines if any(f"/{name}" in line for name in unused)]
     assert not ray._private.worker._global_node.webui_url

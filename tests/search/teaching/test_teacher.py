@@ -1,4 +1,4 @@
-"""A finished search with folds as the teacher of another one, with real Ray and MLflow."""
+"""A finished search with folds as the teacher of another one, with a real record."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from tests.conftest import Finished, make_plan, searched
+from tests.search.here import trained_here
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.metrics import log_loss
@@ -51,7 +52,8 @@ def planned(finished: Finished, folded: SearchPlan, tmp_path_factory: pytest.Tem
 def student(finished: Finished, planned: SearchPlan) -> SearchPlan:
     """The same search, finished."""
     plan = with_teachers(planned, finished.store)
-    (member,) = searched(plan, finished.store)
+    with trained_here():
+        (member,) = searched(plan, finished.store)
     assert member.outcome == "finished", member.failure
     return plan
 

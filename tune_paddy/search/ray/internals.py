@@ -14,6 +14,8 @@ modules: the logger `ray._private.worker` and the option `_temp_dir` of `ray.ini
 | `utils.set_sigterm_handler` | keep the driver's handler while Ray starts | it is set again afterwards |
 | `services.ConsolePopen` | shield Ray's processes from signals to the driver's group | the group ends them |
 | `node.Node.start_api_server` | no process of a dashboard that is not wanted, 100 MB | it starts |
+| `node.Node.start_log_monitor` | no process that reads logs nobody prints, 90 MB | it starts |
+| `node.Node.start_monitor` | no process of an autoscaler that has no cluster, 90 MB | it starts |
 | `worker._global_node` | find the processes of Ray that this process started | Ray's own, slower check |
 | `_raylet.Config` | ask for a token, as later versions do by default | as the version does |
 | `accelerators.get_accelerator_manager_for_resource` | count GPUs before Ray starts | count them after |
@@ -29,7 +31,7 @@ import importlib
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import psutil
@@ -191,13 +193,19 @@ def shielded_processes() -> Iterator[None]:
 
 
 @contextmanager
-def without_dashboard() -> Iterator[None]:
-    """Keep Ray, if it starts in the block, from starting the process of the dashboard.
+def only_needed_processes() -> Iterator[None]:
+    """Keep Ray, if it starts in the block, from starting the processes that no search uses.
 
-    `include_dashboard=False` leaves out its pages, not its process, which takes 100 MB. The agents of the
-    raylet, which it would ask, cannot be left out: Ray's workers are started with their help.
+    `include_dashboard=False` leaves out the dashboard's pages, not its process. The log monitor sends the
+    workers' output to a driver that prints it; this package's drivers do not. The autoscaler's monitor starts
+    nodes of a cluster; this machine is the only one. Each takes about 100 MB, 2 s of CPU to import Ray, and
+    1 % of a CPU afterwards. The agents of the raylet cannot be left out: Ray's workers are started with their
+    help.
     """
-    with _replaced(find(_NODE, "Node"), "start_api_server", lambda *_, **__: None):
+    node = find(_NODE, "Node")
+    with ExitStack() as stack:
+        for name in ("start_api_server", "start_log_monitor", "start_monitor"):
+            stack.enter_context(_replaced(node, name, lambda *_, **__: None))
         yield
 
 

@@ -25,13 +25,13 @@ from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.data.system.owned_folders import owned_folder, sweep
 from tune_paddy.search.ray.environment import warm_workers
 from tune_paddy.search.ray.internals import (
+    only_needed_processes,
     own_processes,
     prestarted_workers_used,
     quiet_workers,
     shielded_processes,
     sigterm_left_alone,
     tokens_required,
-    without_dashboard,
 )
 from tune_paddy.search.ray.reaper import reaped
 
@@ -72,7 +72,7 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
             options = {"address": address} if address else stack.enter_context(_closed(num_gpus))
             stack.enter_context(quiet_workers())  # the record has the reason in one line
             try:
-                with _own_sigterm_handler(), shielded_processes(), without_dashboard():
+                with _own_sigterm_handler(), shielded_processes(), only_needed_processes():
                     ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
             except (TypeError, AttributeError):  # a mistake of this program, or another version of Ray
                 raise

@@ -1,7 +1,7 @@
 """Build a member's network: a timm body and a head."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -10,7 +10,6 @@ from typing import Any
 
 import timm
 import torch
-import torch.nn.functional as F
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -23,6 +22,7 @@ from tune_paddy.training.networks.heads import LinearHead, concat_pool_head
 from tune_paddy.training.networks.hub import failing_fast
 from tune_paddy.training.networks.larger_sizes import larger_sizes
 from tune_paddy.training.networks.layers import names_layers, no_layers
+from tune_paddy.training.networks.meta_shapes import layers_by_shape
 from tune_paddy.training.networks.pretrained import check_loaded, misfit, missing_weights, pretrained_file
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -299,30 +299,6 @@ class without_initial_weights(TorchFunctionMode):  # noqa: N801 a context manage
         return func(*args, **given)
 
 
-class norms_by_shape(TorchFunctionMode):  # noqa: N801 a context manager, as `torch.no_grad`
-    """While a network runs on the meta device, let its normalisations return tensors of their inputs' shapes.
-
-    torch has only Python implementations of them there, which take half of the time of a forward pass. An
-    input that a normalisation does not accept is left to torch, which raises.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Return a tensor without values in place of a normalised one."""
-        accepts = _ACCEPTED.get(func)
-        if accepts and len(args) > 1 and args[0].is_meta and accepts(*args[:2]):
-            return torch.empty_like(args[0])
-        return func(*args, **(kwargs or {}))
-
-
-_ACCEPTED: dict[Any, Callable[[Tensor, Any], bool]] = {
-    F.layer_norm: lambda values, shape: tuple(values.shape[values.ndim - len(shape) :]) == tuple(shape),
-    F.batch_norm: lambda values, mean: mean is not None and values.shape[1:2] == mean.shape,
-}
-"""Normalisation → whether it accepts a tensor, given its second argument."""
-
-
 # Errors of timm's constructors and forward passes for sizes or options that a model does not accept.
 _REFUSALS = (TypeError, ValueError, RuntimeError, AssertionError, IndexError, ZeroDivisionError)
 
@@ -351,7 +327,7 @@ def _probe(model: Any, size: tuple[int, int], options: Mapping[str, Any]) -> Bod
     if not hasattr(model, "forward_features") or not hasattr(model, "forward_head"):
         raise InputError(f"{type(model).__name__} lacks timm's forward_features or forward_head")
     channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
-    with _evaluating(model), torch.no_grad(), norms_by_shape():
+    with _evaluating(model), torch.no_grad(), layers_by_shape():
         features = model.forward_features(torch.zeros(2, 3, *size))
         has_map = isinstance(features, Tensor) and features.ndim == 4  # noqa: PLR2004 n, c, h, w
         n_pooled = _width_of_pooled(model, features, needed=not has_map)

@@ -1,0 +1,57 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tune_paddy.training.networks.meta_shapes import layers_by_shape
+
+LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "layer norm": nn.LayerNorm(4, device="meta"),
+    "batch norm": nn.BatchNorm2d(4, device="meta").eval(),
+    "linear": nn.Linear(4, 7, device="meta"),
+    "linear without bias": nn.Linear(4, 7, bias=False, device="meta"),
+    "linear by keyword": lambda values: F.linear(values, weight=torch.zeros(7, 4, device="meta")),
+    "layer norm by keyword": lambda values: F.layer_norm(values, normalized_shape=[4]),
+    "sum": lambda values: values + torch.zeros(2, 4, 3, 4, device="meta"),
+    "product": lambda values: torch.mul(values, torch.zeros(2, 4, 3, 4, device="meta")),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=list(LAYERS))
+def test_a_layer_without_values_has_torchs_shape_and_still_refuses_a_wrong_one(
+    layer: Callable[[Tensor], Tensor],
+) -> None:
+    right, wrong = torch.zeros(2, 4, 3, 4, device="meta"), torch.zeros(2, 3, 5, 5, device="meta")
+    expected = layer(right)
+    with layers_by_shape():
+        assert layer(right).shape == expected.shape
+        assert layer(right).dtype == expected.dtype
+        with pytest.raises(RuntimeError):
+            layer(wrong)
+
+
+@pytest.mark.parametrize("activation", [F.relu, F.relu6, F.silu, F.gelu, F.hardswish, F.hardsigmoid])
+def test_an_activation_without_values_has_its_inputs_shape(activation: Callable[[Tensor], Tensor]) -> None:
+    values = torch.zeros(2, 3, device="meta")
+    expected = activation(values)
+    with layers_by_shape():
+        assert (activation(values).shape, activation(values).dtype) == (expected.shape, expected.dtype)
+
+
+OTHERS = (1.5, torch.zeros(3, device="meta").half(), torch.zeros(2, 3, device="meta"))
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=["a number", "another shape", "another type"])
+def test_operands_of_other_shapes_and_types_are_left_to_torch(other: float | Tensor) -> None:
+    values = torch.zeros(2, 3, device="meta").half()
+    expected = values + other
+    with layers_by_shape():
+        assert ((values + other).shape, (values + other).dtype) == (expected.shape, expected.dtype)
+
+
+def test_values_are_computed_where_there_are_any() -> None:
+    with layers_by_shape():
+        assert F.relu(torch.tensor([-1.0, 2.0])).tolist() == [0, 2]
+        assert (torch.ones(2) + torch.ones(2)).tolist() == [2, 2]
