@@ -250,6 +250,19 @@ def test_a_deleted_experiment_is_refused_with_the_command_that_restores_it(
         open_store(store.tracking_uri, experiment="digits", artifact_root=database.parent, create=True)
 
 
+def test_a_database_that_stays_locked_is_refused_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a write-ahead log, as on storage that many machines share, a writer blocks readers."""
+    monkeypatch.setattr("tune_paddy.tracking.integrity.LOCK_SECONDS", 0.1)
+    path = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("CREATE TABLE experiments (name TEXT)")
+        writer.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(InputError, match=r"stays locked: .*; end that program, or keep the record on a"):
+            open_store(f"sqlite:///{path}", experiment=None, artifact_root=tmp_path, create=False)
+
+
 def test_a_server_that_does_not_answer_is_reported_at_once(tmp_path: Path) -> None:
     """MLflow's client would retry for minutes."""
     with pytest.raises(TunePaddyError, match=r"http://\*\*\*@127.0.0.1:9: no MLflow server answers"):
