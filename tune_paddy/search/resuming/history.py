@@ -38,7 +38,7 @@ class Earlier:
         """Return whether trials remain to resume or to start, within a plan's `trials` and `minutes`."""
         minutes = plan.settings.minutes
         in_time = minutes is None or self.seconds < 60 * minutes
-        return self.done < len(self.trials) or (len(self.trials) < plan.total and in_time)
+        return in_time and (self.done < len(self.trials) or len(self.trials) < plan.total)
 
 
 FIRST_SESSION = Earlier()
