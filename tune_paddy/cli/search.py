@@ -410,8 +410,24 @@ def train_and_print(ready: "ReadyPlan", store: "Store", *, weights: bool = True)
     except SearchInterruptedError as error:
         error.add_note(f"to resume it: {record_command(store, 'search', '--resume', plan.name)}")
         raise
-    print_members(plan, store, f" in {time.monotonic() - started:.0f} s", weights=weights)
+    finished = print_members(plan, store, f" in {time.monotonic() - started:.0f} s", weights=weights)
+    more = _more_time(plan, store)
+    if not finished and more:
+        raise TunePaddyError(f"no member finished: {more}")
+    print_note(more)
     console.print()
+
+
+def _more_time(plan: "SearchPlan", store: "Store") -> str | None:
+    """Return how to continue a search whose time budget was used up; None: it has ended before, or none."""
+    from tune_paddy.tracking.runs import list_members
+
+    minutes, members = plan.settings.minutes, list_members(store, plan.name)
+    ended = sum(member.outcome != "interrupted" for member in members)
+    if minutes is None or ended >= plan.total:
+        return None
+    command = record_command(store, "search", "--resume", plan.name, "--minutes", f"{2 * minutes:g}")
+    return f"the {minutes:g} minutes are used up; to go on: {command}"
 
 
 def print_members(plan: "SearchPlan", store: "Store", when: str = "", *, weights: bool = True) -> int:

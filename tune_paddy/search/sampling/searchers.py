@@ -138,9 +138,11 @@ class MemberSearcher(TrialSearcher):
             return self._waiting.pop(0)
         return None if self.sampler.n_proposed >= self._trials else self.sampler.ask()
 
-    def _share_done(self, proposal: Proposal) -> float:
-        """Return the share of a resumed member's epochs that earlier sessions trained."""
-        curve = self._past_curves.get(proposal.number, {})
+    def _share_done(self, proposal: Proposal) -> float | None:
+        """Return the share of a resumed member's epochs that earlier sessions trained; None: it is new."""
+        curve = self._past_curves.get(proposal.number)
+        if curve is None:
+            return None
         return min(max(curve, default=0) / (self._folds * proposal.config.total_epochs), 1.0)
 
     @property

@@ -64,17 +64,18 @@ class MemberPaces:
         nearest = sorted(alike, key=lambda one: abs(math.log(one.forecast / forecast)))
         return [one.ratio for one in nearest[:NEAREST]]
 
-    def fitted(self, config: MemberConfig, left: float, done: float = 0.0) -> MemberConfig | None:
+    def fitted(self, config: MemberConfig, left: float, done: float | None = None) -> MemberConfig | None:
         """Return a member that is expected to end in time: itself, or with fewer epochs; None: it cannot.
 
         Args:
             config: Configuration of the member.
             left: Time that is left, in s.
-            done: Share of its epochs that an earlier session trained; its schedule then stays as it is.
+            done: Share of its epochs that an earlier session trained; its schedule then stays as it is. None:
+                it is new.
         """
-        if left == math.inf or self._ends_in(config, left, 1 - done):
+        if left == math.inf or self._ends_in(config, left, 1 - (done or 0.0)):
             return config
-        if config.frozen or done:
+        if config.frozen or done is not None:
             return None
         least = max(1, math.ceil(LEAST_SHARE * config.epochs), config.calm_epochs)
         shorter = (_with_epochs(config, epochs) for epochs in range(config.epochs - 1, least - 1, -1))
