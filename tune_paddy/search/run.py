@@ -224,11 +224,15 @@ def _keeper(plan: SearchPlan, store: Store, members: Path) -> OnSelection:
 def _searcher(ready: ReadyPlan, clock: Callable[[], float], earlier: Earlier) -> MemberSearcher:
     plan, settings = ready.plan, ready.plan.settings
     budget = _budget(plan, clock, earlier)
+    paces = member_paces(plan, ready.parts, limited=budget.is_limited)
+    for trial in earlier.trials:
+        if trial.seconds is not None:
+            paces.learn(trial.proposal.config, trial.seconds)
     return MemberSearcher(
         MemberSampler(plan.space.recipes, plan.space.spaces, seed=settings.seed, trials=settings.trials),
         Interruption(budget=budget),
         trials=plan.total,
-        paces=member_paces(plan, ready.parts, limited=budget.is_limited),
+        paces=paces,
         plan=ready.memory_of,
         past=earlier.trials,
         folds=ready.parts.n_folds,

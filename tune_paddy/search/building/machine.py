@@ -65,7 +65,8 @@ def _on_cpus(cpus: int, settings: Mapping[str, Any]) -> Machine:
     wanted = settings.get("concurrency") or min(MOST_AT_ONCE, max(1, int(FREE * memory / TRIAL_MIB)))
     own = settings.get("cpus")
     at_once = max(1, min(wanted, int(cpus / own) if own else cpus))
-    return Machine(int(own or max(1, min(MOST_CPUS, cpus // at_once))), at_once, memory, ())
+    own_cpus = max(1, int(own)) if own else max(1, min(MOST_CPUS, cpus // at_once))
+    return Machine(own_cpus, at_once, memory, ())
 
 
 def _on_gpus(cpus: int, gpus: int, chosen: SearchSettings, settings: Mapping[str, Any]) -> Machine:

@@ -312,8 +312,9 @@ def choose(facts: Facts, shipped: Mapping[str, SearchSpace]) -> Chosen:
     Raises:
         InputError: No network can be used, fits the memory, or ends in the time.
     """
+    left_out: dict[str, str] = {}
     for names in (("strong", "light"), ("scratch",)):
-        builder = _Builder(facts)
+        builder = _Builder(facts, left_out)
         spaces = [shipped[name] for name in names]
         frozen = builder.frozen(spaces)
         used = sum(member.estimate.seconds for member in frozen)
