@@ -1,5 +1,6 @@
 """Plan the space of a search from the images, this machine and the time that is left."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tune_paddy.core.config import SearchSettings
+from tune_paddy.core.errors import InputError
+from tune_paddy.core.timing.forecast import spoken
 from tune_paddy.core.timing.speed import TimedNetwork
 from tune_paddy.core.timing.workload import workload
 from tune_paddy.data.dataset import Dataset
@@ -70,6 +73,7 @@ def plan_space_here(
         InputError: The time is too short for a member, nothing fits the memory, or no network can be used.
     """
     minutes = float(settings["minutes"])
+    _check_start(minutes, clock() - started)
     progress.stage("looking at the images and this machine")
     paths = [
         str(path)
@@ -95,6 +99,25 @@ def plan_space_here(
     budget = TimeBudget(started, 60 * minutes, opened=opened, clock=clock)
     built = build_space(replace(facts, machine=machine, seconds=budget.training_end - opened))
     return PlannedSpace(built.space, built.lines, machine.timed)
+
+
+def _check_start(minutes: float, spent: float) -> None:
+    """Refuse a time budget that the start alone has used up.
+
+    Args:
+        minutes: Time budget of the search, in minutes.
+        spent: Duration of the start so far, in s.
+
+    Raises:
+        InputError: It has.
+    """
+    if TimeBudget(0.0, 60 * minutes, clock=lambda: spent).left() <= 0:
+        needed = math.ceil(10 * spent / 60)
+        raise InputError(
+            f"`minutes={minutes:g}`: the start alone has taken {spoken(spent)} on this machine; give "
+            f"`minutes={needed}` or more",
+            options=("minutes",),
+        )
 
 
 def _weights(settings: Mapping[str, Any], weights_dir: Path | None) -> tuple[dict[str, str], frozenset[str]]:

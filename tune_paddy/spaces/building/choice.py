@@ -178,19 +178,20 @@ class _Builder:
 
     def _possible(self, values: Mapping[str, Any], limit: float) -> Estimate | None:
         """Return the forecast of a member that can be used, fits, and ends within a limit in s."""
-        arch, size = str(values["arch"]), values["size"]
-        if arch in self.facts.refused:
-            return self._leave_out(arch, self.facts.refused[arch])
-        if size > largest_side(self.facts.images, pretrained=bool(values["pretrained"])):
-            return self._leave_out(arch, IMAGES)
+        arch, most = (
+            str(values["arch"]),
+            largest_side(self.facts.images, pretrained=bool(values["pretrained"])),
+        )
         estimate = self.estimates.of(**values)
-        if estimate is None:
-            return None
-        if not estimate.fits:
-            return self._leave_out(arch, MEMORY)
-        if estimate.seconds > limit:
-            return self._leave_out(arch, TIME)
-        return estimate
+        why = self.facts.refused.get(arch)
+        if why is None and values["size"] > most:
+            why = IMAGES
+        elif why is None and estimate is not None:
+            why = MEMORY if not estimate.fits else TIME if estimate.seconds > limit else None
+        if why is None:
+            return estimate
+        self._leave_out(arch, why)
+        return None
 
     def _leave_out(self, arch: str, why: str) -> None:
         """Note why an architecture is left out: the last obstacle that it met at any size."""
