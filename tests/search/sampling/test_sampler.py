@@ -201,7 +201,7 @@ def test_a_member_that_cannot_end_in_time_is_skipped_and_then_nothing_is_propose
 def test_the_last_member_is_shortened_to_the_time_that_is_left() -> None:
     paces = MemberPaces(lambda config: float(config.total_epochs), in_seconds=True)
     whole = ask(MemberSampler([], [VIT], seed=0)).config
-    interruption = Interruption(budget=budget_of(SAFETY * (whole.total_epochs - 2)))
+    interruption = Interruption(budget=budget_of(SAFETY * (whole.total_epochs - 1.5)))
     sampler = MemberSampler([], [VIT], seed=0)
     searcher = MemberSearcher(sampler, interruption, trials=3, paces=paces, plan=on_cpu)
     assert searcher.suggest("a")["config"]["epochs"] == whole.epochs - 2

@@ -72,6 +72,8 @@ def plan_space_here(
     Raises:
         InputError: The time is too short for a member, nothing fits the memory, or no network can be used.
     """
+    chosen = SearchSettings().override(settings)
+    settings = {name: getattr(chosen, name) for name in settings}  # a command gives texts
     minutes = float(settings["minutes"])
     _check_start(minutes, clock() - started)
     progress.stage("looking at the images and this machine")
@@ -83,7 +85,7 @@ def plan_space_here(
     refused, to_download = _weights(settings, weights_dir)
     facts = Facts(
         images=typical_images(paths, **counts),
-        load=workload(SearchSettings().override(settings), counts["labelled"], test=counts["test"]),
+        load=workload(chosen, counts["labelled"], test=counts["test"]),
         machine=machine_here(settings, uncounted_gpus()),
         minutes=minutes,
         seconds=0.0,

@@ -378,9 +378,10 @@ def _nothing(builder: _Builder, spaces: Sequence[SearchSpace]) -> InputError:
     if TIME in reasons:
         least = min(_shortest(builder, spaces), default=0.0)
         needed = math.ceil(1.1 * (facts.minutes + (least / WALL - facts.seconds) / 60))
+        left = f"{spoken(facts.seconds)} are" if facts.seconds > 0 else "nothing is"
         return InputError(
             f"`minutes={facts.minutes:g}`: the fastest member takes about {spoken(least)} on this machine, "
-            f"and {spoken(max(facts.seconds, 0))} are left for it; give `minutes={needed}` or more",
+            f"and {left} left for it; give `minutes={needed}` or more",
             options=("minutes",),
         )
     if MEMORY in reasons:
