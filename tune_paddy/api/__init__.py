@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from tune_paddy.core import predictions
     from tune_paddy.core.estimate import Estimate
+    from tune_paddy.core.timing.speed import TimedNetwork
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.ensemble.doctor.examine import Examination
     from tune_paddy.spaces.space import SearchSpace
@@ -159,7 +160,8 @@ def run_search(
     from tune_paddy.search.teaching.teacher import with_teachers
     from tune_paddy.tracking.names import Naming
 
-    dataset, timed = None, ()
+    dataset: Dataset | None = None
+    timed: tuple[TimedNetwork, ...] = ()
     if parsed is None:
         dataset = open_dataset(data, reading)
         parsed, timed = build(dataset, settings, weights, console, started=started, imports=imports)

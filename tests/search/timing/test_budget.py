@@ -4,7 +4,14 @@ import math
 
 import pytest
 
-from tune_paddy.search.timing.budget import LEAST_RESERVE, MOST_RESERVE, STOPPING, UNLIMITED, TimeBudget
+from tune_paddy.search.timing.budget import (
+    LEAST_RESERVE,
+    MOST_RESERVE,
+    OF_START,
+    STOPPING,
+    UNLIMITED,
+    TimeBudget,
+)
 
 
 @pytest.mark.parametrize("minutes", [0.5, 3, 60, 480, 5 * 24 * 60])
@@ -21,8 +28,8 @@ def test_at_most_a_tenth_of_an_hour_or_more_is_kept_from_training(minutes: float
 
 
 def test_a_busy_machine_which_starts_slowly_gets_more_time_for_the_selection() -> None:
-    slow, slower = (TimeBudget(0.0, 3600.0, opened=seconds).reserve for seconds in (90.0, 1e4))
-    assert (slow, slower) == (STOPPING + 90.0, STOPPING + MOST_RESERVE)
+    slow, slower = (TimeBudget(0.0, 3600.0, opened=seconds).reserve for seconds in (500.0, 1e4))
+    assert (slow, slower) == (STOPPING + 500.0 * OF_START, STOPPING + MOST_RESERVE)
 
 
 def test_a_budget_counts_from_the_start_of_the_command() -> None:

@@ -11,8 +11,11 @@ STOPPING = 10.0
 LEAST_RESERVE, MOST_RESERVE = 15.0, 300.0
 """Least and most time that is kept for the selection and the submission, in s."""
 
-RESERVED, ENDING = 0.02, 0.05
+RESERVED, ENDING = 0.02, 0.03
 """Share of a budget for the selection, and for running epochs to end in."""
+
+OF_START = 0.4
+"""Time of a selection over that of the start of a search on the same machine; see `benchmarks/LOG.md`."""
 
 LONGEST_ENDING = 120.0
 """Most time in which running epochs may end, in s."""
@@ -41,9 +44,9 @@ class TimeBudget:
     def reserve(self) -> float:
         """Time after the last training step, in s.
 
-        The selection imports and draws about as much as the start did, so a busy machine gets more.
+        The start tells how busy the machine is.
         """
-        wanted = max(LEAST_RESERVE, RESERVED * self.seconds, self.opened - self.began)
+        wanted = max(LEAST_RESERVE, RESERVED * self.seconds, OF_START * (self.opened - self.began))
         return min(STOPPING + min(wanted, MOST_RESERVE), self.seconds / 4)
 
     @property

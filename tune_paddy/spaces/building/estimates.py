@@ -1,6 +1,7 @@
 """Which members a machine can train: their memory, their time, and the sizes that the images justify."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -69,9 +70,11 @@ class Estimates:
 
     Attributes:
         facts: The facts.
+        known: Forecasts so far, by their parameters.
     """
 
     facts: Facts
+    known: dict[tuple[tuple[str, Any], ...], Estimate | None] = field(default_factory=dict, repr=False)
 
     @cached_property
     def room_mib(self) -> float:
@@ -81,6 +84,12 @@ class Estimates:
 
     def of(self, **values: Any) -> Estimate | None:
         """Forecast a member; None: its network was not measured."""
+        key = tuple(sorted(values.items()))
+        if key not in self.known:
+            self.known[key] = self._of(values)
+        return self.known[key]
+
+    def _of(self, values: Mapping[str, Any]) -> Estimate | None:
         config = MemberConfig(**values)
         network = known_network(config.arch, config.size)
         if network is None:
