@@ -129,22 +129,24 @@ class _Builder:
         """Time of all concurrent trials together, in s."""
         return self.facts.seconds * self.facts.machine.at_once
 
-    def frozen(self, spaces: Sequence[SearchSpace]) -> list[ChosenMember]:
-        """Return the frozen members, as many as their share of the time allows; the sharp ones first."""
-        known = [
-            (recipe.values, FROZEN_SIDES if space.name == "light" else (recipe.values["size"],))
-            for space in spaces
-            for recipe in space.recipes
-            if recipe.values.get("schedule") == "frozen"
-        ]
+    def frozen(
+        self, spaces: Sequence[SearchSpace], *, share: float = FROZEN_SHARE, each: float = FROZEN_EACH
+    ) -> list[ChosenMember]:
+        """Return the frozen members, as many as their share of the time allows; the sharp ones first.
+
+        Args:
+            spaces: Shipped spaces, the preferred first.
+            share: Share of the time of all concurrent trials that they may take together.
+            each: Share of the time that one may take.
+        """
         found: dict[str, ChosenMember] = {}
-        left = FROZEN_SHARE * self.capacity
+        left = share * self.capacity
         for least in (self._sharp(SHARP_FROZEN), 0):
-            for values, sides in known:
+            for values, sides in _frozen_recipes(spaces):
                 if values["arch"] in found or len(found) == FROZEN_MOST:
                     continue
-                limit = min(left, FROZEN_EACH * self.facts.seconds)
-                member = self._frozen_member(values, [side for side in sides if side >= least], limit)
+                limit = min(left, each * self.facts.seconds)
+                member = self.frozen_member(values, [side for side in sides if side >= least], limit)
                 if member is not None:
                     found[values["arch"]] = member
                     left -= member.estimate.seconds
@@ -154,7 +156,7 @@ class _Builder:
         """Return a side in px, or the largest one that the images justify."""
         return min(side, largest_side(self.facts.images, pretrained=True))
 
-    def _frozen_member(
+    def frozen_member(
         self, known: Mapping[str, Any], sides: Sequence[int], limit: float
     ) -> ChosenMember | None:
         """Return a frozen member at its largest side that ends within a limit in s; None: there is none."""
@@ -262,6 +264,16 @@ class _Builder:
         return {"arch": one_of(list(archs)), "size": one_of(list(sides)), **domains}
 
 
+def _frozen_recipes(spaces: Sequence[SearchSpace]) -> list[tuple[Mapping[str, Any], tuple[int, ...]]]:
+    """Return the frozen recipes of shipped spaces, each with its sides in px, the largest first."""
+    return [
+        (recipe.values, FROZEN_SIDES if space.name == "light" else (recipe.values["size"],))
+        for space in spaces
+        for recipe in space.recipes
+        if recipe.values.get("schedule") == "frozen"
+    ]
+
+
 def _product(possible: Mapping[int, Mapping[str, Estimate]]) -> tuple[list[int], list[str]]:
     """Return at most two sides, the largest ones, and the architectures that are possible at all of them.
 
@@ -320,6 +332,8 @@ def choose(facts: Facts, shipped: Mapping[str, SearchSpace]) -> Chosen:
         frozen = builder.frozen(spaces)
         used = sum(member.estimate.seconds for member in frozen)
         epochs, subs = builder.trained(spaces, used)
+        if not (frozen or subs):  # one frozen member is better than none
+            frozen = builder.frozen(spaces, share=1.0, each=WALL)
         if frozen or subs:
             return _content(builder, frozen, epochs, subs, used)
         usable = set(builder.left_out.values()) & {MEMORY, TIME}
@@ -402,6 +416,10 @@ def _nothing(builder: _Builder, spaces: Sequence[SearchSpace]) -> InputError:
 def _shortest(builder: _Builder, spaces: Sequence[SearchSpace]) -> Iterator[float]:
     """Yield the times of the shortest members that fit, in s."""
     facts = builder.facts
+    for values, sides in _frozen_recipes(spaces):
+        member = builder.frozen_member(values, sides[::-1], math.inf)
+        if member is not None:
+            yield member.estimate.seconds
     for sub in (sub for space in spaces for sub in space.spaces):
         pretrained = sub.domains.get("pretrained", Fixed(True)) == Fixed(True)
         side = min([*candidates(sub.domains["size"]), *FURTHER_SIDES.get(sub.name, ())])
