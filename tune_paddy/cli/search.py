@@ -427,7 +427,7 @@ def _more_time(plan: "SearchPlan", store: "Store") -> str | None:
     if minutes is None or ended >= plan.total:
         return None
     command = record_command(store, "search", "--resume", plan.name, "--minutes", f"{2 * minutes:g}")
-    return f"the {minutes:g} minutes are used up; to go on: {command}"
+    return f"no further member fits the {minutes:g} minutes; to go on: {command}"
 
 
 def print_members(plan: "SearchPlan", store: "Store", when: str = "", *, weights: bool = True) -> int:

@@ -329,11 +329,10 @@ def choose(facts: Facts, shipped: Mapping[str, SearchSpace]) -> Chosen:
     for names in (("strong", "light"), ("scratch",)):
         builder = _Builder(facts, left_out)
         spaces = [shipped[name] for name in names]
-        frozen = builder.frozen(spaces)
+        # Where time is short, one frozen member is better than networks that train for an epoch or two.
+        frozen = builder.frozen(spaces) or builder.frozen(spaces, share=WALL, each=WALL)
         used = sum(member.estimate.seconds for member in frozen)
         epochs, subs = builder.trained(spaces, used)
-        if not (frozen or subs):  # one frozen member is better than none
-            frozen = builder.frozen(spaces, share=1.0, each=WALL)
         if frozen or subs:
             return _content(builder, frozen, epochs, subs, used)
         usable = set(builder.left_out.values()) & {MEMORY, TIME}

@@ -5,7 +5,7 @@ from typing import Any
 
 from tune_paddy.core.domains import Choice, Domain, Fixed
 from tune_paddy.core.timing.forecast import spoken
-from tune_paddy.spaces.building.choice import FROZEN_SHARE, LONG, Chosen, ChosenMember, ChosenSpace
+from tune_paddy.spaces.building.choice import LONG, Chosen, ChosenMember, ChosenSpace
 from tune_paddy.spaces.building.estimates import DOWNLOAD, MOST_ACCUM, Estimate, largest_side
 from tune_paddy.spaces.building.facts import Facts, Machine
 
@@ -139,12 +139,14 @@ def _defaults(facts: Facts, chosen: Chosen) -> Iterator[str]:
 
 
 def _members(facts: Facts, chosen: Chosen) -> Iterator[str]:
+    taken = sum(member.estimate.seconds for member in chosen.frozen)
+    whole = facts.seconds * facts.machine.at_once
     if chosen.frozen or chosen.recipes:
         yield from ("", "recipes:")
     if chosen.frozen:
         yield from _comment(
-            "Heads fitted to the features of networks that do not train. They come first, with at most "
-            f"{100 * FROZEN_SHARE:.0f} % of the time: in the same time they had a lower log loss than "
+            "Heads fitted to the features of networks that do not train. They come first, and take about "
+            f"{100 * taken / whole:.0f} % of the time: in the same time they had a lower log loss than "
             "fine-tuned members (benchmarks/recipes.py).",
             indent=2,
         )
