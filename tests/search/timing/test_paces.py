@@ -36,6 +36,7 @@ def test_members_of_the_same_architecture_correct_a_forecast_before_others() -> 
 def test_frozen_members_say_nothing_about_the_pace_of_others() -> None:
     paces = MemberPaces(by_epochs, in_seconds=True)
     paces.learn(FROZEN, 50.0)
+    assert paces.seconds(WHOLE) == 12.0
     paces.learn(WHOLE, 12.0)
     assert (paces.seconds(FROZEN), paces.seconds(WHOLE)) == (50.0, 12.0)
 

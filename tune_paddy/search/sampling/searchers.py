@@ -164,7 +164,7 @@ class MemberSearcher(TrialSearcher):
         curve = self._curves.pop(trial_id, {})
         proposal, began = self._proposals[trial_id], self._began.pop(trial_id, None)
         if value is not None and began is not None and self._tells_pace(proposal, result or {}):
-            self._paces.learn(proposal.config, self._clock() - began)
+            self._paces.learn(proposal.config, _trained_seconds(result or {}) or self._clock() - began)
         self.sampler.tell(proposal.number, value, curve, pruned=outcome is None and not error)
 
     def _tells_pace(self, proposal: Proposal, result: dict[str, Any]) -> bool:
@@ -176,6 +176,11 @@ class MemberSearcher(TrialSearcher):
         from tune_paddy.search.sampling.study_figures import write_study_figures  # noqa: PLC0415 pyplot takes seconds
 
         return bool(write_study_figures(self.sampler.trials(), self.sampler.spaces, folder))
+
+
+def _trained_seconds(result: dict[str, Any]) -> float:
+    """Return how long a member trained and predicted, in s, without the start of its process; 0: unknown."""
+    return float(result.get("train_seconds_total", 0.0)) + float(result.get("predict_seconds", 0.0))
 
 
 class FixedTrials(TrialSearcher):

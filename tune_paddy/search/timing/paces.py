@@ -59,7 +59,9 @@ class MemberPaces:
 
     def _near(self, config: MemberConfig, forecast: float) -> list[float]:
         """Return measured over forecast seconds of the ended members that are most like a member."""
-        alike = [one for one in self._ended if one.frozen == config.frozen] or self._ended
+        alike = [one for one in self._ended if one.frozen == config.frozen]
+        if not alike and not self._in_seconds:
+            alike = self._ended
         alike = [one for one in alike if one.arch == config.arch] or alike
         nearest = sorted(alike, key=lambda one: abs(math.log(one.forecast / forecast)))
         return [one.ratio for one in nearest[:NEAREST]]
