@@ -205,7 +205,10 @@ def test_help_and_version_import_nothing_heavy(tmp_path: Path, call: Call) -> No
         (["select", "no-such-search"], "mlflow.db"),
         (["submit", "none.csv"], "there is no file none.csv"),
         (["data", "check", "nowhere"], "nowhere"),
-        (["search"], "give DATA and --space"),
+        (["search"], "give DATA and --minutes or --space"),
+        (["search", "."], "give DATA and --minutes or --space"),
+        (["search", ".", "--minutes", "3", "--hours", "1"], "--hours 1: --minutes 3 says the same"),
+        (["search", ".", "--minutes", "3", "--ray-address", "a:1"], "for this machine alone; give --space"),
         (["search", "--resume", "no-such-search"], "mlflow.db"),
         (
             ["search", ".", "--space", "digits_demo", "--metric", "accuracy"],

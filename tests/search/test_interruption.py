@@ -7,7 +7,8 @@ import pytest
 from ray.tune.experiment import Experiment
 
 from tune_paddy.core.errors import SearchInterruptedError
-from tune_paddy.search.interruption import ONE_PRESS, Interruption, interruptible
+from tune_paddy.search.interruption import LAST_EPOCH, ONE_PRESS, Interruption, interruptible
+from tune_paddy.search.timing.budget import TimeBudget
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,23 @@ def test_a_search_started_by_nohup_survives_the_end_of_its_terminal() -> None:
     with interruptible(interruption, lambda line: None):
         os.kill(os.getpid(), signal.SIGHUP)
     assert not interruption.requested
+
+
+def test_at_the_end_of_its_time_a_search_stops_trials_with_their_epoch_and_later_at_once() -> None:
+    """A trial that has reported its last epoch predicts until the later time."""
+    now = [0.0]
+    budget = TimeBudget(0.0, 3600.0, clock=lambda: now[0])
+    interruption = Interruption(budget=budget)
+    interruption.look_at(running=True)
+    states = []
+    for now[0] in (budget.training_end - 1, budget.training_end, budget.last_end):
+        reports = [interruption("a trial", {LAST_EPOCH: last}) for last in (False, True)]
+        states.append((*reports, interruption.stop_all(), interruption.requested))
+    assert states == [
+        (False, False, False, False),
+        (True, False, False, False),
+        (True, False, True, False),
+    ]
 
 
 def test_tune_keeps_the_stopper_before_any_signal(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Unusual names through the whole program: dataset, training, record, selection, submission."""
 
 import csv
-import itertools
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,14 @@ from tune_paddy.data.ensemble_file import read_ensemble
 from tune_paddy.data.submission.files import check_submission
 from tune_paddy.ensemble.build import build_ensemble
 from tune_paddy.search.plan import SearchPlan
+from tune_paddy.search.timing.budget import TimeBudget
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.store import Store, open_store
 
 ODD = "--help [red] 'ä\n🌾 \"; rm -rf $HOME"
 LABELS = (ODD, "-1")
 SPACE = """
-search: {trials: 50, minutes: 0.001, concurrency: 1, retries: 0, select_share: 0.5}
+search: {trials: 50, minutes: 60, concurrency: 1, retries: 0, select_share: 0.5}
 defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 1, batch_size: 16, tta: 0}
 recipes: [{arch: test_resnet}]
 spaces: [{name: nets, arch: test_resnet, lr: {low: 0.002, high: 0.01, log: true}}]
@@ -61,14 +61,18 @@ def odd(
     tmp_path_factory: pytest.TempPathFactory,
     ray_running: None,  # noqa: ARG001 starts Ray
 ) -> Odd:
-    """A search with odd names, whose clock advances 0.05 s per reading: only the first are in time."""
+    """A search with odd names, whose time for training is used up once a member has weights."""
     dataset = odd_dataset(small_digits, tmp_path_factory.mktemp("odd"))
     runs = dataset.parent / f"-runs {ODD}"
     plan = make_plan("odd", dataset, runs, SPACE)
     uri = f"sqlite:///{dataset.parent}/{ODD}.db"
     store = open_store(uri, experiment=dataset.name, artifact_root=runs / "artifacts", create=True)
-    ticks = itertools.count(step=0.05)
-    members = searched(plan, store, clock=lambda: next(ticks))
+    end = TimeBudget(0.0, 3600.0).training_end
+
+    def clock() -> float:
+        return end if any((runs / "odd").glob("members/*/weights.safetensors")) else 0.0
+
+    members = searched(plan, store, clock=clock)
     return Odd(dataset, plan, store, members)
 
 

@@ -12,6 +12,7 @@ too.
 
 import inspect
 import logging
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from tune_paddy.api.record import existing_record
 from tune_paddy.api.results import Chosen, Forecast, Pool, SearchResult
 from tune_paddy.api.searching import (
+    build,
     check_space,
     import_frameworks,
     make_record,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
     from tune_paddy.core import predictions
     from tune_paddy.core.estimate import Estimate
+    from tune_paddy.core.timing.speed import TimedNetwork
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.ensemble.doctor.examine import Examination
     from tune_paddy.spaces.space import SearchSpace
@@ -76,7 +79,7 @@ EXPLORER = "tune_paddy, from Python"
 @checked
 def run_search(
     data: "str | Path | Dataset",
-    space: "str | Path | SearchSpace",
+    space: "str | Path | SearchSpace | None" = None,
     *,
     name: str | None = None,
     stand_ins: bool = False,
@@ -109,7 +112,8 @@ def run_search(
 
     Args:
         data: Opened dataset, or its folder or CSV.
-        space: Loaded search space, its file, or the name of a shipped space.
+        space: Loaded search space, its file, or the name of a shipped space; None: one is built from the
+            images, this machine and `minutes`.
         name: Name of the search; None: that of the space and the next free number.
         stand_ins: Whether to rehearse with a tiny relative of each architecture.
         tracking_uri: Address of MLflow; None: `mlflow.db` in the working folder.
@@ -137,7 +141,7 @@ def run_search(
         skip_conflicts: Whether to skip identical images with different labels.
         quiet: Whether to show neither progress nor notes.
         **settings: Fields of `SearchSettings`, such as `trials`, `minutes` or `gpu`; they override the
-            settings of the space.
+            settings of the space. `minutes` count from this call, and leave time for the selection.
 
     Raises:
         InputError: An argument, the space or the dataset is invalid.
@@ -145,20 +149,26 @@ def run_search(
     """
     from rich.console import Console
 
+    started = time.monotonic()
     reading, weights = options_among(locals()), None if weights_dir is None else Path(weights_dir)
     _check_settings(settings)
-    parsed = parse_space(space)
-    licences = settle(parsed, data, settings).licences
+    parsed = None if space is None else parse_space(space)
+    licences = settle(parsed, data, settings, ray_address).licences
     console = Console(markup=False, highlight=False, quiet=quiet)
-    import_frameworks(console)
+    imports = import_frameworks(console)
     from tune_paddy.search.new_search import plan_new_search
     from tune_paddy.search.teaching.teacher import with_teachers
     from tune_paddy.tracking.names import Naming
 
+    dataset: Dataset | None = None
+    timed: tuple[TimedNetwork, ...] = ()
+    if parsed is None:
+        dataset = open_dataset(data, reading)
+        parsed, timed = build(dataset, settings, weights, console, started=started, imports=imports)
     loaded = check_space(parsed, stand_ins=stand_ins, licences=licences)
     if ray_address is None:
         require_weights(loaded, weights)
-    dataset = open_dataset(data, reading)
+    dataset = dataset or open_dataset(data, reading)
     store = make_record(dataset, tracking_uri, Path(runs))
     plan = plan_new_search(
         dataset,
@@ -170,6 +180,8 @@ def run_search(
         weights_dir=weights,
         ray_address=ray_address,
         command=EXPLORER,
+        started=started,
+        timed=timed,
     )
     plan = with_teachers(plan, store)
     return SearchResult(plan.name, train(plan, store, console), plan.folder, store.tracking_uri)

@@ -4,6 +4,7 @@ The cheap checks come first, since torch and Ray take seconds to import.
 """
 
 import shlex
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tune_paddy.core.config import SearchSettings
+    from tune_paddy.core.timing.speed import TimedNetwork
     from tune_paddy.data.dataset import Dataset
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.spaces.space import SearchSpace
@@ -33,35 +35,79 @@ def parse_space(space: "str | Path | SearchSpace") -> "SearchSpace":
 
 
 def settle(
-    space: "SearchSpace", data: "str | Path | Dataset", settings: Mapping[str, Any]
+    space: "SearchSpace | None",
+    data: "str | Path | Dataset",
+    settings: Mapping[str, Any],
+    ray_address: str | None = None,
 ) -> "SearchSettings":
     """Return the settings of a search, before torch is imported.
 
     Args:
-        space: Loaded search space.
+        space: Loaded search space; None: one is built.
         data: Dataset, or its path.
         settings: Overrides of the settings of the space: setting → value.
+        ray_address: Address of a Ray cluster; None: this machine.
 
     Raises:
-        InputError: A setting is out of bounds, or the path does not exist.
+        InputError: A setting is out of bounds, the path does not exist, or no space can be built.
     """
+    from tune_paddy.core.config import SearchSettings
     from tune_paddy.data.system.text import shown
+    from tune_paddy.spaces.building.build import require_buildable
 
-    chosen = space.settings.override(settings)
+    chosen = (SearchSettings() if space is None else space.settings).override(settings)
+    if space is None:
+        require_buildable(settings, ray_address)
     if isinstance(data, str | Path) and not Path(data).expanduser().exists():
         raise InputError(f"{shown(data)}: there is no such folder or table of labels", options=("data",))
     return chosen
 
 
-def import_frameworks(console: "Console") -> None:
-    """Import torch and Ray, which takes seconds, and show that on a console."""
+def import_frameworks(console: "Console") -> float:
+    """Import torch and Ray, which takes seconds, and show that on a console; return the seconds."""
     from tune_paddy.data.system.progress.shown import shown_progress
 
+    began = time.monotonic()
     with shown_progress(console) as progress:
         progress.stage("importing torch and Ray")
         import tune_paddy.search.preflight
         import tune_paddy.search.run
         import tune_paddy.training.networks.model  # noqa: F401 all three for what they import
+    return time.monotonic() - began
+
+
+def build(
+    dataset: "Dataset",
+    settings: Mapping[str, Any],
+    weights_dir: Path | None,
+    console: "Console",
+    *,
+    started: float,
+    imports: float,
+) -> "tuple[SearchSpace, tuple[TimedNetwork, ...]]":
+    """Build the space of a search, and print what it trains; return it with the timed networks.
+
+    Args:
+        dataset: Labelled images and test images.
+        settings: Settings that the user chose; `minutes` is among them.
+        weights_dir: Folder of pretrained weights, or None.
+        console: Output for the stages and the lines.
+        started: Start of the call by the monotonic clock, in s.
+        imports: Duration of the import of torch, in s.
+
+    Raises:
+        InputError: The time is too short for a member, nothing fits the memory, or no network can be used.
+    """
+    from tune_paddy.data.system.progress.shown import shown_progress
+    from tune_paddy.search.building.plan import plan_space_here
+
+    with shown_progress(console) as progress:
+        built = plan_space_here(
+            dataset, settings, started=started, imports=imports, weights_dir=weights_dir, progress=progress
+        )
+    for line in built.lines:
+        console.print(line, soft_wrap=True)
+    return built.space, built.timed
 
 
 def check_space(space: "SearchSpace", *, stand_ins: bool, licences: str | None = None) -> "SearchSpace":

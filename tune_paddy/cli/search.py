@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from tune_paddy.core.config import MemberConfig
     from tune_paddy.core.memory import TrialMemory
+    from tune_paddy.core.timing.speed import TimedNetwork
     from tune_paddy.ensemble.options import SelectionOptions
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.search.preflight import ReadyPlan
@@ -69,7 +70,10 @@ def search(
     space: Annotated[
         str | None,
         typer.Option(
-            "--space", "-s", help="Search space: a file or a shipped name.", autocompletion=complete_space
+            "--space",
+            "-s",
+            help="Search space: a file or a shipped name; default: one is built for --minutes.",
+            autocompletion=complete_space,
         ),
     ] = None,
     name: Annotated[
@@ -85,6 +89,10 @@ def search(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="With --resume: also retry failed members.")
     ] = False,
+    hours: Annotated[
+        float | None,
+        typer.Option(help="The same as --minutes, in hours.", min=0, metavar="<hours>"),
+    ] = None,
     refit: RefitOption = None,
     stand_ins: StandInsOption = False,
     dry_run: Annotated[
@@ -107,11 +115,15 @@ def search(
     """Train the members of a search space, then select from them and write the submission.
 
     Options override the settings under `search:` in the space, which override the defaults shown here.
+    Without a space, one is built from the images, this machine and --minutes; --dry-run shows it.
 
-    Example: tune-paddy search paddy/ --space paddy_search --trials 40 --gpu 0.5
+    Example: tune-paddy search paddy/ --minutes 480
+
+    With a space: tune-paddy search paddy/ --space paddy_search --trials 40 --gpu 0.5
 
     After an interruption: tune-paddy search --resume paddy_search-1
     """
+    started = time.monotonic()
     from tune_paddy.tracking.names import Naming
 
     check_refit(refit)
@@ -121,7 +133,7 @@ def search(
     if resume is None and not dry_run and data is not None:
         resume = _earlier(tracking_uri, name)
     common: dict[str, Any] = {
-        "overrides": given(context, SETTINGS),
+        "overrides": _in_minutes(given(context, SETTINGS), hours),
         "reading": given(context, READING),
         "weights_dir": weights_dir,
         "ray_address": ray_address,
@@ -131,18 +143,35 @@ def search(
         plan, store = plan_again(
             resume, tracking_uri=tracking_uri, data=data, space=space, retry_failed=retry_failed, **common
         )
-    elif data is None or space is None:
-        raise InputError("give DATA and --space to start a search, or --resume NAME to resume one")
+    elif data is None or (space is None and "minutes" not in common["overrides"]):
+        raise InputError(
+            "give DATA and --minutes or --space to start a search, or --resume NAME to resume one"
+        )
     else:
         timed = dry_run and timing > 0
-        plan = make_plan(data, space, naming, stand_ins=stand_ins, timed=timed, **common)
+        plan = make_plan(data, space, naming, stand_ins=stand_ins, timed=timed, started=started, **common)
         plan = taught(plan, tracking_uri)
-    plan = replace(plan, follow_up=_follow_up(now, plan.follow_up))
+    plan = replace(plan, follow_up=_follow_up(now, plan.follow_up), started=started)
     check_patterns(plan.follow_up["weights"] or (), plan)
     if dry_run:
         _print_preview(plan, timing)
         return
     _run(plan, store, naming, tracking_uri, verbose=verbose)
+
+
+def _in_minutes(settings: dict[str, Any], hours: float | None) -> dict[str, Any]:
+    """Return the typed settings with the time budget in minutes.
+
+    Raises:
+        InputError: It is given twice.
+    """
+    if hours is None:
+        return settings
+    if "minutes" in settings:
+        raise InputError(
+            f"--hours {hours:g}: --minutes {settings['minutes']:g} says the same; give one of them"
+        )
+    return {**settings, "minutes": 60 * hours}
 
 
 def _run(
@@ -283,7 +312,7 @@ def _earlier(tracking_uri: str | None, name: str | None) -> str | None:
 
 def make_plan(
     data: Path,
-    space: str,
+    space: str | None,
     naming: "Naming",
     *,
     overrides: dict[str, Any],
@@ -292,28 +321,65 @@ def make_plan(
     weights_dir: Path | None = None,
     ray_address: str | None = None,
     timed: bool = False,
+    started: float | None = None,
 ) -> "SearchPlan":
-    """Make a plan from command-line arguments: validate space, dataset and settings, and choose a name."""
+    """Make a plan from command-line arguments: validate space, dataset and settings, and choose a name.
+
+    Args:
+        data: Folder or CSV of labelled images.
+        space: Name or path of the search space; None: one is built.
+        naming: Choice of the name.
+        overrides: Typed settings; `minutes` is among them if a space is to be built.
+        reading: Typed options of reading the dataset.
+        stand_ins: Whether to rehearse with tiny relatives of the architectures.
+        weights_dir: Folder of pretrained weights, or None.
+        ray_address: Address of a Ray cluster; None: this machine.
+        timed: Whether a forecast of time follows.
+        started: Start of the command by the monotonic clock, in s; None: now.
+
+    Raises:
+        InputError: An argument, the space or the dataset is invalid, or no space can be built.
+    """
+    from tune_paddy.core.config import SearchSettings
+    from tune_paddy.spaces.building.build import NAME, require_buildable
     from tune_paddy.spaces.space import SearchSpace, find_space
 
     # Cheap checks first: torch, timm and Ray take many seconds to import.
-    loaded = SearchSpace.load(find_space(space))
-    licences = loaded.settings.override(overrides).licences
-    naming.choose(loaded.name)
+    loaded = None if space is None else SearchSpace.load(find_space(space))
+    settings = (SearchSettings() if loaded is None else loaded.settings).override(overrides)
+    if loaded is None:
+        require_buildable(overrides, ray_address)
+    naming.choose(NAME if loaded is None else loaded.name)
     dataset = open_dataset(data, reading)
     print_dataset(dataset)
-    with working("importing torch and timm"):
+    importing = time.monotonic()
+    with working("importing torch and timm") as progress:
         if timed:
             from tune_paddy.search.timing.dry_run import import_seconds
 
             import_seconds()  # for the forecast; below, torch is imported whole or in part
+        from tune_paddy.search.building.plan import plan_space_here
         from tune_paddy.search.licences import with_licences
         from tune_paddy.search.new_search import plan_new_search
         from tune_paddy.training.networks.architectures import stand_in
         from tune_paddy.training.networks.model import check_arch, check_layers
 
+        known: tuple[TimedNetwork, ...] = ()
+        if loaded is None:
+            now = time.monotonic()
+            built = plan_space_here(
+                dataset,
+                overrides,
+                started=importing if started is None else started,
+                imports=now - importing,
+                weights_dir=weights_dir,
+                progress=progress,
+            )
+            loaded, known = built.space, built.timed
         loaded.check_archs(check_arch, check_layers)
-        allowed = with_licences(loaded, licences)
+        allowed = with_licences(loaded, settings.licences)
+    for line in () if space is not None else built.lines:
+        console.print(line, soft_wrap=True)
     return plan_new_search(
         dataset,
         allowed.with_stand_ins(stand_in) if stand_ins else allowed,
@@ -323,6 +389,8 @@ def make_plan(
         weights_dir=weights_dir,
         ray_address=ray_address,
         command=typed_command(),
+        started=started,
+        timed=known,
     )
 
 
@@ -342,8 +410,24 @@ def train_and_print(ready: "ReadyPlan", store: "Store", *, weights: bool = True)
     except SearchInterruptedError as error:
         error.add_note(f"to resume it: {record_command(store, 'search', '--resume', plan.name)}")
         raise
-    print_members(plan, store, f" in {time.monotonic() - started:.0f} s", weights=weights)
+    finished = print_members(plan, store, f" in {time.monotonic() - started:.0f} s", weights=weights)
+    more = _more_time(plan, store)
+    if not finished and more:
+        raise TunePaddyError(f"no member finished: {more}")
+    print_note(more)
     console.print()
+
+
+def _more_time(plan: "SearchPlan", store: "Store") -> str | None:
+    """Return how to continue a search whose time budget was used up; None: it has ended before, or none."""
+    from tune_paddy.tracking.runs import list_members
+
+    minutes, members = plan.settings.minutes, list_members(store, plan.name)
+    ended = sum(member.outcome != "interrupted" for member in members)
+    if minutes is None or ended >= plan.total:
+        return None
+    command = record_command(store, "search", "--resume", plan.name, "--minutes", f"{2 * minutes:g}")
+    return f"no further member fits the {minutes:g} minutes; to go on: {command}"
 
 
 def print_members(plan: "SearchPlan", store: "Store", when: str = "", *, weights: bool = True) -> int:
@@ -380,6 +464,8 @@ def _print_preview(plan: "SearchPlan", timing: float) -> None:
     from tune_paddy.search.gpu_shares import trial_planner
     from tune_paddy.search.plan import preview
 
+    if plan.timed:
+        console.print(plan.space.text, soft_wrap=True)
     proposals, settings = preview(plan, n=10), plan.settings
     gpus = f"GPU share {settings.gpu}" if isinstance(settings.gpu, str) else counted(settings.gpu, "GPU")
     console.print(f"Each trial: {counted(settings.cpus, 'CPU')}, {gpus}. The first {len(proposals)}:")
@@ -399,7 +485,7 @@ def _print_preview(plan: "SearchPlan", timing: float) -> None:
             progress.advance()
     console.print(table)
     _print_weights(plan.space)
-    if timing:
+    if timing and not plan.timed:  # the lines of a built space have its time
         _print_time(plan, plan_memory, timing)
 
 

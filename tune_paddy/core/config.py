@@ -328,7 +328,7 @@ class SearchSettings(BaseModel):
     minutes: float | None = Field(
         None,
         gt=0,
-        description="time after which no new trial starts; none: no limit",
+        description="time of the whole search, selection and submission included; none: no limit",
         json_schema_extra={"group": SEARCH, "unit": "minutes"},
     )
     concurrency: int | None = Field(

@@ -1,4 +1,4 @@
-"""Interrupt a search by a signal: stop after the running epochs, or at once on a second signal."""
+"""Interrupt a search by a signal or at the end of its time: after the running epochs, or at once."""
 
 import os
 import signal
@@ -13,6 +13,10 @@ from ray.tune import Callback, Stopper
 
 from tune_paddy.core.errors import SearchInterruptedError
 from tune_paddy.data.system.signals import HANG_UP, JOB_SIGNALS, is_ignored_hang_up, leave_terminal
+from tune_paddy.search.timing.budget import UNLIMITED, TimeBudget
+
+LAST_EPOCH = "last_epoch"
+"""Key of a trial's report: whether it has no epoch left to train, and predicts now."""
 
 ONE_PRESS = 0.5
 """Time after a signal in which further ones count as the same, in seconds.
@@ -25,19 +29,23 @@ class Interruption(Stopper):
     """State of a search's interruption, and the rule that stops Ray's trials.
 
     After an interruption, no trial starts, and each running trial stops at its next report. A trial reports
-    when the checkpoint of an epoch is saved or its predictions are recorded.
+    when the checkpoint of an epoch is saved or its predictions are recorded. The same happens when the
+    training has used up its time; a trial that has reported its last epoch then still predicts.
 
     Attributes:
+        budget: Time budget of the session.
         signal: First signal received; None: not interrupted.
         at_once: Whether a second signal was received, or something failed.
         failure: Description of a failure that no trial survives, or None.
 
     Args:
         clock: Monotonic clock, in seconds.
+        budget: Time budget of the session.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, budget: TimeBudget = UNLIMITED) -> None:
         self._clock, self._since = clock, float("-inf")
+        self.budget = budget
         self.signal: int | None = None
         self.at_once = False
         self.failure: str | None = None
@@ -52,13 +60,18 @@ class Interruption(Stopper):
         """Whether the search was interrupted; not `__bool__`, since Ray drops a stopper that is false."""
         return self.signal is not None
 
+    @property
+    def stopping(self) -> bool:
+        """Whether running trials end with their epoch: the search was interrupted, or its time is used up."""
+        return self.requested or self.budget.expired
+
     def __call__(self, trial_id: str, result: dict[str, object]) -> bool:  # noqa: ARG002 Ray's arguments
         """Return whether a trial that has just reported must stop."""
-        return self.requested
+        return self.requested or (self.budget.expired and not result.get(LAST_EPOCH))
 
     def stop_all(self) -> bool:
         """Return whether Ray's loop must end; otherwise it would wait for trials that are not placed yet."""
-        return self.requested and not self._running
+        return (self.requested and not self._running) or self.budget.overdue
 
     def look_at(self, running: bool) -> None:
         """Store whether a trial is running."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_paddy.core.teaching.words import check_teachers
+from tune_paddy.core.timing.speed import TimedNetwork
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.kaggle.fetch import competition_of
 from tune_paddy.data.split import folds_of
@@ -27,6 +28,8 @@ def plan_new_search(
     weights_dir: Path | None = None,
     ray_address: str | None = None,
     command: str = "",
+    started: float | None = None,
+    timed: tuple[TimedNetwork, ...] = (),
 ) -> SearchPlan:
     """Plan a new search; start and write nothing. `with_teachers` adds what earlier searches teach it.
 
@@ -40,6 +43,8 @@ def plan_new_search(
         weights_dir: Folder of pretrained weights, or None.
         ray_address: Address of a Ray cluster; None: this machine.
         command: Command line that starts the search, for the record.
+        started: Start of the command, see `SearchPlan`.
+        timed: Timed networks, see `SearchPlan`.
 
     Raises:
         InputError: A setting is out of bounds, contradicts another or the dataset's split, or the given name
@@ -62,6 +67,8 @@ def plan_new_search(
         command=command,
         data=data,
         competition=competition_of(dataset.root),
+        started=started,
+        timed=timed,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import Fixed, largest
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.timing.speed import TimedNetwork
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.split import SelectSplit, make_split
 from tune_paddy.search.sampling.first_members import FirstMember, first_members
@@ -36,6 +37,9 @@ class SearchPlan:
         follow_up: Options for the steps after the search, as plain JSON; the record keeps them for a resume.
         resumed: Whether the plan resumes the recorded search of this name.
         retry_failed: Whether a resumed search retries failed members.
+        started: Start of the command by the monotonic clock, in s, from which the time budget counts; None:
+            it counts from the start of the training.
+        timed: Timed networks, from which the members of a built space are forecast; (): none are known.
         targets: Soft labels and pseudo-labels that teachers gave the search; None: it has no teacher.
     """
 
@@ -54,6 +58,8 @@ class SearchPlan:
     resumed: bool = False
     retry_failed: bool = False
     targets: TaughtTargets | None = None
+    started: float | None = None
+    timed: tuple[TimedNetwork, ...] = ()
 
     @property
     def total(self) -> int:

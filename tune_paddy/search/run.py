@@ -1,5 +1,6 @@
 """Run a search: record, sample and train until the trials or the time are used up."""
 
+import math
 import os
 import sys
 import time
@@ -28,6 +29,8 @@ from tune_paddy.search.resuming.history import (
 )
 from tune_paddy.search.sampling.sampler import MemberSampler
 from tune_paddy.search.sampling.searchers import MemberSearcher, TrialSearcher
+from tune_paddy.search.timing.budget import TimeBudget
+from tune_paddy.search.timing.by_operations import member_paces
 from tune_paddy.search.trainable import TrialContext
 from tune_paddy.search.tuning import run_trials_on_ray
 from tune_paddy.search.watchers.close_members import MemberCloser
@@ -59,7 +62,7 @@ def run_search(
         ready: The search, from `ready_session`, inside its block.
         store: The record, opened for the dataset's experiment.
         console: Output for notes and progress: a table, or lines in a log; a quiet one gets neither.
-        clock: Source of time in seconds, for the time budget.
+        clock: Monotonic clock in seconds, for the time budget; also that of `plan.started`.
 
     Returns:
         All members, whatever their outcome.
@@ -129,9 +132,11 @@ def run_trials(
     with ExitStack() as stack:
         stack.enter_context(system_metrics(store, parent))
         context = _context(plan, store, parent)
-        progress = _progress(ready, earlier)
+        progress = _progress(ready, earlier, interruption.budget)
         display = search_display(console, progress)
-        watchers = [progress, display, *_watchers(ready, store, context, console, progress)]
+        began = interruption.budget.began if interruption.budget.is_limited else None
+        stopwatch = Stopwatch(store, parent, progress.spent, began=began)
+        watchers = [progress, display, stopwatch, *_watchers(ready, store, context, console, progress)]
         for watcher in watchers:
             if isinstance(watcher, AbstractContextManager):
                 stack.enter_context(watcher)
@@ -146,7 +151,7 @@ def run_trials(
             callbacks=[TrialEvents(watchers, interruption, display.tick)],
         )
         _keep_figures(plan, searcher, store, parent)
-        if interruption.requested or searcher.unfinished:
+        if interruption.requested or (searcher.unfinished and not interruption.budget.expired):
             raise interruption.error(f"search {plan.name} was interrupted; it can be resumed")
 
 
@@ -159,9 +164,9 @@ def _leave(plan: SearchPlan, store: Store, parent: str, error: SearchInterrupted
         os._exit(error.exit_status)
 
 
-def _progress(ready: ReadyPlan, earlier: Earlier) -> SearchProgress:
+def _progress(ready: ReadyPlan, earlier: Earlier, budget: TimeBudget) -> SearchProgress:
     """Return the state of a search that starts now."""
-    plan, minutes = ready.plan, ready.plan.settings.minutes
+    plan = ready.plan
     return SearchProgress(
         total=plan.total,
         at_once=ready.at_once,
@@ -171,7 +176,7 @@ def _progress(ready: ReadyPlan, earlier: Earlier) -> SearchProgress:
         done=earlier.done,
         done_frozen=earlier.done_frozen,
         spent=earlier.seconds,
-        limit=None if minutes is None else 60 * minutes,
+        limit=earlier.seconds + budget.left() if budget.is_limited else None,
         preparing=ready.cache.progress,
     )
 
@@ -183,7 +188,6 @@ def _watchers(
     plan, parent = ready.plan, context.parent_run_id
     watchers: list[Watcher] = [
         MemberCloser(store, plan.name, parent, context.folder),
-        Stopwatch(store, parent, progress.spent),
         FirstNote(console),
     ]
     if not ready.parts.seen:  # otherwise members were trained on the select split: no honest selection
@@ -219,15 +223,28 @@ def _keeper(plan: SearchPlan, store: Store, members: Path) -> OnSelection:
 
 def _searcher(ready: ReadyPlan, clock: Callable[[], float], earlier: Earlier) -> MemberSearcher:
     plan, settings = ready.plan, ready.plan.settings
-    deadline = clock() + 60 * settings.minutes - earlier.seconds if settings.minutes else float("inf")
+    budget = _budget(plan, clock, earlier)
+    paces = member_paces(plan, ready.parts, limited=budget.is_limited)
+    for trial in earlier.trials:
+        if trial.seconds is not None:
+            paces.learn(trial.proposal.config, trial.seconds)
     return MemberSearcher(
         MemberSampler(plan.space.recipes, plan.space.spaces, seed=settings.seed, trials=settings.trials),
-        Interruption(),
+        Interruption(budget=budget),
         trials=plan.total,
-        expired=lambda: clock() >= deadline,
+        paces=paces,
         plan=ready.memory_of,
         past=earlier.trials,
+        folds=ready.parts.n_folds,
     )
+
+
+def _budget(plan: SearchPlan, clock: Callable[[], float], earlier: Earlier) -> TimeBudget:
+    """Return the time budget of this session: what earlier ones have left of that of the search."""
+    minutes, now = plan.settings.minutes, clock()
+    began = now if plan.started is None else plan.started
+    seconds = math.inf if minutes is None else 60 * minutes - earlier.seconds
+    return TimeBudget(began, seconds, opened=now, clock=clock)
 
 
 def _context(plan: SearchPlan, store: Store, parent: str) -> TrialContext:

@@ -13,6 +13,7 @@ from tune_paddy.core.memory import TrialMemory
 from tune_paddy.core.metrics import is_metric_key, metric_key
 from tune_paddy.data.member_data import Parts
 from tune_paddy.data.system.gc_policy import give_memory_back
+from tune_paddy.search.interruption import LAST_EPOCH
 from tune_paddy.search.ray.internals import SPENT
 from tune_paddy.search.stall_watch import StallWatch
 from tune_paddy.search.trial import Trial
@@ -141,8 +142,11 @@ def _run_locked(trial: Trial, context: TrialContext, parts: Parts) -> None:
 
 
 def _finished(trial: Trial, parts: Parts, run_id: str, summary: Mapping[str, Any]) -> dict[str, Any]:
-    epochs = max(1, parts.n_folds) * trial.config.total_epochs
-    return {**summary, "epoch": epochs + 1, "outcome": "finished", "run_id": run_id}
+    return {**summary, "epoch": _total_epochs(trial, parts) + 1, "outcome": "finished", "run_id": run_id}
+
+
+def _total_epochs(trial: Trial, parts: Parts) -> int:
+    return max(1, parts.n_folds) * trial.config.total_epochs
 
 
 def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> dict[str, Any]:
@@ -183,7 +187,7 @@ def _fit(
     from tune_paddy.training.folds import train_folds  # noqa: PLC0415
     from tune_paddy.training.member import train_member  # noqa: PLC0415
 
-    config, report = trial.config, _reporter(run_id, context, parts)
+    config, report = trial.config, _reporter(trial, run_id, context, parts)
     train = train_folds if parts.n_folds else train_member
     watch = StallWatch(context.stall_minutes, context.folder / trial.member)
     runtime = replace(_runtime(trial, context, parts, watch), resumes=_gap_filler(run_id, context, parts))
@@ -194,13 +198,17 @@ def _fit(
         return train(config, parts, replace(runtime, cached=cached), report=report), refusals
 
 
-def _reporter(run_id: str, context: TrialContext, parts: Parts) -> "Callable[[EpochReport], None]":
+def _reporter(
+    trial: Trial, run_id: str, context: TrialContext, parts: Parts
+) -> "Callable[[EpochReport], None]":
     """Return the function that records each epoch and reports its scalars to Ray."""
     goal = objective_key(context.objective)
+    epochs = _total_epochs(trial, parts)
 
     def report(epoch: "EpochReport") -> None:
         _log(run_id, context, parts, epoch)
-        tune.report({"epoch": epoch.epoch, "objective": epoch.metrics[goal], **epoch.metrics})
+        known = {"epoch": epoch.epoch, "objective": epoch.metrics[goal], LAST_EPOCH: epoch.epoch >= epochs}
+        tune.report({**known, **epoch.metrics})
 
     return report
 

@@ -11,6 +11,8 @@ from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal, parameter_names
 from tune_paddy.search.sampling.searchers import MemberSearcher
+from tune_paddy.search.timing.budget import UNLIMITED, TimeBudget
+from tune_paddy.search.timing.paces import SAFETY, MemberPaces
 
 VIT = SubSpace(
     "vit",
@@ -171,20 +173,58 @@ def test_a_recipe_that_was_proposed_but_never_recorded_is_proposed_again() -> No
     assert again.replay([PastTrial(third, False), PastTrial(first, True, 0.5)]) == [second, third]
 
 
-def test_resumed_trials_start_first_even_when_the_time_is_used_up() -> None:
+@pytest.mark.parametrize(("done", "first"), [(0, 2), (1, 1)])
+def test_resumed_trials_start_first_if_the_rest_of_their_epochs_fits_the_time(done: int, first: int) -> None:
     sampler = MemberSampler([], [VIT], seed=0)
-    past = [PastTrial(ask(sampler), True, 0.5), PastTrial(ask(sampler), False)]
+    past = [
+        PastTrial(ask(sampler), True, 0.5),
+        PastTrial(ask(sampler), False, curve={done: 0.9} if done else {}),
+    ]
+    epochs = past[1].proposal.config.total_epochs
     again = MemberSampler([], [VIT], seed=0)
-    searcher = MemberSearcher(again, Interruption(), trials=9, expired=lambda: True, plan=on_cpu, past=past)
-    assert searcher.suggest("a")["number"] == 1
+    paces = MemberPaces(lambda config: float(config.total_epochs), in_seconds=True)
+    left = SAFETY * (epochs - 0.5)
+    interruption = Interruption(budget=budget_of(left))
+    searcher = MemberSearcher(again, interruption, trials=9, paces=paces, plan=on_cpu, past=past)
+    assert searcher.suggest("a")["number"] == first
+
+
+def test_a_member_that_cannot_end_in_time_is_skipped_and_then_nothing_is_proposed() -> None:
+    paces = MemberPaces(lambda _: 100.0, in_seconds=True)
+    interruption = Interruption(budget=budget_of(99.0))
+    sampler = MemberSampler([], [VIT], seed=0)
+    searcher = MemberSearcher(sampler, interruption, trials=3, paces=paces, plan=on_cpu)
+    assert searcher.suggest("a") == Searcher.FINISHED
+    assert not searcher.unfinished
+
+
+def test_the_last_member_is_shortened_to_the_time_that_is_left() -> None:
+    paces = MemberPaces(lambda config: float(config.total_epochs), in_seconds=True)
+    whole = ask(MemberSampler([], [VIT], seed=0)).config
+    interruption = Interruption(budget=budget_of(SAFETY * (whole.total_epochs - 1.5)))
+    sampler = MemberSampler([], [VIT], seed=0)
+    searcher = MemberSearcher(sampler, interruption, trials=3, paces=paces, plan=on_cpu)
+    assert searcher.suggest("a")["config"]["epochs"] == whole.epochs - 2
+
+
+def test_finished_members_tell_the_searcher_how_long_others_take() -> None:
+    """Without a known speed the first member begins; it takes 60 s, of which 50 s are left for the second."""
+    now = [0.0]
+    paces = MemberPaces(lambda _: 1.0, in_seconds=False)
+    budget = TimeBudget(0.0, 200.0, clock=lambda: now[0])
+    sampler = MemberSampler([], [VIT], seed=0)
+    searcher = MemberSearcher(sampler, Interruption(budget=budget), trials=9, paces=paces, plan=on_cpu)
+    assert searcher.suggest("a") != Searcher.FINISHED
+    now[0] = 100.0
+    searcher.on_trial_complete("a", {"outcome": "finished", "objective": 0.4})
+    assert paces.seconds(ask(MemberSampler([], [VIT], seed=1)).config) == 100.0
     assert searcher.suggest("b") == Searcher.FINISHED
-    assert searcher.unfinished
 
 
 def test_an_interrupted_search_starts_no_trial() -> None:
     sampler = MemberSampler([], [VIT], seed=0)
     interruption = Interruption()
-    searcher = MemberSearcher(sampler, interruption, trials=9, expired=lambda: False, plan=on_cpu)
+    searcher = MemberSearcher(sampler, interruption, trials=9, paces=UNKNOWN, plan=on_cpu)
     interruption.signal = signal.SIGINT
     assert searcher.suggest("a") == Searcher.FINISHED
 
@@ -199,16 +239,24 @@ def on_cpu(_config: MemberConfig) -> TrialMemory:
     return TrialMemory(gpu=0.0, accum=1)
 
 
-def make_searcher(*, expired: bool = False) -> MemberSearcher:
+UNKNOWN = MemberPaces(lambda _: None, in_seconds=False)
+
+
+def budget_of(left: float) -> TimeBudget:
+    """Return a budget with this much time for training, in s, on a clock that stands still."""
+    whole = TimeBudget(0.0, 10_000.0, clock=lambda: 0.0)
+    return TimeBudget(left - whole.left(), 10_000.0, clock=lambda: 0.0, opened=left - whole.left())
+
+
+def make_searcher(left: float = math.inf) -> MemberSearcher:
     sampler = MemberSampler([], [VIT], seed=0)
-    return MemberSearcher(sampler, Interruption(), trials=2, expired=lambda: expired, plan=on_cpu)
+    budget = UNLIMITED if left == math.inf else budget_of(left)
+    return MemberSearcher(sampler, Interruption(budget=budget), trials=2, paces=UNKNOWN, plan=on_cpu)
 
 
 @pytest.fixture
 def searcher() -> MemberSearcher:
-    return MemberSearcher(
-        MemberSampler([], [VIT], seed=0), Interruption(), trials=2, expired=lambda: False, plan=on_cpu
-    )
+    return make_searcher()
 
 
 def test_the_searcher_ends_after_its_trials(searcher: MemberSearcher) -> None:
@@ -218,10 +266,7 @@ def test_the_searcher_ends_after_its_trials(searcher: MemberSearcher) -> None:
 
 
 def test_the_searcher_starts_no_trial_after_its_time() -> None:
-    late = MemberSearcher(
-        MemberSampler([], [VIT], seed=0), Interruption(), trials=2, expired=lambda: True, plan=on_cpu
-    )
-    assert late.suggest("a") == Searcher.FINISHED
+    assert make_searcher(left=0.0).suggest("a") == Searcher.FINISHED
 
 
 def test_the_searcher_reports_outcomes_and_ignores_a_second_report(searcher: MemberSearcher) -> None:

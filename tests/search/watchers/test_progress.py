@@ -61,13 +61,13 @@ def test_a_member_that_fails_at_its_start_does_not_shorten_the_time_left(running
     assert running.progress.left() == 50 + 100
 
 
-def test_no_member_starts_after_the_time_limit(running: Running) -> None:
+def test_a_search_takes_no_longer_than_its_time_limit(running: Running) -> None:
     running.progress.limit = 120
     running.tell("0000-net", at=0)
     running.epoch("0000-net", 1, at=50)
     assert running.progress.left() == 70
     running.progress.limit = 60
-    assert running.progress.left() == 50, "the running member ends"
+    assert running.progress.left() == 10, "the running member ends with its epoch"
 
 
 def test_a_finished_member_costs_what_the_record_says(running: Running) -> None:

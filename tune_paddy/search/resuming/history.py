@@ -7,6 +7,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.sampling.sampler import PastTrial, Proposal
 from tune_paddy.tracking.history import RecordedMember, RecordedSearch
+from tune_paddy.tracking.runs import RecordedRun
 
 UNFINISHED = frozenset(("running", "interrupted"))
 """Outcomes of members that resume from their last checkpoint."""
@@ -38,7 +39,7 @@ class Earlier:
         """Return whether trials remain to resume or to start, within a plan's `trials` and `minutes`."""
         minutes = plan.settings.minutes
         in_time = minutes is None or self.seconds < 60 * minutes
-        return self.done < len(self.trials) or (len(self.trials) < plan.total and in_time)
+        return in_time and (self.done < len(self.trials) or len(self.trials) < plan.total)
 
 
 FIRST_SESSION = Earlier()
@@ -97,4 +98,12 @@ def past_trial(member: RecordedMember, ended: bool) -> PastTrial:
     proposal = Proposal(recorded.number, recorded.origin, recorded.config, recorded_as=run.name)
     value = run.metrics["objective"] if run.outcome == "finished" else None
     finite = {epoch: point for epoch, point in member.curve.items() if math.isfinite(point)}
-    return PastTrial(proposal, ended, value, finite)
+    return PastTrial(proposal, ended, value, finite, _seconds(run))
+
+
+def _seconds(run: RecordedRun) -> float | None:
+    """Return the duration of a finished member in s; None: it is not known, or its features were cached."""
+    parts = [run.metrics.get(name) for name in ("train_seconds_total", "predict_seconds")]
+    if run.outcome != "finished" or run.metrics.get("embedded_images", 1) == 0:
+        return None
+    return sum(part for part in parts if part is not None) or None

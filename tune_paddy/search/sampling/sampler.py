@@ -61,12 +61,14 @@ class PastTrial:
         ended: Whether the trial has its final outcome; otherwise it is resumed.
         value: Final objective; None if there is none.
         curve: Epoch → objective, for the finished epochs; required if the trial stopped early or is resumed.
+        seconds: Duration of a finished trial in s; None: it is not known.
     """
 
     proposal: Proposal
     ended: bool
     value: float | None = None
     curve: Mapping[int, float] = field(default_factory=dict)
+    seconds: float | None = None
 
 
 class _RoundedSampler(optuna.samplers.TPESampler):

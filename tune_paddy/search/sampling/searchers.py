@@ -1,5 +1,6 @@
 """Ray Tune searchers: sources of the trials of a search."""
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,10 +12,15 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal
+from tune_paddy.search.timing.paces import MemberPaces
 from tune_paddy.search.trial import Trial
 
 NO_MORE: Any = Searcher.FINISHED
 """Return value of `suggest` without more trials; a string, although Ray annotates a dict."""
+
+
+MOST_SKIPPED = 50
+"""Largest number of members that are skipped, one after the other, to find one that ends in time."""
 
 
 class TrialSearcher(Searcher):
@@ -62,13 +68,17 @@ class TrialSearcher(Searcher):
 class MemberSearcher(TrialSearcher):
     """Adapts a `MemberSampler` to Ray: proposes members until the trials or the time are used up.
 
+    A member that is not expected to end in time is shortened or skipped. A skipped one is not recorded, so a
+    resumed search proposes it again.
+
     Args:
         sampler: Source of the members.
         interruption: Interruption of the search; no trial starts after it.
         trials: Total number of trials, those of earlier sessions included.
-        expired: Function that returns whether the time is used up. Resumed trials start even then.
+        paces: Forecasts of members.
         plan: Function that decides a member's share of a GPU, its accum and its memory limit.
         past: Trials of earlier sessions; unfinished ones are resumed first.
+        folds: Number of folds; 0: a select split.
     """
 
     def __init__(
@@ -77,18 +87,21 @@ class MemberSearcher(TrialSearcher):
         interruption: Interruption,
         *,
         trials: int,
-        expired: Callable[[], bool],
+        paces: MemberPaces,
         plan: Callable[[MemberConfig], TrialMemory],
         past: Sequence[PastTrial] = (),
+        folds: int = 0,
     ) -> None:
         super().__init__(interruption)
         self.sampler = sampler
         self._trials = trials
-        self._expired = expired
+        self._paces = paces
         self._plan = plan
         self._waiting = sampler.replay(past)
         self._past_curves = {trial.proposal.number: trial.curve for trial in past if not trial.ended}
-        self._numbers: dict[str, int] = {}
+        self._folds, self._clock = max(1, folds), interruption.budget.clock
+        self._proposals: dict[str, Proposal] = {}
+        self._began: dict[str, float] = {}
         self._curves: dict[str, dict[int, float]] = {}
 
     @property
@@ -98,21 +111,39 @@ class MemberSearcher(TrialSearcher):
 
     def suggest(self, trial_id: str) -> Any:
         """Return the configuration of the next trial, or `NO_MORE`."""
-        proposal = None if self.interruption.requested else self._next()
+        proposal = self._next()
         if proposal is None:
             return NO_MORE
-        self._numbers[trial_id] = proposal.number
+        self._proposals[trial_id], self._began[trial_id] = proposal, self._clock()
         self._curves[trial_id] = dict(self._past_curves.get(proposal.number, {}))
         memory = self._plan(proposal.config)
         trial = Trial(proposal.number, proposal.member, proposal.origin, proposal.config, memory)
         return trial.to_config()
 
     def _next(self) -> Proposal | None:
+        """Return the next member that is expected to end in time, shortened if need be."""
+        for _ in range(MOST_SKIPPED):
+            proposal = None if self.interruption.stopping else self._propose()
+            if proposal is None:
+                return None
+            left = self.interruption.budget.left()
+            fitted = self._paces.fitted(proposal.config, left, self._share_done(proposal))
+            if fitted is not None:
+                return dataclasses.replace(proposal, config=fitted)
+            self.sampler.tell(proposal.number, None, {}, pruned=False)
+        return None
+
+    def _propose(self) -> Proposal | None:
         if self._waiting:
             return self._waiting.pop(0)
-        if self.sampler.n_proposed >= self._trials or self._expired():
+        return None if self.sampler.n_proposed >= self._trials else self.sampler.ask()
+
+    def _share_done(self, proposal: Proposal) -> float | None:
+        """Return the share of a resumed member's epochs that earlier sessions trained; None: it is new."""
+        curve = self._past_curves.get(proposal.number)
+        if curve is None:
             return None
-        return self.sampler.ask()
+        return min(max(curve, default=0) / (self._folds * proposal.config.total_epochs), 1.0)
 
     @property
     def unfinished(self) -> bool:
@@ -131,13 +162,25 @@ class MemberSearcher(TrialSearcher):
         outcome = (result or {}).get("outcome")
         value = float((result or {})["objective"]) if outcome == "finished" else None
         curve = self._curves.pop(trial_id, {})
-        self.sampler.tell(self._numbers[trial_id], value, curve, pruned=outcome is None and not error)
+        proposal, began = self._proposals[trial_id], self._began.pop(trial_id, None)
+        if value is not None and began is not None and self._tells_pace(proposal, result or {}):
+            self._paces.learn(proposal.config, _trained_seconds(result or {}) or self._clock() - began)
+        self.sampler.tell(proposal.number, value, curve, pruned=outcome is None and not error)
+
+    def _tells_pace(self, proposal: Proposal, result: dict[str, Any]) -> bool:
+        """Return whether a member was trained whole in this session, and from images, not cached features."""
+        return not self._past_curves.get(proposal.number) and result.get("embedded_images", 1) > 0
 
     def finish(self, folder: Path) -> bool:
         """Draw Optuna's figures of the study into a folder; see `write_study_figures`."""
         from tune_paddy.search.sampling.study_figures import write_study_figures  # noqa: PLC0415 pyplot takes seconds
 
         return bool(write_study_figures(self.sampler.trials(), self.sampler.spaces, folder))
+
+
+def _trained_seconds(result: dict[str, Any]) -> float:
+    """Return how long a member trained and predicted, in s, without the start of its process; 0: unknown."""
+    return float(result.get("train_seconds_total", 0.0)) + float(result.get("predict_seconds", 0.0))
 
 
 class FixedTrials(TrialSearcher):

@@ -70,7 +70,7 @@ class TrialEvents(Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Report a trial that the scheduler or the user stopped; others have reported their own end."""
         if "outcome" not in (trial.last_result or {}):
-            state = "interrupted" if self._interruption.requested else "stopped"
+            state = "interrupted" if self._interruption.stopping else "stopped"
             self._pass_on(trial, state, dict(trial.last_result or {}))
 
     def _pass_on(self, trial: Any, state: str, result: dict[str, Any]) -> None:

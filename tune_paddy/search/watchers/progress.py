@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from tune_paddy.core.predictions import Pool
@@ -79,7 +79,7 @@ class SearchProgress:
         done: Number of members that earlier sessions ended.
         done_frozen: Number of frozen members among these.
         spent: Duration of the earlier sessions, in seconds.
-        limit: Longest duration of the search in seconds, or None.
+        limit: Duration after which running members end with their epoch, in seconds, or None.
         preparing: Function that returns the progress of the image cache.
         clock: Monotonic clock, in seconds.
         members: Name of a member → its progress, in the order of the first start.
@@ -172,11 +172,11 @@ class SearchProgress:
         """Return the expected time until the search ends in seconds, or None if no pace is known."""
         kinds = [self._kind(frozen=frozen) for frozen in (True, False)]
         left = time_left(kinds, self.at_once)
-        if left is None or self.limit is None:
+        if self.limit is None:
             return left
-        # No member starts after the limit; those that run then end.
-        alone = time_left([replace(kind, waiting=0) for kind in kinds], self.at_once) or 0.0
-        return min(left, max(self.limit - self.elapsed, alone))
+        if left is None:
+            return max(self.limit - self.elapsed, 0.0)
+        return min(left, max(self.limit - self.elapsed, 0.0))
 
     def _kind(self, *, frozen: bool) -> Kind:
         """Return the times of the frozen members, or of the others."""

@@ -22,14 +22,20 @@ class Stopwatch:
         parent_run_id: MLflow run of the search.
         before: Duration of all earlier sessions, in seconds.
         clock: Monotonic clock, in seconds.
+        began: Start of this session, by the clock; None: now.
     """
 
     def __init__(
-        self, store: Store, parent_run_id: str, before: float, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        parent_run_id: str,
+        before: float,
+        clock: Callable[[], float] = time.monotonic,
+        began: float | None = None,
     ) -> None:
         self._store, self._parent, self._before, self._clock = store, parent_run_id, before, clock
-        self._started = clock()
-        self._noted = self._started
+        self._noted = clock()
+        self._started = self._noted if began is None else began
 
     def __enter__(self) -> "Stopwatch":
         return self

@@ -82,6 +82,18 @@ def out_of_reach(needed: Iterable[tuple[str, bool | str]], weights_dir: Path | N
     return missing if missing and not is_reachable() else []
 
 
+def weights_at_hand(archs: Iterable[str], weights_dir: Path | None) -> tuple[frozenset[str], bool]:
+    """Return the architectures whose pretrained weights are here, and whether others can be fetched.
+
+    Args:
+        archs: timm model names.
+        weights_dir: Folder searched first; it may lack files.
+    """
+    wanted = list(dict.fromkeys(archs))
+    here = {arch for arch in wanted if pretrained_file(arch, True, weights_dir) or is_cached(arch)}
+    return frozenset(here), len(here) < len(wanted) and is_reachable()
+
+
 def missing_weights(arch: str, error: Exception) -> InputError:
     """Return the error for pretrained weights that are neither local nor downloadable."""
     reason = (str(error) or type(error).__name__).splitlines()[0][:160]

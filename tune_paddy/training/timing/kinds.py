@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -33,6 +34,16 @@ class TimedKinds:
     skipped: dict[MemberConfig, str] = field(default_factory=dict)
 
 
+def member_operations(config: MemberConfig, n_classes: int) -> int:
+    """Return the operations of a forward pass of one image through a member's network.
+
+    Raises:
+        InputError: Unknown arch, or a size that it does not accept.
+        TunePaddyError: They cannot be counted.
+    """
+    return forward_operations(config.arch, config.size, n_classes, head=config.head, frozen=config.frozen)
+
+
 def time_kinds(
     configs: Sequence[MemberConfig],
     paths: Sequence[str],
@@ -44,6 +55,7 @@ def time_kinds(
     limit: float = 45.0,
     progress: Progress = SILENT,
     clock: Callable[[], float] = time.perf_counter,
+    operations_of: Callable[[MemberConfig], int] | None = None,
 ) -> TimedKinds:
     """Time the kinds of some members, the cheapest first, until a time limit is reached.
 
@@ -61,14 +73,14 @@ def time_kinds(
             images than a batch has, to take half of it at most.
         progress: Receiver of the stages.
         clock: Source of time in seconds.
+        operations_of: Function that returns the operations of a member's network; None: they are counted.
     """
     kinds, skipped, decodes = list(dict.fromkeys(map(kind_of, configs))), {}, []
     operations: dict[MemberConfig, int] = {}
     for kind in kinds:
         try:
-            operations[kind] = forward_operations(
-                kind.arch, kind.size, n_classes, head=kind.head, frozen=kind.frozen
-            )
+            count = operations_of or partial(member_operations, n_classes=n_classes)
+            operations[kind] = count(kind)
         except TunePaddyError as error:
             skipped[kind] = str(error)
     costs: dict[MemberConfig, StepCost] = {}

@@ -1,0 +1,164 @@
+"""Spaces that are built from facts."""
+
+import re
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.spaces.building.facts import PRETRAINED, cpus, facts, gpu
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.domains import candidates
+from tune_paddy.core.errors import InputError
+from tune_paddy.search.sampling.first_members import first_members
+from tune_paddy.spaces.building.build import BuiltSpace, build_space, require_buildable
+from tune_paddy.spaces.building.choice import FROZEN_EACH, FROZEN_SHARE, WALL
+from tune_paddy.spaces.building.estimates import Estimates, largest_side
+from tune_paddy.spaces.building.facts import Facts
+from tune_paddy.spaces.space import SearchSpace
+
+ALL_FACTS = st.builds(
+    facts,
+    st.one_of(
+        st.builds(cpus, st.integers(1, 8), st.floats(2500, 64_000)), st.builds(gpu, st.floats(2000, 140_000))
+    ),
+    images=st.integers(20, 200_000),
+    size=st.tuples(st.integers(8, 3000), st.integers(8, 3000)),
+    gray=st.booleans(),
+    classes=st.integers(2, 1000),
+    minutes=st.floats(1.5, 10_000),
+    refused=st.sampled_from(
+        [{}, dict.fromkeys(PRETRAINED, "have no weights"), dict.fromkeys(PRETRAINED[:9], "x")]
+    ),
+)
+
+
+def members(space: SearchSpace) -> Iterator[MemberConfig]:
+    """Yield the recipes of a space, and each architecture of its sub-spaces at each size."""
+    yield from (MemberConfig(**recipe.values) for recipe in space.recipes)
+    for sub in space.spaces:
+        fixed = {name: candidates(domain)[0] for name, domain in sub.domains.items()}
+        for arch, size in product(candidates(sub.domains["arch"]), candidates(sub.domains["size"])):
+            yield MemberConfig(**{**fixed, "arch": arch, "size": size})
+
+
+def built_or_refused(known: Facts) -> BuiltSpace | None:
+    """Build a space; None: it was refused in one line that names an option."""
+    refusal: InputError | None = None
+    try:
+        return build_space(known)
+    except InputError as error:
+        refusal = error
+    assert "\n" not in str(refusal)
+    assert refusal.options
+    return None
+
+
+@settings(max_examples=12)
+@given(known=ALL_FACTS)
+def test_whatever_the_facts_a_built_space_is_valid_and_its_members_fit(known: Facts) -> None:
+    """Memory, time, size of the images and usable weights; otherwise one line says what is missing."""
+    built = built_or_refused(known)
+    if built is None:
+        return
+    configs, estimates = list(members(built.space)), Estimates(known)
+    forecasts = [estimates.of(**dict(config)) for config in configs]
+    assert configs
+    assert all(one is not None and one.fits for one in forecasts)
+    assert all(one is not None and one.seconds <= known.seconds for one in forecasts)
+    for config in configs:
+        assert max(config.size) <= largest_side(known.images, pretrained=config.pretrained is True)
+        assert config.arch not in known.refused
+    assert built.space.settings.minutes == pytest.approx(known.minutes, rel=1e-4)
+
+
+@settings(max_examples=5)
+@given(known=ALL_FACTS)
+def test_frozen_members_come_first_and_leave_time_for_others(known: Facts) -> None:
+    built = built_or_refused(known)
+    if built is None:
+        return
+    space = built.space
+    frozen = [config for config in members(space) if config.frozen]
+    estimates = [Estimates(known).of(**dict(config)) for config in frozen]
+    known_seconds = [one.seconds for one in estimates if one is not None]
+    seconds = sum(known_seconds)
+    share = FROZEN_SHARE if len(frozen) > 1 and max(known_seconds) <= FROZEN_EACH * known.seconds else WALL
+    assert seconds <= share * known.seconds * known.machine.at_once
+    beginning = first_members(space.recipes, space.spaces, seed=0, trials=space.settings.trials).members
+    assert [member.frozen for member in beginning[: len(frozen)]] == [True] * len(frozen)
+
+
+def test_every_choice_has_its_reason_in_a_comment() -> None:
+    text = build_space(facts(gpu(16_280))).space.text
+    ranges = [line for line in text.splitlines() if re.search(r": (\{low|\[)", line)]
+    assert ranges
+    assert all(" # " in line for line in ranges)
+
+
+def test_a_built_space_can_be_edited_and_read_again() -> None:
+    built = build_space(facts(gpu(16_280))).space
+    edited = built.text.replace("minutes: 480", "minutes: 960")
+    assert SearchSpace.parse(edited, name="mine").settings.minutes == 960
+    assert SearchSpace.parse(edited, name="mine").fingerprint == built.fingerprint
+
+
+def test_a_gpu_trains_larger_networks_than_two_cpus() -> None:
+    of_gpu, of_cpus = (set(build_space(facts(m)).space.architectures()) for m in (gpu(16_280), cpus()))
+    assert any("large" in arch for arch in of_gpu)
+    assert not any("large_patch" in arch for arch in of_cpus)
+
+
+def test_without_pretrained_weights_networks_train_from_scratch() -> None:
+    space = build_space(facts(cpus(), refused=dict.fromkeys(PRETRAINED, "have no weights"))).space
+    assert {config.pretrained for config in members(space)} == {False}
+    assert {config.schedule for config in members(space)} == {"one_cycle"}
+
+
+def test_grey_images_are_not_mirrored_by_members_that_are_known_before() -> None:
+    space = build_space(facts(cpus(), size=(28, 28), gray=True)).space
+    assert {MemberConfig(**recipe.values).flip for recipe in space.recipes} == {"none"}
+
+
+def test_settings_that_the_user_chose_are_in_the_space() -> None:
+    known = facts(gpu(16_280), settings={"gpu": 0.5, "seed": 7, "licences": "commercial"})
+    chosen = build_space(known).space.settings
+    assert (chosen.gpu, chosen.seed, chosen.licences) == (0.5, 7, "commercial")
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        (
+            facts(cpus(), minutes=1),
+            r"^`minutes=1`: the fastest member takes about .+; give `minutes=\d+` or more$",
+        ),
+        (facts(gpu(750)), "^no network fits the 750 MiB that a trial has on the GPU; give `gpu=0`"),
+        (facts(cpus(memory_mib=1000)), "^no network fits the 400 MiB that a trial has on this machine"),
+    ],
+    ids=["too little time", "too small a GPU", "too little memory"],
+)
+def test_what_cannot_be_built_is_refused_with_the_remedy(known: Facts, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build_space(known)
+
+
+def test_the_minutes_that_a_refusal_names_suffice() -> None:
+    with pytest.raises(InputError) as refusal:
+        build_space(facts(cpus(), minutes=1))
+    needed = re.search(r"minutes=(\d+)` or more", str(refusal.value))
+    assert needed
+    assert build_space(facts(cpus(), minutes=float(needed[1]))).space.architectures()
+
+
+@pytest.mark.parametrize(
+    ("settings_", "address", "option"), [({}, None, "space"), ({"minutes": 3}, "10.0.0.1:6379", "space")]
+)
+def test_a_space_is_built_for_a_time_and_this_machine(
+    settings_: dict[str, float], address: str | None, option: str
+) -> None:
+    with pytest.raises(InputError) as refusal:
+        require_buildable(settings_, address)
+    assert option in refusal.value.options
