@@ -45,7 +45,7 @@ def print_summary(console: Console, ensemble: Ensemble, searches: Sequence[str])
 
 
 def harmful_weight(ensemble: Ensemble, rows: Sequence[MemberRow]) -> tuple[str, ...]:
-    """Return a sentence on a member that keeps its weight although the ensemble scores better without it.
+    """Return a sentence on the member that the ensemble would do best without, although it keeps its weight.
 
     Args:
         ensemble: Selected ensemble.
@@ -57,8 +57,7 @@ def harmful_weight(ensemble: Ensemble, rows: Sequence[MemberRow]) -> tuple[str, 
     worst = min(harmful, key=lambda row: row.contribution or 0.0)
     metric = ensemble.selection.metric
     gain = score_difference(metric, -(worst.contribution or 0.0))
-    subject = worst.name if len(harmful) == 1 else f"{worst.name} (of {len(harmful)} such members)"
-    return (f"{subject} keeps its weight; the {metric_label(metric)} is {gain} lower without it.",)
+    return (f"{worst.name} has weight; without it, the {metric_label(metric)} is {gain} lower.",)
 
 
 def _refused(refused: Sequence[Refusal]) -> Iterator[str]:
