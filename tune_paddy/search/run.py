@@ -135,7 +135,8 @@ def run_trials(
         progress = _progress(ready, earlier, interruption.budget)
         display = search_display(console, progress)
         began = interruption.budget.began if interruption.budget.is_limited else None
-        stopwatch = Stopwatch(store, parent, progress.spent, began=began)
+        clock = interruption.budget.clock
+        stopwatch = Stopwatch(store, parent, progress.spent, clock=clock, began=began)
         watchers = [progress, display, stopwatch, *_watchers(ready, store, context, console, progress)]
         for watcher in watchers:
             if isinstance(watcher, AbstractContextManager):

@@ -13,6 +13,7 @@ from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposa
 from tune_paddy.search.sampling.searchers import MemberSearcher
 from tune_paddy.search.timing.budget import UNLIMITED, TimeBudget
 from tune_paddy.search.timing.paces import SAFETY, MemberPaces
+from tune_paddy.search.trial import Trial
 
 VIT = SubSpace(
     "vit",
@@ -219,6 +220,66 @@ def test_finished_members_tell_the_searcher_how_long_others_take() -> None:
     searcher.on_trial_complete("a", {"outcome": "finished", "objective": 0.4})
     assert paces.seconds(ask(MemberSampler([], [VIT], seed=1)).config) == 100.0
     assert searcher.suggest("b") == Searcher.FINISHED
+
+
+def test_a_member_waits_until_others_show_that_it_ends_in_time() -> None:
+    """It is forecast to take longer than is left; the first member takes a tenth of its forecast."""
+    budget = TimeBudget(0.0, 1000.0, clock=lambda: 0.0)
+    lengths = {"test_resnet": 100.0, "test_vit": 5000.0}
+    paces = MemberPaces(lambda config: lengths[config.arch], in_seconds=True)
+    sampler = MemberSampler([OUTSIDE, INSIDE], [], seed=0)
+    searcher = MemberSearcher(sampler, Interruption(budget=budget), trials=2, paces=paces, plan=on_cpu)
+    assert Trial.from_config(searcher.suggest("a")).config.arch == "test_resnet"
+    assert searcher.suggest("b") is None  # Ray asks again
+    searcher.on_trial_complete("a", {"outcome": "finished", "objective": 0.5, "train_seconds_total": 10.0})
+    assert Trial.from_config(searcher.suggest("b")).config.arch == "test_vit"
+    searcher.on_trial_complete("b", {"outcome": "finished", "objective": 0.5})
+    assert not searcher.unfinished
+
+
+def test_members_that_do_not_run_do_not_count_as_trials() -> None:
+    """The second member does not fit; the two members asked for are the first and the third."""
+    budget = TimeBudget(0.0, 1000.0, clock=lambda: 0.0)
+    paces = MemberPaces(lambda config: 5000.0 if config.arch == "test_vit" else 10.0, in_seconds=True)
+    sampler = MemberSampler([OUTSIDE, INSIDE], [CONVNEXT], seed=0)
+    searcher = MemberSearcher(sampler, Interruption(budget=budget), trials=2, paces=paces, plan=on_cpu)
+    found = [Trial.from_config(searcher.suggest(trial)).config.arch for trial in "ab"]
+    assert found == ["test_resnet", "test_convnext"]
+    for trial in "ab":
+        searcher.on_trial_complete(trial, {"outcome": "finished", "objective": 0.5})
+    assert searcher.suggest("c") == Searcher.FINISHED
+    assert not searcher.unfinished
+
+
+def test_a_resumed_search_trains_no_more_members_than_it_has_trials() -> None:
+    """A number that no member was recorded under does not count."""
+    proposals = [Proposal(number, "outside", MemberConfig(arch="test_resnet")) for number in (0, 2)]
+    past = [PastTrial(proposal, ended=True, value=0.5) for proposal in proposals]
+    again = MemberSampler([], [CONVNEXT], seed=0)
+    searcher = MemberSearcher(again, Interruption(), trials=3, paces=UNKNOWN, plan=on_cpu, past=past)
+    assert searcher.left == 1
+    assert searcher.suggest("a")["number"] == 1
+    searcher.on_trial_complete("a", {"outcome": "finished", "objective": 0.5})
+    assert searcher.suggest("b") == Searcher.FINISHED
+
+
+@pytest.mark.parametrize("recipe", [True, False])
+def test_a_resumed_search_knows_members_that_were_shortened(*, recipe: bool) -> None:
+    """By the parameters that they were proposed with, as the sampler of the first session does."""
+    space = replace(CONVNEXT, domains={**CONVNEXT.domains, "epochs": Fixed(9)})
+    recipes = (
+        [Recipe("known", {"arch": "test_convnext", "size": 48, "lr": 2e-3, "epochs": 9})] if recipe else []
+    )
+    proposal = MemberSampler(recipes, [space], seed=0).ask()
+    assert proposal
+    shorter = replace(proposal, config=proposal.config.model_copy(update={"epochs": 4}))
+    again = MemberSampler(recipes, [space], seed=0)
+    assert again.replay([PastTrial(shorter, ended=True, value=0.5)]) == []
+    (trial,) = again.trials()
+    assert trial.params == {"lr": proposal.config.lr}
+    following = again.ask()
+    assert following
+    assert following.origin == "convnext"
 
 
 def test_an_interrupted_search_starts_no_trial() -> None:

@@ -131,7 +131,7 @@ def _next_search(record: "SearchRecord", table: Path) -> str:
         space = str(record.folder / SPACE_FILE)
     flags = [flag for flag in reading_flags(record) if not flag.startswith("--relabel=")]
     settings, reading = record.settings or {}, record.reading or {}
-    flags += [f"--{name}={settings[name]}" for name in _KEPT if settings.get(name)]
+    flags += [f"--{name}={settings[name]}" for name in _KEPT if settings.get(name) is not None]
     flags += [f"--{name.replace('_', '-')}" for name in _SKIPS if reading.get(name)]
     words = ["tune-paddy", "search", str(record.images or "DATA"), "--space", space or "SPACE", *flags]
     return shlex.join([*words, "--relabel", str(table.absolute())])

@@ -54,8 +54,9 @@ def machine_here(settings: Mapping[str, Any], ray_gpus: int | None) -> Machine:
     if settings.get("gpu", gpus) == 0:
         machine = _on_cpus(cpus, settings)
     else:
+        check_resources(chosen.override({"gpu": settings.get("gpu", 1)}), available)  # without a GPU, too
         machine = _on_gpus(cpus, gpus, chosen, settings)
-    known = chosen.override({"cpus": machine.cpus, "gpu": machine.gpu})
+    known = chosen.override({"cpus": settings.get("cpus", machine.cpus), "gpu": machine.gpu})
     at_once = check_resources(known, available)  # refuses what Ray could never place
     return replace(machine, at_once=min(machine.at_once, at_once))
 
@@ -78,9 +79,9 @@ def _on_gpus(cpus: int, gpus: int, chosen: SearchSettings, settings: Mapping[str
     places = math.floor(1 / part + 1e-9) * gpus
     own = settings.get("cpus", max(1, min(MOST_CPUS, cpus // (4 * places if share == "auto" else places))))
     at_once = min(places, settings.get("concurrency") or places)
-    return Machine(
-        int(own), at_once, free_memory() / MIB, (), share, gpus, part * gpu.mib, calibration=gpu.calibration
-    )
+    memory = free_memory() / MIB
+    room, cpus = part * gpu.mib, max(1, int(own))
+    return Machine(cpus, at_once, memory, (), share, gpus, room, calibration=gpu.calibration)
 
 
 def timed_machine(

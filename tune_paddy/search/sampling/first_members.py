@@ -36,8 +36,12 @@ class FirstMember:
         return MemberConfig(**self.values).frozen
 
     def is_member(self, origin: str, config: MemberConfig) -> bool:
-        """Return whether a proposal of this origin is this member, whatever its seed."""
-        return origin == self.origin and MemberConfig(**{"seed": config.seed, **self.values}) == config
+        """Return whether a proposal of this origin is this member, whatever its seed and its epochs.
+
+        A member may have been shortened to the time that was left.
+        """
+        own = MemberConfig(**{"seed": config.seed, **self.values})
+        return origin == self.origin and config.model_copy(update={"epochs": own.epochs}) == own
 
 
 @dataclass(frozen=True)

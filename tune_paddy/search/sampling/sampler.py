@@ -191,10 +191,11 @@ class MemberSampler:
         first = next((it for it in self._first if it.is_member(proposal.origin, proposal.config)), None)
         if first is None:
             spaces: Sequence[SubSpace] = [it for it in self.spaces if it.name == proposal.origin]
+            values: Mapping[str, Any] = _at_full_length(proposal.config, spaces)
         else:
             self._first.remove(first)
-            spaces = self._spaces_of(first)
-        self._place(proposal.config.model_dump(), spaces)
+            spaces, values = self._spaces_of(first), first.values
+        self._place(values, spaces)
         if not past.ended:
             return proposal
         self.tell(proposal.number, past.value, past.curve, pruned=bool(past.curve))
@@ -232,6 +233,12 @@ class MemberSampler:
 
     def _member(self, number: int, values: Mapping[str, Any]) -> MemberConfig:
         return MemberConfig(**{"seed": (self._seed + number) % 2**31, **values})
+
+
+def _at_full_length(config: MemberConfig, spaces: Sequence[SubSpace]) -> dict[str, Any]:
+    """Return the values that a member was proposed with: it may have been shortened to the time left."""
+    fixed = (domain.value for space in spaces if isinstance(domain := space.domains.get("epochs"), Fixed))
+    return {**config.model_dump(), "epochs": next(fixed, config.epochs)}
 
 
 def suggest(trial: optuna.Trial, spaces: Sequence[SubSpace]) -> tuple[SubSpace, dict[str, Any]]:

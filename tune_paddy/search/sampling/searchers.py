@@ -18,9 +18,8 @@ from tune_paddy.search.trial import Trial
 NO_MORE: Any = Searcher.FINISHED
 """Return value of `suggest` without more trials; a string, although Ray annotates a dict."""
 
-
-MOST_SKIPPED = 50
-"""Largest number of members that are skipped, one after the other, to find one that ends in time."""
+MOST_DEFERRED = 12
+"""Largest number of proposed members that wait for a forecast by which they end in time."""
 
 
 class TrialSearcher(Searcher):
@@ -68,13 +67,14 @@ class TrialSearcher(Searcher):
 class MemberSearcher(TrialSearcher):
     """Adapts a `MemberSampler` to Ray: proposes members until the trials or the time are used up.
 
-    A member that is not expected to end in time is shortened or skipped. A skipped one is not recorded, so a
-    resumed search proposes it again.
+    A member that is not expected to end in time is shortened or deferred: members that end correct the
+    forecasts. One that has been deferred to the end is not recorded. A resumed search proposes another member
+    under its number, or the same one.
 
     Args:
         sampler: Source of the members.
         interruption: Interruption of the search; no trial starts after it.
-        trials: Total number of trials, those of earlier sessions included.
+        trials: Total number of recorded trials, those of earlier sessions included.
         paces: Forecasts of members.
         plan: Function that decides a member's share of a GPU, its accum and its memory limit.
         past: Trials of earlier sessions; unfinished ones are resumed first.
@@ -98,6 +98,8 @@ class MemberSearcher(TrialSearcher):
         self._paces = paces
         self._plan = plan
         self._waiting = sampler.replay(past)
+        self._deferred: list[Proposal] = []
+        self._recorded = {trial.proposal.number for trial in past}
         self._past_curves = {trial.proposal.number: trial.curve for trial in past if not trial.ended}
         self._folds, self._clock = max(1, folds), interruption.budget.clock
         self._proposals: dict[str, Proposal] = {}
@@ -107,13 +109,20 @@ class MemberSearcher(TrialSearcher):
     @property
     def left(self) -> int:
         """Number of trials that may still start, resumed and new ones."""
-        return len(self._waiting) + max(0, self._trials - self.sampler.n_proposed)
+        resumed = sum(proposal.number in self._recorded for proposal in (*self._waiting, *self._deferred))
+        return resumed + max(0, self._trials - len(self._recorded))
 
     def suggest(self, trial_id: str) -> Any:
-        """Return the configuration of the next trial, or `NO_MORE`."""
-        proposal = self._next()
-        if proposal is None:
+        """Return the configuration of the next trial; None: ask again later; or `NO_MORE`."""
+        if self.interruption.stopping:
             return NO_MORE
+        proposal = self._next()
+        if proposal is None and self._deferred and self._began:
+            return None
+        if proposal is None:
+            self._give_up()
+            return NO_MORE
+        self._recorded.add(proposal.number)
         self._proposals[trial_id], self._began[trial_id] = proposal, self._clock()
         self._curves[trial_id] = dict(self._past_curves.get(proposal.number, {}))
         memory = self._plan(proposal.config)
@@ -121,22 +130,45 @@ class MemberSearcher(TrialSearcher):
         return trial.to_config()
 
     def _next(self) -> Proposal | None:
-        """Return the next member that is expected to end in time, shortened if need be."""
-        for _ in range(MOST_SKIPPED):
-            proposal = None if self.interruption.stopping else self._propose()
-            if proposal is None:
-                return None
-            left = self.interruption.budget.left()
-            fitted = self._paces.fitted(proposal.config, left, self._share_done(proposal))
+        """Return the next member that is expected to end in time, shortened if need be, or None."""
+        for proposal in self._deferred:
+            fitted = self._fitted(proposal)
             if fitted is not None:
-                return dataclasses.replace(proposal, config=fitted)
-            self.sampler.tell(proposal.number, None, {}, pruned=False)
+                self._deferred.remove(proposal)
+                return fitted
+        while self._waiting or len(self._deferred) < MOST_DEFERRED:
+            new = self._propose()
+            if new is None:
+                return None
+            fitted = self._fitted(new)
+            if fitted is not None:
+                return fitted
+            self._deferred.append(new)
         return None
 
     def _propose(self) -> Proposal | None:
-        if self._waiting:
-            return self._waiting.pop(0)
-        return None if self.sampler.n_proposed >= self._trials else self.sampler.ask()
+        """Return the next member: one to resume, one that was never recorded, or a new one."""
+        full = len(self._recorded) >= self._trials
+        while self._waiting:
+            proposal = self._waiting.pop(0)
+            if not full or proposal.number in self._recorded:
+                return proposal
+            self.sampler.tell(proposal.number, None, {}, pruned=False)
+        return None if full else self.sampler.ask()
+
+    def _fitted(self, proposal: Proposal) -> Proposal | None:
+        """Return a member that is expected to end in time, shortened if need be, or None."""
+        if proposal.number not in self._recorded and len(self._recorded) >= self._trials:
+            return None
+        left = self.interruption.budget.left()
+        config = self._paces.fitted(proposal.config, left, self._share_done(proposal))
+        return None if config is None else dataclasses.replace(proposal, config=config)
+
+    def _give_up(self) -> None:
+        """Tell the sampler that the deferred members do not run: the search ends without them."""
+        for proposal in self._deferred:
+            self.sampler.tell(proposal.number, None, {}, pruned=False)
+        self._deferred.clear()
 
     def _share_done(self, proposal: Proposal) -> float | None:
         """Return the share of a resumed member's epochs that earlier sessions trained; None: it is new."""

@@ -5,6 +5,7 @@ from functools import cache
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.timing.cost import member_seconds
+from tune_paddy.core.timing.kinds import kind_of
 from tune_paddy.core.timing.speed import cost_by_operations
 from tune_paddy.core.timing.workload import workload
 from tune_paddy.data.member_data import Parts
@@ -28,8 +29,12 @@ def member_paces(plan: SearchPlan, parts: Parts, *, limited: bool) -> MemberPace
     n_classes = len(plan.dataset.classes)
 
     @cache
+    def operations_of(network: MemberConfig) -> int | None:
+        return _operations(network, n_classes)
+
+    @cache
     def forecast(config: MemberConfig) -> float | None:
-        operations = _operations(config, n_classes)
+        operations = operations_of(kind_of(config))
         if operations is None:
             return None
         return member_seconds(config, cost_by_operations(config, operations, plan.timed), load)

@@ -1,7 +1,11 @@
 """Write a built space as YAML, with the reason of each choice in a comment."""
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import yaml
 
 from tune_paddy.core.domains import Choice, Domain, Fixed
 from tune_paddy.core.timing.forecast import spoken
@@ -11,6 +15,9 @@ from tune_paddy.spaces.building.facts import Facts, Machine
 
 WIDTH = 112
 """Columns of a line of the file, as far as comments can be broken."""
+
+_PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
+"""Texts that YAML reads as they are, apart from words such as `on`."""
 
 _WHY: Mapping[str, str] = {
     "lr": "of the shipped space, scaled from the published recipes",
@@ -243,4 +250,6 @@ def _value(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list | tuple):
         return f"[{', '.join(_value(one) for one in value)}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, str):
+        return value if _PLAIN.fullmatch(value) and yaml.safe_load(value) == value else json.dumps(value)
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
