@@ -139,7 +139,7 @@ def test_a_loss_is_recorded_under_a_name_of_its_own(
         ensemble.assessment.estimate.score, rel=1e-5
     )
     assert not {f"ensemble_{metric}", f"ensemble_select_{metric}"} & set(recorded)
-    assert shown in (tmp_path / "report.html").read_text("utf-8")
+    assert shown in (ensemble.folder / "report.html").read_text("utf-8")
 
 
 def test_a_search_without_a_finished_member_is_refused(finished: Finished, tmp_path: Path) -> None:
