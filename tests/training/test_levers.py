@@ -153,8 +153,11 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def record(folder: Path, epochs: list[int], stop: int | None = None) -> Callable[[EpochReport], None]:
+    """Return a report that notes epochs, the fourth of which ends the training, and dies after `stop`."""
+
     def report(done: EpochReport) -> None:
         epochs.append(done.epoch)
+        assert done.ends_early == (done.epoch == 4)
         if done.epoch == 2:
             for path in folder.glob("checkpoint-00002.*"):
                 (folder.parent / "second").write_bytes(path.read_bytes())

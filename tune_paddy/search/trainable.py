@@ -207,7 +207,8 @@ def _reporter(
 
     def report(epoch: "EpochReport") -> None:
         _log(run_id, context, parts, epoch)
-        known = {"epoch": epoch.epoch, "objective": epoch.metrics[goal], LAST_EPOCH: epoch.epoch >= epochs}
+        last = epoch.ends_early or epoch.epoch >= epochs
+        known = {"epoch": epoch.epoch, "objective": epoch.metrics[goal], LAST_EPOCH: last}
         tune.report({**known, **epoch.metrics})
 
     return report

@@ -338,7 +338,7 @@ class Attempt:
             averaged=None if self.average is None else self.average.averaged,
             spared=spared_epochs(self.history) if self.keeps_best else (),
         )
-        self.report(EpochReport(epoch, self.history[-1]))
+        self.report(EpochReport(epoch, self.history[-1], ends_early=self.ends_early()))
 
     def _evaluate(self, model: nn.Module, known: Mapping[str, float], seconds: float) -> None:
         """Score the select split, and add an epoch of that many seconds to the history."""

@@ -70,17 +70,19 @@ def train_folds(
     results: list[MemberResult] = []
     for fold in range(parts.n_folds):
         before = fold * config.total_epochs
-        folder, resumes = runtime.folder / f"fold-{fold}", _later(runtime.resumes, before)
+        last = fold == parts.n_folds - 1
+        folder, resumes = runtime.folder / f"fold-{fold}", _later(runtime.resumes, before, last=last)
         own = replace(runtime, folder=folder, resumes=resumes)
         if results:
             own = replace(own, accum=results[-1].accum)
-        results.append(_train_fold(config, parts.fold(fold), own, _later(report, before)))
+        results.append(_train_fold(config, parts.fold(fold), own, _later(report, before, last=last)))
         release_memory()
     return _merge(config, parts, results, runtime.metrics)
 
 
-def _later(report: Report, epochs: int) -> Report:
-    return lambda done: report(EpochReport(done.epoch + epochs, done.metrics))
+def _later(report: Report, epochs: int, *, last: bool) -> Report:
+    """Return a report of a fold's epochs, after those of earlier folds; the last fold ends a member."""
+    return lambda done: report(EpochReport(done.epoch + epochs, done.metrics, last and done.ends_early))
 
 
 def _train_fold(config: MemberConfig, parts: Parts, runtime: Runtime, report: Report) -> MemberResult:

@@ -17,10 +17,12 @@ class EpochReport:
     Attributes:
         epoch: Number of finished epochs over all phases, from 1.
         metrics: Name → value: losses on the select split, durations in seconds, learning rate.
+        ends_early: Whether the member's training ends with this epoch, before its last one.
     """
 
     epoch: int
     metrics: Mapping[str, float]
+    ends_early: bool = False
 
 
 Report = Callable[[EpochReport], None]

@@ -67,6 +67,10 @@ def test_a_finished_search_has_nothing_left_unless_a_resume_raises_trials(
     assert not earlier.leaves_work(again)
     more = replace(again, settings=again.settings.override({"trials": 9}))
     assert earlier.leaves_work(more)
+    nearly = replace(earlier, seconds=59 * 60.0)  # a quarter of the last minute is kept for the selection
+    assert nearly.leaves_work(replace(more, settings=more.settings.override({"minutes": 60})))
+    spent = replace(earlier, seconds=60 * 60.0)
+    assert not spent.leaves_work(replace(more, settings=more.settings.override({"minutes": 60})))
     assert not earlier.leaves_work(replace(more, settings=more.settings.override({"minutes": 1e-9})))
     assert earlier_sessions(replace(again, retry_failed=True), recorded).leaves_work(again)
 

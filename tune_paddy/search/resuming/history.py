@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tune_paddy.core.errors import InputError
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.sampling.sampler import PastTrial, Proposal
+from tune_paddy.search.timing.budget import TimeBudget
 from tune_paddy.tracking.history import RecordedMember, RecordedSearch
 from tune_paddy.tracking.runs import RecordedRun
 
@@ -38,8 +39,13 @@ class Earlier:
     def leaves_work(self, plan: SearchPlan) -> bool:
         """Return whether trials remain to resume or to start, within a plan's `trials` and `minutes`."""
         minutes = plan.settings.minutes
-        in_time = minutes is None or self.seconds < 60 * minutes
+        in_time = minutes is None or _leaves_time(60 * minutes - self.seconds)
         return in_time and (self.done < len(self.trials) or len(self.trials) < plan.total)
+
+
+def _leaves_time(seconds: float) -> bool:
+    """Return whether a session of this length, in s, has time to train: some is kept for the selection."""
+    return TimeBudget(seconds=seconds, clock=lambda: 0.0).left() > 0
 
 
 FIRST_SESSION = Earlier()
