@@ -39,9 +39,13 @@ def test_every_option_has_a_help_text(words: tuple[str, ...], command: Any) -> N
         ("tune-paddy search x --space pad", {"paddy_search"}),
         ("tune-paddy select ", {"my-search"}),
         ("tune-paddy report ", {"my-search"}),
+        ("tune-paddy search x --objective e", {"error_rate"}),
+        ("tune-paddy search x --gpu a", {"auto"}),
+        ("tune-paddy select x --method best", {"best_single"}),
+        ("tune-paddy search x --keep-", {"--keep-weights"}),
     ],
 )
-def test_the_shell_completes_commands_spaces_and_searches(
+def test_the_shell_completes_commands_spaces_searches_and_named_values(
     line: str, completions: set[str], call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As bash asks for the completions of a line's last word."""

@@ -4,7 +4,6 @@ import inspect
 import json
 import sys
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from subprocess import run
 from typing import Any, Literal
 
@@ -15,7 +14,6 @@ from typer.testing import CliRunner
 
 import tune_paddy as tp
 from tests.cli.commands import leaves
-from tests.cli.test_help import complete
 from tune_paddy.cli.search import SETTINGS
 from tune_paddy.cli.settings_options import OptionSource, command_with, field_facts, given
 from tune_paddy.core.config import MemberConfig, SearchSettings
@@ -133,13 +131,6 @@ def test_every_field_is_described_by_a_noun_phrase_without_a_full_stop(settings:
     for facts in field_facts(settings):
         assert facts.description, facts.name
         assert not facts.description.endswith("."), facts.name
-
-
-def test_named_values_are_completed(tmp_path: Path) -> None:
-    assert complete("tune-paddy search x --objective e", tmp_path) == {"error_rate"}
-    assert complete("tune-paddy search x --gpu a", tmp_path) == {"auto"}
-    assert complete("tune-paddy select x --method best", tmp_path) == {"best_single"}
-    assert complete("tune-paddy search x --keep-", tmp_path) == {"--keep-weights"}
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def largest_side(images: Images, *, pretrained: bool) -> float:
     """
     if not pretrained:
         return max(LEAST_UNTRAINED, UNTRAINED_ENLARGED * images.side)
-    enlarged = min(ENLARGED * images.side, LEAST_PRETRAINED)
+    enlarged = float(min(ENLARGED * images.side, LEAST_PRETRAINED))
     return max(enlarged, round(ROUNDED * images.side, 6))
 
 
