@@ -209,7 +209,7 @@ def test_the_last_member_is_shortened_to_the_time_that_is_left() -> None:
 
 
 def test_finished_members_tell_the_searcher_how_long_others_take() -> None:
-    """Without a known speed the first member begins; it takes 60 s, of which 50 s are left for the second."""
+    """Without a known speed the first member begins; it takes 100 s, and fewer are left for the second."""
     now = [0.0]
     paces = MemberPaces(lambda _: 1.0, in_seconds=False)
     budget = TimeBudget(0.0, 200.0, clock=lambda: now[0])
@@ -217,7 +217,7 @@ def test_finished_members_tell_the_searcher_how_long_others_take() -> None:
     searcher = MemberSearcher(sampler, Interruption(budget=budget), trials=9, paces=paces, plan=on_cpu)
     assert searcher.suggest("a") != Searcher.FINISHED
     now[0] = 100.0
-    searcher.on_trial_complete("a", {"outcome": "finished", "objective": 0.4})
+    searcher.on_trial_complete("a", {"outcome": "finished", "objective": 0.4, "train_seconds_total": 100.0})
     assert paces.seconds(ask(MemberSampler([], [VIT], seed=1)).config) == 100.0
     assert searcher.suggest("b") == Searcher.FINISHED
 

@@ -7,8 +7,8 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.sampling.sampler import PastTrial, Proposal
 from tune_paddy.search.timing.budget import TimeBudget
+from tune_paddy.search.timing.paces import trained_seconds
 from tune_paddy.tracking.history import RecordedMember, RecordedSearch
-from tune_paddy.tracking.runs import RecordedRun
 
 UNFINISHED = frozenset(("running", "interrupted"))
 """Outcomes of members that resume from their last checkpoint."""
@@ -104,12 +104,5 @@ def past_trial(member: RecordedMember, ended: bool) -> PastTrial:
     proposal = Proposal(recorded.number, recorded.origin, recorded.config, recorded_as=run.name)
     value = run.metrics["objective"] if run.outcome == "finished" else None
     finite = {epoch: point for epoch, point in member.curve.items() if math.isfinite(point)}
-    return PastTrial(proposal, ended, value, finite, _seconds(run))
-
-
-def _seconds(run: RecordedRun) -> float | None:
-    """Return the duration of a finished member in s; None: it is not known, or its features were cached."""
-    parts = [run.metrics.get(name) for name in ("train_seconds_total", "predict_seconds")]
-    if run.outcome != "finished" or run.metrics.get("embedded_images", 1) == 0:
-        return None
-    return sum(part for part in parts if part is not None) or None
+    seconds = trained_seconds(run.metrics) if run.outcome == "finished" else None
+    return PastTrial(proposal, ended, value, finite, seconds)

@@ -12,7 +12,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal
-from tune_paddy.search.timing.paces import MemberPaces
+from tune_paddy.search.timing.paces import MemberPaces, trained_seconds
 from tune_paddy.search.trial import Trial
 
 NO_MORE: Any = Searcher.FINISHED
@@ -101,9 +101,9 @@ class MemberSearcher(TrialSearcher):
         self._deferred: list[Proposal] = []
         self._recorded = {trial.proposal.number for trial in past}
         self._past_curves = {trial.proposal.number: trial.curve for trial in past if not trial.ended}
-        self._folds, self._clock = max(1, folds), interruption.budget.clock
+        self._folds = max(1, folds)
         self._proposals: dict[str, Proposal] = {}
-        self._began: dict[str, float] = {}
+        self._running: set[str] = set()
         self._curves: dict[str, dict[int, float]] = {}
 
     @property
@@ -117,13 +117,14 @@ class MemberSearcher(TrialSearcher):
         if self.interruption.stopping:
             return NO_MORE
         proposal = self._next()
-        if proposal is None and self._deferred and self._began:
+        if proposal is None and self._deferred and self._running:
             return None
         if proposal is None:
             self._give_up()
             return NO_MORE
         self._recorded.add(proposal.number)
-        self._proposals[trial_id], self._began[trial_id] = proposal, self._clock()
+        self._proposals[trial_id] = proposal
+        self._running.add(trial_id)
         self._curves[trial_id] = dict(self._past_curves.get(proposal.number, {}))
         memory = self._plan(proposal.config)
         trial = Trial(proposal.number, proposal.member, proposal.origin, proposal.config, memory)
@@ -194,25 +195,18 @@ class MemberSearcher(TrialSearcher):
         outcome = (result or {}).get("outcome")
         value = float((result or {})["objective"]) if outcome == "finished" else None
         curve = self._curves.pop(trial_id, {})
-        proposal, began = self._proposals[trial_id], self._began.pop(trial_id, None)
-        if value is not None and began is not None and self._tells_pace(proposal, result or {}):
-            self._paces.learn(proposal.config, _trained_seconds(result or {}) or self._clock() - began)
+        proposal, seconds = self._proposals[trial_id], trained_seconds(result or {})
+        whole = trial_id in self._running and not self._past_curves.get(proposal.number)
+        if value is not None and whole and seconds is not None:
+            self._paces.learn(proposal.config, seconds)
+        self._running.discard(trial_id)
         self.sampler.tell(proposal.number, value, curve, pruned=outcome is None and not error)
-
-    def _tells_pace(self, proposal: Proposal, result: dict[str, Any]) -> bool:
-        """Return whether a member was trained whole in this session, and from images, not cached features."""
-        return not self._past_curves.get(proposal.number) and result.get("embedded_images", 1) > 0
 
     def finish(self, folder: Path) -> bool:
         """Draw Optuna's figures of the study into a folder; see `write_study_figures`."""
         from tune_paddy.search.sampling.study_figures import write_study_figures  # noqa: PLC0415 pyplot takes seconds
 
         return bool(write_study_figures(self.sampler.trials(), self.sampler.spaces, folder))
-
-
-def _trained_seconds(result: dict[str, Any]) -> float:
-    """Return how long a member trained and predicted, in s, without the start of its process; 0: unknown."""
-    return float(result.get("train_seconds_total", 0.0)) + float(result.get("predict_seconds", 0.0))
 
 
 class FixedTrials(TrialSearcher):

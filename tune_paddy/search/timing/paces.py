@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,21 @@ class _Ended:
     frozen: bool
     forecast: float
     ratio: float
+
+
+def trained_seconds(metrics: Mapping[str, Any]) -> float | None:
+    """Return how long a member trained and predicted, in s, without the start of its process.
+
+    Args:
+        metrics: Metrics of a finished member.
+
+    Returns:
+        None: it is not known, or the member took its features from a cache and tells nothing of its pace.
+    """
+    if metrics.get("embedded_images", 1) == 0:
+        return None
+    names = ("train_seconds_total", "predict_seconds")
+    return sum(float(metrics.get(name, 0.0)) for name in names) or None
 
 
 class MemberPaces:
