@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from tune_paddy.core.config import TRAINING_ONLY, MemberConfig
@@ -9,6 +10,19 @@ from tune_paddy.core.config import TRAINING_ONLY, MemberConfig
 _NO_PART_OF_THE_QUESTION = ("seed", "accum")
 _OUTSIDE = object()
 _GRID_TOLERANCE = 1e-6
+
+
+class Proposer(StrEnum):
+    """What proposed a member of a search; the record and the reports use these words."""
+
+    RECIPE = "recipe"
+    """The space names the member itself."""
+    LIST = "list"
+    """The member is one of a small frozen sub-space, of which each combination is tried."""
+    RANDOM = "random"
+    """A random draw from a sub-space, as long as the sampler knows too few results."""
+    SAMPLER = "sampler"
+    """A draw from a sub-space near the members with the best results."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ class Trial:
         origin: Name of the recipe or sub-space that the member comes from.
         config: Configuration of the member.
         memory: Share of a GPU, accum and memory limit.
+        proposed_by: What proposed the member, a value of `Proposer`; empty: unknown.
     """
 
     number: int
@@ -26,6 +27,7 @@ class Trial:
     origin: str
     config: MemberConfig
     memory: TrialMemory
+    proposed_by: str = ""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -36,6 +38,7 @@ class Trial:
             origin=config["origin"],
             config=MemberConfig(**config["config"]),
             memory=TrialMemory(**config["memory"]),
+            proposed_by=config["proposed_by"],
         )
 
     def to_config(self) -> dict[str, Any]:
@@ -46,6 +49,7 @@ class Trial:
             "origin": self.origin,
             "config": self.params,
             "memory": asdict(self.memory),
+            "proposed_by": self.proposed_by,
         }
 
     @property
@@ -57,4 +61,6 @@ class Trial:
     def record(self) -> MemberRecord:
         """Record of the member before training; a resume needs no sampler state beside it."""
         proposal = RecordedProposal(number=self.number, origin=self.origin, config=self.config)
-        return MemberRecord(number=self.number, origin=self.origin, proposal=proposal)
+        return MemberRecord(
+            number=self.number, origin=self.origin, proposed_by=self.proposed_by, proposal=proposal
+        )

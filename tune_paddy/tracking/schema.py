@@ -274,6 +274,7 @@ class MemberRecord(_Record):
     Attributes:
         number: Number of the trial, from 0; None if unknown.
         origin: Name of the recipe or the sub-space of the trial.
+        proposed_by: What proposed the member, a value of `Proposer`; empty in records of older versions.
         proposal: Proposed trial; None if another version of the program recorded it.
         arch: Architecture, timm's name.
         attempts: Number of times that the trial was started; None before the first.
@@ -295,6 +296,7 @@ class MemberRecord(_Record):
 
     number: int | None = field(default=None, metadata=_tag(_WHOLE, optional=True, name=PREFIX + "trial"))
     origin: str = field(default="", metadata=_tag(_TEXT, optional=True))
+    proposed_by: str = field(default="", metadata=_tag(_TEXT, optional=True))
     proposal: RecordedProposal | None = field(default=None, metadata=_tag(_PROPOSAL, optional=True))
     arch: str = field(default="", metadata=_tag(_TEXT, optional=True, name=ARCH))
     attempts: int | None = field(default=None, metadata=_tag(_WHOLE, optional=True))

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Finished
 from tests.ensemble.conftest import ensemble_of, make_pool, recorded
-from tune_paddy.core.selection.plain import fixed_select
+from tune_paddy.core.selection.plain import fixed_select, uniform_select
 from tune_paddy.ensemble.build import build_ensemble
 from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.ensemble.reports.html import MOST_IMAGES, MOST_ROWS, Sources, write_report
@@ -210,6 +210,16 @@ def test_many_members_are_in_a_second_collapsed_table(tmp_path: Path) -> None:
     text = Page(tmp_path / "report.html").text
     first, _, second = text.partition("3 more members")
     assert [sum(view.member in part for view in pool.views) for part in (first, second)] == [2 * MOST_ROWS, 6]
+
+
+def test_the_table_of_members_says_what_proposed_each(tmp_path: Path) -> None:
+    pool = make_pool()
+    ensemble = ensemble_of(pool, uniform_select(pool.select, pool.labels))
+    tags = {"tune_paddy.proposed_by": "recipe", "tune_paddy.origin": "wide nets"}
+    members = [recorded("0000-net", run_id="run 0", tags=tags)]
+    sources = Sources([recorded("night", "search")], members, SelectionOptions())
+    write_report(tmp_path / "report.html", ensemble, sources)
+    assert "recipe: wide nets" in Page(tmp_path / "report.html").text
 
 
 def test_confused_pairs_stand_beside_typical_images_of_both_classes(tmp_path: Path) -> None:

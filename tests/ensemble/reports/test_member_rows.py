@@ -14,7 +14,8 @@ from tune_paddy.ensemble.reports.wording import duration, formatted, signed
 def test_the_members_of_an_ensemble_have_rows_with_their_views_the_largest_weight_first() -> None:
     pool = make_pool()
     ensemble = ensemble_of(pool, fixed_select(pool.select, pool.labels, [1, 1, 0, 0, 0, 6]))
-    spent = recorded("0002-net", run_id="run 2", metrics={"cpu_seconds": 150.0})
+    proposed = {"tune_paddy.proposed_by": "sampler", "tune_paddy.origin": "nets"}
+    spent = recorded("0002-net", run_id="run 2", metrics={"cpu_seconds": 150.0}, tags=proposed)
     first, second, third = ensemble_rows(ensemble, [spent])
     assert [row.name for row in (first, second, third)] == ["0002-net", "0000-net", "0001-net"]
     assert [row.weight for row in (first, second, third)] == [0.75, 0.25, 0]
@@ -27,6 +28,7 @@ def test_the_members_of_an_ensemble_have_rows_with_their_views_the_largest_weigh
         ("tta", 5, 0.75),
     ]
     assert (first.cost, second.cost) == ("2.5 min CPU", "")
+    assert (first.proposed_by, first.origin, second.proposed_by) == ("sampler", "nets", "")
     assert first.contribution == ensemble.contributions[2]
     assert third.contribution is None
 

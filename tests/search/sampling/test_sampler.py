@@ -9,7 +9,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Fixed, Range, Recipe, SubSpace
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.interruption import Interruption
-from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal, parameter_names
+from tune_paddy.search.sampling.sampler import START, MemberSampler, PastTrial, Proposal, parameter_names
 from tune_paddy.search.sampling.searchers import MemberSearcher
 from tune_paddy.search.timing.budget import UNLIMITED, TimeBudget
 from tune_paddy.search.timing.paces import SAFETY, MemberPaces
@@ -37,6 +37,25 @@ def test_recipes_come_first_and_in_order_whether_or_not_the_space_contains_them(
     assert (first.config.arch, first.config.lr) == ("test_resnet", 1.0)
     assert (second.config.size, second.config.lr) == ((64, 32), 2e-3)
     assert third.origin in ("vit", "convnext")
+
+
+def test_a_proposal_says_what_proposed_it_and_a_resume_keeps_that() -> None:
+    frozen = SubSpace(
+        "frozen",
+        {"arch": Choice(("test_vit", "test_convnext")), "schedule": Fixed("frozen"), "size": Fixed(32)},
+    )
+    sampler = MemberSampler([INSIDE], [frozen, VIT], seed=0)
+    proposals = []
+    for _ in range(START + 1):
+        proposal = sampler.ask()
+        assert proposal
+        sampler.tell(proposal.number, 0.5, {}, pruned=False)
+        proposals.append(proposal)
+    random = START - 3
+    wanted = ["list", "list", "recipe", *["random"] * random, "sampler"]
+    assert [proposal.proposed_by for proposal in proposals] == wanted
+    past = [PastTrial(proposal, ended=proposal is not proposals[-1], value=0.5) for proposal in proposals]
+    assert MemberSampler([INSIDE], [frozen, VIT], seed=0).replay(past) == [proposals[-1]]
 
 
 def test_the_sampler_learns_from_a_recipe_that_the_space_contains() -> None:

@@ -196,6 +196,7 @@ def _member(row: MemberRow) -> dict[str, Any]:
         "other": best_other_view(row),
         "error": formatted(row.error, ".2%"),
         "cost": row.cost,
+        "proposal": ": ".join(filter(None, (row.proposed_by, row.origin))),
     }
 
 

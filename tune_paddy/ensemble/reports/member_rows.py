@@ -1,8 +1,9 @@
 """Rows of members for all tables, from an ensemble or from the record alone."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tune_paddy.core.metrics import error_rate, log_loss
 from tune_paddy.core.views import KINDS, PLAIN, TTA, in_order
@@ -10,6 +11,7 @@ from tune_paddy.data.system.text import four_digits
 from tune_paddy.ensemble.ensemble import Ensemble, member_contributions, member_weights
 from tune_paddy.ensemble.reports.wording import duration
 from tune_paddy.tracking.runs import RecordedRun
+from tune_paddy.tracking.schema import MemberRecord
 from tune_paddy.tracking.ui.layout import CONTRIBUTION, CPU_SECONDS, GPU_SECONDS, WEIGHT
 
 
@@ -43,6 +45,8 @@ class MemberRow:
         contribution: Increase of the ensemble's loss without the member; None if its weight is 0, or it is
             the only member.
         cost: Formatted GPU time or CPU time; empty if unknown.
+        proposed_by: What proposed the member, a value of `Proposer`; empty if unknown.
+        origin: Name of its recipe or sub-space; empty if unknown.
     """
 
     name: str
@@ -50,6 +54,8 @@ class MemberRow:
     weight: float | None = None
     contribution: float | None = None
     cost: str = ""
+    proposed_by: str = ""
+    origin: str = ""
 
     @property
     def log_loss(self) -> float | None:
@@ -81,7 +87,7 @@ def ensemble_rows(ensemble: Ensemble, members: Sequence[RecordedRun] = ()) -> li
 
     Args:
         ensemble: Selected ensemble.
-        members: Runs of the members, for their costs.
+        members: Runs of the members, for their costs and their proposals.
     """
     pool, weights, contributions = ensemble.pool, member_weights(ensemble), member_contributions(ensemble)
     runs = {member.run_id: member for member in members}
@@ -96,7 +102,7 @@ def ensemble_rows(ensemble: Ensemble, members: Sequence[RecordedRun] = ()) -> li
             views=sorted(own, key=lambda view: in_order(kinds).index(view.kind)),
             weight=weights[run_id],
             contribution=_contribution(contributions[run_id], weights[run_id]),
-            cost=cost(runs[run_id]) if run_id in runs else "",
+            **(_trial(runs[run_id]) if run_id in runs else {}),
         )
         for run_id, own in views.items()
     ]
@@ -105,7 +111,7 @@ def ensemble_rows(ensemble: Ensemble, members: Sequence[RecordedRun] = ()) -> li
 
 def recorded_rows(members: Sequence[RecordedRun]) -> list[MemberRow]:
     """Return one row per finished member from its run, best first, as in MLflow's table."""
-    rows = [_recorded_row(member.name, member.metrics, cost(member)) for member in members]
+    rows = [_recorded_row(member) for member in members]
     return sorted(rows, key=lambda row: math.inf if row.log_loss is None else row.log_loss)
 
 
@@ -128,6 +134,12 @@ def cost(member: RecordedRun) -> str:
     return "" if seconds is None else duration(seconds)
 
 
+def _trial(member: RecordedRun) -> dict[str, Any]:
+    """Return the fields of a row that say why the member was proposed, and what it cost."""
+    record = MemberRecord.from_run(member)
+    return {"cost": cost(member), "proposed_by": record.proposed_by, "origin": record.origin}
+
+
 def _view(ensemble: Ensemble, number: int) -> ViewRow:
     """Return the row of a view of the pool, scored on the select split."""
     pool, weight = ensemble.pool, float(ensemble.selection.weights[number])
@@ -140,7 +152,8 @@ def _contribution(value: float, weight: float) -> float | None:
     return value if weight > 0 and not math.isnan(value) else None
 
 
-def _recorded_row(name: str, metrics: Mapping[str, float], spent: str) -> MemberRow:
+def _recorded_row(member: RecordedRun) -> MemberRow:
+    metrics = member.metrics
     views = [
         ViewRow(kind, metrics.get(f"{kind}/log_loss"), metrics.get(f"{kind}/error_rate"))
         for kind in KINDS
@@ -148,4 +161,4 @@ def _recorded_row(name: str, metrics: Mapping[str, float], spent: str) -> Member
     ]
     weight = metrics.get(WEIGHT)
     contribution = _contribution(metrics.get(CONTRIBUTION, math.nan), weight or 0)
-    return MemberRow(name, views, weight, contribution, spent)
+    return MemberRow(member.name, views, weight, contribution, **_trial(member))

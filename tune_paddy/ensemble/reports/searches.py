@@ -125,13 +125,15 @@ def _leaderboard(overview: Overview) -> Table:
     """Return the finished members, best first, in the order of MLflow's view of members."""
     rows = _rows(overview)
     others = ["best other view"] if any(row.further for row in rows) else []
-    table = make_table(
-        "Leaderboard", "#", "member", "log loss", "with TTA", *others, "error", "weight", "without it", "cost"
-    )
+    scores = ("log loss", "with TTA", *others, "error", "weight", "without it")
+    # Versions before this column did not record what proposed a member.
+    proposals = ["from"] if any(row.proposed_by for row in rows) else []
+    table = make_table("Leaderboard", "#", "member", *proposals, *scores, "cost")
     for place, row in enumerate(rows, start=1):
         table.add_row(
             str(place),
             row.name,
+            *(row.proposed_by for _ in proposals),
             "" if row.log_loss is None else four_digits(row.log_loss),
             "" if row.tta_log_loss is None else four_digits(row.tta_log_loss),
             *(best_other_view(row) for _ in others),

@@ -101,7 +101,13 @@ def past_trial(member: RecordedMember, ended: bool) -> PastTrial:
             "proposal, by another version; select from it, and start a search under a new name"
         )
     # Another version may have formed the name in another way; the member's folder and its run have it.
-    proposal = Proposal(recorded.number, recorded.origin, recorded.config, recorded_as=run.name)
+    proposal = Proposal(
+        recorded.number,
+        recorded.origin,
+        recorded.config,
+        recorded_as=run.name,
+        proposed_by=member.record.proposed_by,
+    )
     value = run.metrics["objective"] if run.outcome == "finished" else None
     finite = {epoch: point for epoch, point in member.curve.items() if math.isfinite(point)}
     seconds = trained_seconds(run.metrics) if run.outcome == "finished" else None

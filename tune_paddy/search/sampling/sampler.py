@@ -19,11 +19,14 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.domains import Choice, Domain, Fixed, Range, Recipe, SubSpace, locate
+from tune_paddy.core.domains import Choice, Domain, Fixed, Proposer, Range, Recipe, SubSpace, locate
 from tune_paddy.search.sampling.first_members import FirstMember, first_members
 
 SPACE = "space"
 """Name of the Optuna parameter that chooses the sub-space."""
+
+START = 10
+"""Number of results before which members are drawn at random, Optuna's default."""
 
 DIGITS = 4
 """Significant digits of proposed numbers from a continuous range."""
@@ -39,12 +42,14 @@ class Proposal:
         config: Configuration of the member.
         recorded_as: Name of the member in the record of an earlier session, which a resume keeps; empty: the
             member has not been recorded.
+        proposed_by: What proposed the member, a value of `Proposer`; empty: an older version recorded it.
     """
 
     number: int
     origin: str
     config: MemberConfig
     recorded_as: str = ""
+    proposed_by: str = ""
 
     @property
     def member(self) -> str:
@@ -140,9 +145,10 @@ class MemberSampler:
             return self._ask_first(self._first.pop(0))
         if not self.spaces:
             return None
+        by = Proposer.SAMPLER if self._n_results >= START else Proposer.RANDOM
         trial = self._start()
         space, values = suggest(trial, self.spaces)
-        return Proposal(trial.number, space.name, self._member(trial.number, values))
+        return Proposal(trial.number, space.name, self._member(trial.number, values), proposed_by=by)
 
     def tell(self, number: int, value: float | None, curve: Mapping[int, float], *, pruned: bool) -> None:
         """Report the end of a trial; a second report of the same trial changes nothing.
@@ -169,6 +175,12 @@ class MemberSampler:
         return len(self._study.get_trials(deepcopy=False))
 
     @property
+    def _n_results(self) -> int:
+        """Number of trials that the sampler learns from."""
+        known = (TrialState.COMPLETE, TrialState.PRUNED)
+        return len(self._study.get_trials(deepcopy=False, states=known))
+
+    @property
     def running(self) -> bool:
         """Whether a proposed trial has not been reported by `tell`."""
         return bool(self._running)
@@ -179,7 +191,8 @@ class MemberSampler:
 
     def _ask_first(self, member: FirstMember) -> Proposal:
         number = self._place(member.values, self._spaces_of(member))
-        return Proposal(number, member.origin, self._member(number, member.values))
+        by = Proposer.RECIPE if member.space is None else Proposer.LIST
+        return Proposal(number, member.origin, self._member(number, member.values), proposed_by=by)
 
     def _spaces_of(self, member: FirstMember) -> Sequence[SubSpace]:
         """Return the sub-spaces that may learn from a member."""
@@ -221,7 +234,10 @@ class MemberSampler:
         # With few trials the multivariate TPE, Optuna's default from version 5, converges too early on one
         # architecture.
         self._study.sampler = _RoundedSampler(
-            seed=self._stream(self.n_proposed), multivariate=False, constant_liar=True
+            seed=self._stream(self.n_proposed),
+            n_startup_trials=START,
+            multivariate=False,
+            constant_liar=True,
         )
         trial = self._study.ask()
         self._running[trial.number] = trial

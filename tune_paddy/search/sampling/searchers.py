@@ -127,7 +127,14 @@ class MemberSearcher(TrialSearcher):
         self._running.add(trial_id)
         self._curves[trial_id] = dict(self._past_curves.get(proposal.number, {}))
         memory = self._plan(proposal.config)
-        trial = Trial(proposal.number, proposal.member, proposal.origin, proposal.config, memory)
+        trial = Trial(
+            proposal.number,
+            proposal.member,
+            proposal.origin,
+            proposal.config,
+            memory,
+            proposal.proposed_by,
+        )
         return trial.to_config()
 
     def _next(self) -> Proposal | None:

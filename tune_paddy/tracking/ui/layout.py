@@ -120,7 +120,7 @@ def _best_first(run_id: str, kind: str) -> dict[str, Any]:
 
 def _member_columns(cost: str) -> dict[str, Any]:
     metrics = (LOG_LOSS, ERROR_RATE, WEIGHT, CONTRIBUTION, cost)
-    return _columns([*(f"metrics.`{name}`" for name in metrics), _OUTCOME])
+    return _columns([*(f"metrics.`{name}`" for name in metrics), _OUTCOME, f"tags.`{PREFIX}proposed_by`"])
 
 
 def _ensemble_columns() -> dict[str, Any]:
