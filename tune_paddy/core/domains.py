@@ -23,6 +23,8 @@ class Proposer(StrEnum):
     """A random draw from a sub-space, as long as the sampler knows too few results."""
     SAMPLER = "sampler"
     """A draw from a sub-space near the members with the best results."""
+    REPEAT = "repeat"
+    """A member with a weight in the ensemble, again with another seed, in time that no other member fits."""
 
 
 @dataclass(frozen=True)

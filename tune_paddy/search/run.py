@@ -4,7 +4,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from tune_paddy.search.timing.by_operations import member_paces
 from tune_paddy.search.trainable import TrialContext
 from tune_paddy.search.tuning import run_trials_on_ray
 from tune_paddy.search.watchers.close_members import MemberCloser
+from tune_paddy.search.watchers.contributors import Contributors
 from tune_paddy.search.watchers.display import search_display
 from tune_paddy.search.watchers.events import FirstNote, TrialEvents, Watcher
 from tune_paddy.search.watchers.frozen_processes import frozen_processes_ended
@@ -78,8 +79,11 @@ def run_search(
         earlier = _look_back(plan, store)
         with recorded_search(plan, ready.split, store) as parent:  # closes runs that a session left open
             if earlier.leaves_work(plan):
-                searcher = _searcher(ready, clock, earlier)
-                run_trials(ready, store, parent, searcher, console=console, earlier=earlier)
+                chosen = Contributors()
+                searcher = _searcher(ready, clock, earlier, chosen)
+                run_trials(
+                    ready, store, parent, searcher, console=console, earlier=earlier, on_selection=chosen.take
+                )
     return list_members(store, plan.name)
 
 
@@ -111,6 +115,7 @@ def run_trials(
     *,
     console: Console,
     earlier: Earlier = FIRST_SESSION,
+    on_selection: OnSelection = lambda pool, selection: None,
 ) -> None:
     """Train and record the trials of a searcher, `ready.at_once` of them concurrently.
 
@@ -121,6 +126,7 @@ def run_trials(
         searcher: Source of the trials.
         console: Output for notes and progress: a table, or lines in a log; a quiet one gets neither.
         earlier: Earlier sessions of the search.
+        on_selection: Receiver of each live selection, called from another thread.
 
     Raises:
         SearchInterruptedError: A signal stopped the search.
@@ -137,7 +143,8 @@ def run_trials(
         began = interruption.budget.began if interruption.budget.is_limited else None
         clock = interruption.budget.clock
         stopwatch = Stopwatch(store, parent, progress.spent, clock=clock, began=began)
-        watchers = [progress, display, stopwatch, *_watchers(ready, store, context, console, progress)]
+        selected = [progress.ensemble_selected, on_selection]
+        watchers = [progress, display, stopwatch, *_watchers(ready, store, context, console, selected)]
         for watcher in watchers:
             if isinstance(watcher, AbstractContextManager):
                 stack.enter_context(watcher)
@@ -183,26 +190,38 @@ def _progress(ready: ReadyPlan, earlier: Earlier, budget: TimeBudget) -> SearchP
 
 
 def _watchers(
-    ready: ReadyPlan, store: Store, context: TrialContext, console: Console, progress: SearchProgress
+    ready: ReadyPlan,
+    store: Store,
+    context: TrialContext,
+    console: Console,
+    selected: Sequence[OnSelection],
 ) -> list[Watcher]:
-    """Return the receivers of trial events; context managers among them run for the whole search."""
+    """Return the receivers of trial events; context managers among them run for the whole search.
+
+    Args:
+        ready: The search.
+        store: The record, opened for the dataset's experiment.
+        context: Settings that all trials share.
+        console: Output for notes.
+        selected: Receivers of each live selection.
+    """
     plan, parent = ready.plan, context.parent_run_id
     watchers: list[Watcher] = [
         MemberCloser(store, plan.name, parent, context.folder),
         FirstNote(console),
     ]
     if not ready.parts.seen:  # otherwise members were trained on the select split: no honest selection
-        keep = _keeper(plan, store, context.folder)
-        watchers.append(LiveEnsemble(store, plan.name, parent, _both(progress.ensemble_selected, keep)))
+        receivers = [*selected, _keeper(plan, store, context.folder)]
+        watchers.append(LiveEnsemble(store, plan.name, parent, _each(receivers)))
     return watchers
 
 
-def _both(first: OnSelection, second: OnSelection) -> OnSelection:
-    """Return a function that passes each live selection to two receivers."""
+def _each(receivers: Sequence[OnSelection]) -> OnSelection:
+    """Return a function that passes each live selection to all receivers."""
 
     def receive(pool: Pool, selection: Selection) -> None:
-        first(pool, selection)
-        second(pool, selection)
+        for receiver in receivers:
+            receiver(pool, selection)
 
     return receive
 
@@ -222,7 +241,9 @@ def _keeper(plan: SearchPlan, store: Store, members: Path) -> OnSelection:
     return lambda pool, selection: None
 
 
-def _searcher(ready: ReadyPlan, clock: Callable[[], float], earlier: Earlier) -> MemberSearcher:
+def _searcher(
+    ready: ReadyPlan, clock: Callable[[], float], earlier: Earlier, chosen: Contributors
+) -> MemberSearcher:
     plan, settings = ready.plan, ready.plan.settings
     budget = _budget(plan, clock, earlier)
     paces = member_paces(plan, ready.parts, limited=budget.is_limited)
@@ -237,6 +258,7 @@ def _searcher(ready: ReadyPlan, clock: Callable[[], float], earlier: Earlier) ->
         plan=ready.memory_of,
         past=earlier.trials,
         folds=ready.parts.n_folds,
+        contributors=chosen.names,
     )
 
 

@@ -256,6 +256,68 @@ def test_a_member_waits_until_others_show_that_it_ends_in_time() -> None:
     assert not searcher.unfinished
 
 
+def ending_search(*, left: float, trials: int = 9) -> MemberSearcher:
+    """Return a searcher whose two recipes are done, and both in the ensemble; 400 s and 10 s long."""
+    sampler = MemberSampler([OUTSIDE, INSIDE], [], seed=0)
+    now = [0.0]
+    whole = TimeBudget(0.0, 10_000.0, clock=lambda: now[0])
+    paces = MemberPaces(lambda config: 400.0 if config.arch == "test_resnet" else 10.0, in_seconds=True)
+    searcher = MemberSearcher(
+        sampler,
+        Interruption(budget=whole),
+        trials=trials,
+        paces=paces,
+        plan=on_cpu,
+        contributors=lambda: ("0000-test_resnet-96", "0001-test_vit-64x32"),
+    )
+    for trial in "ab":
+        searcher.suggest(trial)
+        searcher.on_trial_complete(trial, {"outcome": "finished", "objective": 0.5})
+    now[0] = whole.left() - left
+    return searcher
+
+
+def test_time_that_nothing_else_fits_repeats_contributors_to_the_ensemble_with_other_seeds() -> None:
+    searcher = ending_search(left=1000.0)
+    configs = [Trial.from_config(searcher.suggest(trial)) for trial in "cde"]
+    assert [trial.config.arch for trial in configs] == ["test_resnet", "test_vit", "test_resnet"]
+    assert [trial.proposed_by for trial in configs] == ["repeat"] * 3
+    assert [trial.config.seed for trial in configs] == [2, 3, 4]
+    assert configs[0].config.lr == OUTSIDE.values["lr"]
+
+
+def test_a_repeat_ends_in_time_and_counts_as_a_trial() -> None:
+    searcher = ending_search(left=20.0, trials=3)
+    assert Trial.from_config(searcher.suggest("c")).config.arch == "test_vit"
+    assert searcher.suggest("d") == Searcher.FINISHED
+
+
+def test_a_search_without_a_time_repeats_nothing() -> None:
+    sampler = MemberSampler([INSIDE], [], seed=0)
+    searcher = MemberSearcher(
+        sampler,
+        Interruption(),
+        trials=9,
+        paces=UNKNOWN,
+        plan=on_cpu,
+        contributors=lambda: ("0000-test_vit-64x32",),
+    )
+    assert searcher.suggest("a") != Searcher.FINISHED
+    assert searcher.suggest("b") == Searcher.FINISHED
+
+
+def test_the_sampler_knows_a_repeat_again_after_a_resume() -> None:
+    first = MemberSampler([INSIDE], [VIT], seed=0)
+    past = [ask(first), ask(first)]
+    past += [first.again(proposal) for proposal in past]
+    for proposal in past:
+        first.tell(proposal.number, 0.5, {}, pruned=False)
+    again = MemberSampler([INSIDE], [VIT], seed=0)
+    assert not again.replay([PastTrial(proposal, ended=True, value=0.5) for proposal in past])
+    assert [trial.params for trial in again.trials()] == [trial.params for trial in first.trials()]
+    assert ask(again) == ask(first)
+
+
 def test_members_that_do_not_run_do_not_count_as_trials() -> None:
     """The second member does not fit; the two members asked for are the first and the third."""
     budget = TimeBudget(0.0, 1000.0, clock=lambda: 0.0)

@@ -150,6 +150,13 @@ class MemberSampler:
         space, values = suggest(trial, self.spaces)
         return Proposal(trial.number, space.name, self._member(trial.number, values), proposed_by=by)
 
+    def again(self, proposal: Proposal) -> Proposal:
+        """Return a member that was proposed before as a new one with another seed."""
+        spaces = self._named(proposal.origin)
+        number = self._place(_at_full_length(proposal.config, spaces), spaces)
+        config = self._member(number, proposal.config.model_dump(exclude={"seed"}))
+        return Proposal(number, proposal.origin, config, proposed_by=Proposer.REPEAT)
+
     def tell(self, number: int, value: float | None, curve: Mapping[int, float], *, pruned: bool) -> None:
         """Report the end of a trial; a second report of the same trial changes nothing.
 
@@ -198,12 +205,16 @@ class MemberSampler:
         """Return the sub-spaces that may learn from a member."""
         return [space for space in self.spaces if member.space in (None, space)]
 
+    def _named(self, origin: str) -> Sequence[SubSpace]:
+        """Return the sub-space of this name; nothing for a recipe."""
+        return [space for space in self.spaces if space.name == origin]
+
     def _repeat(self, past: PastTrial) -> Proposal | None:
         """Replay a trial; return its proposal if it has not ended."""
         proposal = past.proposal
         first = next((it for it in self._first if it.is_member(proposal.origin, proposal.config)), None)
         if first is None:
-            spaces: Sequence[SubSpace] = [it for it in self.spaces if it.name == proposal.origin]
+            spaces = self._named(proposal.origin)
             values: Mapping[str, Any] = _at_full_length(proposal.config, spaces)
         else:
             self._first.remove(first)

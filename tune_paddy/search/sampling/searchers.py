@@ -2,6 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,8 @@ class MemberSearcher(TrialSearcher):
 
     A member that is not expected to end in time is shortened or deferred: members that end correct the
     forecasts. One that has been deferred to the end is not recorded. A resumed search proposes another member
-    under its number, or the same one.
+    under its number, or the same one. In time that no proposed member fits, members with a weight in the
+    ensemble are trained again with other seeds.
 
     Args:
         sampler: Source of the members.
@@ -79,6 +81,8 @@ class MemberSearcher(TrialSearcher):
         plan: Function that decides a member's share of a GPU, its accum and its memory limit.
         past: Trials of earlier sessions; unfinished ones are resumed first.
         folds: Number of folds; 0: a select split.
+        contributors: Function that returns the names of the members with a weight in the ensemble so far, the
+            largest first.
     """
 
     def __init__(
@@ -91,9 +95,11 @@ class MemberSearcher(TrialSearcher):
         plan: Callable[[MemberConfig], TrialMemory],
         past: Sequence[PastTrial] = (),
         folds: int = 0,
+        contributors: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         super().__init__(interruption)
         self.sampler = sampler
+        self._contributors = contributors
         self._trials = trials
         self._paces = paces
         self._plan = plan
@@ -103,6 +109,7 @@ class MemberSearcher(TrialSearcher):
         self._past_curves = {trial.proposal.number: trial.curve for trial in past if not trial.ended}
         self._folds = max(1, folds)
         self._proposals: dict[str, Proposal] = {}
+        self._known = [trial.proposal for trial in past]
         self._running: set[str] = set()
         self._curves: dict[str, dict[int, float]] = {}
 
@@ -116,7 +123,7 @@ class MemberSearcher(TrialSearcher):
         """Return the configuration of the next trial; None: ask again later; or `NO_MORE`."""
         if self.interruption.stopping:
             return NO_MORE
-        proposal = self._next()
+        proposal = self._next() or self._again()
         if proposal is None and self._deferred and self._running:
             return None
         if proposal is None:
@@ -124,6 +131,7 @@ class MemberSearcher(TrialSearcher):
             return NO_MORE
         self._recorded.add(proposal.number)
         self._proposals[trial_id] = proposal
+        self._known.append(proposal)
         self._running.add(trial_id)
         self._curves[trial_id] = dict(self._past_curves.get(proposal.number, {}))
         memory = self._plan(proposal.config)
@@ -152,6 +160,22 @@ class MemberSearcher(TrialSearcher):
             if fitted is not None:
                 return fitted
             self._deferred.append(new)
+        return None
+
+    def _again(self) -> Proposal | None:
+        """Return a contributor to the ensemble with another seed, if one ends in time.
+
+        The least repeated is the first. A frozen member would be the same again.
+        """
+        if not self.interruption.budget.is_limited or len(self._recorded) >= self._trials:
+            return None
+        trained = {known.member: known for known in self._known if not known.config.frozen}
+        chosen = [trained[name] for name in self._contributors() if name in trained]
+        times = Counter(_without_seed(known.config) for known in trained.values())
+        for proposal in sorted(chosen, key=lambda one: times[_without_seed(one.config)]):
+            config = self._paces.fitted(proposal.config, self.interruption.budget.left())
+            if config is not None:
+                return self.sampler.again(dataclasses.replace(proposal, config=config))
         return None
 
     def _propose(self) -> Proposal | None:
@@ -214,6 +238,10 @@ class MemberSearcher(TrialSearcher):
         from tune_paddy.search.sampling.study_figures import write_study_figures  # noqa: PLC0415 pyplot takes seconds
 
         return bool(write_study_figures(self.sampler.trials(), self.sampler.spaces, folder))
+
+
+def _without_seed(config: MemberConfig) -> MemberConfig:
+    return config.model_copy(update={"seed": 0})
 
 
 class FixedTrials(TrialSearcher):
