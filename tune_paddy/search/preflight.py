@@ -117,13 +117,16 @@ def ready_session(
         The argument of `run_search`.
 
     Raises:
-        InputError: As `preflight`; also: no cluster answers, another process runs this search, or the space
-            or dataset differs from the search to resume.
+        InputError: As `preflight`; also: no cluster or storage answers, another process runs this search, or
+            the space or dataset differs from the search to resume.
         TunePaddyError: MLflow failed.
     """
     if recorded_in is not None:
         with search_lock(plan.folder, plan.name):
             check_same(plan, read_recorded_search(recorded_in, plan.name))
+    if plan.storage is not None:
+        progress.stage("checking the storage")
+        plan.storage.parent.check()
     progress.stage("checking the plan")
     here = resources_here(plan.ray_gpus) if plan.ray_address is None and not ray.is_initialized() else None
     ready = None if here is None else preflight(plan, here)
