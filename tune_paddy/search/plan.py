@@ -69,6 +69,12 @@ class SearchPlan:
         return members_in(self.settings.model_dump(), self.name)
 
     @property
+    def images(self) -> Storage | None:
+        """Storage of the images for the machines of a cluster; None: they have the same paths everywhere."""
+        address = self.settings.storage
+        return None if address is None or self.ray_address is None else Storage.at(address)
+
+    @property
     def shelf(self) -> Shelf:
         """Files of the members."""
         return Shelf(self.folder / MEMBERS, self.storage)

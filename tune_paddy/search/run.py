@@ -13,7 +13,7 @@ from rich.console import Console
 from tune_paddy.core.errors import InputError, SearchInterruptedError, TunePaddyError
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
-from tune_paddy.search.cluster.carried import claim
+from tune_paddy.search.cluster.carried import claim, require_server
 from tune_paddy.search.interruption import Interruption, interruptible
 from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan
@@ -132,6 +132,8 @@ def run_trials(
         console.print(note, style="yellow", soft_wrap=True, markup=False)
     with ExitStack() as stack:
         stack.enter_context(system_metrics(store, parent))
+        if plan.images is not None:
+            require_server(store.tracking_uri)
         if plan.storage is not None:
             claim(plan.storage.parent, parent)
         context = _context(plan, store, parent)
@@ -266,4 +268,5 @@ def _context(plan: SearchPlan, store: Store, parent: str) -> TrialContext:
         max_accum=plan.settings.max_accum,
         keep_weights=plan.settings.keep_weights != "none",
         storage=plan.storage,
+        images=plan.images,
     )

@@ -12,6 +12,7 @@ from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError, T
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.core.metrics import is_metric_key, metric_key
 from tune_paddy.data.member_data import Parts
+from tune_paddy.data.storage.images import images_here
 from tune_paddy.data.storage.storage import Storage
 from tune_paddy.data.system.files import cache_folder
 from tune_paddy.data.system.gc_policy import give_memory_back
@@ -61,6 +62,7 @@ class TrialContext:
         max_accum: Largest `accum` to retry with after out of memory; None: a micro-batch of one image.
         keep_weights: Whether trials save their trained parameters.
         storage: Folder of all members in the storage; None: all machines share `folder`.
+        images: Storage of the images; None: they have the same paths on all machines.
     """
 
     store: Store
@@ -76,6 +78,7 @@ class TrialContext:
     max_accum: int | None = None
     keep_weights: bool = True
     storage: Storage | None = None
+    images: Storage | None = None
 
     @property
     def members(self) -> Path:
@@ -144,6 +147,7 @@ def _run_recorded(
 ) -> None:
     """Train a member whose run is open; `carry` brings its copy in the storage up to date."""
     folder = context.members / trial.member
+    parts = _with_images(parts, context.images)
     try:
         summary = _train(trial, run_id, context, parts, carry)
     except TakenOverError:
@@ -167,6 +171,13 @@ def _run_recorded(
         carry()
         spent = context.allow_gpu and summary["ooms"] > 0
         tune.report({**_finished(trial, parts, run_id, summary), SPENT: spent})
+
+
+def _with_images(parts: Parts, storage: Storage | None) -> Parts:
+    """Return the data with the paths of this machine; copy images that it lacks."""
+    if storage is None or parts.images is None:
+        return parts
+    return parts.at(images_here(parts.images, storage, cache_folder("datasets")))
 
 
 def _finished(trial: Trial, parts: Parts, run_id: str, summary: Mapping[str, Any]) -> dict[str, Any]:

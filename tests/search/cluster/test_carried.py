@@ -16,7 +16,7 @@ from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.storage.storage import Storage
 from tune_paddy.search import trainable
 from tune_paddy.search.cluster import carried
-from tune_paddy.search.cluster.carried import TakenOverError, claim, remove_abandoned
+from tune_paddy.search.cluster.carried import TakenOverError, claim, remove_abandoned, require_server
 from tune_paddy.search.plan import stored_split
 from tune_paddy.search.trainable import TrialContext, run_trial
 from tune_paddy.search.trial import Trial
@@ -127,6 +127,12 @@ def test_only_folders_that_no_process_works_in_are_removed(tmp_path: Path) -> No
     with trainable.FileLock(locks / "running"):
         remove_abandoned(tmp_path, locks, spared="mine")
     assert {path.name for path in tmp_path.iterdir()} == {trainable.LOCKS, "mine", "running"}
+
+
+def test_a_record_that_other_machines_cannot_write_is_refused(finished: Finished) -> None:
+    with pytest.raises(InputError, match="is a file of this machine, which trials on other machines cannot"):
+        require_server(finished.store.tracking_uri)
+    require_server("http://127.0.0.1:5000")
 
 
 def test_a_storage_with_a_search_of_this_name_from_another_record_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tune_paddy.data.storage.storage import Storage
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.context.provenance import this_process
 from tune_paddy.tracking.schema import PROCESS
-from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.store import Store, sqlite_path
 from tune_paddy.tracking.ui.tags import known_tags
 from tune_paddy.training.saved.mirror import MemberMirror
 
@@ -103,6 +103,20 @@ def claim(storage: Storage, run_id: str) -> None:
             f"storage: {storage} has the files of another search of this name; choose another name or "
             "storage, or remove that folder",
             options=("storage",),
+        )
+
+
+def require_server(tracking_uri: str) -> None:
+    """Refuse a record that trials on other machines cannot write.
+
+    Raises:
+        InputError: The record is a file of this machine.
+    """
+    if sqlite_path(tracking_uri) is not None:
+        raise InputError(
+            f"tracking_uri: {tracking_uri} is a file of this machine, which trials on other machines cannot "
+            "write; start `mlflow server`, and give its address",
+            options=("tracking_uri",),
         )
 
 
