@@ -27,6 +27,9 @@ HEAD, SECOND = "127.0.0.2", "127.0.0.3"
 """Addresses of the machines, which only this computer reaches; Ray replaces 127.0.0.1 by another."""
 TOKEN = "0123456789abcdef" * 4
 
+_ATTEMPTS = 5
+"""Attempts to start a node: on a busy computer, Ray gives itself up after 30 s."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -107,6 +110,23 @@ def ray_node(
         port: Port of the cluster.
         joins: Whether it joins the cluster; otherwise it begins one.
     """
+    for _ in range(_ATTEMPTS):
+        with ExitStack() as own:
+            process = _started(own, machine, cpus=cpus, port=port, joins=joins)
+            wait_for(lambda: _runs(machine) or process.poll() is not None, 600)  # noqa: B023 called at once
+            if process.poll() is None:
+                stack.enter_context(own.pop_all())
+                return process
+    raise AssertionError(machine.text("ray.txt"))
+
+
+def _runs(machine: Machine) -> bool:
+    return "Ray runtime started" in machine.text("ray.txt")
+
+
+def _started(
+    stack: ExitStack, machine: Machine, *, cpus: int, port: int, joins: bool
+) -> subprocess.Popen[bytes]:
     temporary = f"/tmp/tp{free_port()}"  # noqa: S108 the path of a socket is short
     stack.callback(shutil.rmtree, temporary, ignore_errors=True)
     begins = ["--head", f"--port={port}", "--include-dashboard=false"]
@@ -122,14 +142,7 @@ def ray_node(
         *(f"--{agent}-port={free_port()}" for agent in agents),
     ]
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
-    process = stack.enter_context(machine.running(*command, *options, output="ray.txt"))
-
-    def runs() -> bool:
-        assert process.poll() is None, machine.text("ray.txt")
-        return "Ray runtime started" in machine.text("ray.txt")
-
-    wait_for(runs, 600)
-    return process
+    return stack.enter_context(machine.running(*command, *options, output="ray.txt"))
 
 
 def ray_starts() -> bool:

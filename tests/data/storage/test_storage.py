@@ -5,6 +5,7 @@ import pytest
 from pyarrow import fs
 
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.storage import storage as module
 from tune_paddy.data.storage.storage import Storage
 
 
@@ -84,3 +85,18 @@ def test_a_check_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_the_address_of_a_folder_keeps_its_query() -> None:
     storage = Storage.at("s3://bucket/prefix?region=eu-west-1").folder("night", "members")
     assert str(storage) == "s3://bucket/prefix/night/members?region=eu-west-1"
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("/shared/folder", "/shared/folder"),
+        ("s3://bucket/a", "s3://bucket/a?allow_delayed_open=true&region=eu-west-1"),
+        ("s3://bucket/a?region=us-east-1", "s3://bucket/a?allow_delayed_open=true&region=us-east-1"),
+    ],
+)
+def test_the_region_of_the_environment_is_that_of_an_address_without_one(
+    address: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert module._with_options(address) == expected

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pyarrow import ArrowException, fs
 
@@ -245,17 +245,22 @@ class Storage:
 @cache
 def _file_system(address: str) -> tuple[Any, str]:
     """Return pyarrow's file system for an address, and the path in it; connect to it if that is needed."""
-    system, top = fs.FileSystem.from_uri(_with_region(address))
+    system, top = fs.FileSystem.from_uri(_with_options(address))
     return system, str(top)
 
 
-def _with_region(address: str) -> str:
-    """Return an address of S3 with the region of the environment: otherwise pyarrow asks Amazon for it."""
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+def _with_options(address: str) -> str:
+    """Return an address of S3 with pyarrow's options; others as they are.
+
+    The region is that of the environment: otherwise pyarrow asks Amazon for it. A small file is one request
+    instead of three.
+    """
     parts = urlsplit(address)
-    if parts.scheme != "s3" or region is None or "region=" in parts.query:
+    if parts.scheme != "s3":
         return address
-    return f"{address}{'&' if parts.query else '?'}region={region}"
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    options = {"allow_delayed_open": "true"} | ({"region": region} if region else {})
+    return parts._replace(query=urlencode(options | dict(parse_qsl(parts.query)))).geturl()
 
 
 def _stamp(info: Any) -> Stamp:
