@@ -28,7 +28,7 @@ HEAD, SECOND = "127.0.0.2", "127.0.0.3"
 TOKEN = "0123456789abcdef" * 4
 
 _ATTEMPTS = 5
-"""Attempts to start a node: on a busy computer, Ray gives itself up after 30 s."""
+"""Attempts to start a node: Ray's raylet ends if its agent takes more than 15 s to start."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,6 @@ def _started(
     temporary = f"/tmp/tp{free_port()}"  # noqa: S108 the path of a socket is short
     stack.callback(shutil.rmtree, temporary, ignore_errors=True)
     begins = ["--head", f"--port={port}", "--include-dashboard=false"]
-    # Ray waits only 15 s for the agents to choose ports, and would end on a busy machine.
     agents = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
     options = [
         *([f"--address={HEAD}:{port}"] if joins else begins),

@@ -17,6 +17,7 @@ from tune_paddy.core.teaching.words import RULES, teachers_in_words
 from tune_paddy.data.member_data import Parts, image_set, make_parts
 from tune_paddy.data.split import SelectSplit, describe_limits
 from tune_paddy.data.storage.images import push_images
+from tune_paddy.data.storage.storage import Storage
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.data.system.text import check_decoded
 from tune_paddy.search.cluster.nodes import clock_note
@@ -127,9 +128,9 @@ def ready_session(
     if recorded_in is not None:
         with search_lock(plan.folder, plan.name):
             check_same(plan, read_recorded_search(recorded_in, plan.name))
-    if plan.storage is not None:
+    if plan.settings.storage is not None:
         progress.stage("checking the storage")
-        plan.storage.parent.check()
+        Storage.at(plan.settings.storage).check()
     progress.stage("checking the plan")
     here = resources_here(plan.ray_gpus) if plan.ray_address is None and not ray.is_initialized() else None
     ready = None if here is None else preflight(plan, here)

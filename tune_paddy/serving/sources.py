@@ -54,13 +54,20 @@ def find_sources(store: Store, described: DescribedEnsemble, runs: Path) -> tupl
         TunePaddyError: The storage of a search failed.
     """
     members = {run.run_id: run for name in described.searches for run in list_members(store, name)}
-    folds = {name: _n_folds(get_search(store, name)) for name in described.searches}
+    searches = {name: get_search(store, name) for name in described.searches}
+    folds = {name: _n_folds(search) for name, search in searches.items()}
+    shelves = {
+        name: Shelf.of(runs / name, SearchRecord.from_run(search).settings)
+        for name, search in searches.items()
+    }
     chosen = {view.member: members[view.run_id] for view, _ in described.weights if view.run_id in members}
     averaged = {view.member for view, _ in described.weights if view.kind == EMA}
-    parts = {name: _parts(run, folds[run.search], runs) for name, run in chosen.items()}
+    parts = {
+        name: _parts(run, folds[run.search], runs, stored=shelves[run.search].stored)
+        for name, run in chosen.items()
+    }
     for name, run in chosen.items():
-        shelf = Shelf.of(runs / run.search, SearchRecord.from_run(get_search(store, run.search)).settings)
-        shelf.fetch_weights(run.name, parts[name], average=name in averaged)
+        shelves[run.search].fetch_weights(run.name, parts[name], average=name in averaged)
     gone = {
         name: folders[0]
         for name, folders in parts.items()
@@ -80,8 +87,11 @@ def _n_folds(search: RecordedRun) -> int:
     return int(text) if text.isdecimal() and int(text) > 1 else 0
 
 
-def _parts(run: RecordedRun, folds: int, runs: Path) -> list[Path]:
-    folder = MemberRecord.from_run(run).folder or runs / run.search / MEMBERS / run.name
+def _parts(run: RecordedRun, folds: int, runs: Path, *, stored: bool) -> list[Path]:
+    """Return the folders of a member's models; below `runs` if a storage gives them to another machine."""
+    folder, usual = MemberRecord.from_run(run).folder, runs / run.search / MEMBERS / run.name
+    if folder is None or (stored and not folder.parents[1].is_dir()):
+        folder = usual
     return [folder / f"fold-{fold}" for fold in range(folds)] or [folder]
 
 

@@ -43,6 +43,11 @@ class Shelf:
         """
         return cls(search / MEMBERS, members_in(settings, search.name))
 
+    @property
+    def stored(self) -> bool:
+        """Whether the search has a storage."""
+        return self._storage is not None
+
     def weights_bytes(self, members: Iterable[str]) -> dict[str, int]:
         """Return the size of each member's weights files, including its folds', in bytes; 0: it has none.
 
