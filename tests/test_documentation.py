@@ -31,6 +31,7 @@ OTHER_TOOLS = {
     "mypy",
     "pip install uv",
     "pytest",
+    "ray get-auth-token --generate",
     "ray start --head --port 6379",
     "ray start --address HEAD:6379",
     "ruff check .",

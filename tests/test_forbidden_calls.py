@@ -128,6 +128,7 @@ UNFINISHED = {
     "data/samples.py": "bytes in memory",
     "data/system/files.py": "a file that is renamed when it is complete: the function for all others",
     "data/system/owned_folders.py": "a folder without its whole text is not removed",
+    "data/storage/images.py": "a file that is renamed when it is complete",
     "data/thumbnails.py": "bytes in memory",
     "ensemble/folders.py": "a folder that is renamed when it is complete",
     "ensemble/reports/page/themed.py": "bytes in memory",

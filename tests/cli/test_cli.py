@@ -163,6 +163,14 @@ def test_check_counts_images_and_classes(small_digits: Path, call: Call) -> None
     assert "\n  left out: 1 × table (list of images to predict): test_labels.csv\n" in text
 
 
+@pytest.mark.documents("data push DATA STORAGE")
+def test_push_uploads_the_images_once(small_digits: Path, tmp_path: Path, call: Call) -> None:
+    storage = tmp_path / "storage"
+    text = call("data", "push", str(small_digits), str(storage))
+    assert re.search(rf"{storage} has the 170 images of dataset \w+; [1-9]\d+ uploaded now", text)
+    assert "; 0 uploaded now" in call("data", "push", str(small_digits), str(storage))
+
+
 def test_the_options_of_reading_say_what_is_meant(small_digits: Path, call: Call) -> None:
     """The names of the folders are read instead of the table, also those of the images to predict."""
     text = call("data", "check", str(small_digits), "--labels", "folders", "--images", "train_images")

@@ -34,6 +34,18 @@ def test_ids_paths_and_labels_of_a_part_stay_together(dataset):
         assert [parts.classes[code] for code in part.labels] == rows["label"][part.ids].tolist()
 
 
+def test_parts_at_other_paths_have_the_same_images_in_the_same_order(dataset):
+    parts = make_parts(dataset, make_folds(dataset, k=2, seed=0))
+    moved = parts.at({path: f"/elsewhere{path}" for path in parts.images.paths})
+    for before, after in zip(
+        (parts.select, parts.test, parts.images, parts.fold(1).others),
+        (moved.select, moved.test, moved.images, moved.fold(1).others),
+        strict=True,
+    ):
+        assert [f"/elsewhere{path}" for path in before.paths] == list(after.paths)
+    assert np.array_equal(parts.fold(1).train.ids, moved.fold(1).train.ids)
+
+
 def test_a_refit_trains_on_all_labelled_images_and_has_its_own_fingerprint(dataset):
     split = make_select_split(dataset, share=0.3, seed=0)
     parts, refit = make_parts(dataset, split), make_refit_parts(dataset, split)

@@ -58,6 +58,23 @@ def test_a_search_that_another_process_runs_is_refused(finished: Finished, again
         checked(again, finished.store)
 
 
+@pytest.mark.parametrize(
+    ("storage", "message"),
+    [
+        ("/dev/null/shared", "cannot be written"),
+        ("shared", "is no address"),
+        ("s3://me:it@b/p", "credentials"),
+    ],
+)
+def test_a_storage_that_cannot_be_used_is_refused_before_ray_starts(
+    small_digits: Path, tmp_path: Path, storage: str, message: str
+) -> None:
+    plan = make_plan("stored", small_digits, tmp_path, SPACE)
+    plan = replace(plan, settings=plan.settings.override({"storage": storage}), ray_address="127.0.0.1:1")
+    with pytest.raises(InputError, match=message):
+        checked(plan, None)
+
+
 def test_a_metric_of_another_task_is_refused_before_training(small_digits: Path, tmp_path: Path) -> None:
     """The kappa of a selection needs grades; so does one that the sampler minimises."""
     plan = make_plan("greedy", small_digits, tmp_path, SPACE)

@@ -2,7 +2,7 @@ import pytest
 
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
-from tune_paddy.search.resources import check_resources, idle_gpus_note
+from tune_paddy.search.resources import check_machines, check_resources, idle_gpus_note
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,15 @@ def test_a_trial_that_would_wait_for_ever_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=words):
         check_resources(SearchSettings(**settings), available)
+
+
+def test_a_trial_never_spans_two_machines() -> None:
+    machines: list[dict[str, float]] = [{"CPU": 3.0}, {"CPU": 3.0, "GPU": 1.0}, {"CPU": 1.0}]
+    assert check_machines(SearchSettings(cpus=2), machines) == 2
+    assert check_machines(SearchSettings(cpus=1, concurrency=5), machines) == 5
+    assert check_machines(SearchSettings(cpus=1, gpu=0.5), machines) == 2
+    with pytest.raises(InputError, match="a trial asks for 4 CPUs, of 3 in total"):
+        check_machines(SearchSettings(cpus=4), machines)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,36 @@ def fetch_data(
     console.print(f"{listing.describe().headline()}; next: {command}", markup=False, soft_wrap=True)
 
 
+@data_app.command("push", cls=command_with(READING))
+def push(
+    context: typer.Context,
+    data: DataArgument,
+    storage: Annotated[str, typer.Argument(help="Shared folder, or an address such as s3://bucket/prefix.")],
+) -> None:
+    """Upload the images of a dataset to a storage, for searches on a cluster; skip those that it has.
+
+    A search with --storage and --ray-address does the same before it trains.
+
+    Example: tune-paddy data push paddy/ s3://bucket/prefix
+    """
+    from tune_paddy.data.storage.storage import Storage
+
+    place = Storage.at(storage)
+    place.check()
+    dataset = open_dataset(data, given(context, READING))
+    with working("listing the storage") as progress:
+        from tune_paddy.data.member_data import image_set
+        from tune_paddy.data.storage.images import push_images
+
+        images = image_set(dataset)
+        pushed = push_images(images, place, progress=progress)
+    console.print(
+        f"{place} has the {counted(len(images.paths), 'image')} of dataset {dataset.fingerprint}; "
+        f"{pushed:,} uploaded now",
+        soft_wrap=True,
+    )
+
+
 @data_app.command("check", cls=command_with(READING))
 def check(
     context: typer.Context,

@@ -449,7 +449,7 @@ def print_members(plan: "SearchPlan", store: "Store", when: str = "", *, weights
     finished = sum(member.outcome == "finished" for member in members)
     console.print(f"{finished} of {counted(len(members), 'member')} finished{when}")
     if finished and weights:
-        line = weights_line(members, plan.folder / "members")
+        line = weights_line(members, plan.shelf)
         console.print(f"{line} (keep_weights: {plan.settings.keep_weights})")
     for member in members:
         if member.outcome != "finished":

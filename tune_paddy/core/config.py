@@ -440,6 +440,13 @@ class SearchSettings(BaseModel):
         description="members whose weights stay on disk; selected: of the best ensembles, and the ten best",
         json_schema_extra={"group": RESOURCES},
     )
+    storage: str | None = Field(
+        None,
+        min_length=1,
+        description="shared folder, or an address such as s3://bucket/prefix, for the members' files and the "
+        "images, where machines share no disk; none: off",
+        json_schema_extra={"group": RESOURCES},
+    )
     retries: int = Field(
         1,
         ge=0,

@@ -1,6 +1,7 @@
 """The three parts of a dataset for a member: images to train on, to select with and to predict."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -140,6 +141,22 @@ class Parts:
             others=others,
         )
         return own.with_pseudo_labels(self.pseudo[number]) if len(self.pseudo) else own
+
+    def at(self, paths: Mapping[str, str]) -> "Parts":
+        """Return the same images at other paths: path → new path."""
+
+        def moved(part: Part) -> Part:
+            return replace(part, paths=tuple(paths[path] for path in part.paths))
+
+        images = self.images
+        return replace(
+            self,
+            train=moved(self.train),
+            select=moved(self.select),
+            test=moved(self.test),
+            others=None if self.others is None else moved(self.others),
+            images=images and replace(images, paths=tuple(paths[path] for path in images.paths)),
+        )
 
     def with_pseudo_labels(self, targets: Targets) -> "Parts":
         """Return parts that train on the test set, too.

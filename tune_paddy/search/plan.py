@@ -11,11 +11,13 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.timing.speed import TimedNetwork
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.split import SelectSplit, make_split
+from tune_paddy.data.storage.storage import Storage
 from tune_paddy.search.sampling.first_members import FirstMember, first_members
 from tune_paddy.search.sampling.sampler import MemberSampler, Proposal
 from tune_paddy.search.teaching.targets import TaughtTargets
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.files import SPLIT_FILE
+from tune_paddy.training.saved.shelf import MEMBERS, Shelf, members_in
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,22 @@ class SearchPlan:
     targets: TaughtTargets | None = None
     started: float | None = None
     timed: tuple[TimedNetwork, ...] = ()
+
+    @property
+    def storage(self) -> Storage | None:
+        """Folder of all members in the storage; None: their folder is on a disk that all machines share."""
+        return members_in(self.settings.model_dump(), self.name)
+
+    @property
+    def images(self) -> Storage | None:
+        """Storage of the images for the machines of a cluster; None: they have the same paths everywhere."""
+        address = self.settings.storage
+        return None if address is None or self.ray_address is None else Storage.at(address)
+
+    @property
+    def shelf(self) -> Shelf:
+        """Files of the members."""
+        return Shelf(self.folder / MEMBERS, self.storage)
 
     @property
     def total(self) -> int:

@@ -7,24 +7,28 @@ from pathlib import Path
 
 import ray
 
-from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import candidates
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.core.metrics import check_metric
 from tune_paddy.core.selection.names import is_metric
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.core.teaching.words import RULES, teachers_in_words
-from tune_paddy.data.member_data import Parts, make_parts
+from tune_paddy.data.member_data import Parts, image_set, make_parts
 from tune_paddy.data.split import SelectSplit, describe_limits
+from tune_paddy.data.storage.images import push_images
+from tune_paddy.data.storage.storage import Storage
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.data.system.text import check_decoded
+from tune_paddy.search.cluster.nodes import clock_note
+from tune_paddy.search.cluster.session import cluster_session, smallest_gpu
 from tune_paddy.search.gpu_shares import trial_planner, without_gpu
 from tune_paddy.search.image_cache import CacheWatch, watch_cache
 from tune_paddy.search.licences import licence_note, random_features_note
 from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan, new_split, stored_split
 from tune_paddy.search.ray.session import ray_session
-from tune_paddy.search.resources import check_resources, idle_gpus_note, resources_here
+from tune_paddy.search.resources import check_machines, idle_gpus_note, resources_here
 from tune_paddy.search.resuming.compatibility import check_same
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.history import read_recorded_search
@@ -54,12 +58,12 @@ class ReadyPlan:
     memory_of: Callable[[MemberConfig], TrialMemory] = without_gpu
 
 
-def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
+def preflight(plan: SearchPlan, *machines: Mapping[str, float]) -> ReadyPlan:
     """Check a plan against the available resources, and split its images.
 
     Args:
         plan: Plan of the search.
-        available: Ray's resources of the machine or cluster: `CPU`, `GPU`.
+        *machines: Ray's resources of each machine: `CPU`, `GPU`.
 
     Raises:
         InputError: A path is no text, a trial needs more resources than there are, the classes cannot be
@@ -73,7 +77,7 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
     if plan.follow_up.get("metric"):
         check_metric(str(plan.follow_up["metric"]), plan.dataset.task)
     _check_losses(plan.space, plan.dataset.task)
-    at_once = check_resources(settings, available)
+    at_once = check_machines(settings, machines)
     # A new search can still get another name, so its folder may be that of another search.
     split = stored_split(plan) if plan.resumed else new_split(plan)
     parts = make_parts(plan.dataset, split)
@@ -81,7 +85,7 @@ def preflight(plan: SearchPlan, available: Mapping[str, float]) -> ReadyPlan:
         parts = plan.targets.taught(parts)
     cache = watch_cache(settings.cache_limit, parts.images, plan.space)
     limits = () if plan.resumed else (*describe_limits(plan.dataset, split), *_teachers(plan))
-    idle = idle_gpus_note(settings, available)
+    idle = idle_gpus_note(settings, {"GPU": sum(machine.get("GPU", 0) for machine in machines)})
     hints = (licence_note(plan.space), random_features_note(plan.space), *limits, idle, cache.note)
     notes = tuple(note for note in hints if note)
     return ReadyPlan(plan, split, parts, at_once, cache, notes)
@@ -117,21 +121,45 @@ def ready_session(
         The argument of `run_search`.
 
     Raises:
-        InputError: As `preflight`; also: no cluster answers, another process runs this search, or the space
-            or dataset differs from the search to resume.
+        InputError: As `preflight`; also: no cluster or storage answers, another process runs this search, or
+            the space or dataset differs from the search to resume.
         TunePaddyError: MLflow failed.
     """
     if recorded_in is not None:
         with search_lock(plan.folder, plan.name):
             check_same(plan, read_recorded_search(recorded_in, plan.name))
+    if plan.settings.storage is not None:
+        progress.stage("checking the storage")
+        Storage.at(plan.settings.storage).check()
     progress.stage("checking the plan")
     here = resources_here(plan.ray_gpus) if plan.ray_address is None and not ray.is_initialized() else None
     ready = None if here is None else preflight(plan, here)
-    progress.stage("starting Ray" if plan.ray_address is None else "connecting to Ray")
-    with ray_session(plan.ray_address, num_gpus=plan.ray_gpus) as session:
+    if plan.ray_address is not None:
+        with _on_cluster(plan, plan.ray_address, progress) as planned:
+            yield planned
+        return
+    progress.stage("starting Ray")
+    with ray_session(None, num_gpus=plan.ray_gpus) as session:
         ready = ready or preflight(plan, session.cluster_resources())
-        # Forecasts import torch; Ray's worker processes import it at the same time.
-        progress.stage("preparing the forecast of memory")
-        planned = replace(ready, memory_of=trial_planner(plan.settings, len(plan.dataset.classes)))
-        progress.clear()
-        yield planned
+        yield _planned(ready, plan.settings, progress)
+
+
+@contextmanager
+def _on_cluster(plan: SearchPlan, address: str, progress: Progress) -> Iterator[ReadyPlan]:
+    """Check a plan against a cluster, take the images to its storage, and stay connected in the block."""
+    images = None if plan.images is None else image_set(plan.dataset)
+    with cluster_session(address, images, progress=progress) as nodes:
+        ready = preflight(plan, *(node.resources for node in nodes))
+        if plan.images is not None and images is not None:
+            push_images(images, plan.images, progress=progress)
+        notes = tuple(note for note in (*ready.notes, clock_note(nodes)) if note)
+        yield _planned(replace(ready, notes=notes), smallest_gpu(plan.settings, nodes), progress)
+
+
+def _planned(ready: ReadyPlan, settings: SearchSettings, progress: Progress) -> ReadyPlan:
+    """Return a search that plans the memory of its trials by these settings."""
+    # Forecasts import torch; Ray's worker processes import it at the same time.
+    progress.stage("preparing the forecast of memory")
+    planned = replace(ready, memory_of=trial_planner(settings, len(ready.plan.dataset.classes)))
+    progress.clear()
+    return planned

@@ -17,6 +17,7 @@ from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE, SPLIT_FILE, TARGE
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.searches import open_search
 from tune_paddy.tracking.store import Store
+from tune_paddy.training.saved.shelf import MEMBERS
 
 _LONGEST_NOTES = 4000
 """Characters of a tag that every MLflow server stores."""
@@ -46,9 +47,8 @@ def recorded_search(
     record = _record(plan, split)
 
     def tidy() -> None:
-        members = plan.folder / "members"
-        sweep(store, plan.name, members)
-        shutil.rmtree(members / LOCKS, ignore_errors=True)
+        sweep(store, plan.name, plan.shelf)
+        shutil.rmtree(plan.folder / MEMBERS / LOCKS, ignore_errors=True)
 
     with open_search(
         store,

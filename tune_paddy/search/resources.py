@@ -3,7 +3,7 @@
 import math
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
@@ -41,6 +41,27 @@ def check_resources(settings: SearchSettings, available: Mapping[str, float]) ->
     fits = math.floor(cpus / settings.cpus + 1e-9)
     if settings.gpu != "auto" and settings.gpu > 0:
         fits = min(fits, _fit_on_gpus(settings.gpu, gpus))
+    return min(fits, settings.concurrency or fits)
+
+
+def check_machines(settings: SearchSettings, machines: Sequence[Mapping[str, float]]) -> int:
+    """Return the number of concurrent trials on several machines; a trial never spans two of them.
+
+    Args:
+        settings: CPUs and GPUs of one trial, and `concurrency`.
+        machines: Ray's resources of each machine: `CPU`, `GPU`.
+
+    Raises:
+        InputError: A single trial needs more than any machine has; as `check_resources`.
+    """
+    fits, refusals = 0, []
+    for machine in machines:
+        try:
+            fits += check_resources(settings.model_copy(update={"concurrency": None}), machine)
+        except InputError as error:
+            refusals.append(error)
+    if not fits:
+        raise refusals[0]
     return min(fits, settings.concurrency or fits)
 
 

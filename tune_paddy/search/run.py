@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import partial
-from pathlib import Path
 
 from rich.console import Console
 
 from tune_paddy.core.errors import InputError, SearchInterruptedError, TunePaddyError
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.search.cluster.carried import claim, require_server
 from tune_paddy.search.interruption import Interruption, interruptible
 from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan
@@ -48,6 +48,7 @@ from tune_paddy.tracking.history import read_recorded_search
 from tune_paddy.tracking.runs import RecordedRun, list_members
 from tune_paddy.tracking.searches import close_search
 from tune_paddy.tracking.store import Store
+from tune_paddy.training.saved.shelf import MEMBERS
 
 
 def run_search(
@@ -137,6 +138,10 @@ def run_trials(
         console.print(note, style="yellow", soft_wrap=True, markup=False)
     with ExitStack() as stack:
         stack.enter_context(system_metrics(store, parent))
+        if plan.images is not None:
+            require_server(store.tracking_uri)
+        if plan.storage is not None:
+            claim(plan.storage.parent, parent)
         context = _context(plan, store, parent)
         progress = _progress(ready, earlier, interruption.budget)
         display = search_display(console, progress)
@@ -150,7 +155,7 @@ def run_trials(
                 stack.enter_context(watcher)
         stack.enter_context(interruptible(interruption, console.print))
         stack.enter_context(watched_ray(interruption, partial(_leave, plan, store, parent)))
-        stack.enter_context(frozen_processes_ended(context.folder))
+        stack.enter_context(frozen_processes_ended(context.members))
         run_trials_on_ray(
             ready,
             context,
@@ -207,11 +212,11 @@ def _watchers(
     """
     plan, parent = ready.plan, context.parent_run_id
     watchers: list[Watcher] = [
-        MemberCloser(store, plan.name, parent, context.folder),
+        MemberCloser(store, plan.name, parent, context.members, plan.shelf),
         FirstNote(console),
     ]
     if not ready.parts.seen:  # otherwise members were trained on the select split: no honest selection
-        receivers = [*selected, _keeper(plan, store, context.folder)]
+        receivers = [*selected, _keeper(plan, store)]
         watchers.append(LiveEnsemble(store, plan.name, parent, _each(receivers)))
     return watchers
 
@@ -234,10 +239,10 @@ def _keep_figures(plan: SearchPlan, searcher: TrialSearcher, store: Store, paren
             log_files(store, parent, [folder])
 
 
-def _keeper(plan: SearchPlan, store: Store, members: Path) -> OnSelection:
+def _keeper(plan: SearchPlan, store: Store) -> OnSelection:
     """Return the function that prunes weights files after each live selection."""
     if plan.settings.keep_weights == "selected":
-        return WeightsKeeper(store, members)
+        return WeightsKeeper(store, plan.shelf)
     return lambda pool, selection: None
 
 
@@ -275,7 +280,7 @@ def _context(plan: SearchPlan, store: Store, parent: str) -> TrialContext:
         store=store,
         search=plan.name,
         parent_run_id=parent,
-        folder=plan.folder.absolute() / "members",
+        folder=plan.folder.absolute() / MEMBERS,
         cpus=max(1, int(plan.settings.cpus)),
         allow_gpu=plan.settings.gpu != 0,
         objective=plan.settings.objective,
@@ -284,4 +289,6 @@ def _context(plan: SearchPlan, store: Store, parent: str) -> TrialContext:
         cache_limit=plan.settings.cache_limit,
         max_accum=plan.settings.max_accum,
         keep_weights=plan.settings.keep_weights != "none",
+        storage=plan.storage,
+        images=plan.images,
     )

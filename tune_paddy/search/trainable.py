@@ -12,7 +12,11 @@ from tune_paddy.core.errors import DivergedError, InfeasibleError, InputError, T
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.core.metrics import is_metric_key, metric_key
 from tune_paddy.data.member_data import Parts
+from tune_paddy.data.storage.images import images_here
+from tune_paddy.data.storage.storage import Storage
+from tune_paddy.data.system.files import cache_folder
 from tune_paddy.data.system.gc_policy import give_memory_back
+from tune_paddy.search.cluster.carried import TakenOverError, carried_files, remove_abandoned
 from tune_paddy.search.interruption import LAST_EPOCH
 from tune_paddy.search.ray.internals import SPENT
 from tune_paddy.search.stall_watch import StallWatch
@@ -48,7 +52,7 @@ class TrialContext:
         store: The record.
         search: Name of the search.
         parent_run_id: MLflow run of the search.
-        folder: Folder of all members; each has its own folder in it.
+        folder: Folder of all members on the driver's machine; each has its own folder in it.
         cpus: Number of threads of a trial.
         allow_gpu: Whether trials may use a GPU.
         objective: Metric on the select split that the sampler minimises.
@@ -57,6 +61,8 @@ class TrialContext:
         cache_limit: Size of each machine's image cache, in GB; None: half of its memory; 0: no cache.
         max_accum: Largest `accum` to retry with after out of memory; None: a micro-batch of one image.
         keep_weights: Whether trials save their trained parameters.
+        storage: Folder of all members in the storage; None: all machines share `folder`.
+        images: Storage of the images; None: they have the same paths on all machines.
     """
 
     store: Store
@@ -71,6 +77,15 @@ class TrialContext:
     cache_limit: float | None = None
     max_accum: int | None = None
     keep_weights: bool = True
+    storage: Storage | None = None
+    images: Storage | None = None
+
+    @property
+    def members(self) -> Path:
+        """Folder of all members on this machine."""
+        if self.storage is None:
+            return self.folder
+        return cache_folder("members") / f"{self.search}-{self.parent_run_id[:8]}"
 
 
 def run_trial(config: dict[str, Any], *, context: TrialContext, parts: Parts) -> None:
@@ -92,10 +107,12 @@ def run_trial(config: dict[str, Any], *, context: TrialContext, parts: Parts) ->
 
     trial = Trial.from_config(config)
     give_memory_back()  # of a stopped trial in this process: its frames lived until its thread ended
-    folder = context.folder / LOCKS
-    folder.mkdir(parents=True, exist_ok=True)
+    locks = context.members / LOCKS
+    locks.mkdir(parents=True, exist_ok=True)
+    if context.storage is not None:
+        remove_abandoned(context.members, locks, spared=trial.member)
     try:
-        with FileLock(folder / trial.member, timeout=LOCK_SECONDS):
+        with FileLock(locks / trial.member, timeout=LOCK_SECONDS):
             _run_locked(trial, context, parts)
     finally:
         give_memory_back()
@@ -120,15 +137,29 @@ def _run_locked(trial: Trial, context: TrialContext, parts: Parts) -> None:
         params=trial.params,
         tags=record.to_tags(),
     )
+    copy = None if context.storage is None else context.storage.folder(trial.member)
+    with carried_files(context.members / trial.member, copy, context.store, run_id) as carry:
+        _run_recorded(trial, run_id, context, parts, carry)
+
+
+def _run_recorded(
+    trial: Trial, run_id: str, context: TrialContext, parts: Parts, carry: Callable[[], None]
+) -> None:
+    """Train a member whose run is open; `carry` brings its copy in the storage up to date."""
+    folder = context.members / trial.member
+    parts = _with_images(parts, context.images)
     try:
-        summary = _train(trial, run_id, context, parts)
+        summary = _train(trial, run_id, context, parts, carry)
+    except TakenOverError:
+        raise  # the run is no longer ours to end
     except (InputError, InfeasibleError, DivergedError) as error:
         kind, reason = _outcome(error), str(error)
         if kind == "infeasible":
             reason += memory_words(trial.memory)
         fail_member(context.store, run_id, reason, kind)
         if kind != "failed":
-            remove_checkpoints(context.folder / trial.member)
+            remove_checkpoints(folder)
+            carry()
         spent = context.allow_gpu and kind == "infeasible"
         tune.report({"epoch": 0, "outcome": kind, "reason": reason, SPENT: spent})
     except Exception as error:
@@ -136,9 +167,17 @@ def _run_locked(trial: Trial, context: TrialContext, parts: Parts) -> None:
         fail_member(context.store, run_id, f"{type(error).__name__}: {error}", "interrupted")
         raise
     else:
-        remove_checkpoints(context.folder / trial.member)
+        remove_checkpoints(folder)
+        carry()
         spent = context.allow_gpu and summary["ooms"] > 0
         tune.report({**_finished(trial, parts, run_id, summary), SPENT: spent})
+
+
+def _with_images(parts: Parts, storage: Storage | None) -> Parts:
+    """Return the data with the paths of this machine; copy images that it lacks."""
+    if storage is None or parts.images is None:
+        return parts
+    return parts.at(images_here(parts.images, storage, cache_folder("datasets")))
 
 
 def _finished(trial: Trial, parts: Parts, run_id: str, summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,14 +188,17 @@ def _total_epochs(trial: Trial, parts: Parts) -> int:
     return max(1, parts.n_folds) * trial.config.total_epochs
 
 
-def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> dict[str, Any]:
+def _train(
+    trial: Trial, run_id: str, context: TrialContext, parts: Parts, carry: Callable[[], None]
+) -> dict[str, Any]:
     """Train a member and store its results; return its summary and its note for the user."""
     # The driver imports this module, too, and does not need torch, which takes seconds to import.
     from tune_paddy.training.gpu_memory import process_meter  # noqa: PLC0415
     from tune_paddy.training.networks.licences import weights_origin  # noqa: PLC0415
 
     meter = process_meter() if context.allow_gpu else None  # before CUDA is used
-    result, refusals = _fit(trial, run_id, context, parts)
+    result, refusals = _fit(trial, run_id, context, parts, carry)
+    carry()  # the weights
     memory, source = _measured_memory(trial, result, meter)
     summary = _summary(trial, context, result) | memory
     origin, notes = weights_origin(trial.config.arch, trial.config.pretrained), (*result.notes, *refusals)
@@ -174,13 +216,13 @@ def _train(trial: Trial, run_id: str, context: TrialContext, parts: Parts) -> di
         result.predictions,
         _namer(parts)(summary),
         tags=trained.to_tags(),
-        workspace=context.folder / trial.member,
+        workspace=context.members / trial.member,
     )
     return {**summary, "note": "; ".join(result.notes)}
 
 
 def _fit(
-    trial: Trial, run_id: str, context: TrialContext, parts: Parts
+    trial: Trial, run_id: str, context: TrialContext, parts: Parts, carry: Callable[[], None]
 ) -> "tuple[MemberResult, Sequence[str]]":
     """Train a member; return it, and why its images were not cached."""
     from tune_paddy.training.batches.decoding import opened_cache  # noqa: PLC0415 torch, as in `_train`
@@ -189,8 +231,9 @@ def _fit(
 
     config, report = trial.config, _reporter(trial, run_id, context, parts)
     train = train_folds if parts.n_folds else train_member
-    watch = StallWatch(context.stall_minutes, context.folder / trial.member)
-    runtime = replace(_runtime(trial, context, parts, watch), resumes=_gap_filler(run_id, context, parts))
+    watch = StallWatch(context.stall_minutes, context.members / trial.member)
+    filler = _gap_filler(run_id, context, parts)
+    runtime = replace(_runtime(trial, context, parts, watch), resumes=filler, saved=carry)
     with (
         opened_cache(context.cache_limit, parts.images, config, threads=context.cpus) as (cached, refusals),
         watch,
@@ -240,7 +283,7 @@ def _runtime(trial: Trial, context: TrialContext, parts: Parts, watch: StallWatc
     from tune_paddy.training.runtime import Runtime  # noqa: PLC0415
 
     return Runtime(
-        folder=context.folder / trial.member,
+        folder=context.members / trial.member,
         cpus=context.cpus,
         allow_gpu=context.allow_gpu,
         accum=trial.memory.accum,

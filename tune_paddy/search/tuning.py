@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ from ray import tune
 from ray.tune import Callback
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
+from tune_paddy.search.cluster.places import ClusterLimiter, live_places
 from tune_paddy.search.interruption import RunningTrials
 from tune_paddy.search.plan import SearchPlan, longest
 from tune_paddy.search.preflight import ReadyPlan
@@ -52,10 +54,10 @@ def run_trials_on_ray(
         tune_config=tune.TuneConfig(
             metric="objective",
             mode="min",
-            search_alg=searcher,
+            search_alg=searcher if plan.ray_address is None else _limited(ready, searcher),
             scheduler=_scheduler(plan, earlier),
             num_samples=searcher.left,
-            max_concurrent_trials=ready.at_once,
+            max_concurrent_trials=ready.at_once if plan.ray_address is None else None,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -71,6 +73,11 @@ def run_trials_on_ray(
     with kept_processes():
         tuner.fit()
     shutil.rmtree(plan.folder / RAY_FOLDER, ignore_errors=True)
+
+
+def _limited(ready: ReadyPlan, searcher: TrialSearcher) -> ClusterLimiter:
+    """Return a searcher whose trials follow the machines of a cluster that come and go."""
+    return ClusterLimiter(searcher, ready.at_once, partial(live_places, ready.plan.settings))
 
 
 def _scheduler(plan: SearchPlan, earlier: Sequence[PastTrial]) -> TrialScheduler:

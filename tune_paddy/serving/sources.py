@@ -11,9 +11,10 @@ from tune_paddy.core.memory import EVALUATION_FACTOR
 from tune_paddy.core.views import EMA
 from tune_paddy.data.ensemble_file import DescribedEnsemble
 from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
-from tune_paddy.tracking.schema import MemberRecord
+from tune_paddy.tracking.schema import MemberRecord, SearchRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.member_files import read_config
+from tune_paddy.training.saved.shelf import MEMBERS, Shelf
 from tune_paddy.training.saved.weight_files import missing_files
 
 
@@ -50,12 +51,23 @@ def find_sources(store: Store, described: DescribedEnsemble, runs: Path) -> tupl
 
     Raises:
         InputError: Weights files are missing; the message names the members and how to train them again.
+        TunePaddyError: The storage of a search failed.
     """
     members = {run.run_id: run for name in described.searches for run in list_members(store, name)}
-    folds = {name: _n_folds(get_search(store, name)) for name in described.searches}
+    searches = {name: get_search(store, name) for name in described.searches}
+    folds = {name: _n_folds(search) for name, search in searches.items()}
+    shelves = {
+        name: Shelf.of(runs / name, SearchRecord.from_run(search).settings)
+        for name, search in searches.items()
+    }
     chosen = {view.member: members[view.run_id] for view, _ in described.weights if view.run_id in members}
-    parts = {name: _parts(run, folds[run.search], runs) for name, run in chosen.items()}
     averaged = {view.member for view, _ in described.weights if view.kind == EMA}
+    parts = {
+        name: _parts(run, folds[run.search], runs, stored=shelves[run.search].stored)
+        for name, run in chosen.items()
+    }
+    for name, run in chosen.items():
+        shelves[run.search].fetch_weights(run.name, parts[name], average=name in averaged)
     gone = {
         name: folders[0]
         for name, folders in parts.items()
@@ -75,8 +87,11 @@ def _n_folds(search: RecordedRun) -> int:
     return int(text) if text.isdecimal() and int(text) > 1 else 0
 
 
-def _parts(run: RecordedRun, folds: int, runs: Path) -> list[Path]:
-    folder = MemberRecord.from_run(run).folder or runs / run.search / "members" / run.name
+def _parts(run: RecordedRun, folds: int, runs: Path, *, stored: bool) -> list[Path]:
+    """Return the folders of a member's models; below `runs` if a storage gives them to another machine."""
+    folder, usual = MemberRecord.from_run(run).folder, runs / run.search / MEMBERS / run.name
+    if folder is None or (stored and not folder.parents[1].is_dir()):
+        folder = usual
     return [folder / f"fold-{fold}" for fold in range(folds)] or [folder]
 
 

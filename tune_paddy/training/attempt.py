@@ -338,6 +338,7 @@ class Attempt:
             averaged=None if self.average is None else self.average.averaged,
             spared=spared_epochs(self.history) if self.keeps_best else (),
         )
+        self.runtime.saved()
         self.report(EpochReport(epoch, self.history[-1], ends_early=self.ends_early()))
 
     def _evaluate(self, model: nn.Module, known: Mapping[str, float], seconds: float) -> None:

@@ -25,11 +25,8 @@ from tune_paddy.training.member import train_member
 from tune_paddy.training.oom import release_memory
 from tune_paddy.training.results import EpochReport, MemberResult, Report
 from tune_paddy.training.runtime import Runtime
-from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
+from tune_paddy.training.saved.checkpoint_files import RESULT, remove_checkpoints
 from tune_paddy.training.scores import member_scores
-
-RESULT = "fold.npz"
-"""File with the predictions and metrics of a finished fold; holds no pickles."""
 
 TOTALS = ("train_seconds_total", "predict_seconds", "predict_ms_per_image", "parameters_m")
 """Metrics that are summed over a member's models: every model predicts every test image."""
@@ -94,6 +91,7 @@ def _train_fold(config: MemberConfig, parts: Parts, runtime: Runtime, report: Re
         _save(path, result)
     if not runtime.keep_checkpoints:
         remove_checkpoints(runtime.folder)
+    runtime.saved()
     return result
 
 

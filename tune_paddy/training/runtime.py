@@ -30,6 +30,7 @@ class Runtime:
         metrics: Names of metrics to score besides the usual ones, see `member_scores`.
         resumes: Callback with the last epoch of the checkpoint that a training resumes from. A process may
             have died after it saved the checkpoint and before it reported the epoch.
+        saved: Callback after each checkpoint and each fold's result, before the epoch is reported.
         alive: Callback for every batch of training and prediction.
         clock: Source of time in seconds, for durations.
     """
@@ -47,5 +48,6 @@ class Runtime:
     embeddings: EmbeddingCache | None = None
     metrics: tuple[str, ...] = ()
     resumes: Report = field(default=lambda report: None)
+    saved: Callable[[], None] = field(default=lambda: None)
     alive: Callable[[], None] = field(default=lambda: None)
     clock: Callable[[], float] = field(default=time.perf_counter)

@@ -73,6 +73,12 @@ def freeze(watch: Any) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
+def wait(_watch: Any) -> None:
+    """Make no progress until a test lets this process go on."""
+    while not (LOG / "go").exists():
+        time.sleep(0.05)
+
+
 def lose_loss(watch: Any) -> None:
     watch.learn.loss = watch.learn.loss * float("nan")
 
@@ -149,6 +155,7 @@ BREAKS: dict[str, Callable[[], Any]] = {
     "kill in a checkpoint": lambda: in_second_checkpoint(die_in_checkpoint),
     "kill in an upload": lambda: in_upload(die_in_upload),
     "hang": lambda: in_second_epoch(hang),
+    "wait": lambda: in_second_epoch(wait),
     "frozen process": lambda: in_second_epoch(freeze),
     "NaN": lambda: in_second_epoch(lose_loss),
     "full disk in a checkpoint": lambda: in_second_checkpoint(fail_in_checkpoint),

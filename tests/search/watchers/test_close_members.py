@@ -15,6 +15,7 @@ from tune_paddy.tracking.members import fail_member, start_member
 from tune_paddy.tracking.runs import get_search, list_members
 from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
+from tune_paddy.training.saved.shelf import Shelf
 
 
 def trial(number: int) -> Trial:
@@ -42,7 +43,7 @@ def test_a_member_is_closed_with_its_outcome_and_keeps_checkpoints_only_if_it_ca
     finished: Finished, parent: str, tmp_path: Path
 ) -> None:
     store = finished.store
-    closer = MemberCloser(store, "closing", parent, tmp_path)
+    closer = MemberCloser(store, "closing", parent, tmp_path, Shelf(tmp_path))
     states = {0: "stopped", 1: "interrupted", 2: "failed", 3: "failed", 4: "failed", 5: "running"}
     for number in states:
         folder = tmp_path / trial(number).member
@@ -64,7 +65,7 @@ def test_a_member_is_closed_with_its_outcome_and_keeps_checkpoints_only_if_it_ca
         ("failed", "its process died"),
         ("running", ""),
     ]
-    sweep(store, "closing", tmp_path)
+    sweep(store, "closing", Shelf(tmp_path))
     assert not list(tmp_path.glob("*/.*.partial"))
     kept = {int(path.parent.name[:4]) for path in tmp_path.glob("*/checkpoint-*")}
     assert kept == {1, 2, 3, 4, 5}
@@ -82,7 +83,8 @@ def test_a_stopped_member_keeps_its_checkpoints_if_the_record_fails(
     folder = tmp_path / trial(6).member
     folder.mkdir()
     (folder / "checkpoint-00001.safetensors").touch()
-    MemberCloser(finished.store, "closing", parent, tmp_path).trial_changed(trial(6), "stopped", {"epoch": 1})
+    closer = MemberCloser(finished.store, "closing", parent, tmp_path, Shelf(tmp_path))
+    closer.trial_changed(trial(6), "stopped", {"epoch": 1})
     assert [path.name for path in folder.iterdir()] == ["checkpoint-00001.safetensors"]
 
 

@@ -18,6 +18,7 @@ from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import list_members, recorded
 from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store
+from tune_paddy.training.saved.shelf import Shelf
 
 MEMBERS = 6
 
@@ -64,7 +65,7 @@ def look(store: Store, folder: Path) -> tuple[Pool, Selection]:
     """Call the keeper as a search does after a member has finished."""
     pool = load_pool(store, ["many"])
     selection = best_single(pool.select, pool.labels)
-    WeightsKeeper(store, folder)(pool, selection)
+    WeightsKeeper(store, Shelf(folder))(pool, selection)
     return pool, selection
 
 
@@ -81,7 +82,7 @@ def test_the_best_members_and_those_of_a_good_ensemble_keep_their_weights_files(
     look(store, folder)
     assert kept(folder) == ["m0", "m1", "m2", "m4"]
     assert not list((folder / "m5").iterdir())
-    line = weights_line(list_members(store, "many"), folder)
+    line = weights_line(list_members(store, "many"), Shelf(folder))
     assert line == "weights files of 4 members kept, 2.5 MiB; 2 pruned"
 
 

@@ -39,7 +39,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     SELECTION: ("metric", "method", "weights", "ensemble"),
     WHERE: (
-        *("weights_dir", "ray_address", "tracking_uri", "runs", "out", "to", "port", "competition", "folder"),
+        *("weights_dir", "ray_address", "storage", "tracking_uri", "runs", "out", "to", "port"),
+        *("competition", "folder"),
     ),
 }
 """Panel → names of the options that stand in it, in any command; other options keep the panel they name."""

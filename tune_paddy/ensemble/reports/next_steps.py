@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.ensemble.ensemble import Ensemble, member_weights
-from tune_paddy.tracking.runs import get_search, list_members
+from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
 from tune_paddy.tracking.schema import MemberRecord, SearchRecord
 from tune_paddy.tracking.store import Store
-from tune_paddy.training.saved.weight_files import weights_bytes
+from tune_paddy.training.saved.shelf import MEMBERS, members_in
+from tune_paddy.training.saved.weight_files import WEIGHTS, weights_bytes
 
 
 def next_steps(
@@ -43,7 +45,7 @@ def next_steps(
 
 
 def has_weights(store: Store, ensemble: Ensemble, searches: Sequence[str], runs: Path) -> bool:
-    """Return whether the weights file of each selected member is on this machine.
+    """Return whether the weights file of each selected member is on this machine or in its storage.
 
     Args:
         store: The record.
@@ -54,7 +56,20 @@ def has_weights(store: Store, ensemble: Ensemble, searches: Sequence[str], runs:
     chosen = {run_id for run_id, weight in member_weights(ensemble).items() if weight > 0}
     members = [member for name in searches for member in list_members(store, name)]
     return all(
-        weights_bytes(MemberRecord.from_run(member).folder or runs / member.search / "members" / member.name)
+        weights_bytes(MemberRecord.from_run(member).folder or runs / member.search / MEMBERS / member.name)
+        or _is_stored(store, member)
         for member in members
         if member.run_id in chosen
     )
+
+
+def _is_stored(store: Store, member: RecordedRun) -> bool:
+    """Return whether the weights file of a member is in the storage of its search."""
+    settings = SearchRecord.from_run(get_search(store, member.search)).settings
+    try:
+        stored = members_in(settings, member.search)
+        return stored is not None and any(
+            name.endswith(WEIGHTS) for name in stored.folder(member.name).files()
+        )
+    except TunePaddyError:  # the export itself says why
+        return False

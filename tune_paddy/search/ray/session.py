@@ -43,7 +43,9 @@ _LONGEST_FOLDER = 17
 
 
 @contextmanager
-def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator[Any]:
+def ray_session(
+    address: str | None, *, num_gpus: int | None = None, runtime_env: Mapping[str, Any] | None = None
+) -> Iterator[Any]:
     """Connect to a cluster, or run Ray on this machine while the block runs.
 
     If Ray is already running in this process, the block uses it and leaves it running. Ray's logs are removed
@@ -52,6 +54,7 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
     Args:
         address: Address of a Ray cluster; None: this machine alone.
         num_gpus: Number of GPUs of this machine; None: as many as Ray finds.
+        runtime_env: What workers need beside what their machines have; None: nothing.
 
     Yields:
         The module `ray`.
@@ -73,7 +76,12 @@ def ray_session(address: str | None, *, num_gpus: int | None = None) -> Iterator
             stack.enter_context(quiet_workers())  # the record has the reason in one line
             try:
                 with _own_sigterm_handler(), shielded_processes(), only_needed_processes():
-                    ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
+                    ray.init(
+                        log_to_driver=False,
+                        logging_level=logging.CRITICAL,
+                        runtime_env=runtime_env and dict(runtime_env),
+                        **options,
+                    )
             except (TypeError, AttributeError):  # a mistake of this program, or another version of Ray
                 raise
             except Exception as error:  # on a busy machine, a bare one: "The current node timed out"

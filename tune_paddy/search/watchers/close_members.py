@@ -12,23 +12,24 @@ from tune_paddy.tracking.files import remove_partial_files
 from tune_paddy.tracking.members import Failure, end_member, fail_member, start_member
 from tune_paddy.tracking.runs import list_members
 from tune_paddy.tracking.store import Store
-from tune_paddy.training.saved.checkpoint_files import remove_checkpoints, remove_leftovers
+from tune_paddy.training.saved.shelf import Shelf
 
 KEPT = UNFINISHED | {"failed"}
 """Outcomes of members that can be resumed, and so keep their checkpoints."""
 
 
-def sweep(store: Store, search: str, folder: Path) -> None:
+def sweep(store: Store, search: str, shelf: Shelf) -> None:
     """Remove partial files of killed processes, and checkpoints of members that cannot be resumed.
 
     Args:
         store: The record.
         search: Name of the search; none of its trials may be running.
-        folder: Folder of all members; each has its own folder in it.
+        shelf: Files of the members.
     """
     for member in list_members(store, search):
-        remove = remove_leftovers if member.outcome in KEPT else remove_checkpoints
-        remove(folder / member.name)
+        remove = shelf.remove_leftovers if member.outcome in KEPT else shelf.remove_checkpoints
+        with suppress(TunePaddyError):  # a storage that fails now costs space alone
+            remove(member.name)
         remove_partial_files(member.artifact_uri)
 
 
@@ -42,11 +43,13 @@ class MemberCloser:
         store: The record.
         search: Name of the search.
         parent_run_id: MLflow run of the search.
-        folder: Folder of all members; each has its own folder in it.
+        folder: Folder in which trials on this machine work; each member has its own folder in it.
+        shelf: Files of the members.
     """
 
-    def __init__(self, store: Store, search: str, parent_run_id: str, folder: Path) -> None:
-        self._store, self._search, self._parent, self._folder = store, search, parent_run_id, folder
+    def __init__(self, store: Store, search: str, parent_run_id: str, folder: Path, shelf: Shelf) -> None:
+        self._store, self._search, self._parent = store, search, parent_run_id
+        self._folder, self._shelf = folder, shelf
 
     def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:
         """Close a member that Ray has given up."""
@@ -62,7 +65,7 @@ class MemberCloser:
         with suppress(TunePaddyError):  # the end of the search closes it anyway, as one that can be resumed
             self._end(trial, reason, kind)
             if kind not in KEPT:
-                remove_checkpoints(self._folder / trial.member)
+                self._shelf.remove_checkpoints(trial.member)
 
     def _end(self, trial: Trial, reason: str, kind: Failure) -> None:
         if end_member(self._store, self._parent, trial.member, reason, kind) or kind != "failed":

@@ -6,11 +6,11 @@ of its members, so the best candidates keep them.
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.log_linear import log_linear_select
 from tune_paddy.core.selection.result import Selection
@@ -18,7 +18,7 @@ from tune_paddy.data.system.text import counted
 from tune_paddy.tracking.ensembles import selected_members, was_selected
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.store import Store
-from tune_paddy.training.saved.weight_files import remove_weights, weights_bytes
+from tune_paddy.training.saved.shelf import Shelf
 
 TOP = 10
 """Number of best single members to keep: another metric, or a few more trials, may select them."""
@@ -34,16 +34,20 @@ class WeightsKeeper:
 
     Args:
         store: The record.
-        folder: Folder of all members; each has its own folder in it.
+        shelf: Files of the members.
     """
 
-    def __init__(self, store: Store, folder: Path) -> None:
-        self._store, self._folder = store, folder
+    def __init__(self, store: Store, shelf: Shelf) -> None:
+        self._store, self._shelf = store, shelf
 
     def __call__(self, pool: Pool, selection: Selection) -> None:
         """Prune the members of the pool; members that are not in it yet keep their files."""
         runs = {view.member: view.run_id for view in pool.views}
-        stored = {name for name in runs if weights_bytes(self._folder / name)}
+        try:
+            sizes = self._shelf.weights_bytes(runs)
+        except TunePaddyError:  # a storage that fails now must not end the search
+            return
+        stored = {name for name, size in sizes.items() if size}
         if len(stored) <= TOP:
             return
         needed = _with_weight(pool, selection) | _best(pool) | _log_linear(pool, stored)
@@ -51,18 +55,22 @@ class WeightsKeeper:
         used = selected_members(self._store) if unneeded else frozenset()
         for name in unneeded:
             if runs[name] not in used and not was_selected(self._store, runs[name]):
-                with suppress(OSError):  # a file that cannot be removed must not end the search
-                    remove_weights(self._folder / name)
+                with suppress(OSError, TunePaddyError):  # the same for a file that cannot be removed
+                    self._shelf.remove_weights(name)
 
 
-def weights_line(members: Iterable[RecordedRun], folder: Path) -> str:
-    """Return a line for the user: how many finished members have weights files on disk, and their size.
+def weights_line(members: Iterable[RecordedRun], shelf: Shelf) -> str:
+    """Return a line for the user: how many finished members have weights files, and their size.
 
     Args:
         members: Members of the search.
-        folder: Folder of all members; each has its own folder in it.
+        shelf: Files of the members.
     """
-    sizes = [weights_bytes(folder / member.name) for member in members if member.outcome == "finished"]
+    finished = [member.name for member in members if member.outcome == "finished"]
+    try:
+        sizes = shelf.weights_bytes(finished).values()
+    except TunePaddyError as error:  # the selection needs no weights
+        return f"weights files: {error}"
     kept = [size for size in sizes if size]
     pruned = len(sizes) - len(kept)
     return (

@@ -1,10 +1,13 @@
-"""Names of checkpoint files; removing them needs no torch."""
+"""Names of the files of a training that has not ended; removing them needs no torch."""
 
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 CHECKPOINTS = "checkpoint-*.safetensors"
+RESULT = "fold.npz"
+"""File with the predictions and metrics of a finished fold; holds no pickles."""
+
 LEFTOVERS = (".*.partial", ".*.part", "tune_paddy-*", "stalled.txt")
 """Patterns of what a killed process may leave: partial files, folders for upload, reports of a stall."""
 

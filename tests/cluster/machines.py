@@ -1,0 +1,227 @@
+"""Machines of a cluster, imitated by processes that share a computer, a storage and servers, but no folder.
+
+Each machine has its own HOME, cache and working folder, and where the system allows mount namespaces, the
+folders of the other machines are not there. Ray's nodes need a token.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
+ROOT = Path(__file__).parents[2]
+HEAD, SECOND = "127.0.0.2", "127.0.0.3"
+"""Addresses of the machines, which only this computer reaches; Ray replaces 127.0.0.1 by another."""
+TOKEN = "0123456789abcdef" * 4
+
+_ATTEMPTS = 5
+"""Attempts to start a node: Ray's raylet ends if its agent takes more than 15 s to start."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine: a folder that stands for its disk.
+
+    Attributes:
+        disk: Folder of its files.
+        hidden: Folders of other machines.
+        log: Folder of the epochs that begin, see `tests.faults.injected`.
+        faults: Number of a trial → fault that happens to it on this machine.
+        path: Folders of Python packages, beside those that are installed.
+    """
+
+    disk: Path
+    hidden: tuple[Path, ...]
+    log: Path
+    faults: Mapping[str, str]
+    path: tuple[Path, ...]
+
+    @property
+    def cache(self) -> Path:
+        """Cache folder of its user."""
+        return self.disk / "home" / ".cache" / "tune-paddy"
+
+    @contextmanager
+    def running(self, *command: str, output: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a command on this machine; kill it and all its processes at the end of the block."""
+        (self.disk / "home").mkdir(parents=True, exist_ok=True)
+        with (self.disk / output).open("wb") as file:
+            process = subprocess.Popen(
+                [*_hiding(self.hidden), *command],
+                cwd=self.disk,
+                env=self._environment(),
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+        try:
+            yield process
+        finally:
+            end(process)
+
+    def text(self, output: str) -> str:
+        """Return what a command has written."""
+        return (self.disk / output).read_text(encoding="utf-8", errors="replace")
+
+    def _environment(self) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("RAY_", "MLFLOW_", "TUNE_", "PYTEST_"))
+        }
+        own = {
+            "HOME": str(self.disk / "home"),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": TOKEN,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "PYTHONPATH": os.pathsep.join(map(str, self.path)),
+            "FAULTS": json.dumps(self.faults),
+            "FAULTS_LOG": str(self.log),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "OMP_NUM_THREADS": "1",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its processes would be idle
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        }
+        return {**kept, **own}
+
+
+def ray_node(
+    stack: ExitStack, machine: Machine, *, cpus: int, port: int, joins: bool = False
+) -> subprocess.Popen[bytes]:
+    """Start a node of Ray on a machine, and wait until it runs; the stack kills it.
+
+    Args:
+        stack: Owner of the node.
+        machine: Its machine.
+        cpus: Number of its CPUs.
+        port: Port of the cluster.
+        joins: Whether it joins the cluster; otherwise it begins one.
+    """
+    for _ in range(_ATTEMPTS):
+        with ExitStack() as own:
+            process = _started(own, machine, cpus=cpus, port=port, joins=joins)
+            wait_for(lambda: _runs(machine) or process.poll() is not None, 600)  # noqa: B023 called at once
+            if process.poll() is None:
+                stack.enter_context(own.pop_all())
+                return process
+    raise AssertionError(machine.text("ray.txt"))
+
+
+def _runs(machine: Machine) -> bool:
+    return "Ray runtime started" in machine.text("ray.txt")
+
+
+def _started(
+    stack: ExitStack, machine: Machine, *, cpus: int, port: int, joins: bool
+) -> subprocess.Popen[bytes]:
+    temporary = f"/tmp/tp{free_port()}"  # noqa: S108 the path of a socket is short
+    stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+    begins = ["--head", f"--port={port}", "--include-dashboard=false"]
+    agents = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
+    options = [
+        *([f"--address={HEAD}:{port}"] if joins else begins),
+        f"--node-ip-address={SECOND if joins else HEAD}",
+        f"--num-cpus={cpus}",
+        "--num-gpus=0",
+        f"--temp-dir={temporary}",
+        f"--object-store-memory={100 * 2**20}",
+        *(f"--{agent}-port={free_port()}" for agent in agents),
+    ]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+    return stack.enter_context(machine.running(*command, *options, output="ray.txt"))
+
+
+def ray_starts() -> bool:
+    """Return whether two nodes of Ray can run on this computer: Linux alone has many loopback addresses."""
+    return sys.platform == "linux"
+
+
+def raylet(machine: Machine, process: subprocess.Popen[bytes]) -> psutil.Process:
+    """Return the raylet of a node."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    found = [child for child in children if child.name() == "raylet"]
+    assert len(found) == 1, machine.text("ray.txt")
+    return found[0]
+
+
+@contextmanager
+def mlflow_server(machine: Machine) -> Iterator[str]:
+    """Run an MLflow server with its database and artifacts on a machine; yield its address."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", "sqlite:///mlflow.db"]
+    with machine.running(*command, output="mlflow.txt"):
+        address = f"http://127.0.0.1:{port}"
+        wait_for(lambda: _answers(f"{address}/health"), 600)
+        yield address
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=2).close()  # noqa: S310 our own server
+    except OSError:
+        return False
+    return True
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process, its session and all its descendants."""
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], object], seconds: float) -> None:
+    """Wait until a condition is true.
+
+    Raises:
+        TimeoutError: The condition was not true in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nothing happened for {seconds:g} s")
+        time.sleep(0.1)
+
+
+@cache
+def hides() -> bool:
+    """Return whether this system lets a process hide folders from its children."""
+    if shutil.which("unshare") is None:
+        return False
+    command = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _hiding(folders: Sequence[Path]) -> list[str]:
+    """Return the beginning of a command that hides folders from it, or nothing."""
+    if not folders or not hides():
+        return []
+    mounts = " && ".join(f'mount -t tmpfs none "${number}"' for number in range(1, len(folders) + 1))
+    shift = f"shift {len(folders)}"
+    script = f'{mounts} && {shift} && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", script, "sh", *map(str, folders)]

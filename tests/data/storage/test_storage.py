@@ -1,0 +1,102 @@
+import pickle
+from pathlib import Path
+
+import pytest
+from pyarrow import fs
+
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.storage import storage as module
+from tune_paddy.data.storage.storage import Storage
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_what_is_written_is_read_listed_and_removed(scheme: str, tmp_path: Path) -> None:
+    storage = pickle.loads(pickle.dumps(Storage.at(f"{scheme}{tmp_path}/shared/").folder("one", "two")))  # noqa: S301
+    assert storage.read("a/b.bin") is storage.stamp("a/b.bin") is None
+    assert storage.files() == {}
+    storage.write("a/b.bin", b"first")
+    storage.write("a/b.bin", b"second")
+    assert storage.read("a/b.bin") == b"second"
+    assert storage.files() == {"a/b.bin": storage.stamp("a/b.bin")}
+    assert (tmp_path / "shared/one/two/a/b.bin").read_bytes() == b"second"
+    storage.remove("a/b.bin")
+    storage.remove("a/b.bin")
+    assert storage.files() == {}
+
+
+def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
+    storage, content = Storage.at(str(tmp_path / "shared")), bytes(range(256)) * 5000
+    (tmp_path / "file").write_bytes(content)
+    storage.upload(tmp_path / "file", "x/y")
+    storage.download("x/y", tmp_path / "new" / "file")
+    assert (tmp_path / "new" / "file").read_bytes() == content
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["file"]
+
+
+def test_a_copy_that_breaks_off_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage.at(str(tmp_path / "shared"))
+    storage.write("file", b"old")
+
+    def broken(_source: str, target: str, **_: object) -> None:
+        Path(target).write_bytes(b"ne")
+        raise OSError("[Errno 28] No space left on device")
+
+    monkeypatch.setattr(fs, "copy_files", broken)
+    with pytest.raises(TunePaddyError, match=r"cannot be written: .*No space left"):
+        storage.upload(tmp_path / "anything", "file")
+    with pytest.raises(TunePaddyError, match="cannot be read"):
+        storage.download("file", tmp_path / "target")
+    assert [path.name for path in tmp_path.rglob("*")] == ["shared", "file"]
+    assert storage.read("file") == b"old"
+
+
+def test_a_file_that_a_killed_process_left_unfinished_is_not_listed(tmp_path: Path) -> None:
+    (tmp_path / ".file.0123abcd.part").write_bytes(b"hal")
+    assert Storage.at(str(tmp_path)).files() == {}
+
+
+@pytest.mark.parametrize("address", ["s3://me:planted@bucket/a", "s3://bucket/a?secret_key=planted"])
+def test_credentials_in_an_address_are_refused_and_not_shown(address: str) -> None:
+    with pytest.raises(InputError, match="contains credentials") as error:
+        Storage.at(address)
+    assert "planted" not in str(error.value)
+
+
+def test_a_relative_path_is_refused() -> None:
+    with pytest.raises(InputError, match="no address; give an absolute path"):
+        Storage.at("shared/runs")
+
+
+@pytest.mark.parametrize("address", ["nope://bucket/prefix", "/dev/null/prefix"])
+def test_a_storage_that_cannot_be_used_is_refused_in_one_line(address: str) -> None:
+    with pytest.raises(InputError, match=f"^storage: {address} cannot be written: ") as error:
+        Storage.at(address).check()
+    assert "\n" not in str(error.value)
+    assert error.value.options == ("storage",)
+
+
+def test_a_check_leaves_nothing_behind(tmp_path: Path) -> None:
+    Storage.at(str(tmp_path)).check()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_address_of_a_folder_keeps_its_query() -> None:
+    storage = Storage.at("s3://bucket/prefix?region=eu-west-1").folder("night", "members")
+    assert str(storage) == "s3://bucket/prefix/night/members?region=eu-west-1"
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("/shared/folder", "/shared/folder"),
+        ("s3://bucket/a", "s3://bucket/a?allow_delayed_open=true&region=eu-west-1"),
+        ("s3://bucket/a?region=us-east-1", "s3://bucket/a?allow_delayed_open=true&region=us-east-1"),
+    ],
+)
+def test_the_region_of_the_environment_is_that_of_an_address_without_one(
+    address: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert module._with_options(address) == expected

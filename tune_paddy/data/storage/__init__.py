@@ -1,0 +1,1 @@
+"""Storage that several machines share: a shared folder, or an object store such as S3."""

@@ -1,0 +1,271 @@
+"""A place that all machines of a search can reach: a shared folder, or a prefix of an object store.
+
+Files are written completely or not at all: object stores do that by themselves; elsewhere, a temporary file
+is renamed. The file systems are pyarrow's, as in Ray; credentials come from their environment variables.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from pyarrow import ArrowException, fs
+
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.system.text import shown, strip_credentials
+
+PARTIAL = ".part"
+"""Suffix of files that are not written completely; their names begin with a dot."""
+
+_ATOMIC = frozenset(("s3", "gcs", "abfs"))
+"""pyarrow's names of file systems whose objects appear when they are complete."""
+
+_CHUNK = 2**20
+"""Size of the parts in which files are copied, in bytes."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What changes when a stored file is replaced.
+
+    Attributes:
+        size: Size in bytes.
+        written: Time of the last change by the storage's clock, in ns.
+    """
+
+    size: int
+    written: int
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A folder of a storage; picklable, without credentials.
+
+    Attributes:
+        address: Absolute path, or an address such as `s3://bucket/prefix`.
+        inside: Path of the folder below the address; empty: the address itself.
+    """
+
+    address: str
+    inside: str = ""
+
+    @classmethod
+    def at(cls, address: str) -> "Storage":
+        """Return the storage at an address; nothing is opened.
+
+        Raises:
+            InputError: The address has credentials, or is neither an absolute path nor an address.
+        """
+        if strip_credentials(address) != address or "secret" in urlsplit(address).query:
+            raise InputError(
+                f"storage: {strip_credentials(address).partition('?')[0]} contains credentials, which would "
+                "be recorded; give the address without them, and set variables such as AWS_ACCESS_KEY_ID "
+                "on each machine",
+                options=("storage",),
+            )
+        if not ("://" in address or Path(address).is_absolute()):
+            raise InputError(
+                f"storage: {shown(address)} is no address; give an absolute path of a shared folder, or an "
+                "address such as s3://bucket/prefix",
+                options=("storage",),
+            )
+        return cls(address.rstrip("/") or "/")
+
+    def __str__(self) -> str:
+        """Return the address of this folder."""
+        base, _, query = self.address.partition("?")
+        return "/".join(filter(None, (base.rstrip("/"), self.inside))) + (f"?{query}" if query else "")
+
+    def folder(self, *names: str) -> "Storage":
+        """Return a folder in this one."""
+        return Storage(self.address, "/".join(filter(None, (self.inside, *names))))
+
+    @property
+    def parent(self) -> "Storage":
+        """The folder that contains this one, below the address."""
+        return Storage(self.address, self.inside.rpartition("/")[0])
+
+    def check(self) -> None:
+        """Write and remove a small file.
+
+        Raises:
+            InputError: The storage cannot be reached or written.
+        """
+        name = f".probe-{secrets.token_hex(4)}"
+        try:
+            self.write(name, b"tune_paddy")
+            self.remove(name)
+        except TunePaddyError as error:
+            raise InputError(f"storage: {error}", options=("storage",)) from error
+
+    def files(self) -> dict[str, Stamp]:
+        """Return all files in this folder and below, without partial ones: path below it → stamp.
+
+        Raises:
+            TunePaddyError: The storage cannot be read.
+        """
+        with self._errors("read"):
+            system, top = self._opened()
+            found = system.get_file_info(fs.FileSelector(top, recursive=True, allow_not_found=True))
+            return {
+                info.path.removeprefix(top).lstrip("/"): _stamp(info)
+                for info in found
+                if info.type == fs.FileType.File and not _is_partial(info.base_name)
+            }
+
+    def stamp(self, name: str) -> Stamp | None:
+        """Return the stamp of a file; None: there is no such file.
+
+        Raises:
+            TunePaddyError: The storage cannot be read.
+        """
+        with self._errors("read"):
+            system, top = self._opened()
+            info = system.get_file_info(f"{top}/{name}")
+            return _stamp(info) if info.type == fs.FileType.File else None
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None: there is no such file.
+
+        Raises:
+            TunePaddyError: The storage cannot be read.
+        """
+        with self._errors("read"):
+            system, top = self._opened()
+            try:
+                with system.open_input_stream(f"{top}/{name}") as stream:
+                    return bytes(stream.read())
+            except FileNotFoundError:
+                return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file completely or not at all; its folders are created.
+
+        Raises:
+            TunePaddyError: The storage cannot be written.
+        """
+        with (
+            self._errors("written"),
+            self._complete(name) as (system, path),
+            system.open_output_stream(path) as stream,
+        ):
+            stream.write(content)
+
+    def upload(self, file: Path, name: str) -> None:
+        """Copy a file of this machine into the storage, completely or not at all.
+
+        Raises:
+            TunePaddyError: The storage cannot be written.
+        """
+        with self._errors("written"), self._complete(name) as (system, path):
+            fs.copy_files(
+                str(file.absolute()),
+                path,
+                source_filesystem=fs.LocalFileSystem(),
+                destination_filesystem=system,
+                chunk_size=_CHUNK,
+                use_threads=False,
+            )
+
+    def download(self, name: str, file: Path) -> None:
+        """Copy a file of the storage to this machine, completely or not at all; its folders are created.
+
+        Raises:
+            TunePaddyError: The storage cannot be read, or this machine's disk cannot be written.
+        """
+        partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}{PARTIAL}")
+        with self._errors("read"):
+            system, top = self._opened()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                fs.copy_files(
+                    f"{top}/{name}",
+                    str(partial.absolute()),
+                    source_filesystem=system,
+                    destination_filesystem=fs.LocalFileSystem(),
+                    chunk_size=_CHUNK,
+                    use_threads=False,
+                )
+                partial.replace(file)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def remove(self, name: str) -> None:
+        """Remove a file; a missing one is no error.
+
+        Raises:
+            TunePaddyError: The storage cannot be written.
+        """
+        with self._errors("written"), suppress(FileNotFoundError):
+            system, top = self._opened()
+            system.delete_file(f"{top}/{name}")
+
+    @contextmanager
+    def _complete(self, name: str) -> Iterator[tuple[Any, str]]:
+        """Yield a file system and the path to write to; the file gets its name when the block ends."""
+        system, top = self._opened()
+        path = f"{top}/{name}"
+        if system.type_name in _ATOMIC:
+            yield system, path
+            return
+        folder, _, last = path.rpartition("/")
+        partial = f"{folder}/.{last}.{secrets.token_hex(4)}{PARTIAL}"
+        system.create_dir(folder, recursive=True)
+        try:
+            yield system, partial
+            system.move(partial, path)
+        except BaseException:
+            with suppress(OSError):
+                system.delete_file(partial)
+            raise
+
+    def _opened(self) -> tuple[Any, str]:
+        """Return pyarrow's file system, and the path of this folder in it."""
+        system, top = _file_system(self.address)
+        return system, "/".join(filter(None, (top.rstrip("/"), self.inside)))
+
+    @contextmanager
+    def _errors(self, done: str) -> Iterator[None]:
+        """Turn pyarrow's errors into one line."""
+        try:
+            yield
+        except (OSError, ArrowException) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise TunePaddyError(
+                f"{self} cannot be {done}: {strip_credentials(reason)}; check the address, the variables "
+                "with its credentials, and whether it is full"
+            ) from error
+
+
+@cache
+def _file_system(address: str) -> tuple[Any, str]:
+    """Return pyarrow's file system for an address, and the path in it; connect to it if that is needed."""
+    system, top = fs.FileSystem.from_uri(_with_options(address))
+    return system, str(top)
+
+
+def _with_options(address: str) -> str:
+    """Return an address of S3 with pyarrow's options; others as they are.
+
+    The region is that of the environment: otherwise pyarrow asks Amazon for it. A small file is one request
+    instead of three.
+    """
+    parts = urlsplit(address)
+    if parts.scheme != "s3":
+        return address
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    options = {"allow_delayed_open": "true"} | ({"region": region} if region else {})
+    return parts._replace(query=urlencode(options | dict(parse_qsl(parts.query)))).geturl()
+
+
+def _stamp(info: Any) -> Stamp:
+    return Stamp(int(info.size), int(info.mtime_ns or 0))
+
+
+def _is_partial(name: str) -> bool:
+    return name.startswith(".") and name.endswith(PARTIAL)
