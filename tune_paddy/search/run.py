@@ -193,7 +193,9 @@ def _watchers(
     ]
     if not ready.parts.seen:  # otherwise members were trained on the select split: no honest selection
         keep = _keeper(plan, store, context.folder)
-        watchers.append(LiveEnsemble(store, plan.name, parent, _both(progress.ensemble_selected, keep)))
+        watchers.append(
+            LiveEnsemble(store, plan.name, parent, plan.folder, _both(progress.ensemble_selected, keep))
+        )
     return watchers
 
 

@@ -39,11 +39,12 @@ class WeightsKeeper:
 
     def __init__(self, store: Store, folder: Path) -> None:
         self._store, self._folder = store, folder
+        self._removed: set[str] = set()  # thousands in a long search, whose folders need no look
 
     def __call__(self, pool: Pool, selection: Selection) -> None:
         """Prune the members of the pool; members that are not in it yet keep their files."""
         runs = {view.member: view.run_id for view in pool.views}
-        stored = {name for name in runs if weights_bytes(self._folder / name)}
+        stored = {name for name in runs.keys() - self._removed if weights_bytes(self._folder / name)}
         if len(stored) <= TOP:
             return
         needed = _with_weight(pool, selection) | _best(pool) | _log_linear(pool, stored)
@@ -53,6 +54,7 @@ class WeightsKeeper:
             if runs[name] not in used and not was_selected(self._store, runs[name]):
                 with suppress(OSError):  # a file that cannot be removed must not end the search
                     remove_weights(self._folder / name)
+                    self._removed.add(name)
 
 
 def weights_line(members: Iterable[RecordedRun], folder: Path) -> str:
