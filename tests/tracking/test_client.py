@@ -7,9 +7,11 @@ from mlflow import MlflowException
 
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.system.text import redact
-from tune_paddy.tracking.client import one_line, wait_out_locks
+from tune_paddy.tracking.client import one_line, wait_out
 
 LOCKED = "(sqlite3.OperationalError) database is locked\n[SQL: UPDATE runs SET status=?]"
+
+UNREACHABLE = "API request to http://host:5000/api failed (ResponseError('too many 503 error responses'))"
 
 
 def outcomes(*results: object) -> Callable[[], object]:
@@ -44,7 +46,16 @@ def test_a_call_to_a_locked_database_is_retried() -> None:
     """MLflow's own wait ends after 20 s; ours continues until there is a result."""
     time = FakeTime()
     attempt = outcomes(MlflowException(LOCKED), MlflowException(LOCKED), "done")
-    assert wait_out_locks(attempt, patience=60, clock=time.clock, sleep=time.sleep) == "done"
+    assert wait_out(attempt, clock=time.clock, sleep=time.sleep) == "done"
+
+
+def test_a_long_wait_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A search that stands still without a word would be taken for a hang."""
+    time = FakeTime()
+    attempt = outcomes(*[MlflowException(UNREACHABLE)] * 30, "done")
+    assert wait_out(attempt, clock=time.clock, sleep=time.sleep) == "done"
+    words = "the MLflow server at http://host:5000 answers 503; read its log, and that of its database"
+    assert caplog.messages == [f"MLflow: {words}; waiting for up to 20.0 min"]
 
 
 def test_patience_ends() -> None:
@@ -52,7 +63,7 @@ def test_patience_ends() -> None:
     time = FakeTime()
     attempt = outcomes(*[MlflowException(LOCKED)] * 100)
     with pytest.raises(TunePaddyError, match=r"^MLflow: .*database is locked") as error:
-        wait_out_locks(attempt, patience=10, clock=time.clock, sleep=time.sleep)
+        wait_out(attempt, most=10, clock=time.clock, sleep=time.sleep)
     assert "\n" not in str(error.value)
     assert time.now == pytest.approx(10)
 
@@ -60,13 +71,13 @@ def test_patience_ends() -> None:
 def test_other_failures_are_not_retried() -> None:
     """Without a lock, the call would fail again."""
     with pytest.raises(TunePaddyError, match="no such run"):
-        wait_out_locks(outcomes(MlflowException("no such run"), "never"), patience=60)
+        wait_out(outcomes(MlflowException("no such run"), "never"))
 
 
 def test_programming_errors_are_raised_unchanged() -> None:
     """Only failures of MLflow, its database and its files become one-line errors."""
     with pytest.raises(ZeroDivisionError):
-        wait_out_locks(outcomes(ZeroDivisionError()), patience=60)
+        wait_out(outcomes(ZeroDivisionError()))
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,9 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
 
 import psutil
 import pytest
@@ -18,14 +16,7 @@ import pytest
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.members import log_epoch
-from tune_paddy.tracking.store import (
-    Store,
-    check_server,
-    open_store,
-    resolve_uri,
-    sqlite_path,
-    use_write_ahead_log,
-)
+from tune_paddy.tracking.store import Store, open_store, resolve_uri, sqlite_path, use_write_ahead_log
 
 WRITERS = 4
 POINTS = 50
@@ -365,37 +356,3 @@ def test_a_read_only_database_is_named_without_sql(database: Path, mode: str) ->
             create_experiment(path)
         path.parent.chmod(0o755)
     assert "SQL:" not in str(caught.value)
-
-
-class Failing(BaseHTTPRequestHandler):
-    """Server that answers statuses in turn, and the last one for ever."""
-
-    statuses: ClassVar[list[int]] = []
-
-    def do_GET(self) -> None:
-        self.send_response(self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr("tune_paddy.tracking.store.SERVER_WAITS", (0.0, 0.0))
-    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as running:
-        threading.Thread(target=running.serve_forever, args=(0.05,), daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-
-
-def test_a_server_that_fails_is_asked_again_and_then_named(address: str, tmp_path: Path) -> None:
-    Failing.statuses = [503, 500]
-    with pytest.raises(TunePaddyError, match="the MLflow server answers 500: read its log"):
-        open_store(address, experiment=None, artifact_root=tmp_path, create=False)
-
-
-@pytest.mark.parametrize("statuses", [[503, 500, 200], [401], [404]])
-def test_a_server_that_starts_or_asks_for_a_password_is_no_failure(address: str, statuses: list[int]) -> None:
-    Failing.statuses = statuses
-    check_server(address)

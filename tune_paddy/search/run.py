@@ -217,7 +217,7 @@ def _watchers(
     ]
     if not ready.parts.seen:  # otherwise members were trained on the select split: no honest selection
         receivers = [*selected, _keeper(plan, store)]
-        watchers.append(LiveEnsemble(store, plan.name, parent, _each(receivers)))
+        watchers.append(LiveEnsemble(store, plan.name, parent, plan.folder, _each(receivers)))
     return watchers
 
 

@@ -1,13 +1,15 @@
-"""Calls to MLflow: a late and quiet import, retries while the database is locked, one-line errors.
+"""Calls to MLflow: a late and quiet import, retries while the record cannot be reached, one-line errors.
 
 MLflow sets SQLite's busy timeout to 20 s in every session, whatever its address says, and raises after
-that. A long writer (a backup, `mlflow gc`, a browser's heavy query) must not cost a trial its record.
-Every call therefore goes through `call`, which retries while the database is locked.
+that. A long writer (a backup, `mlflow gc`, a browser's heavy query), or a server that is restarted, must not
+cost a trial its record. Every call therefore goes through `call`, which retries what passes by itself.
 """
 
 import atexit
 import logging
+import math
 import os
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,7 +18,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from tune_paddy.core.errors import TunePaddyError
-from tune_paddy.data.system.text import redact
+from tune_paddy.data.system.text import duration, redact
+from tune_paddy.tracking.server.outages import in_words, pauses, seconds_to_repeat
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,13 +27,20 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PATIENCE = 180.0
-"""Time after which a call to a locked database fails, in seconds."""
+NOTICE_SECONDS = 10.0
+"""Time after which a call that is repeated says so, in seconds."""
+
+_log = logging.getLogger(__name__)
+
+_DATABASE_ERROR = re.compile(r"^\((?:sqlite3|psycopg2?)\.\w+\) ")
+"""Name of a driver's error before its message."""
 
 QUIET = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # `call` repeats requests, see `server.outages`.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # Otherwise MLflow copies the working folder's pyproject.toml and lock file into every exported model.
@@ -85,10 +95,10 @@ def _close_at_end() -> None:
 
 
 def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call MLflow; retry while the database is locked.
+    """Call MLflow; retry while its database is locked, or its server or database cannot be reached.
 
-    Retries are safe: a locked database has stored nothing, and MLflow recognises the values of a batch
-    that was written in part.
+    Retries are safe where a second call changes nothing: tags and parameters keep their values, and MLflow
+    recognises the points of a batch. Create runs with `server.creation.create_once`.
 
     Args:
         function: A method of `MlflowClient`.
@@ -101,21 +111,21 @@ def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     Raises:
         TunePaddyError: MLflow, its database or its artifact store failed; the message is one line.
     """
-    return wait_out_locks(lambda: function(*args, **kwargs), patience=PATIENCE)
+    return wait_out(lambda: function(*args, **kwargs))
 
 
-def wait_out_locks(
+def wait_out(
     attempt: Callable[[], T],
     *,
-    patience: float,
+    most: float = math.inf,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """Retry `attempt` while it fails on a locked database, for `patience` seconds.
+    """Retry `attempt` while it fails for a reason that passes by itself, see `server.outages`.
 
     Args:
         attempt: Function to retry.
-        patience: Time after which a lock is an error, in seconds.
+        most: Limit of the time that the kind of failure allows, in seconds.
         clock: Monotonic clock, in seconds.
         sleep: Function that waits for a number of seconds.
 
@@ -123,28 +133,29 @@ def wait_out_locks(
         The result of `attempt`.
 
     Raises:
-        TunePaddyError: The database stayed locked, or something else failed.
+        TunePaddyError: The failure lasted, or is one that a retry cannot fix.
     """
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - MLflow's, imported with it
 
     failures = (load_mlflow().MlflowException, SQLAlchemyError, OSError)
-    give_up = clock() + patience
+    began, noticed, pause = clock(), False, pauses()
     while True:
         try:
             return attempt()
         except failures as error:
-            if not _is_lock(error) or clock() >= give_up:
-                raise TunePaddyError(f"MLflow: {one_line(without_sql(str(error)))}") from error
-        sleep(0.5)
-
-
-def _is_lock(error: Exception) -> bool:
-    return "database is locked" in str(error) or "database table is locked" in str(error)
+            waited, limit = clock() - began, min(seconds_to_repeat(error), most)
+            words = in_words(error) or one_line(without_sql(str(error)))
+            if waited >= limit:
+                raise TunePaddyError(f"MLflow: {words}") from error
+            if waited >= NOTICE_SECONDS and not noticed:
+                noticed = True
+                _log.warning("MLflow: %s; waiting for up to %s", words, duration(limit))
+        sleep(max(0.0, min(next(pause), began + limit - clock())))
 
 
 def without_sql(text: str) -> str:
     """Return the message of a database without the statement and its values, which mean nothing to a user."""
-    reason = text.partition("[SQL:")[0].strip().removeprefix("(sqlite3.OperationalError) ")
+    reason = _DATABASE_ERROR.sub("", text.partition("[SQL:")[0].partition("(Background on this")[0].strip())
     if "attempt to write a readonly database" in text:
         return "the database of the record is read-only: make the file and its folder writable for this user"
     return reason

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.ensemble_file import (
@@ -48,10 +48,14 @@ from tune_paddy.tracking.schema import (
     EnsembleRecord,
     SearchRecord,
 )
+from tune_paddy.tracking.server.creation import create_once
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import CONTRIBUTION, ERROR_RATE, LIVE, LIVE_HOURS, LOG_LOSS, WEIGHT
 from tune_paddy.tracking.ui.tags import stored_tags
 from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log_params, now, set_tags
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 _HEADING = "## The search"
 
@@ -241,9 +245,7 @@ def _open(store: Store, experiment_id: str, tags: Mapping[str, str], start: int)
     MLflow never changes the start, in ms since 1970. A finished run stays finished: if this process dies, a
     current ensemble must not be lost.
     """
-    condition = f"tags.`{PARENT}` = '{tags[PARENT]}'"
-    found = find_tagged(store, SELECTION, tags[SELECTION], condition, [experiment_id])
-    known = [run for run in found if recorded(run).name == tags[ENSEMBLE]]
+    known = _same_selection(store, experiment_id, tags)
     if known:
         run_id = str(known[0].info.run_id)
         if known[0].info.status == "FINISHED":
@@ -253,9 +255,20 @@ def _open(store: Store, experiment_id: str, tags: Mapping[str, str], start: int)
         set_tags(store.client, run_id, tags)
         remove_partial_files(known[0].info.artifact_uri)
         return run_id, int(known[0].info.start_time)
-    name = f"ensemble {tags[ENSEMBLE]}"
-    run = call(store.client.create_run, experiment_id, start, stored_tags(tags), name)
-    return str(run.info.run_id), start
+    client, name = store.client, f"ensemble {tags[ENSEMBLE]}"
+    run_id = create_once(
+        client,
+        lambda: client.create_run(experiment_id, start, stored_tags(tags), name),
+        lambda: _same_selection(store, experiment_id, tags),
+    )
+    return run_id, start
+
+
+def _same_selection(store: Store, experiment_id: str, tags: Mapping[str, str]) -> list["Run"]:
+    """Return the runs of the same selection under the same name, oldest first."""
+    condition = f"tags.`{PARENT}` = '{tags[PARENT]}'"
+    found = find_tagged(store, SELECTION, tags[SELECTION], condition, [experiment_id])
+    return [run for run in found if recorded(run).name == tags[ENSEMBLE]]
 
 
 def _close_stale(store: Store, search: str) -> None:

@@ -47,9 +47,17 @@ from tune_paddy.tracking.schema import (
     SearchRecord,
     prefixed,
 )
+from tune_paddy.tracking.server.creation import create_once
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.tags import known_tags, stored_tags
-from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log_params, set_tags
+from tune_paddy.tracking.writing import (
+    delete_tag,
+    finish_run,
+    log_at_step,
+    log_latest,
+    log_params,
+    set_tags,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -108,16 +116,20 @@ def start_member(
     origin, searched = MemberRecord.from_tags(wanted).origin, SearchRecord.from_tags(inherited)
     # A refit trains on other images than any search: only its own command repeats it.
     alone = "arch" in params and not searched.refit_of
-    known = _find_member(store, parent_run_id, member)
-    if known is not None:
-        run_id = _reopen(store, known, wanted)
+    known = _find_members(store, parent, member)
+    if known:
+        run_id = _reopen(store, known[0], wanted)
     else:
         wanted |= {key: value for key, value in inherited.items() if key.startswith(SOURCE)}
         wanted |= {"mlflow.user": inherited.get("mlflow.user", user_name())}
         wanted |= MemberRecord(attempts=1).to_tags()
         wanted[NOTE] = describe_member(member, origin, search, searched, has_space=alone)
-        run = call(client.create_run, parent.info.experiment_id, tags=stored_tags(wanted), run_name=member)
-        run_id = str(run.info.run_id)
+        experiment, tags_of_run = parent.info.experiment_id, stored_tags(wanted)
+        run_id = create_once(
+            client,
+            lambda: client.create_run(experiment, tags=tags_of_run, run_name=member),
+            lambda: _find_members(store, parent, member),
+        )
     # Of an existing run, too: its process may have died before this.
     log_params(client, run_id, params)
     pass_on_dataset(store, parent, run_id)
@@ -276,8 +288,13 @@ def _noted(store: Store, run_id: str, result: str) -> dict[str, str]:
 
 def _find_member(store: Store, parent_run_id: str, member: str) -> "Run | None":
     parent = call(store.client.get_run, parent_run_id)
-    condition = f"tags.`{PARENT}` = '{parent_run_id}' AND tags.`{MEMBER}` = '{member}'"
-    return next(iter(find_runs(store, condition, [parent.info.experiment_id])), None)
+    return next(iter(_find_members(store, parent, member)), None)
+
+
+def _find_members(store: Store, parent: "Run", member: str) -> list["Run"]:
+    """Return the runs of a member, oldest first; more than one only by accident."""
+    condition = f"tags.`{PARENT}` = '{parent.info.run_id}' AND tags.`{MEMBER}` = '{member}'"
+    return find_runs(store, condition, [parent.info.experiment_id])
 
 
 def _reopen(store: Store, run: "Run", tags: Mapping[str, str]) -> str:
@@ -288,5 +305,5 @@ def _reopen(store: Store, run: "Run", tags: Mapping[str, str]) -> str:
     call(client.update_run, run_id, status="RUNNING")
     set_tags(client, run_id, {**tags, **MemberRecord(attempts=attempts).to_tags(), **noted})
     if FAILURE in run.data.tags:
-        call(client.delete_tag, run_id, FAILURE)
+        delete_tag(client, run_id, FAILURE)
     return run_id

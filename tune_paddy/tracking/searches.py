@@ -11,8 +11,9 @@ from tune_paddy.tracking.context.datasets import UsedDataset, describe_experimen
 from tune_paddy.tracking.context.provenance import git_revision, source_tags, this_process
 from tune_paddy.tracking.files import log_files
 from tune_paddy.tracking.members import close_stale
-from tune_paddy.tracking.runs import check_name, list_searches
+from tune_paddy.tracking.runs import check_name, find_runs, list_searches
 from tune_paddy.tracking.schema import KIND, NOTE, OUTCOME, PROCESS, SEARCH, SearchRecord, prefixed
+from tune_paddy.tracking.server.creation import create_once
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import save_views, uses_gpu
 from tune_paddy.tracking.ui.tags import stored_tags
@@ -130,8 +131,13 @@ def start_search(
         wanted[NOTE] = description
     run_id = _run_of(store, name)
     if run_id is None:
-        run = call(client.create_run, store.experiment_id, tags=stored_tags(wanted), run_name=name)
-        run_id = str(run.info.run_id)
+        experiment, tags_of_run = store.experiment_id, stored_tags(wanted)
+        condition = f"tags.`{KIND}` = 'search' AND tags.`{SEARCH}` = '{name}'"
+        run_id = create_once(
+            client,
+            lambda: client.create_run(experiment, tags=tags_of_run, run_name=name),
+            lambda: find_runs(store, condition, [experiment]),
+        )
     else:
         call(client.update_run, run_id, status="RUNNING")
         set_tags(client, run_id, wanted)

@@ -2,13 +2,9 @@
 
 import os
 import sqlite3
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from contextlib import closing
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +18,7 @@ from tune_paddy.data.system.own_output import mark_output
 from tune_paddy.data.system.text import check_decoded, redact, shown, strip_credentials
 from tune_paddy.tracking.client import call, connect, without_sql
 from tune_paddy.tracking.integrity import check_integrity
+from tune_paddy.tracking.server.health import check_answers
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,8 +29,6 @@ DATABASE = "mlflow.db"
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 INITIALISE_SECONDS = 300
-SERVER_WAITS = (1.0, 2.0, 2.0)
-"""Times to wait for a server that answers with an error before it is asked again, in s."""
 NETWORK_FILE_SYSTEMS = frozenset(
     (
         "afs",
@@ -122,7 +117,7 @@ def open_store(
         make_private_folder(artifact_root)
         mark_output(artifact_root)
     if path is None:
-        check_server(uri)
+        check_answers(uri)
         return _open(uri, experiment, artifact_root, create=create)
     if not create:
         check_integrity(path)
@@ -198,13 +193,24 @@ def _experiment_id(uri: str, name: str, artifact_root: Path, *, create: bool) ->
     if found is None:
         # Without this tag MLflow's page asks whether to show the layout for language models.
         tags = {"mlflow.experimentKind": "custom_model_development"}
-        return str(call(client.create_experiment, name, artifact_location=location, tags=tags))
+        return _created(client, name, location, tags)
     if found.lifecycle_stage != "active":
         raise InputError(
             f"{redact(uri)}: the experiment {name!r} was deleted; restore it with "
             f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or choose another name"
         )
     return str(found.experiment_id)
+
+
+def _created(client: "MlflowClient", name: str, location: str | None, tags: dict[str, Any]) -> str:
+    """Create an experiment; another driver may do the same now, or a first request may have done it."""
+    try:
+        return str(call(client.create_experiment, name, artifact_location=location, tags=tags))
+    except TunePaddyError:
+        found = call(client.get_experiment_by_name, name)
+        if found is None or found.lifecycle_stage != "active":
+            raise
+        return str(found.experiment_id)
 
 
 def _is_database(uri: str) -> bool:
@@ -252,31 +258,3 @@ def _file_system(folder: Path) -> str:
     """Return the type of a folder's file system; empty if the system does not report it."""
     mounts = [part for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)]
     return max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else ""
-
-
-def check_server(uri: str) -> None:
-    """Raise if no server answers, or one that fails; MLflow's own client would retry for four minutes."""
-    if not uri.startswith(("http://", "https://")):
-        return
-    for wait in (*SERVER_WAITS, None):
-        status = _health(uri)
-        if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return  # possibly a request for the password
-        if wait is not None:  # it may be starting
-            time.sleep(wait)
-    raise TunePaddyError(f"{redact(uri)}: the MLflow server answers {status}: read its log, or try later")
-
-
-def _health(uri: str) -> int:
-    """Return the status that a server answers when it is asked for its health."""
-    try:
-        parts = urllib.parse.urlsplit(uri)
-        host = parts.netloc.rpartition("@")[2]
-        health = urllib.parse.urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/health", "", ""))
-        with urllib.request.urlopen(health, timeout=20) as answer:  # noqa: S310 - the scheme was checked above
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
-    except (OSError, ValueError) as error:
-        raise TunePaddyError(f"{redact(uri)}: no MLflow server answers ({error})") from None

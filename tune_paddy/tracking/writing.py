@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
+from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.tracking.client import call, load_mlflow
 from tune_paddy.tracking.schema import OUTCOME
 from tune_paddy.tracking.store import Store
@@ -110,6 +111,15 @@ def set_tags(client: "MlflowClient", run_id: str, tags: Mapping[str, object]) ->
     if stored:
         batch = [entities.RunTag(key, value) for key, value in stored.items()]
         call(client.log_batch, run_id, tags=batch)
+
+
+def delete_tag(client: "MlflowClient", run_id: str, name: str) -> None:
+    """Delete a tag; it may be gone, if the answer to a first request was lost."""
+    try:
+        call(client.delete_tag, run_id, name)
+    except TunePaddyError:
+        if name in call(client.get_run, run_id).data.tags:
+            raise
 
 
 def _values_at(client: "MlflowClient", run_id: str, key: str, step: int) -> list[float]:

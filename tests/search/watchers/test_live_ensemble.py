@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from tests.conftest import Finished
@@ -11,7 +13,7 @@ from tune_paddy.tracking.searches import start_search
 
 
 def test_each_finished_member_adds_a_point_and_is_read_once(
-    finished: Finished, monkeypatch: pytest.MonkeyPatch
+    finished: Finished, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     store = finished.store
     parent = start_search(store, name="watched")
@@ -20,7 +22,7 @@ def test_each_finished_member_adds_a_point_and_is_read_once(
     monkeypatch.setattr(
         live_ensemble, "load_member", lambda *which: (read.append(which[1]), load_member(*which))[1]
     )
-    with LiveEnsemble(store, "watched", parent) as curve:
+    with LiveEnsemble(store, "watched", parent, tmp_path) as curve:
         for run_id in (runs[0], "gone", runs[1], runs[1], runs[2]):
             curve.trial_changed(make_trial("some"), "running", {})
             curve.trial_changed(make_trial("some"), "finished", {"run_id": run_id})
@@ -30,20 +32,21 @@ def test_each_finished_member_adds_a_point_and_is_read_once(
     for count, score in points.items():
         pool = align([load_member(store, run_id) for run_id in runs[:count]])
         assert score == pytest.approx(greedy_select(pool.select, pool.labels).score, rel=1e-5)  # 6 digits
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_resumed_search_adds_the_point_that_its_earlier_session_lost_and_counts_its_members(
-    finished: Finished, monkeypatch: pytest.MonkeyPatch
+    finished: Finished, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     store, members = finished.store, finished.members
     runs = [member.run_id for member in members if member.outcome == "finished"]
     parent = start_search(store, name="resumed")
     earlier = [member for member in members if member.run_id != runs[2]]
     monkeypatch.setattr(live_ensemble, "list_members", lambda *_: earlier)  # those of an earlier session
-    with LiveEnsemble(store, "first", parent) as curve:
+    with LiveEnsemble(store, "first", parent, tmp_path) as curve:
         curve.trial_changed(make_trial("some"), "finished", {"run_id": runs[2]})
     for name in ("live_log_loss", "live_hours"):
         assert [p.step for p in store.client.get_metric_history(parent, name)] == [2, 3]
-    with LiveEnsemble(store, "first", parent):
+    with LiveEnsemble(store, "first", parent, tmp_path):
         pass  # no member is new, and no point is missing
     assert [p.step for p in store.client.get_metric_history(parent, "live_log_loss")] == [2, 3]

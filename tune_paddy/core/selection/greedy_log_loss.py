@@ -46,12 +46,19 @@ class LogLossScorer:
 
     Args:
         rows: [views, images], see `true_class_rows`.
+        total: Sum of the views chosen in earlier rounds, float64 [images]; None: the first round.
+        rounds: Number of earlier rounds.
     """
 
-    def __init__(self, rows: Floats) -> None:
+    def __init__(self, rows: Floats, total: NDArray[np.float64] | None = None, rounds: int = 0) -> None:
         self._rows = rows
-        self._sum = np.zeros(rows.shape[1])
-        self._rounds = 0
+        self._sum = np.zeros(rows.shape[1]) if total is None else total
+        self._rounds = rounds
+
+    @property
+    def total(self) -> NDArray[np.float64]:
+        """Sum of the views chosen so far, float64 [images]."""
+        return self._sum
 
     def best(self) -> Pick:
         """Return the candidate with the lowest log loss; ties go to the lowest index."""

@@ -11,7 +11,7 @@ as complete, leaves trials without an objective running for ever, and cannot kee
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import optuna
@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Domain, Fixed, Proposer, Range, Recipe, SubSpace, locate
 from tune_paddy.search.sampling.first_members import FirstMember, first_members
+from tune_paddy.search.sampling.learned import LearnedStudy, learned_trials
 
 SPACE = "space"
 """Name of the Optuna parameter that chooses the sub-space."""
@@ -79,14 +80,20 @@ class PastTrial:
 class _RoundedSampler(optuna.samplers.TPESampler):
     """Optuna's TPE with four significant digits: a person can read, compare and write the values.
 
-    The study knows the rounded values, as does the record that a resumed search replays.
+    The study knows the rounded values, as does the record that a resumed search replays. Each instance serves
+    one trial, so it looks at the other trials once.
     """
+
+    _learned: LearnedStudy | None = None
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Return a value for one parameter."""
-        value = super().sample_independent(study, trial, param_name, param_distribution)
+        if self._learned is None:
+            self._learned = LearnedStudy(study, learned_trials(study.get_trials(deepcopy=False)))
+        seen = cast("optuna.Study", self._learned)
+        value = super().sample_independent(seen, trial, param_name, param_distribution)
         if isinstance(param_distribution, FloatDistribution) and param_distribution.step is None:
             rounded = float(f"{value:.{DIGITS}g}")
             return min(max(rounded, param_distribution.low), param_distribution.high)

@@ -39,12 +39,13 @@ class WeightsKeeper:
 
     def __init__(self, store: Store, shelf: Shelf) -> None:
         self._store, self._shelf = store, shelf
+        self._removed: set[str] = set()  # thousands in a long search, whose folders need no look
 
     def __call__(self, pool: Pool, selection: Selection) -> None:
         """Prune the members of the pool; members that are not in it yet keep their files."""
         runs = {view.member: view.run_id for view in pool.views}
         try:
-            sizes = self._shelf.weights_bytes(runs)
+            sizes = self._shelf.weights_bytes(runs.keys() - self._removed)
         except TunePaddyError:  # a storage that fails now must not end the search
             return
         stored = {name for name, size in sizes.items() if size}
@@ -57,6 +58,7 @@ class WeightsKeeper:
             if runs[name] not in used and not was_selected(self._store, runs[name]):
                 with suppress(OSError, TunePaddyError):  # the same for a file that cannot be removed
                     self._shelf.remove_weights(name)
+                    self._removed.add(name)
 
 
 def weights_line(members: Iterable[RecordedRun], shelf: Shelf) -> str:

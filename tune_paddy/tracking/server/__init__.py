@@ -1,0 +1,1 @@
+"""MLflow servers and database servers: failures that pass, health, and runs that are created once."""
