@@ -1,5 +1,6 @@
 """The arithmetic of `benchmarks/search_efficiency`: what replayed searches pay, keep and are compared by."""
 
+import importlib
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,16 +18,9 @@ LABELS = np.array([0, 1, 0, 1])
 def ours() -> Iterator[SimpleNamespace]:
     """Import the scripts of the folder, which import each other by their plain names."""
     before = list(sys.path)
-    sys.path.insert(0, str(FOLDER))
-    import configurations  # noqa: PLC0415
-    import methods  # noqa: PLC0415
-    import portfolio  # noqa: PLC0415
-    import replay  # noqa: PLC0415
-    import tables  # noqa: PLC0415
-
-    yield SimpleNamespace(
-        configurations=configurations, methods=methods, portfolio=portfolio, replay=replay, tables=tables
-    )
+    sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
+    names = ("comparison", "configurations", "methods", "portfolio", "tables")
+    yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
     sys.path[:] = before
 
 
@@ -93,8 +87,8 @@ def test_a_portfolio_begins_with_the_largest_gain_per_second(ours: SimpleNamespa
 
 def test_a_curve_reaches_a_target_where_it_stays_below(ours: SimpleNamespace) -> None:
     seconds, loss = np.array([1.0, 2.0, 4.0, 8.0]), np.array([2.0, 0.5, 1.5, 0.5])
-    assert ours.replay.seconds_to(1.0, seconds, loss) == pytest.approx(4 * 2**0.5)
-    assert ours.replay.seconds_to(0.1, seconds, loss) == float("inf")
+    assert ours.comparison.seconds_to(1.0, seconds, loss) == pytest.approx(4 * 2**0.5)
+    assert ours.comparison.seconds_to(0.1, seconds, loss) == float("inf")
 
 
 def test_every_dataset_has_the_same_hundred_configurations(ours: SimpleNamespace) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import optuna
-from sources import TRIALS, Default, Modelled, Optuna, RandomOrder, Source, Untried
+from sources import Default, Modelled, Optuna, RandomOrder, Source, Untried
 from tables import Ensembles, OverBudget, Run, Table, Training
 
 from tune_paddy.core.domains import SubSpace
@@ -32,12 +32,14 @@ class Context:
         spaces: Sub-spaces of the configurations.
         ensembles: Scores of pools.
         portfolio: Names of configurations, from the other tables.
+        trials: Members of the search that the others are compared with.
     """
 
     table: Table
     spaces: Sequence[SubSpace]
     ensembles: Ensembles
     portfolio: Sequence[str]
+    trials: int
 
     def untried(self, rng: np.random.Generator, trainings: Sequence[Training] | None = None) -> Untried:
         """Return the trainings of the table as candidates."""
@@ -121,7 +123,7 @@ def random_search(context: Context, run: Run, seed: int) -> None:
 def default(context: Context, run: Run, seed: int) -> None:
     """Train what the program proposes today, up to its number of trials."""
     untried = context.untried(np.random.default_rng(seed))
-    whole(run, Default(untried, context.spaces, seed), TRIALS)
+    whole(run, Default(untried, context.spaces, seed, context.trials), context.trials)
 
 
 def blind(context: Context, run: Run, seed: int) -> None:

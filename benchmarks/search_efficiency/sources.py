@@ -13,11 +13,9 @@ from tables import Ensembles, Run, Table, Training
 from tune_paddy.core.domains import Choice, Domain, Fixed, Range, SubSpace
 from tune_paddy.search.sampling.sampler import SPACE, MemberSampler, parameter_names, suggest
 
-TRIALS = 40
-"""Members of the search that the others are compared with."""
 _AHEAD = 8
 """Trainings before a source with a model of the results uses it, as Optuna's samplers do with 10."""
-_REFIT = 2
+_REFIT = 3
 """Results between two fits of a model."""
 
 
@@ -95,9 +93,9 @@ class RandomOrder:
 class Default:
     """The program's own sampler: frozen combinations first, then univariate TPE on the calibrated loss."""
 
-    def __init__(self, untried: Untried, spaces: Sequence[SubSpace], seed: int) -> None:
+    def __init__(self, untried: Untried, spaces: Sequence[SubSpace], seed: int, trials: int) -> None:
         self._untried = untried
-        self._sampler = MemberSampler((), spaces, seed=seed, trials=TRIALS)
+        self._sampler = MemberSampler((), spaces, seed=seed, trials=trials)
         self._numbers: dict[str, int] = {}
 
     def next(self) -> Training | None:
