@@ -2,13 +2,15 @@
 
 The target of a dataset is the mean test log loss of the default's ensembles after its trials. A method
 reaches it where its mean curve over the orderings crosses it for good. The ratio divides its seconds by those
-of the default, and its 95 % interval comes from a bootstrap of the orderings of both.
+of the default: the mean of its searches, or less if its own curve crosses the target earlier. The 95 %
+interval comes from a bootstrap of the orderings of both.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from methods import BASELINES, DEFAULT, LEVERS
@@ -89,13 +91,16 @@ def _shown(value: float) -> str:
     return f"{value:.2f}" if np.isfinite(value) else "never"
 
 
-def ratio_to_default(own: Curves, base: Curves, ends: NDArray[np.float64], *, seed: int = 0) -> Ratio:
+def ratio_to_default(
+    own: Curves, base: Curves, ends: NDArray[np.float64], spent: NDArray[np.float64], *, seed: int = 0
+) -> Ratio:
     """Return the ratio of the seconds to the mean loss of the default's ends, with a bootstrap interval.
 
     Args:
         own: Curves of the method.
         base: Curves of the default.
         ends: Test log loss of the default's ensembles after its trials, [orderings].
+        spent: CPU seconds of these searches, [orderings].
         seed: Seed of the bootstrap.
     """
     rng = np.random.default_rng(seed)
@@ -103,7 +108,8 @@ def ratio_to_default(own: Curves, base: Curves, ends: NDArray[np.float64], *, se
     def ratio(rows: NDArray[np.int64], base_rows: NDArray[np.int64]) -> float:
         target = float(ends[base_rows].mean()) + 1e-12
         reached = seconds_to(target, own.seconds, own.loss[rows].mean(axis=0))
-        return reached / seconds_to(target, base.seconds, base.loss[base_rows].mean(axis=0))
+        earlier = seconds_to(target, base.seconds, base.loss[base_rows].mean(axis=0))
+        return reached / min(earlier, float(spent[base_rows].mean()))
 
     def drawn(curves: Curves) -> NDArray[np.int64]:
         return rng.integers(len(curves.loss), size=len(curves.loss))
@@ -133,7 +139,7 @@ def table_of(store: Path) -> Iterator[str]:
         for name in datasets:
             own, base = read_curves(store, name, method), read_curves(store, name, DEFAULT)
             if own is not None and base is not None:
-                ratios.append(ratio_to_default(own, base, np.array(abouts[name]["loss"])))
+                ratios.append(_ratio(own, base, abouts[name]))
         if len(ratios) == len(datasets):
             median = float(np.median([ratio.value for ratio in ratios]))
             yield f"| {method} | {' | '.join(map(str, ratios))} | {_shown(median)} |"
@@ -141,8 +147,12 @@ def table_of(store: Path) -> Iterator[str]:
     yield from automatic_choices(store, datasets)
 
 
+def _ratio(own: Curves, base: Curves, about: Mapping[str, Any]) -> Ratio:
+    return ratio_to_default(own, base, np.array(about["loss"]), np.array(about["spent"]))
+
+
 def final_scores(
-    store: Path, datasets: Sequence[str], abouts: Mapping[str, Mapping[str, object]]
+    store: Path, datasets: Sequence[str], abouts: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[str]:
     """Yield mean test log loss and error at the default's seconds."""
     yield f"\n| test log loss, error at the default's seconds | {' | '.join(datasets)} |"
@@ -153,7 +163,7 @@ def final_scores(
             curves = read_curves(store, name, method)
             if curves is None:
                 break
-            at = int(np.argmin(np.abs(curves.seconds - float(str(abouts[name]["seconds"])))))
+            at = int(np.argmin(np.abs(curves.seconds - abouts[name]["seconds"])))
             loss, error = curves.loss[:, at].mean(), curves.error[:, at].mean()
             cells.append(f"{loss:.3f}, {100 * error:.1f} %")
         if len(cells) == len(datasets):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import optuna
+from peers import Smac, installed
 from sources import Default, Modelled, Optuna, RandomOrder, Source, Untried
 from tables import Ensembles, OverBudget, Run, Table, Training
 
@@ -134,10 +135,13 @@ def blind(context: Context, run: Run, seed: int) -> None:
 
 def multivariate(context: Context, run: Run, seed: int) -> None:
     """Train what Optuna's multivariate TPE proposes, in groups."""
-    sampler = optuna.samplers.TPESampler(
-        seed=seed, multivariate=True, group=True, warn_independent_sampling=False
-    )
+    sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
     whole(run, Optuna(context.untried(np.random.default_rng(seed)), context.spaces, sampler))
+
+
+def smac(context: Context, run: Run, seed: int) -> None:
+    """Train what SMAC3 proposes."""
+    whole(run, Smac(context.untried(np.random.default_rng(seed)), context.spaces, seed))
 
 
 def hyperband(context: Context, run: Run, seed: int) -> None:
@@ -323,6 +327,7 @@ BASELINES: Mapping[str, Method] = {
     "Optuna Hyperband": hyperband,
     "Ray ASHA": asha,
     "successive halving": halving,
+    **({"SMAC3": smac} if installed() else {}),
 }
 LEVERS: Mapping[str, Method] = {
     "a: ASHA, stopped ones join": asha_keeping,
