@@ -116,7 +116,9 @@ def ratio_to_default(
 
     every = ratio(np.arange(len(own.loss)), np.arange(len(base.loss)))
     resampled = [ratio(drawn(own), drawn(base)) for _ in range(RESAMPLES)]
-    low, high = np.quantile(np.nan_to_num(resampled, nan=np.inf), [0.025, 0.975], method="nearest")
+    low, high = np.quantile(
+        np.where(np.isnan(resampled), np.inf, resampled), [0.025, 0.975], method="nearest"
+    )
     return Ratio(every, float(low), float(high))
 
 

@@ -16,13 +16,13 @@ from tune_paddy.search.sampling.sampler import suggest
 from tune_paddy.spaces.space import SearchSpace
 
 SPACE = Path(__file__).with_name("space.yaml")
-COUNTS = {"frozen": 44, "tuned": 16, "scratch": 42}
+COUNTS = {"frozen": 40, "tuned": 26, "scratch": 36}
 """Sub-space → its configurations: a fine-tuned member takes the time of several others."""
-SHORTENED = 6
+SHORTENED = 10
 """Configurations of each trained sub-space that train with a short complete schedule, too."""
 SHORT = 1 / 4
 """Share of the epochs of a short schedule; at least one epoch."""
-REPEATED, MORE_SEEDS = 2, 2
+REPEATED, MORE_SEEDS = 3, 2
 """Configurations of each sub-space that train with further seeds, and the number of these."""
 
 

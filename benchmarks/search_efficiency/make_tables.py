@@ -30,8 +30,8 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 from divisions import labelled_images, read_division, write_division  # noqa: E402
 
-IMAGES = {"train": 160, "select": 110, "test": 220}
-"""Part → number of its images, at most."""
+IMAGES = {"train": 300, "select": 200, "test": 400}
+"""Part → number of its images for `--images 300`, at most."""
 SEED = 0
 AT_ONCE = 100
 """Trainings of one process, which grows by some ten MB with each."""
@@ -49,18 +49,19 @@ def division_of(store: Path, dataset: str) -> Path:
     return store / "divisions" / f"{dataset}.npz"
 
 
-def prepare(store: Path, datasets: list[Path], group: str | None) -> list[str]:
+def prepare(store: Path, datasets: list[Path], group: str | None, train: int) -> list[str]:
     """Write the digits, the weights and the divisions that STORE lacks; return the names of the datasets."""
     from lite_weights import write_all  # noqa: PLC0415 takes torch
 
     from tune_paddy.data.samples import write_digits  # noqa: PLC0415
 
     list(write_all(store / "weights"))
+    wanted = {part: round(images * train / IMAGES["train"]) for part, images in IMAGES.items()}
     own = [write_digits(store / "data" / name, noise=noise) for name, noise in DIGITS.items()]
     for data in (*own, *datasets):
         file = division_of(store, data.name)
         if not file.exists():
-            write_division(file, labelled_images(data, group), SEED, IMAGES, store / "images")
+            write_division(file, labelled_images(data, group), SEED, wanted, store / "images")
     return [data.name for data in (*own, *datasets)]
 
 
@@ -99,7 +100,7 @@ def train_some(store: Path, trainings: list[tuple[str, str]]) -> None:
 
 def train_all(asked: argparse.Namespace) -> None:
     """Train every configuration that STORE lacks."""
-    left = lacking(asked.store, prepare(asked.store, asked.datasets, asked.group))
+    left = lacking(asked.store, prepare(asked.store, asked.datasets, asked.group, asked.images))
     single = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
 
     def run(trainings: list[tuple[str, str]]) -> None:
@@ -120,6 +121,9 @@ def main() -> None:
     parser.add_argument("store", type=Path)
     parser.add_argument("datasets", type=Path, nargs="*")
     parser.add_argument("--group", help="column of groups in train.csv")
+    parser.add_argument(
+        "--images", type=int, default=IMAGES["train"], help="training images; others in proportion"
+    )
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--batch", help=argparse.SUPPRESS)
     asked = parser.parse_args()
