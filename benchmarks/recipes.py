@@ -13,7 +13,6 @@ images and scores on the test images: means over the seeds, with a 95 % interval
 """
 
 import argparse
-import hashlib
 import os
 import subprocess
 import sys
@@ -22,16 +21,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from divisions import labelled_images, read_division, write_division
 from lite_weights import write_all
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from tune_paddy.data.member_data import Parts
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -137,9 +131,6 @@ WEIGHTS = "weights"
 
 IMAGES = {"train": 600, "select": 300, "test": 600}
 """Part → number of its images for `--images 600`, at most."""
-_CLASSES = 12
-_SIDE = 160
-"""Side of the copies of large images, in px, at most: decoding is not what is measured."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +155,7 @@ def train_one(store: Path, dataset: str, seed: int, member: str) -> None:
     from tune_paddy.training.member import train_member  # noqa: PLC0415
     from tune_paddy.training.runtime import Runtime  # noqa: PLC0415
 
-    parts, test_labels = read_parts(store, dataset, seed)
+    parts, test_labels = read_division(path_of(store, dataset, seed, DIVISION), seed)
     config = MemberConfig(**{**MEMBERS[member], "seed": seed})
     folder = store / "work" / f"{dataset}-{seed}-{member}"
     started = time.process_time()
@@ -189,89 +180,13 @@ def train_one(store: Path, dataset: str, seed: int, member: str) -> None:
 
 def divide(store: Path, data: Path, seeds: Sequence[int], group: str | None, train: int) -> None:
     """Write the division of a dataset for each seed that lacks one."""
-    import pandas as pd  # noqa: PLC0415
-
-    from tune_paddy.data.dataset import Dataset  # noqa: PLC0415
-
     files = {seed: path_of(store, data.name, seed, DIVISION) for seed in seeds}
     if all(file.exists() for file in files.values()):
         return
-    table = data / "train.csv"
-    grouped = group and table.exists() and group in pd.read_csv(table, nrows=1)
-    dataset = Dataset.open(data, group=group if grouped else None, skip_corrupt=True, skip_conflicts=True)
-    frame = dataset.labelled.assign(group=dataset.groups)
-    frame = frame[frame["label"].isin(frame["label"].value_counts().index[:_CLASSES])]
+    frame = labelled_images(data, group)
+    wanted = {part: round(images * train / IMAGES["train"]) for part, images in IMAGES.items()}
     for seed, file in files.items():
-        cut = cut_at_random(frame, seed, train)
-        paths = [small_copy(Path(path), store / "images") for path in cut["path"]]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            file,
-            part=cut["part"].to_numpy(dtype=str),
-            id=cut["id"].to_numpy(dtype=str),
-            path=np.array(paths),
-            label=cut["label"].to_numpy(dtype=str),
-            group=cut["group"].to_numpy(np.int64),
-        )
-
-
-def cut_at_random(frame: "pd.DataFrame", seed: int, train: int) -> "pd.DataFrame":
-    """Return the images of the three parts, with a column `part`; whole groups stay together."""
-    import pandas as pd  # noqa: PLC0415
-    from sklearn.model_selection import GroupShuffleSplit  # noqa: PLC0415
-
-    rest, parts = frame, []
-    for name in ("test", "select"):
-        wanted = IMAGES[name] * train / IMAGES["train"]
-        cut = GroupShuffleSplit(1, test_size=min(wanted / len(rest), 0.34), random_state=seed)
-        ((others, taken),) = cut.split(rest, groups=rest["group"])
-        parts.append(rest.iloc[taken].assign(part=name))
-        rest = rest.iloc[others]
-    parts.append(rest.sample(min(train, len(rest)), random_state=seed).assign(part="train"))
-    return pd.concat(parts)
-
-
-def read_parts(store: Path, dataset: str, seed: int) -> "tuple[Parts, NDArray[np.int64]]":
-    """Return the parts of a dataset for a seed, and the labels of its test part."""
-    from tune_paddy.data.member_data import Part, Parts  # noqa: PLC0415
-
-    with np.load(path_of(store, dataset, seed, DIVISION), allow_pickle=False) as file:
-        columns = {name: file[name] for name in file.files}
-    classes = tuple(np.unique(columns["label"]).tolist())
-    labels = np.searchsorted(classes, columns["label"]).astype(np.int64)
-
-    def part(name: str, *, known: bool = True) -> Part:
-        rows = columns["part"] == name
-        nothing = np.empty(0, np.int64)
-        return Part(
-            columns["id"][rows],
-            tuple(columns["path"][rows].tolist()),
-            labels[rows] if known else nothing,
-            columns["group"][rows] if known else nothing,
-        )
-
-    parts = Parts(classes, f"seed {seed}", part("train"), part("select"), part("test", known=False))
-    return parts, labels[columns["part"] == "test"]
-
-
-def small_copy(path: Path, folder: Path) -> str:
-    """Return the path of an image of at most `_SIDE` px: its own, or that of a copy."""
-    from PIL import Image  # noqa: PLC0415
-
-    from tune_paddy.data.images import load_rgb  # noqa: PLC0415
-
-    with Image.open(path) as opened:
-        if max(opened.size) <= _SIDE:
-            return str(path)
-    copy = folder / f"{hashlib.sha256(str(path).encode()).hexdigest()[:24]}.png"
-    if not copy.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        image = load_rgb(str(path))
-        image.thumbnail((_SIDE, _SIDE))
-        partial = copy.with_suffix(f".{os.getpid()}.png")
-        image.save(partial)
-        partial.replace(copy)
-    return str(copy)
+        write_division(file, frame, seed, wanted, store / "images")
 
 
 def train_all(asked: argparse.Namespace) -> None:

@@ -55,7 +55,7 @@ def bound(body: list[ast.stmt]) -> Iterator[str]:
                 yield from bound(block)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").rglob("*.py")), ids=lambda path: path.stem)
 def test_a_benchmark_imports_what_exists(path: Path) -> None:
     assert not list(missing(path.read_text()))
 

@@ -1,0 +1,97 @@
+"""The arithmetic of `benchmarks/search_efficiency`: what replayed searches pay, keep and are compared by."""
+
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "benchmarks" / "search_efficiency"
+LABELS = np.array([0, 1, 0, 1])
+
+
+@pytest.fixture(scope="module")
+def ours() -> Iterator[SimpleNamespace]:
+    """Import the scripts of the folder, which import each other by their plain names."""
+    before = list(sys.path)
+    sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
+    names = ("comparison", "configurations", "methods", "portfolio", "tables")
+    yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
+    sys.path[:] = before
+
+
+def training(ours: SimpleNamespace, name: str, right: float, **changes: Any) -> Any:
+    """Return a training of two stages, whose views give the true class a probability."""
+    probs = np.full((1, 4, 2), 1 - right, np.float32)
+    probs[:, np.arange(4), LABELS] = right
+    values: dict[str, Any] = {
+        "name": name,
+        "origin": "scratch",
+        "kind": name.rpartition("-")[2],
+        "values": {},
+        "config": {},
+        "curve": np.array([2.0, 1.0, -np.log(right)]),
+        "seconds": np.array([1.0, 2.0, 4.0]),
+        "kept": (1, 3),
+        "predicting": np.array([0.5, 0.5]),
+        "select": (probs, probs),
+        "test": (probs, probs),
+        "features": "",
+    }
+    return ours.tables.Training(**values | changes)
+
+
+def table(ours: SimpleNamespace, *trainings: Any, features: Mapping[str, float] | None = None) -> Any:
+    """Return a table of some trainings."""
+    return ours.tables.Table("one", {it.name: it for it in trainings}, LABELS, LABELS, features or {})
+
+
+def test_a_training_that_goes_on_pays_only_for_the_further_epochs(ours: SimpleNamespace) -> None:
+    one = training(ours, "scratch-00-full", 0.9)
+    run = ours.tables.Run(table(ours, one), 100.0)
+    run.train_to(one, 0)
+    assert run.spent == 1.0
+    run.train(one)
+    assert run.spent == 4.5
+
+
+def test_features_are_paid_once_for_all_members_that_share_them(ours: SimpleNamespace) -> None:
+    frozen = {"features": "lite0-64", "kept": (3,), "predicting": np.array([0.5])}
+    ones = [training(ours, f"frozen-0{n}-full", 0.9, **frozen) for n in range(2)]
+    run = ours.tables.Run(table(ours, *ones, features={"lite0-64": 10.0}), 100.0)
+    run.train(ones[0])
+    assert (run.spent, run.cost_of(ones[1])) == (14.5, 4.5)
+
+
+def test_a_stopped_member_is_in_the_pool_only_where_stopped_members_join(ours: SimpleNamespace) -> None:
+    ones = [training(ours, f"scratch-0{n}-full", 0.9, curve=np.full(3, float(n))) for n in range(3)]
+    pools = []
+    for keep in (False, True):
+        run, left = ours.tables.Run(table(ours, *ones), 100.0), iter(ones)
+        source = SimpleNamespace(next=lambda left=left: next(left, None), tell=lambda *_: None)
+        ours.methods.asynchronous_halving(run, source, keep=keep)
+        pools.append(run.pool)
+    assert pools[0] == [("scratch-00-full", 1)]
+    assert pools[1] == [("scratch-00-full", 1), ("scratch-01-full", 0), ("scratch-02-full", 0)]
+
+
+def test_a_portfolio_begins_with_the_largest_gain_per_second(ours: SimpleNamespace) -> None:
+    slow = training(ours, "scratch-00-full", 0.95, seconds=np.array([10.0, 20.0, 90.0]))
+    fast, poor = training(ours, "scratch-01-full", 0.9), training(ours, "scratch-02-full", 0.5)
+    assert ours.portfolio.portfolio([table(ours, slow, fast, poor)], 2) == [fast.name, slow.name]
+
+
+def test_a_curve_reaches_a_target_where_it_stays_below(ours: SimpleNamespace) -> None:
+    seconds, loss = np.array([1.0, 2.0, 4.0, 8.0]), np.array([2.0, 0.5, 1.5, 0.5])
+    assert ours.comparison.seconds_to(1.0, seconds, loss) == pytest.approx(4 * 2**0.5)
+    assert ours.comparison.seconds_to(0.1, seconds, loss) == float("inf")
+
+
+def test_every_dataset_has_the_same_hundred_configurations(ours: SimpleNamespace) -> None:
+    once, again = ours.configurations.configurations(), ours.configurations.configurations()
+    assert [(it.name, it.values) for it in once] == [(it.name, it.values) for it in again]
+    assert sum(it.kind == "full" for it in once) >= 100
