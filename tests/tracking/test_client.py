@@ -54,8 +54,8 @@ def test_a_long_wait_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     time = FakeTime()
     attempt = outcomes(*[MlflowException(UNREACHABLE)] * 30, "done")
     assert wait_out(attempt, clock=time.clock, sleep=time.sleep) == "done"
-    words = "the MLflow server at http://host:5000 answers 503; read its log, and that of its database"
-    assert caplog.messages == [f"MLflow: {words}; waiting for up to 20.0 min"]
+    words = "answers 503; read its log, and those of its database and its storage; waiting for up to 20.0 min"
+    assert caplog.messages == [f"MLflow: the MLflow server at http://host:5000 {words}"]
 
 
 def test_patience_ends() -> None:

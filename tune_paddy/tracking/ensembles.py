@@ -52,7 +52,7 @@ from tune_paddy.tracking.server.creation import create_once
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import CONTRIBUTION, ERROR_RATE, LIVE, LIVE_HOURS, LOG_LOSS, WEIGHT
 from tune_paddy.tracking.ui.tags import stored_tags
-from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log_params, now, set_tags
+from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log_params, now, points, set_tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -94,7 +94,9 @@ def was_selected(store: Store, member_run_id: str) -> bool:
     return any(point.value > 0 for point in call(store.client.get_metric_history, member_run_id, WEIGHT))
 
 
-def log_live_score(store: Store, parent_run_id: str, step: int, log_loss: float, error_rate: float) -> None:
+def log_live_score(
+    store: Store, parent_run_id: str, step: int, log_loss: float, error_rate: float, *, new: bool = False
+) -> None:
     """Add a point to the live curve: the greedy ensemble's score after each finished member.
 
     The hours since the search began are logged with it, for a chart against time: MLflow's own relative
@@ -106,16 +108,20 @@ def log_live_score(store: Store, parent_run_id: str, step: int, log_loss: float,
         step: Number of finished members.
         log_loss: Log loss of the ensemble on the select split, in nats.
         error_rate: Error rate of the ensemble on the select split, from 0 to 1.
+        new: Whether the curve is known to have no point at this step; otherwise the whole curve is read.
 
     Raises:
         TunePaddyError: MLflow failed.
     """
     client, time = store.client, now()
     scores = {LIVE + LOG_LOSS: log_loss, LIVE + ERROR_RATE: error_rate}
-    if step not in read_curve(store, parent_run_id, LIVE_HOURS):
+    if new or step not in read_curve(store, parent_run_id, LIVE_HOURS):
         started = call(client.get_run, parent_run_id).info.start_time
         scores[LIVE_HOURS] = round((time - started) / 3_600_000, 4)
-    log_at_step(client, parent_run_id, scores, step, time)
+    if new:
+        call(client.log_batch, parent_run_id, metrics=points(scores, step=step, milliseconds=time))
+    else:
+        log_at_step(client, parent_run_id, scores, step, time)
 
 
 def log_ensemble(

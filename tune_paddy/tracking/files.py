@@ -1,9 +1,11 @@
 """Files of a run."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -12,7 +14,7 @@ from tune_paddy.data.split import MAX_MIB
 from tune_paddy.data.system import files as reading
 from tune_paddy.data.system.owned_folders import owned_folder
 from tune_paddy.data.system.text import shown
-from tune_paddy.tracking.client import call, load_mlflow
+from tune_paddy.tracking.client import call, load_mlflow, wait_out
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
@@ -36,14 +38,20 @@ PARTIAL = ".artifact.uploading."
 """Prefix of files that MLflow has not yet written completely."""
 
 
-def log_files(store: Store, run_id: str, files: Sequence[Path]) -> None:
+def log_files(store: Store, run_id: str, files: Sequence[Path], *, most: float = math.inf) -> None:
     """Store files as artifacts of a run, under their own names.
+
+    Args:
+        store: The record.
+        run_id: The run.
+        files: Files to store.
+        most: Limit of the time for which an upload is repeated, see `wait_out`, in seconds.
 
     Raises:
         TunePaddyError: A file is missing, or MLflow failed.
     """
     for file in files:
-        call(store.client.log_artifact, run_id, str(file))
+        wait_out(partial(store.client.log_artifact, run_id, str(file)), most=most)
 
 
 def file_sha256(path: Path) -> str:
@@ -142,6 +150,21 @@ def fetched(store: Store, artifact_uri: str, name: str) -> Iterator[Path]:
             raise TunePaddyError(f"{path}: there is no such file")
         yield path
         return
-    download = load_mlflow().artifacts.download_artifacts
     with owned_folder() as folder:
-        yield Path(call(download, artifact_uri=uri, dst_path=str(folder), tracking_uri=store.tracking_uri))
+        yield call(_download, store, uri, folder)
+
+
+def _download(store: Store, uri: str, folder: Path) -> Path:
+    """Download a file from a server; a missing one raises at once, although a server with S3 answers 500."""
+    mlflow = load_mlflow()
+    try:
+        found = mlflow.artifacts.download_artifacts(
+            artifact_uri=uri, dst_path=str(folder), tracking_uri=store.tracking_uri
+        )
+    except mlflow.MlflowException:
+        parent, _, name = uri.rpartition("/")
+        listed = mlflow.artifacts.list_artifacts(artifact_uri=parent, tracking_uri=store.tracking_uri)
+        if name in {PurePosixPath(file.path).name for file in listed}:
+            raise
+        raise FileNotFoundError(f"{uri}: there is no such file") from None
+    return Path(found)

@@ -14,6 +14,7 @@ from tune_paddy.tracking.members import close_stale
 from tune_paddy.tracking.runs import check_name, find_runs, list_searches
 from tune_paddy.tracking.schema import KIND, NOTE, OUTCOME, PROCESS, SEARCH, SearchRecord, prefixed
 from tune_paddy.tracking.server.creation import create_once
+from tune_paddy.tracking.server.health import OPENING_SECONDS
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import save_views, uses_gpu
 from tune_paddy.tracking.ui.tags import stored_tags
@@ -64,7 +65,8 @@ def open_search(
         close_stale(store, name, all_ended=True)
         log_dataset(store, run_id, dataset)
         describe_experiment(store, dataset)
-        log_files(store, run_id, write_files())
+        # Nothing is lost yet: a storage that is missing or refuses its key is told at once.
+        log_files(store, run_id, write_files(), most=OPENING_SECONDS)
         yield run_id
     except BaseException as error:
         close("KILLED" if isinstance(error, KeyboardInterrupt | SearchInterruptedError) else "FAILED")

@@ -27,12 +27,6 @@ MEMBERS, EPOCHS, AROUND = 8, 12, 4
 METRICS = ("train_loss", "log_loss", "error_rate")
 
 
-@pytest.fixture
-def store(servers: Servers, tmp_path: Path) -> Store:
-    """The record on the server, with an experiment."""
-    return open_store(servers.mlflow.uri, experiment="digits", artifact_root=tmp_path, create=True)
-
-
 def value(member: int, epoch: int, metric: str) -> float:
     """Return a value that no other member, epoch or metric has."""
     return member + epoch / 100 + METRICS.index(metric) / 1000
@@ -61,16 +55,16 @@ class Outage:
 
 def test_members_lose_and_double_nothing_while_both_servers_are_restarted(
     servers: Servers,
-    store: Store,
+    on_servers: Store,
     make_predictions: Callable[..., Predictions],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(outages, "UNREACHABLE_SECONDS", 240.0)  # threads of a failed test end, too
-    parent = start_search(store, name="night")
+    parent = start_search(on_servers, name="night")
     outage = Outage()
     with ThreadPoolExecutor(MEMBERS) as threads:
         futures = [
-            threads.submit(outage.record, store, parent, member, make_predictions(member))
+            threads.submit(outage.record, on_servers, parent, member, make_predictions(member))
             for member in range(MEMBERS)
         ]
         outage.reached.wait()
@@ -80,16 +74,16 @@ def test_members_lose_and_double_nothing_while_both_servers_are_restarted(
         servers.mlflow.start()
         for future in futures:
             future.result()
-    found = list_members(store, "night")
+    found = list_members(on_servers, "night")
     assert [member.name for member in found] == [f"{member:04d}-net" for member in range(MEMBERS)]
     assert {member.outcome for member in found} == {"finished"}
     for number, member in enumerate(found):
         for metric in METRICS:
-            points = store.client.get_metric_history(member.run_id, metric)
+            points = on_servers.client.get_metric_history(member.run_id, metric)
             expected = {epoch: value(number, epoch, metric) for epoch in range(1, EPOCHS + 1)}
             assert {point.step: pytest.approx(point.value) for point in points} == expected
             assert len(points) == EPOCHS
-    pool = load_pool(store, ["night"])
+    pool = load_pool(on_servers, ["night"])
     assert not pool.refused
     assert len(pool.views) == 2 * MEMBERS
 

@@ -44,6 +44,7 @@ class LiveEnsemble:
         self._store, self._search, self._parent = store, search, parent_run_id
         self._folder = folder
         self._read_runs: set[str] = set()
+        self._points: set[int] | None = None  # steps of the curve; None: it could not be read
         self._finished: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="live-ensemble", daemon=True)
 
@@ -66,7 +67,10 @@ class LiveEnsemble:
             pool = LivePool(folder / "select.bin")
             for earlier in self._earlier():
                 self._read(earlier, pool)
-            if self._lacks_point(pool):
+            with suppress(TunePaddyError):
+                self._points = set(read_curve(self._store, self._parent, LIVE + LOG_LOSS))
+            # An earlier session may have died between the end of its last member and that one's point.
+            if self._points is not None and len(pool) not in (0, *self._points):
                 self._add_point(pool)
             while (run_id := self._finished.get()) is not None:
                 if self._read(run_id, pool):
@@ -77,12 +81,6 @@ class LiveEnsemble:
             members = list_members(self._store, self._search)
             return [member.run_id for member in members if member.status == "FINISHED"]
         return []
-
-    def _lacks_point(self, pool: LivePool) -> bool:
-        """Return whether an earlier session died between the end of its last member and that one's point."""
-        with suppress(TunePaddyError):
-            return len(pool) not in (0, *read_curve(self._store, self._parent, LIVE + LOG_LOSS))
-        return False
 
     def _read(self, run_id: str, pool: LivePool) -> bool:
         """Read a member once; a trial that died after its end reports twice. Return whether it is new."""
@@ -101,5 +99,8 @@ class LiveEnsemble:
         pool, selection = selected
         with suppress(TunePaddyError, OSError):
             error = error_rate(selection.blend(pool.select), pool.labels)
-            log_live_score(self._store, self._parent, len(live), selection.score, error)
+            new = self._points is not None and len(live) not in self._points
+            log_live_score(self._store, self._parent, len(live), selection.score, error, new=new)
+            if self._points is not None:
+                self._points.add(len(live))
             self._on_selection(pool, selection)

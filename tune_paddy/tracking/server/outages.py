@@ -68,15 +68,16 @@ def seconds_to_repeat(error: BaseException) -> float:
 def in_words(error: BaseException) -> str | None:
     """Return in words that a server fails; None: the error says something else.
 
-    >>> in_words(OSError("API request to http://host:5000/api failed … too many 503 error responses"))
-    'the MLflow server at http://host:5000 answers 503; read its log, and that of its database'
+    >>> in_words(OSError("API request to http://h:5000/api failed … too many 503 error responses"))
+    'the MLflow server at http://h:5000 answers 503; read its log, and those of its database and its storage'
     """
     text = str(error)
     host, status = _HOST.search(text), _status(text)
     if host is None:
         return None
     if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return f"the MLflow server at {host[1]} answers {status}; read its log, and that of its database"
+        logs = "read its log, and those of its database and its storage"
+        return f"the MLflow server at {host[1]} answers {status}; {logs}"
     if status is None and _UNREACHABLE.search(text):
         return f"the MLflow server at {host[1]} does not answer; start it again, or check the network"
     return None
