@@ -61,6 +61,7 @@ MIXED: dict[str, object] = {"lr": 0.004, "mixup": 0.4}
 
 LEVERS: dict[str, dict[str, object]] = {
     "ema": {"ema": 0.99},
+    "half_lr": {"lr": 0.005},
     "layer_decay": {"layer_decay": 0.9, "lr": 0.005},
     "lamb": {"optimizer": "lamb", "lr": 0.05},
     "clip_grad": {"clip_grad": 1.0},

@@ -90,7 +90,7 @@ def pauses() -> Iterator[float]:
     at the same moment.
     """
     # Not the global generator: trainings draw from it, and must not depend on an outage.
-    draw, longest = random.Random(), FIRST_PAUSE  # noqa: S311 - no secret
+    draw, longest = random.SystemRandom(), FIRST_PAUSE
     while True:
         yield draw.uniform(longest / 2, longest)
         longest = min(2 * longest, LONGEST_PAUSE)
