@@ -91,8 +91,13 @@ def test_frozen_members_come_first_and_leave_time_for_others(known: Facts) -> No
     assert [member.frozen for member in beginning[: len(frozen)]] == [True] * len(frozen)
 
 
-def test_every_choice_has_its_reason_in_a_comment() -> None:
-    text = build_space(facts(gpu(16_280))).space.text
+@pytest.mark.parametrize(
+    "known",
+    [facts(gpu(16_280)), facts(cpus()), facts(cpus(), refused=dict.fromkeys(PRETRAINED, "have no weights"))],
+    ids=["strong", "light", "scratch"],
+)
+def test_every_choice_has_its_reason_in_a_comment(known: Facts) -> None:
+    text = build_space(known).space.text
     ranges = [line for line in text.splitlines() if re.search(r": (\{low|\[)", line)]
     assert ranges
     assert all(" # " in line for line in ranges)

@@ -21,6 +21,7 @@ _PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
 
 _WHY: Mapping[str, str] = {
     "lr": "of the shipped space, scaled from the published recipes",
+    "layer_decay": "how much more slowly each layer learns than the next; 1: off",
     "weight_decay": "around AdamW's usual 0.01",
     "drop_path": "regularises large networks",
     "dropout": "regularises networks that learn from these images alone",
