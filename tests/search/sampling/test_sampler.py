@@ -292,6 +292,13 @@ def test_a_repeat_ends_in_time_and_counts_as_a_trial() -> None:
     assert searcher.suggest("d") == Searcher.FINISHED
 
 
+def test_a_member_whose_repeat_failed_is_not_repeated_again() -> None:
+    searcher = ending_search(left=20.0)
+    assert Trial.from_config(searcher.suggest("c")).config.arch == "test_vit"
+    searcher.on_trial_complete("c", {"outcome": "diverged", "epoch": 0})
+    assert searcher.suggest("d") == Searcher.FINISHED
+
+
 def test_a_search_without_a_time_repeats_nothing() -> None:
     sampler = MemberSampler([INSIDE], [], seed=0)
     searcher = MemberSearcher(

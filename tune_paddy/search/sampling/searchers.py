@@ -110,6 +110,7 @@ class MemberSearcher(TrialSearcher):
         self._folds = max(1, folds)
         self._proposals: dict[str, Proposal] = {}
         self._known = [trial.proposal for trial in past]
+        self._failed: set[MemberConfig] = set()  # as `_repeatable` gives them
         self._running: set[str] = set()
         self._curves: dict[str, dict[int, float]] = {}
 
@@ -165,14 +166,16 @@ class MemberSearcher(TrialSearcher):
     def _again(self) -> Proposal | None:
         """Return a contributor to the ensemble with another seed, if one ends in time.
 
-        The least repeated is the first. A frozen member would be the same again.
+        The least repeated is the first. A frozen member would be the same again; one whose repeat failed is not
+        tried once more.
         """
         if not self.interruption.budget.is_limited or len(self._recorded) >= self._trials:
             return None
         trained = {known.member: known for known in self._known if not known.config.frozen}
         chosen = [trained[name] for name in self._contributors() if name in trained]
-        times = Counter(_without_seed(known.config) for known in trained.values())
-        for proposal in sorted(chosen, key=lambda one: times[_without_seed(one.config)]):
+        chosen = [known for known in chosen if _repeatable(known.config) not in self._failed]
+        times = Counter(_repeatable(known.config) for known in trained.values())
+        for proposal in sorted(chosen, key=lambda one: times[_repeatable(one.config)]):
             config = self._paces.fitted(proposal.config, self.interruption.budget.left())
             if config is not None:
                 return self.sampler.again(dataclasses.replace(proposal, config=config))
@@ -231,6 +234,8 @@ class MemberSearcher(TrialSearcher):
         if value is not None and whole and seconds is not None:
             self._paces.learn(proposal.config, seconds)
         self._running.discard(trial_id)
+        if value is None:
+            self._failed.add(_repeatable(proposal.config))
         self.sampler.tell(proposal.number, value, curve, pruned=outcome is None and not error)
 
     def finish(self, folder: Path) -> bool:
@@ -240,8 +245,9 @@ class MemberSearcher(TrialSearcher):
         return bool(write_study_figures(self.sampler.trials(), self.sampler.spaces, folder))
 
 
-def _without_seed(config: MemberConfig) -> MemberConfig:
-    return config.model_copy(update={"seed": 0})
+def _repeatable(config: MemberConfig) -> MemberConfig:
+    """Return what a member and its repeats have in common: all but the seed, and epochs that time may cut."""
+    return config.model_copy(update={"seed": 0, "epochs": 0})
 
 
 class FixedTrials(TrialSearcher):
