@@ -166,8 +166,8 @@ class MemberSearcher(TrialSearcher):
     def _again(self) -> Proposal | None:
         """Return a contributor to the ensemble with another seed, if one ends in time.
 
-        The least repeated is the first. A frozen member would be the same again; one whose repeat failed is not
-        tried once more.
+        The least repeated is the first. A frozen member would be the same again; one whose repeat failed is
+        not tried once more.
         """
         if not self.interruption.budget.is_limited or len(self._recorded) >= self._trials:
             return None
