@@ -8,6 +8,7 @@ from mlflow import MlflowException
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.system.text import redact
 from tune_paddy.tracking.client import one_line, wait_out
+from tune_paddy.tracking.server.outages import LOCKED_SECONDS
 
 LOCKED = "(sqlite3.OperationalError) database is locked\n[SQL: UPDATE runs SET status=?]"
 
@@ -61,11 +62,31 @@ def test_a_long_wait_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
 def test_patience_ends() -> None:
     """A database that stays locked gives a one-line error, not a hang."""
     time = FakeTime()
-    attempt = outcomes(*[MlflowException(LOCKED)] * 100)
+    attempt = outcomes(*[MlflowException(LOCKED)] * 1000)
     with pytest.raises(TunePaddyError, match=r"^MLflow: .*database is locked") as error:
         wait_out(attempt, most=10, clock=time.clock, sleep=time.sleep)
     assert "\n" not in str(error.value)
+    assert time.now == pytest.approx(LOCKED_SECONDS)
+
+
+def test_a_caller_may_have_less_patience_with_a_server() -> None:
+    time = FakeTime()
+    with pytest.raises(TunePaddyError, match="answers 503"):
+        wait_out(outcomes(*[MlflowException(UNREACHABLE)] * 100), most=10, clock=time.clock, sleep=time.sleep)
     assert time.now == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(sqlite3.OperationalError) disk is full\n[SQL: INSERT …]\n[parameters: ('Read timed out',)]",
+        "QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00",
+    ],
+    ids=["values", "pool"],
+)
+def test_only_words_of_the_failure_itself_make_a_call_wait(text: str) -> None:
+    with pytest.raises(TunePaddyError):
+        wait_out(outcomes(MlflowException(text), "never"))
 
 
 def test_other_failures_are_not_retried() -> None:

@@ -76,6 +76,8 @@ def run_search(
         TunePaddyError: The record or Ray failed.
     """
     plan = ready.plan
+    if plan.images is not None:
+        require_server(store.tracking_uri)
     with search_lock(plan.folder, plan.name):
         earlier = _look_back(plan, store)
         with recorded_search(plan, ready.split, store) as parent:  # closes runs that a session left open
@@ -138,8 +140,6 @@ def run_trials(
         console.print(note, style="yellow", soft_wrap=True, markup=False)
     with ExitStack() as stack:
         stack.enter_context(system_metrics(store, parent))
-        if plan.images is not None:
-            require_server(store.tracking_uri)
         if plan.storage is not None:
             claim(plan.storage.parent, parent)
         context = _context(plan, store, parent)

@@ -147,8 +147,8 @@ def _run_recorded(
 ) -> None:
     """Train a member whose run is open; `carry` brings its copy in the storage up to date."""
     folder = context.members / trial.member
-    parts = _with_images(parts, context.images)
     try:
+        parts = _with_images(parts, context.images)
         summary = _train(trial, run_id, context, parts, carry)
     except TakenOverError:
         raise  # the run is no longer ours to end

@@ -19,7 +19,7 @@ from weakref import WeakSet
 
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.system.text import duration, redact
-from tune_paddy.tracking.server.outages import in_words, pauses, seconds_to_repeat
+from tune_paddy.tracking.server.outages import in_words, is_locked, pauses, seconds_to_repeat
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -129,7 +129,7 @@ def wait_out(
 
     Args:
         attempt: Function to retry.
-        most: Limit of the time that the kind of failure allows, in seconds.
+        most: Limit of the time that the kind of failure allows, in seconds, except for a locked database.
         clock: Monotonic clock, in seconds.
         sleep: Function that waits for a number of seconds.
 
@@ -147,7 +147,10 @@ def wait_out(
         try:
             return attempt()
         except failures as error:
-            waited, limit = clock() - began, min(seconds_to_repeat(error), most)
+            limit = seconds_to_repeat(error)
+            if not is_locked(error):  # a lock passes, however short the caller's patience with a server is
+                limit = min(limit, most)
+            waited = clock() - began
             words = in_words(error) or one_line(without_sql(str(error)))
             if waited >= limit:
                 raise TunePaddyError(f"MLflow: {words}") from error

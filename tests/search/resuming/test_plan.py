@@ -154,6 +154,17 @@ def test_other_licences_are_another_search(finished: Finished, again: SearchPlan
         check_same(again, known)
 
 
+def test_another_storage_is_refused_since_the_files_are_in_the_first(
+    finished: Finished, again: SearchPlan
+) -> None:
+    recorded = read_recorded_search(finished.store, "first")
+    plan = replace(again, settings=again.settings.override({"storage": "/elsewhere"}))
+    old = {name: value for name, value in recorded.settings.items() if name != "storage"}
+    for known in (recorded, replace(recorded, settings=old)):
+        with pytest.raises(InputError, match=r"settings that cannot change.*\n  storage: None → /elsewhere"):
+            check_same(plan, known)
+
+
 def test_licences_that_timm_states_differently_now_are_named(finished: Finished, again: SearchPlan) -> None:
     """The text of the space is the recorded one, but another part of it is used."""
     settings = again.settings.override({"licences": "commercial"})

@@ -299,6 +299,21 @@ def test_a_member_whose_repeat_failed_is_not_repeated_again() -> None:
     assert searcher.suggest("d") == Searcher.FINISHED
 
 
+def test_a_member_whose_repeat_the_scheduler_stopped_may_be_repeated() -> None:
+    searcher = ending_search(left=20.0)
+    searcher.suggest("c")
+    searcher.on_trial_complete("c", {"epoch": 1, "objective": 0.5})
+    assert Trial.from_config(searcher.suggest("d")).proposed_by == "repeat"
+
+
+def test_the_sampler_learns_nothing_from_a_repeat() -> None:
+    sampler = MemberSampler([], [VIT], seed=0)
+    sampler.again(ask(sampler))
+    first, repeat = sampler.trials()
+    assert first.params
+    assert not repeat.params
+
+
 def test_a_search_without_a_time_repeats_nothing() -> None:
     sampler = MemberSampler([INSIDE], [], seed=0)
     searcher = MemberSearcher(

@@ -13,10 +13,10 @@ from tune_paddy.search.licences import ANY
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.tracking.history import RecordedSearch
 
-FIXED = ("seed", "folds", "select_share", "objective", "licences", *TAUGHT)
-"""Settings that a resume cannot change: they decide split, proposals, objective and targets."""
+FIXED = ("seed", "folds", "select_share", "objective", "licences", "storage", *TAUGHT)
+"""Settings that a resume cannot change: they decide split, proposals, objective, targets and storage."""
 
-_RECORDED_LATER = {"licences": ANY}
+_RECORDED_LATER = {"licences": ANY, "storage": None}
 """Setting that earlier versions did not have → the value that they behaved like."""
 
 

@@ -158,9 +158,11 @@ class MemberSampler:
         return Proposal(trial.number, space.name, self._member(trial.number, values), proposed_by=by)
 
     def again(self, proposal: Proposal) -> Proposal:
-        """Return a member that was proposed before as a new one with another seed."""
-        spaces = self._named(proposal.origin)
-        number = self._place(_at_full_length(proposal.config, spaces), spaces)
+        """Return a member that was proposed before as a new one with another seed.
+
+        The sampler learns nothing from it: repeats of the same member would fill its set of the best.
+        """
+        number = self._start().number
         config = self._member(number, proposal.config.model_dump(exclude={"seed"}))
         return Proposal(number, proposal.origin, config, proposed_by=Proposer.REPEAT)
 
@@ -212,21 +214,18 @@ class MemberSampler:
         """Return the sub-spaces that may learn from a member."""
         return [space for space in self.spaces if member.space in (None, space)]
 
-    def _named(self, origin: str) -> Sequence[SubSpace]:
-        """Return the sub-space of this name; nothing for a recipe."""
-        return [space for space in self.spaces if space.name == origin]
-
     def _repeat(self, past: PastTrial) -> Proposal | None:
         """Replay a trial; return its proposal if it has not ended."""
         proposal = past.proposal
         first = next((it for it in self._first if it.is_member(proposal.origin, proposal.config)), None)
-        if first is None:
-            spaces = self._named(proposal.origin)
-            values: Mapping[str, Any] = _at_full_length(proposal.config, spaces)
+        if proposal.proposed_by == Proposer.REPEAT:
+            self._start()
+        elif first is None:
+            spaces = [space for space in self.spaces if space.name == proposal.origin]
+            self._place(_at_full_length(proposal.config, spaces), spaces)
         else:
             self._first.remove(first)
-            spaces, values = self._spaces_of(first), first.values
-        self._place(values, spaces)
+            self._place(first.values, self._spaces_of(first))
         if not past.ended:
             return proposal
         self.tell(proposal.number, past.value, past.curve, pruned=bool(past.curve))

@@ -171,12 +171,21 @@ class MemberSearcher(TrialSearcher):
         """
         if not self.interruption.budget.is_limited or len(self._recorded) >= self._trials:
             return None
+        names = self._contributors()
+        if not names:
+            return None
+        times, longest = Counter[MemberConfig](), dict[MemberConfig, MemberConfig]()
+        for known in self._known:
+            alike = _repeatable(known.config)
+            times[alike] += 1
+            longest[alike] = max(longest.get(alike, known.config), known.config, key=lambda one: one.epochs)
         trained = {known.member: known for known in self._known if not known.config.frozen}
-        chosen = [trained[name] for name in self._contributors() if name in trained]
-        chosen = [known for known in chosen if _repeatable(known.config) not in self._failed]
-        times = Counter(_repeatable(known.config) for known in trained.values())
+        chosen = [trained[name] for name in names if name in trained]
         for proposal in sorted(chosen, key=lambda one: times[_repeatable(one.config)]):
-            config = self._paces.fitted(proposal.config, self.interruption.budget.left())
+            alike = _repeatable(proposal.config)
+            if alike in self._failed:
+                continue
+            config = self._paces.fitted(longest[alike], self.interruption.budget.left())
             if config is not None:
                 return self.sampler.again(dataclasses.replace(proposal, config=config))
         return None
@@ -234,7 +243,7 @@ class MemberSearcher(TrialSearcher):
         if value is not None and whole and seconds is not None:
             self._paces.learn(proposal.config, seconds)
         self._running.discard(trial_id)
-        if value is None:
+        if error or outcome in ("failed", "infeasible", "diverged"):
             self._failed.add(_repeatable(proposal.config))
         self.sampler.tell(proposal.number, value, curve, pruned=outcome is None and not error)
 

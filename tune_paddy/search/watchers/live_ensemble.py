@@ -11,7 +11,7 @@ from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.metrics import error_rate
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
-from tune_paddy.data.system.owned_folders import owned_folder
+from tune_paddy.data.system.owned_folders import owned_folder, sweep
 from tune_paddy.search.trial import Trial
 from tune_paddy.search.watchers.live_pool import LivePool
 from tune_paddy.tracking.ensembles import log_live_score
@@ -63,18 +63,28 @@ class LiveEnsemble:
             self._finished.put(result["run_id"])
 
     def _work(self) -> None:
-        with owned_folder(self._folder) as folder:
+        sweep(self._folder)  # what a killed session left
+        with suppress(OSError), owned_folder(self._folder) as folder:  # a full disk ends the curve alone
             pool = LivePool(folder / "select.bin")
             for earlier in self._earlier():
                 self._read(earlier, pool)
             with suppress(TunePaddyError):
                 self._points = set(read_curve(self._store, self._parent, LIVE + LOG_LOSS))
-            # An earlier session may have died between the end of its last member and that one's point.
-            if self._points is not None and len(pool) not in (0, *self._points):
-                self._add_point(pool)
+            self._begin(pool)
             while (run_id := self._finished.get()) is not None:
                 if self._read(run_id, pool):
                     self._add_point(pool)
+
+    def _begin(self, pool: LivePool) -> None:
+        """Select from the members of earlier sessions.
+
+        One may have died between the end of its last member and that one's point.
+        """
+        if self._points is not None and len(pool) not in (0, *self._points):
+            self._add_point(pool)
+        elif (selected := pool.selected()) is not None:
+            with suppress(TunePaddyError):
+                self._on_selection(*selected)
 
     def _earlier(self) -> list[str]:
         with suppress(TunePaddyError):  # a failed read must not end a search
@@ -93,11 +103,11 @@ class LiveEnsemble:
         return False
 
     def _add_point(self, live: LivePool) -> None:
-        selected = live.selected()
-        if selected is None:
-            return
-        pool, selection = selected
         with suppress(TunePaddyError, OSError):
+            selected = live.selected()
+            if selected is None:
+                return
+            pool, selection = selected
             error = error_rate(selection.blend(pool.select), pool.labels)
             new = self._points is not None and len(live) not in self._points
             log_live_score(self._store, self._parent, len(live), selection.score, error, new=new)

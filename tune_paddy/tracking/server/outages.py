@@ -29,8 +29,9 @@ _STATUS = re.compile(
     r"too many (\d{3}) error responses|\b(\d{3}) (?:Client|Server) Error|error code (\d{3})\b"
 )
 _UNREACHABLE = re.compile(
-    r"Max retries exceeded|Connection ?aborted|Connection reset|RemoteDisconnected|IncompleteRead|timed out"
-    r"|timeout exception|server closed the connection|connection (?:is|already) closed"
+    r"Max retries exceeded|Connection ?aborted|Connection reset|RemoteDisconnected|IncompleteRead"
+    r"|[Rr]ead timed out|Connection to \S+ timed out|timeout exception"
+    r"|server closed the connection|connection (?:is|already) closed"
     r"|terminating connection due to|the database system is (?:starting|shutting)"
 )
 _HOST = re.compile(r"API request to (https?://[^/\s]+)")
@@ -54,15 +55,30 @@ def seconds_to_repeat(error: BaseException) -> float:
     180.0
     >>> seconds_to_repeat(OSError("404 Client Error: NOT FOUND for url: http://127.0.0.1/x"))
     0.0
+    >>> seconds_to_repeat(OSError(110, "Connection timed out"))  # of a folder, not of a server
+    0.0
     """
-    text = str(error)
-    if "database is locked" in text or "database table is locked" in text:
+    text = _message(error)
+    if is_locked(error):
         return LOCKED_SECONDS
+    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
+        return 0.0
     status = _status(text)
     if status is not None:
         passing = UNREACHABLE_SECONDS if status in _PASSING else 0.0
         return ERROR_SECONDS if status == HTTPStatus.INTERNAL_SERVER_ERROR else passing
     return UNREACHABLE_SECONDS if _UNREACHABLE.search(text) or _lost_database(error) else 0.0
+
+
+def is_locked(error: BaseException) -> bool:
+    """Return whether another process holds the lock of an SQLite database."""
+    text = _message(error)
+    return "database is locked" in text or "database table is locked" in text
+
+
+def _message(error: BaseException) -> str:
+    """Return the text of an error without the values of a statement, which may hold any text."""
+    return str(error).partition("[SQL:")[0]
 
 
 def in_words(error: BaseException) -> str | None:
