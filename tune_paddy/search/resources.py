@@ -55,7 +55,9 @@ def check_machines(settings: SearchSettings, machines: Sequence[Mapping[str, flo
         InputError: A single trial needs more than any machine has; as `check_resources`.
     """
     fits, refusals = 0, []
-    for machine in machines:
+    # The machine that comes closest is the one that a refusal names.
+    closest = sorted(machines, key=lambda one: (-one.get("GPU", 0), -one.get("CPU", 0)))
+    for machine in closest:
         try:
             fits += check_resources(settings.model_copy(update={"concurrency": None}), machine)
         except InputError as error:

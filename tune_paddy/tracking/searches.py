@@ -1,5 +1,6 @@
 """Record the run of a search."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -148,13 +149,19 @@ def start_search(
     return run_id
 
 
-def log_seconds(store: Store, run_id: str, seconds: float) -> None:
+def log_seconds(store: Store, run_id: str, seconds: float, *, most: float = math.inf) -> None:
     """Record the running time of a search, over all its sessions, in seconds.
+
+    Args:
+        store: The record.
+        run_id: Run of the search.
+        seconds: The running time.
+        most: Longest time to wait for a server that does not answer, in seconds.
 
     Raises:
         TunePaddyError: MLflow failed.
     """
-    set_tags(store.client, run_id, SearchRecord.tags_of(seconds=seconds))
+    set_tags(store.client, run_id, SearchRecord.tags_of(seconds=seconds), most=most)
 
 
 def _run_of(store: Store, search: str) -> str | None:

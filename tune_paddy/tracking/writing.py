@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from tune_paddy.core.errors import TunePaddyError
-from tune_paddy.tracking.client import call, load_mlflow
+from tune_paddy.tracking.client import call, load_mlflow, wait_out
 from tune_paddy.tracking.schema import OUTCOME
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.tags import stored_tags
@@ -104,13 +104,25 @@ def log_params(client: "MlflowClient", run_id: str, params: Mapping[str, object]
         call(client.log_batch, run_id, params=new[start : start + MAX_PARAMS])
 
 
-def set_tags(client: "MlflowClient", run_id: str, tags: Mapping[str, object]) -> None:
-    """Set tags in one request; overwrite existing tags."""
+def set_tags(
+    client: "MlflowClient", run_id: str, tags: Mapping[str, object], *, most: float = math.inf
+) -> None:
+    """Set tags in one request; overwrite existing tags.
+
+    Args:
+        client: MLflow's client of the record.
+        run_id: The run.
+        tags: Name of a tag → value.
+        most: Longest time to wait for a server that does not answer, in seconds.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
     entities = load_mlflow().entities
     stored = stored_tags({key: str(value) for key, value in tags.items()})
     if stored:
         batch = [entities.RunTag(key, value) for key, value in stored.items()]
-        call(client.log_batch, run_id, tags=batch)
+        wait_out(lambda: client.log_batch(run_id, tags=batch), most=most)
 
 
 def delete_tag(client: "MlflowClient", run_id: str, name: str) -> None:

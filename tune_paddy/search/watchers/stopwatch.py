@@ -1,5 +1,6 @@
 """Record the time that a search has used."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -46,9 +47,10 @@ class Stopwatch:
     def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:  # noqa: ARG002
         """Record the time if `HEARTBEAT` seconds have passed."""
         if self._clock() - self._noted >= HEARTBEAT:
-            self._note()
+            self._note(most=0.0)  # Ray's loop must not wait for a server; the next heartbeat tries again
 
-    def _note(self) -> None:
+    def _note(self, most: float = math.inf) -> None:
         self._noted = self._clock()
         with suppress(TunePaddyError):
-            log_seconds(self._store, self._parent, self._before + self._noted - self._started)
+            seconds = self._before + self._noted - self._started
+            log_seconds(self._store, self._parent, seconds, most=most)
