@@ -11,9 +11,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +20,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.faults.harness import wait_for
 
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
 ROOT = Path(__file__).parents[2]
@@ -195,19 +196,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def wait_for(condition: Callable[[], object], seconds: float) -> None:
-    """Wait until a condition is true.
-
-    Raises:
-        TimeoutError: The condition was not true in time.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"nothing happened for {seconds:g} s")
-        time.sleep(0.1)
 
 
 @cache

@@ -23,10 +23,9 @@ from tests.cluster.machines import (
     ray_node,
     ray_starts,
     raylet,
-    wait_for,
 )
 from tests.conftest import write_small_digits
-from tests.faults.harness import INJECTED
+from tests.faults.harness import INJECTED, wait_for
 from tune_paddy.data.storage.storage import Storage
 from tune_paddy.serving.collect import collect
 from tune_paddy.tracking.pool import load_pool

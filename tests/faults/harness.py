@@ -184,7 +184,7 @@ class Refit(Night):
         return self.begin(*flags)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+def wait_for(condition: Callable[[], object], seconds: float) -> None:
     """Wait until a condition is true.
 
     Raises:
