@@ -9,6 +9,7 @@ from tune_paddy.core.teaching.words import teachers_in_words
 from tune_paddy.data.image_table import describe_images
 from tune_paddy.data.split import SelectSplit
 from tune_paddy.data.system.files import write_atomically
+from tune_paddy.data.system.owned_folders import sweep as sweep_folders
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.trainable import LOCKS
 from tune_paddy.search.watchers.close_members import sweep
@@ -48,6 +49,7 @@ def recorded_search(
 
     def tidy() -> None:
         sweep(store, plan.name, plan.shelf)
+        sweep_folders(plan.folder)  # the live pool of a session that was killed
         shutil.rmtree(plan.folder / MEMBERS / LOCKS, ignore_errors=True)
 
     with open_search(

@@ -6,7 +6,6 @@ from tests.conftest import Finished
 from tests.search.trials import make_trial
 from tune_paddy.core.predictions import align
 from tune_paddy.core.selection.plain import greedy_select
-from tune_paddy.data.system.owned_folders import OWNER, OWNER_TEXT
 from tune_paddy.search.watchers import live_ensemble
 from tune_paddy.search.watchers.live_ensemble import LiveEnsemble
 from tune_paddy.tracking.pool import load_member
@@ -48,14 +47,10 @@ def test_a_resumed_search_adds_the_point_that_its_earlier_session_lost_and_count
         curve.trial_changed(make_trial("some"), "finished", {"run_id": runs[2]})
     for name in ("live_log_loss", "live_hours"):
         assert [p.step for p in store.client.get_metric_history(parent, name)] == [2, 3]
-    left = tmp_path / "tune_paddy~killed"  # of a session that was killed
-    left.mkdir(mode=0o700)
-    (left / OWNER).write_bytes(OWNER_TEXT)
     selected: list[int] = []
     with LiveEnsemble(
         store, "first", parent, tmp_path, lambda pool, _: selected.append(len({v.run_id for v in pool.views}))
     ):
         pass  # no member is new, and no point is missing
     assert selected == [2]
-    assert not list(tmp_path.iterdir())
     assert [p.step for p in store.client.get_metric_history(parent, "live_log_loss")] == [2, 3]

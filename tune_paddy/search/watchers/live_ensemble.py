@@ -11,7 +11,7 @@ from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.metrics import error_rate
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
-from tune_paddy.data.system.owned_folders import owned_folder, sweep
+from tune_paddy.data.system.owned_folders import owned_folder
 from tune_paddy.search.trial import Trial
 from tune_paddy.search.watchers.live_pool import LivePool
 from tune_paddy.tracking.ensembles import log_live_score
@@ -63,7 +63,6 @@ class LiveEnsemble:
             self._finished.put(result["run_id"])
 
     def _work(self) -> None:
-        sweep(self._folder)  # what a killed session left
         with suppress(OSError), owned_folder(self._folder) as folder:  # a full disk ends the curve alone
             pool = LivePool(folder / "select.bin")
             for earlier in self._earlier():
