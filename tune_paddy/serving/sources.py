@@ -90,7 +90,7 @@ def _n_folds(search: RecordedRun) -> int:
 def _parts(run: RecordedRun, folds: int, runs: Path, *, stored: bool) -> list[Path]:
     """Return the folders of a member's models; below `runs` if a storage gives them to another machine."""
     folder, usual = MemberRecord.from_run(run).folder, runs / run.search / MEMBERS / run.name
-    if folder is None or (stored and not folder.parents[1].is_dir()):
+    if folder is None or (stored and not folder.is_dir()):
         folder = usual
     return [folder / f"fold-{fold}" for fold in range(folds)] or [folder]
 
