@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.cluster.machines import (
@@ -112,7 +113,11 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         node = ray_node(stack, second, cpus=ON_SECOND, port=port, joins=True)
         wait_for(lambda: reached(1 + ON_SECOND), 900)
         before = epochs(log)
-        raylet(second, node).kill()
+        killed = raylet(second, node)
+        workers = killed.children(recursive=True)
+        killed.kill()
+        # Otherwise one may end its member before it sees that its raylet is gone.
+        psutil.wait_procs(workers, 120)
         (log / "go").touch()
         status = search.wait(900)
         store = open_store(uri, experiment=None, artifact_root=root, create=False)
