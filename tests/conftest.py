@@ -18,7 +18,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.distribution import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401 hooks
+from tests.distribution import (  # noqa: F401 hooks
+    pytest_collection_modifyitems,
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_make_scheduler,
+)
 from tune_paddy.data.system.gc_policy import collect_rarely
 
 if TYPE_CHECKING:

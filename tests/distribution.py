@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tune_paddy.data.system.cpus import usable_cpus
+from tune_paddy.data.system.memory import free_memory
+
 ROOT = Path(__file__).parents[1]
 
 NEEDS_RAY = re.compile(r"\b(ray_running|finished|exported): |usefixtures\(\"(ray_running|finished|exported)")
@@ -19,6 +22,23 @@ NEEDS_RAY = re.compile(r"\b(ray_running|finished|exported): |usefixtures\(\"(ray
 
 LONGEST = ("tests/faults/", "tests/cli/test_demo", "tests/notebooks/", "tests/training/networks/test_model")
 """Modules that take tens of seconds each, which therefore start early."""
+
+MOST_PROCESSES = 4
+"""Largest number of test processes: the group of Ray takes about as long as a quarter of the tests."""
+
+MEMORY_OF_PROCESS = 4 * 2**30
+"""Memory that a test process may need, in bytes, with what it starts."""
+
+
+def processes(cpus: int, free: int) -> int:
+    """Return the number of test processes for a number of CPUs and of bytes of free memory."""
+    return max(1, min(MOST_PROCESSES, cpus, free // MEMORY_OF_PROCESS))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:  # noqa: ARG001 pytest passes arguments by name
+    """Choose the number of processes for this machine."""
+    return processes(usable_cpus(), free_memory())
 
 
 @cache
