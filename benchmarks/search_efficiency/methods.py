@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import optuna
 from peers import Smac, installed
-from sources import Default, Modelled, Optuna, RandomOrder, Source, Untried
+from sources import Default, Modelled, Optuna, RandomOrder, Shares, Source, Untried
 from tables import Ensembles, OverBudget, Run, Table, Training
 
 from tune_paddy.core.domains import SubSpace
@@ -318,6 +318,29 @@ def frozen_per_second(context: Context, run: Run, seed: int) -> None:
     whole(run, Modelled(run, context.untried(rng), context.table, cost=True, rng=rng, first=first))
 
 
+def shares(context: Context, run: Run, seed: int) -> None:
+    """Give the time to the sub-spaces whose members have the most weight per second (i)."""
+    _by_shares(context, run, seed, first=())
+
+
+def frozen_shares(context: Context, run: Run, seed: int) -> None:
+    """Train frozen members of different features, then give the time by weight per second (c, i)."""
+    first = different_features(context.table, np.random.default_rng(seed))
+    _by_shares(context, run, seed, first=first)
+
+
+def portfolio_shares(context: Context, run: Run, seed: int) -> None:
+    """Train the portfolio, then give the time by weight per second (h, i)."""
+    _by_shares(context, run, seed, first=_known(context))
+
+
+def _by_shares(context: Context, run: Run, seed: int, first: Sequence[Training]) -> None:
+    untried = context.untried(np.random.default_rng(seed))
+    names = [space.name for space in context.spaces]
+    family = Shares(run, untried, context.ensembles, names)
+    whole(run, Optuna(untried, context.spaces, _univariate(seed), first=first, family=family))
+
+
 DEFAULT = "today's default"
 BASELINES: Mapping[str, Method] = {
     DEFAULT: default,
@@ -341,6 +364,9 @@ LEVERS: Mapping[str, Method] = {
     "g: closing phase": closing,
     "h: portfolio, then TPE": portfolio_first,
     "c+e": frozen_per_second,
+    "i: weight per second of the sub-spaces": shares,
+    "c+i": frozen_shares,
+    "h+i": portfolio_shares,
     "h+e": together,
     "h+e+f": together_by_weight,
 }

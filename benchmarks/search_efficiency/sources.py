@@ -15,6 +15,8 @@ from tune_paddy.search.sampling.sampler import SPACE, MemberSampler, parameter_n
 
 _AHEAD = 8
 """Trainings before a source with a model of the results uses it, as Optuna's samplers do with 10."""
+LEAST_WEIGHT = 0.05
+"""Weight that is added to that of every sub-space: one that is not in the ensemble is tried again, seldom."""
 _REFIT = 3
 """Results between two fits of a model."""
 
@@ -124,6 +126,7 @@ class Optuna:
         sampler: Optuna's sampler.
         first: Trainings that come first.
         arch: Function that chooses the architecture of a fine-tuned member; None: the sampler does.
+        family: Function that chooses the sub-space; None: the sampler does.
         pruner: Optuna's pruner; None: no training is stopped.
     """
 
@@ -135,6 +138,7 @@ class Optuna:
         *,
         first: Sequence[Training] = (),
         arch: Callable[[], str] | None = None,
+        family: Callable[[], str] | None = None,
         pruner: optuna.pruners.BasePruner | None = None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -142,7 +146,7 @@ class Optuna:
             study_name="replay", sampler=sampler, pruner=pruner or optuna.pruners.NopPruner()
         )
         self._untried, self._spaces, self._first = untried, spaces, list(first)
-        self._arch = arch
+        self._arch, self._family = arch, family
         self.trials: dict[str, optuna.Trial] = {}
 
     def next(self) -> Training | None:
@@ -152,6 +156,8 @@ class Optuna:
             self._study.enqueue_trial(encoded(given, self._spaces))
         if given is None and not self._untried.left:
             return None
+        if given is None and self._family is not None:
+            self._study.enqueue_trial({SPACE: self._family()})
         trial = self._study.ask()
         space, values = suggest(trial, self._spaces)
         if self._arch is not None and given is None and space.name == "tuned":
@@ -168,6 +174,40 @@ class Optuna:
             self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
             self._study.tell(trial, loss)
+
+
+class Shares:
+    """Chooses the sub-space whose members have the most weight in the ensemble per second that they took.
+
+    Args:
+        run: The search.
+        untried: Trainings that are left.
+        ensembles: Scores of pools.
+        names: Names of the sub-spaces; each is tried once before the weights count.
+    """
+
+    def __init__(self, run: Run, untried: Untried, ensembles: Ensembles, names: Sequence[str]) -> None:
+        self._run, self._untried, self._ensembles, self._names = run, untried, ensembles, names
+
+    def __call__(self) -> str:
+        """Return the name of a sub-space."""
+        left = {training.origin for training in self._untried.left.values()}
+        spent, weights = dict.fromkeys(self._names, 0.0), dict.fromkeys(self._names, 0.0)
+        before = 0.0
+        for seconds, pool in self._run.events:
+            spent[self._origin(pool[-1][0])] += seconds - before
+            before = seconds
+        names = [name for name in self._names if name in left] or list(self._names)
+        new = [name for name in names if not spent[name]]
+        if new:
+            return new[0]
+        for name, weight in self._ensembles.weights(tuple(self._run.pool)).items():
+            weights[self._origin(name)] += weight
+        unit = before / len(self._run.events)
+        return max(names, key=lambda name: (weights[name] + LEAST_WEIGHT) / (spent[name] + unit))
+
+    def _origin(self, name: str) -> str:
+        return self._run.table.trainings[name].origin
 
 
 def encoded(training: Training, spaces: Sequence[SubSpace]) -> dict[str, Any]:
