@@ -31,6 +31,7 @@ def run_trials_here(
     *,
     earlier: Sequence[object],
     callbacks: Sequence[Callback],
+    say: Callable[[str], object],  # noqa: ARG001 for a cluster alone
 ) -> None:
     """Train the trials of a new search without a scheduler; an error of a trial ends the test.
 

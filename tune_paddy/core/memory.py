@@ -182,6 +182,7 @@ class TrialMemory:
         raw_mib: Forecast before calibration, in MiB; 0 without a GPU.
         forecast_mib: Forecast memory of the whole process, in MiB.
         budget_mib: Memory available to the process, in MiB.
+        accelerator: Ray's name of the model of GPU that the plan is for; empty: any GPU.
     """
 
     gpu: float
@@ -191,6 +192,7 @@ class TrialMemory:
     raw_mib: float = 0.0
     forecast_mib: float = 0.0
     budget_mib: float = 0.0
+    accelerator: str = ""
 
 
 def accum_choices(batch_size: int, *, least: int = 1, most: int | None = None) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """Checks before a search starts: refuse what can be refused before any trial trains."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +9,6 @@ import ray
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import candidates
-from tune_paddy.core.memory import TrialMemory
 from tune_paddy.core.metrics import check_metric
 from tune_paddy.core.selection.names import is_metric
 from tune_paddy.core.tasks.task import Task
@@ -20,9 +19,10 @@ from tune_paddy.data.storage.images import push_images
 from tune_paddy.data.storage.storage import Storage
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.data.system.text import check_decoded
+from tune_paddy.search.cluster.gpu_models import GpuModel, gpu_models, models_note
 from tune_paddy.search.cluster.nodes import clock_note
 from tune_paddy.search.cluster.session import cluster_session, smallest_gpu
-from tune_paddy.search.gpu_shares import trial_planner, without_gpu
+from tune_paddy.search.gpu_shares import Planner, trial_planner, without_gpu
 from tune_paddy.search.image_cache import CacheWatch, watch_cache
 from tune_paddy.search.licences import licence_note, random_features_note
 from tune_paddy.search.lock import search_lock
@@ -55,7 +55,7 @@ class ReadyPlan:
     at_once: int
     cache: CacheWatch
     notes: tuple[str, ...] = ()
-    memory_of: Callable[[MemberConfig], TrialMemory] = without_gpu
+    memory_of: Planner = without_gpu
 
 
 def preflight(plan: SearchPlan, *machines: Mapping[str, float]) -> ReadyPlan:
@@ -152,14 +152,33 @@ def _on_cluster(plan: SearchPlan, address: str, progress: Progress) -> Iterator[
         ready = preflight(plan, *(node.resources for node in nodes))
         if plan.images is not None and images is not None:
             push_images(images, plan.images, progress=progress)
-        notes = tuple(note for note in (*ready.notes, clock_note(nodes)) if note)
-        yield _planned(replace(ready, notes=notes), smallest_gpu(plan.settings, nodes), progress)
+        models = gpu_models(nodes) if plan.settings.gpu_memory is None else ()
+        settings = plan.settings if models else smallest_gpu(plan.settings, nodes)
+        notes = [note for note in (*ready.notes, clock_note(nodes), models_note(models)) if note]
+        planned = _planned(replace(ready, notes=tuple(notes)), settings, progress, models)
+        too_large = [] if settings.gpu == 0 else list(_too_large(planned))
+        yield replace(planned, notes=(*planned.notes, *too_large))
 
 
-def _planned(ready: ReadyPlan, settings: SearchSettings, progress: Progress) -> ReadyPlan:
+def _planned(
+    ready: ReadyPlan, settings: SearchSettings, progress: Progress, models: Sequence[GpuModel] = ()
+) -> ReadyPlan:
     """Return a search that plans the memory of its trials by these settings."""
     # Forecasts import torch; Ray's worker processes import it at the same time.
     progress.stage("preparing the forecast of memory")
-    planned = replace(ready, memory_of=trial_planner(settings, len(ready.plan.dataset.classes)))
+    planner = trial_planner(settings, len(ready.plan.dataset.classes), models)
     progress.clear()
-    return planned
+    return replace(ready, memory_of=planner)
+
+
+def _too_large(ready: ReadyPlan) -> Iterator[str]:
+    """Yield a line for each known member that fits no GPU of the cluster, whatever its accum."""
+    known = {(config := MemberConfig(**member.values)).short_name: config for member in ready.plan.first}
+    for name, config in known.items():
+        memory = ready.memory_of(config)
+        if memory.forecast_mib > memory.budget_mib:
+            yield (
+                f"Member {name} fits no GPU of the cluster: forecast "
+                f"{memory.forecast_mib:,.0f} MiB with accum {memory.accum}, of {memory.budget_mib:,.0f} MiB "
+                "that a trial has"
+            )

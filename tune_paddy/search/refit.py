@@ -268,17 +268,13 @@ def _space(name: str, members: Sequence[RefitMember]) -> SearchSpace:
 
 
 def _trials(ready: ReadyPlan, members: Sequence[RefitMember], done: set[str]) -> list[Trial]:
-    return [
-        Trial(
-            number=number,
-            member=member.name,
-            origin=f"refit of {member.run_id}",
-            config=member.config,
-            memory=ready.memory_of(member.config),
-        )
-        for number, member in enumerate(members)
-        if member.name not in done
-    ]
+    trials: list[Trial] = []
+    for number, member in enumerate(members):
+        if member.name not in done:
+            origin = f"refit of {member.run_id}"
+            memory = ready.memory_of(member.config, [trial.memory for trial in trials])
+            trials.append(Trial(number, member.name, origin, member.config, memory))
+    return trials
 
 
 def _finished(store: Store, plan: SearchPlan, members: Sequence[RefitMember], split: str) -> set[str]:

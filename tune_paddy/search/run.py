@@ -162,6 +162,7 @@ def run_trials(
             searcher,
             earlier=earlier.trials,
             callbacks=[TrialEvents(watchers, interruption, display.tick)],
+            say=partial(console.print, style="yellow", soft_wrap=True, markup=False),
         )
         _keep_figures(plan, searcher, store, parent)
         if interruption.requested or (searcher.unfinished and not interruption.budget.expired):

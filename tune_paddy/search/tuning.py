@@ -1,8 +1,7 @@
 """Run trials on Ray Tune: resources, scheduler, retries, callbacks."""
 
 import shutil
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +9,8 @@ from ray import tune
 from ray.tune import Callback
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
+from tune_paddy.search.cluster.absent import AbsentMachines
+from tune_paddy.search.cluster.gpu_models import wanted_resources
 from tune_paddy.search.cluster.places import ClusterLimiter, live_places
 from tune_paddy.search.interruption import RunningTrials
 from tune_paddy.search.plan import SearchPlan, longest
@@ -32,6 +33,7 @@ def run_trials_on_ray(
     *,
     earlier: Sequence[PastTrial],
     callbacks: Sequence[Callback],
+    say: Callable[[str], object],
 ) -> None:
     """Train the trials of a searcher until it has no more or the search is interrupted.
 
@@ -41,20 +43,22 @@ def run_trials_on_ray(
         searcher: Source of the trials; its interruption also stops running trials.
         earlier: Trials of earlier sessions, for the scheduler's comparisons.
         callbacks: Receivers of Ray's events.
+        say: Function that prints a line for the user.
     """
     plan, interruption = ready.plan, searcher.interruption
+    absent = AbsentMachines(interruption, say)
     settings = plan.settings
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(run_trial, context=context, parts=ready.parts),
             lambda config: tune.PlacementGroupFactory(
-                [{"CPU": settings.cpus, "GPU": Trial.from_config(config).memory.gpu}]
+                [{"CPU": settings.cpus, **wanted_resources(Trial.from_config(config).memory)}]
             ),
         ),
         tune_config=tune.TuneConfig(
             metric="objective",
             mode="min",
-            search_alg=searcher if plan.ray_address is None else _limited(ready, searcher),
+            search_alg=searcher if plan.ray_address is None else _limited(ready, searcher, absent),
             scheduler=_scheduler(plan, earlier),
             num_samples=searcher.left,
             max_concurrent_trials=ready.at_once if plan.ray_address is None else None,
@@ -65,7 +69,11 @@ def run_trials_on_ray(
             storage_path=str(plan.folder.absolute()),
             failure_config=tune.FailureConfig(max_failures=settings.retries),
             stop=interruption,
-            callbacks=[RunningTrials(interruption), *callbacks],
+            callbacks=[
+                RunningTrials(interruption),
+                *([] if plan.ray_address is None else [absent]),
+                *callbacks,
+            ],
             progress_reporter=silent_reporter(),
             verbose=0,
         ),
@@ -75,9 +83,12 @@ def run_trials_on_ray(
     shutil.rmtree(plan.folder / RAY_FOLDER, ignore_errors=True)
 
 
-def _limited(ready: ReadyPlan, searcher: TrialSearcher) -> ClusterLimiter:
-    """Return a searcher whose trials follow the machines of a cluster that come and go."""
-    return ClusterLimiter(searcher, ready.at_once, partial(live_places, ready.plan.settings))
+def _limited(ready: ReadyPlan, searcher: TrialSearcher, absent: AbsentMachines) -> ClusterLimiter:
+    """Return a searcher whose trials follow the machines of a cluster that come and go.
+
+    Trials that wait for a machine that is gone take no place on the others.
+    """
+    return ClusterLimiter(searcher, ready.at_once, lambda: live_places(ready.plan.settings) + absent.waiting)
 
 
 def _scheduler(plan: SearchPlan, earlier: Sequence[PastTrial]) -> TrialScheduler:

@@ -1,5 +1,6 @@
 import math
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -399,7 +400,7 @@ def ask(sampler: MemberSampler) -> Proposal:
     return proposal
 
 
-def on_cpu(_config: MemberConfig) -> TrialMemory:
+def on_cpu(_config: MemberConfig, _running: Sequence[TrialMemory] = ()) -> TrialMemory:
     return TrialMemory(gpu=0.0, accum=1)
 
 

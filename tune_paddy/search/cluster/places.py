@@ -1,7 +1,7 @@
 """How many trials run at once on a cluster whose machines come and go."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -22,7 +22,12 @@ def live_places(settings: SearchSettings) -> int:
     Raises:
         InputError: No machine can run one.
     """
-    return check_machines(settings, [node["Resources"] for node in ray.nodes() if node["Alive"]] or [{}])
+    return check_machines(settings, connected_machines() or [{}])
+
+
+def connected_machines() -> list[Mapping[str, float]]:
+    """Return Ray's resources of each machine that is connected now."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 class ClusterLimiter(ConcurrencyLimiter):

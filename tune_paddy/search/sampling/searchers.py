@@ -11,6 +11,7 @@ from ray.tune.search import Searcher
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import TrialMemory
+from tune_paddy.search.gpu_shares import Planner
 from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal
 from tune_paddy.search.timing.paces import MemberPaces, trained_seconds
@@ -92,7 +93,7 @@ class MemberSearcher(TrialSearcher):
         *,
         trials: int,
         paces: MemberPaces,
-        plan: Callable[[MemberConfig], TrialMemory],
+        plan: Planner,
         past: Sequence[PastTrial] = (),
         folds: int = 0,
         contributors: Callable[[], Sequence[str]] = tuple,
@@ -111,7 +112,7 @@ class MemberSearcher(TrialSearcher):
         self._proposals: dict[str, Proposal] = {}
         self._known = [trial.proposal for trial in past]
         self._failed: set[MemberConfig] = set()  # as `_repeatable` gives them
-        self._running: set[str] = set()
+        self._running: dict[str, TrialMemory] = {}
         self._curves: dict[str, dict[int, float]] = {}
 
     @property
@@ -133,9 +134,8 @@ class MemberSearcher(TrialSearcher):
         self._recorded.add(proposal.number)
         self._proposals[trial_id] = proposal
         self._known.append(proposal)
-        self._running.add(trial_id)
         self._curves[trial_id] = dict(self._past_curves.get(proposal.number, {}))
-        memory = self._plan(proposal.config)
+        memory = self._running[trial_id] = self._plan(proposal.config, list(self._running.values()))
         trial = Trial(
             proposal.number,
             proposal.member,
@@ -242,7 +242,7 @@ class MemberSearcher(TrialSearcher):
         whole = trial_id in self._running and not self._past_curves.get(proposal.number)
         if value is not None and whole and seconds is not None:
             self._paces.learn(proposal.config, seconds)
-        self._running.discard(trial_id)
+        self._running.pop(trial_id, None)
         if error or outcome in ("failed", "infeasible", "diverged"):
             self._failed.add(_repeatable(proposal.config))
         self.sampler.tell(proposal.number, value, curve, pruned=outcome is None and not error)

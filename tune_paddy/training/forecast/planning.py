@@ -151,6 +151,11 @@ def find_trials_gpu(mib: float | None = None) -> Gpu:
     return Gpu(whole_mib if mib is None else mib, calibration, stated=mib is not None)
 
 
+def known_gpu(name: str, mib: float) -> Gpu:
+    """Describe a GPU of another machine by what its driver reports: its name, and its memory in MiB."""
+    return Gpu(mib, choose_calibration(name, torch.__version__))
+
+
 def plan_trial(
     config: MemberConfig, gpu: Gpu | None, share: Share, *, n_classes: int, max_accum: int | None = None
 ) -> TrialMemory:
