@@ -65,9 +65,8 @@ class AbsentMachines(Callback):
         if not absent:
             self._told = []
             return
-        missing = (
-            f"{counted(self.waiting, 'trial waits', 'trials wait')} for a machine with {' or '.join(absent)}"
-        )
+        waiting = counted(self.waiting, "trial waits", "trials wait")
+        missing = f"{waiting} for a machine with {' or '.join(absent)}"
         if absent != self._told:
             self._told = absent
             self._say(
