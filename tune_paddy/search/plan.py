@@ -95,15 +95,34 @@ class SearchPlan:
     @property
     def first(self) -> tuple[FirstMember, ...]:
         """Members that are known before the sampler proposes others, see `first_members`."""
-        space, settings = self.space, self.settings
-        beginning = first_members(space.recipes, space.spaces, seed=settings.seed, trials=settings.trials)
+        beginning = first_members(
+            self.space.recipes,
+            self.space.spaces,
+            seed=self.settings.seed,
+            trials=self.settings.trials,
+            by_share=self.shares_time,
+        )
         return beginning.members
+
+    @property
+    def shares_time(self) -> bool:
+        """Whether the time is shared among the sub-spaces by what they give: there is a time budget."""
+        return self.settings.minutes is not None
+
+    def sampler(self) -> MemberSampler:
+        """Return a new source of the members."""
+        return MemberSampler(
+            self.space.recipes,
+            self.space.spaces,
+            seed=self.settings.seed,
+            trials=self.settings.trials,
+            by_share=self.shares_time,
+        )
 
 
 def preview(plan: SearchPlan, n: int) -> list[Proposal]:
     """Return the first `n` members that a search would propose; start nothing."""
-    space, settings = plan.space, plan.settings
-    sampler = MemberSampler(space.recipes, space.spaces, seed=settings.seed, trials=settings.trials)
+    sampler = plan.sampler()
     proposals: list[Proposal] = []
     while len(proposals) < min(n, plan.settings.trials):
         proposal = sampler.ask()

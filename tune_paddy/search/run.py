@@ -27,7 +27,6 @@ from tune_paddy.search.resuming.history import (
     earlier_sessions,
     outcomes_with_curve,
 )
-from tune_paddy.search.sampling.sampler import MemberSampler
 from tune_paddy.search.sampling.searchers import MemberSearcher, TrialSearcher
 from tune_paddy.search.timing.budget import TimeBudget
 from tune_paddy.search.timing.by_operations import member_paces
@@ -250,21 +249,21 @@ def _keeper(plan: SearchPlan, store: Store) -> OnSelection:
 def _searcher(
     ready: ReadyPlan, clock: Callable[[], float], earlier: Earlier, chosen: Contributors
 ) -> MemberSearcher:
-    plan, settings = ready.plan, ready.plan.settings
+    plan = ready.plan
     budget = _budget(plan, clock, earlier)
     paces = member_paces(plan, ready.parts, limited=budget.is_limited)
     for trial in earlier.trials:
         if trial.seconds is not None:
             paces.learn(trial.proposal.config, trial.seconds)
     return MemberSearcher(
-        MemberSampler(plan.space.recipes, plan.space.spaces, seed=settings.seed, trials=settings.trials),
+        plan.sampler(),
         Interruption(budget=budget),
         trials=plan.total,
         paces=paces,
         plan=ready.memory_of,
         past=earlier.trials,
         folds=ready.parts.n_folds,
-        contributors=chosen.names,
+        contributors=chosen.weights,
     )
 
 

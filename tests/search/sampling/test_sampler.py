@@ -269,7 +269,7 @@ def ending_search(*, left: float, trials: int = 9) -> MemberSearcher:
         trials=trials,
         paces=paces,
         plan=on_cpu,
-        contributors=lambda: ("0000-test_resnet-96", "0001-test_vit-64x32"),
+        contributors=lambda: {"0000-test_resnet-96": 0.6, "0001-test_vit-64x32": 0.4, "0002-x": 0.0},
     )
     for trial in "ab":
         searcher.suggest(trial)
@@ -323,7 +323,7 @@ def test_a_search_without_a_time_repeats_nothing() -> None:
         trials=9,
         paces=UNKNOWN,
         plan=on_cpu,
-        contributors=lambda: ("0000-test_vit-64x32",),
+        contributors=lambda: {"0000-test_vit-64x32": 1.0},
     )
     assert searcher.suggest("a") != Searcher.FINISHED
     assert searcher.suggest("b") == Searcher.FINISHED

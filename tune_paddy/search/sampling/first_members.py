@@ -2,8 +2,9 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy as np
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Fixed, Range, Recipe, SubSpace, candidates
+
+FEATURES = ("arch", "pretrained", "size", "resize", "resize_size")
+"""Parameters that determine the features of frozen members; equal features are computed once."""
 
 MOST_COMBINATIONS = 10_000
 """Largest number of combinations of a sub-space that are listed; the sampler chooses from more."""
@@ -49,32 +53,45 @@ class Beginning:
     """The known members of a search, and what remains to be sampled.
 
     Attributes:
-        members: Members that run first, in order: all frozen ones, then the recipes that train.
+        members: Members that run first, in order.
         sampled: Sub-spaces that the sampler proposes members from; all, if no other is left.
+        lists: Name of a sub-space → its members in order, where the search decides when each is due.
     """
 
     members: tuple[FirstMember, ...]
     sampled: tuple[SubSpace, ...]
+    lists: Mapping[str, tuple[FirstMember, ...]] = field(default_factory=dict)
 
 
 def first_members(
-    recipes: Sequence[Recipe], spaces: Sequence[SubSpace], *, seed: int, trials: int | None = None
+    recipes: Sequence[Recipe],
+    spaces: Sequence[SubSpace],
+    *,
+    seed: int,
+    trials: int | None = None,
+    by_share: bool = False,
 ) -> Beginning:
     """Return the members that run before the sampled ones.
 
     If all parameters of a frozen sub-space are choices, each of its combinations is among them once, in
     random order. Where other sub-spaces are to be sampled too, they get half of the trials at least, and all
-    trials after these combinations.
+    trials after these combinations. Frozen members come first, recipes that train last.
 
     Args:
         recipes: Recipes of the space.
         spaces: Its sub-spaces.
         seed: Seed of the order.
         trials: Number of trials, recipes included; None: no limit.
+        by_share: Whether the search shares its time among the sub-spaces. Then the recipes alone run first,
+            in their own order, and the combinations are lists of their own.
     """
     known = [FirstMember(recipe.name, recipe.values) for recipe in recipes]
     listed = [space for space in spaces if _is_listed(space)]
     others = tuple(space for space in spaces if not _is_listed(space))
+    if by_share:
+        frozen = [member for member in known if member.frozen]
+        lists = {space.name: _in_turn(space, _combinations([space], frozen), frozen) for space in listed}
+        return Beginning(tuple(known), others or tuple(spaces), lists)
     combinations = list(_combinations(listed, [member for member in known if member.frozen]))
     room = len(combinations) if trials is None else max(0, trials - len(recipes)) // (2 if others else 1)
     order = np.random.default_rng([seed, len(combinations)]).permutation(len(combinations))
@@ -91,6 +108,31 @@ def _is_listed(space: SubSpace) -> bool:
     if domains.get("schedule") != Fixed("frozen") or any(isinstance(it, Range) for it in domains.values()):
         return False
     return math.prod(len(candidates(domain)) for domain in domains.values()) <= MOST_COMBINATIONS
+
+
+def _in_turn(
+    space: SubSpace, members: Iterator[FirstMember], known: Sequence[FirstMember]
+) -> tuple[FirstMember, ...]:
+    """Return the members of a listed sub-space: new features first, and first choices before later ones.
+
+    Args:
+        space: The sub-space.
+        members: Its members.
+        known: Frozen members that run before them.
+    """
+    seen = Counter(map(_features, known))
+
+    def rank(member: FirstMember) -> tuple[int, int]:
+        seen[_features(member)] += 1
+        places = (candidates(domain).index(member.values[name]) for name, domain in space.domains.items())
+        return seen[_features(member)], sum(places)
+
+    return tuple(sorted(members, key=rank))
+
+
+def _features(member: FirstMember) -> tuple[Any, ...]:
+    config = MemberConfig(**member.values)
+    return tuple(getattr(config, name) for name in FEATURES)
 
 
 def _combinations(spaces: Sequence[SubSpace], known: Sequence[FirstMember]) -> Iterator[FirstMember]:

@@ -108,6 +108,7 @@ class MemberSampler:
         spaces: Sub-spaces to sample from; may be empty.
         seed: Seed of the sampler. The seed of a member is `seed` plus its number, unless the space sets it.
         trials: Number of trials; None: no limit.
+        by_share: Whether the caller of `ask` chooses the sub-space.
     """
 
     def __init__(
@@ -117,11 +118,14 @@ class MemberSampler:
         *,
         seed: int,
         trials: int | None = None,
+        by_share: bool = False,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         logging.getLogger("optuna").setLevel(logging.ERROR)
-        beginning = first_members(recipes, spaces, seed=seed, trials=trials)
+        beginning = first_members(recipes, spaces, seed=seed, trials=trials, by_share=by_share)
         self._first = list(beginning.members)
+        self._lists = {name: list(members) for name, members in beginning.lists.items()}
+        self._all, self._by_share = tuple(spaces), by_share
         self.spaces = beginning.sampled
         self._seed = seed
         self._running: dict[int, optuna.Trial] = {}
@@ -146,12 +150,40 @@ class MemberSampler:
                 waiting.append(proposal)
         return waiting
 
-    def ask(self) -> Proposal | None:
-        """Return the next member; None if all recipes are proposed and there is no sub-space."""
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Names of the sub-spaces that `ask` takes once all recipes are proposed; () if it chooses itself."""
+        if self._first or not self._by_share:
+            return ()
+        open_lists = (name for name, members in self._lists.items() if members)
+        names = {*open_lists, *(space.name for space in self.spaces)}
+        return tuple(space.name for space in self._all if space.name in names)
+
+    def family_of(self, proposal: Proposal) -> str | None:
+        """Return the name of the sub-space that a member is from, or that contains it; None: none does."""
+        if any(space.name == proposal.origin for space in self._all):
+            return proposal.origin
+        place = locate(_at_full_length(proposal.config, self._all), self._all)
+        return None if place is None else self._all[place[0]].name
+
+    def ask(self, family: str | None = None) -> Proposal | None:
+        """Return the next member; None if all recipes are proposed and there is no sub-space.
+
+        Args:
+            family: Sub-space to take it from, one of `families`; None: the next recipe, or the choice of the
+                sampler.
+        """
         if self._first:
             return self._ask_first(self._first.pop(0))
         if not self.spaces:
             return None
+        families = self.families
+        if families:
+            family = family or families[self.n_proposed % len(families)]
+        if family is not None and self._lists.get(family):
+            return self._ask_first(self._lists[family].pop(0))
+        if family is not None and len(self.spaces) > 1:
+            self._study.enqueue_trial({SPACE: family})
         by = Proposer.SAMPLER if self._n_results >= START else Proposer.RANDOM
         trial = self._start()
         space, values = suggest(trial, self.spaces)
@@ -217,14 +249,23 @@ class MemberSampler:
     def _repeat(self, past: PastTrial) -> Proposal | None:
         """Replay a trial; return its proposal if it has not ended."""
         proposal = past.proposal
-        first = next((it for it in self._first if it.is_member(proposal.origin, proposal.config)), None)
+        waiting = [self._first, *self._lists.values()]
+        source, first = next(
+            (
+                (known, it)
+                for known in waiting
+                for it in known
+                if it.is_member(proposal.origin, proposal.config)
+            ),
+            (self._first, None),
+        )
         if proposal.proposed_by == Proposer.REPEAT:
             self._start()
         elif first is None:
             spaces = [space for space in self.spaces if space.name == proposal.origin]
             self._place(_at_full_length(proposal.config, spaces), spaces)
         else:
-            self._first.remove(first)
+            source.remove(first)
             self._place(first.values, self._spaces_of(first))
         if not past.ended:
             return proposal

@@ -3,7 +3,7 @@
 import dataclasses
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.gpu_shares import Planner
 from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal
-from tune_paddy.search.timing.paces import MemberPaces, trained_seconds
+from tune_paddy.search.sampling.shares import Judged, next_family
+from tune_paddy.search.timing.paces import MemberPaces, spent_seconds, trained_seconds
 from tune_paddy.search.trial import Trial
 
 NO_MORE: Any = Searcher.FINISHED
@@ -72,7 +73,8 @@ class MemberSearcher(TrialSearcher):
     A member that is not expected to end in time is shortened or deferred: members that end correct the
     forecasts. One that has been deferred to the end is not recorded. A resumed search proposes another member
     under its number, or the same one. In time that no proposed member fits, members with a weight in the
-    ensemble are trained again with other seeds.
+    ensemble are trained again with other seeds. A sampler that leaves the choice of the sub-space to its
+    caller gets the one that gives the ensemble most per second, see `next_family`.
 
     Args:
         sampler: Source of the members.
@@ -82,8 +84,7 @@ class MemberSearcher(TrialSearcher):
         plan: Function that decides a member's share of a GPU, its accum and its memory limit.
         past: Trials of earlier sessions; unfinished ones are resumed first.
         folds: Number of folds; 0: a select split.
-        contributors: Function that returns the names of the members with a weight in the ensemble so far, the
-            largest first.
+        contributors: Function that returns member → weight in the ensemble so far, the largest first.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class MemberSearcher(TrialSearcher):
         plan: Planner,
         past: Sequence[PastTrial] = (),
         folds: int = 0,
-        contributors: Callable[[], Sequence[str]] = tuple,
+        contributors: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         super().__init__(interruption)
         self.sampler = sampler
@@ -111,6 +112,7 @@ class MemberSearcher(TrialSearcher):
         self._folds = max(1, folds)
         self._proposals: dict[str, Proposal] = {}
         self._known = [trial.proposal for trial in past]
+        self._spent = {trial.proposal.member: trial.seconds for trial in past if trial.seconds is not None}
         self._failed: set[MemberConfig] = set()  # as `_repeatable` gives them
         self._running: dict[str, TrialMemory] = {}
         self._curves: dict[str, dict[int, float]] = {}
@@ -171,7 +173,7 @@ class MemberSearcher(TrialSearcher):
         """
         if not self.interruption.budget.is_limited or len(self._recorded) >= self._trials:
             return None
-        names = self._contributors()
+        names = [name for name, weight in self._contributors().items() if weight > 0]
         if not names:
             return None
         times, longest = Counter[MemberConfig](), dict[MemberConfig, MemberConfig]()
@@ -198,7 +200,29 @@ class MemberSearcher(TrialSearcher):
             if not full or proposal.number in self._recorded:
                 return proposal
             self.sampler.tell(proposal.number, None, {}, pruned=False)
-        return None if full else self.sampler.ask()
+        return None if full else self.sampler.ask(self._family())
+
+    def _family(self) -> str | None:
+        """Return the sub-space of the next member; None: the sampler chooses, or a recipe is next."""
+        names, weights = self.sampler.families, self._contributors()
+        if not names:
+            return None
+        spent = {known.member: self._seconds_of(known) for known in self._known}
+        usual = sum(filter(None, spent.values())) / max(1, sum(map(bool, spent.values())))
+        judged: list[Judged] = []
+        begun: set[str] = set()
+        for known in self._known:
+            family = self.sampler.family_of(known)
+            if family is not None and known.member in weights:
+                judged.append(Judged(family, weights[known.member], spent[known.member] or usual))
+            elif family is not None:
+                begun.add(family)
+        return next_family(names, judged, begun)
+
+    def _seconds_of(self, proposal: Proposal) -> float | None:
+        """Return the time that a member took, or else is expected to take, in s; None: nothing is known."""
+        known = self._spent.get(proposal.member)
+        return self._paces.seconds(proposal.config) if known is None else known
 
     def _fitted(self, proposal: Proposal) -> Proposal | None:
         """Return a member that is expected to end in time, shortened if need be, or None."""
@@ -239,6 +263,8 @@ class MemberSearcher(TrialSearcher):
         value = float((result or {})["objective"]) if outcome == "finished" else None
         curve = self._curves.pop(trial_id, {})
         proposal, seconds = self._proposals[trial_id], trained_seconds(result or {})
+        if value is not None:
+            self._spent[proposal.member] = spent_seconds(result or {}) or 0.0
         whole = trial_id in self._running and not self._past_curves.get(proposal.number)
         if value is not None and whole and seconds is not None:
             self._paces.learn(proposal.config, seconds)

@@ -38,8 +38,11 @@ def trained_seconds(metrics: Mapping[str, Any]) -> float | None:
     Returns:
         None: it is not known, or the member took its features from a cache and tells nothing of its pace.
     """
-    if metrics.get("embedded_images", 1) == 0:
-        return None
+    return None if metrics.get("embedded_images", 1) == 0 else spent_seconds(metrics)
+
+
+def spent_seconds(metrics: Mapping[str, Any]) -> float | None:
+    """Return how long a member trained and predicted, in s, whatever it found in caches; None: not known."""
     names = ("train_seconds_total", "predict_seconds")
     return sum(float(metrics.get(name, 0.0)) for name in names) or None
 
