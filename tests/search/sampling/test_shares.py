@@ -75,8 +75,8 @@ def test_a_listed_sub_space_gives_each_combination_once_different_features_first
         found.append((config.arch, config.size[0], config.label_smoothing))
     assert len(set(found)) == len(found) == 7, "eight combinations, of which a recipe is one"
     assert found[:4] == [
-        ("test_resnet", 128, 0.0),
         ("test_vit", 96, 0.0),
+        ("test_resnet", 128, 0.0),
         ("test_resnet", 96, 0.0),
         ("test_vit", 128, 0.1),
     ]
