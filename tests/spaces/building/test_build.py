@@ -14,7 +14,7 @@ from tune_paddy.core.domains import candidates
 from tune_paddy.core.errors import InputError
 from tune_paddy.search.sampling.first_members import first_members
 from tune_paddy.spaces.building.build import BuiltSpace, build_space, require_buildable
-from tune_paddy.spaces.building.choice import FROZEN_EACH, FROZEN_SHARE, WALL
+from tune_paddy.spaces.building.builder import FROZEN_EACH, FROZEN_SHARE, WALL
 from tune_paddy.spaces.building.estimates import Estimates, largest_side
 from tune_paddy.spaces.building.facts import Facts
 from tune_paddy.spaces.space import SearchSpace

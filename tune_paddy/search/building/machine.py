@@ -15,7 +15,7 @@ from tune_paddy.data.system.memory import free_memory
 from tune_paddy.data.system.progress.stages import Progress
 from tune_paddy.search.resources import check_resources, resources_here
 from tune_paddy.spaces.building.build import source_spaces
-from tune_paddy.spaces.building.choice import shared_parameters
+from tune_paddy.spaces.building.builder import shared_parameters
 from tune_paddy.spaces.building.estimates import FREE, Estimates, largest_side
 from tune_paddy.spaces.building.facts import Facts, Machine
 from tune_paddy.spaces.building.networks import known_network

@@ -2,84 +2,28 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from tune_paddy.core.domains import Choice, Domain, Fixed, Range, SubSpace, candidates, one_of
+from tune_paddy.core.domains import Fixed, Range, candidates
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.timing.forecast import spoken
-from tune_paddy.spaces.building.estimates import Estimate, Estimates, largest_side
+from tune_paddy.spaces.building.builder import (
+    FURTHER_SIDES,
+    MEMORY,
+    TIME,
+    WALL,
+    Builder,
+    ChosenMember,
+    ChosenSpace,
+    expected_members,
+    frozen_recipes,
+    shared_parameters,
+)
 from tune_paddy.spaces.building.facts import Facts
 from tune_paddy.spaces.space import SearchSpace
 
-PLANS = ((8, 12), (8, 8), (4, 12), (4, 8), (8, 5), (4, 5), (4, 3), (2, 5), (2, 3), (1, 3), (1, 1))
-"""(trained members, epochs), the best first: the first plan that some network meets is taken."""
-
-FROZEN_SHARE, FROZEN_MOST, FROZEN_EACH = 0.4, 6, 1 / 6
-"""Of frozen members: their share of the time together, their largest number, the share of the time of one."""
-
-WALL = 0.8
-"""Largest share of the time that one member may take."""
-
-FURTHER_SIDES: Mapping[str, tuple[int, ...]] = {
-    "light": (64, 96, 128, 160, 192, 224),
-    "scratch": (32, 48, 64, 96, 128, 160, 224),
-    "small": (128, 160),
-}
-"""Sub-space → sides for smaller or larger images than its own, in px, which all its networks take."""
-
-FROZEN_SIDES = (224, 192, 160, 128, 96, 64)
-"""Sides of frozen members of the space `light`, in px."""
-
-SHARP_FROZEN, SHARP = 128, 96
-"""Sides that frozen members, and members that train, should reach before they are many, in px."""
-
-IMAGES, MEMORY, TIME = "need larger images", "need more memory", "need more time"
-"""Reasons to leave a network out at one size."""
-
-LONG = 10
-"""Fewest epochs with which mixed images pay: they slow the first epochs."""
-
 MOST_TRIALS = 2000
-
-_FAMILIES = 2
-"""Number of sub-spaces that a built space has at least, if so many are possible: families err differently."""
-
-_FEW = 1000
-"""Labelled images below which every member sees all."""
-
-_BATCHES = {64: 2500, 32: 500, 16: 0}
-"""Batch size → images to train on from which an epoch has enough steps."""
-
-
-@dataclass(frozen=True)
-class ChosenMember:
-    """A recipe of a built space.
-
-    Attributes:
-        name: Name of the recipe.
-        values: Parameter → value, without those of the defaults.
-        estimate: Forecast of the member.
-    """
-
-    name: str
-    values: Mapping[str, Any]
-    estimate: Estimate
-
-
-@dataclass(frozen=True)
-class ChosenSpace:
-    """A sub-space of a built space.
-
-    Attributes:
-        name: Name of the sub-space.
-        domains: Parameter → domain, without those of the defaults.
-        members: Forecasts of its architectures at its sizes.
-    """
-
-    name: str
-    domains: Mapping[str, Domain]
-    members: tuple[Estimate, ...]
 
 
 @dataclass(frozen=True)
@@ -107,214 +51,6 @@ class Chosen:
     left_out: Mapping[str, int]
 
 
-@dataclass
-class _Builder:
-    """Builds the content of a space.
-
-    Attributes:
-        facts: The facts.
-        estimates: Forecasts of members.
-        left_out: Architecture → why it is left out.
-    """
-
-    facts: Facts
-    estimates: Estimates = field(init=False)
-    left_out: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.estimates = Estimates(self.facts)
-
-    @property
-    def capacity(self) -> float:
-        """Time of all concurrent trials together, in s."""
-        return self.facts.seconds * self.facts.machine.at_once
-
-    def frozen(
-        self, spaces: Sequence[SearchSpace], *, share: float = FROZEN_SHARE, each: float = FROZEN_EACH
-    ) -> list[ChosenMember]:
-        """Return the frozen members, as many as their share of the time allows; the sharp ones first.
-
-        Args:
-            spaces: Shipped spaces, the preferred first.
-            share: Share of the time of all concurrent trials that they may take together.
-            each: Share of the time that one may take.
-        """
-        found: dict[str, ChosenMember] = {}
-        left = share * self.capacity
-        for least in (self._sharp(SHARP_FROZEN), 0):
-            for values, sides in _frozen_recipes(spaces):
-                if values["arch"] in found or len(found) == FROZEN_MOST:
-                    continue
-                limit = min(left, each * self.facts.seconds)
-                member = self.frozen_member(values, [side for side in sides if side >= least], limit)
-                if member is not None:
-                    found[values["arch"]] = member
-                    left -= member.estimate.seconds
-        return list(found.values())
-
-    def _sharp(self, side: int) -> float:
-        """Return a side in px, or the largest one that the images justify."""
-        return min(side, largest_side(self.facts.images, pretrained=True))
-
-    def frozen_member(
-        self, known: Mapping[str, Any], sides: Sequence[int], limit: float
-    ) -> ChosenMember | None:
-        """Return a frozen member at its largest side that ends within a limit in s; None: there is none."""
-        values = {name: known[name] for name in ("arch", "schedule", "resize")} | self._views(frozen=True)
-        for side in sides:
-            estimate = self._possible(
-                {**shared_parameters(self.facts, pretrained=True), **values, "size": side}, limit
-            )
-            if estimate is not None:
-                short = estimate.config.short_name.rpartition("-")[0]
-                return ChosenMember(f"frozen-{short}", {**values, "size": side}, estimate)
-        return None
-
-    def _views(self, *, frozen: bool) -> dict[str, Any]:
-        """Return the flips of a known member: images without colour may be signs that a mirror changes."""
-        if not frozen:
-            return {"flip": "none"} if self.facts.images.gray else {}
-        if self.facts.images.gray:
-            return {"flip": "none", "tta": 0}
-        return {"flip": "horizontal", "flip_view": True, "tta": 0}
-
-    def _possible(self, values: Mapping[str, Any], limit: float) -> Estimate | None:
-        """Return the forecast of a member that can be used, fits, and ends within a limit in s."""
-        arch, most = (
-            str(values["arch"]),
-            largest_side(self.facts.images, pretrained=bool(values["pretrained"])),
-        )
-        estimate = self.estimates.of(**values)
-        why = self.facts.refused.get(arch)
-        if why is None and values["size"] > most:
-            why = IMAGES
-        elif why is None and estimate is not None:
-            why = MEMORY if not estimate.fits else TIME if estimate.seconds > limit else None
-        if why is None:
-            return estimate
-        self._leave_out(arch, why)
-        return None
-
-    def _leave_out(self, arch: str, why: str) -> None:
-        """Note why an architecture is left out: the last obstacle that it met at any size."""
-        order = (IMAGES, MEMORY, TIME)
-        known = self.left_out.get(arch)
-        if known not in order or (why in order and order.index(why) > order.index(known)):
-            self.left_out[arch] = why
-
-    def trained(self, spaces: Sequence[SearchSpace], used: float) -> tuple[int, list[ChosenSpace]]:
-        """Return the epochs and the sub-spaces of the first plan that a network meets; (0, []): none does.
-
-        Args:
-            spaces: Shipped spaces, the preferred first.
-            used: Time of the frozen members, in s.
-        """
-        left = self.capacity - used
-        sharp = [(members, epochs, self._sharp(SHARP)) for members, epochs in PLANS]
-        for members, epochs, least in [*sharp, *((members, epochs, 0) for members, epochs in PLANS)]:
-            limit = min(left / members, WALL * self.facts.seconds)
-            for space in spaces:
-                found = [self._sub_space(sub, epochs, least, limit) for sub in space.spaces]
-                chosen = [one for one in found if one is not None]
-                if chosen:
-                    return epochs, _enough(chosen, left)
-        return 0, []
-
-    def _sub_space(self, sub: SubSpace, epochs: int, least: float, limit: float) -> ChosenSpace | None:
-        """Return a sub-space with the architectures and sizes that are possible; None: there are none.
-
-        Args:
-            sub: Sub-space of a shipped space.
-            epochs: Epochs of its members.
-            least: Smallest side, in px.
-            limit: Longest time of a member, in s.
-        """
-        pretrained = sub.domains.get("pretrained", Fixed(True)) == Fixed(True)
-        shared = {**shared_parameters(self.facts, pretrained=pretrained), "epochs": epochs}
-        sides = [side for side in candidates(sub.domains["size"]) if isinstance(side, int)]
-        sides = sorted(side for side in {*sides, *FURTHER_SIDES.get(sub.name, ())} if side >= least)
-        possible: dict[int, dict[str, Estimate]] = {}
-        for side in sides:
-            for arch in candidates(sub.domains["arch"]):
-                estimate = self._possible({**shared, "arch": arch, "size": side}, limit)
-                if estimate is not None:
-                    possible.setdefault(side, {})[arch] = estimate
-        if not possible:
-            return None
-        kept, archs = _product(possible)
-        estimates = tuple(possible[side][arch] for arch in archs for side in kept)
-        return ChosenSpace(sub.name, self._domains(sub, archs, kept, epochs), estimates)
-
-    def _domains(
-        self, sub: SubSpace, archs: Sequence[str], sides: Sequence[int], epochs: int
-    ) -> dict[str, Domain]:
-        """Return the domains of a sub-space, adapted to the images and the epochs."""
-        images = self.facts.images
-        domains = {
-            name: domain
-            for name, domain in sub.domains.items()
-            if not isinstance(domain, Fixed) and name not in ("arch", "size", "epochs")
-        }
-        if images.is_square:
-            domains.pop("resize", None)
-        if images.gray:
-            domains["flip"] = Choice(("none", "horizontal"))
-        if epochs < LONG:
-            domains = {name: domain for name, domain in domains.items() if name not in ("mixup", "cutmix")}
-        return {"arch": one_of(list(archs)), "size": one_of(list(sides)), **domains}
-
-
-def _frozen_recipes(spaces: Sequence[SearchSpace]) -> list[tuple[Mapping[str, Any], tuple[int, ...]]]:
-    """Return the frozen recipes of shipped spaces, each with its sides in px, the largest first."""
-    return [
-        (recipe.values, FROZEN_SIDES if space.name == "light" else (recipe.values["size"],))
-        for space in spaces
-        for recipe in space.recipes
-        if recipe.values.get("schedule") == "frozen"
-    ]
-
-
-def _product(possible: Mapping[int, Mapping[str, Estimate]]) -> tuple[list[int], list[str]]:
-    """Return at most two sides, the largest ones, and the architectures that are possible at all of them.
-
-    A side at which fewer than half of the architectures are possible is given up.
-    """
-    sides = sorted(possible)
-    most = max(len(possible[side]) for side in sides)
-    wide = [side for side in sides if 2 * len(possible[side]) >= most][-2:]
-    archs = [arch for arch in possible[wide[0]] if all(arch in possible[side] for side in wide)]
-    return (wide, archs) if archs else (wide[-1:], list(possible[wide[-1]]))
-
-
-def _enough(spaces: Sequence[ChosenSpace], left: float) -> list[ChosenSpace]:
-    """Return the first sub-spaces, with no more architectures than members are expected, but two families."""
-    chosen: list[ChosenSpace] = []
-    for space in spaces:
-        known = sum(len(candidates(one.domains["arch"])) for one in chosen)
-        if len(chosen) < _FAMILIES or known < _expected([*chosen, space], left):
-            chosen.append(space)
-    return chosen
-
-
-def _expected(spaces: Sequence[ChosenSpace], left: float) -> int:
-    """Return the number of members that are expected to train in a time, in s."""
-    seconds = [estimate.seconds for space in spaces for estimate in space.members]
-    return max(1, int(left / (sum(seconds) / len(seconds)))) if seconds else 0
-
-
-def shared_parameters(facts: Facts, *, pretrained: bool) -> dict[str, Any]:
-    """Return the parameters that all members share."""
-    schedule = {"schedule": "fine_tune", "freeze_epochs": 1} if pretrained else {"schedule": "one_cycle"}
-    size = next(size for size, least in _BATCHES.items() if facts.load.train >= least)
-    return {
-        "pretrained": pretrained,
-        **schedule,
-        "batch_size": size,
-        "tta": 4 if facts.machine.on_gpu else 2,
-        "subsample": 1.0 if facts.images.labelled < _FEW else 0.8,
-    }
-
-
 def choose(facts: Facts, shipped: Mapping[str, SearchSpace]) -> Chosen:
     """Choose the content of a space.
 
@@ -327,7 +63,7 @@ def choose(facts: Facts, shipped: Mapping[str, SearchSpace]) -> Chosen:
     """
     left_out: dict[str, str] = {}
     for names in (("strong", "light"), ("scratch",)):
-        builder = _Builder(facts, left_out)
+        builder = Builder(facts, left_out)
         spaces = [shipped[name] for name in names]
         # Where time is short, one frozen member is better than networks that train for an epoch or two.
         frozen = builder.frozen(spaces) or builder.frozen(spaces, share=WALL, each=WALL)
@@ -342,14 +78,14 @@ def choose(facts: Facts, shipped: Mapping[str, SearchSpace]) -> Chosen:
 
 
 def _content(
-    builder: _Builder, frozen: list[ChosenMember], epochs: int, subs: list[ChosenSpace], used: float
+    builder: Builder, frozen: list[ChosenMember], epochs: int, subs: list[ChosenSpace], used: float
 ) -> Chosen:
     facts, left = builder.facts, builder.capacity - used
     pretrained = bool(frozen) or any(one.config.pretrained is True for sub in subs for one in sub.members)
-    expected = _expected(subs, left)
+    expected = expected_members(subs, left)
     shortest = min((one.seconds for sub in subs for one in sub.members), default=math.inf)
     trials = len(frozen) + min(MOST_TRIALS, math.ceil(2 * left / shortest) + 4 if subs else 0)
-    recipes = tuple(_recipe(sub, builder._views(frozen=False)) for sub in subs)
+    recipes = tuple(_recipe(sub, builder.views(frozen=False)) for sub in subs)
     return Chosen(
         defaults={
             **shared_parameters(facts, pretrained=pretrained),
@@ -374,7 +110,7 @@ def _recipe(sub: ChosenSpace, views: Mapping[str, Any]) -> ChosenMember:
     return ChosenMember(f"{sub.name}-first", values, estimate)
 
 
-def _counts(builder: _Builder, frozen: Sequence[ChosenMember], subs: Sequence[ChosenSpace]) -> dict[str, int]:
+def _counts(builder: Builder, frozen: Sequence[ChosenMember], subs: Sequence[ChosenSpace]) -> dict[str, int]:
     """Return why networks were left out, and how many."""
     used = {member.estimate.config.arch for member in frozen}
     used |= {one.config.arch for sub in subs for one in sub.members}
@@ -385,7 +121,7 @@ def _counts(builder: _Builder, frozen: Sequence[ChosenMember], subs: Sequence[Ch
     return found
 
 
-def _nothing(builder: _Builder, spaces: Sequence[SearchSpace]) -> InputError:
+def _nothing(builder: Builder, spaces: Sequence[SearchSpace]) -> InputError:
     """Return why there is nothing to choose, and what to do."""
     facts, reasons = builder.facts, set(builder.left_out.values())
     if TIME in reasons:
@@ -412,10 +148,10 @@ def _nothing(builder: _Builder, spaces: Sequence[SearchSpace]) -> InputError:
     return InputError(f"no network can be used: {why}; give `space`", options=("space",))
 
 
-def _shortest(builder: _Builder, spaces: Sequence[SearchSpace]) -> Iterator[float]:
+def _shortest(builder: Builder, spaces: Sequence[SearchSpace]) -> Iterator[float]:
     """Yield the times of the shortest members that fit, in s."""
     facts = builder.facts
-    for values, sides in _frozen_recipes(spaces):
+    for values, sides in frozen_recipes(spaces):
         member = builder.frozen_member(values, sides[::-1], math.inf)
         if member is not None:
             yield member.estimate.seconds
@@ -429,6 +165,6 @@ def _shortest(builder: _Builder, spaces: Sequence[SearchSpace]) -> Iterator[floa
                 "arch": arch,
                 "size": side,
             }
-            estimate = builder._possible(values, math.inf)
+            estimate = builder.possible(values, math.inf)
             if estimate is not None:
                 yield estimate.seconds

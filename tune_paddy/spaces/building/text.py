@@ -9,7 +9,8 @@ import yaml
 
 from tune_paddy.core.domains import Choice, Domain, Fixed
 from tune_paddy.core.timing.forecast import spoken
-from tune_paddy.spaces.building.choice import LONG, Chosen, ChosenMember, ChosenSpace
+from tune_paddy.spaces.building.builder import LONG, ChosenMember, ChosenSpace
+from tune_paddy.spaces.building.choice import Chosen
 from tune_paddy.spaces.building.estimates import DOWNLOAD, MOST_ACCUM, Estimate, largest_side
 from tune_paddy.spaces.building.facts import Facts, Machine
 
