@@ -12,9 +12,9 @@ from tests.spaces.building.facts import PRETRAINED, cpus, facts, gpu
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import candidates
 from tune_paddy.core.errors import InputError
-from tune_paddy.search.sampling.first_members import first_members
+from tune_paddy.search.sampling.sampler import MemberSampler
 from tune_paddy.spaces.building.build import BuiltSpace, build_space, require_buildable
-from tune_paddy.spaces.building.builder import FROZEN_EACH, FROZEN_SHARE, WALL
+from tune_paddy.spaces.building.builder import FROZEN_EACH, FROZEN_SHARE, PROBE, WALL
 from tune_paddy.spaces.building.estimates import Estimates, largest_side
 from tune_paddy.spaces.building.facts import Facts
 from tune_paddy.spaces.space import SearchSpace
@@ -81,14 +81,15 @@ def test_frozen_members_come_first_and_leave_time_for_others(known: Facts) -> No
     if built is None:
         return
     space = built.space
-    frozen = [config for config in members(space) if config.frozen]
+    frozen = [config for recipe in space.recipes if (config := MemberConfig(**recipe.values)).frozen]
     estimates = [Estimates(known).of(**dict(config)) for config in frozen]
     known_seconds = [one.seconds for one in estimates if one is not None]
     seconds = sum(known_seconds)
     share = FROZEN_SHARE if len(frozen) > 1 and max(known_seconds) <= FROZEN_EACH * known.seconds else WALL
     assert seconds <= share * known.seconds * known.machine.at_once
-    beginning = first_members(space.recipes, space.spaces, seed=0, trials=space.settings.trials).members
-    assert [member.frozen for member in beginning[: len(frozen)]] == [True] * len(frozen)
+    assert [MemberConfig(**recipe.values).frozen for recipe in space.recipes[: len(frozen)]] == [True] * len(
+        frozen
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,6 +121,45 @@ def test_without_pretrained_weights_networks_train_from_scratch() -> None:
     space = build_space(facts(cpus(), refused=dict.fromkeys(PRETRAINED, "have no weights"))).space
     assert {config.pretrained for config in members(space)} == {False}
     assert {config.schedule for config in members(space)} == {"one_cycle"}
+
+
+def families(space: SearchSpace) -> tuple[str, ...]:
+    """Return the sub-spaces of the known members of a space, in order."""
+    sampler = MemberSampler(space.recipes, space.spaces, seed=0, by_share=True)
+    proposals = [sampler.ask() for _ in space.recipes]
+    return tuple(dict.fromkeys(sampler.family_of(known) or "none" for known in proposals if known))
+
+
+@pytest.mark.parametrize("known", [facts(cpus(), minutes=60), facts(cpus(), size=(64, 64), minutes=20)])
+def test_every_sub_space_of_a_built_space_has_a_known_member_by_which_it_is_judged(known: Facts) -> None:
+    space = build_space(known).space
+    assert {"frozen", "light", "scratch"} == {sub.name for sub in space.spaces} == set(families(space))
+
+
+def test_further_frozen_members_are_smaller_and_no_known_one_is_among_them() -> None:
+    space = build_space(facts(cpus(), size=(64, 64), minutes=60)).space
+    (frozen,) = (sub for sub in space.spaces if sub.name == "frozen")
+    assert candidates(frozen.domains["size"]) == (128, 96, 64)
+    sampler = MemberSampler(space.recipes, space.spaces, seed=0, by_share=True)
+    known = [proposal.config for _ in space.recipes if (proposal := sampler.ask())]
+    listed = []
+    while "frozen" in sampler.families and len(listed) < 100:
+        proposal = sampler.ask("frozen")
+        assert proposal
+        listed.append(proposal.config)
+    assert {config.size for config in listed} == {(96, 96), (64, 64)}
+    seedless = [config.model_copy(update={"seed": 0}) for config in (*known, *listed)]
+    assert len(set(seedless)) == len(seedless)
+
+
+def test_networks_without_pretrained_weights_take_a_small_share_beside_others() -> None:
+    known = facts(cpus(), size=(64, 64), minutes=20)
+    space = build_space(known).space
+    scratch = [config for config in members(space) if config.pretrained is not True]
+    assert scratch
+    estimates = [Estimates(known).of(**dict(config)) for config in scratch]
+    most = PROBE * known.seconds * known.machine.at_once
+    assert all(one is not None and one.seconds <= most for one in estimates)
 
 
 def test_grey_images_are_not_mirrored_by_members_that_are_known_before() -> None:

@@ -1,7 +1,8 @@
 """The families of members that a space can be built of: by memory, time and images."""
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tune_paddy.core.domains import Choice, Domain, Fixed, SubSpace, candidates, one_of
@@ -27,6 +28,16 @@ FURTHER_SIDES: Mapping[str, tuple[int, ...]] = {
 
 FROZEN_SIDES = (224, 192, 160, 128, 96, 64)
 """Sides of frozen members of the space `light`, in px."""
+
+FURTHER_FROZEN, SMALLER = 3, 3 / 4
+"""Most sides of further frozen members, and the largest ratio of each to the one before."""
+
+PROBE, UNTRAINED_EPOCHS = 1 / 20, 16
+"""Of a member that trains from random parameters beside pretrained ones: its largest share of the time of all
+concurrent trials, and its epochs."""
+
+MOST_NETWORKS = 2 / 3
+"""Share of these networks that a side needs: a larger network gave more than larger images."""
 
 SHARP_FROZEN, SHARP = 128, 96
 """Sides that frozen members, and members that train, should reach before they are many, in px."""
@@ -122,6 +133,51 @@ class Builder:
                     left -= member.estimate.seconds
         return list(found.values())
 
+    def further_frozen(
+        self, spaces: Sequence[SearchSpace], frozen: Sequence[ChosenMember]
+    ) -> ChosenSpace | None:
+        """Return the networks of frozen members at their own and smaller sides; None: they take one side.
+
+        A smaller side costs less, and its features are others: with a few hundred images three networks at
+        three sides were better than at one (benchmarks/search_efficiency).
+
+        Args:
+            spaces: Shipped spaces, as for `frozen`.
+            frozen: The frozen members.
+        """
+        flexible = {values["arch"] for values, sides in frozen_recipes(spaces) if len(sides) > 1}
+        own = [member for member in frozen if member.values["arch"] in flexible]
+        sides = _apart(max((member.values["size"] for member in own), default=0))
+        limit = FROZEN_EACH * self.facts.seconds
+        possible: dict[str, list[Estimate]] = {}
+        for member in own:
+            found = [self.frozen_member(member.values, [side], limit) for side in sides]
+            estimates = [one.estimate for one in found if one is not None]
+            if len(estimates) == len(sides) > 1:
+                possible[member.values["arch"]] = estimates
+        if not possible:
+            return None
+        shared = {name: Fixed(value) for name, value in own[0].values.items() if name not in ("arch", "size")}
+        domains = {"arch": one_of(possible), "size": one_of(sides), **shared}
+        return ChosenSpace("frozen", domains, tuple(itertools.chain(*possible.values())))
+
+    def untrained(self, scratch: SearchSpace) -> ChosenSpace | None:
+        """Return networks that train from random parameters, if their members cost little; None: none does.
+
+        Images that are unlike photographs may need them: of 300 digits, the best frozen member had three to
+        five times their log loss (benchmarks/search_efficiency).
+
+        Args:
+            scratch: The shipped space `scratch`.
+        """
+        limit = min(PROBE * self.capacity, FROZEN_EACH * self.facts.seconds)
+        found = self._sub_space(scratch.spaces[0], UNTRAINED_EPOCHS, 0, limit, share=MOST_NETWORKS)
+        if found is None:
+            return None
+        kind = {"pretrained": False, "schedule": "one_cycle", "epochs": UNTRAINED_EPOCHS}
+        own = {name: Fixed(value) for name, value in kind.items()}
+        return replace(found, domains={**own, **found.domains})
+
     def _sharp(self, side: int) -> float:
         """Return a side in px, or the largest one that the images justify."""
         return min(side, largest_side(self.facts.images, pretrained=True))
@@ -190,7 +246,9 @@ class Builder:
                     return epochs, _enough(chosen, left)
         return 0, []
 
-    def _sub_space(self, sub: SubSpace, epochs: int, least: float, limit: float) -> ChosenSpace | None:
+    def _sub_space(
+        self, sub: SubSpace, epochs: int, least: float, limit: float, *, share: float = 1 / 2
+    ) -> ChosenSpace | None:
         """Return a sub-space with the architectures and sizes that are possible; None: there are none.
 
         Args:
@@ -198,6 +256,7 @@ class Builder:
             epochs: Epochs of its members.
             least: Smallest side, in px.
             limit: Longest time of a member, in s.
+            share: As for `_product`.
         """
         pretrained = sub.domains.get("pretrained", Fixed(True)) == Fixed(True)
         shared = {**shared_parameters(self.facts, pretrained=pretrained), "epochs": epochs}
@@ -211,7 +270,7 @@ class Builder:
                     possible.setdefault(side, {})[arch] = estimate
         if not possible:
             return None
-        kept, archs = _product(possible)
+        kept, archs = _product(possible, share)
         estimates = tuple(possible[side][arch] for arch in archs for side in kept)
         return ChosenSpace(sub.name, self._domains(sub, archs, kept, epochs), estimates)
 
@@ -234,6 +293,19 @@ class Builder:
         return {"arch": one_of(list(archs)), "size": one_of(list(sides)), **domains}
 
 
+def _apart(largest: int) -> list[int]:
+    """Return sides of frozen members from the largest one down, each clearly smaller than the one before.
+
+    >>> _apart(224), _apart(128), _apart(64), _apart(0)
+    ([224, 160, 96], [128, 96, 64], [64], [])
+    """
+    found: list[int] = []
+    for side in FROZEN_SIDES:
+        if side <= (SMALLER * found[-1] if found else largest):
+            found.append(side)
+    return found[:FURTHER_FROZEN]
+
+
 def frozen_recipes(spaces: Sequence[SearchSpace]) -> list[tuple[Mapping[str, Any], tuple[int, ...]]]:
     """Return the frozen recipes of shipped spaces, each with its sides in px, the largest first."""
     return [
@@ -244,14 +316,16 @@ def frozen_recipes(spaces: Sequence[SearchSpace]) -> list[tuple[Mapping[str, Any
     ]
 
 
-def _product(possible: Mapping[int, Mapping[str, Estimate]]) -> tuple[list[int], list[str]]:
+def _product(possible: Mapping[int, Mapping[str, Estimate]], share: float) -> tuple[list[int], list[str]]:
     """Return at most two sides, the largest ones, and the architectures that are possible at all of them.
 
-    A side at which fewer than half of the architectures are possible is given up.
+    Args:
+        possible: Side → architecture → its member.
+        share: A side at which fewer architectures are possible, as a share of the most, is given up.
     """
     sides = sorted(possible)
     most = max(len(possible[side]) for side in sides)
-    wide = [side for side in sides if 2 * len(possible[side]) >= most][-2:]
+    wide = [side for side in sides if len(possible[side]) >= share * most][-2:]
     archs = [arch for arch in possible[wide[0]] if all(arch in possible[side] for side in wide)]
     return (wide, archs) if archs else (wide[-1:], list(possible[wide[-1]]))
 

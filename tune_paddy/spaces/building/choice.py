@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tune_paddy.core.domains import Fixed, Range, candidates
@@ -36,7 +36,8 @@ class Chosen:
         recipes: Recipes of members that train.
         spaces: Sub-spaces.
         epochs: Epochs of members that train; 0: none do.
-        expected: Number of members expected to train, frozen ones not counted.
+        networks: Number of networks that train for as many epochs.
+        expected: Number of their members if all time that frozen ones leave is theirs.
         trials: Number of trials, which the time is expected to end earlier.
         left_out: Reason → number of networks that were left out for it.
     """
@@ -46,6 +47,7 @@ class Chosen:
     recipes: tuple[ChosenMember, ...]
     spaces: tuple[ChosenSpace, ...]
     epochs: int
+    networks: int
     expected: int
     trials: int
     left_out: Mapping[str, int]
@@ -70,7 +72,10 @@ def choose(facts: Facts, shipped: Mapping[str, SearchSpace]) -> Chosen:
         used = sum(member.estimate.seconds for member in frozen)
         epochs, subs = builder.trained(spaces, used)
         if frozen or subs:
-            return _content(builder, frozen, epochs, subs, used)
+            chosen = _content(builder, frozen, epochs, subs, used)
+            further = builder.further_frozen(spaces, frozen)
+            untrained = Builder(facts).untrained(shipped["scratch"]) if names[0] != "scratch" else None
+            return _with_families(builder, chosen, further, untrained)
         usable = set(builder.left_out.values()) & {MEMORY, TIME}
         if usable:  # pretrained networks are better, once there is the memory and the time
             break
@@ -95,15 +100,41 @@ def _content(
         recipes=recipes,
         spaces=tuple(subs),
         epochs=epochs,
+        networks=len({one.config.arch for sub in subs for one in sub.members}),
         expected=expected,
         trials=max(trials, 1),
         left_out=_counts(builder, frozen, subs),
     )
 
 
-def _recipe(sub: ChosenSpace, views: Mapping[str, Any]) -> ChosenMember:
-    """Return a known member of a sub-space: its fastest network with middling values."""
-    estimate = min(sub.members, key=lambda one: one.seconds)
+def _with_families(
+    builder: Builder, chosen: Chosen, frozen: ChosenSpace | None, untrained: ChosenSpace | None
+) -> Chosen:
+    """Return a content with further frozen members, and with networks without pretrained weights.
+
+    The search gives them time as far as they give the ensemble weight, see `next_family`.
+    """
+    further = [one for one in (frozen, untrained) if one is not None]
+    seconds = [one.seconds for space in further for one in space.members]
+    left = builder.capacity - sum(member.estimate.seconds for member in chosen.frozen)
+    most = math.ceil(2 * left / min(seconds)) if seconds else 0
+    recipes = chosen.recipes
+    if untrained is not None:
+        known = _recipe(untrained, builder.views(frozen=False), slowest=True)
+        kind = {name: value.value for name, value in untrained.domains.items() if isinstance(value, Fixed)}
+        recipes = (replace(known, values={**kind, **known.values}), *recipes)
+    return replace(
+        chosen,
+        recipes=recipes,
+        spaces=(*([frozen] if frozen else []), *chosen.spaces, *([untrained] if untrained else [])),
+        trials=min(MOST_TRIALS, max(chosen.trials, len(chosen.frozen) + most)),
+    )
+
+
+def _recipe(sub: ChosenSpace, views: Mapping[str, Any], *, slowest: bool = False) -> ChosenMember:
+    """Return a known member of a sub-space with middling values: its fastest network, or its slowest."""
+    pick = max if slowest else min
+    estimate = pick(sub.members, key=lambda one: one.seconds)
     lr = sub.domains["lr"]
     middle = {"lr": float(f"{math.sqrt(lr.low * lr.high):.2g}")} if isinstance(lr, Range) else {}
     values = {"arch": estimate.config.arch, "size": estimate.config.size[0], **middle, **views}

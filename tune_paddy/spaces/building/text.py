@@ -21,6 +21,7 @@ _PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
 """Texts that YAML reads as they are, apart from words such as `on`."""
 
 _WHY: Mapping[str, str] = {
+    "pretrained": "images unlike photographs may need it; it costs little",
     "lr": "of the shipped space, scaled from the published recipes",
     "layer_decay": "how much more slowly each layer learns than the next; 1: off",
     "weight_decay": "around AdamW's usual 0.01",
@@ -55,11 +56,10 @@ def summary(facts: Facts, chosen: Chosen) -> list[str]:
     if chosen.frozen:
         seconds = sum(member.estimate.seconds for member in chosen.frozen) / facts.machine.at_once
         parts.append(f"{_count(len(chosen.frozen), 'frozen member')} first, about {spoken(seconds)}")
-    if chosen.spaces:
-        archs = {one.config.arch for space in chosen.spaces for one in space.members}
+    if chosen.epochs:
         parts.append(
             f"then about {_count(chosen.expected, 'member')} of {_count(chosen.epochs, 'epoch')}, "
-            f"of {_count(len(archs), 'network')}"
+            f"of {_count(chosen.networks, 'network')}"
         )
     lines = [f"{facts.minutes:g} minutes, {spoken(facts.seconds)} of them for members: {', '.join(parts)}"]
     if chosen.left_out:
@@ -170,8 +170,15 @@ def _members(facts: Facts, chosen: Chosen) -> Iterator[str]:
             yield from _recipe(member)
     if chosen.spaces:
         yield from ("", "spaces:")
+    if len(chosen.spaces) > 1:
+        yield from _comment(
+            "Each is tried once. Then time goes to those whose members have the most weight in the ensemble "
+            "per second.",
+            indent=2,
+        )
+    if chosen.spaces:
         for space in chosen.spaces:
-            yield from _space(facts, chosen, space)
+            yield from _space(facts, space)
 
 
 def _recipe(member: ChosenMember) -> Iterator[str]:
@@ -181,10 +188,10 @@ def _recipe(member: ChosenMember) -> Iterator[str]:
         yield _line(4, f"{name}: {_value(value)}", why)
 
 
-def _space(facts: Facts, chosen: Chosen, space: ChosenSpace) -> Iterator[str]:
+def _space(facts: Facts, space: ChosenSpace) -> Iterator[str]:
     yield _line(2, f"- name: {space.name}", _forecast(space.members))
     for name, domain in space.domains.items():
-        why = _reason(name, facts, chosen)
+        why = _reason(name, facts, space)
         if name == "arch" and isinstance(domain, Choice):
             yield _line(4, "arch:", why)
             for arch in domain.values:
@@ -194,15 +201,14 @@ def _space(facts: Facts, chosen: Chosen, space: ChosenSpace) -> Iterator[str]:
             yield _line(4, f"{name}: {_domain(domain)}", why)
 
 
-def _reason(name: str, facts: Facts, chosen: Chosen) -> str:
-    """Return why a parameter has its range."""
+def _reason(name: str, facts: Facts, space: ChosenSpace) -> str:
+    """Return why a parameter has its range in a sub-space."""
     images = facts.images
     if name == "arch":
         memory = f", and fit the memory with an accum of {MOST_ACCUM} or less" if facts.machine.on_gpu else ""
         return f"those that end in time{memory}"
     if name == "size":
-        most = largest_side(images, pretrained=bool(chosen.defaults["pretrained"]))
-        return f"images with a shorter side of {images.side} px justify up to {most:.0f} px"
+        return _size_reason(facts, space)
     if name == "flip":
         return (
             "grey images may be signs that a mirror changes"
@@ -212,6 +218,13 @@ def _reason(name: str, facts: Facts, chosen: Chosen) -> str:
     if name in ("mixup", "cutmix"):
         return f"{_WHY[name]}; with {LONG} epochs or more"
     return _WHY.get(name, "")
+
+
+def _size_reason(facts: Facts, space: ChosenSpace) -> str:
+    if space.domains.get("schedule") == Fixed("frozen"):
+        return "features at a smaller size cost less, and differ"
+    most = largest_side(facts.images, pretrained=space.domains.get("pretrained") != Fixed(False))
+    return f"images with a shorter side of {facts.images.side} px justify up to {most:.0f} px"
 
 
 def _forecast(estimates: Sequence[Estimate]) -> str:
