@@ -101,7 +101,7 @@ class Machine:
 
 
 def ray_node(
-    stack: ExitStack, machine: Machine, *, cpus: int, port: int, joins: bool = False
+    stack: ExitStack, machine: Machine, *, cpus: int, port: int, joins: bool = False, gpu: str = ""
 ) -> subprocess.Popen[bytes]:
     """Start a node of Ray on a machine, and wait until it runs; the stack kills it.
 
@@ -111,10 +111,11 @@ def ray_node(
         cpus: Number of its CPUs.
         port: Port of the cluster.
         joins: Whether it joins the cluster; otherwise it begins one.
+        gpu: Ray's name of a model of GPU, of which the node declares one; empty: none.
     """
     for _ in range(_ATTEMPTS):
         with ExitStack() as own:
-            process = _started(own, machine, cpus=cpus, port=port, joins=joins)
+            process = _started(own, machine, cpus=cpus, port=port, joins=joins, gpu=gpu)
             wait_for(lambda: _runs(machine) or process.poll() is not None, 600)  # noqa: B023 called at once
             if process.poll() is None:
                 stack.enter_context(own.pop_all())
@@ -128,7 +129,7 @@ def _runs(machine: Machine) -> bool:
 
 
 def _started(
-    stack: ExitStack, machine: Machine, *, cpus: int, port: int, joins: bool
+    stack: ExitStack, machine: Machine, *, cpus: int, port: int, joins: bool, gpu: str
 ) -> subprocess.Popen[bytes]:
     temporary = f"/tmp/tp{free_port()}"  # noqa: S108 the path of a socket is short
     stack.callback(shutil.rmtree, temporary, ignore_errors=True)
@@ -138,7 +139,8 @@ def _started(
         *([f"--address={HEAD}:{port}"] if joins else begins),
         f"--node-ip-address={SECOND if joins else HEAD}",
         f"--num-cpus={cpus}",
-        "--num-gpus=0",
+        f"--num-gpus={int(bool(gpu))}",
+        *([f"--resources={json.dumps({f'accelerator_type:{gpu}': 1})}"] if gpu else []),
         f"--temp-dir={temporary}",
         f"--object-store-memory={100 * 2**20}",
         *(f"--{agent}-port={free_port()}" for agent in agents),

@@ -127,6 +127,7 @@ def _run_locked(trial: Trial, context: TrialContext, parts: Parts) -> None:
         trial.record,
         split=parts.split,
         gpu_share=trial.memory.gpu,
+        gpu_model=trial.memory.accelerator,
         folder=context.folder / trial.member,
     )
     run_id = start_member(

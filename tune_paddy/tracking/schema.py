@@ -280,6 +280,7 @@ class MemberRecord(_Record):
         attempts: Number of times that the trial was started; None before the first.
         split: Fingerprint of the select split of the predictions.
         folder: Folder of the weights file, if it was kept.
+        gpu_model: Ray's name of the model of GPU that the member was planned for; empty: any.
         gpu_share: Share of a GPU reserved for the member; 0: it used only CPUs; None: no worker process
             started.
         device: `cpu`, `cuda` or `mps`; empty until the member is trained, like all fields below.
@@ -302,6 +303,7 @@ class MemberRecord(_Record):
     attempts: int | None = field(default=None, metadata=_tag(_WHOLE, optional=True))
     split: str = field(default="", metadata=_tag(_TEXT, optional=True))
     folder: Path | None = field(default=None, metadata=_tag(_PATH, optional=True))
+    gpu_model: str = field(default="", metadata=_tag(_TEXT, optional=True))
     gpu_share: float | None = field(default=None, metadata=_tag(_NUMBER, optional=True))
     device: str = field(default="", metadata=_tag(_TEXT, optional=True))
     gpu: str = field(default="", metadata=_tag(_TEXT, optional=True))

@@ -1,0 +1,67 @@
+"""A search on two machines with declared GPUs of two models: each trial is planned for the one that it gets.
+
+The computer has no such GPUs: the trials find none, and train on the CPU.
+"""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.cluster.machines import (
+    HEAD,
+    PROGRAM,
+    ROOT,
+    Machine,
+    free_port,
+    mlflow_server,
+    ray_node,
+    ray_starts,
+)
+from tests.conftest import write_small_digits
+from tests.faults.harness import INJECTED
+from tune_paddy.core.gpus import gpu_mib
+from tune_paddy.tracking.runs import list_members
+from tune_paddy.tracking.store import open_store
+
+TRIALS = 4
+
+SPACE = f"""
+search: {{trials: {TRIALS}, gpu: 1}}
+defaults:
+  {{pretrained: false, schedule: one_cycle, size: 32, epochs: 1, batch_size: 32, tta: 0, flip: none}}
+spaces:
+  - {{name: nets, arch: test_resnet, lr: {{low: 0.002, high: 0.01, log: true}}}}
+"""
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(not ray_starts(), reason="`ray start` needs Linux: two nodes of Ray on one computer"),
+    pytest.mark.skipif(torch.cuda.is_available(), reason="trials would find the GPU of this computer"),
+]
+
+
+def test_trials_are_spread_over_both_models_and_recorded_with_theirs(tmp_path: Path) -> None:
+    machines = {}
+    for name in ("driver", "first", "second", "server"):
+        (tmp_path / name).mkdir()
+        machines[name] = Machine(tmp_path / name, (), tmp_path / "log", {}, (INJECTED, ROOT))
+    data = write_small_digits(tmp_path / "driver" / "digits")
+    (tmp_path / "driver" / "space.yaml").write_text(SPACE)
+    port = free_port()
+    with ExitStack() as stack:
+        uri = stack.enter_context(mlflow_server(machines["server"]))
+        ray_node(stack, machines["first"], cpus=1, port=port, gpu="T4")
+        ray_node(stack, machines["second"], cpus=1, port=port, joins=True, gpu="L4")
+        command = ["search", str(data), "--space", "space.yaml", "--name", "mixed", "--method", "uniform"]
+        command += ["--storage", str(tmp_path / "storage")]
+        command += ["--ray-address", f"{HEAD}:{port}", "--tracking-uri", uri]
+        search = stack.enter_context(machines["driver"].running(*PROGRAM, *command, output="search.txt"))
+        status, text = search.wait(900), machines["driver"].text("search.txt")
+        store = open_store(uri, experiment=None, artifact_root=tmp_path, create=False)
+        members = list_members(store, "mixed")
+    assert status == 0, text
+    assert f"1 T4 of {gpu_mib('T4'):,} MiB, 1 L4 of {gpu_mib('L4'):,} MiB" in text.replace("\n", " ")
+    assert [member.outcome for member in members] == ["finished"] * TRIALS
+    assert {member.tags["tune_paddy.gpu_model"] for member in members} == {"T4", "L4"}
