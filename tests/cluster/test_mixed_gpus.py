@@ -20,7 +20,6 @@ from tests.cluster.machines import (
     ray_starts,
 )
 from tests.conftest import write_small_digits
-from tests.faults.harness import INJECTED
 from tune_paddy.core.gpus import gpu_mib
 from tune_paddy.tracking.runs import list_members
 from tune_paddy.tracking.store import open_store
@@ -46,7 +45,7 @@ def test_trials_are_spread_over_both_models_and_recorded_with_theirs(tmp_path: P
     machines = {}
     for name in ("driver", "first", "second", "server"):
         (tmp_path / name).mkdir()
-        machines[name] = Machine(tmp_path / name, (), tmp_path / "log", {}, (INJECTED, ROOT))
+        machines[name] = Machine(tmp_path / name, (), tmp_path / "log", {}, (ROOT,))
     data = write_small_digits(tmp_path / "driver" / "digits")
     (tmp_path / "driver" / "space.yaml").write_text(SPACE)
     port = free_port()
