@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import optuna
 from peers import Smac, installed
-from sources import Default, Modelled, Optuna, RandomOrder, Shares, Source, Untried
+from sources import Default, Modelled, Optuna, Program, RandomOrder, Shares, Source, Untried, side_of
 from tables import Ensembles, OverBudget, Run, Table, Training
 
 from tune_paddy.core.domains import SubSpace
@@ -112,8 +112,10 @@ def successive_halving(run: Run, source: Source, *, keep: bool) -> None:
                 stage += 1
 
 
-def _univariate(seed: int) -> optuna.samplers.BaseSampler:
-    return optuna.samplers.TPESampler(seed=seed, multivariate=False, constant_liar=True)
+def _univariate(seed: int, start: int = 10) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.TPESampler(
+        seed=seed, multivariate=False, constant_liar=True, n_startup_trials=start
+    )
 
 
 def random_search(context: Context, run: Run, seed: int) -> None:
@@ -341,6 +343,82 @@ def _by_shares(context: Context, run: Run, seed: int, first: Sequence[Training])
     whole(run, Optuna(untried, context.spaces, _univariate(seed), first=first, family=family))
 
 
+def program(context: Context, run: Run, seed: int) -> None:
+    """Search a built space: three frozen members, one of each other sub-space, then by weight per second."""
+    _program(context, run, seed, frozen=3, kinds=("scratch", "tuned"))
+
+
+def program_early(context: Context, run: Run, seed: int) -> None:
+    """The same after one frozen member."""
+    _program(context, run, seed, frozen=1, kinds=("scratch", "tuned"))
+
+
+def program_patient(context: Context, run: Run, seed: int) -> None:
+    """The same, where a costly sub-space is first tried when it takes a fifth of the time so far."""
+    _program(context, run, seed, frozen=1, kinds=("scratch",), probe=4.0)
+
+
+def program_two(context: Context, run: Run, seed: int) -> None:
+    """The same after two frozen members."""
+    _program(context, run, seed, frozen=2, kinds=("scratch",), probe=4.0)
+
+
+def program_three(context: Context, run: Run, seed: int) -> None:
+    """The same after three frozen members."""
+    _program(context, run, seed, frozen=3, kinds=("scratch",), probe=4.0)
+
+
+def program_quick(context: Context, run: Run, seed: int) -> None:
+    """The same, and TPE uses results from the fourth on."""
+    _program(context, run, seed, frozen=3, kinds=("scratch",), probe=4.0, start=4)
+
+
+def _program(
+    context: Context,
+    run: Run,
+    seed: int,
+    *,
+    frozen: int,
+    kinds: Sequence[str],
+    probe: float = 0.0,
+    start: int = 10,
+) -> None:
+    untried = context.untried(np.random.default_rng(seed))
+    first = known_members(context.table, frozen, kinds)
+    sampler = _univariate(seed, start)
+    whole(
+        run,
+        Program(run, untried, context.ensembles, context.spaces, sampler, first=first, probe=probe),
+    )
+
+
+def known_members(table: Table, frozen: int, kinds: Sequence[str]) -> list[Training]:
+    """Return the recipes of a built space: frozen members at the largest side, and middling others."""
+    plain = [one for one in table.full if one.frozen and not one.values["label_smoothing"]]
+    plain.sort(key=lambda one: (-side_of(one), -one.values["zoom_view"], one.name))
+    bodies = {one.values["arch"]: one for one in reversed(plain)}
+    chosen = sorted(bodies.values(), key=lambda one: one.values["arch"], reverse=True)[:frozen]
+    middling = {
+        "scratch": ("resnet10t.c3_in1k", 32, 0.0032),
+        "tuned": ("tf_efficientnet_lite0.in1k", 64, 0.011),
+    }
+    for kind in kinds:
+        arch, side, lr = middling[kind]
+        rivals = [one for one in table.full if one.origin == kind]
+        chosen += [
+            min(
+                rivals,
+                key=lambda one: (
+                    one.values["arch"] != arch,
+                    side_of(one) != side,
+                    -one.values["epochs"],
+                    abs(np.log(one.values["lr"] / lr)),
+                ),
+            )
+        ]
+    return chosen
+
+
 DEFAULT = "today's default"
 BASELINES: Mapping[str, Method] = {
     DEFAULT: default,
@@ -367,6 +445,12 @@ LEVERS: Mapping[str, Method] = {
     "i: weight per second of the sub-spaces": shares,
     "c+i": frozen_shares,
     "h+i": portfolio_shares,
+    "built space, three frozen first": program,
+    "built space, one frozen first": program_early,
+    "built space, costly ones later": program_patient,
+    "built space, two frozen first, costly ones later": program_two,
+    "built space, three frozen first, costly ones later": program_three,
+    "the same, TPE from four": program_quick,
     "h+e": together,
     "h+e+f": together_by_weight,
 }

@@ -189,8 +189,12 @@ class Shares:
     def __init__(self, run: Run, untried: Untried, ensembles: Ensembles, names: Sequence[str]) -> None:
         self._run, self._untried, self._ensembles, self._names = run, untried, ensembles, names
 
-    def __call__(self) -> str:
-        """Return the name of a sub-space."""
+    def __call__(self, is_due: Callable[[str], bool] = lambda name: True) -> str:
+        """Return the name of a sub-space.
+
+        Args:
+            is_due: Function that returns whether a sub-space without a member may be tried.
+        """
         left = {training.origin for training in self._untried.left.values()}
         spent, weights = dict.fromkeys(self._names, 0.0), dict.fromkeys(self._names, 0.0)
         before = 0.0
@@ -199,8 +203,10 @@ class Shares:
             before = seconds
         names = [name for name in self._names if name in left] or list(self._names)
         new = [name for name in names if not spent[name]]
-        if new:
-            return new[0]
+        due = [name for name in new if is_due(name)]
+        if due or len(new) == len(names):
+            return (due or new)[0]
+        names = [name for name in names if spent[name]]
         for name, weight in self._ensembles.weights(tuple(self._run.pool)).items():
             weights[self._origin(name)] += weight
         unit = before / len(self._run.events)
@@ -208,6 +214,85 @@ class Shares:
 
     def _origin(self, name: str) -> str:
         return self._run.table.trainings[name].origin
+
+
+class Program:
+    """Known members, then the sub-space with the most weight per second, as a built space is searched.
+
+    Frozen members come in the order of the program's lists: new features first, and larger images before
+    smaller ones. The other sub-spaces get what univariate TPE proposes.
+
+    Args:
+        run: The search.
+        untried: Trainings to propose.
+        ensembles: Scores of pools.
+        spaces: Sub-spaces.
+        sampler: Optuna's sampler.
+        first: Known members.
+        probe: A sub-space that has no member is tried once the time so far is this many times the mean cost
+            of its members; 0: at once.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        untried: Untried,
+        ensembles: Ensembles,
+        spaces: Sequence[SubSpace],
+        sampler: optuna.samplers.BaseSampler,
+        *,
+        first: Sequence[Training],
+        probe: float = 0.0,
+    ) -> None:
+        self._run, self._untried, self._probe = run, untried, probe
+        self._tpe = Optuna(untried, spaces, sampler, first=first, family=lambda: self._family)
+        self._shares = Shares(run, untried, ensembles, [space.name for space in spaces])
+        self._family, self._known = "", len(first)
+        self._frozen = listed(run.table, first)
+        costs: dict[str, list[float]] = {}
+        for training in run.table.full:
+            costs.setdefault(training.origin, []).append(training.cost)
+        self._costs = {name: sum(each) / len(each) for name, each in costs.items()}
+
+    def next(self) -> Training | None:
+        """Return the next training."""
+        if self._known:
+            self._known -= 1
+            return self._tpe.next()
+        self._family = self._shares(self._is_due)
+        if self._family == "frozen":
+            while self._frozen:
+                training = self._untried.left.pop(self._frozen.pop(0).name, None)
+                if training is not None:
+                    return training
+        return self._tpe.next()
+
+    def tell(self, training: Training, loss: float, stage: int) -> None:
+        """Tell TPE the loss, if it made the proposal."""
+        if training.name in self._tpe.trials:
+            self._tpe.tell(training, loss, stage)
+
+    def _is_due(self, name: str) -> bool:
+        return self._run.spent >= self._probe * self._costs.get(name, 0.0)
+
+
+def listed(table: Table, known: Sequence[Training]) -> list[Training]:
+    """Return the frozen trainings of a table in the order of the program's lists."""
+    frozen = [one for one in table.full if one.frozen and one not in known]
+    frozen.sort(key=lambda one: (one.values["label_smoothing"], -one.values["zoom_view"], -side_of(one)))
+    seen = [one.features for one in known]
+    ranks = []
+    for one in frozen:
+        ranks.append(seen.count(one.features))
+        seen.append(one.features)
+    order = sorted(range(len(frozen)), key=lambda place: (ranks[place], -side_of(frozen[place])))
+    return [frozen[place] for place in order]
+
+
+def side_of(training: Training) -> int:
+    """Return the side of a training's images, in px."""
+    size = training.values["size"]
+    return int(size[0] if isinstance(size, list) else size)
 
 
 def encoded(training: Training, spaces: Sequence[SubSpace]) -> dict[str, Any]:
