@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import torch
+from mlflow import MlflowException
 
 from tests.conftest import Finished
 from tune_paddy.core.config import MemberConfig
@@ -13,6 +14,8 @@ from tune_paddy.search.plan import stored_split
 from tune_paddy.search.ray.internals import SPENT
 from tune_paddy.search.trainable import TrialContext, run_trial
 from tune_paddy.search.trial import Trial
+from tune_paddy.tracking import client as calls
+from tune_paddy.tracking.client import call
 from tune_paddy.tracking.memory import measured_stacks
 from tune_paddy.tracking.runs import list_members
 from tune_paddy.tracking.searches import start_search
@@ -157,3 +160,31 @@ def test_an_epoch_is_recorded_once_if_its_process_died_before_or_after_it_was(
     for metric in ("train_loss", "system/process_rss_mib"):
         points = finished.store.client.get_metric_history(member.run_id, metric)
         assert [point.step for point in points] == [1, 2, 3], metric
+
+
+def test_a_trial_that_waits_for_the_record_is_not_taken_for_one_that_hangs(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process would end itself after `stall_minutes`, which may be fewer than a call waits."""
+    log, alive, told = trainable.log_epoch, trainable.StallWatch.alive, list[str]()
+
+    def log_after_an_outage(*arguments: Any) -> None:
+        answers = iter([MlflowException("Response: 503 Server Error"), None])
+
+        def ask() -> None:
+            if (answer := next(answers)) is not None:
+                raise answer
+
+        told.clear()
+        call(ask)
+        assert told == ["alive"]
+        log(*arguments)
+
+    def noted(watch: trainable.StallWatch) -> None:
+        told.append("alive")
+        alive(watch)
+
+    monkeypatch.setattr(calls, "pauses", lambda: iter([0.0] * 9))
+    monkeypatch.setattr(trainable, "log_epoch", log_after_an_outage)
+    monkeypatch.setattr(trainable.StallWatch, "alive", noted)
+    assert run_here(finished, monkeypatch, "patient", allow_gpu=False)["outcome"] == "finished"

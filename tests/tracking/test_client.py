@@ -1,3 +1,4 @@
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -8,7 +9,8 @@ from mlflow import MlflowException
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.system.text import redact
 from tune_paddy.tracking.client import one_line, wait_out
-from tune_paddy.tracking.server.outages import LOCKED_SECONDS
+from tune_paddy.tracking.server.outages import LOCKED_SECONDS, UNREACHABLE_SECONDS
+from tune_paddy.tracking.server.patience import Patience
 
 LOCKED = "(sqlite3.OperationalError) database is locked\n[SQL: UPDATE runs SET status=?]"
 
@@ -134,3 +136,45 @@ assert is_telemetry_disabled()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_thread_that_somebody_waits_for_gives_up_and_then_asks_no_more() -> None:
+    """A request to a server that is gone may take minutes, and a search has many to send at its end."""
+    time, asked = FakeTime(), list[float]()
+    patience = Patience(clock=time.clock)
+
+    def attempt() -> None:
+        asked.append(time.now)
+        if len(asked) == 20:
+            patience.end_in(60)  # the search has ended
+        raise MlflowException(UNREACHABLE)
+
+    with patience.applied():
+        for _ in range(3):
+            with pytest.raises(TunePaddyError, match="answers 503"):
+                wait_out(attempt, clock=time.clock, sleep=time.sleep)
+    assert asked[19] + 60 <= asked[-1] == time.now <= asked[19] + 70
+    with pytest.raises(TunePaddyError, match="answers 503"):
+        wait_out(attempt, clock=time.clock, sleep=time.sleep)
+    assert asked[-1] > UNREACHABLE_SECONDS
+
+
+def test_a_thread_whose_time_is_over_still_sends_what_a_server_answers() -> None:
+    time = FakeTime()
+    patience = Patience(clock=time.clock)
+    patience.end_in(0)
+    with patience.applied():
+        locked = outcomes(MlflowException(LOCKED), "done")
+        assert wait_out(locked, clock=time.clock, sleep=time.sleep) == "done"
+        assert wait_out(outcomes("done"), clock=time.clock, sleep=time.sleep) == "done"
+
+
+def test_a_call_that_waits_says_so_before_each_pause() -> None:
+    """A trial that waits for the record must not be taken for one that hangs."""
+    time, told = FakeTime(), list[float]()
+    attempt = outcomes(*[MlflowException(UNREACHABLE)] * 30, "done")
+    with Patience(waiting=lambda: told.append(time.now)).applied():
+        wait_out(attempt, clock=time.clock, sleep=time.sleep)
+    pauses = [after - before for before, after in itertools.pairwise([*told, time.now])]
+    assert len(told) == 30
+    assert max(pauses) < 10

@@ -1,7 +1,7 @@
 """Record a search: open its run, store its files, close the run."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,13 +10,14 @@ from tune_paddy.data.image_table import describe_images
 from tune_paddy.data.split import SelectSplit
 from tune_paddy.data.system.files import write_atomically
 from tune_paddy.data.system.owned_folders import sweep as sweep_folders
+from tune_paddy.search.cluster.claims import claimed
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.trainable import LOCKS
 from tune_paddy.search.watchers.close_members import sweep
 from tune_paddy.tracking.context.datasets import UsedDataset
 from tune_paddy.tracking.files import IMAGES_FILE, SPACE_FILE, SPLIT_FILE, TARGETS_FILE
 from tune_paddy.tracking.schema import SearchRecord
-from tune_paddy.tracking.searches import open_search
+from tune_paddy.tracking.searches import open_search, recorded_run
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.shelf import MEMBERS
 
@@ -26,21 +27,29 @@ _LONGEST_NOTES = 4000
 
 @contextmanager
 def recorded_search(
-    plan: SearchPlan, split: SelectSplit, store: Store, tags: Mapping[str, object] | None = None
+    plan: SearchPlan,
+    split: SelectSplit,
+    store: Store,
+    tags: Mapping[str, object] | None = None,
+    *,
+    new: bool = False,
 ) -> Iterator[str]:
     """Keep the search's run open while the block runs; write and log its files.
+
+    The search's folder in the storage is claimed before anything is recorded.
 
     Args:
         plan: Plan of the search.
         split: Select split or folds.
         store: The record, opened for the dataset's experiment.
         tags: Further tags of the run.
+        new: Whether an existing run of this name is that of another search.
 
     Yields:
         The id of the run.
 
     Raises:
-        InputError: Another experiment has a search of this name.
+        InputError: The record or the storage has another search of this name.
         TunePaddyError: MLflow failed, or a file could not be written.
     """
     description = "" if plan.resumed else _description(plan)
@@ -52,17 +61,33 @@ def recorded_search(
         sweep_folders(plan.folder)  # the live pool of a session that was killed
         shutil.rmtree(plan.folder / MEMBERS / LOCKS, ignore_errors=True)
 
-    with open_search(
-        store,
-        plan.name,
-        record,
-        dataset=dataset,
-        write_files=lambda: _write_files(plan, split),
-        tags=tags or {},
-        description=description,
-        at_end=tidy,
-    ) as run_id:
+    with (
+        _claimed(plan, store) as claim,
+        open_search(
+            store,
+            plan.name,
+            record,
+            dataset=dataset,
+            write_files=lambda: _write_files(plan, split),
+            tags=tags or {},
+            description=description,
+            at_end=tidy,
+            new=new,
+        ) as run_id,
+    ):
+        claim(run_id)
         yield run_id
+
+
+@contextmanager
+def _claimed(plan: SearchPlan, store: Store) -> Iterator[Callable[[str], None]]:
+    """Reserve the search's folder in its storage, if it has one; yield the function that claims it."""
+    if plan.storage is None:
+        yield lambda _: None
+        return
+    known = recorded_run(store, plan.name)
+    with claimed(plan.storage.parent, None if known is None else known.run_id) as claim:
+        yield claim
 
 
 def _record(plan: SearchPlan, split: SelectSplit) -> SearchRecord:

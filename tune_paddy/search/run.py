@@ -13,7 +13,7 @@ from rich.console import Console
 from tune_paddy.core.errors import InputError, SearchInterruptedError, TunePaddyError
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
-from tune_paddy.search.cluster.carried import claim, require_server
+from tune_paddy.search.cluster.carried import require_server
 from tune_paddy.search.interruption import Interruption, interruptible
 from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan
@@ -32,6 +32,7 @@ from tune_paddy.search.timing.budget import TimeBudget
 from tune_paddy.search.timing.by_operations import member_paces
 from tune_paddy.search.trainable import TrialContext
 from tune_paddy.search.tuning import run_trials_on_ray
+from tune_paddy.search.watchers.background import Background
 from tune_paddy.search.watchers.close_members import MemberCloser
 from tune_paddy.search.watchers.contributors import Contributors
 from tune_paddy.search.watchers.display import search_display
@@ -79,7 +80,8 @@ def run_search(
         require_server(store.tracking_uri)
     with search_lock(plan.folder, plan.name):
         earlier = _look_back(plan, store)
-        with recorded_search(plan, ready.split, store) as parent:  # closes runs that a session left open
+        # Closes runs that a session left open.
+        with recorded_search(plan, ready.split, store, new=not plan.resumed) as parent:
             if earlier.leaves_work(plan):
                 chosen = Contributors()
                 searcher = _searcher(ready, clock, earlier, chosen)
@@ -139,8 +141,6 @@ def run_trials(
         console.print(note, style="yellow", soft_wrap=True, markup=False)
     with ExitStack() as stack:
         stack.enter_context(system_metrics(store, parent))
-        if plan.storage is not None:
-            claim(plan.storage.parent, parent)
         context = _context(plan, store, parent)
         progress = _progress(ready, earlier, interruption.budget)
         display = search_display(console, progress)
@@ -148,8 +148,10 @@ def run_trials(
         clock = interruption.budget.clock
         stopwatch = Stopwatch(store, parent, progress.spent, clock=clock, began=began)
         selected = [progress.ensemble_selected, on_selection]
-        watchers = [progress, display, stopwatch, *_watchers(ready, store, context, console, selected)]
-        for watcher in watchers:
+        closer = MemberCloser(store, plan.name, parent, context.members, plan.shelf)
+        recorder = Background(stopwatch, closer)
+        watchers = [progress, display, recorder, *_watchers(ready, store, context, console, selected)]
+        for watcher in (stopwatch, *watchers):
             if isinstance(watcher, AbstractContextManager):
                 stack.enter_context(watcher)
         stack.enter_context(interruptible(interruption, console.print))
@@ -201,7 +203,7 @@ def _watchers(
     console: Console,
     selected: Sequence[OnSelection],
 ) -> list[Watcher]:
-    """Return the receivers of trial events; context managers among them run for the whole search.
+    """Return further receivers of trial events; context managers among them run for the whole search.
 
     Args:
         ready: The search.
@@ -211,10 +213,7 @@ def _watchers(
         selected: Receivers of each live selection.
     """
     plan, parent = ready.plan, context.parent_run_id
-    watchers: list[Watcher] = [
-        MemberCloser(store, plan.name, parent, context.members, plan.shelf),
-        FirstNote(console),
-    ]
+    watchers: list[Watcher] = [FirstNote(console)]
     if not ready.parts.seen:  # otherwise members were trained on the select split: no honest selection
         receivers = [*selected, _keeper(plan, store)]
         watchers.append(LiveEnsemble(store, plan.name, parent, plan.folder, _each(receivers)))

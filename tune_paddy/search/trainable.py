@@ -26,6 +26,7 @@ from tune_paddy.tracking.context.system_metrics import process_metrics
 from tune_paddy.tracking.members import fail_member, finished_member, log_epoch, log_member, start_member
 from tune_paddy.tracking.runs import read_curve
 from tune_paddy.tracking.schema import MemberRecord
+from tune_paddy.tracking.server.patience import Patience
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
 
@@ -110,7 +111,14 @@ def run_trial(config: dict[str, Any], *, context: TrialContext, parts: Parts) ->
     locks = context.members / LOCKS
     locks.mkdir(parents=True, exist_ok=True)
     if context.storage is not None:
-        remove_abandoned(context.members, locks, spared=trial.member)
+        remove_abandoned(
+            context.members,
+            locks,
+            spared=trial.member,
+            copies=context.storage,
+            store=context.store,
+            parent_run_id=context.parent_run_id,
+        )
     try:
         with FileLock(locks / trial.member, timeout=LOCK_SECONDS):
             _run_locked(trial, context, parts)
@@ -238,6 +246,7 @@ def _fit(
     with (
         opened_cache(context.cache_limit, parts.images, config, threads=context.cpus) as (cached, refusals),
         watch,
+        Patience(waiting=watch.alive).applied(),  # a trial that waits for the record does not hang
     ):
         return train(config, parts, replace(runtime, cached=cached), report=report), refusals
 

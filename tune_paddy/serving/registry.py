@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from tune_paddy.serving.manifest import Manifest
-from tune_paddy.tracking.client import call, connect, load_mlflow
+from tune_paddy.tracking.client import call, connect
+from tune_paddy.tracking.files import download
+from tune_paddy.tracking.server.creation import create_model_version
 from tune_paddy.tracking.store import Store, resolve_uri
 
 MODEL_PATH = "model"
@@ -28,10 +30,7 @@ def register(store: Store, manifest: Manifest, folder: Path, name: str) -> str:
     client, run_id = store.client, manifest.ensemble_run_id
     call(client.log_artifacts, run_id, str(folder), MODEL_PATH)
     source = f"{call(client.get_run, run_id).info.artifact_uri.rstrip('/')}/{MODEL_PATH}"
-    if not call(client.search_registered_models, f"name = '{name}'"):
-        call(client.create_registered_model, name)
-    made = call(client.create_model_version, name, source, run_id=run_id)
-    return f"models:/{name}/{made.version}"
+    return f"models:/{name}/{create_model_version(client, name, source, run_id)}"
 
 
 def download_model(uri: str, folder: Path, tracking_uri: str | None) -> Path:
@@ -43,7 +42,7 @@ def download_model(uri: str, folder: Path, tracking_uri: str | None) -> Path:
         tracking_uri: Address of the MLflow record; None: the default.
 
     Raises:
-        TunePaddyError: There is no such model, or MLflow failed.
+        TunePaddyError: There is no such model, its files are missing, or MLflow failed.
     """
     where = resolve_uri(tracking_uri)
     client = connect(where)
@@ -53,5 +52,4 @@ def download_model(uri: str, folder: Path, tracking_uri: str | None) -> Path:
         rest = call(client.get_model_version_by_alias, name, alias).version
     # By its artifact URI: for a `models:/` URI, MLflow ignores `tracking_uri` and uses the default record.
     source = call(client.get_model_version_download_uri, name, rest)
-    download = load_mlflow().artifacts.download_artifacts
-    return Path(call(download, artifact_uri=source, dst_path=str(folder), tracking_uri=where))
+    return download(source, folder, where)

@@ -20,6 +20,7 @@ from weakref import WeakSet
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.system.text import duration, redact
 from tune_paddy.tracking.server.outages import in_words, is_locked, pauses, seconds_to_repeat
+from tune_paddy.tracking.server.patience import current_patience
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -102,7 +103,8 @@ def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call MLflow; retry while its database is locked, or its server or database cannot be reached.
 
     Retries are safe where a second call changes nothing: tags and parameters keep their values, and MLflow
-    recognises the points of a batch. Create runs with `server.creation.create_once`.
+    recognises the points of a batch. What a second call would create again, such as
+    a run, is created by `server.creation`.
 
     Args:
         function: A method of `MlflowClient`.
@@ -127,6 +129,8 @@ def wait_out(
 ) -> T:
     """Retry `attempt` while it fails for a reason that passes by itself, see `server.outages`.
 
+    The `Patience` of this thread limits the time, too.
+
     Args:
         attempt: Function to retry.
         most: Limit of the time that the kind of failure allows, in seconds, except for a locked database.
@@ -142,21 +146,27 @@ def wait_out(
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - MLflow's, imported with it
 
     failures = (load_mlflow().MlflowException, SQLAlchemyError, OSError)
-    began, noticed, pause = clock(), False, pauses()
+    began, noticed, pause, patience = clock(), False, pauses(), current_patience()
+    patience.require()
     while True:
         try:
             return attempt()
         except failures as error:
-            limit = seconds_to_repeat(error)
-            if not is_locked(error):  # a lock passes, however short the caller's patience with a server is
-                limit = min(limit, most)
-            waited = clock() - began
+            limit, waited = seconds_to_repeat(error), clock() - began
             words = in_words(error) or one_line(without_sql(str(error)))
+            ended = False
+            if not is_locked(error):  # a lock passes, however short the patience with a server is
+                ended = limit > 0 and patience.left() == 0
+                limit = min(limit, most, waited + patience.left())
             if waited >= limit:
-                raise TunePaddyError(f"MLflow: {words}") from error
+                failure = TunePaddyError(f"MLflow: {words}")
+                if ended:
+                    patience.give_up(failure)
+                raise failure from error
             if waited >= NOTICE_SECONDS and not noticed:
                 noticed = True
                 _log.warning("MLflow: %s; waiting for up to %s", words, duration(limit))
+        patience.waiting()
         sleep(max(0.0, min(next(pause), began + limit - clock())))
 
 

@@ -48,7 +48,7 @@ from tune_paddy.tracking.schema import (
     EnsembleRecord,
     SearchRecord,
 )
-from tune_paddy.tracking.server.creation import create_once
+from tune_paddy.tracking.server.creation import create_run
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import CONTRIBUTION, ERROR_RATE, LIVE, LIVE_HOURS, LOG_LOSS, WEIGHT
 from tune_paddy.tracking.ui.tags import stored_tags
@@ -261,13 +261,8 @@ def _open(store: Store, experiment_id: str, tags: Mapping[str, str], start: int)
         set_tags(store.client, run_id, tags)
         remove_partial_files(known[0].info.artifact_uri)
         return run_id, int(known[0].info.start_time)
-    client, name = store.client, f"ensemble {tags[ENSEMBLE]}"
-    run_id = create_once(
-        client,
-        lambda: client.create_run(experiment_id, start, stored_tags(tags), name),
-        lambda: _same_selection(store, experiment_id, tags),
-    )
-    return run_id, start
+    name = f"ensemble {tags[ENSEMBLE]}"
+    return create_run(store.client, experiment_id, name, stored_tags(tags), start), start
 
 
 def _same_selection(store: Store, experiment_id: str, tags: Mapping[str, str]) -> list["Run"]:

@@ -151,20 +151,40 @@ def fetched(store: Store, artifact_uri: str, name: str) -> Iterator[Path]:
         yield path
         return
     with owned_folder() as folder:
-        yield call(_download, store, uri, folder)
+        yield download(uri, folder, store.tracking_uri)
 
 
-def _download(store: Store, uri: str, folder: Path) -> Path:
-    """Download a file from a server; a missing one raises at once, although a server with S3 answers 500."""
+def download(uri: str, folder: Path, tracking_uri: str) -> Path:
+    """Download a file or a folder of artifacts into a folder; return its path.
+
+    A missing one raises at once, although a server whose storage is S3 answers 500 for it, as for a storage
+    that fails.
+
+    Args:
+        uri: Address of the artifact.
+        folder: Folder to download into.
+        tracking_uri: Address of the record, whose server may pass artifacts on.
+
+    Raises:
+        TunePaddyError: The artifact is missing, or MLflow failed.
+    """
+    return call(_download, uri, folder, tracking_uri)
+
+
+def _download(uri: str, folder: Path, tracking_uri: str) -> Path:
     mlflow = load_mlflow()
     try:
         found = mlflow.artifacts.download_artifacts(
-            artifact_uri=uri, dst_path=str(folder), tracking_uri=store.tracking_uri
+            artifact_uri=uri, dst_path=str(folder), tracking_uri=tracking_uri
         )
-    except mlflow.MlflowException:
-        parent, _, name = uri.rpartition("/")
-        listed = mlflow.artifacts.list_artifacts(artifact_uri=parent, tracking_uri=store.tracking_uri)
-        if name in {PurePosixPath(file.path).name for file in listed}:
-            raise
-        raise FileNotFoundError(f"{uri}: there is no such file") from None
+    except (mlflow.MlflowException, OSError):
+        if _is_missing(uri, tracking_uri):
+            raise FileNotFoundError(f"{uri}: there is no such file") from None
+        raise
     return Path(found)
+
+
+def _is_missing(uri: str, tracking_uri: str) -> bool:
+    parent, _, name = uri.rstrip("/").rpartition("/")
+    listed = load_mlflow().artifacts.list_artifacts(artifact_uri=parent, tracking_uri=tracking_uri)
+    return name not in {PurePosixPath(file.path).name for file in listed}

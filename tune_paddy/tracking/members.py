@@ -47,7 +47,7 @@ from tune_paddy.tracking.schema import (
     SearchRecord,
     prefixed,
 )
-from tune_paddy.tracking.server.creation import create_once
+from tune_paddy.tracking.server.creation import create_run
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.tags import known_tags, stored_tags
 from tune_paddy.tracking.writing import (
@@ -66,6 +66,9 @@ UPLOAD = "tune_paddy-"
 """Prefix of temporary folders that hold a file during its upload."""
 
 Failure = Literal["failed", "infeasible", "diverged", "stopped", "interrupted"]
+
+RESUMABLE = frozenset(("running", "interrupted", "failed"))
+"""Outcomes of members that may be trained again from their checkpoints; `failed` ones only on demand."""
 
 
 def start_member(
@@ -124,12 +127,7 @@ def start_member(
         wanted |= {"mlflow.user": inherited.get("mlflow.user", user_name())}
         wanted |= MemberRecord(attempts=1).to_tags()
         wanted[NOTE] = describe_member(member, origin, search, searched, has_space=alone)
-        experiment, tags_of_run = parent.info.experiment_id, stored_tags(wanted)
-        run_id = create_once(
-            client,
-            lambda: client.create_run(experiment, tags=tags_of_run, run_name=member),
-            lambda: _find_members(store, parent, member),
-        )
+        run_id = create_run(client, parent.info.experiment_id, member, stored_tags(wanted))
     # Of an existing run, too: its process may have died before this.
     log_params(client, run_id, params)
     pass_on_dataset(store, parent, run_id)
@@ -255,6 +253,16 @@ def finished_member(store: Store, parent_run_id: str, member: str) -> RecordedRu
     """
     run = _find_member(store, parent_run_id, member)
     return recorded(run) if run is not None and run.info.status == "FINISHED" else None
+
+
+def has_ended(store: Store, parent_run_id: str, member: str) -> bool:
+    """Return whether a member has an outcome after which it is never trained again, or no run at all.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    run = _find_member(store, parent_run_id, member)
+    return run is None or recorded(run).outcome not in RESUMABLE
 
 
 def close_stale(store: Store, search: str, *, all_ended: bool = False) -> tuple[str, ...]:

@@ -9,12 +9,12 @@ from typing import Literal
 from tune_paddy.core.errors import InputError, SearchInterruptedError
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.context.datasets import UsedDataset, describe_experiment, log_dataset
-from tune_paddy.tracking.context.provenance import git_revision, source_tags, this_process
+from tune_paddy.tracking.context.provenance import git_revision, host_of, source_tags, this_process
 from tune_paddy.tracking.files import log_files
 from tune_paddy.tracking.members import close_stale
-from tune_paddy.tracking.runs import check_name, find_runs, list_searches
+from tune_paddy.tracking.runs import RecordedRun, check_name, list_searches
 from tune_paddy.tracking.schema import KIND, NOTE, OUTCOME, PROCESS, SEARCH, SearchRecord, prefixed
-from tune_paddy.tracking.server.creation import create_once
+from tune_paddy.tracking.server.creation import create_run
 from tune_paddy.tracking.server.health import OPENING_SECONDS
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import save_views, uses_gpu
@@ -36,6 +36,7 @@ def open_search(
     tags: Mapping[str, object],
     description: str,
     at_end: Callable[[], None],
+    new: bool = False,
 ) -> Iterator[str]:
     """Keep the run of a search open while the block runs, and close it with the block's outcome.
 
@@ -48,16 +49,19 @@ def open_search(
         tags: Further tags; a name without a dot gets the prefix `tune_paddy.`.
         description: Markdown for the run's page; empty: the page stays as it is.
         at_end: Clean-up after the last trial, called before the run is closed.
+        new: Whether an existing run of this name is that of another search.
 
     Yields:
         The id of the run.
 
     Raises:
-        InputError: The name is not valid, or another experiment has a search of that name.
+        InputError: The name is not valid, or the record has another search of that name.
         TunePaddyError: MLflow failed.
     """
     every = {**record.to_tags(), **tags}
-    run_id = start_search(store, name=name, params=record.settings, tags=every, description=description)
+    run_id = start_search(
+        store, name=name, params=record.settings, tags=every, description=description, new=new
+    )
 
     def close(status: Ended) -> None:
         close_search(store, name, run_id, status, at_end=at_end)
@@ -102,6 +106,7 @@ def start_search(
     params: Mapping[str, object] | None = None,
     tags: Mapping[str, object] | None = None,
     description: str = "",
+    new: bool = False,
 ) -> str:
     """Open the run of a search: a new run, or the existing one.
 
@@ -113,12 +118,13 @@ def start_search(
         params: Settings of the search.
         tags: Further tags; a name without a dot gets the prefix `tune_paddy.`.
         description: Markdown for the run's page; empty: the page stays as it is.
+        new: Whether an existing run of this name is that of another search.
 
     Returns:
         The id of the run.
 
     Raises:
-        InputError: The name is not valid, or another experiment has a search of that name.
+        InputError: The name is not valid, or the record has another search of that name.
         TunePaddyError: MLflow failed.
     """
     client = store.client
@@ -132,16 +138,13 @@ def start_search(
     }
     if description:
         wanted[NOTE] = description
-    run_id = _run_of(store, name)
-    if run_id is None:
-        experiment, tags_of_run = store.experiment_id, stored_tags(wanted)
-        condition = f"tags.`{KIND}` = 'search' AND tags.`{SEARCH}` = '{name}'"
-        run_id = create_once(
-            client,
-            lambda: client.create_run(experiment, tags=tags_of_run, run_name=name),
-            lambda: find_runs(store, condition, [experiment]),
-        )
+    known = recorded_run(store, name)
+    if known is None:
+        run_id = _begin(store, name, stored_tags(wanted))
+    elif new:
+        raise _taken(store, name, known)
     else:
+        run_id = known.run_id
         call(client.update_run, run_id, status="RUNNING")
         set_tags(client, run_id, wanted)
     log_params(client, run_id, params or {})
@@ -164,11 +167,42 @@ def log_seconds(store: Store, run_id: str, seconds: float, *, most: float = math
     set_tags(store.client, run_id, SearchRecord.tags_of(seconds=seconds), most=most)
 
 
-def _run_of(store: Store, search: str) -> str | None:
-    """Return the id of a search's existing run, the oldest of several; None: it has none."""
-    known = [recorded for recorded in list_searches(store) if recorded.name == search]
+def recorded_run(store: Store, search: str) -> RecordedRun | None:
+    """Return a search's run, the oldest of several; None: the record has no such search.
+
+    Raises:
+        InputError: Another experiment has a search of that name.
+        TunePaddyError: MLflow failed.
+    """
+    known = _named(store, search)
     if any(recorded.experiment_id != store.experiment_id for recorded in known):
         raise InputError(
             f"search {search!r} belongs to another dataset in {store.address}; choose another name"
         )
-    return known[0].run_id if known else None
+    return known[0] if known else None
+
+
+def _begin(store: Store, name: str, tags: Mapping[str, str]) -> str:
+    """Create the run of a new search; delete it if another process has begun one of its name meanwhile.
+
+    The record refuses no second run of a name, and the clocks of two machines do not say which came first:
+    where two begin at the same moment, each finds the other's run, and neither goes on.
+    """
+    run_id = create_run(store.client, store.experiment_id, name, tags)
+    others = [search for search in _named(store, name) if search.run_id != run_id]
+    if others:
+        call(store.client.delete_run, run_id)
+        raise _taken(store, name, others[0])
+    return run_id
+
+
+def _taken(store: Store, name: str, other: RecordedRun) -> InputError:
+    where = host_of(other.tags.get(PROCESS, "")) or "another machine"
+    return InputError(
+        f"{store.address} has a search {name!r}, which began on {where}; choose another `name`",
+        options=("name",),
+    )
+
+
+def _named(store: Store, name: str) -> list[RecordedRun]:
+    return [search for search in list_searches(store) if search.name == name]

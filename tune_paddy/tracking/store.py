@@ -3,8 +3,10 @@
 import os
 import sqlite3
 import urllib.parse
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +20,11 @@ from tune_paddy.data.system.own_output import mark_output
 from tune_paddy.data.system.text import check_decoded, redact, shown, strip_credentials
 from tune_paddy.tracking.client import call, connect, without_sql
 from tune_paddy.tracking.integrity import check_integrity
-from tune_paddy.tracking.server.health import check_answers
+from tune_paddy.tracking.server.health import first_answer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 DATABASE = "mlflow.db"
 """File name of the default database in the working folder, which a bare `mlflow ui` opens."""
@@ -117,8 +120,8 @@ def open_store(
         make_private_folder(artifact_root)
         mark_output(artifact_root)
     if path is None:
-        check_answers(uri)
-        return _open(uri, experiment, artifact_root, create=create)
+        first = partial(first_answer, uri)
+        return _open(uri, experiment, artifact_root, create=create, first=first)
     if not create:
         check_integrity(path)
         _check_database(path, experiment)
@@ -169,20 +172,31 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
-def _open(uri: str, experiment: str | None, artifact_root: Path, *, create: bool) -> Store:
+def _open(
+    uri: str,
+    experiment: str | None,
+    artifact_root: Path,
+    *,
+    create: bool,
+    first: Callable[[Callable[[], Any]], Any] = call,
+) -> Store:
+    """Open the record; `first` sends the first query, see `first_answer`."""
     try:
         if experiment is None:
-            call(lambda: connect(uri).search_experiments(max_results=1))
+            first(lambda: connect(uri).search_experiments(max_results=1))
             return Store(uri, "", "")
-        return Store(uri, experiment, _experiment_id(uri, experiment, artifact_root, create=create))
+        found = first(lambda: connect(uri).get_experiment_by_name(experiment))
+        return Store(uri, experiment, _experiment_id(uri, experiment, found, artifact_root, create=create))
     except ImportError as error:  # MLflow does not install database drivers
         raise InputError(f"{redact(uri)}: needs the Python package {error.name}; install it") from error
 
 
-def _experiment_id(uri: str, name: str, artifact_root: Path, *, create: bool) -> str:
-    client = call(connect, uri)
+def _experiment_id(
+    uri: str, name: str, found: "Experiment | None", artifact_root: Path, *, create: bool
+) -> str:
+    """Return the id of the experiment of a name, which `found` is; create it if it is missing."""
+    client = connect(uri)
     location = artifact_root.absolute().as_uri() if _is_database(uri) else None
-    found = call(client.get_experiment_by_name, name)
     elsewhere = found is not None and location not in (None, found.artifact_location)
     if found is not None and create and elsewhere and found.lifecycle_stage == "active":
         # MLflow fixes the folder of an experiment's artifacts when it is created.

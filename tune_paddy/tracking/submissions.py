@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.tracking.client import call, load_mlflow
+from tune_paddy.tracking.files import download
 from tune_paddy.tracking.lookup.ensembles import current_ensemble, get_ensemble, selected_at
 from tune_paddy.tracking.runs import RecordedRun, find_tagged, recorded
 from tune_paddy.tracking.schema import KIND, SUBMISSION_SHA256, EnsembleRecord, SubmissionRecord
@@ -49,9 +49,7 @@ def download_file(store: Store, ensemble: RecordedRun, name: str, folder: Path) 
     Raises:
         TunePaddyError: The file is missing, or MLflow failed.
     """
-    download = load_mlflow().artifacts.download_artifacts
-    uri = f"{ensemble.artifact_uri.rstrip('/')}/{name}"
-    return Path(call(download, artifact_uri=uri, dst_path=str(folder), tracking_uri=store.tracking_uri))
+    return download(f"{ensemble.artifact_uri.rstrip('/')}/{name}", folder, store.tracking_uri)
 
 
 def log_submission(store: Store, run_id: str, record: SubmissionRecord) -> None:

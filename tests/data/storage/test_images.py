@@ -140,3 +140,33 @@ def test_an_image_that_has_changed_since_it_was_read_is_not_uploaded(
 ) -> None:
     with pytest.raises(InputError, match=r"a\.JPG: has changed since"):
         push_images(replace(images, sums=("0" * 64, *images.sums[1:])), storage)
+
+
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_an_image_that_is_gone_is_named(
+    images: ImageSet, storage: Storage, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    sizes = module.image_sizes
+
+    def sizes_then_lost(images: ImageSet) -> dict[str, int]:
+        known = sizes(images)
+        lose(images)
+        return known
+
+    if when == "before":
+        lose(images)
+    else:
+        monkeypatch.setattr(module, "image_sizes", sizes_then_lost)
+    with pytest.raises(
+        InputError, match=r"data/\w\.\w+: cannot be read: No such file .*; the machines"
+    ) as error:
+        push_images(images, storage)
+    assert "\n" not in str(error.value)
+
+
+def test_a_cache_folder_that_cannot_be_made_is_named(
+    images: ImageSet, storage: Storage, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").touch()
+    with pytest.raises(TunePaddyError, match=r"cannot be created: .*; set TUNE_PADDY_CACHE to a folder"):
+        images_here(images, storage, tmp_path / "cache")

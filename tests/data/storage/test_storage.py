@@ -1,5 +1,9 @@
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from pyarrow import fs
@@ -50,6 +54,80 @@ def test_a_copy_that_breaks_off_leaves_the_old_file_and_nothing_else(
         storage.download("file", tmp_path / "target")
     assert [path.name for path in tmp_path.rglob("*")] == ["shared", "file"]
     assert storage.read("file") == b"old"
+
+
+@pytest.fixture
+def objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    """A storage that publishes what was written when a stream is closed, also after an error, as S3 does."""
+    monkeypatch.setattr(module, "_ATOMIC", frozenset(("local",)))
+    (tmp_path / "bucket").mkdir()
+    return Storage.at(str(tmp_path / "bucket"))
+
+
+class Interrupted:
+    """A file system whose output streams are closed after half of the first write."""
+
+    def __init__(self, system: Any) -> None:
+        self._system = system
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._system, name)
+
+    @contextmanager
+    def open_output_stream(self, path: str) -> Iterator[Any]:
+        with self._system.open_output_stream(path) as stream:
+            yield SimpleNamespace(write=lambda content: _write_half(stream, content))
+
+
+def _write_half(stream: Any, content: bytes) -> None:
+    stream.write(content[: len(content) // 2])
+    raise KeyboardInterrupt
+
+
+def test_an_object_is_never_published_in_part(
+    objects: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_source: str, target: str, **_: object) -> None:
+        Path(target).write_bytes(b"ne")
+        raise OSError("[Errno 5] Input/output error")
+
+    (tmp_path / "file").write_bytes(b"new content")
+    objects.upload(tmp_path / "file", "file")
+    system, top = objects._opened()
+    monkeypatch.setattr(fs, "copy_files", broken)
+    for name in ("file", "other"):
+        with pytest.raises(TunePaddyError, match=r"cannot be written: .*Input/output error"):
+            objects.upload(tmp_path / "file", name)
+    monkeypatch.setattr(Storage, "_opened", lambda _: (Interrupted(system), top))
+    with pytest.raises(KeyboardInterrupt):
+        objects.write("written", b"new content")
+    assert objects.files() == {}
+
+
+def test_an_object_stays_if_its_replacement_does_not_begin(objects: Storage, tmp_path: Path) -> None:
+    objects.write("file", b"old")
+    with pytest.raises(TunePaddyError, match="cannot be written"):
+        objects.upload(tmp_path / "missing", "file")
+    assert objects.read("file") == b"old"
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_a_file_that_changes_while_it_is_copied_is_not_stored(
+    published: bool, objects: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = fs.copy_files
+
+    def late(source: str, target: str, **options: Any) -> None:
+        copy(source, target, **options)
+        Path(source).write_bytes(b"more than the whole content")
+
+    monkeypatch.setattr(fs, "copy_files", late)
+    if not published:
+        monkeypatch.setattr(module, "_ATOMIC", frozenset())
+    (tmp_path / "file").write_bytes(b"whole content")
+    with pytest.raises(TunePaddyError, match="changed while it was copied"):
+        objects.upload(tmp_path / "file", "file")
+    assert list((tmp_path / "bucket").iterdir()) == []
 
 
 def test_a_file_that_a_killed_process_left_unfinished_is_not_listed(tmp_path: Path) -> None:

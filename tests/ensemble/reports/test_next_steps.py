@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.commands import parse
 from tests.conftest import Exported, Finished
+from tune_paddy.data.storage.storage import Storage
 from tune_paddy.ensemble.ensemble import Ensemble
 from tune_paddy.ensemble.reports import next_steps as module
 from tune_paddy.ensemble.reports.next_steps import next_steps
@@ -61,6 +62,33 @@ def test_nothing_is_exported_without_weights_files(
 ) -> None:
     monkeypatch.setattr(module, "weights_bytes", lambda _folder: 0)
     assert "Export" not in steps(finished, current(exported), finished.runs)
+
+
+def test_weights_in_a_storage_count_and_are_listed_once(
+    finished: Finished, exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the recorded folder of a member is on another machine."""
+
+    def stored(store: object, name: str) -> object:
+        search = original(store, name)  # type: ignore[arg-type]
+        settings = {**(module.SearchRecord.from_run(search).settings or {}), "storage": str(tmp_path)}
+        return replace(search, tags={**search.tags, **module.SearchRecord.tags_of(settings=settings)})
+
+    def noted(storage: Storage) -> object:
+        listed.append(str(storage))
+        return files(storage)
+
+    original, files, listed = module.get_search, Storage.files, list[str]()
+    monkeypatch.setattr(module, "get_search", stored)
+    monkeypatch.setattr(module, "weights_bytes", lambda _folder: 0)
+    monkeypatch.setattr(Storage, "files", noted)
+    members = Storage.at(str(tmp_path)).folder("first", "members")
+    assert "Export" not in steps(finished, current(exported), tmp_path / "elsewhere")
+    for member in finished.members:
+        members.write(f"{member.name}/weights.safetensors", b"w")
+    listed.clear()
+    assert "Export" in steps(finished, current(exported), tmp_path / "elsewhere")
+    assert listed == [str(members)]
 
 
 def test_only_a_competitions_submission_is_submitted(

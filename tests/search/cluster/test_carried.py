@@ -10,16 +10,17 @@ import pytest
 
 from tests.conftest import Finished
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.errors import InputError
+from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.member_data import Parts, make_parts
 from tune_paddy.data.storage.storage import Storage
 from tune_paddy.search import trainable
 from tune_paddy.search.cluster import carried
-from tune_paddy.search.cluster.carried import TakenOverError, claim, remove_abandoned, require_server
+from tune_paddy.search.cluster.carried import TakenOverError, remove_abandoned, require_server
 from tune_paddy.search.plan import stored_split
 from tune_paddy.search.trainable import TrialContext, run_trial
 from tune_paddy.search.trial import Trial
+from tune_paddy.tracking.members import fail_member, start_member
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import list_members
 from tune_paddy.tracking.searches import start_search
@@ -119,25 +120,61 @@ def test_a_process_whose_member_another_one_trains_ends_and_leaves_the_record_al
     assert context.storage.files() == {}  # type: ignore[union-attr]
 
 
-def test_only_folders_that_no_process_works_in_are_removed(tmp_path: Path) -> None:
+@pytest.fixture
+def remove(context: TrialContext, tmp_path: Path) -> Callable[[], set[str]]:
+    """Return a function that removes abandoned folders of a machine, and returns the names of those left."""
+    members, locks = tmp_path / "node", tmp_path / "node" / trainable.LOCKS
+    locks.mkdir(parents=True)
+    copies, parent = context.storage, context.parent_run_id
+    assert copies is not None
+
+    def remove() -> set[str]:
+        remove_abandoned(
+            members, locks, spared="mine", copies=copies, store=context.store, parent_run_id=parent
+        )
+        return {path.name for path in members.iterdir()} - {trainable.LOCKS}
+
+    return remove
+
+
+def test_only_folders_that_no_process_works_in_are_removed(
+    remove: Callable[[], set[str]], tmp_path: Path
+) -> None:
     for name in ("mine", "running", "abandoned"):
-        (tmp_path / name).mkdir()
-    locks = tmp_path / trainable.LOCKS
-    locks.mkdir()
-    with trainable.FileLock(locks / "running"):
-        remove_abandoned(tmp_path, locks, spared="mine")
-    assert {path.name for path in tmp_path.iterdir()} == {trainable.LOCKS, "mine", "running"}
+        (tmp_path / "node" / name).mkdir()
+    with trainable.FileLock(tmp_path / "node" / trainable.LOCKS / "running"):
+        assert remove() == {"mine", "running"}
+
+
+def test_a_folder_that_is_ahead_of_its_copy_stays_until_its_member_ends_or_the_copy_is_as_far(
+    context: TrialContext,
+    remove: Callable[[], set[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A storage that failed for a while must not cost an epoch."""
+    runs, search = {}, {"search": context.search, "parent_run_id": context.parent_run_id}
+    for name in ("ends", "moves"):
+        runs[name] = start_member(context.store, member=name, params={"arch": "net"}, **search)
+        (tmp_path / "node" / name).mkdir()
+        (tmp_path / "node" / name / "checkpoint-00002.safetensors").touch()
+        context.storage.write(f"{name}/checkpoint-00001.safetensors", b"")  # type: ignore[union-attr]
+    assert remove() == {"ends", "moves"}
+    fail_member(context.store, runs["ends"], "its loss was not finite", "diverged")
+    fail_member(context.store, runs["moves"], "OSError: no network", "interrupted")
+    assert remove() == {"moves"}
+    context.storage.write("moves/checkpoint-00002.safetensors", b"")  # type: ignore[union-attr]
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "files", _fail)
+        assert remove() == {"moves"}
+    assert remove() == set()
+
+
+def _fail(*_: object) -> None:
+    raise TunePaddyError("no network")
 
 
 def test_a_record_that_other_machines_cannot_write_is_refused(finished: Finished) -> None:
     with pytest.raises(InputError, match="is a file of this machine, which trials on other machines cannot"):
         require_server(finished.store.tracking_uri)
     require_server("http://127.0.0.1:5000")
-
-
-def test_a_storage_with_a_search_of_this_name_from_another_record_is_refused(tmp_path: Path) -> None:
-    storage = Storage.at(str(tmp_path)).folder("night")
-    claim(storage, "run-1")
-    claim(storage, "run-1")
-    with pytest.raises(InputError, match="night has the files of another search of this name; choose"):
-        claim(storage, "run-2")

@@ -7,6 +7,7 @@ import pytest
 from tests.conftest import Finished
 from tests.search.trials import make_trial
 from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.data.storage.storage import Storage
 from tune_paddy.search.trial import Trial
 from tune_paddy.search.watchers import close_members
 from tune_paddy.search.watchers.close_members import MemberCloser, sweep
@@ -69,6 +70,33 @@ def test_a_member_is_closed_with_its_outcome_and_keeps_checkpoints_only_if_it_ca
     assert not list(tmp_path.glob("*/.*.partial"))
     kept = {int(path.parent.name[:4]) for path in tmp_path.glob("*/checkpoint-*")}
     assert kept == {1, 2, 3, 4, 5}
+
+
+def test_a_closed_search_lists_its_storage_once_and_cleans_this_machine_if_that_fails(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, files, listed = finished.store, Storage.files, list[str]()
+    parent = start_search(store, name="swept")
+    storage = Storage.at(str(tmp_path / "storage"))
+    for name in ("a", "b"):
+        run_id = start_member(store, search="swept", member=name, parent_run_id=parent, params={"arch": "n"})
+        fail_member(store, run_id, "its loss was not finite", "diverged")
+        storage.write(f"{name}/checkpoint-00001.safetensors", b"")
+
+    def noted(place: Storage) -> object:
+        listed.append(str(place))
+        if len(listed) == 1:
+            raise TunePaddyError("no network")
+        return files(place)
+
+    monkeypatch.setattr(Storage, "files", noted)
+    for left in (2, 0):
+        (tmp_path / "here" / "a").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "here" / "a" / "checkpoint-00001.safetensors").touch()
+        sweep(store, "swept", Shelf(tmp_path / "here", storage))
+        assert not list((tmp_path / "here" / "a").iterdir())
+        assert len(files(storage)) == left
+    assert listed == [str(storage)] * 2
 
 
 def test_a_stopped_member_keeps_its_checkpoints_if_the_record_fails(

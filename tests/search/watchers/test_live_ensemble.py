@@ -1,3 +1,4 @@
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tune_paddy.search.watchers import live_ensemble
 from tune_paddy.search.watchers.live_ensemble import LiveEnsemble
 from tune_paddy.tracking.pool import load_member
 from tune_paddy.tracking.searches import start_search
+from tune_paddy.tracking.store import Store
 
 
 def test_each_finished_member_adds_a_point_and_is_read_once(
@@ -54,3 +56,16 @@ def test_a_resumed_search_adds_the_point_that_its_earlier_session_lost_and_count
         pass  # no member is new, and no point is missing
     assert selected == [2]
     assert [p.step for p in store.client.get_metric_history(parent, "live_log_loss")] == [2, 3]
+
+
+def test_a_server_that_is_gone_does_not_hold_up_the_end_of_a_search(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A wait would last 20 minutes."""
+    monkeypatch.setattr(live_ensemble, "CLOSING_SECONDS", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    store = Store(f"http://127.0.0.1:{port}", "e", "0")
+    with LiveEnsemble(store, "night", "run", tmp_path) as curve:
+        curve.trial_changed(make_trial("some"), "finished", {"run_id": "some"})
+    assert not list(tmp_path.iterdir())

@@ -10,6 +10,7 @@ from tune_paddy.core.predictions import Pool, Predictions
 from tune_paddy.core.selection.plain import best_single, fixed_select
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.data.ensemble_file import ensemble_content
+from tune_paddy.data.storage.storage import Storage
 from tune_paddy.search.watchers import prune_weights
 from tune_paddy.search.watchers.prune_weights import TOP, WeightsKeeper, weights_line
 from tune_paddy.tracking.ensembles import log_ensemble, make_current
@@ -84,6 +85,20 @@ def test_the_best_members_and_those_of_a_good_ensemble_keep_their_weights_files(
     assert not list((folder / "m5").iterdir())
     line = weights_line(list_members(store, "many"), Shelf(folder))
     assert line == "weights files of 4 members kept, 2.5 MiB; 2 pruned"
+
+
+def test_one_listing_of_the_storage_serves_a_selection(
+    store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, listed = Storage.files, list[str]()
+    monkeypatch.setattr(prune_weights, "TOP", 1)
+    monkeypatch.setattr(Storage, "files", lambda place: (listed.append(str(place)), files(place))[1])
+    pool = load_pool(store, ["many"])
+    storage = Storage.at(str(folder))
+    WeightsKeeper(store, Shelf(tmp_path / "none", storage))(pool, best_single(pool.select, pool.labels))
+    assert listed == [str(storage)]
+    assert "m0" in kept(folder)
+    assert "m5" not in kept(folder)
 
 
 def test_a_log_linear_ensemble_of_members_with_weights_files_is_kept_too(store: Store, folder: Path) -> None:

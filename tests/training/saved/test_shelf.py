@@ -63,3 +63,36 @@ def test_a_search_without_a_storage_has_the_files_of_its_folder(tmp_path: Path) 
     write(tmp_path / "night/members/a", "weights.safetensors")
     shelf.fetch_weights("b", [tmp_path / "night/members/b"], average=False)
     assert shelf.weights_bytes(["a", "b"]) == {"a": 5, "b": 0}
+
+
+@pytest.fixture
+def listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The folders that were listed, in order: each listing is a request for every thousand files."""
+    files, listed = Storage.files, list[str]()
+    monkeypatch.setattr(Storage, "files", lambda place: (listed.append(str(place)), files(place))[1])
+    return listed
+
+
+def test_one_listing_serves_all_members(shelf: Shelf, stored: Path, listed: list[str]) -> None:
+    files = shelf.look()
+    assert files.weights_bytes(["a", "b", "d"]) == {"a": 10, "b": 10, "d": 0}
+    for member in ("a", "b"):
+        files.remove_weights(member)
+        files.remove_checkpoints(member)
+    assert listed == [str(stored)]
+    assert sorted(Storage.at(str(stored)).files()) == ["a/fold-0/fold.npz", "a/fold-1/fold.npz"]
+
+
+def test_the_folds_of_a_member_are_fetched_by_one_listing(
+    shelf: Shelf, stored: Path, tmp_path: Path, listed: list[str]
+) -> None:
+    folders = [tmp_path / "here" / "a" / fold for fold in ("fold-0", "fold-1")]
+    for _ in range(2):
+        shelf.fetch_weights("a", folders, average=False)
+    assert listed == [str(stored / "a")]
+
+
+def test_the_files_here_are_those_of_this_machine(shelf: Shelf, tmp_path: Path) -> None:
+    write(tmp_path / "runs/night/members/a", "weights.safetensors")
+    shelf.here.remove_weights("a")
+    assert shelf.weights_bytes(["a"]) == {"a": 10}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.image_cache.cache import SPARE, ImageSet
@@ -34,6 +34,8 @@ _SEEN = "seen.json"
 _MANIFEST = "manifest.json"
 _GB = 10**9
 
+T = TypeVar("T")
+
 
 def push_images(images: ImageSet, storage: Storage, *, progress: Progress = SILENT) -> int:
     """Copy the images of a dataset into a storage; skip those that it has.
@@ -49,14 +51,14 @@ def push_images(images: ImageSet, storage: Storage, *, progress: Progress = SILE
         Number of images that were copied.
 
     Raises:
-        InputError: An image has changed since the dataset was opened.
+        InputError: An image cannot be read, or has changed since the dataset was opened.
         TunePaddyError: The storage failed.
     """
     place = storage.folder(FOLDER)
     progress.stage("listing the storage")
     stored = {name: stamp.size for name, stamp in place.folder(_OBJECTS).files().items()}
     files = _by_sum(images)
-    sizes = {sum_: Path(path).stat().st_size for sum_, path in files.items()}
+    sizes = image_sizes(images)
     lacking = {sum_: path for sum_, path in files.items() if stored.get(_name(sum_)) != sizes[sum_]}
 
     def push(sum_: str) -> None:
@@ -68,6 +70,15 @@ def push_images(images: ImageSet, storage: Storage, *, progress: Progress = SILE
         place.write(manifest, json.dumps({"format": 1, "files": sizes}).encode())
     progress.clear()
     return len(lacking)
+
+
+def image_sizes(images: ImageSet) -> dict[str, int]:
+    """Return the size of each image that travels: SHA-256 → bytes.
+
+    Raises:
+        InputError: An image cannot be read.
+    """
+    return {sum_: _readable(path, Path(path).stat).st_size for sum_, path in _by_sum(images).items()}
 
 
 def images_here(images: ImageSet, storage: Storage, cache: Path) -> dict[str, str]:
@@ -82,9 +93,10 @@ def images_here(images: ImageSet, storage: Storage, cache: Path) -> dict[str, st
         Path → path on this machine; the same one if the files there are the same.
 
     Raises:
-        TunePaddyError: The storage lacks an image or has a damaged one, or the disk has no space.
+        TunePaddyError: The storage lacks an image or has a damaged one, or the disk has no space or cannot be
+            written.
     """
-    folder = make_private_folder(cache / images.fingerprint)
+    folder = _private_folder(cache / images.fingerprint)
     with file_lock(cache / f".{images.fingerprint}.lock"):
         if _same_files(images, folder):
             return {path: path for path in images.paths}
@@ -153,14 +165,25 @@ def _pull(objects: Storage, sum_: str, target: Path) -> None:
             "upload the dataset again with `tune-paddy data push DATA STORAGE`"
         )
     partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}{PARTIAL}")
-    target.parent.mkdir(exist_ok=True)
     try:
+        target.parent.mkdir(exist_ok=True)
         partial.write_bytes(content)
         partial.replace(target)
     except OSError as error:
         raise TunePaddyError(f"{target}: cannot be written: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _private_folder(folder: Path) -> Path:
+    try:
+        return make_private_folder(folder)
+    except OSError as error:
+        raise TunePaddyError(
+            f"{shown(folder)}: cannot be created: {error.strerror or error}; set TUNE_PADDY_CACHE to a "
+            "folder that this user can write"
+        ) from error
 
 
 def _require_space(folder: Path, needed: int, count: int) -> None:
@@ -172,8 +195,19 @@ def _require_space(folder: Path, needed: int, count: int) -> None:
         )
 
 
+def _readable(path: str, read: Callable[[], T]) -> T:
+    """Return what a function reads of an image; an image that was there may be gone, or its disk."""
+    try:
+        return read()
+    except OSError as error:
+        raise InputError(
+            f"{shown(path)}: cannot be read: {error.strerror or error}; the machines of a cluster need every "
+            "image: make it readable, or remove it from the dataset, and run the same command again"
+        ) from error
+
+
 def _read(path: str, sum_: str) -> bytes:
-    content = Path(path).read_bytes()
+    content = _readable(path, Path(path).read_bytes)
     if hashlib.sha256(content).hexdigest() != sum_:
         raise InputError(f"{shown(path)}: has changed since the dataset was read; run the same command again")
     return content

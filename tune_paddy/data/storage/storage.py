@@ -6,7 +6,7 @@ is renamed. The file systems are pyarrow's, as in Ray; credentials come from the
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -149,9 +149,15 @@ class Storage:
         Raises:
             TunePaddyError: The storage cannot be written.
         """
+
+        def is_part(system: Any, path: str) -> bool:
+            with system.open_input_stream(path) as stream:
+                found = stream.read(len(content) + 1)
+            return len(found) < len(content) and content.startswith(found)
+
         with (
             self._errors("written"),
-            self._complete(name) as (system, path),
+            self._complete(name, is_part) as (system, path),
             system.open_output_stream(path) as stream,
         ):
             stream.write(content)
@@ -160,9 +166,14 @@ class Storage:
         """Copy a file of this machine into the storage, completely or not at all.
 
         Raises:
-            TunePaddyError: The storage cannot be written.
+            TunePaddyError: The file cannot be read or changes meanwhile, or the storage cannot be written.
         """
-        with self._errors("written"), self._complete(name) as (system, path):
+        before = self.stamp(name)
+
+        def is_part(system: Any, path: str) -> bool:
+            return _stamp(system.get_file_info(path)) != before
+
+        with self._errors("written"), self._complete(name, is_part) as (system, path):
             fs.copy_files(
                 str(file.absolute()),
                 path,
@@ -171,6 +182,8 @@ class Storage:
                 chunk_size=_CHUNK,
                 use_threads=False,
             )
+            if system.get_file_info(path).size != file.stat().st_size:
+                raise OSError(f"{shown(file)} changed while it was copied")
 
     def download(self, name: str, file: Path) -> None:
         """Copy a file of the storage to this machine, completely or not at all; its folders are created.
@@ -206,23 +219,27 @@ class Storage:
             system.delete_file(f"{top}/{name}")
 
     @contextmanager
-    def _complete(self, name: str) -> Iterator[tuple[Any, str]]:
-        """Yield a file system and the path to write to; the file gets its name when the block ends."""
+    def _complete(self, name: str, is_part: Callable[[Any, str], bool]) -> Iterator[tuple[Any, str]]:
+        """Yield a file system and the path to write to; the file gets its name when the block ends.
+
+        Args:
+            name: Name of the file.
+            is_part: Function that says, after an error, whether the file system has a part of the content at
+                a path. pyarrow closes a stream also after an error, for example one of the file that is
+                read, and an object store then publishes what was written.
+        """
         system, top = self._opened()
         path = f"{top}/{name}"
         if system.type_name in _ATOMIC:
-            yield system, path
+            with _removed_after_error(system, path, is_part):
+                yield system, path
             return
         folder, _, last = path.rpartition("/")
         partial = f"{folder}/.{last}.{secrets.token_hex(4)}{PARTIAL}"
         system.create_dir(folder, recursive=True)
-        try:
+        with _removed_after_error(system, partial, lambda *_: True):
             yield system, partial
             system.move(partial, path)
-        except BaseException:
-            with suppress(OSError):
-                system.delete_file(partial)
-            raise
 
     def _opened(self) -> tuple[Any, str]:
         """Return pyarrow's file system, and the path of this folder in it."""
@@ -240,6 +257,18 @@ class Storage:
                 f"{self} cannot be {done}: {strip_credentials(reason)}; check the address, the variables "
                 "with its credentials, and whether it is full"
             ) from error
+
+
+@contextmanager
+def _removed_after_error(system: Any, path: str, is_part: Callable[[Any, str], bool]) -> Iterator[None]:
+    """Remove a file if the block ends with an error and the file holds a part of its content."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError, ArrowException):  # usually there is none
+            if is_part(system, path):
+                system.delete_file(path)
+        raise
 
 
 @cache
@@ -264,7 +293,7 @@ def _with_options(address: str) -> str:
 
 
 def _stamp(info: Any) -> Stamp:
-    return Stamp(int(info.size), int(info.mtime_ns or 0))
+    return Stamp(int(info.size or 0), int(info.mtime_ns or 0))
 
 
 def _is_partial(name: str) -> bool:

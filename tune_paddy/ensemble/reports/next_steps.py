@@ -1,15 +1,15 @@
 """Commands that come next after a selection; only those that apply to it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.ensemble.ensemble import Ensemble, member_weights
-from tune_paddy.tracking.runs import RecordedRun, get_search, list_members
+from tune_paddy.tracking.runs import get_search, list_members
 from tune_paddy.tracking.schema import MemberRecord, SearchRecord
 from tune_paddy.tracking.store import Store
-from tune_paddy.training.saved.shelf import MEMBERS, members_in
-from tune_paddy.training.saved.weight_files import WEIGHTS, weights_bytes
+from tune_paddy.training.saved.shelf import MEMBERS, Shelf
+from tune_paddy.training.saved.weight_files import weights_bytes
 
 
 def next_steps(
@@ -54,22 +54,22 @@ def has_weights(store: Store, ensemble: Ensemble, searches: Sequence[str], runs:
         runs: Folder of searches, for records without a member's folder.
     """
     chosen = {run_id for run_id, weight in member_weights(ensemble).items() if weight > 0}
-    members = [member for name in searches for member in list_members(store, name)]
-    return all(
-        weights_bytes(MemberRecord.from_run(member).folder or runs / member.search / MEMBERS / member.name)
-        or _is_stored(store, member)
-        for member in members
+    return all(_have_weights(store, name, chosen, runs) for name in searches)
+
+
+def _have_weights(store: Store, search: str, chosen: Collection[str], runs: Path) -> bool:
+    """Return whether the chosen members of a search have weights files; list its storage at most once."""
+    usual = runs / search / MEMBERS
+    folders = {
+        member.name: MemberRecord.from_run(member).folder or usual / member.name
+        for member in list_members(store, search)
         if member.run_id in chosen
-    )
-
-
-def _is_stored(store: Store, member: RecordedRun) -> bool:
-    """Return whether the weights file of a member is in the storage of its search."""
-    settings = SearchRecord.from_run(get_search(store, member.search)).settings
+    }
+    lacking = [name for name, folder in folders.items() if not weights_bytes(folder)]
+    if not lacking:
+        return True
     try:
-        stored = members_in(settings, member.search)
-        return stored is not None and any(
-            name.endswith(WEIGHTS) for name in stored.folder(member.name).files()
-        )
+        shelf = Shelf.of(runs / search, SearchRecord.from_run(get_search(store, search)).settings)
+        return shelf.stored and all(shelf.weights_bytes(lacking).values())
     except TunePaddyError:  # the export itself says why
         return False

@@ -4,7 +4,6 @@ A lock on one machine excludes no process of another. The record does: its run n
 a member, and a process that finds another name there ends without a trace.
 """
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,13 +15,12 @@ from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.storage.storage import Storage
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.context.provenance import this_process
+from tune_paddy.tracking.members import has_ended
 from tune_paddy.tracking.schema import PROCESS
+from tune_paddy.tracking.server.patience import Patience
 from tune_paddy.tracking.store import Store, sqlite_path
 from tune_paddy.tracking.ui.tags import known_tags
 from tune_paddy.training.saved.mirror import MemberMirror
-
-OWNER = "search.json"
-"""File in a search's folder of the storage that names its run in the record."""
 
 
 class TakenOverError(TunePaddyError):
@@ -70,40 +68,37 @@ def carried_files(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_abandoned(members: Path, locks: Path, *, spared: str) -> None:
-    """Remove the folders of members whose process was killed on this machine; the storage has their files.
+def remove_abandoned(
+    members: Path, locks: Path, *, spared: str, copies: Storage, store: Store, parent_run_id: str
+) -> None:
+    """Remove the folders of members whose process was killed on this machine.
+
+    A folder that is further than its copy stays until the member ends or its copy is as far: the storage may
+    have failed, and a retry of the member on this machine continues from it.
 
     Args:
         members: Folder of all members on this machine.
         locks: Folder of the members' locks.
         spared: Name of the member whose folder stays.
+        copies: Folder of all members in the storage.
+        store: The record.
+        parent_run_id: Run of the search.
     """
-    for folder in members.iterdir():
-        if folder != locks and folder.name != spared and folder.is_dir():
-            with suppress(OSError, Timeout), FileLock(locks / folder.name, timeout=0):
+
+    def is_needed(folder: Path) -> bool:
+        try:
+            ahead = MemberMirror(folder, copies.folder(folder.name)).is_ahead()
+            return ahead and not has_ended(store, parent_run_id, folder.name)
+        except TunePaddyError:  # the storage or the record fails now
+            return True
+
+    hurried = Patience()
+    hurried.end_in(0)  # a trial of the member would wait for the lock meanwhile
+    others = [folder for folder in members.iterdir() if folder != locks and folder.name != spared]
+    for folder in filter(Path.is_dir, others):
+        with suppress(OSError, Timeout), FileLock(locks / folder.name, timeout=0), hurried.applied():
+            if not is_needed(folder):
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def claim(storage: Storage, run_id: str) -> None:
-    """Note in a search's folder of the storage which run it belongs to.
-
-    Args:
-        storage: Folder of the search in the storage.
-        run_id: Run of the search in the record.
-
-    Raises:
-        InputError: The folder belongs to a search of another record.
-        TunePaddyError: The storage failed.
-    """
-    known = storage.read(OWNER)
-    if known is None:
-        storage.write(OWNER, json.dumps({"run": run_id}).encode())
-    elif _owner(known) != run_id:
-        raise InputError(
-            f"storage: {storage} has the files of another search of this name; choose another name or "
-            "storage, or remove that folder",
-            options=("storage",),
-        )
 
 
 def require_server(tracking_uri: str) -> None:
@@ -118,13 +113,6 @@ def require_server(tracking_uri: str) -> None:
             "write; start `mlflow server`, and give its address",
             options=("tracking_uri",),
         )
-
-
-def _owner(content: bytes) -> object:
-    try:
-        return json.loads(content)["run"]
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def _require_owned(store: Store, run_id: str) -> None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.data.image_cache.cache import ImageSet
+from tune_paddy.data.storage.images import image_sizes
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.search.cluster.nodes import Node, ask_nodes, check_nodes, program_environment
 from tune_paddy.search.ray.session import ray_session
@@ -26,13 +26,14 @@ def cluster_session(
         Its machines.
 
     Raises:
-        InputError: No cluster answers, or a machine cannot train the same members as the others.
+        InputError: No cluster answers, a machine cannot train the same members as the others, or an image
+            cannot be read.
     """
     progress.stage("connecting to Ray")
     with ray_session(address, runtime_env=program_environment()):
         progress.stage("asking the machines what they have")
         nodes = ask_nodes(images)
-        check_nodes(nodes, _bytes(images))
+        check_nodes(nodes, 0 if images is None else sum(image_sizes(images).values()))
         yield nodes
 
 
@@ -42,7 +43,3 @@ def smallest_gpu(settings: SearchSettings, nodes: Sequence[Node]) -> SearchSetti
     if settings.gpu_memory is not None or not memory:
         return settings
     return settings.model_copy(update={"gpu_memory": min(memory)})
-
-
-def _bytes(images: ImageSet | None) -> int:
-    return 0 if images is None else sum(Path(path).stat().st_size for path in images.paths)

@@ -5,17 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from tune_paddy.core.errors import TunePaddyError
-from tune_paddy.search.resuming.history import UNFINISHED
 from tune_paddy.search.stall_watch import stall_reason
 from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.files import remove_partial_files
-from tune_paddy.tracking.members import Failure, end_member, fail_member, start_member
+from tune_paddy.tracking.members import RESUMABLE, Failure, end_member, fail_member, start_member
 from tune_paddy.tracking.runs import list_members
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.shelf import Shelf
-
-KEPT = UNFINISHED | {"failed"}
-"""Outcomes of members that can be resumed, and so keep their checkpoints."""
 
 
 def sweep(store: Store, search: str, shelf: Shelf) -> None:
@@ -26,11 +22,24 @@ def sweep(store: Store, search: str, shelf: Shelf) -> None:
         search: Name of the search; none of its trials may be running.
         shelf: Files of the members.
     """
+    files = _looked(shelf)
     for member in list_members(store, search):
-        remove = shelf.remove_leftovers if member.outcome in KEPT else shelf.remove_checkpoints
-        with suppress(TunePaddyError):  # a storage that fails now costs space alone
-            remove(member.name)
+        try:
+            (files.remove_leftovers if member.outcome in RESUMABLE else files.remove_checkpoints)(member.name)
+        except TunePaddyError:
+            files = shelf.here
         remove_partial_files(member.artifact_uri)
+
+
+def _looked(shelf: Shelf) -> Shelf:
+    """Return the files by one listing of the storage; those on this machine alone if it fails.
+
+    A storage that fails now costs space alone.
+    """
+    try:
+        return shelf.look()
+    except TunePaddyError:
+        return shelf.here
 
 
 class MemberCloser:
@@ -62,9 +71,10 @@ class MemberCloser:
             reason, kind = stall_reason(self._folder / trial.member) or str(result["reason"]), "failed"
         else:
             return
-        with suppress(TunePaddyError):  # the end of the search closes it anyway, as one that can be resumed
+        # The end of the search closes it anyway, as one that can be resumed.
+        with suppress(TunePaddyError, OSError):
             self._end(trial, reason, kind)
-            if kind not in KEPT:
+            if kind not in RESUMABLE:
                 self._shelf.remove_checkpoints(trial.member)
 
     def _end(self, trial: Trial, reason: str, kind: Failure) -> None:

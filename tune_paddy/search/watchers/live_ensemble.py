@@ -13,10 +13,12 @@ from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.data.system.owned_folders import owned_folder
 from tune_paddy.search.trial import Trial
+from tune_paddy.search.watchers.background import CLOSING_SECONDS
 from tune_paddy.search.watchers.live_pool import LivePool
 from tune_paddy.tracking.ensembles import log_live_score
 from tune_paddy.tracking.pool import load_member
 from tune_paddy.tracking.runs import list_members, read_curve
+from tune_paddy.tracking.server.patience import Patience
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import LIVE, LOG_LOSS
 
@@ -46,6 +48,7 @@ class LiveEnsemble:
         self._read_runs: set[str] = set()
         self._points: set[int] | None = None  # steps of the curve; None: it could not be read
         self._finished: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._patience = Patience()
         self._thread = threading.Thread(target=self._work, name="live-ensemble", daemon=True)
 
     def __enter__(self) -> "LiveEnsemble":
@@ -54,6 +57,7 @@ class LiveEnsemble:
 
     def __exit__(self, *error: object) -> None:
         """Add the remaining points, then end the thread."""
+        self._patience.end_in(CLOSING_SECONDS)
         self._finished.put(None)
         self._thread.join()
 
@@ -63,7 +67,8 @@ class LiveEnsemble:
             self._finished.put(result["run_id"])
 
     def _work(self) -> None:
-        with suppress(OSError), owned_folder(self._folder) as folder:  # a full disk ends the curve alone
+        # A full disk ends the curve alone.
+        with suppress(OSError), owned_folder(self._folder) as folder, self._patience.applied():
             pool = LivePool(folder / "select.bin")
             for earlier in self._earlier():
                 self._read(earlier, pool)

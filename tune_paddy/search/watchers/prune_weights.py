@@ -45,9 +45,10 @@ class WeightsKeeper:
         """Prune the members of the pool; members that are not in it yet keep their files."""
         runs = {view.member: view.run_id for view in pool.views}
         try:
-            sizes = self._shelf.weights_bytes(runs.keys() - self._removed)
+            files = self._shelf.look()
         except TunePaddyError:  # a storage that fails now must not end the search
             return
+        sizes = files.weights_bytes(runs.keys() - self._removed)
         stored = {name for name, size in sizes.items() if size}
         if len(stored) <= TOP:
             return
@@ -57,7 +58,7 @@ class WeightsKeeper:
         for name in unneeded:
             if runs[name] not in used and not was_selected(self._store, runs[name]):
                 with suppress(OSError, TunePaddyError):  # the same for a file that cannot be removed
-                    self._shelf.remove_weights(name)
+                    files.remove_weights(name)
                     self._removed.add(name)
 
 

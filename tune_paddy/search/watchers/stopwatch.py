@@ -1,6 +1,5 @@
 """Record the time that a search has used."""
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,6 +7,7 @@ from typing import Any
 
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.search.trial import Trial
+from tune_paddy.search.watchers.background import CLOSING_SECONDS
 from tune_paddy.tracking.searches import log_seconds
 from tune_paddy.tracking.store import Store
 
@@ -42,14 +42,14 @@ class Stopwatch:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._note()
+        self._note(most=CLOSING_SECONDS)
 
     def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:  # noqa: ARG002
         """Record the time if `HEARTBEAT` seconds have passed."""
         if self._clock() - self._noted >= HEARTBEAT:
-            self._note(most=0.0)  # Ray's loop must not wait for a server; the next heartbeat tries again
+            self._note(most=0.0)  # the next heartbeat tries again
 
-    def _note(self, most: float = math.inf) -> None:
+    def _note(self, most: float) -> None:
         self._noted = self._clock()
         with suppress(TunePaddyError):
             seconds = self._before + self._noted - self._started

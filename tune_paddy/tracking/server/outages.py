@@ -20,7 +20,7 @@ ERROR_SECONDS = 180.0
 """Time for which a call is repeated that a server answers with 500: it may have an error that stays."""
 
 UNREACHABLE_SECONDS = 1200.0
-"""Time for which a call to a server that does not answer is repeated; less than `stall_minutes`."""
+"""Time for which a call to a server that does not answer is repeated."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 """Pauses before the first and before late repetitions, in seconds."""

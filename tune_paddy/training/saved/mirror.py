@@ -40,6 +40,15 @@ class MemberMirror:
             self._copy.download(name, self._folder / name)
         self._pushed = self._files()
 
+    def is_ahead(self) -> bool:
+        """Return whether the folder is further than its copy.
+
+        Raises:
+            TunePaddyError: The storage failed.
+        """
+        here = _progress(self._files())
+        return here > (0, 0) and here > _progress(self._copy.files())
+
     def push(self) -> None:
         """Copy the files that have changed since the last call, and remove those that are gone.
 
