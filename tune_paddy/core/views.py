@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 PLAIN = "plain"
 """One pass over the image as it is."""
@@ -17,7 +17,10 @@ ZOOM = "zoom"
 EMA = "ema"
 """One pass over the image as it is, of the network with averaged parameters."""
 
-KINDS = (PLAIN, TTA, FLIPS, LARGE, ZOOM, EMA)
+ViewKind = Literal["plain", "tta", "flips", "large", "zoom", "ema"]
+"""Type of a kind of view."""
+
+KINDS: tuple[ViewKind, ...] = get_args(ViewKind)
 """Every kind of view, in the order of tables."""
 
 WITH_PLAIN = frozenset((PLAIN, TTA, FLIPS))
@@ -79,7 +82,7 @@ def all_passes(params: Mapping[str, Any]) -> float:
 
 def in_order(kinds: Iterable[str]) -> list[str]:
     """Return kinds of views in the order of tables; unknown ones come last, by name."""
-    places = {kind: place for place, kind in enumerate(KINDS)}
+    places: dict[str, int] = {kind: place for place, kind in enumerate(KINDS)}
     return sorted(kinds, key=lambda kind: (places.get(kind, len(places)), kind))
 
 

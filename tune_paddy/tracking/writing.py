@@ -25,6 +25,10 @@ _EXACT = frozenset(("objective", "predict_ms_per_image"))
 """Metrics that a sampler or a selection reads back: stored with all digits."""
 
 
+Ended = Literal["FINISHED", "FAILED", "KILLED"]
+"""Status of a closed run, in MLflow's words."""
+
+
 def now() -> int:
     """Return the time in milliseconds since 1970, MLflow's unit."""
     return time.time_ns() // 1_000_000
@@ -143,9 +147,7 @@ def _stands(client: "MlflowClient", run_id: str, point: "Metric") -> bool:
     return point.value in values or (math.isnan(point.value) and any(math.isnan(value) for value in values))
 
 
-def finish_run(
-    store: Store, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"], end: int | None = None
-) -> None:
+def finish_run(store: Store, run_id: str, status: Ended, end: int | None = None) -> None:
     """End a run with its outcome.
 
     Args:
