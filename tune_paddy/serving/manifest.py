@@ -156,6 +156,14 @@ def find_ensemble(folder: Path) -> Path:
     return inner if inner.is_dir() else folder
 
 
+def exported_ensemble(folder: Path) -> str | None:
+    """Return the MLflow run ID of the ensemble that a folder holds; None: it holds no readable export."""
+    try:
+        return read_manifest(find_ensemble(folder)).ensemble_run_id
+    except InputError:
+        return None
+
+
 def similar_exports(wanted: Path) -> list[str]:
     """Return the exported folders beside a missing one whose names are similar, at most three."""
     try:

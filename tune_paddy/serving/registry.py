@@ -13,6 +13,8 @@ MODEL_PATH = "model"
 def register(store: Store, manifest: Manifest, folder: Path, name: str) -> str:
     """Log an export to its ensemble's run and register it as a new version of a model.
 
+    An export of the same run has the same files, so its version, if there is one, is used again.
+
     Args:
         store: Record of the ensemble's run.
         manifest: Manifest of the export.
@@ -30,7 +32,9 @@ def register(store: Store, manifest: Manifest, folder: Path, name: str) -> str:
     source = f"{call(client.get_run, run_id).info.artifact_uri.rstrip('/')}/{MODEL_PATH}"
     if not call(client.search_registered_models, f"name = '{name}'"):
         call(client.create_registered_model, name)
-    made = call(client.create_model_version, name, source, run_id=run_id)
+    versions = call(client.search_model_versions, f"name = '{name}'")
+    known = [each for each in versions if (each.run_id, each.source) == (run_id, source)]
+    made = known[0] if known else call(client.create_model_version, name, source, run_id=run_id)
     return f"models:/{name}/{made.version}"
 
 
