@@ -19,7 +19,8 @@ from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.system.files import read_file, write_atomically
 from tune_paddy.data.system.text import shown
 from tune_paddy.training.networks.members import member_network
-from tune_paddy.training.networks.model import lay_out, without_initial_weights
+from tune_paddy.training.networks.model import lay_out
+from tune_paddy.training.networks.plan import without_initial_weights
 from tune_paddy.training.saved.checkpoint import write_safetensors
 from tune_paddy.training.saved.weight_files import AVERAGE, CONFIG, WEIGHTS
 
