@@ -20,7 +20,7 @@ EMA = "ema"
 ViewKind = Literal["plain", "tta", "flips", "large", "zoom", "ema"]
 """Type of a kind of view."""
 
-KINDS: tuple[ViewKind, ...] = get_args(ViewKind)
+KINDS: tuple[str, ...] = get_args(ViewKind)
 """Every kind of view, in the order of tables."""
 
 WITH_PLAIN = frozenset((PLAIN, TTA, FLIPS))
@@ -82,7 +82,7 @@ def all_passes(params: Mapping[str, Any]) -> float:
 
 def in_order(kinds: Iterable[str]) -> list[str]:
     """Return kinds of views in the order of tables; unknown ones come last, by name."""
-    places: dict[str, int] = {kind: place for place, kind in enumerate(KINDS)}
+    places = {kind: place for place, kind in enumerate(KINDS)}
     return sorted(kinds, key=lambda kind: (places.get(kind, len(places)), kind))
 
 

@@ -33,7 +33,7 @@ MetricName = Literal[
 ]
 """Type of a key of `METRICS` in `core.metrics`."""
 
-METRIC_NAMES: tuple[MetricName, ...] = get_args(MetricName)
+METRIC_NAMES: tuple[str, ...] = get_args(MetricName)
 """Keys of `METRICS`, in its order."""
 
 RANKED_METRICS = "map_at_ and a number up to 1000"

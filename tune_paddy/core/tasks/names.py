@@ -5,7 +5,7 @@ from typing import Literal, get_args
 TaskName = Literal["classes", "ordered", "multilabel"]
 """Type of a value of the option `task`."""
 
-TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
+TASK_NAMES: tuple[str, ...] = get_args(TaskName)
 """Values of the option `task`: one class an image, ordered classes, any number of labels an image."""
 
 CLASSES, ORDERED, MULTILABEL = TASK_NAMES

@@ -1,7 +1,6 @@
 """Find the space that a search began with."""
 
 from collections.abc import Callable
-from functools import partial
 
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError, TunePaddyError
@@ -68,8 +67,9 @@ def _copy_in_folder(search: RecordedRun, settings: SearchSettings) -> SearchSpac
     if folder is None:
         return None
     path = folder / SPACE_FILE
-    text = partial(files.read_file, path, most=_MOST, what=_WHAT)
-    return _if_same(search, settings, lambda: _parsed(search, text().decode()))
+    return _if_same(
+        search, settings, lambda: _parsed(search, files.read_file(path, most=_MOST, what=_WHAT).decode())
+    )
 
 
 def _copy_in_package(search: RecordedRun, settings: SearchSettings) -> SearchSpace | None:
