@@ -15,7 +15,8 @@ from tune_paddy.spaces.space import SearchSpace, find_space
 from tune_paddy.training.forecast.planning import find_gpu, plan_space
 from tune_paddy.training.networks.architectures import resolve_arch, stand_in
 from tune_paddy.training.networks.licences import commercial_refusal
-from tune_paddy.training.networks.model import build_model, check_arch
+from tune_paddy.training.networks.model import build_model
+from tune_paddy.training.networks.plan import check_arch
 from tune_paddy.training.optimizer import optimizer_factory, split_parameters
 
 ROOT = Path(__file__).parents[1]

@@ -58,7 +58,7 @@ _HOMES = {
     "TunePaddyError": "tune_paddy.core.errors",
     "greedy_select": "tune_paddy.core.selection.plain",
 }
-"""Name → module that defines it; all others are defined in `tune_paddy.api`."""
+"""Name → module that defines it; `tune_paddy.api` has all others."""
 
 
 def __getattr__(name: str) -> Any:

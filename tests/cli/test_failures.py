@@ -15,7 +15,7 @@ from tests.cli.commands import HEARS_CTRL_C
 from tests.cli.conftest import Call
 from tune_paddy.cli import data as data_commands
 from tune_paddy.cli.app import typed_command
-from tune_paddy.cli.search import train_and_print
+from tune_paddy.cli.searching.training import train_and_print
 from tune_paddy.core.errors import InputError, SearchInterruptedError
 from tune_paddy.tracking.store import resolve_uri
 

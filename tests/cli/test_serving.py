@@ -133,7 +133,11 @@ def test_a_registered_export_is_found_by_its_address(
     assert "Registered: models:/digits/1" in text
     registered = call("predict", "models:/digits/1", exported.images[0], *options[:2])
     assert table(registered) == table(call("predict", "mine", exported.images[0]))
-    assert "already exists" in call("export", "first", "mine", *options, status=2)
+    again = call("export", "first", "mine", "--register", "digits", *ensemble, *options)
+    assert "Exported already: 3 members" in again
+    assert "Registered: models:/digits/1" in again
+    Path("other").mkdir()
+    assert "already exists" in call("export", "first", "other", *options, status=2)
 
 
 def test_a_search_predicts_by_its_name(finished: Finished, exported: Exported, call: Call) -> None:
@@ -174,10 +178,12 @@ def test_a_name_like_that_of_an_export_is_suggested(exported: Exported, call: Ca
 
 
 @pytest.mark.documents("bundle SEARCH")
-def test_a_bundle_is_named_after_its_search_and_not_overwritten(
+def test_a_bundle_is_named_after_its_search_and_only_a_repetition_may_find_it(
     finished: Finished, exported: Exported, call: Call, tmp_path: Path
 ) -> None:
     options = ["--ensemble", exported.ensemble.run_id, "--tracking-uri", finished.store.tracking_uri]
     assert "first-bundle" in call("bundle", "first", *options)
     assert (tmp_path / "first-bundle/kaggle_inference.ipynb").is_file()
+    assert "Written already: bundle" in call("bundle", "first", *options)
+    (tmp_path / "first-bundle/kaggle_inference.ipynb").unlink()
     assert "already exists" in call("bundle", "first", *options, status=2)

@@ -1,10 +1,12 @@
 """The submit and fetch commands with a fake of Kaggle's client; nothing leaves this machine."""
 
+import hashlib
 import io
 import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,23 +33,28 @@ class Kaggle:
     content: str = ""
     asked: int = 0
     problem: str = ""
+    killed: bool = False
 
     def competition_submit(self, file_name: str, message: str, competition: str, quiet: bool = False) -> Any:
         assert quiet
         self.sent.append((Path(file_name).name, message, competition))
         self.content = Path(file_name).read_text()
+        if self.killed:
+            raise KeyboardInterrupt
         return SimpleNamespace(message="Successfully submitted to Paddy Doctor", ref=4711)
 
     def competition_submissions(self, competition: str) -> list[Any]:
         assert competition == "some-contest"
+        if not self.sent:
+            return []
         self.asked += 1
         done = self.asked > 1
         status = ("ERROR" if self.problem else "COMPLETE") if done else "PENDING"
-        scored = {"public_score": "0.98731" if done else "", "private_score": ""}
+        facts = {"public_score": "0.98731" if done else "", "private_score": "", "total_bytes": 0}
+        facts |= {"error_description": self.problem, "date": datetime(2026, 1, 2, 3, 4, 5), "ref": 4711}
         return [
-            SimpleNamespace(
-                ref=4711, status=SimpleNamespace(name=status), error_description=self.problem, **scored
-            )
+            SimpleNamespace(status=SimpleNamespace(name=status), file_name=name, description=message, **facts)
+            for name, message, _ in reversed(self.sent)
         ]
 
     def competition_download_files(
@@ -127,6 +134,46 @@ def test_a_search_is_submitted_by_name_and_its_score_recorded_with_the_ensemble(
     assert "public score 0.98731" in again
 
 
+def test_a_submission_whose_process_was_killed_after_sending_is_not_sent_twice(
+    finished: Finished, ensemble: Ensemble, kaggle: Kaggle, tags: dict[str, str], call: Call
+) -> None:
+    command = arguments(finished, "first", "--yes", "-m", "once", "--ensemble", ensemble.name)
+    kaggle.killed = True
+    call(*command, status=130)
+    assert (tags["sending"], tags["sent_at"]) == ("once", "")
+    kaggle.killed = False
+    text = call(*command)
+    assert "Kaggle has it, submission 4711 of 2026-01-02T03:04:05" in text
+    assert "Score: public 0.98731" in text
+    assert len(kaggle.sent) == 1
+    assert (tags["sending"], tags["ref"], tags["message"]) == ("", "4711", "once")
+
+
+def test_a_submission_that_did_not_reach_kaggle_is_sent_again(
+    finished: Finished, ensemble: Ensemble, kaggle: Kaggle, tags: dict[str, str], call: Call
+) -> None:
+    command = arguments(finished, "first", "--yes", "-m", "once", "--ensemble", ensemble.name)
+    kaggle.killed = True
+    call(*command, status=130)
+    kaggle.killed, kaggle.sent = False, []
+    assert "Kaggle does not list it, so it is not sent yet" in call(*command, "--wait", "0")
+    assert len(kaggle.sent) == 1
+    assert tags["sending"] == ""
+
+
+def test_a_file_that_kaggle_has_is_sent_again_only_under_another_message(
+    finished: Finished, kaggle: Kaggle, call: Call
+) -> None:
+    Path("mine.csv").write_text("image_id,label\na.jpg,blast\n")
+    command = arguments(finished, "mine.csv", "--yes", "--wait", "0")
+    call(*command)
+    text = call(*command, status=2)
+    assert "submission 4711 of 2026-01-02T03:04:05: give another --message to send the file again" in text
+    assert len(kaggle.sent) == 1
+    call(*command, "-m", "again")
+    assert len(kaggle.sent) == 2
+
+
 def test_a_copied_file_is_identified_by_its_content(
     finished: Finished, ensemble: Ensemble, kaggle: Kaggle, tags: dict[str, str], call: Call
 ) -> None:
@@ -153,7 +200,8 @@ def test_a_file_that_is_not_in_the_record_is_sent_with_a_notice(
     text = call(*arguments(finished, "other.csv", "--yes", "--wait", "0"))
     assert "blast: 2 (67%), tungro: 1 (33%)" in text
     assert "not in the record" in text
-    assert kaggle.sent == [("other.csv", "tune-paddy", "some-contest")]
+    digest = hashlib.sha256((tmp_path / "other.csv").read_bytes()).hexdigest()
+    assert kaggle.sent == [("other.csv", f"tune-paddy, SHA-256 {digest[:12]}", "some-contest")]
     text = call("submit", "other.csv", "--score", status=2)
     assert "the record has no submission of other.csv" in text
 

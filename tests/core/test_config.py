@@ -85,7 +85,6 @@ def test_a_negative_share_of_a_gpu_is_refused() -> None:
 
 
 def test_every_metric_can_be_an_objective() -> None:
-    """The type lists the names a second time, since a type checker reads no tuple."""
     listed, _ = get_args(SearchSettings.model_fields["objective"].annotation)
     assert get_args(listed) == ("calibrated_log_loss", *METRIC_NAMES)
     assert SearchSettings(objective="map_at_7").objective == "map_at_7"

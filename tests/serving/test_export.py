@@ -165,6 +165,32 @@ def test_an_existing_folder_is_not_overwritten(exported: Exported, tmp_path: Pat
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
 
 
+def test_an_export_that_was_written_before_its_process_ended_stays_as_it_is(
+    exported: Exported, tmp_path: Path
+) -> None:
+    folder = export(exported.collected, tmp_path / "mine")
+    before = {path: path.stat().st_mtime_ns for path in exported_files(folder)}
+    assert export(exported.collected, folder) == folder
+    assert {path: path.stat().st_mtime_ns for path in exported_files(folder)} == before
+
+
+@pytest.mark.parametrize("lacking", ["MLmodel", "artifacts/ensemble/members/01/weights.safetensors"])
+def test_a_damaged_export_is_not_taken_for_a_complete_one(
+    exported: Exported, tmp_path: Path, lacking: str
+) -> None:
+    folder = export(exported.collected, tmp_path / "mine")
+    (folder / lacking).unlink()
+    with pytest.raises(InputError, match="already exists"):
+        export(exported.collected, folder)
+
+
+def test_an_export_of_another_selection_is_not_taken_for_this_one(exported: Exported, tmp_path: Path) -> None:
+    folder = export(exported.collected, tmp_path / "mine")
+    other = exported.collected.manifest.model_copy(update={"ensemble_run_id": "another"})
+    with pytest.raises(InputError, match="already exists"):
+        export(replace(exported.collected, manifest=other), folder)
+
+
 def test_missing_weights_files_are_reported_with_the_remedy(finished: Finished, exported: Exported) -> None:
     source = exported.collected.sources["members/01"]
     weights, hidden = source / "weights.safetensors", source / "hidden"

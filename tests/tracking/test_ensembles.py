@@ -58,6 +58,16 @@ def artifact(store: Store, run_id: str, name: str) -> str:
     return (Path(uri.removeprefix("file://")) / name).read_text()
 
 
+def test_no_ensemble_ends_before_its_start_when_the_clock_is_set_back(
+    store: Store, members: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([2_000_000, 1_000_000])  # the first is the start; all others come after a step back
+    last = 1_000_000
+    monkeypatch.setattr(ensembles, "now", lambda: next(clock, last))
+    run = recorded(store.client.get_run(record(store, tmp_path, {members[0]: 1.0})))
+    assert run.ended == run.started == 2000
+
+
 def test_an_ensemble_is_a_run_under_its_search(store: Store, members: list[str], tmp_path: Path) -> None:
     """It has files, settings, scores and a page, and is not listed as a member."""
     run_id = record(store, tmp_path, {})

@@ -16,7 +16,7 @@ from tune_paddy.tracking import members
 from tune_paddy.tracking.context.datasets import UsedDataset, log_dataset
 from tune_paddy.tracking.context.provenance import this_process
 from tune_paddy.tracking.members import close_stale, fail_member, log_epoch, log_member, start_member
-from tune_paddy.tracking.runs import ORPHANED, get_search, list_members, list_searches
+from tune_paddy.tracking.runs import ORPHANED, get_search, list_members, list_searches, read_curve
 from tune_paddy.tracking.schema import NOTE, PROCESS
 from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store, open_store
@@ -243,11 +243,13 @@ def test_an_epoch_repeated_with_equal_values_adds_nothing(store: Store, parent: 
         assert [point.timestamp for point in store.client.get_metric_history(run, name)] == [1000]
 
 
-def test_an_epoch_repeated_with_other_values_is_current(store: Store, parent: str) -> None:
+@pytest.mark.parametrize("again", [2000, 1000, 1], ids=["later", "at once", "the clock was set back"])
+def test_an_epoch_repeated_with_other_values_is_current(store: Store, parent: str, again: int) -> None:
     """On a GPU the repetition may differ; the member's final parameters come from it."""
     run = start(store, parent)
     log_epoch(store, run, {"loss": 0.25, "error": 0.5}, 3, 1000)
-    log_epoch(store, run, {"loss": 0.125, "error": 0.5}, 3, 2000)
+    log_epoch(store, run, {"loss": 0.125, "error": 0.5}, 3, again)
+    assert read_curve(store, run, "loss") == {3: 0.125}
     assert store.client.get_run(run).data.metrics == {"loss": 0.125, "error": 0.5}
     assert len(store.client.get_metric_history(run, "error")) == 1
 

@@ -15,7 +15,7 @@ from tune_paddy.training.accumulation import MemberLearner
 from tune_paddy.training.batches.loaders import Batch, ImageReader, TrainLoader
 from tune_paddy.training.devices import Device
 from tune_paddy.training.member import train_member
-from tune_paddy.training.networks.model import plan_body
+from tune_paddy.training.networks.plan import plan_body
 from tune_paddy.training.results import EpochReport, MemberResult
 from tune_paddy.training.runtime import Runtime
 from tune_paddy.training.saved.member_files import load_member

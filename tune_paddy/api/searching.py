@@ -124,7 +124,7 @@ def check_space(space: "SearchSpace", *, stand_ins: bool, licences: str | None =
     """
     from tune_paddy.search.licences import with_licences
     from tune_paddy.training.networks.architectures import stand_in
-    from tune_paddy.training.networks.model import check_arch, check_layers
+    from tune_paddy.training.networks.plan import check_arch, check_layers
 
     space.check_archs(check_arch, check_layers)
     allowed = with_licences(space, licences or space.settings.licences)

@@ -147,7 +147,7 @@ def load_space(space: str) -> "SearchSpace":
 
     loaded = SearchSpace.load(find_space(space))  # first: torch takes seconds to import
     with working("importing torch and timm"):
-        from tune_paddy.training.networks.model import check_arch, check_layers
+        from tune_paddy.training.networks.plan import check_arch, check_layers
 
         loaded.check_archs(check_arch, check_layers)
         return loaded

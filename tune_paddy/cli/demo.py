@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from tune_paddy.cli.app import RunsOption, UriOption, app, console
-from tune_paddy.cli.search import make_plan, record_of, session_of, train_and_print
+from tune_paddy.cli.search import make_plan, record_of, session_of
+from tune_paddy.cli.searching.training import train_and_print
 from tune_paddy.cli.select import select_and_print
 from tune_paddy.data.system.text import counted
 

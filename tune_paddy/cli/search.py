@@ -21,39 +21,30 @@ from tune_paddy.cli.app import (
     open_dataset,
     open_record,
     print_dataset,
-    print_note,
     read_options,
-    record_command,
     typed_command,
     working,
 )
 from tune_paddy.cli.completion import complete_search, complete_space
-from tune_paddy.cli.failures import as_typed
 from tune_paddy.cli.resume import find_earlier, offer, plan_again
+from tune_paddy.cli.searching.preview import print_preview
+from tune_paddy.cli.searching.training import check_selection, train_and_select
 from tune_paddy.cli.select import (
-    Machine,
     RayAddressOption,
     RefitOption,
     VerboseOption,
     check_refit,
-    refit_and_print,
-    select_and_print,
     selection_options,
 )
 from tune_paddy.cli.settings_options import OptionSource, command_with, given, search_settings
-from tune_paddy.core.errors import InputError, SearchInterruptedError, TunePaddyError
-from tune_paddy.data.system.text import counted
+from tune_paddy.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from tune_paddy.core.config import MemberConfig
-    from tune_paddy.core.memory import TrialMemory
     from tune_paddy.core.timing.speed import TimedNetwork
-    from tune_paddy.ensemble.options import SelectionOptions
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.search.preflight import ReadyPlan
-    from tune_paddy.spaces.space import SearchSpace
     from tune_paddy.tracking.names import Naming
     from tune_paddy.tracking.store import Store
 
@@ -154,7 +145,7 @@ def search(
     plan = replace(plan, follow_up=_follow_up(now, plan.follow_up), started=started)
     check_patterns(plan.follow_up["weights"] or (), plan)
     if dry_run:
-        _print_preview(plan, timing)
+        print_preview(plan, timing)
         return
     _run(plan, store, naming, tracking_uri, verbose=verbose)
 
@@ -250,47 +241,6 @@ def _follow_up(now: Mapping[str, Any], before: Mapping[str, Any] | None = None) 
     return {name: now.get(name, before.get(name, default)) for name, default in defaults.items()}
 
 
-def train_and_select(
-    ready: "ReadyPlan", store: "Store", follow_up: Mapping[str, Any], *, verbose: bool = False
-) -> None:
-    """Train, select from the finished members, and refit if `follow_up` says so.
-
-    After an interruption, select from the members finished so far, and do not refit.
-
-    Raises:
-        SearchInterruptedError: A signal interrupted the training; raised after the selection.
-    """
-    plan, interrupted = ready.plan, None
-    try:
-        train_and_print(ready, store)
-    except SearchInterruptedError as error:
-        if error.at_once or not print_members(plan, store):
-            raise
-        interrupted = error
-    runs = plan.folder.parent
-    ensemble = select_and_print(store, [plan.name], runs, check_selection(follow_up), verbose=verbose)
-    if interrupted is not None:
-        raise interrupted
-    if follow_up["refit"] is not None:
-        resume = record_command(store, "search", "--resume", plan.name)  # the record remembers --refit
-        machine = Machine(plan.weights_dir, plan.ray_address)
-        refit_and_print(store, ensemble, [plan.name], runs, machine, plan.dataset, resume=resume)
-
-
-def check_selection(follow_up: Mapping[str, Any]) -> "SelectionOptions":
-    """Validate the options of the selection before the training starts.
-
-    Raises:
-        InputError: An option is invalid.
-    """
-    from tune_paddy.ensemble.fixed_weights import parse_weights
-    from tune_paddy.ensemble.options import SelectionOptions
-
-    weights = tuple(follow_up["weights"] or ())
-    parse_weights(weights)
-    return SelectionOptions(metric=follow_up["metric"], method=follow_up["method"], weights=weights)
-
-
 def check_patterns(weights: "Sequence[str]", plan: "SearchPlan") -> None:
     """Refuse ensemble weights for members that a plan cannot have, before the training starts.
 
@@ -362,7 +312,7 @@ def make_plan(
         from tune_paddy.search.licences import with_licences
         from tune_paddy.search.new_search import plan_new_search
         from tune_paddy.training.networks.architectures import stand_in
-        from tune_paddy.training.networks.model import check_arch, check_layers
+        from tune_paddy.training.networks.plan import check_arch, check_layers
 
         known: tuple[TimedNetwork, ...] = ()
         if loaded is None:
@@ -392,145 +342,3 @@ def make_plan(
         started=started,
         timed=known,
     )
-
-
-def train_and_print(ready: "ReadyPlan", store: "Store", *, weights: bool = True) -> None:
-    """Run a search, then print the number of finished members and the reasons of the others.
-
-    Raises:
-        SearchInterruptedError: A signal interrupted the search; the error names the command that resumes it.
-    """
-    from tune_paddy.search.run import run_search
-
-    plan = ready.plan
-    console.print(f"Search {plan.name} of space {plan.space.name}")
-    started = time.monotonic()
-    try:
-        run_search(ready, store, console=console)
-    except SearchInterruptedError as error:
-        error.add_note(f"to resume it: {record_command(store, 'search', '--resume', plan.name)}")
-        raise
-    finished = print_members(plan, store, f" in {time.monotonic() - started:.0f} s", weights=weights)
-    more = _more_time(plan, store)
-    if not finished and more:
-        raise TunePaddyError(f"no member finished: {more}")
-    print_note(more)
-    console.print()
-
-
-def _more_time(plan: "SearchPlan", store: "Store") -> str | None:
-    """Return how to continue a search whose time budget was used up; None: it has ended before, or none."""
-    from tune_paddy.tracking.runs import list_members
-
-    minutes, members = plan.settings.minutes, list_members(store, plan.name)
-    ended = sum(member.outcome != "interrupted" for member in members)
-    if minutes is None or ended >= plan.total:
-        return None
-    command = record_command(store, "search", "--resume", plan.name, "--minutes", f"{2 * minutes:g}")
-    return f"no further member fits the {minutes:g} minutes; to go on: {command}"
-
-
-def print_members(plan: "SearchPlan", store: "Store", when: str = "", *, weights: bool = True) -> int:
-    """Print the number of finished members, how many weights files are kept, and failures with reasons.
-
-    Args:
-        plan: Plan of the search.
-        store: The record.
-        when: Words after the number of finished members.
-        weights: Whether to print how many weights files are kept.
-
-    Returns:
-        The number of finished members.
-    """
-    from tune_paddy.search.watchers.prune_weights import weights_line
-    from tune_paddy.tracking.runs import list_members
-
-    members = list_members(store, plan.name)
-    finished = sum(member.outcome == "finished" for member in members)
-    console.print(f"{finished} of {counted(len(members), 'member')} finished{when}")
-    if finished and weights:
-        line = weights_line(members, plan.shelf)
-        console.print(f"{line} (keep_weights: {plan.settings.keep_weights})")
-    for member in members:
-        if member.outcome != "finished":
-            line = f"{member.name}: {member.outcome}: {member.failure}"
-            console.print(line, style="yellow", soft_wrap=True)
-    return finished
-
-
-def _print_preview(plan: "SearchPlan", timing: float) -> None:
-    from rich.table import Table
-
-    from tune_paddy.search.gpu_shares import trial_planner
-    from tune_paddy.search.plan import preview
-
-    if plan.timed:
-        console.print(plan.space.text, soft_wrap=True)
-    proposals, settings = preview(plan, n=10), plan.settings
-    gpus = f"GPU share {settings.gpu}" if isinstance(settings.gpu, str) else counted(settings.gpu, "GPU")
-    console.print(f"Each trial: {counted(settings.cpus, 'CPU')}, {gpus}. The first {len(proposals)}:")
-    table = Table("member", "from", "configuration", "GPU", "accum", "forecast, MiB")
-    try:
-        plan_memory = trial_planner(settings, len(plan.dataset.classes))
-    except InputError as error:  # no GPU detected: print the rest without forecasts
-        console.print(f"No forecasts (?): {as_typed(error)}", style="yellow", soft_wrap=True)
-        plan_memory = None
-    with working() as progress:
-        progress.stage("forecasting memory", len(proposals))
-        for proposal in proposals:
-            config = proposal.config
-            planned = None if plan_memory is None else plan_memory(config)
-            shares = _unforecast(config, settings.gpu) if planned is None else _forecast(planned)
-            table.add_row(proposal.member, proposal.origin, _parameters(config), *shares)
-            progress.advance()
-    console.print(table)
-    _print_weights(plan.space)
-    if timing and not plan.timed:  # the lines of a built space have its time
-        _print_time(plan, plan_memory, timing)
-
-
-def _print_weights(space: "SearchSpace") -> None:
-    """Print the licence and the pretraining data of all pretrained weights of a space."""
-    from rich.table import Table
-
-    from tune_paddy.search.licences import licence_note, random_features_note, weights_rows
-
-    table = Table("pretrained weights", "licence", "pretraining data", "used by")
-    for row in weights_rows(space):
-        table.add_row(row.arch, row.licence, row.data, ", ".join(row.used_by))
-    console.print(table)
-    print_note(licence_note(space))
-    print_note(random_features_note(space))
-
-
-def _print_time(
-    plan: "SearchPlan", plan_memory: "Callable[[MemberConfig], TrialMemory] | None", limit: float
-) -> None:
-    """Print how long the search takes on this machine, or why no forecast is possible."""
-    from tune_paddy.search.timing.dry_run import forecast_time
-
-    try:
-        with working() as progress:
-            lines = forecast_time(plan, plan_memory, limit=limit, progress=progress).lines()
-    except TunePaddyError as error:
-        console.print(as_typed(error), style="yellow", soft_wrap=True)
-        return
-    for line in lines:
-        console.print(line, soft_wrap=True)
-
-
-def _forecast(given: "TrialMemory") -> tuple[str, str, str]:
-    """Format a trial's share of a GPU, its accum and its forecast in MiB."""
-    return f"{given.gpu:g}", str(given.accum), f"{given.forecast_mib:,.0f}" if given.forecast_mib else ""
-
-
-def _unforecast(config: "MemberConfig", gpu: float | str) -> tuple[str, str, str]:
-    """Format the configured share and accum, with `?` for values that need a forecast."""
-    share = "?" if gpu == "auto" else f"{gpu:g}"
-    return share, "?" if config.accum == "auto" else str(config.accum), "?"
-
-
-def _parameters(config: "MemberConfig") -> str:
-    """Format a member's parameters that differ from their defaults, except those in its name."""
-    chosen = config.model_dump(mode="json", exclude_defaults=True, exclude={"arch", "size"})
-    return " ".join(f"{name}={f'{v:.3g}' if isinstance(v, float) else v}" for name, v in chosen.items())

@@ -61,9 +61,8 @@ def export(
 
     Example: tune-paddy export my-search model
     """
-    if folder.exists():
-        raise InputError(f"{folder} already exists: remove it, or export to another folder")
     store = _open_record(search, ensemble, tracking_uri, runs)
+    again = _holds_already(folder, folder, store, search, ensemble)
     with working("importing torch and MLflow's models") as progress:
         settings = _settings(device)
         # Imported after the checks: torch and MLflow's models take seconds.
@@ -77,7 +76,8 @@ def export(
         progress.stage("writing the model")
         write(collected, folder)
     members = counted(len(collected.manifest.members), "member")
-    console.print(f"Exported {members}, {_mib(folder):,.1f} MiB: {folder}", soft_wrap=True)
+    done = "Exported already:" if again else "Exported"
+    console.print(f"{done} {members}, {_mib(folder):,.1f} MiB: {folder}", soft_wrap=True)
     _check_and_print(collected, folder, settings)
     if register is not None:
         address = register_model(store, collected.manifest, folder, register)
@@ -173,9 +173,8 @@ def bundle(
     Example: tune-paddy bundle my-search
     """
     folder = folder or Path(f"{search}-bundle")
-    if folder.exists():
-        raise InputError(f"{folder} already exists: remove it, or name another folder")
     store = _open_record(search, ensemble, tracking_uri, runs)
+    again = _holds_already(folder, folder / "model", store, search, ensemble)
     with working("importing torch and MLflow's models") as progress:
         # Imported after the checks: torch and MLflow's models take seconds.
         from tune_paddy.serving.bundle import NOTEBOOK
@@ -184,7 +183,8 @@ def bundle(
 
         progress.stage("writing the bundle")
         write(collect(store, search, runs=runs, ensemble=ensemble), folder)
-    console.print(f"Bundle of {_mib(folder):,.1f} MiB: {folder}", soft_wrap=True)
+    done = "Written already: bundle" if again else "Bundle"
+    console.print(f"{done} of {_mib(folder):,.1f} MiB: {folder}", soft_wrap=True)
     line = f"{folder}/README.md explains how to upload it to Kaggle and run {NOTEBOOK} there."
     console.print(line, soft_wrap=True)
 
@@ -200,6 +200,29 @@ def _open_record(search: str, ensemble: str | None, tracking_uri: str | None, ru
     store = open_record(tracking_uri, runs, search, ensemble=ensemble)
     get_ensemble(store, search, ensemble)
     return store
+
+
+def _holds_already(folder: Path, model: Path, store: "Store", search: str, ensemble: str | None) -> bool:
+    """Return whether a folder exists because the same command wrote it; its files are compared later.
+
+    Args:
+        folder: Folder to write.
+        model: Place of the model in it.
+        store: The record.
+        search: Name of the search.
+        ensemble: Name or run id of the ensemble; None: the current one.
+
+    Raises:
+        InputError: The folder holds anything else.
+    """
+    from tune_paddy.serving.manifest import exported_ensemble
+    from tune_paddy.tracking.lookup.ensembles import get_ensemble
+
+    if not folder.exists():
+        return False
+    if exported_ensemble(model) != get_ensemble(store, search, ensemble).run_id:
+        raise InputError(f"{folder} already exists: remove it, or name another folder")
+    return True
 
 
 def _open_named(model: str, ensemble: str | None, tracking_uri: str | None, runs: Path) -> "Store":

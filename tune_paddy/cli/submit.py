@@ -16,6 +16,7 @@ from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.system.owned_folders import owned_folder
 
 if TYPE_CHECKING:
+    from tune_paddy.data.kaggle.client import KaggleClient
     from tune_paddy.data.kaggle.submit import Score, Sent
     from tune_paddy.tracking.runs import RecordedRun
     from tune_paddy.tracking.store import Store
@@ -26,6 +27,9 @@ _SHOWN_COLUMNS = 8
 
 _SHOWN_MEMBERS = 8
 """Number of views that are listed before the confirmation."""
+
+_DIGITS = 12
+"""Number of hex digits by which the default message tells files of one name apart."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,9 @@ def _competition(found: _Found, what: str) -> str:
 def _message(found: _Found) -> str:
     """Return the default description of a submission: its search and its estimated score."""
     if found.ensemble is None:
-        return "tune-paddy"
+        from tune_paddy.tracking.files import file_sha256
+
+        return f"tune-paddy, SHA-256 {file_sha256(found.path)[:_DIGITS]}"
     estimate = _estimate(found.ensemble)
     return f"tune-paddy {found.ensemble.search}" + (f", {estimate}" if estimate else "")
 
@@ -211,11 +217,14 @@ def _send(found: _Found, what: str, message: str, competition: str, *, yes: bool
     if not yes and not sys.stdin.isatty():
         raise InputError("no terminal for a confirmation: add --yes to send it without one")
     client = find_client()
-    if not yes and not typer.confirm("Send it?"):
-        console.print("Not sent.")
-        return
-    sent = send(client, found.path, message, competition)
-    console.print(f"Kaggle: {sent.answer}", markup=False, soft_wrap=True)
+    sent = _already_sent(client, found, message, competition)
+    if sent is None:
+        if not yes and not typer.confirm("Send it?"):
+            console.print("Not sent.")
+            return
+        _mark(found, message)
+        sent = send(client, found.path, message, competition)
+        console.print(f"Kaggle: {sent.answer}", markup=False, soft_wrap=True)
     _record(found, vars(sent))
     try:
         score = wait_for_score(client, sent, minutes=wait)
@@ -223,6 +232,40 @@ def _send(found: _Found, what: str, message: str, competition: str, *, yes: bool
         console.print(f"No score yet: {error}", style="yellow", markup=False, soft_wrap=True)
         return
     _print_score(found, what, score)
+
+
+def _already_sent(client: "KaggleClient", found: _Found, message: str, competition: str) -> "Sent | None":
+    """Return the submission that an earlier command sent without recording it; None: there is none.
+
+    Raises:
+        InputError: Kaggle has the submission, and no earlier command stopped in between.
+        TunePaddyError: Kaggle did not list the submissions.
+    """
+    from tune_paddy.data.kaggle.submit import sent_before
+    from tune_paddy.tracking.schema import SubmissionRecord
+
+    began = "" if found.ensemble is None else SubmissionRecord.from_run(found.ensemble).sending
+    sent = sent_before(client, found.path, began or message, competition)
+    which = "" if sent is None else f"submission {sent.ref} of {sent.sent_at or 'an unknown time'}"
+    if sent is not None and not began:
+        raise InputError(
+            f"Kaggle has this file name, size and message already, {which}: give another `message` to send "
+            "the file again",
+            options=("message",),
+        )
+    if began:
+        outcome = "does not list it, so it is not sent yet" if sent is None else f"has it, {which}"
+        line = f"An earlier command stopped while it sent this submission. Kaggle {outcome}."
+        console.print(line, style="yellow", markup=False, soft_wrap=True)
+    return sent
+
+
+def _mark(found: _Found, message: str) -> None:
+    """Record that a submission is about to be sent: this process may end before it records the answer."""
+    from tune_paddy.tracking.submissions import mark_sending
+
+    if found.store is not None and found.ensemble is not None:
+        mark_sending(found.store, found.ensemble.run_id, message)
 
 
 def _fetch_score(found: _Found, what: str, wait: float) -> None:

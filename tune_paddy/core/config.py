@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.selection.names import RANKED_METRICS, ranks_of
+from tune_paddy.core.selection.names import RANKED_METRICS, MetricName, ranks_of
 from tune_paddy.core.views import SYMMETRIES
 
 MAX_SIDE = 4096
@@ -369,23 +369,7 @@ class SearchSettings(BaseModel):
         description="early stopping of weak trials",
         json_schema_extra={"group": SEARCH},
     )
-    objective: (
-        Literal[
-            "calibrated_log_loss",
-            "log_loss",
-            "error_rate",
-            "balanced_error",
-            "macro_f1",
-            "weighted_f1",
-            "micro_f1",
-            "samples_f1",
-            "roc_auc",
-            "map_at_3",
-            "map_at_5",
-            "qwk",
-        ]
-        | RankedMetric
-    ) = Field(
+    objective: Literal["calibrated_log_loss", MetricName] | RankedMetric = Field(
         "calibrated_log_loss",
         description="what the sampler minimises, on the select split; scores such as F1 are minimised as "
         "1 − score",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 PLAIN = "plain"
 """One pass over the image as it is."""
@@ -17,7 +17,10 @@ ZOOM = "zoom"
 EMA = "ema"
 """One pass over the image as it is, of the network with averaged parameters."""
 
-KINDS = (PLAIN, TTA, FLIPS, LARGE, ZOOM, EMA)
+ViewKind = Literal["plain", "tta", "flips", "large", "zoom", "ema"]
+"""Type of a kind of view."""
+
+KINDS: tuple[str, ...] = get_args(ViewKind)
 """Every kind of view, in the order of tables."""
 
 WITH_PLAIN = frozenset((PLAIN, TTA, FLIPS))

@@ -20,6 +20,7 @@ from tune_paddy.core.estimate import Assessment
 from tune_paddy.core.pooling import LEAST_TEMPERATURE, MOST_TEMPERATURE, Rule
 from tune_paddy.core.predictions import Pool, View
 from tune_paddy.core.selection.result import Candidate, Selection
+from tune_paddy.core.tasks.names import TaskName
 from tune_paddy.data.system.files import read_file, write_atomically
 from tune_paddy.data.system.text import first_problem, shown
 
@@ -222,7 +223,7 @@ class _Selection(_Strict):
     kept: int = Field(0, ge=0)
     gap: _Finite | None = None
     candidates: list[_Candidate] = []
-    task: Literal["classes", "ordered", "multilabel"] = "classes"  # missing in files of older versions
+    task: TaskName = "classes"  # missing in files of older versions
     thresholds: list[_Finite] | None = None
 
 

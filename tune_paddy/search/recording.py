@@ -55,6 +55,7 @@ def recorded_search(
     description = "" if plan.resumed else _description(plan)
     dataset = _used(plan, split)
     record = _record(plan, split)
+    inputs = _write_inputs(plan)  # before the run exists: it cannot be resumed without them
 
     def tidy() -> None:
         sweep(store, plan.name, plan.shelf)
@@ -68,7 +69,7 @@ def recorded_search(
             plan.name,
             record,
             dataset=dataset,
-            write_files=lambda: _write_files(plan, split),
+            write_files=lambda: [*inputs, *_write_images(plan, split)],
             tags=tags or {},
             description=description,
             at_end=tidy,
@@ -140,13 +141,19 @@ def _description(plan: SearchPlan) -> str:
     return f"Search `{plan.name}` of space `{space}` on `{data}`.{taught}\n\n    {plan.command}\n"
 
 
-def _write_files(plan: SearchPlan, split: SelectSplit) -> list[Path]:
-    """Write the files that a resume needs into the search's folder."""
-    names = [SPACE_FILE, IMAGES_FILE, SPLIT_FILE]
+def _write_inputs(plan: SearchPlan) -> list[Path]:
+    """Write what only the command of a new search knows into the search's folder."""
+    files = [plan.folder / SPACE_FILE]
+    write_atomically(files[0], plan.space.text.encode())
     if plan.targets is not None:
-        plan.targets.save(plan.folder / TARGETS_FILE)
-        names.append(TARGETS_FILE)
-    split.save(plan.folder / SPLIT_FILE)
-    write_atomically(plan.folder / SPACE_FILE, plan.space.text.encode())
-    write_atomically(plan.folder / IMAGES_FILE, describe_images(plan.dataset).encode())
-    return [plan.folder / name for name in names]
+        files.append(plan.folder / TARGETS_FILE)
+        plan.targets.save(files[-1])
+    return files
+
+
+def _write_images(plan: SearchPlan, split: SelectSplit) -> list[Path]:
+    """Write the table of the images and their split into the search's folder."""
+    files = [plan.folder / IMAGES_FILE, plan.folder / SPLIT_FILE]
+    write_atomically(files[0], describe_images(plan.dataset).encode())
+    split.save(files[1])
+    return files

@@ -11,12 +11,16 @@ from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.system.owned_folders import UNFINISHED, owned_folder, sweep
 from tune_paddy.serving.card import licences
 from tune_paddy.serving.collect import Collected
-from tune_paddy.serving.export import export
+from tune_paddy.serving.export import export, is_export
 from tune_paddy.serving.manifest import Manifest
 
 NOTEBOOK = "kaggle_inference.ipynb"
+MODEL = "model"
+"""Folder of the export in the bundle."""
+
 MARKER = "tune_paddy_bundle.json"
 """File by which the notebook finds the bundle, wherever Kaggle mounts it."""
+METADATA, README, REQUIREMENTS = "dataset-metadata.json", "README.md", "wheels/requirements.txt"
 
 _FOLDERS = (
     Path(__file__).resolve().parents[1] / "notebooks",  # in an installed wheel
@@ -91,6 +95,8 @@ networks, and the program in `model/code`), `{notebook}`, and `wheels/requiremen
 def bundle(collected: Collected, folder: Path) -> Path:
     """Write the bundle; the folder appears complete or not at all.
 
+    A folder that holds this bundle already stays as it is, see `export`.
+
     Args:
         collected: Ensemble from the record.
         folder: Folder to create.
@@ -99,9 +105,11 @@ def bundle(collected: Collected, folder: Path) -> Path:
         The folder.
 
     Raises:
-        InputError: The folder exists already.
+        InputError: The folder exists already, and holds anything else.
         TunePaddyError: MLflow failed, or this installation lacks the notebook.
     """
+    if _is_bundle(collected, folder):
+        return folder
     if folder.exists():
         raise InputError(f"{folder} already exists: remove it, or name another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +117,7 @@ def bundle(collected: Collected, folder: Path) -> Path:
     with owned_folder(folder.parent, prefix=UNFINISHED) as temporary:
         partial = temporary / "bundle"
         partial.mkdir()
-        export(collected, partial / "model")
+        export(collected, partial / MODEL)
         shutil.copyfile(_find_notebook(), partial / NOTEBOOK)
         _write_texts(partial, collected.manifest)
         partial.replace(folder)
@@ -119,6 +127,12 @@ def bundle(collected: Collected, folder: Path) -> Path:
 def pinned_wheels() -> list[str]:
     """Return `NAME==VERSION` of each wheel, as installed here."""
     return [f"{name}=={version(name)}" for name in WHEELS]
+
+
+def _is_bundle(collected: Collected, folder: Path) -> bool:
+    """Return whether a folder holds the bundle of this ensemble, complete; users edit its texts."""
+    texts = (NOTEBOOK, MARKER, METADATA, README, REQUIREMENTS)
+    return is_export(collected, folder / MODEL) and all((folder / name).is_file() for name in texts)
 
 
 def _find_notebook() -> Path:
@@ -139,11 +153,9 @@ def _write_texts(folder: Path, manifest: Manifest) -> None:
     python = ".".join(map(str, sys.version_info[:2]))
     texts = {
         MARKER: json.dumps({"format": 1, "search": search}) + "\n",
-        "dataset-metadata.json": json.dumps(metadata, indent=2) + "\n",
-        "README.md": _README.format(
-            search=search, notebook=NOTEBOOK, python=python, licences=licences(manifest)
-        ),
-        "wheels/requirements.txt": "\n".join(pinned_wheels()) + "\n",
+        METADATA: json.dumps(metadata, indent=2) + "\n",
+        README: _README.format(search=search, notebook=NOTEBOOK, python=python, licences=licences(manifest)),
+        REQUIREMENTS: "\n".join(pinned_wheels()) + "\n",
     }
     (folder / "wheels").mkdir()
     for name, text in texts.items():

@@ -59,6 +59,20 @@ class Collected:
     test: NDArray[np.float64]
     test_paths: Mapping[int, str]
 
+    def files(self) -> dict[str, Path]:
+        """Return the members' files: path in the export → file of the trained model."""
+        averaged = {
+            inner
+            for member in self.manifest.members
+            for inner in member.folders
+            if any(view.kind == EMA for view in member.views)
+        }
+        return {
+            f"{inner}/{name}": source / name
+            for inner, source in self.sources.items()
+            for name in present_files(source, average=inner in averaged)
+        }
+
     def stage(self, folder: Path, *, place: Callable[[Path, Path], None]) -> None:
         """Write the manifest, the predictions and the members' files to a folder.
 
@@ -66,17 +80,9 @@ class Collected:
             folder: Existing, empty folder.
             place: Function that places a file (source, target): `symlink`, or `link_or_copy`.
         """
-        averaged = {
-            inner
-            for member in self.manifest.members
-            for inner in member.folders
-            if any(view.kind == EMA for view in member.views)
-        }
-        for inner, source in self.sources.items():
-            target = folder / inner
-            target.mkdir(parents=True)
-            for name in present_files(source, average=inner in averaged):
-                place((source / name).absolute(), target / name)
+        for name, source in self.files().items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            place(source.absolute(), folder / name)
         text = self.manifest.model_dump_json(indent=2) + "\n"
         (folder / ENSEMBLE_FILE).write_text(text, encoding="utf-8")
         write_select(folder, self.select, self.labels)

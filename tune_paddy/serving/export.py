@@ -18,6 +18,7 @@ from tune_paddy.data.system.owned_folders import UNFINISHED, owned_folder, sweep
 from tune_paddy.serving.card import write_card
 from tune_paddy.serving.collect import Collected, link_or_copy
 from tune_paddy.serving.ensemble_model import EnsembleModel
+from tune_paddy.serving.manifest import exported_ensemble, find_ensemble, read_manifest
 from tune_paddy.tracking.client import call, load_mlflow
 from tune_paddy.training.inference import InferenceSettings
 
@@ -57,6 +58,8 @@ class Check:
 def export(collected: Collected, folder: Path) -> Path:
     """Write an ensemble as an MLflow model; the folder appears complete or not at all.
 
+    A folder that holds this export already stays as it is: an earlier call may have been killed after it.
+
     Args:
         collected: Ensemble from the record.
         folder: Folder to create.
@@ -65,11 +68,13 @@ def export(collected: Collected, folder: Path) -> Path:
         The folder.
 
     Raises:
-        InputError: The folder exists already.
+        InputError: The folder exists already, and holds anything else.
         TunePaddyError: MLflow failed.
     """
+    if is_export(collected, folder):
+        return folder
     if folder.exists():
-        raise InputError(f"{folder} already exists: remove it, or export to another folder")
+        raise InputError(f"{folder} already exists: remove it, or name another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     sweep(folder.parent, prefix=UNFINISHED)
     with owned_folder(folder.parent, prefix=UNFINISHED) as temporary:
@@ -80,6 +85,17 @@ def export(collected: Collected, folder: Path) -> Path:
         write_card(written, collected.manifest, folder.name)
         written.replace(folder)
     return folder
+
+
+def is_export(collected: Collected, folder: Path) -> bool:
+    """Return whether a folder holds this ensemble as `export` of this version writes it, complete."""
+    if not (folder / "MLmodel").is_file() or exported_ensemble(folder) is None:
+        return False
+    inner = find_ensemble(folder)
+    return read_manifest(inner) == collected.manifest and all(
+        (inner / name).is_file() and (inner / name).stat().st_size == source.stat().st_size
+        for name, source in collected.files().items()
+    )
 
 
 def requirements() -> list[str]:

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.pooling import Rule
 from tune_paddy.core.selection.result import Selection
-from tune_paddy.core.views import KINDS
+from tune_paddy.core.tasks.names import TaskName
+from tune_paddy.core.views import KINDS, ViewKind
 from tune_paddy.data.ensemble_file import ENSEMBLE_FILE, Temperature
 from tune_paddy.data.submission.form import SubmissionFormat
 from tune_paddy.data.system.files import read_file
@@ -30,7 +31,7 @@ class _Strict(BaseModel):
 class ManifestView(_Strict):
     """One view of a member; a view with weight 0 is a candidate when time is short."""
 
-    kind: Literal["plain", "tta", "flips", "large", "zoom", "ema"]
+    kind: ViewKind
     weight: float = Field(ge=0, le=1)
     temperature: Temperature = 1.0
 
@@ -106,7 +107,7 @@ class Manifest(_Strict):
     metric: _Name
     rule: Rule
     temperature: Temperature
-    task: Literal["classes", "ordered", "multilabel"] = "classes"
+    task: TaskName = "classes"
     thresholds: list[float] | None = None
     members: list[ManifestMember] = Field(min_length=1)
     estimate: ManifestEstimate | None
@@ -153,6 +154,14 @@ def find_ensemble(folder: Path) -> Path:
     """Return the manifest's folder: the given one, or the one within an MLflow model."""
     inner = folder / "artifacts" / "ensemble"
     return inner if inner.is_dir() else folder
+
+
+def exported_ensemble(folder: Path) -> str | None:
+    """Return the MLflow run ID of the ensemble that a folder holds; None: it holds no readable export."""
+    try:
+        return read_manifest(find_ensemble(folder)).ensemble_run_id
+    except InputError:
+        return None
 
 
 def similar_exports(wanted: Path) -> list[str]:

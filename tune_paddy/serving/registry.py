@@ -15,6 +15,8 @@ MODEL_PATH = "model"
 def register(store: Store, manifest: Manifest, folder: Path, name: str) -> str:
     """Log an export to its ensemble's run and register it as a new version of a model.
 
+    An export of the same run has the same files, so its version, if there is one, is used again.
+
     Args:
         store: Record of the ensemble's run.
         manifest: Manifest of the export.
@@ -30,7 +32,10 @@ def register(store: Store, manifest: Manifest, folder: Path, name: str) -> str:
     client, run_id = store.client, manifest.ensemble_run_id
     call(client.log_artifacts, run_id, str(folder), MODEL_PATH)
     source = f"{call(client.get_run, run_id).info.artifact_uri.rstrip('/')}/{MODEL_PATH}"
-    return f"models:/{name}/{create_model_version(client, name, source, run_id)}"
+    versions = call(client.search_model_versions, f"name = '{name}'")
+    known = [each.version for each in versions if (each.run_id, each.source) == (run_id, source)]
+    number = known[0] if known else create_model_version(client, name, source, run_id)
+    return f"models:/{name}/{number}"
 
 
 def download_model(uri: str, folder: Path, tracking_uri: str | None) -> Path:

@@ -178,7 +178,7 @@ def log_ensemble(
     log_params(client, run_id, params)
     _log_files(store, run_id, selection_dict, files)
     log_latest(client, run_id, metrics)
-    finish_run(store, run_id, "FINISHED", first + now() - start)
+    finish_run(store, run_id, "FINISHED", first + max(now() - start, 0))  # the clock may be set back
     return run_id
 
 

@@ -6,11 +6,15 @@ from pathlib import Path
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.own_output import MARKER
+from tune_paddy.tracking.files import SPACE_FILE, TARGETS_FILE
 from tune_paddy.tracking.runs import check_name, list_searches
 from tune_paddy.tracking.store import Store
 
 LOCK = ".lock"
 """Lock file in a search's folder, held by the process that runs the search."""
+
+_BEFORE_THE_RUN = frozenset((LOCK, MARKER, SPACE_FILE, TARGETS_FILE))
+"""Files that a search's folder has before the search has a run."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,8 @@ def free_name(prefix: str, runs: Path, store: Store | None = None) -> str:
 
 
 def _has_files(folder: Path) -> bool:
-    """Whether a folder holds more than the lock file and the marker of a search that never began."""
-    return folder.exists() and any(path.name not in (LOCK, MARKER) for path in folder.iterdir())
+    """Whether a folder holds more than the files of a search that never began."""
+    return folder.exists() and not {path.name for path in folder.iterdir()} <= _BEFORE_THE_RUN
 
 
 def _recorded(store: Store) -> set[str]:

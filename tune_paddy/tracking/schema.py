@@ -351,6 +351,7 @@ class SubmissionRecord(_Record):
         public: Score on the public part of the test set, as Kaggle writes it; empty: unknown.
         private: Score on the private part, as Kaggle writes it; empty: unknown.
         problem: Reason why Kaggle could not score the submission; empty otherwise.
+        sending: Message of a submission whose sending began, and whose answer is not recorded; empty: none.
     """
 
     _prefix: ClassVar[str] = PREFIX + "kaggle."
@@ -365,6 +366,7 @@ class SubmissionRecord(_Record):
     public: str = field(default="", metadata=_tag(_TEXT, optional=True))
     private: str = field(default="", metadata=_tag(_TEXT, optional=True))
     problem: str = field(default="", metadata=_tag(_TEXT, optional=True))
+    sending: str = field(default="", metadata=_tag(_TEXT, optional=True))
 
 
 def prefixed(tags: Mapping[str, object]) -> dict[str, str]:

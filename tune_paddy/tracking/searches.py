@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 from tune_paddy.core.errors import InputError, SearchInterruptedError
 from tune_paddy.tracking.client import call
@@ -19,10 +18,7 @@ from tune_paddy.tracking.server.health import OPENING_SECONDS
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import save_views, uses_gpu
 from tune_paddy.tracking.ui.tags import stored_tags
-from tune_paddy.tracking.writing import finish_run, log_params, set_tags
-
-Ended = Literal["FINISHED", "FAILED", "KILLED"]
-"""Status of a closed run, in MLflow's words."""
+from tune_paddy.tracking.writing import Ended, finish_run, log_params, set_tags
 
 
 @contextmanager

@@ -52,13 +52,30 @@ def download_file(store: Store, ensemble: RecordedRun, name: str, folder: Path) 
     return download(f"{ensemble.artifact_uri.rstrip('/')}/{name}", folder, store.tracking_uri)
 
 
-def log_submission(store: Store, run_id: str, record: SubmissionRecord) -> None:
-    """Record a submission or Kaggle's response on an ensemble's run; unset fields keep their tags.
+def mark_sending(store: Store, run_id: str, message: str) -> None:
+    """Record on an ensemble's run that its submission is about to be sent; `log_submission` ends that.
+
+    Args:
+        store: The record.
+        run_id: Run of the ensemble.
+        message: Message of the submission.
 
     Raises:
         TunePaddyError: MLflow failed.
     """
-    set_tags(store.client, run_id, record.to_tags())
+    set_tags(store.client, run_id, SubmissionRecord.tags_of(sending=message))
+
+
+def log_submission(store: Store, run_id: str, record: SubmissionRecord) -> None:
+    """Record a submission or Kaggle's response on an ensemble's run; unset fields keep their tags.
+
+    A submission (one with `sent_at`) has no score yet, whatever the record has of an earlier one.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    unscored = SubmissionRecord.tags_of(sending="", status="", public="", private="", problem="")
+    set_tags(store.client, run_id, {**(unscored if record.sent_at else {}), **record.to_tags()})
 
 
 def _newest(runs: list[RecordedRun]) -> RecordedRun | None:

@@ -25,6 +25,10 @@ _EXACT = frozenset(("objective", "predict_ms_per_image"))
 """Metrics that a sampler or a selection reads back: stored with all digits."""
 
 
+Ended = Literal["FINISHED", "FAILED", "KILLED"]
+"""Status of a closed run, in MLflow's words."""
+
+
 def now() -> int:
     """Return the time in milliseconds since 1970, MLflow's unit."""
     return time.time_ns() // 1_000_000
@@ -65,13 +69,15 @@ def log_at_step(
 
     MLflow identifies a point by step, time and value, and never deletes one. A step that is repeated
     after a crash therefore adds nothing where a value is the same, and a second point where it differs.
-    The second point is the current one.
+    The second point is the current one, also if the clock was set back in between.
     """
     first = next(iter(metrics), None)
     if first is None:
         return
-    batch = points(metrics, step=step, milliseconds=milliseconds)
-    if _values_at(client, run_id, first, step):
+    stamp = now() if milliseconds is None else milliseconds
+    before = _points_at(client, run_id, first, step)
+    batch = points(metrics, step=step, milliseconds=max([stamp, *(point.timestamp + 1 for point in before)]))
+    if before:
         batch = [point for point in batch if not _stands(client, run_id, point)]
     if batch:
         call(client.log_batch, run_id, metrics=batch)
@@ -134,18 +140,16 @@ def delete_tag(client: "MlflowClient", run_id: str, name: str) -> None:
             raise
 
 
-def _values_at(client: "MlflowClient", run_id: str, key: str, step: int) -> list[float]:
-    return [point.value for point in call(client.get_metric_history, run_id, key) if point.step == step]
+def _points_at(client: "MlflowClient", run_id: str, key: str, step: int) -> list["Metric"]:
+    return [point for point in call(client.get_metric_history, run_id, key) if point.step == step]
 
 
 def _stands(client: "MlflowClient", run_id: str, point: "Metric") -> bool:
-    values = _values_at(client, run_id, point.key, point.step)
+    values = [before.value for before in _points_at(client, run_id, point.key, point.step)]
     return point.value in values or (math.isnan(point.value) and any(math.isnan(value) for value in values))
 
 
-def finish_run(
-    store: Store, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"], end: int | None = None
-) -> None:
+def finish_run(store: Store, run_id: str, status: Ended, end: int | None = None) -> None:
     """End a run with its outcome.
 
     Args:

@@ -25,9 +25,9 @@ from tune_paddy.training.batches.erasing import erase
 from tune_paddy.training.batches.loaders import Batch
 from tune_paddy.training.batches.mixing import mix_batch
 from tune_paddy.training.devices import Device, send
-from tune_paddy.training.networks.model import IMAGENET_MEAN, IMAGENET_STD
+from tune_paddy.training.epochs.overflow import NormStatistics
+from tune_paddy.training.networks.plan import IMAGENET_MEAN, IMAGENET_STD
 from tune_paddy.training.objective import objective_of
-from tune_paddy.training.overflow import NormStatistics
 
 Stats = tuple[tuple[float, ...], tuple[float, ...]]
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from fastai.callback.core import Callback, CancelFitException
 from numpy.typing import NDArray
 from torch import nn
 
@@ -20,6 +19,7 @@ from tune_paddy.training.accumulation import MemberLearner, micro_batch
 from tune_paddy.training.batches.balance import class_weights
 from tune_paddy.training.batches.loaders import ImageReader, TrainLoader, subsample_rows
 from tune_paddy.training.devices import Device, pick_device
+from tune_paddy.training.epochs.watch import EpochWatch
 from tune_paddy.training.frozen.embedding import Embedder
 from tune_paddy.training.frozen.fitting import fit_head
 from tune_paddy.training.keeping.average import Average
@@ -29,7 +29,6 @@ from tune_paddy.training.networks.members import member_network, member_plan
 from tune_paddy.training.networks.model import has_batch_norm, lay_out
 from tune_paddy.training.oom import ThrashWatch
 from tune_paddy.training.optimizer import optimizer_factory, phases, run_phase, splitter
-from tune_paddy.training.overflow import mean_loss
 from tune_paddy.training.results import EpochReport, MemberResult, Report
 from tune_paddy.training.runtime import Runtime
 from tune_paddy.training.saved.checkpoint import Checkpoint, load_epoch, load_latest, save_checkpoint
@@ -201,7 +200,7 @@ class Attempt:
         first = 0
         for phase in phases(self.config):
             if done < first + phase.epochs and not self.ends_early():
-                watch = _EpochWatch(self, first, max(done - first, 0))
+                watch = EpochWatch(self, first, max(done - first, 0))
                 with learner.added_cbs([watch]):
                     run_phase(
                         learner,
@@ -368,51 +367,3 @@ class Attempt:
 
 def _by_view(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     return {f"{view}/{name}": value for view, values in scores.items() for name, value in values.items()}
-
-
-class _EpochWatch(Callback):
-    """Seed each epoch's random streams, collect its losses, and pass the finished epoch to the attempt."""
-
-    def __init__(self, attempt: Attempt, first: int, skip: int) -> None:
-        self.attempt, self.first, self.skip = attempt, first, skip
-
-    def __call__(self, event_name: str) -> None:
-        """Run this callback's method for an event.
-
-        Errors propagate unchanged. fastai's own `__call__` rewrites their messages and fails on errors
-        without one, such as a MemoryError.
-        """
-        action = getattr(type(self), event_name, None)
-        if action is not None:
-            action(self)
-
-    def before_train(self) -> None:
-        epoch = self.first + self.learn.epoch
-        # Dropout and stochastic depth use torch's global generator. Seeding it for each epoch makes a
-        # resumed member equal to an uninterrupted one without storing any random state.
-        torch.manual_seed(self.attempt.config.seed * 100_003 + epoch)
-        self.learn.dls.train.epoch = epoch
-        self.losses: list[torch.Tensor] = []
-        self.thrash = self.attempt.thrash_watch()
-        self.started = self.attempt.runtime.clock()
-
-    def after_step(self) -> None:
-        if self.attempt.average is not None:
-            self.attempt.average.update(self.learn.model)
-
-    def after_batch(self) -> None:
-        self.attempt.runtime.alive()
-        self.losses.append(self.learn.loss)
-        if self.thrash is not None:
-            self.thrash.step()
-
-    def after_epoch(self) -> None:
-        if self.learn.epoch < self.skip:
-            return  # fastai fires this event for skipped epochs too
-        epoch = self.first + self.learn.epoch + 1
-        loss = mean_loss(self.losses, self.learn.model, self.learn.scaler, epoch)
-        self.attempt.device.synchronize()
-        seconds = self.attempt.runtime.clock() - self.started
-        self.attempt.after_epoch(self.learn, epoch, loss, seconds)
-        if self.attempt.ends_early():
-            raise CancelFitException

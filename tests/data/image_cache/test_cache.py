@@ -341,6 +341,13 @@ def test_an_abandoned_build_is_not_reported_as_progress(cache, images):
     assert json.loads((entry / "entry.json").read_text())["total"] == N
 
 
+def test_an_abandoned_build_is_none_either_after_the_clock_was_set_back_by_a_day(cache, images):
+    cache.open(images, SQUISH, load).close()
+    shards(cache)[0].unlink()
+    assert len(cache.progress(images.fingerprint)) == 1, "it was built just now"
+    assert cache.progress(images.fingerprint, clock=lambda: time.time() - 86400) == []
+
+
 def test_files_of_a_killed_writer_are_removed(cache, images):
     cache.open(images, SQUISH, load).close()
     path: Path = shards(cache)[0]

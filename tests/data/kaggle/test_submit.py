@@ -1,6 +1,7 @@
 """Sending a submission, with a fake of Kaggle's client that records its calls."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from tune_paddy.data.kaggle.submit import (
     mean_probabilities,
     read_to_send,
     send,
+    sent_before,
     wait_for_score,
 )
 
@@ -27,7 +29,7 @@ SENT = Sent("some-contest", 7, "submission.csv", "first", "2026-01-01T00:00:00+0
 def entry(ref: int, status: str = "COMPLETE", public: str = "0.98", **more: Any) -> SimpleNamespace:
     """A submission as Kaggle lists it."""
     facts = {"file_name": "submission.csv", "description": "first", "private_score": None}
-    facts |= {"error_description": None, **more}
+    facts |= {"error_description": None, "total_bytes": 0, "date": None, **more}
     return SimpleNamespace(ref=ref, status=SimpleNamespace(name=status), public_score=public, **facts)
 
 
@@ -83,6 +85,18 @@ def test_a_submission_is_sent_with_its_message_and_competition(file: Path) -> No
     assert client.sent == [(str(file), "first", "some-contest", True)]
     assert (sent.ref, sent.file_name, sent.answer) == (42, "submission.csv", "Successfully submitted")
     assert sent.sent_at.endswith("+00:00")
+
+
+def test_a_file_that_kaggle_has_is_found_by_name_message_and_size(file: Path) -> None:
+    size = file.stat().st_size
+    listed = [None, entry(9, description="other"), entry(8, total_bytes=size + 1), entry(7, total_bytes=size)]
+    found = sent_before(Client(listings=[listed]), file, "first", "some-contest")
+    assert found == Sent("some-contest", 7, "submission.csv", "first", "")
+    when = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+    found = sent_before(Client(listings=[[entry(6, date=when)]]), file, "first", "some-contest")
+    assert found is not None
+    assert found.sent_at == "2026-01-02T03:04:05+00:00"
+    assert sent_before(Client(listings=[listed[:3]]), file, "first", "some-contest") is None
 
 
 def test_an_error_is_reported_with_its_reason(file: Path) -> None:

@@ -43,16 +43,16 @@ def full_disk() -> Iterator[None]:
 
 def in_second_epoch(action: Callable[[Any], None]) -> Any:
     """Call a function after each batch of a member's second epoch."""
-    from tune_paddy.training.attempt import _EpochWatch
+    from tune_paddy.training.epochs.watch import EpochWatch
 
-    before = _EpochWatch.after_batch
+    before = EpochWatch.after_batch
 
     def after_batch(watch: Any) -> None:
         if watch.first + watch.learn.epoch == 1:
             action(watch)
         before(watch)
 
-    return patch.object(_EpochWatch, "after_batch", after_batch)
+    return patch.object(EpochWatch, "after_batch", after_batch)
 
 
 def hang(watch: Any) -> None:
@@ -179,9 +179,9 @@ def break_trials(trainable: ModuleType) -> None:
     run = trainable._run_locked
 
     def run_locked(trial: Any, *arguments: Any, **options: Any) -> None:
-        from tune_paddy.training.attempt import _EpochWatch
+        from tune_paddy.training.epochs.watch import EpochWatch
 
-        begin = _EpochWatch.before_train
+        begin = EpochWatch.before_train
 
         def before_train(watch: Any) -> None:
             begin(watch)
@@ -190,7 +190,7 @@ def break_trials(trainable: ModuleType) -> None:
 
         fault = FAULTS.get(str(trial.number))
         with ExitStack() as stack:
-            stack.enter_context(patch.object(_EpochWatch, "before_train", before_train))
+            stack.enter_context(patch.object(EpochWatch, "before_train", before_train))
             if fault is not None and begins(trial.number, fault):
                 stack.enter_context(BREAKS[fault]())
             run(trial, *arguments, **options)

@@ -87,9 +87,10 @@ def test_resuming_a_finished_search_changes_nothing(finished: Finished, again: S
     ids=["latin-1", "large"],
 )
 def test_a_recorded_space_that_cannot_be_read_must_be_given_again(
-    finished: Finished, content: bytes, reason: str
+    finished: Finished, tmp_path: Path, content: bytes, reason: str
 ) -> None:
     search = get_search(finished.store, "first")
+    search = replace(search, tags={**search.tags, **SearchRecord.tags_of(folder=tmp_path)})
     path = Path(search.artifact_uri.removeprefix("file://")) / "space.yaml"
     before = path.read_bytes()
     path.write_bytes(content)

@@ -22,7 +22,8 @@ from tune_paddy.training.folds import train_folds
 from tune_paddy.training.frozen import embedding
 from tune_paddy.training.frozen.store import EmbeddingCache
 from tune_paddy.training.member import train_member
-from tune_paddy.training.networks.model import build_model, plan_body
+from tune_paddy.training.networks.model import build_model
+from tune_paddy.training.networks.plan import plan_body
 from tune_paddy.training.results import EpochReport, MemberResult
 from tune_paddy.training.runtime import Runtime
 from tune_paddy.training.saved.member_files import load_member

@@ -12,7 +12,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.member_data import Parts
 from tune_paddy.training.member import train_member
-from tune_paddy.training.networks import model as model_module
+from tune_paddy.training.networks import plan as plans
 from tune_paddy.training.networks.heads import LinearHead
 from tune_paddy.training.networks.model import build_model, has_batch_norm
 from tune_paddy.training.runtime import Runtime
@@ -59,11 +59,11 @@ def test_a_linear_head_computes_in_full_precision_under_autocast() -> None:
 def test_a_network_that_cannot_pool_by_itself_is_refused_a_linear_head(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(model_module, "_width_of_pooled", lambda *_, **__: 0)
-    model_module.plan_body.cache_clear()
+    monkeypatch.setattr(plans, "_width_of_pooled", lambda *_, **__: 0)
+    plans.plan_body.cache_clear()
     with pytest.raises(InputError, match=r"cannot pool 64x64 px by itself; use head: concat_pool$"):
         build_model("test_resnet", 5, size=(64, 64), head="linear")
-    model_module.plan_body.cache_clear()
+    plans.plan_body.cache_clear()
 
 
 def test_members_with_a_linear_head_train_and_load(

@@ -9,7 +9,8 @@ from sklearn.datasets import load_sample_image
 
 from benchmarks.lite_weights import arch_of, read_weights
 from tune_paddy.training.batches.augment import centre, normalize, shrink
-from tune_paddy.training.networks.model import build_model, plan_body
+from tune_paddy.training.networks.model import build_model
+from tune_paddy.training.networks.plan import plan_body
 
 SIZE = (224, 224)
 

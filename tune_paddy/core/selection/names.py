@@ -4,6 +4,7 @@ Help screens list them, and numpy, which the methods need, takes longer to impor
 """
 
 import re
+from typing import Literal, get_args
 
 METHOD_NAMES = (
     "uniform",
@@ -17,7 +18,7 @@ METHOD_NAMES = (
 )
 """Keys of `METHODS` in `methods`, in its order."""
 
-METRIC_NAMES = (
+MetricName = Literal[
     "log_loss",
     "error_rate",
     "balanced_error",
@@ -29,8 +30,11 @@ METRIC_NAMES = (
     "map_at_3",
     "map_at_5",
     "qwk",
-)
-"""Keys of `METRICS` in `core.metrics`, in its order."""
+]
+"""Type of a key of `METRICS` in `core.metrics`."""
+
+METRIC_NAMES: tuple[str, ...] = get_args(MetricName)
+"""Keys of `METRICS`, in its order."""
 
 RANKED_METRICS = "map_at_ and a number up to 1000"
 """Names of further metrics, in words."""

@@ -193,13 +193,18 @@ class ImageCache:
         if needed + SPARE > free:
             raise CacheRefusedError(f"{self.folder} has only {_bytes(free)} free")
 
-    def progress(self, fingerprint: str) -> list[Progress]:
-        """Return the progress of a dataset's entries that are being built."""
+    def progress(self, fingerprint: str, clock: Callable[[], float] = time.time) -> list[Progress]:
+        """Return the progress of a dataset's entries that are being built.
+
+        Args:
+            fingerprint: Fingerprint of the dataset.
+            clock: Time in seconds since 1970, as that of the files; it may have been set back since.
+        """
         found = []
         for entry in self._sizes():
             shards = list(entry.glob(f"*{SUFFIX}"))
             newest = max(map(_mtime, [entry / _ABOUT, *shards]))
-            if entry.name.startswith(fingerprint) and time.time() - newest < _FRESH:
+            if entry.name.startswith(fingerprint) and abs(clock() - newest) < _FRESH:
                 with suppress(OSError, ValueError, KeyError):
                     about = json.loads((entry / _ABOUT).read_text("utf-8"))
                     done = min(len(shards) * about["length"], about["total"])

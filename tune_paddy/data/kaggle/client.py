@@ -32,7 +32,7 @@ class KaggleClient(Protocol):
         """Upload a file; the response has a `message` and, if it was accepted, a `ref`."""
 
     def competition_submissions(self, competition: str) -> Sequence[Any] | None:
-        """List the newest submissions, each with `ref`, `status`, `public_score`, `private_score`."""
+        """List the newest submissions: `ref`, `file_name`, `description`, `total_bytes`, `date`, scores."""
 
 
 def find_client() -> KaggleClient:

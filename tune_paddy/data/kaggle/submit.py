@@ -103,18 +103,32 @@ def send(client: KaggleClient, path: Path, message: str, competition: str = COMP
     return Sent(competition, int(getattr(answer, "ref", 0) or 0), path.name, message, now, words)
 
 
+def sent_before(
+    client: KaggleClient, path: Path, message: str, competition: str = COMPETITION
+) -> Sent | None:
+    """Return the newest submission of the same file name, size and message on Kaggle; None: there is none.
+
+    Kaggle keeps no digest of the content. A submission whose size it does not state counts as equal.
+
+    Raises:
+        TunePaddyError: The request failed.
+    """
+    wanted = (path.name, message)
+    for entry in _newest(client, competition):
+        if (entry.file_name, entry.description) == wanted and entry.total_bytes in (0, path.stat().st_size):
+            when = "" if entry.date is None else entry.date.isoformat(timespec="seconds")
+            return Sent(competition, int(entry.ref), path.name, message, when)
+    return None
+
+
 def find_score(client: KaggleClient, sent: Sent) -> Score:
     """Request the score of a submission once.
 
     Raises:
         TunePaddyError: The request failed, or Kaggle does not know the submission.
     """
-    try:
-        listed = client.competition_submissions(sent.competition) or []
-    except Exception as error:
-        raise explain(error, f"list the submissions of {sent.competition}", sent.competition) from None
-    for entry in listed:  # the newest first
-        if entry is not None and _is_it(entry, sent):
+    for entry in _newest(client, sent.competition):
+        if _is_it(entry, sent):
             return _score(entry)
     raise TunePaddyError(
         f"{sent.file_name}, sent {sent.sent_at}, is not among the newest submissions to {sent.competition}"
@@ -140,6 +154,15 @@ def wait_for_score(
         if not score.pending or clock() >= give_up:
             return score
         sleep(POLL_SECONDS)
+
+
+def _newest(client: KaggleClient, competition: str) -> list[Any]:
+    """Return the newest submissions that Kaggle lists, the last one first."""
+    try:
+        listed = client.competition_submissions(competition) or []
+    except Exception as error:
+        raise explain(error, f"list the submissions of {competition}", competition) from None
+    return [entry for entry in listed if entry is not None]
 
 
 def _is_it(entry: Any, sent: Sent) -> bool:

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.by_table.columns import LABEL_COLUMNS
-from tune_paddy.data.layouts.by_table.tables import Kind, LabelTable, Surroundings, Verdict
+from tune_paddy.data.layouts.by_table.images import Surroundings
+from tune_paddy.data.layouts.by_table.tables import Kind, LabelTable, Verdict
 from tune_paddy.data.layouts.file_names import NamedFiles, find_named_files
 from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders
 from tune_paddy.data.layouts.names import Role, role_of

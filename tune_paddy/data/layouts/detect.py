@@ -19,6 +19,7 @@ from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import CsvTable, read_table
 from tune_paddy.data.labels.grades import note_gaps
 from tune_paddy.data.labels.relabel import Wording, correct_labels
+from tune_paddy.data.layouts.by_table.images import Surroundings
 from tune_paddy.data.layouts.by_table.side_columns import (
     class_folders,
     companion_name,
@@ -28,7 +29,6 @@ from tune_paddy.data.layouts.by_table.side_columns import (
 )
 from tune_paddy.data.layouts.by_table.tables import (
     LabelTable,
-    Surroundings,
     Verdict,
     is_list,
     judge,

@@ -7,7 +7,8 @@ import pandas as pd
 
 from tune_paddy.core.tasks.names import CLASSES
 from tune_paddy.data.csv_table import CsvTable
-from tune_paddy.data.layouts.by_table.tables import LabelTable, Surroundings
+from tune_paddy.data.layouts.by_table.images import Surroundings
+from tune_paddy.data.layouts.by_table.tables import LabelTable
 from tune_paddy.data.layouts.file_names import NamedFiles
 from tune_paddy.data.layouts.folders import ClassFolders
 from tune_paddy.data.layouts.index import has_suffix

@@ -7,15 +7,8 @@ from pathlib import Path, PurePath
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.csv_table import CsvTable, read_table
 from tune_paddy.data.layouts.by_table.columns import Sample, find_id_column
-from tune_paddy.data.layouts.by_table.tables import (
-    Kind,
-    Surroundings,
-    Verdict,
-    find_files,
-    read_ids,
-    recognises,
-    usual_id_column,
-)
+from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, recognises
+from tune_paddy.data.layouts.by_table.tables import Kind, Verdict, read_ids, usual_id_column
 from tune_paddy.data.layouts.index import has_suffix, without_suffix
 from tune_paddy.data.layouts.names import Role
 from tune_paddy.data.layouts.parts import unwrap

@@ -8,15 +8,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from tune_paddy.core.config import SearchSettings
-from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.options import ReadOptions
-from tune_paddy.search.licences import with_licences
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.resources import uncounted_gpus
+from tune_paddy.search.resuming.recorded_space import as_recorded, recorded_space
 from tune_paddy.search.teaching.teacher import recorded_targets
 from tune_paddy.spaces.space import SearchSpace
-from tune_paddy.tracking.files import MOST_MIB, SPACE_FILE, read_file
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
@@ -60,7 +59,7 @@ def resumed_plan(
         TunePaddyError: MLflow failed.
     """
     record = SearchRecord.from_run(search)
-    chosen = _settings(search).override(settings)
+    before = _settings(search)
     path = data or record.dataset_path or Path()
     if not path.exists():
         raise InputError(
@@ -71,8 +70,10 @@ def resumed_plan(
     return SearchPlan(
         name=search.name,
         dataset=Dataset.open(path, **_reading(search, record.read_options, reading or {})),
-        space=_space(search, store) if space is None else _as_recorded(search, space),
-        settings=chosen,
+        space=(
+            recorded_space(search, store, before) if space is None else as_recorded(search, space, before)
+        ),
+        settings=before.override(settings),
         folder=_folder(search),
         weights_dir=weights_dir or record.weights_dir,
         ray_address=ray_address or record.ray_address or None,
@@ -127,38 +128,3 @@ def _other_version(search: RecordedRun) -> InputError:
         f"search {search.name!r} was recorded by another version and cannot be resumed by this one; "
         "select from it, and start a search under a new name"
     )
-
-
-def _space(search: RecordedRun, store: Store) -> SearchSpace:
-    """Return the recorded space, as the search used it, with its base folder."""
-    try:
-        content = read_file(store, search, SPACE_FILE, most=MOST_MIB[SPACE_FILE], what="a search space")
-        text = content.decode()
-    except (TunePaddyError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"search {search.name!r} has no readable {SPACE_FILE} in the record ({error}); "
-            "give `space` again",
-            options=("space",),
-        ) from error
-    record = SearchRecord.from_run(search)
-    name = record.space or search.name
-    space = SearchSpace.parse(text, name=name, base=record.space_base, recorded=True)
-    return _as_recorded(search, space)
-
-
-def _as_recorded(search: RecordedRun, space: SearchSpace) -> SearchSpace:
-    """Return a space as a search used it: with the licences that it allowed, and its stand-ins.
-
-    Args:
-        search: Recorded run of the search.
-        space: The space of its file.
-
-    Raises:
-        InputError: Another version recorded the search.
-    """
-    allowed = with_licences(space, _settings(search).licences)
-    if not SearchRecord.from_run(search).stand_ins:
-        return allowed
-    from tune_paddy.training.networks.architectures import stand_in  # noqa: PLC0415 it takes torch
-
-    return allowed.with_stand_ins(stand_in)

@@ -19,13 +19,8 @@ from tune_paddy.training.forecast.activations import LiveBytes, SavedBytes
 from tune_paddy.training.forecast.autocast import CudaAutocast
 from tune_paddy.training.forecast.cuda_kernels import CudaKernels, UnfusedAttention
 from tune_paddy.training.forecast.measurements import ForwardMemory, Subject
-from tune_paddy.training.networks.model import (
-    build_model,
-    has_batch_norm,
-    lay_out,
-    plan_body,
-    without_initial_weights,
-)
+from tune_paddy.training.networks.model import build_model, has_batch_norm, lay_out
+from tune_paddy.training.networks.plan import plan_body, without_initial_weights
 
 _HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _BATCHES = (2, 3)

@@ -5,7 +5,8 @@ from pathlib import Path
 from torch import nn
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.training.networks.model import BodyPlan, build_model, plan_body
+from tune_paddy.training.networks.model import build_model
+from tune_paddy.training.networks.plan import BodyPlan, plan_body
 
 
 def member_plan(config: MemberConfig) -> BodyPlan:

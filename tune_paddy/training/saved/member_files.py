@@ -13,13 +13,14 @@ from torch import nn
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import InputError
-from tune_paddy.core.tasks.names import CLASSES
+from tune_paddy.core.tasks.names import CLASSES, TaskName
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.system.files import read_file, write_atomically
 from tune_paddy.data.system.text import shown
 from tune_paddy.training.networks.members import member_network
-from tune_paddy.training.networks.model import lay_out, without_initial_weights
+from tune_paddy.training.networks.model import lay_out
+from tune_paddy.training.networks.plan import without_initial_weights
 from tune_paddy.training.saved.checkpoint import write_safetensors
 from tune_paddy.training.saved.weight_files import AVERAGE, CONFIG, WEIGHTS
 
@@ -33,7 +34,7 @@ class _SavedConfig(BaseModel):
     config: MemberConfig
     classes: list[str]
     pixel_range: tuple[float, float] | None = None  # missing in files of versions before it
-    task: Literal["classes", "ordered", "multilabel"] = "classes"  # the same
+    task: TaskName = "classes"  # the same
 
 
 @dataclass(frozen=True)

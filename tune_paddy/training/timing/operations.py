@@ -4,7 +4,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tune_paddy.core.errors import TunePaddyError
-from tune_paddy.training.networks.model import build_model, without_initial_weights
+from tune_paddy.training.networks.model import build_model
+from tune_paddy.training.networks.plan import without_initial_weights
 
 
 def forward_operations(

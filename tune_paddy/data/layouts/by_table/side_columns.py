@@ -14,7 +14,8 @@ from tune_paddy.data.layouts.by_table.columns import (
     find_label_columns,
     given_column,
 )
-from tune_paddy.data.layouts.by_table.tables import Surroundings, read_ids, recognises
+from tune_paddy.data.layouts.by_table.images import Surroundings, recognises
+from tune_paddy.data.layouts.by_table.tables import read_ids
 from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders, read_as_classes
 from tune_paddy.data.layouts.labelled import Labelled
 from tune_paddy.data.options import FOLDERS, ReadOptions

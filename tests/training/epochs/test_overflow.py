@@ -11,9 +11,9 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError
 from tune_paddy.data.member_data import Parts
 from tune_paddy.training.devices import Device
+from tune_paddy.training.epochs.overflow import LEAST_SCALE, NormStatistics, mean_loss
 from tune_paddy.training.member import train_member
 from tune_paddy.training.networks.model import Body
-from tune_paddy.training.overflow import LEAST_SCALE, NormStatistics, mean_loss
 from tune_paddy.training.results import MemberResult
 from tune_paddy.training.runtime import Runtime
 

@@ -1,0 +1,1 @@
+"""Parts of the search command: the preview of a dry run, and the training with its selection."""

@@ -1,0 +1,100 @@
+"""The preview of a search: its members, their weights files and its time."""
+
+from typing import TYPE_CHECKING
+
+from tune_paddy.cli.app import console, print_note, working
+from tune_paddy.cli.failures import as_typed
+from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.system.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tune_paddy.core.config import MemberConfig
+    from tune_paddy.core.memory import TrialMemory
+    from tune_paddy.search.plan import SearchPlan
+    from tune_paddy.spaces.space import SearchSpace
+
+
+def print_preview(plan: "SearchPlan", timing: float) -> None:
+    """Print the first members that a search would train, their weights and the time it would take.
+
+    Args:
+        plan: Plan of the search.
+        timing: Time to spend on timing steps, in seconds; 0: the time is not forecast.
+    """
+    from rich.table import Table
+
+    from tune_paddy.search.gpu_shares import trial_planner
+    from tune_paddy.search.plan import preview
+
+    if plan.timed:
+        console.print(plan.space.text, soft_wrap=True)
+    proposals, settings = preview(plan, n=10), plan.settings
+    gpus = f"GPU share {settings.gpu}" if isinstance(settings.gpu, str) else counted(settings.gpu, "GPU")
+    console.print(f"Each trial: {counted(settings.cpus, 'CPU')}, {gpus}. The first {len(proposals)}:")
+    table = Table("member", "from", "configuration", "GPU", "accum", "forecast, MiB")
+    try:
+        plan_memory = trial_planner(settings, len(plan.dataset.classes))
+    except InputError as error:  # no GPU detected: print the rest without forecasts
+        console.print(f"No forecasts (?): {as_typed(error)}", style="yellow", soft_wrap=True)
+        plan_memory = None
+    with working() as progress:
+        progress.stage("forecasting memory", len(proposals))
+        for proposal in proposals:
+            config = proposal.config
+            planned = None if plan_memory is None else plan_memory(config)
+            shares = _unforecast(config, settings.gpu) if planned is None else _forecast(planned)
+            table.add_row(proposal.member, proposal.origin, _parameters(config), *shares)
+            progress.advance()
+    console.print(table)
+    _print_weights(plan.space)
+    if timing and not plan.timed:  # the lines of a built space have its time
+        _print_time(plan, plan_memory, timing)
+
+
+def _print_weights(space: "SearchSpace") -> None:
+    """Print the licence and the pretraining data of all pretrained weights of a space."""
+    from rich.table import Table
+
+    from tune_paddy.search.licences import licence_note, random_features_note, weights_rows
+
+    table = Table("pretrained weights", "licence", "pretraining data", "used by")
+    for row in weights_rows(space):
+        table.add_row(row.arch, row.licence, row.data, ", ".join(row.used_by))
+    console.print(table)
+    print_note(licence_note(space))
+    print_note(random_features_note(space))
+
+
+def _print_time(
+    plan: "SearchPlan", plan_memory: "Callable[[MemberConfig], TrialMemory] | None", limit: float
+) -> None:
+    """Print how long the search takes on this machine, or why no forecast is possible."""
+    from tune_paddy.search.timing.dry_run import forecast_time
+
+    try:
+        with working() as progress:
+            lines = forecast_time(plan, plan_memory, limit=limit, progress=progress).lines()
+    except TunePaddyError as error:
+        console.print(as_typed(error), style="yellow", soft_wrap=True)
+        return
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def _forecast(given: "TrialMemory") -> tuple[str, str, str]:
+    """Format a trial's share of a GPU, its accum and its forecast in MiB."""
+    return f"{given.gpu:g}", str(given.accum), f"{given.forecast_mib:,.0f}" if given.forecast_mib else ""
+
+
+def _unforecast(config: "MemberConfig", gpu: float | str) -> tuple[str, str, str]:
+    """Format the configured share and accum, with `?` for values that need a forecast."""
+    share = "?" if gpu == "auto" else f"{gpu:g}"
+    return share, "?" if config.accum == "auto" else str(config.accum), "?"
+
+
+def _parameters(config: "MemberConfig") -> str:
+    """Format a member's parameters that differ from their defaults, except those in its name."""
+    chosen = config.model_dump(mode="json", exclude_defaults=True, exclude={"arch", "size"})
+    return " ".join(f"{name}={f'{v:.3g}' if isinstance(v, float) else v}" for name, v in chosen.items())

@@ -1,0 +1,1 @@
+"""What an epoch of a member does beside its steps."""
