@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -154,7 +154,7 @@ def search(
     plan = replace(plan, follow_up=_follow_up(now, plan.follow_up), started=started)
     check_patterns(plan.follow_up["weights"] or (), plan)
     if dry_run:
-        _print_preview(plan, timing)
+        _print_preview(plan, timing, tracking_uri)
         return
     _run(plan, store, naming, tracking_uri, verbose=verbose)
 
@@ -419,9 +419,13 @@ def train_and_print(ready: "ReadyPlan", store: "Store", *, weights: bool = True)
 
 
 def _more_time(plan: "SearchPlan", store: "Store") -> str | None:
-    """Return how to continue a search whose time budget was used up; None: it has ended before, or none."""
-    from tune_paddy.tracking.runs import list_members
+    """Return how to continue a search that ended before its trials did; None: it has none left, or no limit."""
+    from tune_paddy.tracking.runs import get_search, list_members
+    from tune_paddy.tracking.schema import FLAT, SearchRecord
 
+    if SearchRecord.from_run(get_search(store, plan.name)).ended_by == FLAT:
+        command = record_command(store, "search", "--resume", plan.name, "--no-stop-when-flat")
+        return f"more time was not expected to pay; to go on all the same: {command}"
     minutes, members = plan.settings.minutes, list_members(store, plan.name)
     ended = sum(member.outcome != "interrupted" for member in members)
     if minutes is None or ended >= plan.total:
@@ -458,7 +462,7 @@ def print_members(plan: "SearchPlan", store: "Store", when: str = "", *, weights
     return finished
 
 
-def _print_preview(plan: "SearchPlan", timing: float) -> None:
+def _print_preview(plan: "SearchPlan", timing: float, tracking_uri: str | None) -> None:
     from rich.table import Table
 
     from tune_paddy.search.gpu_shares import trial_planner
@@ -487,6 +491,20 @@ def _print_preview(plan: "SearchPlan", timing: float) -> None:
     _print_weights(plan.space)
     if timing and not plan.timed:  # the lines of a built space have its time
         _print_time(plan, plan_memory, timing)
+    if not plan.resumed:
+        print_note(_earlier_search(plan, tracking_uri))
+
+
+def _earlier_search(plan: "SearchPlan", tracking_uri: str | None) -> str | None:
+    """Return what an earlier search of the same images reached; None: the record has none."""
+    from tune_paddy.search.plan import new_split
+    from tune_paddy.search.timing.earlier_searches import earlier_search_line
+    from tune_paddy.tracking.store import open_store
+
+    with suppress(TunePaddyError):  # there may be no record yet
+        store = open_store(tracking_uri, experiment=None, artifact_root=Path(), create=False)
+        return earlier_search_line(store, plan, new_split(plan).fingerprint)
+    return None
 
 
 def _print_weights(space: "SearchSpace") -> None:

@@ -164,6 +164,15 @@ def log_seconds(store: Store, run_id: str, seconds: float, *, most: float = math
     set_tags(store.client, run_id, SearchRecord.tags_of(seconds=seconds), most=most)
 
 
+def log_ending(store: Store, run_id: str, reason: str) -> None:
+    """Record why a session of a search ended early, see `ended_by` of `SearchRecord`; empty: it did not.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    set_tags(store.client, run_id, SearchRecord.tags_of(ended_by=reason))
+
+
 def _run_of(store: Store, search: str) -> str | None:
     """Return the id of a search's existing run, the oldest of several; None: it has none."""
     known = [recorded for recorded in list_searches(store) if recorded.name == search]
