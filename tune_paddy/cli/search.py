@@ -419,7 +419,7 @@ def train_and_print(ready: "ReadyPlan", store: "Store", *, weights: bool = True)
 
 
 def _more_time(plan: "SearchPlan", store: "Store") -> str | None:
-    """Return how to continue a search that ended before its trials did; None: it has none left, or no limit."""
+    """Return how to continue a search that ended before its trials did; None: none are left, or no limit."""
     from tune_paddy.tracking.runs import get_search, list_members
     from tune_paddy.tracking.schema import FLAT, SearchRecord
 
@@ -491,8 +491,9 @@ def _print_preview(plan: "SearchPlan", timing: float, tracking_uri: str | None) 
     _print_weights(plan.space)
     if timing and not plan.timed:  # the lines of a built space have its time
         _print_time(plan, plan_memory, timing)
-    if not plan.resumed:
-        print_note(_earlier_search(plan, tracking_uri))
+    earlier = None if plan.resumed else _earlier_search(plan, tracking_uri)
+    if earlier is not None:
+        console.print(earlier, soft_wrap=True)
 
 
 def _earlier_search(plan: "SearchPlan", tracking_uri: str | None) -> str | None:

@@ -313,8 +313,8 @@ class SearchSettings(BaseModel):
     """Settings of a search: the keys under `search:` in a space; an option of the command overrides each.
 
     The fields are the one source of the options of `tune-paddy search` and of the reference: `group` is the
-    heading that an option stands under, `unit` the unit of its value, `negative` whether a second option turns
-    off what a resumed search has recorded.
+    heading that an option stands under, `unit` the unit of its value, `negative` whether a second option
+    turns off what a resumed search has recorded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

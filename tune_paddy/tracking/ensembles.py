@@ -51,7 +51,15 @@ from tune_paddy.tracking.schema import (
 )
 from tune_paddy.tracking.server.creation import create_once
 from tune_paddy.tracking.store import Store
-from tune_paddy.tracking.ui.layout import CONTRIBUTION, ERROR_RATE, LIVE, LIVE_HOURS, LIVE_SECONDS, LOG_LOSS, WEIGHT
+from tune_paddy.tracking.ui.layout import (
+    CONTRIBUTION,
+    ERROR_RATE,
+    LIVE,
+    LIVE_HOURS,
+    LIVE_SECONDS,
+    LOG_LOSS,
+    WEIGHT,
+)
 from tune_paddy.tracking.ui.tags import stored_tags
 from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log_params, now, points, set_tags
 

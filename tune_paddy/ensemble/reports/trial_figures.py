@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
-from tune_paddy.core.timing.gains import Expected, Point, expect
+from tune_paddy.core.timing.gains import Expected
 from tune_paddy.ensemble.reports.figures import BLUE, GREY, ORANGE, TRIAL_NAMES, WIDTH, add_title
+from tune_paddy.ensemble.reports.outlook import expected_of
 from tune_paddy.tracking.context.costs import trial_cost
 from tune_paddy.tracking.ensembles import read_live_points
 from tune_paddy.tracking.runs import RecordedRun, read_timed_curve
-from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import GPU_SECONDS, LIVE
 
@@ -21,8 +21,6 @@ LIVE_CURVE, COST, FOOTPRINT = TRIAL_NAMES
 
 _HOURS = 2
 """Number of hours from which a time axis is in hours; below it is in minutes."""
-_LEFT = 1.05
-"""Ratio of a search's time limit to its last point's time above which some of that time is left."""
 _MOST_COUNTS = 20
 """Maximum number of points with the number of members beside them."""
 _MANY_DECADES = 10
@@ -58,7 +56,7 @@ def draw_trials(
         timed = read_live_points(store, first.run_id)
         if timed.keys() == curves["log_loss"].keys():
             hours = {step: seconds / 3600 for step, (seconds, _) in timed.items()}
-            figures[LIVE_CURVE] = draw_live(curves, hours, expected=_expected(first, list(timed.values())))
+            figures[LIVE_CURVE] = draw_live(curves, hours, expected=expected_of(first, list(timed.values())))
         else:  # an earlier version recorded some of the points
             times = {step: (when - first.started) / 3600 for step, (when, _) in points["log_loss"].items()}
             figures[LIVE_CURVE] = draw_live(curves, times, pauses=True)
@@ -66,13 +64,6 @@ def draw_trials(
     if measured:
         figures[FOOTPRINT] = draw_footprint(measured)
     return figures
-
-
-def _expected(search: RecordedRun, points: Sequence[Point]) -> Expected | None:
-    """Return the expected loss at the end of a search's time; at twice its time if that is used up or none."""
-    minutes = (SearchRecord.from_run(search).settings or {}).get("minutes")
-    end, last = 60 * (minutes or 0.0), points[-1][0]
-    return expect(points, end if end > _LEFT * last else 2 * last)
 
 
 def draw_costs(trials: Sequence[tuple[RecordedRun, str, float]], weights: Mapping[str, float]) -> Figure:

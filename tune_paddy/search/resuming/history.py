@@ -23,7 +23,8 @@ class Earlier:
     Attributes:
         trials: Recorded trials, by increasing number.
         seconds: Duration of all earlier sessions, in seconds.
-        flat: Whether the last one ended since more time was not expected to pay, and the plan says nothing else.
+        flat: Whether the last one ended since more time was not expected to pay, and the plan gives no more time
+            or trials.
     """
 
     trials: tuple[PastTrial, ...] = ()
@@ -89,7 +90,7 @@ def earlier_sessions(plan: SearchPlan, recorded: RecordedSearch) -> Earlier:
 
 
 def _ended_flat(plan: SearchPlan, record: SearchRecord) -> bool:
-    """Return whether more time was not expected to pay, and a plan gives no more than the last session had."""
+    """Return whether more time was not expected to pay, and a plan gives no more than the last session."""
     settings, before = plan.settings, SearchSettings.recorded(record.settings or {})
     longest = math.inf if settings.minutes is None else settings.minutes
     longer = longest > (math.inf if before.minutes is None else before.minutes)

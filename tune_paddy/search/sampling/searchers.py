@@ -79,8 +79,8 @@ class MemberSearcher(TrialSearcher):
     A member that is not expected to end in time is shortened or deferred: members that end correct the
     forecasts. One that has been deferred to the end is not recorded. A resumed search proposes another member
     under its number, or the same one. In time that no proposed member fits, members with a weight in the
-    ensemble are trained again with other seeds. Once more time is not expected to pay, no further member starts;
-    the members that are known before the sampled ones all run.
+    ensemble are trained again with other seeds. Once more time is not expected to pay, no further member
+    starts; the members that are known before the sampled ones all run.
 
     Args:
         sampler: Source of the members.

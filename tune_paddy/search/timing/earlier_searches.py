@@ -48,7 +48,9 @@ def _is_alike(search: RecordedRun, plan: SearchPlan, split: str) -> bool:
 def _line(name: str, points: Sequence[Point], minutes: float | None) -> str:
     seconds, loss = points[-1]
     reached = f"log loss {four_digits(loss)} after {duration(seconds)}"
-    return f"An earlier search of these images ({name}) reached {reached}{_later(points, minutes)}: optimistic"
+    return (
+        f"An earlier search of these images ({name}) reached {reached}{_later(points, minutes)}: optimistic"
+    )
 
 
 def _later(points: Sequence[Point], minutes: float | None) -> str:

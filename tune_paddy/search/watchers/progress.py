@@ -21,7 +21,7 @@ LEAST_FLAT = 8
 """Number of finished members before which a curve does not count as flat."""
 
 LEAST_TRAINED = 4
-"""Number of trained members among them, if some train: those of frozen members say nothing about their gain."""
+"""Number of trained members among them, if some train: frozen ones say nothing about their gain."""
 
 
 @dataclass
