@@ -23,8 +23,8 @@ class Earlier:
     Attributes:
         trials: Recorded trials, by increasing number.
         seconds: Duration of all earlier sessions, in seconds.
-        flat: Whether the last one ended since more time was not expected to pay, and the plan gives no more time
-            or trials.
+        flat: Whether the last one ended since more time was not expected to pay, and the plan gives no more
+            time or trials.
     """
 
     trials: tuple[PastTrial, ...] = ()
