@@ -36,6 +36,8 @@ from tune_paddy.core.timing.gains import (  # noqa: E402
 
 FACTORS = (1.5, 2.0, 4.0)
 """Seconds of the expectation over those seen."""
+LEAST_LOSS = 1e-9
+"""Loss that stands for smaller ones, whose logarithm has no meaning."""
 DOUBLING = 2.0
 """Factor for which a curve is called flat or not."""
 
@@ -71,9 +73,9 @@ class Case:
 
 
 def loss_at(curve: Sequence[Point], seconds: float) -> float:
-    """Return the loss of a curve at a time, interpolated over the logarithm of the seconds."""
-    times, losses = zip(*curve, strict=True)
-    return float(np.interp(np.log(seconds), np.log(times), losses))
+    """Return the loss of a curve at a time; the logarithms of both are interpolated."""
+    times, losses = np.array(curve).T
+    return float(np.exp(np.interp(np.log(seconds), np.log(times), np.log(np.maximum(losses, LEAST_LOSS)))))
 
 
 def parts_of(curve: Sequence[Point]) -> Iterator[Sequence[Point]]:

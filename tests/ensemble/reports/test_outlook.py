@@ -28,6 +28,7 @@ def test_a_search_without_a_curve_has_no_expected_loss() -> None:
     assert expected_of(recorded("night", "search"), []) is None
 
 
+@pytest.mark.usefixtures("finished")  # `store` is a copy of its record
 def test_a_recorded_curve_has_an_outlook_and_an_early_end_its_reason(store: Store) -> None:
     run = start_search(store, name="flat", tags=SearchRecord(ended_by="flat").to_tags())
     for members, (seconds, loss) in enumerate(POINTS, 1):

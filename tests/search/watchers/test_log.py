@@ -100,15 +100,12 @@ def test_a_long_epoch_is_not_silent(running: Running, output: io.StringIO) -> No
 def test_the_outlook_is_written_as_often_as_the_progress_if_it_has_changed(output: io.StringIO) -> None:
     running = resumed()
     running.progress.ensemble = "Greedy ensemble"
-    display = logged(running, output)
+    display, outlook = logged(running, output), running.progress.outlook()
     for _ in range(2):
         display.tick()
+    assert len(outlook) == 2
+    assert output.getvalue().splitlines()[1:] == ["Greedy ensemble", *outlook]
+    running.progress.points = {}
     running.clock.now += 60
     display.tick()
-    lines = output.getvalue().splitlines()
-    assert [line for line in lines if "done" not in line][:3] == [
-        "Greedy ensemble",
-        *running.progress.outlook()[:1],
-        "More time is not expected to pay",
-    ]
-    assert sum("not expected" in line for line in lines) <= 2
+    assert output.getvalue().count("not expected") == 1
