@@ -186,8 +186,7 @@ def run_trials(
         _keep_figures(plan, searcher, store, parent)
         if searcher.ended_flat:
             log_ending(store, parent, FLAT)
-        ended = interruption.budget.expired or searcher.ended_flat
-        if interruption.requested or (searcher.unfinished and not ended):
+        if interruption.requested or (searcher.unfinished and not interruption.budget.expired):
             raise interruption.error(f"search {plan.name} was interrupted; it can be resumed")
     if searcher.ended_flat:
         console.print(progress.flat_reason(), soft_wrap=True, markup=False)

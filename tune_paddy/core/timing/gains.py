@@ -43,7 +43,7 @@ class GainModel:
     prior_rate: float = 0.05
     prior_doublings: float = 0.2
     decay: float = 0.7
-    relative: float = 0.6
+    relative: float = 1.0
     absolute: float = 0.003
 
     def spread(self, doublings: float) -> float:
@@ -105,7 +105,7 @@ def expect(points: Sequence[Point], seconds: float, model: GainModel = MODEL) ->
     >>> falling = [(2.0**n, 0.8 * 0.9**n) for n in range(6)]
     >>> later = expect(falling, 64.0)
     >>> f"{later.now:.3f}: {later.loss:.3f} ({later.low:.3f} to {later.high:.3f})"
-    '0.472: 0.445 (0.425 to 0.466)'
+    '0.472: 0.445 (0.413 to 0.472)'
     """
     if len(points) < LEAST_POINTS or points[-1][0] <= 0:
         return None

@@ -159,6 +159,8 @@ class MemberSearcher(TrialSearcher):
         """Return whether the search ends although trials are left, since more time is not expected to pay."""
         if not self.ended_flat and self.left and self._known_ended() and self.is_flat():
             self.ended_flat = True
+            self._deferred += self._waiting
+            self._waiting.clear()
             self._give_up()
         return self.ended_flat
 
