@@ -120,7 +120,7 @@ def run_driver(arguments: argparse.Namespace) -> None:
         searcher = make_searcher(arguments.trials)
         progress = SearchProgress(arguments.trials, at_once=arguments.at_once, cpus=2)
         keeper = WeightsKeeper(store, root / "members")
-        live = LiveEnsemble(store, "scale", parent, root, keeper)
+        live = LiveEnsemble(store, "scale", parent, root, keeper, elapsed=lambda: progress.elapsed)
         watchers = [progress, MemberCloser(store, "scale", parent, root / "members")]
         watchers += [Stopwatch(store, parent, 0.0), live]
         print(f"{'trial':>6}{'driver CPU, ms a trial':>24}{'peak memory, MiB':>18}")

@@ -1,5 +1,6 @@
 """The arithmetic of `benchmarks/search_efficiency`: what replayed searches pay, keep and are compared by."""
 
+import dataclasses
 import importlib
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ def ours() -> Iterator[SimpleNamespace]:
     """Import the scripts of the folder, which import each other by their plain names."""
     before = list(sys.path)
     sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
-    names = ("comparison", "configurations", "methods", "portfolio", "tables")
+    names = ("comparison", "configurations", "methods", "portfolio", "quote", "tables")
     yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
     sys.path[:] = before
 
@@ -95,3 +96,26 @@ def test_every_dataset_has_the_same_hundred_configurations(ours: SimpleNamespace
     once, again = ours.configurations.configurations(), ours.configurations.configurations()
     assert [(it.name, it.values) for it in once] == [(it.name, it.values) for it in again]
     assert sum(it.kind == "full" for it in once) >= 100
+
+
+def halving(rate: float) -> list[tuple[float, float]]:
+    """Return a curve whose loss falls by the same share in each doubling of the seconds."""
+    return [(2.0**n, (1 - rate) ** n) for n in range(9)]
+
+
+def test_a_quote_is_judged_by_the_rest_of_its_curve(ours: SimpleNamespace) -> None:
+    """Without decay and prior, such a curve goes on as expected: in the interval, without an error."""
+    model = dataclasses.replace(ours.quote.MODEL, decay=1.0, prior_doublings=0.0)
+    cases = ours.quote.cases([halving(0.1)], model)
+    assert [case.factor for case in cases] == [1.5, 2.0, 4.0] * 4 + [1.5, 2.0]
+    assert all(case.is_covered for case in cases)
+    assert [case.error for case in cases] == pytest.approx([0.0] * len(cases))
+    assert all(case.paid for case in cases)
+
+
+def test_the_prior_rate_of_a_quote_comes_from_the_other_data_sets(ours: SimpleNamespace) -> None:
+    curves = {"fast": [halving(0.3)], "slow": [halving(0.01)]}
+    rates = {name: model.prior_rate for name, model, _ in ours.quote.left_out(curves, ours.quote.MODEL)}
+    assert rates["fast"] == pytest.approx(-np.log(0.99))
+    assert rates["slow"] == pytest.approx(-np.log(0.7))
+    assert sum(row.startswith("| all |") for row in ours.quote.table(curves, ours.quote.MODEL)) == 3

@@ -146,3 +146,21 @@ def test_the_help_of_a_command_imports_no_more_than_it_shows(command: str, forei
     arguments = [sys.executable, "-c", script, *command.split(), "--help"]
     done = run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "values"),
+    [
+        ([], {}),
+        (["--stop-when-flat"], {"stop_when_flat": True}),
+        (["--no-stop-when-flat"], {"stop_when_flat": False}),
+    ],
+)
+def test_a_resumed_search_can_turn_off_what_it_has_recorded(typed: list[str], values: dict[str, Any]) -> None:
+    program = typer.Typer()
+
+    @program.command(cls=command_with(SETTINGS))
+    def build(context: typer.Context) -> None:
+        typer.echo(json.dumps(given(context, SETTINGS)))
+
+    assert json.loads(CliRunner().invoke(program, typed).stdout) == values

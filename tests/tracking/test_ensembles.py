@@ -10,7 +10,7 @@ from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.tracking import ensembles
 from tune_paddy.tracking.context.provenance import this_process
-from tune_paddy.tracking.ensembles import log_ensemble, log_live_score, make_current
+from tune_paddy.tracking.ensembles import log_ensemble, log_live_score, make_current, read_live_points
 from tune_paddy.tracking.files import PARTIAL
 from tune_paddy.tracking.lookup.ensembles import finished_ensembles
 from tune_paddy.tracking.members import log_member, start_member
@@ -125,7 +125,7 @@ def test_the_live_curve_has_one_point_per_finished_member(store: Store, members:
     assert members
     parent = get_search(store, "night").run_id
     for step, score in ((1, 0.5), (2, 0.25), (2, 0.25), (3, 0.125)):
-        log_live_score(store, parent, step, score, score / 10)
+        log_live_score(store, parent, step, score, score / 10, seconds=60.0)
     for name, factor in (("live_log_loss", 1), ("live_error_rate", 10)):
         curve = [
             (point.step, point.value * factor) for point in store.client.get_metric_history(parent, name)
@@ -136,7 +136,7 @@ def test_the_live_curve_has_one_point_per_finished_member(store: Store, members:
 def test_the_live_curve_has_the_hours_since_the_search_began(store: Store) -> None:
     """MLflow's own relative time begins at the first point."""
     run = store.client.create_run(store.experiment_id, start_time=now() - 7_200_000)
-    log_live_score(store, run.info.run_id, 1, 0.5, 0.1)
+    log_live_score(store, run.info.run_id, 1, 0.5, 0.1, seconds=60.0)
     assert store.client.get_run(run.info.run_id).data.metrics["live_hours"] == pytest.approx(2, abs=0.1)
 
 
@@ -219,3 +219,12 @@ class KilledError(Exception):
 
 def die(*_: object) -> None:
     raise KilledError
+
+
+def test_the_live_curve_is_read_with_the_time_of_the_search_where_it_was_recorded(store: Store) -> None:
+    """An earlier version recorded no time; a resumed search does not count its pause."""
+    run = store.client.create_run(store.experiment_id, start_time=now() - 7_200_000).info.run_id
+    store.client.log_metric(run, "live_log_loss", 0.5, step=1)
+    assert read_live_points(store, run) == {}
+    log_live_score(store, run, 2, 0.25, 0.1, seconds=90.04, new=True)
+    assert read_live_points(store, run) == {2: (90.0, 0.25)}

@@ -35,6 +35,7 @@ class FieldFacts:
         further: Names that are allowed beside the choices, in words, or "".
         allowed: Function that returns whether a name is allowed; None: the choices are.
         bounds: Bounds: `gt`, `ge`, `lt` or `le` → number.
+        negative: Whether a second option, `--no-…`, turns off what a space or a record has turned on.
     """
 
     name: str
@@ -47,6 +48,7 @@ class FieldFacts:
     further: str = ""
     allowed: Callable[[str], bool] | None = None
     bounds: Mapping[str, float] = field(default_factory=dict)
+    negative: bool = False
 
 
 def field_facts(settings: type[Any]) -> Iterator[FieldFacts]:
@@ -185,7 +187,7 @@ def _options(described: Sequence[FieldFacts], sources: Sequence[OptionSource]) -
 
 def _parameter(facts: FieldFacts, letter: str | None) -> inspect.Parameter:
     option = typer.Option(
-        *[flag(facts.name), *([letter] if letter else [])],
+        *[_flags(facts), *([letter] if letter else [])],
         help=option_help(facts),
         metavar=_metavar(facts),
         rich_help_panel=panel_of(facts.name) or facts.group or None,
@@ -201,6 +203,11 @@ def _parameter(facts: FieldFacts, letter: str | None) -> inspect.Parameter:
         default=None if default == () else default,
         annotation=Annotated[kind | None, option],
     )
+
+
+def _flags(facts: FieldFacts) -> str:
+    """Return a field's option, with the one that turns it off if there is one."""
+    return f"{flag(facts.name)}/{flag(f'no_{facts.name}')}" if facts.negative else flag(facts.name)
 
 
 def _completion(choices: Callable[[], Sequence[str]]) -> Callable[[str], list[str]]:

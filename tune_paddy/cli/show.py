@@ -58,6 +58,7 @@ def read_overview(store: "Store", name: str, ensemble: str | None = None) -> "Ov
     Raises:
         InputError: The search or the ensemble is unknown.
     """
+    from tune_paddy.ensemble.reports.outlook import outlook_lines
     from tune_paddy.ensemble.reports.searches import Overview
     from tune_paddy.tracking.ensembles import read_recorded_ensemble
     from tune_paddy.tracking.lookup.ensembles import current_among, finished_ensembles, get_ensemble
@@ -77,5 +78,6 @@ def read_overview(store: "Store", name: str, ensemble: str | None = None) -> "Ov
         described=None if shown is None or shown is current else read_recorded_ensemble(store, shown),
         epochs={member.name: count_epochs(store, member.run_id) for member in running},
         now=time.time(),
+        outlook=outlook_lines(store, search),
         command=lambda *words: record_command(store, *words),
     )

@@ -313,7 +313,8 @@ class SearchSettings(BaseModel):
     """Settings of a search: the keys under `search:` in a space; an option of the command overrides each.
 
     The fields are the one source of the options of `tune-paddy search` and of the reference: `group` is the
-    heading that an option stands under, `unit` the unit of its value.
+    heading that an option stands under, `unit` the unit of its value, `negative` whether a second option
+    turns off what a resumed search has recorded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -330,6 +331,11 @@ class SearchSettings(BaseModel):
         gt=0,
         description="time of the whole search, selection and submission included; none: no limit",
         json_schema_extra={"group": SEARCH, "unit": "minutes"},
+    )
+    stop_when_flat: bool = Field(
+        False,
+        description="start no further member once more time is not expected to pay",
+        json_schema_extra={"group": SEARCH, "negative": True},
     )
     concurrency: int | None = Field(
         None,

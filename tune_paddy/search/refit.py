@@ -94,6 +94,7 @@ def refit_plan(
     # Every member is needed, so none is stopped early. Without an honest score, folds have no use. Teachers
     # are those of each member's own search.
     fixed = {"trials": len(members), "minutes": None, "scheduler": "none", "folds": 0, "keep_weights": "all"}
+    fixed["stop_when_flat"] = False
     fixed |= dict.fromkeys(TAUGHT)
     try:
         settings = SearchSettings.recorded({**recorded, **fixed})

@@ -13,6 +13,7 @@ from rich.console import Console
 from tune_paddy.core.errors import InputError, SearchInterruptedError, TunePaddyError
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.timing.gains import Point
 from tune_paddy.search.cluster.carried import require_server
 from tune_paddy.search.interruption import Interruption, interruptible
 from tune_paddy.search.lock import search_lock
@@ -30,6 +31,7 @@ from tune_paddy.search.resuming.history import (
 from tune_paddy.search.sampling.searchers import MemberSearcher, TrialSearcher
 from tune_paddy.search.timing.budget import TimeBudget
 from tune_paddy.search.timing.by_operations import member_paces
+from tune_paddy.search.timing.earlier_searches import earlier_search_line
 from tune_paddy.search.trainable import TrialContext
 from tune_paddy.search.tuning import run_trials_on_ray
 from tune_paddy.search.watchers.background import Background
@@ -43,10 +45,12 @@ from tune_paddy.search.watchers.progress import SearchProgress
 from tune_paddy.search.watchers.prune_weights import OnSelection, WeightsKeeper
 from tune_paddy.search.watchers.stopwatch import Stopwatch
 from tune_paddy.tracking.context.system_metrics import system_metrics
+from tune_paddy.tracking.ensembles import read_live_points
 from tune_paddy.tracking.files import FIGURES, SPLIT_FILE, log_files
 from tune_paddy.tracking.history import read_recorded_search
 from tune_paddy.tracking.runs import RecordedRun, list_members
-from tune_paddy.tracking.searches import close_search
+from tune_paddy.tracking.schema import FLAT
+from tune_paddy.tracking.searches import close_search, log_ending
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.shelf import MEMBERS
 
@@ -80,6 +84,8 @@ def run_search(
         require_server(store.tracking_uri)
     with search_lock(plan.folder, plan.name):
         earlier = _look_back(plan, store)
+        if not plan.resumed:
+            _print_earlier(plan, ready.split.fingerprint, store, console)
         # Closes runs that a session left open.
         with recorded_search(plan, ready.split, store, new=not plan.resumed) as parent:
             if earlier.leaves_work(plan):
@@ -89,6 +95,14 @@ def run_search(
                     ready, store, parent, searcher, console=console, earlier=earlier, on_selection=chosen.take
                 )
     return list_members(store, plan.name)
+
+
+def _print_earlier(plan: SearchPlan, split: str, store: Store, console: Console) -> None:
+    """Print what an earlier search of the same images reached, if the record has one."""
+    with suppress(TunePaddyError):
+        line = earlier_search_line(store, plan, split)
+        if line is not None:
+            console.print(line, soft_wrap=True, markup=False)
 
 
 def _look_back(plan: SearchPlan, store: Store) -> Earlier:
@@ -139,10 +153,15 @@ def run_trials(
     plan, interruption = ready.plan, searcher.interruption
     for note in ready.notes:
         console.print(note, style="yellow", soft_wrap=True, markup=False)
+    if plan.resumed:
+        log_ending(store, parent, "")
     with ExitStack() as stack:
         stack.enter_context(system_metrics(store, parent))
         context = _context(plan, store, parent)
-        progress = _progress(ready, earlier, interruption.budget)
+        progress = _progress(ready, earlier, interruption.budget, _earlier_points(plan, store, parent))
+        progress.ends_early = lambda: searcher.ended_flat
+        if plan.settings.stop_when_flat:
+            searcher.is_flat = progress.is_flat
         display = search_display(console, progress)
         began = interruption.budget.began if interruption.budget.is_limited else None
         clock = interruption.budget.clock
@@ -150,7 +169,8 @@ def run_trials(
         selected = [progress.ensemble_selected, on_selection]
         closer = MemberCloser(store, plan.name, parent, context.members, plan.shelf)
         recorder = Background(stopwatch, closer)
-        watchers = [progress, display, recorder, *_watchers(ready, store, context, console, selected)]
+        rest = _watchers(ready, store, context, console, selected, elapsed=lambda: progress.elapsed)
+        watchers = [progress, display, recorder, *rest]
         for watcher in (stopwatch, *watchers):
             if isinstance(watcher, AbstractContextManager):
                 stack.enter_context(watcher)
@@ -166,8 +186,12 @@ def run_trials(
             say=partial(console.print, style="yellow", soft_wrap=True, markup=False),
         )
         _keep_figures(plan, searcher, store, parent)
+        if searcher.ended_flat:
+            log_ending(store, parent, FLAT)
         if interruption.requested or (searcher.unfinished and not interruption.budget.expired):
             raise interruption.error(f"search {plan.name} was interrupted; it can be resumed")
+    if searcher.ended_flat:
+        console.print(progress.flat_reason(), soft_wrap=True, markup=False)
 
 
 def _leave(plan: SearchPlan, store: Store, parent: str, error: SearchInterruptedError) -> None:
@@ -179,7 +203,16 @@ def _leave(plan: SearchPlan, store: Store, parent: str, error: SearchInterrupted
         os._exit(error.exit_status)
 
 
-def _progress(ready: ReadyPlan, earlier: Earlier, budget: TimeBudget) -> SearchProgress:
+def _earlier_points(plan: SearchPlan, store: Store, parent: str) -> dict[int, Point]:
+    """Return the live curve of the earlier sessions; a failure costs the outlook of the search alone."""
+    with suppress(TunePaddyError):
+        return read_live_points(store, parent) if plan.resumed else {}
+    return {}
+
+
+def _progress(
+    ready: ReadyPlan, earlier: Earlier, budget: TimeBudget, points: dict[int, Point]
+) -> SearchProgress:
     """Return the state of a search that starts now."""
     plan = ready.plan
     return SearchProgress(
@@ -193,6 +226,8 @@ def _progress(ready: ReadyPlan, earlier: Earlier, budget: TimeBudget) -> SearchP
         spent=earlier.seconds,
         limit=earlier.seconds + budget.left() if budget.is_limited else None,
         preparing=ready.cache.progress,
+        known=len(plan.first),
+        points=points,
     )
 
 
@@ -202,6 +237,8 @@ def _watchers(
     context: TrialContext,
     console: Console,
     selected: Sequence[OnSelection],
+    *,
+    elapsed: Callable[[], float],
 ) -> list[Watcher]:
     """Return further receivers of trial events; context managers among them run for the whole search.
 
@@ -211,12 +248,14 @@ def _watchers(
         context: Settings that all trials share.
         console: Output for notes.
         selected: Receivers of each live selection.
+        elapsed: Function that returns the time of the search over all its sessions, in s.
     """
     plan, parent = ready.plan, context.parent_run_id
     watchers: list[Watcher] = [FirstNote(console)]
     if not ready.parts.seen:  # otherwise members were trained on the select split: no honest selection
         receivers = [*selected, _keeper(plan, store)]
-        watchers.append(LiveEnsemble(store, plan.name, parent, plan.folder, _each(receivers)))
+        curve = LiveEnsemble(store, plan.name, parent, plan.folder, _each(receivers), elapsed=elapsed)
+        watchers.append(curve)
     return watchers
 
 

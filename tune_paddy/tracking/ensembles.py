@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.core.timing.gains import Point
 from tune_paddy.data.ensemble_file import (
     ENSEMBLE_FILE,
     LABELS,
@@ -50,7 +51,15 @@ from tune_paddy.tracking.schema import (
 )
 from tune_paddy.tracking.server.creation import create_run
 from tune_paddy.tracking.store import Store
-from tune_paddy.tracking.ui.layout import CONTRIBUTION, ERROR_RATE, LIVE, LIVE_HOURS, LOG_LOSS, WEIGHT
+from tune_paddy.tracking.ui.layout import (
+    CONTRIBUTION,
+    ERROR_RATE,
+    LIVE,
+    LIVE_HOURS,
+    LIVE_SECONDS,
+    LOG_LOSS,
+    WEIGHT,
+)
 from tune_paddy.tracking.ui.tags import stored_tags
 from tune_paddy.tracking.writing import finish_run, log_at_step, log_latest, log_params, now, points, set_tags
 
@@ -95,7 +104,14 @@ def was_selected(store: Store, member_run_id: str) -> bool:
 
 
 def log_live_score(
-    store: Store, parent_run_id: str, step: int, log_loss: float, error_rate: float, *, new: bool = False
+    store: Store,
+    parent_run_id: str,
+    step: int,
+    log_loss: float,
+    error_rate: float,
+    *,
+    seconds: float,
+    new: bool = False,
 ) -> None:
     """Add a point to the live curve: the greedy ensemble's score after each finished member.
 
@@ -108,6 +124,7 @@ def log_live_score(
         step: Number of finished members.
         log_loss: Log loss of the ensemble on the select split, in nats.
         error_rate: Error rate of the ensemble on the select split, from 0 to 1.
+        seconds: Time of the search over all its sessions, in s.
         new: Whether the curve is known to have no point at this step; otherwise the whole curve is read.
 
     Raises:
@@ -118,10 +135,28 @@ def log_live_score(
     if new or step not in read_curve(store, parent_run_id, LIVE_HOURS):
         started = call(client.get_run, parent_run_id).info.start_time
         scores[LIVE_HOURS] = round((time - started) / 3_600_000, 4)
+        scores[LIVE_SECONDS] = round(seconds, 1)
     if new:
         call(client.log_batch, parent_run_id, metrics=points(scores, step=step, milliseconds=time))
     else:
         log_at_step(client, parent_run_id, scores, step, time)
+
+
+def read_live_points(store: Store, search_run_id: str) -> dict[int, Point]:
+    """Return the live curve of a search: number of finished members → time of the search, log loss.
+
+    Points that an earlier version recorded, without the time of the search, are left out.
+
+    Args:
+        store: The record.
+        search_run_id: Run of the search.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    seconds = read_curve(store, search_run_id, LIVE_SECONDS)
+    losses = read_curve(store, search_run_id, LIVE + LOG_LOSS) if seconds else {}
+    return {step: (seconds[step], losses[step]) for step in sorted(seconds.keys() & losses.keys())}
 
 
 def log_ensemble(

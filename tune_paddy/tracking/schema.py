@@ -33,6 +33,9 @@ FAILURE = PREFIX + "failure"
 PROCESS = PREFIX + "process"
 """Tags of every run, see `RecordedRun`; PROCESS names the process that works on the run."""
 
+FLAT = "flat"
+"""Value of a search's `ended_by`: more time was not expected to pay."""
+
 NOT_RECORDED = "not recorded"
 """Word for a text that earlier versions did not record, for people."""
 
@@ -177,6 +180,8 @@ class SearchRecord(_Record):
         follow_up: Options for the selection after the search, plain JSON; None if they cannot be parsed.
         command: Command that started the search; empty if there was none.
         seconds: Running time of all sessions, in whole seconds; None if the search never ran.
+        ended_by: Reason why the last session ended before its trials and its time were used up: `flat`, see
+            the setting `stop_when_flat`; empty: none.
         refit_of: Names of the searches that a refit's members were selected from; empty if it is no refit.
         refit_of_ensemble: Run id of the ensemble that a refit trains again; empty if it is no refit.
         current_ensemble: Run id of the ensemble that commands use unless another is named; empty: none was
@@ -210,6 +215,7 @@ class SearchRecord(_Record):
     )
     command: str | None = field(default=None, metadata=_tag(_TEXT, optional=True))
     seconds: float | None = field(default=None, metadata=_tag(_SECONDS, optional=True))
+    ended_by: str = field(default="", metadata=_tag(_TEXT, optional=True))
     refit_of: tuple[str, ...] = field(default=(), metadata=_tag(_NAMES, optional=True))
     refit_of_ensemble: str = field(default="", metadata=_tag(_TEXT, optional=True))
     current_ensemble: str = field(default="", metadata=_tag(_TEXT, optional=True))

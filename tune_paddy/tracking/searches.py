@@ -163,6 +163,15 @@ def log_seconds(store: Store, run_id: str, seconds: float, *, most: float = math
     set_tags(store.client, run_id, SearchRecord.tags_of(seconds=seconds), most=most)
 
 
+def log_ending(store: Store, run_id: str, reason: str) -> None:
+    """Record why a session of a search ended early, see `ended_by` of `SearchRecord`; empty: it did not.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    set_tags(store.client, run_id, SearchRecord.tags_of(ended_by=reason))
+
+
 def recorded_run(store: Store, search: str) -> RecordedRun | None:
     """Return a search's run, the oldest of several; None: the record has no such search.
 

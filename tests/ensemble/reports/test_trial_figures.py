@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.ensemble.conftest import recorded
+from tune_paddy.core.timing.gains import Expected
 from tune_paddy.ensemble.reports.figures import write_figures
 from tune_paddy.ensemble.reports.trial_figures import draw_costs, draw_footprint, draw_live
 from tune_paddy.tracking.context.costs import trial_cost
@@ -40,7 +41,7 @@ def test_the_title_of_the_live_curve_has_the_first_and_the_last_loss(tmp_path: P
 @pytest.mark.parametrize(("last", "unit", "times"), [(1.5, "minutes", [30, 90]), (3.0, "hours", [0.5, 3])])
 def test_the_live_curve_is_over_the_time_since_the_start(last: float, unit: str, times: list[float]) -> None:
     """In minutes below two hours; the points have the numbers of finished members."""
-    upper, lower = draw_live(LIVE, {1: 0.5, 2: last}).axes
+    upper, lower = draw_live(LIVE, {1: 0.5, 2: last}, pauses=True).axes
     assert lower.get_xlabel().startswith(f"{unit} since the search started")
     for axes in (upper, lower):
         assert axes.get_lines()[0].get_xdata().tolist() == times
@@ -72,3 +73,12 @@ def test_a_trial_costs_its_share_of_the_time(
     search = recorded("night", "search", params={"cpus": "2.0"})
     member = recorded("0000-net", metrics=metrics, tags={"tune_paddy.gpu_share": share})
     assert trial_cost(search, member) == expected
+
+
+def test_the_live_curve_goes_on_to_the_expected_loss() -> None:
+    expected = Expected(3 * 3600.0, now=0.25, loss=0.2, low=0.18, high=0.22)
+    upper, lower = draw_live(LIVE, {1: 0.5, 2: 1.0}, expected=expected).axes
+    assert lower.get_xlabel().startswith("minutes of search")
+    assert upper.get_lines()[1].get_xdata() == pytest.approx([60, 180])
+    (label,) = (text.get_text() for text in upper.get_legend().get_texts())
+    assert label == "expected: 0.2000 (0.1800 to 0.2200, 80 %)"

@@ -75,6 +75,28 @@ def test_a_finished_search_has_nothing_left_unless_a_resume_raises_trials(
     assert earlier_sessions(replace(again, retry_failed=True), recorded).leaves_work(again)
 
 
+@pytest.mark.parametrize(
+    ("now", "goes_on"),
+    [
+        ({}, False),
+        ({"stop_when_flat": False}, True),
+        ({"minutes": 120}, True),
+        ({"minutes": 60}, False),
+        ({"trials": 41}, True),
+        ({"trials": 39}, False),
+    ],
+)
+def test_a_search_that_ended_flat_goes_on_without_the_setting_or_with_a_longer_budget(
+    finished: Finished, again: SearchPlan, now: dict[str, object], goes_on: bool
+) -> None:
+    before = again.settings.override({"stop_when_flat": True, "trials": 40, "minutes": 60})
+    recorded = read_recorded_search(finished.store, "first", curves_of=outcomes_with_curve(again))
+    record = replace(recorded.record, settings=before.model_dump(mode="json"), ended_by="flat")
+    plan = replace(again, settings=before.override(now))
+    assert earlier_sessions(plan, replace(recorded, record=record)).leaves_work(plan) == goes_on
+    assert earlier_sessions(plan, replace(recorded, record=replace(record, ended_by=""))).leaves_work(plan)
+
+
 def test_resuming_a_finished_search_changes_nothing(finished: Finished, again: SearchPlan) -> None:
     members = searched(again, finished.store)
     assert [(m.name, m.outcome) for m in members] == [(m.name, m.outcome) for m in finished.members]

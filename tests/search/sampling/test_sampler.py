@@ -444,3 +444,27 @@ def test_the_searcher_reports_outcomes_and_ignores_a_second_report(searcher: Mem
     first, second = searcher.sampler.trials()
     assert (first.state.name, first.value) == ("COMPLETE", 0.4)
     assert second.state.name == "FAIL"
+
+
+def test_a_flat_search_starts_no_further_member_once_the_known_ones_have_ended() -> None:
+    """Recipes run whatever the curve; a running member ends normally, and the sampler forgets no trial."""
+    sampler = MemberSampler([INSIDE], [VIT], seed=0)
+    searcher = MemberSearcher(sampler, Interruption(), trials=9, paces=UNKNOWN, plan=on_cpu)
+    searcher.is_flat = lambda: True
+    for trial in "ab":  # the sampled one starts while the recipe runs
+        assert searcher.suggest(trial) != Searcher.FINISHED
+    searcher.on_trial_complete("a", {"outcome": "finished", "objective": 0.5})
+    assert not searcher.ended_flat
+    assert searcher.suggest("c") == Searcher.FINISHED
+    assert searcher.ended_flat
+    searcher.on_trial_complete("b", {"outcome": "finished", "objective": 0.5})
+    assert not searcher.unfinished
+
+
+def test_a_search_without_further_trials_does_not_end_for_being_flat() -> None:
+    sampler = MemberSampler([], [VIT], seed=0)
+    searcher = MemberSearcher(sampler, Interruption(), trials=1, paces=UNKNOWN, plan=on_cpu)
+    searcher.is_flat = lambda: True
+    searcher._recorded.add(0)
+    assert searcher.suggest("a") == Searcher.FINISHED
+    assert not searcher.ended_flat

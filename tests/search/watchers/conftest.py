@@ -7,6 +7,7 @@ import pytest
 
 from tests.search.trials import make_trial
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.timing.gains import Point
 from tune_paddy.search.watchers.progress import SearchProgress
 
 
@@ -62,3 +63,21 @@ def running() -> Running:
     """A search that starts at time 0."""
     clock = Clock()
     return Running(clock, SearchProgress(3, cpus=2, clock=clock))
+
+
+STILL = {count: (10.0 * count, 0.5) for count in range(1, 9)}
+"""Live curve of eight members whose ensemble does not get better."""
+
+
+def resumed(points: dict[int, Point] = STILL, *, total: int = 17, **options: Any) -> Running:
+    """Return a search whose earlier session had eight members in 80 s, and whose ninth has just ended.
+
+    Eight further ones of 10 s each are left, so that it ends after 170 s; nothing is selected from the ninth.
+    """
+    clock = Clock()
+    progress = SearchProgress(total, done=8, spent=80.0, clock=clock, points=points, **options)
+    running = Running(clock, progress)
+    running.tell("0008-net", at=0)
+    running.epoch("0008-net", 2, at=9)
+    running.tell("0008-net", "finished", at=10)
+    return running

@@ -24,7 +24,7 @@ def test_each_finished_member_adds_a_point_and_is_read_once(
     monkeypatch.setattr(
         live_ensemble, "load_member", lambda *which: (read.append(which[1]), load_member(*which))[1]
     )
-    with LiveEnsemble(store, "watched", parent, tmp_path) as curve:
+    with LiveEnsemble(store, "watched", parent, tmp_path, elapsed=lambda: 60.0) as curve:
         for run_id in (runs[0], "gone", runs[1], runs[1], runs[2]):
             curve.trial_changed(make_trial("some"), "running", {})
             curve.trial_changed(make_trial("some"), "finished", {"run_id": run_id})
@@ -45,13 +45,18 @@ def test_a_resumed_search_adds_the_point_that_its_earlier_session_lost_and_count
     parent = start_search(store, name="resumed")
     earlier = [member for member in members if member.run_id != runs[2]]
     monkeypatch.setattr(live_ensemble, "list_members", lambda *_: earlier)  # those of an earlier session
-    with LiveEnsemble(store, "first", parent, tmp_path) as curve:
+    with LiveEnsemble(store, "first", parent, tmp_path, elapsed=lambda: 60.0) as curve:
         curve.trial_changed(make_trial("some"), "finished", {"run_id": runs[2]})
-    for name in ("live_log_loss", "live_hours"):
+    for name in ("live_log_loss", "live_hours", "live_seconds"):
         assert [p.step for p in store.client.get_metric_history(parent, name)] == [2, 3]
     selected: list[int] = []
     with LiveEnsemble(
-        store, "first", parent, tmp_path, lambda pool, _: selected.append(len({v.run_id for v in pool.views}))
+        store,
+        "first",
+        parent,
+        tmp_path,
+        lambda pool, _: selected.append(len({v.run_id for v in pool.views})),
+        elapsed=lambda: 60.0,
     ):
         pass  # no member is new, and no point is missing
     assert selected == [2]

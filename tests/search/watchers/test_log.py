@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from tests.search.watchers.conftest import Clock, Running
+from tests.search.watchers.conftest import Clock, Running, resumed
 from tune_paddy.data.image_cache.cache import Progress
 from tune_paddy.search.watchers.log import WIDTH, LogDisplay
 from tune_paddy.search.watchers.progress import SearchProgress
@@ -95,3 +95,17 @@ def test_a_long_epoch_is_not_silent(running: Running, output: io.StringIO) -> No
     lines = output.getvalue().splitlines()[1:]
     assert lines[0].startswith("0 of 3 members done · 10 s")
     assert 600 / 10 + 3000 / 60 < len(lines) < 3600 / 10
+
+
+def test_the_outlook_is_written_as_often_as_the_progress_if_it_has_changed(output: io.StringIO) -> None:
+    running = resumed()
+    running.progress.ensemble = "Greedy ensemble"
+    display, outlook = logged(running, output), running.progress.outlook()
+    for _ in range(2):
+        display.tick()
+    assert len(outlook) == 2
+    assert output.getvalue().splitlines()[1:] == ["Greedy ensemble", *outlook]
+    running.progress.points = {}
+    running.clock.now += 60
+    display.tick()
+    assert output.getvalue().count("not expected") == 1

@@ -3,8 +3,10 @@
 import numpy as np
 
 from tests.ensemble.conftest import make_pool
-from tests.search.watchers.conftest import Clock, Running
+from tests.search.watchers.conftest import STILL, Clock, Running, resumed
 from tune_paddy.core.selection.plain import fixed_select
+from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.timing.gains import expect
 from tune_paddy.search.watchers.progress import SearchProgress
 
 
@@ -111,3 +113,70 @@ def test_the_ensemble_so_far_is_called_optimistic() -> None:
     progress.ensemble_selected(pool, fixed_select(pool.select, pool.labels, np.array([1, 1, 0, 0, 0, 1])))
     assert progress.ensemble.startswith("Greedy ensemble of 2 members: log loss 0.")
     assert progress.ensemble.endswith(" on the select split: optimistic")
+
+
+def select(running: Running, members: int, loss: float) -> None:
+    """Report a live selection that gives all views the same weight."""
+    pool = make_pool(members)
+    weights = np.full(len(pool.views), 1 / len(pool.views))
+    running.progress.ensemble_selected(pool, Selection(weights, loss, "log_loss", "greedy"))
+
+
+def test_the_outlook_is_the_expected_loss_at_the_end_with_its_interval() -> None:
+    """Eight members of 10 s are left after 90 s."""
+    running = resumed({count: (10.0 * count, 0.5 * 0.9**count) for count in range(1, 9)})
+    (line,) = running.progress.outlook()
+    expected = expect(list(running.progress.points.values()), 170.0)
+    assert expected is not None
+    assert running.progress.expected() == expected
+    assert line == (
+        f"Expected at the end: log loss {expected.loss:.4f} ({expected.low:.4f} to {expected.high:.4f}): "
+        "optimistic"
+    )
+    assert len(line) <= 80
+
+
+def test_there_is_no_outlook_before_four_members_and_four_trained_ones() -> None:
+    """Frozen members, which come first, say nothing about what trained ones bring."""
+    three = {count: STILL[count] for count in range(1, 4)}
+    assert resumed(three).progress.outlook() == []
+    assert resumed(frozen=8, done_frozen=8).progress.outlook() == []
+    assert resumed(frozen=16, done_frozen=8).progress.outlook() != []
+
+
+def test_the_outlook_says_when_more_time_is_not_expected_to_pay() -> None:
+    running = resumed()
+    assert running.progress.outlook()[1:] == ["More time is not expected to pay"]
+    assert resumed(limit=10_000.0, total=10_000).progress.outlook()[1:] == [], "much time is left"
+    assert resumed(known=10).progress.outlook()[1:] == [], "members that the space names are to come"
+
+
+def test_a_search_is_flat_once_a_member_of_this_session_has_not_made_its_ensemble_better() -> None:
+    running = resumed()
+    assert not running.progress.is_flat(), "nothing is known of what this session adds"
+    assert not running.progress.flat_reason()
+    select(running, 8, 0.5)
+    assert not running.progress.is_flat(), "the members of earlier sessions are no new point"
+    select(running, 9, 0.5)
+    assert running.progress.points[9] == (90.0, 0.5)
+    assert running.progress.is_flat()
+    reason = running.progress.flat_reason()
+    assert "`stop_when_flat`" in reason
+    assert "is 0.5000, and after 3.0 min of search" in reason
+
+
+def test_a_search_whose_ensemble_gets_better_is_not_flat() -> None:
+    running = resumed()
+    select(running, 9, 0.4)
+    assert not running.progress.is_flat()
+
+
+def test_a_search_that_ends_early_waits_for_running_members_alone() -> None:
+    running = resumed()
+    select(running, 9, 0.5)
+    running.tell("0009-net", at=10)
+    running.epoch("0009-net", 1, at=15)
+    assert running.progress.left() == 5 + 7 * 10
+    running.progress.ends_early = lambda: True
+    assert running.progress.left() == 5
+    assert running.progress.outlook() == ["More time is not expected to pay: no further member starts"]

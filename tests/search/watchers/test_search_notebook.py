@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from tests.search.watchers.conftest import Running
+from tests.search.watchers.conftest import Running, resumed
 from tune_paddy.search.watchers.display import search_display
 from tune_paddy.search.watchers.log import LogDisplay
 from tune_paddy.search.watchers.notebook import CellDisplay, page, text
@@ -55,3 +55,10 @@ def test_the_output_decides_the_display(running: Running) -> None:
     colours = Console(file=io.StringIO(), force_terminal=True, _environ={})
     assert isinstance(search_display(colours, progress), LogDisplay)
     assert isinstance(search_display(Console(quiet=True, force_jupyter=True), progress), LogDisplay)
+
+
+def test_the_outlook_stands_in_the_cell() -> None:
+    progress = resumed().progress
+    first, second = progress.outlook()
+    assert f"<div>{first}</div><div>{second}</div>" in page(progress)
+    assert text(progress).endswith(f"{first}\n{second}")

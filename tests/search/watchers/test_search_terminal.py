@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from tests.search.watchers.conftest import Clock, Running
+from tests.search.watchers.conftest import Clock, Running, resumed
 from tune_paddy.data.image_cache.cache import Progress
 from tune_paddy.search.watchers.progress import SearchProgress
 from tune_paddy.search.watchers.terminal import TableDisplay
@@ -69,3 +69,12 @@ def test_the_preparation_of_images_has_a_bar(running: Running) -> None:
     assert any("Preparing images, squish 480×480: 500 of 2,000" in line for line in drawn(running.progress))
     preparing.clear()
     assert not any("Preparing" in line for line in drawn(running.progress))
+
+
+def test_the_outlook_stands_below_the_ensemble_within_80_columns() -> None:
+    running = resumed()
+    running.progress.ensemble = "Greedy ensemble"
+    outlook = running.progress.outlook()
+    assert len(outlook) == 2
+    lines = drawn(running.progress)
+    assert lines[-3:] == ["Greedy ensemble", *outlook]

@@ -32,7 +32,9 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
         *("group", "split_column", "relabel", "copies", "pixel_range"),
         *("skip_corrupt", "skip_conflicts"),
     ),
-    HOW_LONG: ("trials", "minutes", "hours", "timing", "stall_minutes", "retries", "wait"),
+    HOW_LONG: (
+        *("trials", "minutes", "hours", "stop_when_flat", "timing", "stall_minutes", "retries", "wait"),
+    ),
     RESOURCES: (
         *("concurrency", "cpus", "gpu", "gpu_memory", "max_accum", "cache_limit", "keep_weights", "share"),
         *("unfused", "calibration", "device"),

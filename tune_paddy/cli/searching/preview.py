@@ -1,5 +1,7 @@
 """The preview of a search: its members, their weights files and its time."""
 
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune_paddy.cli.app import console, print_note, working
@@ -16,12 +18,13 @@ if TYPE_CHECKING:
     from tune_paddy.spaces.space import SearchSpace
 
 
-def print_preview(plan: "SearchPlan", timing: float) -> None:
+def print_preview(plan: "SearchPlan", timing: float, tracking_uri: str | None) -> None:
     """Print the first members that a search would train, their weights and the time it would take.
 
     Args:
         plan: Plan of the search.
         timing: Time to spend on timing steps, in seconds; 0: the time is not forecast.
+        tracking_uri: Address of the MLflow record; None: the default.
     """
     from rich.table import Table
 
@@ -51,6 +54,21 @@ def print_preview(plan: "SearchPlan", timing: float) -> None:
     _print_weights(plan.space)
     if timing and not plan.timed:  # the lines of a built space have its time
         _print_time(plan, plan_memory, timing)
+    earlier = None if plan.resumed else _earlier_search(plan, tracking_uri)
+    if earlier is not None:
+        console.print(earlier, soft_wrap=True)
+
+
+def _earlier_search(plan: "SearchPlan", tracking_uri: str | None) -> str | None:
+    """Return what an earlier search of the same images reached; None: the record has none."""
+    from tune_paddy.search.plan import new_split
+    from tune_paddy.search.timing.earlier_searches import earlier_search_line
+    from tune_paddy.tracking.store import open_store
+
+    with suppress(TunePaddyError):  # there may be no record yet
+        store = open_store(tracking_uri, experiment=None, artifact_root=Path(), create=False)
+        return earlier_search_line(store, plan, new_split(plan).fingerprint)
+    return None
 
 
 def _print_weights(space: "SearchSpace") -> None:

@@ -82,9 +82,13 @@ def train_and_print(ready: "ReadyPlan", store: "Store", *, weights: bool = True)
 
 
 def _more_time(plan: "SearchPlan", store: "Store") -> str | None:
-    """Return how to continue a search whose time budget was used up; None: it has ended before, or none."""
-    from tune_paddy.tracking.runs import list_members
+    """Return how to continue a search that ended before its trials did; None: none are left, or no limit."""
+    from tune_paddy.tracking.runs import get_search, list_members
+    from tune_paddy.tracking.schema import FLAT, SearchRecord
 
+    if SearchRecord.from_run(get_search(store, plan.name)).ended_by == FLAT:
+        command = record_command(store, "search", "--resume", plan.name, "--no-stop-when-flat")
+        return f"more time was not expected to pay; to go on all the same: {command}"
     minutes, members = plan.settings.minutes, list_members(store, plan.name)
     ended = sum(member.outcome != "interrupted" for member in members)
     if minutes is None or ended >= plan.total:

@@ -41,6 +41,7 @@ class Overview:
         described: Content of that other ensemble; None: the record of the members has the weights.
         epochs: Name of a running member → number of epochs that it has trained.
         now: Current time, in seconds since 1970.
+        outlook: What further time would bring it, one line each, see `outlook_lines`.
         command: Function that formats a command on this search's record from its words.
     """
 
@@ -49,6 +50,7 @@ class Overview:
     ensembles: Sequence[RecordedRun]
     epochs: Mapping[str, int]
     now: float
+    outlook: Sequence[str] = ()
     current: RecordedRun | None = None
     shown: RecordedRun | None = None
     described: DescribedEnsemble | None = None
@@ -226,6 +228,7 @@ def _state(overview: Overview) -> Text:
     text.append(
         f" after {spent}: {', '.join(parts)}{limit}\n{where}\n{_ensemble(overview)}", style="not bold"
     )
+    text.append("".join(f"\n{line}" for line in overview.outlook), style="not bold")
     return text
 
 

@@ -8,8 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
+from tune_paddy.core.timing.gains import Expected
 from tune_paddy.ensemble.reports.figures import BLUE, GREY, ORANGE, TRIAL_NAMES, WIDTH, add_title
+from tune_paddy.ensemble.reports.outlook import expected_of
 from tune_paddy.tracking.context.costs import trial_cost
+from tune_paddy.tracking.ensembles import read_live_points
 from tune_paddy.tracking.runs import RecordedRun, read_timed_curve
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import GPU_SECONDS, LIVE
@@ -49,9 +52,14 @@ def draw_trials(
     first = searches[0]
     points = {n: read_timed_curve(store, first.run_id, LIVE + n) for n in ("log_loss", "error_rate")}
     if len(points["log_loss"]) > 1:
-        times = {step: (when - first.started) / 3600 for step, (when, _) in points["log_loss"].items()}
         curves = {n: {step: value for step, (_, value) in curve.items()} for n, curve in points.items()}
-        figures[LIVE_CURVE] = draw_live(curves, times)
+        timed = read_live_points(store, first.run_id)
+        if timed.keys() == curves["log_loss"].keys():
+            hours = {step: seconds / 3600 for step, (seconds, _) in timed.items()}
+            figures[LIVE_CURVE] = draw_live(curves, hours, expected=expected_of(first, list(timed.values())))
+        else:  # an earlier version recorded some of the points
+            times = {step: (when - first.started) / 3600 for step, (when, _) in points["log_loss"].items()}
+            figures[LIVE_CURVE] = draw_live(curves, times, pauses=True)
     measured = [member for member in members if "memory/forecast_mib" in member.metrics]
     if measured:
         figures[FOOTPRINT] = draw_footprint(measured)
@@ -110,14 +118,22 @@ def draw_costs(trials: Sequence[tuple[RecordedRun, str, float]], weights: Mappin
     return figure
 
 
-def draw_live(curves: Mapping[str, Mapping[int, float]], hours: Mapping[int, float]) -> Figure:
-    """Draw the greedy ensemble's log loss and error rate against the time since the search started.
+def draw_live(
+    curves: Mapping[str, Mapping[int, float]],
+    hours: Mapping[int, float],
+    *,
+    pauses: bool = False,
+    expected: Expected | None = None,
+) -> Figure:
+    """Draw the greedy ensemble's log loss and error rate against the time of the search.
 
     Args:
         curves: `log_loss` and `error_rate` → number of finished members → value.
         hours: Number of finished members → time since the start of the search, in hours.
+        pauses: Whether the times include pauses between sessions.
+        expected: Log loss that further time is expected to bring, drawn with its 80 % interval; None: none.
     """
-    unit, factor = ("hours", 1) if max(hours.values()) >= _HOURS else ("minutes", 60)
+    unit, factor = ("hours", 1.0) if max(hours.values()) >= _HOURS else ("minutes", 60.0)
     figure = Figure(figsize=(WIDTH, 6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     for axes, name, form in ((upper, "log_loss", None), (lower, "error_rate", PercentFormatter(1))):
@@ -132,7 +148,10 @@ def draw_live(curves: Mapping[str, Mapping[int, float]], hours: Mapping[int, flo
         axes.grid(alpha=0.3)
         if form is not None:
             axes.yaxis.set_major_formatter(form)
-    lower.set_xlabel(f"{unit} since the search started, pauses included (numbers: finished members)")
+    if expected is not None:
+        _draw_expected(upper, expected, factor / 3600, max(hours.values()) * factor)
+    counted = "since the search started, pauses included" if pauses else "of search"
+    lower.set_xlabel(f"{unit} {counted} (numbers: finished members)")
     losses = [curves["log_loss"][step] for step in sorted(curves["log_loss"])]
     detail = "greedy ensemble of the members so far, on the images it was chosen on: optimistic"
     add_title(
@@ -141,6 +160,16 @@ def draw_live(curves: Mapping[str, Mapping[int, float]], hours: Mapping[int, flo
         detail,
     )
     return figure
+
+
+def _draw_expected(axes: Axes, expected: Expected, factor: float, last: float) -> None:
+    """Draw an expected loss, its interval and a line from the last point, `last` on the time axis."""
+    at = expected.seconds * factor
+    ends = [[expected.loss - expected.low], [expected.high - expected.loss]]
+    axes.plot([last, at], [expected.now, expected.loss], ":", color=ORANGE)
+    label = f"expected: {expected.loss:.4f} ({expected.low:.4f} to {expected.high:.4f}, 80 %)"
+    axes.errorbar([at], [expected.loss], yerr=ends, fmt="s", color=ORANGE, capsize=4, label=label)
+    axes.legend(loc="upper right")
 
 
 def draw_footprint(members: Sequence[RecordedRun]) -> Figure:

@@ -3,12 +3,14 @@
 import math
 from dataclasses import dataclass
 
+from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.sampling.sampler import PastTrial, Proposal
 from tune_paddy.search.timing.budget import TimeBudget
 from tune_paddy.search.timing.paces import trained_seconds
 from tune_paddy.tracking.history import RecordedMember, RecordedSearch
+from tune_paddy.tracking.schema import FLAT, SearchRecord
 
 UNFINISHED = frozenset(("running", "interrupted"))
 """Outcomes of members that resume from their last checkpoint."""
@@ -21,10 +23,13 @@ class Earlier:
     Attributes:
         trials: Recorded trials, by increasing number.
         seconds: Duration of all earlier sessions, in seconds.
+        flat: Whether the last one ended since more time was not expected to pay, and the plan gives no more
+            time or trials.
     """
 
     trials: tuple[PastTrial, ...] = ()
     seconds: float = 0.0
+    flat: bool = False
 
     @property
     def done(self) -> int:
@@ -40,7 +45,7 @@ class Earlier:
         """Return whether trials remain to resume or to start, within a plan's `trials` and `minutes`."""
         minutes = plan.settings.minutes
         in_time = minutes is None or _leaves_time(60 * minutes - self.seconds)
-        return in_time and (self.done < len(self.trials) or len(self.trials) < plan.total)
+        return in_time and (self.done < len(self.trials) or (len(self.trials) < plan.total and not self.flat))
 
 
 def _leaves_time(seconds: float) -> bool:
@@ -81,7 +86,16 @@ def earlier_sessions(plan: SearchPlan, recorded: RecordedSearch) -> Earlier:
     unfinished = _unfinished(plan)
     past = [past_trial(member, member.run.outcome not in unfinished) for member in recorded.members]
     trials = tuple(sorted(past, key=lambda trial: trial.proposal.number))
-    return Earlier(trials, recorded.record.seconds or 0.0)
+    return Earlier(trials, recorded.record.seconds or 0.0, _ended_flat(plan, recorded.record))
+
+
+def _ended_flat(plan: SearchPlan, record: SearchRecord) -> bool:
+    """Return whether more time was not expected to pay, and a plan gives no more than the last session."""
+    settings, before = plan.settings, SearchSettings.recorded(record.settings or {})
+    longest = math.inf if settings.minutes is None else settings.minutes
+    longer = longest > (math.inf if before.minutes is None else before.minutes)
+    more = longer or settings.trials > before.trials
+    return record.ended_by == FLAT and settings.stop_when_flat and not more
 
 
 def past_trial(member: RecordedMember, ended: bool) -> PastTrial:

@@ -229,6 +229,11 @@ class MemberSampler:
         return len(self._study.get_trials(deepcopy=False, states=known))
 
     @property
+    def knows_more(self) -> bool:
+        """Whether a member that is known before the sampled ones has not been proposed yet."""
+        return bool(self._first)
+
+    @property
     def running(self) -> bool:
         """Whether a proposed trial has not been reported by `tell`."""
         return bool(self._running)

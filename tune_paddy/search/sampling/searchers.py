@@ -10,6 +10,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.domains import Proposer
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.gpu_shares import Planner
 from tune_paddy.search.interruption import Interruption
@@ -30,6 +31,11 @@ class TrialSearcher(Searcher):
 
     The record holds everything that a resumed search needs, so Ray's snapshots of a searcher are empty.
 
+    Attributes:
+        interruption: Interruption of the search; no trial starts after it.
+        is_flat: Function that returns whether more time is not expected to pay.
+        ended_flat: Whether trials were left when this ended the search.
+
     Args:
         interruption: Interruption of the search; no trial starts after it.
     """
@@ -37,6 +43,8 @@ class TrialSearcher(Searcher):
     def __init__(self, interruption: Interruption) -> None:
         super().__init__(metric="objective", mode="min")
         self.interruption = interruption
+        self.is_flat: Callable[[], bool] = lambda: False
+        self.ended_flat = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: a search is resumed from its record."""
@@ -74,7 +82,8 @@ class MemberSearcher(TrialSearcher):
     forecasts. One that has been deferred to the end is not recorded. A resumed search proposes another member
     under its number, or the same one. In time that no proposed member fits, members with a weight in the
     ensemble are trained again with other seeds. A sampler that leaves the choice of the sub-space to its
-    caller gets the one that gives the ensemble most per second, see `next_family`.
+    caller gets the one that gives the ensemble most per second, see `next_family`. Once more time is not
+    expected to pay, no further member starts; the members that are known before the sampled ones all run.
 
     Args:
         sampler: Source of the members.
@@ -125,7 +134,7 @@ class MemberSearcher(TrialSearcher):
 
     def suggest(self, trial_id: str) -> Any:
         """Return the configuration of the next trial; None: ask again later; or `NO_MORE`."""
-        if self.interruption.stopping:
+        if self.interruption.stopping or self._ends_flat():
             return NO_MORE
         proposal = self._next() or self._again()
         if proposal is None and self._deferred and self._running:
@@ -147,6 +156,25 @@ class MemberSearcher(TrialSearcher):
             proposal.proposed_by,
         )
         return trial.to_config()
+
+    def _ends_flat(self) -> bool:
+        """Return whether the search ends although trials are left, since more time is not expected to pay."""
+        if not self.ended_flat and self.left and self._known_ended() and self.is_flat():
+            self.ended_flat = True
+            self._deferred += self._waiting
+            self._waiting.clear()
+            self._give_up()
+        return self.ended_flat
+
+    def _known_ended(self) -> bool:
+        """Return whether all members that are known before the sampled ones have ended, and resumed ones run.
+
+        Known members that are deferred may never fit the time.
+        """
+        resumed = any(proposal.number in self._recorded for proposal in self._waiting)
+        running = (self._proposals[trial_id].proposed_by for trial_id in self._running)
+        known = any(by in (Proposer.RECIPE, Proposer.LIST) for by in running)
+        return not (self.sampler.knows_more or resumed or known)
 
     def _next(self) -> Proposal | None:
         """Return the next member that is expected to end in time, shortened if need be, or None."""

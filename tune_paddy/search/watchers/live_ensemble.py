@@ -32,6 +32,7 @@ class LiveEnsemble:
         parent_run_id: MLflow run of the search, which gets the curve.
         folder: Existing folder of the search, for a temporary file of predictions.
         on_selection: Callback after each point, with the pool and the selection.
+        elapsed: Function that returns the time of the search over all its sessions, in s.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class LiveEnsemble:
         parent_run_id: str,
         folder: Path,
         on_selection: Callable[[Pool, Selection], None] = lambda pool, selection: None,
+        *,
+        elapsed: Callable[[], float],
     ) -> None:
-        self._on_selection = on_selection
+        self._on_selection, self._elapsed = on_selection, elapsed
         self._store, self._search, self._parent = store, search, parent_run_id
         self._folder = folder
         self._read_runs: set[str] = set()
@@ -114,7 +117,15 @@ class LiveEnsemble:
             pool, selection = selected
             error = error_rate(selection.blend(pool.select), pool.labels)
             new = self._points is not None and len(live) not in self._points
-            log_live_score(self._store, self._parent, len(live), selection.score, error, new=new)
+            log_live_score(
+                self._store,
+                self._parent,
+                len(live),
+                selection.score,
+                error,
+                seconds=self._elapsed(),
+                new=new,
+            )
             if self._points is not None:
                 self._points.add(len(live))
             self._on_selection(pool, selection)

@@ -30,6 +30,8 @@ class LogDisplay:
     def __init__(self, console: Console, progress: SearchProgress, interval: float = INTERVAL) -> None:
         self._console, self._progress, self._interval = console, progress, interval
         self._written = float("-inf")
+        self._told: list[str] = []  # outlook that was written last
+        self._told_at = float("-inf")
 
     def __enter__(self) -> "LogDisplay":
         waiting = self._progress.waiting_for()
@@ -52,6 +54,18 @@ class LogDisplay:
         """Write the progress of the image cache, or that of the search, after a silence."""
         if self._is_silent(longest_silence(self._progress.elapsed, self._interval)):
             for line in self._progress.preparations() or [self._state()]:
+                self._write(line)
+        self._write_outlook()
+
+    def _write_outlook(self) -> None:
+        """Write what the search is expected to reach, as often as its progress, if it has changed."""
+        progress, now = self._progress, self._progress.clock()
+        if now - self._told_at < longest_silence(progress.elapsed, self._interval):
+            return
+        self._told_at, lines = now, progress.outlook()
+        if lines and lines != self._told:
+            self._told = lines
+            for line in (progress.ensemble, *lines):
                 self._write(line)
 
     def _state(self) -> str:

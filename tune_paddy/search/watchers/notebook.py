@@ -48,7 +48,8 @@ def page(progress: SearchProgress) -> str:
     parts += [f"<div>{escape(line)}</div>" for line in lines if line]
     if progress.members:
         parts.append(_table(progress))
-    parts += [f"<div>{escape(line)}</div>" for line in (*reasons(progress), progress.ensemble) if line]
+    lines = [*reasons(progress), progress.ensemble, *progress.outlook()]
+    parts += [f"<div>{escape(line)}</div>" for line in lines if line]
     return "".join(parts)
 
 
@@ -70,5 +71,5 @@ def _row(tag: str, texts: tuple[str, ...]) -> str:
 
 def text(progress: SearchProgress) -> str:
     """Return the state of a search as plain text, for readers of a notebook without HTML."""
-    lines = (progress.headline(), progress.waiting_for(), progress.ensemble)
+    lines = (progress.headline(), progress.waiting_for(), progress.ensemble, *progress.outlook())
     return "\n".join(line for line in lines if line)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.core.timing.gains import LEAST_POINTS, Expected, Point, expect, horizon
 from tune_paddy.data.image_cache.cache import Progress
 from tune_paddy.data.system.text import counted, duration, four_digits
 from tune_paddy.search.trial import Trial
@@ -15,6 +16,12 @@ from tune_paddy.tracking.context.costs import cost_metric
 
 UNENDED = frozenset(("running", "retrying"))
 """States of a member whose trial has not ended."""
+
+LEAST_FLAT = 8
+"""Number of finished members before which a curve does not count as flat."""
+
+LEAST_TRAINED = 4
+"""Number of trained members among them, if some train: frozen ones say nothing about their gain."""
 
 
 @dataclass
@@ -82,6 +89,9 @@ class SearchProgress:
         limit: Duration after which running members end with their epoch, in seconds, or None.
         preparing: Function that returns the progress of the image cache.
         clock: Monotonic clock, in seconds.
+        known: Number of members that are known before the sampled ones; all of them run in any case.
+        points: Live curve over all sessions: number of finished members → time of the search, log loss.
+        ends_early: Function that returns whether no further member starts, since more time does not pay.
         members: Name of a member → its progress, in the order of the first start.
         ensemble: Score of the greedy ensemble of the finished members in one line; empty before the first.
     """
@@ -97,11 +107,16 @@ class SearchProgress:
     limit: float | None = None
     preparing: Callable[[], Sequence[Progress]] = tuple
     clock: Callable[[], float] = time.monotonic
+    known: int = 0
+    points: dict[int, Point] = field(default_factory=dict)
+    ends_early: Callable[[], bool] = lambda: False
     members: dict[str, MemberProgress] = field(default_factory=dict)
     ensemble: str = ""
 
     def __post_init__(self) -> None:
         self._began = self.clock()
+        self._before = len(self.points)
+        self._flat: Expected | None = None  # what `is_flat` returned True for
 
     def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:
         """Update a member."""
@@ -129,6 +144,9 @@ class SearchProgress:
             f"Greedy ensemble of {counted(len(chosen), 'member')}: log loss {four_digits(selection.score)} "
             "on the select split: optimistic"
         )
+        count = len({view.run_id for view in pool.views})
+        if count not in self.points:  # replaced whole, since another thread may be reading it
+            self.points = {**self.points, count: (self.elapsed, selection.score)}
 
     @property
     def running(self) -> list[MemberProgress]:
@@ -178,6 +196,66 @@ class SearchProgress:
             return max(self.limit - self.elapsed, 0.0)
         return min(left, max(self.limit - self.elapsed, 0.0))
 
+    def expected(self) -> Expected | None:
+        """Return the expected log loss of the ensemble at the search's end; None: too little is known."""
+        left = self.left()
+        if left is None or not self._has_seen(LEAST_POINTS):
+            return None
+        return expect(self._curve(), self.elapsed + left)
+
+    def further(self) -> Expected | None:
+        """Return what decides whether more time pays: the expected log loss at the `horizon`, or None."""
+        if not self._has_seen(LEAST_FLAT) or self.n_done() < self.known:
+            return None
+        curve = self._curve()
+        return expect(curve, horizon(self._end(), curve[-1][0]))
+
+    def is_flat(self) -> bool:
+        """Return whether this session has added to the curve, and more time is not expected to pay."""
+        further = self.further()
+        if further is None or not further.is_flat or len(self.points) == self._before:
+            return False
+        self._flat = further
+        return True
+
+    def outlook(self) -> list[str]:
+        """Return what the search is expected to reach, and whether more time pays, one line each."""
+        expected, further = self.expected(), self.further()
+        lines = []
+        if expected is not None and not self.ends_early():
+            span = f"({four_digits(expected.low)} to {four_digits(expected.high)})"
+            lines.append(f"Expected at the end: log loss {four_digits(expected.loss)} {span}: optimistic")
+        if self.ends_early():
+            lines.append("More time is not expected to pay: no further member starts")
+        elif further is not None and further.is_flat:
+            lines.append("More time is not expected to pay")
+        return lines
+
+    def flat_reason(self) -> str:
+        """Return in one line why no further member starts; empty before `is_flat` has returned True."""
+        flat = self._flat
+        if flat is None:
+            return ""
+        return (
+            "The search ends early (`stop_when_flat`): the ensemble's log loss is "
+            f"{four_digits(flat.now)}, and after {duration(flat.seconds)} of search "
+            f"{four_digits(flat.loss)} is expected, {four_digits(flat.low)} at the favourable end"
+        )
+
+    def _curve(self) -> list[Point]:
+        return [point for _, point in sorted(self.points.items())]
+
+    def _end(self) -> float | None:
+        """Return the time of the search at which its time limit ends it, or its trials; None: unknown."""
+        left = self.left()
+        return None if left is None or self.limit is None else self.elapsed + left
+
+    def _has_seen(self, least: int) -> bool:
+        """Return whether enough members have finished, and enough of those that train if any do."""
+        ended = [member for member in self.ended if member.state == "finished" and not member.frozen]
+        trained = self.done - self.done_frozen + len(ended)
+        return len(self.points) >= least and trained >= min(LEAST_TRAINED, self.total - self.frozen)
+
     def _kind(self, *, frozen: bool) -> Kind:
         """Return the times of the frozen members, or of the others."""
         now = self.clock()
@@ -185,7 +263,7 @@ class SearchProgress:
         # A member that failed at its start says nothing about the pace.
         ended = [member for member in self.ended if member.frozen == frozen and member.epoch]
         waiting_frozen = max(self.frozen - self.done_frozen - self._started(frozen=True), 0)
-        waiting = max(self.total - self.n_done() - len(self.running), 0)
+        waiting = 0 if self.ends_early() else max(self.total - self.n_done() - len(self.running), 0)
         return Kind(
             [Timing(member.seconds(now)) for member in ended],
             [Timing(member.seconds(now), self.share_of(member)) for member in running],

@@ -15,7 +15,7 @@ from tune_paddy.search.trial import Trial
 from tune_paddy.search.watchers.progress import SearchProgress
 from tune_paddy.search.watchers.rows import SHOWN, cells, heads, reasons, shortened, shown_members
 
-_AROUND = 9
+_AROUND = 11
 """Number of the screen's lines that rows cannot have: the head of the table, and lines above and below."""
 _GAP = 2
 """Columns between two columns of the table."""
@@ -68,6 +68,8 @@ class TableDisplay:
             yield _line(reason, "yellow")
         if progress.ensemble:
             yield _line(progress.ensemble, "bold")
+        for words in progress.outlook():
+            yield _line(words)
 
     def _table(self) -> Table:
         progress, console = self._progress, self._console

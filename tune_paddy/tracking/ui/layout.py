@@ -26,6 +26,8 @@ GPU_SECONDS, CPU_SECONDS = "gpu_seconds", "cpu_seconds"
 LIVE = "live_"
 """Prefix of the metrics of the ensemble while a search runs."""
 LIVE_HOURS = LIVE + "hours"
+LIVE_SECONDS = LIVE + "seconds"
+"""Time of the search over all its sessions, without the pauses between them, which the hours have."""
 
 _NAME, _CREATED, _DURATION = "attributes.`Run Name`", "runDateAndNestInfo", "duration"
 """Columns of every view, by MLflow's names."""
