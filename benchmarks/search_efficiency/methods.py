@@ -344,52 +344,26 @@ def _by_shares(context: Context, run: Run, seed: int, first: Sequence[Training])
 
 
 def program(context: Context, run: Run, seed: int) -> None:
-    """Search a built space: three frozen members, one of each other sub-space, then by weight per second."""
-    _program(context, run, seed, frozen=3, kinds=("scratch", "tuned"))
+    """Search a built space as the program does: a frozen member, an untrained network, then by share."""
+    _program(context, run, seed, frozen=1)
 
 
-def program_early(context: Context, run: Run, seed: int) -> None:
-    """The same after one frozen member."""
-    _program(context, run, seed, frozen=1, kinds=("scratch", "tuned"))
-
-
-def program_patient(context: Context, run: Run, seed: int) -> None:
-    """The same, where a costly sub-space is first tried when it takes a fifth of the time so far."""
-    _program(context, run, seed, frozen=1, kinds=("scratch",), probe=4.0)
-
-
-def program_two(context: Context, run: Run, seed: int) -> None:
-    """The same after two frozen members."""
-    _program(context, run, seed, frozen=2, kinds=("scratch",), probe=4.0)
-
-
-def program_three(context: Context, run: Run, seed: int) -> None:
+def program_frozen(context: Context, run: Run, seed: int) -> None:
     """The same after three frozen members."""
-    _program(context, run, seed, frozen=3, kinds=("scratch",), probe=4.0)
+    _program(context, run, seed, frozen=3)
 
 
 def program_quick(context: Context, run: Run, seed: int) -> None:
-    """The same, and TPE uses results from the fourth on."""
-    _program(context, run, seed, frozen=3, kinds=("scratch",), probe=4.0, start=4)
+    """The first, where TPE uses results from the fourth on."""
+    _program(context, run, seed, frozen=1, start=4)
 
 
-def _program(
-    context: Context,
-    run: Run,
-    seed: int,
-    *,
-    frozen: int,
-    kinds: Sequence[str],
-    probe: float = 0.0,
-    start: int = 10,
-) -> None:
-    untried = context.untried(np.random.default_rng(seed))
-    first = known_members(context.table, frozen, kinds)
-    sampler = _univariate(seed, start)
-    whole(
-        run,
-        Program(run, untried, context.ensembles, context.spaces, sampler, first=first, probe=probe),
-    )
+def _program(context: Context, run: Run, seed: int, *, frozen: int, start: int = 10) -> None:
+    untried, ensembles = context.untried(np.random.default_rng(seed)), context.ensembles
+    first = known_members(context.table, frozen, ("scratch",))
+    (tuned,) = known_members(context.table, 0, ("tuned",))
+    sampler, openings = _univariate(seed, start), {"tuned": tuned}
+    whole(run, Program(run, untried, ensembles, context.spaces, sampler, first=first, openings=openings))
 
 
 def known_members(table: Table, frozen: int, kinds: Sequence[str]) -> list[Training]:
@@ -445,12 +419,9 @@ LEVERS: Mapping[str, Method] = {
     "i: weight per second of the sub-spaces": shares,
     "c+i": frozen_shares,
     "h+i": portfolio_shares,
-    "built space, three frozen first": program,
-    "built space, one frozen first": program_early,
-    "built space, costly ones later": program_patient,
-    "built space, two frozen first, costly ones later": program_two,
-    "built space, three frozen first, costly ones later": program_three,
-    "the same, TPE from four": program_quick,
+    "built space (program)": program,
+    "built space, three frozen first": program_frozen,
+    "built space, TPE from the fourth": program_quick,
     "h+e": together,
     "h+e+f": together_by_weight,
 }

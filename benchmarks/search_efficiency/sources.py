@@ -167,6 +167,10 @@ class Optuna:
             self.trials[training.name] = trial
         return training
 
+    def enqueue(self, training: Training) -> None:
+        """Propose a given training next."""
+        self._first.append(training)
+
     def tell(self, training: Training, loss: float, stage: int) -> None:
         """Tell the study the loss, or that the training was stopped."""
         trial = self.trials[training.name]
@@ -229,8 +233,8 @@ class Program:
         spaces: Sub-spaces.
         sampler: Optuna's sampler.
         first: Known members.
-        probe: A sub-space that has no member is tried once the time so far is this many times the mean cost
-            of its members; 0: at once.
+        openings: Sub-space → its first member, which is due when it takes a tenth of the budget or a quarter
+            of the time so far at most.
     """
 
     def __init__(
@@ -242,17 +246,13 @@ class Program:
         sampler: optuna.samplers.BaseSampler,
         *,
         first: Sequence[Training],
-        probe: float = 0.0,
+        openings: Mapping[str, Training],
     ) -> None:
-        self._run, self._untried, self._probe = run, untried, probe
+        self._run, self._untried, self._openings = run, untried, dict(openings)
         self._tpe = Optuna(untried, spaces, sampler, first=first, family=lambda: self._family)
         self._shares = Shares(run, untried, ensembles, [space.name for space in spaces])
         self._family, self._known = "", len(first)
         self._frozen = listed(run.table, first)
-        costs: dict[str, list[float]] = {}
-        for training in run.table.full:
-            costs.setdefault(training.origin, []).append(training.cost)
-        self._costs = {name: sum(each) / len(each) for name, each in costs.items()}
 
     def next(self) -> Training | None:
         """Return the next training."""
@@ -260,6 +260,10 @@ class Program:
             self._known -= 1
             return self._tpe.next()
         self._family = self._shares(self._is_due)
+        opening = self._openings.pop(self._family, None)
+        if opening is not None:
+            self._tpe.enqueue(opening)
+            return self._tpe.next()
         if self._family == "frozen":
             while self._frozen:
                 training = self._untried.left.pop(self._frozen.pop(0).name, None)
@@ -273,7 +277,8 @@ class Program:
             self._tpe.tell(training, loss, stage)
 
     def _is_due(self, name: str) -> bool:
-        return self._run.spent >= self._probe * self._costs.get(name, 0.0)
+        opening = self._openings.get(name)
+        return opening is None or opening.cost <= max(0.1 * self._run.budget, 0.25 * self._run.spent)
 
 
 def listed(table: Table, known: Sequence[Training]) -> list[Training]:

@@ -1,5 +1,6 @@
 """Domains of a search space's parameters: a fixed value, a choice of values, or a range of numbers."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +20,8 @@ class Proposer(StrEnum):
     """The space names the member itself."""
     LIST = "list"
     """The member is one of a small frozen sub-space, of which each combination is tried."""
+    MIDDLE = "middle"
+    """The first member of a sub-space: the first choices, and the middles of the ranges."""
     RANDOM = "random"
     """A random draw from a sub-space, as long as the sampler knows too few results."""
     SAMPLER = "sampler"
@@ -83,6 +86,24 @@ class Recipe:
 
     name: str
     values: Mapping[str, Any]
+
+
+def middle(domain: Domain) -> Any:
+    """Return a middling value: the first choice, or the middle of a range, with four significant digits.
+
+    >>> middle(Choice((128, 96))), middle(Range(0.001, 0.1, log=True)), middle(Range(3, 8, integer=True))
+    (128, 0.01, 6)
+    """
+    if isinstance(domain, Fixed):
+        return domain.value
+    if isinstance(domain, Choice):
+        return domain.values[0]
+    value = math.sqrt(domain.low * domain.high) if domain.log else (domain.low + domain.high) / 2
+    step = domain.step or (1 if domain.integer else None)
+    if step is None:
+        return float(f"{value:.4g}")
+    whole = domain.low + round((value - domain.low) / step) * step
+    return int(whole) if domain.integer else whole
 
 
 def largest(domain: Domain) -> Any:

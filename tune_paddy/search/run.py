@@ -302,6 +302,7 @@ def _searcher(
         past=earlier.trials,
         folds=ready.parts.n_folds,
         contributors=chosen.weights,
+        places=ready.at_once,
     )
 
 

@@ -36,6 +36,26 @@ def test_each_sub_space_is_tried_once_in_order() -> None:
     assert next_family(["a", "b"], [], {"a", "b"}) == "a"
 
 
+def test_a_sub_space_that_is_not_due_waits_for_others() -> None:
+    judged = [Judged("cheap", 1.0, 1.0)]
+    assert next_family(["dear", "cheap"], judged, (), lambda name: name != "dear") == "cheap"
+    assert next_family(["dear", "cheap"], [], (), lambda name: False) == "dear"
+
+
+def test_the_first_member_of_a_sampled_sub_space_has_middling_values() -> None:
+    source = sampler()
+    source.ask(), source.ask()
+    opening = source.opening("others")
+    proposal = source.ask("others")
+    assert proposal
+    assert (proposal.config.lr, proposal.proposed_by) == (1e-3, "middle")
+    assert proposal.config.model_copy(update={"seed": opening.seed}) == opening
+    again = source.ask("others")
+    assert again
+    assert again.config.lr != 1e-3
+    assert source.trials()[proposal.number].params["space"] == "others"
+
+
 def test_weight_per_second_decides_and_falls_with_the_time_that_adds_none() -> None:
     judged = [Judged("fast", 0.5, 10.0), Judged("slow", 0.5, 100.0)]
     assert next_family(["slow", "fast"], judged) == "fast"

@@ -19,7 +19,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.domains import Choice, Domain, Fixed, Proposer, Range, Recipe, SubSpace, locate
+from tune_paddy.core.domains import Choice, Domain, Fixed, Proposer, Range, Recipe, SubSpace, locate, middle
 from tune_paddy.search.sampling.first_members import FirstMember, first_members
 from tune_paddy.search.sampling.learned import LearnedStudy, learned_trials
 
@@ -126,6 +126,7 @@ class MemberSampler:
         self._first = list(beginning.members)
         self._lists = {name: list(members) for name, members in beginning.lists.items()}
         self._all, self._by_share = tuple(spaces), by_share
+        self._opened: set[str | None] = set()  # sub-spaces that a member was proposed from
         self.spaces = beginning.sampled
         self._seed = seed
         self._running: dict[int, optuna.Trial] = {}
@@ -166,8 +167,19 @@ class MemberSampler:
         place = locate(_at_full_length(proposal.config, self._all), self._all)
         return None if place is None else self._all[place[0]].name
 
+    def opening(self, family: str) -> MemberConfig:
+        """Return the next member of a listed sub-space, or the first one of a sampled one."""
+        if self._lists.get(family):
+            return MemberConfig(**self._lists[family][0].values)
+        return MemberConfig(**_middling(self._space(family)))
+
+    def _space(self, family: str) -> SubSpace:
+        return next(space for space in self._all if space.name == family)
+
     def ask(self, family: str | None = None) -> Proposal | None:
         """Return the next member; None if all recipes are proposed and there is no sub-space.
+
+        The first member of a sub-space that is chosen by its name has middling values.
 
         Args:
             family: Sub-space to take it from, one of `families`; None: the next recipe, or the choice of the
@@ -182,12 +194,25 @@ class MemberSampler:
             family = family or families[self.n_proposed % len(families)]
         if family is not None and self._lists.get(family):
             return self._ask_first(self._lists[family].pop(0))
+        if family is not None and family not in self._opened:
+            values = _middling(self._space(family))
+            number = self._place(values, [self._space(family)])
+            config = self._member(number, values)
+            return self._proposed(Proposal(number, family, config, proposed_by=Proposer.MIDDLE))
         if family is not None and len(self.spaces) > 1:
             self._study.enqueue_trial({SPACE: family})
         by = Proposer.SAMPLER if self._n_results >= START else Proposer.RANDOM
         trial = self._start()
         space, values = suggest(trial, self.spaces)
-        return Proposal(trial.number, space.name, self._member(trial.number, values), proposed_by=by)
+        return self._proposed(
+            Proposal(trial.number, space.name, self._member(trial.number, values), proposed_by=by)
+        )
+
+    def _proposed(self, proposal: Proposal) -> Proposal:
+        """Note that a member was proposed; return it."""
+        if self._by_share:
+            self._opened.add(self.family_of(proposal))
+        return proposal
 
     def again(self, proposal: Proposal) -> Proposal:
         """Return a member that was proposed before as a new one with another seed.
@@ -245,7 +270,9 @@ class MemberSampler:
     def _ask_first(self, member: FirstMember) -> Proposal:
         number = self._place(member.values, self._spaces_of(member))
         by = Proposer.RECIPE if member.space is None else Proposer.LIST
-        return Proposal(number, member.origin, self._member(number, member.values), proposed_by=by)
+        return self._proposed(
+            Proposal(number, member.origin, self._member(number, member.values), proposed_by=by)
+        )
 
     def _spaces_of(self, member: FirstMember) -> Sequence[SubSpace]:
         """Return the sub-spaces that may learn from a member."""
@@ -253,7 +280,7 @@ class MemberSampler:
 
     def _repeat(self, past: PastTrial) -> Proposal | None:
         """Replay a trial; return its proposal if it has not ended."""
-        proposal = past.proposal
+        proposal = self._proposed(past.proposal)
         waiting = [self._first, *self._lists.values()]
         source, first = next(
             (
@@ -318,6 +345,10 @@ def _at_full_length(config: MemberConfig, spaces: Sequence[SubSpace]) -> dict[st
     """Return the values that a member was proposed with: it may have been shortened to the time left."""
     fixed = (domain.value for space in spaces if isinstance(domain := space.domains.get("epochs"), Fixed))
     return {**config.model_dump(), "epochs": next(fixed, config.epochs)}
+
+
+def _middling(space: SubSpace) -> dict[str, Any]:
+    return {name: middle(domain) for name, domain in space.domains.items()}
 
 
 def suggest(trial: optuna.Trial, spaces: Sequence[SubSpace]) -> tuple[SubSpace, dict[str, Any]]:

@@ -22,6 +22,9 @@ from tune_paddy.search.trial import Trial
 NO_MORE: Any = Searcher.FINISHED
 """Return value of `suggest` without more trials; a string, although Ray annotates a dict."""
 
+SHARE_OF_WHOLE, SHARE_OF_SPENT = 1 / 10, 1 / 4
+"""A sub-space is tried when its first member takes no more of the whole time, or of the time spent so far."""
+
 MOST_DEFERRED = 12
 """Largest number of proposed members that wait for a forecast by which they end in time."""
 
@@ -94,6 +97,7 @@ class MemberSearcher(TrialSearcher):
         past: Trials of earlier sessions; unfinished ones are resumed first.
         folds: Number of folds; 0: a select split.
         contributors: Function that returns member → weight in the ensemble so far, the largest first.
+        places: Number of concurrent trials.
     """
 
     def __init__(
@@ -107,10 +111,11 @@ class MemberSearcher(TrialSearcher):
         past: Sequence[PastTrial] = (),
         folds: int = 0,
         contributors: Callable[[], Mapping[str, float]] = dict,
+        places: int = 1,
     ) -> None:
         super().__init__(interruption)
         self.sampler = sampler
-        self._contributors = contributors
+        self._contributors, self._places = contributors, places
         self._trials = trials
         self._paces = paces
         self._plan = plan
@@ -231,8 +236,13 @@ class MemberSearcher(TrialSearcher):
         return None if full else self.sampler.ask(self._family())
 
     def _family(self) -> str | None:
-        """Return the sub-space of the next member; None: the sampler chooses, or a recipe is next."""
-        names, weights = self.sampler.families, self._contributors()
+        """Return the sub-space of the next member; None: the sampler chooses, or a recipe is next.
+
+        One whose last proposal does not fit the time gives way to the others.
+        """
+        weights = self._contributors()
+        waits = {self.sampler.family_of(proposal) for proposal in self._deferred}
+        names = [name for name in self.sampler.families if name not in waits] or self.sampler.families
         if not names:
             return None
         spent = {known.member: self._seconds_of(known) for known in self._known}
@@ -245,7 +255,19 @@ class MemberSearcher(TrialSearcher):
                 judged.append(Judged(family, weights[known.member], spent[known.member] or usual))
             elif family is not None:
                 begun.add(family)
-        return next_family(names, judged, begun)
+        total = sum(seconds or usual for seconds in spent.values())
+        return next_family(names, judged, begun, lambda name: self._is_due(name, total))
+
+    def _is_due(self, family: str, spent: float) -> bool:
+        """Return whether a sub-space may be tried: its first member takes a small share of the time.
+
+        Args:
+            family: Name of the sub-space.
+            spent: Time of all members so far, in s.
+        """
+        seconds = self._paces.seconds(self.sampler.opening(family))
+        whole = self.interruption.budget.seconds * self._places
+        return seconds is None or seconds <= max(SHARE_OF_WHOLE * whole, SHARE_OF_SPENT * spent)
 
     def _seconds_of(self, proposal: Proposal) -> float | None:
         """Return the time that a member took, or else is expected to take, in s; None: nothing is known."""

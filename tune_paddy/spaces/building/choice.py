@@ -118,13 +118,20 @@ def _with_families(
     seconds = [one.seconds for space in further for one in space.members]
     left = builder.capacity - sum(member.estimate.seconds for member in chosen.frozen)
     most = math.ceil(2 * left / min(seconds)) if seconds else 0
-    recipes = chosen.recipes
+    recipes, known_frozen = chosen.recipes, chosen.frozen
+    if frozen is not None:  # the first one is enough to judge the others by
+        listed = candidates(frozen.domains["arch"])
+        first = next(member for member in known_frozen if member.values["arch"] in listed)
+        known_frozen = tuple(one for one in known_frozen if one is first or one.values["arch"] not in listed)
+    if known_frozen and further:  # the search tries each sub-space when it takes a small share of the time
+        recipes = ()
     if untrained is not None:
         known = _recipe(untrained, builder.views(frozen=False), slowest=True)
         kind = {name: value.value for name, value in untrained.domains.items() if isinstance(value, Fixed)}
         recipes = (replace(known, values={**kind, **known.values}), *recipes)
     return replace(
         chosen,
+        frozen=known_frozen,
         recipes=recipes,
         spaces=(*([frozen] if frozen else []), *chosen.spaces, *([untrained] if untrained else [])),
         trials=min(MOST_TRIALS, max(chosen.trials, len(chosen.frozen) + most)),

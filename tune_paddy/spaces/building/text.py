@@ -163,7 +163,7 @@ def _members(facts: Facts, chosen: Chosen) -> Iterator[str]:
             yield from _recipe(member)
     if chosen.recipes:
         yield from _comment(
-            "One member of each sub-space with middling values, so that a good ensemble is there early.",
+            "Middling values, so that a good ensemble is there early.",
             indent=2,
         )
         for member in chosen.recipes:
@@ -172,8 +172,8 @@ def _members(facts: Facts, chosen: Chosen) -> Iterator[str]:
         yield from ("", "spaces:")
     if len(chosen.spaces) > 1:
         yield from _comment(
-            "Each is tried once. Then time goes to those whose members have the most weight in the ensemble "
-            "per second.",
+            "Each is tried once its first member takes a small share of the time. Then time goes to those "
+            "whose members have the most weight in the ensemble per second.",
             indent=2,
         )
     if chosen.spaces:
