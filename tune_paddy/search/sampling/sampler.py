@@ -164,8 +164,10 @@ class MemberSampler:
         """Return the name of the sub-space that a member is from, or that contains it; None: none does."""
         if any(space.name == proposal.origin for space in self._all):
             return proposal.origin
-        place = locate(_at_full_length(proposal.config, self._all), self._all)
-        return None if place is None else self._all[place[0]].name
+        for space in self._all:
+            if locate(_at_full_length(proposal.config, [space]), [space]) is not None:
+                return space.name
+        return None
 
     def opening(self, family: str) -> MemberConfig:
         """Return the next member of a listed sub-space, or the first one of a sampled one."""
