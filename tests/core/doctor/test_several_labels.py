@@ -116,7 +116,7 @@ def test_the_votes_are_of_views_that_contradict_a_label_in_doubt():
     views = np.stack([probs, np.roll(probs, 1, axis=0)]).astype(np.float32)
     found = diagnose(views, noisy)
     assert precision(found.noise.wrong, wrong.any(axis=1)) > 0.7
-    assert found.order.tolist() == np.argsort(-found.noise.wrong, kind="stable").tolist()
+    assert (np.diff(found.noise.wrong[found.order]) <= 0).all()
     doubted = found.noise.likelier != noisy
     expected = (((views > 0.5) != noisy) & doubted).any(axis=2).sum(axis=0)
     np.testing.assert_array_equal(found.votes, expected)

@@ -70,7 +70,7 @@ def test_several_confirmed_labels_are_compared_label_by_label(separator):
     swapped = examined("two", np.tile([0.9, 0.8], (8, 1)), task="multilabel", classes=("hispa", "blast"))
     result = compare(earlier, swapped, rows, table=Path("fixes.csv"))
     assert (result.before, result.after) == (0.5, 0)
-    assert "error per label 50.0 % in one, 0.0 % in two" in describe(result, "one", "two")[0]
+    assert "error per label 50.00 % in one, 0.00 % in two" in describe(result, "one", "two")[0]
 
 
 def test_an_image_may_be_confirmed_to_have_none_of_several_labels():

@@ -11,8 +11,8 @@ Sources: Northcutt, Jiang and Chuang, "Confident learning: estimating uncertaint
 2021 (out-of-sample votes; a joint distribution of given and true labels, class by class); Dawid and Skene,
 "Maximum likelihood estimation of observer error-rates using the EM algorithm", JRSS C 1979 (its fit);
 Thyagarajan, Snorrason, Northcutt and Mueller, "Identifying incorrect annotations in multi-label
-classification data", 2022 (one question a label; the doubt of an image). The test against a model without
-noise is an addition of this project.
+classification data", 2022 (one question a label, and the rank of an image by its most doubtful one). The test
+against a model without noise is an addition of this project.
 """
 
 from dataclasses import dataclass
@@ -37,10 +37,6 @@ images."""
 _ROUNDS = 30
 _PRIOR = 10.0
 """Weight of the fitted kind of noise against what single classes show, in images per class and class."""
-_MOST = 0.8
-"""Weight of an image's most doubtful label in its doubt, and of the next one in the rest, and so on.
-
-Source: Thyagarajan et al. 2022, the exponential moving average."""
 _ONE_WAY = np.array([[0.0, 0.01], [1.0, 0.0]])
 """Rates of missing labels, true by given answers; the other mistake is rarer, but possible."""
 
@@ -57,8 +53,8 @@ class Noise:
             labels it is their mean.
         answers: float64 [questions, images], probability that a given answer is wrong. One class an image is
             one question; each of several labels is one, with the answers no and yes.
-        wrong: float64 [images], doubt in the given label: the probability that it is wrong; of several labels
-            a mean, in which the most doubtful one has most of the weight.
+        wrong: float64 [images], probability that the given label is wrong, or that the most doubtful one of
+            several labels is.
         likelier: Likelier labels, in the form of the given ones: the most probable other class, or all labels
             that are more probable than not, with at least one change.
     """
@@ -102,7 +98,7 @@ def find_noise(probs: Probs, labels: Labels, groups: Groups | None = None) -> No
         evidence=joint_evidence(fits),
         agreement=float(np.mean([fit.agreement for fit in fits])),
         answers=wrong,
-        wrong=_doubt(wrong),
+        wrong=np.asarray(wrong.max(axis=0)),
         likelier=as_labels(_likelier(truth, given), labels),
     )
 
@@ -153,15 +149,6 @@ def _images_per_answer(wrong: Probs) -> float:
     """Return the expected number of images with a wrong answer for each wrong answer, at most 1."""
     total = float(wrong.sum())
     return float((1 - np.prod(1 - wrong, axis=0)).sum()) / total if total else 1.0
-
-
-def _doubt(wrong: Probs) -> Probs:
-    """Return the doubt in each image's labels [images], from that in each answer [questions, images]."""
-    rising = np.sort(wrong, axis=0)
-    doubt = rising[0]
-    for more in rising[1:]:
-        doubt = _MOST * more + (1 - _MOST) * doubt
-    return np.asarray(doubt)
 
 
 def _likelier(truth: Probs, given: Labels) -> Labels:

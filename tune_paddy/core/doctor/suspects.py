@@ -59,7 +59,8 @@ def diagnose(probs: Floats, labels: Labels, *, groups: Groups | None = None, see
         )
     predictions = cross_fit(probs, labels, _fit, seed=seed, groups=groups)
     noise = find_noise(predictions, labels, groups)
-    order = np.argsort(-noise.wrong, kind="stable")
+    # Of images whose most doubtful labels are alike, the one with more doubtful labels comes first.
+    order = np.lexsort((-noise.answers.sum(axis=0), -noise.wrong))
     return Diagnosis(noise, order, predictions, _votes(probs, labels, noise.likelier))
 
 

@@ -50,8 +50,7 @@ class Suspect:
         id: Image id.
         given: Given label; several joined by `|`, empty for none.
         likelier: Most probable other label, or the likelier set of labels.
-        doubt: Probability that the given label is wrong, 0 to 1; of several labels mostly that of the most
-            doubtful one.
+        doubt: Probability that the given label, or the most doubtful one of several, is wrong, 0 to 1.
         votes: Number of views that predict another class than the given one, or that contradict one of the
             labels in doubt.
         changes: Labels to add or to remove, the most doubtful first; empty where an image has one class.
