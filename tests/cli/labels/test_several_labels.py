@@ -48,7 +48,7 @@ def text(row: np.ndarray, separator: str) -> str:
 
 
 def record(store: Store, name: str, dataset: Dataset, truth: np.ndarray) -> None:
-    """Record a search with folds of two members that know the truth, and are certain of the planted images."""
+    """Record a search with folds of two members that know the truth, and are certain of planted images."""
     task, labels = Task.of("multilabel"), dataset.labelled["label"].tolist()
     ids = np.array(dataset.labelled["id"].tolist())
     rows = [int(Path(image).stem) for image in ids]
