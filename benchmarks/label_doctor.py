@@ -7,15 +7,18 @@ fold. The members are heads of frozen members, out of fold: multinomial logistic
 features of networks with ImageNet weights (`tf_efficientnet_lite0/1`, from a Hugging Face cache), here on
 their first principal components and with one penalty a network, chosen under noise that is not judged. Noise
 is planted into a share of the labels: `uniform`, any other class; `confusable`, the class that the members
-mix it up with most. Precision is the share of planted labels among as many of the most suspect images: of
+mix it up with most. Several labels an image have a head each, so every fold needs images with and without
+each label; their noise is `uniform`, a share of all decisions on labels, or `missing`, a share of the given
+labels, which are removed. Precision is the share of planted images among as many of the most suspect ones: of
 the pool; of the pool if every image is alone; of the member with the lowest log loss; of the member that is
 best in hindsight; of cleanlab on the pool's mean if it is installed; and, as a ceiling, of a pool that was
 trained on the clean labels. Means over the seeds, with a 95 % interval of the mean (t distribution).
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +32,14 @@ from threadpoolctl import threadpool_limits
 
 from tune_paddy.core.doctor.noise import find_noise
 from tune_paddy.core.doctor.suspects import diagnose
-from tune_paddy.core.metrics import log_loss
+from tune_paddy.core.metrics import error_rate, log_loss
 from tune_paddy.core.splits import group_folds
+from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.images import load_rgb
 
 try:
+    from cleanlab import multilabel_classification
     from cleanlab.rank import get_label_quality_scores
 except ImportError:  # it is no dependency
     get_label_quality_scores = None
@@ -48,6 +53,8 @@ _FOLDS, _BATCH, _COMPONENTS = 5, 16, 384
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Planted = Callable[[int], tuple[Ints, NDArray[np.intp]]]
+"""Noise of a seed: labels, and the images whose label, or one of whose labels, is wrong."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +73,24 @@ class Images:
 
     def members(self, labels: Ints, seed: int) -> NDArray[np.float32]:
         """Return out-of-fold probabilities of every member, [members, images, classes]."""
-        probs = np.empty((len(self.vectors), len(labels), labels.max() + 1), np.float32)
+        strata = Task.of_labels(labels).strata(labels)
+        columns = labels.shape[1] if labels.ndim > 1 else labels.max() + 1
+        probs = np.empty((len(self.vectors), len(labels), columns), np.float32)
         for number, (own, strength) in enumerate(zip(self.vectors, self.strengths, strict=True)):
-            folds = group_folds(labels, self.groups, k=_FOLDS, seed=seed + 100 * number)
+            folds = group_folds(strata, self.groups, k=_FOLDS, seed=seed + 100 * number)
             for fold in range(_FOLDS):
                 train, held = folds != fold, folds == fold
-                probs[number, held] = head(own[train], labels[train], strength).predict_proba(own[held])
+                probs[number, held] = predicted(own[train], labels[train], strength, own[held])
         return probs
 
 
-def head(values: Array, labels: Ints, strength: float) -> LogisticRegression:
-    """Return a fitted head."""
-    return LogisticRegression(C=strength, max_iter=150, tol=1e-3).fit(values, labels)
+def predicted(values: Array, labels: Ints, strength: float, others: Array) -> Array:
+    """Return a fitted head's probabilities of other images, [images, classes] or [images, labels]."""
+    if labels.ndim > 1:
+        parts = [predicted(values, column, strength, others)[:, 1] for column in labels.T]
+        return np.stack(parts, axis=1)
+    head = LogisticRegression(C=strength, max_iter=150, tol=1e-3).fit(values, labels)
+    return np.asarray(head.predict_proba(others))
 
 
 def features(dataset: Dataset, network: str, side: int) -> Array:
@@ -113,10 +126,12 @@ def reduced(values: Array) -> Array:
 
 def chosen(values: Array, labels: Ints, groups: Ints) -> float:
     """Return the inverse penalty with the lowest log loss on one fold."""
-    folds = group_folds(labels, groups, k=_FOLDS, seed=UNJUDGED)
+    folds = group_folds(Task.of_labels(labels).strata(labels), groups, k=_FOLDS, seed=UNJUDGED)
     train, held = folds != 0, folds == 0
-    heads = {strength: head(values[train], labels[train], strength) for strength in STRENGTHS}
-    losses = {one: log_loss(fit.predict_proba(values[held]), labels[held]) for one, fit in heads.items()}
+    losses = {
+        one: log_loss(predicted(values[train], labels[train], one, values[held]), labels[held])
+        for one in STRENGTHS
+    }
     return min(losses, key=losses.__getitem__)
 
 
@@ -139,6 +154,39 @@ def planted(
     return noisy, rows
 
 
+def planted_pairs(labels: Ints, share: float, seed: int, *, only: bool) -> tuple[Ints, NDArray[np.intp]]:
+    """Return several labels an image with noise, and the images that have it.
+
+    Args:
+        labels: int [images, labels], 0 and 1.
+        share: Share of the decisions that are wrong.
+        seed: Seed of the choice.
+        only: Whether given labels are removed and nothing else; `share` is of these.
+    """
+    wrong = np.random.default_rng(seed).random(labels.shape) < share
+    wrong &= (labels == 1) | (not only)
+    return np.where(wrong, 1 - labels, labels), np.flatnonzero(wrong.any(axis=1))
+
+
+def uniform(labels: Ints, share: float, seed: int) -> tuple[Ints, NDArray[np.intp]]:
+    """Return labels with noise that is the same for all classes or labels, and the images that have it."""
+    if labels.ndim > 1:
+        return planted_pairs(labels, share, seed, only=False)
+    return planted(labels, None, share, seed)
+
+
+def noises(mean: Array, labels: Ints, share: float) -> dict[str, Planted]:
+    """Return the kinds of noise by name; `mean` holds the predictions of the mean of the members."""
+    alike = partial(uniform, labels, share)
+    if labels.ndim > 1:
+        return {
+            "uniform": alike,
+            "missing": lambda seed: planted_pairs(labels, share, seed, only=True),
+        }
+    near = confusable(mean, labels)
+    return {"uniform": alike, "confusable": lambda seed: planted(labels, near, share, seed)}
+
+
 def precision(doubt: Array, rows: NDArray[np.intp]) -> float:
     """Return the share of planted images among as many of the most doubtful ones."""
     return float(np.isin(np.argsort(-doubt, kind="stable")[: len(rows)], rows).mean())
@@ -149,6 +197,9 @@ def by_cleanlab(probs: NDArray[np.float32], labels: Ints) -> Array | None:
     if get_label_quality_scores is None:
         return None
     mean = probs.mean(axis=0, dtype=np.float64)
+    if labels.ndim > 1:
+        given = [np.flatnonzero(row).tolist() for row in labels]
+        return np.asarray(1 - multilabel_classification.get_label_quality_scores(given, mean))
     quality = get_label_quality_scores(
         labels, mean / mean.sum(axis=1, keepdims=True), method="self_confidence"
     )
@@ -195,14 +246,14 @@ def interval(values: list[float]) -> str:
 def rows_of(path: Path, args: argparse.Namespace) -> Iterator[str]:
     """Yield the lines of the table of a dataset."""
     dataset = Dataset.open(path, group=args.group)
-    labels = np.unique(dataset.labelled["label"], return_inverse=True)[1].astype(np.int64)
+    labels = dataset.task.encode(dataset.labelled["label"].tolist(), dataset.classes)
     groups = dataset.groups[: len(labels)]
     vectors = [reduced(cached(dataset, args.features, *network)) for network in NETWORKS]
-    unjudged, _ = planted(labels, None, args.share, UNJUDGED)
+    unjudged, _ = uniform(labels, args.share, UNJUDGED)
     images = Images(vectors, [chosen(own, unjudged, groups) for own in vectors], groups)
     clean = images.members(labels, 0)
     mean = clean.mean(axis=0, dtype=np.float64)
-    errors = [f"{100 * (view.argmax(axis=1) != labels).mean():.1f}" for view in (*clean, mean)]
+    errors = [f"{100 * error_rate(view, labels):.1f}" for view in (*clean, mean)]
     yield f"{path.name}: {len(labels)} images; errors of the members and their mean in %: {' '.join(errors)}"
     noise = [
         diagnose(images.members(labels, seed), labels, groups=groups, seed=seed).noise
@@ -210,10 +261,10 @@ def rows_of(path: Path, args: argparse.Namespace) -> Iterator[str]:
     ]
     evidence, found = max(one.evidence for one in noise), sum(one.conspicuous for one in noise)
     yield f"clean: evidence {evidence:.1f} at most, {found} of {args.seeds} conspicuous"
-    for kind, near in (("uniform", None), ("confusable", confusable(mean, labels))):
+    for kind, plant in noises(mean, labels, args.share).items():
         runs = []
         for seed in range(args.seeds):
-            noisy, rows = planted(labels, near, args.share, seed)
+            noisy, rows = plant(seed)
             figures = judged(images.members(noisy, seed), noisy, rows, groups, seed)
             runs.append(figures | {"trained clean": trained_clean(clean, labels, noisy, rows, groups)})
         yield f"{kind}: " + ", ".join(f"{name} {interval([run[name] for run in runs])}" for name in runs[0])

@@ -11,6 +11,7 @@ from tune_paddy.cli.completion import complete_search
 from tune_paddy.cli.data import data_app
 from tune_paddy.cli.failures import with_flags
 from tune_paddy.core.errors import InputError
+from tune_paddy.data.labels.texts import shown_label
 from tune_paddy.data.system.text import counted, shown
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def doctor(
         errors.print(f"Note: {with_flags(examined.coverage(), ('folds',))}", style="yellow", soft_wrap=True)
     for one in examined.suspects[:PRINTED] if examined.conspicuous else ():
         console.print(
-            f"  {shown(one.id)}: {shown(one.given)}, likelier {shown(one.likelier)} "
+            f"  {shown(one.id)}: {shown_label(one.given)}, likelier {shown_label(one.likelier)} "
             f"({one.votes} of {examined.views} views disagree)",
             soft_wrap=True,
         )

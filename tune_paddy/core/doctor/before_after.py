@@ -19,12 +19,14 @@ class BeforeAfter:
 
     Attributes:
         images: Number of images.
-        before: Error rate of the earlier search, 0 to 1.
+        labels: Number of decisions on an image: 1, or the number of labels that it may have.
+        before: Error rate of the earlier search, 0 to 1; of several labels the share of wrong decisions.
         after: Error rate of the later search.
         comparison: Difference, later minus earlier, with its interval.
     """
 
     images: int
+    labels: int
     before: float
     after: float
     comparison: Comparison
@@ -38,9 +40,11 @@ def compare_searches(
     Args:
         earlier: float64 [images, classes], out-of-sample predictions of the search with the old labels.
         later: float64 [images, classes], those of the search with the corrected labels.
-        labels: int [images], confirmed labels, at least `LEAST_CONFIRMED`.
+        labels: int [images], confirmed labels, at least `LEAST_CONFIRMED`; several of an image as 0 and 1,
+            [images, labels].
         groups: int [images], equal values for images that belong together; None: every image is alone.
     """
     (comparison,) = compare_paired(later, {"before": earlier}, labels, metric="error_rate", groups=groups)
     after = comparison.rival_score + comparison.difference
-    return BeforeAfter(len(labels), comparison.rival_score, after, comparison)
+    n_images = len(labels)
+    return BeforeAfter(n_images, labels.size // n_images, comparison.rival_score, after, comparison)

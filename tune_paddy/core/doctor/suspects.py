@@ -1,4 +1,4 @@
-"""Suspects: images whose label the pool's out-of-sample votes contradict."""
+"""Suspects: images whose labels the pool's out-of-sample votes contradict."""
 
 from dataclasses import dataclass, replace
 
@@ -12,6 +12,7 @@ from tune_paddy.core.folds import Groups, count_independent
 from tune_paddy.core.selection.log_linear import log_linear_select
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.tasks.arrays import Floats, Labels
+from tune_paddy.core.tasks.outcomes import as_questions
 
 LEAST_IMAGES = 50
 """Number of images below which noise cannot be told from mistakes."""
@@ -25,7 +26,8 @@ class Diagnosis:
         noise: Estimated noise of the labels.
         order: int [images], rows from the most to the least suspect.
         predictions: float64 [images, classes], out-of-sample predictions of the pool.
-        votes: int [images], number of views whose most probable class is not the given one.
+        votes: int [images], number of views that contradict the given label: their most probable class is
+            another, or they decide otherwise on one of several labels that is in doubt.
     """
 
     noise: Noise
@@ -42,7 +44,7 @@ def diagnose(probs: Floats, labels: Labels, *, groups: Groups | None = None, see
 
     Args:
         probs: float32 [views, images, classes], predictions of models that have not seen the images.
-        labels: int [images], given labels.
+        labels: int [images], given labels; several of an image as 0 and 1, [images, labels].
         groups: int [images], equal values for images that belong together; None: every image is alone.
         seed: Seed of the folds.
 
@@ -57,8 +59,17 @@ def diagnose(probs: Floats, labels: Labels, *, groups: Groups | None = None, see
         )
     predictions = cross_fit(probs, labels, _fit, seed=seed, groups=groups)
     noise = find_noise(predictions, labels, groups)
-    votes = (probs.argmax(axis=2) != labels).sum(axis=0)
-    return Diagnosis(noise, np.argsort(-noise.wrong, kind="stable"), predictions, votes)
+    # Of images whose most doubtful labels are alike, the one with more doubtful labels comes first.
+    order = np.lexsort((-noise.answers.sum(axis=0), -noise.wrong))
+    return Diagnosis(noise, order, predictions, _votes(probs, labels, noise.likelier))
+
+
+def _votes(probs: Floats, labels: Labels, likelier: Labels) -> NDArray[np.intp]:
+    """Return the number of views that contradict a given answer whose place another one may take [images]."""
+    asked, given = as_questions(probs, labels)
+    doubted = as_questions(probs, likelier)[1] != given
+    contradicted = (asked.argmax(axis=-1) != given) & doubted
+    return np.asarray(contradicted.any(axis=1).sum(axis=0))
 
 
 def _fit(probs: Floats, labels: Labels, *_: object) -> Selection:

@@ -37,8 +37,8 @@ class Together:
         """Whether any two images belong together."""
         return int(self.group.max()) + 1 < len(self.group)
 
-    def log_likelihood(self, own: Probs, heard: Probs, agreement: float) -> float:
-        """Return the log probability of all labels, given all predictions.
+    def log_likelihoods(self, own: Probs, heard: Probs, agreement: float) -> Probs:
+        """Return the log probability of each group's labels, given their predictions, float64 [groups].
 
         Args:
             own: float64 [images, classes], prediction of each image.
@@ -46,10 +46,10 @@ class Together:
             agreement: Share of images that have the class of their group, 0 to 1.
         """
         if not self.divided:  # the same, a few times faster
-            return float(np.log(np.maximum((own * heard).sum(axis=1), EPS)).sum())
+            return np.asarray(np.log(np.maximum((own * heard).sum(axis=1), EPS)))
         labelled = self._of_groups(self._messages(own, heard, agreement))
         unlabelled = self._of_groups(self._messages(own, np.ones_like(heard), agreement))
-        return float((logsumexp(labelled, axis=1) - logsumexp(unlabelled, axis=1)).sum())
+        return np.asarray(logsumexp(labelled, axis=1) - logsumexp(unlabelled, axis=1))
 
     def true_classes(self, own: Probs, heard: Probs, agreement: float) -> Probs:
         """Return the probability of each class to be the true one, float64 [images, classes].

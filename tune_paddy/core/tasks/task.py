@@ -98,6 +98,10 @@ class Task(ABC):
     def labels_problem(self, labels: Labels, n_classes: int) -> str | None:
         """Return why numbers are no labels of this task, or None."""
 
+    def questions(self, classes: Sequence[str]) -> tuple[str, ...]:
+        """Return the labels that an image may have or lack, each on its own; empty if it has one class."""
+        return tuple(classes) if self.independent else ()
+
     def empty(self, n_classes: int) -> NDArray[np.int64]:
         """Return the labels of no image."""
         return np.empty((0, n_classes) if self.independent else 0, np.int64)

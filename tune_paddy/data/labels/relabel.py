@@ -1,6 +1,6 @@
 """Corrected labels from a table, such as the one that `tune-paddy data doctor` writes and a person edits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import SEPARATOR
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import CsvTable, read_table
+from tune_paddy.data.labels.separator import any_separator
 from tune_paddy.data.labels.texts import join_labels, shown_label, split_value
 from tune_paddy.data.system.text import counted, listed, shown
 
@@ -48,6 +49,18 @@ class Wording:
     classes: tuple[str, ...]
     separator: str = ""
 
+    @classmethod
+    def of_labels(cls, task: Task, classes: tuple[str, ...], labels: Iterable[str]) -> "Wording":
+        """Return the wording of labels whose dataset is not at hand: what separates them is detected.
+
+        Args:
+            task: What the labels are.
+            classes: Names of the classes.
+            labels: Labels as a person may write them.
+        """
+        unclear = [label for label in labels if SEPARATOR not in label and label.strip() not in classes]
+        return cls(task, classes, any_separator(unclear))
+
     def names(self, label: str) -> list[str]:
         """Return the classes that a label names, as they are written."""
         if not self.task.independent or label.strip() in self.classes:
@@ -57,6 +70,13 @@ class Wording:
     def text(self, label: str) -> str:
         """Return a label as the dataset has it: several in the order of their names."""
         return join_labels(self.names(label))
+
+    def odd(self, label: str) -> str | None:
+        """Return the first name in a label that is no class, "" if it needs one, otherwise None."""
+        names = self.names(label)
+        if not names and not self.task.independent:
+            return ""
+        return next((one for one in names if one not in self.classes), None)
 
 
 def parse_corrections(path: Path) -> list[Correction]:
@@ -142,10 +162,9 @@ def _problem(name: str, label: str, before: str, labels: Mapping[str, str], word
     """Return what is wrong with a row; "": nothing is."""
     if name not in labels:
         return "is no labelled image of the dataset"
-    names = wording.names(label)
-    if not names and not wording.task.independent:
+    odd = wording.odd(label)
+    if odd == "":
         return "has no label"
-    odd = next((one for one in names if one not in wording.classes), None)
     if odd is not None:
         meant = did_you_mean(odd, wording.classes)
         return f"has the label {shown(odd)}, which is no class of the dataset{meant}"

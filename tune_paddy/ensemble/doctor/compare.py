@@ -1,6 +1,6 @@
 """Before and after a correction of labels: two searches on the images that a person confirmed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.doctor.before_after import LEAST_CONFIRMED, BeforeAfter, compare_searches
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.labels.relabel import CONFIRMED, Correction
+from tune_paddy.data.labels.relabel import CONFIRMED, Correction, Wording
 from tune_paddy.data.system.text import counted, percent, shown
 from tune_paddy.ensemble.doctor.examine import Examination
 
@@ -42,9 +42,11 @@ def compare(
             f"{len(names)} were judged by both searches; mark at least {LEAST_CONFIRMED} images whose label "
             "you have checked, and search with `folds`, which judges every image"
         )
-    classes, groups = later.pool.classes, later.pool.groups
-    _require_classes({name: confirmed[name] for name in names}, classes, table)
-    labels = np.array([classes.index(confirmed[name]) for name in names], np.int64)
+    classes, groups, task = later.pool.classes, later.pool.groups, later.pool.task
+    wording = Wording.of_labels(task, classes, confirmed.values())
+    for name in names:
+        _require_classes(name, confirmed[name], wording, table)
+    labels = task.encode([wording.text(confirmed[name]) for name in names], classes)
     return compare_searches(
         _predictions(earlier, before, names, classes),
         _predictions(later, after, names, classes),
@@ -53,13 +55,12 @@ def compare(
     )
 
 
-def _require_classes(confirmed: Mapping[str, str], classes: Sequence[str], table: Path) -> None:
-    odd = next((name for name, label in confirmed.items() if label not in classes), None)
+def _require_classes(name: str, label: str, wording: Wording, table: Path) -> None:
+    odd = wording.odd(label)
     if odd is not None:
-        label = confirmed[odd]
         raise InputError(
-            f"{shown(table)}: {shown(odd)} has the confirmed label {shown(label) or 'nothing'}, which is no "
-            f"class of the searches{did_you_mean(label, classes)}: correct it"
+            f"{shown(table)}: {shown(name)} has the confirmed label {shown(odd) or 'nothing'}, which is no "
+            f"class of the searches{did_you_mean(odd, wording.classes)}: correct it"
         )
 
 
@@ -68,9 +69,10 @@ def describe(result: BeforeAfter, earlier: str, later: str) -> list[str]:
     gain = result.comparison
     span = f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f} points"
     errors = f"{percent(result.before)} in {earlier}, {percent(result.after)} in {later}"
+    each = " per label" if result.labels > 1 else ""
     what = (
         f"{counted(result.images, 'image')} with a confirmed label, predicted by models that have not seen "
-        f"them: error {errors} ({100 * gain.difference:+.1f} points, 95 % interval {span})"
+        f"them: error{each} {errors} ({100 * gain.difference:+.1f} points, 95 % interval {span})"
     )
     condition = (
         "The images were listed because they are suspect: on others the difference is smaller; confirm a "

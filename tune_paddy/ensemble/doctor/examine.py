@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tune_paddy.core.doctor.suspects import Diagnosis, diagnose
@@ -21,20 +22,38 @@ if TYPE_CHECKING:
 
 LEAST_LISTED, MOST_LISTED = 20, 1000
 """Number of images to list at least, for a look, and at most: a page has about 8 MB."""
+_COLUMNS = ("id", "given", "likelier", "doubt", "votes")
 _BEYOND = 2
 """Images to list for each one that is estimated to be wrong: the estimate says how many, not which."""
 
 
 @dataclass(frozen=True)
+class Change:
+    """One of several labels of an image that is probably missing or wrong.
+
+    Attributes:
+        label: Name of the label.
+        missing: Whether the image lacks it; otherwise it has it wrongly.
+        doubt: Probability of this, 0 to 1.
+    """
+
+    label: str
+    missing: bool
+    doubt: float
+
+
+@dataclass(frozen=True)
 class Suspect:
-    """Image whose label may be wrong.
+    """Image whose label, or one of whose labels, may be wrong.
 
     Attributes:
         id: Image id.
-        given: Given label.
-        likelier: Most probable other label.
-        doubt: Probability that the given label is wrong, 0 to 1.
-        votes: Number of views that predict another class than the given one.
+        given: Given label; several joined by `|`, empty for none.
+        likelier: Most probable other label, or the likelier set of labels.
+        doubt: Probability that the given label, or the most doubtful one of several, is wrong, 0 to 1.
+        votes: Number of views that predict another class than the given one, or that contradict one of the
+            labels in doubt.
+        changes: Labels to add or to remove, the most doubtful first; empty where an image has one class.
     """
 
     id: str
@@ -42,6 +61,7 @@ class Suspect:
     likelier: str
     doubt: float
     votes: int
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +120,10 @@ class Examination:
         )
 
     def table(self) -> "pd.DataFrame":
-        """Return the suspects as a table, the most suspect first."""
+        """Return the suspects as a table, the most suspect first: all but their changes."""
         import pandas as pd  # noqa: PLC0415 only a table needs it
 
-        return pd.DataFrame(
-            [vars(suspect) for suspect in self.suspects], columns=list(Suspect.__annotations__)
-        )
+        return pd.DataFrame([vars(suspect) for suspect in self.suspects], columns=list(_COLUMNS))
 
 
 def examine(store: Store, search: str, *, most: int | None = None, seed: int = 0) -> Examination:
@@ -127,8 +145,6 @@ def examine(store: Store, search: str, *, most: int | None = None, seed: int = 0
     pool = load_pool(store, [search])
     if not pool.views:
         raise InputError(f"search {search!r} has no finished member that could judge the labels")
-    if pool.labels.ndim > 1:
-        raise InputError(f"search {search!r} has several labels an image; only single ones can be judged")
     with threadpool_limits(1):
         diagnosis = diagnose(pool.select, pool.labels, groups=pool.groups, seed=seed)
     count = diagnosis.noise.count
@@ -148,17 +164,31 @@ def examine(store: Store, search: str, *, most: int | None = None, seed: int = 0
 
 
 def _suspects(pool: Pool, diagnosis: Diagnosis, rows: Sequence[int]) -> tuple[Suspect, ...]:
-    noise = diagnosis.noise
+    noise, listed = diagnosis.noise, np.asarray(rows, np.intp)
+    given = pool.task.decode(pool.labels[listed], pool.classes)
+    likelier = pool.task.decode(noise.likelier[listed], pool.classes)
     return tuple(
         Suspect(
             id=str(pool.select_ids[row]),
-            given=pool.classes[int(pool.labels[row])],
-            likelier=pool.classes[int(noise.likelier[row])],
+            given=before,
+            likelier=now,
             doubt=float(noise.wrong[row]),
             votes=int(diagnosis.votes[row]),
+            changes=_changes(pool, diagnosis, row),
         )
-        for row in rows
+        for row, before, now in zip(rows, given, likelier, strict=True)
     )
+
+
+def _changes(pool: Pool, diagnosis: Diagnosis, row: int) -> tuple[Change, ...]:
+    """Return the labels of an image that are probably missing or wrong, the most doubtful first."""
+    given, noise = pool.labels[row], diagnosis.noise
+    changes = [
+        Change(name, missing=not given[question], doubt=float(noise.answers[question, row]))
+        for question, name in enumerate(pool.task.questions(pool.classes))
+        if noise.likelier[row, question] != given[question]
+    ]
+    return tuple(sorted(changes, key=lambda change: -change.doubt))
 
 
 def _labelled(store: Store, search: RecordedRun, judged: int) -> int:

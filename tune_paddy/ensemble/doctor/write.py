@@ -7,11 +7,12 @@ from pathlib import Path
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.csv_table import format_csv, read_csv
 from tune_paddy.data.labels.relabel import CONFIRMED, GIVEN, ID, LABEL
+from tune_paddy.data.labels.texts import shown_label
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.system.files import write_atomically
 from tune_paddy.data.system.text import shown
 from tune_paddy.data.thumbnails import thumbnail_uri
-from tune_paddy.ensemble.doctor.examine import Examination, Suspect
+from tune_paddy.ensemble.doctor.examine import Change, Examination, Suspect
 
 PAGE, TABLE = "labels.html", "labels.csv"
 """Names of the files."""
@@ -101,10 +102,16 @@ def write_page(
 def _row(one: Suspect, views: int, file: Path | None, pixel_range: PixelRange | None) -> dict[str, object]:
     return {
         "id": shown(one.id),
-        "given": shown(one.given),
-        "likelier": shown(one.likelier),
+        "given": shown_label(one.given),
+        "likelier": shown_label(one.likelier),
+        "changes": [_change(change) for change in one.changes],
         "doubt": f"{100 * one.doubt:.0f} %",
         "width": f"{100 * one.doubt:.0f}%",
         "votes": f"{one.votes} of {views} views",
         "thumbnail": None if file is None else thumbnail_uri(file, SIDE, pixel_range=pixel_range),
     }
+
+
+def _change(change: Change) -> str:
+    word = "missing" if change.missing else "wrong"
+    return f"{shown(change.label)} {word}: {100 * change.doubt:.0f} %"
