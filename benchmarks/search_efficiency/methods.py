@@ -59,17 +59,20 @@ def whole(run: Run, source: Source, most: int | None = None) -> None:
             done += 1
 
 
-def asynchronous_halving(run: Run, source: Source, *, keep: bool) -> None:
+def asynchronous_halving(run: Run, source: Source, *, keep: bool, first: int = 0) -> None:
     """Ray's ASHA: stop a training whose loss at a stage is not among the best share of those seen there.
 
     Args:
         run: The search.
         source: Proposals.
         keep: Whether a stopped training predicts, and joins the pool.
+        first: First stage at which a training may stop.
     """
     seen: dict[int, list[float]] = {}
 
     def goes_on(stage: int, loss: float) -> bool:
+        if stage < first:
+            return True
         others = seen.setdefault(stage, [])
         worst = np.percentile(others, 100 / HALVED) if others else np.inf
         others.append(loss)
@@ -170,6 +173,18 @@ def asha(context: Context, run: Run, seed: int) -> None:
 def asha_keeping(context: Context, run: Run, seed: int) -> None:
     """The same, where stopped members join the pool (a)."""
     asynchronous_halving(run, RandomOrder(context.untried(np.random.default_rng(seed))), keep=True)
+
+
+def asha_from_half(context: Context, run: Run, seed: int) -> None:
+    """The same, where no training stops before half of its epochs, and stopped members join the pool."""
+    source = RandomOrder(context.untried(np.random.default_rng(seed)))
+    asynchronous_halving(run, source, keep=True, first=1)
+
+
+def asha_half(context: Context, run: Run, seed: int) -> None:
+    """Ray's ASHA in random order, where no training stops before half of its epochs."""
+    source = RandomOrder(context.untried(np.random.default_rng(seed)))
+    asynchronous_halving(run, source, keep=False, first=1)
 
 
 def halving(context: Context, run: Run, seed: int) -> None:
@@ -401,11 +416,13 @@ BASELINES: Mapping[str, Method] = {
     "TPE multivariate, group": multivariate,
     "Optuna Hyperband": hyperband,
     "Ray ASHA": asha,
+    "Ray ASHA, from half of the epochs": asha_half,
     "successive halving": halving,
     **({"SMAC3": smac} if installed() else {}),
 }
 LEVERS: Mapping[str, Method] = {
     "a: ASHA, stopped ones join": asha_keeping,
+    "a: ASHA from half, stopped ones join": asha_from_half,
     "a: halving, stopped ones join": halving_keeping,
     "c: frozen first, prior": frozen_first,
     "d: random among those with short schedules": with_short,

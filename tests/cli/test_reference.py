@@ -41,7 +41,7 @@ def test_values_have_bounds_units_and_names() -> None:
         "| `gpu_memory` | none | number > 0 | MiB | memory of each GPU; none: detected |",
         "| `max_minutes` | none | number > 0 | minutes | maximum time to predict the test set |",
         "| `drop_path` | 0 | number in [0, 1) |  | stochastic depth of the body |",
-        "| `scheduler` | none | none, asha |  | early stopping of weak trials |",
+        "| `scheduler` | none | none, asha |  | asha: stop the worse half of trials midway |",
     ):
         assert row in lines
 

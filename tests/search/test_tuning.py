@@ -10,7 +10,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.sampling.sampler import PastTrial, Proposal
 from tune_paddy.search.trial import Trial
-from tune_paddy.search.tuning import RememberingASHA
+from tune_paddy.search.tuning import RememberingASHA, only_rung
 
 CONFIGS = {
     "trained": MemberConfig(arch="test_resnet", epochs=12),
@@ -23,8 +23,10 @@ def ray_trial(kind: str, number: int) -> Any:
     return SimpleNamespace(trial_id=str(number), config=trial.to_config())
 
 
-def asha(earlier: tuple[PastTrial, ...] = (), grace: int = 1) -> RememberingASHA:
-    scheduler = RememberingASHA(earlier, time_attr="epoch", max_t=14, grace_period=grace)
+def asha(earlier: tuple[PastTrial, ...] = (), grace: int = 1, last: int = 14) -> RememberingASHA:
+    scheduler = RememberingASHA(
+        earlier, time_attr="epoch", max_t=last, grace_period=grace, reduction_factor=2
+    )
     assert scheduler.set_search_properties("objective", "min")
     return scheduler
 
@@ -73,3 +75,13 @@ def test_a_trial_that_never_ran_can_be_removed(kind: str) -> None:
     scheduler, trial = asha(), ray_trial(kind, 0)
     scheduler.on_trial_add(None, trial)
     scheduler.on_trial_remove(None, trial)
+
+
+@pytest.mark.parametrize("epochs", range(1, 60))
+def test_asha_has_one_rung_which_no_member_meets_at_its_last_epoch(epochs: int) -> None:
+    """At its last epoch it still has to predict."""
+    rung = only_rung(epochs)
+    (bracket,) = asha(grace=rung, last=epochs + 1)._brackets
+    assert [milestone for milestone, _ in bracket._rungs] == [rung]
+    assert rung != epochs
+    assert rung > epochs / 2

@@ -372,7 +372,7 @@ class SearchSettings(BaseModel):
     )
     scheduler: Literal["none", "asha"] = Field(
         "none",
-        description="early stopping of weak trials",
+        description="asha: stop the worse half of trials midway",
         json_schema_extra={"group": SEARCH},
     )
     objective: Literal["calibrated_log_loss", MetricName] | RankedMetric = Field(
