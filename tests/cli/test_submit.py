@@ -221,7 +221,8 @@ def test_the_default_competition_is_that_of_the_images_or_of_an_earlier_submissi
     finally:
         set_tags(finished.store.client, search, {"tune_paddy.competition": ""})
     assert tags["competition"] == "some-contest"
-    assert "competitions/some-contest" in call(*here, "--yes", "--wait", "0")
+    again = [*here, "--yes", "--wait", "0", "--message", "again"]
+    assert "competitions/some-contest" in call(*again)
 
 
 class Terminal(io.StringIO):

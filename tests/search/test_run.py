@@ -7,6 +7,7 @@ from tests.conftest import Finished, make_plan, searched
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.search.plan import SearchPlan, preview
+from tune_paddy.tracking.names import require_free
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import get_search, list_members
 
@@ -108,4 +109,4 @@ def test_a_record_that_fails_leaves_the_name_free(
     plan = make_plan("unlucky", finished.plan.dataset.root, tmp_path, "recipes: [{arch: test_resnet}]")
     with pytest.raises(TunePaddyError, match="no answer"):
         searched(plan, finished.store)
-    assert not plan.folder.exists()
+    assert require_free(plan.name, plan.folder.parent) == plan.name

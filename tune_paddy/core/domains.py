@@ -92,7 +92,7 @@ def middle(domain: Domain) -> Any:
     """Return a middling value: the first choice, or the middle of a range, with four significant digits.
 
     >>> middle(Choice((128, 96))), middle(Range(0.001, 0.1, log=True)), middle(Range(3, 8, integer=True))
-    (128, 0.01, 6)
+    (128, 0.01, 5)
     """
     if isinstance(domain, Fixed):
         return domain.value

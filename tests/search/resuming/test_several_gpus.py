@@ -9,7 +9,7 @@ import yaml
 from tests.conftest import SPACE, Finished
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.search.refit import RefitMember, refit_plan
-from tune_paddy.search.resuming import plan
+from tune_paddy.search.resuming import recorded_space
 from tune_paddy.search.resuming.plan import resumed_plan
 from tune_paddy.spaces.space import SearchSpace, SpaceError
 from tune_paddy.tracking.context.reproduction import member_space
@@ -25,7 +25,7 @@ def earlier(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> RecordedRun:
     search = get_search(finished.store, "first")
     settings = {**(SearchRecord.from_run(search).settings or {}), "gpu": 2.0}
     tags = {**search.tags, **SearchRecord.tags_of(settings=settings)}
-    monkeypatch.setattr(plan, "read_file", lambda *arguments, **options: TWO_GPUS.encode())
+    monkeypatch.setattr(recorded_space, "read_file", lambda *arguments, **options: TWO_GPUS.encode())
     return replace(search, tags=tags, params={**search.params, "gpu": "2.0"})
 
 

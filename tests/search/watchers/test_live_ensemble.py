@@ -71,6 +71,6 @@ def test_a_server_that_is_gone_does_not_hold_up_the_end_of_a_search(
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     store = Store(f"http://127.0.0.1:{port}", "e", "0")
-    with LiveEnsemble(store, "night", "run", tmp_path) as curve:
+    with LiveEnsemble(store, "night", "run", tmp_path, elapsed=lambda: 0.0) as curve:
         curve.trial_changed(make_trial("some"), "finished", {"run_id": "some"})
     assert not list(tmp_path.iterdir())
