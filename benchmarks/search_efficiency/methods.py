@@ -359,21 +359,21 @@ def _by_shares(context: Context, run: Run, seed: int, first: Sequence[Training])
 
 
 def program(context: Context, run: Run, seed: int) -> None:
-    """Search a built space as the program does: a frozen member, an untrained network, then by share."""
-    _program(context, run, seed, frozen=1)
-
-
-def program_frozen(context: Context, run: Run, seed: int) -> None:
-    """The same after three frozen members."""
-    _program(context, run, seed, frozen=3)
+    """Search a built space as the program does: three frozen members, an untrained network, then by share."""
+    _program(context, run, seed, frozen=3, start=10)
 
 
 def program_quick(context: Context, run: Run, seed: int) -> None:
-    """The first, where TPE uses results from the fourth on."""
-    _program(context, run, seed, frozen=1, start=4)
+    """The same, where TPE uses results from the fourth on."""
+    _program(context, run, seed, frozen=3, start=4)
 
 
-def _program(context: Context, run: Run, seed: int, *, frozen: int, start: int = 10) -> None:
+def program_early(context: Context, run: Run, seed: int) -> None:
+    """The same after one frozen member."""
+    _program(context, run, seed, frozen=1, start=10)
+
+
+def _program(context: Context, run: Run, seed: int, *, frozen: int, start: int) -> None:
     untried, ensembles = context.untried(np.random.default_rng(seed)), context.ensembles
     first = known_members(context.table, frozen, ("scratch",))
     (tuned,) = known_members(context.table, 0, ("tuned",))
@@ -437,8 +437,8 @@ LEVERS: Mapping[str, Method] = {
     "c+i": frozen_shares,
     "h+i": portfolio_shares,
     "built space (program)": program,
-    "built space, three frozen first": program_frozen,
-    "built space, TPE from the fourth": program_quick,
+    "built space, TPE from the fourth result": program_quick,
+    "built space, one frozen first": program_early,
     "h+e": together,
     "h+e+f": together_by_weight,
 }

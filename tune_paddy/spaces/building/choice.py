@@ -25,6 +25,9 @@ from tune_paddy.spaces.space import SearchSpace
 
 MOST_TRIALS = 2000
 
+KNOWN_FROZEN = 3
+"""Frozen members that come first where others follow by their share of the time."""
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -119,10 +122,10 @@ def _with_families(
     left = builder.capacity - sum(member.estimate.seconds for member in chosen.frozen)
     most = math.ceil(2 * left / min(seconds)) if seconds else 0
     recipes, known_frozen = chosen.recipes, chosen.frozen
-    if frozen is not None:  # the first one is enough to judge the others by
+    if frozen is not None:  # some are enough to judge the others by
         listed = candidates(frozen.domains["arch"])
-        first = next(member for member in known_frozen if member.values["arch"] in listed)
-        known_frozen = tuple(one for one in known_frozen if one is first or one.values["arch"] not in listed)
+        first = [member for member in known_frozen if member.values["arch"] in listed][:KNOWN_FROZEN]
+        known_frozen = tuple(one for one in known_frozen if one in first or one.values["arch"] not in listed)
     if known_frozen and further:  # the search tries each sub-space when it takes a small share of the time
         recipes = ()
     if untrained is not None:
