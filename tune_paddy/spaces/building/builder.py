@@ -138,8 +138,8 @@ class Builder:
     ) -> ChosenSpace | None:
         """Return the networks of frozen members at their own and smaller sides; None: they take one side.
 
-        A smaller side costs less, and its features are others: with a few hundred images three networks at
-        three sides were better than at one (benchmarks/search_efficiency).
+        A smaller side costs less, and its features are others: an ensemble of all sides was better than one
+        of the largest alone on three of five sets (benchmarks/search_efficiency).
 
         Args:
             spaces: Shipped spaces, as for `frozen`.
@@ -164,8 +164,8 @@ class Builder:
     def untrained(self, scratch: SearchSpace) -> ChosenSpace | None:
         """Return networks that train from random parameters, if their members cost little; None: none does.
 
-        Images that are unlike photographs may need them: of 300 digits, the best frozen member had three to
-        five times their log loss (benchmarks/search_efficiency).
+        Images that are unlike photographs may need them: with 300 digits to learn from, the best frozen
+        member had four to six times their log loss (benchmarks/search_efficiency).
 
         Args:
             scratch: The shipped space `scratch`.
