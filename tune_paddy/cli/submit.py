@@ -1,5 +1,6 @@
 """The submit command: show a submission, ask for confirmation, send it, and record its score."""
 
+import hashlib
 import shlex
 import sys
 from contextlib import ExitStack
@@ -41,12 +42,14 @@ class _Found:
         store: The record, or None.
         ensemble: Run of the ensemble that wrote it; None: not in the record.
         named: Name by which the user asked for the ensemble; None: the current one, or a file.
+        digest: SHA-256 of a file that the user named; empty: an ensemble was named.
     """
 
     path: Path
     store: "Store | None"
     ensemble: "RecordedRun | None"
     named: str | None = None
+    digest: str = ""
 
 
 @app.command()
@@ -90,8 +93,9 @@ def submit(
 
 
 def _find(what: str, named: str | None, tracking_uri: str | None, runs: Path, scratch: Path) -> _Found:
-    from tune_paddy.data.system.files import similar_files
-    from tune_paddy.tracking.files import SUBMISSION_FILE, file_sha256
+    from tune_paddy.data.csv_table import MAX_MIB
+    from tune_paddy.data.system.files import read_file, similar_files
+    from tune_paddy.tracking.files import SUBMISSION_FILE
     from tune_paddy.tracking.submissions import download_file, find_ensemble, submittable_ensemble
 
     is_file = Path(what).is_file()
@@ -100,14 +104,16 @@ def _find(what: str, named: str | None, tracking_uri: str | None, runs: Path, sc
         raise InputError(f"there is no file {what}{similar or '; `tune-paddy select SEARCH` writes one'}")
     if is_file and named is not None:
         raise InputError("`ensemble` names an ensemble of a search, not of a file", options=("ensemble",))
+    content = read_file(Path(what), most=MAX_MIB, what="a submission") if is_file else b""
+    digest = hashlib.sha256(content).hexdigest() if is_file else ""
     try:
         store = open_record(tracking_uri, runs, *([] if is_file else [what]), ensemble=named)
     except InputError:
         if not is_file:
             raise
-        return _Found(Path(what), None, None)
+        return _Found(Path(what), None, None, digest=digest)
     if is_file:
-        return _Found(Path(what), store, find_ensemble(store, file_sha256(Path(what))))
+        return _Found(Path(what), store, find_ensemble(store, digest), digest=digest)
     ensemble = submittable_ensemble(store, what, named)
     return _Found(download_file(store, ensemble, SUBMISSION_FILE, scratch), store, ensemble, named)
 
@@ -136,9 +142,7 @@ def _competition(found: _Found, what: str) -> str:
 def _message(found: _Found) -> str:
     """Return the default description of a submission: its search and its estimated score."""
     if found.ensemble is None:
-        from tune_paddy.tracking.files import file_sha256
-
-        return f"tune-paddy, SHA-256 {file_sha256(found.path)[:_DIGITS]}"
+        return f"tune-paddy, SHA-256 {found.digest[:_DIGITS]}"
     estimate = _estimate(found.ensemble)
     return f"tune-paddy {found.ensemble.search}" + (f", {estimate}" if estimate else "")
 

@@ -30,10 +30,10 @@ def test_a_search_without_a_curve_has_no_expected_loss() -> None:
 
 @pytest.mark.usefixtures("finished")  # `store` is a copy of its record
 def test_a_recorded_curve_has_an_outlook_and_an_early_end_its_reason(store: Store) -> None:
-    run = start_search(store, name="flat", tags=SearchRecord(ended_by="flat").to_tags())
+    run = start_search(store, name="flat-curve", tags=SearchRecord(ended_by="flat").to_tags())
     for members, (seconds, loss) in enumerate(POINTS, 1):
         log_live_score(store, run, members, loss, loss / 10, seconds=seconds, new=True)
-    first, second = outlook_lines(store, get_search(store, "flat"))
+    first, second = outlook_lines(store, get_search(store, "flat-curve"))
     assert first == "Ended early by `stop_when_flat`: more time was not expected to pay"
     assert second.startswith("Greedy ensemble after 10.0 min of search: log loss 0.")
     assert second.endswith(" expected, 0.2952 so far, on the select split: optimistic")
