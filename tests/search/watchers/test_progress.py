@@ -180,3 +180,8 @@ def test_a_search_that_ends_early_waits_for_running_members_alone() -> None:
     running.progress.ends_early = lambda: True
     assert running.progress.left() == 5
     assert running.progress.outlook() == ["More time is not expected to pay: no further member starts"]
+
+
+def test_a_search_that_its_time_ends_does_not_count_trials_that_never_start() -> None:
+    assert SearchProgress(total=173, limit=600.0).headline().startswith("0 members done · ")
+    assert SearchProgress(total=173).headline().startswith("0 of 173 members done · ")

@@ -90,13 +90,13 @@ def epoch_line(progress: SearchProgress, member: MemberProgress) -> str:
 def ended_line(progress: SearchProgress, member: MemberProgress) -> str:
     """Return the line of a member that has ended or is retried: its state, and its scores or the reason."""
     if member.state == "finished":
-        return _joined(progress, member, [f"finished {progress.n_done()}/{progress.total}"])
+        return _joined(progress, member, [f"finished {progress.tally()}"])
     reason = f": {member.reason}" if member.reason else ""
     if member.state in (*UNENDED, "interrupted"):
         return (
             f"{shortened(member.name, _NAME)}  {member.state} after epoch {progress.epoch_of(member)}{reason}"
         )
-    return f"{shortened(member.name, _NAME)}  {member.state} {progress.n_done()}/{progress.total}{reason}"
+    return f"{shortened(member.name, _NAME)}  {member.state} {progress.tally()}{reason}"
 
 
 def _joined(progress: SearchProgress, member: MemberProgress, parts: list[str]) -> str:

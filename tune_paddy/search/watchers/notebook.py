@@ -42,7 +42,7 @@ class CellDisplay:
 
 def page(progress: SearchProgress) -> str:
     """Return the state of a search as HTML: a bar, a line, and the table of its members."""
-    bar = bar_html(progress.n_done(), progress.total)
+    bar = bar_html(*progress.bar())
     parts = [f"<div>{bar} {escape(progress.headline())}</div>"]
     lines = [*progress.preparations(), progress.waiting_for()]
     parts += [f"<div>{escape(line)}</div>" for line in lines if line]

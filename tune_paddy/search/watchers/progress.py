@@ -188,13 +188,21 @@ class SearchProgress:
 
     def left(self) -> float | None:
         """Return the expected time until the search ends in seconds, or None if no pace is known."""
-        kinds = [self._kind(frozen=frozen) for frozen in (True, False)]
-        left = time_left(kinds, self.at_once)
+        left = self._left_by_pace()
         if self.limit is None:
             return left
         if left is None:
             return max(self.limit - self.elapsed, 0.0)
         return min(left, max(self.limit - self.elapsed, 0.0))
+
+    def _left_by_pace(self) -> float | None:
+        """Return the expected time until all trials have ended, without the limit; None: no pace is known."""
+        return time_left([self._kind(frozen=frozen) for frozen in (True, False)], self.at_once)
+
+    def _ends_by_time(self) -> bool:
+        """Return whether the time limit, not the number of trials, is expected to end the search."""
+        left = self._left_by_pace()
+        return self.limit is not None and (left is None or left > self.limit - self.elapsed)
 
     def expected(self) -> Expected | None:
         """Return the expected log loss of the ensemble at the search's end; None: too little is known."""
@@ -287,9 +295,21 @@ class SearchProgress:
             f"{duration(totals[gpu])} {unit}" for gpu, unit in ((True, "GPU"), (False, "CPU")) if totals[gpu]
         )
 
+    def bar(self) -> tuple[float, float]:
+        """Return how much is done and how much there is: members, or seconds where the time ends the search."""
+        if self.limit is not None and self._ends_by_time():
+            return min(self.elapsed, self.limit), self.limit
+        return self.n_done(), self.total
+
+    def tally(self) -> str:
+        """Return the number of members done, as `5/12`; as `5` where the time ends the search."""
+        return str(self.n_done()) if self._ends_by_time() else f"{self.n_done()}/{self.total}"
+
     def headline(self) -> str:
         """Return the number of members done, the elapsed time, the time left and the cost in one line."""
-        parts = [f"{self.n_done()} of {counted(self.total, 'member')} done", self.times()]
+        done = self.n_done()
+        total = f"{done} of {counted(self.total, 'member')}"
+        parts = [f"{counted(done, 'member') if self._ends_by_time() else total} done", self.times()]
         return " · ".join([*parts, *([f"cost {self.cost()}"] if self.cost() else [])])
 
     def times(self) -> str:
