@@ -296,7 +296,7 @@ class SearchProgress:
         )
 
     def bar(self) -> tuple[float, float]:
-        """Return how much is done and how much there is: members, or seconds where the time ends the search."""
+        """Return how much is done, and how much there is: members, or s where the time ends the search."""
         if self.limit is not None and self._ends_by_time():
             return min(self.elapsed, self.limit), self.limit
         return self.n_done(), self.total
