@@ -7,7 +7,7 @@ interval comes from a bootstrap of the orderings of both.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,15 +78,16 @@ def seconds_to(target: float, seconds: NDArray[np.float64], loss: NDArray[np.flo
 
 @dataclass(frozen=True)
 class Ratio:
-    """Seconds of a method over those of the default to the same loss, with a 95 % interval."""
+    """Seconds of a method over those of the default to the same loss, perhaps with a 95 % interval."""
 
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
 
     def __str__(self) -> str:
         """Return the ratio and its interval."""
-        return f"{_shown(self.value)} ({_shown(self.low)}–{_shown(self.high)})"
+        span = "" if self.low is None or self.high is None else f" ({_shown(self.low)}–{_shown(self.high)})"
+        return f"{_shown(self.value)}{span}"
 
 
 def _shown(value: float) -> str:
@@ -136,47 +137,42 @@ def table_of(store: Path) -> Iterator[str]:
             f"| {name} | {about['trainings']} | {about['trials']} | {about['seconds']:.0f} "
             f"| {np.mean(about['loss']):.3f} | {100 * np.mean(about['error']):.1f} % |"
         )
-    yield f"\n| CPU seconds to the default's loss, over its own | {' | '.join(datasets)} | median |"
-    yield "|---" * (len(datasets) + 2) + "|"
-    for method in METHODS:
-        ratios = []
-        for name in datasets:
-            own, base = read_curves(store, name, method), read_curves(store, name, DEFAULT)
-            if own is not None and base is not None:
-                ratios.append(_ratio(own, base, abouts[name]))
-        if len(ratios) == len(datasets):
-            median = float(np.median([ratio.value for ratio in ratios]))
-            yield f"| {method} | {' | '.join(map(str, ratios))} | {_shown(median)} |"
-    yield from near_target(store, datasets, abouts)
+    yield from ratios(store, abouts, "CPU seconds to the default's loss, over its own", _ratio)
+    # Where ensembles are as good as they get, further members move the loss by a percent both ways, and the
+    # time at which it reaches the target for good says nothing.
+    yield from ratios(store, abouts, f"CPU seconds to {100 * NEAR:g} % above that loss, likewise", _near)
     yield from final_scores(store, datasets, abouts)
     yield from automatic_choices(store, datasets)
+
+
+def ratios(
+    store: Path,
+    abouts: Mapping[str, Mapping[str, Any]],
+    heading: str,
+    ratio: Callable[[Curves, Curves, Mapping[str, Any]], Ratio],
+) -> Iterator[str]:
+    """Yield a table of seconds over those of the default: a row for each method that all datasets have."""
+    yield f"\n| {heading} | {' | '.join(abouts)} | median |"
+    yield "|---" * (len(abouts) + 2) + "|"
+    for method in METHODS:
+        found = []
+        for name, about in abouts.items():
+            own, base = read_curves(store, name, method), read_curves(store, name, DEFAULT)
+            if own is not None and base is not None:
+                found.append(ratio(own, base, about))
+        if len(found) == len(abouts):
+            median = float(np.median([one.value for one in found]))
+            yield f"| {method} | {' | '.join(map(str, found))} | {_shown(median)} |"
 
 
 def _ratio(own: Curves, base: Curves, about: Mapping[str, Any]) -> Ratio:
     return ratio_to_default(own, base, np.array(about["loss"]), np.array(about["spent"]))
 
 
-def near_target(
-    store: Path, datasets: Sequence[str], abouts: Mapping[str, Mapping[str, Any]]
-) -> Iterator[str]:
-    """Yield seconds until a mean curve is first within `NEAR` of the target, over those of the default.
-
-    Where ensembles are as good as they get, further members move the loss by a percent both ways, and the
-    time at which it reaches the target for good says nothing.
-    """
-    heading = f"CPU seconds to {100 * NEAR:g} % above that loss, over the default's"
-    yield f"\n| {heading} | {' | '.join(datasets)} | median |"
-    yield "|---" * (len(datasets) + 2) + "|"
-    for method in METHODS:
-        ratios = []
-        for name in datasets:
-            own, base = read_curves(store, name, method), read_curves(store, name, DEFAULT)
-            if own is not None and base is not None:
-                target = (1 + NEAR) * float(np.mean(abouts[name]["loss"]))
-                ratios.append(first_below(target, own) / first_below(target, base))
-        if len(ratios) == len(datasets):
-            cells = " | ".join(map(_shown, ratios))
-            yield f"| {method} | {cells} | {_shown(float(np.median(ratios)))} |"
+def _near(own: Curves, base: Curves, about: Mapping[str, Any]) -> Ratio:
+    """Return the ratio of the seconds until the mean curves are first within `NEAR` of the target."""
+    target = (1 + NEAR) * float(np.mean(about["loss"]))
+    return Ratio(first_below(target, own) / first_below(target, base))
 
 
 def first_below(target: float, curves: Curves) -> float:
