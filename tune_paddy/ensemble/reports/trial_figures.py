@@ -151,7 +151,8 @@ def draw_live(
     if expected is not None:
         _draw_expected(upper, expected, factor / 3600, max(hours.values()) * factor)
     counted = "since the search started, pauses included" if pauses else "of search"
-    lower.set_xlabel(f"{unit} {counted} (numbers: finished members)")
+    numbers = " (numbers: finished members)" if len(curves["log_loss"]) <= _MOST_COUNTS else ""
+    lower.set_xlabel(f"{unit} {counted}{numbers}")
     losses = [curves["log_loss"][step] for step in sorted(curves["log_loss"])]
     detail = "greedy ensemble of the members so far, on the images it was chosen on: optimistic"
     add_title(
