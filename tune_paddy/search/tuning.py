@@ -106,7 +106,7 @@ def only_rung(epochs: int) -> int:
     """Return the epoch after which ASHA stops the worse half of the trials; beyond the last: none stops.
 
     With one-cycle schedules the loss at a quarter of the epochs says little of the last one: rank
-    correlations of -0.2 to 0.8 on five sets of images, at half 0.5 to 0.8 (benchmarks/search_efficiency).
+    correlations of -0.1 to 0.8 on five sets of images, at half 0.3 to 0.8 (benchmarks/search_efficiency).
     A second rung would be the last epoch itself, whose member still has to predict.
 
     Args:
