@@ -28,12 +28,12 @@ import numpy as np
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Domain, Fixed
-from tune_paddy.core.memory import TrialMemory
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.core.selection.greedy_log_loss import true_class_rows
 from tune_paddy.core.selection.growing import GrowingGreedy
 from tune_paddy.core.selection.plain import greedy_select
 from tune_paddy.core.tasks.names import CLASSES
+from tune_paddy.search.gpu_shares import without_gpu
 from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal
 from tune_paddy.search.sampling.searchers import NO_MORE, MemberSearcher
@@ -48,6 +48,7 @@ from tune_paddy.spaces.space import SearchSpace, find_space
 from tune_paddy.tracking.members import log_epoch, log_member, start_member
 from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store, open_store
+from tune_paddy.training.saved.shelf import Shelf
 
 IMAGES, N_CLASSES, EPOCHS = 2_081, 10, 3
 STEPS = (100, 300, 1_000, 3_000, 10_000)
@@ -119,9 +120,10 @@ def run_driver(arguments: argparse.Namespace) -> None:
         parent = start_search(store, name="scale")
         searcher = make_searcher(arguments.trials)
         progress = SearchProgress(arguments.trials, at_once=arguments.at_once, cpus=2)
-        keeper = WeightsKeeper(store, root / "members")
+        members = root / "members"
+        keeper = WeightsKeeper(store, Shelf(members))
         live = LiveEnsemble(store, "scale", parent, root, keeper, elapsed=lambda: progress.elapsed)
-        watchers = [progress, MemberCloser(store, "scale", parent, root / "members")]
+        watchers = [progress, MemberCloser(store, "scale", parent, members, Shelf(members))]
         watchers += [Stopwatch(store, parent, 0.0), live]
         print(f"{'trial':>6}{'driver CPU, ms a trial':>24}{'peak memory, MiB':>18}")
         with live, ProcessPoolExecutor(RECORDERS) as pool:
@@ -140,7 +142,7 @@ def make_searcher(trials: int) -> MemberSearcher:
         Interruption(),
         trials=trials,
         paces=MemberPaces(lambda config: None, in_seconds=False),
-        plan=lambda config: TrialMemory(gpu=0.0, accum=1),
+        plan=without_gpu,
     )
 
 
