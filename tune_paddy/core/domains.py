@@ -89,7 +89,7 @@ class Recipe:
 
 
 def middle(domain: Domain) -> Any:
-    """Return a middling value: the first choice, or the middle of a range, with four significant digits.
+    """Return a middling value: the first choice, or the middle of a range, with two significant digits.
 
     >>> middle(Choice((128, 96))), middle(Range(0.001, 0.1, log=True)), middle(Range(3, 8, integer=True))
     (128, 0.01, 5)
@@ -101,7 +101,7 @@ def middle(domain: Domain) -> Any:
     value = math.sqrt(domain.low * domain.high) if domain.log else (domain.low + domain.high) / 2
     step = domain.step or (1 if domain.integer else None)
     if step is None:
-        return float(f"{value:.4g}")
+        return float(f"{value:.2g}")
     whole = domain.low + round((value - domain.low) / step) * step
     return int(whole) if domain.integer else whole
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tune_paddy.core.domains import Fixed, Range, candidates
+from tune_paddy.core.domains import Fixed, Range, candidates, middle
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.timing.forecast import spoken
 from tune_paddy.spaces.building.builder import (
@@ -93,14 +93,13 @@ def _content(
     expected = expected_members(subs, left)
     shortest = min((one.seconds for sub in subs for one in sub.members), default=math.inf)
     trials = len(frozen) + min(MOST_TRIALS, math.ceil(2 * left / shortest) + 4 if subs else 0)
-    recipes = tuple(_recipe(sub, builder.views(frozen=False)) for sub in subs)
     return Chosen(
         defaults={
             **shared_parameters(facts, pretrained=pretrained),
             **({"epochs": epochs} if epochs else {}),
         },
         frozen=tuple(frozen),
-        recipes=recipes,
+        recipes=(),
         spaces=tuple(subs),
         epochs=epochs,
         networks=len({one.config.arch for sub in subs for one in sub.members}),
@@ -113,7 +112,7 @@ def _content(
 def _with_families(
     builder: Builder, chosen: Chosen, frozen: ChosenSpace | None, untrained: ChosenSpace | None
 ) -> Chosen:
-    """Return a content with further frozen members, and with networks without pretrained weights.
+    """Return a content with recipes, further frozen members, and networks without pretrained weights.
 
     The search gives them time as far as they give the ensemble weight, see `next_family`.
     """
@@ -121,15 +120,16 @@ def _with_families(
     seconds = [one.seconds for space in further for one in space.members]
     left = builder.capacity - sum(member.estimate.seconds for member in chosen.frozen)
     most = math.ceil(2 * left / min(seconds)) if seconds else 0
-    recipes, known_frozen = chosen.recipes, chosen.frozen
+    known_frozen, views = chosen.frozen, builder.views(frozen=False)
     if frozen is not None:  # some are enough to judge the others by
         listed = candidates(frozen.domains["arch"])
         first = [member for member in known_frozen if member.values["arch"] in listed][:KNOWN_FROZEN]
         known_frozen = tuple(one for one in known_frozen if one in first or one.values["arch"] not in listed)
-    if known_frozen and further:  # the search tries each sub-space when it takes a small share of the time
-        recipes = ()
+    # Beside frozen members the search tries each sub-space when it takes a small share of the time.
+    tried = () if known_frozen and further else chosen.spaces
+    recipes = tuple(_recipe(sub, views) for sub in tried)
     if untrained is not None:
-        known = _recipe(untrained, builder.views(frozen=False), slowest=True)
+        known = _recipe(untrained, views, slowest=True)
         kind = {name: value.value for name, value in untrained.domains.items() if isinstance(value, Fixed)}
         recipes = (replace(known, values={**kind, **known.values}), *recipes)
     return replace(
@@ -146,8 +146,8 @@ def _recipe(sub: ChosenSpace, views: Mapping[str, Any], *, slowest: bool = False
     pick = max if slowest else min
     estimate = pick(sub.members, key=lambda one: one.seconds)
     lr = sub.domains["lr"]
-    middle = {"lr": float(f"{math.sqrt(lr.low * lr.high):.2g}")} if isinstance(lr, Range) else {}
-    values = {"arch": estimate.config.arch, "size": estimate.config.size[0], **middle, **views}
+    rate = {"lr": middle(lr)} if isinstance(lr, Range) else {}
+    values = {"arch": estimate.config.arch, "size": estimate.config.size[0], **rate, **views}
     return ChosenMember(f"{sub.name}-first", values, estimate)
 
 
