@@ -4,9 +4,10 @@ Every method selects on preds_sel, y_sel of each pool (`*.npz`; NAME_sN is pool 
 scored on preds_test, y_test. The first table compares each method with plain greedy selection on log loss, by
 family: the ratio of the test log losses (geometric means) and the difference of the error rates in points.
 The second table shows the automatic choice's optimistic score, its cross-fitted estimate, which includes the
-choice of the method, and its test score.
+choice of the method, and its test score. `--views` and `--images` draw smaller pools from these at random.
 
 Usage: OMP_NUM_THREADS=1 python benchmarks/selection_quality.py --pools POOLS [--seeds 3] [--no-estimates]
+           [--views 8] [--images 50] [--draws 4]
 """
 
 import argparse
@@ -30,12 +31,26 @@ def parse_arguments():
     parser.add_argument("--pools", type=Path, required=True, help="folder of .npz pools")
     parser.add_argument("--seeds", type=int, default=1, help="seeds of the automatic choice, averaged")
     parser.add_argument("--no-estimates", action="store_true", help="skip the second table")
+    parser.add_argument("--views", type=int, help="views of a drawn pool")
+    parser.add_argument("--images", type=int, help="select images of a drawn pool")
+    parser.add_argument("--draws", type=int, default=1, help="pools drawn from each")
     return parser.parse_args()
 
 
 def load(path):
     with np.load(path, allow_pickle=False) as pool:
         return tuple(pool[key] for key in ("preds_sel", "y_sel", "preds_test", "y_test"))
+
+
+def drawn(pools, views, images, draws):
+    """Return smaller pools, drawn at random from those that have more than `images` select images."""
+    found = {}
+    for name, (probs, labels, test, truth) in pools.items():
+        for seed in range(draws if images is None or images < len(labels) else 0):
+            rng = np.random.default_rng(seed)
+            kept, seen = rng.permutation(len(probs))[:views], rng.permutation(len(labels))[:images]
+            found[f"{name}d{seed}"] = probs[np.ix_(kept, seen)], labels[seen], test[kept], truth
+    return found
 
 
 def family(name):
@@ -98,6 +113,8 @@ def print_estimates(pools):
 def main():
     arguments = parse_arguments()
     pools = {path.stem: load(path) for path in sorted(arguments.pools.glob("*.npz"))}
+    if arguments.views or arguments.images:
+        pools = drawn(pools, arguments.views, arguments.images, arguments.draws)
     scores, choices = score_methods(pools, arguments.seeds)
     print("Chosen automatically:")
     for pool, chosen in choices.items():

@@ -75,6 +75,17 @@ def test_the_simplest_within_one_standard_error_is_chosen() -> None:
     assert table[2].difference == 0
 
 
+@pytest.mark.parametrize(("behind", "used"), [(0.12, "log_linear"), (0.14, "top")])
+def test_the_preferred_method_is_used_unless_another_is_clearly_better(behind: float, used: str) -> None:
+    """Its standard error is 0.1 / 3; among clearly better ones, the simplest near the best is chosen."""
+    noise = np.array([0.1, -0.1] * 5)
+    scores = np.stack(
+        [np.full(10, 1.5), np.full(10, 1.01) + noise, np.full(10, 1 + behind) + noise, np.full(10, 1.0)]
+    )
+    table = compare(["uniform", "top", "log_linear", "greedy"], scores)
+    assert [candidate.method for candidate in table if candidate.chosen] == [used]
+
+
 def test_a_clear_winner_is_chosen_even_if_complex() -> None:
     """Simplicity does not outweigh a difference beyond the noise."""
     scores = np.stack([np.full(10, 1.2) + np.array([0.1, -0.1] * 5), np.full(10, 1.0)])

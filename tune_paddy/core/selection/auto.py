@@ -10,12 +10,15 @@ from tune_paddy.core.checks import check_pool
 from tune_paddy.core.folds import Groups, count_independent, stratified_folds
 from tune_paddy.core.metrics import get_metric
 from tune_paddy.core.selection.decisions import fit_decisions, scored
-from tune_paddy.core.selection.methods import METHODS, Method
+from tune_paddy.core.selection.methods import METHODS, PREFERRED, Method
 from tune_paddy.core.selection.result import Candidate, Selection
 from tune_paddy.core.tasks.arrays import Floats, Labels
 from tune_paddy.core.tasks.task import Task
 
 REPEATS = 5
+CLEAR = 4
+"""Standard errors by which another method must be better than the preferred one: the halves overlap, so that
+their standard error is too small, and the best of eight methods is better by chance alone."""
 LEAST_IMAGES = 2
 """Minimum number of images: one to fit on, one to score."""
 
@@ -30,16 +33,14 @@ def auto_select(
     groups: Groups | None = None,
     task: Task | None = None,
 ) -> Selection:
-    """Select with the simplest method that is within one standard error of the best.
+    """Select with the `PREFERRED` method, or with another one that is clearly better.
 
     The images are split into two random halves five times. Every method is fitted on each half and scored
-    on the other. Of the methods whose mean difference from the best is within its standard error over the
-    ten halves, the first is refitted on all images. With fewer than `LEAST_IMAGES` images, or groups,
-    nothing can be compared, and the first method is used.
+    on the other, see `compare` for the choice; the chosen method is refitted on all images. With fewer than
+    `LEAST_IMAGES` images, or groups, nothing can be compared, and the first method is used.
 
     Source: the 5×2 scheme of Dietterich, "Approximate statistical tests for comparing supervised
-    classification learning algorithms", Neural Computation 1998; the one-standard-error rule of
-    Breiman et al., "Classification and regression trees", 1984.
+    classification learning algorithms", Neural Computation 1998.
 
     Args:
         probs: float32 [views, images, classes].
@@ -94,7 +95,11 @@ def score_halves(
 
 
 def compare(names: list[str], scores: NDArray[np.float64]) -> tuple[Candidate, ...]:
-    """Mark the first method whose mean difference from the best is within one standard error.
+    """Mark the method to use: `PREFERRED` unless another one is clearly better.
+
+    That is so if the mean difference of the best is more than `CLEAR` standard errors over the halves. Then,
+    and without the preferred method, the first one is used that is within one standard error of the best,
+    the rule of Breiman et al., "Classification and regression trees", 1984.
 
     Args:
         names: Method names, simplest first.
@@ -103,7 +108,11 @@ def compare(names: list[str], scores: NDArray[np.float64]) -> tuple[Candidate, .
     differences = scores - scores[scores.mean(axis=1).argmin()]
     means = differences.mean(axis=1)
     errors = differences.std(axis=1, ddof=1) / np.sqrt(scores.shape[1])
-    chosen = int(np.flatnonzero(means <= errors)[0])
+    near = [name for name, mean, error in zip(names, means, errors, strict=True) if mean <= error]
+    preferred = names.index(PREFERRED) if PREFERRED in names else None
+    if preferred is not None and means[preferred] <= CLEAR * errors[preferred]:
+        near = [PREFERRED]
+    chosen = names.index(near[0])
     return tuple(
         Candidate(name, float(scores[i].mean()), float(means[i]), float(errors[i]), i == chosen)
         for i, name in enumerate(names)

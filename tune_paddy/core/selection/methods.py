@@ -44,3 +44,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 The first three choose no view, one or five. The log-linear fit shrinks all weights towards each other.
 Greedy selection makes hard choices of views, and the bagged methods repeat it.
 """
+
+PREFERRED = "log_linear"
+"""Method that is used unless another is clearly better: where images are few, it draws the weights towards
+equal ones by itself, and their halves are a poor judge (benchmarks/LOG.md, "Selection: quality")."""

@@ -24,7 +24,7 @@ class Candidate:
         score: Mean metric over the halves that the method was not fitted on.
         difference: Score minus that of the best method, ≥ 0.
         standard_error: Standard error of the difference.
-        chosen: Whether this is the simplest method whose difference is within one standard error.
+        chosen: Whether this method is used, see `core.selection.auto.compare`.
     """
 
     method: str
