@@ -32,8 +32,8 @@ TOKEN = "0123456789abcdef" * 4
 RAY_FILES = "ray-files"
 """Link on a machine's disk to the files of its node: logs, and the program that travelled."""
 
-_ATTEMPTS = 3
-"""Attempts to start a node, which may fail on a busy computer."""
+_ATTEMPTS = 5
+"""Attempts to start a node: Ray's raylet ends if its agent takes more than 15 s to start."""
 
 _PATIENCE = {"RAY_agent_register_timeout_ms": "300000", "RAY_worker_register_timeout_seconds": "300"}
 """Variables of Ray: on a busy computer a node's agent or a worker takes longer to start than Ray allows."""
