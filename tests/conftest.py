@@ -82,7 +82,13 @@ def pytest_unconfigure() -> None:
 PER_CLASS, TESTS = 15, 20
 
 PLANTED = "planted-secret-7c1e"
-SECRETS = ("KAGGLE_KEY", "KAGGLE_API_TOKEN", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+SECRETS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "KAGGLE_KEY",
+    "KAGGLE_API_TOKEN",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+)
 
 SPACE = """
 search: {trials: 4, retries: 0, concurrency: 1}  # a second worker would import torch for seconds

@@ -14,7 +14,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -25,12 +25,20 @@ from tests.faults.harness import wait_for
 
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
 ROOT = Path(__file__).parents[2]
-HEAD, SECOND = "127.0.0.2", "127.0.0.3"
+HEAD, SECOND, THIRD = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 """Addresses of the machines, which only this computer reaches; Ray replaces 127.0.0.1 by another."""
 TOKEN = "0123456789abcdef" * 4
 
+RAY_FILES = "ray-files"
+"""Link on a machine's disk to the files of its node: logs, and the program that travelled."""
+
 _ATTEMPTS = 5
 """Attempts to start a node: Ray's raylet ends if its agent takes more than 15 s to start."""
+
+_PATIENCE = {"RAY_agent_register_timeout_ms": "300000", "RAY_worker_register_timeout_seconds": "300"}
+"""Variables of Ray: on a busy computer a node's agent or a worker takes longer to start than Ray allows."""
+
+PATIENT = Path(__file__).with_name("patient_start.py")
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ class Machine:
         log: Folder of the epochs that begin, see `tests.faults.injected`.
         faults: Number of a trial → fault that happens to it on this machine.
         path: Folders of Python packages, beside those that are installed.
+        variables: Further variables of its programs.
     """
 
     disk: Path
@@ -50,6 +59,7 @@ class Machine:
     log: Path
     faults: Mapping[str, str]
     path: tuple[Path, ...]
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cache(self) -> Path:
@@ -74,6 +84,12 @@ class Machine:
         finally:
             end(process)
 
+    def run(self, *command: str, output: str) -> tuple[int, str]:
+        """Run a command on this machine; return its exit status and what it has written."""
+        with self.running(*command, output=output) as process:
+            status = process.wait(900)
+        return status, self.text(output)
+
     def text(self, output: str) -> str:
         """Return what a command has written."""
         return (self.disk / output).read_text(encoding="utf-8", errors="replace")
@@ -89,6 +105,7 @@ class Machine:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": TOKEN,
             "RAY_USAGE_STATS_ENABLED": "0",
+            **_PATIENCE,
             "PYTHONPATH": os.pathsep.join(map(str, self.path)),
             "FAULTS": json.dumps(self.faults),
             "FAULTS_LOG": str(self.log),
@@ -97,11 +114,18 @@ class Machine:
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its processes would be idle
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
-        return {**kept, **own}
+        return {**kept, **own, **self.variables}
 
 
 def ray_node(
-    stack: ExitStack, machine: Machine, *, cpus: int, port: int, joins: bool = False, gpu: str = ""
+    stack: ExitStack,
+    machine: Machine,
+    *,
+    cpus: int,
+    port: int,
+    joins: bool = False,
+    gpu: str = "",
+    address: str = "",
 ) -> subprocess.Popen[bytes]:
     """Start a node of Ray on a machine, and wait until it runs; the stack kills it.
 
@@ -112,10 +136,12 @@ def ray_node(
         port: Port of the cluster.
         joins: Whether it joins the cluster; otherwise it begins one.
         gpu: Ray's name of a model of GPU, of which the node declares one; empty: none.
+        address: Address of the machine; empty: that of the first or the second one.
     """
+    address = address or (SECOND if joins else HEAD)
     for _ in range(_ATTEMPTS):
         with ExitStack() as own:
-            process = _started(own, machine, cpus=cpus, port=port, joins=joins, gpu=gpu)
+            process = _started(own, machine, cpus=cpus, port=port, joins=joins, gpu=gpu, address=address)
             wait_for(lambda: _runs(machine) or process.poll() is not None, 600)  # noqa: B023 called at once
             if process.poll() is None:
                 stack.enter_context(own.pop_all())
@@ -129,15 +155,17 @@ def _runs(machine: Machine) -> bool:
 
 
 def _started(
-    stack: ExitStack, machine: Machine, *, cpus: int, port: int, joins: bool, gpu: str
+    stack: ExitStack, machine: Machine, *, cpus: int, port: int, joins: bool, gpu: str, address: str
 ) -> subprocess.Popen[bytes]:
     temporary = f"/tmp/tp{free_port()}"  # noqa: S108 the path of a socket is short
     stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+    (machine.disk / RAY_FILES).unlink(missing_ok=True)
+    (machine.disk / RAY_FILES).symlink_to(temporary)
     begins = ["--head", f"--port={port}", "--include-dashboard=false"]
     agents = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
     options = [
         *([f"--address={HEAD}:{port}"] if joins else begins),
-        f"--node-ip-address={SECOND if joins else HEAD}",
+        f"--node-ip-address={address}",
         f"--num-cpus={cpus}",
         f"--num-gpus={int(bool(gpu))}",
         *([f"--resources={json.dumps({f'accelerator_type:{gpu}': 1})}"] if gpu else []),
@@ -145,7 +173,7 @@ def _started(
         f"--object-store-memory={100 * 2**20}",
         *(f"--{agent}-port={free_port()}" for agent in agents),
     ]
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+    command = [sys.executable, str(PATIENT), "start", "--block", "--disable-usage-stats"]
     return stack.enter_context(machine.running(*command, *options, output="ray.txt"))
 
 

@@ -75,6 +75,25 @@ def test_a_storage_that_cannot_be_used_is_refused_before_ray_starts(
         checked(plan, None)
 
 
+def test_an_address_of_a_ray_client_is_refused_when_a_search_is_planned(
+    small_digits: Path, tmp_path: Path
+) -> None:
+    """Ray Tune would move the search into the cluster, away from its files."""
+    plan = make_plan("client", small_digits, tmp_path, SPACE)
+    with pytest.raises(InputError, match=r"^ray://head:10001 is the address of a Ray client, with") as error:
+        replace(plan, ray_address="ray://head:10001")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.usefixtures("never_started")
+def test_a_cluster_that_does_not_answer_is_named_before_ray_starts(
+    small_digits: Path, tmp_path: Path
+) -> None:
+    plan = replace(make_plan("alone", small_digits, tmp_path, SPACE), ray_address="127.0.0.1:9")
+    with pytest.raises(InputError, match=r"^no Ray cluster answers at 127\.0\.0\.1:9 \(Connection refused\)"):
+        checked(plan, None)
+
+
 def test_a_metric_of_another_task_is_refused_before_training(small_digits: Path, tmp_path: Path) -> None:
     """The kappa of a selection needs grades; so does one that the sampler minimises."""
     plan = make_plan("greedy", small_digits, tmp_path, SPACE)

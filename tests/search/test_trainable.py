@@ -9,12 +9,12 @@ from tests.conftest import Finished
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import MIB, TrialMemory
 from tune_paddy.data.member_data import make_parts
+from tune_paddy.data.system import repetition
 from tune_paddy.search import trainable
 from tune_paddy.search.plan import stored_split
 from tune_paddy.search.ray.internals import SPENT
 from tune_paddy.search.trainable import TrialContext, run_trial
 from tune_paddy.search.trial import Trial
-from tune_paddy.tracking import client as calls
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.memory import measured_stacks
 from tune_paddy.tracking.runs import list_members
@@ -184,7 +184,7 @@ def test_a_trial_that_waits_for_the_record_is_not_taken_for_one_that_hangs(
         told.append("alive")
         alive(watch)
 
-    monkeypatch.setattr(calls, "pauses", lambda: iter([0.0] * 9))
+    monkeypatch.setattr(repetition, "pauses", lambda: iter([0.0] * 9))
     monkeypatch.setattr(trainable, "log_epoch", log_after_an_outage)
     monkeypatch.setattr(trainable.StallWatch, "alive", noted)
     assert run_here(finished, monkeypatch, "patient", allow_gpu=False)["outcome"] == "finished"

@@ -63,6 +63,18 @@ class SearchPlan:
     started: float | None = None
     timed: tuple[TimedNetwork, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse the address of a Ray client: through one, Ray Tune moves the search into the cluster.
+
+        The files of the search, its record and its progress would stay on this machine.
+        """
+        if self.ray_address is not None and self.ray_address.startswith("ray://"):
+            raise InputError(
+                f"{self.ray_address} is the address of a Ray client, with which a search cannot run; run the "
+                "command on a machine of the cluster, with the address that `ray start --address` has",
+                options=("ray_address",),
+            )
+
     @property
     def storage(self) -> Storage | None:
         """Folder of all members in the storage; None: their folder is on a disk that all machines share."""

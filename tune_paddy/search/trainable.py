@@ -16,6 +16,7 @@ from tune_paddy.data.storage.images import images_here
 from tune_paddy.data.storage.storage import Storage
 from tune_paddy.data.system.files import cache_folder
 from tune_paddy.data.system.gc_policy import give_memory_back
+from tune_paddy.data.system.patience import Patience
 from tune_paddy.search.cluster.carried import TakenOverError, carried_files, remove_abandoned
 from tune_paddy.search.interruption import LAST_EPOCH
 from tune_paddy.search.ray.internals import SPENT
@@ -26,7 +27,6 @@ from tune_paddy.tracking.context.system_metrics import process_metrics
 from tune_paddy.tracking.members import fail_member, finished_member, log_epoch, log_member, start_member
 from tune_paddy.tracking.runs import read_curve
 from tune_paddy.tracking.schema import MemberRecord
-from tune_paddy.tracking.server.patience import Patience
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.saved.checkpoint_files import remove_checkpoints
 

@@ -15,7 +15,7 @@ from tune_paddy.search.cluster.places import ClusterLimiter, live_places
 from tune_paddy.search.interruption import RunningTrials
 from tune_paddy.search.plan import SearchPlan, longest
 from tune_paddy.search.preflight import ReadyPlan
-from tune_paddy.search.ray.internals import kept_processes
+from tune_paddy.search.ray.internals import credentials_left_alone, kept_processes
 from tune_paddy.search.ray.notebook import silent_reporter
 from tune_paddy.search.sampling.sampler import PastTrial
 from tune_paddy.search.sampling.searchers import TrialSearcher
@@ -78,7 +78,7 @@ def run_trials_on_ray(
             verbose=0,
         ),
     )
-    with kept_processes():
+    with kept_processes(), credentials_left_alone():
         tuner.fit()
     shutil.rmtree(plan.folder / RAY_FOLDER, ignore_errors=True)
 

@@ -17,21 +17,15 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
-from tune_paddy.core.errors import TunePaddyError
-from tune_paddy.data.system.text import duration, redact
-from tune_paddy.tracking.server.outages import in_words, is_locked, pauses, seconds_to_repeat
-from tune_paddy.tracking.server.patience import current_patience
+from tune_paddy.data.system.repetition import Failure, repeated
+from tune_paddy.data.system.text import redact
+from tune_paddy.tracking.server.outages import in_words, is_locked, seconds_to_repeat
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-NOTICE_SECONDS = 10.0
-"""Time after which a call that is repeated says so, in seconds."""
-
-_log = logging.getLogger(__name__)
 
 _DATABASE_ERROR = re.compile(r"^\((?:sqlite3|psycopg2?)\.\w+\) ")
 """Name of a driver's error before its message."""
@@ -145,29 +139,14 @@ def wait_out(
     """
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - MLflow's, imported with it
 
-    failures = (load_mlflow().MlflowException, SQLAlchemyError, OSError)
-    began, noticed, pause, patience = clock(), False, pauses(), current_patience()
-    patience.require()
-    while True:
-        try:
-            return attempt()
-        except failures as error:
-            limit, waited = seconds_to_repeat(error), clock() - began
-            words = in_words(error) or one_line(without_sql(str(error)))
-            ended = False
-            if not is_locked(error):  # a lock passes, however short the patience with a server is
-                ended = limit > 0 and patience.left() == 0
-                limit = min(limit, most, waited + patience.left())
-            if waited >= limit:
-                failure = TunePaddyError(f"MLflow: {words}")
-                if ended:
-                    patience.give_up(failure)
-                raise failure from error
-            if waited >= NOTICE_SECONDS and not noticed:
-                noticed = True
-                _log.warning("MLflow: %s; waiting for up to %s", words, duration(limit))
-        patience.waiting()
-        sleep(max(0.0, min(next(pause), began + limit - clock())))
+    def judge(error: BaseException) -> Failure:
+        words = f"MLflow: {in_words(error) or one_line(without_sql(str(error)))}"
+        if is_locked(error):  # a lock passes, however short the patience with a server is
+            return Failure(words, seconds_to_repeat(error), limited=False)
+        return Failure(words, min(seconds_to_repeat(error), most))
+
+    kinds = (load_mlflow().MlflowException, SQLAlchemyError, OSError)
+    return repeated(attempt, "MLflow", kinds=kinds, judge=judge, clock=clock, sleep=sleep)
 
 
 def without_sql(text: str) -> str:

@@ -1,5 +1,7 @@
+import errno
+import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ from pyarrow import fs
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.storage import storage as module
 from tune_paddy.data.storage.storage import Storage
+from tune_paddy.data.system import repetition
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
@@ -178,3 +181,50 @@ def test_the_region_of_the_environment_is_that_of_an_address_without_one(
 ) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     assert module._with_options(address) == expected
+
+
+AWAY = OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+
+def test_each_call_waits_for_a_storage_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server of a shared folder is away when a call begins."""
+    storage, opened, away = Storage.at(str(tmp_path / "shared")), Storage._opened, list[bool]()
+
+    def fail_first(storage: Storage) -> tuple[Any, str]:
+        if away:
+            away.pop()
+            raise AWAY
+        return opened(storage)
+
+    monkeypatch.setattr(repetition, "pauses", lambda: iter([0.0] * 9))
+    monkeypatch.setattr(Storage, "_opened", fail_first)
+    (tmp_path / "file").write_bytes(b"content")
+    calls: dict[str, Callable[[], object]] = {
+        "write": lambda: storage.write("a", b"content"),
+        "upload": lambda: storage.upload(tmp_path / "file", "b"),
+        "download": lambda: storage.download("b", tmp_path / "copy"),
+        "read": lambda: storage.read("a"),
+        "stamp": lambda: storage.stamp("a") is None,
+        "files": lambda: sorted(storage.files()),
+        "remove": lambda: storage.remove("a"),
+    }
+    results = {}
+    for name, call in calls.items():
+        away.append(True)
+        results[name] = call()
+        assert not away, name
+    assert (tmp_path / "copy").read_bytes() == results["read"] == b"content"
+    assert (results["stamp"], results["files"]) == (False, ["a", "b"])
+    assert storage.files().keys() == {"b"}
+
+
+def test_a_person_does_not_wait_for_a_storage_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Storage) -> tuple[Any, str]:
+        raise AWAY
+
+    monkeypatch.setattr(repetition, "pauses", lambda: iter(()))
+    monkeypatch.setattr(Storage, "_opened", fail)
+    with pytest.raises(InputError, match=f"cannot be written: .*{AWAY.strerror}"):
+        Storage.at(str(tmp_path)).check()

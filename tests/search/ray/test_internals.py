@@ -101,6 +101,7 @@ NAMES = {
     ),
     "idle processes": ("ray.tune.execution.tune_controller", "_ObjectCache"),
     "a trial's environment": ("ray.tune.execution.class_cache", "DEFAULT_ENV_VARS"),
+    "variables that trials get": ("ray.tune.execution.class_cache", "ENV_VARS_TO_PROPAGATE"),
     "messages of dead workers": ("ray._private.worker", "listen_error_messages"),
     "SIGTERM": ("ray._private.utils", "set_sigterm_handler"),
     "start of Ray's processes": ("ray._private.services", "ConsolePopen"),

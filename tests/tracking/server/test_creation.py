@@ -6,7 +6,7 @@ import pytest
 from mlflow import MlflowException
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.tracking import client as calls
+from tune_paddy.data.system import repetition
 from tune_paddy.tracking import searches
 from tune_paddy.tracking.ensembles import log_ensemble
 from tune_paddy.tracking.members import fail_member, start_member
@@ -37,7 +37,7 @@ def lossy(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None
 
         monkeypatch.setattr(type(client), method, once)
 
-    monkeypatch.setattr(calls, "pauses", lambda: iter([0.0] * 9))
+    monkeypatch.setattr(repetition, "pauses", lambda: iter([0.0] * 9))
     return lose
 
 
@@ -100,7 +100,7 @@ def test_a_repeated_creation_leaves_the_run_of_another_process_alone(
             others.append(select())
         return create(*arguments, **options)
 
-    monkeypatch.setattr(calls, "pauses", lambda: iter([0.0] * 9))
+    monkeypatch.setattr(repetition, "pauses", lambda: iter([0.0] * 9))
     monkeypatch.setattr(client, "create_run", crossed)
     own = select()
     assert own not in others

@@ -20,6 +20,7 @@ from tune_paddy.data.image_cache.cache import SPARE, ImageSet
 from tune_paddy.data.storage.storage import PARTIAL, Storage
 from tune_paddy.data.system.files import make_private_folder, write_atomically
 from tune_paddy.data.system.locks import file_lock
+from tune_paddy.data.system.patience import current_patience
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.data.system.text import counted, shown
 
@@ -214,17 +215,23 @@ def _read(path: str, sum_: str) -> bytes:
 
 
 def _each(action: Callable[[str], Any], names: Iterable[str], what: str, progress: Progress) -> None:
-    """Call a function for each name, in several threads; stop at the first error."""
-    names = list(names)
+    """Call a function for each name, in several threads; stop at the first error, also calls that wait."""
+    names, patience = list(names), current_patience().shared()
     if what and names:
         progress.stage(what, len(names))
+
+    def act(name: str) -> None:
+        with patience.applied():
+            action(name)
+
     with ThreadPoolExecutor(_THREADS) as pool:
-        tasks = [pool.submit(action, name) for name in names]
+        tasks = [pool.submit(act, name) for name in names]
         try:
             for task in tasks:
                 task.result()
                 progress.advance()
         except BaseException:
+            patience.end_in(0)
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 

@@ -2,6 +2,7 @@
 
 Files are written completely or not at all: object stores do that by themselves; elsewhere, a temporary file
 is renamed. The file systems are pyarrow's, as in Ray; credentials come from their environment variables.
+Calls wait while the storage does not answer, see `outages`.
 """
 
 import os
@@ -9,14 +10,17 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pyarrow import ArrowException, fs
 
 from tune_paddy.core.errors import InputError, TunePaddyError
+from tune_paddy.data.storage.outages import seconds_to_repeat
+from tune_paddy.data.system.patience import impatient
+from tune_paddy.data.system.repetition import Failure, repeated
 from tune_paddy.data.system.text import shown, strip_credentials
 
 PARTIAL = ".part"
@@ -27,6 +31,36 @@ _ATOMIC = frozenset(("s3", "gcs", "abfs"))
 
 _CHUNK = 2**20
 """Size of the parts in which files are copied, in bytes."""
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _repeated(
+    done: str,
+) -> Callable[[Callable[Concatenate["Storage", P], T]], Callable[Concatenate["Storage", P], T]]:
+    """Return a decorator of methods that lets a method wait while the storage is away, see `outages`.
+
+    Args:
+        done: What the method does with a file, for messages: it is read, or written.
+    """
+
+    def decorate(
+        method: Callable[Concatenate["Storage", P], T],
+    ) -> Callable[Concatenate["Storage", P], T]:
+        @wraps(method)
+        def call(storage: "Storage", /, *args: P.args, **kwargs: P.kwargs) -> T:
+            return repeated(
+                lambda: method(storage, *args, **kwargs),
+                storage.address,
+                kinds=(OSError, ArrowException),
+                judge=partial(storage._failure, done),
+            )
+
+        return call
+
+    return decorate
 
 
 @dataclass(frozen=True)
@@ -98,51 +132,53 @@ class Storage:
         """
         name = f".probe-{secrets.token_hex(4)}"
         try:
-            self.write(name, b"tune_paddy")
-            self.remove(name)
+            with impatient():  # a person waits for the answer
+                self.write(name, b"tune_paddy")
+                self.remove(name)
         except TunePaddyError as error:
             raise InputError(f"storage: {error}", options=("storage",)) from error
 
+    @_repeated("read")
     def files(self) -> dict[str, Stamp]:
         """Return all files in this folder and below, without partial ones: path below it → stamp.
 
         Raises:
             TunePaddyError: The storage cannot be read.
         """
-        with self._errors("read"):
-            system, top = self._opened()
-            found = system.get_file_info(fs.FileSelector(top, recursive=True, allow_not_found=True))
-            return {
-                info.path.removeprefix(top).lstrip("/"): _stamp(info)
-                for info in found
-                if info.type == fs.FileType.File and not _is_partial(info.base_name)
-            }
+        system, top = self._opened()
+        found = system.get_file_info(fs.FileSelector(top, recursive=True, allow_not_found=True))
+        return {
+            info.path.removeprefix(top).lstrip("/"): _stamp(info)
+            for info in found
+            if info.type == fs.FileType.File and not _is_partial(info.base_name)
+        }
 
+    @_repeated("read")
     def stamp(self, name: str) -> Stamp | None:
         """Return the stamp of a file; None: there is no such file.
 
         Raises:
             TunePaddyError: The storage cannot be read.
         """
-        with self._errors("read"):
-            system, top = self._opened()
-            info = system.get_file_info(f"{top}/{name}")
-            return _stamp(info) if info.type == fs.FileType.File else None
+        system, top = self._opened()
+        info = system.get_file_info(f"{top}/{name}")
+        return _stamp(info) if info.type == fs.FileType.File else None
 
+    @_repeated("read")
     def read(self, name: str) -> bytes | None:
         """Return the content of a file; None: there is no such file.
 
         Raises:
             TunePaddyError: The storage cannot be read.
         """
-        with self._errors("read"):
-            system, top = self._opened()
-            try:
-                with system.open_input_stream(f"{top}/{name}") as stream:
-                    return bytes(stream.read())
-            except FileNotFoundError:
-                return None
+        system, top = self._opened()
+        try:
+            with system.open_input_stream(f"{top}/{name}") as stream:
+                return bytes(stream.read())
+        except FileNotFoundError:
+            return None
 
+    @_repeated("written")
     def write(self, name: str, content: bytes) -> None:
         """Write a file completely or not at all; its folders are created.
 
@@ -156,12 +192,12 @@ class Storage:
             return len(found) < len(content) and content.startswith(found)
 
         with (
-            self._errors("written"),
             self._complete(name, is_part) as (system, path),
             system.open_output_stream(path) as stream,
         ):
             stream.write(content)
 
+    @_repeated("written")
     def upload(self, file: Path, name: str) -> None:
         """Copy a file of this machine into the storage, completely or not at all.
 
@@ -173,7 +209,7 @@ class Storage:
         def is_part(system: Any, path: str) -> bool:
             return _stamp(system.get_file_info(path)) != before
 
-        with self._errors("written"), self._complete(name, is_part) as (system, path):
+        with self._complete(name, is_part) as (system, path):
             fs.copy_files(
                 str(file.absolute()),
                 path,
@@ -185,6 +221,7 @@ class Storage:
             if system.get_file_info(path).size != file.stat().st_size:
                 raise OSError(f"{shown(file)} changed while it was copied")
 
+    @_repeated("read")
     def download(self, name: str, file: Path) -> None:
         """Copy a file of the storage to this machine, completely or not at all; its folders are created.
 
@@ -192,29 +229,29 @@ class Storage:
             TunePaddyError: The storage cannot be read, or this machine's disk cannot be written.
         """
         partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}{PARTIAL}")
-        with self._errors("read"):
-            system, top = self._opened()
-            file.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                fs.copy_files(
-                    f"{top}/{name}",
-                    str(partial.absolute()),
-                    source_filesystem=system,
-                    destination_filesystem=fs.LocalFileSystem(),
-                    chunk_size=_CHUNK,
-                    use_threads=False,
-                )
-                partial.replace(file)
-            finally:
-                partial.unlink(missing_ok=True)
+        system, top = self._opened()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            fs.copy_files(
+                f"{top}/{name}",
+                str(partial.absolute()),
+                source_filesystem=system,
+                destination_filesystem=fs.LocalFileSystem(),
+                chunk_size=_CHUNK,
+                use_threads=False,
+            )
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
 
+    @_repeated("written")
     def remove(self, name: str) -> None:
         """Remove a file; a missing one is no error.
 
         Raises:
             TunePaddyError: The storage cannot be written.
         """
-        with self._errors("written"), suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):
             system, top = self._opened()
             system.delete_file(f"{top}/{name}")
 
@@ -246,17 +283,14 @@ class Storage:
         system, top = _file_system(self.address)
         return system, "/".join(filter(None, (top.rstrip("/"), self.inside)))
 
-    @contextmanager
-    def _errors(self, done: str) -> Iterator[None]:
-        """Turn pyarrow's errors into one line."""
-        try:
-            yield
-        except (OSError, ArrowException) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise TunePaddyError(
-                f"{self} cannot be {done}: {strip_credentials(reason)}; check the address, the variables "
-                "with its credentials, and whether it is full"
-            ) from error
+    def _failure(self, done: str, error: BaseException) -> Failure:
+        """Return one of pyarrow's errors in one line."""
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        words = (
+            f"{self} cannot be {done}: {strip_credentials(reason)}; check the address, the variables with "
+            "its credentials, and whether it is full"
+        )
+        return Failure(words, seconds_to_repeat(error))
 
 
 @contextmanager

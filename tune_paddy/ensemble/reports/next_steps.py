@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.data.system.patience import impatient
 from tune_paddy.ensemble.ensemble import Ensemble, member_weights
 from tune_paddy.tracking.runs import get_search, list_members
 from tune_paddy.tracking.schema import MemberRecord, SearchRecord
@@ -70,6 +71,7 @@ def _have_weights(store: Store, search: str, chosen: Collection[str], runs: Path
         return True
     try:
         shelf = Shelf.of(runs / search, SearchRecord.from_run(get_search(store, search)).settings)
-        return shelf.stored and all(shelf.weights_bytes(lacking).values())
+        with impatient():
+            return shelf.stored and all(shelf.weights_bytes(lacking).values())
     except TunePaddyError:  # the export itself says why
         return False

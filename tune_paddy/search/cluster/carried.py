@@ -13,11 +13,11 @@ from filelock import FileLock, Timeout
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.storage.storage import Storage
+from tune_paddy.data.system.patience import impatient
 from tune_paddy.tracking.client import call
 from tune_paddy.tracking.context.provenance import this_process
 from tune_paddy.tracking.members import has_ended
 from tune_paddy.tracking.schema import PROCESS
-from tune_paddy.tracking.server.patience import Patience
 from tune_paddy.tracking.store import Store, sqlite_path
 from tune_paddy.tracking.ui.tags import known_tags
 from tune_paddy.training.saved.mirror import MemberMirror
@@ -92,13 +92,12 @@ def remove_abandoned(
         except TunePaddyError:  # the storage or the record fails now
             return True
 
-    hurried = Patience()
-    hurried.end_in(0)  # a trial of the member would wait for the lock meanwhile
     others = [folder for folder in members.iterdir() if folder != locks and folder.name != spared]
-    for folder in filter(Path.is_dir, others):
-        with suppress(OSError, Timeout), FileLock(locks / folder.name, timeout=0), hurried.applied():
-            if not is_needed(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+    with impatient():  # a trial of the member would wait for the lock meanwhile
+        for folder in filter(Path.is_dir, others):
+            with suppress(OSError, Timeout), FileLock(locks / folder.name, timeout=0):
+                if not is_needed(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def require_server(tracking_uri: str) -> None:

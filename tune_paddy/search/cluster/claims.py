@@ -8,6 +8,7 @@ from typing import Any
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.storage.storage import Storage
+from tune_paddy.data.system.patience import impatient
 from tune_paddy.tracking.context.provenance import host_of, is_gone, this_process
 
 OWNER = "search.json"
@@ -77,7 +78,8 @@ def _taken(storage: Storage) -> InputError:
 
 def _release(storage: Storage, mark: str) -> None:
     """Give a reservation back, unless it is another search's by now."""
-    with suppress(TunePaddyError):  # a storage that fails now keeps it; the next search says what to do
+    # A storage that fails now keeps it; the next search says what to do.
+    with suppress(TunePaddyError), impatient():
         if _read(storage).get("mark") == mark:
             storage.remove(OWNER)
 

@@ -10,6 +10,7 @@ modules: the logger `ray._private.worker` and the option `_temp_dir` of `ray.ini
 | `TuneController._maybe_cache_trial_actor` | replace a process that ran out of GPU memory | it is reused |
 | `tune_controller._ObjectCache` | keep all idle processes, not one | later trials start processes |
 | `class_cache.DEFAULT_ENV_VARS` | let trials use the processes that Ray started | trials start processes |
+| `class_cache.ENV_VARS_TO_PROPAGATE` | keep keys of a storage out of Ray's logs | they are there |
 | `worker.listen_error_messages` | no paragraph on stdout for each worker that died | the paragraphs appear |
 | `utils.set_sigterm_handler` | keep the driver's handler while Ray starts | it is set again afterwards |
 | `services.ConsolePopen` | shield Ray's processes from signals to the driver's group | the group ends them |
@@ -144,6 +145,19 @@ def prestarted_workers_used() -> Iterator[None]:
         yield
     finally:
         variables.update(before)
+
+
+@contextmanager
+def credentials_left_alone() -> Iterator[None]:
+    """Keep Tune, while the block runs, from sending this process's keys of a storage to the trials.
+
+    They would be part of the trials' runtime environment, which Ray logs on each machine and keeps in its
+    metadata. Each machine has keys of its own, or those of this process if that has started Ray.
+    """
+    sent = find(_ENVIRONMENT, "ENV_VARS_TO_PROPAGATE")
+    kept = {name for name in sent or () if not name.startswith("AWS_")}
+    with _replaced(find(_ENVIRONMENT), "ENV_VARS_TO_PROPAGATE", kept):
+        yield
 
 
 @contextmanager

@@ -7,9 +7,9 @@ import queue
 import threading
 from typing import Any
 
+from tune_paddy.data.system.patience import Patience
 from tune_paddy.search.trial import Trial
 from tune_paddy.search.watchers.events import Watcher
-from tune_paddy.tracking.server.patience import Patience
 
 CLOSING_SECONDS = 60.0
 """Time that is left after the last trial to wait for a server that is gone, in seconds."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_paddy.core.errors import TunePaddyError
+from tune_paddy.data.system.patience import impatient
 from tune_paddy.search.stall_watch import stall_reason
 from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.files import remove_partial_files
@@ -25,7 +26,9 @@ def sweep(store: Store, search: str, shelf: Shelf) -> None:
     files = _looked(shelf)
     for member in list_members(store, search):
         try:
-            (files.remove_leftovers if member.outcome in RESUMABLE else files.remove_checkpoints)(member.name)
+            with impatient():
+                remove = files.remove_leftovers if member.outcome in RESUMABLE else files.remove_checkpoints
+                remove(member.name)
         except TunePaddyError:
             files = shelf.here
         remove_partial_files(member.artifact_uri)
@@ -37,7 +40,8 @@ def _looked(shelf: Shelf) -> Shelf:
     A storage that fails now costs space alone.
     """
     try:
-        return shelf.look()
+        with impatient():
+            return shelf.look()
     except TunePaddyError:
         return shelf.here
 

@@ -12,13 +12,13 @@ from tune_paddy.core.metrics import error_rate
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.data.system.owned_folders import owned_folder
+from tune_paddy.data.system.patience import Patience
 from tune_paddy.search.trial import Trial
 from tune_paddy.search.watchers.background import CLOSING_SECONDS
 from tune_paddy.search.watchers.live_pool import LivePool
 from tune_paddy.tracking.ensembles import log_live_score
 from tune_paddy.tracking.pool import load_member
 from tune_paddy.tracking.runs import list_members, read_curve
-from tune_paddy.tracking.server.patience import Patience
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import LIVE, LOG_LOSS
 

@@ -14,6 +14,7 @@ from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.log_linear import log_linear_select
 from tune_paddy.core.selection.result import Selection
+from tune_paddy.data.system.patience import impatient
 from tune_paddy.data.system.text import counted
 from tune_paddy.tracking.ensembles import selected_members, was_selected
 from tune_paddy.tracking.runs import RecordedRun
@@ -45,7 +46,8 @@ class WeightsKeeper:
         """Prune the members of the pool; members that are not in it yet keep their files."""
         runs = {view.member: view.run_id for view in pool.views}
         try:
-            files = self._shelf.look()
+            with impatient():
+                files = self._shelf.look()
         except TunePaddyError:  # a storage that fails now must not end the search
             return
         sizes = files.weights_bytes(runs.keys() - self._removed)
@@ -57,7 +59,8 @@ class WeightsKeeper:
         used = selected_members(self._store) if unneeded else frozenset()
         for name in unneeded:
             if runs[name] not in used and not was_selected(self._store, runs[name]):
-                with suppress(OSError, TunePaddyError):  # the same for a file that cannot be removed
+                # The same for a file that cannot be removed.
+                with suppress(OSError, TunePaddyError), impatient():
                     files.remove_weights(name)
                     self._removed.add(name)
 
@@ -71,7 +74,8 @@ def weights_line(members: Iterable[RecordedRun], shelf: Shelf) -> str:
     """
     finished = [member.name for member in members if member.outcome == "finished"]
     try:
-        sizes = shelf.weights_bytes(finished).values()
+        with impatient():
+            sizes = shelf.weights_bytes(finished).values()
     except TunePaddyError as error:  # the selection needs no weights
         return f"weights files: {error}"
     kept = [size for size in sizes if size]

@@ -7,10 +7,8 @@ off (`MLFLOW_HTTP_REQUEST_MAX_RETRIES`) and repeats calls by the rules of this m
 MLflow turns the errors of requests into text, and so do its downloads: the rules read text.
 """
 
-import random
 import re
 import sqlite3
-from collections.abc import Iterator
 from http import HTTPStatus
 
 LOCKED_SECONDS = 180.0
@@ -21,9 +19,6 @@ ERROR_SECONDS = 180.0
 
 UNREACHABLE_SECONDS = 1200.0
 """Time for which a call to a server that does not answer is repeated."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
-"""Pauses before the first and before late repetitions, in seconds."""
 
 _STATUS = re.compile(
     r"too many (\d{3}) error responses|\b(\d{3}) (?:Client|Server) Error|error code (\d{3})\b"
@@ -97,19 +92,6 @@ def in_words(error: BaseException) -> str | None:
     if status is None and _UNREACHABLE.search(text):
         return f"the MLflow server at {host[1]} does not answer; start it again, or check the network"
     return None
-
-
-def pauses() -> Iterator[float]:
-    """Yield the pauses between repetitions, in seconds, without end.
-
-    They grow, and are random, so that the trials of a cluster do not all call a server that has just started
-    at the same moment.
-    """
-    # Not the global generator: trainings draw from it, and must not depend on an outage.
-    draw, longest = random.SystemRandom(), FIRST_PAUSE
-    while True:
-        yield draw.uniform(longest / 2, longest)
-        longest = min(2 * longest, LONGEST_PAUSE)
 
 
 def _status(text: str) -> int | None:
