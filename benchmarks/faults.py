@@ -82,8 +82,8 @@ def break_trials(night: Night) -> Iterator[Row]:
 
 
 def kill_drivers(what: str, night: Night, rng: np.random.Generator, times: int = 5) -> Row:
-    """Kill the driver at random moments of the training, and resume after each."""
-    moments = sorted(rng.uniform(0, night.trials * night.epochs) for _ in range(times))
+    """Kill the driver at moments spread evenly over the training's epochs, and resume after each."""
+    moments = (np.arange(times) + rng.uniform(size=times)) * night.trials * night.epochs / times
     session, killed = night.begin(), 0
     for moment in moments:
         night.wait_for_epochs(int(moment), session, 900)
@@ -95,7 +95,7 @@ def kill_drivers(what: str, night: Night, rng: np.random.Generator, times: int =
     return _searched(f"kill -9 of {what}, {times} moments, seed given", killed, night, session)
 
 
-def kill_writers(night: Night, rng: np.random.Generator, times: int = 7) -> Row:
+def kill_writers(night: Night, rng: np.random.Generator, times: int) -> Row:
     """Kill the command that ends a night at moments spread evenly over its time, then run it whole."""
     started = time.monotonic()
     night.resume().end(1800)
@@ -309,7 +309,7 @@ def _kinds(nights: Nights, rng: np.random.Generator) -> dict[str, Callable[[], I
         "kill -9 of the driver": lambda: [kill_drivers("the driver", nights.new(4), rng)],
         "kill -9 of raylet": lambda: [kill_process_of_ray(nights.new(), "raylet")],
         "kill -9 of gcs_server": lambda: [kill_process_of_ray(nights.new(), "gcs_server")],
-        "kill -9 of a refit": lambda: kill_refits(nights.new(2, 3), rng),
+        "kill -9 of a refit": lambda: kill_refits(nights.new(2, 6), rng),
         "SIGTERM to all processes of the job": lambda: [signal_whole_job(nights.new(), term)],
         "SIGTERM, some members finished": lambda: [signal_whole_job(nights.new(), term, finished=1)],
         "SIGHUP to all processes of the job": lambda: [signal_whole_job(nights.new(), hang_up)],
@@ -327,8 +327,8 @@ def kill_refits(night: Night, rng: np.random.Generator) -> Iterator[Row]:
     if status:
         print(text)
     refit = Refit(night.folder, night.data, night.trials, night.epochs)
-    yield kill_drivers("a refit", refit, rng, 7)
-    yield kill_writers(refit, rng)
+    yield kill_drivers("a refit", refit, rng, 10)
+    yield kill_writers(refit, rng, 12)
 
 
 if __name__ == "__main__":
