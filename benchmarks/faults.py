@@ -146,12 +146,12 @@ def kill_process_of_ray(night: Night, name: str) -> Row:
     """Kill a process of Ray during training, then resume."""
     session = night.begin()
     night.wait_for_epochs(3, session, 900)
-    descendants = psutil.Process(session.process.pid).children(recursive=True)
-    for process in descendants:
-        if process.name() == name:
-            process.kill()
-    _print_end(session, descendants, f"{name} killed")
-    return _searched(f"kill -9 of {name}", 1, night, night.resume())
+    descendants = _descendants(session)
+    targets = [process for process in descendants if process.name() == name]
+    for process in targets:
+        process.kill()
+    _print_end(session, descendants, f"{len(targets)} {name} killed")
+    return _searched(f"kill -9 of {name}", len(targets), night, night.resume())
 
 
 def signal_whole_job(night: Night, number: signal.Signals, finished: int = 0) -> Row:
@@ -159,16 +159,25 @@ def signal_whole_job(night: Night, number: signal.Signals, finished: int = 0) ->
     session = night.begin()
     night.wait_for_epochs(3, session, 900)
     wait_for(lambda: _finished(night) >= finished or session.process.poll() is not None, 900)
-    descendants = psutil.Process(session.process.pid).children(recursive=True)
-    signal_job(session.process, number)
+    descendants = _descendants(session)
+    if descendants:
+        signal_job(session.process, number)
     _print_end(session, descendants, f"{number.name} to all processes")
     submission = (night.search / "submission.csv").exists()
     print(f"  a submission from the members so far: {'yes' if submission else 'no'}")
     name = (
         f"{number.name}, some members finished" if finished else f"{number.name} to all processes of the job"
     )
-    row = _searched(name, 1, night, night.resume())
+    row = _searched(name, int(bool(descendants)), night, night.resume())
     return row if submission or not finished else replace(row, survived=0)
+
+
+def _descendants(session: Session) -> list[psutil.Process]:
+    """Return the driver's processes; none if it has ended, so that the fault was not injected."""
+    try:
+        return psutil.Process(session.process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _finished(night: Night) -> int:
