@@ -35,6 +35,7 @@ from tests.conftest import write_small_digits
 from tests.faults.harness import Night, Refit, Session, kill, signal_job, wait_for
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.pool import load_pool
+from tune_paddy.tracking.runs import RecordedRun
 
 TRIAL_FAULTS = (
     "kill in training",
@@ -73,7 +74,7 @@ def break_trials(night: Night) -> Iterator[Row]:
     status, text = night.begin().end(1800)
     if status:
         print(text)
-    outcomes = {int(m.tags["tune_paddy.trial"]): m.outcome for m in night.record()[1]}
+    outcomes = {int(m.tags["tune_paddy.trial"]): m.outcome for m in members_of(night)}
     for number, fault in night.faults.items():
         came = (night.log / f"fault-{number}").exists()
         as_expected = outcomes.get(number) == EXPECTED.get(fault, "finished")
@@ -121,10 +122,10 @@ def jump_clock(nights: "Nights", days: int) -> Row:
     row = _searched(f"clock set by {days:+d} day", 1, night, session)
     times = [
         point.timestamp / 1000
-        for member in night.record()[1]
+        for member in members_of(night)
         for point in night.store().client.get_metric_history(member.run_id, "train_loss")
     ]
-    if max(times) - min(times) < abs(days) * 80_000:
+    if not times or max(times) - min(times) < abs(days) * 80_000:
         print("the trials did not see the jump")
         return replace(row, injected=0, survived=0)
     return row
@@ -220,12 +221,20 @@ def _searched(fault: str, injected: int, night: Night, session: Session) -> Row:
     status, text = session.end(1800)
     if status:
         print(text, flush=True)
-    outcomes = Counter(member.outcome for member in night.record()[1])
+    outcomes = Counter(member.outcome for member in members_of(night))
     lost = night.trials - outcomes["finished"]
     survived = injected if status == 0 and not lost and not night.leftovers() else 0
     if not survived:
         print(text, night.leftovers(), outcomes, flush=True)
     return Row(fault, injected, survived, lost, repeats(night), duplicates(night))
+
+
+def members_of(night: Night) -> tuple[RecordedRun, ...]:
+    """Return the recorded members; none if the record does not have the search."""
+    try:
+        return night.record()[1]
+    except InputError:
+        return ()
 
 
 def repeats(night: Night, number: int | None = None) -> int:
@@ -236,9 +245,8 @@ def repeats(night: Night, number: int | None = None) -> int:
 
 def duplicates(night: Night) -> int:
     """Return the number of surplus runs of members and surplus views in the pool."""
-    try:
-        _, members = night.record()
-    except InputError:
+    members = members_of(night)
+    if not members:
         return 0
     runs = Counter(member.name for member in members)
     views = Counter((view.member, view.kind) for view in load_pool(night.store(), [night.name]).views)
