@@ -16,8 +16,6 @@ ENVIRONMENT = {
     # Despite its name it works everywhere: with 0, Ray binds every socket to 127.0.0.1 alone. Connecting to
     # an existing cluster still works.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    # The raylet ends if its agents do not answer in time; on a busy machine they import Ray for longer.
-    "RAY_agent_register_timeout_ms": "300000",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",

@@ -44,7 +44,7 @@ SPENT = "spent"
 """Key of a trial's result: true if its process must not train another member."""
 
 START_SECONDS = 300.0
-"""Maximum time for Ray's start, in seconds; two cores that run a dozen other processes need 30 to 70."""
+"""Maximum time for Ray's start, in seconds, while its raylet runs."""
 
 _CONTROLLER = "ray.tune.execution.tune_controller"
 _ENVIRONMENT = "ray.tune.execution.class_cache"
@@ -202,6 +202,7 @@ def patient_start() -> Iterator[None]:
     """Let Ray wait for its raylet, if that starts in the block, for as long as it may take on a busy machine.
 
     The raylet registers after its agents have imported Ray. Ray gives up after 30 s, with no setting for it.
+    The raylet itself ends if an agent has not told its port after about 15 s, and then nothing is waited for.
     """
     get_node = find(_SERVICES, "get_node")
 
