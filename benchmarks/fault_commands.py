@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.faults.harness import first_on_path
 from tune_paddy.data.system.own_output import MARKER, SAMPLE_MARKER
 
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
@@ -229,7 +230,7 @@ def variables(**values: str) -> Callable[[Scene], object]:
 def without_locks(scene: Scene) -> None:
     (scene.folder / "patched").mkdir()
     (scene.folder / "patched" / "sitecustomize.py").write_text(NO_LOCKS)
-    scene.environment["PYTHONPATH"] = str(scene.folder / "patched")
+    scene.environment["PYTHONPATH"] = first_on_path(scene.folder / "patched")
 
 
 def long_tmp(scene: Scene) -> None:

@@ -35,6 +35,7 @@ from tests.conftest import write_small_digits
 from tests.faults.harness import Night, Refit, Session, kill, signal_job, wait_for
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.pool import load_pool
+from tune_paddy.tracking.runs import RecordedRun
 
 TRIAL_FAULTS = (
     "kill in training",
@@ -73,7 +74,7 @@ def break_trials(night: Night) -> Iterator[Row]:
     status, text = night.begin().end(1800)
     if status:
         print(text)
-    outcomes = {int(m.tags["tune_paddy.trial"]): m.outcome for m in night.record()[1]}
+    outcomes = {int(m.tags["tune_paddy.trial"]): m.outcome for m in members_of(night)}
     for number, fault in night.faults.items():
         came = (night.log / f"fault-{number}").exists()
         as_expected = outcomes.get(number) == EXPECTED.get(fault, "finished")
@@ -82,8 +83,8 @@ def break_trials(night: Night) -> Iterator[Row]:
 
 
 def kill_drivers(what: str, night: Night, rng: np.random.Generator, times: int = 5) -> Row:
-    """Kill the driver at random moments of the training, and resume after each."""
-    moments = sorted(rng.uniform(0, night.trials * night.epochs) for _ in range(times))
+    """Kill the driver at moments spread evenly over the training's epochs, and resume after each."""
+    moments = (np.arange(times) + rng.uniform(size=times)) * night.trials * night.epochs / times
     session, killed = night.begin(), 0
     for moment in moments:
         night.wait_for_epochs(int(moment), session, 900)
@@ -95,7 +96,7 @@ def kill_drivers(what: str, night: Night, rng: np.random.Generator, times: int =
     return _searched(f"kill -9 of {what}, {times} moments, seed given", killed, night, session)
 
 
-def kill_writers(night: Night, rng: np.random.Generator, times: int = 7) -> Row:
+def kill_writers(night: Night, rng: np.random.Generator, times: int) -> Row:
     """Kill the command that ends a night at moments spread evenly over its time, then run it whole."""
     started = time.monotonic()
     night.resume().end(1800)
@@ -121,10 +122,10 @@ def jump_clock(nights: "Nights", days: int) -> Row:
     row = _searched(f"clock set by {days:+d} day", 1, night, session)
     times = [
         point.timestamp / 1000
-        for member in night.record()[1]
+        for member in members_of(night)
         for point in night.store().client.get_metric_history(member.run_id, "train_loss")
     ]
-    if max(times) - min(times) < abs(days) * 80_000:
+    if not times or max(times) - min(times) < abs(days) * 80_000:
         print("the trials did not see the jump")
         return replace(row, injected=0, survived=0)
     return row
@@ -146,12 +147,12 @@ def kill_process_of_ray(night: Night, name: str) -> Row:
     """Kill a process of Ray during training, then resume."""
     session = night.begin()
     night.wait_for_epochs(3, session, 900)
-    descendants = psutil.Process(session.process.pid).children(recursive=True)
-    for process in descendants:
-        if process.name() == name:
-            process.kill()
-    _print_end(session, descendants, f"{name} killed")
-    return _searched(f"kill -9 of {name}", 1, night, night.resume())
+    descendants = _descendants(session)
+    targets = [process for process in descendants if process.name() == name]
+    for process in targets:
+        process.kill()
+    _print_end(session, descendants, f"{len(targets)} {name} killed")
+    return _searched(f"kill -9 of {name}", len(targets), night, night.resume())
 
 
 def signal_whole_job(night: Night, number: signal.Signals, finished: int = 0) -> Row:
@@ -159,16 +160,25 @@ def signal_whole_job(night: Night, number: signal.Signals, finished: int = 0) ->
     session = night.begin()
     night.wait_for_epochs(3, session, 900)
     wait_for(lambda: _finished(night) >= finished or session.process.poll() is not None, 900)
-    descendants = psutil.Process(session.process.pid).children(recursive=True)
-    signal_job(session.process, number)
+    descendants = _descendants(session)
+    if descendants:
+        signal_job(session.process, number)
     _print_end(session, descendants, f"{number.name} to all processes")
     submission = (night.search / "submission.csv").exists()
     print(f"  a submission from the members so far: {'yes' if submission else 'no'}")
     name = (
         f"{number.name}, some members finished" if finished else f"{number.name} to all processes of the job"
     )
-    row = _searched(name, 1, night, night.resume())
+    row = _searched(name, int(bool(descendants)), night, night.resume())
     return row if submission or not finished else replace(row, survived=0)
+
+
+def _descendants(session: Session) -> list[psutil.Process]:
+    """Return the driver's processes; none if it has ended, so that the fault was not injected."""
+    try:
+        return psutil.Process(session.process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _finished(night: Night) -> int:
@@ -211,12 +221,20 @@ def _searched(fault: str, injected: int, night: Night, session: Session) -> Row:
     status, text = session.end(1800)
     if status:
         print(text, flush=True)
-    outcomes = Counter(member.outcome for member in night.record()[1])
+    outcomes = Counter(member.outcome for member in members_of(night))
     lost = night.trials - outcomes["finished"]
     survived = injected if status == 0 and not lost and not night.leftovers() else 0
     if not survived:
         print(text, night.leftovers(), outcomes, flush=True)
     return Row(fault, injected, survived, lost, repeats(night), duplicates(night))
+
+
+def members_of(night: Night) -> tuple[RecordedRun, ...]:
+    """Return the recorded members; none if the record does not have the search."""
+    try:
+        return night.record()[1]
+    except InputError:
+        return ()
 
 
 def repeats(night: Night, number: int | None = None) -> int:
@@ -227,9 +245,8 @@ def repeats(night: Night, number: int | None = None) -> int:
 
 def duplicates(night: Night) -> int:
     """Return the number of surplus runs of members and surplus views in the pool."""
-    try:
-        _, members = night.record()
-    except InputError:
+    members = members_of(night)
+    if not members:
         return 0
     runs = Counter(member.name for member in members)
     views = Counter((view.member, view.kind) for view in load_pool(night.store(), [night.name]).views)
@@ -309,7 +326,7 @@ def _kinds(nights: Nights, rng: np.random.Generator) -> dict[str, Callable[[], I
         "kill -9 of the driver": lambda: [kill_drivers("the driver", nights.new(4), rng)],
         "kill -9 of raylet": lambda: [kill_process_of_ray(nights.new(), "raylet")],
         "kill -9 of gcs_server": lambda: [kill_process_of_ray(nights.new(), "gcs_server")],
-        "kill -9 of a refit": lambda: kill_refits(nights.new(2, 3), rng),
+        "kill -9 of a refit": lambda: kill_refits(nights.new(2, 6), rng),
         "SIGTERM to all processes of the job": lambda: [signal_whole_job(nights.new(), term)],
         "SIGTERM, some members finished": lambda: [signal_whole_job(nights.new(), term, finished=1)],
         "SIGHUP to all processes of the job": lambda: [signal_whole_job(nights.new(), hang_up)],
@@ -327,8 +344,8 @@ def kill_refits(night: Night, rng: np.random.Generator) -> Iterator[Row]:
     if status:
         print(text)
     refit = Refit(night.folder, night.data, night.trials, night.epochs)
-    yield kill_drivers("a refit", refit, rng, 7)
-    yield kill_writers(refit, rng)
+    yield kill_drivers("a refit", refit, rng, 10)
+    yield kill_writers(refit, rng, 12)
 
 
 if __name__ == "__main__":

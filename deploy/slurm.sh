@@ -29,13 +29,17 @@ head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 cpus=$SLURM_CPUS_PER_TASK
 gpus=${SLURM_GPUS_ON_NODE:-0}
 
-srun --nodes=1 --ntasks=1 --nodelist="$head" --overlap \
+# A preemption sends SIGTERM to all steps. Ray must outlive the search, so its processes never get the signal.
+shielded=(env --block-signal=TERM)
+srun --nodes=1 --ntasks=1 --nodelist="$head" --overlap "${shielded[@]}" \
   ray start --head --node-ip-address "$head" --port "$port" --num-cpus "$cpus" --num-gpus "$gpus" \
   --include-dashboard false --temp-dir "/tmp/ray-$SLURM_JOB_ID" --block &
+ray=($!)
 sleep 20
 if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
   srun --nodes=$((SLURM_JOB_NUM_NODES - 1)) --ntasks=$((SLURM_JOB_NUM_NODES - 1)) --exclude="$head" --overlap \
-    ray start --address "$head:$port" --num-cpus "$cpus" --num-gpus "$gpus" --block &
+    "${shielded[@]}" ray start --address "$head:$port" --num-cpus "$cpus" --num-gpus "$gpus" --block &
+  ray+=($!)
   sleep 20
 fi
 
@@ -46,16 +50,21 @@ else
   search=("$data" --space paddy_search --name "$name")
 fi
 
-# Fifteen minutes before the end Slurm signals this script (--signal): the search ends after its running epochs.
-requeue=false
+# Fifteen minutes before the end Slurm signals this script (--signal); at a preemption, it signals the steps. The search
+# then ends after its running epochs with status 143. The script passes the signal to the steps by `scancel`, because
+# `srun` kills its step when it gets SIGTERM itself.
+trap 'scancel --signal=TERM "$SLURM_JOB_ID"' TERM
 srun --nodes=1 --ntasks=1 --nodelist="$head" --overlap \
   tune-paddy search "${search[@]}" --runs "$runs" --ray-address "$head:$port" &
 running=$!
-trap 'requeue=true; kill -TERM "$running"' TERM
 status=0
 wait "$running" || status=$?
-if $requeue; then
+while kill -0 "$running" 2>/dev/null; do # the signal ended `wait`, not the search
+  status=0
   wait "$running" || status=$?
+done
+kill "${ray[@]}" && wait "${ray[@]}" || true # `srun` kills Ray's steps
+if [ "$status" -eq 143 ]; then
   scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$status"

@@ -1,14 +1,20 @@
 """deploy/: files parse, their commands and options exist, their versions are the tested ones."""
 
+import os
 import re
 import shlex
+import shutil
+import signal
 import subprocess
+import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+import psutil
 import pytest
 import yaml
 
@@ -142,3 +148,106 @@ def test_a_job_on_kubernetes_starts_and_resumes_one_search() -> None:
 
 def test_the_script_for_slurm_is_valid_bash() -> None:
     subprocess.run(["/bin/bash", "-n", str(DEPLOY / "slurm.sh")], check=True)
+
+
+STUBS = {
+    # Slurm's own: a step is a process of its own, which `srun` kills when it gets SIGTERM itself.
+    "srun": """
+while [[ $1 == -* ]]; do shift; done
+bash -c 'echo "$$" >> "$STATE/steps"; exec "$@"' bash "$@" & step=$!
+trap 'kill -KILL "$step"; wait "$step"; exit 137' TERM
+wait "$step"
+""",
+    "scancel": 'kill -TERM $(cat "$STATE/steps")',
+    "scontrol": 'if [[ $1 == show ]]; then echo node; else echo "$*" > "$STATE/requeued"; fi',
+    "sleep": "exit 0",
+    "ray": 'grep SigBlk "/proc/$$/status" > "$STATE/blocked"; exec /bin/sleep 600',
+    "tune-paddy": """
+trap 'echo in order > "$STATE/ended"; kill "$waiting"; exit 143' TERM
+[[ -n $ENDS ]] && exit 0
+/bin/sleep 600 & waiting=$!
+echo "$*" > "$STATE/began"
+wait "$waiting"
+""",
+}
+"""Program → a script that stands for it."""
+
+
+class SlurmJob:
+    """A run of `slurm.sh` on a machine without Slurm.
+
+    Args:
+        folder: Folder of its files.
+        ends: Whether the search ends by itself.
+    """
+
+    def __init__(self, folder: Path, *, ends: bool = False) -> None:
+        self.state = folder
+        for name, script in STUBS.items():
+            (folder / name).write_text(f"#!/usr/bin/env bash{chr(10)}{script}")
+            (folder / name).chmod(0o755)
+        self.process = subprocess.Popen(
+            [shutil.which("bash") or "bash", DEPLOY / "slurm.sh"],
+            env={
+                "PATH": f"{folder}:/usr/bin:/bin",
+                "STATE": str(folder),
+                "ENDS": "yes" if ends else "",
+                "SLURM_JOB_ID": "7",
+                "SLURM_JOB_NODELIST": "node",
+                "SLURM_JOB_NUM_NODES": "1",
+                "SLURM_CPUS_PER_TASK": "2",
+            },
+        )
+
+    def wait_for(self, name: str) -> None:
+        """Wait until a stub has written a file."""
+        while not (self.state / name).exists() or not (self.state / name).read_text():
+            assert self.process.poll() is None, "the job ended before"
+            time.sleep(0.02)
+
+    def steps(self) -> list[int]:
+        """Return the processes of the steps."""
+        return [int(line) for line in (self.state / "steps").read_text().split()]
+
+    def ran(self) -> tuple[int, bool, bool]:
+        """Return the exit status; whether the search ended in order; and whether the job was queued again."""
+        status = self.process.wait(timeout=600)
+        assert not any(psutil.pid_exists(step) for step in self.steps()), "a step is left"
+        return status, (self.state / "ended").exists(), (self.state / "requeued").exists()
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="Slurm and `env --block-signal` are Linux's")
+
+
+@linux
+def test_slurms_signal_to_the_script_ends_the_search_in_order_and_queues_the_job_again(
+    tmp_path: Path,
+) -> None:
+    job = SlurmJob(tmp_path)
+    job.wait_for("began")
+    job.process.terminate()
+    assert job.ran() == (143, True, True)
+
+
+@linux
+def test_a_preemptions_signal_to_all_steps_ends_the_search_in_order_and_queues_the_job_again(
+    tmp_path: Path,
+) -> None:
+    job = SlurmJob(tmp_path)
+    job.wait_for("began")
+    for step in job.steps():
+        os.kill(step, signal.SIGTERM)
+    assert job.ran() == (143, True, True)
+
+
+@linux
+def test_rays_steps_of_a_slurm_job_do_not_get_sigterm(tmp_path: Path) -> None:
+    job = SlurmJob(tmp_path, ends=True)
+    job.ran()
+    blocked = int((tmp_path / "blocked").read_text().split()[1], 16)
+    assert blocked & 1 << (signal.SIGTERM - 1)
+
+
+@linux
+def test_a_slurm_job_whose_search_ended_is_not_queued_again(tmp_path: Path) -> None:
+    assert SlurmJob(tmp_path, ends=True).ran() == (0, False, False)

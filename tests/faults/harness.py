@@ -100,7 +100,7 @@ class Night:
     def _start(self, *arguments: str) -> Session:
         environment = {
             **os.environ,
-            "PYTHONPATH": str(INJECTED),
+            "PYTHONPATH": first_on_path(INJECTED),
             "RAY_preload_python_modules": "tune_paddy",  # no process imports torch before it has a trial
             "FAULTS": json.dumps(self.faults),
             "FAULTS_LOG": str(self.log),
@@ -182,6 +182,11 @@ class Refit(Night):
     def resume(self, *flags: str) -> Session:
         """Run the same command again."""
         return self.begin(*flags)
+
+
+def first_on_path(folder: Path) -> str:
+    """Return `PYTHONPATH` with a folder in front, so that a process imports the same program as this one."""
+    return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def wait_for(condition: Callable[[], object], seconds: float) -> None:

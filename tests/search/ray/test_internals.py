@@ -1,6 +1,7 @@
 """Ray's private names, and the reuse of real Ray processes by trials that do nothing."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from tune_paddy.search.ray.internals import (
     kept_processes,
     only_needed_processes,
     own_processes,
+    patient_start,
     prestarted_workers_used,
     quiet_workers,
     shielded_processes,
@@ -104,6 +106,7 @@ NAMES = {
     "variables that trials get": ("ray.tune.execution.class_cache", "ENV_VARS_TO_PROPAGATE"),
     "messages of dead workers": ("ray._private.worker", "listen_error_messages"),
     "SIGTERM": ("ray._private.utils", "set_sigterm_handler"),
+    "waits for the raylet": ("ray._private.services", "get_node"),
     "start of Ray's processes": ("ray._private.services", "ConsolePopen"),
     "Ray's processes": ("ray._private.worker", "_global_node"),
     "the dashboard": ("ray._private.node", "Node", "start_api_server"),
@@ -124,6 +127,7 @@ def test_this_ray_has_the_name(name: tuple[str, ...]) -> None:
 BLOCKS = (
     kept_processes,
     only_needed_processes,
+    patient_start,
     prestarted_workers_used,
     quiet_workers,
     shielded_processes,
@@ -200,3 +204,36 @@ def test_tokens_are_required_within_the_block_unless_the_user_chose_otherwise() 
     """In a process of its own: this one has a session that needs its token."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     subprocess.run([sys.executable, "-c", TOKENS], env=environment, check=True, timeout=600)
+
+
+@pytest.fixture
+def unregistered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let Ray's question about its node fail twice; return the questions so far."""
+    asked: list[str] = []
+
+    def get_node(_address: str, node: str) -> str:
+        asked.append(node)
+        if len(asked) <= 2:
+            raise RuntimeError("not registered")
+        return f"node {node}"
+
+    monkeypatch.setattr("ray._private.services.get_node", get_node)
+    return asked
+
+
+def test_ray_waits_for_its_raylet_while_that_runs(unregistered: list[str], tmp_path: Path) -> None:
+    """Ray gives up if a question fails after 30 s, so that a question must not fail."""
+    program = tmp_path / "raylet"
+    shutil.copy(shutil.which("sleep") or "", program)
+    raylet = subprocess.Popen([program, "600"])
+    with patient_start():
+        assert find("ray._private.services", "get_node")("address", "a") == "node a"
+    raylet.kill()
+    raylet.wait()
+    assert unregistered == ["a", "a", "a"]
+
+
+def test_ray_does_not_wait_for_a_raylet_that_has_ended(unregistered: list[str]) -> None:
+    with patient_start(), pytest.raises(RuntimeError, match="not registered"):
+        find("ray._private.services", "get_node")("address", "a")
+    assert unregistered == ["a"]

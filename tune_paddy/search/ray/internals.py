@@ -13,6 +13,7 @@ modules: the logger `ray._private.worker` and the option `_temp_dir` of `ray.ini
 | `class_cache.ENV_VARS_TO_PROPAGATE` | keep keys of a storage out of Ray's logs | they are there |
 | `worker.listen_error_messages` | no paragraph on stdout for each worker that died | the paragraphs appear |
 | `utils.set_sigterm_handler` | keep the driver's handler while Ray starts | it is set again afterwards |
+| `services.get_node` | wait for the start on a busy machine | Ray gives up after 30 s |
 | `services.ConsolePopen` | shield Ray's processes from signals to the driver's group | the group ends them |
 | `node.Node.start_api_server` | no process of a dashboard that is not wanted, 100 MB | it starts |
 | `node.Node.start_log_monitor` | no process that reads logs nobody prints, 90 MB | it starts |
@@ -31,6 +32,7 @@ refuses a reset, or a process that has ended, would fail the next trial.
 import importlib
 import os
 import signal
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -41,6 +43,9 @@ from tune_paddy.data.system.signals import JOB_SIGNALS
 
 SPENT = "spent"
 """Key of a trial's result: true if its process must not train another member."""
+
+START_SECONDS = 300.0
+"""Maximum time for Ray's start, in seconds, while its raylet runs."""
 
 _CONTROLLER = "ray.tune.execution.tune_controller"
 _ENVIRONMENT = "ray.tune.execution.class_cache"
@@ -204,6 +209,38 @@ def shielded_processes() -> Iterator[None]:
     """
     with _replaced(find(_SERVICES), "ConsolePopen", _shielded(find(_SERVICES, "ConsolePopen"))):
         yield
+
+
+@contextmanager
+def patient_start() -> Iterator[None]:
+    """Let Ray wait for its raylet, if that starts in the block, for as long as it may take on a busy machine.
+
+    The raylet registers after its agents have imported Ray. Ray gives up after 30 s, with no setting for it.
+    The raylet itself ends if an agent has not told its port after about 15 s, and then nothing is waited for.
+    """
+    get_node = find(_SERVICES, "get_node")
+
+    def get_node_in_time(*args: Any, **options: Any) -> Any:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return get_node(*args, **options)
+            except RuntimeError:  # it is not registered
+                if time.monotonic() > deadline or not _raylet_runs():
+                    raise
+            time.sleep(0.1)
+
+    with _replaced(find(_SERVICES), "get_node", get_node_in_time):
+        yield
+
+
+def _raylet_runs() -> bool:
+    """Return whether a raylet that this process started runs."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if child.name() == "raylet" and child.status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from tune_paddy.search.ray.environment import warm_workers
 from tune_paddy.search.ray.internals import (
     only_needed_processes,
     own_processes,
+    patient_start,
     prestarted_workers_used,
     quiet_workers,
     shielded_processes,
@@ -75,7 +76,7 @@ def ray_session(
             options = {"address": address} if address else stack.enter_context(_closed(num_gpus))
             stack.enter_context(quiet_workers())  # the record has the reason in one line
             try:
-                with _own_sigterm_handler(), shielded_processes(), only_needed_processes():
+                with _own_sigterm_handler(), shielded_processes(), only_needed_processes(), patient_start():
                     ray.init(
                         log_to_driver=False,
                         logging_level=logging.CRITICAL,
