@@ -129,6 +129,21 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def few_halves() -> Iterator[int]:
+    """Compare selection methods on one pair of halves, not five: an ensemble takes a quarter of the time.
+
+    Yields:
+        The usual number of pairs, for tests that look at the comparison.
+    """
+    from tune_paddy.core.selection import auto
+
+    with pytest.MonkeyPatch.context() as patch:
+        usual = auto.REPEATS
+        patch.setattr(auto, "REPEATS", 1)
+        yield usual
+
+
 FIGURES = "tune_paddy.ensemble.reports"
 DRAWN = {
     f"{FIGURES}.figures": ("path", "disagreement", "confusion", "recall", "reliability", "frontier"),

@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.conftest import Finished
+from tests.search.here import trained_here
 from tune_paddy.cli.select import Machine, refit_and_print
 from tune_paddy.core.errors import SearchInterruptedError
 from tune_paddy.ensemble.build import Ensemble, build_ensemble
@@ -41,7 +42,8 @@ def refitted(finished: Finished, folded: SearchPlan) -> Refitted:
     runs = folded.folder.parent
     options = SelectionOptions(weights=WEIGHTS)
     ensemble = build_ensemble(finished.store, ["folded"], folder=folded.folder, options=options)
-    refit_and_print(finished.store, ensemble, ["folded"], runs, Machine())
+    with trained_here():
+        refit_and_print(finished.store, ensemble, ["folded"], runs, Machine())
     return Refitted(ensemble, runs / "folded-refit")
 
 

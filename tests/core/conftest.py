@@ -1,5 +1,6 @@
 """Pools of predictions for selection tests: real classifiers on real images, and random ones."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
+
+from tune_paddy.core.selection import auto
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _all_halves(few_halves: int) -> Iterator[None]:
+    """Compare selection methods on as many halves as the program does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(auto, "REPEATS", few_halves)
+        yield
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import Finished
 from tests.ensemble.conftest import ensemble_of, make_pool
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.selection import auto
 from tune_paddy.core.selection.plain import fixed_select, greedy_select
 from tune_paddy.data.ensemble_file import read_ensemble
 from tune_paddy.data.system.progress.stages import Silent
@@ -85,9 +86,16 @@ def test_a_written_ensemble_blends_the_same_after_reading(build: Build, method: 
 def test_another_process_without_torch_and_ray_writes_identical_files(
     finished: Finished, build: Build, tmp_path: Path
 ) -> None:
+    """Its figures are composed, but not drawn, which would take longer than all the rest."""
     here = build("auto").folder
     script = (
         "import sys; from tune_paddy.cli import main; sys.argv[1:] = sys.argv[2:]\n"
+        "from tune_paddy.core.selection import auto\n"
+        "from tune_paddy.ensemble.reports import figures\n"
+        "from tune_paddy.ensemble.reports.page import themed\n"
+        f"auto.REPEATS = {auto.REPEATS}\n"
+        "figures._write_png = lambda figure, path: path.touch()\n"
+        "themed.svg = lambda figure: b'<svg xmlns=\"http://www.w3.org/2000/svg\"/>'\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"
         "heavy = {'torch', 'ray', 'fastai', 'timm', 'optuna', 'imagehash'} & set(sys.modules)\n"

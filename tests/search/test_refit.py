@@ -10,6 +10,7 @@ from rich.console import Console
 from safetensors.torch import save_file
 
 from tests.conftest import Finished
+from tests.search.here import trained_here
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
@@ -100,7 +101,8 @@ def test_a_member_that_fails_is_named_and_the_next_call_trains_it_alone(
         run_refit(plan, members, finished.store, console=Console(quiet=True), tags={})
     save_file(timm.create_model("test_resnet").state_dict(), weights)
     log_seconds(finished.store, get_search(finished.store, plan.name).run_id, 5000)
-    run_refit(plan, members, finished.store, console=Console(quiet=True), tags={})
+    with trained_here():
+        run_refit(plan, members, finished.store, console=Console(quiet=True), tags={})
     record = SearchRecord.from_run(get_search(finished.store, plan.name))
     assert record.seconds is not None
     assert record.seconds > 5000, "of both sessions"

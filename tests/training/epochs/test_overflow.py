@@ -1,6 +1,7 @@
 """An fp16 overflow skips its step; a diverged training ends."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import DivergedError
-from tune_paddy.data.member_data import Parts
+from tune_paddy.data.member_data import Part, Parts
 from tune_paddy.training.devices import Device
 from tune_paddy.training.epochs.overflow import LEAST_SCALE, NormStatistics, mean_loss
 from tune_paddy.training.member import train_member
@@ -19,6 +20,11 @@ from tune_paddy.training.runtime import Runtime
 
 Make = Callable[..., MemberConfig]
 IDLE = Device("cpu", "fp32").grad_scaler()
+
+
+def first(part: Part, n: int) -> Part:
+    """Return the first images of a part."""
+    return Part(part.ids[:n], part.paths[:n], part.labels[:n])
 
 
 def losses(*values: float) -> list[Tensor]:
@@ -70,7 +76,13 @@ def test_only_channels_that_overflowed_get_their_statistics_restored() -> None:
 def train_in_fp16(
     parts: Parts, make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., MemberResult]:
-    """Return a function that trains a batch norm network in fp16, with some of its six steps overflowing."""
+    """Return a function that trains a batch norm network in fp16, with some of its six steps overflowing.
+
+    On few images: fp16 convolutions take a second per batch on most CPUs.
+    """
+    few = replace(
+        parts, train=first(parts.train, 15), select=first(parts.select, 5), test=first(parts.test, 5)
+    )
 
     def train(overflowing: set[int], **changes: object) -> MemberResult:
         monkeypatch.setattr(
@@ -85,8 +97,9 @@ def train_in_fp16(
             return forward(body, images * float("inf") if len(calls) in overflowing else images)
 
         monkeypatch.setattr(Body, "forward", faulty)
-        config = make_config(arch="test_resnet", schedule="one_cycle", epochs=2, tta=0, **changes)
-        result = train_member(config, parts, Runtime(tmp_path))
+        base = {"arch": "test_resnet", "schedule": "one_cycle", "epochs": 2, "batch_size": 5, "tta": 0}
+        config = make_config(**base, **changes)
+        result = train_member(config, few, Runtime(tmp_path))
         assert len(calls) == 6
         return result
 
