@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -177,9 +178,31 @@ def _started(
     return stack.enter_context(machine.running(*command, *options, output="ray.txt"))
 
 
-def ray_starts() -> bool:
-    """Return whether two nodes of Ray can run on this computer: Linux alone has many loopback addresses."""
-    return sys.platform == "linux"
+TWO_NODES = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(
+        sys.platform != "linux", reason="two nodes of Ray need Linux and its addresses"
+    ),
+]
+"""Marks of tests with two nodes of Ray on one computer."""
+
+
+def space_of_nets(trials: int, epochs: int, settings: str) -> str:
+    """Return a search space of small networks, with further settings of the search, as YAML."""
+    return f"""
+search: {{trials: {trials}, {settings}}}
+defaults:
+  {{pretrained: false, schedule: one_cycle, size: 32, epochs: {epochs}, batch_size: 32, tta: 0, flip: none}}
+spaces:
+  - {{name: nets, arch: test_resnet, lr: {{low: 0.002, high: 0.01, log: true}}}}
+"""
+
+
+def begun_epochs(log: Path) -> Counter[tuple[int, int]]:
+    """Return trial and epoch → how often it began."""
+    path = log / "epochs"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return Counter((int(trial), int(epoch)) for trial, epoch in map(str.split, lines))
 
 
 def raylet(machine: Machine, process: subprocess.Popen[bytes]) -> psutil.Process:

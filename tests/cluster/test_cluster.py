@@ -17,13 +17,15 @@ from tests.cluster.machines import (
     HEAD,
     PROGRAM,
     ROOT,
+    TWO_NODES,
     Machine,
+    begun_epochs,
     free_port,
     hides,
     mlflow_server,
     ray_node,
-    ray_starts,
     raylet,
+    space_of_nets,
 )
 from tests.conftest import write_small_digits
 from tests.faults.harness import INJECTED, wait_for
@@ -35,18 +37,9 @@ from tune_paddy.tracking.store import Store, open_store
 
 TRIALS, EPOCHS, ON_SECOND = 6, 2, 2
 
-SPACE = f"""
-search: {{trials: {TRIALS}, retries: 1}}
-defaults:
-  {{pretrained: false, schedule: one_cycle, size: 32, epochs: {EPOCHS}, batch_size: 32, tta: 0, flip: none}}
-spaces:
-  - {{name: nets, arch: test_resnet, lr: {{low: 0.002, high: 0.01, log: true}}}}
-"""
+SPACE = space_of_nets(TRIALS, EPOCHS, "retries: 1")
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(not ray_starts(), reason="`ray start` needs Linux: two nodes of Ray on one computer"),
-]
+pytestmark = TWO_NODES
 
 
 @dataclass(frozen=True)
@@ -107,12 +100,12 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         def reached(count: int) -> bool:
             """Return whether trials wait in their second epochs."""
             assert search.poll() is None, driver.text("search.txt")
-            return sum(epoch == 2 for _, epoch in epochs(log)) >= count
+            return sum(epoch == 2 for _, epoch in begun_epochs(log)) >= count
 
         wait_for(lambda: reached(1), 900)
         node = ray_node(stack, second, cpus=ON_SECOND, port=port, joins=True)
         wait_for(lambda: reached(1 + ON_SECOND), 900)
-        before = epochs(log)
+        before = begun_epochs(log)
         killed = raylet(second, node)
         workers = killed.children(recursive=True)
         killed.kill()
@@ -131,7 +124,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
             store,
             list_members(store, "night"),
             before,
-            epochs(log),
+            begun_epochs(log),
         )
 
 
@@ -141,13 +134,6 @@ def older_program(disk: Path) -> Path:
     package.mkdir(parents=True)
     (package / "__init__.py").write_text('raise RuntimeError("an older version of tune_paddy")\n')
     return package.parent
-
-
-def epochs(log: Path) -> Counter[tuple[int, int]]:
-    """Return trial and epoch → how often it began."""
-    path = log / "epochs"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return Counter((int(trial), int(epoch)) for trial, epoch in map(str.split, lines))
 
 
 def test_the_search_ends_with_every_member_once_and_a_submission(night: Night) -> None:

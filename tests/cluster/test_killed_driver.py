@@ -23,14 +23,15 @@ from tests.cluster.machines import (
     RAY_FILES,
     ROOT,
     THIRD,
+    TWO_NODES,
     Machine,
+    begun_epochs,
     free_port,
     mlflow_server,
     ray_node,
-    ray_starts,
     raylet,
+    space_of_nets,
 )
-from tests.cluster.test_cluster import epochs
 from tests.conftest import write_small_digits
 from tests.faults.harness import INJECTED, kill, wait_for
 from tests.search.test_secrets import files_with
@@ -44,18 +45,9 @@ TRIALS, EPOCHS = 4, 2
 AWAY_SECONDS = 20
 """Time for which the storage is away, in seconds: pyarrow itself waits for 6."""
 
-SPACE = f"""
-search: {{trials: {TRIALS}, retries: 0}}
-defaults:
-  {{pretrained: false, schedule: one_cycle, size: 32, epochs: {EPOCHS}, batch_size: 32, tta: 0, flip: none}}
-spaces:
-  - {{name: nets, arch: test_resnet, lr: {{low: 0.002, high: 0.01, log: true}}}}
-"""
+SPACE = space_of_nets(TRIALS, EPOCHS, "retries: 0")
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(not ray_starts(), reason="`ray start` needs Linux: two nodes of Ray on one computer"),
-]
+pytestmark = TWO_NODES
 
 
 @dataclass(frozen=True)
@@ -121,12 +113,12 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         def reached(count: int, session: psutil.Popen) -> bool:
             """Return whether second epochs have begun as often as this."""
             assert session.poll() is None, driver.text("first.txt")
-            return sum(n for (_, epoch), n in epochs(log).items() if epoch == EPOCHS) >= count
+            return sum(n for (_, epoch), n in begun_epochs(log).items() if epoch == EPOCHS) >= count
 
         wait_for(lambda: reached(2, first), 900)
         raylets = [raylet(machines[name], node) for name, node in zip(("head", "second"), nodes, strict=True)]
         working = [[child for child in one.children(recursive=True) if is_trial(child)] for one in raylets]
-        before = epochs(log)
+        before = begun_epochs(log)
         kill(first)
         # Otherwise one may end its member after the driver's death.
         _, alive = psutil.wait_procs([trial for trials in working for trial in trials], 300)
@@ -152,7 +144,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
             list_members(store, "night"),
             [len(trials) for trials in working],
             before,
-            epochs(log),
+            begun_epochs(log),
             gate.refused,
         )
 

@@ -13,11 +13,12 @@ from tests.cluster.machines import (
     HEAD,
     PROGRAM,
     ROOT,
+    TWO_NODES,
     Machine,
     free_port,
     mlflow_server,
     ray_node,
-    ray_starts,
+    space_of_nets,
 )
 from tests.conftest import write_small_digits
 from tune_paddy.core.gpus import gpu_mib
@@ -26,17 +27,10 @@ from tune_paddy.tracking.store import open_store
 
 TRIALS = 4
 
-SPACE = f"""
-search: {{trials: {TRIALS}, gpu: 1}}
-defaults:
-  {{pretrained: false, schedule: one_cycle, size: 32, epochs: 1, batch_size: 32, tta: 0, flip: none}}
-spaces:
-  - {{name: nets, arch: test_resnet, lr: {{low: 0.002, high: 0.01, log: true}}}}
-"""
+SPACE = space_of_nets(TRIALS, 1, "gpu: 1")
 
 pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(not ray_starts(), reason="`ray start` needs Linux: two nodes of Ray on one computer"),
+    *TWO_NODES,
     pytest.mark.skipif(torch.cuda.is_available(), reason="trials would find the GPU of this computer"),
 ]
 
