@@ -180,9 +180,7 @@ def _started(
 
 TWO_NODES = [
     pytest.mark.cluster,
-    pytest.mark.skipif(
-        sys.platform != "linux", reason="two nodes of Ray need Linux and its addresses"
-    ),
+    pytest.mark.skipif(sys.platform != "linux", reason="two nodes of Ray need Linux and its addresses"),
 ]
 """Marks of tests with two nodes of Ray on one computer."""
 

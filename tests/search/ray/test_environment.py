@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import ray
 
@@ -78,6 +79,25 @@ def test_a_ray_that_starts_too_slowly_is_reported_in_one_line(
     words = f"Ray could not be reached at auto: {message.partition(chr(10))[0] or 'Exception'}"
     with pytest.raises(InputError, match=f"^{words}$"), ray_session("auto"):
         pass
+
+
+def test_a_start_that_fails_is_repeated_without_what_it_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine Ray's processes may give up, and leave some of themselves."""
+    left: list[subprocess.Popen[bytes]] = []
+
+    def start(**_: object) -> None:
+        if left:
+            return
+        command = [sys.executable, "-c", "import time; time.sleep(600)"]
+        left.append(subprocess.Popen(command, start_new_session=True))
+        raise RuntimeError("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "init", start)
+    with ray_session(None):
+        assert not psutil.pid_exists(left[0].pid)
+    left[0].wait()
 
 
 @pytest.mark.parametrize("kind", [TypeError, AttributeError])

@@ -14,10 +14,11 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 
 from tune_paddy.core.errors import InputError
@@ -38,6 +39,9 @@ from tune_paddy.search.ray.reaper import reaped
 
 _ANSWER_SECONDS = 10.0
 """Time to wait for an answer from a cluster, in seconds."""
+
+_STARTS = 3
+"""Attempts to start Ray: on a busy machine its raylet ends if an agent takes more than 15 s to start."""
 
 _LONGEST_FOLDER = 17
 """Maximum length of the parent folder's path, in bytes; the rest of a socket's path takes 86."""
@@ -76,13 +80,7 @@ def ray_session(
             options = {"address": address} if address else stack.enter_context(_closed(num_gpus))
             stack.enter_context(quiet_workers())  # the record has the reason in one line
             try:
-                with _own_sigterm_handler(), shielded_processes(), only_needed_processes(), patient_start():
-                    ray.init(
-                        log_to_driver=False,
-                        logging_level=logging.CRITICAL,
-                        runtime_env=runtime_env and dict(runtime_env),
-                        **options,
-                    )
+                _begin(options, runtime_env, attempts=1 if address else _STARTS)
             except (TypeError, AttributeError):  # a mistake of this program, or another version of Ray
                 raise
             except Exception as error:  # on a busy machine, a bare one: "The current node timed out"
@@ -92,6 +90,31 @@ def ray_session(
             stack.enter_context(_ended_with_this_process(options))
             stack.callback(ray.shutdown)
             yield ray
+
+
+def _begin(options: Mapping[str, Any], runtime_env: Mapping[str, Any] | None, attempts: int) -> None:
+    """Let Ray connect to a cluster or start; a start that fails is repeated, without what it left."""
+    before = set(psutil.Process().children())
+    try:
+        with _own_sigterm_handler(), shielded_processes(), only_needed_processes(), patient_start():
+            ray.init(
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                runtime_env=runtime_env and dict(runtime_env),
+                **options,
+            )
+    except (TypeError, AttributeError):
+        raise
+    except Exception:
+        if attempts <= 1:
+            raise
+        ray.shutdown()
+        for process in set(psutil.Process().children()) - before:
+            with suppress(psutil.NoSuchProcess, ProcessLookupError):
+                if os.getsid(process.pid) == process.pid:  # one of Ray's, see `shielded_processes`
+                    process.kill()
+                    process.wait()
+        _begin(options, runtime_env, attempts - 1)
 
 
 def _ended_with_this_process(options: Mapping[str, Any]) -> AbstractContextManager[None]:
