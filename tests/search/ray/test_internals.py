@@ -5,15 +5,17 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from ray import tune
 from ray.tune.search import Searcher
 
+from tests.faults.harness import wait_for
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.search.ray import internals
 from tune_paddy.search.ray.internals import (
@@ -221,19 +223,31 @@ def unregistered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def test_ray_waits_for_its_raylet_while_that_runs(unregistered: list[str], tmp_path: Path) -> None:
-    """Ray gives up if a question fails after 30 s, so that a question must not fail."""
+@pytest.fixture
+def raylet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program of that name, and hide the other children of this process: one may be a raylet, too."""
     program = tmp_path / "raylet"
     shutil.copy(shutil.which("sleep") or "", program)
-    raylet = subprocess.Popen([program, "600"])
+    with subprocess.Popen([program, "600"]) as process:
+        child = psutil.Process(process.pid)
+        monkeypatch.setattr(psutil.Process, "children", lambda *_, **__: [child])
+        yield process
+        process.kill()
+
+
+@pytest.mark.usefixtures("raylet")
+def test_ray_waits_for_its_raylet_while_that_runs(unregistered: list[str]) -> None:
+    """Ray gives up if a question fails after 30 s, so that a question must not fail."""
     with patient_start():
         assert find("ray._private.services", "get_node")("address", "a") == "node a"
-    raylet.kill()
-    raylet.wait()
     assert unregistered == ["a", "a", "a"]
 
 
-def test_ray_does_not_wait_for_a_raylet_that_has_ended(unregistered: list[str]) -> None:
+def test_ray_does_not_wait_for_a_raylet_that_has_ended(
+    unregistered: list[str], raylet: subprocess.Popen[bytes]
+) -> None:
+    raylet.kill()
+    wait_for(lambda: psutil.Process(raylet.pid).status() == psutil.STATUS_ZOMBIE, 600)
     with patient_start(), pytest.raises(RuntimeError, match="not registered"):
         find("ray._private.services", "get_node")("address", "a")
     assert unregistered == ["a"]
