@@ -44,6 +44,17 @@ def test_the_unlimited_choice_competes_within_a_limit_that_binds(real_pool: Real
     assert names == [n for name in QUICK for n in (name, TRIMMED.format(name))[: 1 + (name == free.method)]]
 
 
+def test_no_method_is_preferred_within_a_limit_that_binds(real_pool: RealPool) -> None:
+    """The views chosen first may suit it less than its own heaviest ones."""
+    tables = [
+        budget_auto_select(real_pool.probs, real_pool.labels, counted(24, members), methods=QUICK).candidates
+        for members in (4, 8, 12)
+    ]
+    near = [[one.method for one in table if one.difference <= one.standard_error] for table in tables]
+    assert [one.method for table in tables for one in table if one.chosen] == [names[0] for names in near]
+    assert any(names[0] != "log_linear" for names in near)
+
+
 def test_a_budget_of_other_shape_is_refused(real_pool: RealPool) -> None:
     with pytest.raises(InputError, match="do not match 24 views"):
         budget_auto_select(real_pool.probs, real_pool.labels, counted(23, 3))

@@ -32,8 +32,9 @@ def auto_select(
     methods: Mapping[str, Method] = METHODS,
     groups: Groups | None = None,
     task: Task | None = None,
+    preferred: str | None = PREFERRED,
 ) -> Selection:
-    """Select with the `PREFERRED` method, or with another one that is clearly better.
+    """Select with the preferred method, or with another one that is clearly better.
 
     The images are split into two random halves five times. Every method is fitted on each half and scored
     on the other, see `compare` for the choice; the chosen method is refitted on all images. With fewer than
@@ -51,6 +52,7 @@ def auto_select(
         groups: int [images], equal values for images that stay in one half; None: every image is alone.
         task: What the labels are; None: what their array shows. Where the metric judges decisions, thresholds
             are fitted in each half as well.
+        preferred: Name of the method that is used unless another is clearly better; None: there is none.
 
     Returns:
         The selection of the chosen method over all views, with the scores of all methods in `candidates`.
@@ -62,7 +64,7 @@ def auto_select(
     if count_independent(labels, groups) < LEAST_IMAGES:
         return next(iter(methods.values()))(probs, labels, metric=metric, seed=seed)
     halves = score_halves(probs, labels, metric, seed, methods, groups=groups, task=task)
-    candidates = compare(list(methods), halves)
+    candidates = compare(list(methods), halves, preferred)
     chosen = next(candidate.method for candidate in candidates if candidate.chosen)
     selection = methods[chosen](probs, labels, metric=metric, seed=seed)
     return replace(selection, candidates=candidates)
@@ -94,25 +96,28 @@ def score_halves(
     return np.array(columns).T
 
 
-def compare(names: list[str], scores: NDArray[np.float64]) -> tuple[Candidate, ...]:
-    """Mark the method to use: `PREFERRED` unless another one is clearly better.
+def compare(
+    names: list[str], scores: NDArray[np.float64], preferred: str | None = PREFERRED
+) -> tuple[Candidate, ...]:
+    """Mark the method to use: the preferred one unless another is clearly better.
 
     That is so if the mean difference of the best is more than `CLEAR` standard errors over the halves. Then,
-    and without the preferred method, the first one is used that is within one standard error of the best,
+    and without a preferred method, the first one is used that is within one standard error of the best,
     the rule of Breiman et al., "Classification and regression trees", 1984.
 
     Args:
         names: Method names, simplest first.
         scores: float64 [methods, halves], lower is better.
+        preferred: Name of the preferred method; it may be absent.
     """
     differences = scores - scores[scores.mean(axis=1).argmin()]
     means = differences.mean(axis=1)
     errors = differences.std(axis=1, ddof=1) / np.sqrt(scores.shape[1])
     near = [name for name, mean, error in zip(names, means, errors, strict=True) if mean <= error]
-    preferred = names.index(PREFERRED) if PREFERRED in names else None
-    if preferred is not None and means[preferred] <= CLEAR * errors[preferred]:
-        near = [PREFERRED]
     chosen = names.index(near[0])
+    if preferred in names:
+        own = names.index(preferred)
+        chosen = own if means[own] <= CLEAR * errors[own] else chosen
     return tuple(
         Candidate(name, float(scores[i].mean()), float(means[i]), float(errors[i]), i == chosen)
         for i, name in enumerate(names)

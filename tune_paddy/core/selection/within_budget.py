@@ -103,7 +103,17 @@ def budget_auto_select(
         bounded[name] = _Chosen(method, views)
         if name == favourite:
             bounded[TRIMMED.format(name)] = _Trimmed(method, budget)
-    return auto_select(probs, labels, metric=metric, seed=seed, methods=bounded, groups=groups, task=task)
+    # Views that are chosen first do not make a method the better one.
+    return auto_select(
+        probs,
+        labels,
+        metric=metric,
+        seed=seed,
+        methods=bounded,
+        groups=groups,
+        task=task,
+        preferred=None,
+    )
 
 
 def fits(selection: Selection, budget: CostBudget) -> bool:

@@ -9,7 +9,6 @@ from rich.text import Text
 
 from tune_paddy.core.estimate import Assessment
 from tune_paddy.core.metrics import metric_label
-from tune_paddy.core.selection.methods import PREFERRED
 from tune_paddy.core.views import in_order
 from tune_paddy.data.system.text import percent
 from tune_paddy.ensemble.ensemble import Ensemble
@@ -126,7 +125,7 @@ def _frontier(frontier: Frontier, ensemble: Ensemble) -> Table:
 
 
 def _candidates(ensemble: Ensemble) -> Table:
-    table = make_table(f"Methods, cross-fitted: {PREFERRED} unless another is clearly better")
+    table = make_table("Methods, cross-fitted")
     metric = ensemble.selection.metric
     table.add_column("method")
     for column in (metric_label(metric), "behind the best"):
