@@ -162,7 +162,9 @@ wait "$step"
     "scontrol": 'if [[ $1 == show ]]; then echo node; else echo "$*" > "$STATE/requeued"; fi',
     "sleep": "exit 0",
     "ray": 'grep SigBlk "/proc/$$/status" > "$STATE/blocked"; exec /bin/sleep 600',
+    # A search waits for Ray, too.
     "tune-paddy": """
+until [[ -s "$STATE/blocked" ]]; do /bin/sleep 0.02; done
 trap 'echo in order > "$STATE/ended"; kill "$waiting"; exit 143' TERM
 [[ -n $ENDS ]] && exit 0
 /bin/sleep 600 & waiting=$!

@@ -130,6 +130,20 @@ def test_without_a_command_the_help_is_printed(call: Call) -> None:
     assert "error:" not in text
 
 
+def test_a_deleted_working_folder_is_named(tmp_path: Path) -> None:
+    """In a process of its own: this one needs its working folder."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    code = "import os; from tune_paddy.cli.failures import one_line_errors\nos.rmdir(os.getcwd())\n"
+    code += "with one_line_errors(debug=False): os.getcwd()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the working folder was deleted while the command ran; ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_an_unanswered_question_ends_silently(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_commands, "open_dataset", raising(typer.Abort()))
     assert call("data", "check", "x", status=130) == ""

@@ -17,6 +17,7 @@ import threading
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
@@ -144,6 +145,10 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TunePaddyError):
         return "; ".join((as_typed(error), *getattr(error, "__notes__", ())))
     if isinstance(error, OSError):
+        if isinstance(error, FileNotFoundError) and not error.filename and _lacks_working_folder():
+            return (
+                "the working folder was deleted while the command ran; make it again, and repeat the command"
+            )
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     text = shown((str(error) or "no message").strip().splitlines()[0])
     if lacks_memory(error):
@@ -153,6 +158,14 @@ def _reason(error: Exception) -> str:
         f"internal error: {type(error).__name__}: {text}; "
         "run the same command with --debug to see where, and report it"
     )
+
+
+def _lacks_working_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _discard(stream: TextIO) -> None:
