@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.stats import wilcoxon
+from selection_quality import load
 
 from tune_paddy.core.folds import stratified_folds
 from tune_paddy.core.metrics import EPS, log_loss, true_class
@@ -37,11 +38,6 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def load(path):
-    with np.load(path, allow_pickle=False) as pool:
-        return tuple(pool[key] for key in ("preds_sel", "y_sel", "preds_test", "y_test"))
-
-
 def reference(losses, members, weights, which):
     """Return the useful member that new ones are compared with."""
     useful = [member for member, weight in zip(members, weights, strict=True) if weight >= USEFUL]
@@ -49,9 +45,8 @@ def reference(losses, members, weights, which):
     return ranked[-1] if which == "weakest" else ranked[len(ranked) // 2]
 
 
-def search(probs, labels, side, order, *, after, level, which):
+def search(probs, labels, losses, side, order, *, after, level, which):
     """Return the members that train all folds, and the folds that were trained."""
-    losses = -np.log(np.maximum([true_class(view, labels) for view in probs], EPS))
     members, folds, weights = [], 0, None
     for member in order:
         if len(members) >= FIRST:
@@ -73,15 +68,17 @@ def compare(pool, seed, members, settings):
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(probs))[:members]
     side = stratified_folds(labels, FOLDS, rng)
+    losses = -np.log(np.maximum([true_class(view, labels) for view in probs], EPS))
 
     def loss(chosen):
         return np.log(log_loss(log_linear_select(probs[chosen], labels).blend(test[chosen]), truth))
 
-    rows = []
+    rows, of_all = [], loss(order)
     for after, level, which in settings:
-        kept, folds = search(probs, labels, side, order, after=after, level=level, which=which)
+        kept, folds = search(probs, labels, losses, side, order, after=after, level=level, which=which)
         same = order[: max(1, round(folds / FOLDS))]
-        rows.append((loss(kept) - loss(order), loss(kept) - loss(same), folds / (FOLDS * len(order))))
+        of_kept = loss(kept)
+        rows.append((of_kept - of_all, of_kept - loss(same), folds / (FOLDS * len(order))))
     return rows
 
 

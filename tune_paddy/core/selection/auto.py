@@ -113,11 +113,9 @@ def compare(
     differences = scores - scores[scores.mean(axis=1).argmin()]
     means = differences.mean(axis=1)
     errors = differences.std(axis=1, ddof=1) / np.sqrt(scores.shape[1])
-    near = [name for name, mean, error in zip(names, means, errors, strict=True) if mean <= error]
-    chosen = names.index(near[0])
-    if preferred in names:
-        own = names.index(preferred)
-        chosen = own if means[own] <= CLEAR * errors[own] else chosen
+    chosen = int(np.flatnonzero(means <= errors)[0])
+    if preferred in names and means[own := names.index(preferred)] <= CLEAR * errors[own]:
+        chosen = own
     return tuple(
         Candidate(name, float(scores[i].mean()), float(means[i]), float(errors[i]), i == chosen)
         for i, name in enumerate(names)
