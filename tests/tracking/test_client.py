@@ -8,9 +8,10 @@ from mlflow import MlflowException
 
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.system.patience import Patience
+from tune_paddy.data.system.repetition import UNREACHABLE_SECONDS
 from tune_paddy.data.system.text import redact
 from tune_paddy.tracking.client import one_line, wait_out
-from tune_paddy.tracking.server.outages import LOCKED_SECONDS, UNREACHABLE_SECONDS
+from tune_paddy.tracking.server.outages import LOCKED_SECONDS
 
 LOCKED = "(sqlite3.OperationalError) database is locked\n[SQL: UPDATE runs SET status=?]"
 

@@ -6,11 +6,7 @@ pyarrow repeats requests to S3 itself, for about six seconds: too short for a se
 import errno
 import re
 
-UNREACHABLE_SECONDS = 1200.0
-"""Time for which a call to a storage that does not answer is repeated."""
-
-ERROR_SECONDS = 180.0
-"""Time for which a call is repeated that fails inside the storage: it may have an error that stays."""
+from tune_paddy.data.system.repetition import ERROR_SECONDS, UNREACHABLE_SECONDS
 
 _AWAY = re.compile(
     r"AWS Error (?:NETWORK_CONNECTION|SLOW_DOWN|SERVICE_UNAVAILABLE|THROTTLING|REQUEST_TIMEOUT)\b"

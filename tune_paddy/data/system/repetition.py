@@ -11,6 +11,12 @@ from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.system.patience import current_patience
 from tune_paddy.data.system.text import duration
 
+UNREACHABLE_SECONDS = 1200.0
+"""Time for which a call to a server or a storage that does not answer is repeated."""
+
+ERROR_SECONDS = 180.0
+"""Time for which a call is repeated that fails inside of it: it may have an error that stays."""
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 """Pauses before the first and before late repetitions, in seconds."""
 

@@ -11,14 +11,10 @@ import re
 import sqlite3
 from http import HTTPStatus
 
+from tune_paddy.data.system.repetition import ERROR_SECONDS, UNREACHABLE_SECONDS
+
 LOCKED_SECONDS = 180.0
 """Time for which a call to a locked database is repeated."""
-
-ERROR_SECONDS = 180.0
-"""Time for which a call is repeated that a server answers with 500: it may have an error that stays."""
-
-UNREACHABLE_SECONDS = 1200.0
-"""Time for which a call to a server that does not answer is repeated."""
 
 _STATUS = re.compile(
     r"too many (\d{3}) error responses|\b(\d{3}) (?:Client|Server) Error|error code (\d{3})\b"
