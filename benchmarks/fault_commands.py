@@ -5,7 +5,9 @@ reason in one line, and the same command on sound files succeeds afterwards with
 `left` counts folders that only a killed command may leave; the next command removes them.
 """
 
+import base64
 import http.server
+import io
 import json
 import os
 import shutil
@@ -16,9 +18,10 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,7 +29,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.faults.harness import first_on_path
+from tests.cluster.machines import answers, free_port
+from tests.faults.harness import first_on_path, wait_for
 from tune_paddy.data.system.own_output import MARKER, SAMPLE_MARKER
 
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
@@ -203,6 +207,17 @@ def large_images(scene: Scene) -> None:
     scene.limits = "ulimit -v 9000000;"
 
 
+def request(url: str) -> None:
+    """Send images to a server that is killed before it can answer."""
+    content = io.BytesIO()
+    Image.effect_noise((2000, 2000), 60).save(content, "JPEG")
+    records = [{"image": base64.b64encode(content.getvalue()).decode()}] * 20
+    body = json.dumps({"dataframe_records": records}).encode()
+    headers = {"Content-Type": "application/json"}
+    with suppress(OSError):
+        urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60).close()  # noqa: S310
+
+
 @contextmanager
 def server(answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> Iterator[str]:
     """Serve one answer to everything; yield the address."""
@@ -281,6 +296,7 @@ KILLS = (
     (SELECT, signal.SIGKILL, 7),
     (REPORT, signal.SIGKILL, 7),
     (EXPORT, signal.SIGKILL, 7),
+    (PREDICT, signal.SIGKILL, 7),
     (SELECT, signal.SIGTERM, 3),
 )
 """Command, signal, and number of moments."""
@@ -337,6 +353,7 @@ class Commands:
         }
         kinds["select twice at once"] = self.twice_at_once
         kinds["working folder deleted meanwhile"] = self.working_folder_deleted
+        kinds["SIGKILL to a server that answers"] = self.server_killed
         for command, number, times in KILLS:
             name = f"{signal.Signals(number).name} to {command[0]}, {times} moments"
             kinds[name] = partial(self.killed, name, command, rng, number, times)
@@ -386,6 +403,27 @@ class Commands:
         text, _ = command.communicate(timeout=600)
         sound = command.returncode in (0, 1, 2) and has_reason(command.returncode, text)
         return self._outcome("working folder deleted meanwhile", scene, 1, int(sound), text[-200:])
+
+    def server_killed(self) -> Outcome:
+        """Kill a server while the images of a request are in files; the next command removes them."""
+        scene, address = self.scene(), f"http://127.0.0.1:{(port := free_port())}"
+        words = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "model", "--env-manager", "local"]
+        server = subprocess.Popen(
+            [*words, "--port", str(port)], cwd=scene.folder, start_new_session=True,
+            env={**os.environ, "TMPDIR": str(scene.folder / "tmp")},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            wait_for(lambda: answers(f"{address}/ping"), 300)
+            threading.Thread(target=request, args=[f"{address}/invocations"]).start()
+            wait_for(lambda: any("tune_paddy~" in name for name in scene.left()), 60)
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+        left = scene.left()
+        status, text = scene.run("show", "demo-1")
+        sound = bool(left) and status == 0
+        return self._outcome("SIGKILL to a server that answers", scene, 1, int(sound), said(status, text))
 
     def killed(
         self, name: str, command: tuple[str, ...], rng: np.random.Generator, number: int, times: int

@@ -11,6 +11,7 @@ not start it with `nohup`, which makes the searches ignore SIGHUP.
 """
 
 import argparse
+import shutil
 import signal
 import sqlite3
 import sys
@@ -31,6 +32,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.fault_commands import Commands, finished_search, has_reason, said
 from benchmarks.fault_preloads import NO_FLOCK, NO_LOCKS, Clock, preloaded
+from tests.cluster.gate import Gate, State
+from tests.cluster.machines import Machine, mlflow_server
 from tests.conftest import write_small_digits
 from tests.faults.harness import Night, Refit, Session, kill, signal_job, wait_for
 from tune_paddy.core.errors import InputError
@@ -52,6 +55,8 @@ TRIAL_FAULTS = (
 )
 EXPECTED = {"NaN": "diverged", "always": "failed"}
 LOCKED_SECONDS = 30
+FAILING_SECONDS, HELD_SECONDS = 60, 150
+"""Time for which a server fails, or does not answer: a request of MLflow waits for 120 s."""
 
 Wanted = Callable[[str], bool]
 """Function that returns whether a kind of fault, by its name, is injected."""
@@ -217,6 +222,36 @@ def lock_database(night: Night) -> Row:
     return row
 
 
+def shut_server(nights: "Nights", what: str, state: State, seconds: float) -> Row:
+    """Let the search's MLflow server fail, or not answer, for a while during training."""
+    night = nights.new(4)
+    machine = Machine(night.folder, (), night.log, {}, ())
+    with mlflow_server(machine) as address, Gate(int(address.rpartition(":")[2])) as gate:
+        night = replace(night, server=f"http://127.0.0.1:{gate.port}")
+        session = night.begin()
+        night.wait_for_epochs(3, session, 900)
+        with gate.shut(state):
+            time.sleep(seconds)
+        print(f"{what}: {gate.refused} connections met it")
+        return _searched(f"{what} for {seconds:g} s", min(1, gate.refused), night, session)
+
+
+def delete(night: Night, what: str, name: str) -> Row:
+    """Delete files of a search during training; it must say so, and is resumed if its record is left."""
+    session = night.begin()
+    night.wait_for_epochs(3, session, 900)
+    descendants, path = _descendants(session), night.folder / name
+    while path.exists():  # a trial may write between the removal of a file and of its folder
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+    _print_end(session, descendants, f"{what} deleted")
+    status, text = session.end()
+    sound = status == 1 and "deleted while the search ran" in text and has_reason(status, text)
+    if not (night.folder / "mlflow.db").exists():
+        return Row(f"{what} deleted meanwhile", 1, int(sound), 0, 0, 0)
+    row = _searched(f"{what} deleted meanwhile", 1, night, night.resume())
+    return row if sound else replace(row, survived=0)
+
+
 def _searched(fault: str, injected: int, night: Night, session: Session) -> Row:
     status, text = session.end(1800)
     if status:
@@ -321,7 +356,7 @@ def _rows(root: Path, rng: np.random.Generator, wanted: Wanted) -> Iterator[Row]
 
 def _kinds(nights: Nights, rng: np.random.Generator) -> dict[str, Callable[[], Iterable[Row]]]:
     """Return kind of fault, which begins the names of its rows → the function that injects it."""
-    term, hang_up = signal.SIGTERM, signal.SIGHUP
+    interrupt, term, hang_up = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
     return {
         "kill -9 of the driver": lambda: [kill_drivers("the driver", nights.new(4), rng)],
         "kill -9 of raylet": lambda: [kill_process_of_ray(nights.new(), "raylet")],
@@ -329,8 +364,16 @@ def _kinds(nights: Nights, rng: np.random.Generator) -> dict[str, Callable[[], I
         "kill -9 of a refit": lambda: kill_refits(nights.new(2, 6), rng),
         "SIGTERM to all processes of the job": lambda: [signal_whole_job(nights.new(), term)],
         "SIGTERM, some members finished": lambda: [signal_whole_job(nights.new(), term, finished=1)],
+        "SIGINT to all processes of the job": lambda: [signal_whole_job(nights.new(), interrupt)],
         "SIGHUP to all processes of the job": lambda: [signal_whole_job(nights.new(), hang_up)],
         "record locked": lambda: [lock_database(nights.new())],
+        "server that answers 500": lambda: [
+            shut_server(nights, "server that answers 500", State.FAILING, FAILING_SECONDS)
+        ],
+        "server that hangs": lambda: [shut_server(nights, "server that hangs", State.HELD, HELD_SECONDS)],
+        "folder of the search deleted": lambda: [delete(nights.new(), "folder of the search", "runs/night")],
+        "record deleted": lambda: [delete(nights.new(), "record", "mlflow.db")],
+        "working folder deleted": lambda: [delete(nights.new(), "working folder", "")],
         "clock set by +1 day": lambda: [jump_clock(nights, 1)],
         "clock set by -1 day": lambda: [jump_clock(nights, -1)],
         "no locks: flock": lambda: [run_without_locks(nights, "flock refused", NO_FLOCK)],

@@ -34,9 +34,9 @@ from tune_paddy.core.selection.growing import GrowingGreedy
 from tune_paddy.core.selection.plain import greedy_select
 from tune_paddy.core.tasks.names import CLASSES
 from tune_paddy.search.gpu_shares import without_gpu
-from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal
 from tune_paddy.search.sampling.searchers import NO_MORE, MemberSearcher
+from tune_paddy.search.stopping.interruption import Interruption
 from tune_paddy.search.timing.paces import MemberPaces
 from tune_paddy.search.trial import Trial
 from tune_paddy.search.watchers.close_members import MemberCloser

@@ -146,8 +146,8 @@ UNFINISHED = {
     "serving/collect.py": "the same",
     "serving/export.py": "the same",
     "serving/payloads.py": "the images of one request",
-    "search/watchers/frozen_processes.py": "a line on a killed process",
-    "search/stall_watch.py": "a file that only its own process needs",
+    "search/stopping/frozen_processes.py": "a line on a killed process",
+    "search/stopping/stall_watch.py": "a file that only its own process needs",
 }
 """Module of the package → why it may write a file that a crash leaves incomplete."""
 WRITES = {

@@ -219,11 +219,12 @@ def mlflow_server(machine: Machine) -> Iterator[str]:
     command += ["--workers", "1", "--backend-store-uri", "sqlite:///mlflow.db"]
     with machine.running(*command, output="mlflow.txt"):
         address = f"http://127.0.0.1:{port}"
-        wait_for(lambda: _answers(f"{address}/health"), 600)
+        wait_for(lambda: answers(f"{address}/health"), 600)
         yield address
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Return whether a server answers at an address."""
     try:
         urllib.request.urlopen(url, timeout=2).close()  # noqa: S310 our own server
     except OSError:

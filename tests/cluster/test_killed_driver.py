@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster.gate import Gate
+from tests.cluster.gate import Gate, State
 from tests.cluster.machines import (
     HEAD,
     PROGRAM,
@@ -127,7 +127,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         again = ["search", "--resume", "night", "--method", "uniform", *options]
         second = stack.enter_context(driver.running(*PROGRAM, *again, output="second.txt"))
         wait_for(lambda: second.poll() is not None or reached(3, second), 900)
-        with gate.closed():
+        with gate.shut(State.CLOSED):
             wait_for(lambda: second.poll() is not None or gate.refused, 300)
             time.sleep(AWAY_SECONDS)
         status = second.wait(900)

@@ -60,6 +60,7 @@ class Night:
         epochs: Number of epochs of each member.
         stall_minutes: Time without progress after which a trial is restarted, in minutes.
         environment: Further variables of the program.
+        server: Address of the MLflow server that has the record; empty: the record is a file.
         name: Name of the search in the record.
     """
 
@@ -70,6 +71,7 @@ class Night:
     faults: Mapping[int, str] = field(default_factory=dict)
     stall_minutes: float = 10
     environment: Mapping[str, str] = field(default_factory=dict)
+    server: str = ""
     name: str = NAME
 
     @property
@@ -108,13 +110,14 @@ class Night:
         }
         environment.pop("MLFLOW_TRACKING_URI", None)
         self.log.mkdir(exist_ok=True)
+        address = ("--tracking-uri", self.server) if self.server else ()
         session = len(list(self.log.glob("output-*")))
         output = self.log / f"output-{session}"
         with (self.log / "epochs").open("a") as file:
             file.write(f"session {session}\n")
         with output.open("wb") as file:
             process = subprocess.Popen(
-                [*PROGRAM, *arguments], cwd=self.folder, env=environment, stdout=file, stderr=file
+                [*PROGRAM, *arguments, *address], cwd=self.folder, env=environment, stdout=file, stderr=file
             )
         return Session(process, output)
 
@@ -147,7 +150,7 @@ class Night:
 
     def store(self) -> Store:
         """Open the record for reading."""
-        uri = f"sqlite:///{self.folder / 'mlflow.db'}"
+        uri = self.server or f"sqlite:///{self.folder / 'mlflow.db'}"
         return open_store(uri, experiment=None, artifact_root=self.folder, create=False)
 
     def record(self) -> tuple[RecordedRun, tuple[RecordedRun, ...]]:

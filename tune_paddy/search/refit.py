@@ -18,7 +18,6 @@ from tune_paddy.core.teaching.words import TAUGHT
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.member_data import Parts, make_refit_parts
 from tune_paddy.data.system.progress.stages import SILENT, Progress
-from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan, stored_split
 from tune_paddy.search.preflight import ReadyPlan, ready_session
@@ -26,6 +25,7 @@ from tune_paddy.search.recording import recorded_search
 from tune_paddy.search.resuming.history import Earlier
 from tune_paddy.search.run import run_trials
 from tune_paddy.search.sampling.searchers import FixedTrials
+from tune_paddy.search.stopping.interruption import Interruption
 from tune_paddy.search.teaching.teacher import recorded_targets
 from tune_paddy.search.trial import Trial
 from tune_paddy.spaces.space import SearchSpace

@@ -10,16 +10,14 @@ from functools import partial
 
 from rich.console import Console
 
-from tune_paddy.core.errors import InputError, SearchInterruptedError, TunePaddyError
+from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.predictions import Pool
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.timing.gains import Point
 from tune_paddy.search.cluster.carried import require_server
-from tune_paddy.search.interruption import Interruption, interruptible
 from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.preflight import ReadyPlan
-from tune_paddy.search.ray.watchdog import watched_ray
 from tune_paddy.search.recording import recorded_search
 from tune_paddy.search.resuming.compatibility import check_same
 from tune_paddy.search.resuming.history import (
@@ -29,6 +27,9 @@ from tune_paddy.search.resuming.history import (
     outcomes_with_curve,
 )
 from tune_paddy.search.sampling.searchers import MemberSearcher, TrialSearcher
+from tune_paddy.search.stopping.frozen_processes import frozen_processes_ended
+from tune_paddy.search.stopping.interruption import Interruption, interruptible
+from tune_paddy.search.stopping.vital import Vital, ray_processes, vital_files, watched
 from tune_paddy.search.timing.budget import TimeBudget
 from tune_paddy.search.timing.by_operations import member_paces
 from tune_paddy.search.timing.earlier_searches import earlier_search_line
@@ -39,19 +40,18 @@ from tune_paddy.search.watchers.close_members import MemberCloser
 from tune_paddy.search.watchers.contributors import Contributors
 from tune_paddy.search.watchers.display import search_display
 from tune_paddy.search.watchers.events import FirstNote, TrialEvents, Watcher
-from tune_paddy.search.watchers.frozen_processes import frozen_processes_ended
 from tune_paddy.search.watchers.live_ensemble import LiveEnsemble
 from tune_paddy.search.watchers.progress import SearchProgress
 from tune_paddy.search.watchers.prune_weights import OnSelection, WeightsKeeper
 from tune_paddy.search.watchers.stopwatch import Stopwatch
 from tune_paddy.tracking.context.system_metrics import system_metrics
 from tune_paddy.tracking.ensembles import read_live_points
-from tune_paddy.tracking.files import FIGURES, SPLIT_FILE, log_files
+from tune_paddy.tracking.files import FIGURES, SPLIT_FILE, local_folder, log_files
 from tune_paddy.tracking.history import read_recorded_search
 from tune_paddy.tracking.runs import RecordedRun, list_members
 from tune_paddy.tracking.schema import FLAT
-from tune_paddy.tracking.searches import close_search, log_ending
-from tune_paddy.tracking.store import Store
+from tune_paddy.tracking.searches import close_search, log_ending, recorded_run
+from tune_paddy.tracking.store import Store, sqlite_path
 from tune_paddy.training.saved.shelf import MEMBERS
 
 
@@ -175,7 +175,8 @@ def run_trials(
             if isinstance(watcher, AbstractContextManager):
                 stack.enter_context(watcher)
         stack.enter_context(interruptible(interruption, console.print))
-        stack.enter_context(watched_ray(interruption, partial(_leave, plan, store, parent)))
+        vital = [*ray_processes(), *_files(plan, store)]
+        stack.enter_context(watched(vital, interruption, partial(_leave, plan, store, parent)))
         stack.enter_context(frozen_processes_ended(context.members))
         run_trials_on_ray(
             ready,
@@ -194,7 +195,16 @@ def run_trials(
         console.print(progress.flat_reason(), soft_wrap=True, markup=False)
 
 
-def _leave(plan: SearchPlan, store: Store, parent: str, error: SearchInterruptedError) -> None:
+def _files(plan: SearchPlan, store: Store) -> list[Vital]:
+    """Return the files that a search needs until its end; a resume needs those of the record alone."""
+    recorded = recorded_run(store, plan.name)
+    artifacts = None if recorded is None else local_folder(recorded.artifact_uri)
+    record = [path for path in (sqlite_path(store.tracking_uri), artifacts) if path is not None]
+    # Not the search's folder, which trials make again.
+    return [*vital_files(record, resumable=False), *vital_files([plan.folder / SPLIT_FILE], resumable=True)]
+
+
+def _leave(plan: SearchPlan, store: Store, parent: str, error: TunePaddyError) -> None:
     """Close the record of a search and end this process, from another thread than the main one."""
     try:
         close_search(store, plan.name, parent, "KILLED")

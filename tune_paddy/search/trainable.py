@@ -18,9 +18,9 @@ from tune_paddy.data.system.files import cache_folder
 from tune_paddy.data.system.gc_policy import give_memory_back
 from tune_paddy.data.system.patience import Patience
 from tune_paddy.search.cluster.carried import TakenOverError, carried_files, remove_abandoned
-from tune_paddy.search.interruption import LAST_EPOCH
 from tune_paddy.search.ray.internals import SPENT
-from tune_paddy.search.stall_watch import StallWatch
+from tune_paddy.search.stopping.interruption import LAST_EPOCH
+from tune_paddy.search.stopping.stall_watch import StallWatch
 from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.context.costs import cost_metrics
 from tune_paddy.tracking.context.system_metrics import process_metrics

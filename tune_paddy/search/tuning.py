@@ -12,13 +12,13 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from tune_paddy.search.cluster.absent import AbsentMachines
 from tune_paddy.search.cluster.gpu_models import wanted_resources
 from tune_paddy.search.cluster.places import ClusterLimiter, live_places
-from tune_paddy.search.interruption import RunningTrials
 from tune_paddy.search.plan import SearchPlan, longest
 from tune_paddy.search.preflight import ReadyPlan
 from tune_paddy.search.ray.internals import credentials_left_alone, kept_processes
 from tune_paddy.search.ray.notebook import silent_reporter
 from tune_paddy.search.sampling.sampler import PastTrial
 from tune_paddy.search.sampling.searchers import TrialSearcher
+from tune_paddy.search.stopping.interruption import RunningTrials
 from tune_paddy.search.trainable import TrialContext, run_trial
 from tune_paddy.search.trial import Trial
 

@@ -64,14 +64,20 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def local_folder(artifact_uri: str) -> Path | None:
+    """Return the folder of a run's artifacts, or None if a server or an object store keeps them."""
+    return Path(url2pathname(urlsplit(artifact_uri).path)) if artifact_uri.startswith("file:") else None
+
+
 def remove_partial_files(artifact_uri: str) -> None:
     """Remove the partial artifacts of a killed process, if the artifacts are on this machine.
 
     Args:
         artifact_uri: Address of the artifacts of a run that no process writes to.
     """
-    if artifact_uri.startswith("file:"):
-        for path in list(Path(url2pathname(urlsplit(artifact_uri).path)).glob(f"{PARTIAL}*")):
+    folder = local_folder(artifact_uri)
+    if folder is not None:
+        for path in list(folder.glob(f"{PARTIAL}*")):
             path.unlink(missing_ok=True)
 
 

@@ -65,7 +65,7 @@ def hang(watch: Any) -> None:
 
 def freeze(watch: Any) -> None:
     """Stop this process, which may make no progress for a second only."""
-    from tune_paddy.search.stall_watch import Heartbeat
+    from tune_paddy.search.stopping.stall_watch import Heartbeat
 
     stall = watch.attempt.runtime.alive.__self__
     beat = Heartbeat.read(stall._path)

@@ -11,7 +11,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.cluster.absent import PATIENCE, AbsentMachines
 from tune_paddy.search.cluster.places import SECONDS
-from tune_paddy.search.interruption import Interruption
+from tune_paddy.search.stopping.interruption import Interruption
 from tune_paddy.search.trial import Trial
 
 

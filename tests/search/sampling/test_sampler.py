@@ -9,9 +9,9 @@ from ray.tune.search import Searcher
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Fixed, Range, Recipe, SubSpace
 from tune_paddy.core.memory import TrialMemory
-from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.sampling.sampler import START, MemberSampler, PastTrial, Proposal, parameter_names
 from tune_paddy.search.sampling.searchers import MemberSearcher
+from tune_paddy.search.stopping.interruption import Interruption
 from tune_paddy.search.timing.budget import UNLIMITED, TimeBudget
 from tune_paddy.search.timing.paces import SAFETY, MemberPaces
 from tune_paddy.search.trial import Trial

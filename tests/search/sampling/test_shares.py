@@ -4,10 +4,10 @@ import pytest
 
 from tests.search.sampling.test_sampler import UNKNOWN, budget_of, on_cpu
 from tune_paddy.core.domains import Choice, Fixed, Range, Recipe, SubSpace
-from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial
 from tune_paddy.search.sampling.searchers import MemberSearcher
 from tune_paddy.search.sampling.shares import Judged, next_family
+from tune_paddy.search.stopping.interruption import Interruption
 from tune_paddy.search.trial import Trial
 
 FROZEN = SubSpace(

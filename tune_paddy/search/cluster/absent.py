@@ -10,7 +10,7 @@ from tune_paddy.core.memory import TrialMemory
 from tune_paddy.data.system.text import counted
 from tune_paddy.search.cluster.gpu_models import absent_models
 from tune_paddy.search.cluster.places import SECONDS, connected_machines
-from tune_paddy.search.interruption import Interruption
+from tune_paddy.search.stopping.interruption import Interruption
 from tune_paddy.search.trial import Trial
 
 PATIENCE = 600.0

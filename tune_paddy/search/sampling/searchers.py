@@ -13,9 +13,9 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Proposer
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.gpu_shares import Planner
-from tune_paddy.search.interruption import Interruption
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal
 from tune_paddy.search.sampling.shares import Judged, next_family
+from tune_paddy.search.stopping.interruption import Interruption
 from tune_paddy.search.timing.paces import MemberPaces, spent_seconds, trained_seconds
 from tune_paddy.search.trial import Trial
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.system.patience import impatient
-from tune_paddy.search.stall_watch import stall_reason
+from tune_paddy.search.stopping.stall_watch import stall_reason
 from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.files import remove_partial_files
 from tune_paddy.tracking.members import RESUMABLE, Failure, end_member, fail_member, start_member

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from ray.tune import Callback
 from rich.console import Console
 
-from tune_paddy.search.interruption import Interruption
+from tune_paddy.search.stopping.interruption import Interruption
 from tune_paddy.search.trial import Trial
 from tune_paddy.tracking.runs import ORPHANED
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from tune_paddy.search.stall_watch import FROZEN, STALLED, Heartbeat
+from tune_paddy.search.stopping.stall_watch import FROZEN, STALLED, Heartbeat
 
 SECONDS = 1.0
 """Interval between two checks, in seconds."""

@@ -2,12 +2,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tune_paddy.search.stall_watch import STALLED, StallWatch, stall_reason
+from tune_paddy.search.stopping.stall_watch import STALLED, StallWatch, stall_reason
 
 HANG = """
 import sys, time
 from pathlib import Path
-from tune_paddy.search.stall_watch import StallWatch
+from tune_paddy.search.stopping.stall_watch import StallWatch
 
 def wait_for_ever():
     time.sleep(600)

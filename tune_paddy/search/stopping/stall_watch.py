@@ -2,7 +2,7 @@
 
 The process ends itself, from a thread. A frozen process cannot: it was stopped by a signal or a debugger, or
 it waits in the kernel for a disk or a driver. The search's own process therefore watches, too; see
-`watchers.frozen_processes`.
+`frozen_processes`.
 """
 
 import faulthandler

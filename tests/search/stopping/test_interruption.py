@@ -7,7 +7,7 @@ import pytest
 from ray.tune.experiment import Experiment
 
 from tune_paddy.core.errors import SearchInterruptedError
-from tune_paddy.search.interruption import LAST_EPOCH, ONE_PRESS, Interruption, interruptible
+from tune_paddy.search.stopping.interruption import LAST_EPOCH, ONE_PRESS, Interruption, interruptible
 from tune_paddy.search.timing.budget import TimeBudget
 
 

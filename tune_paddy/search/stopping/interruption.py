@@ -11,7 +11,7 @@ from typing import Any
 
 from ray.tune import Callback, Stopper
 
-from tune_paddy.core.errors import SearchInterruptedError
+from tune_paddy.core.errors import SearchInterruptedError, TunePaddyError
 from tune_paddy.data.system.signals import HANG_UP, JOB_SIGNALS, is_ignored_hang_up, leave_terminal
 from tune_paddy.search.timing.budget import UNLIMITED, TimeBudget
 
@@ -49,6 +49,7 @@ class Interruption(Stopper):
         self.signal: int | None = None
         self.at_once = False
         self.failure: str | None = None
+        self._resumable = True
         self._running = False
 
     def __getstate__(self) -> dict[str, object]:
@@ -91,10 +92,23 @@ class Interruption(Stopper):
         self.at_once = True
         return True
 
-    def fail(self, failure: str) -> None:
-        """Stop the search at once inside `interruptible`, even if the main thread blocks."""
-        self.failure, self.at_once = failure, True
+    def fail(self, failure: str, *, resumable: bool = True) -> None:
+        """Stop the search at once inside `interruptible`, even if the main thread blocks.
+
+        Args:
+            failure: What has happened, in words.
+            resumable: Whether the search can be resumed.
+        """
+        self._resumable, self.failure, self.at_once = resumable, failure, True
         os.kill(os.getpid(), signal.SIGINT)  # only a signal handler can raise in the main thread
+
+    def ended(self) -> TunePaddyError:
+        """Return the exception of a search that something or somebody has stopped at once."""
+        if self.failure is None:
+            return self.error("the search was stopped at once; it can be resumed")
+        if self._resumable:
+            return self.error(f"{self.failure}; the search can be resumed")
+        return TunePaddyError(self.failure)
 
     def error(self, message: str) -> SearchInterruptedError:
         """Return the exception to raise; its exit status is that of a process killed by the signal."""
@@ -129,7 +143,8 @@ def interruptible(interruption: Interruption, say: Callable[[str], None]) -> Ite
         say: Function that prints a line for the user.
 
     Raises:
-        SearchInterruptedError: A second signal was received, or something failed.
+        SearchInterruptedError: A second signal was received, or something failed that a resume survives.
+        TunePaddyError: Something failed for good.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -154,9 +169,7 @@ def interruptible(interruption: Interruption, say: Callable[[str], None]) -> Ite
     try:
         yield
     except KeyboardInterrupt:
-        failure = interruption.failure
-        what = f"{failure}; the search" if failure else "the search was stopped at once; it"
-        raise interruption.error(f"{what} can be resumed") from None
+        raise interruption.ended() from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tune_paddy.search.stall_watch import STALLED, Heartbeat, StallWatch, stall_reason
-from tune_paddy.search.watchers.frozen_processes import GRACE, FrozenWatch
+from tune_paddy.search.stopping.frozen_processes import GRACE, FrozenWatch
+from tune_paddy.search.stopping.stall_watch import STALLED, Heartbeat, StallWatch, stall_reason
 
 TRAIN = """
 import sys, time
 from pathlib import Path
-from tune_paddy.search.stall_watch import StallWatch
+from tune_paddy.search.stopping.stall_watch import StallWatch
 with StallWatch(1000, Path(sys.argv[1])):
     print("ready", flush=True)
     time.sleep(600)
