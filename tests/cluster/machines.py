@@ -22,6 +22,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.cluster.network import inside
 from tests.faults.harness import wait_for
 
 PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"]
@@ -53,6 +54,8 @@ class Machine:
         faults: Number of a trial → fault that happens to it on this machine.
         path: Folders of Python packages, beside those that are installed.
         variables: Further variables of its programs.
+        address: Address at which other machines find it.
+        network: Machine whose network it has, see `tests.cluster.network`; empty: that of this computer.
     """
 
     disk: Path
@@ -61,6 +64,8 @@ class Machine:
     faults: Mapping[str, str]
     path: tuple[Path, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
+    address: str = "127.0.0.1"
+    network: str = ""
 
     @property
     def cache(self) -> Path:
@@ -73,7 +78,7 @@ class Machine:
         (self.disk / "home").mkdir(parents=True, exist_ok=True)
         with (self.disk / output).open("wb") as file:
             process = subprocess.Popen(
-                [*_hiding(self.hidden), *command],
+                [*inside(self.network), *_hiding(self.hidden), *command],
                 cwd=self.disk,
                 env=self._environment(),
                 stdout=file,
@@ -124,9 +129,8 @@ def ray_node(
     *,
     cpus: int,
     port: int,
-    joins: bool = False,
+    joins: str = "",
     gpu: str = "",
-    address: str = "",
 ) -> subprocess.Popen[bytes]:
     """Start a node of Ray on a machine, and wait until it runs; the stack kills it.
 
@@ -135,14 +139,12 @@ def ray_node(
         machine: Its machine.
         cpus: Number of its CPUs.
         port: Port of the cluster.
-        joins: Whether it joins the cluster; otherwise it begins one.
+        joins: Address of the first machine of the cluster that it joins; empty: it begins one.
         gpu: Ray's name of a model of GPU, of which the node declares one; empty: none.
-        address: Address of the machine; empty: that of the first or the second one.
     """
-    address = address or (SECOND if joins else HEAD)
     for _ in range(_ATTEMPTS):
         with ExitStack() as own:
-            process = _started(own, machine, cpus=cpus, port=port, joins=joins, gpu=gpu, address=address)
+            process = _started(own, machine, cpus=cpus, port=port, joins=joins, gpu=gpu)
             wait_for(lambda: _runs(machine) or process.poll() is not None, 600)  # noqa: B023 called at once
             if process.poll() is None:
                 stack.enter_context(own.pop_all())
@@ -156,7 +158,7 @@ def _runs(machine: Machine) -> bool:
 
 
 def _started(
-    stack: ExitStack, machine: Machine, *, cpus: int, port: int, joins: bool, gpu: str, address: str
+    stack: ExitStack, machine: Machine, *, cpus: int, port: int, joins: str, gpu: str
 ) -> subprocess.Popen[bytes]:
     temporary = f"/tmp/tp{free_port()}"  # noqa: S108 the path of a socket is short
     stack.callback(shutil.rmtree, temporary, ignore_errors=True)
@@ -165,8 +167,8 @@ def _started(
     begins = ["--head", f"--port={port}", "--include-dashboard=false"]
     agents = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
     options = [
-        *([f"--address={HEAD}:{port}"] if joins else begins),
-        f"--node-ip-address={address}",
+        *([f"--address={joins}:{port}"] if joins else begins),
+        f"--node-ip-address={machine.address}",
         f"--num-cpus={cpus}",
         f"--num-gpus={int(bool(gpu))}",
         *([f"--resources={json.dumps({f'accelerator_type:{gpu}': 1})}"] if gpu else []),
@@ -215,10 +217,10 @@ def raylet(machine: Machine, process: subprocess.Popen[bytes]) -> psutil.Process
 def mlflow_server(machine: Machine) -> Iterator[str]:
     """Run an MLflow server with its database and artifacts on a machine; yield its address."""
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", machine.address, "--port", str(port)]
     command += ["--workers", "1", "--backend-store-uri", "sqlite:///mlflow.db"]
     with machine.running(*command, output="mlflow.txt"):
-        address = f"http://127.0.0.1:{port}"
+        address = f"http://{machine.address}:{port}"
         wait_for(lambda: answers(f"{address}/health"), 600)
         yield address
 

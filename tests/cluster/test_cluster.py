@@ -1,4 +1,4 @@
-"""A search on two machines that share a storage and an MLflow server, and nothing else.
+"""A search on two machines that share a storage and an MLflow server, and nothing else, not even a network.
 
 The search begins on one machine. The second one joins, has an older program, takes up two trials, and is
 killed while these wait in their second epoch.
@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from tests.cluster.machines import (
-    HEAD,
     PROGRAM,
     ROOT,
     TWO_NODES,
@@ -27,6 +26,7 @@ from tests.cluster.machines import (
     raylet,
     space_of_nets,
 )
+from tests.cluster.network import addresses
 from tests.conftest import write_small_digits
 from tests.faults.harness import INJECTED, wait_for
 from tune_paddy.data.storage.storage import Storage
@@ -35,7 +35,7 @@ from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import RecordedRun, list_members
 from tune_paddy.tracking.store import Store, open_store
 
-TRIALS, EPOCHS, ON_SECOND = 6, 2, 2
+TRIALS, EPOCHS, ON_SECOND = 8, 2, 2
 
 SPACE = space_of_nets(TRIALS, EPOCHS, "retries: 1")
 
@@ -63,6 +63,7 @@ class Night:
     head: Machine
     second: Machine
     storage: Storage
+    log: Path
     store: Store
     members: tuple[RecordedRun, ...]
     before: Counter[tuple[int, int]]
@@ -81,20 +82,30 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     data = write_small_digits(disks["driver"] / "digits")
     (disks["driver"] / "space.yaml").write_text(SPACE)
     waits = {"head": [0], "second": range(TRIALS)}
-
-    def machine(name: str, *paths: Path) -> Machine:
-        faults = {str(trial): "wait" for trial in waits.get(name, ())}
-        hidden = tuple(disk for other, disk in disks.items() if other != name)
-        return Machine(disks[name], hidden, log, faults, (INJECTED, *paths, ROOT))
-
-    driver, head = machine("driver"), machine("head")
-    second = machine("second", older_program(disks["second"]))
     port = free_port()
     with ExitStack() as stack:
+        found = stack.enter_context(addresses(["head", "second", "server"]))
+
+        def machine(name: str, *paths: Path) -> Machine:
+            faults = {str(trial): "wait" for trial in waits.get(name, ())}
+            hidden = tuple(disk for other, disk in disks.items() if other != name)
+            where = "head" if name == "driver" else name  # a driver needs a node of Ray on its computer
+            path = (INJECTED, *paths, ROOT)
+            return Machine(disks[name], hidden, log, faults, path, address=found[where], network=where)
+
+        driver, head = machine("driver"), machine("head")
+        second = machine("second", older_program(disks["second"]))
         uri = stack.enter_context(mlflow_server(machine("server")))
         ray_node(stack, head, cpus=1, port=port)
         command = ["search", str(data), "--space", "space.yaml", "--name", "night", "--method", "uniform"]
-        command += ["--storage", str(storage), "--ray-address", f"{HEAD}:{port}", "--tracking-uri", uri]
+        command += [
+            "--storage",
+            str(storage),
+            "--ray-address",
+            f"{head.address}:{port}",
+            "--tracking-uri",
+            uri,
+        ]
         search = stack.enter_context(driver.running(*PROGRAM, *command, output="search.txt"))
 
         def reached(count: int) -> bool:
@@ -103,7 +114,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
             return sum(epoch == 2 for _, epoch in begun_epochs(log)) >= count
 
         wait_for(lambda: reached(1), 900)
-        node = ray_node(stack, second, cpus=ON_SECOND, port=port, joins=True)
+        node = ray_node(stack, second, cpus=ON_SECOND, port=port, joins=head.address)
         wait_for(lambda: reached(1 + ON_SECOND), 900)
         before = begun_epochs(log)
         killed = raylet(second, node)
@@ -121,6 +132,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
             head,
             second,
             Storage.at(str(storage)),
+            log,
             store,
             list_members(store, "night"),
             before,
@@ -163,6 +175,13 @@ def test_the_images_were_copied_to_each_machine_once(night: Night) -> None:
         copies = list((machine.cache / "datasets").glob("*/*/*.png"))
         assert len(copies) > count if hides() else not copies
     assert not (night.driver.cache / "datasets").exists()
+
+
+def test_the_image_cache_of_each_machine_was_made_once(night: Night) -> None:
+    made = Counter(map(Path, (night.log / "shards").read_text().split()))
+    assert set(made.values()) == {1}
+    for machine in (night.head, night.second):
+        assert any(path.is_relative_to(machine.cache) for path in made)
 
 
 def test_weights_are_in_the_storage_alone_and_an_export_finds_them(night: Night) -> None:

@@ -4,6 +4,7 @@ The driver is killed while a trial on each machine waits in its second epoch. Th
 storage is away for a while. Trials are not retried: a single one that fails would be missed.
 """
 
+import re
 import shutil
 import time
 from collections import Counter
@@ -22,9 +23,11 @@ from tests.cluster.machines import (
     PROGRAM,
     RAY_FILES,
     ROOT,
+    SECOND,
     THIRD,
     TWO_NODES,
     Machine,
+    answers,
     begun_epochs,
     free_port,
     mlflow_server,
@@ -104,7 +107,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         (driver.disk / "space.yaml").write_text(SPACE)
         uri = stack.enter_context(mlflow_server(machines["server"]))
         nodes = [ray_node(stack, machines["head"], cpus=1, port=port)]
-        nodes.append(ray_node(stack, machines["second"], cpus=1, port=port, joins=True))
+        nodes.append(ray_node(stack, machines["second"], cpus=1, port=port, joins=HEAD))
         storage = f"s3://{objects.bucket}/night?endpoint_override=127.0.0.1:{gate.port}&scheme=http"
         options = ["--ray-address", f"{HEAD}:{port}", "--tracking-uri", uri]
         command = ["search", str(data), "--space", "space.yaml", "--name", "night", "--storage", storage]
@@ -164,6 +167,7 @@ def made_machines(root: Path, log: Path, variables: dict[str, str]) -> dict[str,
             waiting if name in ("head", "second") else {},
             (*((INJECTED,) if name in ("head", "second") else ()), disk / "packages", ROOT),
             {} if name == "server" else variables,
+            {"head": HEAD, "second": SECOND, "other": THIRD}.get(name, "127.0.0.1"),
         )
         for name, disk in disks.items()
     }
@@ -219,6 +223,7 @@ def test_a_third_machine_works_with_the_record_and_the_storage_alone(night: Nigh
         ["show", "night"],
         ["select", "night", "--method", "uniform", "--name", "here"],
         ["report", "night"],
+        ["ui", "night"],
         ["export", "night", "model"],
         ["bundle", "night", "packed"],
         ["predict", "night", *names],
@@ -228,10 +233,13 @@ def test_a_third_machine_works_with_the_record_and_the_storage_alone(night: Nigh
     status, told["exported"] = third.run(*PROGRAM, "predict", "model", *names, output="exported.txt")
     assert status == 0, told["exported"]
     assert f"{TRIALS} members finished" in told["show"]
+    pages = re.findall(r"http://\S+", told["ui"])
+    assert pages
+    assert all(answers(page) for page in pages)
     assert (third.disk / "runs/night/submission.csv").is_file()
     assert (third.disk / "packed").is_dir()
-    for answers in (told["predict"], told["exported"]):
-        assert all(f"\n{name}," in answers for name in names)
+    for text in (told["predict"], told["exported"]):
+        assert all(f"\n{name}," in text for name in names)
 
 
 def test_a_machine_with_another_torch_is_named_before_anything_is_recorded(night: Night) -> None:
@@ -239,7 +247,7 @@ def test_a_machine_with_another_torch_is_named_before_anything_is_recorded(night
     search = ["search", "digits", "--space", "space.yaml", "--name", "later", "--storage", night.storage]
     with ExitStack() as stack:
         other = night.machines["other"]
-        ray_node(stack, other, cpus=1, port=night.port, joins=True, address=THIRD)
+        ray_node(stack, other, cpus=1, port=night.port, joins=HEAD)
         status, text = driver.run(*PROGRAM, *search, *night.options, output="later.txt")
     assert status == 2, text
     ours = version("torch").partition("+")[0]

@@ -82,7 +82,7 @@ class Night:
     @property
     def log(self) -> Path:
         """Folder of the epochs that began, of the faults that happened, and of the sessions' output."""
-        return self.folder / f"log-{self.name}"
+        return self.folder.with_name(f"{self.folder.name}-log-{self.name}")  # the other one may be deleted
 
     def begin(self, *flags: str) -> Session:
         """Start the search."""

@@ -1,7 +1,8 @@
 """Inject faults into this Python process; only the processes under test have this folder on their path.
 
 `FAULTS` is JSON: number of a trial → fault. A fault happens in the trial's first attempt; `always` in each.
-`FAULTS_LOG` is a folder that gets a line for every epoch that begins, and a file for every fault.
+`FAULTS_LOG` is a folder that gets a line for every epoch that begins and every file of an image cache that is
+made, and a file for every fault.
 """
 
 import importlib.abc
@@ -198,6 +199,18 @@ def break_trials(trainable: ModuleType) -> None:
     trainable._run_locked = run_locked
 
 
+def log_shards(entry: ModuleType) -> None:
+    """Log the files of image caches that are written."""
+    write = entry.write_shard
+
+    def write_shard(path: Path, *arguments: Any) -> None:
+        with (LOG / "shards").open("a") as file:
+            file.write(f"{path}\n")
+        write(path, *arguments)
+
+    entry.write_shard = write_shard
+
+
 def draw_nothing(figures: ModuleType) -> None:
     """Leave out the figures of the selection that ends a search; they take seconds."""
     figures.draw_figures = lambda *_: {}  # type: ignore[attr-defined]
@@ -205,6 +218,7 @@ def draw_nothing(figures: ModuleType) -> None:
 
 WRAPPED = {
     "tune_paddy.search.trainable": break_trials,
+    "tune_paddy.data.image_cache.entry": log_shards,
     "tune_paddy.ensemble.reports.figures": draw_nothing,
 }
 """Module → function that changes it as soon as it has been imported."""

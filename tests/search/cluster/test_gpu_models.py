@@ -30,18 +30,16 @@ def node(label: str, gpus: float, *mib: float, **more: float) -> Node:
 def test_machines_with_the_same_gpu_are_one_model_whose_smallest_memory_counts() -> None:
     idle = Node("cpus", {"CPU": 8.0}, {"gpus": [["unused", 100.0]]}, 0.0)
     nodes = [node("T4", 2, 15_000, 14_900), idle, node("A100", 1, 40_000), node("T4", 1, 15_100)]
-    assert gpu_models(nodes) == (
-        GpuModel("T4", "NVIDIA T4", 14_900, 3),
-        GpuModel("A100", "NVIDIA A100", 40_000, 1),
-    )
+    expected = (GpuModel("A100", "NVIDIA A100", 40_000, 1), GpuModel("T4", "NVIDIA T4", 14_900, 3))
+    assert gpu_models(nodes) == gpu_models(nodes[::-1]) == expected
     assert models_note(gpu_models(nodes)) == (
-        "Each trial is planned for the model of GPU that it gets: 3 T4 of 14,900 MiB, 1 A100 of 40,000 MiB"
+        "Each trial is planned for the model of GPU that it gets: 1 A100 of 40,000 MiB, 3 T4 of 14,900 MiB"
     )
     assert models_note(()) is None
 
 
 def test_the_memory_of_a_well_known_model_needs_no_driver() -> None:
-    assert [model.mib for model in gpu_models([node("T4", 1), node("L4", 1)])] == [14_900, 22_480]
+    assert [model.mib for model in gpu_models([node("T4", 1), node("L4", 1)])] == [22_480, 14_900]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def gpu_models(nodes: Sequence[Node]) -> tuple[GpuModel, ...]:
     by_label: dict[str, list[Node]] = {}
     for node, (label,) in zip(with_gpus, labels, strict=True):
         by_label.setdefault(label, []).append(node)
-    models = [_model(label, members) for label, members in by_label.items()]
+    models = [_model(label, members) for label, members in sorted(by_label.items())]  # Ray has no order
     known = [model for model in models if model is not None]
     return tuple(known) if len(models) == len(known) > 1 else ()
 

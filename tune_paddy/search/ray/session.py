@@ -9,7 +9,6 @@ import logging
 import os
 import secrets
 import signal
-import socket
 import tempfile
 import threading
 import warnings
@@ -24,6 +23,7 @@ import ray
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.cpus import usable_cpus
 from tune_paddy.data.system.owned_folders import owned_folder, sweep
+from tune_paddy.search.ray.address import require_ray
 from tune_paddy.search.ray.environment import warm_workers
 from tune_paddy.search.ray.internals import (
     only_needed_processes,
@@ -37,11 +37,10 @@ from tune_paddy.search.ray.internals import (
 )
 from tune_paddy.search.ray.reaper import reaped
 
-_ANSWER_SECONDS = 10.0
-"""Time to wait for an answer from a cluster, in seconds."""
-
 _STARTS = 3
 """Attempts to start Ray: on a busy machine its raylet ends if an agent takes more than 15 s to start."""
+
+_HINT = "; is it the port of `ray start --head`, and do both have the same token?"
 
 _LONGEST_FOLDER = 17
 """Maximum length of the parent folder's path, in bytes; the rest of a socket's path takes 86."""
@@ -76,7 +75,7 @@ def ray_session(
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with ExitStack() as stack:
             if address:
-                _require_answer(address)
+                require_ray(address)
             options = {"address": address} if address else stack.enter_context(_closed(num_gpus))
             stack.enter_context(quiet_workers())  # the record has the reason in one line
             try:
@@ -85,8 +84,8 @@ def ray_session(
                 raise
             except Exception as error:  # on a busy machine, a bare one: "The current node timed out"
                 reason = (str(error).splitlines() or [type(error).__name__])[0]
-                where = address or "this machine"
-                raise InputError(f"Ray could not be reached at {where}: {reason}") from error
+                where, hint = (address, _HINT) if address else ("this machine", "")
+                raise InputError(f"Ray could not be reached at {where}: {reason}{hint}") from error
             stack.enter_context(_ended_with_this_process(options))
             stack.callback(ray.shutdown)
             yield ray
@@ -162,25 +161,6 @@ def _closed(num_gpus: int | None) -> Iterator[dict[str, Any]]:
             "num_gpus": num_gpus,
             "_temp_dir": f"{folder}/r",  # Ray makes it accessible to everyone, so ours contains it
         }
-
-
-def _require_answer(address: str) -> None:
-    """Check that something answers at HOST:PORT; Ray itself would retry for minutes.
-
-    Raises:
-        InputError: Nothing answers, or the host is unknown.
-    """
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not (host and port.isdecimal()):
-        return  # `auto`, for example: Ray searches for a cluster on this machine
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_SECONDS).close()
-    except OSError as error:
-        raise InputError(
-            f"no Ray cluster answers at {address} ({error.strerror or error}); start one there with "
-            "`ray start --head`, or leave out `ray_address`",
-            options=("ray_address",),
-        ) from error
 
 
 def _short_folder() -> str:
