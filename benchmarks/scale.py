@@ -17,21 +17,24 @@ import sqlite3
 import tempfile
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import closing
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Choice, Domain, Fixed
 from tune_paddy.core.predictions import Predictions
+from tune_paddy.core.selection.auto import auto_select
 from tune_paddy.core.selection.greedy_log_loss import true_class_rows
 from tune_paddy.core.selection.growing import GrowingGreedy
-from tune_paddy.core.selection.plain import greedy_select
+from tune_paddy.core.selection.methods import METHODS
+from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.tasks.names import CLASSES
 from tune_paddy.search.gpu_shares import without_gpu
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal
@@ -220,11 +223,23 @@ def run_selection(arguments: argparse.Namespace) -> None:
             costs.append(time.process_time() - start)
             if number + 1 in STEPS:
                 print(f"{number + 1:>8}{1000 * np.mean(costs):>16.1f}{repeated:>28}", flush=True)
-        before, start = rss_mib(), time.process_time()
-        whole = greedy_select(probs, LABELS)
-        spent = time.process_time() - start
-        print(f"greedy selection of all: {spent:.1f} s, peak memory {before:.0f} → {rss_mib():.0f} MiB")
+        whole = timed_selection("greedy", partial(METHODS["greedy"], metric="log_loss", seed=0), probs)
         print(f"the live ensemble is the same: {greedy.selection().order == whole.order}")
+        timed_selection("log_linear", partial(METHODS["log_linear"], metric="log_loss", seed=0), probs)
+        timed_selection("auto", auto_select, probs)
+
+
+def timed_selection(method: str, select: Callable[..., Selection], probs: np.ndarray) -> Selection:
+    """Select from all members, and print what that costs."""
+    before, start = rss_mib(), time.process_time()
+    with threadpool_limits(1):
+        selection = select(probs, LABELS)
+    spent = time.process_time() - start
+    print(
+        f"{method} selection of all: {spent:.1f} s, peak memory {before:.0f} → {rss_mib():.0f} MiB",
+        flush=True,
+    )
+    return selection
 
 
 def run_sampler(arguments: argparse.Namespace) -> None:
