@@ -22,10 +22,12 @@ from tune_paddy.search.refit import (
     refit_plan,
     run_refit,
 )
+from tune_paddy.search.trainable import LOCKS
 from tune_paddy.tracking.pool import load_pool
 from tune_paddy.tracking.runs import get_search, list_members
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.searches import log_seconds
+from tune_paddy.training.saved.shelf import MEMBERS
 
 
 def chosen(finished: Finished) -> tuple[Pool, Selection, tuple[RefitMember, ...]]:
@@ -116,3 +118,20 @@ def test_a_member_that_fails_is_named_and_the_next_call_trains_it_alone(
     other = (RefitMember("good", quick.model_copy(update={"seed": 5}), "a"),)
     with pytest.raises(InputError, match="'good' with another configuration"):
         run_refit(plan, other, finished.store, console=Console(quiet=True), tags={})
+
+
+def test_a_refit_that_was_killed_after_its_last_member_is_closed_by_the_next_call(
+    finished: Finished, tmp_path: Path
+) -> None:
+    _, _, (member,) = chosen(finished)
+    quick = member.config.model_copy(update={"epochs": 1, "tta": 0, "arch": "test_resnet"})
+    members, store = (RefitMember("only", quick, "a"),), finished.store
+    plan = make_refit(finished, members, "killed", tmp_path)
+    with trained_here():
+        run_refit(plan, members, store, console=Console(quiet=True), tags={})
+    store.client.update_run(get_search(store, plan.name).run_id, "RUNNING")
+    locks = plan.folder / MEMBERS / LOCKS
+    locks.mkdir()
+    run_refit(plan, members, store, console=Console(quiet=True), tags={})
+    assert get_search(store, plan.name).status == "FINISHED"
+    assert not locks.exists()

@@ -152,6 +152,9 @@ def run_refit(
                 refit = replace(ready, split=split)
                 spent = SearchRecord.from_run(get_search(store, plan.name)).seconds or 0.0
                 _run(refit, store, parent, trials, classrooms=classrooms, console=console, spent=spent)
+    elif get_search(store, plan.name).status != "FINISHED":  # an earlier call ended after its last member
+        with search_lock(plan.folder, plan.name), recorded_search(plan, split, store, tags):
+            pass
     _require_all(store, plan, members)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.gate import Gate
+from tests.cluster.gate import Gate, State
 from tests.tracking.server.processes import ObjectStore, free_port
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.data.image_cache.cache import ImageSet
@@ -126,7 +126,7 @@ def test_calls_wait_while_the_server_is_away(
         lambda: push_images(images, place.storage),
     ]
     threads = [threading.Thread(target=call) for call in calls]
-    with place.gate.closed():
+    with place.gate.shut(State.CLOSED):
         for thread in threads:
             thread.start()
         while len(waits) < len(calls):
