@@ -44,7 +44,7 @@ def addresses(machines: Sequence[str]) -> Iterator[dict[str, str]]:
 def _connect(stack: ExitStack, machine: str, address: str) -> None:
     """Give a machine its network and a cable to the switch; the stack removes both."""
     name = namespace(machine)
-    cable = f"{_SWITCH}-{address.rpartition('.')[2]}"
+    cable = _cable(address)
     _ip("netns", "add", name)
     stack.callback(_ip, "netns", "delete", name)
     _ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", name)
@@ -55,6 +55,21 @@ def _connect(stack: ExitStack, machine: str, address: str) -> None:
         _ip("-n", name, "link", "set", device, "up")
 
 
+@contextmanager
+def cut_off(address: str) -> Iterator[None]:
+    """Unplug a machine's cable while the block runs; its processes go on.
+
+    Args:
+        address: Its address, from `addresses`, where each machine has a network of its own.
+    """
+    cable = _cable(address)
+    _ip("link", "set", cable, "down")
+    try:
+        yield
+    finally:
+        _ip("link", "set", cable, "up")
+
+
 def inside(machine: str) -> list[str]:
     """Return the beginning of a command that runs in a machine's network, or nothing.
 
@@ -62,6 +77,10 @@ def inside(machine: str) -> list[str]:
         machine: Name of the machine; empty: the network of this computer.
     """
     return ["ip", "netns", "exec", namespace(machine)] if machine and own_networks() else []
+
+
+def _cable(address: str) -> str:
+    return f"{_SWITCH}-{address.rpartition('.')[2]}"
 
 
 def namespace(machine: str) -> str:
