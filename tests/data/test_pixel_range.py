@@ -119,6 +119,11 @@ def test_any_values_have_a_range_that_scales_them_in_order(values):
     assert (np.diff(scaled.astype(int)) >= 0).all()
 
 
+def test_nan_does_not_stretch_the_range():
+    values = np.array([[np.nan, 280, 300]], np.float32)
+    assert find_range([measure_values(Image.fromarray(values), 2)]) == (280, 300)
+
+
 def test_images_without_a_finite_value_are_black(tmp_path):
     Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(tmp_path / "x.tif")
     assert load_pixels(tmp_path / "x.tif", (0.0, 1.0)).max() == 0

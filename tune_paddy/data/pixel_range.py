@@ -57,12 +57,12 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def read_values(image: Image.Image) -> NDArray[np.float64]:
-    """Return the values of a deep image, float64 [height, width]; NaN becomes 0."""
+    """Return the values of a deep image, float64 [height, width]; NaN becomes −inf: black in any range."""
     stored = np.asarray(image)
     if stored.dtype == np.int32 and _is_unsigned(image):
         stored = stored.view(np.uint32)  # Pillow has no such type, and keeps the bits
     values = stored.astype(np.float64)
-    return np.nan_to_num(values, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    return np.nan_to_num(values, copy=False, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
 
 
 def _is_unsigned(image: Image.Image) -> bool:

@@ -395,6 +395,26 @@ def test_answers_with_several_labels_do_not_beat_class_folders(tmp_path):
     assert list_dataset(tmp_path).left_out[0].what == "table (answers of tune-paddy predict)"
 
 
+def test_corrections_in_the_dataset_do_not_compete_with_its_labels(tmp_path):
+    """A person may put the table of the label doctor beside the images, and edit it."""
+    make(tmp_path, *(f"{label}/{k}.jpg" for label in ("cat", "dog") for k in range(4)))
+    columns = ("id", "given", "likelier", "label", "confirmed", "doubt", "votes")
+    rows = [
+        columns,
+        ("cat/0.jpg", "cat", "dog", "dog", "yes", 0.9, "2/2"),
+        ("cat/1.jpg", "cat", "dog", "cat", "", 0.8, "2/2"),
+        ("dog/1.jpg", "dog", "cat", "cat", "yes", 0.8, "2/2"),
+    ]
+    table(tmp_path / "labels.csv", rows)
+    assert facts(tmp_path) == (8, ["cat", "dog"], 0)
+    assert list_dataset(tmp_path).left_out[0].what == "table (suspects of tune-paddy data doctor)"
+    table(tmp_path / "fixed.csv", [(row[0], row[1], row[3]) for row in rows])
+    assert "names 3 of 8 images in the folders cat, dog, with other labels" in refusal(tmp_path)
+    listing = list_dataset(tmp_path, ReadOptions(relabel="fixed.csv"))
+    assert dict(zip(listing.labelled["id"], listing.labelled["label"], strict=True))["cat/0.jpg"] == "dog"
+    assert [kind.examples for kind in listing.left_out] == [("labels.csv",)]
+
+
 def test_a_table_of_some_images_with_the_same_labels_does_not_beat_class_folders(tmp_path):
     make(tmp_path, *(f"{label}/{k}{label}.jpg" for label in ("cat", "dog") for k in range(4)))
     table(tmp_path / "extra.csv", [("file", "label"), ("0cat.jpg", "cat"), ("1cat.jpg", "cat")])

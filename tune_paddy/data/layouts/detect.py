@@ -112,7 +112,8 @@ def _list(root: Path, named: Path | None, options: ReadOptions) -> Listing:
     if not tree.images and len(tree.datasets) == 1:  # such as the folder `data` around the demo's digits
         tree = walk(tree.path(tree.datasets[0]))
     around = _surroundings(tree, named, options)
-    near = tables_near(tree.tables, around.base)
+    corrections = _corrections(tree.root, options)
+    near = [name for name in tables_near(tree.tables, around.base) if tree.path(name) != corrections]
     sample = find_sample(tree.root, [name for name in near if is_sample(name)])
     if sample is not None:
         around = replace(around, sample=sample.columns)
@@ -122,17 +123,22 @@ def _list(root: Path, named: Path | None, options: ReadOptions) -> Listing:
     else:
         others = near if companion is None else [n for n in near if tree.path(n) != companion.path]
         labelled, verdicts = _labelled(around, named, others)
-    return _listing(around, _corrected(labelled, tree.root, options), sample, verdicts, companion)
+    if corrections is not None:
+        labelled = _corrected(labelled, corrections)
+    return _listing(around, labelled, sample, verdicts, companion)
 
 
-def _corrected(labelled: Labelled, root: Path, options: ReadOptions) -> Labelled:
+def _corrections(root: Path, options: ReadOptions) -> Path | None:
+    """Return the table of corrected labels that a person named; None: there is none."""
+    return None if options.relabel is None else file_of(root, options.relabel, "relabel")
+
+
+def _corrected(labelled: Labelled, corrections: Path) -> Labelled:
     """Return labelled images with the corrections of a table; the classes and all that follows are theirs."""
-    if options.relabel is None:
-        return labelled
     task = Task.of(labelled.task)
     wording = Wording(task, task.classes_of(labelled.labels), labelled.separator)
     before = dict(zip(labelled.ids, labelled.labels, strict=True))
-    now, note = correct_labels(file_of(root, options.relabel, "relabel"), before, wording)
+    now, note = correct_labels(corrections, before, wording)
     return replace(labelled, labels=[now[name] for name in labelled.ids], notes=(*labelled.notes, note))
 
 
@@ -206,15 +212,13 @@ def _read(source: LabelTable | ClassFolders | NamedFiles, around: Surroundings) 
 def _portable(around: Surroundings) -> ReadOptions:
     """Return the options with paths that do not depend on the working folder: for the record."""
     root, options = around.tree.root, around.options
-    labels, images = options.labels, options.images
-    relabel = options.relabel
+    labels, images, relabel = options.labels, options.images, _corrections(root, options)
     if labels not in (None, FOLDERS):
         labels = _from_root(root, file_of(root, str(labels), "labels"))
-    if relabel is not None:
-        relabel = _from_root(root, file_of(root, relabel, "relabel"))
     if images is not None:
         images = _from_root(root, _folder_of(root, images))
-    return replace(options, labels=labels, images=images, relabel=relabel)
+    corrected = None if relabel is None else _from_root(root, relabel)
+    return replace(options, labels=labels, images=images, relabel=corrected)
 
 
 def _as_spelt(options: ReadOptions, sides: SideColumns) -> ReadOptions:
@@ -264,6 +268,8 @@ def _listing(
         labelled=files,
         with_suffix=labelled.with_suffix,
     )
+    corrections = _corrections(tree.root, around.options)
+    also_read = [path for path in (corrections, None if companion is None else companion.path) if path]
     classes = task.classes_of(labelled.labels)
     form, form_notes = choose_form(
         labelled.form,
@@ -284,9 +290,7 @@ def _listing(
         task=task,
         sample=tests.sample,
         sides=sides,
-        left_out=find_left_out(
-            tree, labelled, tests, verdicts, () if companion is None else (companion.path,)
-        ),
+        left_out=find_left_out(tree, labelled, tests, verdicts, also_read),
         notes=labelled.notes + form_notes + grade_notes,
         options=_as_spelt(_portable(around), sides),
     )

@@ -20,7 +20,7 @@ from tune_paddy.data.layouts.by_table.columns import (
 from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, recognises
 from tune_paddy.data.layouts.index import lies_in
 from tune_paddy.data.layouts.names import Role, is_sample, is_submission, role_of
-from tune_paddy.data.system.own_output import are_answers
+from tune_paddy.data.system.own_output import table_kind
 from tune_paddy.data.system.text import shown
 
 DEEPEST = 1
@@ -109,8 +109,9 @@ def judge(name: str, around: Surroundings) -> Verdict:
         table = read_table(around.tree.path(name))
     except InputError as error:
         return Verdict(name, Kind.PROBLEM, str(error))
-    if are_answers(table.columns, list(islice(zip(*table.values, strict=True), _READ_ROWS))):
-        return Verdict(name, Kind.OTHER, "answers of tune-paddy predict")
+    written = table_kind(table.columns, list(islice(zip(*table.values, strict=True), _READ_ROWS)))
+    if written:
+        return Verdict(name, Kind.OTHER, written)
     return _judge_content(name, table, around)
 
 
