@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +27,10 @@ MAX_COLUMNS = 16_384
 
 SEPARATORS = ",;\t|"
 """Separators of columns that `read_table` detects, in order of preference."""
+
+_DECLARED = re.compile(r'"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
+"""First line of a spreadsheet's file that declares its separator."""
+_LONGEST_DECLARATION = 32
 
 _SPECIAL = frozenset(',"\r\n')
 _SAMPLED = 2**16
@@ -107,14 +112,17 @@ def read_csv(path: Path) -> CsvTable:
 def read_table(path: Path) -> CsvTable:
     """Read a table like `read_csv`, and detect its separator and its encoding.
 
-    The separator is one of `SEPARATORS`. The encoding is UTF-8, UTF-16 or, if the file has no valid sequence
-    of UTF-8, Windows-1252 (Latin-1).
+    The separator is one of `SEPARATORS`, or what a first line such as `sep=;` of a spreadsheet declares. The
+    encoding is UTF-8, UTF-16 or, if the file has no valid sequence of UTF-8, Windows-1252 (Latin-1).
 
     Raises:
         InputError: The file cannot be read, mixes encodings, or has no rectangular table with a header.
     """
     content = read_file(path, most=MAX_MIB, what="a table")
     encoding = _encoding(path, content)
+    declared = _DECLARED.fullmatch(_lines(content, encoding).readline(_LONGEST_DECLARATION))
+    if declared:
+        return _parse(path, content, encoding, declared[1], skipped=1)
     return _parse(path, content, encoding, _separator(content, encoding))
 
 
@@ -202,9 +210,11 @@ def _quote(value: str) -> str:
     return '"' + value.replace('"', '""') + '"' if not _SPECIAL.isdisjoint(value) else value
 
 
-def _parse(path: Path, content: bytes, encoding: str, separator: str = ",") -> CsvTable:
+def _parse(path: Path, content: bytes, encoding: str, separator: str = ",", *, skipped: int = 0) -> CsvTable:
     reader = csv.reader(_lines(content, encoding), delimiter=separator, strict=True)
     try:
+        for _ in range(skipped):
+            next(reader)
         header = next(filter(None, reader), None)
         columns = () if header is None else _columns(path, header, reader.line_num)
         values, lines = _columnwise(path, reader, len(columns))

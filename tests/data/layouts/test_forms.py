@@ -346,6 +346,56 @@ def test_a_table_that_is_not_understood_is_never_passed_over(cameras, content, r
     assert facts(root, labels="folders") == (12, ["camera_a", "camera_b"], 0)
 
 
+@pytest.mark.parametrize("separator", [" ", ":", "  "])
+@pytest.mark.parametrize("name", ["labels.csv", "labels.txt", "meta/train.txt"])
+def test_a_table_with_another_separator_is_never_passed_over(cameras, separator, name):
+    root, rows = cameras
+    (root / name).parent.mkdir(exist_ok=True)
+    header = [("image", "label")] if name.endswith("csv") else []
+    table(root / name, [*header, *rows], separator)
+    message = refusal(root)
+    assert "its lines name images, but its columns are not told apart: separate them by commas" in message
+    assert facts(root, labels="folders") == (12, ["camera_a", "camera_b"], 0)
+    if header:
+        assert "columns are not told apart" in refusal(root, labels=name)
+
+
+def test_a_text_that_reads_as_a_table_of_labels_is_one(cameras):
+    root, rows = cameras
+    table(root / "labels.txt", [("image", "label"), *rows], "\t")
+    assert facts(root) == (12, list(CLASSES), 0)
+    assert list_dataset(root).left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("train.txt", ["{image}"]),
+        ("images.txt", ["{row} {image}"]),
+        ("readme.txt", ["Photos of rice,", "a, b and c: see camera_a/0000.jpg"]),
+        ("classes.txt", ["0 blast", "1 healthy"]),
+    ],
+)
+def test_other_texts_and_lists_of_images_do_not_compete_with_class_folders(cameras, name, lines):
+    root, rows = cameras
+    images = [image for image, _ in rows] if "{" in lines[0] else [""]
+    text = "".join(f"{line}\n".format(image=image, row=k) for k, image in enumerate(images) for line in lines)
+    (root / name).write_text(text)
+    assert facts(root) == (12, ["camera_a", "camera_b"], 0)
+    assert [kind.what for kind in list_dataset(root).left_out] == [".txt file"]
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"), [("labels.xlsx", True), ("Train.parquet", True), ("cost.xlsx", False)]
+)
+def test_a_spreadsheet_that_is_named_like_labels_is_not_passed_over(cameras, name, refused):
+    root, _ = cameras
+    (root / name).touch()
+    if refused:
+        assert f"{name}: is not read: save it as CSV; give `labels=FILE`" in refusal(root)
+    assert facts(root, **({"labels": "folders"} if refused else {})) == (12, ["camera_a", "camera_b"], 0)
+
+
 def test_a_table_without_a_line_of_column_names_is_refused(cameras):
     root, rows = cameras
     table(root / "labels.csv", rows)

@@ -20,6 +20,7 @@ from tune_paddy.data.csv_table import CsvTable, read_table
 from tune_paddy.data.labels.grades import note_gaps
 from tune_paddy.data.labels.relabel import Wording, correct_labels
 from tune_paddy.data.layouts.by_table.images import Surroundings
+from tune_paddy.data.layouts.by_table.other_files import judge_others
 from tune_paddy.data.layouts.by_table.side_columns import (
     class_folders,
     companion_name,
@@ -192,7 +193,7 @@ def _labelled(
         return from_table(read_label_table(read_table(named), around), around), _lists(around, near, named)
     if around.options.labels == FOLDERS:
         return from_folders(class_folders(around), around), _lists(around, near)
-    verdicts = tuple(judge(name, around) for name in near)
+    verdicts = (*(judge(name, around) for name in near), *judge_others(around))
     if around.within is not None and not any(verdict.labels or verdict.named for verdict in verdicts):
         named_files = find_named_files(around.pictures, around.within)
         return _read(named_files or class_folders(around), around), verdicts

@@ -18,6 +18,7 @@ from tune_paddy.data.layouts.by_table.columns import (
     find_label_columns,
 )
 from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, recognises
+from tune_paddy.data.layouts.by_table.unread import names_unread, unread
 from tune_paddy.data.layouts.index import lies_in
 from tune_paddy.data.layouts.names import Role, is_sample, is_submission, role_of
 from tune_paddy.data.system.own_output import table_kind
@@ -127,6 +128,7 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
         column = find_id_column(table, is_image, wanted=options.id_column, sample=around.sample)
         if column is None and not _claims_labels(table):
             _check_header(table, table.columns, is_image)
+            _check_separated(table, is_image)
             return Verdict(name, Kind.OTHER, "no column of it names images")
         found = read_label_table(table, around, wanted_id=column)
     except InputError as error:
@@ -155,7 +157,9 @@ def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | 
     column = wanted_id or find_id_column(
         table, recognises(table.path, around), wanted=options.id_column, sample=around.sample
     )
-    column = column or usual_id_column(table)
+    if column is None:
+        _check_separated(table, recognises(table.path, around))
+        column = usual_id_column(table)
     _check_header(table, [column], recognises(table.path, around))
     named = (options.group, options.split_column)
     sides = [name for name in named if name and name.strip().casefold() not in LABEL_COLUMNS]
@@ -200,6 +204,12 @@ def _check_header(table: CsvTable, columns: Iterable[str], is_image: Callable[[s
             f"{shown(table.path)}:1: starts with the image {shown(image)}: add a line of column names above "
             "it, such as image,label"
         )
+
+
+def _check_separated(table: CsvTable, is_image: Callable[[str], bool]) -> None:
+    """Refuse a table whose lines name images beside something else, but were read as one column."""
+    if len(table.columns) == 1 and names_unread(table.values[0], is_image):
+        raise InputError(unread(shown(table.path)))
 
 
 def _named(table: CsvTable, column: str, around: Surroundings) -> frozenset[str]:
