@@ -69,6 +69,50 @@ def test_a_validation_part_is_labelled_and_the_listing_says_so(tmp_path):
     assert "test: its images are to be predicted" in notes
 
 
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        (("tr", "te", "va"), CLASSES),
+        (("Trainingsdaten", "Testdaten"), CLASSES),
+        (("site_a", "site_b"), CLASSES),
+        (("color", "grayscale", "segmented"), CLASSES),
+        (("8863", "9012", "9077"), ("0", "1")),
+        (("2023", "2024"), CLASSES),
+    ],
+)
+def test_folders_with_folders_of_the_same_names_are_asked_about(tmp_path, outer, inner):
+    """Parts, sites or patients are not taken for the classes, also if a class is missing in one of them."""
+    names = [f"{a}/{b}/{k}.jpg" for a in outer for b in inner for k in range(2)]
+    make(tmp_path, *names[:-2])
+    message = refusal(tmp_path)
+    assert f"or the folders of the same names in them ({', '.join(inner[:2])}" in message
+    assert facts(tmp_path, images=".") == (len(names) - 2, sorted(outer), 0)
+    assert facts(tmp_path, images=outer[0]) == (2 * len(inner), sorted(inner), 0)
+
+
+@pytest.mark.parametrize("inner", [("day1", "day2"), ("2023", "2024"), ("2023-05-01", "2023-06-01"), ("x",)])
+def test_folders_that_only_count_something_lie_in_their_class(tmp_path, inner):
+    make(tmp_path, *(f"{label}/{folder}/1.jpg" for label in CLASSES for folder in (*inner, f"{label} only")))
+    assert facts(tmp_path)[1] == list(CLASSES)
+
+
+@pytest.mark.parametrize("folder", ["leaves", "New Diseases (Augmented)/New Diseases (Augmented)/train"])
+def test_a_test_part_may_lie_beside_the_folder_of_the_dataset(tmp_path, folder):
+    make(tmp_path, *(f"{folder}/{label}/{k}.jpg" for label in CLASSES for k in range(2)), "test/test/9.jpg")
+    listing = list_dataset(tmp_path)
+    assert facts(tmp_path) == (6, list(CLASSES), 1)
+    assert listing.place == folder
+    assert listing.test["id"].tolist() == ["9.jpg"]
+
+
+def test_a_dataset_of_one_class_says_why_its_tables_give_no_labels(tmp_path):
+    make(tmp_path, *(f"pictures/{k}.jpg" for k in range(4)))
+    table(tmp_path / "weights.csv", [("image", "weight"), *((f"{k}.jpg", 1.5 + k) for k in range(4))])
+    message = refusal(tmp_path)
+    assert "all images lie in one folder, pictures" in message
+    assert "weights.csv: each row has another label" in message
+
+
 def test_folders_of_folds_are_read_together(tmp_path):
     make(tmp_path, *(f"fold{fold}/{label}/{fold}.jpg" for fold in (1, 2, 3) for label in CLASSES))
     assert facts(tmp_path) == (9, list(CLASSES), 0)

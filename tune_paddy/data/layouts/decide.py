@@ -44,7 +44,10 @@ def decide(
         one = InputError(f"{shown(around.tree.root)}: all images lie in one folder, {_few(folders)}")
         if _has_labels(verdicts):
             return _only_table(around, verdicts, one), tuple(verdicts)
-        return find_named_files(around.tree, around.base) or folders, tuple(verdicts)
+        named = find_named_files(around.tree, around.base)
+        if named is None and any(verdict.kind is Kind.OTHER for verdict in verdicts):
+            raise InputError(_nothing(around, verdicts, one), options=_OPTIONS)
+        return named or folders, tuple(verdicts)
     judged = tuple(_against(verdict, folders, around) for verdict in verdicts)
     winners = [verdict.labels for verdict in judged if verdict.labels is not None]
     if not winners:
@@ -75,6 +78,8 @@ def _only_table(around: Surroundings, verdicts: Sequence[Verdict], no_folders: I
         problem = next((verdict.reason for verdict in verdicts if verdict.kind is Kind.PROBLEM), None)
         if problem is not None:
             raise InputError(problem, options=_OPTIONS) from no_folders
+        if no_folders.options and not verdicts:  # an option decides, and nothing else could
+            raise no_folders
         raise InputError(_nothing(around, verdicts, no_folders), options=_OPTIONS) from no_folders
     table = _single(around, tables)
     rest = frozenset(around.pictures.images).difference(table.files)
