@@ -356,6 +356,17 @@ def test_separator_and_encoding_are_detected(cameras, separator, encoding):
     assert list_dataset(root).labelled["né"].tolist() == ["é"] * 12
 
 
+def test_blanks_around_labels_make_no_further_classes(cameras):
+    root, rows = cameras
+    spaced = [(name, f" {label} " if k % 2 else label) for k, (name, label) in enumerate(rows)]
+    table(root / "labels.csv", [("path", "label"), *spaced])
+    assert facts(root) == (12, list(CLASSES), 0)
+    spelt = [(name, label.upper() if k % 2 else label) for k, (name, label) in enumerate(rows)]
+    table(root / "labels.csv", [("path", "label"), *spelt])
+    (note,) = list_dataset(root).notes
+    assert note.startswith("classes that differ in spelling only: BLAST and blast; ")
+
+
 def test_several_tables_are_asked_for_by_name(cameras):
     root, rows = cameras
     table(root / "train.csv", [("image", "label"), *rows[:6]])

@@ -36,7 +36,7 @@ class LabelValues:
 def read_label_values(
     table: CsvTable, columns: Sequence[str], task: str | None = None, *, classes: Collection[str] = ()
 ) -> LabelValues:
-    """Return the labels of the rows of a table.
+    """Return the labels of the rows of a table, without surrounding blanks.
 
     Args:
         table: Table of labels.
@@ -59,7 +59,7 @@ def read_label_values(
     known = None if task else find_separator(values)
     if known is None or _are_classes(values, classes):
         _check_filled(table, values)
-        return LabelValues(values, task or CLASSES)
+        return LabelValues([value.strip() for value in values], task or CLASSES)
     if not known.is_sure and not _are_parts(known, classes):
         raise _unsure(table, columns[0], known)
     note = (

@@ -17,6 +17,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import ORDERED, SEPARATOR
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import CsvTable, read_table
+from tune_paddy.data.labels.doubtful_names import note_names
 from tune_paddy.data.labels.grades import note_gaps
 from tune_paddy.data.labels.relabel import Wording, correct_labels
 from tune_paddy.data.layouts.by_table.images import Surroundings
@@ -292,6 +293,6 @@ def _listing(
         sample=tests.sample,
         sides=sides,
         left_out=find_left_out(tree, labelled, tests, verdicts, also_read),
-        notes=labelled.notes + form_notes + grade_notes,
+        notes=labelled.notes + note_names(classes) + form_notes + grade_notes,
         options=_as_spelt(_portable(around), sides),
     )
