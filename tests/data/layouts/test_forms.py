@@ -211,6 +211,15 @@ def test_columns_of_0_and_1_are_classes(tmp_path):
     assert facts(tmp_path) == (12, ["both", "healthy", "rust", "scab"], 1)
 
 
+@pytest.mark.parametrize("words", [("False", "True"), ("no", "yes"), ("0.0", "1.0"), ("FALSE", "TRUE")])
+def test_columns_of_words_for_0_and_1_are_classes(tmp_path, words):
+    """Such as pandas and spreadsheets write them."""
+    make(tmp_path, *(f"images/{k}.jpg" for k in range(12)))
+    rows = [(f"{k}.jpg", *(words[k % 3 == c] for c in range(3)), words[k % 2]) for k in range(12)]
+    table(tmp_path / "train.csv", [("image", *CLASSES, "is_valid"), *rows])
+    assert facts(tmp_path) == (12, list(CLASSES), 0)
+
+
 def test_several_labels_in_columns_of_0_and_1_are_refused_where_an_image_has_one_class(tmp_path):
     make(tmp_path, *(f"images/{k}.jpg" for k in range(4)))
     table(tmp_path / "train.csv", [("image", "a", "b"), *((k, 1, int(k == 2)) for k in range(4))])

@@ -10,8 +10,9 @@ from tune_paddy.data.labels.separator import Joined, any_separator, find_separat
 from tune_paddy.data.labels.texts import join_labels, split_value
 from tune_paddy.data.system.text import counted, shown
 
-FLAGS = frozenset(("0", "1", "0.0", "1.0", "0.", "1."))
-"""Values of a column that says of each image whether it has a label."""
+_SET = frozenset(("1", "1.0", "1.", "true", "yes"))
+_FLAGS = _SET | {"0", "0.0", "0.", "false", "no"}
+"""Values, in small letters, of a column that says of each image whether it has a label."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def read_label_values(
             it needs one, or the name of one of several labels has a `|`.
     """
     if len(columns) > 1:
-        empty = tuple(name for name in columns if not any(map(_is_set, table.column(name))))
+        empty = tuple(name for name in columns if not any(map(is_set, table.column(name))))
         return replace(_from_flags(table, columns, task), empty=empty)
     values = table.column(columns[0])
     if task == MULTILABEL:
@@ -90,7 +91,7 @@ def _split(table: CsvTable, values: Sequence[str], separator: str) -> LabelValue
 def _from_flags(table: CsvTable, columns: Sequence[str], task: str | None) -> LabelValues:
     _check_flags(table, columns)
     values = zip(*(table.column(name) for name in columns), strict=True)
-    rows = [[name for name, flag in zip(columns, flags, strict=True) if _is_set(flag)] for flags in values]
+    rows = [[name for name, flag in zip(columns, flags, strict=True) if is_set(flag)] for flags in values]
     odd = next((row for row, names in enumerate(rows) if len(names) != 1), None)
     if task != MULTILABEL and odd is None:
         return LabelValues([names[0] for names in rows], task or CLASSES)
@@ -105,14 +106,20 @@ def _from_flags(table: CsvTable, columns: Sequence[str], task: str | None) -> La
     return LabelValues(texts, MULTILABEL, note=note)
 
 
-def _is_set(flag: str) -> bool:
-    return flag.strip().startswith("1")
+def is_flag_value(value: str) -> bool:
+    """Return whether a value says whether an image has a label: 0 or 1, true or false, yes or no."""
+    return value.strip().casefold() in _FLAGS
+
+
+def is_set(flag: str) -> bool:
+    """Return whether such a value says that the image has the label."""
+    return flag.strip().casefold() in _SET
 
 
 def _check_flags(table: CsvTable, columns: Sequence[str]) -> None:
     for name in columns:
         values = table.column(name)
-        odd = next((row for row, value in enumerate(values) if value.strip() not in FLAGS), None)
+        odd = next((row for row, value in enumerate(values) if not is_flag_value(value)), None)
         if odd is not None:
             raise InputError(
                 f"{table.place(odd)}: {shown(values[odd]) or 'nothing'} in column {shown(name)}; "
