@@ -460,6 +460,14 @@ def test_a_spreadsheet_that_is_named_like_labels_is_not_passed_over(cameras, nam
     assert facts(root, **({"labels": "folders"} if refused else {})) == (12, ["camera_a", "camera_b"], 0)
 
 
+def test_a_table_with_a_row_for_each_box_or_label_is_refused_as_that(cameras):
+    """Numbers of a further column, which may name images without suffix, do not come before names of files."""
+    root, rows = cameras
+    make(root, *(f"more/{k}.jpg" for k in range(12)))
+    table(root / "boxes.csv", [("image", "label", "xmin"), *((*rows[k // 2], k) for k in range(24))])
+    assert "boxes.csv:3: duplicate image camera_a/0000.jpg, first in line 2: keep one row" in refusal(root)
+
+
 def test_a_table_without_a_line_of_column_names_is_refused(cameras):
     root, rows = cameras
     table(root / "labels.csv", rows)

@@ -190,7 +190,8 @@ def read_ids(table: CsvTable, column: str) -> list[str]:
         if name in rows:
             raise InputError(
                 f"{table.place(row)}: duplicate image {shown(name)}, first in line "
-                f"{table.lines[rows[name]]}: keep one"
+                f"{table.lines[rows[name]]}: keep one row for each image; several labels belong in one row, "
+                "such as scab|rust"
             )
         rows[name] = row
     return ids
