@@ -376,6 +376,27 @@ def test_blanks_around_labels_make_no_further_classes(cameras):
     assert note.startswith("classes that differ in spelling only: BLAST and blast; ")
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "noted"),
+    [
+        ("split", ("train", "valid", "test"), "column split (test 4, train 4, valid 4) divides the images"),
+        ("data set", ("train", "val"), "column data set (train 6, val 6) divides the images"),
+        ("fold", ("0", "1", "2", "3"), "column fold (0 3, 1 3, 2 3, …) divides the images"),
+        ("is_valid", ("True", "False"), "column is_valid (False 6, True 6) divides the images"),
+        ("place", ("train", "bus"), ""),
+        ("plant", ("1", "2"), ""),
+        ("split", ("train",), ""),
+    ],
+)
+def test_a_column_that_divides_the_images_and_is_not_used_is_noted(cameras, name, values, noted):
+    root, rows = cameras
+    more = [(*row, values[k % len(values)]) for k, row in enumerate(rows)]
+    table(root / "labels.csv", [("path", "label", name), *more])
+    notes = list_dataset(root).notes
+    assert len(notes) == bool(noted)
+    assert all(noted in note for note in notes)
+
+
 def test_several_tables_are_asked_for_by_name(cameras):
     root, rows = cameras
     table(root / "train.csv", [("image", "label"), *rows[:6]])
@@ -461,7 +482,7 @@ def test_a_spreadsheet_that_is_named_like_labels_is_not_passed_over(cameras, nam
 
 
 def test_a_table_with_a_row_for_each_box_or_label_is_refused_as_that(cameras):
-    """Numbers of a further column, which may name images without suffix, do not come before names of files."""
+    """Numbers of a further column, which may be ids of images, do not come before names of files."""
     root, rows = cameras
     make(root, *(f"more/{k}.jpg" for k in range(12)))
     table(root / "boxes.csv", [("image", "label", "xmin"), *((*rows[k // 2], k) for k in range(24))])

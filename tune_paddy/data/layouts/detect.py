@@ -49,6 +49,7 @@ from tune_paddy.data.layouts.test_set import SampleTable, find_sample, find_test
 from tune_paddy.data.layouts.tree import TABLE_SUFFIXES, Tree, parent_of, walk
 from tune_paddy.data.options import DETECTED, FOLDERS, ReadOptions
 from tune_paddy.data.sides.columns import SideColumns
+from tune_paddy.data.sides.parts import describe_unused
 from tune_paddy.data.submission.choose import Labels, choose_form
 from tune_paddy.data.system.text import check_decoded, shown
 
@@ -279,6 +280,9 @@ def _listing(
         Labels(classes, task.independent, labelled.separator, labelled.empty),
         around.options,
     )
+    used = {around.options.group, sides.names.get("split_column")}
+    unused = {name: values for name, values in labelled.further.items() if name not in used}
+    divided = describe_unused(unused) if around.options.split_column is None else ()
     grade_notes = note_gaps(classes) if task.name == ORDERED else ()
     return Listing(
         layout=labelled.layout,
@@ -293,6 +297,6 @@ def _listing(
         sample=tests.sample,
         sides=sides,
         left_out=find_left_out(tree, labelled, tests, verdicts, also_read),
-        notes=labelled.notes + note_names(classes) + form_notes + grade_notes,
+        notes=labelled.notes + note_names(classes) + divided + form_notes + grade_notes,
         options=_as_spelt(_portable(around), sides),
     )
