@@ -96,6 +96,19 @@ def test_folders_that_only_count_something_lie_in_their_class(tmp_path, inner):
     assert facts(tmp_path)[1] == list(CLASSES)
 
 
+def test_folders_in_all_class_folders_are_noted(tmp_path):
+    make(tmp_path, *(f"{name}/1.jpg" for name in ("fruit/apple", "fruit/pear", "leaf/kale", "leaf/leek")))
+    (note,) = list_dataset(tmp_path).notes
+    assert "names of folders in them (apple, kale, leek, …) are not used as labels" in note
+    make(tmp_path, "leaf/1.jpg")
+    assert list_dataset(tmp_path).notes == ()
+
+
+def test_several_datasets_are_refused(tmp_path):
+    make(tmp_path, *(f"{a}/{b}/{c}/1.jpg" for a in "xy" for b in ("train", "test") for c in CLASSES))
+    assert "several folders are divided into parts of a dataset, such as x/train" in refusal(tmp_path)
+
+
 @pytest.mark.parametrize("folder", ["leaves", "New Diseases (Augmented)/New Diseases (Augmented)/train"])
 def test_a_test_part_may_lie_beside_the_folder_of_the_dataset(tmp_path, folder):
     make(tmp_path, *(f"{folder}/{label}/{k}.jpg" for label in CLASSES for k in range(2)), "test/test/9.jpg")
@@ -443,6 +456,31 @@ def test_a_table_with_another_separator_is_never_passed_over(cameras, separator,
     assert facts(root, labels="folders") == (12, ["camera_a", "camera_b"], 0)
     if header:
         assert "columns are not told apart" in refusal(root, labels=name)
+
+
+@pytest.mark.parametrize("place", ["annotations", "annotations/v1", "data/meta/2023"])
+def test_a_table_beside_the_folder_of_the_images_is_read(tmp_path, place):
+    base = "data/" if place.startswith("data") else ""
+    rows = [(f"camera_{'ab'[k % 2]}/{k}.jpg", CLASSES[k % 3]) for k in range(12)]
+    make(tmp_path, *(f"{base}images/{name}" for name, _ in rows))
+    table(tmp_path / place / "labels.csv", [("image", "label"), *rows])
+    assert facts(tmp_path) == (12, list(CLASSES), 0)
+    table(tmp_path / place / "more.csv", [("image", "label"), *rows])
+    assert f"{place}/labels.csv, {place}/more.csv: name one with" in refusal(tmp_path)
+
+
+def test_a_text_that_names_images_of_no_class_folder_is_left_out(tmp_path):
+    """Such as the labels of ImageNet's images to validate with."""
+    make(tmp_path, *(f"train/n0{k % 3}/{k}.jpg" for k in range(6)), *(f"val/v{k}.jpg" for k in range(6)))
+    table(tmp_path / "val.txt", [(f"v{k}.jpg", k % 3) for k in range(6)], " ")
+    assert facts(tmp_path) == (6, ["n00", "n01", "n02"], 0)
+
+
+def test_a_named_folder_of_images_is_compared_with_the_table_alone(tmp_path):
+    make(tmp_path, *(f"{folder}/{k}.png" for folder in ("images", "masks") for k in range(6)))
+    table(tmp_path / "labels.csv", [("id", "label"), *((k, CLASSES[k % 3]) for k in range(6))])
+    assert "0 can be images/0.png or masks/0.png" in refusal(tmp_path)
+    assert facts(tmp_path, images="images") == (6, list(CLASSES), 0)
 
 
 def test_a_text_that_reads_as_a_table_of_labels_is_one(cameras):

@@ -116,7 +116,7 @@ def _list(root: Path, named: Path | None, options: ReadOptions) -> Listing:
         tree = walk(tree.path(tree.datasets[0]))
     around = _surroundings(tree, named, options)
     corrections = _corrections(tree.root, options)
-    near = [name for name in tables_near(tree.tables, around.base) if tree.path(name) != corrections]
+    near = [name for name in tables_near(tree, around.base) if tree.path(name) != corrections]
     sample = find_sample(tree.root, [name for name in near if is_sample(name)])
     if sample is not None:
         around = replace(around, sample=sample.columns)

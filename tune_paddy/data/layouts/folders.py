@@ -160,6 +160,7 @@ def _refuse_same_inside(tree: Tree, base: str, folders: Sequence[str]) -> None:
     shared = sorted(name for name, count in counts.items() if count > 1)
     if len(shared) < 2 or 2 * len(shared) < len(counts) or any(map(tree.files, folders)):  # noqa: PLR2004
         return
+    _refuse_datasets(tree, base, folders)
     if roles_of(shared) or (_count_something(counts) and not _count_something(map(last, folders))):
         return
     outer = ", ".join(shown(last(folder)) for folder in folders[:_NAMED])
@@ -171,6 +172,17 @@ def _refuse_same_inside(tree: Tree, base: str, folders: Sequence[str]) -> None:
         "on, or write a table of images and labels",
         options=("images",),
     )
+
+
+def _refuse_datasets(tree: Tree, base: str, folders: Sequence[str]) -> None:
+    """Refuse folders whose parts hold folders of classes: each is a dataset."""
+    for folder in folders:
+        parts = find_parts(tree, folder).of(Role.TRAIN)
+        if any(has_class_folders(tree, part) for part in parts):
+            raise InputError(
+                f"{_place(tree, base)}: several folders are divided into parts of a dataset, such as "
+                f"{shown(parts[0])}: give the folder of one dataset"
+            )
 
 
 def _count_something(names: Iterable[str]) -> bool:
@@ -196,17 +208,18 @@ def _notes(tree: Tree, bases: Sequence[str], folders: Sequence[str], parts: Part
         inner = next(iter(find_parts(tree, inverted[0]).roles))
         label = shown(last(inverted[0]))
         yield f"{shown(inner)}: read as images of class {label}, not as a part of the dataset"
-    yield from _same_inside(tree, folders)
+    yield from _folders_inside(tree, folders)
 
 
-def _same_inside(tree: Tree, folders: Sequence[str]) -> Iterator[str]:
-    """Note class folders that all hold folders of the same names, which may be the classes."""
-    inside = {frozenset(map(last, tree.children(folder))) for folder in folders}
-    names = next(iter(inside))
-    if len(folders) > 1 and len(inside) == 1 and len(names) > 1 and not any(map(tree.files, folders)):
-        outer = ", ".join(shown(last(folder)) for folder in folders[:_NAMED])
-        inner = ", ".join(map(shown, sorted(names)[:_NAMED]))
-        yield f"the classes are {outer}, and each holds folders of the same names ({inner})"
+def _folders_inside(tree: Tree, folders: Sequence[str]) -> Iterator[str]:
+    """Note folders in class folders that hold no images of their own: they may be the classes."""
+    inside = {
+        folder: [child for child in tree.children(folder) if tree.holds_images(child)] for folder in folders
+    }
+    names = sorted({last(child) for children in inside.values() for child in children})
+    if all(len(children) > 1 for children in inside.values()) and not any(map(tree.files, folders)):
+        inner = ", ".join(map(shown, names[:_NAMED])) + (", …" if len(names) > _NAMED else "")
+        yield f"the classes are the outer folders; names of folders in them ({inner}) are not used as labels"
 
 
 def _empty(tree: Tree, bases: Sequence[str]) -> Iterator[str]:

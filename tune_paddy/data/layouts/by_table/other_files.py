@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 from tune_paddy.data.layouts.by_table.images import Surroundings, recognises
 from tune_paddy.data.layouts.by_table.tables import Kind, Verdict, judge, tables_near
-from tune_paddy.data.layouts.by_table.unread import names_unread, unread
+from tune_paddy.data.layouts.by_table.unread import find_unread, unread
 from tune_paddy.data.layouts.index import has_suffix
 from tune_paddy.data.layouts.names import Role, role_of, words_of
 from tune_paddy.data.layouts.tree import parent_of
@@ -38,7 +38,7 @@ def judge_others(around: Surroundings) -> Iterator[Verdict]:
 def _near(around: Surroundings, suffixes: Sequence[str]) -> list[str]:
     """Return the files with a suffix where tables are looked for, unless a folder has one for each image."""
     found = [name for suffix in suffixes for name in around.tree.left_out.get(f"{suffix} file", ())]
-    near = tables_near(found, around.base)
+    near = tables_near(around.tree, around.base, found)
     folders = [parent_of(name) for name in near]
     return [name for name, folder in zip(near, folders, strict=True) if folders.count(folder) <= _MOST]
 
@@ -52,6 +52,9 @@ def _judge_text(name: str, around: Surroundings) -> Verdict | None:
         return verdict
     recognised = recognises(path, around)
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    if names_unread(lines, lambda part: (has_suffix(part) or "/" in part) and recognised(part)):
-        return Verdict(name, Kind.PROBLEM, unread(shown(path)))
-    return None
+    found = find_unread(lines, lambda part: (has_suffix(part) or "/" in part) and recognised(part))
+    if not found:
+        return None
+    starts = around.starts(path)
+    named = frozenset(file for part in found for file in around.index.find(part, starts))
+    return Verdict(name, Kind.PROBLEM, unread(shown(path)), named=named)

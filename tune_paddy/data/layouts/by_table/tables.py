@@ -18,14 +18,17 @@ from tune_paddy.data.layouts.by_table.columns import (
     find_label_columns,
 )
 from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, recognises
-from tune_paddy.data.layouts.by_table.unread import names_unread, unread
+from tune_paddy.data.layouts.by_table.unread import find_unread, unread
 from tune_paddy.data.layouts.index import lies_in
 from tune_paddy.data.layouts.names import Role, is_sample, is_submission, role_of
+from tune_paddy.data.layouts.tree import Tree, parent_of
 from tune_paddy.data.system.own_output import table_kind
 from tune_paddy.data.system.text import shown
 
 DEEPEST = 1
-"""Number of folders between a dataset and its tables; tables further down are only reported."""
+"""Number of folders between a dataset and a table beside images; one further down is only reported."""
+_MOST_DEEPER = 20
+"""Number of tables further down above which they are those of single images or classes."""
 
 
 _READ_ROWS = 100
@@ -209,7 +212,7 @@ def _check_header(table: CsvTable, columns: Iterable[str], is_image: Callable[[s
 
 def _check_separated(table: CsvTable, is_image: Callable[[str], bool]) -> None:
     """Refuse a table whose lines name images beside something else, but were read as one column."""
-    if len(table.columns) == 1 and names_unread(table.values[0], is_image):
+    if len(table.columns) == 1 and find_unread(table.values[0], is_image):
         raise InputError(unread(shown(table.path)))
 
 
@@ -248,11 +251,22 @@ def _check_filled(table: CsvTable, values: Sequence[str], what: str) -> None:
         raise InputError(f"{table.place(empty[0])}: has no {what}{more}: fill it in or remove the line")
 
 
-def tables_near(names: Iterable[str], base: str) -> list[str]:
-    """Return the tables in the dataset's folder, and in folders directly in it."""
+def tables_near(tree: Tree, base: str, names: Iterable[str] | None = None) -> list[str]:
+    """Return the tables of the dataset: in its folder, in folders directly in it, or beside no images.
+
+    Tables further down that lie beside images describe those of one folder.
+
+    Args:
+        tree: Files of the dataset.
+        base: Folder that holds the dataset, relative to the tree.
+        names: Files to choose from; None: all tables.
+    """
     depth = base.count("/") + 1 if base else 0
-    return [
-        name
-        for name in names
-        if (not base or name.startswith(f"{base}/")) and name.count("/") - depth <= DEEPEST
-    ]
+    near, deeper = list[str](), list[str]()
+    for name in tree.tables if names is None else names:
+        if not base or name.startswith(f"{base}/"):
+            if name.count("/") - depth <= DEEPEST:
+                near.append(name)
+            elif not tree.files(parent_of(name)):
+                deeper.append(name)
+    return [*near, *(deeper if len(deeper) <= _MOST_DEEPER else ())]

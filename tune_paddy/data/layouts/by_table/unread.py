@@ -10,18 +10,22 @@ _NAMING = 0.9
 _BETWEEN = re.compile(r"[\s:=~^]+")
 
 
-def names_unread(lines: Sequence[str], is_image: Callable[[str], bool]) -> bool:
-    """Return whether lines name an image each, and something else that recurs, such as a label.
+def find_unread(lines: Sequence[str], is_image: Callable[[str], bool]) -> frozenset[str]:
+    """Return the images that lines name, each beside something else that recurs, such as a label; else none.
 
     Args:
         lines: Lines of a table whose columns do not name images.
         is_image: Whether a text names an image.
+
+    Returns:
+        Texts that name images, of the first lines.
     """
     parts = [_BETWEEN.split(line.strip()) for line in lines[:_SAMPLED]]
     images = {next((part for part in found if is_image(part)), "") for found in parts} - {""}
     others = [part for found in parts for part in found if part not in images]
     named = len(images) > 1 and len(images) >= _NAMING * len(parts)
-    return named and len(others) >= len(images) and len(set(others)) < len(others)
+    recur = len(others) >= len(images) and len(set(others)) < len(others)
+    return frozenset(images) if named and recur else frozenset()
 
 
 def unread(path: str) -> str:
