@@ -129,6 +129,12 @@ def test_a_table_is_read_in_any_separator_and_encoding(tmp_path, separator, enco
     assert (read.columns, read.rows, read.separator) == (("image", "label"), (("a, b.jpg", "é"),), separator)
 
 
+def test_blanks_after_a_separator_do_not_count(tmp_path):
+    (tmp_path / "t.csv").write_text('"image", "label"\n"a.jpg", "x, y"\nb.jpg,  z\n')
+    read = read_table(tmp_path / "t.csv")
+    assert (read.columns, read.rows) == (("image", "label"), (("a.jpg", "x, y"), ("b.jpg", "z")))
+
+
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;\r"])
 def test_a_first_line_may_declare_the_separator(tmp_path, first):
     (tmp_path / "t.csv").write_text(f"{first}\nimage;label\na,b;c\n", encoding="utf-8-sig")

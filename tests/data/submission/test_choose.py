@@ -64,8 +64,16 @@ def test_0_and_1_are_labels_unless_a_person_says_otherwise_and_the_note_tells_ho
 
 @pytest.mark.parametrize(
     ("column", "options", "about"),
-    [("label", {}, "dog"), ("Cat", {}, "cat"), ("label", {"positive": "CAT"}, "cat")],
-    ids=["last class", "named by the column", "named by a person"],
+    [
+        ("label", {}, "dog"),
+        ("Cat", {}, "cat"),
+        ("is_cat", {}, "cat"),
+        ("probCat", {}, "cat"),
+        ("not_cat", {}, "dog"),
+        ("cat or dog", {}, "dog"),
+        ("category", {}, "dog"),
+        ("label", {"positive": "CAT"}, "cat"),
+    ],
 )
 def test_a_single_probability_is_that_of_one_class(tmp_path, column, options, about):
     form, _ = chosen(sample(tmp_path, ("id", column), ("1", "0.5")), PETS, **options)

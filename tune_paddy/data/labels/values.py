@@ -1,5 +1,6 @@
 """Labels of the rows of a table, and whether a row has one or several."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,8 @@ from tune_paddy.data.labels.separator import Joined, any_separator, find_separat
 from tune_paddy.data.labels.texts import join_labels, split_value
 from tune_paddy.data.system.text import counted, shown
 
+_LIST = re.compile(r"\s*\[([^\[\]|]*)\]\s*")
+"""Value that is written as a list of labels, as Python and JSON write it."""
 _SET = frozenset(("1", "1.0", "1.", "true", "yes"))
 _FLAGS = _SET | {"0", "0.0", "0.", "false", "no"}
 """Values, in small letters, of a column that says of each image whether it has a label."""
@@ -53,7 +56,7 @@ def read_label_values(
     if len(columns) > 1:
         empty = tuple(name for name in columns if not any(map(is_set, table.column(name))))
         return replace(_from_flags(table, columns, task), empty=empty)
-    values = table.column(columns[0])
+    values = _without_brackets(table.column(columns[0]))
     if task == MULTILABEL:
         separator = any_separator(values)
         return _split(table, values, separator)
@@ -68,6 +71,18 @@ def read_label_values(
         f"class, give `task={CLASSES}`"
     )
     return replace(_split(table, values, known.separator), note=note)
+
+
+def _without_brackets(values: list[str]) -> list[str]:
+    """Return values that are written as lists, such as `['scab', 'rust']`, joined by `|`.
+
+    Other values stay, and so do all if one of them is neither a list nor empty.
+    """
+    distinct = set(filter(str.strip, values))
+    if not distinct or not all(map(_LIST.fullmatch, distinct)):
+        return values
+    rows = [[name.strip(" '\"") for name in value.strip()[1:-1].split(",")] for value in values]
+    return [SEPARATOR.join(filter(None, names)) for names in rows]
 
 
 def _are_classes(values: Collection[str], classes: Collection[str]) -> bool:

@@ -9,7 +9,7 @@ from tune_paddy.data.csv_table import CsvTable
 from tune_paddy.data.labels.texts import split_value
 from tune_paddy.data.options import LABELS, PROBABILITIES, ReadOptions
 from tune_paddy.data.submission.form import Kind, SubmissionFormat
-from tune_paddy.data.submission.matching import match_class, match_columns
+from tune_paddy.data.submission.matching import class_within, match_class, match_columns
 from tune_paddy.data.submission.ranking import find_ranking
 from tune_paddy.data.system.text import shown
 
@@ -143,8 +143,9 @@ def _column_per_class(names: SubmissionFormat, sample: CsvTable, labels: Labels)
 
 
 def _one_probability(names: SubmissionFormat, labels: Labels, options: ReadOptions) -> SubmissionFormat:
-    """Return a column of one class's probability: the given one, the column's, or the last one."""
-    said = match_class(options.positive or names.label_column, labels.classes)
+    """Return a column of the probability of the given class, that of the column's name, or the last one."""
+    named = options.positive or names.label_column
+    said = match_class(named, labels.classes) or class_within(named, labels.classes)
     return replace(names, kind=Kind.PROBABILITY, classes=(said or labels.classes[-1],))
 
 
