@@ -126,6 +126,19 @@ def test_a_dataset_of_one_class_says_why_its_tables_give_no_labels(tmp_path):
     assert "weights.csv: each row has another label" in message
 
 
+def test_a_folder_named_like_images_to_predict_alone_is_read_if_a_person_says_so(tmp_path):
+    make(tmp_path, *(f"test/{label}/1.jpg" for label in CLASSES))
+    assert "those in test are to be predicted; if they are labelled, give `images=test`" in refusal(tmp_path)
+    assert facts(tmp_path, images="test") == (3, list(CLASSES), 0)
+
+
+def test_a_sample_of_labelled_images_is_refused_as_that(tmp_path):
+    make(tmp_path, *(f"images/{k}.jpg" for k in range(6)))
+    table(tmp_path / "labels.csv", [("image", "label"), *((f"{k}.jpg", CLASSES[k % 3]) for k in range(6))])
+    table(tmp_path / "sample_submission.csv", [("image", "label"), ("4.jpg", "blast"), ("5.jpg", "blast")])
+    assert "its 2 images are all labelled ones, such as images/4.jpg" in refusal(tmp_path)
+
+
 def test_folders_of_folds_are_read_together(tmp_path):
     make(tmp_path, *(f"fold{fold}/{label}/{fold}.jpg" for fold in (1, 2, 3) for label in CLASSES))
     assert facts(tmp_path) == (9, list(CLASSES), 0)

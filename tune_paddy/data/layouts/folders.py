@@ -58,7 +58,7 @@ def find_class_folders(tree: Tree, base: str) -> ClassFolders:
         bases = [base]
     folders = parts.others if bases == [base] else tuple(f for b in bases for f in _classes_in(tree, b))
     if not folders:
-        raise InputError(f"{_place(tree, base)}: no folder in it holds images of a class")
+        raise _no_classes(tree, base, [*tests, *parts.of(Role.TEST)])
     _refuse_inner_dataset(tree, folders)
     for one in bases:
         _refuse_same_inside(tree, one, [folder for folder in folders if parent_of(folder) == one])
@@ -115,6 +115,17 @@ def _classes_in(tree: Tree, base: str) -> list[str]:
             options=("images",),
         )
     return folders
+
+
+def _no_classes(tree: Tree, base: str, tests: Sequence[str]) -> InputError:
+    """Return the refusal of a dataset without class folders; its only folders may be named like parts."""
+    if not tests:
+        return InputError(f"{_place(tree, base)}: no folder in it holds images of a class")
+    return InputError(
+        f"{_place(tree, base)}: no folder in it holds images of a class: those in {shown(tests[0])} are to "
+        f"be predicted; if they are labelled, give `images={tests[0]}` to read each folder there as a class",
+        options=("images",),
+    )
 
 
 def _refuse_flat(tree: Tree, base: str, parts: Parts, flat: Sequence[str]) -> None:
