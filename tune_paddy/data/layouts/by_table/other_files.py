@@ -5,6 +5,7 @@ is not read, and a spreadsheet that is named like labels are not passed over: th
 not be the classes.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
@@ -39,8 +40,8 @@ def _near(around: Surroundings, suffixes: Sequence[str]) -> list[str]:
     """Return the files with a suffix where tables are looked for, unless a folder has one for each image."""
     found = [name for suffix in suffixes for name in around.tree.left_out.get(f"{suffix} file", ())]
     near = tables_near(around.tree, around.base, found)
-    folders = [parent_of(name) for name in near]
-    return [name for name, folder in zip(near, folders, strict=True) if folders.count(folder) <= _MOST]
+    sizes = Counter(map(parent_of, near))
+    return [name for name in near if sizes[parent_of(name)] <= _MOST]
 
 
 def _judge_text(name: str, around: Surroundings) -> Verdict | None:
