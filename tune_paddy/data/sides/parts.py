@@ -28,12 +28,14 @@ class GivenSplit:
         selected: Whether an image is in the select split, [images]; with folds, True for all.
         folds: Fold of each image, from 0, [images]; empty: one split.
         meaning: What the values mean, for a person.
+        names: Value of each fold; empty: one split.
     """
 
     column: str
     selected: tuple[bool, ...]
     folds: tuple[int, ...]
     meaning: str
+    names: tuple[str, ...] = ()
 
     @property
     def n_folds(self) -> int:
@@ -146,7 +148,7 @@ def _by_folds(column: str, values: Sequence[str]) -> GivenSplit:
     sizes = Counter(folds)
     least, most = min(sizes.values()), max(sizes.values())
     meaning = f"{len(names)} folds of {f'{least:,} to ' if least < most else ''}{counted(most, 'image')}"
-    return GivenSplit(column, (True,) * len(folds), folds, meaning)
+    return GivenSplit(column, (True,) * len(folds), folds, meaning, tuple(names))
 
 
 def _meaning(selected: Sequence[bool], what: str) -> str:
