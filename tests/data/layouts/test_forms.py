@@ -482,6 +482,17 @@ def test_a_table_beside_the_folder_of_the_images_is_read(tmp_path, place):
     assert f"{place}/labels.csv, {place}/more.csv: name one with" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "line", ["{label}/{k}.jpg {label}", "{label}/{k}.jpg {number}", "{number} x {label}/{k}.jpg"]
+)
+def test_a_text_that_agrees_with_the_class_folders_is_left_out(tmp_path, line):
+    places = [(k, k % 3) for k in range(9)]
+    make(tmp_path, *(f"{CLASSES[number]}/{k}.jpg" for k, number in places))
+    lines = [line.format(k=k, number=number, label=CLASSES[number]) for k, number in places]
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    assert facts(tmp_path) == (9, list(CLASSES), 0)
+
+
 def test_a_text_that_names_images_of_no_class_folder_is_left_out(tmp_path):
     """Such as the labels of ImageNet's images to validate with."""
     make(tmp_path, *(f"train/n0{k % 3}/{k}.jpg" for k in range(6)), *(f"val/v{k}.jpg" for k in range(6)))
@@ -522,7 +533,14 @@ def test_other_texts_and_lists_of_images_do_not_compete_with_class_folders(camer
 
 
 @pytest.mark.parametrize(
-    ("name", "refused"), [("labels.xlsx", True), ("Train.parquet", True), ("cost.xlsx", False)]
+    ("name", "refused"),
+    [
+        ("labels.xlsx", True),
+        ("Train.parquet", True),
+        ("image_labels_v2.ods", True),
+        ("cost.xlsx", False),
+        ("class_descriptions.xlsx", False),
+    ],
 )
 def test_a_spreadsheet_that_is_named_like_labels_is_not_passed_over(cameras, name, refused):
     root, _ = cameras

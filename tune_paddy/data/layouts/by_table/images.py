@@ -125,6 +125,17 @@ def recognises(path: Path, around: Surroundings, part: Role = Role.TRAIN) -> Cal
     )
 
 
+def folder_finder(path: Path, around: Surroundings) -> Callable[[str], str | None]:
+    """Return the function that says where the image lies that a table at `path` means; None: it means none."""
+    starts = around.starts(path)
+
+    def folder_of(value: str) -> str | None:
+        found = around.index.find(value, starts) if value else []
+        return parent_of(found[0]) if found else None
+
+    return folder_of
+
+
 def _check_inside(table: CsvTable, row: int, name: str) -> None:
     if ".." in name and ".." in PurePath(name).parts:
         raise InputError(

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from tune_paddy.data.layouts.by_table.images import Surroundings, recognises
+from tune_paddy.data.layouts.by_table.images import Surroundings, folder_finder
 from tune_paddy.data.layouts.by_table.tables import Kind, Verdict, judge, tables_near
 from tune_paddy.data.layouts.by_table.unread import find_unread, unread
 from tune_paddy.data.layouts.index import has_suffix
-from tune_paddy.data.layouts.names import Role, role_of, words_of
+from tune_paddy.data.layouts.names import Role, is_container, role_of, words_of
 from tune_paddy.data.layouts.tree import parent_of
 from tune_paddy.data.system.text import shown
 
@@ -32,8 +32,16 @@ def judge_others(around: Surroundings) -> Iterator[Verdict]:
     """Yield what files near the dataset are that may be tables of labels; nothing of any other file."""
     yield from (verdict for name in _near(around, _TEXTS) if (verdict := _judge_text(name, around)))
     for name in _near(around, _SPREADSHEETS):
-        if role_of(PurePath(name).stem) is Role.TRAIN or _LABEL_WORDS & set(words_of(PurePath(name).stem)):
+        if _is_named_like_labels(PurePath(name).stem):
             yield Verdict(name, Kind.PROBLEM, f"{shown(around.tree.path(name))}: is not read: save it as CSV")
+
+
+def _is_named_like_labels(stem: str) -> bool:
+    """Return whether a name says that a file holds labels, such as `train` or `image_labels`, and no more."""
+    words = words_of(stem)
+    others = " ".join(word for word in words if word not in _LABEL_WORDS)
+    only = not others or is_container(others) or role_of(others) is not None
+    return role_of(stem) is Role.TRAIN or (only and not _LABEL_WORDS.isdisjoint(words))
 
 
 def _near(around: Surroundings, suffixes: Sequence[str]) -> list[str]:
@@ -51,9 +59,9 @@ def _judge_text(name: str, around: Surroundings) -> Verdict | None:
     verdict = judge(name, around)
     if verdict.labels is not None:
         return verdict
-    recognised = recognises(path, around)
+    folder_of = folder_finder(path, around)
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    found = find_unread(lines, lambda part: (has_suffix(part) or "/" in part) and recognised(part))
+    found = find_unread(lines, lambda part: folder_of(part) if has_suffix(part) or "/" in part else None)
     if not found:
         return None
     starts = around.starts(path)

@@ -17,7 +17,7 @@ from tune_paddy.data.layouts.by_table.columns import (
     find_id_column,
     find_label_columns,
 )
-from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, recognises
+from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, folder_finder, recognises
 from tune_paddy.data.layouts.by_table.unread import find_unread, unread
 from tune_paddy.data.layouts.index import lies_in
 from tune_paddy.data.layouts.names import Role, is_sample, is_submission, role_of
@@ -131,7 +131,7 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
         column = find_id_column(table, is_image, wanted=options.id_column, sample=around.sample)
         if column is None and not _claims_labels(table):
             _check_header(table, table.columns, is_image)
-            _check_separated(table, is_image)
+            _check_separated(table, around)
             return Verdict(name, Kind.OTHER, "no column of it names images")
         found = read_label_table(table, around, wanted_id=column)
     except InputError as error:
@@ -161,7 +161,7 @@ def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | 
         table, recognises(table.path, around), wanted=options.id_column, sample=around.sample
     )
     if column is None:
-        _check_separated(table, recognises(table.path, around))
+        _check_separated(table, around)
         column = usual_id_column(table)
     _check_header(table, [column], recognises(table.path, around))
     named = (options.group, options.split_column)
@@ -210,9 +210,9 @@ def _check_header(table: CsvTable, columns: Iterable[str], is_image: Callable[[s
         )
 
 
-def _check_separated(table: CsvTable, is_image: Callable[[str], bool]) -> None:
+def _check_separated(table: CsvTable, around: Surroundings) -> None:
     """Refuse a table whose lines name images beside something else, but were read as one column."""
-    if len(table.columns) == 1 and find_unread(table.values[0], is_image):
+    if len(table.columns) == 1 and find_unread(table.values[0], folder_finder(table.path, around)):
         raise InputError(unread(shown(table.path)))
 
 
