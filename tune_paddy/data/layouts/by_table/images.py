@@ -126,7 +126,7 @@ def recognises(path: Path, around: Surroundings, part: Role = Role.TRAIN) -> Cal
 
 
 def folder_finder(path: Path, around: Surroundings) -> Callable[[str], str | None]:
-    """Return the function that says where the image lies that a table at `path` means; None: it means none."""
+    """Return the function that says where the image lies that a table at `path` names; None: nowhere."""
     starts = around.starts(path)
 
     def folder_of(value: str) -> str | None:
