@@ -129,6 +129,20 @@ def test_a_table_is_read_in_any_separator_and_encoding(tmp_path, separator, enco
     assert (read.columns, read.rows, read.separator) == (("image", "label"), (("a, b.jpg", "é"),), separator)
 
 
+def test_blanks_after_a_separator_do_not_count(tmp_path):
+    (tmp_path / "t.csv").write_text('"image", "label"\n"a.jpg", "x, y"\nb.jpg,  z\n')
+    read = read_table(tmp_path / "t.csv")
+    assert (read.columns, read.rows) == (("image", "label"), (("a.jpg", "x, y"), ("b.jpg", "z")))
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;\r"])
+def test_a_first_line_may_declare_the_separator(tmp_path, first):
+    (tmp_path / "t.csv").write_text(f"{first}\nimage;label\na,b;c\n", encoding="utf-8-sig")
+    read = read_table(tmp_path / "t.csv")
+    assert (read.columns, read.rows) == (("image", "label"), (("a,b", "c"),))
+    assert read.place(0).endswith("t.csv:3")
+
+
 def test_a_table_with_a_row_of_another_length_is_refused_with_its_line(tmp_path):
     (tmp_path / "t.csv").write_text("image;label\na;b\nc;d;e\n")
     with pytest.raises(InputError, match=r"t\.csv:3: has 3 values, expected 2"):

@@ -103,6 +103,13 @@ def test_nan_is_black_and_infinity_is_white(tmp_path):
     assert np.asarray(loaded)[0, :, 0].tolist() == [0, 255, 0, 128]
 
 
+def test_nan_is_black_whatever_the_range(tmp_path):
+    """Masked pixels of a thermal image, for example, neither stretch the range nor become grey in it."""
+    values = np.array([[np.nan, 280, 300]], np.float32)
+    Image.fromarray(values).save(tmp_path / "kelvin.tif")
+    assert load_pixels(tmp_path / "kelvin.tif", (-300.0, 300.0))[0, :, 0].tolist() == [0, 246, 255]
+
+
 def test_two_16_bit_images_keep_their_order_of_brightness(tmp_path):
     """The scale depends on the type, not on the image."""
     dark, light = (middle(decode(tmp_path, encode(plain("I;16", value), "PNG")))[0] for value in (2570, 5140))

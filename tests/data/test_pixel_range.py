@@ -119,6 +119,31 @@ def test_any_values_have_a_range_that_scales_them_in_order(values):
     assert (np.diff(scaled.astype(int)) >= 0).all()
 
 
+@pytest.mark.parametrize("fill", [-9999, -3.4e38, 1e6])
+def test_a_value_that_stands_for_missing_data_does_not_stretch_the_range(tmp_path, fill):
+    for number in range(6):
+        values = grey(number, 0.1, 0.9, np.float32)
+        values[:6] = fill
+        path = tmp_path / "ab"[number % 2] / f"{number}.tif"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(values).save(path)
+    dataset = Dataset.open(tmp_path)
+    assert dataset.pixel_range == (0, 1)
+    assert f"(without {fill:g}, far outside)" in dataset.report.notes[0]
+    pixels = load_pixels(dataset.labelled["path"][0], dataset.pixel_range)
+    assert (pixels[:6] == (0 if fill < 0 else 255)).all()
+
+
+def test_a_background_of_0_is_no_missing_data():
+    values = np.array([[0, 0, 3000, 3500]], np.float32)
+    assert find_range([measure_values(Image.fromarray(values), 2)]) == (0, 3500)
+
+
+def test_nan_does_not_stretch_the_range():
+    values = np.array([[np.nan, 280, 300]], np.float32)
+    assert find_range([measure_values(Image.fromarray(values), 2)]) == (280, 300)
+
+
 def test_images_without_a_finite_value_are_black(tmp_path):
     Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(tmp_path / "x.tif")
     assert load_pixels(tmp_path / "x.tif", (0.0, 1.0)).max() == 0

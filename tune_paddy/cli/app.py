@@ -212,7 +212,7 @@ def flag(name: str) -> str:
 
 
 def options_as_typed(text: str, names: Iterable[str], spellings: Mapping[str, str] | None = None) -> str:
-    """Return a text with the parameters in backticks, alone or with a value, spelt as on the command line.
+    """Return a text with the parameters in backticks, alone or with a value, spelt as for the shell.
 
     Args:
         text: Message or note.
@@ -221,11 +221,17 @@ def options_as_typed(text: str, names: Iterable[str], spellings: Mapping[str, st
 
     >>> options_as_typed("`task=classes` or `task`", ["task"])
     '--task classes or --task'
+    >>> options_as_typed("`group=plant no`", ["group"])
+    "--group 'plant no'"
     """
     for name in names:
         typed, known = (spellings or {}).get(name, flag(name)), re.escape(name)
-        text = re.sub(rf"`{known}=([^`]*)`", rf"{typed} \1", text.replace(f"`{name}`", typed))
+        text = _spelt(text.replace(f"`{name}`", typed), rf"`{known}=([^`]*)`", typed)
     return text
+
+
+def _spelt(text: str, pattern: str, typed: str) -> str:
+    return re.sub(pattern, lambda found: f"{typed} {shlex.quote(found[1])}", text)
 
 
 def typed_command() -> str:

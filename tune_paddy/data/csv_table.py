@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +27,10 @@ MAX_COLUMNS = 16_384
 
 SEPARATORS = ",;\t|"
 """Separators of columns that `read_table` detects, in order of preference."""
+
+_DECLARED = re.compile(r'"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
+"""First line of a spreadsheet's file that declares its separator."""
+_LONGEST_DECLARATION = 32
 
 _SPECIAL = frozenset(',"\r\n')
 _SAMPLED = 2**16
@@ -101,21 +106,25 @@ def read_csv(path: Path) -> CsvTable:
     """
     content = read_file(path, most=MAX_MIB, what="a table")
     _check_decodable(path, content, "utf-8-sig")
-    return _parse(path, content, "utf-8-sig")
+    return _parse(path, content, _Form("utf-8-sig"))
 
 
 def read_table(path: Path) -> CsvTable:
     """Read a table like `read_csv`, and detect its separator and its encoding.
 
-    The separator is one of `SEPARATORS`. The encoding is UTF-8, UTF-16 or, if the file has no valid sequence
-    of UTF-8, Windows-1252 (Latin-1).
+    The separator is one of `SEPARATORS`, or what a first line such as `sep=;` of a spreadsheet declares. The
+    encoding is UTF-8, UTF-16 or, if the file has no valid sequence of UTF-8, Windows-1252 (Latin-1). Blanks
+    after a separator do not count.
 
     Raises:
         InputError: The file cannot be read, mixes encodings, or has no rectangular table with a header.
     """
     content = read_file(path, most=MAX_MIB, what="a table")
     encoding = _encoding(path, content)
-    return _parse(path, content, encoding, _separator(content, encoding))
+    declared = _DECLARED.fullmatch(_lines(content, encoding).readline(_LONGEST_DECLARATION))
+    if declared:
+        return _parse(path, content, _Form(encoding, declared[1], skipped_lines=1, skips_blanks=True))
+    return _parse(path, content, _Form(encoding, _separator(content, encoding), skips_blanks=True))
 
 
 def _encoding(path: Path, content: bytes) -> str:
@@ -181,7 +190,9 @@ def _width(text: str, separator: str) -> int:
     """Return the number of columns of the first rows, or 0 if it differs."""
     found: set[int] = set()
     try:
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
+        for row in csv.reader(
+            io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
+        ):
             found |= {len(row)} if row else set()
             if len(found) > 1:
                 return 0
@@ -202,9 +213,26 @@ def _quote(value: str) -> str:
     return '"' + value.replace('"', '""') + '"' if not _SPECIAL.isdisjoint(value) else value
 
 
-def _parse(path: Path, content: bytes, encoding: str, separator: str = ",") -> CsvTable:
-    reader = csv.reader(_lines(content, encoding), delimiter=separator, strict=True)
+@dataclass(frozen=True)
+class _Form:
+    """How a file is written: encoding, separator, lines above the header, blanks after separators."""
+
+    encoding: str
+    separator: str = ","
+    skipped_lines: int = 0
+    skips_blanks: bool = False
+
+
+def _parse(path: Path, content: bytes, form: _Form) -> CsvTable:
+    reader = csv.reader(
+        _lines(content, form.encoding),
+        delimiter=form.separator,
+        skipinitialspace=form.skips_blanks,
+        strict=True,
+    )
     try:
+        for _ in range(form.skipped_lines):
+            next(reader)
         header = next(filter(None, reader), None)
         columns = () if header is None else _columns(path, header, reader.line_num)
         values, lines = _columnwise(path, reader, len(columns))
@@ -212,7 +240,7 @@ def _parse(path: Path, content: bytes, encoding: str, separator: str = ",") -> C
         raise InputError(f"{shown(path)}:{reader.line_num}: is not valid CSV: {error}") from error
     if not lines:
         raise InputError(f"{shown(path)}: needs a header line and at least one row below it")
-    return CsvTable(path, columns, values, lines, separator, encoding.removesuffix("-sig"))
+    return CsvTable(path, columns, values, lines, form.separator, form.encoding.removesuffix("-sig"))
 
 
 def _columns(path: Path, header: Sequence[str], line: int) -> tuple[str, ...]:

@@ -299,7 +299,10 @@ def _choose_copies(checked: _Checked, strata: NDArray[np.int64], copies: str, jo
         return replace(checked, groups=_equal_groups(checked, jobs))
     classes = np.concatenate([strata, np.full(len(checked.test), -1)])
     groups, alike = split_alike(checked.groups, np.stack([fact.thumbnail for fact in checked.facts]), classes)
-    note = f"{counted(alike, 'image')} look alike as a whole and do not count as copies for that"
+    note = (
+        f"{counted(alike, 'image')} look alike as a whole and do not count as copies for that; keep frames "
+        "of one video together with `group`"
+    )
     notes = (*checked.report.notes, *([note] if alike else []))
     return replace(checked, groups=groups, report=replace(checked.report, notes=notes))
 

@@ -26,6 +26,8 @@ _TAIL = 0.001
 """Share of an image's pixels at each end that may be defects."""
 _ODD_IMAGES = 0.01
 """Share of a dataset's images at each end that may be odd ones."""
+_FAR = 64.0
+"""Distance of a value from all others, in ranges of these, from which it stands for missing data."""
 _STRETCHED = 4.0
 """Ratio of the whole range to the usual one above which the rest is clipped: it would cost two bits."""
 
@@ -41,6 +43,7 @@ class ValueFacts:
         usual_high: Value that all but `_TAIL` of the pixels do not exceed.
         integers: Whether the file holds integers.
         thumbnail: Small copy, float32 [side, side].
+        fills: Lowest or highest value of the file that stands for missing data; it is none of the above.
     """
 
     low: float
@@ -49,6 +52,7 @@ class ValueFacts:
     usual_high: float
     integers: bool
     thumbnail: NDArray[np.float32]
+    fills: tuple[float, ...] = ()
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -57,12 +61,12 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def read_values(image: Image.Image) -> NDArray[np.float64]:
-    """Return the values of a deep image, float64 [height, width]; NaN becomes 0."""
+    """Return the values of a deep image, float64 [height, width]; NaN becomes −inf: black in any range."""
     stored = np.asarray(image)
     if stored.dtype == np.int32 and _is_unsigned(image):
         stored = stored.view(np.uint32)  # Pillow has no such type, and keeps the bits
     values = stored.astype(np.float64)
-    return np.nan_to_num(values, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    return np.nan_to_num(values, copy=False, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
 
 
 def _is_unsigned(image: Image.Image) -> bool:
@@ -78,11 +82,26 @@ def measure_values(image: Image.Image, side: int) -> ValueFacts:
     finite = values[np.isfinite(values)]
     if not finite.size:
         finite = np.zeros(1)
+    finite, fills = _without_fills(finite)
     low, high = float(finite.min()), float(finite.max())
     usual_low, usual_high = np.quantile(finite, (_TAIL, 1 - _TAIL), method="nearest").tolist()
     bounded = Image.fromarray(np.clip(values, low, high).astype(np.float32))
     small = bounded.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return ValueFacts(low, high, usual_low, usual_high, image.mode != "F", np.asarray(small))
+    return ValueFacts(low, high, usual_low, usual_high, image.mode != "F", np.asarray(small), fills)
+
+
+def _without_fills(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, ...]]:
+    """Return values without the lowest and the highest one if it stands for missing data, and these.
+
+    Such as −9999 beside values from 0 to 1, as maps have it: far outside of all others.
+    """
+    fills: list[float] = []
+    for end in (float(values.min()), float(values.max())):
+        rest = values[values != end]
+        if rest.size and np.abs(rest - end).min() > _FAR * np.ptp(rest) > 0:
+            values = rest
+            fills.append(end)
+    return values, tuple(fills)
 
 
 def find_range(facts: Sequence[ValueFacts]) -> PixelRange | None:
@@ -118,7 +137,9 @@ def describe_range(facts: Sequence[ValueFacts], pixel_range: PixelRange | None) 
         return ()
     low, high = min(fact.low for fact in facts), max(fact.high for fact in facts)
     kind = "integers" if all(fact.integers for fact in facts) else "numbers"
-    used = f"{counted(len(facts), 'image')} of more than 8 bits: {kind} from {low:g} to {high:g}"
+    fills = ", ".join(f"{value:g}" for value in sorted({value for fact in facts for value in fact.fills})[:3])
+    apart = f" (without {fills}, far outside)" if fills else ""
+    used = f"{counted(len(facts), 'image')} of more than 8 bits: {kind} from {low:g} to {high:g}{apart}"
     if pixel_range is None:
         return (f"{used}, each image scaled by itself",)
     clipped = ", values outside are clipped" if low < pixel_range[0] or high > pixel_range[1] else ""

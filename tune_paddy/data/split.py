@@ -227,7 +227,7 @@ def _make_given(dataset: "Dataset", given: GivenSplit, *, share: float, seed: in
         left = _counts(dataset, frame["label"][~out].tolist())
         lost = [name for name in dataset.classes if not left[name]]
         if lost:
-            where = f"fold {fold + 1}" if given.folds else "the select split"
+            where = f"fold {shown(given.names[fold])}" if given.folds else "the select split"
             raise InputError(
                 f"{shown(dataset.root)}: column {shown(given.column)} (`split_column`) puts every image of "
                 f"class {shown(lost[0])} into {where}: a model would train without it; correct the column, "

@@ -100,6 +100,15 @@ def test_several_labels_of_a_column_are_sorted_and_said(tmp_path):
     assert "`task=classes`" in read.note
 
 
+def test_lists_as_python_and_json_write_them_are_several_labels(tmp_path):
+    read = read_label_values(column(tmp_path, "['scab', 'rust']", '["rust"]', "[]", "[a b]", ""), ["labels"])
+    assert (read.texts, read.task) == (["rust|scab", "rust", "", "a b", ""], "multilabel")
+    read = read_label_values(column(tmp_path, "['scab']", "['rust']"), ["labels"])
+    assert (read.texts, read.task) == (["scab", "rust"], "classes")
+    read = read_label_values(column(tmp_path, "[x]", "[y] z"), ["labels"])
+    assert read.texts == ["[x]", "[y] z"]
+
+
 def test_columns_of_0_and_1_with_several_ones_or_none_are_several_labels(tmp_path):
     flags = table(tmp_path, ("1", "1"), ("0", "1.0"), ("0", "0"), columns=("image", "b", "a"))
     read = read_label_values(flags, ["b", "a"])

@@ -69,6 +69,76 @@ def test_a_validation_part_is_labelled_and_the_listing_says_so(tmp_path):
     assert "test: its images are to be predicted" in notes
 
 
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        (("tr", "te", "va"), CLASSES),
+        (("Trainingsdaten", "Testdaten"), CLASSES),
+        (("site_a", "site_b"), CLASSES),
+        (("color", "grayscale", "segmented"), CLASSES),
+        (("8863", "9012", "9077"), ("0", "1")),
+        (("2023", "2024"), CLASSES),
+    ],
+)
+def test_folders_with_folders_of_the_same_names_are_asked_about(tmp_path, outer, inner):
+    """Parts, sites or patients are not taken for the classes, also if a class is missing in one of them."""
+    names = [f"{a}/{b}/{k}.jpg" for a in outer for b in inner for k in range(2)]
+    make(tmp_path, *names[:-2])
+    message = refusal(tmp_path)
+    assert f"or the folders of the same names in them ({', '.join(inner[:2])}" in message
+    assert facts(tmp_path, images=".") == (len(names) - 2, sorted(outer), 0)
+    assert facts(tmp_path, images=outer[0]) == (2 * len(inner), sorted(inner), 0)
+
+
+@pytest.mark.parametrize("inner", [("day1", "day2"), ("2023", "2024"), ("2023-05-01", "2023-06-01"), ("x",)])
+def test_folders_that_only_count_something_lie_in_their_class(tmp_path, inner):
+    make(tmp_path, *(f"{label}/{folder}/1.jpg" for label in CLASSES for folder in (*inner, f"{label} only")))
+    assert facts(tmp_path)[1] == list(CLASSES)
+
+
+def test_folders_in_all_class_folders_are_noted(tmp_path):
+    make(tmp_path, *(f"{name}/1.jpg" for name in ("fruit/apple", "fruit/pear", "leaf/kale", "leaf/leek")))
+    (note,) = list_dataset(tmp_path).notes
+    assert "names of folders in them (apple, kale, leek, …) are not used as labels" in note
+    make(tmp_path, "leaf/1.jpg")
+    assert list_dataset(tmp_path).notes == ()
+
+
+def test_several_datasets_are_refused(tmp_path):
+    make(tmp_path, *(f"{a}/{b}/{c}/1.jpg" for a in "xy" for b in ("train", "test") for c in CLASSES))
+    assert "several folders are divided into parts of a dataset, such as x/train" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["leaves", "New Diseases (Augmented)/New Diseases (Augmented)/train"])
+def test_a_test_part_may_lie_beside_the_folder_of_the_dataset(tmp_path, folder):
+    make(tmp_path, *(f"{folder}/{label}/{k}.jpg" for label in CLASSES for k in range(2)), "test/test/9.jpg")
+    listing = list_dataset(tmp_path)
+    assert facts(tmp_path) == (6, list(CLASSES), 1)
+    assert listing.place == folder
+    assert listing.test["id"].tolist() == ["9.jpg"]
+
+
+def test_a_dataset_of_one_class_says_why_its_tables_give_no_labels(tmp_path):
+    make(tmp_path, *(f"pictures/{k}.jpg" for k in range(4)))
+    table(tmp_path / "weights.csv", [("image", "weight"), *((f"{k}.jpg", 1.5 + k) for k in range(4))])
+    message = refusal(tmp_path)
+    assert "all images lie in one folder, pictures" in message
+    assert "weights.csv: each row has another label" in message
+
+
+def test_a_folder_named_like_images_to_predict_alone_is_read_if_a_person_says_so(tmp_path):
+    make(tmp_path, *(f"test/{label}/1.jpg" for label in CLASSES))
+    assert "those in test are to be predicted; if they are labelled, give `images=test`" in refusal(tmp_path)
+    assert facts(tmp_path, images="test") == (3, list(CLASSES), 0)
+
+
+def test_a_sample_of_labelled_images_is_refused_as_that(tmp_path):
+    make(tmp_path, *(f"images/{k}.jpg" for k in range(6)))
+    table(tmp_path / "labels.csv", [("image", "label"), *((f"{k}.jpg", CLASSES[k % 3]) for k in range(6))])
+    table(tmp_path / "sample_submission.csv", [("image", "label"), ("4.jpg", "blast"), ("5.jpg", "blast")])
+    assert "its 2 images are all labelled ones, such as images/4.jpg" in refusal(tmp_path)
+
+
 def test_folders_of_folds_are_read_together(tmp_path):
     make(tmp_path, *(f"fold{fold}/{label}/{fold}.jpg" for fold in (1, 2, 3) for label in CLASSES))
     assert facts(tmp_path) == (9, list(CLASSES), 0)
@@ -165,6 +235,15 @@ def test_columns_of_0_and_1_are_classes(tmp_path):
         [("image_id", "healthy", "both", "rust", "scab"), ("Test_0", *4 * (0.25,))],
     )
     assert facts(tmp_path) == (12, ["both", "healthy", "rust", "scab"], 1)
+
+
+@pytest.mark.parametrize("words", [("False", "True"), ("no", "yes"), ("0.0", "1.0"), ("FALSE", "TRUE")])
+def test_columns_of_words_for_0_and_1_are_classes(tmp_path, words):
+    """Such as pandas and spreadsheets write them."""
+    make(tmp_path, *(f"images/{k}.jpg" for k in range(12)))
+    rows = [(f"{k}.jpg", *(words[k % 3 == c] for c in range(3)), words[k % 2]) for k in range(12)]
+    table(tmp_path / "train.csv", [("image", *CLASSES, "is_valid"), *rows])
+    assert facts(tmp_path) == (12, list(CLASSES), 0)
 
 
 def test_several_labels_in_columns_of_0_and_1_are_refused_where_an_image_has_one_class(tmp_path):
@@ -312,6 +391,38 @@ def test_separator_and_encoding_are_detected(cameras, separator, encoding):
     assert list_dataset(root).labelled["né"].tolist() == ["é"] * 12
 
 
+def test_blanks_around_labels_make_no_further_classes(cameras):
+    root, rows = cameras
+    spaced = [(name, f" {label} " if k % 2 else label) for k, (name, label) in enumerate(rows)]
+    table(root / "labels.csv", [("path", "label"), *spaced])
+    assert facts(root) == (12, list(CLASSES), 0)
+    spelt = [(name, label.upper() if k % 2 else label) for k, (name, label) in enumerate(rows)]
+    table(root / "labels.csv", [("path", "label"), *spelt])
+    (note,) = list_dataset(root).notes
+    assert note.startswith("classes that differ in spelling only: BLAST and blast; ")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "noted"),
+    [
+        ("split", ("train", "valid", "test"), "column split (test 4, train 4, valid 4) divides the images"),
+        ("data set", ("train", "val"), "column data set (train 6, val 6) divides the images"),
+        ("fold", ("0", "1", "2", "3"), "column fold (0 3, 1 3, 2 3, …) divides the images"),
+        ("is_valid", ("True", "False"), "column is_valid (False 6, True 6) divides the images"),
+        ("place", ("train", "bus"), ""),
+        ("plant", ("1", "2"), ""),
+        ("split", ("train",), ""),
+    ],
+)
+def test_a_column_that_divides_the_images_and_is_not_used_is_noted(cameras, name, values, noted):
+    root, rows = cameras
+    more = [(*row, values[k % len(values)]) for k, row in enumerate(rows)]
+    table(root / "labels.csv", [("path", "label", name), *more])
+    notes = list_dataset(root).notes
+    assert len(notes) == bool(noted)
+    assert all(noted in note for note in notes)
+
+
 def test_several_tables_are_asked_for_by_name(cameras):
     root, rows = cameras
     table(root / "train.csv", [("image", "label"), *rows[:6]])
@@ -344,6 +455,107 @@ def test_a_table_that_is_not_understood_is_never_passed_over(cameras, content, r
     assert reason in message
     assert "`labels=folders` to read the names of the folders" in message
     assert facts(root, labels="folders") == (12, ["camera_a", "camera_b"], 0)
+
+
+@pytest.mark.parametrize("separator", [" ", ":", "  "])
+@pytest.mark.parametrize("name", ["labels.csv", "labels.txt", "meta/train.txt"])
+def test_a_table_with_another_separator_is_never_passed_over(cameras, separator, name):
+    root, rows = cameras
+    (root / name).parent.mkdir(exist_ok=True)
+    header = [("image", "label")] if name.endswith("csv") else []
+    table(root / name, [*header, *rows], separator)
+    message = refusal(root)
+    assert "its lines name images, but its columns are not told apart: separate them by commas" in message
+    assert facts(root, labels="folders") == (12, ["camera_a", "camera_b"], 0)
+    if header:
+        assert "columns are not told apart" in refusal(root, labels=name)
+
+
+@pytest.mark.parametrize("place", ["annotations", "annotations/v1", "data/meta/2023"])
+def test_a_table_beside_the_folder_of_the_images_is_read(tmp_path, place):
+    base = "data/" if place.startswith("data") else ""
+    rows = [(f"camera_{'ab'[k % 2]}/{k}.jpg", CLASSES[k % 3]) for k in range(12)]
+    make(tmp_path, *(f"{base}images/{name}" for name, _ in rows))
+    table(tmp_path / place / "labels.csv", [("image", "label"), *rows])
+    assert facts(tmp_path) == (12, list(CLASSES), 0)
+    table(tmp_path / place / "more.csv", [("image", "label"), *rows])
+    assert f"{place}/labels.csv, {place}/more.csv: name one with" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line", ["{label}/{k}.jpg {label}", "{label}/{k}.jpg {number}", "{number} x {label}/{k}.jpg"]
+)
+def test_a_text_that_agrees_with_the_class_folders_is_left_out(tmp_path, line):
+    places = [(k, k % 3) for k in range(9)]
+    make(tmp_path, *(f"{CLASSES[number]}/{k}.jpg" for k, number in places))
+    lines = [line.format(k=k, number=number, label=CLASSES[number]) for k, number in places]
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    assert facts(tmp_path) == (9, list(CLASSES), 0)
+
+
+def test_a_text_that_names_images_of_no_class_folder_is_left_out(tmp_path):
+    """Such as the labels of ImageNet's images to validate with."""
+    make(tmp_path, *(f"train/n0{k % 3}/{k}.jpg" for k in range(6)), *(f"val/v{k}.jpg" for k in range(6)))
+    table(tmp_path / "val.txt", [(f"v{k}.jpg", k % 3) for k in range(6)], " ")
+    assert facts(tmp_path) == (6, ["n00", "n01", "n02"], 0)
+
+
+def test_a_named_folder_of_images_is_compared_with_the_table_alone(tmp_path):
+    make(tmp_path, *(f"{folder}/{k}.png" for folder in ("images", "masks") for k in range(6)))
+    table(tmp_path / "labels.csv", [("id", "label"), *((k, CLASSES[k % 3]) for k in range(6))])
+    assert "0 can be images/0.png or masks/0.png" in refusal(tmp_path)
+    assert facts(tmp_path, images="images") == (6, list(CLASSES), 0)
+
+
+def test_a_text_that_reads_as_a_table_of_labels_is_one(cameras):
+    root, rows = cameras
+    table(root / "labels.txt", [("image", "label"), *rows], "\t")
+    assert facts(root) == (12, list(CLASSES), 0)
+    assert list_dataset(root).left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("train.txt", ["{image}"]),
+        ("images.txt", ["{row} {image}"]),
+        ("readme.txt", ["Photos of rice,", "a, b and c: see camera_a/0000.jpg"]),
+        ("classes.txt", ["0 blast", "1 healthy"]),
+    ],
+)
+def test_other_texts_and_lists_of_images_do_not_compete_with_class_folders(cameras, name, lines):
+    root, rows = cameras
+    images = [image for image, _ in rows] if "{" in lines[0] else [""]
+    text = "".join(f"{line}\n".format(image=image, row=k) for k, image in enumerate(images) for line in lines)
+    (root / name).write_text(text)
+    assert facts(root) == (12, ["camera_a", "camera_b"], 0)
+    assert [kind.what for kind in list_dataset(root).left_out] == [".txt file"]
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [
+        ("labels.xlsx", True),
+        ("Train.parquet", True),
+        ("image_labels_v2.ods", True),
+        ("cost.xlsx", False),
+        ("class_descriptions.xlsx", False),
+    ],
+)
+def test_a_spreadsheet_that_is_named_like_labels_is_not_passed_over(cameras, name, refused):
+    root, _ = cameras
+    (root / name).touch()
+    if refused:
+        assert f"{name}: is not read: save it as CSV; give `labels=FILE`" in refusal(root)
+    assert facts(root, **({"labels": "folders"} if refused else {})) == (12, ["camera_a", "camera_b"], 0)
+
+
+def test_a_table_with_a_row_for_each_box_or_label_is_refused_as_that(cameras):
+    """Numbers of a further column, which may be ids of images, do not come before names of files."""
+    root, rows = cameras
+    make(root, *(f"more/{k}.jpg" for k in range(12)))
+    table(root / "boxes.csv", [("image", "label", "xmin"), *((*rows[k // 2], k) for k in range(24))])
+    assert "boxes.csv:3: duplicate image camera_a/0000.jpg, first in line 2: keep one row" in refusal(root)
 
 
 def test_a_table_without_a_line_of_column_names_is_refused(cameras):
@@ -393,6 +605,26 @@ def test_answers_with_several_labels_do_not_beat_class_folders(tmp_path):
     table(tmp_path / "answers.csv", [("file", "labels", "cat", "dog"), *rows])
     assert facts(tmp_path) == (8, ["cat", "dog"], 0)
     assert list_dataset(tmp_path).left_out[0].what == "table (answers of tune-paddy predict)"
+
+
+def test_corrections_in_the_dataset_do_not_compete_with_its_labels(tmp_path):
+    """A person may put the table of the label doctor beside the images, and edit it."""
+    make(tmp_path, *(f"{label}/{k}.jpg" for label in ("cat", "dog") for k in range(4)))
+    columns = ("id", "given", "likelier", "label", "confirmed", "doubt", "votes")
+    rows = [
+        columns,
+        ("cat/0.jpg", "cat", "dog", "dog", "yes", 0.9, "2/2"),
+        ("cat/1.jpg", "cat", "dog", "cat", "", 0.8, "2/2"),
+        ("dog/1.jpg", "dog", "cat", "cat", "yes", 0.8, "2/2"),
+    ]
+    table(tmp_path / "labels.csv", rows)
+    assert facts(tmp_path) == (8, ["cat", "dog"], 0)
+    assert list_dataset(tmp_path).left_out[0].what == "table (suspects of tune-paddy data doctor)"
+    table(tmp_path / "fixed.csv", [(row[0], row[1], row[3]) for row in rows])
+    assert "names 3 of 8 images in the folders cat, dog, with other labels" in refusal(tmp_path)
+    listing = list_dataset(tmp_path, ReadOptions(relabel="fixed.csv"))
+    assert dict(zip(listing.labelled["id"], listing.labelled["label"], strict=True))["cat/0.jpg"] == "dog"
+    assert [kind.examples for kind in listing.left_out] == [("labels.csv",)]
 
 
 def test_a_table_of_some_images_with_the_same_labels_does_not_beat_class_folders(tmp_path):

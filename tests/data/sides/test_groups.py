@@ -163,6 +163,13 @@ def test_a_given_split_that_takes_a_whole_class_is_refused(kaggle: Path) -> None
         make_split(dataset, folds=0, share=0.2, seed=0)
 
 
+def test_a_given_fold_that_takes_a_whole_class_is_named_as_the_column_has_it(kaggle: Path) -> None:
+    dataset = Dataset.open(with_plants(kaggle, "572572572572"), split_column="plant")
+    folds = folds_of(dataset, 0, chosen=False)
+    with pytest.raises(InputError, match="puts every image of class normal into fold 2:"):
+        make_split(dataset, folds=folds, share=0.2, seed=0)
+
+
 def table_of(folder: Path, header: str, *rows: str) -> None:
     lines = [f"{number}.png,{row}" for number, row in enumerate(rows)]
     (folder / "train.csv").write_text("\n".join([header, *lines]) + "\n")

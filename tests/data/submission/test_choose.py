@@ -64,8 +64,16 @@ def test_0_and_1_are_labels_unless_a_person_says_otherwise_and_the_note_tells_ho
 
 @pytest.mark.parametrize(
     ("column", "options", "about"),
-    [("label", {}, "dog"), ("Cat", {}, "cat"), ("label", {"positive": "CAT"}, "cat")],
-    ids=["last class", "named by the column", "named by a person"],
+    [
+        ("label", {}, "dog"),
+        ("Cat", {}, "cat"),
+        ("is_cat", {}, "cat"),
+        ("probCat", {}, "cat"),
+        ("not_cat", {}, "dog"),
+        ("cat or dog", {}, "dog"),
+        ("category", {}, "dog"),
+        ("label", {"positive": "CAT"}, "cat"),
+    ],
 )
 def test_a_single_probability_is_that_of_one_class(tmp_path, column, options, about):
     form, _ = chosen(sample(tmp_path, ("id", column), ("1", "0.5")), PETS, **options)
@@ -98,9 +106,20 @@ def test_fractions_cannot_say_which_of_three_classes_an_image_has(tmp_path):
         chosen(one_column(tmp_path, "0.5"), GRADES)
 
 
-def test_numbers_that_are_no_classes_are_pointed_out(tmp_path):
-    _, (note,) = chosen(one_column(tmp_path, "7"), ("blast", "hispa", "normal"))
-    assert "7 in column target is no class; submission.csv will have names of classes, such as blast" in note
+@pytest.mark.parametrize("value", ["7", "w_1 w_2", "clear primary", "?"])
+@pytest.mark.parametrize("classes", [("blast", "hispa", "clear"), ("blast", "clear")])
+def test_a_sample_without_any_class_is_pointed_out(tmp_path, value, classes):
+    """The table may have another column whose values the competition asks for."""
+    _, (note,) = chosen(one_column(tmp_path, value, value), classes)
+    assert f"{value} in column target is no class; submission.csv will have names of classes, such as" in note
+
+
+@pytest.mark.parametrize(
+    ("values", "several"), [(("x", "Blast"), False), (("x blast",), True), (("",), False)]
+)
+def test_a_sample_with_a_class_or_without_values_is_not(tmp_path, values, several):
+    _, notes = chosen(one_column(tmp_path, *values), ("blast", "hispa", "clear"), several=several)
+    assert notes == ()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from tune_paddy.data.system.own_output import (
     is_search,
     mark_output,
     mark_sample,
+    table_kind,
 )
 
 
@@ -40,9 +41,19 @@ def test_sample_images_are_a_dataset_but_no_results(tmp_path):
     assert not is_output("digits", names(tmp_path))
 
 
-@pytest.mark.parametrize(("name", "run"), [("0a" * 16, True), ("0a" * 15, False), ("photos", False)])
-def test_a_run_of_mlflow_is_recognised_by_its_name_and_its_artifacts(name, run):
-    assert is_output(name, ["artifacts"]) == run
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("0a" * 16, True),
+        (f"m-{'0a' * 16}", True),
+        (f"tr-{'0a' * 16}", True),
+        (f"x-{'0a' * 16}", False),
+        ("0a" * 15, False),
+        ("photos", False),
+    ],
+)
+def test_a_run_model_or_trace_of_mlflow_is_recognised_by_its_name_and_its_artifacts(name, written):
+    assert is_output(name, ["artifacts"]) == written
     assert not is_output(name, ["1.jpg"])
 
 
@@ -52,6 +63,13 @@ def test_answers_of_predict_are_recognised_by_their_columns():
     assert are_answers(COLUMNS, [])
     assert are_answers(COLUMNS[:5], [])
     assert not are_answers(("file", "label", "width"), [])
+
+
+def test_the_table_of_the_label_doctor_is_recognised_by_its_columns():
+    from tune_paddy.ensemble.doctor.write import COLUMNS  # noqa: PLC0415 it belongs to this test alone
+
+    assert table_kind(COLUMNS, []) == "suspects of tune-paddy data doctor"
+    assert table_kind(("id", "label"), []) == ""
 
 
 @pytest.mark.parametrize(

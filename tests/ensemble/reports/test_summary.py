@@ -155,7 +155,7 @@ def test_a_rival_is_beaten_only_if_the_interval_excludes_0(low: float, high: flo
 def test_without_an_estimate_the_reason_is_printed() -> None:
     pool = make_pool()
     text = printed(ensemble_of(pool, greedy_select(pool.select, pool.labels), assessed=False))
-    assert "\nNo honest estimate can be made: the select split has a single image.\n" in text
+    assert "\nNo honest estimate can be made: the select split has a single group of images.\n" in text
     assert "optimistic.\n" in text
     assert "\nensemble (optimistic) " in text
     assert "new images" not in text

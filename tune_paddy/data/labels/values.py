@@ -1,5 +1,6 @@
 """Labels of the rows of a table, and whether a row has one or several."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,8 +11,11 @@ from tune_paddy.data.labels.separator import Joined, any_separator, find_separat
 from tune_paddy.data.labels.texts import join_labels, split_value
 from tune_paddy.data.system.text import counted, shown
 
-FLAGS = frozenset(("0", "1", "0.0", "1.0", "0.", "1."))
-"""Values of a column that says of each image whether it has a label."""
+_LIST = re.compile(r"\s*\[([^\[\]|]*)\]\s*")
+"""Value that is written as a list of labels, as Python and JSON write it."""
+_SET = frozenset(("1", "1.0", "1.", "true", "yes"))
+_FLAGS = _SET | {"0", "0.0", "0.", "false", "no"}
+"""Values, in small letters, of a column that says of each image whether it has a label."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class LabelValues:
 def read_label_values(
     table: CsvTable, columns: Sequence[str], task: str | None = None, *, classes: Collection[str] = ()
 ) -> LabelValues:
-    """Return the labels of the rows of a table.
+    """Return the labels of the rows of a table, without surrounding blanks.
 
     Args:
         table: Table of labels.
@@ -50,16 +54,16 @@ def read_label_values(
             it needs one, or the name of one of several labels has a `|`.
     """
     if len(columns) > 1:
-        empty = tuple(name for name in columns if not any(map(_is_set, table.column(name))))
+        empty = tuple(name for name in columns if not any(map(is_set, table.column(name))))
         return replace(_from_flags(table, columns, task), empty=empty)
-    values = table.column(columns[0])
+    values = _without_brackets(table.column(columns[0]))
     if task == MULTILABEL:
         separator = any_separator(values)
         return _split(table, values, separator)
     known = None if task else find_separator(values)
     if known is None or _are_classes(values, classes):
         _check_filled(table, values)
-        return LabelValues(values, task or CLASSES)
+        return LabelValues([value.strip() for value in values], task or CLASSES)
     if not known.is_sure and not _are_parts(known, classes):
         raise _unsure(table, columns[0], known)
     note = (
@@ -67,6 +71,18 @@ def read_label_values(
         f"class, give `task={CLASSES}`"
     )
     return replace(_split(table, values, known.separator), note=note)
+
+
+def _without_brackets(values: list[str]) -> list[str]:
+    """Return values that are written as lists, such as `['scab', 'rust']`, joined by `|`.
+
+    Other values stay, and so do all if one of them is neither a list nor empty.
+    """
+    distinct = set(filter(str.strip, values))
+    if not distinct or not all(map(_LIST.fullmatch, distinct)):
+        return values
+    rows = [[name.strip(" '\"") for name in value.strip()[1:-1].split(",")] for value in values]
+    return [SEPARATOR.join(filter(None, names)) for names in rows]
 
 
 def _are_classes(values: Collection[str], classes: Collection[str]) -> bool:
@@ -90,7 +106,7 @@ def _split(table: CsvTable, values: Sequence[str], separator: str) -> LabelValue
 def _from_flags(table: CsvTable, columns: Sequence[str], task: str | None) -> LabelValues:
     _check_flags(table, columns)
     values = zip(*(table.column(name) for name in columns), strict=True)
-    rows = [[name for name, flag in zip(columns, flags, strict=True) if _is_set(flag)] for flags in values]
+    rows = [[name for name, flag in zip(columns, flags, strict=True) if is_set(flag)] for flags in values]
     odd = next((row for row, names in enumerate(rows) if len(names) != 1), None)
     if task != MULTILABEL and odd is None:
         return LabelValues([names[0] for names in rows], task or CLASSES)
@@ -105,14 +121,20 @@ def _from_flags(table: CsvTable, columns: Sequence[str], task: str | None) -> La
     return LabelValues(texts, MULTILABEL, note=note)
 
 
-def _is_set(flag: str) -> bool:
-    return flag.strip().startswith("1")
+def is_flag_value(value: str) -> bool:
+    """Return whether a value says whether an image has a label: 0 or 1, true or false, yes or no."""
+    return value.strip().casefold() in _FLAGS
+
+
+def is_set(flag: str) -> bool:
+    """Return whether such a value says that the image has the label."""
+    return flag.strip().casefold() in _SET
 
 
 def _check_flags(table: CsvTable, columns: Sequence[str]) -> None:
     for name in columns:
         values = table.column(name)
-        odd = next((row for row, value in enumerate(values) if value.strip() not in FLAGS), None)
+        odd = next((row for row, value in enumerate(values) if not is_flag_value(value)), None)
         if odd is not None:
             raise InputError(
                 f"{table.place(odd)}: {shown(values[odd]) or 'nothing'} in column {shown(name)}; "

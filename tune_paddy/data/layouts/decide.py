@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.by_table.columns import LABEL_COLUMNS
 from tune_paddy.data.layouts.by_table.images import Surroundings
+from tune_paddy.data.layouts.by_table.side_columns import class_folders
 from tune_paddy.data.layouts.by_table.tables import Kind, LabelTable, Verdict
 from tune_paddy.data.layouts.file_names import NamedFiles, find_named_files
-from tune_paddy.data.layouts.folders import ClassFolders, find_class_folders
+from tune_paddy.data.layouts.folders import ClassFolders
 from tune_paddy.data.layouts.names import Role, role_of
 from tune_paddy.data.layouts.parts import last
 from tune_paddy.data.options import FOLDERS
@@ -37,14 +39,17 @@ def decide(
         InputError: There is no source, or it is not clear which one is meant.
     """
     try:
-        folders = find_class_folders(around.tree, around.base)
+        folders = class_folders(around)
     except InputError as error:
         return _without_folders(around, verdicts, error), tuple(verdicts)
     if len({label for label, _ in folders.rows}) < 2:  # noqa: PLR2004 one folder is that of all images
         one = InputError(f"{shown(around.tree.root)}: all images lie in one folder, {_few(folders)}")
         if _has_labels(verdicts):
             return _only_table(around, verdicts, one), tuple(verdicts)
-        return find_named_files(around.tree, around.base) or folders, tuple(verdicts)
+        named = find_named_files(around.tree, around.base)
+        if named is None and any(verdict.kind is Kind.OTHER for verdict in verdicts):
+            raise InputError(_nothing(around, verdicts, one), options=_OPTIONS)
+        return named or folders, tuple(verdicts)
     judged = tuple(_against(verdict, folders, around) for verdict in verdicts)
     winners = [verdict.labels for verdict in judged if verdict.labels is not None]
     if not winners:
@@ -75,6 +80,8 @@ def _only_table(around: Surroundings, verdicts: Sequence[Verdict], no_folders: I
         problem = next((verdict.reason for verdict in verdicts if verdict.kind is Kind.PROBLEM), None)
         if problem is not None:
             raise InputError(problem, options=_OPTIONS) from no_folders
+        if no_folders.options and not verdicts:  # an option decides, and nothing else could
+            raise no_folders
         raise InputError(_nothing(around, verdicts, no_folders), options=_OPTIONS) from no_folders
     table = _single(around, tables)
     rest = frozenset(around.pictures.images).difference(table.files)
@@ -103,11 +110,16 @@ def _single(around: Surroundings, tables: Sequence[LabelTable]) -> LabelTable:
 
 def _refuse_several(around: Surroundings, tables: Sequence[LabelTable]) -> None:
     if len(tables) > 1:
-        names = ", ".join(shown(table.path.name) for table in tables)
+        names = ", ".join(shown(_within(table.path, around.tree.root)) for table in tables)
         raise InputError(
             f"{shown(around.tree.root)}: several tables give labels, {names}: name one with `labels=FILE`",
             options=("labels",),
         )
+
+
+def _within(path: Path, root: Path) -> str:
+    """Return the path of a table as an option can name it."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _against(verdict: Verdict, folders: ClassFolders, around: Surroundings) -> Verdict:

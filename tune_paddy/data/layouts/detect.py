@@ -17,9 +17,11 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import ORDERED, SEPARATOR
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import CsvTable, read_table
+from tune_paddy.data.labels.doubtful_names import note_names
 from tune_paddy.data.labels.grades import note_gaps
 from tune_paddy.data.labels.relabel import Wording, correct_labels
 from tune_paddy.data.layouts.by_table.images import Surroundings
+from tune_paddy.data.layouts.by_table.other_files import judge_others
 from tune_paddy.data.layouts.by_table.side_columns import (
     class_folders,
     companion_name,
@@ -47,6 +49,7 @@ from tune_paddy.data.layouts.test_set import SampleTable, find_sample, find_test
 from tune_paddy.data.layouts.tree import TABLE_SUFFIXES, Tree, parent_of, walk
 from tune_paddy.data.options import DETECTED, FOLDERS, ReadOptions
 from tune_paddy.data.sides.columns import SideColumns
+from tune_paddy.data.sides.parts import describe_unused
 from tune_paddy.data.submission.choose import Labels, choose_form
 from tune_paddy.data.system.text import check_decoded, shown
 
@@ -112,7 +115,8 @@ def _list(root: Path, named: Path | None, options: ReadOptions) -> Listing:
     if not tree.images and len(tree.datasets) == 1:  # such as the folder `data` around the demo's digits
         tree = walk(tree.path(tree.datasets[0]))
     around = _surroundings(tree, named, options)
-    near = tables_near(tree.tables, around.base)
+    corrections = _corrections(tree.root, options)
+    near = [name for name in tables_near(tree, around.base) if tree.path(name) != corrections]
     sample = find_sample(tree.root, [name for name in near if is_sample(name)])
     if sample is not None:
         around = replace(around, sample=sample.columns)
@@ -122,17 +126,22 @@ def _list(root: Path, named: Path | None, options: ReadOptions) -> Listing:
     else:
         others = near if companion is None else [n for n in near if tree.path(n) != companion.path]
         labelled, verdicts = _labelled(around, named, others)
-    return _listing(around, _corrected(labelled, tree.root, options), sample, verdicts, companion)
+    if corrections is not None:
+        labelled = _corrected(labelled, corrections)
+    return _listing(around, labelled, sample, verdicts, companion)
 
 
-def _corrected(labelled: Labelled, root: Path, options: ReadOptions) -> Labelled:
+def _corrections(root: Path, options: ReadOptions) -> Path | None:
+    """Return the table of corrected labels that a person named; None: there is none."""
+    return None if options.relabel is None else file_of(root, options.relabel, "relabel")
+
+
+def _corrected(labelled: Labelled, corrections: Path) -> Labelled:
     """Return labelled images with the corrections of a table; the classes and all that follows are theirs."""
-    if options.relabel is None:
-        return labelled
     task = Task.of(labelled.task)
     wording = Wording(task, task.classes_of(labelled.labels), labelled.separator)
     before = dict(zip(labelled.ids, labelled.labels, strict=True))
-    now, note = correct_labels(file_of(root, options.relabel, "relabel"), before, wording)
+    now, note = correct_labels(corrections, before, wording)
     return replace(labelled, labels=[now[name] for name in labelled.ids], notes=(*labelled.notes, note))
 
 
@@ -186,7 +195,7 @@ def _labelled(
         return from_table(read_label_table(read_table(named), around), around), _lists(around, near, named)
     if around.options.labels == FOLDERS:
         return from_folders(class_folders(around), around), _lists(around, near)
-    verdicts = tuple(judge(name, around) for name in near)
+    verdicts = (*(judge(name, around) for name in near), *judge_others(around))
     if around.within is not None and not any(verdict.labels or verdict.named for verdict in verdicts):
         named_files = find_named_files(around.pictures, around.within)
         return _read(named_files or class_folders(around), around), verdicts
@@ -206,15 +215,13 @@ def _read(source: LabelTable | ClassFolders | NamedFiles, around: Surroundings) 
 def _portable(around: Surroundings) -> ReadOptions:
     """Return the options with paths that do not depend on the working folder: for the record."""
     root, options = around.tree.root, around.options
-    labels, images = options.labels, options.images
-    relabel = options.relabel
+    labels, images, relabel = options.labels, options.images, _corrections(root, options)
     if labels not in (None, FOLDERS):
         labels = _from_root(root, file_of(root, str(labels), "labels"))
-    if relabel is not None:
-        relabel = _from_root(root, file_of(root, relabel, "relabel"))
     if images is not None:
         images = _from_root(root, _folder_of(root, images))
-    return replace(options, labels=labels, images=images, relabel=relabel)
+    corrected = None if relabel is None else _from_root(root, relabel)
+    return replace(options, labels=labels, images=images, relabel=corrected)
 
 
 def _as_spelt(options: ReadOptions, sides: SideColumns) -> ReadOptions:
@@ -264,6 +271,8 @@ def _listing(
         labelled=files,
         with_suffix=labelled.with_suffix,
     )
+    corrections = _corrections(tree.root, around.options)
+    also_read = [path for path in (corrections, None if companion is None else companion.path) if path]
     classes = task.classes_of(labelled.labels)
     form, form_notes = choose_form(
         labelled.form,
@@ -271,6 +280,9 @@ def _listing(
         Labels(classes, task.independent, labelled.separator, labelled.empty),
         around.options,
     )
+    used = {around.options.group, sides.names.get("split_column")}
+    unused = {name: values for name, values in labelled.further.items() if name not in used}
+    divided = describe_unused(unused) if around.options.split_column is None else ()
     grade_notes = note_gaps(classes) if task.name == ORDERED else ()
     return Listing(
         layout=labelled.layout,
@@ -284,9 +296,7 @@ def _listing(
         task=task,
         sample=tests.sample,
         sides=sides,
-        left_out=find_left_out(
-            tree, labelled, tests, verdicts, () if companion is None else (companion.path,)
-        ),
-        notes=labelled.notes + form_notes + grade_notes,
+        left_out=find_left_out(tree, labelled, tests, verdicts, also_read),
+        notes=labelled.notes + note_names(classes) + divided + form_notes + grade_notes,
         options=_as_spelt(_portable(around), sides),
     )

@@ -1,19 +1,20 @@
 """Layout: a folder of images per class, in the dataset's folder or in its parts."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.layouts.names import Role, roles_of
+from tune_paddy.data.layouts.names import Role, roles_of, words_of
 from tune_paddy.data.layouts.parts import (
     Parts,
     find_parts,
     has_class_folders,
     last,
-    only_folder,
     unwrap,
 )
-from tune_paddy.data.layouts.tree import OURS, Tree
+from tune_paddy.data.layouts.tree import OURS, Tree, parent_of
 from tune_paddy.data.system.text import counted, shown
 
 _LABELLED = (Role.TRAIN, Role.VALIDATION, Role.FOLD)
@@ -48,9 +49,7 @@ def find_class_folders(tree: Tree, base: str) -> ClassFolders:
     Raises:
         InputError: There are none, or it is not clear which folders are classes.
     """
-    parts = find_parts(tree, base)
-    while not parts.roles and (inner := only_folder(tree, base)) and has_class_folders(tree, inner):
-        base, parts = inner, find_parts(tree, inner)
+    base, parts, tests = _descend(tree, base)
     inner_of = {folder: unwrap(tree, folder) for folder in parts.of(*_LABELLED)}
     bases = [inner for inner in inner_of.values() if has_class_folders(tree, inner)]
     flat = [folder for folder, inner in inner_of.items() if inner not in bases]
@@ -59,14 +58,32 @@ def find_class_folders(tree: Tree, base: str) -> ClassFolders:
         bases = [base]
     folders = parts.others if bases == [base] else tuple(f for b in bases for f in _classes_in(tree, b))
     if not folders:
-        raise InputError(f"{_place(tree, base)}: no folder in it holds images of a class")
+        raise _no_classes(tree, base, [*tests, *parts.of(Role.TEST)])
     _refuse_inner_dataset(tree, folders)
+    for one in bases:
+        _refuse_same_inside(tree, one, [folder for folder in folders if parent_of(folder) == one])
     return ClassFolders(
         bases=tuple(bases),
         rows=tuple((last(folder), name) for folder in folders for name in tree.below(folder)),
-        tests=tuple(unwrap(tree, folder) for folder in parts.of(Role.TEST)),
+        tests=tuple(unwrap(tree, folder) for folder in (*tests, *parts.of(Role.TEST))),
         notes=tuple(_notes(tree, bases, folders, parts)),
     )
+
+
+def _descend(tree: Tree, base: str) -> tuple[str, Parts, list[str]]:
+    """Pass through single folders that hold class folders or parts, alone or beside parts to predict.
+
+    Returns:
+        The folder that holds the dataset, its parts, and the folders to predict that lie beside it.
+    """
+    parts, tests = find_parts(tree, base), list[str]()
+    while set(parts.roles.values()) <= {Role.TEST} and len(parts.others) == 1:
+        inner = parts.others[0]
+        if not has_class_folders(tree, inner) or (not parts.roles and tree.files(base)):
+            break
+        tests += parts.of(Role.TEST)
+        base, parts = inner, find_parts(tree, inner)
+    return base, parts, tests
 
 
 def read_as_classes(tree: Tree, folder: str) -> ClassFolders:
@@ -100,6 +117,17 @@ def _classes_in(tree: Tree, base: str) -> list[str]:
     return folders
 
 
+def _no_classes(tree: Tree, base: str, tests: Sequence[str]) -> InputError:
+    """Return the refusal of a dataset without class folders; its only folders may be named like parts."""
+    if not tests:
+        return InputError(f"{_place(tree, base)}: no folder in it holds images of a class")
+    return InputError(
+        f"{_place(tree, base)}: no folder in it holds images of a class: those in {shown(tests[0])} are to "
+        f"be predicted; if they are labelled, give `images={tests[0]}` to read each folder there as a class",
+        options=("images",),
+    )
+
+
 def _refuse_flat(tree: Tree, base: str, parts: Parts, flat: Sequence[str]) -> None:
     """Refuse images of a part that lie in no class folder, unless there are class folders beside it."""
     told = [folder for folder in flat if parts.roles[folder] is not Role.VALIDATION] or list(flat)
@@ -130,6 +158,56 @@ def _refuse_inner_dataset(tree: Tree, folders: Sequence[str]) -> None:
         )
 
 
+def _refuse_same_inside(tree: Tree, base: str, folders: Sequence[str]) -> None:
+    """Refuse folders that mostly hold folders of the same names, which may be the classes.
+
+    Such as `site_a/blast` beside `site_b/blast`, or parts under names that are not known. Classes may be
+    divided into parts, and into folders that only count something, such as days and years.
+    """
+    inside = [
+        {last(child) for child in tree.children(folder) if tree.holds_images(child)} for folder in folders
+    ]
+    counts = Counter(name for names in inside for name in names)
+    shared = sorted(name for name, count in counts.items() if count > 1)
+    if len(shared) < 2 or 2 * len(shared) < len(counts) or any(map(tree.files, folders)):  # noqa: PLR2004
+        return
+    _refuse_datasets(tree, base, folders)
+    if roles_of(shared) or (_count_something(counts) and not _count_something(map(last, folders))):
+        return
+    outer = ", ".join(shown(last(folder)) for folder in folders[:_NAMED])
+    inner = ", ".join(map(shown, shared[:_NAMED]))
+    raise InputError(
+        f"{_place(tree, base)}: the classes may be {outer}, or the folders of the same names in them "
+        f"({inner}); give `images={base or '.'}` if they are the outer ones, or `images={folders[0]}` to "
+        "read one of those alone; to read them together, name them train and test, or fold1, fold2, and so "
+        "on, or write a table of images and labels",
+        options=("images",),
+    )
+
+
+def _refuse_datasets(tree: Tree, base: str, folders: Sequence[str]) -> None:
+    """Refuse folders whose parts hold folders of classes: each is a dataset."""
+    for folder in folders:
+        parts = find_parts(tree, folder).of(Role.TRAIN)
+        if any(has_class_folders(tree, part) for part in parts):
+            raise InputError(
+                f"{_place(tree, base)}: several folders are divided into parts of a dataset, such as "
+                f"{shown(parts[0])}: give the folder of one dataset"
+            )
+
+
+def _count_something(names: Iterable[str]) -> bool:
+    """Return whether names differ in their numbers only, such as `day1` and `day2`, or are years or longer.
+
+    >>> _count_something(["day 1", "day 02"]), _count_something(["2023", "2024-05"])
+    (True, True)
+    >>> _count_something(["0", "1"])
+    False
+    """
+    words = {"".join(words_of(re.sub(r"\d+", " ", name))) for name in names}
+    return len(words) == 1 and (words != {""} or all(re.match(r"\d{4}", name) for name in names))
+
+
 def _notes(tree: Tree, bases: Sequence[str], folders: Sequence[str], parts: Parts) -> Iterator[str]:
     yield from _empty(tree, bases)
     validation = [folder for folder in parts.of(Role.VALIDATION) if unwrap(tree, folder) in bases]
@@ -141,17 +219,18 @@ def _notes(tree: Tree, bases: Sequence[str], folders: Sequence[str], parts: Part
         inner = next(iter(find_parts(tree, inverted[0]).roles))
         label = shown(last(inverted[0]))
         yield f"{shown(inner)}: read as images of class {label}, not as a part of the dataset"
-    yield from _same_inside(tree, folders)
+    yield from _folders_inside(tree, folders)
 
 
-def _same_inside(tree: Tree, folders: Sequence[str]) -> Iterator[str]:
-    """Note class folders that all hold folders of the same names, which may be the classes."""
-    inside = {frozenset(map(last, tree.children(folder))) for folder in folders}
-    names = next(iter(inside))
-    if len(folders) > 1 and len(inside) == 1 and len(names) > 1 and not any(map(tree.files, folders)):
-        outer = ", ".join(shown(last(folder)) for folder in folders[:_NAMED])
-        inner = ", ".join(map(shown, sorted(names)[:_NAMED]))
-        yield f"the classes are {outer}, and each holds folders of the same names ({inner})"
+def _folders_inside(tree: Tree, folders: Sequence[str]) -> Iterator[str]:
+    """Note folders in class folders that hold no images of their own: they may be the classes."""
+    inside = {
+        folder: [child for child in tree.children(folder) if tree.holds_images(child)] for folder in folders
+    }
+    names = sorted({last(child) for children in inside.values() for child in children})
+    if all(len(children) > 1 for children in inside.values()) and not any(map(tree.files, folders)):
+        inner = ", ".join(map(shown, names[:_NAMED])) + (", …" if len(names) > _NAMED else "")
+        yield f"the classes are the outer folders; names of folders in them ({inner}) are not used as labels"
 
 
 def _empty(tree: Tree, bases: Sequence[str]) -> Iterator[str]:

@@ -22,8 +22,8 @@ class ImageIndex:
     def find(self, name: str, folders: Sequence[str] = ("",)) -> list[str]:
         """Return the images that an id can mean; several if it is ambiguous, none if it is unknown.
 
-        A path counts from each of `folders` in turn. A plain name may lie in any folder. The suffix may be
-        missing, and its letters may be upper or lower case.
+        A path counts from each of `folders` in turn, otherwise from any folder. A plain name may lie in any
+        folder. The suffix may be missing, and its letters may be upper or lower case.
 
         Args:
             name: Path, name or name without suffix, as a table has it.
@@ -35,7 +35,11 @@ class ImageIndex:
             found = self._paths.get(f"{folder}/{key}" if folder else key)
             if found:
                 return _exact(found, plain)
-        return _exact(self._plain.get(key, []), plain) if "/" not in plain else []
+        parent, _, last = key.rpartition("/")
+        same = self._plain.get(last, [])
+        if parent:
+            same = [one for one in same if without_suffix(one).endswith(f"/{key}")]
+        return _exact(same, plain) if "/" not in plain or parent else []
 
     @cached_property
     def _paths(self) -> dict[str, list[str]]:

@@ -65,6 +65,14 @@ class Labelled:
     separator: str = ""
     empty: tuple[str, ...] = ()
 
+    @property
+    def further(self) -> dict[str, list[str]]:
+        """Columns of the table that hold neither ids nor labels."""
+        names = () if self.table is None else self.table.columns
+        return {
+            name: self.table.column(name) for name in names if self.table and name not in ("", *self.columns)
+        }
+
     @cached_property
     def with_suffix(self) -> bool:
         """Whether ids have suffixes."""

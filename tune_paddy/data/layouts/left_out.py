@@ -40,7 +40,11 @@ def find_left_out(
             rest, lambda name: not_listed if not_listed and in_tests(name) else f"image {labelled.unnamed}"
         ),
         *_tables([name for name in tree.tables if name not in read], verdicts),
-        *(_kind(what, names) for what, names in sorted(tree.left_out.items())),
+        *(
+            _kind(what, left)
+            for what, names in sorted(tree.left_out.items())
+            if (left := [name for name in names if name not in read])
+        ),
     )
 
 

@@ -26,7 +26,7 @@ def find_sample_file(data: Path) -> Path:
         tree = walk(data.absolute())
     except OSError as error:
         raise InputError(f"{shown(data)}: cannot be read: {error.strerror or error}") from error
-    near = tables_near(tree.tables, find_base(tree))
+    near = tables_near(tree, find_base(tree))
     sample = find_sample(tree.root, [name for name in near if is_sample(name)])
     if sample is None:
         raise InputError(f"{shown(data)} has no sample submission, such as {SAMPLE}")

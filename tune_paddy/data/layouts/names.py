@@ -63,7 +63,7 @@ def names_split(column: str) -> bool:
     >>> names_split("is_valid"), names_split("isTrain"), names_split("kfold"), names_split("train")
     (True, True, True, False)
     """
-    words = _words(column)
+    words = words_of(column)
     joined = "".join(words)
     says_is = joined.startswith("is") and role_of(joined.removeprefix("is")) is not None
     return says_is or role_of(column) is Role.FOLD or (bool(words) and _SPLITS.issuperset(words))
@@ -92,7 +92,7 @@ def roles_of(names: Iterable[str]) -> dict[str, Role]:
 
 def is_container(name: str) -> bool:
     """Return whether a name says only that it holds images or data, such as `images` or `raw_data`."""
-    words = _words(name)
+    words = words_of(name)
     return bool(words) and all(word in _FILLERS or word.isdecimal() for word in words)
 
 
@@ -102,7 +102,7 @@ def is_sample(name: str) -> bool:
     >>> is_sample("sampleSubmission.csv"), is_sample("submission_format.csv"), is_sample("submission.csv")
     (True, True, False)
     """
-    words = set(_words(name.rpartition(".")[0]))
+    words = set(words_of(name.rpartition(".")[0]))
     return is_submission(name) and bool(
         words & {"sample", "example", "format", "template", "samplesubmission"}
     )
@@ -110,7 +110,7 @@ def is_sample(name: str) -> bool:
 
 def is_submission(name: str) -> bool:
     """Return whether a table's name is that of a submission."""
-    words = set(_words(name.rpartition(".")[0]))
+    words = set(words_of(name.rpartition(".")[0]))
     return bool(words & {"submission", "subm", "sub", "submit", "samplesubmission"})
 
 
@@ -119,7 +119,7 @@ def _reading(name: str) -> tuple[Role | None, tuple[str, ...]]:
     """Return a name's role and its words that tell nothing about roles."""
     roles: list[Role] = []
     others: list[str] = []
-    words = _words(name)
+    words = words_of(name)
     if len(words) == 2 and words[0] in {"cv", "split", "partition"} and words[1].isdecimal():  # noqa: PLR2004
         return Role.FOLD, ()
     for word in words:
@@ -146,7 +146,7 @@ def _role_of_word(word: str) -> Role | None:
     return Role.TRAIN if word == "trainval" else None
 
 
-def _words(name: str) -> list[str]:
+def words_of(name: str) -> list[str]:
     """Split a name at separators, digits and capitals; in lower case and in the singular."""
     apart = re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])", " ", name)
     return [_singular(word.casefold()) for word in re.findall(r"[^\W\d_]+|\d+", apart)]

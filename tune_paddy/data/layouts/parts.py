@@ -6,7 +6,7 @@ Parts that a column of the table names are those of `data/sides/parts.py`.
 from dataclasses import dataclass
 
 from tune_paddy.data.layouts.names import Role, is_container, role_of, roles_of
-from tune_paddy.data.layouts.tree import Tree, parent_of
+from tune_paddy.data.layouts.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,9 @@ def find_base(tree: Tree) -> str:
     Archives are often unpacked into a folder of their name, and hold one more.
     """
     base = ""
-    while (inner := only_folder(tree, base)) and not _has_table(tree, base) and not role_of(last(inner)):
-        if not (_has_table(tree, inner) or any(map(tree.holds_images, tree.children(inner)))):
+    while (inner := only_folder(tree, base)) and role_of(last(inner)) is None:
+        holds_more = bool(tree.tables) or has_class_folders(tree, inner)
+        if not holds_more or _has_table_beside(tree, inner):
             break
         base = inner
     return base
@@ -84,5 +85,6 @@ def has_class_folders(tree: Tree, folder: str) -> bool:
     return any(map(tree.holds_images, tree.children(folder)))
 
 
-def _has_table(tree: Tree, folder: str) -> bool:
-    return any(parent_of(name) == folder for name in tree.tables)
+def _has_table_beside(tree: Tree, inner: str) -> bool:
+    """Return whether a table lies outside a folder of the tree, as in `annotations` beside `images`."""
+    return any(not name.startswith(f"{inner}/") for name in tree.tables)

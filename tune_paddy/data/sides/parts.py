@@ -4,11 +4,11 @@ Parts that are folders, such as `train` and `test`, are those of `data/layouts/p
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.layouts.names import Role, role_of
+from tune_paddy.data.layouts.names import Role, names_split, role_of
 from tune_paddy.data.system.text import counted, shown
 
 _TRUE = frozenset(("1", "1.0", "true", "t", "yes", "y"))
@@ -28,17 +28,46 @@ class GivenSplit:
         selected: Whether an image is in the select split, [images]; with folds, True for all.
         folds: Fold of each image, from 0, [images]; empty: one split.
         meaning: What the values mean, for a person.
+        names: Value of each fold; empty: one split.
     """
 
     column: str
     selected: tuple[bool, ...]
     folds: tuple[int, ...]
     meaning: str
+    names: tuple[str, ...] = ()
 
     @property
     def n_folds(self) -> int:
         """Number of folds; 0 without folds."""
         return max(self.folds, default=-1) + 1
+
+
+def describe_unused(columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return a sentence on the first column that divides the images, but is not used; nothing without one.
+
+    Args:
+        columns: Column of a table that has no other meaning → its values.
+    """
+    for name, values in columns.items():
+        counts = Counter(value.strip() for value in values)
+        if 1 < len(counts) <= _MOST_FOLDS and (names_split(name) or _are_parts(counts)):
+            parts = ", ".join(
+                f"{shown(value) or 'nothing'} {count:,}" for value, count in sorted(counts.items())[:3]
+            )
+            more = ", …" if len(counts) > 3 else ""  # noqa: PLR2004 as many are named
+            note = (
+                f"column {shown(name)} ({parts}{more}) divides the images, but is not used: all of them are "
+                f"labelled images; `split_column={name}` uses it, if one part selects or if it holds folds"
+            )
+            return (note,)
+    return ()
+
+
+def _are_parts(values: Iterable[str]) -> bool:
+    """Return whether values are names of parts, one of them of the images to train on."""
+    roles = [role_of(value) for value in values]
+    return Role.TRAIN in roles and all(role is not None and role is not Role.FOLD for role in roles)
 
 
 def read_parts(column: str, values: Sequence[str], place: str) -> GivenSplit:
@@ -117,8 +146,9 @@ def _by_folds(column: str, values: Sequence[str]) -> GivenSplit:
     number = {value: fold for fold, value in enumerate(names)}
     folds = tuple(number[value] for value in values)
     sizes = Counter(folds)
-    meaning = f"{len(names)} folds of {min(sizes.values()):,} to {counted(max(sizes.values()), 'image')}"
-    return GivenSplit(column, (True,) * len(folds), folds, meaning)
+    least, most = min(sizes.values()), max(sizes.values())
+    meaning = f"{len(names)} folds of {f'{least:,} to ' if least < most else ''}{counted(most, 'image')}"
+    return GivenSplit(column, (True,) * len(folds), folds, meaning, tuple(names))
 
 
 def _meaning(selected: Sequence[bool], what: str) -> str:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import SEPARATOR
 from tune_paddy.data.csv_table import CsvTable
+from tune_paddy.data.labels.texts import split_value
 from tune_paddy.data.options import LABELS, PROBABILITIES, ReadOptions
 from tune_paddy.data.submission.form import Kind, SubmissionFormat
-from tune_paddy.data.submission.matching import match_class, match_columns
+from tune_paddy.data.submission.matching import class_within, match_class, match_columns
 from tune_paddy.data.submission.ranking import find_ranking
 from tune_paddy.data.system.text import shown
 
@@ -106,8 +107,8 @@ def _by_sample(
         return _as_labels(names, sample, labels), _placeholder_note(sample, values, labels)
     if not values <= set(labels.classes) and values and all(map(_is_probability, values)):
         return _one_probability(names, labels, options), ()
-    form = _as_labels(names, sample, labels)
-    return form, _ambiguity_note(sample, values, labels)
+    notes = _ambiguity_note(sample, values, labels) or _placeholder_note(sample, values, labels)
+    return _as_labels(names, sample, labels), notes
 
 
 def _without_sample(names: SubmissionFormat, labels: Labels, options: ReadOptions) -> SubmissionFormat:
@@ -142,8 +143,9 @@ def _column_per_class(names: SubmissionFormat, sample: CsvTable, labels: Labels)
 
 
 def _one_probability(names: SubmissionFormat, labels: Labels, options: ReadOptions) -> SubmissionFormat:
-    """Return a column of one class's probability: the given one, the column's, or the last one."""
-    said = match_class(options.positive or names.label_column, labels.classes)
+    """Return a column of the probability of the given class, that of the column's name, or the last one."""
+    named = options.positive or names.label_column
+    said = match_class(named, labels.classes) or class_within(named, labels.classes)
     return replace(names, kind=Kind.PROBABILITY, classes=(said or labels.classes[-1],))
 
 
@@ -197,13 +199,14 @@ def _ambiguity_note(sample: CsvTable, values: Collection[str], labels: Labels) -
     return (note,)
 
 
-def _placeholder_note(sample: CsvTable, values: Collection[str], labels: Labels) -> tuple[str, ...]:
-    """Return a note on numbers that are no classes: a leaderboard may expect numbers of classes."""
-    numbers = sorted(value for value in values if value.isdecimal() and value not in labels.classes)
-    if not numbers:
+def _placeholder_note(sample: CsvTable, values: set[str], labels: Labels) -> tuple[str, ...]:
+    """Return a note if no value is a class: a leaderboard may expect numbers, or labels of another column."""
+    separator = _separator(sample, labels)
+    parts = {part for value in values for part in split_value(value, separator)} if labels.several else set()
+    if not values or any(match_class(name, labels.classes) for name in values | parts):
         return ()
     note = (
-        f"{shown(sample.path.name)}: {shown(numbers[0])} in column {shown(sample.columns[1])} is no class; "
+        f"{shown(sample.path.name)}: {shown(min(values))} in column {shown(sample.columns[1])} is no class; "
         f"submission.csv will have names of classes, such as {shown(labels.classes[0])}"
     )
     return (note,)

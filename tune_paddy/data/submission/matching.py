@@ -1,10 +1,12 @@
 """Match the columns of a sample submission with the classes, by name."""
 
+import re
 from collections.abc import Callable, Sequence
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.system.text import counted, shown
 
+_NEGATIONS = frozenset(("no", "non", "not", "without"))
 _NAMED = 5
 """Number of columns and of classes that a message names."""
 
@@ -44,6 +46,25 @@ def match_class(name: str, classes: Sequence[str]) -> str | None:
         if pairs:
             return pairs[name]
     return None
+
+
+def class_within(name: str, classes: Sequence[str]) -> str | None:
+    """Return the class that a name has among its words; None: none, several, or a negated one.
+
+    >>> class_within("is_cat", ["cat", "dog"]), class_within("not_cat", ["cat", "dog"])
+    ('cat', None)
+    """
+    words = set(_words(name))
+    found = [one for one in classes if words.issuperset(_words(one)) and _words(one)]
+    longest = [one for one in found if len(_words(one)) == max(len(_words(two)) for two in found)]
+    if len(longest) != 1 or not _NEGATIONS.isdisjoint(words.difference(_words(longest[0]))):
+        return None
+    return longest[0]
+
+
+def _words(name: str) -> list[str]:
+    apart = re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])", " ", name)
+    return re.findall(r"[^\W_]+", apart.casefold())
 
 
 def _pairs(

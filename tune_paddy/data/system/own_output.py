@@ -37,12 +37,15 @@ _DATASETS = (
 )
 """The same for datasets that this program wrote or downloaded."""
 
-_MLFLOW_RUN = re.compile(r"[0-9a-f]{32}")
+_MLFLOW = re.compile(r"(m-|tr-)?[0-9a-f]{32}")
+"""Folder of a run, a logged model or a trace of MLflow."""
 _DATABASE = re.compile(r"mlflow\.db(\.lock|-wal|-shm|-journal)?")
 _ANSWERS = ("file", "label", "probability", "second", "second_probability")
 """First columns of the answers of `tune-paddy predict`."""
 _SEVERAL = ("file", "labels")
 """The same for several labels an image; a column of probabilities of each label follows."""
+_SUSPECTS = ("id", "given", "likelier", "label", "confirmed")
+"""First columns of the table that `tune-paddy data doctor` writes and a person edits."""
 _FRACTION = re.compile(r"[01]\.\d{6}")
 """Probability as the answers write it."""
 
@@ -77,8 +80,8 @@ def is_output(name: str, entries: Collection[str]) -> bool:
         entries: Names of the files and folders in it.
     """
     there = frozenset(entries)
-    is_run = _MLFLOW_RUN.fullmatch(name) is not None and "artifacts" in there
-    return is_run or any(names <= there for names in _OUTPUTS)
+    is_mlflow = _MLFLOW.fullmatch(name) is not None and "artifacts" in there
+    return is_mlflow or any(names <= there for names in _OUTPUTS)
 
 
 def is_search(entries: Collection[str]) -> bool:
@@ -107,6 +110,18 @@ def is_record(name: str) -> bool:
     (True, False)
     """
     return _DATABASE.fullmatch(name) is not None
+
+
+def table_kind(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return what a table is that this program wrote, for a person; "": somebody else's.
+
+    Args:
+        columns: Names of its columns.
+        rows: Its first rows, [rows][columns].
+    """
+    if tuple(columns)[: len(_SUSPECTS)] == _SUSPECTS:
+        return "suspects of tune-paddy data doctor"
+    return "answers of tune-paddy predict" if are_answers(columns, rows) else ""
 
 
 def are_answers(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:

@@ -84,7 +84,7 @@ def headline(ensemble: Ensemble) -> tuple[str, ...]:
         return (
             _in_one_line(subject, selection.method, optimistic),
             "It is scored on the images that it was selected on.",
-            "No honest estimate can be made: the select split has a single image.",
+            f"No honest estimate can be made: the select split has a single {_unit(ensemble)}.",
         )
     own = assessment.estimate
     return (
@@ -94,6 +94,11 @@ def headline(ensemble: Ensemble) -> tuple[str, ...]:
         f"95 % interval: {score(selection.metric, own.low)} to {score(selection.metric, own.high)}.",
         *(f"It {_verdict(rival, selection.metric)}." for rival in rivals(ensemble)),
     )
+
+
+def _unit(ensemble: Ensemble) -> str:
+    """Return what the select split has one of, if it cannot be divided: an image, or a group of several."""
+    return "image" if len(ensemble.pool.labels) == 1 else "group of images"
 
 
 def _verdict(rival: Comparison, metric: str) -> str:

@@ -13,6 +13,7 @@ from tune_paddy.data.layouts.by_table.flags import (
     may_be_class,
     without_split,
 )
+from tune_paddy.data.layouts.index import has_suffix
 from tune_paddy.data.system.text import shown
 
 IMAGE_COLUMNS = (
@@ -59,8 +60,8 @@ def find_id_column(
 ) -> str | None:
     """Return the column that names images; None: no column does.
 
-    Of the columns whose values differ from row to row, the one that names the most images is taken. Among
-    equals, that of the sample submission and usual names come first.
+    Of the columns whose values differ from row to row, or are names of files, the one that names the most
+    images is taken. Among equals, that of the sample submission and usual names come first.
 
     Args:
         table: Table of labels.
@@ -82,9 +83,10 @@ def find_id_column(
 
 
 def _hits(values: Sequence[str], is_image: Callable[[str], bool]) -> int:
-    """Return how many values name an image; 0 if most are repeated, as labels are."""
+    """Return how many values name an image; 0 if they are repeated, as labels are, and are no file names."""
     distinct = set(values)
-    return sum(map(is_image, distinct)) if 10 * len(distinct) > 9 * len(values) else 0
+    may_name = 10 * len(distinct) > 9 * len(values) or all(map(has_suffix, distinct))
+    return sum(map(is_image, distinct)) if may_name else 0
 
 
 def find_label_columns(

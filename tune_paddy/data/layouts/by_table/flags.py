@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from tune_paddy.data.csv_table import CsvTable
-from tune_paddy.data.labels.values import FLAGS
+from tune_paddy.data.labels.values import is_flag_value, is_set
 from tune_paddy.data.layouts.names import names_split, role_of
 
 _CLASS_NAMES = frozenset(("diagnosis", "disease", "species", "breed", "tag"))
@@ -14,8 +14,8 @@ _LEAST = 2
 
 
 def is_flag(table: CsvTable, column: str) -> bool:
-    """Return whether a column holds 0 and 1 only."""
-    return set(table.column(column)) <= FLAGS
+    """Return whether a column holds 0 and 1 only, or other words for them."""
+    return all(map(is_flag_value, set(table.column(column))))
 
 
 def without_split(table: CsvTable, columns: Sequence[str]) -> tuple[str, ...]:
@@ -65,4 +65,4 @@ def _sums(table: CsvTable, flags: Sequence[str]) -> list[int]:
 
 
 def _set(table: CsvTable, column: str) -> list[bool]:
-    return [value.startswith("1") for value in table.column(column)]
+    return list(map(is_set, table.column(column)))

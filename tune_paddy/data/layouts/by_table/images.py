@@ -106,6 +106,7 @@ def find_files(
     in_part = lies_in((around.train_folders if labels else around.test_folders) or ["/"])
     in_other = lies_in((around.test_folders if labels else around.train_folders) or ["/"])
     found: list[tuple[str, ...]] = []
+    _check_free(table, ids, around, starts, without)
     for row, name in enumerate(ids):
         _check_inside(table, row, name)
         candidates = _absolute(name, around.pictures.root) or around.index.find(name, starts)
@@ -124,11 +125,37 @@ def recognises(path: Path, around: Surroundings, part: Role = Role.TRAIN) -> Cal
     )
 
 
+def folder_finder(path: Path, around: Surroundings) -> Callable[[str], str | None]:
+    """Return the function that says where the image lies that a table at `path` names; None: nowhere."""
+    starts = around.starts(path)
+
+    def folder_of(value: str) -> str | None:
+        found = around.index.find(value, starts) if value else []
+        return parent_of(found[0]) if found else None
+
+    return folder_of
+
+
 def _check_inside(table: CsvTable, row: int, name: str) -> None:
     if ".." in name and ".." in PurePath(name).parts:
         raise InputError(
             f"{table.place(row)}: {shown(name)} contains '..': write an absolute path, or one below "
             f"{shown(table.path.parent)}"
+        )
+
+
+def _check_free(
+    table: CsvTable, ids: Sequence[str], around: Surroundings, starts: Sequence[str], taken: Collection[str]
+) -> None:
+    """Refuse a table of which every image is taken: a list of images to predict that are all labelled."""
+    labelled = frozenset(taken)
+    first = around.index.find(ids[0], starts) if labelled else []
+    if first and all(
+        (found := around.index.find(name, starts)) and labelled.issuperset(found) for name in ids
+    ):
+        raise InputError(
+            f"{shown(table.path)}: its {counted(len(ids), 'image')} are all labelled ones, such as "
+            f"{shown(first[0])}, so there is nothing to predict: correct or remove it"
         )
 
 

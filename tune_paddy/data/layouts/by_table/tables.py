@@ -17,14 +17,18 @@ from tune_paddy.data.layouts.by_table.columns import (
     find_id_column,
     find_label_columns,
 )
-from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, recognises
+from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, folder_finder, recognises
+from tune_paddy.data.layouts.by_table.unread import find_unread, unread
 from tune_paddy.data.layouts.index import lies_in
 from tune_paddy.data.layouts.names import Role, is_sample, is_submission, role_of
-from tune_paddy.data.system.own_output import are_answers
+from tune_paddy.data.layouts.tree import Tree, parent_of
+from tune_paddy.data.system.own_output import table_kind
 from tune_paddy.data.system.text import shown
 
 DEEPEST = 1
-"""Number of folders between a dataset and its tables; tables further down are only reported."""
+"""Number of folders between a dataset and a table beside images; one further down is only reported."""
+_MOST_DEEPER = 20
+"""Number of tables further down above which they are those of single images or classes."""
 
 
 _READ_ROWS = 100
@@ -109,8 +113,9 @@ def judge(name: str, around: Surroundings) -> Verdict:
         table = read_table(around.tree.path(name))
     except InputError as error:
         return Verdict(name, Kind.PROBLEM, str(error))
-    if are_answers(table.columns, list(islice(zip(*table.values, strict=True), _READ_ROWS))):
-        return Verdict(name, Kind.OTHER, "answers of tune-paddy predict")
+    written = table_kind(table.columns, list(islice(zip(*table.values, strict=True), _READ_ROWS)))
+    if written:
+        return Verdict(name, Kind.OTHER, written)
     return _judge_content(name, table, around)
 
 
@@ -126,6 +131,7 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
         column = find_id_column(table, is_image, wanted=options.id_column, sample=around.sample)
         if column is None and not _claims_labels(table):
             _check_header(table, table.columns, is_image)
+            _check_separated(table, around)
             return Verdict(name, Kind.OTHER, "no column of it names images")
         found = read_label_table(table, around, wanted_id=column)
     except InputError as error:
@@ -154,7 +160,9 @@ def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | 
     column = wanted_id or find_id_column(
         table, recognises(table.path, around), wanted=options.id_column, sample=around.sample
     )
-    column = column or usual_id_column(table)
+    if column is None:
+        _check_separated(table, around)
+        column = usual_id_column(table)
     _check_header(table, [column], recognises(table.path, around))
     named = (options.group, options.split_column)
     sides = [name for name in named if name and name.strip().casefold() not in LABEL_COLUMNS]
@@ -185,7 +193,8 @@ def read_ids(table: CsvTable, column: str) -> list[str]:
         if name in rows:
             raise InputError(
                 f"{table.place(row)}: duplicate image {shown(name)}, first in line "
-                f"{table.lines[rows[name]]}: keep one"
+                f"{table.lines[rows[name]]}: keep one row for each image; several labels belong in one row, "
+                "such as scab|rust"
             )
         rows[name] = row
     return ids
@@ -199,6 +208,12 @@ def _check_header(table: CsvTable, columns: Iterable[str], is_image: Callable[[s
             f"{shown(table.path)}:1: starts with the image {shown(image)}: add a line of column names above "
             "it, such as image,label"
         )
+
+
+def _check_separated(table: CsvTable, around: Surroundings) -> None:
+    """Refuse a table whose lines name images beside something else, but were read as one column."""
+    if len(table.columns) == 1 and find_unread(table.values[0], folder_finder(table.path, around)):
+        raise InputError(unread(shown(table.path)))
 
 
 def _named(table: CsvTable, column: str, around: Surroundings) -> frozenset[str]:
@@ -236,11 +251,22 @@ def _check_filled(table: CsvTable, values: Sequence[str], what: str) -> None:
         raise InputError(f"{table.place(empty[0])}: has no {what}{more}: fill it in or remove the line")
 
 
-def tables_near(names: Iterable[str], base: str) -> list[str]:
-    """Return the tables in the dataset's folder, and in folders directly in it."""
+def tables_near(tree: Tree, base: str, names: Iterable[str] | None = None) -> list[str]:
+    """Return the tables of the dataset: in its folder, in folders directly in it, or beside no images.
+
+    Tables further down that lie beside images describe those of one folder.
+
+    Args:
+        tree: Files of the dataset.
+        base: Folder that holds the dataset, relative to the tree.
+        names: Files to choose from; None: all tables.
+    """
     depth = base.count("/") + 1 if base else 0
-    return [
-        name
-        for name in names
-        if (not base or name.startswith(f"{base}/")) and name.count("/") - depth <= DEEPEST
-    ]
+    near, deeper = list[str](), list[str]()
+    for name in tree.tables if names is None else names:
+        if not base or name.startswith(f"{base}/"):
+            if name.count("/") - depth <= DEEPEST:
+                near.append(name)
+            elif not tree.files(parent_of(name)):
+                deeper.append(name)
+    return [*near, *(deeper if len(deeper) <= _MOST_DEEPER else ())]
