@@ -245,7 +245,7 @@ def delete(night: Night, what: str, name: str) -> Row:
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
     _print_end(session, descendants, f"{what} deleted")
     status, text = session.end()
-    sound = status == 1 and "deleted while the search ran" in text and has_reason(status, text)
+    sound = status == 1 and "is gone: it was deleted" in text and has_reason(status, text)
     if not (night.folder / "mlflow.db").exists():
         return Row(f"{what} deleted meanwhile", 1, int(sound), 0, 0, 0)
     row = _searched(f"{what} deleted meanwhile", 1, night, night.resume())

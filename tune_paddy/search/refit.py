@@ -282,7 +282,7 @@ def _trials(ready: ReadyPlan, members: Sequence[RefitMember], done: set[str]) ->
 
 
 def _finished(store: Store, plan: SearchPlan, members: Sequence[RefitMember], split: str) -> set[str]:
-    """Return the names of members that are already trained."""
+    """Return the names of those of the members that are already trained; the record may have others."""
     known = _recorded_members(store, plan.name)
     for member in members:
         if member.name in known and _config(known[member.name]) != member.config:
@@ -290,7 +290,8 @@ def _finished(store: Store, plan: SearchPlan, members: Sequence[RefitMember], sp
                 f"search {plan.name!r} already has a member {member.name!r} with another configuration; "
                 f"delete the runs of {plan.name!r} in MLflow, and the folder {plan.folder}"
             )
-    finished = {name: MemberRecord.from_run(run) for name, run in known.items() if run.status == "FINISHED"}
+    recorded = [(member.name, known[member.name]) for member in members if member.name in known]
+    finished = {name: MemberRecord.from_run(run) for name, run in recorded if run.status == "FINISHED"}
     return {name for name, record in finished.items() if record.split == split}
 
 

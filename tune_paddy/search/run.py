@@ -29,7 +29,7 @@ from tune_paddy.search.resuming.history import (
 from tune_paddy.search.sampling.searchers import MemberSearcher, TrialSearcher
 from tune_paddy.search.stopping.frozen_processes import frozen_processes_ended
 from tune_paddy.search.stopping.interruption import Interruption, interruptible
-from tune_paddy.search.stopping.vital import Vital, ray_processes, vital_files, watched
+from tune_paddy.search.stopping.vital import Vital, ray_processes, vital_database, vital_files, watched
 from tune_paddy.search.timing.budget import TimeBudget
 from tune_paddy.search.timing.by_operations import member_paces
 from tune_paddy.search.timing.earlier_searches import earlier_search_line
@@ -46,11 +46,11 @@ from tune_paddy.search.watchers.prune_weights import OnSelection, WeightsKeeper
 from tune_paddy.search.watchers.stopwatch import Stopwatch
 from tune_paddy.tracking.context.system_metrics import system_metrics
 from tune_paddy.tracking.ensembles import read_live_points
-from tune_paddy.tracking.files import FIGURES, SPLIT_FILE, local_folder, log_files
+from tune_paddy.tracking.files import FIGURES, SPLIT_FILE, artifacts_folder, log_files
 from tune_paddy.tracking.history import read_recorded_search
 from tune_paddy.tracking.runs import RecordedRun, list_members
 from tune_paddy.tracking.schema import FLAT
-from tune_paddy.tracking.searches import close_search, log_ending, recorded_run
+from tune_paddy.tracking.searches import close_search, log_ending
 from tune_paddy.tracking.store import Store, sqlite_path
 from tune_paddy.training.saved.shelf import MEMBERS
 
@@ -175,8 +175,9 @@ def run_trials(
             if isinstance(watcher, AbstractContextManager):
                 stack.enter_context(watcher)
         stack.enter_context(interruptible(interruption, console.print))
-        vital = [*ray_processes(), *_files(plan, store)]
-        stack.enter_context(watched(vital, interruption, partial(_leave, plan, store, parent)))
+        leave = partial(_leave, plan, store, parent)
+        stack.enter_context(watched(ray_processes(), interruption, leave))
+        stack.enter_context(watched(_files(plan, store, parent), interruption, leave))
         stack.enter_context(frozen_processes_ended(context.members))
         run_trials_on_ray(
             ready,
@@ -195,13 +196,16 @@ def run_trials(
         console.print(progress.flat_reason(), soft_wrap=True, markup=False)
 
 
-def _files(plan: SearchPlan, store: Store) -> list[Vital]:
+def _files(plan: SearchPlan, store: Store, parent: str) -> list[Vital]:
     """Return the files that a search needs until its end; a resume needs those of the record alone."""
-    recorded = recorded_run(store, plan.name)
-    artifacts = None if recorded is None else local_folder(recorded.artifact_uri)
-    record = [path for path in (sqlite_path(store.tracking_uri), artifacts) if path is not None]
-    # Not the search's folder, which trials make again.
-    return [*vital_files(record, resumable=False), *vital_files([plan.folder / SPLIT_FILE], resumable=True)]
+    database = sqlite_path(store.tracking_uri)
+    artifacts = artifacts_folder(store, parent)
+    return [
+        *([] if database is None else [vital_database(database)]),
+        *vital_files([] if artifacts is None else [artifacts], resumable=False),
+        # Not the search's folder, which trials make again.
+        *vital_files([plan.folder / SPLIT_FILE], resumable=True),
+    ]
 
 
 def _leave(plan: SearchPlan, store: Store, parent: str, error: TunePaddyError) -> None:

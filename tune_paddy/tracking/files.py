@@ -64,8 +64,16 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def local_folder(artifact_uri: str) -> Path | None:
-    """Return the folder of a run's artifacts, or None if a server or an object store keeps them."""
+def artifacts_folder(store: Store, run_id: str) -> Path | None:
+    """Return the folder of a run's artifacts, or None if a server or an object store keeps them.
+
+    Raises:
+        TunePaddyError: MLflow failed.
+    """
+    return _local_folder(call(store.client.get_run, run_id).info.artifact_uri)
+
+
+def _local_folder(artifact_uri: str) -> Path | None:
     return Path(url2pathname(urlsplit(artifact_uri).path)) if artifact_uri.startswith("file:") else None
 
 
@@ -75,7 +83,7 @@ def remove_partial_files(artifact_uri: str) -> None:
     Args:
         artifact_uri: Address of the artifacts of a run that no process writes to.
     """
-    folder = local_folder(artifact_uri)
+    folder = _local_folder(artifact_uri)
     if folder is not None:
         for path in list(folder.glob(f"{PARTIAL}*")):
             path.unlink(missing_ok=True)

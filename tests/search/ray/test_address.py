@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ Answer = Callable[[socket.socket], None]
 def server(answer: Answer) -> Iterator[str]:
     """Serve one connection; yield the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
 
         def serve() -> None:
             with suppress(OSError):  # the other end may leave first
@@ -88,7 +90,7 @@ def test_a_server_of_grpc_is_accepted() -> None:
 def test_a_server_that_is_not_ray_is_refused_with_what_to_do(answer: Answer, words: str) -> None:
     with server(answer) as place, pytest.raises(InputError) as error:
         require_ray(place)
-    assert str(error.value).startswith(f"no Ray cluster answers at {place}: ")
+    assert str(error.value).startswith(f"no Ray cluster answers at {place} (")
     assert words in str(error.value)
     assert error.value.options == ("ray_address",)
 
@@ -97,30 +99,72 @@ def test_a_server_that_never_answers_is_refused_in_time(monkeypatch: pytest.Monk
     monkeypatch.setattr(address, "_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = f"127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(InputError, match=r"timed out"):
+        with pytest.raises(InputError, match=r"did not answer for 0\.1 s"):
             require_ray(place)
 
 
-def test_with_tls_the_certificate_of_the_server_is_checked(
+def in_pieces(connection: socket.socket) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for byte in SETTINGS:
+        connection.sendall(bytes([byte]))
+        time.sleep(0.01)
+    connection.recv(GREETING)
+
+
+def test_a_first_frame_may_come_in_pieces() -> None:
+    with server(in_pieces) as place:
+        require_ray(place)
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("a..b:6379", "start one there"),
+        (f"{'a' * 64}.com:6379", "start one there"),
+        ("127.0.0.1:99999", "a port is a number from 1 to 65535"),
+        (f"127.0.0.1:{'9' * 5000}", "a port is a number"),
+        ("127.0.0.1:0", "a port is a number"),
+    ],
+    ids=["an empty label", "a long label", "a large port", "a very large port", "port 0"],
+)
+def test_an_address_that_cannot_be_is_refused_in_one_line(place: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        require_ray(place)
+
+
+def test_with_tls_the_authority_of_the_servers_certificate_is_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = [tmp_path / name for name in ("ours", "strange", "elsewhere")]
-    for folder in folders:
-        folder.mkdir()
-    places = (["127.0.0.1"], ["127.0.0.1"], ["10.0.0.1"])
-    ours, strange, elsewhere = map(tls_variables, folders, places)
-    for trusted, shown, words in (
-        (ours, ours, None),
-        (ours, strange, "its certificate is not accepted"),
-        (elsewhere, elsewhere, "IP address mismatch"),
+    for name in ("ours", "strange"):
+        (tmp_path / name).mkdir()
+    ours, strange = (tls_variables(tmp_path / name, ["127.0.0.1"]) for name in ("ours", "strange"))
+    use(ours, monkeypatch)
+    with server(encrypted(ours)) as place:
+        require_ray(place)
+    with (
+        server(encrypted(strange)) as place,
+        pytest.raises(InputError, match="certificate is not accepted"),
     ):
-        use(trusted, monkeypatch)
-        with server(encrypted(shown)) as place:
-            if words is None:
-                require_ray(place)
-                continue
-            with pytest.raises(InputError, match=words):
-                require_ray(place)
+        require_ray(place)
+
+
+@pytest.mark.parametrize("value", ["1", "true", "True"])
+def test_the_name_in_a_certificate_is_left_to_ray(
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray connects to the address of this machine where `localhost` is given."""
+    variables = tls_variables(tmp_path, ["10.9.8.7"])
+    use({**variables, "RAY_USE_TLS": value}, monkeypatch)
+    with server(encrypted(variables)) as place:
+        require_ray(place.replace("127.0.0.1", "localhost"))
+
+
+def test_an_authority_may_be_signed_by_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of authorities has the nearest one alone."""
+    variables = tls_variables(tmp_path, ["127.0.0.1"], intermediate=True)
+    use(variables, monkeypatch)
+    with server(encrypted(variables)) as place:
+        require_ray(place)
 
 
 def test_tls_of_one_side_alone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

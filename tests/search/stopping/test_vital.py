@@ -1,10 +1,12 @@
 import queue
 import shutil
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
@@ -14,7 +16,15 @@ from tune_paddy.core.errors import SearchInterruptedError, TunePaddyError
 from tune_paddy.search.ray.internals import own_processes
 from tune_paddy.search.stopping import vital
 from tune_paddy.search.stopping.interruption import Interruption, interruptible
-from tune_paddy.search.stopping.vital import NEEDED, Vital, ray_processes, vital_files, watched
+from tune_paddy.search.stopping.vital import (
+    CHECKS,
+    NEEDED,
+    Vital,
+    ray_processes,
+    vital_database,
+    vital_files,
+    watched,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -90,20 +100,69 @@ def test_a_search_whose_files_are_deleted_ends_at_once_and_names_the_first_folde
     with pytest.raises(TunePaddyError) as error:
         lose_it()
     can_be_resumed = "; the search can be resumed" if resumable else ""
-    assert str(error.value) == f"{gone}: deleted while the search ran{can_be_resumed}"
+    words = "is gone: it was deleted, moved or unmounted while the search ran"
+    assert str(error.value) == f"{gone} {words}{can_be_resumed}"
     assert isinstance(error.value, SearchInterruptedError) == resumable
     assert error.value.exit_status == 1
 
 
-def test_a_disk_that_does_not_answer_is_not_taken_for_deleted_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stale(path: Path) -> None:
-        raise OSError(116, "Stale file handle", str(path))
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_file_that_is_replaced_is_missed_only_if_it_stays_away(comes_back: bool, tmp_path: Path) -> None:
+    path = tmp_path / "split.json"
+    path.touch()
+    (file,) = vital_files([path, tmp_path / "never-there"], resumable=True)
+    path.unlink()
+    losses = [file.loss() for _ in range(CHECKS - 1)]
+    if comes_back:
+        path.touch()
+    assert losses == [None] * (CHECKS - 1)
+    assert (file.loss() is None) == comes_back
 
-    (file,) = vital_files([tmp_path, tmp_path / "never-there"], resumable=True)
-    monkeypatch.setattr(Path, "stat", stale)
-    assert file.loss() is None
+
+def test_a_deleted_database_that_sqlite_makes_again_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 1")
+        found = vital_database(path)
+        assert found.loss() is None
+        path.unlink()
+        with closing(sqlite3.connect(path)) as again:
+            again.execute("PRAGMA user_version = 1")
+        losses = [found.loss() for _ in range(CHECKS)]
+    assert path.exists()
+    assert losses[:-1] == [None] * (CHECKS - 1)
+    assert losses[-1] == f"{path} is gone: it was deleted, moved or unmounted while the search ran"
+
+
+def test_what_gives_no_answer_is_not_lost_and_does_not_end_the_watch() -> None:
+    answers = iter([OSError(116, "Stale file handle"), psutil.AccessDenied(1), None, "it is gone"])
+
+    def loss() -> str | None:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def lose_it() -> None:
+        with searching([Vital(loss, resumable=True)]):
+            time.sleep(600)
+
+    with pytest.raises(SearchInterruptedError, match="it is gone"):
+        lose_it()
+
+
+def test_a_check_that_never_answers_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vital, "GRACE", 0.01)
+    asked, over = threading.Event(), threading.Event()
+
+    def loss() -> None:
+        asked.set()
+        over.wait(600)
+
+    with searching([Vital(loss, resumable=True)]) as interruption:
+        asked.wait(60)
+    over.set()
+    assert interruption.failure is None
 
 
 def test_a_main_thread_that_waits_in_rays_library_is_left_with_the_reason(

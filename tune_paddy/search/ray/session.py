@@ -40,8 +40,6 @@ from tune_paddy.search.ray.reaper import reaped
 _STARTS = 3
 """Attempts to start Ray: on a busy machine its raylet ends if an agent takes more than 15 s to start."""
 
-_HINT = "; is it the port of `ray start --head`, and do both have the same token?"
-
 _LONGEST_FOLDER = 17
 """Maximum length of the parent folder's path, in bytes; the rest of a socket's path takes 86."""
 
@@ -83,12 +81,24 @@ def ray_session(
             except (TypeError, AttributeError):  # a mistake of this program, or another version of Ray
                 raise
             except Exception as error:  # on a busy machine, a bare one: "The current node timed out"
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                where, hint = (address, _HINT) if address else ("this machine", "")
-                raise InputError(f"Ray could not be reached at {where}: {reason}{hint}") from error
+                raise InputError(_unreachable(address, error)) from error
             stack.enter_context(_ended_with_this_process(options))
             stack.callback(ray.shutdown)
             yield ray
+
+
+def _unreachable(address: str | None, error: Exception) -> str:
+    r"""Return in one line why Ray could not be reached.
+
+    >>> _unreachable("head:6379", RuntimeError("Version mismatch: it was started with:\n    Ray: 2.9"))
+    'Ray could not be reached at head:6379: Version mismatch: it was started with: Ray: 2.9'
+    """
+    text, hint = str(error).strip(), ""
+    if isinstance(error, ConnectionError):
+        hint = "; does Ray run there, on that port, with the same token?"
+    whole = text.startswith("Version mismatch")  # its further lines have the versions
+    reason = " ".join(text.split()) if whole else text.partition("\n")[0]
+    return f"Ray could not be reached at {address or 'this machine'}: {reason or type(error).__name__}{hint}"
 
 
 def _begin(options: Mapping[str, Any], runtime_env: Mapping[str, Any] | None, attempts: int) -> None:

@@ -21,6 +21,9 @@ from tune_paddy.search.stopping.interruption import Interruption
 SECONDS = 1.0
 """Interval between two checks, in seconds."""
 
+CHECKS = 3
+"""Number of checks in a row that find a file gone before it counts as lost."""
+
 GRACE = 4.0
 """Time in which the main thread must react to a failure, in seconds.
 
@@ -60,7 +63,12 @@ def vital_files(paths: Iterable[Path], *, resumable: bool) -> list[Vital]:
         paths: Files and folders.
         resumable: Whether the search can be resumed without them.
     """
-    return [Vital(partial(_deletion_of, path.absolute()), resumable) for path in paths if path.exists()]
+    return [Vital(_Presence(path.absolute()).loss, resumable) for path in paths if _exists(path)]
+
+
+def vital_database(path: Path) -> Vital:
+    """Return an SQLite database; SQLite makes one that is missing again, empty, at the next connection."""
+    return Vital(_Presence(path.absolute(), itself=True).loss, resumable=False)
 
 
 @contextmanager
@@ -72,7 +80,7 @@ def watched(
     It does nothing outside the main thread, which alone handles signals.
 
     Args:
-        vital: What to watch.
+        vital: What to watch, together: one that does not answer holds up the others.
         interruption: Interruption that reports the failure.
         leave: Function that closes the record and ends the process; called in another thread if the main one
             does not react.
@@ -88,7 +96,7 @@ def watched(
         yield
     finally:
         over.set()
-        watch.join()
+        watch.join(GRACE)  # a disk that does not answer may hold it for ever
 
 
 def _watch(
@@ -99,8 +107,10 @@ def _watch(
 ) -> None:
     while not over.wait(SECONDS):
         for each in vital:
-            loss = each.loss()
-            if loss is not None:
+            loss = None
+            with suppress(OSError, psutil.Error):  # no answer says nothing
+                loss = each.loss()
+            if loss is not None and not over.is_set():
                 interruption.fail(loss, resumable=each.resumable)
                 if not over.wait(GRACE):
                     leave(interruption.ended())
@@ -114,13 +124,42 @@ def _end_of(process: psutil.Process, purpose: str) -> str | None:
     return f"a process of Ray on this machine was killed or crashed ({purpose})"
 
 
-def _deletion_of(path: Path) -> str | None:
-    """Return that a file was deleted; a disk that does not answer, or refuses, may come back."""
-    try:
-        path.stat()
-    except FileNotFoundError:
-        first = next((parent for parent in reversed(path.parents) if not parent.exists()), path)
-        return f"{first}: deleted while the search ran"
-    except OSError:
-        return None
-    return None
+class _Presence:
+    """A file or folder that was there.
+
+    Args:
+        path: Its absolute path.
+        itself: Whether another one in its place is no replacement.
+    """
+
+    def __init__(self, path: Path, *, itself: bool = False) -> None:
+        self._path, self._known = path, _identity(path) if itself else None
+        self._missed = 0
+
+    def loss(self) -> str | None:
+        """Return that it is gone, if several checks in a row found that: a file may be replaced meanwhile.
+
+        Raises:
+            OSError: Its disk does not answer, or refuses; it may come back.
+        """
+        try:
+            found = _identity(self._path)
+        except FileNotFoundError:
+            found = None
+        gone = found is None or (self._known is not None and found != self._known)
+        self._missed = self._missed + 1 if gone else 0
+        if self._missed < CHECKS:
+            return None
+        places = (*reversed(self._path.parents), self._path)
+        first = next((place for place in places if not place.exists()), self._path)
+        return f"{first} is gone: it was deleted, moved or unmounted while the search ran"
+
+
+def _exists(path: Path) -> bool:
+    with suppress(OSError):  # its disk does not answer
+        return path.exists()
+    return False
+
+
+def _identity(path: Path) -> int:
+    return path.stat().st_ino  # not the device, whose number changes when a disk is mounted again
