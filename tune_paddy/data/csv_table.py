@@ -1,4 +1,4 @@
-"""CSV files as text, with the line number of every row for error messages."""
+"""Tables as text, with the line number of every row for error messages: CSV, also written in JSON."""
 
 import codecs
 import csv
@@ -10,14 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.data.json_rows import JSON_SUFFIXES, json_rows
 from tune_paddy.data.system.files import read_file
 from tune_paddy.data.system.text import shown
-
-if TYPE_CHECKING:
-    from _csv import Reader
 
 MAX_MIB = 128
 """Maximum file size, in MiB: two million images. Reading takes up to thirty times as much memory."""
@@ -114,17 +111,33 @@ def read_table(path: Path) -> CsvTable:
 
     The separator is one of `SEPARATORS`, or what a first line such as `sep=;` of a spreadsheet declares. The
     encoding is UTF-8, UTF-16 or, if the file has no valid sequence of UTF-8, Windows-1252 (Latin-1). Blanks
-    after a separator do not count.
+    after a separator do not count. A file named `.json` or like JSON Lines holds records, see `json_rows`.
 
     Raises:
         InputError: The file cannot be read, mixes encodings, or has no rectangular table with a header.
     """
-    content = read_file(path, most=MAX_MIB, what="a table")
-    encoding = _encoding(path, content)
+    content, encoding = _read(path)
+    if path.suffix.lower() in JSON_SUFFIXES:
+        return _table(path, json_rows(path, _lines(content, encoding).read()), _Form(encoding))
     declared = _DECLARED.fullmatch(_lines(content, encoding).readline(_LONGEST_DECLARATION))
     if declared:
         return _parse(path, content, _Form(encoding, declared[1], skipped_lines=1, skips_blanks=True))
     return _parse(path, content, _Form(encoding, _separator(content, encoding), skips_blanks=True))
+
+
+def read_decoded(path: Path) -> str:
+    """Return the text of a file in an encoding that `read_table` detects.
+
+    Raises:
+        InputError: The file cannot be read, or mixes encodings.
+    """
+    content, encoding = _read(path)
+    return _lines(content, encoding).read()
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    content = read_file(path, most=MAX_MIB, what="a table")
+    return content, _encoding(path, content)
 
 
 def _encoding(path: Path, content: bytes) -> str:
@@ -233,11 +246,16 @@ def _parse(path: Path, content: bytes, form: _Form) -> CsvTable:
     try:
         for _ in range(form.skipped_lines):
             next(reader)
-        header = next(filter(None, reader), None)
-        columns = () if header is None else _columns(path, header, reader.line_num)
-        values, lines = _columnwise(path, reader, len(columns))
+        return _table(path, ((reader.line_num, row) for row in reader if row), form)
     except csv.Error as error:
         raise InputError(f"{shown(path)}:{reader.line_num}: is not valid CSV: {error}") from error
+
+
+def _table(path: Path, rows: Iterator[tuple[int, list[str]]], form: _Form) -> CsvTable:
+    """Return the table of rows and their lines; the first one has the names of the columns."""
+    line, header = next(rows, (1, ()))
+    columns = _columns(path, header, line)
+    values, lines = _columnwise(path, rows, len(columns))
     if not lines:
         raise InputError(f"{shown(path)}: needs a header line and at least one row below it")
     return CsvTable(path, columns, values, lines, form.separator, form.encoding.removesuffix("-sig"))
@@ -257,15 +275,17 @@ def _columns(path: Path, header: Sequence[str], line: int) -> tuple[str, ...]:
     return columns
 
 
-def _columnwise(path: Path, reader: "Reader", n_columns: int) -> tuple[tuple[list[str], ...], Sequence[int]]:
+def _columnwise(
+    path: Path, rows: Iterable[tuple[int, Sequence[str]]], n_columns: int
+) -> tuple[tuple[list[str], ...], Sequence[int]]:
     """Return the values below the header, [columns][rows], and the line of each row."""
     values: tuple[list[str], ...] = tuple([] for _ in range(n_columns))
     lines = array("L")
     known: dict[str, str] = {}
-    for row in filter(None, reader):
+    for line, row in rows:
         if len(row) != n_columns:
-            raise InputError(f"{shown(path)}:{reader.line_num}: has {len(row)} values, expected {n_columns}")
-        lines.append(reader.line_num)
+            raise InputError(f"{shown(path)}:{line}: has {len(row)} values, expected {n_columns}")
+        lines.append(line)
         for column, value in zip(values, _shared(row, known), strict=True):
             column.append(value)
     return values, lines

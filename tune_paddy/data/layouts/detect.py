@@ -17,6 +17,7 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import ORDERED, SEPARATOR
 from tune_paddy.core.tasks.task import Task
 from tune_paddy.data.csv_table import CsvTable, read_table
+from tune_paddy.data.json_rows import JSON_SUFFIXES
 from tune_paddy.data.labels.doubtful_names import note_names
 from tune_paddy.data.labels.grades import note_gaps
 from tune_paddy.data.labels.relabel import Wording, correct_labels
@@ -82,7 +83,7 @@ def _root_and_table(path: Path, options: ReadOptions) -> tuple[Path, Path | None
         return path, file_of(path, str(options.labels), "labels")
     if not path.is_file():
         raise InputError(f"no folder or CSV file {shown(path)}: check the path")
-    if path.suffix.lower() not in TABLE_SUFFIXES:
+    if path.suffix.lower() not in (*TABLE_SUFFIXES, *JSON_SUFFIXES):
         raise InputError(f"{shown(path)} is neither a folder nor a .csv file; unpack an archive first")
     if options.labels is not None:
         raise InputError("labels: the dataset is a table already: give its folder", options=("labels",))

@@ -1,21 +1,24 @@
-"""Files that hold tables, but are not named like one: lists as `.txt`, and spreadsheets.
+"""Files that may hold tables, but are not named like one: lists as `.txt`, JSON, and spreadsheets.
 
-A text that reads as a table of labels is one. A text that names images beside something else, in a form that
-is not read, and a spreadsheet that is named like labels are not passed over: the folders beside them need
-not be the classes.
+A text or a file of JSON that reads as a table of labels is one. One that names images beside something else,
+in a form that is not read, and a spreadsheet that is named like labels are not passed over: the folders
+beside them need not be the classes.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
+from tune_paddy.core.errors import InputError
+from tune_paddy.data.csv_table import read_decoded
+from tune_paddy.data.json_rows import JSON_SUFFIXES, strings_of
 from tune_paddy.data.layouts.by_table.images import Surroundings, folder_finder
-from tune_paddy.data.layouts.by_table.tables import Kind, Verdict, judge, tables_near
+from tune_paddy.data.layouts.by_table.tables import NAMES_NONE, Kind, Verdict, judge, tables_near
 from tune_paddy.data.layouts.by_table.unread import find_unread, unread
 from tune_paddy.data.layouts.index import has_suffix
 from tune_paddy.data.layouts.names import Role, is_container, role_of, words_of
 from tune_paddy.data.layouts.tree import parent_of
-from tune_paddy.data.system.text import shown
+from tune_paddy.data.system.text import counted, shown
 
 _TEXTS = (".txt", ".dat", ".lst", ".list")
 _SPREADSHEETS = (".xlsx", ".xls", ".ods", ".parquet", ".feather")
@@ -27,10 +30,16 @@ _MOST = 8
 _LARGEST = 8 * 2**20
 """Size in bytes above which a text is not read."""
 
+_SCATTERED = (
+    "no key of its records names images alone: save the table as CSV, below a line such as image,label"
+)
+
 
 def judge_others(around: Surroundings) -> Iterator[Verdict]:
     """Yield what files near the dataset are that may be tables of labels; nothing of any other file."""
     yield from (verdict for name in _near(around, _TEXTS) if (verdict := _judge_text(name, around)))
+    for suffix in JSON_SUFFIXES:
+        yield from (verdict for name in _near(around, [suffix]) if (verdict := _judge_json(name, around)))
     for name in _near(around, _SPREADSHEETS):
         if _is_named_like_labels(PurePath(name).stem):
             yield Verdict(name, Kind.PROBLEM, f"{shown(around.tree.path(name))}: is not read: save it as CSV")
@@ -67,3 +76,29 @@ def _judge_text(name: str, around: Surroundings) -> Verdict | None:
     starts = around.starts(path)
     named = frozenset(file for part in found for file in around.index.find(part, starts))
     return Verdict(name, Kind.PROBLEM, unread(shown(path)), named=named)
+
+
+def _judge_json(name: str, around: Surroundings) -> Verdict | None:
+    """Return what a file of JSON is; None if it is no table of labels, and names no images or one alone."""
+    verdict, path = judge(name, around), around.tree.path(name)
+    if verdict.labels is not None:
+        return verdict
+    if verdict.kind is not Kind.PROBLEM and verdict.reason != NAMES_NONE:
+        return None
+    try:
+        named = verdict.named or _named_in(path, around)
+    except InputError as error:  # too large, or no text
+        return Verdict(name, Kind.PROBLEM, str(error))
+    if len(named) < 2:  # noqa: PLR2004 one is an example, or the file is about it alone
+        return None
+    reason = verdict.reason if verdict.kind is Kind.PROBLEM else f"{shown(path)}: {_SCATTERED}"
+    if not verdict.named:
+        reason = f"{reason.splitlines()[0]}; it names {counted(len(named), 'image')} of the dataset"
+    return Verdict(name, Kind.PROBLEM, reason, named=named)
+
+
+def _named_in(path: Path, around: Surroundings) -> frozenset[str]:
+    """Return the images that the texts in a file of JSON name, whatever its form; none of a bare list."""
+    starts = around.starts(path)
+    texts = filter(has_suffix, strings_of(read_decoded(path)))
+    return frozenset(file for text in texts for file in around.index.find(text, starts))

@@ -30,6 +30,8 @@ DEEPEST = 1
 _MOST_DEEPER = 20
 """Number of tables further down above which they are those of single images or classes."""
 
+NAMES_NONE = "no column of it names images"
+"""Why a table that is about something else is not used."""
 
 _READ_ROWS = 100
 """Number of rows that tell whether the program wrote a table."""
@@ -132,7 +134,7 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
         if column is None and not _claims_labels(table):
             _check_header(table, table.columns, is_image)
             _check_separated(table, around)
-            return Verdict(name, Kind.OTHER, "no column of it names images")
+            return Verdict(name, Kind.OTHER, NAMES_NONE)
         found = read_label_table(table, around, wanted_id=column)
     except InputError as error:
         named = frozenset() if column is None else _named(table, column, around)
