@@ -55,6 +55,8 @@ TRIAL_FAULTS = (
 )
 EXPECTED = {"NaN": "diverged", "always": "failed"}
 LOCKED_SECONDS = 30
+MOST_SECONDS = 30
+"""Time in which a search ends after a signal or a loss, in seconds; its epochs are short."""
 FAILING_SECONDS, HELD_SECONDS = 60, 150
 """Time for which a server fails, or does not answer: a request of MLflow waits for 120 s."""
 
@@ -156,8 +158,9 @@ def kill_process_of_ray(night: Night, name: str) -> Row:
     targets = [process for process in descendants if process.name() == name]
     for process in targets:
         process.kill()
-    _print_end(session, descendants, f"{len(targets)} {name} killed")
-    return _searched(f"kill -9 of {name}", len(targets), night, night.resume())
+    sound = _ended(session, descendants, f"{len(targets)} {name} killed", 1)
+    row = _searched(f"kill -9 of {name}", len(targets), night, night.resume())
+    return row if sound else replace(row, survived=0)
 
 
 def signal_whole_job(night: Night, number: signal.Signals, finished: int = 0) -> Row:
@@ -168,14 +171,14 @@ def signal_whole_job(night: Night, number: signal.Signals, finished: int = 0) ->
     descendants = _descendants(session)
     if descendants:
         signal_job(session.process, number)
-    _print_end(session, descendants, f"{number.name} to all processes")
+    sound = _ended(session, descendants, f"{number.name} to all processes", 128 + number)
     submission = (night.search / "submission.csv").exists()
     print(f"  a submission from the members so far: {'yes' if submission else 'no'}")
     name = (
         f"{number.name}, some members finished" if finished else f"{number.name} to all processes of the job"
     )
     row = _searched(name, int(bool(descendants)), night, night.resume())
-    return row if submission or not finished else replace(row, survived=0)
+    return row if sound and (submission or not finished) else replace(row, survived=0)
 
 
 def _descendants(session: Session) -> list[psutil.Process]:
@@ -192,14 +195,19 @@ def _finished(night: Night) -> int:
         return int(database.execute("SELECT count(*) FROM runs WHERE status = 'FINISHED'").fetchone()[0])
 
 
-def _print_end(session: Session, descendants: list[psutil.Process], what: str) -> None:
-    """Print how and when the driver exited, its last line, and how many of its processes it left."""
+def _ended(session: Session, descendants: list[psutil.Process], what: str, expected: int) -> bool:
+    """Print how and when the driver exited, its last line, and how many of its processes it left.
+
+    Returns:
+        Whether it exited with the expected status within `MOST_SECONDS`, and left nothing running.
+    """
     started = time.monotonic()
     status, text = session.end(900)
     seconds = time.monotonic() - started
     left = [process for process in descendants if process.is_running() and process.status() != "zombie"]
     print(f"{what}: the driver exited with status {status} after {seconds:.0f} s; {len(left)} processes left")
     print(f"  its last line: {text.splitlines()[-1] if text else ''}")
+    return status == expected and seconds <= MOST_SECONDS and not left
 
 
 def lock_database(night: Night) -> Row:
@@ -241,11 +249,13 @@ def delete(night: Night, what: str, name: str) -> Row:
     session = night.begin()
     night.wait_for_epochs(3, session, 900)
     descendants, path = _descendants(session), night.folder / name
-    while path.exists():  # a trial may write between the removal of a file and of its folder
-        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
-    _print_end(session, descendants, f"{what} deleted")
+    if path.is_file():
+        path.unlink()
+    while path.is_dir():  # a trial may write between the removal of a file and of its folder
+        shutil.rmtree(path, ignore_errors=True)
+    sound = _ended(session, descendants, f"{what} deleted", 1)
     status, text = session.end()
-    sound = status == 1 and "is gone: it was deleted" in text and has_reason(status, text)
+    sound = sound and "is gone: it was deleted" in text and has_reason(status, text)
     if not (night.folder / "mlflow.db").exists():
         return Row(f"{what} deleted meanwhile", 1, int(sound), 0, 0, 0)
     row = _searched(f"{what} deleted meanwhile", 1, night, night.resume())

@@ -213,6 +213,14 @@ def raylet(machine: Machine, process: subprocess.Popen[bytes]) -> psutil.Process
     return found[0]
 
 
+def is_trial(process: psutil.Process) -> bool:
+    """Return whether a process of Ray trains a member."""
+    try:
+        return any("ImplicitFunc" in word for word in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
 @contextmanager
 def mlflow_server(machine: Machine) -> Iterator[str]:
     """Run an MLflow server with its database and artifacts on a machine; yield its address."""

@@ -18,6 +18,7 @@ from tests.cluster.machines import (
     Machine,
     begun_epochs,
     free_port,
+    is_trial,
     mlflow_server,
     ray_node,
     raylet,
@@ -34,10 +35,7 @@ TRIALS, EPOCHS = 2, 2
 
 SPACE = space_of_nets(TRIALS, EPOCHS, "retries: 1")
 
-pytestmark = [
-    *TWO_NODES,
-    pytest.mark.skipif(not own_networks(), reason="machines get no networks of their own here"),
-]
+pytestmark = TWO_NODES
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,7 @@ class Night:
         status: Exit status of the command.
         text: Its output.
         moved: Number of the trial that ran on the machine that was cut off.
+        lived: Whether its first process still ran when the second one had begun the epoch again.
         store: The record; its server still runs.
         members: Recorded members.
         weights: Bytes of each member's weights in the storage: at the end of the search, and later.
@@ -56,6 +55,7 @@ class Night:
     status: int
     text: str
     moved: int
+    lived: bool
     store: Store
     members: tuple[RecordedRun, ...]
     weights: list[dict[str, bytes]]
@@ -64,6 +64,8 @@ class Night:
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     """The search ended while the machine was cut off; then its processes ended, too."""
+    if not own_networks():
+        pytest.skip("machines get no networks of their own here")
     root = tmp_path_factory.mktemp("cut")
     log, storage, port = root / "log", root / "storage", free_port()
     log.mkdir()
@@ -98,8 +100,10 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         wait_for(waiting, 900)
         (moved,) = waiting()
         processes = [away, *away.children(recursive=True)]
+        (trial,) = (process for process in processes if is_trial(process))
         with cut_off(second.address):
             wait_for(lambda: begun_epochs(log)[moved, EPOCHS] > 1 or search.poll() is not None, 900)
+            lived = trial.is_running()
             (log / "go").touch()  # both train the epoch now
             status = search.wait(900)
             weights = [weights_in(storage)]
@@ -108,7 +112,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         weights.append(weights_in(storage))
         store = open_store(uri, experiment=None, artifact_root=root, create=False)
         members = list_members(store, "night")
-        yield Night(status, driver.text("search.txt"), moved, store, members, weights)
+        yield Night(status, driver.text("search.txt"), moved, lived, store, members, weights)
 
 
 def weights_in(storage: Path) -> dict[str, bytes]:
@@ -129,4 +133,5 @@ def test_the_machine_that_comes_back_changes_nothing(night: Night) -> None:
         curve = night.store.client.get_metric_history(member.run_id, "train_loss")
         assert [point.step for point in curve] == list(range(1, EPOCHS + 1))
     (moved,) = (m for m in night.members if int(m.tags["tune_paddy.trial"]) == night.moved)
+    assert night.lived
     assert moved.tags["tune_paddy.attempts"] == "2"

@@ -30,6 +30,7 @@ from tests.cluster.machines import (
     answers,
     begun_epochs,
     free_port,
+    is_trial,
     mlflow_server,
     ray_node,
     raylet,
@@ -178,14 +179,6 @@ def other_torch(disk: Path) -> None:
     package = disk / "packages" / "torch-9.9.9.dist-info"
     package.mkdir(parents=True)
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 9.9.9\n")
-
-
-def is_trial(process: psutil.Process) -> bool:
-    """Return whether a process of Ray trains a member."""
-    try:
-        return any("ImplicitFunc" in word for word in process.cmdline())
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_a_search_whose_driver_was_killed_ends_with_every_member_once(night: Night) -> None:
