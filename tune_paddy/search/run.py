@@ -29,7 +29,14 @@ from tune_paddy.search.resuming.history import (
 from tune_paddy.search.sampling.searchers import MemberSearcher, TrialSearcher
 from tune_paddy.search.stopping.frozen_processes import frozen_processes_ended
 from tune_paddy.search.stopping.interruption import Interruption, interruptible
-from tune_paddy.search.stopping.vital import Vital, ray_processes, vital_database, vital_files, watched
+from tune_paddy.search.stopping.vital import (
+    Vital,
+    ray_processes,
+    require_all,
+    vital_database,
+    vital_files,
+    watched,
+)
 from tune_paddy.search.timing.budget import TimeBudget
 from tune_paddy.search.timing.by_operations import member_paces
 from tune_paddy.search.timing.earlier_searches import earlier_search_line
@@ -177,7 +184,8 @@ def run_trials(
         stack.enter_context(interruptible(interruption, console.print))
         leave = partial(_leave, plan, store, parent)
         stack.enter_context(watched(ray_processes(), interruption, leave))
-        stack.enter_context(watched(_files(plan, store, parent), interruption, leave))
+        files = _files(plan, store, parent)
+        stack.enter_context(watched(files, interruption, leave))
         stack.enter_context(frozen_processes_ended(context.members))
         run_trials_on_ray(
             ready,
@@ -187,6 +195,7 @@ def run_trials(
             callbacks=[TrialEvents(watchers, interruption, display.tick)],
             say=partial(console.print, style="yellow", soft_wrap=True, markup=False),
         )
+        require_all(files, interruption)
         _keep_figures(plan, searcher, store, parent)
         if searcher.ended_flat:
             log_ending(store, parent, FLAT)

@@ -21,6 +21,7 @@ from tune_paddy.search.stopping.vital import (
     NEEDED,
     Vital,
     ray_processes,
+    require_all,
     vital_database,
     vital_files,
     watched,
@@ -132,6 +133,21 @@ def test_a_deleted_database_that_sqlite_makes_again_is_lost(tmp_path: Path) -> N
     assert path.exists()
     assert losses[:-1] == [None] * (CHECKS - 1)
     assert losses[-1] == f"{path} is gone: it was deleted, moved or unmounted while the search ran"
+
+
+@pytest.mark.parametrize(("resumable", "kind"), [(True, SearchInterruptedError), (False, TunePaddyError)])
+def test_a_loss_just_before_the_end_of_a_search_is_told(
+    resumable: bool, kind: type[TunePaddyError], tmp_path: Path
+) -> None:
+    path = tmp_path / "split.json"
+    path.touch()
+    files = vital_files([path], resumable=resumable)
+    require_all(files, Interruption())
+    path.unlink()
+    with pytest.raises(kind, match=f"^{path} is gone") as error:
+        require_all(files, Interruption())
+    assert type(error.value) is kind
+    assert error.value.exit_status == 1
 
 
 def test_what_gives_no_answer_is_not_lost_and_does_not_end_the_watch() -> None:

@@ -99,8 +99,12 @@ class Interruption(Stopper):
             failure: What has happened, in words.
             resumable: Whether the search can be resumed.
         """
-        self._resumable, self.failure, self.at_once = resumable, failure, True
+        self.note_failure(failure, resumable=resumable)
         os.kill(os.getpid(), signal.SIGINT)  # only a signal handler can raise in the main thread
+
+    def note_failure(self, failure: str, *, resumable: bool) -> None:
+        """Store a failure, as `fail` does, for `ended`."""
+        self._resumable, self.failure, self.at_once = resumable, failure, True
 
     def ended(self) -> TunePaddyError:
         """Return the exception of a search that something or somebody has stopped at once."""

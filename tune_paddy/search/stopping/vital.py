@@ -99,6 +99,21 @@ def watched(
         watch.join(GRACE)  # a disk that does not answer may hold it for ever
 
 
+def require_all(vital: Iterable[Vital], interruption: Interruption) -> None:
+    """Look a last time: a process that has a deleted database open goes on reading and writing it.
+
+    Raises:
+        SearchInterruptedError: Something is lost, and the search can be resumed without it.
+        TunePaddyError: Something is lost for good.
+    """
+    for each in vital:
+        for _ in range(CHECKS):
+            loss = _loss(each)
+            if loss is not None:
+                interruption.note_failure(loss, resumable=each.resumable)
+                raise interruption.ended()
+
+
 def _watch(
     vital: Sequence[Vital],
     interruption: Interruption,
@@ -107,14 +122,18 @@ def _watch(
 ) -> None:
     while not over.wait(SECONDS):
         for each in vital:
-            loss = None
-            with suppress(OSError, psutil.Error):  # no answer says nothing
-                loss = each.loss()
+            loss = _loss(each)
             if loss is not None and not over.is_set():
                 interruption.fail(loss, resumable=each.resumable)
                 if not over.wait(GRACE):
                     leave(interruption.ended())
                 return
+
+
+def _loss(vital: Vital) -> str | None:
+    with suppress(OSError, psutil.Error):  # no answer says nothing
+        return vital.loss()
+    return None
 
 
 def _end_of(process: psutil.Process, purpose: str) -> str | None:
