@@ -293,8 +293,8 @@ FAULTS = (
 )  # fmt: skip
 
 KILLS = (
-    (SELECT, signal.SIGKILL, 7),
-    (REPORT, signal.SIGKILL, 7),
+    (SELECT, signal.SIGKILL, 20),
+    (REPORT, signal.SIGKILL, 20),
     (EXPORT, signal.SIGKILL, 7),
     (PREDICT, signal.SIGKILL, 7),
     (SELECT, signal.SIGTERM, 3),
