@@ -223,6 +223,8 @@ def options_as_typed(text: str, names: Iterable[str], spellings: Mapping[str, st
     '--task classes or --task'
     >>> options_as_typed("`group=plant no`", ["group"])
     "--group 'plant no'"
+    >>> options_as_typed("`gpu='Tesla P100'`", ["gpu"])
+    "--gpu 'Tesla P100'"
     """
     for name in names:
         typed, known = (spellings or {}).get(name, flag(name)), re.escape(name)
@@ -231,7 +233,12 @@ def options_as_typed(text: str, names: Iterable[str], spellings: Mapping[str, st
 
 
 def _spelt(text: str, pattern: str, typed: str) -> str:
-    return re.sub(pattern, lambda found: f"{typed} {shlex.quote(found[1])}", text)
+    def quoted(found: re.Match[str]) -> str:
+        value = found[1]
+        is_quoted = len(value) > 1 and value[0] == value[-1] in "'\""  # as Python writes a text
+        return f"{typed} {value if is_quoted else shlex.quote(value)}"
+
+    return re.sub(pattern, quoted, text)
 
 
 def typed_command() -> str:
