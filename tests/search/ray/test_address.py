@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from tests.certificates import tls_variables
 from tune_paddy.core.errors import InputError
@@ -182,3 +183,17 @@ def test_a_missing_certificate_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("form", ["auto", "local", ""])
 def test_other_forms_of_address_are_left_to_ray(form: str) -> None:
     require_ray(form)
+
+
+def test_a_key_that_needs_a_password_is_refused_and_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = tls_variables(tmp_path, ["127.0.0.1"])
+    key = Path(variables["RAY_TLS_SERVER_KEY"])
+    secret = serialization.BestAvailableEncryption(b"secret")
+    loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    key.write_bytes(loaded.private_bytes(pem, pkcs8, secret))
+    use(variables, monkeypatch)
+    with pytest.raises(InputError, match="cannot be read"):
+        require_ray("127.0.0.1:9")

@@ -99,7 +99,7 @@ def _context() -> ssl.SSLContext:
     files = [os.environ.get(name, "") for name in (_AUTHORITY, _CERTIFICATE, _KEY)]
     try:
         context = ssl.create_default_context(cafile=files[0])
-        context.load_cert_chain(files[1], files[2], password="")  # otherwise it asks at the terminal
+        context.load_cert_chain(files[1], files[2], password=str)  # otherwise it asks at the terminal
     except OSError as error:
         raise InputError(
             f"{_TLS} is set, but a file of {_AUTHORITY}, {_CERTIFICATE} or {_KEY} cannot be read ({error})"
