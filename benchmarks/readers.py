@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from tune_paddy.core.errors import InputError, TunePaddyError
-from tune_paddy.data.csv_table import read_table
 from tune_paddy.data.duplicates import group_copies
 from tune_paddy.data.ensemble_file import read_ensemble
 from tune_paddy.data.kaggle.archive import unpack_zip
 from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.options import DETECTED
 from tune_paddy.data.submission.files import read_sample
+from tune_paddy.data.tables.csv_table import read_table
 from tune_paddy.serving.manifest import read_manifest
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.predictions_file import read_predictions

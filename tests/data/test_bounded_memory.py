@@ -18,7 +18,7 @@ import json, resource, sys
 from pathlib import Path
 from tests.data.pixels import load_pixels
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import read_csv
+from tune_paddy.data.tables.csv_table import read_csv
 from tune_paddy.data.images import load_rgb, load_thumbnail
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.predictions_file import read_predictions

@@ -12,8 +12,8 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import log_loss
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.core.tasks.task import Task
-from tune_paddy.data.csv_table import read_csv
 from tune_paddy.data.ensemble_file import read_ensemble
+from tune_paddy.data.tables.csv_table import read_csv
 from tune_paddy.ensemble.build import build_ensemble
 from tune_paddy.ensemble.options import SelectionOptions
 from tune_paddy.tracking.store import Store

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import make_plan, searched
-from tune_paddy.data.csv_table import format_csv
 from tune_paddy.data.ensemble_file import read_ensemble
 from tune_paddy.data.submission.files import check_submission
+from tune_paddy.data.tables.csv_table import format_csv
 from tune_paddy.ensemble.build import build_ensemble
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.timing.budget import TimeBudget

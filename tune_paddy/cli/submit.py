@@ -93,8 +93,8 @@ def submit(
 
 
 def _find(what: str, named: str | None, tracking_uri: str | None, runs: Path, scratch: Path) -> _Found:
-    from tune_paddy.data.csv_table import MAX_MIB
     from tune_paddy.data.system.files import read_file, similar_files
+    from tune_paddy.data.tables.csv_table import MAX_MIB
     from tune_paddy.tracking.files import SUBMISSION_FILE
     from tune_paddy.tracking.submissions import download_file, find_ensemble, submittable_ensemble
 

@@ -10,12 +10,12 @@ from PIL import Image
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.core.splits import stratified_group_split
-from tune_paddy.data.csv_table import format_csv
 from tune_paddy.data.submission.files import check_same_ids, read_submission
 from tune_paddy.data.submission.form import SAMPLE, SubmissionFormat
 from tune_paddy.data.system.files import write_atomically
 from tune_paddy.data.system.own_output import mark_sample
 from tune_paddy.data.system.text import shown
+from tune_paddy.data.tables.csv_table import format_csv
 
 TABLE, IMAGES, TEST_IMAGES = "train.csv", "train_images", "test_images"
 """Names of the table and the folders, as in Kaggle's Paddy Doctor."""

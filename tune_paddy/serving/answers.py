@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import format_csv
 from tune_paddy.data.layouts.tree import is_file, list_images
 from tune_paddy.data.system.files import similar_files
 from tune_paddy.data.system.text import shown
+from tune_paddy.data.tables.csv_table import format_csv
 
 if TYPE_CHECKING:
     from tune_paddy.serving.ensemble_model import Answer  # imports torch, which parsing need not wait for

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.task import Task
-from tune_paddy.data.csv_table import read_table
 from tune_paddy.data.layouts.locate import find_sample_file, find_test_images
 from tune_paddy.data.submission.choose import Labels, adapt_form
 from tune_paddy.data.submission.files import read_sample, write_submission
 from tune_paddy.data.system.text import counted, shown
+from tune_paddy.data.tables.csv_table import read_table
 from tune_paddy.serving.ensemble_model import EnsembleModel
 from tune_paddy.serving.time_budget import TimedAnswer, predict_within
 

@@ -7,7 +7,7 @@ import tune_paddy as tp
 from tests.cli.conftest import Call
 from tests.conftest import Finished
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import read_csv
+from tune_paddy.data.tables.csv_table import read_csv
 from tune_paddy.search.plan import SearchPlan
 
 

@@ -14,9 +14,9 @@ from tests.data.conftest import save_photo
 from tests.ensemble.conftest import record_members
 from tune_paddy.core.predictions import Predictions
 from tune_paddy.core.tasks.task import Task
-from tune_paddy.data.csv_table import read_csv
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.labels.texts import join_labels
+from tune_paddy.data.tables.csv_table import read_csv
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store, open_store

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.task import Task
-from tune_paddy.data.csv_table import CsvTable
 from tune_paddy.data.labels.separator import find_separator
 from tune_paddy.data.labels.values import read_label_values
+from tune_paddy.data.tables.csv_table import CsvTable
 
 PADDY = (
     "bacterial leaf blight", "bacterial leaf streak", "bacterial panicle blight", "blast", "brown spot",

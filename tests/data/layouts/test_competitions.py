@@ -8,10 +8,10 @@ import pytest
 
 from tests.competitions import COMPETITIONS, Competition
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import read_table
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.submission.files import check_submission, read_submission, write_submission
 from tune_paddy.data.submission.form import Kind
+from tune_paddy.data.tables.csv_table import read_table
 
 Made = tuple[Path, Competition]
 

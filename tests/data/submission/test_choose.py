@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import CsvTable
 from tune_paddy.data.options import ReadOptions
 from tune_paddy.data.submission.choose import Labels, adapt_form, choose_form
 from tune_paddy.data.submission.form import Kind, SubmissionFormat
+from tune_paddy.data.tables.csv_table import CsvTable
 
 NAMES = SubmissionFormat("image", "kind")
 PETS = ("cat", "dog")

@@ -7,10 +7,10 @@ import pytest
 
 from tests.data.pixels import load_pixels
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import read_csv
 from tune_paddy.data.ensemble_file import read_ensemble
 from tune_paddy.data.images import load_rgb, load_thumbnail
 from tune_paddy.data.system.files import read_file, read_text
+from tune_paddy.data.tables.csv_table import read_csv
 
 TERABYTE = 2**40
 

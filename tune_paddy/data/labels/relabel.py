@@ -8,10 +8,10 @@ from tune_paddy.core.arguments.suggestions import did_you_mean
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import SEPARATOR
 from tune_paddy.core.tasks.task import Task
-from tune_paddy.data.csv_table import CsvTable, read_table
 from tune_paddy.data.labels.separator import any_separator
 from tune_paddy.data.labels.texts import join_labels, shown_label, split_value
 from tune_paddy.data.system.text import counted, listed, shown
+from tune_paddy.data.tables.csv_table import CsvTable, read_table
 
 ID, GIVEN, LABEL, CONFIRMED = "id", "given", "label", "confirmed"
 """Columns: image, label when the table was written, corrected label, and whether a person has checked it."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import CLASSES, MULTILABEL, SEPARATOR
-from tune_paddy.data.csv_table import CsvTable
 from tune_paddy.data.labels.separator import Joined, any_separator, find_separator
 from tune_paddy.data.labels.texts import join_labels, split_value
 from tune_paddy.data.system.text import counted, shown
+from tune_paddy.data.tables.csv_table import CsvTable
 
 _LIST = re.compile(r"\s*\[([^\[\]|]*)\]\s*")
 """Value that is written as a list of labels, as Python and JSON write it."""

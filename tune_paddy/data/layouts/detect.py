@@ -16,8 +16,6 @@ from pathlib import Path
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import ORDERED, SEPARATOR
 from tune_paddy.core.tasks.task import Task
-from tune_paddy.data.csv_table import CsvTable, read_table
-from tune_paddy.data.json_rows import JSON_SUFFIXES
 from tune_paddy.data.labels.doubtful_names import note_names
 from tune_paddy.data.labels.grades import note_gaps
 from tune_paddy.data.labels.relabel import Wording, correct_labels
@@ -53,6 +51,8 @@ from tune_paddy.data.sides.columns import SideColumns
 from tune_paddy.data.sides.parts import describe_unused
 from tune_paddy.data.submission.choose import Labels, choose_form
 from tune_paddy.data.system.text import check_decoded, shown
+from tune_paddy.data.tables.csv_table import CsvTable, read_table
+from tune_paddy.data.tables.json_rows import JSON_SUFFIXES
 
 
 def list_dataset(path: Path, options: ReadOptions = DETECTED) -> Listing:

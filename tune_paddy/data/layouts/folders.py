@@ -164,9 +164,7 @@ def _refuse_same_inside(tree: Tree, base: str, folders: Sequence[str]) -> None:
     Such as `site_a/blast` beside `site_b/blast`, or parts under names that are not known. Classes may be
     divided into parts, and into folders that only count something, such as days and years.
     """
-    inside = [
-        {last(child) for child in tree.children(folder) if tree.holds_images(child)} for folder in folders
-    ]
+    inside = [_names_inside(tree, folder) for folder in folders]
     counts = Counter(name for names in inside for name in names)
     shared = sorted(name for name, count in counts.items() if count > 1)
     if len(shared) < 2 or 2 * len(shared) < len(counts) or any(map(tree.files, folders)):  # noqa: PLR2004
@@ -224,13 +222,16 @@ def _notes(tree: Tree, bases: Sequence[str], folders: Sequence[str], parts: Part
 
 def _folders_inside(tree: Tree, folders: Sequence[str]) -> Iterator[str]:
     """Note folders in class folders that hold no images of their own: they may be the classes."""
-    inside = {
-        folder: [child for child in tree.children(folder) if tree.holds_images(child)] for folder in folders
-    }
-    names = sorted({last(child) for children in inside.values() for child in children})
-    if all(len(children) > 1 for children in inside.values()) and not any(map(tree.files, folders)):
+    inside = [_names_inside(tree, folder) for folder in folders]
+    names = sorted(set[str]().union(*inside))
+    if all(len(one) > 1 for one in inside) and not any(map(tree.files, folders)):
         inner = ", ".join(map(shown, names[:_NAMED])) + (", …" if len(names) > _NAMED else "")
         yield f"the classes are the outer folders; names of folders in them ({inner}) are not used as labels"
+
+
+def _names_inside(tree: Tree, folder: str) -> set[str]:
+    """Return the names of the folders in a folder that hold images."""
+    return {last(child) for child in tree.children(folder) if tree.holds_images(child)}
 
 
 def _empty(tree: Tree, bases: Sequence[str]) -> Iterator[str]:

@@ -6,7 +6,6 @@ from functools import cached_property
 import pandas as pd
 
 from tune_paddy.core.tasks.names import CLASSES
-from tune_paddy.data.csv_table import CsvTable
 from tune_paddy.data.layouts.by_table.images import Surroundings
 from tune_paddy.data.layouts.by_table.tables import LabelTable
 from tune_paddy.data.layouts.file_names import NamedFiles
@@ -17,6 +16,7 @@ from tune_paddy.data.layouts.parts import find_parts, last
 from tune_paddy.data.layouts.tree import Tree, parent_of
 from tune_paddy.data.submission.form import SubmissionFormat
 from tune_paddy.data.system.text import counted, shown
+from tune_paddy.data.tables.csv_table import CsvTable
 
 BY_FOLDERS, BY_TABLE, BY_NAMES = "a folder per class", "a table of labels", "labels in file names"
 """Names of the layouts."""

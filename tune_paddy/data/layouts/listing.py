@@ -8,11 +8,11 @@ import pandas as pd
 
 from tune_paddy.core.tasks.names import CLASSES
 from tune_paddy.core.tasks.task import Task
-from tune_paddy.data.csv_table import CsvTable
 from tune_paddy.data.layouts.description import Description, LeftOut
 from tune_paddy.data.options import DETECTED, ReadOptions
 from tune_paddy.data.sides.columns import SideColumns
 from tune_paddy.data.submission.form import SubmissionFormat
+from tune_paddy.data.tables.csv_table import CsvTable
 
 _ONE_CLASS = Task.of(CLASSES)
 _OURS = ("id", "path", "label")

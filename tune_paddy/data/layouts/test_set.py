@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import CsvTable, read_table
 from tune_paddy.data.layouts.by_table.columns import Sample, find_id_column
 from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, recognises
 from tune_paddy.data.layouts.by_table.tables import Kind, Verdict, read_ids, usual_id_column
@@ -14,6 +13,7 @@ from tune_paddy.data.layouts.names import Role
 from tune_paddy.data.layouts.parts import unwrap
 from tune_paddy.data.submission.form import SAMPLE
 from tune_paddy.data.system.text import listed, shown
+from tune_paddy.data.tables.csv_table import CsvTable, read_table
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import SEPARATOR
-from tune_paddy.data.csv_table import CsvTable
 from tune_paddy.data.labels.texts import split_value
 from tune_paddy.data.options import LABELS, PROBABILITIES, ReadOptions
 from tune_paddy.data.submission.form import Kind, SubmissionFormat
 from tune_paddy.data.submission.matching import class_within, match_class, match_columns
 from tune_paddy.data.submission.ranking import find_ranking
 from tune_paddy.data.system.text import shown
+from tune_paddy.data.tables.csv_table import CsvTable
 
 _PAIR = 2
 """Number of classes of which one probability says all."""

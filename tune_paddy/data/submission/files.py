@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import SEPARATOR
-from tune_paddy.data.csv_table import CsvTable, format_csv, read_csv, read_table
 from tune_paddy.data.submission.form import Kind, SubmissionFormat
 from tune_paddy.data.system.files import write_atomically
 from tune_paddy.data.system.text import counted, shown
+from tune_paddy.data.tables.csv_table import CsvTable, format_csv, read_csv, read_table
 
 _PAIR = 2
 """Number of columns of ids and labels."""

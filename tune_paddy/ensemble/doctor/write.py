@@ -5,12 +5,12 @@ from importlib import resources
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import format_csv, read_csv
 from tune_paddy.data.labels.relabel import CONFIRMED, GIVEN, ID, LABEL
 from tune_paddy.data.labels.texts import shown_label
 from tune_paddy.data.pixel_range import PixelRange
 from tune_paddy.data.system.files import write_atomically
 from tune_paddy.data.system.text import shown
+from tune_paddy.data.tables.csv_table import format_csv, read_csv
 from tune_paddy.data.thumbnails import thumbnail_uri
 from tune_paddy.ensemble.doctor.examine import Change, Examination, Suspect
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import MULTILABEL
-from tune_paddy.data.csv_table import CsvTable
 from tune_paddy.data.layouts.by_table.flags import (
     any_set,
     doubtful_flags,
@@ -15,6 +14,7 @@ from tune_paddy.data.layouts.by_table.flags import (
 )
 from tune_paddy.data.layouts.index import has_suffix
 from tune_paddy.data.system.text import shown
+from tune_paddy.data.tables.csv_table import CsvTable
 
 IMAGE_COLUMNS = (
     "path", "file", "filename", "image", "image_id", "file_name", "filepath", "file_path",

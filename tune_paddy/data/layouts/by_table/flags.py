@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
-from tune_paddy.data.csv_table import CsvTable
 from tune_paddy.data.labels.values import is_flag_value, is_set
 from tune_paddy.data.layouts.names import names_split, role_of
+from tune_paddy.data.tables.csv_table import CsvTable
 
 _CLASS_NAMES = frozenset(("diagnosis", "disease", "species", "breed", "tag"))
 """Usual names of a label column, in small letters, that may be the name of one class instead."""

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path, PurePath
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import CsvTable
 from tune_paddy.data.layouts.by_table.columns import NO_SAMPLE, Sample
 from tune_paddy.data.layouts.index import ImageIndex, lies_directly_in, lies_in, prefer
 from tune_paddy.data.layouts.names import Role
@@ -15,6 +14,7 @@ from tune_paddy.data.layouts.parts import all_parts, unwrap
 from tune_paddy.data.layouts.tree import Tree, parent_of
 from tune_paddy.data.options import ReadOptions
 from tune_paddy.data.system.text import counted, listed, shown
+from tune_paddy.data.tables.csv_table import CsvTable
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import read_decoded
-from tune_paddy.data.json_rows import JSON_SUFFIXES, strings_of
 from tune_paddy.data.layouts.by_table.images import Surroundings, folder_finder
 from tune_paddy.data.layouts.by_table.tables import NAMES_NONE, Kind, Verdict, judge, tables_near
 from tune_paddy.data.layouts.by_table.unread import find_unread, unread
@@ -19,6 +17,8 @@ from tune_paddy.data.layouts.index import has_suffix
 from tune_paddy.data.layouts.names import Role, is_container, role_of, words_of
 from tune_paddy.data.layouts.tree import parent_of
 from tune_paddy.data.system.text import counted, shown
+from tune_paddy.data.tables.csv_table import read_decoded
+from tune_paddy.data.tables.json_rows import JSON_SUFFIXES, strings_of
 
 _TEXTS = (".txt", ".dat", ".lst", ".list")
 _SPREADSHEETS = (".xlsx", ".xls", ".ods", ".parquet", ".feather")

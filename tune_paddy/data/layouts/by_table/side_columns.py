@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import CsvTable
 from tune_paddy.data.layouts.by_table.columns import (
     LABEL_COLUMNS,
     find_id_column,
@@ -21,6 +20,7 @@ from tune_paddy.data.layouts.labelled import Labelled
 from tune_paddy.data.options import FOLDERS, ReadOptions
 from tune_paddy.data.sides.columns import SideColumns
 from tune_paddy.data.system.text import counted, listed, shown
+from tune_paddy.data.tables.csv_table import CsvTable
 
 OPTIONS = ("group", "split_column")
 """Options that name such a column."""

@@ -8,7 +8,6 @@ from pathlib import Path, PurePath
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import MULTILABEL
-from tune_paddy.data.csv_table import CsvTable, read_table
 from tune_paddy.data.labels.values import LabelValues, read_label_values
 from tune_paddy.data.layouts.by_table.columns import (
     IMAGE_COLUMNS,
@@ -24,6 +23,7 @@ from tune_paddy.data.layouts.names import Role, is_sample, is_submission, role_o
 from tune_paddy.data.layouts.tree import Tree, parent_of
 from tune_paddy.data.system.own_output import table_kind
 from tune_paddy.data.system.text import shown
+from tune_paddy.data.tables.csv_table import CsvTable, read_table
 
 DEEPEST = 1
 """Number of folders between a dataset and a table beside images; one further down is only reported."""

@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.json_rows import JSON_SUFFIXES, json_rows
 from tune_paddy.data.system.files import read_file
 from tune_paddy.data.system.text import shown
+from tune_paddy.data.tables.json_rows import JSON_SUFFIXES, json_rows
 
 MAX_MIB = 128
 """Maximum file size, in MiB: two million images. Reading takes up to thirty times as much memory."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import MAX_COLUMNS, format_csv, read_csv, read_table
+from tune_paddy.data.tables.csv_table import MAX_COLUMNS, format_csv, read_csv, read_table
 
 texts = st.text(st.characters(codec="utf-8"))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.csv_table import read_table
+from tune_paddy.data.tables.csv_table import read_table
 
 
 def read(tmp_path, content, name="t.json"):

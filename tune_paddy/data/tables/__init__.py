@@ -1,0 +1,1 @@
+"""Tables as text, with the line of every row: CSV, and the same in JSON."""
