@@ -37,8 +37,36 @@ MEMBERS = (
     ("mobilenetv3_small_100", 64, 32),
     ("tf_efficientnet_lite0", 64, 32),
     ("vit_tiny_patch16_224", 64, 32),
+    ("resnet10t", 64, 32),
+    ("resnet34d", 64, 32),
+    ("regnetx_002", 64, 32),
+    ("regnety_002", 96, 16),
+    ("mobilenetv3_small_050", 96, 32),
+    ("mobilenetv3_large_100", 64, 32),
+    ("mobilenetv4_conv_small", 64, 32),
+    ("lcnet_050", 96, 64),
+    ("tinynet_e", 64, 16),
+    ("ghostnet_050", 64, 32),
+    ("semnasnet_075", 64, 32),
+    ("tf_efficientnet_lite1", 96, 16),
+    ("efficientnet_b0", 64, 32),
+    ("convnext_atto", 64, 32),
+    ("convnextv2_femto", 64, 32),
+    ("edgenext_xx_small", 64, 32),
+    ("mobilevit_xxs", 64, 32),
+    ("fastvit_t8", 64, 32),
+    ("repvit_m1_1", 64, 32),
+    ("mobileone_s0", 64, 32),
+    ("efficientvit_b0", 64, 32),
+    ("tiny_vit_5m_224", 64, 32),
+    ("deit_tiny_patch16_224", 96, 16),
+    ("vit_small_patch16_224", 64, 32),
+    ("levit_128s", 224, 16),
+    ("dla46_c", 64, 32),
+    ("hrnet_w18_small", 64, 16),
+    ("densenet121", 64, 16),
 )
-"""Architecture, side in px and batch size."""
+"""Architecture, side in px and batch size: convolutions of all kinds, transformers, and mixtures of the two."""
 
 TRAIN, SELECT, TEST, SAMPLE = 256, 96, 96, 64
 

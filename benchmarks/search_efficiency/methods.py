@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import optuna
-from peers import Smac, installed
+from peers import Smac, SyneTune, installed
 from sources import Default, Modelled, Optuna, Program, RandomOrder, Shares, Source, Untried, side_of
 from tables import Ensembles, OverBudget, Run, Table, Training
 
@@ -33,6 +34,7 @@ class Context:
         spaces: Sub-spaces of the configurations.
         ensembles: Scores of pools.
         portfolio: Names of configurations, from the other tables.
+        portfolios: Sub-space that trains → names of its configurations, likewise.
         trials: Members of the search that the others are compared with.
     """
 
@@ -40,6 +42,7 @@ class Context:
     spaces: Sequence[SubSpace]
     ensembles: Ensembles
     portfolio: Sequence[str]
+    portfolios: Mapping[str, Sequence[str]]
     trials: int
 
     def untried(self, rng: np.random.Generator, trainings: Sequence[Training] | None = None) -> Untried:
@@ -147,6 +150,25 @@ def multivariate(context: Context, run: Run, seed: int) -> None:
 def smac(context: Context, run: Run, seed: int) -> None:
     """Train what SMAC3 proposes."""
     whole(run, Smac(context.untried(np.random.default_rng(seed)), context.spaces, seed))
+
+
+def bore(context: Context, run: Run, seed: int) -> None:
+    """Train what Syne Tune's BORE proposes."""
+    whole(run, SyneTune(context.untried(np.random.default_rng(seed)), context.spaces, seed, "BORE"))
+
+
+def quantiles(context: Context, run: Run, seed: int) -> None:
+    """Train what Syne Tune's conformal quantile regression proposes."""
+    whole(run, SyneTune(context.untried(np.random.default_rng(seed)), context.spaces, seed, "CQR"))
+
+
+def asha_quantiles(context: Context, run: Run, seed: int) -> None:
+    """The same, stopped by Syne Tune's ASHA at a quarter and half of the epochs."""
+    untried = context.untried(np.random.default_rng(seed))
+    source = SyneTune(untried, context.spaces, seed, "ASHACQR", stages=2)
+    with suppress(OverBudget):
+        while (training := source.next()) is not None:
+            _climb(run, source, training, partial(source.goes_on, training), keep=False)
 
 
 def hyperband(context: Context, run: Run, seed: int) -> None:
@@ -297,7 +319,11 @@ def closing(context: Context, run: Run, seed: int) -> None:
 
 
 def _known(context: Context) -> list[Training]:
-    return [context.table.trainings[name] for name in context.portfolio]
+    return _members(context, context.portfolio)
+
+
+def _members(context: Context, names: Sequence[str]) -> list[Training]:
+    return [context.table.trainings[name] for name in names]
 
 
 def portfolio_first(context: Context, run: Run, seed: int) -> None:
@@ -376,8 +402,17 @@ def program_early(context: Context, run: Run, seed: int) -> None:
 def _program(context: Context, run: Run, seed: int, *, frozen: int, start: int) -> None:
     untried, ensembles = context.untried(np.random.default_rng(seed)), context.ensembles
     first = known_members(context.table, frozen, ("scratch",))
-    (tuned,) = known_members(context.table, 0, ("tuned",))
-    sampler, openings = _univariate(seed, start), {"tuned": tuned}
+    openings = {"tuned": known_members(context.table, 0, ("tuned",))}
+    sampler = _univariate(seed, start)
+    whole(run, Program(run, untried, ensembles, context.spaces, sampler, first=first, openings=openings))
+
+
+def program_recipes(context: Context, run: Run, seed: int) -> None:
+    """The same, where the first members of a sub-space are those that helped most on the other tables (h)."""
+    untried, ensembles = context.untried(np.random.default_rng(seed)), context.ensembles
+    openings = {name: _members(context, names) for name, names in context.portfolios.items()}
+    first = [*known_members(context.table, 3, ()), *openings["scratch"][:1]]
+    sampler = _univariate(seed)
     whole(run, Program(run, untried, ensembles, context.spaces, sampler, first=first, openings=openings))
 
 
@@ -418,7 +453,12 @@ BASELINES: Mapping[str, Method] = {
     "Ray ASHA": asha,
     "Ray ASHA, from half of the epochs": asha_half,
     "successive halving": halving,
-    **({"SMAC3": smac} if installed() else {}),
+    **({"SMAC3": smac} if installed("smac") else {}),
+    **(
+        {"Syne Tune BORE": bore, "Syne Tune CQR": quantiles, "Syne Tune ASHA + CQR": asha_quantiles}
+        if installed("syne_tune")
+        else {}
+    ),
 }
 LEVERS: Mapping[str, Method] = {
     "a: ASHA, stopped ones join": asha_keeping,
@@ -437,6 +477,7 @@ LEVERS: Mapping[str, Method] = {
     "c+i": frozen_shares,
     "h+i": portfolio_shares,
     "built space (program)": program,
+    "built space, recipes of other sets": program_recipes,
     "built space, TPE from the fourth result": program_quick,
     "built space, one frozen first": program_early,
     "h+e": together,

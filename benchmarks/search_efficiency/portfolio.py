@@ -58,14 +58,17 @@ def _logs(training: Training) -> NDArray[np.float64]:
     return np.asarray(np.log(np.maximum(training.test[-1].astype(float), 1e-4)).mean(axis=0))
 
 
-def portfolio(tables: Sequence[Table], length: int = LENGTH) -> list[str]:
+def portfolio(tables: Sequence[Table], length: int = LENGTH, origin: str = "") -> list[str]:
     """Return names of configurations, greedily: the largest mean gain per second first.
 
     Args:
         tables: Tables to learn from.
         length: Number of configurations.
+        origin: Sub-space that they are from; empty: any.
     """
-    shared = set.intersection(*({one.name for one in table.full} for table in tables))
+    shared = set.intersection(
+        *({one.name for one in table.full if origin in ("", one.origin)} for table in tables)
+    )
     names = sorted(shared)
     learners = [_Learner(table, names) for table in tables]
     chosen: list[str] = []

@@ -54,9 +54,14 @@ def read_tables(store: Path) -> dict[str, Table]:
 def context_of(tables: Mapping[str, Table], dataset: str, trials: int) -> Context:
     """Return what the methods share on a dataset; its portfolio comes from the other tables."""
     table = tables[dataset]
-    others = portfolio([other for name, other in tables.items() if name != dataset])
+    others = [other for name, other in tables.items() if name != dataset]
     own = {training.name for training in table.full}
-    return Context(table, sub_spaces(), Ensembles(table), [name for name in others if name in own], trials)
+
+    def known(origin: str = "") -> list[str]:
+        return [name for name in portfolio(others, origin=origin) if name in own]
+
+    portfolios = {space.name: known(space.name) for space in sub_spaces() if space.name != "frozen"}
+    return Context(table, sub_spaces(), Ensembles(table), known(), portfolios, trials)
 
 
 def replay(store: Path, dataset: str, names: Sequence[str], orderings: int, trials: int) -> None:

@@ -233,8 +233,8 @@ class Program:
         spaces: Sub-spaces.
         sampler: Optuna's sampler.
         first: Known members.
-        openings: Sub-space → its first member, which is due when it takes a tenth of the budget or a quarter
-            of the time so far at most.
+        openings: Sub-space → its first members in order. The first is due when it takes a tenth of the budget
+            or a quarter of the time so far at most.
     """
 
     def __init__(
@@ -246,9 +246,10 @@ class Program:
         sampler: optuna.samplers.BaseSampler,
         *,
         first: Sequence[Training],
-        openings: Mapping[str, Training],
+        openings: Mapping[str, Sequence[Training]],
     ) -> None:
-        self._run, self._untried, self._openings = run, untried, dict(openings)
+        self._run, self._untried = run, untried
+        self._openings = {name: list(members) for name, members in openings.items()}
         self._tpe = Optuna(untried, spaces, sampler, first=first, family=lambda: self._family)
         self._shares = Shares(run, untried, ensembles, [space.name for space in spaces])
         self._family, self._known = "", len(first)
@@ -260,10 +261,12 @@ class Program:
             self._known -= 1
             return self._tpe.next()
         self._family = self._shares(self._is_due)
-        opening = self._openings.pop(self._family, None)
-        if opening is not None:
-            self._tpe.enqueue(opening)
-            return self._tpe.next()
+        openings = self._openings.get(self._family, [])
+        while openings:
+            opening = openings.pop(0)
+            if opening.name in self._untried.left:
+                self._tpe.enqueue(opening)
+                return self._tpe.next()
         if self._family == "frozen":
             while self._frozen:
                 training = self._untried.left.pop(self._frozen.pop(0).name, None)
@@ -277,8 +280,8 @@ class Program:
             self._tpe.tell(training, loss, stage)
 
     def _is_due(self, name: str) -> bool:
-        opening = self._openings.get(name)
-        return opening is None or opening.cost <= max(0.1 * self._run.budget, 0.25 * self._run.spent)
+        openings = self._openings.get(name)
+        return not openings or openings[0].cost <= max(0.1 * self._run.budget, 0.25 * self._run.spent)
 
 
 def listed(table: Table, known: Sequence[Training]) -> list[Training]:
