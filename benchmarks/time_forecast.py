@@ -66,7 +66,7 @@ MEMBERS = (
     ("hrnet_w18_small", 64, 16),
     ("densenet121", 64, 16),
 )
-"""Architecture, side in px and batch size: convolutions of all kinds, transformers, and mixtures of the two."""
+"""Architecture, side in px and batch size: convolutions of all kinds, transformers, and mixtures of both."""
 
 TRAIN, SELECT, TEST, SAMPLE = 256, 96, 96, 64
 

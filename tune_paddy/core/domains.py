@@ -20,6 +20,8 @@ class Proposer(StrEnum):
     """The space names the member itself."""
     LIST = "list"
     """The member is one of a small frozen sub-space, of which each combination is tried."""
+    FIRST = "first"
+    """The member is one of those that its sub-space names as the first to try."""
     MIDDLE = "middle"
     """The first member of a sub-space: the first choices, and the middles of the ranges."""
     RANDOM = "random"
@@ -74,10 +76,17 @@ Domain = Fixed | Choice | Range
 
 @dataclass(frozen=True)
 class SubSpace:
-    """Sub-space: a name and the domain of every parameter that it sets."""
+    """Sub-space: a name and the domain of every parameter that it sets.
+
+    Attributes:
+        name: Name of the sub-space.
+        domains: Parameter → domain.
+        first: Values of all these parameters, of each member that is tried before others, in order.
+    """
 
     name: str
     domains: Mapping[str, Domain]
+    first: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -193,6 +202,15 @@ def _point(config: MemberConfig, space: SubSpace) -> dict[str, Any] | None:
         if not isinstance(domain, Fixed):
             point[parameter] = value
     return point
+
+
+def holds(domain: Domain, value: Any) -> bool:
+    """Return whether a parameter may have a value.
+
+    >>> holds(Choice((64, 96)), 96), holds(Range(0.001, 0.1), 0.2), holds(Range(3, 9, step=2), 4)
+    (True, False, False)
+    """
+    return _as_written(domain, side_or_pair(value)) is not _OUTSIDE
 
 
 def _as_written(domain: Domain, value: Any) -> Any:

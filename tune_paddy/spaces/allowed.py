@@ -62,5 +62,6 @@ def allowed_sub_spaces(spaces: Iterable[SubSpace], check: WeightsCheck) -> tuple
         refused = {pair[0] for pair in weights_of(space) if check(*pair)}
         archs = [arch for arch in candidates(space.domains["arch"]) if arch not in refused]
         if archs:
-            allowed.append(replace(space, domains={**space.domains, "arch": one_of(archs)}))
+            first = tuple(values for values in space.first if values["arch"] in archs)
+            allowed.append(replace(space, domains={**space.domains, "arch": one_of(archs)}, first=first))
     return tuple(allowed)

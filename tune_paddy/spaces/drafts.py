@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Domain, Fixed, candidates, change_values
@@ -14,6 +15,9 @@ _LONGEST_NAME = 100
 
 ReadDomain = Callable[[YamlNode, str, Place], Domain | None]
 """Function that parses one parameter; it reports an invalid one and returns None."""
+
+FIRST = "first"
+"""Key of the members that a sub-space tries first."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,10 @@ class Parameters:
         )
 
 
+ReadFirst = Callable[[YamlNode, Place, Parameters], tuple[Mapping[str, Any], ...]]
+"""Function that parses the members that a sub-space tries first, given its parameters."""
+
+
 @dataclass(frozen=True)
 class Draft:
     """Recipe or sub-space before validation.
@@ -49,6 +57,7 @@ class Draft:
         name: Name in the file; None: not given.
         parameters: Own parameters, completed from the defaults.
         own: Names of the own parameters.
+        first: Values of the members that a sub-space tries first, as written.
     """
 
     place: Place
@@ -56,6 +65,7 @@ class Draft:
     name: str | None
     parameters: Parameters
     own: frozenset[str] = frozenset()
+    first: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def frozen(self) -> bool:
@@ -107,17 +117,30 @@ def _from_base(pretrained: Domain, base: Path) -> Domain:
     return change_values(pretrained, absolute)
 
 
-def read_drafts(
-    node: YamlNode | None, place: Place, read: ReadDomain, defaults: Parameters, base: Path
-) -> list[Draft]:
+@dataclass(frozen=True)
+class ItemReader:
+    """What parses a recipe or a sub-space.
+
+    Attributes:
+        parameter: Function that parses one parameter.
+        defaults: Default parameters of every item.
+        base: Base folder of relative `pretrained` paths.
+        first: Function that parses the members that a sub-space tries first; None: recipes have none.
+    """
+
+    parameter: ReadDomain
+    defaults: Parameters
+    base: Path
+    first: ReadFirst | None = None
+
+
+def read_drafts(node: YamlNode | None, place: Place, read: ItemReader) -> list[Draft]:
     """Parse a list of recipes or sub-spaces.
 
     Args:
         node: List node; None: the section is missing.
         place: Place of the list.
-        read: Function that parses one parameter.
-        defaults: Default parameters of every item.
-        base: Base folder of relative `pretrained` paths.
+        read: What parses an item.
     """
     if node is None:
         return []
@@ -127,19 +150,22 @@ def read_drafts(
     drafts: list[Draft] = []
     for index, item in enumerate(node.items):
         if isinstance(item, YamlMap):
-            drafts.append(_read_draft(item, place[index], read, defaults, base))
+            drafts.append(_read_draft(item, place[index], read))
         else:
             place[index].refuse(item.line, "should be a mapping from parameters to values")
     _refuse_repeated_names(drafts)
     return drafts
 
 
-def _read_draft(node: YamlMap, place: Place, read: ReadDomain, defaults: Parameters, base: Path) -> Draft:
-    names = [entry for entry in node.entries if entry.key == "name"]
-    name = _read_name(names[0].node, place / "name") if names else None
-    entries = (entry for entry in node.entries if entry.key != "name")
-    own = read_parameters(entries, place, read, base)
-    return Draft(place, node.line, name, own.over(defaults), frozenset(own.domains))
+def _read_draft(node: YamlMap, place: Place, read: ItemReader) -> Draft:
+    keys = ("name",) if read.first is None else ("name", FIRST)
+    apart = {entry.key: entry.node for entry in node.entries if entry.key in keys}
+    name = _read_name(apart["name"], place / "name") if "name" in apart else None
+    entries = (entry for entry in node.entries if entry.key not in keys)
+    own = read_parameters(entries, place, read.parameter, read.base)
+    whole = own.over(read.defaults)
+    first = read.first(apart[FIRST], place / FIRST, whole) if read.first and FIRST in apart else ()
+    return Draft(place, node.line, name, whole, frozenset(own.domains), first)
 
 
 def one_per_arch(drafts: Iterable[Draft]) -> list[Draft]:

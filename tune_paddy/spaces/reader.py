@@ -13,6 +13,7 @@ from tune_paddy.core.domains import Fixed, Recipe, SubSpace
 from tune_paddy.spaces.domains import read_domain, read_recipe
 from tune_paddy.spaces.drafts import (
     Draft,
+    ItemReader,
     Parameters,
     check_draft,
     check_draft_archs,
@@ -21,6 +22,7 @@ from tune_paddy.spaces.drafts import (
     read_drafts,
     read_parameters,
 )
+from tune_paddy.spaces.first import read_first
 from tune_paddy.spaces.problems import Place, unknown
 from tune_paddy.spaces.rules import ArchCheck, LayersCheck
 from tune_paddy.spaces.values import read_fixed, read_value
@@ -112,16 +114,21 @@ def _read_sections(
 ) -> Sections:
     heading = place / "defaults"
     defaults = read_parameters(_entries(found.get("defaults"), heading), heading, read_fixed, base)
-    recipes = one_per_arch(read_drafts(found.get("recipes"), place / "recipes", read_recipe, defaults, base))
+    of_recipes = ItemReader(read_recipe, defaults, base)
+    recipes = one_per_arch(read_drafts(found.get("recipes"), place / "recipes", of_recipes))
     recipes.sort(key=lambda draft: not draft.frozen)  # frozen members are cheap: they run first
-    spaces = read_drafts(found.get("spaces"), place / "spaces", read_domain, defaults, base)
+    of_spaces = ItemReader(read_domain, defaults, base, read_first)
+    spaces = read_drafts(found.get("spaces"), place / "spaces", of_spaces)
     settings = _read_settings(found.get("search"), place / "search", context)
     _check(recipes, spaces, settings, place)
     return Sections(
         _read_description(found.get("description"), place / "description"),
         settings,
         tuple(Recipe(name, _values(draft.parameters)) for name, draft in named(recipes, "recipe").items()),
-        tuple(SubSpace(name, draft.parameters.domains) for name, draft in named(spaces, "space").items()),
+        tuple(
+            SubSpace(name, draft.parameters.domains, draft.first)
+            for name, draft in named(spaces, "space").items()
+        ),
         (*recipes, *spaces),
     )
 

@@ -189,7 +189,8 @@ def _missing(before: Sequence[Recipe | SubSpace], after: Sequence[Recipe | SubSp
 
 def _described(space: SubSpace) -> dict[str, Any]:
     domains = {name: [type(domain).__name__, asdict(domain)] for name, domain in space.domains.items()}
-    return {"name": space.name, "domains": domains}
+    first = {"first": [dict(values) for values in space.first]} if space.first else {}
+    return {"name": space.name, "domains": domains, **first}
 
 
 def _read_text(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.domains import Domain, Fixed, Range, Recipe, SubSpace, change_values, side_or_pair
@@ -22,16 +23,18 @@ def settings_of_stand_ins(settings: SearchSettings) -> SearchSettings:
 
 def recipe_of_stand_ins(recipe: Recipe, stand_in: Callable[[str], str], size: int) -> Recipe:
     """Return the miniature of a recipe; see `SearchSpace.with_stand_ins`."""
-    domains = {parameter: Fixed(value) for parameter, value in recipe.values.items()}
-    small = _in_miniature(domains, stand_in, size)
-    return replace(
-        recipe, values={name: domain.value for name, domain in small.items() if isinstance(domain, Fixed)}
-    )
+    return replace(recipe, values=_small_member(recipe.values, stand_in, size))
+
+
+def _small_member(values: Mapping[str, Any], stand_in: Callable[[str], str], size: int) -> dict[str, Any]:
+    small = _in_miniature({name: Fixed(value) for name, value in values.items()}, stand_in, size)
+    return {name: domain.value for name, domain in small.items() if isinstance(domain, Fixed)}
 
 
 def sub_space_of_stand_ins(space: SubSpace, stand_in: Callable[[str], str], size: int) -> SubSpace:
     """Return the miniature of a sub-space; see `SearchSpace.with_stand_ins`."""
-    return replace(space, domains=_in_miniature(space.domains, stand_in, size))
+    first = tuple(_small_member(values, stand_in, size) for values in space.first)
+    return replace(space, domains=_in_miniature(space.domains, stand_in, size), first=first)
 
 
 def _in_miniature(

@@ -1,4 +1,4 @@
-"""The members that run before the sampled ones: recipes, and those of small sub-spaces of frozen members."""
+"""The members that run before the sampled ones: recipes, combinations of frozen ones, and first members."""
 
 import itertools
 import math
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.domains import Fixed, Range, Recipe, SubSpace, candidates
+from tune_paddy.core.domains import Fixed, Proposer, Range, Recipe, SubSpace, candidates
 
 FEATURES = ("arch", "pretrained", "size", "resize", "resize_size")
 """Parameters that determine the features of frozen members; equal features are computed once."""
@@ -28,11 +28,13 @@ class FirstMember:
         origin: Name of its recipe or sub-space.
         values: Its parameters, complete enough for `MemberConfig`.
         space: Sub-space that it comes from; None: a recipe.
+        by: What proposes it.
     """
 
     origin: str
     values: Mapping[str, Any]
     space: SubSpace | None = None
+    by: Proposer = Proposer.RECIPE
 
     @cached_property
     def frozen(self) -> bool:
@@ -75,7 +77,8 @@ def first_members(
 
     If all parameters of a frozen sub-space are choices, each of its combinations is among them once, in
     random order. Where other sub-spaces are to be sampled too, they get half of the trials at least, and all
-    trials after these combinations. Frozen members come first, recipes that train last.
+    trials after these combinations. Frozen members come first, then recipes that train, then the first
+    members of the sub-spaces, which take turns.
 
     Args:
         recipes: Recipes of the space.
@@ -83,24 +86,54 @@ def first_members(
         seed: Seed of the order.
         trials: Number of trials, recipes included; None: no limit.
         by_share: Whether the search shares its time among the sub-spaces. Then the recipes alone run first,
-            in their own order, and the combinations are lists of their own.
+            in their own order, and the combinations and the first members are lists of their own.
     """
     known = [FirstMember(recipe.name, recipe.values) for recipe in recipes]
     listed = [space for space in spaces if _is_listed(space)]
     others = tuple(space for space in spaces if not _is_listed(space))
     if by_share:
-        frozen = [member for member in known if member.frozen]
-        lists = {space.name: _in_turn(space, _combinations([space], frozen), frozen) for space in listed}
-        return Beginning(tuple(known), others or tuple(spaces), lists)
-    combinations = list(_combinations(listed, [member for member in known if member.frozen]))
-    room = len(combinations) if trials is None else max(0, trials - len(recipes)) // (2 if others else 1)
+        return Beginning(tuple(known), others or tuple(spaces), _lists(listed, others, known))
+    frozen = [*(one for one in known if one.frozen), *(one for space in listed for one in _first(space))]
+    combinations = list(_combinations(listed, frozen))
+    trained = [member for member in known if not member.frozen]
+    left = len(combinations) if trials is None else max(0, trials - len(frozen) - len(trained))
+    room = left // 2 if others and trials is not None else left
     order = np.random.default_rng([seed, len(combinations)]).permutation(len(combinations))
     members = (
-        *(member for member in known if member.frozen),
+        *frozen,
         *(combinations[place] for place in order[:room].tolist()),
-        *(member for member in known if not member.frozen),
+        *trained,
+        *_taking_turns([list(_first(space)) for space in others]),
     )
     return Beginning(members, others if others and room >= len(combinations) else tuple(spaces))
+
+
+def _lists(
+    listed: Sequence[SubSpace], others: Sequence[SubSpace], known: Sequence[FirstMember]
+) -> dict[str, tuple[FirstMember, ...]]:
+    """Return the lists of the sub-spaces that have one: their first members, then all combinations.
+
+    Args:
+        listed: Sub-spaces of which each combination runs.
+        others: Other sub-spaces.
+        known: Recipes, which run before.
+    """
+    frozen = [member for member in known if member.frozen]
+    lists = {space.name: tuple(_first(space)) for space in others if space.first}
+    for space in listed:
+        before = [*frozen, *_first(space)]
+        lists[space.name] = (*_first(space), *_in_turn(space, _combinations([space], before), before))
+    return lists
+
+
+def _first(space: SubSpace) -> Iterator[FirstMember]:
+    """Yield the members that a sub-space names as the first."""
+    return (FirstMember(space.name, values, space, Proposer.FIRST) for values in space.first)
+
+
+def _taking_turns(lists: Sequence[Sequence[FirstMember]]) -> Iterator[FirstMember]:
+    """Yield the first member of each list, then the second of each, and so on."""
+    return (one for turn in itertools.zip_longest(*lists) for one in turn if one is not None)
 
 
 def _is_listed(space: SubSpace) -> bool:
@@ -144,4 +177,4 @@ def _combinations(spaces: Sequence[SubSpace], known: Sequence[FirstMember]) -> I
             config = MemberConfig(**values)
             if config not in seen:
                 seen.add(config)
-                yield FirstMember(space.name, values, space)
+                yield FirstMember(space.name, values, space, Proposer.LIST)

@@ -271,10 +271,8 @@ class MemberSampler:
 
     def _ask_first(self, member: FirstMember) -> Proposal:
         number = self._place(member.values, self._spaces_of(member))
-        by = Proposer.RECIPE if member.space is None else Proposer.LIST
-        return self._proposed(
-            Proposal(number, member.origin, self._member(number, member.values), proposed_by=by)
-        )
+        config = self._member(number, member.values)
+        return self._proposed(Proposal(number, member.origin, config, proposed_by=member.by))
 
     def _spaces_of(self, member: FirstMember) -> Sequence[SubSpace]:
         """Return the sub-spaces that may learn from a member."""

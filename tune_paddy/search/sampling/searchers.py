@@ -178,7 +178,7 @@ class MemberSearcher(TrialSearcher):
         """
         resumed = any(proposal.number in self._recorded for proposal in self._waiting)
         running = (self._proposals[trial_id].proposed_by for trial_id in self._running)
-        known = any(by in (Proposer.RECIPE, Proposer.LIST) for by in running)
+        known = any(by in (Proposer.RECIPE, Proposer.LIST, Proposer.FIRST) for by in running)
         return not (self.sampler.knows_more or resumed or known)
 
     def _next(self) -> Proposal | None:

@@ -1,11 +1,11 @@
 """The families of members that a space can be built of: by memory, time and images."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tune_paddy.core.domains import Choice, Domain, Fixed, SubSpace, candidates, one_of
+from tune_paddy.core.domains import Choice, Domain, Fixed, SubSpace, candidates, holds, one_of
 from tune_paddy.spaces.building.estimates import Estimate, Estimates, largest_side
 from tune_paddy.spaces.building.facts import Facts
 from tune_paddy.spaces.space import SearchSpace
@@ -81,11 +81,13 @@ class ChosenSpace:
         name: Name of the sub-space.
         domains: Parameter → domain, without those of the defaults.
         members: Forecasts of its architectures at its sizes.
+        first: Members to try first, in order: parameter → value, without middling ones.
     """
 
     name: str
     domains: Mapping[str, Domain]
     members: tuple[Estimate, ...]
+    first: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass
@@ -272,7 +274,8 @@ class Builder:
             return None
         kept, archs = _product(possible, share)
         estimates = tuple(possible[side][arch] for arch in archs for side in kept)
-        return ChosenSpace(sub.name, self._domains(sub, archs, kept, epochs), estimates)
+        domains = self._domains(sub, archs, kept, epochs)
+        return ChosenSpace(sub.name, domains, estimates, tuple(_first(sub, domains)))
 
     def _domains(
         self, sub: SubSpace, archs: Sequence[str], sides: Sequence[int], epochs: int
@@ -291,6 +294,28 @@ class Builder:
         if epochs < LONG:
             domains = {name: domain for name, domain in domains.items() if name not in ("mixup", "cutmix")}
         return {"arch": one_of(list(archs)), "size": one_of(list(sides)), **domains}
+
+
+def _first(sub: SubSpace, domains: Mapping[str, Domain]) -> Iterator[dict[str, Any]]:
+    """Yield the first members of a shipped sub-space as far as a built one has them.
+
+    Sizes go by their order: the smallest side of the one is the smallest of the other.
+
+    Args:
+        sub: The shipped sub-space.
+        domains: Domains of the built one.
+    """
+    ours, theirs = (sorted(candidates(its["size"])) for its in (domains, sub.domains))
+    for values in sub.first:
+        if not holds(domains["arch"], values["arch"]):
+            continue
+        place = theirs.index(values["size"]) / max(1, len(theirs) - 1)
+        sized = {**values, "size": ours[round(place * (len(ours) - 1))]}
+        yield {
+            name: sized[name]
+            for name, domain in domains.items()
+            if name in sized and not isinstance(domain, Fixed) and holds(domain, sized[name])
+        }
 
 
 def _apart(largest: int) -> list[int]:

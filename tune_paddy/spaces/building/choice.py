@@ -127,8 +127,8 @@ def _with_families(
         known_frozen = tuple(one for one in known_frozen if one in first or one.values["arch"] not in listed)
     # Beside frozen members the search tries each sub-space when it takes a small share of the time.
     tried = () if known_frozen and further else chosen.spaces
-    recipes = tuple(_recipe(sub, views) for sub in tried)
-    if untrained is not None:
+    recipes = tuple(_recipe(sub, views) for sub in tried if not sub.first)
+    if untrained is not None and not untrained.first:
         known = _recipe(untrained, views, slowest=True)
         kind = {name: value.value for name, value in untrained.domains.items() if isinstance(value, Fixed)}
         recipes = (replace(known, values={**kind, **known.values}), *recipes)

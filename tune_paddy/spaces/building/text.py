@@ -199,6 +199,10 @@ def _space(facts: Facts, space: ChosenSpace) -> Iterator[str]:
                 yield _line(6, f"- {arch}", _forecast(estimates))
         else:
             yield _line(4, f"{name}: {_domain(domain)}", why)
+    if space.first:
+        yield _line(4, "first:", "what helped most on other images for its time; then the sampler")
+    for values in space.first:
+        yield _line(6, f"- {{{', '.join(f'{name}: {_value(value)}' for name, value in values.items())}}}")
 
 
 def _reason(name: str, facts: Facts, space: ChosenSpace) -> str:
