@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from portfolio import portfolio
 from tables import Table
 
+from tune_paddy.core.domains import Fixed, SubSpace
+
 METHODS = {**BASELINES, **LEVERS}
 RESAMPLES = 1000
 NEAR = 0.01
@@ -244,10 +246,16 @@ def correlations(tables: Mapping[str, Table]) -> Iterator[str]:
             )
 
 
-def portfolio_of(tables: Mapping[str, Table]) -> Iterator[str]:
-    """Yield the portfolio that all tables together give, a recipe a line."""
+def portfolio_of(tables: Mapping[str, Table], spaces: Sequence[SubSpace]) -> Iterator[str]:
+    """Yield the portfolios that all tables together give, of any members and of each sub-space that trains.
+
+    A member a line, as `first` of a sub-space has it.
+    """
     every = list(tables.values())
-    yield "\nportfolio of all tables:"
-    for place, name in enumerate(portfolio(every), 1):
-        values = {key: value for key, value in every[0].trainings[name].values.items() if key != "tta"}
-        yield f"{place}. {name}: " + ", ".join(f"{key} {value}" for key, value in values.items())
+    trained = [space.name for space in spaces if space.domains.get("schedule") != Fixed("frozen")]
+    varied = {name for space in spaces for name, it in space.domains.items() if not isinstance(it, Fixed)}
+    for origin in ("", *trained):
+        yield f"\nportfolio of all tables{origin and f', {origin}'}:"
+        for name in portfolio(every, origin=origin):
+            values = {key: value for key, value in every[0].trainings[name].values.items() if key in varied}
+            yield f"- {{{', '.join(f'{key}: {value}' for key, value in values.items())}}} # {name}"

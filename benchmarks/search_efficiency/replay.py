@@ -132,7 +132,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.action == "table":
         tables = read_tables(asked.store)
-        print(*table_of(asked.store), *correlations(tables), *portfolio_of(tables), sep="\n")
+        print(*table_of(asked.store), *correlations(tables), *portfolio_of(tables, sub_spaces()), sep="\n")
         return
     datasets = sorted(path.name for path in (asked.store / "tables").iterdir())
     names = asked.methods or list(METHODS)
