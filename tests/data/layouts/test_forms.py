@@ -2,37 +2,11 @@
 
 import pytest
 
+from tests.data.layouts.made import CLASSES, facts, make, refusal, table
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.options import ReadOptions
 from tune_paddy.data.submission.form import SubmissionFormat
-
-CLASSES = ("blast", "healthy", "tungro")
-
-
-def make(root, *names):
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-
-
-def table(path, rows, separator=",", encoding="utf-8"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes("".join(separator.join(map(str, row)) + "\n" for row in rows).encode(encoding))
-
-
-def facts(root, **options):
-    """Numbers of labelled images, classes and images to predict."""
-    listing = list_dataset(root, ReadOptions(**options))
-    return len(listing.labelled), sorted(set(listing.labelled["label"])), len(listing.test)
-
-
-def refusal(root, **options):
-    with pytest.raises(InputError) as caught:
-        list_dataset(root, ReadOptions(**options))
-    return str(caught.value)
-
 
 # --- parts ---------------------------------------------------------------------------------------------
 

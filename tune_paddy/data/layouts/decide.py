@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.layouts.by_table.columns import LABEL_COLUMNS
+from tune_paddy.data.layouts.by_table.columns import is_usual_label
 from tune_paddy.data.layouts.by_table.images import Surroundings
 from tune_paddy.data.layouts.by_table.side_columns import class_folders
 from tune_paddy.data.layouts.by_table.tables import Kind, LabelTable, Verdict
@@ -155,9 +155,10 @@ def _against(verdict: Verdict, folders: ClassFolders, around: Surroundings) -> V
 def _is_sure(table: LabelTable, around: Surroundings) -> bool:
     """Return whether the columns of labels are known by their names."""
     wanted = around.options.label_column
-    known = {*LABEL_COLUMNS, *(name.casefold() for name in around.sample.others)}
-    names = {name.casefold() for name in table.label_columns}
-    return wanted is not None or names <= known or len(names) > 1
+    names = table.label_columns
+    by_sample = {name.casefold() for name in around.sample.others}
+    known = all(is_usual_label(name) or name.casefold() in by_sample for name in names)
+    return wanted is not None or known or len(names) > 1
 
 
 def _is_official(table: LabelTable, folders: ClassFolders) -> bool:

@@ -69,6 +69,16 @@ def names_split(column: str) -> bool:
     return says_is or role_of(column) is Role.FOLD or (bool(words) and _SPLITS.issuperset(words))
 
 
+def are_parts(values: Iterable[str]) -> bool:
+    """Return whether values are names of parts, one of them of the images to train on.
+
+    >>> are_parts(["Train", "val"]), are_parts(["train", "bus"])
+    (True, False)
+    """
+    roles = [role_of(value) for value in values]
+    return Role.TRAIN in roles and all(role is not None and role is not Role.FOLD for role in roles)
+
+
 def roles_of(names: Iterable[str]) -> dict[str, Role]:
     """Return the roles of names that stand beside each other.
 

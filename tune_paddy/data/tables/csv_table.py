@@ -70,9 +70,12 @@ class CsvTable:
         return dict(pairs)  # of the columns without a name, the first one
 
     def find_column(self, names: Sequence[str]) -> str | None:
-        """Return the column that matches the first of `names`, ignoring case; None if there is none."""
-        by_name = {column.casefold(): column for column in reversed(self.columns)}
-        return next((by_name[name] for name in names if name in by_name), None)
+        """Return the column that matches the first of `names` in any spelling; None if there is none.
+
+        Args:
+            names: Names, in order of preference; case, blanks and signs between words do not count.
+        """
+        return find_name(self.columns, names)
 
     def need_column(self, names: Sequence[str]) -> str:
         """Return the result of `find_column`.
@@ -92,6 +95,25 @@ class CsvTable:
     def place(self, row: int) -> str:
         """Return file and line of a row, for a message."""
         return f"{shown(self.path)}:{self.lines[row]}"
+
+
+def find_name(columns: Sequence[str], names: Iterable[str]) -> str | None:
+    """Return the column that matches the first of `names` in any spelling; None if there is none.
+
+    >>> find_name(["Path", "ClassId", "class_id"], ["label", "class_id"])
+    'class_id'
+    >>> find_name(["Image Name", "Class Label"], ["image_name"])
+    'Image Name'
+    """
+    exact = {column.casefold(): column for column in reversed(columns)}
+    loose = {_joined(column): column for column in reversed(columns) if _joined(column)}
+    found = (exact.get(name.casefold()) or loose.get(_joined(name)) for name in names)
+    return next(filter(None, found), None)
+
+
+def _joined(name: str) -> str:
+    """Return the letters and digits of a name in lower case, such as `classid` for `Class ID`."""
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def read_csv(path: Path) -> CsvTable:

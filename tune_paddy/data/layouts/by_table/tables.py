@@ -15,7 +15,9 @@ from tune_paddy.data.layouts.by_table.columns import (
     ColumnError,
     find_id_column,
     find_label_columns,
+    is_usual_label,
 )
+from tune_paddy.data.layouts.by_table.flags import dividing
 from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, folder_finder, recognises
 from tune_paddy.data.layouts.by_table.unread import find_unread, unread
 from tune_paddy.data.layouts.index import lies_in
@@ -135,6 +137,9 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
             _check_header(table, table.columns, is_image)
             _check_separated(table, around)
             return Verdict(name, Kind.OTHER, NAMES_NONE)
+        divided = _only_divides(table, column, around)
+        if divided:
+            return Verdict(name, Kind.OTHER, f"its column {shown(divided)} divides the images")
         found = read_label_table(table, around, wanted_id=column)
     except InputError as error:
         named = frozenset() if column is None else _named(table, column, around)
@@ -144,6 +149,14 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
     if len(set(found.labels)) == len(found.labels) and found.read.task != MULTILABEL:
         return Verdict(name, Kind.OTHER, "each row has another label")
     return Verdict(name, Kind.LABELS, labels=found)
+
+
+def _only_divides(table: CsvTable, column: str | None, around: Surroundings) -> str:
+    """Return the column that divides the images of a table that has no further columns; else ""."""
+    others = [name for name in table.columns if name and name != column]
+    divided = dividing(table, others, usual=is_usual_label)
+    only = bool(divided) and len(divided) == len(others)
+    return divided[0] if only and around.options.label_column is None else ""
 
 
 def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | None = None) -> LabelTable:
@@ -167,7 +180,7 @@ def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | 
         column = usual_id_column(table)
     _check_header(table, [column], recognises(table.path, around))
     named = (options.group, options.split_column)
-    sides = [name for name in named if name and name.strip().casefold() not in LABEL_COLUMNS]
+    sides = [name for name in named if name and not is_usual_label(name)]
     columns = find_label_columns(
         table,
         column,
