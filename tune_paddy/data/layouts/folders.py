@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.layouts.names import Role, roles_of, words_of
+from tune_paddy.data.layouts.names import Role, only_hold, roles_of, words_of
 from tune_paddy.data.layouts.parts import (
     Parts,
     find_parts,
     has_class_folders,
     last,
+    only_folder,
     unwrap,
 )
 from tune_paddy.data.layouts.tree import OURS, Tree, parent_of
@@ -59,9 +60,12 @@ def find_class_folders(tree: Tree, base: str) -> ClassFolders:
     folders = parts.others if bases == [base] else tuple(f for b in bases for f in _classes_in(tree, b))
     if not folders:
         raise _no_classes(tree, base, [*tests, *parts.of(Role.TEST)])
-    _refuse_inner_dataset(tree, folders)
     for one in bases:
-        _refuse_same_inside(tree, one, [folder for folder in folders if parent_of(folder) == one])
+        own = [folder for folder in folders if parent_of(folder) == one]
+        _refuse_datasets(tree, one, own)
+        _refuse_copy(tree, one, own)
+        _refuse_same_inside(tree, one, own)
+        _refuse_holders(tree, one, own)
     return ClassFolders(
         bases=tuple(bases),
         rows=tuple((last(folder), name) for folder in folders for name in tree.below(folder)),
@@ -147,14 +151,65 @@ def _refuse_flat(tree: Tree, base: str, parts: Parts, flat: Sequence[str]) -> No
         )
 
 
-def _refuse_inner_dataset(tree: Tree, folders: Sequence[str]) -> None:
-    """Refuse one folder with the parts of a dataset beside others that have none."""
-    inner = [folder for folder in folders if Role.TRAIN in find_parts(tree, folder).roles.values()]
-    if len(inner) == 1 and len(folders) > 1:
-        other = next(folder for folder in folders if folder != inner[0])
+def _refuse_datasets(tree: Tree, base: str, folders: Sequence[str]) -> None:
+    """Refuse a folder that is divided into parts beside others without, and several with classes in parts."""
+    parts_of = {folder: _parts_to_train_on(tree, folder) for folder in folders}
+    divided = [folder for folder, parts in parts_of.items() if parts]
+    if len(divided) == 1 and len(folders) > 1:
+        other = next(folder for folder in folders if folder != divided[0])
         raise InputError(
-            f"{_place(tree, inner[0])}: is divided into parts of a dataset, but {shown(last(other))} beside "
-            "it is not; give the folder of the dataset"
+            f"{_place(tree, divided[0])}: is divided into parts of a dataset, but {shown(last(other))} "
+            "beside it is not; give the folder of the dataset"
+        )
+    part = next((p for f in divided for p in parts_of[f] if has_class_folders(tree, p)), None)
+    if part is not None and len(folders) > 1:
+        raise InputError(
+            f"{_place(tree, base)}: several folders are divided into parts of a dataset, such as "
+            f"{shown(part)}: give the folder of one dataset"
+        )
+
+
+def _parts_to_train_on(tree: Tree, folder: str) -> list[str]:
+    """Return the parts to train on in a folder, or in the only folder in it, at any depth."""
+    while not (parts := find_parts(tree, folder).of(Role.TRAIN)) and (inner := only_folder(tree, folder)):
+        folder = inner
+    return parts
+
+
+def _innermost(tree: Tree, folder: str) -> str:
+    """Pass through folders that hold a single folder."""
+    while inner := only_folder(tree, folder):
+        folder = inner
+    return folder
+
+
+def _refuse_copy(tree: Tree, base: str, folders: Sequence[str]) -> None:
+    """Refuse a folder that holds folders of the same names as those beside it: a copy of the dataset."""
+    names = set(map(last, folders))
+    for folder in folders:
+        place = _innermost(tree, folder)
+        same = sorted(_names_inside(tree, place) & (names - {last(folder)}))
+        if len(same) > 1:
+            raise InputError(
+                f"{_place(tree, folder)}: may be a copy of the dataset or a class, since it holds folders of "
+                f"the same names as those beside it ({', '.join(map(shown, same[:_NAMED]))}); move it, give "
+                f"`images={place}` to read the folders there as the classes, or give `images={base or '.'}` "
+                "if it is one of the classes",
+                options=("images",),
+            )
+
+
+def _refuse_holders(tree: Tree, base: str, folders: Sequence[str]) -> None:
+    """Refuse folders whose names say that they hold images, not which class these have."""
+    names = list(map(last, folders))
+    if len(names) > 1 and only_hold(names):
+        few = ", ".join(map(shown, names[:_NAMED])) + (", …" if len(names) > _NAMED else "")
+        first = next(filter(tree.files, folders), folders[0])
+        raise InputError(
+            f"{_place(tree, base)}: the names of the folders ({few}) say that they hold images, not which "
+            f"class these have; give `images={first}` to read that one alone, give "
+            f"`images={base or '.'}` if they are the classes, or add a table of images and labels",
+            options=("images",),
         )
 
 
@@ -169,7 +224,6 @@ def _refuse_same_inside(tree: Tree, base: str, folders: Sequence[str]) -> None:
     shared = sorted(name for name, count in counts.items() if count > 1)
     if len(shared) < 2 or 2 * len(shared) < len(counts) or any(map(tree.files, folders)):  # noqa: PLR2004
         return
-    _refuse_datasets(tree, base, folders)
     if roles_of(shared) or (_count_something(counts) and not _count_something(map(last, folders))):
         return
     outer = ", ".join(shown(last(folder)) for folder in folders[:_NAMED])
@@ -181,17 +235,6 @@ def _refuse_same_inside(tree: Tree, base: str, folders: Sequence[str]) -> None:
         "on, or write a table of images and labels",
         options=("images",),
     )
-
-
-def _refuse_datasets(tree: Tree, base: str, folders: Sequence[str]) -> None:
-    """Refuse folders whose parts hold folders of classes: each is a dataset."""
-    for folder in folders:
-        parts = find_parts(tree, folder).of(Role.TRAIN)
-        if any(has_class_folders(tree, part) for part in parts):
-            raise InputError(
-                f"{_place(tree, base)}: several folders are divided into parts of a dataset, such as "
-                f"{shown(parts[0])}: give the folder of one dataset"
-            )
 
 
 def _count_something(names: Iterable[str]) -> bool:

@@ -12,6 +12,7 @@ from tune_paddy.data.layouts.file_names import NamedFiles
 from tune_paddy.data.layouts.folders import ClassFolders
 from tune_paddy.data.layouts.index import has_suffix
 from tune_paddy.data.layouts.listing import make_labelled
+from tune_paddy.data.layouts.masks import note_masks
 from tune_paddy.data.layouts.parts import find_parts, last
 from tune_paddy.data.layouts.tree import Tree, parent_of
 from tune_paddy.data.submission.form import SubmissionFormat
@@ -159,7 +160,7 @@ def from_folders(found: ClassFolders, around: Surroundings) -> Labelled:
         form=SubmissionFormat(),
         test_folders=found.tests,
         unnamed="in no class folder",
-        notes=found.notes + _test_notes(around.tree, found),
+        notes=(*found.notes, *note_masks([name for _, name in found.rows]), *_test_notes(around.tree, found)),
         task=around.options.task or CLASSES,
     )
 

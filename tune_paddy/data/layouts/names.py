@@ -41,6 +41,12 @@ _FILLERS = frozenset((
 ))  # fmt: skip
 """Words beside a role that do not change it, as in `train_images_224`."""
 
+_HOLDERS = frozenset((
+    "annotation", "batch", "data", "dataset", "folder", "image", "img", "mask", "part", "photo",
+    "photograph", "pic", "picture", "segmentation", "trimap",
+))  # fmt: skip
+"""Words in the name of a folder that say what it holds, not which class that has."""
+
 _SPLITS = frozenset(("split", "subset", "partition"))
 """Words of which the name of a column that divides the images may consist."""
 
@@ -104,6 +110,19 @@ def is_container(name: str) -> bool:
     """Return whether a name says only that it holds images or data, such as `images` or `raw_data`."""
     words = words_of(name)
     return bool(words) and all(word in _FILLERS or word.isdecimal() for word in words)
+
+
+def only_hold(names: Iterable[str]) -> bool:
+    """Return whether names say that folders hold images or what belongs to them, and tell no classes.
+
+    >>> only_hold(["images", "masks"]), only_hold(["ham_images_part_1", "ham_images_part_2"])
+    (True, True)
+    >>> only_hold(["mask", "no_mask"]), only_hold(["image_cat", "image_dog"])
+    (False, False)
+    """
+    words = [words_of(name) for name in names]
+    rest = {tuple(word for word in one if word not in _HOLDERS and not word.isdecimal()) for one in words}
+    return len(rest) == 1 and all(not _HOLDERS.isdisjoint(one) for one in words)
 
 
 def is_sample(name: str) -> bool:

@@ -20,6 +20,11 @@ TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".tab"))
 """Suffixes of files that are read as tables, in lower case."""
 
 
+_NOBODYS = frozenset((
+    "__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found",
+))  # fmt: skip
+"""Names, in small letters, of folders that no person made: small copies of images, and deleted files."""
+
 _AFTER_SLASH = chr(ord("/") + 1)
 
 
@@ -184,8 +189,12 @@ def _put_in_order(tree: Tree) -> None:
 
 
 def is_passed_over(name: str) -> bool:
-    """Return whether a file or folder is ignored: hidden, or left by an archiver."""
-    return name.startswith(".") or name == "__MACOSX"
+    """Return whether a file or folder is ignored: hidden, or left by an archiver, a system or a file server.
+
+    >>> is_passed_over("__MACOSX"), is_passed_over("$Recycle.Bin"), is_passed_over("bin")
+    (True, True, False)
+    """
+    return name.startswith(".") or name.casefold() in _NOBODYS
 
 
 def is_image_name(name: str) -> bool:
