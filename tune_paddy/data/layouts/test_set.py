@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.by_table.columns import Sample, find_id_column
 from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, recognises
+from tune_paddy.data.layouts.by_table.local_paths import read_local
 from tune_paddy.data.layouts.by_table.tables import Kind, Verdict, read_ids, usual_id_column
 from tune_paddy.data.layouts.index import has_suffix, without_suffix
 from tune_paddy.data.layouts.names import Role
@@ -108,7 +109,7 @@ def find_test_set(
 
 def _read_list(name: str, around: Surroundings, *, required: bool) -> TestSet | None:
     """Read a list of images to predict; None: it names none, and there is another source."""
-    table = read_table(around.tree.path(name))
+    table = read_local(around.tree.path(name), around, Role.TEST)
     column = find_id_column(table, recognises(table.path, around, Role.TEST))
     if column is None and not required:
         return None

@@ -46,6 +46,7 @@ class CsvTable:
         lines: [rows], the line on which each row ends, counted from 1.
         separator: Separator of the columns.
         encoding: Encoding of the file, Python's name.
+        lost: Beginning of the paths of a column that was left out, since it is elsewhere; empty: none.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class CsvTable:
     lines: Sequence[int]
     separator: str = ","
     encoding: str = "utf-8"
+    lost: str = ""
 
     @property
     def rows(self) -> tuple[tuple[str, ...], ...]:

@@ -19,13 +19,14 @@ from tune_paddy.data.layouts.by_table.columns import (
 )
 from tune_paddy.data.layouts.by_table.flags import dividing
 from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, folder_finder, recognises
+from tune_paddy.data.layouts.by_table.local_paths import read_local
 from tune_paddy.data.layouts.by_table.unread import find_unread, unread
-from tune_paddy.data.layouts.index import lies_in
+from tune_paddy.data.layouts.index import has_suffix, lies_in
 from tune_paddy.data.layouts.names import Role, is_sample, is_submission, role_of
 from tune_paddy.data.layouts.tree import Tree, parent_of
 from tune_paddy.data.system.own_output import table_kind
 from tune_paddy.data.system.text import shown
-from tune_paddy.data.tables.csv_table import CsvTable, read_table
+from tune_paddy.data.tables.csv_table import CsvTable
 
 DEEPEST = 1
 """Number of folders between a dataset and a table beside images; one further down is only reported."""
@@ -114,7 +115,7 @@ def judge(name: str, around: Surroundings) -> Verdict:
     if is_list(name):
         return Verdict(name, Kind.TEST)
     try:
-        table = read_table(around.tree.path(name))
+        table = read_local(around.tree.path(name), around)
     except InputError as error:
         return Verdict(name, Kind.PROBLEM, str(error))
     written = table_kind(table.columns, list(islice(zip(*table.values, strict=True), _READ_ROWS)))
@@ -136,6 +137,7 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
         if column is None and not _claims_labels(table):
             _check_header(table, table.columns, is_image)
             _check_separated(table, around)
+            _check_there(table, around)
             return Verdict(name, Kind.OTHER, NAMES_NONE)
         divided = _only_divides(table, column, around)
         if divided:
@@ -229,6 +231,19 @@ def _check_separated(table: CsvTable, around: Surroundings) -> None:
     """Refuse a table whose lines name images beside something else, but were read as one column."""
     if len(table.columns) == 1 and find_unread(table.values[0], folder_finder(table.path, around)):
         raise InputError(unread(shown(table.path)))
+
+
+def _check_there(table: CsvTable, around: Surroundings) -> None:
+    """Refuse a table that names image files of which none is there, and may hold their labels."""
+    values = {name: set(table.column(name)) for name in table.columns if name}
+    files = [name for name in values if 1 < len(values[name]) == len(table.lines)]
+    files = [name for name in files if all(map(has_suffix, values[name]))]
+    if files and any(1 < len(distinct) < len(table.lines) for distinct in values.values()):
+        raise InputError(
+            f"{shown(table.path)}: column {shown(files[0])} names image files, such as "
+            f"{shown(table.column(files[0])[0])}, but none that is in {shown(around.pictures.root)}: "
+            "correct it"
+        )
 
 
 def _named(table: CsvTable, column: str, around: Surroundings) -> frozenset[str]:
