@@ -178,7 +178,16 @@ def _sort(tree: Tree, path: str, name: str) -> None:
     elif is_record(name):
         tree.left_out.setdefault(OURS, []).append(path)
     else:
-        tree.left_out.setdefault(f"{suffix} file" if suffix else "file without a suffix", []).append(path)
+        tree.left_out.setdefault(kind_of(suffix), []).append(path)
+
+
+def kind_of(suffix: str) -> str:
+    """Return the kind of files with a suffix, among those that are left out.
+
+    >>> kind_of(".txt"), kind_of("")
+    ('.txt file', 'file without a suffix')
+    """
+    return f"{suffix} file" if suffix else "file without a suffix"
 
 
 def _put_in_order(tree: Tree) -> None:

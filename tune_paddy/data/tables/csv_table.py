@@ -135,7 +135,8 @@ def read_table(path: Path) -> CsvTable:
 
     The separator is one of `SEPARATORS`, or what a first line such as `sep=;` of a spreadsheet declares. The
     encoding is UTF-8, UTF-16 or, if the file has no valid sequence of UTF-8, Windows-1252 (Latin-1). Blanks
-    after a separator do not count. A file named `.json` or like JSON Lines holds records, see `json_rows`.
+    after a separator and rows of empty values do not count. A file named `.json` or like JSON Lines holds
+    records, see `json_rows`.
 
     Raises:
         InputError: The file cannot be read, mixes encodings, or has no rectangular table with a header.
@@ -252,7 +253,11 @@ def _quote(value: str) -> str:
 
 @dataclass(frozen=True)
 class _Form:
-    """How a file is written: encoding, separator, lines above the header, blanks after separators."""
+    """How a file is written: encoding, separator, lines above the header.
+
+    Whether blanks after separators, and rows of empty values as spreadsheets leave them below a table, are
+    skipped.
+    """
 
     encoding: str
     separator: str = ","
@@ -270,7 +275,8 @@ def _parse(path: Path, content: bytes, form: _Form) -> CsvTable:
     try:
         for _ in range(form.skipped_lines):
             next(reader)
-        return _table(path, ((reader.line_num, row) for row in reader if row), form)
+        rows = ((reader.line_num, row) for row in reader if row and (any(row) or not form.skips_blanks))
+        return _table(path, rows, form)
     except csv.Error as error:
         raise InputError(f"{shown(path)}:{reader.line_num}: is not valid CSV: {error}") from error
 

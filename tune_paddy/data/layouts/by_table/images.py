@@ -63,6 +63,8 @@ class Surroundings:
     def starts(self, table: Path, part: Role = Role.TRAIN) -> list[str]:
         """Return the folders that paths of a table may start from, relative to the pictures.
 
+        A table in a folder of images, as each part of a dataset may have one, names those first.
+
         Args:
             table: Absolute path of the table.
             part: Part whose images the table names; its folders come before those of other parts.
@@ -73,6 +75,8 @@ class Surroundings:
         beside = parent_of(table.relative_to(self.tree.root).as_posix()) if inside else ""
         own = self.test_folders if part is Role.TEST else self.train_folders
         given = () if self.within is None else (self.within,)
+        if beside != self.base and self.tree.holds_images(beside):
+            given = (*given, beside)
         inner = [unwrap(self.tree, folder) for folder in own]
         folders = (*given, *inner, *own, beside, self.base, *self.parts)
         return list(dict.fromkeys(folders))
