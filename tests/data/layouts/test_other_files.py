@@ -95,3 +95,30 @@ def test_empty_rows_below_a_table_do_not_count(cameras):
     root, rows = cameras
     table(root / "labels.csv", [("image", "label"), *rows, ("", ""), ("", "")])
     assert facts(root) == (12, list(CLASSES), 0)
+
+
+@pytest.mark.parametrize("name", ["train.zip", "train/1.dcm", "images.7z"])
+def test_a_folder_without_images_says_what_it_holds_instead(tmp_path, name):
+    make(tmp_path, name)
+    told = f"there are no images, but 1 × {name[name.rindex('.') :]} file such as {name}: unpack archives"
+    assert told in refusal(tmp_path)
+    table(tmp_path / "train.csv", [("id", "label"), *((k, "ab"[k % 2]) for k in range(4))])
+    assert told in refusal(tmp_path)
+
+
+def test_a_table_of_other_names_than_those_of_the_images_shows_one_of_these(tmp_path):
+    make(tmp_path, *(f"train/{k}_green.png" for k in range(4)))
+    table(tmp_path / "train.csv", [("Id", "Target"), *((k, "ab"[k % 2]) for k in range(4))])
+    assert "4 images missing" in refusal(tmp_path)
+    assert "names there are such as train/0_green.png" in refusal(tmp_path)
+
+
+def test_a_list_of_labelled_images_alone_is_no_list_of_images_to_predict(tmp_path):
+    names = [f"{label}/{k}.jpg" for label in CLASSES for k in range(3)]
+    make(tmp_path, *names, "test/9.jpg")
+    table(tmp_path / "predictions.csv", [("file", "prediction"), *((name, CLASSES[0]) for name in names)])
+    assert facts(tmp_path) == (9, list(CLASSES), 1)
+    assert left_out(tmp_path) == {"table (list of images to predict)": 1}
+    make(tmp_path, "more/8.jpg")
+    table(tmp_path / "test.csv", [("file",), ("more/8.jpg",), ("test/9.jpg",)])
+    assert [*list_dataset(tmp_path).test["id"]] == ["more/8.jpg", "test/9.jpg"]

@@ -13,6 +13,7 @@ from tune_paddy.data.layouts.file_names import NamedFiles, find_named_files
 from tune_paddy.data.layouts.folders import ClassFolders
 from tune_paddy.data.layouts.names import Role, role_of
 from tune_paddy.data.layouts.parts import last
+from tune_paddy.data.layouts.tree import others_there
 from tune_paddy.data.options import FOLDERS
 from tune_paddy.data.system.text import counted, shown
 
@@ -96,10 +97,11 @@ _OPTIONS = ("labels", "images", "id_column", "label_column", "task")
 def _nothing(around: Surroundings, verdicts: Sequence[Verdict], no_folders: InputError) -> str:
     """Say why neither folders nor tables give labels."""
     tables = "; ".join(f"{shown(verdict.name)}: {verdict.reason or verdict.kind}" for verdict in verdicts)
+    others = others_there(around.pictures)
     return (
-        f"{shown(around.tree.root)}: neither folders nor a table give labels: (1) folders: {no_folders}; "
-        f"(2) tables: {tables or 'there is no .csv or .tsv file'}; sort the images into a folder per class, "
-        "or add a table with a column of file names and one of labels"
+        f"{shown(around.tree.root)}: neither folders nor a table give labels: (1) folders: "
+        f"{others or no_folders}; (2) tables: {tables or 'there is no .csv or .tsv file'}; sort the images "
+        "into a folder per class, or add a table with a column of file names and one of labels"
     )
 
 

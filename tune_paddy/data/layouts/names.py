@@ -137,6 +137,15 @@ def is_sample(name: str) -> bool:
     )
 
 
+def holds_predictions(stem: str) -> bool:
+    """Return whether a table's name, without suffix, says that it holds predictions.
+
+    >>> holds_predictions("val_preds"), holds_predictions("test")
+    (True, False)
+    """
+    return not {"pred", "prediction", "predicted"}.isdisjoint(words_of(stem))
+
+
 def is_submission(name: str) -> bool:
     """Return whether a table's name is that of a submission."""
     words = set(words_of(name.rpartition(".")[0]))

@@ -10,7 +10,7 @@ from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, re
 from tune_paddy.data.layouts.by_table.local_paths import read_local
 from tune_paddy.data.layouts.by_table.tables import Kind, Verdict, read_ids, usual_id_column
 from tune_paddy.data.layouts.index import has_suffix, without_suffix
-from tune_paddy.data.layouts.names import Role
+from tune_paddy.data.layouts.names import Role, holds_predictions
 from tune_paddy.data.layouts.parts import unwrap
 from tune_paddy.data.submission.form import SAMPLE
 from tune_paddy.data.system.text import listed, shown
@@ -102,19 +102,30 @@ def find_test_set(
         files = find_files(sample.table, ids, around, without=labelled)
         path = around.tree.path(sample.name)
         return TestSet(tuple(ids), tuple(files), f"as {shown(sample.name)} lists", sample.name, path)
-    listing = next((verdict for verdict in verdicts if verdict.kind is Kind.TEST), None)
-    found = None if listing is None else _read_list(listing.name, around, required=not folders)
+    names = (verdict.name for verdict in verdicts if verdict.kind is Kind.TEST)
+    lists = (_read_list(name, around, labelled, required=not folders) for name in names)
+    found = next(filter(None, lists), None)
     return found or _read_folders(around, folders, labelled, with_suffix)
 
 
-def _read_list(name: str, around: Surroundings, *, required: bool) -> TestSet | None:
-    """Read a list of images to predict; None: it names none, and there is another source."""
+def _read_list(
+    name: str, around: Surroundings, labelled: Collection[str], *, required: bool
+) -> TestSet | None:
+    """Read a list of images to predict.
+
+    Returns:
+        The images; None: it names none, and there is another source, or it holds predictions of labelled
+        images, as other programs write them.
+    """
     table = read_local(around.tree.path(name), around, Role.TEST)
     column = find_id_column(table, recognises(table.path, around, Role.TEST))
     if column is None and not required:
         return None
     ids = read_ids(table, column or usual_id_column(table))
-    return TestSet(tuple(ids), tuple(find_files(table, ids, around)), f"as {shown(name)} lists", name)
+    files = find_files(table, ids, around)
+    if holds_predictions(PurePath(name).stem) and set(files) <= set(labelled):
+        return None
+    return TestSet(tuple(ids), tuple(files), f"as {shown(name)} lists", name)
 
 
 def _read_folders(

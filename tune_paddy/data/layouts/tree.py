@@ -25,6 +25,9 @@ _NOBODYS = frozenset((
 ))  # fmt: skip
 """Names, in small letters, of folders that no person made: small copies of images, and deleted files."""
 
+_NAMED = 3
+"""Number of kinds of files that a message names."""
+
 _AFTER_SLASH = chr(ord("/") + 1)
 
 
@@ -188,6 +191,16 @@ def kind_of(suffix: str) -> str:
     ('.txt file', 'file without a suffix')
     """
     return f"{suffix} file" if suffix else "file without a suffix"
+
+
+def others_there(tree: Tree) -> str:
+    """Say what a folder without images holds instead; "" if it holds images, or nothing that may be meant."""
+    kinds = {what: names for what, names in tree.left_out.items() if what.endswith(" file")}
+    if tree.images or not kinds:
+        return ""
+    counts = sorted(((len(names), what, names[0]) for what, names in kinds.items()), reverse=True)
+    named = ", ".join(f"{count:,} × {what} such as {shown(name)}" for count, what, name in counts[:_NAMED])
+    return f"there are no images, but {named}: unpack archives, and save images as PNG, TIFF or JPEG"
 
 
 def _put_in_order(tree: Tree) -> None:

@@ -11,7 +11,7 @@ from tune_paddy.data.layouts.by_table.columns import NO_SAMPLE, Sample
 from tune_paddy.data.layouts.index import ImageIndex, lies_directly_in, lies_in, prefer
 from tune_paddy.data.layouts.names import Role
 from tune_paddy.data.layouts.parts import all_parts, unwrap
-from tune_paddy.data.layouts.tree import Tree, parent_of
+from tune_paddy.data.layouts.tree import Tree, others_there, parent_of
 from tune_paddy.data.options import ReadOptions
 from tune_paddy.data.system.text import counted, listed, shown
 from tune_paddy.data.tables.csv_table import CsvTable
@@ -182,10 +182,12 @@ def _check_found(
     what = "not in the folder of their label" if by_folder else "missing"
     if all(names for names in found) and not by_folder:
         what = "found several times"
-    where = shown(around.pictures.root)
+    where, there = shown(around.pictures.root), others_there(around.pictures)
+    if around.pictures.images and not any(found):
+        there = f"names there are such as {shown(around.pictures.images[0])}"
     raise InputError(
         f"{shown(table.path)}: {counted(len(rows), 'image')} {what} in {where}: correct the table, add the "
-        f"images, or name their folder with `images`"
+        f"images, or name their folder with `images`{f'; {there}' if there else ''}"
         f"{listed((f'line {table.lines[row]}: {problem(row)}' for row in rows), len(rows))}",
         options=("images",),
     )
