@@ -122,3 +122,19 @@ def test_a_list_of_labelled_images_alone_is_no_list_of_images_to_predict(tmp_pat
     make(tmp_path, "more/8.jpg")
     table(tmp_path / "test.csv", [("file",), ("more/8.jpg",), ("test/9.jpg",)])
     assert [*list_dataset(tmp_path).test["id"]] == ["more/8.jpg", "test/9.jpg"]
+
+
+def test_an_id_in_two_folders_to_train_on_is_ambiguous_unless_its_folder_is_told(tmp_path):
+    make(tmp_path, *(f"train_{size}/{k}.jpg" for size in (224, 512) for k in range(6)))
+    table(tmp_path / "train.csv", [("id", "label"), *((k, CLASSES[k % 3]) for k in range(6))])
+    assert "6 images found several times" in refusal(tmp_path)
+    assert facts(tmp_path, images="train_512") == (6, list(CLASSES), 0)
+    paths = [(f"train_224/{k}.jpg", CLASSES[k % 3]) for k in range(6)]
+    table(tmp_path / "train.csv", [("id", "label"), *paths])
+    assert facts(tmp_path) == (6, list(CLASSES), 0)
+
+
+def test_folders_to_train_on_with_other_names_of_images_are_read_together(tmp_path):
+    make(tmp_path, *(f"train_{k % 2}/{k}.jpg" for k in range(6)))
+    table(tmp_path / "train.csv", [("id", "label"), *((k, CLASSES[k % 3]) for k in range(6))])
+    assert facts(tmp_path) == (6, list(CLASSES), 0)

@@ -60,6 +60,16 @@ class Surroundings:
         """Folders of images to train on."""
         return [folder for folder, role in self.parts.items() if role is Role.TRAIN]
 
+    def in_parts(self, name: str) -> list[str]:
+        """Return the images that an id means in any folder of images to train on; [] if there is only one.
+
+        A person who names the folder of the images means none of the others.
+        """
+        if self.within is not None or len(self.train_folders) < 2:  # noqa: PLR2004 nothing to choose from
+            return []
+        inner = [unwrap(self.tree, folder) for folder in self.train_folders]
+        return [image for folder in inner for image in self.index.find(f"{folder}/{name}")]
+
     def starts(self, table: Path, part: Role = Role.TRAIN) -> list[str]:
         """Return the folders that paths of a table may start from, relative to the pictures.
 
@@ -114,7 +124,8 @@ def find_files(
     for row, name in enumerate(ids):
         _check_inside(table, row, name)
         candidates = _absolute(name, around.pictures.root) or around.index.find(name, starts)
-        candidates = [path for path in candidates if path not in without]
+        also = around.in_parts(name) if labels else []
+        candidates = [path for path in dict.fromkeys((*candidates, *also)) if path not in without]
         rules = (lies_directly_in(labels[row]),) if labels else ()
         found.append(tuple(prefer(candidates, *rules, in_part, lambda path: not in_other(path))))
     _check_found(table, ids, found, around, labels)
