@@ -54,3 +54,11 @@ def test_a_column_of_folds_is_not_one_of_several_that_may_hold_the_labels(root):
         [("image", "state", "fold"), *((n, label, k % 5) for k, (n, label, _) in enumerate(ROWS))],
     )
     assert facts(root) == (12, list(CLASSES), 0)
+
+
+@pytest.mark.parametrize("option", ["label_column", "id_column"])
+def test_a_column_is_refused_where_no_table_is_read(tmp_path, option):
+    make(tmp_path, *(f"{label}/{k}.jpg" for label in CLASSES for k in range(2)))
+    assert f"`{option}` names a column of a table, but the labels are the names of the folders" in refusal(
+        tmp_path, **{option: "species"}
+    )

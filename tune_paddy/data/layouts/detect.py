@@ -128,9 +128,22 @@ def _list(root: Path, named: Path | None, options: ReadOptions) -> Listing:
     else:
         others = near if companion is None else [n for n in near if tree.path(n) != companion.path]
         labelled, verdicts = _labelled(around, named, others)
+    if companion is None:
+        _refuse_columns(labelled, options)
     if corrections is not None:
         labelled = _corrected(labelled, corrections)
     return _listing(around, labelled, sample, verdicts, companion)
+
+
+def _refuse_columns(labelled: Labelled, options: ReadOptions) -> None:
+    """Refuse the name of a column where no table is read."""
+    named = [option for option in ("label_column", "id_column") if getattr(options, option) is not None]
+    if named and labelled.table is None:
+        raise InputError(
+            f"`{named[0]}` names a column of a table, but the labels are the {labelled.source}: leave it "
+            "out, or name the table with `labels=FILE`",
+            options=(named[0], "labels"),
+        )
 
 
 def _corrections(root: Path, options: ReadOptions) -> Path | None:
