@@ -572,6 +572,15 @@ def test_a_table_of_answers_does_not_beat_class_folders(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("name", ["preds.csv", "test_answers.csv", "predictions.tsv"])
+def test_answers_for_some_images_do_not_say_which_images_are_to_be_predicted(tmp_path, name):
+    make(tmp_path, *(f"train/{label}/1.jpg" for label in CLASSES), *(f"test/{k}.jpg" for k in range(6)))
+    header = ("file", "label", "probability", "second", "second_probability")
+    table(tmp_path / name, [header, ("test/1.jpg", "blast", 0.8, "healthy", 0.1)])
+    assert facts(tmp_path) == (3, list(CLASSES), 6)
+    assert list_dataset(tmp_path).left_out[0].what == "table (answers of tune-paddy predict)"
+
+
 def test_answers_with_several_labels_do_not_beat_class_folders(tmp_path):
     names = [f"{label}/{k}{label}.jpg" for label in ("cat", "dog") for k in range(4)]
     make(tmp_path, *names)

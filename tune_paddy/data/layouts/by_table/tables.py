@@ -112,15 +112,15 @@ def judge(name: str, around: Surroundings) -> Verdict:
         return Verdict(name, Kind.SAMPLE)
     if is_submission(file):
         return Verdict(name, Kind.OTHER, "a submission")
-    if is_list(name):
-        return Verdict(name, Kind.TEST)
     try:
         table = read_local(around.tree.path(name), around)
-    except InputError as error:
-        return Verdict(name, Kind.PROBLEM, str(error))
+    except InputError as error:  # of a list, it is raised where the images to predict are read
+        return Verdict(name, Kind.TEST) if is_list(name) else Verdict(name, Kind.PROBLEM, str(error))
     written = table_kind(table.columns, list(islice(zip(*table.values, strict=True), _READ_ROWS)))
     if written:
         return Verdict(name, Kind.OTHER, written)
+    if is_list(name):
+        return Verdict(name, Kind.TEST)
     return _judge_content(name, table, around)
 
 
