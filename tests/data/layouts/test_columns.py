@@ -62,3 +62,11 @@ def test_a_column_is_refused_where_no_table_is_read(tmp_path, option):
     assert f"`{option}` names a column of a table, but the labels are the names of the folders" in refusal(
         tmp_path, **{option: "species"}
     )
+
+
+def test_a_table_of_images_alone_holds_no_labels(tmp_path):
+    names = [f"{label}/{k}.jpg" for label in CLASSES for k in range(2)]
+    make(tmp_path, *names)
+    table(tmp_path / "reviewed.csv", [("image",), *((name,) for name in names)])
+    assert facts(tmp_path) == (6, list(CLASSES), 0)
+    assert left_out(tmp_path) == {"table (it has no column but that of the images)": 1}

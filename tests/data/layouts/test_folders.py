@@ -40,7 +40,13 @@ def test_datasets_in_folders_of_their_own_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names", [("images", "masks"), ("part_1", "part_2", "part_3"), ("scans_images_1", "scans_images_2")]
+    "names",
+    [
+        ("images", "masks"),
+        ("part_1", "part_2", "part_3"),
+        ("scans_images_1", "scans_images_2"),
+        ("JPEGImages", "SegmentationClass", "SegmentationObject"),
+    ],
 )
 def test_folders_that_are_named_after_what_they_hold_are_no_classes(tmp_path, names):
     make(tmp_path, *(f"{name}/{k}.jpg" for name in names for k in range(3)))

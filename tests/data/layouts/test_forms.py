@@ -17,7 +17,8 @@ from tune_paddy.data.submission.form import SubmissionFormat
         ("Training", "Testing"), ("Train", "Test"), ("TRAIN", "TEST"), ("trn", "tst"), ("train_set", "test1"),
         ("seg_train/seg_train", "seg_test/seg_test"), ("images/train", "images/test"),
         ("train/train", "test/test"), ("archive/trainImages", "archive/testImages"),
-        ("asl_train", "asl_test"), ("train/images", "test/images"),
+        ("asl_train", "asl_test"), ("train/images", "test/images"), ("Treino", "Teste"), ("训练集", "测试集"),
+        ("entrenamiento", "prueba"),
     ],
 )  # fmt: skip
 def test_parts_are_found_by_the_meaning_of_their_names(tmp_path, train, test):

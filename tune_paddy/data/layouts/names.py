@@ -26,8 +26,23 @@ _ROLES: Mapping[str, Role] = {
     **dict.fromkeys(("pred", "predict", "prediction", "predicting", "inference"), Role.TEST),
     **dict.fromkeys(("unlabelled", "unlabeled"), Role.TEST),
     **dict.fromkeys(("fold", "kfold"), Role.FOLD),
-}
-"""Word → role; plural forms count as the singular."""
+    **dict.fromkeys(
+        (
+            "entrenamiento", "treino", "treinamento", "entrainement", "entraînement", "apprentissage",
+            "addestramento", "обучение", "训练", "训练集", "訓練",
+        ),
+        Role.TRAIN,
+    ),
+    **dict.fromkeys(
+        (
+            "validacion", "validación", "validacao", "validação", "validierung", "validazione", "验证",
+            "验证集",
+        ),
+        Role.VALIDATION,
+    ),
+    **dict.fromkeys(("prueba", "teste", "тест", "测试", "测试集", "測試"), Role.TEST),
+}  # fmt: skip
+"""Word → role, also in other languages; plural forms count as the singular."""
 
 _FILLERS = frozenset((
     "a", "all", "annotation", "aug", "augmented", "colour", "color", "crop", "cropped", "csv", "cv",
@@ -46,6 +61,9 @@ _HOLDERS = frozenset((
     "photograph", "pic", "picture", "segmentation", "trimap",
 ))  # fmt: skip
 """Words in the name of a folder that say what it holds, not which class that has."""
+
+_BESIDE_HOLDERS = frozenset(("class", "gif", "jpeg", "jpg", "object", "png", "tif", "tiff"))
+"""Words beside those that tell no class either."""
 
 _SPLITS = frozenset(("split", "subset", "partition"))
 """Words of which the name of a column that divides the images may consist."""
@@ -115,14 +133,20 @@ def is_container(name: str) -> bool:
 def only_hold(names: Iterable[str]) -> bool:
     """Return whether names say that folders hold images or what belongs to them, and tell no classes.
 
-    >>> only_hold(["images", "masks"]), only_hold(["ham_images_part_1", "ham_images_part_2"])
+    >>> only_hold(["JPEGImages", "SegmentationClass"]), only_hold(["ham_images_part_1", "ham_images_part_2"])
     (True, True)
     >>> only_hold(["mask", "no_mask"]), only_hold(["image_cat", "image_dog"])
     (False, False)
     """
-    words = [words_of(name) for name in names]
-    rest = {tuple(word for word in one if word not in _HOLDERS and not word.isdecimal()) for one in words}
+    words = [[_held(word) for word in words_of(name)] for name in names]
+    told = _HOLDERS | _BESIDE_HOLDERS
+    rest = {tuple(word for word in one if word not in told and not word.isdecimal()) for one in words}
     return len(rest) == 1 and all(not _HOLDERS.isdisjoint(one) for one in words)
+
+
+def _held(word: str) -> str:
+    """Return the second half of a word that is joined from two that tell no class, such as `jpegimage`."""
+    return next((end for end in _HOLDERS if word.removesuffix(end) in _BESIDE_HOLDERS), word)
 
 
 def is_sample(name: str) -> bool:

@@ -139,9 +139,10 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
             _check_separated(table, around)
             _check_there(table, around)
             return Verdict(name, Kind.OTHER, NAMES_NONE)
-        divided = _only_divides(table, column, around)
-        if divided:
-            return Verdict(name, Kind.OTHER, f"its column {shown(divided)} divides the images")
+        reason = _no_labels(table, column, around)
+        if reason:
+            _check_header(table, table.columns, is_image)
+            return Verdict(name, Kind.OTHER, reason)
         found = read_label_table(table, around, wanted_id=column)
     except InputError as error:
         named = frozenset() if column is None else _named(table, column, around)
@@ -153,12 +154,17 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
     return Verdict(name, Kind.LABELS, labels=found)
 
 
-def _only_divides(table: CsvTable, column: str | None, around: Surroundings) -> str:
-    """Return the column that divides the images of a table that has no further columns; else ""."""
+def _no_labels(table: CsvTable, column: str | None, around: Surroundings) -> str:
+    """Return why no column of a table can hold labels; "": one can, or a person has named one."""
+    if around.options.label_column is not None:
+        return ""
     others = [name for name in table.columns if name and name != column]
     divided = dividing(table, others, usual=is_usual_label)
-    only = bool(divided) and len(divided) == len(others)
-    return divided[0] if only and around.options.label_column is None else ""
+    if not others and column is not None:
+        return "it has no column but that of the images"
+    return (
+        f"its column {shown(divided[0])} divides the images" if others and len(divided) == len(others) else ""
+    )
 
 
 def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | None = None) -> LabelTable:
