@@ -70,3 +70,10 @@ def test_a_table_of_images_alone_holds_no_labels(tmp_path):
     table(tmp_path / "reviewed.csv", [("image",), *((name,) for name in names)])
     assert facts(tmp_path) == (6, list(CLASSES), 0)
     assert left_out(tmp_path) == {"table (it has no column but that of the images)": 1}
+
+
+def test_a_sample_whose_first_column_does_not_name_the_images_is_refused(root):
+    make(root, *(f"test/t{k}.jpg" for k in range(3)))
+    table(root / "train.csv", [("image", "label"), *(row[:2] for row in ROWS)])
+    table(root / "sample_submission.csv", [("Category", "Id"), *(("blast", f"t{k}.jpg") for k in range(3))])
+    assert "column Id names the images, but is not the first one: move it to the front" in refusal(root)

@@ -1,6 +1,6 @@
 """Images to predict: those of a sample submission, of a table, or of the folders for them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
@@ -98,6 +98,7 @@ def find_test_set(
     """
     around = replace(around, pictures=around.tree, within=None, test_folders_given=tuple(folders))
     if sample is not None:
+        _check_first(sample.table, recognises(sample.table.path, around, Role.TEST))
         ids = read_ids(sample.table, sample.table.columns[0])
         files = find_files(sample.table, ids, around, without=labelled)
         path = around.tree.path(sample.name)
@@ -106,6 +107,16 @@ def find_test_set(
     lists = (_read_list(name, around, labelled, required=not folders) for name in names)
     found = next(filter(None, lists), None)
     return found or _read_folders(around, folders, labelled, with_suffix)
+
+
+def _check_first(table: CsvTable, is_image: Callable[[str], bool]) -> None:
+    """Refuse a sample submission in which another column than the first one names the images."""
+    column = find_id_column(table, is_image)
+    if column not in (None, table.columns[0]) and not any(map(is_image, table.column(table.columns[0]))):
+        raise InputError(
+            f"{shown(table.path)}:1: column {shown(str(column))} names the images, but is not the first one: "
+            "move it to the front of every row; leaderboards find columns by their names"
+        )
 
 
 def _read_list(
