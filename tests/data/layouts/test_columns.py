@@ -77,3 +77,17 @@ def test_a_sample_whose_first_column_does_not_name_the_images_is_refused(root):
     table(root / "train.csv", [("image", "label"), *(row[:2] for row in ROWS)])
     table(root / "sample_submission.csv", [("Category", "Id"), *(("blast", f"t{k}.jpg") for k in range(3))])
     assert "column Id names the images, but is not the first one: move it to the front" in refusal(root)
+
+
+def test_the_words_of_a_sample_tell_the_column_of_the_labels(root):
+    """The column with the usual name, species, is not the one that the sample is about."""
+    make(root, *(f"test/t{k}.jpg" for k in range(3)))
+    rows = [(name, ("whale", "dolphin")[k % 2], f"w_{k % 3}") for k, (name, *_) in enumerate(ROWS)]
+    table(root / "train.csv", [("image", "species", "individual"), *rows])
+    table(
+        root / "sample_submission.csv",
+        [("image", "predictions"), *((f"t{k}.jpg", "w_2 w_0") for k in range(3))],
+    )
+    assert facts(root) == (12, ["w_0", "w_1", "w_2"], 3)
+    table(root / "sample_submission.csv", [("image", "predictions"), *((f"t{k}.jpg", "0") for k in range(3))])
+    assert facts(root) == (12, ["dolphin", "whale"], 3)

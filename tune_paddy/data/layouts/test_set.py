@@ -16,6 +16,9 @@ from tune_paddy.data.submission.form import SAMPLE
 from tune_paddy.data.system.text import listed, shown
 from tune_paddy.data.tables.csv_table import CsvTable, read_table
 
+_FIRST = 200
+"""Number of rows of a sample submission whose words tell the column of the labels."""
+
 
 @dataclass(frozen=True, eq=False)
 class TestSet:
@@ -46,7 +49,18 @@ class SampleTable:
     @property
     def columns(self) -> Sample:
         """Columns of the sample."""
-        return Sample(self.table.columns[0], tuple(name for name in self.table.columns[1:] if name))
+        others = tuple(name for name in self.table.columns[1:] if name)
+        cells = self.table.column(others[0])[:_FIRST] if len(others) == 1 else []
+        words = frozenset(word for cell in cells for word in cell.split() if not _is_number(word))
+        return Sample(self.table.columns[0], others, words)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def find_sample(root: Path, names: Sequence[str]) -> SampleTable | None:

@@ -55,10 +55,12 @@ class Sample:
     Attributes:
         id_column: Name of its first column; "" without a sample.
         others: Names of its further columns: one of labels, or one for each class.
+        words: Words in its first rows, without numbers, if it has one further column.
     """
 
     id_column: str = ""
     others: tuple[str, ...] = ()
+    words: frozenset[str] = frozenset()
 
 
 NO_SAMPLE = Sample()
@@ -110,7 +112,7 @@ def find_label_columns(
 ) -> tuple[str, ...]:
     """Return the column that holds the labels, or the columns of 0 and 1, one for each class.
 
-    In order of preference: the wanted column; what the sample submission names, itself or by its classes; a
+    In order of preference: the wanted column; what the sample submission names, itself or by classes; a
     usual name; the only other column; columns of 0 and 1 alone. A column that divides the images, such as
     `is_valid` or `fold`, holds no labels.
 
@@ -180,6 +182,9 @@ def _by_sample(table: CsvTable, others: Sequence[str], sample: Sample) -> tuple[
     if sample.others and len(same) == len(sample.others):
         return same
     classes = set(sample.others)
+    if len(classes) == 1 and sample.words:
+        holding = [name for name in others if sample.words <= set(table.column(name))]
+        return (holding[0],) if len(holding) == 1 else ()
     if len(classes) > 1:
         fitting = [name for name in others if set(table.column(name)) <= classes]
         return (fitting[0],) if len(fitting) == 1 else ()
