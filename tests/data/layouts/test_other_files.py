@@ -138,3 +138,33 @@ def test_folders_to_train_on_with_other_names_of_images_are_read_together(tmp_pa
     make(tmp_path, *(f"train_{k % 2}/{k}.jpg" for k in range(6)))
     table(tmp_path / "train.csv", [("id", "label"), *((k, CLASSES[k % 3]) for k in range(6))])
     assert facts(tmp_path) == (6, list(CLASSES), 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("labels.txt", '{{"file": "{}", "label": "{}"}}'),
+        ("labels.md", "| {} | {} |"),
+        ("labels.html", "<tr><td>{}</td><td>{}</td></tr>"),
+    ],
+)
+def test_lines_of_other_formats_that_name_images_are_refused(cameras, name, line):
+    root, rows = cameras
+    (root / name).write_text("".join(line.format(*row) + "\n" for row in rows))
+    assert "its lines name images, but its columns are not told apart" in refusal(root)
+
+
+def test_json_that_names_images_by_paths_of_another_machine_is_refused(cameras):
+    root, rows = cameras
+    tasks = [{"data": {"image": f"/data/upload/1/{name[-8:]}"}, "choice": label} for name, label in rows]
+    (root / "project.json").write_text(json.dumps(tasks))
+    assert "it names 12 images of the dataset" in refusal(root)
+
+
+def test_accents_in_names_may_be_characters_of_their_own(tmp_path):
+    make(tmp_path, *(f"photos/bl\u00e9 {k}.jpg" for k in range(6)))
+    table(
+        tmp_path / "labels.csv",
+        [("file", "label"), *((f"ble\u0301 {k}.jpg", CLASSES[k % 3]) for k in range(6))],
+    )
+    assert facts(tmp_path) == (6, list(CLASSES), 0)

@@ -21,7 +21,7 @@ from tune_paddy.data.system.text import counted, shown
 from tune_paddy.data.tables.csv_table import SEPARATORS, read_decoded
 from tune_paddy.data.tables.json_rows import JSON_SUFFIXES, strings_of
 
-_TEXTS = (".txt", ".dat", ".lst", ".list", ".yaml", ".yml", "")
+_TEXTS = (".txt", ".dat", ".lst", ".list", ".yaml", ".yml", ".md", ".html", ".htm", "")
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".parquet", ".feather")
 _STORES = (".pkl", ".pickle", ".npy", ".mat", ".h5", ".hdf5", ".xml")
 """Files of anything; those that are named like labels rather hold some."""
@@ -133,4 +133,10 @@ def _named_in(path: Path, around: Surroundings) -> frozenset[str]:
     """Return the images that the texts in a file of JSON name, whatever its form; none of a bare list."""
     starts = around.starts(path)
     texts = filter(has_suffix, strings_of(read_decoded(path)))
-    return frozenset(file for text in texts for file in around.index.find(text, starts))
+    found = (around.index.find(text, starts) or around.index.find(_last(text), starts) for text in texts)
+    return frozenset(file for files in found for file in files)
+
+
+def _last(path: str) -> str:
+    """Return the name in a path that may begin elsewhere."""
+    return re.split(r"[/\\]", path)[-1]
