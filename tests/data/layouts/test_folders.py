@@ -86,3 +86,17 @@ def test_folders_of_systems_and_file_servers_are_no_classes(tmp_path, name):
     make(tmp_path, *classes_in("leaves"), f"leaves/{name}/1.jpg", f"leaves/blast/{name}/1.jpg/SMALL.jpg")
     assert facts(tmp_path) == (9, list(CLASSES), 0)
     assert left_out(tmp_path) == {"hidden": 2}
+
+
+def test_a_folder_of_folders_beside_flat_ones_is_noted_as_one_class(tmp_path):
+    make(tmp_path, *classes_in("simpsons"), *(f"kaggle_testset/{k}.jpg" for k in range(3)))
+    (note,) = list_dataset(tmp_path).notes
+    assert (
+        note
+        == "simpsons is one class; names of folders in it (blast, healthy, tungro) are not used as labels"
+    )
+
+
+def test_days_and_years_in_one_of_the_classes_are_not_noted(tmp_path):
+    make(tmp_path, "blast/2023/1.jpg", "blast/2024/2.jpg", "healthy/3.jpg")
+    assert list_dataset(tmp_path).notes == ()

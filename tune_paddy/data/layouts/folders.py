@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tune_paddy.core.errors import InputError
@@ -203,7 +203,7 @@ def _refuse_holders(tree: Tree, base: str, folders: Sequence[str]) -> None:
     """Refuse folders whose names say that they hold images, not which class these have."""
     names = list(map(last, folders))
     if len(names) > 1 and only_hold(names):
-        few = ", ".join(map(shown, names[:_NAMED])) + (", …" if len(names) > _NAMED else "")
+        few = _listed_names(names)
         first = next(filter(tree.files, folders), folders[0])
         raise InputError(
             f"{_place(tree, base)}: the names of the folders ({few}) say that they hold images, not which "
@@ -265,11 +265,22 @@ def _notes(tree: Tree, bases: Sequence[str], folders: Sequence[str], parts: Part
 
 def _folders_inside(tree: Tree, folders: Sequence[str]) -> Iterator[str]:
     """Note folders in class folders that hold no images of their own: they may be the classes."""
-    inside = [_names_inside(tree, folder) for folder in folders]
-    names = sorted(set[str]().union(*inside))
-    if all(len(one) > 1 for one in inside) and not any(map(tree.files, folders)):
-        inner = ", ".join(map(shown, names[:_NAMED])) + (", …" if len(names) > _NAMED else "")
+    inside = {folder: _names_inside(tree, folder) for folder in folders if not tree.files(folder)}
+    deep = [folder for folder, names in inside.items() if len(names) > 1]
+    if len(deep) == len(folders):
+        inner = _listed_names(set[str]().union(*inside.values()))
         yield f"the classes are the outer folders; names of folders in them ({inner}) are not used as labels"
+        return
+    told = [one for one in deep if not (_count_something(inside[one]) or roles_of(inside[one]))]
+    if told:
+        inner, name = _listed_names(inside[told[0]]), shown(last(told[0]))
+        more = f", and so for {len(told) - 1:,} more" if len(told) > 1 else ""
+        yield f"{name} is one class; names of folders in it ({inner}) are not used as labels{more}"
+
+
+def _listed_names(names: Collection[str]) -> str:
+    """Return the first names of several."""
+    return ", ".join(map(shown, sorted(names)[:_NAMED])) + (", …" if len(names) > _NAMED else "")
 
 
 def _names_inside(tree: Tree, folder: str) -> set[str]:
