@@ -100,3 +100,16 @@ def test_a_folder_of_folders_beside_flat_ones_is_noted_as_one_class(tmp_path):
 def test_days_and_years_in_one_of_the_classes_are_not_noted(tmp_path):
     make(tmp_path, "blast/2023/1.jpg", "blast/2024/2.jpg", "healthy/3.jpg")
     assert list_dataset(tmp_path).notes == ()
+
+
+def test_a_validation_part_beside_folders_of_another_name_does_not_train_alone(tmp_path):
+    make(tmp_path, *classes_in("learn"), *classes_in("val", first=9))
+    assert "learn may be the part to train on beside val: name it train" in refusal(tmp_path)
+    assert facts(tmp_path, images="learn") == (9, list(CLASSES), 0)
+
+
+def test_small_and_further_parts_to_train_on_are_parts(tmp_path):
+    make(
+        tmp_path, *classes_in("train_mini"), *classes_in("train_extra", first=3), *classes_in("val", first=9)
+    )
+    assert facts(tmp_path) == (27, list(CLASSES), 0)

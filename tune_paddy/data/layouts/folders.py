@@ -54,6 +54,8 @@ def find_class_folders(tree: Tree, base: str) -> ClassFolders:
     inner_of = {folder: unwrap(tree, folder) for folder in parts.of(*_LABELLED)}
     bases = [inner for inner in inner_of.values() if has_class_folders(tree, inner)]
     flat = [folder for folder, inner in inner_of.items() if inner not in bases]
+    if bases and not [part for part in parts.of(Role.TRAIN, Role.FOLD) if inner_of[part] in bases]:
+        _refuse_validation_alone(tree, base, parts)
     if not bases:
         _refuse_flat(tree, base, parts, flat)
         bases = [base]
@@ -130,6 +132,18 @@ def _no_classes(tree: Tree, base: str, tests: Sequence[str]) -> InputError:
         f"be predicted; if they are labelled, give `images={tests[0]}` to read each folder there as a class",
         options=("images",),
     )
+
+
+def _refuse_validation_alone(tree: Tree, base: str, parts: Parts) -> None:
+    """Refuse a validation part beside another folder of class folders, which may be the part to train on."""
+    other = next((one for one in parts.others if has_class_folders(tree, one)), None)
+    if other is not None:
+        validation = parts.of(Role.VALIDATION)[0]
+        raise InputError(
+            f"{_place(tree, base)}: {shown(last(other))} may be the part to train on beside "
+            f"{shown(last(validation))}: name it train, or give `images={other}` to read it alone",
+            options=("images",),
+        )
 
 
 def _refuse_flat(tree: Tree, base: str, parts: Parts, flat: Sequence[str]) -> None:

@@ -45,14 +45,15 @@ _ROLES: Mapping[str, Role] = {
 """Word → role, also in other languages; plural forms count as the singular."""
 
 _FILLERS = frozenset((
-    "a", "all", "annotation", "aug", "augmented", "colour", "color", "crop", "cropped", "csv", "cv",
-    "data", "dataset", "dir", "directory", "file", "filename", "final", "folder", "for", "full",
+    "a", "additional", "all", "annotation", "aug", "augmented", "colour", "color", "crop", "cropped",
+    "csv", "cv",
+    "data", "dataset", "dir", "directory", "extra", "file", "filename", "final", "folder", "for", "full",
     "gif", "gray", "grey", "ground", "groundtruth", "high", "id", "image", "img", "info", "input",
-    "jpeg", "jpg", "label", "labelled", "labeled", "large", "list", "low", "meta", "metadata",
+    "jpeg", "jpg", "label", "labelled", "labeled", "large", "list", "low", "meta", "metadata", "mini",
     "new", "of", "old", "orig", "original", "part", "photo", "photograph", "pic", "picture", "png",
     "private", "processed", "public", "px", "raw", "res", "resized", "rgb", "sample", "set",
     "small", "sorted", "split", "stage", "stg", "subset", "table", "target", "the", "tif", "tiff",
-    "to", "truth", "v", "version", "webp", "x",
+    "tiny", "to", "truth", "v", "version", "webp", "x",
 ))  # fmt: skip
 """Words beside a role that do not change it, as in `train_images_224`."""
 
