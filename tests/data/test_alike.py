@@ -42,6 +42,20 @@ def test_photos_of_a_fixed_camera_are_no_copies_of_each_other_but_brightened_one
     assert any("look alike as a whole" in note for note in dataset.report.notes)
 
 
+def test_parts_with_a_scratch_at_the_same_place_are_no_copies():
+    """Of 24 photos three have a scratch at each of four places; the last two are a photo and its copy."""
+    rng = np.random.default_rng(0)
+    photos = np.repeat(rng.integers(60, 190, (1, 16, 16, 3)), 24, axis=0) + rng.normal(0, 3, (24, 16, 16, 3))
+    for number in range(12):
+        photos[number, 4 * (number % 4), 3:9] += 60
+    photos[23] = photos[22] * 1.1 + rng.normal(0, 1, (16, 16, 3))
+    thumbnails = np.clip(photos.round(), 0, 255).astype(np.uint8)
+    groups, divided = split_alike(np.zeros(24, np.int64), thumbnails, np.repeat([0, 1], 12))
+    assert divided == 24
+    assert groups[22] == groups[23]
+    assert len(set(groups.tolist())) == 23
+
+
 def test_identical_images_stay_together_however_many(folders, photo):
     for number in range(12):
         photo(40).save(folders / "cat" / f"same{number}.png")

@@ -108,7 +108,7 @@ def run_search(
     and a line for each finished member or epoch elsewhere, such as in the log of a script.
 
     Args:
-        data: Opened dataset, or its folder or CSV.
+        data: Opened dataset, or its folder or table.
         space: Loaded search space, its file, or the name of a shipped space; None: one is built from the
             images, this machine and `minutes`.
         name: Name of the search; None: that of the space and the next free number.
@@ -340,7 +340,7 @@ def plot_images(data: "str | Path | Dataset", *, per_class: int = 2, classes: in
     """Draw photographs of a dataset: a column per class, the first images of each.
 
     Args:
-        data: Opened dataset, or its folder or CSV.
+        data: Opened dataset, or its folder or table.
         per_class: Number of images of each class.
         classes: Maximum number of classes; the first ones in alphabetical order.
 

@@ -61,7 +61,9 @@ if not console.is_terminal:
     console = _ProgramConsole(highlight=False, markup=False, width=PIPED_WIDTH)
 errors = _ProgramConsole(stderr=True, highlight=False, markup=False)
 
-DataArgument = Annotated[Path, typer.Argument(help="Folder or CSV of labelled images.")]
+DataArgument = Annotated[
+    Path, typer.Argument(help="Folder of labelled images, or their table as CSV or JSON.")
+]
 UriOption = Annotated[
     str | None,
     typer.Option(

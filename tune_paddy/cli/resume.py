@@ -91,7 +91,7 @@ def plan_again(
         tracking_uri: Address of the record; None: the default.
         overrides: Settings that were typed; they override the recorded ones where that is allowed.
         reading: Typed options of reading the dataset; they override the recorded ones.
-        data: Folder or CSV of the same images, if they were moved.
+        data: Folder or table of the same images, if they were moved.
         space: Name or path of the same search space; None: the recorded one.
         weights_dir: Folder of pretrained weights; None: the recorded one.
         ray_address: Address of a Ray cluster; None: the recorded one, or this machine.

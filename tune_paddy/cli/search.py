@@ -57,7 +57,9 @@ SELECTION = OptionSource(selection_options, only=("metric", "method", "weights")
 @app.command(cls=command_with(READING, SETTINGS, SELECTION))
 def search(
     context: typer.Context,
-    data: Annotated[Path | None, typer.Argument(help="Folder or CSV of labelled images.")] = None,
+    data: Annotated[
+        Path | None, typer.Argument(help="Folder of labelled images, or their table as CSV or JSON.")
+    ] = None,
     space: Annotated[
         str | None,
         typer.Option(
@@ -276,7 +278,7 @@ def make_plan(
     """Make a plan from command-line arguments: validate space, dataset and settings, and choose a name.
 
     Args:
-        data: Folder or CSV of labelled images.
+        data: Folder of labelled images, or their table as CSV or JSON.
         space: Name or path of the search space; None: one is built.
         naming: Choice of the name.
         overrides: Typed settings; `minutes` is among them if a space is to be built.

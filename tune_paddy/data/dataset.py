@@ -328,7 +328,8 @@ def _check_classes(listing: Listing, labelled: pd.DataFrame) -> tuple[str, ...]:
     if len(classes) < 2:  # noqa: PLR2004 one class leaves nothing to classify
         raise InputError(
             f"{shown(listing.root)} was read as {listing.layout}: all images have the label "
-            f"{shown(''.join(classes))}; at least two classes are needed"
+            f"{shown(''.join(classes))}; at least two classes are needed: sort the images into a folder per "
+            "class, or add a table of images and labels"
         )
     return classes
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking.client import call, load_mlflow
 from tune_paddy.tracking.context.provenance import is_gone
-from tune_paddy.tracking.lookup.names import unknown_search
+from tune_paddy.tracking.lookup.names import deleted_search, unknown_search
 from tune_paddy.tracking.schema import ARCH, ENSEMBLE, FAILURE, KIND, MEMBER, OUTCOME, PARENT, PROCESS, SEARCH
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.tags import known_tags, stored_name
@@ -196,10 +196,7 @@ def _refuse_deleted(store: Store, name: str) -> None:
     found = call(store.client.search_runs, list(deleted), condition, run_view_type=view.ALL, max_results=1)
     for run in found:
         number = run.info.experiment_id
-        raise InputError(
-            f"search {name!r} is in the experiment {deleted[number]!r}, which was deleted; restore it with "
-            f"`mlflow experiments restore --experiment-id {number}`"
-        )
+        raise deleted_search(name, deleted[number], number)
 
 
 def list_members(store: Store, search: str) -> tuple[RecordedRun, ...]:

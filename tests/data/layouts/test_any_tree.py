@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.layouts.names import role_of
-from tune_paddy.data.layouts.tree import is_image_name
+from tune_paddy.data.layouts.tree import is_image_name, is_passed_over
 from tune_paddy.data.system.own_output import MARKER
 
 FOLDERS = st.sampled_from((
@@ -17,7 +17,8 @@ FOLDERS = st.sampled_from((
     "images", "fold1", "fold2", "train/train", "train/cat", "train/dog", "Training/cat", "test/cat",
     "valid/dog", "cat/train", "cat/2023", "images/cat", "data/train/cat", "fold1/cat", "fold2/cat",
     "runs", "runs/demo-1/figures", ".git", "seg_train/seg_train/cat", "seg_test/seg_test", "a b",
-    "ünï", "a/cat", "a/dog", "b/cat", "b/dog",
+    "ünï", "a/cat", "a/dog", "b/cat", "b/dog", "masks", "part_1", "part_2", "all/cat", "all/dog",
+    "x/y/train/cat", "x/z/train/dog", "@eaDir",
 ))  # fmt: skip
 FILES = st.sampled_from(
     (
@@ -38,11 +39,13 @@ FILES = st.sampled_from(
 VALUES = st.sampled_from((
     "1", "2", "2.jpg", "1.jpg", "cat/1.jpg", "cat", "dog", "train/1.jpg", "", "0", "x.1",
     "cat dog", "cat|dog", "0.5", "1.0", "True", "no", "['cat', 'dog']", "1.jpg cat",
+    "/old/cat/1.jpg", "/old/cat/2.jpg", "C:\\cat\\2.jpg",
     "../1.jpg", "/etc/passwd", "\0", "ö", 'a"b', "cat\\1.jpg",
 ))  # fmt: skip
 NAMES = st.sampled_from((
     "train.csv", "labels.csv", "test.csv", "sample_submission.csv", "submission.csv",
-    "train/labels.csv", "x.tsv", "labels.txt", "meta/v1/labels.csv", "valid.csv", "answers.csv",
+    "train/labels.csv", "test/labels.csv", "x.tsv",
+    "labels.txt", "labels", "labels.yaml", "labels.csv.gz", "meta/v1/labels.csv", "valid.csv", "answers.csv",
 ))  # fmt: skip
 COLUMNS = st.sampled_from(
     ("image", "id", "label", "path", "kind", "class", "", "1.jpg", "file", "cat", "dog")
@@ -79,7 +82,7 @@ def written(root: Path, files: dict[str, bytes]) -> None:
 def is_visible(root: Path, path: Path) -> bool:
     """Return whether an image is neither hidden nor in a folder of results."""
     inner = path.relative_to(root)
-    shown = not any(part.startswith(".") for part in inner.parts) and is_image_name(path.name)
+    shown = not any(map(is_passed_over, inner.parts)) and is_image_name(path.name)
     return shown and not any((root / parent / MARKER).exists() for parent in inner.parents)
 
 
@@ -104,9 +107,7 @@ def test_any_tree_is_read_without_losing_an_image_or_refused_in_words(files):
 @settings(max_examples=50, deadline=None)
 @given(trees())
 def test_a_class_that_a_folder_names_is_never_named_like_a_part(files):
-    images = {
-        name: content for name, content in files.items() if not name.endswith(("csv", "tsv", "labels.txt"))
-    }
+    images = {name: content for name, content in files.items() if is_image_name(PurePosixPath(name).name)}
     with TemporaryDirectory() as folder:
         written(Path(folder), images)
         try:

@@ -2,37 +2,11 @@
 
 import pytest
 
+from tests.data.layouts.made import CLASSES, facts, make, refusal, table
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.detect import list_dataset
 from tune_paddy.data.options import ReadOptions
 from tune_paddy.data.submission.form import SubmissionFormat
-
-CLASSES = ("blast", "healthy", "tungro")
-
-
-def make(root, *names):
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-
-
-def table(path, rows, separator=",", encoding="utf-8"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes("".join(separator.join(map(str, row)) + "\n" for row in rows).encode(encoding))
-
-
-def facts(root, **options):
-    """Numbers of labelled images, classes and images to predict."""
-    listing = list_dataset(root, ReadOptions(**options))
-    return len(listing.labelled), sorted(set(listing.labelled["label"])), len(listing.test)
-
-
-def refusal(root, **options):
-    with pytest.raises(InputError) as caught:
-        list_dataset(root, ReadOptions(**options))
-    return str(caught.value)
-
 
 # --- parts ---------------------------------------------------------------------------------------------
 
@@ -43,7 +17,8 @@ def refusal(root, **options):
         ("Training", "Testing"), ("Train", "Test"), ("TRAIN", "TEST"), ("trn", "tst"), ("train_set", "test1"),
         ("seg_train/seg_train", "seg_test/seg_test"), ("images/train", "images/test"),
         ("train/train", "test/test"), ("archive/trainImages", "archive/testImages"),
-        ("asl_train", "asl_test"), ("train/images", "test/images"),
+        ("asl_train", "asl_test"), ("train/images", "test/images"), ("Treino", "Teste"), ("训练集", "测试集"),
+        ("entrenamiento", "prueba"),
     ],
 )  # fmt: skip
 def test_parts_are_found_by_the_meaning_of_their_names(tmp_path, train, test):
@@ -101,7 +76,8 @@ def test_folders_in_all_class_folders_are_noted(tmp_path):
     (note,) = list_dataset(tmp_path).notes
     assert "names of folders in them (apple, kale, leek, …) are not used as labels" in note
     make(tmp_path, "leaf/1.jpg")
-    assert list_dataset(tmp_path).notes == ()
+    (note,) = list_dataset(tmp_path).notes
+    assert note == "fruit is one class; names of folders in it (apple, pear) are not used as labels"
 
 
 def test_several_datasets_are_refused(tmp_path):
@@ -596,6 +572,15 @@ def test_a_table_of_answers_does_not_beat_class_folders(tmp_path):
         ("table (answers of tune-paddy predict)", ("answers.csv",)),
         ("table (it names images to predict only)", ("guesses.csv",)),
     ]
+
+
+@pytest.mark.parametrize("name", ["preds.csv", "test_answers.csv", "predictions.tsv"])
+def test_answers_for_some_images_do_not_say_which_images_are_to_be_predicted(tmp_path, name):
+    make(tmp_path, *(f"train/{label}/1.jpg" for label in CLASSES), *(f"test/{k}.jpg" for k in range(6)))
+    header = ("file", "label", "probability", "second", "second_probability")
+    table(tmp_path / name, [header, ("test/1.jpg", "blast", 0.8, "healthy", 0.1)])
+    assert facts(tmp_path) == (3, list(CLASSES), 6)
+    assert list_dataset(tmp_path).left_out[0].what == "table (answers of tune-paddy predict)"
 
 
 def test_answers_with_several_labels_do_not_beat_class_folders(tmp_path):

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.data.layouts.test_forms import CLASSES, facts, make, refusal, table
+from tests.data.layouts.made import CLASSES, facts, make, refusal, table
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.detect import list_dataset
 

@@ -1,5 +1,6 @@
 import pytest
 
+from tune_paddy.data.image_table import HEADER
 from tune_paddy.data.system.own_output import (
     MARKER,
     are_answers,
@@ -70,6 +71,10 @@ def test_the_table_of_the_label_doctor_is_recognised_by_its_columns():
 
     assert table_kind(COLUMNS, []) == "suspects of tune-paddy data doctor"
     assert table_kind(("id", "label"), []) == ""
+
+
+def test_the_table_of_a_searchs_images_is_recognised_by_its_columns():
+    assert table_kind(HEADER, []) == "images of a search"
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,15 @@ def test_an_unknown_search_is_refused_with_a_suggestion(store: Store) -> None:
         check_names(store.tracking_uri, ["night", "nigth"])
 
 
+def test_a_search_of_a_deleted_experiment_is_named_as_that(store: Store) -> None:
+    start_search(store, name="night")
+    store.client.delete_experiment(store.experiment_id)
+    with pytest.raises(InputError, match=r"'night' is in the experiment '.*', which was deleted; restore it"):
+        check_names(store.tracking_uri, ["night"])
+    with pytest.raises(InputError, match="no search 'day'"):
+        check_names(store.tracking_uri, ["day"])
+
+
 def test_a_database_that_cannot_be_read_is_left_to_the_record(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("no database")
     check_names(f"sqlite:///{tmp_path}/mlflow.db", ["night"])

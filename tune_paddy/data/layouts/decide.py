@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.layouts.by_table.columns import LABEL_COLUMNS
+from tune_paddy.data.layouts.by_table.columns import is_usual_label
 from tune_paddy.data.layouts.by_table.images import Surroundings
 from tune_paddy.data.layouts.by_table.side_columns import class_folders
 from tune_paddy.data.layouts.by_table.tables import Kind, LabelTable, Verdict
@@ -13,6 +13,7 @@ from tune_paddy.data.layouts.file_names import NamedFiles, find_named_files
 from tune_paddy.data.layouts.folders import ClassFolders
 from tune_paddy.data.layouts.names import Role, role_of
 from tune_paddy.data.layouts.parts import last
+from tune_paddy.data.layouts.tree import others_there
 from tune_paddy.data.options import FOLDERS
 from tune_paddy.data.system.text import counted, shown
 
@@ -96,10 +97,11 @@ _OPTIONS = ("labels", "images", "id_column", "label_column", "task")
 def _nothing(around: Surroundings, verdicts: Sequence[Verdict], no_folders: InputError) -> str:
     """Say why neither folders nor tables give labels."""
     tables = "; ".join(f"{shown(verdict.name)}: {verdict.reason or verdict.kind}" for verdict in verdicts)
+    others = others_there(around.pictures)
     return (
-        f"{shown(around.tree.root)}: neither folders nor a table give labels: (1) folders: {no_folders}; "
-        f"(2) tables: {tables or 'there is no .csv or .tsv file'}; sort the images into a folder per class, "
-        "or add a table with a column of file names and one of labels"
+        f"{shown(around.tree.root)}: neither folders nor a table give labels: (1) folders: "
+        f"{others or no_folders}; (2) tables: {tables or 'there is no .csv or .tsv file'}; sort the images "
+        "into a folder per class, or add a table with a column of file names and one of labels"
     )
 
 
@@ -155,9 +157,10 @@ def _against(verdict: Verdict, folders: ClassFolders, around: Surroundings) -> V
 def _is_sure(table: LabelTable, around: Surroundings) -> bool:
     """Return whether the columns of labels are known by their names."""
     wanted = around.options.label_column
-    known = {*LABEL_COLUMNS, *(name.casefold() for name in around.sample.others)}
-    names = {name.casefold() for name in table.label_columns}
-    return wanted is not None or names <= known or len(names) > 1
+    names = table.label_columns
+    by_sample = {name.casefold() for name in around.sample.others}
+    known = all(is_usual_label(name) or name.casefold() in by_sample for name in names)
+    return wanted is not None or known or len(names) > 1
 
 
 def _is_official(table: LabelTable, folders: ClassFolders) -> bool:

@@ -20,6 +20,7 @@ from tune_paddy.data.labels.doubtful_names import note_names
 from tune_paddy.data.labels.grades import note_gaps
 from tune_paddy.data.labels.relabel import Wording, correct_labels
 from tune_paddy.data.layouts.by_table.images import Surroundings
+from tune_paddy.data.layouts.by_table.local_paths import read_local
 from tune_paddy.data.layouts.by_table.other_files import judge_others
 from tune_paddy.data.layouts.by_table.side_columns import (
     class_folders,
@@ -51,7 +52,7 @@ from tune_paddy.data.sides.columns import SideColumns
 from tune_paddy.data.sides.parts import describe_unused
 from tune_paddy.data.submission.choose import Labels, choose_form
 from tune_paddy.data.system.text import check_decoded, shown
-from tune_paddy.data.tables.csv_table import CsvTable, read_table
+from tune_paddy.data.tables.csv_table import CsvTable
 from tune_paddy.data.tables.json_rows import JSON_SUFFIXES
 
 
@@ -127,9 +128,22 @@ def _list(root: Path, named: Path | None, options: ReadOptions) -> Listing:
     else:
         others = near if companion is None else [n for n in near if tree.path(n) != companion.path]
         labelled, verdicts = _labelled(around, named, others)
+    if companion is None:
+        _refuse_columns(labelled, options)
     if corrections is not None:
         labelled = _corrected(labelled, corrections)
     return _listing(around, labelled, sample, verdicts, companion)
+
+
+def _refuse_columns(labelled: Labelled, options: ReadOptions) -> None:
+    """Refuse the name of a column where no table is read."""
+    named = [option for option in ("label_column", "id_column") if getattr(options, option) is not None]
+    if named and labelled.table is None:
+        raise InputError(
+            f"`{named[0]}` names a column of a table, but the labels are the {labelled.source}: leave it "
+            "out, or name the table with `labels=FILE`",
+            options=(named[0], "labels"),
+        )
 
 
 def _corrections(root: Path, options: ReadOptions) -> Path | None:
@@ -151,12 +165,12 @@ def _companion(around: Surroundings, named: Path | None, near: Sequence[str]) ->
     if not wants_sides(around.options):
         return None
     if named is not None:
-        table = read_table(named)
+        table = read_local(named, around)
         return table if is_companion(table, around) else None
-    found = {}
+    found, tree = {}, around.tree
     for name in near:
         with suppress(InputError):
-            if not is_sample(name) and is_companion(table := read_table(around.tree.path(name)), around):
+            if not is_sample(name) and is_companion(table := read_local(tree.path(name), around), around):
                 found[name] = table
     return found.get(companion_name(list(found)))
 
@@ -193,7 +207,9 @@ def _labelled(
 ) -> tuple[Labelled, tuple[Verdict, ...]]:
     """Return the labelled images, and what the tables of the dataset are."""
     if named is not None:
-        return from_table(read_label_table(read_table(named), around), around), _lists(around, near, named)
+        return from_table(read_label_table(read_local(named, around), around), around), _lists(
+            around, near, named
+        )
     if around.options.labels == FOLDERS:
         return from_folders(class_folders(around), around), _lists(around, near)
     verdicts = (*(judge(name, around) for name in near), *judge_others(around))

@@ -2,16 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.layouts.names import Role, roles_of, words_of
+from tune_paddy.data.layouts.names import Role, only_hold, roles_of, words_of
 from tune_paddy.data.layouts.parts import (
     Parts,
     find_parts,
     has_class_folders,
     last,
+    only_folder,
     unwrap,
 )
 from tune_paddy.data.layouts.tree import OURS, Tree, parent_of
@@ -53,15 +54,20 @@ def find_class_folders(tree: Tree, base: str) -> ClassFolders:
     inner_of = {folder: unwrap(tree, folder) for folder in parts.of(*_LABELLED)}
     bases = [inner for inner in inner_of.values() if has_class_folders(tree, inner)]
     flat = [folder for folder, inner in inner_of.items() if inner not in bases]
+    if bases and not [part for part in parts.of(Role.TRAIN, Role.FOLD) if inner_of[part] in bases]:
+        _refuse_validation_alone(tree, base, parts)
     if not bases:
         _refuse_flat(tree, base, parts, flat)
         bases = [base]
     folders = parts.others if bases == [base] else tuple(f for b in bases for f in _classes_in(tree, b))
     if not folders:
         raise _no_classes(tree, base, [*tests, *parts.of(Role.TEST)])
-    _refuse_inner_dataset(tree, folders)
     for one in bases:
-        _refuse_same_inside(tree, one, [folder for folder in folders if parent_of(folder) == one])
+        own = [folder for folder in folders if parent_of(folder) == one]
+        _refuse_datasets(tree, one, own)
+        _refuse_copy(tree, one, own)
+        _refuse_same_inside(tree, one, own)
+        _refuse_holders(tree, one, own)
     return ClassFolders(
         bases=tuple(bases),
         rows=tuple((last(folder), name) for folder in folders for name in tree.below(folder)),
@@ -128,6 +134,18 @@ def _no_classes(tree: Tree, base: str, tests: Sequence[str]) -> InputError:
     )
 
 
+def _refuse_validation_alone(tree: Tree, base: str, parts: Parts) -> None:
+    """Refuse a validation part beside another folder of class folders, which may be the part to train on."""
+    other = next((one for one in parts.others if has_class_folders(tree, one)), None)
+    if other is not None:
+        validation = parts.of(Role.VALIDATION)[0]
+        raise InputError(
+            f"{_place(tree, base)}: {shown(last(other))} may be the part to train on beside "
+            f"{shown(last(validation))}: name it train, or give `images={other}` to read it alone",
+            options=("images",),
+        )
+
+
 def _refuse_flat(tree: Tree, base: str, parts: Parts, flat: Sequence[str]) -> None:
     """Refuse images of a part that lie in no class folder, unless there are class folders beside it."""
     told = [folder for folder in flat if parts.roles[folder] is not Role.VALIDATION] or list(flat)
@@ -147,14 +165,65 @@ def _refuse_flat(tree: Tree, base: str, parts: Parts, flat: Sequence[str]) -> No
         )
 
 
-def _refuse_inner_dataset(tree: Tree, folders: Sequence[str]) -> None:
-    """Refuse one folder with the parts of a dataset beside others that have none."""
-    inner = [folder for folder in folders if Role.TRAIN in find_parts(tree, folder).roles.values()]
-    if len(inner) == 1 and len(folders) > 1:
-        other = next(folder for folder in folders if folder != inner[0])
+def _refuse_datasets(tree: Tree, base: str, folders: Sequence[str]) -> None:
+    """Refuse a folder that is divided into parts beside others without, and several with classes in parts."""
+    parts_of = {folder: _parts_to_train_on(tree, folder) for folder in folders}
+    divided = [folder for folder, parts in parts_of.items() if parts]
+    if len(divided) == 1 and len(folders) > 1:
+        other = next(folder for folder in folders if folder != divided[0])
         raise InputError(
-            f"{_place(tree, inner[0])}: is divided into parts of a dataset, but {shown(last(other))} beside "
-            "it is not; give the folder of the dataset"
+            f"{_place(tree, divided[0])}: is divided into parts of a dataset, but {shown(last(other))} "
+            "beside it is not; give the folder of the dataset"
+        )
+    part = next((p for f in divided for p in parts_of[f] if has_class_folders(tree, p)), None)
+    if part is not None and len(folders) > 1:
+        raise InputError(
+            f"{_place(tree, base)}: several folders are divided into parts of a dataset, such as "
+            f"{shown(part)}: give the folder of one dataset"
+        )
+
+
+def _parts_to_train_on(tree: Tree, folder: str) -> list[str]:
+    """Return the parts to train on in a folder, or in the only folder in it, at any depth."""
+    while not (parts := find_parts(tree, folder).of(Role.TRAIN)) and (inner := only_folder(tree, folder)):
+        folder = inner
+    return parts
+
+
+def _innermost(tree: Tree, folder: str) -> str:
+    """Pass through folders that hold a single folder."""
+    while inner := only_folder(tree, folder):
+        folder = inner
+    return folder
+
+
+def _refuse_copy(tree: Tree, base: str, folders: Sequence[str]) -> None:
+    """Refuse a folder that holds folders of the same names as those beside it: a copy of the dataset."""
+    names = set(map(last, folders))
+    for folder in folders:
+        place = _innermost(tree, folder)
+        same = sorted(_names_inside(tree, place) & (names - {last(folder)}))
+        if len(same) > 1:
+            raise InputError(
+                f"{_place(tree, folder)}: may be a copy of the dataset or a class, since it holds folders of "
+                f"the same names as those beside it ({', '.join(map(shown, same[:_NAMED]))}); move it, give "
+                f"`images={place}` to read the folders there as the classes, or give `images={base or '.'}` "
+                "if it is one of the classes",
+                options=("images",),
+            )
+
+
+def _refuse_holders(tree: Tree, base: str, folders: Sequence[str]) -> None:
+    """Refuse folders whose names say that they hold images, not which class these have."""
+    names = list(map(last, folders))
+    if len(names) > 1 and only_hold(names):
+        few = _listed_names(names)
+        first = next(filter(tree.files, folders), folders[0])
+        raise InputError(
+            f"{_place(tree, base)}: the names of the folders ({few}) say that they hold images, not which "
+            f"class these have; give `images={first}` to read that one alone, give "
+            f"`images={base or '.'}` if they are the classes, or add a table of images and labels",
+            options=("images",),
         )
 
 
@@ -169,7 +238,6 @@ def _refuse_same_inside(tree: Tree, base: str, folders: Sequence[str]) -> None:
     shared = sorted(name for name, count in counts.items() if count > 1)
     if len(shared) < 2 or 2 * len(shared) < len(counts) or any(map(tree.files, folders)):  # noqa: PLR2004
         return
-    _refuse_datasets(tree, base, folders)
     if roles_of(shared) or (_count_something(counts) and not _count_something(map(last, folders))):
         return
     outer = ", ".join(shown(last(folder)) for folder in folders[:_NAMED])
@@ -181,17 +249,6 @@ def _refuse_same_inside(tree: Tree, base: str, folders: Sequence[str]) -> None:
         "on, or write a table of images and labels",
         options=("images",),
     )
-
-
-def _refuse_datasets(tree: Tree, base: str, folders: Sequence[str]) -> None:
-    """Refuse folders whose parts hold folders of classes: each is a dataset."""
-    for folder in folders:
-        parts = find_parts(tree, folder).of(Role.TRAIN)
-        if any(has_class_folders(tree, part) for part in parts):
-            raise InputError(
-                f"{_place(tree, base)}: several folders are divided into parts of a dataset, such as "
-                f"{shown(parts[0])}: give the folder of one dataset"
-            )
 
 
 def _count_something(names: Iterable[str]) -> bool:
@@ -222,11 +279,22 @@ def _notes(tree: Tree, bases: Sequence[str], folders: Sequence[str], parts: Part
 
 def _folders_inside(tree: Tree, folders: Sequence[str]) -> Iterator[str]:
     """Note folders in class folders that hold no images of their own: they may be the classes."""
-    inside = [_names_inside(tree, folder) for folder in folders]
-    names = sorted(set[str]().union(*inside))
-    if all(len(one) > 1 for one in inside) and not any(map(tree.files, folders)):
-        inner = ", ".join(map(shown, names[:_NAMED])) + (", …" if len(names) > _NAMED else "")
+    inside = {folder: _names_inside(tree, folder) for folder in folders if not tree.files(folder)}
+    deep = [folder for folder, names in inside.items() if len(names) > 1]
+    if len(deep) == len(folders):
+        inner = _listed_names(set[str]().union(*inside.values()))
         yield f"the classes are the outer folders; names of folders in them ({inner}) are not used as labels"
+        return
+    told = [one for one in deep if not (_count_something(inside[one]) or roles_of(inside[one]))]
+    if told:
+        inner, name = _listed_names(inside[told[0]]), shown(last(told[0]))
+        more = f", and so for {len(told) - 1:,} more" if len(told) > 1 else ""
+        yield f"{name} is one class; names of folders in it ({inner}) are not used as labels{more}"
+
+
+def _listed_names(names: Collection[str]) -> str:
+    """Return the first names of several."""
+    return ", ".join(map(shown, sorted(names)[:_NAMED])) + (", …" if len(names) > _NAMED else "")
 
 
 def _names_inside(tree: Tree, folder: str) -> set[str]:

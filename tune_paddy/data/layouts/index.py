@@ -1,5 +1,6 @@
 """Find the image files that a table names, by path, by name or by name without suffix."""
 
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,14 +24,15 @@ class ImageIndex:
         """Return the images that an id can mean; several if it is ambiguous, none if it is unknown.
 
         A path counts from each of `folders` in turn, otherwise from any folder. A plain name may lie in any
-        folder. The suffix may be missing, and its letters may be upper or lower case.
+        folder. The suffix may be missing, and its letters may be upper or lower case. An accent may be a
+        character of its own, as in names that a Mac has written.
 
         Args:
             name: Path, name or name without suffix, as a table has it.
             folders: Folders that a path may start from, relative to the tree.
         """
         plain = _normal(name.strip().replace("\\", "/"))
-        key = without_suffix(plain)
+        key = _key(plain)
         for folder in folders:
             found = self._paths.get(f"{folder}/{key}" if folder else key)
             if found:
@@ -38,18 +40,18 @@ class ImageIndex:
         parent, _, last = key.rpartition("/")
         same = self._plain.get(last, [])
         if parent:
-            same = [one for one in same if without_suffix(one).endswith(f"/{key}")]
+            same = [one for one in same if _key(one).endswith(f"/{key}")]
         return _exact(same, plain) if "/" not in plain or parent else []
 
     @cached_property
     def _paths(self) -> dict[str, list[str]]:
         """Path without the suffix → images."""
-        return _grouped(self.names, without_suffix)
+        return _grouped(self.names, _key)
 
     @cached_property
     def _plain(self) -> dict[str, list[str]]:
         """Name without folder and suffix → images."""
-        return _grouped(self.names, lambda name: without_suffix(name.rpartition("/")[2]))
+        return _grouped(self.names, lambda name: _key(name.rpartition("/")[2]))
 
 
 def has_suffix(name: str) -> bool:
@@ -84,6 +86,12 @@ def lies_in(folders: Iterable[str]) -> Callable[[str], bool]:
 def lies_directly_in(label: str) -> Callable[[str], bool]:
     """Return the rule that the folder of an image has the name of a label."""
     return lambda name: parent_of(name).rpartition("/")[2] == label
+
+
+def _key(name: str) -> str:
+    """Return a name without suffix, with each accent in the character that it belongs to."""
+    short = without_suffix(name)
+    return short if short.isascii() else unicodedata.normalize("NFC", short)
 
 
 def _normal(name: str) -> str:

@@ -12,6 +12,7 @@ from tune_paddy.data.layouts.file_names import NamedFiles
 from tune_paddy.data.layouts.folders import ClassFolders
 from tune_paddy.data.layouts.index import has_suffix
 from tune_paddy.data.layouts.listing import make_labelled
+from tune_paddy.data.layouts.masks import note_masks
 from tune_paddy.data.layouts.parts import find_parts, last
 from tune_paddy.data.layouts.tree import Tree, parent_of
 from tune_paddy.data.submission.form import SubmissionFormat
@@ -91,6 +92,7 @@ def from_table(found: LabelTable, around: Surroundings) -> Labelled:
     single = found.label_columns[0] if len(found.label_columns) == 1 else ""
     where = f"column {shown(single)}" if single else f"{len(found.label_columns)} columns of 0 and 1"
     encoding = "" if found.table.encoding.startswith("utf") else f"{name} is read as Windows-1252 text"
+    lost = f"{name}: its paths are read without {shown(found.table.lost)}, which is not here"
     return Labelled(
         layout=BY_TABLE,
         place=_in(folders, around.pictures),
@@ -102,7 +104,11 @@ def from_table(found: LabelTable, around: Surroundings) -> Labelled:
         form=SubmissionFormat(found.id_column, single or SubmissionFormat().label_column),
         test_folders=tuple(around.test_folders),
         unnamed=f"that {name} does not name",
-        notes=tuple(note for note in (encoding, found.read.note, _empty_note(found)) if note),
+        notes=tuple(
+            note
+            for note in (encoding, lost * bool(found.table.lost), found.read.note, _empty_note(found))
+            if note
+        ),
         table=found.table,
         columns=(found.id_column, *found.label_columns),
         task=found.read.task,
@@ -159,7 +165,7 @@ def from_folders(found: ClassFolders, around: Surroundings) -> Labelled:
         form=SubmissionFormat(),
         test_folders=found.tests,
         unnamed="in no class folder",
-        notes=found.notes + _test_notes(around.tree, found),
+        notes=(*found.notes, *note_masks([name for _, name in found.rows]), *_test_notes(around.tree, found)),
         task=around.options.task or CLASSES,
     )
 

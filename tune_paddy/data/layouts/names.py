@@ -26,20 +26,45 @@ _ROLES: Mapping[str, Role] = {
     **dict.fromkeys(("pred", "predict", "prediction", "predicting", "inference"), Role.TEST),
     **dict.fromkeys(("unlabelled", "unlabeled"), Role.TEST),
     **dict.fromkeys(("fold", "kfold"), Role.FOLD),
-}
-"""Word → role; plural forms count as the singular."""
+    **dict.fromkeys(
+        (
+            "entrenamiento", "treino", "treinamento", "entrainement", "entraînement", "apprentissage",
+            "addestramento", "обучение", "训练", "训练集", "訓練",
+        ),
+        Role.TRAIN,
+    ),
+    **dict.fromkeys(
+        (
+            "validacion", "validación", "validacao", "validação", "validierung", "validazione", "验证",
+            "验证集",
+        ),
+        Role.VALIDATION,
+    ),
+    **dict.fromkeys(("prueba", "teste", "тест", "测试", "测试集", "測試"), Role.TEST),
+}  # fmt: skip
+"""Word → role, also in other languages; plural forms count as the singular."""
 
 _FILLERS = frozenset((
-    "a", "all", "annotation", "aug", "augmented", "colour", "color", "crop", "cropped", "csv", "cv",
-    "data", "dataset", "dir", "directory", "file", "filename", "final", "folder", "for", "full",
+    "a", "additional", "all", "annotation", "aug", "augmented", "colour", "color", "crop", "cropped",
+    "csv", "cv",
+    "data", "dataset", "dir", "directory", "extra", "file", "filename", "final", "folder", "for", "full",
     "gif", "gray", "grey", "ground", "groundtruth", "high", "id", "image", "img", "info", "input",
-    "jpeg", "jpg", "label", "labelled", "labeled", "large", "list", "low", "meta", "metadata",
+    "jpeg", "jpg", "label", "labelled", "labeled", "large", "list", "low", "meta", "metadata", "mini",
     "new", "of", "old", "orig", "original", "part", "photo", "photograph", "pic", "picture", "png",
     "private", "processed", "public", "px", "raw", "res", "resized", "rgb", "sample", "set",
     "small", "sorted", "split", "stage", "stg", "subset", "table", "target", "the", "tif", "tiff",
-    "to", "truth", "v", "version", "webp", "x",
+    "tiny", "to", "truth", "v", "version", "webp", "x",
 ))  # fmt: skip
 """Words beside a role that do not change it, as in `train_images_224`."""
+
+_HOLDERS = frozenset((
+    "annotation", "batch", "data", "dataset", "folder", "image", "img", "mask", "part", "photo",
+    "photograph", "pic", "picture", "segmentation", "trimap",
+))  # fmt: skip
+"""Words in the name of a folder that say what it holds, not which class that has."""
+
+_BESIDE_HOLDERS = frozenset(("class", "gif", "jpeg", "jpg", "object", "png", "tif", "tiff"))
+"""Words beside those that tell no class either."""
 
 _SPLITS = frozenset(("split", "subset", "partition"))
 """Words of which the name of a column that divides the images may consist."""
@@ -69,6 +94,16 @@ def names_split(column: str) -> bool:
     return says_is or role_of(column) is Role.FOLD or (bool(words) and _SPLITS.issuperset(words))
 
 
+def are_parts(values: Iterable[str]) -> bool:
+    """Return whether values are names of parts, one of them of the images to train on.
+
+    >>> are_parts(["Train", "val"]), are_parts(["train", "bus"])
+    (True, False)
+    """
+    roles = [role_of(value) for value in values]
+    return Role.TRAIN in roles and all(role is not None and role is not Role.FOLD for role in roles)
+
+
 def roles_of(names: Iterable[str]) -> dict[str, Role]:
     """Return the roles of names that stand beside each other.
 
@@ -96,6 +131,25 @@ def is_container(name: str) -> bool:
     return bool(words) and all(word in _FILLERS or word.isdecimal() for word in words)
 
 
+def only_hold(names: Iterable[str]) -> bool:
+    """Return whether names say that folders hold images or what belongs to them, and tell no classes.
+
+    >>> only_hold(["JPEGImages", "SegmentationClass"]), only_hold(["ham_images_part_1", "ham_images_part_2"])
+    (True, True)
+    >>> only_hold(["mask", "no_mask"]), only_hold(["image_cat", "image_dog"])
+    (False, False)
+    """
+    words = [[_held(word) for word in words_of(name)] for name in names]
+    told = _HOLDERS | _BESIDE_HOLDERS
+    rest = {tuple(word for word in one if word not in told and not word.isdecimal()) for one in words}
+    return len(rest) == 1 and all(not _HOLDERS.isdisjoint(one) for one in words)
+
+
+def _held(word: str) -> str:
+    """Return the second half of a word that is joined from two that tell no class, such as `jpegimage`."""
+    return next((end for end in _HOLDERS if word.removesuffix(end) in _BESIDE_HOLDERS), word)
+
+
 def is_sample(name: str) -> bool:
     """Return whether a table's name is that of a sample submission.
 
@@ -106,6 +160,15 @@ def is_sample(name: str) -> bool:
     return is_submission(name) and bool(
         words & {"sample", "example", "format", "template", "samplesubmission"}
     )
+
+
+def holds_predictions(stem: str) -> bool:
+    """Return whether a table's name, without suffix, says that it holds predictions.
+
+    >>> holds_predictions("val_preds"), holds_predictions("test")
+    (True, False)
+    """
+    return not {"pred", "prediction", "predicted"}.isdisjoint(words_of(stem))
 
 
 def is_submission(name: str) -> bool:

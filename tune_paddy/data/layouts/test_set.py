@@ -1,19 +1,23 @@
 """Images to predict: those of a sample submission, of a table, or of the folders for them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.by_table.columns import Sample, find_id_column
 from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, recognises
+from tune_paddy.data.layouts.by_table.local_paths import read_local
 from tune_paddy.data.layouts.by_table.tables import Kind, Verdict, read_ids, usual_id_column
 from tune_paddy.data.layouts.index import has_suffix, without_suffix
-from tune_paddy.data.layouts.names import Role
+from tune_paddy.data.layouts.names import Role, holds_predictions
 from tune_paddy.data.layouts.parts import unwrap
 from tune_paddy.data.submission.form import SAMPLE
 from tune_paddy.data.system.text import listed, shown
 from tune_paddy.data.tables.csv_table import CsvTable, read_table
+
+_FIRST = 200
+"""Number of rows of a sample submission whose words tell the column of the labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +49,18 @@ class SampleTable:
     @property
     def columns(self) -> Sample:
         """Columns of the sample."""
-        return Sample(self.table.columns[0], tuple(name for name in self.table.columns[1:] if name))
+        others = tuple(name for name in self.table.columns[1:] if name)
+        cells = self.table.column(others[0])[:_FIRST] if len(others) == 1 else []
+        words = frozenset(word for cell in cells for word in cell.split() if not _is_number(word))
+        return Sample(self.table.columns[0], others, words)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def find_sample(root: Path, names: Sequence[str]) -> SampleTable | None:
@@ -97,23 +112,45 @@ def find_test_set(
     """
     around = replace(around, pictures=around.tree, within=None, test_folders_given=tuple(folders))
     if sample is not None:
+        _check_first(sample.table, recognises(sample.table.path, around, Role.TEST))
         ids = read_ids(sample.table, sample.table.columns[0])
         files = find_files(sample.table, ids, around, without=labelled)
         path = around.tree.path(sample.name)
         return TestSet(tuple(ids), tuple(files), f"as {shown(sample.name)} lists", sample.name, path)
-    listing = next((verdict for verdict in verdicts if verdict.kind is Kind.TEST), None)
-    found = None if listing is None else _read_list(listing.name, around, required=not folders)
+    names = (verdict.name for verdict in verdicts if verdict.kind is Kind.TEST)
+    lists = (_read_list(name, around, labelled, required=not folders) for name in names)
+    found = next(filter(None, lists), None)
     return found or _read_folders(around, folders, labelled, with_suffix)
 
 
-def _read_list(name: str, around: Surroundings, *, required: bool) -> TestSet | None:
-    """Read a list of images to predict; None: it names none, and there is another source."""
-    table = read_table(around.tree.path(name))
+def _check_first(table: CsvTable, is_image: Callable[[str], bool]) -> None:
+    """Refuse a sample submission in which another column than the first one names the images."""
+    column = find_id_column(table, is_image)
+    if column not in (None, table.columns[0]) and not any(map(is_image, table.column(table.columns[0]))):
+        raise InputError(
+            f"{shown(table.path)}:1: column {shown(str(column))} names the images, but is not the first one: "
+            "move it to the front of every row; leaderboards find columns by their names"
+        )
+
+
+def _read_list(
+    name: str, around: Surroundings, labelled: Collection[str], *, required: bool
+) -> TestSet | None:
+    """Read a list of images to predict.
+
+    Returns:
+        The images; None: it names none, and there is another source, or it holds predictions of labelled
+        images, as other programs write them.
+    """
+    table = read_local(around.tree.path(name), around, Role.TEST)
     column = find_id_column(table, recognises(table.path, around, Role.TEST))
     if column is None and not required:
         return None
     ids = read_ids(table, column or usual_id_column(table))
-    return TestSet(tuple(ids), tuple(find_files(table, ids, around)), f"as {shown(name)} lists", name)
+    files = find_files(table, ids, around)
+    if holds_predictions(PurePath(name).stem) and set(files) <= set(labelled):
+        return None
+    return TestSet(tuple(ids), tuple(files), f"as {shown(name)} lists", name)
 
 
 def _read_folders(

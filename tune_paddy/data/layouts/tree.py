@@ -20,6 +20,14 @@ TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".tab"))
 """Suffixes of files that are read as tables, in lower case."""
 
 
+_NOBODYS = frozenset((
+    "__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found",
+))  # fmt: skip
+"""Names, in small letters, of folders that no person made: small copies of images, and deleted files."""
+
+_NAMED = 3
+"""Number of kinds of files that a message names."""
+
 _AFTER_SLASH = chr(ord("/") + 1)
 
 
@@ -173,7 +181,26 @@ def _sort(tree: Tree, path: str, name: str) -> None:
     elif is_record(name):
         tree.left_out.setdefault(OURS, []).append(path)
     else:
-        tree.left_out.setdefault(f"{suffix} file" if suffix else "file without a suffix", []).append(path)
+        tree.left_out.setdefault(kind_of(suffix), []).append(path)
+
+
+def kind_of(suffix: str) -> str:
+    """Return the kind of files with a suffix, among those that are left out.
+
+    >>> kind_of(".txt"), kind_of("")
+    ('.txt file', 'file without a suffix')
+    """
+    return f"{suffix} file" if suffix else "file without a suffix"
+
+
+def others_there(tree: Tree) -> str:
+    """Say what a folder without images holds instead; "" if it holds images, or nothing that may be meant."""
+    kinds = {what: names for what, names in tree.left_out.items() if what.endswith(" file")}
+    if tree.images or not kinds:
+        return ""
+    counts = sorted(((len(names), what, names[0]) for what, names in kinds.items()), reverse=True)
+    named = ", ".join(f"{count:,} × {what} such as {shown(name)}" for count, what, name in counts[:_NAMED])
+    return f"there are no images, but {named}: unpack archives, and save images as PNG, TIFF or JPEG"
 
 
 def _put_in_order(tree: Tree) -> None:
@@ -184,8 +211,12 @@ def _put_in_order(tree: Tree) -> None:
 
 
 def is_passed_over(name: str) -> bool:
-    """Return whether a file or folder is ignored: hidden, or left by an archiver."""
-    return name.startswith(".") or name == "__MACOSX"
+    """Return whether a file or folder is ignored: hidden, or left by an archiver, a system or a file server.
+
+    >>> is_passed_over("__MACOSX"), is_passed_over("$Recycle.Bin"), is_passed_over("bin")
+    (True, True, False)
+    """
+    return name.startswith(".") or name.casefold() in _NOBODYS
 
 
 def is_image_name(name: str) -> bool:

@@ -4,11 +4,11 @@ Parts that are folders, such as `train` and `test`, are those of `data/layouts/p
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.layouts.names import Role, names_split, role_of
+from tune_paddy.data.layouts.names import Role, are_parts, names_split, role_of
 from tune_paddy.data.system.text import counted, shown
 
 _TRUE = frozenset(("1", "1.0", "true", "t", "yes", "y"))
@@ -51,7 +51,7 @@ def describe_unused(columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """
     for name, values in columns.items():
         counts = Counter(value.strip() for value in values)
-        if 1 < len(counts) <= _MOST_FOLDS and (names_split(name) or _are_parts(counts)):
+        if 1 < len(counts) <= _MOST_FOLDS and (names_split(name) or are_parts(counts)):
             parts = ", ".join(
                 f"{shown(value) or 'nothing'} {count:,}" for value, count in sorted(counts.items())[:3]
             )
@@ -62,12 +62,6 @@ def describe_unused(columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
             )
             return (note,)
     return ()
-
-
-def _are_parts(values: Iterable[str]) -> bool:
-    """Return whether values are names of parts, one of them of the images to train on."""
-    roles = [role_of(value) for value in values]
-    return Role.TRAIN in roles and all(role is not None and role is not Role.FOLD for role in roles)
 
 
 def read_parts(column: str, values: Sequence[str], place: str) -> GivenSplit:

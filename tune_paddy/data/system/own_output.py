@@ -46,6 +46,8 @@ _SEVERAL = ("file", "labels")
 """The same for several labels an image; a column of probabilities of each label follows."""
 _SUSPECTS = ("id", "given", "likelier", "label", "confirmed")
 """First columns of the table that `tune-paddy data doctor` writes and a person edits."""
+_IMAGES = ("part", "id", "label", "sha256")
+"""Columns of the table of images in the folder of a search."""
 _FRACTION = re.compile(r"[01]\.\d{6}")
 """Probability as the answers write it."""
 
@@ -121,6 +123,8 @@ def table_kind(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """
     if tuple(columns)[: len(_SUSPECTS)] == _SUSPECTS:
         return "suspects of tune-paddy data doctor"
+    if tuple(columns) == _IMAGES:
+        return "images of a search"
     return "answers of tune-paddy predict" if are_answers(columns, rows) else ""
 
 

@@ -46,6 +46,7 @@ class CsvTable:
         lines: [rows], the line on which each row ends, counted from 1.
         separator: Separator of the columns.
         encoding: Encoding of the file, Python's name.
+        lost: Beginning of the paths of a column that was left out, since it is elsewhere; empty: none.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class CsvTable:
     lines: Sequence[int]
     separator: str = ","
     encoding: str = "utf-8"
+    lost: str = ""
 
     @property
     def rows(self) -> tuple[tuple[str, ...], ...]:
@@ -70,9 +72,12 @@ class CsvTable:
         return dict(pairs)  # of the columns without a name, the first one
 
     def find_column(self, names: Sequence[str]) -> str | None:
-        """Return the column that matches the first of `names`, ignoring case; None if there is none."""
-        by_name = {column.casefold(): column for column in reversed(self.columns)}
-        return next((by_name[name] for name in names if name in by_name), None)
+        """Return the column that matches the first of `names` in any spelling; None if there is none.
+
+        Args:
+            names: Names, in order of preference; case, blanks and signs between words do not count.
+        """
+        return find_name(self.columns, names)
 
     def need_column(self, names: Sequence[str]) -> str:
         """Return the result of `find_column`.
@@ -94,6 +99,25 @@ class CsvTable:
         return f"{shown(self.path)}:{self.lines[row]}"
 
 
+def find_name(columns: Sequence[str], names: Iterable[str]) -> str | None:
+    """Return the column that matches the first of `names` in any spelling; None if there is none.
+
+    >>> find_name(["Path", "ClassId", "class_id"], ["label", "class_id"])
+    'class_id'
+    >>> find_name(["Image Name", "Class Label"], ["image_name"])
+    'Image Name'
+    """
+    exact = {column.casefold(): column for column in reversed(columns)}
+    loose = {_joined(column): column for column in reversed(columns) if _joined(column)}
+    found = (exact.get(name.casefold()) or loose.get(_joined(name)) for name in names)
+    return next(filter(None, found), None)
+
+
+def _joined(name: str) -> str:
+    """Return the letters and digits of a name in lower case, such as `classid` for `Class ID`."""
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
 def read_csv(path: Path) -> CsvTable:
     """Read a CSV file with a header line, in UTF-8 with or without a byte order mark.
 
@@ -111,7 +135,8 @@ def read_table(path: Path) -> CsvTable:
 
     The separator is one of `SEPARATORS`, or what a first line such as `sep=;` of a spreadsheet declares. The
     encoding is UTF-8, UTF-16 or, if the file has no valid sequence of UTF-8, Windows-1252 (Latin-1). Blanks
-    after a separator do not count. A file named `.json` or like JSON Lines holds records, see `json_rows`.
+    after a separator and rows of empty values do not count. A file named `.json` or like JSON Lines holds
+    records, see `json_rows`.
 
     Raises:
         InputError: The file cannot be read, mixes encodings, or has no rectangular table with a header.
@@ -228,7 +253,11 @@ def _quote(value: str) -> str:
 
 @dataclass(frozen=True)
 class _Form:
-    """How a file is written: encoding, separator, lines above the header, blanks after separators."""
+    """How a file is written: encoding, separator, lines above the header.
+
+    Whether blanks after separators, and rows of empty values as spreadsheets leave them below a table, are
+    skipped.
+    """
 
     encoding: str
     separator: str = ","
@@ -246,7 +275,8 @@ def _parse(path: Path, content: bytes, form: _Form) -> CsvTable:
     try:
         for _ in range(form.skipped_lines):
             next(reader)
-        return _table(path, ((reader.line_num, row) for row in reader if row), form)
+        rows = ((reader.line_num, row) for row in reader if row and (any(row) or not form.skips_blanks))
+        return _table(path, rows, form)
     except csv.Error as error:
         raise InputError(f"{shown(path)}:{reader.line_num}: is not valid CSV: {error}") from error
 

@@ -36,6 +36,20 @@ def unknown_search(name: str, names: Iterable[str], address: str) -> InputError:
     return InputError(f"no search {name!r} in {address}: {suggestion(name, names) or 'it has none yet'}")
 
 
+def deleted_search(name: str, experiment: str, number: str) -> InputError:
+    """Return the error for a search whose experiment was deleted.
+
+    Args:
+        name: Name of the search.
+        experiment: Name of the experiment.
+        number: MLflow's id of the experiment.
+    """
+    return InputError(
+        f"search {name!r} is in the experiment {experiment!r}, which was deleted; restore it with "
+        f"`mlflow experiments restore --experiment-id {number}`"
+    )
+
+
 def unknown_ensemble(name: str, names: Iterable[str], search: str) -> InputError:
     """Return the error for an ensemble that a search does not have.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tune_paddy.data.system.text import redact
 from tune_paddy.tracking.lookup.ensembles import SHORTEST
-from tune_paddy.tracking.lookup.names import unknown_ensemble, unknown_search
+from tune_paddy.tracking.lookup.names import deleted_search, unknown_ensemble, unknown_search
 from tune_paddy.tracking.runs import ensemble_name
 from tune_paddy.tracking.schema import ENSEMBLE, KIND, PARENT, SEARCH
 from tune_paddy.tracking.store import resolve_uri, sqlite_path
@@ -24,6 +24,14 @@ _RUNS = """
 _SEARCHES = _RUNS.format(
     tag="search", joins='JOIN tags search ON search.run_uuid = runs.run_uuid AND search."key" = ?'
 )
+_DELETED = """
+    SELECT search.value, experiments.name, experiments.experiment_id
+    FROM runs
+    JOIN experiments USING (experiment_id)
+    JOIN tags kind ON kind.run_uuid = runs.run_uuid AND kind."key" = ? AND kind.value = ?
+    JOIN tags search ON search.run_uuid = runs.run_uuid AND search."key" = ? AND search.value = ?
+    WHERE experiments.lifecycle_stage != 'active'
+"""
 _ENSEMBLES = _RUNS.format(
     tag="own",
     joins="""
@@ -45,7 +53,7 @@ def check_names(tracking_uri: str | None, searches: Sequence[str], ensemble: str
             none is asked for.
 
     Raises:
-        InputError: A name is unknown; the message lists similar names.
+        InputError: A name is unknown, and the message lists similar names; or a search was deleted.
     """
     uri = resolve_uri(tracking_uri)
     path = sqlite_path(uri)
@@ -55,9 +63,13 @@ def check_names(tracking_uri: str | None, searches: Sequence[str], ensemble: str
         known = _rows(path, _SEARCHES, KIND, "search", SEARCH)
         runs = {name: run_id for run_id, _, name in known}
         unknown = [name for name in searches if name not in runs]
+        deleted = _rows(path, _DELETED, KIND, "search", SEARCH, unknown[0]) if unknown else []
         found = [] if unknown or ensemble is None else _ensembles(path, runs[searches[0]])
     except sqlite3.Error:
         return
+    if deleted:
+        name, experiment, number = deleted[0]
+        raise deleted_search(name, experiment, str(number))
     if unknown:
         raise unknown_search(unknown[0], runs, redact(uri))
     if ensemble is not None and not any(_is_named(ensemble, *each) for each in found):

@@ -7,14 +7,14 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.tasks.names import MULTILABEL
 from tune_paddy.data.layouts.by_table.flags import (
     any_set,
+    dividing,
     doubtful_flags,
     is_flag,
     may_be_class,
-    without_split,
 )
 from tune_paddy.data.layouts.index import has_suffix
 from tune_paddy.data.system.text import shown
-from tune_paddy.data.tables.csv_table import CsvTable
+from tune_paddy.data.tables.csv_table import CsvTable, find_name
 
 IMAGE_COLUMNS = (
     "path", "file", "filename", "image", "image_id", "file_name", "filepath", "file_path",
@@ -29,6 +29,16 @@ LABEL_COLUMNS = (
     "level", "grade", "y", "tag", "class_id", "label_id", "category_id",
 )  # fmt: skip
 """Usual names of the label column, in order of preference."""
+
+
+def is_usual_label(column: str) -> bool:
+    """Return whether a column has a usual name of the labels, in any spelling.
+
+    >>> is_usual_label("ClassId"), is_usual_label("weight")
+    (True, False)
+    """
+    return find_name([column], LABEL_COLUMNS) is not None
+
 
 _SAMPLED = 200
 """Number of rows that decide which column names the images."""
@@ -45,10 +55,12 @@ class Sample:
     Attributes:
         id_column: Name of its first column; "" without a sample.
         others: Names of its further columns: one of labels, or one for each class.
+        words: Words in its first rows, without numbers, if it has one further column.
     """
 
     id_column: str = ""
     others: tuple[str, ...] = ()
+    words: frozenset[str] = frozenset()
 
 
 NO_SAMPLE = Sample()
@@ -100,9 +112,9 @@ def find_label_columns(
 ) -> tuple[str, ...]:
     """Return the column that holds the labels, or the columns of 0 and 1, one for each class.
 
-    In order of preference: the wanted column; what the sample submission names, itself or by its classes; a
-    usual name; the only other column; columns of 0 and 1 alone. A column of 0 and 1 that is called like a
-    split, such as `is_valid`, holds no labels.
+    In order of preference: the wanted column; what the sample submission names, itself or by classes; a
+    usual name; the only other column; columns of 0 and 1 alone. A column that divides the images, such as
+    `is_valid` or `fold`, holds no labels.
 
     Args:
         table: Table of labels.
@@ -123,14 +135,21 @@ def find_label_columns(
     by_sample = _by_sample(table, others, sample)
     if by_sample:
         return by_sample
-    others = without_split(table, others)
+    divided = dividing(table, others, usual=is_usual_label)
+    others = tuple(name for name in others if name not in divided)
     flags = tuple(name for name in others if is_flag(table, name))
     only_flags = len(flags) > 1 and flags == others
-    usual = next((found for name in LABEL_COLUMNS if (found := _called(others, name))), None)
+    usual = find_name(others, LABEL_COLUMNS)
     if usual is not None and not (only_flags and may_be_class(usual)):
         return (usual,)
     if len(others) == 1:
         return others
+    if not others and divided:
+        raise ColumnError(
+            f"{shown(table.path)}:1: column {shown(divided[0])} divides the images, and no other column may "
+            "hold the labels: name it with `label_column`",
+            options=("label_column",),
+        )
     if len(flags) > 1 and (several or only_flags or any_set(table, flags)):
         return flags if several else _without_doubt(table, flags, (usual,) if usual else ())
     columns = ", ".join(map(shown, others)) or "none"
@@ -163,6 +182,9 @@ def _by_sample(table: CsvTable, others: Sequence[str], sample: Sample) -> tuple[
     if sample.others and len(same) == len(sample.others):
         return same
     classes = set(sample.others)
+    if len(classes) == 1 and sample.words:
+        holding = [name for name in others if sample.words <= set(table.column(name))]
+        return (holding[0],) if len(holding) == 1 else ()
     if len(classes) > 1:
         fitting = [name for name in others if set(table.column(name)) <= classes]
         return (fitting[0],) if len(fitting) == 1 else ()
@@ -198,6 +220,5 @@ def given_column(table: CsvTable, name: str, option: str) -> str:
 
 
 def _called(columns: Sequence[str], name: str) -> str | None:
-    """Return the column of a name: spelt the same, otherwise in any case."""
-    alike = [column for column in columns if column.casefold() == name.strip().casefold()]
-    return name if name in alike else next(iter(alike), None)
+    """Return the column of a name: spelt the same, otherwise in any spelling."""
+    return name if name in columns else find_name(columns, [name.strip()])

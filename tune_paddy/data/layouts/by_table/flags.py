@@ -1,10 +1,10 @@
 """Columns of 0 and 1: which ones are classes, and which ones may say something else of an image."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from tune_paddy.data.labels.values import is_flag_value, is_set
-from tune_paddy.data.layouts.names import names_split, role_of
-from tune_paddy.data.tables.csv_table import CsvTable
+from tune_paddy.data.layouts.names import are_parts, names_split, role_of
+from tune_paddy.data.tables.csv_table import CsvTable, find_name
 
 _CLASS_NAMES = frozenset(("diagnosis", "disease", "species", "breed", "tag"))
 """Usual names of a label column, in small letters, that may be the name of one class instead."""
@@ -18,15 +18,31 @@ def is_flag(table: CsvTable, column: str) -> bool:
     return all(map(is_flag_value, set(table.column(column))))
 
 
-def without_split(table: CsvTable, columns: Sequence[str]) -> tuple[str, ...]:
-    """Return columns without those of 0 and 1 that divide the images, such as `is_valid`; at least one."""
-    rest = tuple(name for name in columns if not (names_split(name) and is_flag(table, name)))
-    return rest or tuple(columns)
+def dividing(table: CsvTable, columns: Sequence[str], *, usual: Callable[[str], bool]) -> tuple[str, ...]:
+    """Return the columns that divide the images.
+
+    Args:
+        table: Table of labels.
+        columns: Columns that may hold the labels.
+        usual: Whether a column has a usual name of the labels; it holds them, whatever its values.
+    """
+    return tuple(name for name in columns if not usual(name) and divides(table, name))
+
+
+def divides(table: CsvTable, column: str) -> bool:
+    """Return whether a column divides the images.
+
+    It has the name of a split, such as `is_valid` or `fold`, with numbers or parts, or its values are parts.
+    """
+    values = {value.strip() for value in table.column(column)}
+    if not names_split(column):
+        return are_parts(values)
+    return all(value.isdecimal() or is_flag_value(value) or role_of(value) is not None for value in values)
 
 
 def may_be_class(column: str) -> bool:
     """Return whether a usual name of a label column may be that of a class."""
-    return column.casefold() in _CLASS_NAMES
+    return find_name([column], _CLASS_NAMES) is not None
 
 
 def any_set(table: CsvTable, flags: Sequence[str]) -> bool:

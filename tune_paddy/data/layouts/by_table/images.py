@@ -11,7 +11,7 @@ from tune_paddy.data.layouts.by_table.columns import NO_SAMPLE, Sample
 from tune_paddy.data.layouts.index import ImageIndex, lies_directly_in, lies_in, prefer
 from tune_paddy.data.layouts.names import Role
 from tune_paddy.data.layouts.parts import all_parts, unwrap
-from tune_paddy.data.layouts.tree import Tree, parent_of
+from tune_paddy.data.layouts.tree import Tree, others_there, parent_of
 from tune_paddy.data.options import ReadOptions
 from tune_paddy.data.system.text import counted, listed, shown
 from tune_paddy.data.tables.csv_table import CsvTable
@@ -60,8 +60,20 @@ class Surroundings:
         """Folders of images to train on."""
         return [folder for folder, role in self.parts.items() if role is Role.TRAIN]
 
+    def in_parts(self, name: str) -> list[str]:
+        """Return the images that an id means in any folder of images to train on; [] if there is only one.
+
+        A person who names the folder of the images means none of the others.
+        """
+        if self.within is not None or len(self.train_folders) < 2:  # noqa: PLR2004 nothing to choose from
+            return []
+        inner = [unwrap(self.tree, folder) for folder in self.train_folders]
+        return [image for folder in inner for image in self.index.find(f"{folder}/{name}")]
+
     def starts(self, table: Path, part: Role = Role.TRAIN) -> list[str]:
         """Return the folders that paths of a table may start from, relative to the pictures.
+
+        A table in a folder of images, as each part of a dataset may have one, names those first.
 
         Args:
             table: Absolute path of the table.
@@ -73,6 +85,8 @@ class Surroundings:
         beside = parent_of(table.relative_to(self.tree.root).as_posix()) if inside else ""
         own = self.test_folders if part is Role.TEST else self.train_folders
         given = () if self.within is None else (self.within,)
+        if beside != self.base and self.tree.holds_images(beside):
+            given = (*given, beside)
         inner = [unwrap(self.tree, folder) for folder in own]
         folders = (*given, *inner, *own, beside, self.base, *self.parts)
         return list(dict.fromkeys(folders))
@@ -110,7 +124,8 @@ def find_files(
     for row, name in enumerate(ids):
         _check_inside(table, row, name)
         candidates = _absolute(name, around.pictures.root) or around.index.find(name, starts)
-        candidates = [path for path in candidates if path not in without]
+        also = around.in_parts(name) if labels else []
+        candidates = [path for path in dict.fromkeys((*candidates, *also)) if path not in without]
         rules = (lies_directly_in(labels[row]),) if labels else ()
         found.append(tuple(prefer(candidates, *rules, in_part, lambda path: not in_other(path))))
     _check_found(table, ids, found, around, labels)
@@ -178,10 +193,12 @@ def _check_found(
     what = "not in the folder of their label" if by_folder else "missing"
     if all(names for names in found) and not by_folder:
         what = "found several times"
-    where = shown(around.pictures.root)
+    where, there = shown(around.pictures.root), others_there(around.pictures)
+    if around.pictures.images and not any(found):
+        there = f"names there are such as {shown(around.pictures.images[0])}"
     raise InputError(
         f"{shown(table.path)}: {counted(len(rows), 'image')} {what} in {where}: correct the table, add the "
-        f"images, or name their folder with `images`"
+        f"images, or name their folder with `images`{f'; {there}' if there else ''}"
         f"{listed((f'line {table.lines[row]}: {problem(row)}' for row in rows), len(rows))}",
         options=("images",),
     )

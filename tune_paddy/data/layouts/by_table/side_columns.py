@@ -8,10 +8,10 @@ from pathlib import PurePath
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.by_table.columns import (
-    LABEL_COLUMNS,
     find_id_column,
     find_label_columns,
     given_column,
+    is_usual_label,
 )
 from tune_paddy.data.layouts.by_table.images import Surroundings, recognises
 from tune_paddy.data.layouts.by_table.tables import read_ids
@@ -73,8 +73,7 @@ def _has_class_folders(around: Surroundings) -> bool:
 
 def _may_hold_labels(table: CsvTable, images: str, sides: Sequence[str], around: Surroundings) -> bool:
     """Return whether further columns may hold labels: by their names, as flags, or by a value that recurs."""
-    known = {name.casefold() for name in (*table.columns, *sides)} & set(LABEL_COLUMNS)
-    if known.difference({images.casefold()}):
+    if any(map(is_usual_label, {*table.columns, *sides} - {images})):
         return True
     try:
         columns = find_label_columns(table, images, sample=around.sample, without=sides)

@@ -15,15 +15,18 @@ from tune_paddy.data.layouts.by_table.columns import (
     ColumnError,
     find_id_column,
     find_label_columns,
+    is_usual_label,
 )
+from tune_paddy.data.layouts.by_table.flags import dividing
 from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, folder_finder, recognises
+from tune_paddy.data.layouts.by_table.local_paths import read_local
 from tune_paddy.data.layouts.by_table.unread import find_unread, unread
-from tune_paddy.data.layouts.index import lies_in
+from tune_paddy.data.layouts.index import has_suffix, lies_in
 from tune_paddy.data.layouts.names import Role, is_sample, is_submission, role_of
 from tune_paddy.data.layouts.tree import Tree, parent_of
 from tune_paddy.data.system.own_output import table_kind
 from tune_paddy.data.system.text import shown
-from tune_paddy.data.tables.csv_table import CsvTable, read_table
+from tune_paddy.data.tables.csv_table import CsvTable
 
 DEEPEST = 1
 """Number of folders between a dataset and a table beside images; one further down is only reported."""
@@ -109,15 +112,15 @@ def judge(name: str, around: Surroundings) -> Verdict:
         return Verdict(name, Kind.SAMPLE)
     if is_submission(file):
         return Verdict(name, Kind.OTHER, "a submission")
-    if is_list(name):
-        return Verdict(name, Kind.TEST)
     try:
-        table = read_table(around.tree.path(name))
-    except InputError as error:
-        return Verdict(name, Kind.PROBLEM, str(error))
+        table = read_local(around.tree.path(name), around)
+    except InputError as error:  # of a list, it is raised where the images to predict are read
+        return Verdict(name, Kind.TEST) if is_list(name) else Verdict(name, Kind.PROBLEM, str(error))
     written = table_kind(table.columns, list(islice(zip(*table.values, strict=True), _READ_ROWS)))
     if written:
         return Verdict(name, Kind.OTHER, written)
+    if is_list(name):
+        return Verdict(name, Kind.TEST)
     return _judge_content(name, table, around)
 
 
@@ -134,7 +137,12 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
         if column is None and not _claims_labels(table):
             _check_header(table, table.columns, is_image)
             _check_separated(table, around)
+            _check_there(table, around)
             return Verdict(name, Kind.OTHER, NAMES_NONE)
+        reason = _no_labels(table, column, around)
+        if reason:
+            _check_header(table, table.columns, is_image)
+            return Verdict(name, Kind.OTHER, reason)
         found = read_label_table(table, around, wanted_id=column)
     except InputError as error:
         named = frozenset() if column is None else _named(table, column, around)
@@ -144,6 +152,19 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
     if len(set(found.labels)) == len(found.labels) and found.read.task != MULTILABEL:
         return Verdict(name, Kind.OTHER, "each row has another label")
     return Verdict(name, Kind.LABELS, labels=found)
+
+
+def _no_labels(table: CsvTable, column: str | None, around: Surroundings) -> str:
+    """Return why no column of a table can hold labels; "": one can, or a person has named one."""
+    if around.options.label_column is not None:
+        return ""
+    others = [name for name in table.columns if name and name != column]
+    divided = dividing(table, others, usual=is_usual_label)
+    if not others and column is not None:
+        return "it has no column but that of the images"
+    return (
+        f"its column {shown(divided[0])} divides the images" if others and len(divided) == len(others) else ""
+    )
 
 
 def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | None = None) -> LabelTable:
@@ -167,7 +188,7 @@ def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | 
         column = usual_id_column(table)
     _check_header(table, [column], recognises(table.path, around))
     named = (options.group, options.split_column)
-    sides = [name for name in named if name and name.strip().casefold() not in LABEL_COLUMNS]
+    sides = [name for name in named if name and not is_usual_label(name)]
     columns = find_label_columns(
         table,
         column,
@@ -216,6 +237,19 @@ def _check_separated(table: CsvTable, around: Surroundings) -> None:
     """Refuse a table whose lines name images beside something else, but were read as one column."""
     if len(table.columns) == 1 and find_unread(table.values[0], folder_finder(table.path, around)):
         raise InputError(unread(shown(table.path)))
+
+
+def _check_there(table: CsvTable, around: Surroundings) -> None:
+    """Refuse a table that names image files of which none is there, and may hold their labels."""
+    values = {name: set(table.column(name)) for name in table.columns if name}
+    files = [name for name in values if 1 < len(values[name]) == len(table.lines)]
+    files = [name for name in files if all(map(has_suffix, values[name]))]
+    if files and any(1 < len(distinct) < len(table.lines) for distinct in values.values()):
+        raise InputError(
+            f"{shown(table.path)}: column {shown(files[0])} names image files, such as "
+            f"{shown(table.column(files[0])[0])}, but none that is in {shown(around.pictures.root)}: "
+            "correct it"
+        )
 
 
 def _named(table: CsvTable, column: str, around: Surroundings) -> frozenset[str]:

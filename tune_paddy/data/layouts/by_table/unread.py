@@ -7,7 +7,8 @@ _SAMPLED = 200
 """Number of lines that tell whether a table names images."""
 _NAMING = 0.9
 """Share of the lines that name an image of their own in a table of labels."""
-_BETWEEN = re.compile(r"[\s:=~^]+")
+_BETWEEN = (re.compile(r"[\s:=~^]+"), re.compile(r"""[\s:=~^|<>,;"'{}\[\]()]+"""))
+"""What may divide lines: blanks and some signs, or all signs of formats such as JSON and HTML."""
 
 
 def find_unread(lines: Sequence[str], folder_of: Callable[[str], str | None]) -> frozenset[str]:
@@ -22,7 +23,14 @@ def find_unread(lines: Sequence[str], folder_of: Callable[[str], str | None]) ->
     Returns:
         Texts that name images, of the first lines.
     """
-    rows = [_split(line, folder_of) for line in lines[:_SAMPLED]]
+    found = (_images(lines[:_SAMPLED], folder_of, between) for between in _BETWEEN)
+    return next(filter(None, found), frozenset())
+
+
+def _images(
+    lines: Sequence[str], folder_of: Callable[[str], str | None], between: re.Pattern[str]
+) -> frozenset[str]:
+    rows = [_split(line, folder_of, between) for line in lines]
     named = [(image, beside) for image, beside in rows if image]
     images = frozenset(image for image, _ in named)
     if len(images) < 2 or len(images) < _NAMING * len(rows):  # noqa: PLR2004 one says nothing
@@ -32,9 +40,11 @@ def find_unread(lines: Sequence[str], folder_of: Callable[[str], str | None]) ->
     return images if any(_may_label(column, folders) for column in columns) else frozenset()
 
 
-def _split(line: str, folder_of: Callable[[str], str | None]) -> tuple[str, list[str]]:
+def _split(
+    line: str, folder_of: Callable[[str], str | None], between: re.Pattern[str]
+) -> tuple[str, list[str]]:
     """Return the first part of a line that names an image, and the other parts."""
-    parts = _BETWEEN.split(line.strip())
+    parts = between.split(line.strip())
     image = next((part for part in parts if folder_of(part) is not None), "")
     return image, [part for part in parts if part != image]
 
