@@ -21,6 +21,8 @@ FROZEN_FIRST = 12
 """Frozen members that come first, where they do."""
 PRIOR = 4.0
 """Strength of their losses as a prior on architectures."""
+FIRST = 12
+"""Members of a sub-space that come first, from the other tables."""
 CLOSING = 0.8
 """Share of the budget after which the best contributors are repeated."""
 
@@ -118,10 +120,8 @@ def successive_halving(run: Run, source: Source, *, keep: bool) -> None:
                 stage += 1
 
 
-def _univariate(seed: int, start: int = 10) -> optuna.samplers.BaseSampler:
-    return optuna.samplers.TPESampler(
-        seed=seed, multivariate=False, constant_liar=True, n_startup_trials=start
-    )
+def _univariate(seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.TPESampler(seed=seed, multivariate=False, constant_liar=True)
 
 
 def random_search(context: Context, run: Run, seed: int) -> None:
@@ -385,35 +385,53 @@ def _by_shares(context: Context, run: Run, seed: int, first: Sequence[Training])
 
 
 def program(context: Context, run: Run, seed: int) -> None:
-    """Search a built space as the program does: three frozen members, an untrained network, then by share."""
-    _program(context, run, seed, frozen=3, start=10)
+    """Search a built space as the program does: two frozen members, then the sub-spaces by share (h, i).
+
+    The first members of networks without pretrained weights are those that helped most on the other tables.
+    """
+    _program(context, run, seed, frozen=2)
 
 
-def program_quick(context: Context, run: Run, seed: int) -> None:
-    """The same, where TPE uses results from the fourth on."""
-    _program(context, run, seed, frozen=3, start=4)
+def program_three(context: Context, run: Run, seed: int) -> None:
+    """The same after three frozen members."""
+    _program(context, run, seed, frozen=3)
 
 
-def program_early(context: Context, run: Run, seed: int) -> None:
+def program_one(context: Context, run: Run, seed: int) -> None:
     """The same after one frozen member."""
-    _program(context, run, seed, frozen=1, start=10)
+    _program(context, run, seed, frozen=1)
 
 
-def _program(context: Context, run: Run, seed: int, *, frozen: int, start: int) -> None:
-    untried, ensembles = context.untried(np.random.default_rng(seed)), context.ensembles
-    first = known_members(context.table, frozen, ("scratch",))
-    openings = {"tuned": known_members(context.table, 0, ("tuned",))}
-    sampler = _univariate(seed, start)
-    whole(run, Program(run, untried, ensembles, context.spaces, sampler, first=first, openings=openings))
+def program_tuned(context: Context, run: Run, seed: int) -> None:
+    """The same, where fine-tuned members begin with those that helped most on the other tables, too."""
+    _program(context, run, seed, frozen=2, tuned=True)
 
 
-def program_recipes(context: Context, run: Run, seed: int) -> None:
-    """The same, where the first members of a sub-space are those that helped most on the other tables (h)."""
-    untried, ensembles = context.untried(np.random.default_rng(seed)), context.ensembles
-    openings = {name: _members(context, names) for name, names in context.portfolios.items()}
-    first = [*known_members(context.table, 3, ()), *openings["scratch"][:1]]
-    sampler = _univariate(seed)
-    whole(run, Program(run, untried, ensembles, context.spaces, sampler, first=first, openings=openings))
+def program_before(context: Context, run: Run, seed: int) -> None:
+    """The program before: three frozen members and a middling untrained network, then by share."""
+    first = known_members(context.table, 3, ("scratch",))
+    _by_program(context, run, seed, first, {"tuned": known_members(context.table, 0, ("tuned",))})
+
+
+def _program(context: Context, run: Run, seed: int, *, frozen: int, tuned: bool = False) -> None:
+    openings = {name: _members(context, names[:FIRST]) for name, names in context.portfolios.items()}
+    if not tuned:
+        openings["tuned"] = known_members(context.table, 0, ("tuned",))
+    _by_program(context, run, seed, known_members(context.table, frozen, ()), openings)
+
+
+def _by_program(
+    context: Context,
+    run: Run,
+    seed: int,
+    first: Sequence[Training],
+    openings: Mapping[str, Sequence[Training]],
+) -> None:
+    untried = context.untried(np.random.default_rng(seed))
+    source = Program(
+        run, untried, context.ensembles, context.spaces, _univariate(seed), first=first, openings=openings
+    )
+    whole(run, source)
 
 
 def known_members(table: Table, frozen: int, kinds: Sequence[str]) -> list[Training]:
@@ -477,9 +495,10 @@ LEVERS: Mapping[str, Method] = {
     "c+i": frozen_shares,
     "h+i": portfolio_shares,
     "built space (program)": program,
-    "built space, recipes of other sets": program_recipes,
-    "built space, TPE from the fourth result": program_quick,
-    "built space, one frozen first": program_early,
+    "built space, three frozen first": program_three,
+    "built space, one frozen first": program_one,
+    "built space, first fine-tuned ones, too": program_tuned,
+    "built space, before": program_before,
     "h+e": together,
     "h+e+f": together_by_weight,
 }

@@ -13,7 +13,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import candidates
 from tune_paddy.core.errors import InputError
 from tune_paddy.search.sampling.sampler import MemberSampler
-from tune_paddy.spaces.building.build import BuiltSpace, build_space, require_buildable
+from tune_paddy.spaces.building.build import BuiltSpace, build_space, require_buildable, source_spaces
 from tune_paddy.spaces.building.builder import FROZEN_EACH, FROZEN_SHARE, PROBE, WALL
 from tune_paddy.spaces.building.estimates import Estimates, largest_side
 from tune_paddy.spaces.building.facts import Facts
@@ -131,10 +131,30 @@ def families(space: SearchSpace) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("known", [facts(cpus(), minutes=60), facts(cpus(), size=(64, 64), minutes=20)])
-def test_known_members_belong_to_the_sub_spaces_that_cost_little(known: Facts) -> None:
+def test_known_members_are_frozen_ones_where_the_others_get_time_by_their_share(known: Facts) -> None:
     space = build_space(known).space
     assert {sub.name for sub in space.spaces} == {"frozen", "light", "scratch"}
-    assert families(space) == ("frozen", "scratch")
+    assert families(space) == ("frozen",)
+
+
+@pytest.mark.parametrize("gray", [False, True])
+@pytest.mark.parametrize("refused", [{}, dict.fromkeys(PRETRAINED, "have no weights")])
+def test_networks_without_pretrained_weights_begin_with_those_that_helped_on_other_images(
+    *, gray: bool, refused: dict[str, str]
+) -> None:
+    """At sizes in the same order, and grey ones not mirrored."""
+    known = facts(cpus(), images=1000, size=(64, 64), gray=gray, minutes=20, refused=refused)
+    (built,) = (sub for sub in build_space(known).space.spaces if sub.name == "scratch")
+    shipped = source_spaces()["scratch"].spaces[0]
+    archs = candidates(built.domains["arch"])
+    expected = [values for values in shipped.first if values["arch"] in archs]
+    assert expected
+    assert [(one["arch"], one["lr"]) for one in built.first] == [(one["arch"], one["lr"]) for one in expected]
+    ours, theirs = (sorted(candidates(sub.domains["size"])) for sub in (built, shipped))
+    assert {one["size"] for one in built.first} <= set(ours)
+    pairs = list(zip(built.first, expected, strict=True))
+    assert all(one["size"] == (ours[0] if other["size"] == theirs[0] else ours[-1]) for one, other in pairs)
+    assert {one["flip"] for one in built.first} == {"none" if gray else "horizontal"}
 
 
 def test_further_frozen_members_have_three_sizes_and_no_known_one_is_among_them() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tune_paddy.core.domains import Choice, Domain, Fixed, SubSpace, candidates, holds, one_of
+from tune_paddy.core.domains import Choice, Domain, Fixed, SubSpace, candidates, holds, middle, one_of
 from tune_paddy.spaces.building.estimates import Estimate, Estimates, largest_side
 from tune_paddy.spaces.building.facts import Facts
 from tune_paddy.spaces.space import SearchSpace
@@ -297,7 +297,7 @@ class Builder:
 
 
 def _first(sub: SubSpace, domains: Mapping[str, Domain]) -> Iterator[dict[str, Any]]:
-    """Yield the first members of a shipped sub-space as far as a built one has them.
+    """Yield the first members of a shipped sub-space as far as a built one has them, without middling values.
 
     Sizes go by their order: the smallest side of the one is the smallest of the other.
 
@@ -315,6 +315,7 @@ def _first(sub: SubSpace, domains: Mapping[str, Domain]) -> Iterator[dict[str, A
             name: sized[name]
             for name, domain in domains.items()
             if name in sized and not isinstance(domain, Fixed) and holds(domain, sized[name])
+            if name == "size" or sized[name] != middle(sub.domains[name])
         }
 
 

@@ -25,7 +25,7 @@ from tune_paddy.spaces.space import SearchSpace
 
 MOST_TRIALS = 2000
 
-KNOWN_FROZEN = 3
+KNOWN_FROZEN = 2
 """Frozen members that come first where others follow by their share of the time."""
 
 
