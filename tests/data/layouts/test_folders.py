@@ -63,7 +63,13 @@ def test_a_table_of_labels_is_read_beside_folders_that_are_named_after_what_they
     assert facts(tmp_path) == (12, list(CLASSES), 0)
 
 
-@pytest.mark.parametrize("names", [("mask", "no_mask"), ("image_cat", "image_dog"), ("day1", "day2")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("mask", "no_mask"), ("image_cat", "image_dog"), ("day1", "day2"), ("Class 1", "Class 2"),
+        ("class_0", "class_1"), ("jpeg", "png"), ("object", "background"),
+    ],
+)  # fmt: skip
 def test_names_that_tell_classes_apart_are_classes(tmp_path, names):
     make(tmp_path, *(f"{name}/{k}.jpg" for name in names for k in range(3)))
     assert facts(tmp_path) == (6, sorted(names), 0)

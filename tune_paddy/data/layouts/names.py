@@ -138,6 +138,8 @@ def only_hold(names: Iterable[str]) -> bool:
     (True, True)
     >>> only_hold(["mask", "no_mask"]), only_hold(["image_cat", "image_dog"])
     (False, False)
+    >>> only_hold(["class_1", "class_2"])
+    False
     """
     words = [[_held(word) for word in words_of(name)] for name in names]
     told = _HOLDERS | _BESIDE_HOLDERS
@@ -147,7 +149,8 @@ def only_hold(names: Iterable[str]) -> bool:
 
 def _held(word: str) -> str:
     """Return the second half of a word that is joined from two that tell no class, such as `jpegimage`."""
-    return next((end for end in _HOLDERS if word.removesuffix(end) in _BESIDE_HOLDERS), word)
+    ends = (end for end in _HOLDERS if word.endswith(end))
+    return next((end for end in ends if word.removesuffix(end) in _BESIDE_HOLDERS), word)
 
 
 def is_sample(name: str) -> bool:
