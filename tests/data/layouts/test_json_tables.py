@@ -71,6 +71,15 @@ def test_lists_are_several_labels(cameras):
     assert set(list_dataset(root).labelled["label"]) == {"rust", "rust|scab", ""}
 
 
+@pytest.mark.parametrize("values", ["xy", ([640, 480], [480, 640])], ids=["cameras", "sizes"])
+def test_an_object_of_something_else_does_not_win_against_class_folders(cameras, values):
+    root, rows = cameras
+    (root / "about.json").write_text(json.dumps({name: values[k % 2] for k, (name, _) in enumerate(rows)}))
+    assert "about.json: names 12 of 12 images in the folders camera_a, camera_b, with other" in refusal(root)
+    assert facts(root, labels="folders") == (12, ["camera_a", "camera_b"], 0)
+    assert facts(root, labels="about.json")[0] == 12
+
+
 COCO = {
     "info": {"year": 2024},
     "images": [{"id": 1, "file_name": "0000.jpg"}, {"id": 2, "file_name": "camera_b\\/0001.jpg"}],

@@ -7,6 +7,7 @@ from pathlib import Path
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.by_table.columns import is_usual_label
 from tune_paddy.data.layouts.by_table.images import Surroundings
+from tune_paddy.data.layouts.by_table.other_files import is_named_like_labels
 from tune_paddy.data.layouts.by_table.side_columns import class_folders
 from tune_paddy.data.layouts.by_table.tables import Kind, LabelTable, Verdict
 from tune_paddy.data.layouts.file_names import NamedFiles, find_named_files
@@ -16,6 +17,7 @@ from tune_paddy.data.layouts.parts import last
 from tune_paddy.data.layouts.tree import others_there
 from tune_paddy.data.options import FOLDERS
 from tune_paddy.data.system.text import counted, shown
+from tune_paddy.data.tables.json_rows import JSON_SUFFIXES, OF_OBJECT
 
 _WAY_OUT = f"give `labels=FILE` to read one, or `labels={FOLDERS}` to read the names of the folders"
 
@@ -155,7 +157,13 @@ def _against(verdict: Verdict, folders: ClassFolders, around: Surroundings) -> V
 
 
 def _is_sure(table: LabelTable, around: Surroundings) -> bool:
-    """Return whether the columns of labels are known by their names."""
+    """Return whether the columns of labels are known by their names, or by that of the file.
+
+    An object of JSON has the same columns whatever its values are.
+    """
+    of_json = table.path.suffix.lower() in JSON_SUFFIXES and table.table.columns == OF_OBJECT
+    if of_json and not is_named_like_labels(table.path.stem):
+        return False
     wanted = around.options.label_column
     names = table.label_columns
     by_sample = {name.casefold() for name in around.sample.others}
