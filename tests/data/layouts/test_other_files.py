@@ -168,3 +168,15 @@ def test_accents_in_names_may_be_characters_of_their_own(tmp_path):
         [("file", "label"), *((f"ble\u0301 {k}.jpg", CLASSES[k % 3]) for k in range(6))],
     )
     assert facts(tmp_path) == (6, list(CLASSES), 0)
+
+
+@pytest.mark.parametrize("header", [("id",), ("pixel_1", "pixel_2")])
+def test_a_list_whose_images_are_not_there_is_left_out_where_a_person_names_the_labels(tmp_path, header):
+    names = [f"{label}/{k}.jpg" for label in CLASSES for k in range(3)]
+    make(tmp_path, *(f"train/{name}" for name in names))
+    table(tmp_path / "labels.csv", [("file", "label"), *((name, name[0]) for name in names)])
+    table(tmp_path / "test.csv", [header, *(tuple(f"x{k}{i}" for i in header) for k in range(4))])
+    assert "test.csv: none of the images to predict that it lists is in" in refusal(tmp_path)
+    assert facts(tmp_path, labels="folders") == (9, list(CLASSES), 0)
+    assert facts(tmp_path, labels="labels.csv") == (9, ["b", "h", "t"], 0)
+    assert left_out(tmp_path, labels="folders")["table (list of images to predict)"] == 1
