@@ -87,6 +87,25 @@ def test_masks_beside_their_images_are_noted(tmp_path):
     )
 
 
+@pytest.mark.parametrize("end", ["", "_mask"])
+@pytest.mark.parametrize("images", ["images/", ""])
+def test_masks_in_folders_of_their_own_in_the_classes_are_left_out(tmp_path, images, end):
+    make(tmp_path, *(f"{label}/{images}{label}-{k}.png" for label in CLASSES for k in range(3)))
+    make(tmp_path, *(f"{label}/masks/{label}-{k}{end}.png" for label in CLASSES for k in range(3)))
+    assert facts(tmp_path) == facts(tmp_path, images=".") == (9, list(CLASSES), 0)
+    assert left_out(tmp_path) == {"image in no class folder": 9}
+    assert (
+        "9 images in folders of masks, such as blast/masks, with names of images beside them: left out"
+        in list_dataset(tmp_path).notes
+    )
+
+
+def test_folders_in_a_class_that_tell_its_images_apart_are_no_masks(tmp_path):
+    make(tmp_path, *(f"people/{name}/{k}.jpg" for name in ("mask", "no_mask") for k in range(3)))
+    make(tmp_path, *(f"animals/{k}.jpg" for k in range(3)))
+    assert facts(tmp_path) == (9, ["animals", "people"], 0)
+
+
 @pytest.mark.parametrize("name", ["@eaDir", "$RECYCLE.BIN", "#recycle", "System Volume Information"])
 def test_folders_of_systems_and_file_servers_are_no_classes(tmp_path, name):
     make(tmp_path, *classes_in("leaves"), f"leaves/{name}/1.jpg", f"leaves/blast/{name}/1.jpg/SMALL.jpg")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tune_paddy.core.errors import InputError
+from tune_paddy.data.layouts.masks import mask_folders
 from tune_paddy.data.layouts.names import Role, only_hold, roles_of, words_of
 from tune_paddy.data.layouts.parts import (
     Parts,
@@ -70,7 +71,7 @@ def find_class_folders(tree: Tree, base: str) -> ClassFolders:
         _refuse_holders(tree, one, own)
     return ClassFolders(
         bases=tuple(bases),
-        rows=tuple((last(folder), name) for folder in folders for name in tree.below(folder)),
+        rows=_rows(tree, folders),
         tests=tuple(unwrap(tree, folder) for folder in (*tests, *parts.of(Role.TEST))),
         notes=tuple(_notes(tree, bases, folders, parts)),
     )
@@ -101,8 +102,17 @@ def read_as_classes(tree: Tree, folder: str) -> ClassFolders:
     folders = [child for child in tree.children(folder) if tree.holds_images(child)]
     if not folders:
         raise InputError(f"{_place(tree, folder)}: no folder in it holds images of a class")
-    rows = tuple((last(child), name) for child in folders for name in tree.below(child))
-    return ClassFolders((folder,), rows, (), tuple(_empty(tree, [folder])))
+    notes = (*_empty(tree, [folder]), *_masks(tree, folders))
+    return ClassFolders((folder,), _rows(tree, folders), (), notes)
+
+
+def _rows(tree: Tree, folders: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return (label, image) of every image in class folders, without masks in folders of their own."""
+    rows: list[tuple[str, str]] = []
+    for folder in folders:
+        masks = tuple(f"{one}/" for one in mask_folders(tree, folder))
+        rows += [(last(folder), name) for name in tree.below(folder) if not name.startswith(masks)]
+    return tuple(rows)
 
 
 def _classes_in(tree: Tree, base: str) -> list[str]:
@@ -231,14 +241,17 @@ def _refuse_same_inside(tree: Tree, base: str, folders: Sequence[str]) -> None:
     """Refuse folders that mostly hold folders of the same names, which may be the classes.
 
     Such as `site_a/blast` beside `site_b/blast`, or parts under names that are not known. Classes may be
-    divided into parts, and into folders that only count something, such as days and years.
+    divided into parts, into folders that are named after what they hold, such as `images` and `masks`, and
+    into folders that only count something, such as days and years.
     """
     inside = [_names_inside(tree, folder) for folder in folders]
     counts = Counter(name for names in inside for name in names)
     shared = sorted(name for name, count in counts.items() if count > 1)
     if len(shared) < 2 or 2 * len(shared) < len(counts) or any(map(tree.files, folders)):  # noqa: PLR2004
         return
-    if roles_of(shared) or (_count_something(counts) and not _count_something(map(last, folders))):
+    if roles_of(shared) or only_hold(shared):
+        return
+    if _count_something(counts) and not _count_something(map(last, folders)):
         return
     outer = ", ".join(shown(last(folder)) for folder in folders[:_NAMED])
     inner = ", ".join(map(shown, shared[:_NAMED]))
@@ -275,6 +288,18 @@ def _notes(tree: Tree, bases: Sequence[str], folders: Sequence[str], parts: Part
         label = shown(last(inverted[0]))
         yield f"{shown(inner)}: read as images of class {label}, not as a part of the dataset"
     yield from _folders_inside(tree, folders)
+    yield from _masks(tree, folders)
+
+
+def _masks(tree: Tree, folders: Sequence[str]) -> Iterator[str]:
+    """Note folders of masks in class folders."""
+    masks = [one for folder in folders for one in mask_folders(tree, folder)]
+    if masks:
+        count = counted(sum(len(tree.below(one)) for one in masks), "image")
+        yield (
+            f"{count} in folders of masks, such as {shown(masks[0])}, with names of images beside them: "
+            "left out"
+        )
 
 
 def _folders_inside(tree: Tree, folders: Sequence[str]) -> Iterator[str]:
