@@ -180,3 +180,14 @@ def test_a_list_whose_images_are_not_there_is_left_out_where_a_person_names_the_
     assert facts(tmp_path, labels="folders") == (9, list(CLASSES), 0)
     assert facts(tmp_path, labels="labels.csv") == (9, ["b", "h", "t"], 0)
     assert left_out(tmp_path, labels="folders")["table (list of images to predict)"] == 1
+
+
+@pytest.mark.parametrize("names", [range(12), range(5)], ids=["all names", "some names"])
+def test_a_copy_of_a_submission_is_no_second_table_where_parts_share_names(tmp_path, names):
+    make(tmp_path, *(f"train/{k}.jpg" for k in range(12)), *(f"test/{k}.jpg" for k in names))
+    table(tmp_path / "train.csv", [("id", "label"), *((k, CLASSES[k % 3]) for k in range(12))])
+    table(tmp_path / "best.csv", [("id", "label"), *((k, CLASSES[k % 2]) for k in names)])
+    assert facts(tmp_path) == (12, list(CLASSES), len(names))
+    assert left_out(tmp_path) == {"table (it names all images to predict, as a submission does)": 1}
+    table(tmp_path / "best.csv", [("id", "label"), *((k, CLASSES[k % 2]) for k in [*names][1:])])
+    assert "several tables give labels, best.csv, train.csv: name one" in refusal(tmp_path)

@@ -41,6 +41,7 @@ def decide(
     Raises:
         InputError: There is no source, or it is not clear which one is meant.
     """
+    verdicts = _without_submissions(around, verdicts)
     try:
         folders = class_folders(around)
     except InputError as error:
@@ -61,6 +62,29 @@ def decide(
         _refuse_problems(judged, frozenset(name for _, name in folders.rows))
         return folders, judged
     return _single(around, winners), judged
+
+
+def _without_submissions(around: Surroundings, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Take copies of a submission from the race, where another table is named like labels.
+
+    Where the parts share names of images, a submission also names images to train on.
+    """
+    tables = [verdict.labels for verdict in verdicts if verdict.labels is not None]
+    named = [table for table in tables if is_named_like_labels(table.path.stem)]
+    copies = [table for table in tables if named and table not in named and _predicts_all(table, around)]
+    reason = "it names all images to predict, as a submission does"
+    return tuple(
+        replace(verdict, kind=Kind.OTHER, reason=reason, labels=None) if verdict.labels in copies else verdict
+        for verdict in verdicts
+    )
+
+
+def _predicts_all(table: LabelTable, around: Surroundings) -> bool:
+    """Return whether the names in a table are those of all images to predict, and no others."""
+    wanted = {name for folder in around.test_folders for name in around.tree.below(folder)}
+    starts = around.starts(table.path, Role.TEST)
+    found = [set(around.index.find(name, starts)) & wanted for name in table.ids]
+    return bool(wanted) and all(found) and set().union(*found) == wanted
 
 
 def _has_labels(verdicts: Sequence[Verdict]) -> bool:
