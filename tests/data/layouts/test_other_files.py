@@ -191,3 +191,14 @@ def test_a_copy_of_a_submission_is_no_second_table_where_parts_share_names(tmp_p
     assert left_out(tmp_path) == {"table (it names all images to predict, as a submission does)": 1}
     table(tmp_path / "best.csv", [("id", "label"), *((k, CLASSES[k % 2]) for k in [*names][1:])])
     assert "several tables give labels, best.csv, train.csv: name one" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cat_to_name.json", "names.csv"])
+def test_names_of_classes_whose_numbers_name_images_of_several_folders_are_no_labels(tmp_path, name):
+    make(tmp_path, *(f"train/{label}/{k}.jpg" for label in (1, 2) for k in (1, 2, 3)))
+    if name.endswith(".csv"):
+        table(tmp_path / name, [("id", "name"), (1, "rose"), (2, "lily")])
+    else:
+        (tmp_path / name).write_text(json.dumps({"1": "rose", "2": "lily"}))
+    assert facts(tmp_path) == (6, ["1", "2"], 0)
+    assert sum(left_out(tmp_path).values()) == 1

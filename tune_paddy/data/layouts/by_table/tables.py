@@ -1,7 +1,7 @@
 """Tables of a dataset: which one holds the labels, and the images that it names."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path, PurePath
@@ -143,15 +143,21 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
         if reason:
             _check_header(table, table.columns, is_image)
             return Verdict(name, Kind.OTHER, reason)
-        found = read_label_table(table, around, wanted_id=column)
+        read = _read_labels(table, around, column)
+        if _tells_rows_apart(read):  # such as the names of the classes
+            return Verdict(name, Kind.OTHER, "each row has another label")
+        found = _with_files(read, around)
     except InputError as error:
         named = frozenset() if column is None else _named(table, column, around)
         return Verdict(name, Kind.PROBLEM, str(error), named=named)
     if all(map(lies_in(around.test_folders or ["/"]), found.files)):
         return Verdict(name, Kind.OTHER, "it names images to predict only")
-    if len(set(found.labels)) == len(found.labels) and found.read.task != MULTILABEL:
-        return Verdict(name, Kind.OTHER, "each row has another label")
     return Verdict(name, Kind.LABELS, labels=found)
+
+
+def _tells_rows_apart(found: LabelTable) -> bool:
+    """Return whether each row has another label."""
+    return len(set(found.labels)) == len(found.labels) and found.read.task != MULTILABEL
 
 
 def _no_labels(table: CsvTable, column: str | None, around: Surroundings) -> str:
@@ -167,22 +173,26 @@ def _no_labels(table: CsvTable, column: str | None, around: Surroundings) -> str
     )
 
 
-def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | None = None) -> LabelTable:
+def read_label_table(table: CsvTable, around: Surroundings) -> LabelTable:
     """Read the labels of a table, and find its images.
 
     Args:
         table: Table of labels.
         around: Files around it.
-        wanted_id: Column that names the images; None: detected.
 
     Raises:
         InputError: A column cannot be told, an id or a label is empty, an id is duplicate, ambiguous or
             leaves the folder, or an image is missing.
     """
-    options = around.options
-    column = wanted_id or find_id_column(
-        table, recognises(table.path, around), wanted=options.id_column, sample=around.sample
+    column = find_id_column(
+        table, recognises(table.path, around), wanted=around.options.id_column, sample=around.sample
     )
+    return _with_files(_read_labels(table, around, column), around)
+
+
+def _read_labels(table: CsvTable, around: Surroundings, column: str | None) -> LabelTable:
+    """Read the labels of a table whose images are in a column, or in one with a usual name; without files."""
+    options = around.options
     if column is None:
         _check_separated(table, around)
         column = usual_id_column(table)
@@ -199,8 +209,12 @@ def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | 
     )
     ids = read_ids(table, column)
     values = read_label_values(table, columns, options.task, classes=around.sample.others)
-    files = find_files(table, ids, around, labels=values.texts)
-    return LabelTable(table, column, columns, ids, values, files)
+    return LabelTable(table, column, columns, ids, values, [])
+
+
+def _with_files(read: LabelTable, around: Surroundings) -> LabelTable:
+    """Find the images of a table whose labels are read."""
+    return replace(read, files=find_files(read.table, read.ids, around, labels=read.labels))
 
 
 def read_ids(table: CsvTable, column: str) -> list[str]:
