@@ -22,7 +22,7 @@ from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, fo
 from tune_paddy.data.layouts.by_table.local_paths import read_local
 from tune_paddy.data.layouts.by_table.unread import find_unread, unread
 from tune_paddy.data.layouts.index import has_suffix, lies_in
-from tune_paddy.data.layouts.names import Role, is_sample, is_submission, role_of
+from tune_paddy.data.layouts.names import Role, are_parts, is_sample, is_submission, role_of
 from tune_paddy.data.layouts.tree import Tree, parent_of
 from tune_paddy.data.system.own_output import table_kind
 from tune_paddy.data.system.text import shown
@@ -134,12 +134,8 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
     is_image = recognises(table.path, around)
     try:
         column = find_id_column(table, is_image, wanted=options.id_column, sample=around.sample)
-        if column is None and not _claims_labels(table):
-            _check_header(table, table.columns, is_image)
-            _check_separated(table, around)
-            _check_there(table, around)
-            return Verdict(name, Kind.OTHER, NAMES_NONE)
-        reason = _no_labels(table, column, around)
+        reason = _no_images(table, around, is_image) if column is None else ""
+        reason = reason or _no_labels(table, column, around)
         if reason:
             _check_header(table, table.columns, is_image)
             return Verdict(name, Kind.OTHER, reason)
@@ -158,6 +154,22 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
 def _tells_rows_apart(found: LabelTable) -> bool:
     """Return whether each row has another label."""
     return len(set(found.labels)) == len(found.labels) and found.read.task != MULTILABEL
+
+
+def _no_images(table: CsvTable, around: Surroundings, is_image: Callable[[str], bool]) -> str:
+    """Return why a table of which no column names images is not used; "": its columns are named like labels.
+
+    Raises:
+        InputError: It may be meant as one that names images.
+    """
+    if _lists_parts(table):
+        return "its rows are parts of the dataset"
+    if _claims_labels(table):
+        return ""
+    _check_header(table, table.columns, is_image)
+    _check_separated(table, around)
+    _check_there(table, around)
+    return NAMES_NONE
 
 
 def _no_labels(table: CsvTable, column: str | None, around: Surroundings) -> str:
@@ -275,6 +287,13 @@ def _named(table: CsvTable, column: str, around: Surroundings) -> frozenset[str]
 def _claims_labels(table: CsvTable) -> bool:
     """Return whether a table has usual names for the images and the labels."""
     return table.find_column(IMAGE_COLUMNS) is not None and table.find_column(LABEL_COLUMNS) is not None
+
+
+def _lists_parts(table: CsvTable) -> bool:
+    """Return whether each row is a part, as in JSON such as `{"train": ["1.jpg"], "test": ["2.jpg"]}`."""
+    column = table.find_column(IMAGE_COLUMNS)
+    names = table.column(column) if column is not None else []
+    return are_parts(names) and len(set(map(role_of, names))) == len(names)
 
 
 def usual_id_column(table: CsvTable) -> str:
