@@ -39,6 +39,13 @@ def test_datasets_in_folders_of_their_own_are_refused(tmp_path):
     assert facts(tmp_path / "small") == (9, list(CLASSES), 9)
 
 
+@pytest.mark.parametrize("other", ["healthy/train/p3/1.jpg", "healthy/1.jpg"])
+def test_classes_that_are_divided_into_parts_of_patients_are_read_where_a_person_says_so(tmp_path, other):
+    make(tmp_path, *(f"blast/{part}/p{k}/1.jpg" for part in ("train", "test") for k in (1, 2)), other)
+    assert "`images=.` if " in refusal(tmp_path)
+    assert facts(tmp_path, images=".") == (5, ["blast", "healthy"], 0)
+
+
 @pytest.mark.parametrize(
     "names",
     [

@@ -183,13 +183,16 @@ def _refuse_datasets(tree: Tree, base: str, folders: Sequence[str]) -> None:
         other = next(folder for folder in folders if folder != divided[0])
         raise InputError(
             f"{_place(tree, divided[0])}: is divided into parts of a dataset, but {shown(last(other))} "
-            "beside it is not; give the folder of the dataset"
+            "beside it is not; give the folder of the dataset, or "
+            f"`images={base or '.'}` if both are classes",
+            options=("images",),
         )
     part = next((p for f in divided for p in parts_of[f] if has_class_folders(tree, p)), None)
     if part is not None and len(folders) > 1:
         raise InputError(
             f"{_place(tree, base)}: several folders are divided into parts of a dataset, such as "
-            f"{shown(part)}: give the folder of one dataset"
+            f"{shown(part)}: give the folder of one dataset, or `images={base or '.'}` if they are classes",
+            options=("images",),
         )
 
 
