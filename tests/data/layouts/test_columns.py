@@ -91,3 +91,12 @@ def test_the_words_of_a_sample_tell_the_column_of_the_labels(root):
     assert facts(root) == (12, ["w_0", "w_1", "w_2"], 3)
     table(root / "sample_submission.csv", [("image", "predictions"), *((f"t{k}.jpg", "0") for k in range(3))])
     assert facts(root) == (12, ["dolphin", "whale"], 3)
+
+
+@pytest.mark.parametrize(("column", "values"), [("is_valid", "01"), ("vehicle", ("train", "test"))])
+def test_a_column_that_seems_to_divide_the_images_holds_labels_where_a_person_says_so(root, column, values):
+    table(root / "a.csv", [("image", column), *((name, values[k % 2]) for k, (name, *_) in enumerate(ROWS))])
+    told = refusal(root)
+    assert f"a.csv: its column {column} divides the images" in told
+    assert told.endswith("or name the columns of one with `id_column` and `label_column`")
+    assert facts(root, label_column=column) == (12, sorted(values), 0)

@@ -124,10 +124,11 @@ def _nothing(around: Surroundings, verdicts: Sequence[Verdict], no_folders: Inpu
     """Say why neither folders nor tables give labels."""
     tables = "; ".join(f"{shown(verdict.name)}: {verdict.reason or verdict.kind}" for verdict in verdicts)
     others = others_there(around.pictures)
+    way_out = ", or name the columns of one with `id_column` and `label_column`" if verdicts else ""
     return (
         f"{shown(around.tree.root)}: neither folders nor a table give labels: (1) folders: "
         f"{others or no_folders}; (2) tables: {tables or 'there is no .csv or .tsv file'}; sort the images "
-        "into a folder per class, or add a table with a column of file names and one of labels"
+        f"into a folder per class, or add a table with a column of file names and one of labels{way_out}"
     )
 
 
