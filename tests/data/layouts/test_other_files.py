@@ -202,3 +202,15 @@ def test_names_of_classes_whose_numbers_name_images_of_several_folders_are_no_la
         (tmp_path / name).write_text(json.dumps({"1": "rose", "2": "lily"}))
     assert facts(tmp_path) == (6, ["1", "2"], 0)
     assert sum(left_out(tmp_path).values()) == 1
+
+
+def test_images_of_class_folders_that_a_list_names_are_predicted_and_not_labelled(tmp_path):
+    names = [f"{label}/{k}.jpg" for label in CLASSES for k in range(4)]
+    make(tmp_path, *(f"images/{name}" for name in names))
+    table(tmp_path / "train.csv", [("file", "label"), *((n, n.split("/")[0]) for n in names if "3" not in n)])
+    table(tmp_path / "test.csv", [("file", "label"), *((n, n.split("/")[0]) for n in names if "3" in n)])
+    assert facts(tmp_path) == (9, list(CLASSES), 3)
+    (note,) = list_dataset(tmp_path).notes
+    assert note.startswith("3 images that test.csv lists: to be predicted")
+    table(tmp_path / "test.csv", [("file",), *((name,) for name in names)])
+    assert "test.csv: names all labelled images as images to predict" in refusal(tmp_path)
