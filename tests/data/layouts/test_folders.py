@@ -129,6 +129,21 @@ def test_a_folder_of_folders_beside_flat_ones_is_noted_as_one_class(tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", ["data", "Images", "dataset_images"])
+def test_a_folder_of_folders_that_is_named_after_what_it_holds_is_no_class(tmp_path, name):
+    make(tmp_path, *classes_in(name), *(f"docs/{k}.png" for k in range(3)))
+    assert "the folders in it (blast, healthy, tungro) may be the classes" in refusal(tmp_path)
+    assert facts(tmp_path, images=name) == (9, list(CLASSES), 0)
+    assert facts(tmp_path, images=".") == (12, sorted(["docs", name]), 0)
+
+
+def test_a_class_that_is_named_after_what_it_holds_may_have_parts(tmp_path):
+    make(tmp_path, *(f"image/camera_{k}/1.jpg" for k in (1, 2)), "graph/1.jpg")
+    assert facts(tmp_path) == (3, ["graph", "image"], 0)
+    make(tmp_path, "image/anna/1.jpg", "graph/ben/1.jpg", "graph/carl/1.jpg")
+    assert facts(tmp_path) == (6, ["graph", "image"], 0)
+
+
 def test_days_and_years_in_one_of_the_classes_are_not_noted(tmp_path):
     make(tmp_path, "blast/2023/1.jpg", "blast/2024/2.jpg", "healthy/3.jpg")
     assert list_dataset(tmp_path).notes == ()

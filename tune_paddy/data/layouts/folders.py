@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.masks import mask_folders
-from tune_paddy.data.layouts.names import Role, only_hold, roles_of, words_of
+from tune_paddy.data.layouts.names import Role, is_container, only_hold, roles_of, words_of
 from tune_paddy.data.layouts.parts import (
     Parts,
     find_parts,
@@ -69,6 +69,7 @@ def find_class_folders(tree: Tree, base: str) -> ClassFolders:
         _refuse_copy(tree, one, own)
         _refuse_same_inside(tree, one, own)
         _refuse_holders(tree, one, own)
+        _refuse_holder_of_classes(tree, one, own)
     return ClassFolders(
         bases=tuple(bases),
         rows=_rows(tree, folders),
@@ -236,6 +237,23 @@ def _refuse_holders(tree: Tree, base: str, folders: Sequence[str]) -> None:
             f"{_place(tree, base)}: the names of the folders ({few}) say that they hold images, not which "
             f"class these have; give `images={first}` to read that one alone, give "
             f"`images={base or '.'}` if they are the classes, or add a table of images and labels",
+            options=("images",),
+        )
+
+
+def _refuse_holder_of_classes(tree: Tree, base: str, folders: Sequence[str]) -> None:
+    """Refuse a folder that is named after what it holds, such as `data`, and alone holds several folders."""
+    deep = [folder for folder in folders if len(_names_inside(tree, folder)) > 1]
+    if len(deep) != 1 or len(folders) == 1 or tree.files(deep[0]):
+        return
+    name, inside = last(deep[0]), _names_inside(tree, deep[0])
+    tells_none = only_hold(inside) or roles_of(inside) or _count_something(inside)
+    if is_container(name) and only_hold([name]) and not tells_none:
+        beside = next(shown(last(folder)) for folder in folders if folder != deep[0])
+        raise InputError(
+            f"{_place(tree, deep[0])}: the folders in it ({_listed_names(inside)}) may be the classes, or it "
+            f"is a class beside {beside}; give `images={deep[0]}` to read those in it as the classes, or "
+            f"`images={base or '.'}` if it is a class",
             options=("images",),
         )
 
