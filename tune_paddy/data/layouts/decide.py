@@ -58,7 +58,8 @@ def decide(
     winners = [verdict.labels for verdict in judged if verdict.labels is not None]
     if not winners:
         pairs = zip(verdicts, judged, strict=True)
-        _refuse_several(around, [one.labels for one, now in pairs if one.labels and now.kind is Kind.PROBLEM])
+        clash = [one.labels for one, now in pairs if one.labels and now.kind is Kind.PROBLEM]
+        _refuse_several(around, clash, f", or give `labels={FOLDERS}` to read the names of the folders")
         _refuse_problems(judged, frozenset(name for _, name in folders.rows))
         return folders, judged
     return _single(around, winners), judged
@@ -137,11 +138,12 @@ def _single(around: Surroundings, tables: Sequence[LabelTable]) -> LabelTable:
     return tables[0]
 
 
-def _refuse_several(around: Surroundings, tables: Sequence[LabelTable]) -> None:
+def _refuse_several(around: Surroundings, tables: Sequence[LabelTable], otherwise: str = "") -> None:
     if len(tables) > 1:
         names = ", ".join(shown(_within(table.path, around.tree.root)) for table in tables)
         raise InputError(
-            f"{shown(around.tree.root)}: several tables give labels, {names}: name one with `labels=FILE`",
+            f"{shown(around.tree.root)}: several tables give labels, {names}: name one with `labels=FILE`"
+            f"{otherwise}",
             options=("labels",),
         )
 
