@@ -155,6 +155,17 @@ def test_a_validation_part_beside_folders_of_another_name_does_not_train_alone(t
     assert facts(tmp_path, images="learn") == (9, list(CLASSES), 0)
 
 
+@pytest.mark.parametrize("inner", ["", "/day_1"])
+def test_classes_beside_a_validation_part_are_read_with_it(tmp_path, inner):
+    make(
+        tmp_path,
+        *classes_in("val", first=9),
+        *(f"{label}{inner}/{k}.jpg" for label in CLASSES for k in (1, 2)),
+    )
+    assert facts(tmp_path) == (15, list(CLASSES), 0)
+    assert list_dataset(tmp_path).notes[0].startswith("val: read as labelled images")
+
+
 def test_small_and_further_parts_to_train_on_are_parts(tmp_path):
     make(
         tmp_path, *classes_in("train_mini"), *classes_in("train_extra", first=3), *classes_in("val", first=9)

@@ -55,12 +55,15 @@ def find_class_folders(tree: Tree, base: str) -> ClassFolders:
     inner_of = {folder: unwrap(tree, folder) for folder in parts.of(*_LABELLED)}
     bases = [inner for inner in inner_of.values() if has_class_folders(tree, inner)]
     flat = [folder for folder, inner in inner_of.items() if inner not in bases]
-    if bases and not [part for part in parts.of(Role.TRAIN, Role.FOLD) if inner_of[part] in bases]:
-        _refuse_validation_alone(tree, base, parts)
+    if bases and not any(inner_of[part] in bases for part in parts.of(Role.TRAIN, Role.FOLD)):
+        if _are_beside(tree, bases, parts):  # what lies beside a validation part is there to train on
+            bases = [base, *bases]
+        else:
+            _refuse_validation_alone(tree, base, parts)
     if not bases:
         _refuse_flat(tree, base, parts, flat)
         bases = [base]
-    folders = parts.others if bases == [base] else tuple(f for b in bases for f in _classes_in(tree, b))
+    folders = tuple(f for one in bases for f in (parts.others if one == base else _classes_in(tree, one)))
     if not folders:
         raise _no_classes(tree, base, [*tests, *parts.of(Role.TEST)])
     for one in bases:
@@ -143,6 +146,12 @@ def _no_classes(tree: Tree, base: str, tests: Sequence[str]) -> InputError:
         f"be predicted; if they are labelled, give `images={tests[0]}` to read each folder there as a class",
         options=("images",),
     )
+
+
+def _are_beside(tree: Tree, bases: Sequence[str], parts: Parts) -> bool:
+    """Return whether several folders beside parts have the names of class folders in them."""
+    inside = set[str]().union(*(_names_inside(tree, one) for one in bases))
+    return len(inside.intersection(map(last, parts.others))) > 1
 
 
 def _refuse_validation_alone(tree: Tree, base: str, parts: Parts) -> None:
