@@ -107,6 +107,14 @@ def test_masks_in_folders_of_their_own_in_the_classes_are_left_out(tmp_path, ima
     )
 
 
+@pytest.mark.parametrize("inner", ["", "blast/"])
+def test_masks_in_folders_of_their_own_are_not_predicted(tmp_path, inner):
+    make(tmp_path, *classes_in("train"))
+    make(tmp_path, *(f"test/{inner}{kind}/{k}.jpg" for kind in ("images", "masks") for k in range(2)))
+    assert facts(tmp_path) == (9, list(CLASSES), 2)
+    assert left_out(tmp_path) == {"image in no class folder": 2}
+
+
 def test_folders_in_a_class_that_tell_its_images_apart_are_no_masks(tmp_path):
     make(tmp_path, *(f"people/{name}/{k}.jpg" for name in ("mask", "no_mask") for k in range(3)))
     make(tmp_path, *(f"animals/{k}.jpg" for k in range(3)))

@@ -10,6 +10,7 @@ from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, re
 from tune_paddy.data.layouts.by_table.local_paths import read_local
 from tune_paddy.data.layouts.by_table.tables import Kind, Verdict, read_ids
 from tune_paddy.data.layouts.index import has_suffix, without_suffix
+from tune_paddy.data.layouts.masks import mask_folders
 from tune_paddy.data.layouts.names import Role, holds_predictions
 from tune_paddy.data.layouts.parts import unwrap
 from tune_paddy.data.options import FOLDERS
@@ -165,8 +166,12 @@ def _read_list(
 def _read_folders(
     around: Surroundings, folders: Sequence[str], labelled: Collection[str], with_suffix: bool
 ) -> TestSet:
-    files = [name for folder in folders for name in around.tree.below(folder) if name not in labelled]
-    inner = unwrap(around.tree, folders[0]) if len(folders) == 1 else ""
+    tree = around.tree
+    places = [place for folder in folders for place in (folder, *tree.children(folder))]
+    masks = tuple(f"{one}/" for place in places for one in mask_folders(tree, place))
+    images = (name for folder in folders for name in tree.below(folder) if not name.startswith(masks))
+    files = [name for name in images if name not in labelled]
+    inner = unwrap(tree, folders[0]) if len(folders) == 1 else ""
     ids = [name.removeprefix(f"{inner}/") if inner else name for name in files]
     short = [without_suffix(name) for name in ids]
     if not with_suffix and len(set(short)) == len(short) and all(map(has_suffix, ids)):
