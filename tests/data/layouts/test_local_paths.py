@@ -109,3 +109,13 @@ def test_ids_that_are_named_after_their_part_are_no_parts(cameras):
     root, rows = cameras
     table(root / "a.csv", [("image", "label"), *((f"Train_{k}", label) for k, (_, label) in enumerate(rows))])
     assert "a.csv: 12 images missing" in refusal(root)
+
+
+def test_paths_that_do_not_name_the_images_stay_without_a_note(tmp_path):
+    """The originals of the images had other numbers."""
+    make(tmp_path, *(f"train/{k}.jpg" for k in range(12)))
+    rows = [(k, f"camera/{5 * k % 12}.jpg", CLASSES[k % 3]) for k in range(12)]
+    table(tmp_path / "train.csv", [("id", "original", "label"), *rows])
+    listing = list_dataset(tmp_path)
+    assert [*listing.labelled["original"]] == [original for _, original, _ in rows]
+    assert listing.notes == ()
