@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from tune_paddy.data.system.text import percent
 from tune_paddy.tracking.members import start_member
 from tune_paddy.tracking.schema import PROCESS
 from tune_paddy.tracking.searches import start_search
+from tune_paddy.tracking.store import open_store
 
 
 @pytest.mark.documents("show SEARCH")
@@ -31,6 +33,20 @@ def test_a_search_is_shown_with_its_leaderboard_its_failures_and_the_next_steps(
 def test_without_a_name_all_searches_are_listed(finished: Finished, call: Call) -> None:
     text = call("show", "--tracking-uri", finished.store.tracking_uri)
     assert any(line.split()[:3] == ["first", "finished", "tiny"] for line in text.splitlines())
+
+
+def test_without_a_name_searches_of_a_deleted_experiment_are_named_as_deleted(
+    tmp_path: Path, call: Call
+) -> None:
+    store = open_store(
+        f"sqlite:///{tmp_path}/mlflow.db", experiment="paddy", artifact_root=tmp_path, create=True
+    )
+    start_search(store, name="night")
+    store.client.delete_experiment(store.experiment_id)
+    text = call("show", "--tracking-uri", store.tracking_uri)
+    assert "has no searches" in text
+    assert "search 'night' is in the experiment" in text
+    assert "which was deleted; restore it with `mlflow experiments restore" in text
 
 
 def test_a_running_member_is_shown_with_its_epoch(finished: Finished, call: Call) -> None:

@@ -176,6 +176,17 @@ def test_a_dataset_of_one_class_is_refused_with_its_layout(folders):
     assert "was read as a folder per class: all images have the label cat" in refusal(folders)
 
 
+def test_a_class_that_is_named_like_a_part_is_one_where_a_person_says_so(tmp_path):
+    """As in trials, which compare a control with a test."""
+    for k in range(8):
+        pixels = np.random.default_rng(k).integers(0, 255, (8, 8, 3), np.uint8)
+        add(tmp_path, f"{('control', 'test')[k % 2]}/{k}.png", Image.fromarray(pixels))
+    told = refusal(tmp_path)
+    assert "all images have the label control (to predict: the images in test)" in told
+    assert "give `images=FOLDER` to read every folder in it as a class" in told
+    assert Dataset.open(tmp_path, images=tmp_path).classes == ("control", "test")
+
+
 # --- copies --------------------------------------------------------------------------------------------
 
 

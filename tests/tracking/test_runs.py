@@ -5,7 +5,7 @@ import pytest
 from tune_paddy.core.errors import InputError
 from tune_paddy.tracking import runs
 from tune_paddy.tracking.members import log_epoch, start_member
-from tune_paddy.tracking.runs import get_search, list_members, list_searches, parse_params
+from tune_paddy.tracking.runs import deleted_searches, get_search, list_members, list_searches, parse_params
 from tune_paddy.tracking.searches import start_search
 from tune_paddy.tracking.store import Store, open_store
 
@@ -33,6 +33,16 @@ def test_a_search_of_a_deleted_experiment_is_named_as_that(store: Store) -> None
         get_search(store, "night")
     with pytest.raises(InputError, match="no search 'day'"):
         get_search(store, "day")
+
+
+def test_all_searches_of_deleted_experiments_are_named(store: Store) -> None:
+    assert deleted_searches(store) == ()
+    for name in ("night", "day"):
+        start_search(store, name=name)
+    store.client.delete_experiment(store.experiment_id)
+    assert [str(error).partition(" is in")[0] for error in deleted_searches(store)] == [
+        "search 'day'", "search 'night'",
+    ]  # fmt: skip
 
 
 def test_members_are_listed_by_name_over_all_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def show(
     Example: tune-paddy show my-search
     """
     from tune_paddy.ensemble.reports.searches import print_overview, print_searches
-    from tune_paddy.tracking.runs import list_searches
+    from tune_paddy.tracking.runs import deleted_searches, list_searches
 
     if search is None and ensemble is not None:
         raise InputError("`ensemble` needs the name of its search", options=("ensemble",))
@@ -42,6 +42,8 @@ def show(
     searches = list_searches(store)
     if not searches:
         console.print(f"{store.address} has no searches; `tune-paddy search` or `tune-paddy demo` starts one")
+        for deleted in deleted_searches(store):
+            console.print(str(deleted), soft_wrap=True)
         return
     print_searches(console, searches, time.time())
     console.print(f"\nShow one: {record_command(store, 'show', searches[-1].name)}", soft_wrap=True)

@@ -326,10 +326,13 @@ def _check_classes(listing: Listing, labelled: pd.DataFrame) -> tuple[str, ...]:
             "or remove the class"
         )
     if len(classes) < 2:  # noqa: PLR2004 one class leaves nothing to classify
+        to_predict = f" (to predict: {listing.test_from})" if len(listing.test) else ""
         raise InputError(
             f"{shown(listing.root)} was read as {listing.layout}: all images have the label "
-            f"{shown(''.join(classes))}; at least two classes are needed: sort the images into a folder per "
-            "class, or add a table of images and labels"
+            f"{shown(''.join(classes))}{to_predict}; at least two classes are needed: sort the images into a "
+            "folder per class, add a table of images and labels, or give `images=FOLDER` to read every "
+            "folder in it as a class, whatever its name",
+            options=("images",),
         )
     return classes
 

@@ -175,28 +175,29 @@ def get_search(store: Store, name: str) -> RecordedRun:
     for search in searches:
         if search.name == name:
             return search
-    _refuse_deleted(store, name)
+    for deleted in deleted_searches(store, name):
+        raise deleted
     raise unknown_search(name, [search.name for search in searches], store.address)
 
 
-def _refuse_deleted(store: Store, name: str) -> None:
-    """Say so if the search is in an experiment that was deleted, as MLflow's page can do.
+def deleted_searches(store: Store, name: str | None = None) -> tuple[InputError, ...]:
+    """Return the error of each search in an experiment that was deleted, as MLflow's page can do.
 
-    Raises:
-        InputError: The search was deleted with its experiment.
+    Args:
+        store: The record.
+        name: Name of the search; None: all of them.
     """
     view = load_mlflow().entities.ViewType
     deleted = {
         experiment.experiment_id: experiment.name
         for experiment in call(store.client.search_experiments, view_type=view.DELETED_ONLY)
     }
-    if not deleted or not _NAME.fullmatch(name):
-        return
-    condition = f"tags.`{KIND}` = 'search' and tags.`{SEARCH}` = '{name}'"
-    found = call(store.client.search_runs, list(deleted), condition, run_view_type=view.ALL, max_results=1)
-    for run in found:
-        number = run.info.experiment_id
-        raise deleted_search(name, deleted[number], number)
+    if not deleted or (name is not None and not _NAME.fullmatch(name)):
+        return ()
+    condition = f"tags.`{KIND}` = 'search'" + ("" if name is None else f" and tags.`{SEARCH}` = '{name}'")
+    found = call(store.client.search_runs, list(deleted), condition, run_view_type=view.ALL, max_results=PAGE)
+    numbers = {recorded(run).name: run.info.experiment_id for run in found}
+    return tuple(deleted_search(search, deleted[number], number) for search, number in numbers.items())
 
 
 def list_members(store: Store, search: str) -> tuple[RecordedRun, ...]:

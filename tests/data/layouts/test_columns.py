@@ -91,3 +91,24 @@ def test_the_words_of_a_sample_tell_the_column_of_the_labels(root):
     assert facts(root) == (12, ["w_0", "w_1", "w_2"], 3)
     table(root / "sample_submission.csv", [("image", "predictions"), *((f"t{k}.jpg", "0") for k in range(3))])
     assert facts(root) == (12, ["dolphin", "whale"], 3)
+
+
+@pytest.mark.parametrize(("column", "values"), [("is_valid", "01"), ("vehicle", ("train", "test"))])
+def test_a_column_that_seems_to_divide_the_images_holds_labels_where_a_person_says_so(root, column, values):
+    table(root / "a.csv", [("image", column), *((name, values[k % 2]) for k, (name, *_) in enumerate(ROWS))])
+    told = refusal(root)
+    assert f"a.csv: its column {column} divides the images" in told
+    assert told.endswith("or name the columns of one with `id_column` and `label_column`")
+    assert facts(root, label_column=column) == (12, sorted(values), 0)
+
+
+def test_where_several_tables_contradict_class_folders_these_may_be_read_instead(tmp_path):
+    names = [f"{label}/{k}.jpg" for label in CLASSES for k in range(4)]
+    make(tmp_path, *names)
+    for part, of in (("train", names[::2]), ("validation", names[1::2])):
+        rows = [(name, CLASSES.index(name.split("/")[0])) for name in of]
+        table(tmp_path / f"{part}.csv", [("file", "label"), *rows])
+    told = refusal(tmp_path)
+    assert "several tables give labels, train.csv, validation.csv: name one" in told
+    assert told.endswith("or give `labels=folders` to read the names of the folders")
+    assert facts(tmp_path, labels="folders") == (12, list(CLASSES), 0)

@@ -71,6 +71,15 @@ def test_lists_are_several_labels(cameras):
     assert set(list_dataset(root).labelled["label"]) == {"rust", "rust|scab", ""}
 
 
+@pytest.mark.parametrize("values", ["xy", ([640, 480], [480, 640])], ids=["cameras", "sizes"])
+def test_an_object_of_something_else_does_not_win_against_class_folders(cameras, values):
+    root, rows = cameras
+    (root / "about.json").write_text(json.dumps({name: values[k % 2] for k, (name, _) in enumerate(rows)}))
+    assert "about.json: names 12 of 12 images in the folders camera_a, camera_b, with other" in refusal(root)
+    assert facts(root, labels="folders") == (12, ["camera_a", "camera_b"], 0)
+    assert facts(root, labels="about.json")[0] == 12
+
+
 COCO = {
     "info": {"year": 2024},
     "images": [{"id": 1, "file_name": "0000.jpg"}, {"id": 2, "file_name": "camera_b\\/0001.jpg"}],
@@ -122,6 +131,7 @@ def test_a_table_in_json_has_the_errors_of_a_table(cameras):
     [
         ("label_num_to_disease_map.json", {"0": "Blight (CBB)", "1": "Streak (CBSD)", "2": "Healthy"}),
         ("classes.json", [{"id": 0, "label": "blast"}, {"id": 1, "label": "healthy"}]),
+        ("splits.json", {"train": ["camera_a/0000.jpg", "camera_b/0001.jpg"], "val": ["camera_a/0002.jpg"]}),
         ("config.json", {"thumbnail": "camera_a/0000.jpg", "size": [224, 224], "model": {"name": "x"}}),
         ("images.json", ["camera_a/0000.jpg", "camera_b/0001.jpg"]),
         ("coco.json", {**COCO, "images": [{"id": 1, "file_name": "x.jpg"}, {"id": 2, "file_name": "y.jpg"}]}),
@@ -130,7 +140,7 @@ def test_a_table_in_json_has_the_errors_of_a_table(cameras):
         ("deep.json", "[" * 100_000),
     ],
 )
-def test_json_that_names_no_images_is_left_out(cameras, name, content):
+def test_json_that_gives_no_image_a_label_is_left_out(cameras, name, content):
     root, rows = cameras
     (root / name).write_text(content if isinstance(content, str) else json.dumps(content))
     assert facts(root) == (12, ["camera_a", "camera_b"], 0)

@@ -103,3 +103,19 @@ def test_a_list_of_image_files_that_are_not_there_is_left_out(cameras):
     root, _ = cameras
     table(root / "sources.csv", [("file", "pixels"), *((f"x{k}.jpg", k) for k in range(12))])
     assert left_out(root) == {"table (no column of it names images)": 1}
+
+
+def test_ids_that_are_named_after_their_part_are_no_parts(cameras):
+    root, rows = cameras
+    table(root / "a.csv", [("image", "label"), *((f"Train_{k}", label) for k, (_, label) in enumerate(rows))])
+    assert "a.csv: 12 images missing" in refusal(root)
+
+
+def test_paths_that_do_not_name_the_images_stay_without_a_note(tmp_path):
+    """The originals of the images had other numbers."""
+    make(tmp_path, *(f"train/{k}.jpg" for k in range(12)))
+    rows = [(k, f"camera/{5 * k % 12}.jpg", CLASSES[k % 3]) for k in range(12)]
+    table(tmp_path / "train.csv", [("id", "original", "label"), *rows])
+    listing = list_dataset(tmp_path)
+    assert [*listing.labelled["original"]] == [original for _, original, _ in rows]
+    assert listing.notes == ()

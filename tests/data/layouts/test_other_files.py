@@ -168,3 +168,49 @@ def test_accents_in_names_may_be_characters_of_their_own(tmp_path):
         [("file", "label"), *((f"ble\u0301 {k}.jpg", CLASSES[k % 3]) for k in range(6))],
     )
     assert facts(tmp_path) == (6, list(CLASSES), 0)
+
+
+@pytest.mark.parametrize("header", [("id",), ("pixel_1", "pixel_2")])
+def test_a_list_whose_images_are_not_there_is_left_out_where_a_person_names_the_labels(tmp_path, header):
+    names = [f"{label}/{k}.jpg" for label in CLASSES for k in range(3)]
+    make(tmp_path, *(f"train/{name}" for name in names))
+    table(tmp_path / "labels.csv", [("file", "label"), *((name, name[0]) for name in names)])
+    table(tmp_path / "test.csv", [header, *(tuple(f"x{k}{i}" for i in header) for k in range(4))])
+    assert "test.csv: none of the images to predict that it lists is in" in refusal(tmp_path)
+    assert facts(tmp_path, labels="folders") == (9, list(CLASSES), 0)
+    assert facts(tmp_path, labels="labels.csv") == (9, ["b", "h", "t"], 0)
+    assert left_out(tmp_path, labels="folders")["table (list of images to predict)"] == 1
+
+
+@pytest.mark.parametrize("names", [range(12), range(5)], ids=["all names", "some names"])
+def test_a_copy_of_a_submission_is_no_second_table_where_parts_share_names(tmp_path, names):
+    make(tmp_path, *(f"train/{k}.jpg" for k in range(12)), *(f"test/{k}.jpg" for k in names))
+    table(tmp_path / "train.csv", [("id", "label"), *((k, CLASSES[k % 3]) for k in range(12))])
+    table(tmp_path / "best.csv", [("id", "label"), *((k, CLASSES[k % 2]) for k in names)])
+    assert facts(tmp_path) == (12, list(CLASSES), len(names))
+    assert left_out(tmp_path) == {"table (it names all images to predict, as a submission does)": 1}
+    table(tmp_path / "best.csv", [("id", "label"), *((k, CLASSES[k % 2]) for k in [*names][1:])])
+    assert "several tables give labels, best.csv, train.csv: name one" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cat_to_name.json", "names.csv"])
+def test_names_of_classes_whose_numbers_name_images_of_several_folders_are_no_labels(tmp_path, name):
+    make(tmp_path, *(f"train/{label}/{k}.jpg" for label in (1, 2) for k in (1, 2, 3)))
+    if name.endswith(".csv"):
+        table(tmp_path / name, [("id", "name"), (1, "rose"), (2, "lily")])
+    else:
+        (tmp_path / name).write_text(json.dumps({"1": "rose", "2": "lily"}))
+    assert facts(tmp_path) == (6, ["1", "2"], 0)
+    assert sum(left_out(tmp_path).values()) == 1
+
+
+def test_images_of_class_folders_that_a_list_names_are_predicted_and_not_labelled(tmp_path):
+    names = [f"{label}/{k}.jpg" for label in CLASSES for k in range(4)]
+    make(tmp_path, *(f"images/{name}" for name in names))
+    table(tmp_path / "train.csv", [("file", "label"), *((n, n.split("/")[0]) for n in names if "3" not in n)])
+    table(tmp_path / "test.csv", [("file", "label"), *((n, n.split("/")[0]) for n in names if "3" in n)])
+    assert facts(tmp_path) == (9, list(CLASSES), 3)
+    (note,) = list_dataset(tmp_path).notes
+    assert note.startswith("3 images that test.csv lists: to be predicted")
+    table(tmp_path / "test.csv", [("file",), *((name,) for name in names)])
+    assert "test.csv: names all labelled images as images to predict" in refusal(tmp_path)

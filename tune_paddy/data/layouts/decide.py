@@ -7,6 +7,7 @@ from pathlib import Path
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.by_table.columns import is_usual_label
 from tune_paddy.data.layouts.by_table.images import Surroundings
+from tune_paddy.data.layouts.by_table.other_files import is_named_like_labels
 from tune_paddy.data.layouts.by_table.side_columns import class_folders
 from tune_paddy.data.layouts.by_table.tables import Kind, LabelTable, Verdict
 from tune_paddy.data.layouts.file_names import NamedFiles, find_named_files
@@ -16,6 +17,7 @@ from tune_paddy.data.layouts.parts import last
 from tune_paddy.data.layouts.tree import others_there
 from tune_paddy.data.options import FOLDERS
 from tune_paddy.data.system.text import counted, shown
+from tune_paddy.data.tables.json_rows import JSON_SUFFIXES, OF_OBJECT
 
 _WAY_OUT = f"give `labels=FILE` to read one, or `labels={FOLDERS}` to read the names of the folders"
 
@@ -39,6 +41,7 @@ def decide(
     Raises:
         InputError: There is no source, or it is not clear which one is meant.
     """
+    verdicts = _without_submissions(around, verdicts)
     try:
         folders = class_folders(around)
     except InputError as error:
@@ -55,10 +58,34 @@ def decide(
     winners = [verdict.labels for verdict in judged if verdict.labels is not None]
     if not winners:
         pairs = zip(verdicts, judged, strict=True)
-        _refuse_several(around, [one.labels for one, now in pairs if one.labels and now.kind is Kind.PROBLEM])
+        clash = [one.labels for one, now in pairs if one.labels and now.kind is Kind.PROBLEM]
+        _refuse_several(around, clash, f", or give `labels={FOLDERS}` to read the names of the folders")
         _refuse_problems(judged, frozenset(name for _, name in folders.rows))
         return folders, judged
     return _single(around, winners), judged
+
+
+def _without_submissions(around: Surroundings, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Take copies of a submission from the race, where another table is named like labels.
+
+    Where the parts share names of images, a submission also names images to train on.
+    """
+    tables = [verdict.labels for verdict in verdicts if verdict.labels is not None]
+    named = [table for table in tables if is_named_like_labels(table.path.stem)]
+    copies = [table for table in tables if named and table not in named and _predicts_all(table, around)]
+    reason = "it names all images to predict, as a submission does"
+    return tuple(
+        replace(verdict, kind=Kind.OTHER, reason=reason, labels=None) if verdict.labels in copies else verdict
+        for verdict in verdicts
+    )
+
+
+def _predicts_all(table: LabelTable, around: Surroundings) -> bool:
+    """Return whether the names in a table are those of all images to predict, and no others."""
+    wanted = {name for folder in around.test_folders for name in around.tree.below(folder)}
+    starts = around.starts(table.path, Role.TEST)
+    found = [set(around.index.find(name, starts)) & wanted for name in table.ids]
+    return bool(wanted) and all(found) and set().union(*found) == wanted
 
 
 def _has_labels(verdicts: Sequence[Verdict]) -> bool:
@@ -98,10 +125,11 @@ def _nothing(around: Surroundings, verdicts: Sequence[Verdict], no_folders: Inpu
     """Say why neither folders nor tables give labels."""
     tables = "; ".join(f"{shown(verdict.name)}: {verdict.reason or verdict.kind}" for verdict in verdicts)
     others = others_there(around.pictures)
+    way_out = ", or name the columns of one with `id_column` and `label_column`" if verdicts else ""
     return (
         f"{shown(around.tree.root)}: neither folders nor a table give labels: (1) folders: "
         f"{others or no_folders}; (2) tables: {tables or 'there is no .csv or .tsv file'}; sort the images "
-        "into a folder per class, or add a table with a column of file names and one of labels"
+        f"into a folder per class, or add a table with a column of file names and one of labels{way_out}"
     )
 
 
@@ -110,11 +138,12 @@ def _single(around: Surroundings, tables: Sequence[LabelTable]) -> LabelTable:
     return tables[0]
 
 
-def _refuse_several(around: Surroundings, tables: Sequence[LabelTable]) -> None:
+def _refuse_several(around: Surroundings, tables: Sequence[LabelTable], otherwise: str = "") -> None:
     if len(tables) > 1:
         names = ", ".join(shown(_within(table.path, around.tree.root)) for table in tables)
         raise InputError(
-            f"{shown(around.tree.root)}: several tables give labels, {names}: name one with `labels=FILE`",
+            f"{shown(around.tree.root)}: several tables give labels, {names}: name one with `labels=FILE`"
+            f"{otherwise}",
             options=("labels",),
         )
 
@@ -155,7 +184,13 @@ def _against(verdict: Verdict, folders: ClassFolders, around: Surroundings) -> V
 
 
 def _is_sure(table: LabelTable, around: Surroundings) -> bool:
-    """Return whether the columns of labels are known by their names."""
+    """Return whether the columns of labels are known by their names, or by that of the file.
+
+    An object of JSON has the same columns whatever its values are.
+    """
+    of_json = table.path.suffix.lower() in JSON_SUFFIXES and table.table.columns == OF_OBJECT
+    if of_json and not is_named_like_labels(table.path.stem):
+        return False
     wanted = around.options.label_column
     names = table.label_columns
     by_sample = {name.casefold() for name in around.sample.others}

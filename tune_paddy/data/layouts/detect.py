@@ -11,6 +11,7 @@ refused with a message that names the option to say it.
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
@@ -45,13 +46,13 @@ from tune_paddy.data.layouts.left_out import find_left_out
 from tune_paddy.data.layouts.listing import Listing, make_test
 from tune_paddy.data.layouts.names import is_sample
 from tune_paddy.data.layouts.parts import find_base
-from tune_paddy.data.layouts.test_set import SampleTable, find_sample, find_test_set
+from tune_paddy.data.layouts.test_set import SampleTable, TestSet, find_sample, find_test_set
 from tune_paddy.data.layouts.tree import TABLE_SUFFIXES, Tree, parent_of, walk
 from tune_paddy.data.options import DETECTED, FOLDERS, ReadOptions
 from tune_paddy.data.sides.columns import SideColumns
 from tune_paddy.data.sides.parts import describe_unused
 from tune_paddy.data.submission.choose import Labels, choose_form
-from tune_paddy.data.system.text import check_decoded, shown
+from tune_paddy.data.system.text import check_decoded, counted, shown
 from tune_paddy.data.tables.csv_table import CsvTable
 from tune_paddy.data.tables.json_rows import JSON_SUFFIXES
 
@@ -267,6 +268,30 @@ def _refuse_separators(labelled: Labelled) -> None:
         )
 
 
+def _without_listed(labelled: Labelled, tests: TestSet, root: Path) -> Labelled:
+    """Return the labelled images without those that a list names to be predicted, unless a table has labels.
+
+    Raises:
+        InputError: The list names all of them.
+    """
+    if tests.table is None or labelled.table is not None or labelled.tree.root != root:
+        return labelled
+    listed, name = frozenset(tests.files), shown(tests.table)
+    kept = [file not in listed for file in labelled.files]
+    if all(kept):
+        return labelled
+    if not any(kept):
+        raise InputError(f"{name}: names all labelled images as images to predict: correct or remove it")
+    count = counted(kept.count(False), "image")
+    return replace(
+        labelled,
+        ids=[*compress(labelled.ids, kept)],
+        files=[*compress(labelled.files, kept)],
+        labels=[*compress(labelled.labels, kept)],
+        notes=(*labelled.notes, f"{count} that {name} lists: to be predicted, so their labels are not used"),
+    )
+
+
 def _listing(
     around: Surroundings,
     labelled: Labelled,
@@ -276,7 +301,6 @@ def _listing(
 ) -> Listing:
     """Add the images to predict to the labelled ones, and what was left out."""
     tree, task = around.tree, Task.of(labelled.task)
-    sides = read_sides(labelled, companion, around)
     if task.independent and labelled.table is None:
         _refuse_separators(labelled)
     files = frozenset(labelled.files) if labelled.tree.root == tree.root else frozenset[str]()
@@ -288,6 +312,8 @@ def _listing(
         labelled=files,
         with_suffix=labelled.with_suffix,
     )
+    labelled = _without_listed(labelled, tests, tree.root)
+    sides = read_sides(labelled, companion, around)
     corrections = _corrections(tree.root, around.options)
     also_read = [path for path in (corrections, None if companion is None else companion.path) if path]
     classes = task.classes_of(labelled.labels)

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.layouts.names import Role, only_hold, roles_of, words_of
+from tune_paddy.data.layouts.masks import mask_folders
+from tune_paddy.data.layouts.names import Role, is_container, only_hold, roles_of, words_of
 from tune_paddy.data.layouts.parts import (
     Parts,
     find_parts,
@@ -54,12 +55,15 @@ def find_class_folders(tree: Tree, base: str) -> ClassFolders:
     inner_of = {folder: unwrap(tree, folder) for folder in parts.of(*_LABELLED)}
     bases = [inner for inner in inner_of.values() if has_class_folders(tree, inner)]
     flat = [folder for folder, inner in inner_of.items() if inner not in bases]
-    if bases and not [part for part in parts.of(Role.TRAIN, Role.FOLD) if inner_of[part] in bases]:
-        _refuse_validation_alone(tree, base, parts)
+    if bases and not any(inner_of[part] in bases for part in parts.of(Role.TRAIN, Role.FOLD)):
+        if _are_beside(tree, bases, parts):  # what lies beside a validation part is there to train on
+            bases = [base, *bases]
+        else:
+            _refuse_validation_alone(tree, base, parts)
     if not bases:
         _refuse_flat(tree, base, parts, flat)
         bases = [base]
-    folders = parts.others if bases == [base] else tuple(f for b in bases for f in _classes_in(tree, b))
+    folders = tuple(f for one in bases for f in (parts.others if one == base else _classes_in(tree, one)))
     if not folders:
         raise _no_classes(tree, base, [*tests, *parts.of(Role.TEST)])
     for one in bases:
@@ -68,9 +72,10 @@ def find_class_folders(tree: Tree, base: str) -> ClassFolders:
         _refuse_copy(tree, one, own)
         _refuse_same_inside(tree, one, own)
         _refuse_holders(tree, one, own)
+        _refuse_holder_of_classes(tree, one, own)
     return ClassFolders(
         bases=tuple(bases),
-        rows=tuple((last(folder), name) for folder in folders for name in tree.below(folder)),
+        rows=_rows(tree, folders),
         tests=tuple(unwrap(tree, folder) for folder in (*tests, *parts.of(Role.TEST))),
         notes=tuple(_notes(tree, bases, folders, parts)),
     )
@@ -101,8 +106,17 @@ def read_as_classes(tree: Tree, folder: str) -> ClassFolders:
     folders = [child for child in tree.children(folder) if tree.holds_images(child)]
     if not folders:
         raise InputError(f"{_place(tree, folder)}: no folder in it holds images of a class")
-    rows = tuple((last(child), name) for child in folders for name in tree.below(child))
-    return ClassFolders((folder,), rows, (), tuple(_empty(tree, [folder])))
+    notes = (*_empty(tree, [folder]), *_masks(tree, folders))
+    return ClassFolders((folder,), _rows(tree, folders), (), notes)
+
+
+def _rows(tree: Tree, folders: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return (label, image) of every image in class folders, without masks in folders of their own."""
+    rows: list[tuple[str, str]] = []
+    for folder in folders:
+        masks = tuple(f"{one}/" for one in mask_folders(tree, folder))
+        rows += [(last(folder), name) for name in tree.below(folder) if not name.startswith(masks)]
+    return tuple(rows)
 
 
 def _classes_in(tree: Tree, base: str) -> list[str]:
@@ -132,6 +146,12 @@ def _no_classes(tree: Tree, base: str, tests: Sequence[str]) -> InputError:
         f"be predicted; if they are labelled, give `images={tests[0]}` to read each folder there as a class",
         options=("images",),
     )
+
+
+def _are_beside(tree: Tree, bases: Sequence[str], parts: Parts) -> bool:
+    """Return whether several folders beside parts have the names of class folders in them."""
+    inside = set[str]().union(*(_names_inside(tree, one) for one in bases))
+    return len(inside.intersection(map(last, parts.others))) > 1
 
 
 def _refuse_validation_alone(tree: Tree, base: str, parts: Parts) -> None:
@@ -173,13 +193,16 @@ def _refuse_datasets(tree: Tree, base: str, folders: Sequence[str]) -> None:
         other = next(folder for folder in folders if folder != divided[0])
         raise InputError(
             f"{_place(tree, divided[0])}: is divided into parts of a dataset, but {shown(last(other))} "
-            "beside it is not; give the folder of the dataset"
+            "beside it is not; give the folder of the dataset, or "
+            f"`images={base or '.'}` if both are classes",
+            options=("images",),
         )
     part = next((p for f in divided for p in parts_of[f] if has_class_folders(tree, p)), None)
     if part is not None and len(folders) > 1:
         raise InputError(
             f"{_place(tree, base)}: several folders are divided into parts of a dataset, such as "
-            f"{shown(part)}: give the folder of one dataset"
+            f"{shown(part)}: give the folder of one dataset, or `images={base or '.'}` if they are classes",
+            options=("images",),
         )
 
 
@@ -227,18 +250,38 @@ def _refuse_holders(tree: Tree, base: str, folders: Sequence[str]) -> None:
         )
 
 
+def _refuse_holder_of_classes(tree: Tree, base: str, folders: Sequence[str]) -> None:
+    """Refuse a folder that is named after what it holds, such as `data`, and alone holds several folders."""
+    deep = [folder for folder in folders if len(_names_inside(tree, folder)) > 1]
+    if len(deep) != 1 or len(folders) == 1 or tree.files(deep[0]):
+        return
+    name, inside = last(deep[0]), _names_inside(tree, deep[0])
+    tells_none = only_hold(inside) or roles_of(inside) or _count_something(inside)
+    if is_container(name) and only_hold([name]) and not tells_none:
+        beside = next(shown(last(folder)) for folder in folders if folder != deep[0])
+        raise InputError(
+            f"{_place(tree, deep[0])}: the folders in it ({_listed_names(inside)}) may be the classes, or it "
+            f"is a class beside {beside}; give `images={deep[0]}` to read those in it as the classes, or "
+            f"`images={base or '.'}` if it is a class",
+            options=("images",),
+        )
+
+
 def _refuse_same_inside(tree: Tree, base: str, folders: Sequence[str]) -> None:
     """Refuse folders that mostly hold folders of the same names, which may be the classes.
 
     Such as `site_a/blast` beside `site_b/blast`, or parts under names that are not known. Classes may be
-    divided into parts, and into folders that only count something, such as days and years.
+    divided into parts, into folders that are named after what they hold, such as `images` and `masks`, and
+    into folders that only count something, such as days and years.
     """
     inside = [_names_inside(tree, folder) for folder in folders]
     counts = Counter(name for names in inside for name in names)
     shared = sorted(name for name, count in counts.items() if count > 1)
     if len(shared) < 2 or 2 * len(shared) < len(counts) or any(map(tree.files, folders)):  # noqa: PLR2004
         return
-    if roles_of(shared) or (_count_something(counts) and not _count_something(map(last, folders))):
+    if roles_of(shared) or only_hold(shared):
+        return
+    if _count_something(counts) and not _count_something(map(last, folders)):
         return
     outer = ", ".join(shown(last(folder)) for folder in folders[:_NAMED])
     inner = ", ".join(map(shown, shared[:_NAMED]))
@@ -275,6 +318,18 @@ def _notes(tree: Tree, bases: Sequence[str], folders: Sequence[str], parts: Part
         label = shown(last(inverted[0]))
         yield f"{shown(inner)}: read as images of class {label}, not as a part of the dataset"
     yield from _folders_inside(tree, folders)
+    yield from _masks(tree, folders)
+
+
+def _masks(tree: Tree, folders: Sequence[str]) -> Iterator[str]:
+    """Note folders of masks in class folders."""
+    masks = [one for folder in folders for one in mask_folders(tree, folder)]
+    if masks:
+        count = counted(sum(len(tree.below(one)) for one in masks), "image")
+        yield (
+            f"{count} in folders of masks, such as {shown(masks[0])}, with names of images beside them: "
+            "left out"
+        )
 
 
 def _folders_inside(tree: Tree, folders: Sequence[str]) -> Iterator[str]:

@@ -66,6 +66,9 @@ _HOLDERS = frozenset((
 _BESIDE_HOLDERS = frozenset(("class", "gif", "jpeg", "jpg", "object", "png", "tif", "tiff"))
 """Words beside those that tell no class either."""
 
+_MASKS = frozenset(("mask", "annotation", "segmentation", "trimap"))
+"""Words in the name of a folder of what belongs to the images of another one."""
+
 _SPLITS = frozenset(("split", "subset", "partition"))
 """Words of which the name of a column that divides the images may consist."""
 
@@ -138,6 +141,8 @@ def only_hold(names: Iterable[str]) -> bool:
     (True, True)
     >>> only_hold(["mask", "no_mask"]), only_hold(["image_cat", "image_dog"])
     (False, False)
+    >>> only_hold(["class_1", "class_2"])
+    False
     """
     words = [[_held(word) for word in words_of(name)] for name in names]
     told = _HOLDERS | _BESIDE_HOLDERS
@@ -147,7 +152,18 @@ def only_hold(names: Iterable[str]) -> bool:
 
 def _held(word: str) -> str:
     """Return the second half of a word that is joined from two that tell no class, such as `jpegimage`."""
-    return next((end for end in _HOLDERS if word.removesuffix(end) in _BESIDE_HOLDERS), word)
+    ends = (end for end in _HOLDERS if word.endswith(end))
+    return next((end for end in ends if word.removesuffix(end) in _BESIDE_HOLDERS), word)
+
+
+def holds_masks(name: str) -> bool:
+    """Return whether a name says only that a folder holds masks, or what else belongs to images.
+
+    >>> holds_masks("masks"), holds_masks("SegmentationClass"), holds_masks("no_mask"), holds_masks("images")
+    (True, True, False, False)
+    """
+    words = set(words_of(name))
+    return not _MASKS.isdisjoint(words) and words <= _MASKS | _FILLERS | _BESIDE_HOLDERS
 
 
 def is_sample(name: str) -> bool:

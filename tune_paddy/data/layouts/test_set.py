@@ -8,10 +8,12 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.by_table.columns import Sample, find_id_column
 from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, recognises
 from tune_paddy.data.layouts.by_table.local_paths import read_local
-from tune_paddy.data.layouts.by_table.tables import Kind, Verdict, read_ids, usual_id_column
+from tune_paddy.data.layouts.by_table.tables import Kind, Verdict, read_ids
 from tune_paddy.data.layouts.index import has_suffix, without_suffix
+from tune_paddy.data.layouts.masks import mask_folders
 from tune_paddy.data.layouts.names import Role, holds_predictions
 from tune_paddy.data.layouts.parts import unwrap
+from tune_paddy.data.options import FOLDERS
 from tune_paddy.data.submission.form import SAMPLE
 from tune_paddy.data.system.text import listed, shown
 from tune_paddy.data.tables.csv_table import CsvTable, read_table
@@ -118,7 +120,8 @@ def find_test_set(
         path = around.tree.path(sample.name)
         return TestSet(tuple(ids), tuple(files), f"as {shown(sample.name)} lists", sample.name, path)
     names = (verdict.name for verdict in verdicts if verdict.kind is Kind.TEST)
-    lists = (_read_list(name, around, labelled, required=not folders) for name in names)
+    required = not folders and around.options.labels is None  # who names the labels may leave the list out
+    lists = (_read_list(name, around, labelled, required=required) for name in names)
     found = next(filter(None, lists), None)
     return found or _read_folders(around, folders, labelled, with_suffix)
 
@@ -144,9 +147,16 @@ def _read_list(
     """
     table = read_local(around.tree.path(name), around, Role.TEST)
     column = find_id_column(table, recognises(table.path, around, Role.TEST))
-    if column is None and not required:
+    if column is None:
+        if required:
+            raise InputError(
+                f"{shown(table.path)}: none of the images to predict that it lists is in "
+                f"{shown(around.tree.root)}: add them, remove the list, or name the labels with "
+                f"`labels=FILE` or `labels={FOLDERS}` to leave it out",
+                options=("labels",),
+            )
         return None
-    ids = read_ids(table, column or usual_id_column(table))
+    ids = read_ids(table, column)
     files = find_files(table, ids, around)
     if holds_predictions(PurePath(name).stem) and set(files) <= set(labelled):
         return None
@@ -156,8 +166,12 @@ def _read_list(
 def _read_folders(
     around: Surroundings, folders: Sequence[str], labelled: Collection[str], with_suffix: bool
 ) -> TestSet:
-    files = [name for folder in folders for name in around.tree.below(folder) if name not in labelled]
-    inner = unwrap(around.tree, folders[0]) if len(folders) == 1 else ""
+    tree = around.tree
+    places = [place for folder in folders for place in (folder, *tree.children(folder))]
+    masks = tuple(f"{one}/" for place in places for one in mask_folders(tree, place))
+    images = (name for folder in folders for name in tree.below(folder) if not name.startswith(masks))
+    files = [name for name in images if name not in labelled]
+    inner = unwrap(tree, folders[0]) if len(folders) == 1 else ""
     ids = [name.removeprefix(f"{inner}/") if inner else name for name in files]
     short = [without_suffix(name) for name in ids]
     if not with_suffix and len(set(short)) == len(short) and all(map(has_suffix, ids)):

@@ -24,7 +24,7 @@ _STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\\?\Z)', re.DOTALL)
 """Text in quotes, up to the end of the file if the last one is missing."""
 _BARE_LIST = re.compile(r"\s*\[[\s,]*\]\s*")
 """List of texts, without them."""
-_OF_OBJECT = ("image", "label")
+OF_OBJECT = ("image", "label")
 """Columns of an object of image → label."""
 
 
@@ -118,7 +118,7 @@ def _between(cursor: _Cursor, start: str, end: str) -> Iterator[tuple[int, objec
         line, value = cursor.line, cursor.value()
         if start == "{":
             cursor.take(":")
-            value = tuple(zip(_OF_OBJECT, (value, cursor.value()), strict=True))
+            value = tuple(zip(OF_OBJECT, (value, cursor.value()), strict=True))
         yield line, value
         if cursor.peek() != end:
             cursor.take(",")

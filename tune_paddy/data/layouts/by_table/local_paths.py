@@ -44,9 +44,18 @@ def read_local(path: Path, around: Surroundings, part: Role = Role.TRAIN) -> Csv
         if known is not None and (_has_files(table.column(known)) or not _has_files(table.values[number])):
             continue
         start = _beginning([_parts(value) for value in table.values[number]], around.tree.root.name, is_image)
-        if start:
-            return _without(table, number, start, is_image)
+        found = _without(table, number, start, is_image) if start else table
+        if start and _names_images(found, found.columns[number], around, is_image):
+            return found
     return table
+
+
+def _names_images(
+    table: CsvTable, column: str, around: Surroundings, is_image: Callable[[str], bool]
+) -> bool:
+    """Return whether a column is the one that names the images, not another one, such as of numbers."""
+    wanted = around.options.id_column
+    return wanted is not None or find_id_column(table, is_image, sample=around.sample) == column
 
 
 def _has_files(values: Sequence[str]) -> bool:

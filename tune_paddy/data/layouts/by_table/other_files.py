@@ -59,17 +59,21 @@ def _may_hold_labels(path: PurePath, around: Surroundings) -> bool:
     """Return whether a file in a form that is not read is named like a table of labels."""
     suffix = path.suffix.lower()
     if suffix in _SPREADSHEETS:
-        return _is_named_like_labels(path.stem)
+        return is_named_like_labels(path.stem)
     if suffix in _STORES:
-        return _is_named_like_labels(path.stem) and not _NAMES_LABELS.isdisjoint(words_of(path.stem))
+        return is_named_like_labels(path.stem) and not _NAMES_LABELS.isdisjoint(words_of(path.stem))
     inner = PurePath(path.stem)  # such as labels.csv of labels.csv.gz
     is_table = inner.suffix.lower() in (*TABLE_SUFFIXES, *JSON_SUFFIXES)
     unpacked = around.tree.path(str(path.with_name(inner.name)))
-    return is_table and _is_named_like_labels(inner.stem) and not unpacked.exists()
+    return is_table and is_named_like_labels(inner.stem) and not unpacked.exists()
 
 
-def _is_named_like_labels(stem: str) -> bool:
-    """Return whether a name says that a file holds labels, such as `train` or `image_labels`, and no more."""
+def is_named_like_labels(stem: str) -> bool:
+    """Return whether a name says that a file holds labels, and no more.
+
+    >>> is_named_like_labels("train"), is_named_like_labels("image_labels"), is_named_like_labels("cameras")
+    (True, True, False)
+    """
     words = words_of(stem)
     others = " ".join(word for word in words if word not in _LABEL_WORDS)
     only = not others or is_container(others) or role_of(others) is not None

@@ -1,7 +1,7 @@
 """Tables of a dataset: which one holds the labels, and the images that it names."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path, PurePath
@@ -22,7 +22,7 @@ from tune_paddy.data.layouts.by_table.images import Surroundings, find_files, fo
 from tune_paddy.data.layouts.by_table.local_paths import read_local
 from tune_paddy.data.layouts.by_table.unread import find_unread, unread
 from tune_paddy.data.layouts.index import has_suffix, lies_in
-from tune_paddy.data.layouts.names import Role, is_sample, is_submission, role_of
+from tune_paddy.data.layouts.names import Role, are_parts, is_sample, is_submission, role_of
 from tune_paddy.data.layouts.tree import Tree, parent_of
 from tune_paddy.data.system.own_output import table_kind
 from tune_paddy.data.system.text import shown
@@ -134,24 +134,42 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
     is_image = recognises(table.path, around)
     try:
         column = find_id_column(table, is_image, wanted=options.id_column, sample=around.sample)
-        if column is None and not _claims_labels(table):
-            _check_header(table, table.columns, is_image)
-            _check_separated(table, around)
-            _check_there(table, around)
-            return Verdict(name, Kind.OTHER, NAMES_NONE)
-        reason = _no_labels(table, column, around)
+        reason = _no_images(table, around, is_image) if column is None else ""
+        reason = reason or _no_labels(table, column, around)
         if reason:
             _check_header(table, table.columns, is_image)
             return Verdict(name, Kind.OTHER, reason)
-        found = read_label_table(table, around, wanted_id=column)
+        read = _read_labels(table, around, column)
+        if _tells_rows_apart(read):  # such as the names of the classes
+            return Verdict(name, Kind.OTHER, "each row has another label")
+        found = _with_files(read, around)
     except InputError as error:
         named = frozenset() if column is None else _named(table, column, around)
         return Verdict(name, Kind.PROBLEM, str(error), named=named)
     if all(map(lies_in(around.test_folders or ["/"]), found.files)):
         return Verdict(name, Kind.OTHER, "it names images to predict only")
-    if len(set(found.labels)) == len(found.labels) and found.read.task != MULTILABEL:
-        return Verdict(name, Kind.OTHER, "each row has another label")
     return Verdict(name, Kind.LABELS, labels=found)
+
+
+def _tells_rows_apart(found: LabelTable) -> bool:
+    """Return whether each row has another label."""
+    return len(set(found.labels)) == len(found.labels) and found.read.task != MULTILABEL
+
+
+def _no_images(table: CsvTable, around: Surroundings, is_image: Callable[[str], bool]) -> str:
+    """Return why a table of which no column names images is not used; "": its columns are named like labels.
+
+    Raises:
+        InputError: It may be meant as one that names images.
+    """
+    if _lists_parts(table):
+        return "its rows are parts of the dataset"
+    if _claims_labels(table):
+        return ""
+    _check_header(table, table.columns, is_image)
+    _check_separated(table, around)
+    _check_there(table, around)
+    return NAMES_NONE
 
 
 def _no_labels(table: CsvTable, column: str | None, around: Surroundings) -> str:
@@ -167,22 +185,26 @@ def _no_labels(table: CsvTable, column: str | None, around: Surroundings) -> str
     )
 
 
-def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | None = None) -> LabelTable:
+def read_label_table(table: CsvTable, around: Surroundings) -> LabelTable:
     """Read the labels of a table, and find its images.
 
     Args:
         table: Table of labels.
         around: Files around it.
-        wanted_id: Column that names the images; None: detected.
 
     Raises:
         InputError: A column cannot be told, an id or a label is empty, an id is duplicate, ambiguous or
             leaves the folder, or an image is missing.
     """
-    options = around.options
-    column = wanted_id or find_id_column(
-        table, recognises(table.path, around), wanted=options.id_column, sample=around.sample
+    column = find_id_column(
+        table, recognises(table.path, around), wanted=around.options.id_column, sample=around.sample
     )
+    return _with_files(_read_labels(table, around, column), around)
+
+
+def _read_labels(table: CsvTable, around: Surroundings, column: str | None) -> LabelTable:
+    """Read the labels of a table whose images are in a column, or in one with a usual name; without files."""
+    options = around.options
     if column is None:
         _check_separated(table, around)
         column = usual_id_column(table)
@@ -199,8 +221,12 @@ def read_label_table(table: CsvTable, around: Surroundings, *, wanted_id: str | 
     )
     ids = read_ids(table, column)
     values = read_label_values(table, columns, options.task, classes=around.sample.others)
-    files = find_files(table, ids, around, labels=values.texts)
-    return LabelTable(table, column, columns, ids, values, files)
+    return LabelTable(table, column, columns, ids, values, [])
+
+
+def _with_files(read: LabelTable, around: Surroundings) -> LabelTable:
+    """Find the images of a table whose labels are read."""
+    return replace(read, files=find_files(read.table, read.ids, around, labels=read.labels))
 
 
 def read_ids(table: CsvTable, column: str) -> list[str]:
@@ -261,6 +287,13 @@ def _named(table: CsvTable, column: str, around: Surroundings) -> frozenset[str]
 def _claims_labels(table: CsvTable) -> bool:
     """Return whether a table has usual names for the images and the labels."""
     return table.find_column(IMAGE_COLUMNS) is not None and table.find_column(LABEL_COLUMNS) is not None
+
+
+def _lists_parts(table: CsvTable) -> bool:
+    """Return whether each row is a part, as in JSON such as `{"train": ["1.jpg"], "test": ["2.jpg"]}`."""
+    column = table.find_column(IMAGE_COLUMNS)
+    names = table.column(column) if column is not None else []
+    return are_parts(names) and len(set(map(role_of, names))) == len(names)
 
 
 def usual_id_column(table: CsvTable) -> str:
