@@ -105,10 +105,10 @@ def test_a_column_that_seems_to_divide_the_images_holds_labels_where_a_person_sa
 def test_where_several_tables_contradict_class_folders_these_may_be_read_instead(tmp_path):
     names = [f"{label}/{k}.jpg" for label in CLASSES for k in range(4)]
     make(tmp_path, *names)
-    for part, of in (("train", names[::2]), ("validation", names[1::2])):
-        rows = [(name, CLASSES.index(name.split("/")[0])) for name in of]
-        table(tmp_path / f"{part}.csv", [("file", "label"), *rows])
+    for name, of in (("a", names[::2]), ("b", names[1::2])):
+        rows = [(file, CLASSES.index(file.split("/")[0])) for file in of]
+        table(tmp_path / f"{name}.csv", [("file", "label"), *rows])
     told = refusal(tmp_path)
-    assert "several tables give labels, train.csv, validation.csv: name one" in told
+    assert "several tables give labels, a.csv, b.csv: name one" in told
     assert told.endswith("or give `labels=folders` to read the names of the folders")
     assert facts(tmp_path, labels="folders") == (12, list(CLASSES), 0)

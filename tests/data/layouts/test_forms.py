@@ -401,13 +401,13 @@ def test_a_column_that_divides_the_images_and_is_not_used_is_noted(cameras, name
 
 def test_several_tables_are_asked_for_by_name(cameras):
     root, rows = cameras
-    table(root / "train.csv", [("image", "label"), *rows[:6]])
-    table(root / "valid.csv", [("image", "label"), *rows[6:]])
-    assert "train.csv, valid.csv: name one with `labels=FILE`" in refusal(root)
-    assert facts(root, labels="train.csv") == (6, list(CLASSES), 0)
-    listing = list_dataset(root, ReadOptions(labels="train.csv"))
+    table(root / "first.csv", [("image", "label"), *rows[:6]])
+    table(root / "second.csv", [("image", "label"), *rows[6:]])
+    assert "first.csv, second.csv: name one with `labels=FILE`" in refusal(root)
+    assert facts(root, labels="first.csv") == (6, list(CLASSES), 0)
+    listing = list_dataset(root, ReadOptions(labels="first.csv"))
     assert [(kind.what, kind.count) for kind in listing.left_out] == [
-        ("image that train.csv does not name", 6),
+        ("image that first.csv does not name", 6),
         ("table (not asked for)", 1),
     ]
 

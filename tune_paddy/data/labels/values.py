@@ -65,9 +65,9 @@ def read_label_values(
         _check_filled(table, values)
         return LabelValues([value.strip() for value in values], task or CLASSES)
     if not known.is_sure and not _are_parts(known, classes):
-        raise _unsure(table, columns[0], known)
+        raise _unsure(table, columns[0], known, values)
     note = (
-        f"{shown(table.path.name)}: several labels an image, such as {shown(known.example)}; if that is one "
+        f"{table.title}: several labels an image, such as {shown(known.example)}; if that is one "
         f"class, give `task={CLASSES}`"
     )
     return replace(_split(table, values, known.separator), note=note)
@@ -116,8 +116,8 @@ def _from_flags(table: CsvTable, columns: Sequence[str], task: str | None) -> La
     texts = [join_labels(names) for names in rows]
     if task == MULTILABEL or odd is None:
         return LabelValues(texts, MULTILABEL)
-    found = f"{counted(len(rows[odd]), 'label')} in line {table.lines[odd]}"
-    note = f"{shown(table.path.name)}: several labels an image, or none: {found}"
+    found = f"{counted(len(rows[odd]), 'label')} in {table.line(odd)}"
+    note = f"{table.title}: several labels an image, or none: {found}"
     return LabelValues(texts, MULTILABEL, note=note)
 
 
@@ -173,10 +173,11 @@ def _not_one(table: CsvTable, row: int, names: Sequence[str], columns: Sequence[
     )
 
 
-def _unsure(table: CsvTable, column: str, known: Joined) -> InputError:
+def _unsure(table: CsvTable, column: str, known: Joined, values: Sequence[str]) -> InputError:
+    row = next(row for row, value in enumerate(values) if value.strip() == known.example)
     parts = " and ".join(map(shown, split_value(known.example, known.separator)))
     return InputError(
-        f"{shown(table.path)}: column {shown(column)}: {shown(known.example)} may be one class or several "
-        f"labels, {parts}: say `task=classes` or `task=multilabel`",
+        f"{shown(table.file_of(row).path)}: column {shown(column)}: {shown(known.example)} may be one class "
+        f"or several labels, {parts}: say `task=classes` or `task=multilabel`",
         options=("task",),
     )

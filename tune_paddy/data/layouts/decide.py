@@ -1,12 +1,13 @@
 """Choice between the labels of a table and those of folders, where a dataset has both or several."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.by_table.columns import is_usual_label
 from tune_paddy.data.layouts.by_table.images import Surroundings
+from tune_paddy.data.layouts.by_table.joined import refuse_parts
 from tune_paddy.data.layouts.by_table.other_files import is_named_like_labels
 from tune_paddy.data.layouts.by_table.side_columns import class_folders
 from tune_paddy.data.layouts.by_table.tables import Kind, LabelTable, Verdict
@@ -55,10 +56,10 @@ def decide(
             raise InputError(_nothing(around, verdicts, one), options=_OPTIONS)
         return named or folders, tuple(verdicts)
     judged = tuple(_against(verdict, folders, around) for verdict in verdicts)
-    winners = [verdict.labels for verdict in judged if verdict.labels is not None]
+    winners = _tables_of(judged)
     if not winners:
         pairs = zip(verdicts, judged, strict=True)
-        clash = [one.labels for one, now in pairs if one.labels and now.kind is Kind.PROBLEM]
+        clash = _tables_of(one for one, now in pairs if now.kind is Kind.PROBLEM)
         _refuse_several(around, clash, f", or give `labels={FOLDERS}` to read the names of the folders")
         _refuse_problems(judged, frozenset(name for _, name in folders.rows))
         return folders, judged
@@ -70,7 +71,7 @@ def _without_submissions(around: Surroundings, verdicts: Sequence[Verdict]) -> t
 
     Where the parts share names of images, a submission also names images to train on.
     """
-    tables = [verdict.labels for verdict in verdicts if verdict.labels is not None]
+    tables = _tables_of(verdicts)
     named = [table for table in tables if is_named_like_labels(table.path.stem)]
     copies = [table for table in tables if named and table not in named and _predicts_all(table, around)]
     reason = "it names all images to predict, as a submission does"
@@ -88,6 +89,11 @@ def _predicts_all(table: LabelTable, around: Surroundings) -> bool:
     return bool(wanted) and all(found) and set().union(*found) == wanted
 
 
+def _tables_of(verdicts: Iterable[Verdict]) -> list[LabelTable]:
+    """Return the tables of labels; one that was joined from those of several parts once."""
+    return list(dict.fromkeys(verdict.labels for verdict in verdicts if verdict.labels is not None))
+
+
 def _has_labels(verdicts: Sequence[Verdict]) -> bool:
     """Return whether a table holds labels, or may hold them."""
     return any(verdict.labels or verdict.kind is Kind.PROBLEM for verdict in verdicts)
@@ -103,7 +109,7 @@ def _without_folders(
 
 def _only_table(around: Surroundings, verdicts: Sequence[Verdict], no_folders: InputError) -> LabelTable:
     """Return the table of labels of a dataset without class folders."""
-    tables = [verdict.labels for verdict in verdicts if verdict.labels is not None]
+    tables = _tables_of(verdicts)
     if not tables:
         problem = next((verdict.reason for verdict in verdicts if verdict.kind is Kind.PROBLEM), None)
         if problem is not None:
@@ -140,7 +146,9 @@ def _single(around: Surroundings, tables: Sequence[LabelTable]) -> LabelTable:
 
 def _refuse_several(around: Surroundings, tables: Sequence[LabelTable], otherwise: str = "") -> None:
     if len(tables) > 1:
-        names = ", ".join(shown(_within(table.path, around.tree.root)) for table in tables)
+        refuse_parts(tables, around)
+        paths = (file.path for table in tables for file in table.table.by_file)
+        names = ", ".join(shown(_within(path, around.tree.root)) for path in paths)
         raise InputError(
             f"{shown(around.tree.root)}: several tables give labels, {names}: name one with `labels=FILE`"
             f"{otherwise}",
@@ -177,7 +185,7 @@ def _against(verdict: Verdict, folders: ClassFolders, around: Surroundings) -> V
         reason = f"it names {how_many} images in the class folders"
         return replace(verdict, kind=Kind.OTHER, reason=reason, labels=None)
     reason = (
-        f"{shown(table.path)}: names {len(both):,} of {counted(len(label_of), 'image')} in the folders "
+        f"{table.table.where}: names {len(both):,} of {counted(len(label_of), 'image')} in the folders "
         f"{_few(folders)}, with other labels than their names"
     )
     return replace(verdict, kind=Kind.PROBLEM, reason=reason, labels=None, named=frozenset(table.files))

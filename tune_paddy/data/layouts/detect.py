@@ -21,6 +21,7 @@ from tune_paddy.data.labels.doubtful_names import note_names
 from tune_paddy.data.labels.grades import note_gaps
 from tune_paddy.data.labels.relabel import Wording, correct_labels
 from tune_paddy.data.layouts.by_table.images import Surroundings
+from tune_paddy.data.layouts.by_table.joined import join_parts
 from tune_paddy.data.layouts.by_table.local_paths import read_local
 from tune_paddy.data.layouts.by_table.other_files import judge_others
 from tune_paddy.data.layouts.by_table.side_columns import (
@@ -213,7 +214,7 @@ def _labelled(
         )
     if around.options.labels == FOLDERS:
         return from_folders(class_folders(around), around), _lists(around, near)
-    verdicts = (*(judge(name, around) for name in near), *judge_others(around))
+    verdicts = join_parts((*(judge(name, around) for name in near), *judge_others(around)), around)
     if around.within is not None and not any(verdict.labels or verdict.named for verdict in verdicts):
         named_files = find_named_files(around.pictures, around.within)
         return _read(named_files or class_folders(around), around), verdicts

@@ -10,6 +10,7 @@ from tune_paddy.data.layouts.masks import mask_folders
 from tune_paddy.data.layouts.names import Role, is_container, only_hold, roles_of, words_of
 from tune_paddy.data.layouts.parts import (
     Parts,
+    as_labelled,
     find_parts,
     has_class_folders,
     last,
@@ -310,8 +311,7 @@ def _notes(tree: Tree, bases: Sequence[str], folders: Sequence[str], parts: Part
     yield from _empty(tree, bases)
     validation = [folder for folder in parts.of(Role.VALIDATION) if unwrap(tree, folder) in bases]
     if validation and len(bases) > 1:
-        names = ", ".join(shown(folder) for folder in validation)
-        yield f"{names}: read as labelled images; the program chooses its own images to validate with"
+        yield as_labelled(validation)
     inverted = [folder for folder in folders if find_parts(tree, folder).roles]
     if inverted:
         inner = next(iter(find_parts(tree, inverted[0]).roles))

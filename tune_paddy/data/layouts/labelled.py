@@ -1,5 +1,6 @@
 """Labelled images of a dataset, whether a table or folders give their labels."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +14,7 @@ from tune_paddy.data.layouts.folders import ClassFolders
 from tune_paddy.data.layouts.index import has_suffix
 from tune_paddy.data.layouts.listing import make_labelled
 from tune_paddy.data.layouts.masks import note_masks
-from tune_paddy.data.layouts.parts import find_parts, last
+from tune_paddy.data.layouts.parts import as_labelled, find_parts, last
 from tune_paddy.data.layouts.tree import Tree, parent_of
 from tune_paddy.data.submission.form import SubmissionFormat
 from tune_paddy.data.system.text import counted, shown
@@ -87,12 +88,10 @@ class Labelled:
 
 def from_table(found: LabelTable, around: Surroundings) -> Labelled:
     """Return the labelled images of a table."""
-    name = shown(found.path.name)
+    name = found.table.title
     folders = sorted({parent_of(file).partition("/")[0] for file in found.files if not file.startswith("/")})
     single = found.label_columns[0] if len(found.label_columns) == 1 else ""
     where = f"column {shown(single)}" if single else f"{len(found.label_columns)} columns of 0 and 1"
-    encoding = "" if found.table.encoding.startswith("utf") else f"{name} is read as Windows-1252 text"
-    lost = f"{name}: its paths are read without {shown(found.table.lost)}, which is not here"
     return Labelled(
         layout=BY_TABLE,
         place=_in(folders, around.pictures),
@@ -103,12 +102,8 @@ def from_table(found: LabelTable, around: Surroundings) -> Labelled:
         labels=found.labels,
         form=SubmissionFormat(found.id_column, single or SubmissionFormat().label_column),
         test_folders=tuple(around.test_folders),
-        unnamed=f"that {name} does not name",
-        notes=tuple(
-            note
-            for note in (encoding, lost * bool(found.table.lost), found.read.note, _empty_note(found))
-            if note
-        ),
+        unnamed=f"that {name} {'do' if found.table.joined else 'does'} not name",
+        notes=tuple(_table_notes(found)),
         table=found.table,
         columns=(found.id_column, *found.label_columns),
         task=found.read.task,
@@ -117,14 +112,28 @@ def from_table(found: LabelTable, around: Surroundings) -> Labelled:
     )
 
 
+def _table_notes(found: LabelTable) -> Iterator[str]:
+    """Yield what is said about the files and the labels of a table."""
+    for file in found.table.by_file:
+        name = found.table.name_of(file)
+        if not file.encoding.startswith("utf"):
+            yield f"{name} is read as Windows-1252 text"
+        if file.lost:
+            yield f"{name}: its paths are read without {shown(file.lost)}, which is not here"
+    if found.validation:
+        yield as_labelled(found.validation)
+    if found.read.note:
+        yield found.read.note
+    if found.read.empty:
+        yield _empty_note(found)
+
+
 def _empty_note(found: LabelTable) -> str:
-    """Return a note on columns that are no classes because no row has a 1 in them; "": there is none."""
+    """Return the note on columns that are no classes because no row has a 1 in them."""
     names = found.read.empty
-    if not names:
-        return ""
     columns = counted(len(names), "column")
     few = ", ".join(map(shown, names[:_NAMED])) + (", …" if len(names) > _NAMED else "")
-    return f"{shown(found.path.name)}: {columns} without a 1 ({few}): no class, since no image has it"
+    return f"{found.table.title}: {columns} without a 1 ({few}): no class, since no image has it"
 
 
 def from_file_names(found: NamedFiles, around: Surroundings) -> Labelled:

@@ -33,7 +33,8 @@ def find_left_out(
     in_tests = lies_in(labelled.test_folders or ["/"])
     not_listed = f"image that {shown(PurePath(tests.table).name)} does not name" if tests.table else ""
     read = {tests.table}
-    tables = [*also_read, *([] if labelled.table is None else [labelled.table.path])]
+    of_labels = () if labelled.table is None else labelled.table.by_file
+    tables = [*also_read, *(table.path for table in of_labels)]
     read |= {path.relative_to(tree.root).as_posix() for path in tables if path.is_relative_to(tree.root)}
     return (
         *_grouped(

@@ -3,10 +3,12 @@
 Parts that a column of the table names are those of `data/sides/parts.py`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tune_paddy.data.layouts.names import Role, is_container, role_of, roles_of
 from tune_paddy.data.layouts.tree import Tree
+from tune_paddy.data.system.text import shown
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,14 @@ def all_parts(tree: Tree, base: str) -> dict[str, Role]:
     found = find_parts(tree, base)
     inner = [find_parts(tree, other).roles for other in found.others if is_container(last(other))]
     return found.roles | {folder: role for roles in inner for folder, role in roles.items()}
+
+
+def as_labelled(names: Iterable[str]) -> str:
+    """Return the note that validation parts of these names are labelled images like those to train on."""
+    return (
+        f"{', '.join(map(shown, names))}: read as labelled images; the program chooses its own images to "
+        "validate with"
+    )
 
 
 def last(folder: str) -> str:

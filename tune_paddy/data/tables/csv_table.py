@@ -3,12 +3,14 @@
 import codecs
 import csv
 import io
+import os
 import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate, chain
 from pathlib import Path
 
 from tune_paddy.core.errors import InputError
@@ -47,6 +49,7 @@ class CsvTable:
         separator: Separator of the columns.
         encoding: Encoding of the file, Python's name.
         lost: Beginning of the paths of a column that was left out, since it is elsewhere; empty: none.
+        joined: Tables whose rows these are, one table after another; empty: they are those of one file.
     """
 
     path: Path
@@ -56,6 +59,28 @@ class CsvTable:
     separator: str = ","
     encoding: str = "utf-8"
     lost: str = ""
+    joined: tuple["CsvTable", ...] = ()
+
+    @property
+    def by_file(self) -> tuple["CsvTable", ...]:
+        """Table of each file."""
+        return self.joined or (self,)
+
+    @property
+    def title(self) -> str:
+        """Name of the file for a person; of several, the paths below the folder that holds them all."""
+        *first, last = map(self.name_of, self.by_file)
+        return f"{', '.join(first)} and {last}" if first else last
+
+    @property
+    def where(self) -> str:
+        """Path of the file, for a message; of several, all of them."""
+        return " and ".join(shown(table.path) for table in self.by_file)
+
+    def name_of(self, file: "CsvTable") -> str:
+        """Return the name in `title` of one of the files."""
+        folder = os.path.commonpath([table.path.parent for table in self.by_file])
+        return shown(file.path.relative_to(folder).as_posix())
 
     @property
     def rows(self) -> tuple[tuple[str, ...], ...]:
@@ -96,7 +121,33 @@ class CsvTable:
 
     def place(self, row: int) -> str:
         """Return file and line of a row, for a message."""
-        return f"{shown(self.path)}:{self.lines[row]}"
+        return f"{shown(self.file_of(row).path)}:{self.lines[row]}"
+
+    def line(self, row: int) -> str:
+        """Return the line of a row after `title`: with its file if there are several."""
+        return f"line {self.lines[row]}" + (f" of {self.name_of(self.file_of(row))}" if self.joined else "")
+
+    def file_of(self, row: int) -> "CsvTable":
+        """Return the table of the file that has a row."""
+        ends = accumulate(len(table.lines) for table in self.by_file)
+        return next(table for table, end in zip(self.by_file, ends, strict=True) if row < end)
+
+
+def join_tables(tables: Sequence[CsvTable]) -> CsvTable:
+    """Return the rows of several tables as one table.
+
+    Args:
+        tables: Tables of files, one at least; the columns are those of the first one that all of them have.
+    """
+    first = tables[0]
+    columns = tuple(name for name in first.columns if all(name in table.columns for table in tables))
+    return replace(
+        first,
+        columns=columns,
+        values=tuple([*chain.from_iterable(table.column(name) for table in tables)] for name in columns),
+        lines=array("L", chain.from_iterable(table.lines for table in tables)),
+        joined=tuple(tables),
+    )
 
 
 def find_name(columns: Sequence[str], names: Iterable[str]) -> str | None:

@@ -60,6 +60,17 @@ class Surroundings:
         """Folders of images to train on."""
         return [folder for folder, role in self.parts.items() if role is Role.TRAIN]
 
+    def own_folders(self, table: Path, part: Role) -> list[str]:
+        """Return the folders of a part: those that its table lies in, otherwise all of them."""
+        of_role = [folder for folder, role in self.parts.items() if role is part]
+        folders = self.test_folders if part is Role.TEST else of_role
+        holding = self._parts_around(table)
+        return [folder for folder in folders if folder in holding] or folders
+
+    def _parts_around(self, table: Path) -> list[str]:
+        """Return the folders with a role that a table lies in."""
+        return [folder for folder in self.parts if self.tree.path(folder) in table.parents]
+
     def in_parts(self, name: str) -> list[str]:
         """Return the images that an id means in any folder of images to train on; [] if there is only one.
 
@@ -73,7 +84,7 @@ class Surroundings:
     def starts(self, table: Path, part: Role = Role.TRAIN) -> list[str]:
         """Return the folders that paths of a table may start from, relative to the pictures.
 
-        A table in a folder of images, as each part of a dataset may have one, names those first.
+        A table in a folder of images, or anywhere in a part, as each part may have one, names those first.
 
         Args:
             table: Absolute path of the table.
@@ -83,12 +94,13 @@ class Surroundings:
             return [""]
         inside = table.is_relative_to(self.tree.root)
         beside = parent_of(table.relative_to(self.tree.root).as_posix()) if inside else ""
-        own = self.test_folders if part is Role.TEST else self.train_folders
+        own = self.own_folders(table, part)
         given = () if self.within is None else (self.within,)
         if beside != self.base and self.tree.holds_images(beside):
             given = (*given, beside)
-        inner = [unwrap(self.tree, folder) for folder in own]
-        folders = (*given, *inner, *own, beside, self.base, *self.parts)
+        around = self._parts_around(table)
+        inner = [unwrap(self.tree, folder) for folder in (*around, *own)]
+        folders = (*given, *inner, *around, *own, beside, self.base, *self.parts)
         return list(dict.fromkeys(folders))
 
 
@@ -98,11 +110,12 @@ def find_files(
     around: Surroundings,
     *,
     labels: Sequence[str] | None = None,
+    part: Role = Role.TRAIN,
     without: Collection[str] = (),
 ) -> list[str]:
     """Return the image of each id, relative to the pictures or absolute, [rows].
 
-    Of several images with an id, those in the folder of its label come first, then those of the training
+    Of several images with an id, those in the folder of its label come first, then those of the table's
     part; without labels those of the part to predict.
 
     Args:
@@ -110,21 +123,23 @@ def find_files(
         ids: Ids, [rows].
         around: Files around the table.
         labels: Labels, [rows]; None: the table lists images to predict.
+        part: Part of the labelled images.
         without: Images that no id means.
 
     Raises:
         InputError: An image is missing, ambiguous or outside the dataset, or lies in the folder of another
             label.
     """
-    starts = around.starts(table.path, Role.TEST if labels is None else Role.TRAIN)
-    in_part = lies_in((around.train_folders if labels else around.test_folders) or ["/"])
+    part = part if labels else Role.TEST
+    starts = around.starts(table.path, part)
+    in_part = lies_in(around.own_folders(table.path, part) or ["/"])
     in_other = lies_in((around.test_folders if labels else around.train_folders) or ["/"])
     found: list[tuple[str, ...]] = []
     _check_free(table, ids, around, starts, without)
     for row, name in enumerate(ids):
         _check_inside(table, row, name)
         candidates = _absolute(name, around.pictures.root) or around.index.find(name, starts)
-        also = around.in_parts(name) if labels else []
+        also = around.in_parts(name) if part is Role.TRAIN else []
         candidates = [path for path in dict.fromkeys((*candidates, *also)) if path not in without]
         rules = (lies_directly_in(labels[row]),) if labels else ()
         found.append(tuple(prefer(candidates, *rules, in_part, lambda path: not in_other(path))))

@@ -12,7 +12,14 @@ from pathlib import Path, PurePath
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.layouts.by_table.images import Surroundings, folder_finder
-from tune_paddy.data.layouts.by_table.tables import NAMES_NONE, Kind, Verdict, judge, tables_near
+from tune_paddy.data.layouts.by_table.tables import (
+    NAMES_NONE,
+    ROWS_APART,
+    Kind,
+    Verdict,
+    judge,
+    tables_near,
+)
 from tune_paddy.data.layouts.by_table.unread import find_unread, unread
 from tune_paddy.data.layouts.index import has_suffix
 from tune_paddy.data.layouts.names import Role, is_container, role_of, words_of
@@ -93,7 +100,7 @@ def _judge_text(name: str, around: Surroundings) -> Verdict | None:
     if path.stat().st_size > _LARGEST:
         return None
     verdict = judge(name, around)
-    if verdict.labels is not None:
+    if verdict.labels is not None or verdict.reason == ROWS_APART:
         return verdict
     folder_of, lines = folder_finder(path, around), _lines(path)
     if verdict.named and not any(map(folder_of, _COLUMNS.split(lines[0]))):  # below names of columns
@@ -117,7 +124,7 @@ def _lines(path: Path) -> list[str]:
 def _judge_json(name: str, around: Surroundings) -> Verdict | None:
     """Return what a file of JSON is; None if it is no table of labels, and names no images or one alone."""
     verdict, path = judge(name, around), around.tree.path(name)
-    if verdict.labels is not None:
+    if verdict.labels is not None or verdict.reason == ROWS_APART:
         return verdict
     if verdict.kind is not Kind.PROBLEM and verdict.reason != NAMES_NONE:
         return None

@@ -128,7 +128,7 @@ def read_sides(labelled: Labelled, companion: CsvTable | None, around: Surroundi
         groups=values.get("group", {}),
         parts=values.get("split_column", {}),
         names=names,
-        table=table.path.name,
+        table=table.title,
     )
 
 

@@ -36,6 +36,12 @@ _MOST_DEEPER = 20
 NAMES_NONE = "no column of it names images"
 """Why a table that is about something else is not used."""
 
+TO_PREDICT = "it names images to predict only"
+"""Why the labels of a test part are not used."""
+
+ROWS_APART = "each row has another label"
+"""Why a table of names or of texts is not used; so is a part with a single image of each class."""
+
 _READ_ROWS = 100
 """Number of rows that tell whether the program wrote a table."""
 
@@ -51,6 +57,7 @@ class LabelTable:
         ids: Ids as the table has them, [rows].
         read: Labels, [rows], and whether a row has several.
         files: Images relative to the pictures, or absolute paths, [rows].
+        validation: Names of the tables of a validation part among those that were joined.
     """
 
     table: CsvTable
@@ -59,6 +66,7 @@ class LabelTable:
     ids: list[str]
     read: LabelValues
     files: list[str]
+    validation: tuple[str, ...] = ()
 
     @property
     def labels(self) -> list[str]:
@@ -141,13 +149,13 @@ def _judge_content(name: str, table: CsvTable, around: Surroundings) -> Verdict:
             return Verdict(name, Kind.OTHER, reason)
         read = _read_labels(table, around, column)
         if _tells_rows_apart(read):  # such as the names of the classes
-            return Verdict(name, Kind.OTHER, "each row has another label")
+            return Verdict(name, Kind.OTHER, ROWS_APART)
         found = _with_files(read, around)
     except InputError as error:
-        named = frozenset() if column is None else _named(table, column, around)
+        named = frozenset() if column is None else named_images(table, column, around)
         return Verdict(name, Kind.PROBLEM, str(error), named=named)
     if all(map(lies_in(around.test_folders or ["/"]), found.files)):
-        return Verdict(name, Kind.OTHER, "it names images to predict only")
+        return Verdict(name, Kind.OTHER, TO_PREDICT)
     return Verdict(name, Kind.LABELS, labels=found)
 
 
@@ -204,11 +212,27 @@ def read_label_table(table: CsvTable, around: Surroundings) -> LabelTable:
 
 def _read_labels(table: CsvTable, around: Surroundings, column: str | None) -> LabelTable:
     """Read the labels of a table whose images are in a column, or in one with a usual name; without files."""
-    options = around.options
     if column is None:
         _check_separated(table, around)
         column = usual_id_column(table)
     _check_header(table, [column], recognises(table.path, around))
+    ids = read_ids(table, column)
+    columns, values = read_values(table, around, column)
+    return LabelTable(table, column, columns, ids, values, [])
+
+
+def read_values(table: CsvTable, around: Surroundings, column: str) -> tuple[tuple[str, ...], LabelValues]:
+    """Return the columns of the labels of a table, and its labels.
+
+    Args:
+        table: Table of labels.
+        around: Files around it.
+        column: Column that names the images.
+
+    Raises:
+        InputError: It is not clear which column holds the labels, or a label is not valid.
+    """
+    options = around.options
     named = (options.group, options.split_column)
     sides = [name for name in named if name and not is_usual_label(name)]
     columns = find_label_columns(
@@ -219,9 +243,7 @@ def _read_labels(table: CsvTable, around: Surroundings, column: str | None) -> L
         several=options.task == MULTILABEL,
         without=sides,
     )
-    ids = read_ids(table, column)
-    values = read_label_values(table, columns, options.task, classes=around.sample.others)
-    return LabelTable(table, column, columns, ids, values, [])
+    return columns, read_label_values(table, columns, options.task, classes=around.sample.others)
 
 
 def _with_files(read: LabelTable, around: Surroundings) -> LabelTable:
@@ -278,9 +300,18 @@ def _check_there(table: CsvTable, around: Surroundings) -> None:
         )
 
 
-def _named(table: CsvTable, column: str, around: Surroundings) -> frozenset[str]:
-    """Return the images that a column names."""
-    starts = around.starts(table.path)
+def named_images(
+    table: CsvTable, column: str, around: Surroundings, part: Role = Role.TRAIN
+) -> frozenset[str]:
+    """Return the images that a column names.
+
+    Args:
+        table: Table of images.
+        column: The column.
+        around: Files around the table.
+        part: Part whose images it names.
+    """
+    starts = around.starts(table.path, part)
     return frozenset(name for value in table.column(column) for name in around.index.find(value, starts))
 
 
