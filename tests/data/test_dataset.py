@@ -69,6 +69,19 @@ def test_the_three_layouts_of_the_same_images_have_the_same_groups(folders):
     assert by_table.fingerprint == by_folder.fingerprint
 
 
+def test_parts_of_class_folders_and_a_table_of_each_part_have_the_same_fingerprint(tmp_path, save):
+    names = [f"{part}/{('cat', 'dog')[k % 2]}/{k}.png" for part in ("train", "val") for k in range(6)]
+    for seed, name in enumerate(names):
+        save(tmp_path / name, seed)
+    by_folder = Dataset.open(tmp_path)
+    for part in ("train", "val"):
+        rows = [f"{name},{name.split('/')[1]}" for name in names if name.startswith(part)]
+        (tmp_path / f"{part}.csv").write_text("\n".join(("path,label", *rows)))
+    by_tables = Dataset.open(tmp_path)
+    assert by_tables.description.labels.startswith("train.csv and val.csv, column label")
+    assert by_tables.fingerprint == by_folder.fingerprint
+
+
 def test_classes_are_sorted_in_any_order_of_the_table(kaggle):
     header, *rows = (kaggle / "train.csv").read_text().splitlines(keepends=True)
     (kaggle / "train.csv").write_text(header + "".join(reversed(rows)))

@@ -44,7 +44,7 @@ VALUES = st.sampled_from((
 ))  # fmt: skip
 NAMES = st.sampled_from((
     "train.csv", "labels.csv", "test.csv", "sample_submission.csv", "submission.csv",
-    "train/labels.csv", "test/labels.csv", "x.tsv",
+    "train/labels.csv", "valid/labels.csv", "test/labels.csv", "x.tsv",
     "labels.txt", "labels", "labels.yaml", "labels.csv.gz", "meta/v1/labels.csv", "valid.csv", "answers.csv",
 ))  # fmt: skip
 COLUMNS = st.sampled_from(

@@ -185,11 +185,14 @@ def test_folds_in_folders_are_read_together(tmp_path):
     assert found.labelled["id"].tolist()[6:8] == ["fold1/images/6.jpg", "fold2/images/0.jpg"]
 
 
-def test_columns_in_another_order_and_further_ones_of_one_part_do_no_harm(tmp_path):
+def test_columns_in_another_order_do_no_harm_and_those_of_one_part_are_not_used(tmp_path):
     put(tmp_path, "images", rows_of([*LABELS, *LABELS]))
     table(tmp_path / "train.csv", [("image", "label", "site"), *((*row, "a") for row in rows_of(LABELS))])
     table(tmp_path / "val.csv", [("label", "image"), *(row[::-1] for row in rows_of(LABELS, 7))])
-    assert opened(tmp_path).labelled["label"].tolist() == [*LABELS, *LABELS]
+    found = opened(tmp_path)
+    assert found.labelled["label"].tolist() == [*LABELS, *LABELS]
+    assert found.labelled.columns.tolist() == ["id", "path", "label"]
+    assert found.notes[0] == "train.csv: not used, since the other tables have no such column: site"
 
 
 def grouped(root: Path, *columns: str) -> None:
@@ -313,3 +316,37 @@ def test_labels_that_cannot_be_told_from_either_table_are_asked_for(tmp_path):
         table(tmp_path / f"{part}.csv", [("image", "kind", "weight"), *rows])
     assert "several may hold the labels (kind, weight)" in refusal(tmp_path)
     assert facts(tmp_path, label_column="kind") == (14, list(CLASSES), 3)
+
+
+def with_groups(root: Path, *parts: str) -> None:
+    """Class folders of parts, with a table of groups in each."""
+    for part in parts:
+        rows = [(f"{label}/{k}.jpg", k % 3) for k, label in enumerate(LABELS)]
+        put(root, part, rows)
+        table(root / part / "groups.csv", [("image", "plant"), *rows])
+
+
+def test_tables_of_groups_in_the_parts_of_class_folders_are_read_together(tmp_path):
+    with_groups(tmp_path, "train", "val", "test")
+    found = opened(tmp_path, group="plant")
+    assert found.labels_from == "names of the folders"
+    assert found.sides.table == "train/groups.csv and val/groups.csv"
+    assert (found.sides.groups["train/blast/3.jpg"], found.sides.groups["val/healthy/4.jpg"]) == ("0", "1")
+    assert [kind.examples for kind in found.left_out] == [("test/groups.csv",)]
+
+
+def test_an_image_in_two_tables_of_groups_is_refused_with_both_lines(tmp_path):
+    with_groups(tmp_path, "train", "val")
+    with (tmp_path / "val/groups.csv").open("a") as file:
+        file.write("train/blast/0.jpg,9\n")
+    assert refusal(tmp_path, group="plant") == (
+        f"{tmp_path}/train/groups.csv:2 and {tmp_path}/val/groups.csv:9: name the image train/blast/0.jpg "
+        "twice: keep one of the rows"
+    )
+
+
+def test_a_part_without_a_table_of_groups_is_told_with_the_images_that_need_rows(tmp_path):
+    with_groups(tmp_path, "train", "fold1", "val")
+    (tmp_path / "val/groups.csv").unlink()
+    told = refusal(tmp_path, group="plant")
+    assert "groups.csv: names 14 of 21 labelled images: add a row for each" in told

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_paddy.core.errors import InputError
-from tune_paddy.data.tables.csv_table import MAX_COLUMNS, format_csv, read_csv, read_table
+from tune_paddy.data.tables.csv_table import MAX_COLUMNS, format_csv, join_tables, read_csv, read_table
 
 texts = st.text(st.characters(codec="utf-8"))
 
@@ -166,3 +166,24 @@ def test_any_bytes_give_a_table_of_any_form_or_one_line(tmp_path, content):
         message = ""
         assert all(len(row) == len(read.columns) for row in read.rows)
     assert "\n" not in message
+
+
+def test_joined_tables_have_the_columns_in_common_and_the_place_of_each_row(tmp_path):
+    for part, content in (("train", "id,label,site\n1,a,x\n\n2,b,x\n"), ("val", "label,id\nc,3\n")):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "labels.csv").write_text(content)
+    joined = join_tables([read_csv(tmp_path / part / "labels.csv") for part in ("train", "val")])
+    assert joined.columns == ("id", "label")
+    assert joined.rows == (("1", "a"), ("2", "b"), ("3", "c"))
+    assert joined.title == "train/labels.csv and val/labels.csv"
+    assert [joined.place(row) for row in (1, 2)] == [
+        f"{tmp_path}/train/labels.csv:4",
+        f"{tmp_path}/val/labels.csv:2",
+    ]
+    assert joined.line(2) == "line 2 of val/labels.csv"
+
+
+def test_a_single_table_is_joined_to_itself(tmp_path):
+    read = table(tmp_path, "id\n1\n")
+    assert join_tables([read]) is read
+    assert (read.title, read.line(0)) == ("t.csv", "line 2")

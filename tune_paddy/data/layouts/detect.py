@@ -21,7 +21,7 @@ from tune_paddy.data.labels.doubtful_names import note_names
 from tune_paddy.data.labels.grades import note_gaps
 from tune_paddy.data.labels.relabel import Wording, correct_labels
 from tune_paddy.data.layouts.by_table.images import Surroundings
-from tune_paddy.data.layouts.by_table.joined import join_parts
+from tune_paddy.data.layouts.by_table.joined import join_parts, parts_to_train_on
 from tune_paddy.data.layouts.by_table.local_paths import read_local
 from tune_paddy.data.layouts.by_table.other_files import judge_others
 from tune_paddy.data.layouts.by_table.side_columns import (
@@ -54,7 +54,7 @@ from tune_paddy.data.sides.columns import SideColumns
 from tune_paddy.data.sides.parts import describe_unused
 from tune_paddy.data.submission.choose import Labels, choose_form
 from tune_paddy.data.system.text import check_decoded, counted, shown
-from tune_paddy.data.tables.csv_table import CsvTable
+from tune_paddy.data.tables.csv_table import CsvTable, join_tables
 from tune_paddy.data.tables.json_rows import JSON_SUFFIXES
 
 
@@ -128,7 +128,8 @@ def _list(root: Path, named: Path | None, options: ReadOptions) -> Listing:
     if companion is not None and companion.path == named:  # the labels are the names of the folders
         labelled, verdicts = from_folders(class_folders(around), around), _lists(around, near, named)
     else:
-        others = near if companion is None else [n for n in near if tree.path(n) != companion.path]
+        read = () if companion is None else [file.path for file in companion.by_file]
+        others = [name for name in near if tree.path(name) not in read]
         labelled, verdicts = _labelled(around, named, others)
     if companion is None:
         _refuse_columns(labelled, options)
@@ -163,7 +164,7 @@ def _corrected(labelled: Labelled, corrections: Path) -> Labelled:
 
 
 def _companion(around: Surroundings, named: Path | None, near: Sequence[str]) -> CsvTable | None:
-    """Return the table beside class folders that has a wanted column, but no labels."""
+    """Return the table beside class folders that has a wanted column, but no labels; one for all parts."""
     if not wants_sides(around.options):
         return None
     if named is not None:
@@ -174,6 +175,9 @@ def _companion(around: Surroundings, named: Path | None, near: Sequence[str]) ->
         with suppress(InputError):
             if not is_sample(name) and is_companion(table := read_local(tree.path(name), around), around):
                 found[name] = table
+    parts = parts_to_train_on(list(found), around.base)
+    if parts:
+        return join_tables([found[name] for name in parts])
     return found.get(companion_name(list(found)))
 
 
@@ -316,7 +320,8 @@ def _listing(
     labelled = _without_listed(labelled, tests, tree.root)
     sides = read_sides(labelled, companion, around)
     corrections = _corrections(tree.root, around.options)
-    also_read = [path for path in (corrections, None if companion is None else companion.path) if path]
+    of_sides = () if companion is None else companion.by_file
+    also_read = [*filter(None, [corrections]), *(table.path for table in of_sides)]
     classes = task.classes_of(labelled.labels)
     form, form_notes = choose_form(
         labelled.form,

@@ -120,6 +120,10 @@ def _table_notes(found: LabelTable) -> Iterator[str]:
             yield f"{name} is read as Windows-1252 text"
         if file.lost:
             yield f"{name}: its paths are read without {shown(file.lost)}, which is not here"
+        own = [column for column in file.columns if column not in found.table.columns]
+        if own:
+            few = ", ".join(map(shown, own[:_NAMED])) + (", …" if len(own) > _NAMED else "")
+            yield f"{name}: not used, since the other tables have no such column: {few}"
     if found.validation:
         yield as_labelled(found.validation)
     if found.read.note:

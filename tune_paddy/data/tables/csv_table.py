@@ -140,6 +140,8 @@ def join_tables(tables: Sequence[CsvTable]) -> CsvTable:
         tables: Tables of files, one at least; the columns are those of the first one that all of them have.
     """
     first = tables[0]
+    if len(tables) == 1:
+        return first
     columns = tuple(name for name in first.columns if all(name in table.columns for table in tables))
     return replace(
         first,

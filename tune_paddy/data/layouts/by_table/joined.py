@@ -108,6 +108,17 @@ def refuse_parts(tables: Sequence[LabelTable], around: Surroundings) -> None:
         _join([_Part(roles[name], table.table, _used(table)) for name, table in by_name.items()], around)
 
 
+def parts_to_train_on(names: Sequence[str], base: str) -> list[str]:
+    """Return the tables of different parts to train on; [] if a table stands for none, or two for the same.
+
+    Args:
+        names: Paths of tables relative to the tree; those of test parts are passed over.
+        base: Folder that holds the dataset.
+    """
+    told = _told(names, base)
+    return list(_to_train_on(told)) if len(told) == len(names) else []
+
+
 def _may_count(verdict: Verdict) -> bool:
     """Return whether a table holds labels of images, or may hold them together with another one."""
     unclear = verdict.kind is Kind.PROBLEM and bool(verdict.named)

@@ -147,6 +147,35 @@ def _column(table: CsvTable, around: Surroundings, labelled: Labelled, option: s
 
 def _rows_of(labelled: Labelled, table: CsvTable, around: Surroundings) -> list[int]:
     """Return the row of each labelled image in a table of its own."""
+    row_of: dict[str, int] = {}
+    for name, row in _rows_of_images(table, set(labelled.files), around):
+        first = row_of.setdefault(name, row)
+        if first != row:
+            raise InputError(
+                f"{table.place(first)} and {table.place(row)}: name the image {shown(name)} twice: keep one "
+                "of the rows"
+            )
+    missing = [name for name in labelled.files if name not in row_of]
+    if missing:
+        raise InputError(
+            f"{table.where}: names {len(row_of):,} of "
+            f"{counted(len(labelled.files), 'labelled image')}: "
+            f"add a row for each{listed(map(shown, missing), len(missing))}",
+            options=OPTIONS,
+        )
+    return [row_of[name] for name in labelled.files]
+
+
+def _rows_of_images(table: CsvTable, files: set[str], around: Surroundings) -> Iterator[tuple[str, int]]:
+    """Yield (labelled image, row) of each row that names one, in each file of a table."""
+    start = 0
+    for file in table.by_file:
+        ids = read_ids(file, _images_column(file, around))
+        yield from ((name, start + row) for name, row in _named(file, ids, files, around))
+        start += len(ids)
+
+
+def _images_column(table: CsvTable, around: Surroundings) -> str:
     column = find_id_column(
         table, recognises(table.path, around), wanted=around.options.id_column, sample=around.sample
     )
@@ -155,16 +184,7 @@ def _rows_of(labelled: Labelled, table: CsvTable, around: Surroundings) -> list[
             f"{shown(table.path)}:1: no column names images of the dataset: name it with `id_column`",
             options=("id_column",),
         )
-    row_of = dict(_named(table, read_ids(table, column), set(labelled.files), around))
-    missing = [name for name in labelled.files if name not in row_of]
-    if missing:
-        raise InputError(
-            f"{shown(table.path)}: names {len(row_of):,} of "
-            f"{counted(len(labelled.files), 'labelled image')}: "
-            f"add a row for each{listed(map(shown, missing), len(missing))}",
-            options=OPTIONS,
-        )
-    return [row_of[name] for name in labelled.files]
+    return column
 
 
 def _named(
