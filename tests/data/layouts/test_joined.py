@@ -166,6 +166,15 @@ def test_labels_in_a_folder_of_the_test_part_are_not_used(tmp_path):
     assert facts(tmp_path) == (10, list(CLASSES), 3)
 
 
+def test_a_name_that_an_image_to_predict_has_too_means_the_other_image(tmp_path):
+    for folder, part in (("train", "train"), ("images", "val")):
+        rows = rows_of(LABELS, 0 if part == "train" else 10)
+        put(tmp_path, folder, rows)
+        table(tmp_path / f"{part}.csv", [("image", "label"), *rows])
+    put(tmp_path, "test", rows_of(LABELS, 10))
+    assert facts(tmp_path) == (14, list(CLASSES), 7)
+
+
 def test_several_labels_in_one_part_make_several_labels_in_all(tmp_path):
     roboflow(tmp_path)
     lines = (tmp_path / "valid/_classes.csv").read_text().replace("10.jpg,1,0,0", "10.jpg,1,1,0")

@@ -100,7 +100,8 @@ class Surroundings:
             given = (*given, beside)
         around = self._parts_around(table)
         inner = [unwrap(self.tree, folder) for folder in (*around, *own)]
-        folders = (*given, *inner, *around, *own, beside, self.base, *self.parts)
+        others = [one for one, role in self.parts.items() if role is not Role.TEST or part is Role.TEST]
+        folders = (*given, *inner, *around, *own, beside, self.base, *others)
         return list(dict.fromkeys(folders))
 
 
