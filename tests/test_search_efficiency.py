@@ -92,6 +92,15 @@ def test_a_curve_reaches_a_target_where_it_stays_below(ours: SimpleNamespace) ->
     assert ours.comparison.seconds_to(0.1, seconds, loss) == float("inf")
 
 
+def test_a_method_is_compared_with_where_other_searches_end(ours: SimpleNamespace) -> None:
+    points = np.array([1.0, 2.0, 4.0])
+    curves = ours.comparison.Curves(points, np.array([[2.0, 1.5, 0.5]] * 2), points, points)
+    reached = ours.comparison.ratio_to_ends(curves, np.array([1.0, 1.0]), np.array([8.0, 8.0]))
+    assert (reached.value, reached.low, reached.high) == pytest.approx((8**0.5 / 8,) * 3)
+    never = ours.comparison.ratio_to_ends(curves, np.array([0.1, 0.1]), np.array([8.0, 8.0]))
+    assert str(never) == "never (never–never)"
+
+
 def test_every_dataset_has_the_same_hundred_configurations(ours: SimpleNamespace) -> None:
     once, again = ours.configurations.configurations(), ours.configurations.configurations()
     assert [(it.name, it.values) for it in once] == [(it.name, it.values) for it in again]

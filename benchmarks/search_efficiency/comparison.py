@@ -8,7 +8,7 @@ interval comes from a bootstrap of the orderings of both.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,21 +130,28 @@ def ratio_to_default(
 def table_of(store: Path) -> Iterator[str]:
     """Yield the comparison: a row for each method, a column for each dataset, and the median."""
     datasets = sorted(path.name for path in (store / "replayed").iterdir())
-    texts = {name: (store / "replayed" / name / "default.json").read_text() for name in datasets}
-    abouts = {name: json.loads(text) for name, text in texts.items()}
-    yield "| dataset | trainings | default: trials | CPU s | test log loss | test error |"
-    yield "|---" * 6 + "|"
-    for name, about in abouts.items():
-        yield (
-            f"| {name} | {about['trainings']} | {about['trials']} | {about['seconds']:.0f} "
-            f"| {np.mean(about['loss']):.3f} | {100 * np.mean(about['error']):.1f} % |"
-        )
+    abouts, blind = (_ends(store, datasets, name) for name in ("default", "tpe"))
+    yield "| dataset | trainings | trials | search | CPU s | test log loss | test error |"
+    yield "|---" * 7 + "|"
+    for search, ends in (("default", abouts), ("TPE, nothing first", blind)):
+        for name, about in ends.items():
+            yield (
+                f"| {name} | {about['trainings']} | {about['trials']} | {search} | {about['seconds']:.0f} "
+                f"| {np.mean(about['loss']):.3f} | {100 * np.mean(about['error']):.1f} % |"
+            )
+    yield from ratios(store, blind, "CPU seconds to the loss of TPE's trials, over theirs", _over_ends)
+    yield from ratios(store, blind, f"CPU seconds to {100 * NEAR:g} % above that, likewise", _near_ends)
     yield from ratios(store, abouts, "CPU seconds to the default's loss, over its own", _ratio)
     # Where ensembles are as good as they get, further members move the loss by a percent both ways, and the
     # time at which it reaches the target for good says nothing.
     yield from ratios(store, abouts, f"CPU seconds to {100 * NEAR:g} % above that loss, likewise", _near)
     yield from final_scores(store, datasets, abouts)
     yield from automatic_choices(store, datasets)
+
+
+def _ends(store: Path, datasets: Sequence[str], name: str) -> dict[str, dict[str, Any]]:
+    """Return dataset → what searches of a number of trials took, and how good their ensembles are."""
+    return {one: json.loads((store / "replayed" / one / f"{name}.json").read_text()) for one in datasets}
 
 
 def ratios(
@@ -175,6 +182,40 @@ def _near(own: Curves, base: Curves, about: Mapping[str, Any]) -> Ratio:
     """Return the ratio of the seconds until the mean curves are first within `NEAR` of the target."""
     target = (1 + NEAR) * float(np.mean(about["loss"]))
     return Ratio(first_below(target, own) / first_below(target, base))
+
+
+def _over_ends(own: Curves, base: Curves, about: Mapping[str, Any]) -> Ratio:  # noqa: ARG001 one signature
+    return ratio_to_ends(own, np.array(about["loss"]), np.array(about["spent"]))
+
+
+def _near_ends(own: Curves, base: Curves, about: Mapping[str, Any]) -> Ratio:  # noqa: ARG001
+    return ratio_to_ends(own, (1 + NEAR) * np.array(about["loss"]), np.array(about["spent"]))
+
+
+def ratio_to_ends(
+    own: Curves, ends: NDArray[np.float64], spent: NDArray[np.float64], *, seed: int = 0
+) -> Ratio:
+    """Return the seconds until the mean curve is first at a mean loss over mean seconds, with an interval.
+
+    Args:
+        own: Curves of the method.
+        ends: Test log loss that ensembles of other searches end with, [orderings].
+        spent: CPU seconds of these searches, [orderings].
+        seed: Seed of the bootstrap of both.
+    """
+    rng = np.random.default_rng(seed)
+
+    def ratio(rows: NDArray[np.int64], base: NDArray[np.int64]) -> float:
+        curves = replace(own, loss=own.loss[rows])
+        return first_below(float(ends[base].mean()), curves) / float(spent[base].mean())
+
+    def drawn(number: int) -> NDArray[np.int64]:
+        return rng.integers(number, size=number)
+
+    every = ratio(np.arange(len(own.loss)), np.arange(len(ends)))
+    resampled = [ratio(drawn(len(own.loss)), drawn(len(ends))) for _ in range(RESAMPLES)]
+    low, high = np.quantile(resampled, [0.025, 0.975], method="nearest")
+    return Ratio(every, float(low), float(high))
 
 
 def first_below(target: float, curves: Curves) -> float:

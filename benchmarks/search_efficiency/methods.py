@@ -141,6 +141,12 @@ def blind(context: Context, run: Run, seed: int) -> None:
     whole(run, Optuna(untried, context.spaces, _univariate(seed)))
 
 
+def blind_to_its_end(context: Context, run: Run, seed: int) -> None:
+    """The same, up to the default's number of trials."""
+    untried = context.untried(np.random.default_rng(seed))
+    whole(run, Optuna(untried, context.spaces, _univariate(seed)), context.trials)
+
+
 def multivariate(context: Context, run: Run, seed: int) -> None:
     """Train what Optuna's multivariate TPE proposes, in groups."""
     sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)

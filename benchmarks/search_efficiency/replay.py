@@ -3,7 +3,8 @@
     python benchmarks/search_efficiency/replay.py run STORE [--orderings 50] [--methods NAME ...]
     python benchmarks/search_efficiency/replay.py table STORE
 
-With the package `smac` installed, SMAC3 is among the methods; it takes twenty times as long as TPE.
+With the packages `smac` and `syne-tune` installed, SMAC3 and three schedulers of Syne Tune are among the
+methods; they take twenty times as long as TPE.
 
 A replayed search pays the CPU seconds of the table. Every method runs until it has spent `BUDGET` times what
 today's default pays for its trials, 40 unless `--trials` says otherwise. A proposal is answered by the
@@ -20,6 +21,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
@@ -28,7 +30,7 @@ from comparison import METHODS, correlations, path_of, portfolio_of, table_of  #
 from configurations import sub_spaces  # noqa: E402
 from divisions import read_division  # noqa: E402
 from make_tables import SEED, division_of  # noqa: E402
-from methods import DEFAULT, Context, Method, default  # noqa: E402
+from methods import DEFAULT, Context, Method, blind_to_its_end, default  # noqa: E402
 from portfolio import portfolio  # noqa: E402
 from tables import Ensembles, Run, Table, read_table  # noqa: E402
 
@@ -68,21 +70,13 @@ def replay(store: Path, dataset: str, names: Sequence[str], orderings: int, tria
     """Replay methods on a dataset, and print a line for each."""
     tables = read_tables(store)
     context = context_of(tables, dataset, trials)
-    budget_file = store / "replayed" / dataset / "default.json"
-    budget_file.parent.mkdir(parents=True, exist_ok=True)
+    folder = store / "replayed" / dataset
+    folder.mkdir(parents=True, exist_ok=True)
     runs = [_run(context, default, seed, np.inf) for seed in range(orderings)]
     seconds = float(np.mean([run.spent for run in runs]))
-    ends = [context.ensembles.score(tuple(run.pool)) for run in runs]
-    about = {
-        "seconds": seconds,
-        "spent": [run.spent for run in runs],
-        "loss": [end[1] for end in ends],
-        "error": [end[2] for end in ends],
-        "trainings": len(context.table.full),
-        "trials": trials,
-        "portfolio": list(context.portfolio),
-    }
-    budget_file.write_text(json.dumps(about))
+    (folder / "default.json").write_text(json.dumps(_ends(context, runs)))
+    tpe = [_run(context, blind_to_its_end, seed, np.inf) for seed in range(orderings)]
+    (folder / "tpe.json").write_text(json.dumps(_ends(context, tpe)))
     for name in names:
         started = time.process_time()
         method = METHODS[name]
@@ -93,6 +87,20 @@ def replay(store: Path, dataset: str, names: Sequence[str], orderings: int, tria
         )
         _write(path_of(store, dataset, name), context, own, seconds)
         print(f"{dataset}, {name}: {time.process_time() - started:.0f} CPU s", flush=True)
+
+
+def _ends(context: Context, runs: Sequence[Run]) -> dict[str, Any]:
+    """Return what searches of a number of trials took, and how good their ensembles are."""
+    ends = [context.ensembles.score(tuple(run.pool)) for run in runs]
+    return {
+        "seconds": float(np.mean([run.spent for run in runs])),
+        "spent": [run.spent for run in runs],
+        "loss": [end[1] for end in ends],
+        "error": [end[2] for end in ends],
+        "trainings": len(context.table.full),
+        "trials": context.trials,
+        "portfolio": list(context.portfolio),
+    }
 
 
 def _run(context: Context, method: Method, seed: int, budget: float) -> Run:
