@@ -108,7 +108,6 @@ def ratio_to_default(
         spent: CPU seconds of these searches, [orderings].
         seed: Seed of the bootstrap.
     """
-    rng = np.random.default_rng(seed)
 
     def ratio(rows: NDArray[np.int64], base_rows: NDArray[np.int64]) -> float:
         target = float(ends[base_rows].mean()) + 1e-12
@@ -116,11 +115,20 @@ def ratio_to_default(
         earlier = seconds_to(target, base.seconds, base.loss[base_rows].mean(axis=0))
         return reached / min(earlier, float(spent[base_rows].mean()))
 
-    def drawn(curves: Curves) -> NDArray[np.int64]:
-        return rng.integers(len(curves.loss), size=len(curves.loss))
+    return _with_interval(ratio, len(own.loss), len(base.loss), seed)
 
-    every = ratio(np.arange(len(own.loss)), np.arange(len(base.loss)))
-    resampled = [ratio(drawn(own), drawn(base)) for _ in range(RESAMPLES)]
+
+def _with_interval(
+    ratio: Callable[[NDArray[np.int64], NDArray[np.int64]], float], n_own: int, n_base: int, seed: int
+) -> Ratio:
+    """Return a ratio of the rows of two methods, with a 95 % interval from a bootstrap of both."""
+    rng = np.random.default_rng(seed)
+
+    def drawn(number: int) -> NDArray[np.int64]:
+        return rng.integers(number, size=number)
+
+    every = ratio(np.arange(n_own), np.arange(n_base))
+    resampled = [ratio(drawn(n_own), drawn(n_base)) for _ in range(RESAMPLES)]
     low, high = np.quantile(
         np.where(np.isnan(resampled), np.inf, resampled), [0.025, 0.975], method="nearest"
     )
@@ -203,19 +211,12 @@ def ratio_to_ends(
         spent: CPU seconds of these searches, [orderings].
         seed: Seed of the bootstrap of both.
     """
-    rng = np.random.default_rng(seed)
 
     def ratio(rows: NDArray[np.int64], base: NDArray[np.int64]) -> float:
         curves = replace(own, loss=own.loss[rows])
         return first_below(float(ends[base].mean()), curves) / float(spent[base].mean())
 
-    def drawn(number: int) -> NDArray[np.int64]:
-        return rng.integers(number, size=number)
-
-    every = ratio(np.arange(len(own.loss)), np.arange(len(ends)))
-    resampled = [ratio(drawn(len(own.loss)), drawn(len(ends))) for _ in range(RESAMPLES)]
-    low, high = np.quantile(resampled, [0.025, 0.975], method="nearest")
-    return Ratio(every, float(low), float(high))
+    return _with_interval(ratio, len(own.loss), len(ends), seed)
 
 
 def first_below(target: float, curves: Curves) -> float:

@@ -135,16 +135,15 @@ def default(context: Context, run: Run, seed: int) -> None:
     whole(run, Default(untried, context.spaces, seed, context.trials), context.trials)
 
 
-def blind(context: Context, run: Run, seed: int) -> None:
+def blind(context: Context, run: Run, seed: int, most: int | None = None) -> None:
     """Train what univariate TPE proposes, without frozen members first."""
     untried = context.untried(np.random.default_rng(seed))
-    whole(run, Optuna(untried, context.spaces, _univariate(seed)))
+    whole(run, Optuna(untried, context.spaces, _univariate(seed)), most)
 
 
 def blind_to_its_end(context: Context, run: Run, seed: int) -> None:
     """The same, up to the default's number of trials."""
-    untried = context.untried(np.random.default_rng(seed))
-    whole(run, Optuna(untried, context.spaces, _univariate(seed)), context.trials)
+    blind(context, run, seed, context.trials)
 
 
 def multivariate(context: Context, run: Run, seed: int) -> None:

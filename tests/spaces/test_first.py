@@ -1,5 +1,7 @@
 """Members that a sub-space tries first: complete, within its domains, and part of its meaning."""
 
+from pathlib import Path
+
 import pytest
 
 from tune_paddy.spaces.problems import SpaceError
@@ -88,3 +90,11 @@ def test_first_members_of_a_rehearsal_lie_in_its_small_sub_space() -> None:
     space = parse(HEAD.replace("[64, 96]", "[224, 448]") + "  - {arch: test_resnet, size: 448}")
     (small,) = space.with_stand_ins(lambda arch: f"tiny_{arch}").spaces
     assert (small.first[0]["arch"], small.first[0]["size"]) == ("tiny_test_resnet", 128)
+
+
+def test_a_relative_file_of_weights_starts_at_the_folder_of_the_space_as_in_the_sub_space(
+    tmp_path: Path,
+) -> None:
+    text = "spaces:\n- {arch: a, pretrained: [a.pth, b.pth], first: [{pretrained: b.pth}]}"
+    (space,) = SearchSpace.parse(text, name="x", base=tmp_path).spaces
+    assert space.first == ({"arch": "a", "pretrained": str(tmp_path / "b.pth")},)

@@ -61,9 +61,8 @@ if not console.is_terminal:
     console = _ProgramConsole(highlight=False, markup=False, width=PIPED_WIDTH)
 errors = _ProgramConsole(stderr=True, highlight=False, markup=False)
 
-DataArgument = Annotated[
-    Path, typer.Argument(help="Folder of labelled images, or their table as CSV or JSON.")
-]
+DATA_HELP = "Folder of labelled images, or their table as CSV or JSON."
+DataArgument = Annotated[Path, typer.Argument(help=DATA_HELP)]
 UriOption = Annotated[
     str | None,
     typer.Option(

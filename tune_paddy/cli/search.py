@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_paddy.cli.app import (
+    DATA_HELP,
     RunsOption,
     StandInsOption,
     UriOption,
@@ -57,9 +58,7 @@ SELECTION = OptionSource(selection_options, only=("metric", "method", "weights")
 @app.command(cls=command_with(READING, SETTINGS, SELECTION))
 def search(
     context: typer.Context,
-    data: Annotated[
-        Path | None, typer.Argument(help="Folder of labelled images, or their table as CSV or JSON.")
-    ] = None,
+    data: Annotated[Path | None, typer.Argument(help=DATA_HELP)] = None,
     space: Annotated[
         str | None,
         typer.Option(

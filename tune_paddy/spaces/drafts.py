@@ -43,8 +43,8 @@ class Parameters:
         )
 
 
-ReadFirst = Callable[[YamlNode, Place, Parameters], tuple[Mapping[str, Any], ...]]
-"""Function that parses the members that a sub-space tries first, given its parameters."""
+ReadFirst = Callable[[YamlNode, Place, Parameters, Path], tuple[Mapping[str, Any], ...]]
+"""Function that parses the members that a sub-space tries first, given its parameters and the base folder."""
 
 
 @dataclass(frozen=True)
@@ -144,17 +144,28 @@ def read_drafts(node: YamlNode | None, place: Place, read: ItemReader) -> list[D
     """
     if node is None:
         return []
-    if not isinstance(node, YamlList):
-        place.refuse(node.line, "should be a list; start each item with a dash")
-        return []
-    drafts: list[Draft] = []
-    for index, item in enumerate(node.items):
-        if isinstance(item, YamlMap):
-            drafts.append(_read_draft(item, place[index], read))
-        else:
-            place[index].refuse(item.line, "should be a mapping from parameters to values")
+    items = mappings(node, place, "should be a list; start each item with a dash")
+    drafts = [_read_draft(item, at, read) for item, at in items]
     _refuse_repeated_names(drafts)
     return drafts
+
+
+def mappings(node: YamlNode, place: Place, no_list: str) -> Iterator[tuple[YamlMap, Place]]:
+    """Yield the mappings of a list with their places, and report what is none.
+
+    Args:
+        node: The list.
+        place: Its place.
+        no_list: Problem to report if it is no list.
+    """
+    if not isinstance(node, YamlList):
+        place.refuse(node.line, no_list)
+        return
+    for index, item in enumerate(node.items):
+        if isinstance(item, YamlMap):
+            yield item, place[index]
+        else:
+            place[index].refuse(item.line, "should be a mapping from parameters to values")
 
 
 def _read_draft(node: YamlMap, place: Place, read: ItemReader) -> Draft:
@@ -164,7 +175,9 @@ def _read_draft(node: YamlMap, place: Place, read: ItemReader) -> Draft:
     entries = (entry for entry in node.entries if entry.key not in keys)
     own = read_parameters(entries, place, read.parameter, read.base)
     whole = own.over(read.defaults)
-    first = read.first(apart[FIRST], place / FIRST, whole) if read.first and FIRST in apart else ()
+    first: tuple[Mapping[str, Any], ...] = ()
+    if read.first is not None and FIRST in apart:
+        first = read.first(apart[FIRST], place / FIRST, whole, read.base)
     return Draft(place, node.line, name, whole, frozenset(own.domains), first)
 
 

@@ -71,15 +71,15 @@ class Surroundings:
         """Return the folders with a role that a table lies in."""
         return [folder for folder in self.parts if self.tree.path(folder) in table.parents]
 
-    def in_parts(self, name: str) -> list[str]:
-        """Return the images that an id means in any folder of images to train on; [] if there is only one.
+    def rival_folders(self) -> list[str]:
+        """Return the folders of images to train on, which may have images of the same id; [] if there is one.
 
         A person who names the folder of the images means none of the others.
         """
-        if self.within is not None or len(self.train_folders) < 2:  # noqa: PLR2004 nothing to choose from
+        folders = self.train_folders
+        if self.within is not None or len(folders) < 2:  # noqa: PLR2004 nothing to choose from
             return []
-        inner = [unwrap(self.tree, folder) for folder in self.train_folders]
-        return [image for folder in inner for image in self.index.find(f"{folder}/{name}")]
+        return [unwrap(self.tree, folder) for folder in folders]
 
     def starts(self, table: Path, part: Role = Role.TRAIN) -> list[str]:
         """Return the folders that paths of a table may start from, relative to the pictures.
@@ -135,12 +135,13 @@ def find_files(
     starts = around.starts(table.path, part)
     in_part = lies_in(around.own_folders(table.path, part) or ["/"])
     in_other = lies_in((around.test_folders if labels else around.train_folders) or ["/"])
+    rivals = around.rival_folders() if part is Role.TRAIN else []
     found: list[tuple[str, ...]] = []
     _check_free(table, ids, around, starts, without)
     for row, name in enumerate(ids):
         _check_inside(table, row, name)
         candidates = _absolute(name, around.pictures.root) or around.index.find(name, starts)
-        also = around.in_parts(name) if part is Role.TRAIN else []
+        also = [path for folder in rivals for path in around.index.find(f"{folder}/{name}")]
         candidates = [path for path in dict.fromkeys((*candidates, *also)) if path not in without]
         rules = (lies_directly_in(labels[row]),) if labels else ()
         found.append(tuple(prefer(candidates, *rules, in_part, lambda path: not in_other(path))))
