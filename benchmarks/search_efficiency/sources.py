@@ -12,11 +12,10 @@ from tables import Ensembles, Run, Table, Training
 
 from tune_paddy.core.domains import Choice, Domain, Fixed, Range, SubSpace
 from tune_paddy.search.sampling.sampler import SPACE, MemberSampler, parameter_names, suggest
+from tune_paddy.search.sampling.shares import Judged, next_family
 
 _AHEAD = 8
 """Trainings before a source with a model of the results uses it, as Optuna's samplers do with 10."""
-LEAST_WEIGHT = 0.05
-"""Weight that is added to that of every sub-space: one that is not in the ensemble is tried again, seldom."""
 _REFIT = 3
 """Results between two fits of a model."""
 
@@ -193,31 +192,25 @@ class Shares:
     def __init__(self, run: Run, untried: Untried, ensembles: Ensembles, names: Sequence[str]) -> None:
         self._run, self._untried, self._ensembles, self._names = run, untried, ensembles, names
 
-    def __call__(self, is_due: Callable[[str], bool] = lambda name: True) -> str:
+    def __call__(
+        self, first_seconds: Callable[[str], float | None] = lambda name: None, soon: float = math.inf
+    ) -> str:
         """Return the name of a sub-space.
 
         Args:
-            is_due: Function that returns whether a sub-space without a member may be tried.
+            first_seconds: As of the program's `next_family`.
+            soon: As of `next_family`.
         """
         left = {training.origin for training in self._untried.left.values()}
-        spent, weights = dict.fromkeys(self._names, 0.0), dict.fromkeys(self._names, 0.0)
-        before = 0.0
-        for seconds, pool in self._run.events:
-            spent[self._origin(pool[-1][0])] += seconds - before
-            before = seconds
         names = [name for name in self._names if name in left] or list(self._names)
-        new = [name for name in names if not spent[name]]
-        due = [name for name in new if is_due(name)]
-        if due or len(new) == len(names):
-            return (due or new)[0]
-        names = [name for name in names if spent[name]]
-        for name, weight in self._ensembles.weights(tuple(self._run.pool)).items():
-            weights[self._origin(name)] += weight
-        unit = before / len(self._run.events)
-        return max(names, key=lambda name: (weights[name] + LEAST_WEIGHT) / (spent[name] + unit))
-
-    def _origin(self, name: str) -> str:
-        return self._run.table.trainings[name].origin
+        weights = self._ensembles.weights(tuple(self._run.pool)) if self._run.pool else {}
+        judged, before = [], 0.0
+        for seconds, pool in self._run.events:
+            name = pool[-1][0]
+            origin = self._run.table.trainings[name].origin
+            judged.append(Judged(origin, weights[name], seconds - before))
+            before = seconds
+        return next_family(names, judged, (), first_seconds, soon)
 
 
 class Program:
@@ -233,8 +226,7 @@ class Program:
         spaces: Sub-spaces.
         sampler: Optuna's sampler.
         first: Known members.
-        openings: Sub-space → its first members in order. The first is due when it takes a tenth of the budget
-            or a quarter of the time so far at most.
+        openings: Sub-space → its first members in order.
     """
 
     def __init__(
@@ -260,7 +252,7 @@ class Program:
         if self._known:
             self._known -= 1
             return self._tpe.next()
-        self._family = self._shares(self._is_due)
+        self._family = self._shares(self._first_seconds, max(0.1 * self._run.budget, 0.25 * self._run.spent))
         openings = self._openings.get(self._family, [])
         while openings:
             opening = openings.pop(0)
@@ -279,9 +271,9 @@ class Program:
         if training.name in self._tpe.trials:
             self._tpe.tell(training, loss, stage)
 
-    def _is_due(self, name: str) -> bool:
+    def _first_seconds(self, name: str) -> float | None:
         openings = self._openings.get(name)
-        return not openings or openings[0].cost <= max(0.1 * self._run.budget, 0.25 * self._run.spent)
+        return openings[0].cost if openings else None
 
 
 def listed(table: Table, known: Sequence[Training]) -> list[Training]:

@@ -36,10 +36,21 @@ def test_each_sub_space_is_tried_once_in_order() -> None:
     assert next_family(["a", "b"], [], {"a", "b"}) == "a"
 
 
-def test_a_sub_space_that_is_not_due_waits_for_others() -> None:
-    judged = [Judged("cheap", 1.0, 1.0)]
-    assert next_family(["dear", "cheap"], judged, (), lambda name: name != "dear") == "cheap"
-    assert next_family(["dear", "cheap"], [], (), lambda name: False) == "dear"
+def test_a_sub_space_that_takes_long_waits_for_others() -> None:
+    judged, seconds = [Judged("cheap", 1.0, 1.0)], {"dear": 100.0, "cheap": 30.0}.get
+    assert next_family(["dear", "cheap"], judged, (), seconds, 20.0) == "cheap"
+    assert next_family(["dear", "cheap"], [], (), seconds, 20.0) == "dear"
+
+
+def test_a_sub_space_that_takes_long_is_tried_once_the_others_give_little() -> None:
+    """It need not take little of the time: another that gives nothing would have it all."""
+    judged, seconds = [Judged("frozen", 0.95, 400.0)], {"dear": 220.0}.get
+    tried = [next_family(["weak", "dear"], judged, (), seconds, 100.0)]
+    for _ in range(20):
+        judged.append(Judged("weak", 0.0, 30.0))
+        tried.append(next_family(["weak", "dear"], judged, (), seconds, 100.0))
+    assert tried[0] == "weak"
+    assert "dear" in tried[1:6]
 
 
 def test_the_first_member_of_a_sampled_sub_space_has_middling_values() -> None:

@@ -14,7 +14,7 @@ from tune_paddy.core.domains import candidates
 from tune_paddy.core.errors import InputError
 from tune_paddy.search.sampling.sampler import MemberSampler
 from tune_paddy.spaces.building.build import BuiltSpace, build_space, require_buildable, source_spaces
-from tune_paddy.spaces.building.builder import FROZEN_EACH, FROZEN_SHARE, PROBE, WALL
+from tune_paddy.spaces.building.builder import FROZEN_EACH, FROZEN_SHARE, PROBE, SHARP_FROZEN, WALL
 from tune_paddy.spaces.building.estimates import Estimates, largest_side
 from tune_paddy.spaces.building.facts import Facts
 from tune_paddy.spaces.space import SearchSpace
@@ -69,7 +69,8 @@ def test_whatever_the_facts_a_built_space_is_valid_and_its_members_fit(known: Fa
     assert all(one is not None and one.fits for one in forecasts)
     assert all(one is not None and one.seconds <= known.seconds for one in forecasts)
     for config in configs:
-        assert max(config.size) <= largest_side(known.images, pretrained=config.pretrained is True)
+        pretrained, frozen = config.pretrained is True, config.frozen
+        assert max(config.size) <= largest_side(known.images, pretrained=pretrained, frozen=frozen)
         assert config.arch not in known.refused
     assert built.space.settings.minutes == pytest.approx(known.minutes, rel=1e-4)
 
@@ -157,10 +158,20 @@ def test_networks_without_pretrained_weights_begin_with_those_that_helped_on_oth
     assert {one["flip"] for one in built.first} == {"none" if gray else "horizontal"}
 
 
+def test_where_time_is_short_the_first_frozen_member_is_sharp() -> None:
+    """Several blurred ones, each of which takes a sixth of the time at most, would be worse."""
+    for minutes in (3, 4, 6, 10):
+        known = facts(cpus(at_once=1), images=1500, size=(32, 32), minutes=minutes)
+        recipes = [MemberConfig(**recipe.values) for recipe in build_space(known).space.recipes]
+        assert recipes[0].frozen
+        assert recipes[0].size[0] >= SHARP_FROZEN
+
+
 def test_further_frozen_members_have_three_sizes_and_no_known_one_is_among_them() -> None:
     space = build_space(facts(cpus(), size=(64, 64), minutes=60)).space
     (frozen,) = (sub for sub in space.spaces if sub.name == "frozen")
-    assert candidates(frozen.domains["size"]) == (128, 96, 64)
+    sides = candidates(frozen.domains["size"])
+    assert sides == (160, 96, 64)
     sampler = MemberSampler(space.recipes, space.spaces, seed=0, by_share=True)
     known = [proposal.config for _ in space.recipes if (proposal := sampler.ask())]
     listed = []
@@ -168,7 +179,7 @@ def test_further_frozen_members_have_three_sizes_and_no_known_one_is_among_them(
         proposal = sampler.ask("frozen")
         assert proposal
         listed.append(proposal.config)
-    assert {config.size for config in listed} == {(128, 128), (96, 96), (64, 64)}
+    assert {config.size for config in (*known, *listed)} == {(side, side) for side in sides}
     seedless = [config.model_copy(update={"seed": 0}) for config in (*known, *listed)]
     assert len(set(seedless)) == len(seedless)
 

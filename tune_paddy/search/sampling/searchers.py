@@ -23,7 +23,7 @@ NO_MORE: Any = Searcher.FINISHED
 """Return value of `suggest` without more trials; a string, although Ray annotates a dict."""
 
 SHARE_OF_WHOLE, SHARE_OF_SPENT = 1 / 10, 1 / 4
-"""A sub-space is tried when its first member takes no more of the whole time, or of the time spent so far."""
+"""A sub-space is tried soon if its first member takes no more of the whole time, or of that spent so far."""
 
 MOST_DEFERRED = 12
 """Largest number of proposed members that wait for a forecast by which they end in time."""
@@ -256,18 +256,13 @@ class MemberSearcher(TrialSearcher):
             elif family is not None:
                 begun.add(family)
         total = sum(seconds or usual for seconds in spent.values())
-        return next_family(names, judged, begun, lambda name: self._is_due(name, total))
-
-    def _is_due(self, family: str, spent: float) -> bool:
-        """Return whether a sub-space may be tried: its first member takes a small share of the time.
-
-        Args:
-            family: Name of the sub-space.
-            spent: Time of all members so far, in s.
-        """
-        seconds = self._paces.seconds(self.sampler.opening(family))
         whole = self.interruption.budget.seconds * self._places
-        return seconds is None or seconds <= max(SHARE_OF_WHOLE * whole, SHARE_OF_SPENT * spent)
+        soon = max(SHARE_OF_WHOLE * whole, SHARE_OF_SPENT * total)
+        return next_family(names, judged, begun, self._first_seconds, soon)
+
+    def _first_seconds(self, family: str) -> float | None:
+        """Return the time of a sub-space's first member, in s; None: nothing is known."""
+        return self._paces.seconds(self.sampler.opening(family))
 
     def _seconds_of(self, proposal: Proposal) -> float | None:
         """Return the time that a member took, or else is expected to take, in s; None: nothing is known."""

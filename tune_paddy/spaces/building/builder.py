@@ -117,22 +117,48 @@ class Builder:
     ) -> list[ChosenMember]:
         """Return the frozen members, as many as their share of the time allows; the sharp ones first.
 
+        Where time is short, one sharp member comes before several blurred ones, though it takes longer.
+
         Args:
             spaces: Shipped spaces, the preferred first.
             share: Share of the time of all concurrent trials that they may take together.
             each: Share of the time that one may take.
         """
+        sharp, found = self._sharp(SHARP_FROZEN, frozen=True), list[ChosenMember]()
+        for longest in (each, share, WALL):
+            found = found or self._frozen_from(
+                sharp, spaces, [], max(share, longest) * self.capacity, longest
+            )
+        left = share * self.capacity - sum(member.estimate.seconds for member in found)
+        return found + self._frozen_from(0, spaces, found, left, each)
+
+    def _frozen_from(
+        self,
+        least: float,
+        spaces: Sequence[SearchSpace],
+        known: Sequence[ChosenMember],
+        left: float,
+        longest: float,
+    ) -> list[ChosenMember]:
+        """Return the frozen members that a time allows beside known ones.
+
+        Args:
+            least: Their least side, in px.
+            spaces: Shipped spaces, the preferred first.
+            known: Members that are chosen; a network is chosen once.
+            left: Time that they may take together, in s.
+            longest: Share of the time that one may take.
+        """
         found: dict[str, ChosenMember] = {}
-        left = share * self.capacity
-        for least in (self._sharp(SHARP_FROZEN), 0):
-            for values, sides in frozen_recipes(spaces):
-                if values["arch"] in found or len(found) == FROZEN_MOST:
-                    continue
-                limit = min(left, each * self.facts.seconds)
-                member = self.frozen_member(values, [side for side in sides if side >= least], limit)
-                if member is not None:
-                    found[values["arch"]] = member
-                    left -= member.estimate.seconds
+        archs = {member.values["arch"] for member in known}
+        for values, sides in frozen_recipes(spaces):
+            if values["arch"] in archs | set(found) or len(known) + len(found) == FROZEN_MOST:
+                continue
+            limit = min(left, longest * self.facts.seconds)
+            member = self.frozen_member(values, [side for side in sides if side >= least], limit)
+            if member is not None:
+                found[values["arch"]] = member
+                left -= member.estimate.seconds
         return list(found.values())
 
     def further_frozen(
@@ -180,9 +206,9 @@ class Builder:
         own = {name: Fixed(value) for name, value in kind.items()}
         return replace(found, domains={**own, **found.domains})
 
-    def _sharp(self, side: int) -> float:
+    def _sharp(self, side: int, *, frozen: bool = False) -> float:
         """Return a side in px, or the largest one that the images justify."""
-        return min(side, largest_side(self.facts.images, pretrained=True))
+        return min(side, largest_side(self.facts.images, pretrained=True, frozen=frozen))
 
     def frozen_member(
         self, known: Mapping[str, Any], sides: Sequence[int], limit: float
@@ -208,10 +234,8 @@ class Builder:
 
     def possible(self, values: Mapping[str, Any], limit: float) -> Estimate | None:
         """Return the forecast of a member that can be used, fits, and ends within a limit in s."""
-        arch, most = (
-            str(values["arch"]),
-            largest_side(self.facts.images, pretrained=bool(values["pretrained"])),
-        )
+        arch, frozen = str(values["arch"]), values["schedule"] == "frozen"
+        most = largest_side(self.facts.images, pretrained=bool(values["pretrained"]), frozen=frozen)
         estimate = self.estimates.of(**values)
         why = self.facts.refused.get(arch)
         if why is None and values["size"] > most:

@@ -18,6 +18,10 @@ MOST_ACCUM = 8
 ENLARGED, LEAST_PRETRAINED = 4.0, 128
 """Small images are enlarged for pretrained networks, fourfold and to 128 px at most (Kolesnikov 2020)."""
 
+FROZEN_ENLARGED, LEAST_FROZEN = 8.0, 224
+"""Frozen networks know one size, that of their own training, so images are enlarged up to it: photographs of
+32 px had a log loss of 0.60 at 128 px and 0.47 at 224 px; see `benchmarks/LOG.md`."""
+
 UNTRAINED_ENLARGED, LEAST_UNTRAINED = 1.5, 32
 """Images are enlarged less for networks without pretrained weights, which know no other size."""
 
@@ -35,15 +39,19 @@ PROCESS_MIB, FULL_PRECISION, FREE = 1500.0, 2.0, 0.8
 precision, and the share of the free memory that trials may take."""
 
 
-def largest_side(images: Images, *, pretrained: bool) -> float:
+def largest_side(images: Images, *, pretrained: bool, frozen: bool = False) -> float:
     """Return the largest side of a network's input that images justify, in px.
 
-    >>> [largest_side(Images(100, 0, 2, (side, side)), pretrained=True) for side in (8, 28, 64, 200)]
-    [32.0, 112.0, 128.0, 220.0]
+    >>> sizes = [Images(100, 0, 2, (side, side)) for side in (8, 28, 64, 300)]
+    >>> [largest_side(size, pretrained=True) for size in sizes]
+    [32.0, 112.0, 128.0, 330.0]
+    >>> [largest_side(size, pretrained=True, frozen=True) for size in sizes]
+    [64.0, 224.0, 224.0, 330.0]
     """
     if not pretrained:
         return max(LEAST_UNTRAINED, UNTRAINED_ENLARGED * images.side)
-    enlarged = float(min(ENLARGED * images.side, LEAST_PRETRAINED))
+    times, least = (FROZEN_ENLARGED, LEAST_FROZEN) if frozen else (ENLARGED, LEAST_PRETRAINED)
+    enlarged = float(min(times * images.side, least))
     return max(enlarged, round(ROUNDED * images.side, 6))
 
 
