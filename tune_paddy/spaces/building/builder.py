@@ -167,7 +167,8 @@ class Builder:
         """Return the networks of frozen members at their own and smaller sides; None: they take one side.
 
         A smaller side costs less, and its features are others: an ensemble of all sides was better than one
-        of the largest alone on three of five sets (benchmarks/search_efficiency).
+        of the largest alone on three of five sets (benchmarks/search_efficiency). The largest side is the one
+        with the most combinations of networks and sides.
 
         Args:
             spaces: Shipped spaces, as for `frozen`.
@@ -175,19 +176,24 @@ class Builder:
         """
         flexible = {values["arch"] for values, sides in frozen_recipes(spaces) if len(sides) > 1}
         own = [member for member in frozen if member.values["arch"] in flexible]
-        sides = _apart(max((member.values["size"] for member in own), default=0))
-        limit = FROZEN_EACH * self.facts.seconds
-        possible: dict[str, list[Estimate]] = {}
-        for member in own:
-            found = [self.frozen_member(member.values, [side], limit) for side in sides]
-            estimates = [one.estimate for one in found if one is not None]
-            if len(estimates) == len(sides) > 1:
-                possible[member.values["arch"]] = estimates
+        largest = sorted({member.values["size"] for member in own}, reverse=True)
+        plans = [(sides, self._at_all(sides, own)) for side in largest if len(sides := _apart(side)) > 1]
+        sides, possible = max(plans, key=lambda plan: len(plan[0]) * len(plan[1]), default=([], {}))
         if not possible:
             return None
         shared = {name: Fixed(value) for name, value in own[0].values.items() if name not in ("arch", "size")}
         domains = {"arch": one_of(possible), "size": one_of(sides), **shared}
         return ChosenSpace("frozen", domains, tuple(itertools.chain(*possible.values())))
+
+    def _at_all(self, sides: Sequence[int], members: Sequence[ChosenMember]) -> dict[str, list[Estimate]]:
+        """Return the forecasts of frozen networks at sides, of those that are possible at all of them."""
+        limit = FROZEN_EACH * self.facts.seconds
+        possible: dict[str, list[Estimate]] = {}
+        for member in members:
+            found = [self.frozen_member(member.values, [side], limit) for side in sides]
+            if all(found):
+                possible[member.values["arch"]] = [one.estimate for one in found if one is not None]
+        return possible
 
     def untrained(self, scratch: SearchSpace) -> ChosenSpace | None:
         """Return networks that train from random parameters, if their members cost little; None: none does.
