@@ -14,9 +14,10 @@ from tune_paddy.core.domains import candidates
 from tune_paddy.core.errors import InputError
 from tune_paddy.search.sampling.sampler import MemberSampler
 from tune_paddy.spaces.building.build import BuiltSpace, build_space, require_buildable, source_spaces
-from tune_paddy.spaces.building.builder import FROZEN_EACH, FROZEN_SHARE, PROBE, SHARP_FROZEN, WALL
+from tune_paddy.spaces.building.builder import FROZEN_EACH, PROBE, WALL
 from tune_paddy.spaces.building.estimates import Estimates, largest_side
 from tune_paddy.spaces.building.facts import Facts
+from tune_paddy.spaces.building.frozen import FROZEN_SHARE, SHARP_FROZEN
 from tune_paddy.spaces.space import SearchSpace
 
 ALL_FACTS = st.builds(

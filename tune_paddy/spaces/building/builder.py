@@ -1,6 +1,5 @@
 """The families of members that a space can be built of: by memory, time and images."""
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,8 +12,8 @@ from tune_paddy.spaces.space import SearchSpace
 PLANS = ((8, 12), (8, 8), (4, 12), (4, 8), (8, 5), (4, 5), (4, 3), (2, 5), (2, 3), (1, 3), (1, 1))
 """(trained members, epochs), the best first: the first plan that some network meets is taken."""
 
-FROZEN_SHARE, FROZEN_MOST, FROZEN_EACH = 0.4, 6, 1 / 6
-"""Of frozen members: their share of the time together, their largest number, the share of the time of one."""
+FROZEN_EACH = 1 / 6
+"""Largest share of the time that a frozen member takes, or an untrained one beside it."""
 
 WALL = 0.8
 """Largest share of the time that one member may take."""
@@ -26,12 +25,6 @@ FURTHER_SIDES: Mapping[str, tuple[int, ...]] = {
 }
 """Sub-space → sides for smaller or larger images than its own, in px, which all its networks take."""
 
-FROZEN_SIDES = (224, 192, 160, 128, 96, 64)
-"""Sides of frozen members of the space `light`, in px."""
-
-FURTHER_FROZEN, SMALLER = 3, 3 / 4
-"""Most sides of further frozen members, and the largest ratio of each to the one before."""
-
 PROBE, UNTRAINED_EPOCHS = 1 / 20, 16
 """Of a member that trains from random parameters beside pretrained ones: its largest share of the time of all
 concurrent trials, and its epochs."""
@@ -39,8 +32,8 @@ concurrent trials, and its epochs."""
 MOST_NETWORKS = 2 / 3
 """Share of these networks that a side needs: a larger network gave more than larger images."""
 
-SHARP_FROZEN, SHARP = 128, 96
-"""Sides that frozen members, and members that train, should reach before they are many, in px."""
+SHARP = 96
+"""Side that members which train should reach before they are many, in px."""
 
 IMAGES, MEMORY, TIME = "need larger images", "need more memory", "need more time"
 """Reasons to leave a network out at one size."""
@@ -112,89 +105,6 @@ class Builder:
         """Time of all concurrent trials together, in s."""
         return self.facts.seconds * self.facts.machine.at_once
 
-    def frozen(
-        self, spaces: Sequence[SearchSpace], *, share: float = FROZEN_SHARE, each: float = FROZEN_EACH
-    ) -> list[ChosenMember]:
-        """Return the frozen members, as many as their share of the time allows; the sharp ones first.
-
-        Where time is short, one sharp member comes before several blurred ones, though it takes longer.
-
-        Args:
-            spaces: Shipped spaces, the preferred first.
-            share: Share of the time of all concurrent trials that they may take together.
-            each: Share of the time that one may take.
-        """
-        sharp, found = self._sharp(SHARP_FROZEN, frozen=True), list[ChosenMember]()
-        for longest in (each, share, WALL):
-            found = found or self._frozen_from(
-                sharp, spaces, [], max(share, longest) * self.capacity, longest
-            )
-        left = share * self.capacity - sum(member.estimate.seconds for member in found)
-        return found + self._frozen_from(0, spaces, found, left, each)
-
-    def _frozen_from(
-        self,
-        least: float,
-        spaces: Sequence[SearchSpace],
-        known: Sequence[ChosenMember],
-        left: float,
-        longest: float,
-    ) -> list[ChosenMember]:
-        """Return the frozen members that a time allows beside known ones.
-
-        Args:
-            least: Their least side, in px.
-            spaces: Shipped spaces, the preferred first.
-            known: Members that are chosen; a network is chosen once.
-            left: Time that they may take together, in s.
-            longest: Share of the time that one may take.
-        """
-        found: dict[str, ChosenMember] = {}
-        archs = {member.values["arch"] for member in known}
-        for values, sides in frozen_recipes(spaces):
-            if values["arch"] in archs | set(found) or len(known) + len(found) == FROZEN_MOST:
-                continue
-            limit = min(left, longest * self.facts.seconds)
-            member = self.frozen_member(values, [side for side in sides if side >= least], limit)
-            if member is not None:
-                found[values["arch"]] = member
-                left -= member.estimate.seconds
-        return list(found.values())
-
-    def further_frozen(
-        self, spaces: Sequence[SearchSpace], frozen: Sequence[ChosenMember]
-    ) -> ChosenSpace | None:
-        """Return the networks of frozen members at their own and smaller sides; None: they take one side.
-
-        A smaller side costs less, and its features are others: an ensemble of all sides was better than one
-        of the largest alone on three of five sets (benchmarks/search_efficiency). The largest side is the one
-        with the most combinations of networks and sides.
-
-        Args:
-            spaces: Shipped spaces, as for `frozen`.
-            frozen: The frozen members.
-        """
-        flexible = {values["arch"] for values, sides in frozen_recipes(spaces) if len(sides) > 1}
-        own = [member for member in frozen if member.values["arch"] in flexible]
-        largest = sorted({member.values["size"] for member in own}, reverse=True)
-        plans = [(sides, self._at_all(sides, own)) for side in largest if len(sides := _apart(side)) > 1]
-        sides, possible = max(plans, key=lambda plan: len(plan[0]) * len(plan[1]), default=([], {}))
-        if not possible:
-            return None
-        shared = {name: Fixed(value) for name, value in own[0].values.items() if name not in ("arch", "size")}
-        domains = {"arch": one_of(possible), "size": one_of(sides), **shared}
-        return ChosenSpace("frozen", domains, tuple(itertools.chain(*possible.values())))
-
-    def _at_all(self, sides: Sequence[int], members: Sequence[ChosenMember]) -> dict[str, list[Estimate]]:
-        """Return the forecasts of frozen networks at sides, of those that are possible at all of them."""
-        limit = FROZEN_EACH * self.facts.seconds
-        possible: dict[str, list[Estimate]] = {}
-        for member in members:
-            found = [self.frozen_member(member.values, [side], limit) for side in sides]
-            if all(found):
-                possible[member.values["arch"]] = [one.estimate for one in found if one is not None]
-        return possible
-
     def untrained(self, scratch: SearchSpace) -> ChosenSpace | None:
         """Return networks that train from random parameters, if their members cost little; None: none does.
 
@@ -212,23 +122,9 @@ class Builder:
         own = {name: Fixed(value) for name, value in kind.items()}
         return replace(found, domains={**own, **found.domains})
 
-    def _sharp(self, side: int, *, frozen: bool = False) -> float:
+    def _sharp(self, side: int) -> float:
         """Return a side in px, or the largest one that the images justify."""
-        return min(side, largest_side(self.facts.images, pretrained=True, frozen=frozen))
-
-    def frozen_member(
-        self, known: Mapping[str, Any], sides: Sequence[int], limit: float
-    ) -> ChosenMember | None:
-        """Return a frozen member at its largest side that ends within a limit in s; None: there is none."""
-        values = {name: known[name] for name in ("arch", "schedule", "resize")} | self.views(frozen=True)
-        for side in sides:
-            estimate = self.possible(
-                {**shared_parameters(self.facts, pretrained=True), **values, "size": side}, limit
-            )
-            if estimate is not None:
-                short = estimate.config.short_name.rpartition("-")[0]
-                return ChosenMember(f"frozen-{short}", {**values, "size": side}, estimate)
-        return None
+        return min(side, largest_side(self.facts.images, pretrained=True))
 
     def views(self, *, frozen: bool) -> dict[str, Any]:
         """Return the flips of a known member: images without colour may be signs that a mirror changes."""
@@ -347,29 +243,6 @@ def _first(sub: SubSpace, domains: Mapping[str, Domain]) -> Iterator[dict[str, A
             if name in sized and not isinstance(domain, Fixed) and holds(domain, sized[name])
             if name == "size" or sized[name] != middle(sub.domains[name])
         }
-
-
-def _apart(largest: int) -> list[int]:
-    """Return sides of frozen members from the largest one down, each clearly smaller than the one before.
-
-    >>> _apart(224), _apart(128), _apart(64), _apart(0)
-    ([224, 160, 96], [128, 96, 64], [64], [])
-    """
-    found: list[int] = []
-    for side in FROZEN_SIDES:
-        if side <= (SMALLER * found[-1] if found else largest):
-            found.append(side)
-    return found[:FURTHER_FROZEN]
-
-
-def frozen_recipes(spaces: Sequence[SearchSpace]) -> list[tuple[Mapping[str, Any], tuple[int, ...]]]:
-    """Return the frozen recipes of shipped spaces, each with its sides in px, the largest first."""
-    return [
-        (recipe.values, FROZEN_SIDES if space.name == "light" else (recipe.values["size"],))
-        for space in spaces
-        for recipe in space.recipes
-        if recipe.values.get("schedule") == "frozen"
-    ]
 
 
 def _product(possible: Mapping[int, Mapping[str, Estimate]], share: float) -> tuple[list[int], list[str]]:

@@ -17,10 +17,10 @@ from tune_paddy.spaces.building.builder import (
     ChosenMember,
     ChosenSpace,
     expected_members,
-    frozen_recipes,
     shared_parameters,
 )
 from tune_paddy.spaces.building.facts import Facts
+from tune_paddy.spaces.building.frozen import FrozenMembers, frozen_recipes
 from tune_paddy.spaces.space import SearchSpace
 
 MOST_TRIALS = 2000
@@ -70,13 +70,13 @@ def choose(facts: Facts, shipped: Mapping[str, SearchSpace]) -> Chosen:
     for names in (("strong", "light"), ("scratch",)):
         builder = Builder(facts, left_out)
         spaces = [shipped[name] for name in names]
-        # Where time is short, one frozen member is better than networks that train for an epoch or two.
-        frozen = builder.frozen(spaces) or builder.frozen(spaces, share=WALL, each=WALL)
+        members = FrozenMembers(builder, spaces)
+        frozen = members.first()
         used = sum(member.estimate.seconds for member in frozen)
         epochs, subs = builder.trained(spaces, used)
         if frozen or subs:
             chosen = _content(builder, frozen, epochs, subs, used)
-            further = builder.further_frozen(spaces, frozen)
+            further = members.further(frozen)
             untrained = Builder(facts).untrained(shipped["scratch"]) if names[0] != "scratch" else None
             return _with_families(builder, chosen, further, untrained)
         usable = set(builder.left_out.values()) & {MEMORY, TIME}
@@ -193,7 +193,7 @@ def _shortest(builder: Builder, spaces: Sequence[SearchSpace]) -> Iterator[float
     """Yield the times of the shortest members that fit, in s."""
     facts = builder.facts
     for values, sides in frozen_recipes(spaces):
-        member = builder.frozen_member(values, sides[::-1], math.inf)
+        member = FrozenMembers(builder, spaces).member(values, sides[::-1], math.inf)
         if member is not None:
             yield member.estimate.seconds
     for sub in (sub for space in spaces for sub in space.spaces):
