@@ -43,10 +43,10 @@ class FrozenMembers:
     spaces: Sequence[SearchSpace]
 
     def first(self) -> list[ChosenMember]:
-        """Return the members that come first, as many as their share of the time allows; the sharp ones first.
+        """Return the members that come first, as many as their share of the time allows; sharp ones first.
 
-        Where time is short, one sharp member is preferred to several blurred ones, though it takes longer, and
-        any member to networks that train for an epoch or two.
+        Where time is short, one sharp member is preferred to several blurred ones, though it takes longer,
+        and any member to networks that train for an epoch or two.
         """
         sharp = min(SHARP_FROZEN, largest_side(self.builder.facts.images, pretrained=True, frozen=True))
         plans = (
@@ -116,13 +116,11 @@ class FrozenMembers:
 
     def member(self, known: Mapping[str, Any], sides: Sequence[int], limit: float) -> ChosenMember | None:
         """Return a frozen member at its largest side that ends within a limit in s; None: there is none."""
-        values = {name: known[name] for name in ("arch", "schedule", "resize")} | self.builder.views(
-            frozen=True
-        )
+        kept = {name: known[name] for name in ("arch", "schedule", "resize")}
+        values = kept | self.builder.views(frozen=True)
+        shared = shared_parameters(self.builder.facts, pretrained=True)
         for side in sides:
-            estimate = self.builder.possible(
-                {**shared_parameters(self.builder.facts, pretrained=True), **values, "size": side}, limit
-            )
+            estimate = self.builder.possible({**shared, **values, "size": side}, limit)
             if estimate is not None:
                 short = estimate.config.short_name.rpartition("-")[0]
                 return ChosenMember(f"frozen-{short}", {**values, "size": side}, estimate)
