@@ -172,8 +172,8 @@ def _members(facts: Facts, chosen: Chosen) -> Iterator[str]:
         yield from ("", "spaces:")
     if len(chosen.spaces) > 1:
         yield from _comment(
-            "Each is tried once its first member takes a small share of the time. Then time goes to those "
-            "whose members have the most weight in the ensemble per second.",
+            "Each is tried once its first member takes a small share of the time, or the others give little. "
+            "Then time goes to those whose members have the most weight in the ensemble per second.",
             indent=2,
         )
     if chosen.spaces:
