@@ -74,6 +74,9 @@ LEVERS: dict[str, dict[str, object]] = {
     "class_weights": {"class_weights": "effective"},
     "sampler": {"sampler": "balanced"},
     "linear_head": {"head": "linear"},
+    "fitted_head": {"head": "fitted", "schedule": "one_cycle", "lr": 0.0003, "dropout": 0.1},
+    "fitted_slow": {"head": "fitted", "schedule": "one_cycle", "lr": 0.0001, "dropout": 0.1},
+    "one_cycle": {"head": "linear", "schedule": "one_cycle", "lr": 0.0003, "dropout": 0.1},
     "keep_best": {"keep": "best"},
 }
 """Changes to the base member, each alone, with the learning rate or the further parameters that it needs."""

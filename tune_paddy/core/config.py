@@ -210,9 +210,10 @@ class MemberConfig(BaseModel):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="mass spread over all classes")
     drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth of the body")
     dropout: float = Field(0.5, ge=0, lt=1, description="dropout before the last layer of the head")
-    head: Literal["concat_pool", "linear"] = Field(
+    head: Literal["concat_pool", "linear", "fitted"] = Field(
         "concat_pool",
-        description="concat_pool: fastai's, on mean and max; linear: timm's pooling and one layer",
+        description="concat_pool: fastai's, on mean and max; linear: timm's pooling and one layer; fitted: "
+        "mean, max and one layer, which begins fitted to the pretrained features",
     )
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         "auto", description="auto: bf16 where the device has it, else fp16 on CUDA, else fp32"
@@ -241,7 +242,8 @@ class MemberConfig(BaseModel):
     def _forget_what_has_no_effect(cls, values: Any) -> Any:
         """Give a frozen member the defaults of what only training uses, so that equal members are equal."""
         if isinstance(values, Mapping) and values.get("schedule") == "frozen":
-            return {name: value for name, value in values.items() if name not in TRAINING_ONLY}
+            no_effect = {*TRAINING_ONLY, *(["head"] if values.get("head") == "fitted" else [])}
+            return {name: value for name, value in values.items() if name not in no_effect}
         return values
 
     @model_validator(mode="after")
@@ -264,6 +266,10 @@ class MemberConfig(BaseModel):
             raise ValueError(
                 f"class_weights {self.class_weights} and sampler balanced both make up for unequal classes; "
                 "set one of them"
+            )
+        if self.head == "fitted" and self.pretrained is False:
+            raise ValueError(
+                "head fitted needs the features of pretrained weights; set pretrained: true or another head"
             )
         if self.patience and self.keep == "last":
             raise ValueError(f"patience {self.patience} needs keep: best; set it, or leave patience out")

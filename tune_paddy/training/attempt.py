@@ -22,6 +22,7 @@ from tune_paddy.training.devices import Device, pick_device
 from tune_paddy.training.epochs.watch import EpochWatch
 from tune_paddy.training.frozen.embedding import Embedder
 from tune_paddy.training.frozen.fitting import fit_head
+from tune_paddy.training.frozen.logistic import Head
 from tune_paddy.training.keeping.average import Average
 from tune_paddy.training.keeping.best_epoch import CHOSEN_NOTE, best_epoch, ends_early, spared_epochs
 from tune_paddy.training.networks.compilation import compile_model
@@ -120,7 +121,8 @@ class Attempt:
 
     def _notes(self, model: nn.Sequential) -> tuple[str, ...]:
         images = micro_batch(self.config.batch_size, self.runtime.accum)
-        trained_norms = has_batch_norm(model[0]) and not self.config.frozen
+        fixed = self.config.frozen or self.config.head == "fitted"
+        trained_norms = has_batch_norm(model[0]) and not fixed
         warning = batch_norm_warning(images, self.runtime.accum) if trained_norms else None
         return (warning,) if warning else ()
 
@@ -178,6 +180,8 @@ class Attempt:
         if self.config.frozen:
             self._fit(model)
             return
+        if self.config.head == "fitted" and checkpoint is None:
+            self._fit_head(self._embedder(model), symmetries=1)
         done = 0 if checkpoint is None else checkpoint.epoch
         self.history = [] if checkpoint is None else list(checkpoint.history)
         if checkpoint is not None:
@@ -212,23 +216,29 @@ class Attempt:
 
     def _fit(self, model: nn.Sequential) -> None:
         """Fit the head of a frozen member; cached features take the place of checkpoints."""
-        started, parts, rows = self.runtime.clock(), self.parts, self._rows()
+        started = self.runtime.clock()
         self.embedder = self._embedder(model)
-        fitted, computed = fit_head(
-            self.embedder,
-            [parts.train.paths[row] for row in rows],
-            parts.train.labels[rows],
-            parts.train.groups[rows] if len(parts.train.groups) else parts.train.groups,
-            n_classes=len(parts.classes),
-            task=parts.task,
-            targets=self._targets(rows),
-        )
+        fitted, computed = self._fit_head(self.embedder)
         self.facts["embedded_images"] = float(computed)
         known = {"train_loss": fitted.loss, "penalty": fitted.penalty}
         if math.isfinite(fitted.inner_loss):
             known["inner_log_loss"] = fitted.inner_loss
         self._evaluate(model, known, self.runtime.clock() - started)
         self.report(EpochReport(1, self.history[-1]))
+
+    def _fit_head(self, embedder: Embedder, symmetries: int | None = None) -> tuple[Head, int]:
+        """Fit the head of the embedder's network to the member's training images, see `fit_head`."""
+        parts, rows = self.parts, self._rows()
+        return fit_head(
+            embedder,
+            [parts.train.paths[row] for row in rows],
+            parts.train.labels[rows],
+            parts.train.groups[rows] if len(parts.train.groups) else parts.train.groups,
+            n_classes=len(parts.classes),
+            task=parts.task,
+            targets=self._targets(rows),
+            symmetries=symmetries,
+        )
 
     def _embedder(self, model: nn.Sequential) -> Embedder:
         parts = self.parts

@@ -29,6 +29,13 @@ def test_images_outside_a_cache_are_read_in_each_epoch() -> None:
     assert read - held == pytest.approx(0.5 * (2 * 120 + 30))
 
 
+def test_a_head_that_begins_fitted_takes_a_prediction_of_each_training_image() -> None:
+    plain = MemberConfig(arch="any", subsample=0.5)
+    fitted, load = plain.model_copy(update={"head": "fitted"}), Workload(100, 20, 10, decode=0.5)
+    more = member_seconds(fitted, COST, load) - member_seconds(plain, COST, load)
+    assert more == pytest.approx(50 * (0.02 + 0.5))
+
+
 def test_a_scaled_cost_keeps_the_time_to_build() -> None:
     assert COST.scaled(3.0) == StepCost(*(pytest.approx(it) for it in (0.3, 0.15, 0.06, 0.09, 2.0)))
 

@@ -89,12 +89,14 @@ def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, star
     """
     frozen = config.total_epochs - config.full_epochs
     images = max(1, round(config.subsample * load.train))
-    training = images * (frozen * cost.frozen + config.full_epochs * cost.train)
+    # A head that begins fitted needs the features of the training images: a prediction of each.
+    first = images if config.head == "fitted" else 0
+    training = first * cost.predict + images * (frozen * cost.frozen + config.full_epochs * cost.train)
     judged, asked = _networks(config) * load.select, load.select + load.test
     validation = config.total_epochs * judged * cost.predict
     unaugmented = all_passes(vars(config)) - config.tta
     answers = asked * (unaugmented * cost.predict + config.tta * cost.tta_pass)
-    reads = config.total_epochs * (images + judged) + _networks(config) * asked
+    reads = first + config.total_epochs * (images + judged) + _networks(config) * asked
     return start + load.models * (cost.build + training + validation + answers + reads * load.decode)
 
 

@@ -78,8 +78,8 @@ class Embedder:
     sums: Mapping[str, str] = field(default_factory=dict)
     alive: Callable[[], None] = lambda: None
 
-    def embed(self, paths: Sequence[str]) -> Embedding:
-        """Return features of images in all symmetries.
+    def embed(self, paths: Sequence[str], symmetries: int | None = None) -> Embedding:
+        """Return features of images in their first symmetries; None: in all.
 
         Features that the cache lacks are computed, and stored as they come: an interrupted member continues
         where it was. Each image is decoded once for all symmetries that it lacks.
@@ -88,7 +88,7 @@ class Embedder:
             DivergedError: Features are not finite.
             ImageError: A file cannot be read as an image.
         """
-        return self._embed(paths, self.config.symmetries)
+        return self._embed(paths, symmetries or self.config.symmetries)
 
     def views(
         self, paths: Sequence[str], task: Task, kinds: Collection[str]

@@ -1,4 +1,4 @@
-"""Fit the head of a frozen member's network in place."""
+"""Fit the head of a network to the features of its body, in place."""
 
 from typing import cast
 
@@ -23,6 +23,7 @@ def fit_head(
     n_classes: int,
     task: Task | None = None,
     targets: NDArray[np.float32] | None = None,
+    symmetries: int | None = None,
 ) -> tuple[Head, int]:
     """Embed training images, and fit the linear head of the embedder's network to their features.
 
@@ -36,6 +37,7 @@ def fit_head(
         n_classes: Number of classes.
         task: What the labels are; None: one class an image.
         targets: Shares of the classes to fit to instead of the labels, float32 [images, classes].
+        symmetries: Number of symmetries of each image to fit to; None: all.
 
     Returns:
         The head, and the number of images whose features were computed, not read from the cache.
@@ -45,7 +47,7 @@ def fit_head(
         ImageError: A file cannot be read as an image.
     """
     config = embedder.config
-    embedding = embedder.embed(paths)
+    embedding = embedder.embed(paths, symmetries)
     fitter = Fitter(n_classes, objective_of(task), config.label_smoothing, config.seed, embedder.alive)
     fitted = fitter.fit(Examples(embedding.features, labels, groups, targets))
     _store(cast("LinearHead", embedder.model[1]).linear, fitted)

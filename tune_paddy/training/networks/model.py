@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import timm
 import torch
@@ -27,11 +27,13 @@ class Body(nn.Module):
         model: timm model without a classifier.
         plan: Its output format.
         pool: Whether to pool a map as timm does; features that are no map are always pooled.
+        fixed_norms: Whether batch norms use their running statistics in training, too.
     """
 
-    def __init__(self, model: Any, plan: BodyPlan, *, pool: bool = False) -> None:
+    def __init__(self, model: Any, plan: BodyPlan, *, pool: bool = False, fixed_norms: bool = False) -> None:
         super().__init__()
         self.model: Any = model
+        self._fixed_norms = fixed_norms
         self.has_map = plan.has_map
         self.pools = pool or not plan.has_map
         self.channels_last = plan.channels_last
@@ -40,6 +42,15 @@ class Body(nn.Module):
     def convolutional(self) -> bool:
         """Whether the model works on maps [images, channels, h, w], as convolutions do."""
         return self.has_map and not self.channels_last
+
+    def train(self, mode: bool = True) -> Self:
+        """Change the mode; batch norms with fixed statistics stay in that of evaluation."""
+        super().train(mode)
+        if self._fixed_norms:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images [n, 3, height, width] to features [n, channels, h, w] or [n, channels]."""
@@ -73,7 +84,9 @@ def build_model(
             pretrained weights file, or of a folder of them.
         drop_path: Stochastic depth rate of the body; models without stochastic depth ignore it.
         dropout: Dropout rate before the last layer; fastai's layer before it uses half of it.
-        head: `concat_pool`: fastai's head; `linear`: timm's own pooling and one linear layer.
+        head: `concat_pool`: fastai's head; `linear`: timm's own pooling and one linear layer; `fitted`: one
+            linear layer after the pooling of `concat_pool`. It is to be fitted to the body's features, so
+            batch norms keep their statistics: with those of a batch the features would be others.
         frozen: Whether the head is to be fitted to the features of a frozen body: `concat_pool` then pools
             in the same way, before one linear layer.
         large_view: Multiple of `size` that the network accepts as well, see `plan_body`.
@@ -86,11 +99,12 @@ def build_model(
     if head == "linear" and plan.n_pooled == 0:
         raise InputError(f"{arch} cannot pool {size[0]}x{size[1]} px by itself; use head: concat_pool")
     model = _create(resolve_arch(arch), plan, pretrained, weights_dir)
-    pool = plan.has_map and head == "concat_pool"
+    pool = plan.has_map and head != "linear"
     n_features = plan.n_pooled if head == "linear" else plan.n_features
-    make_head = LinearHead if frozen or head == "linear" else concat_pool_head
+    make_head = LinearHead if frozen or head != "concat_pool" else concat_pool_head
     return nn.Sequential(
-        Body(model, plan, pool=head == "linear"), make_head(n_features, n_classes, pool=pool, dropout=dropout)
+        Body(model, plan, pool=head == "linear", fixed_norms=head == "fitted"),
+        make_head(n_features, n_classes, pool=pool, dropout=dropout),
     )
 
 

@@ -1,0 +1,109 @@
+"""Members that train on from a head that is fitted to the features of their pretrained body."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.frozen.conftest import ARCH
+from tests.training.test_member_resume import (
+    KilledError,
+    Uninterrupted,
+    assert_ends_alike,
+    kill_after,
+    kill_in_step,
+)
+from tune_paddy.core.config import MemberConfig
+from tune_paddy.data.member_data import Parts
+from tune_paddy.training.member import train_member
+from tune_paddy.training.networks.model import build_model
+from tune_paddy.training.runtime import Runtime
+from tune_paddy.training.saved.member_files import load_member
+
+Make = Callable[..., MemberConfig]
+
+
+@pytest.fixture(scope="module")
+def fitted(make_config: Make, weights: Path) -> Make:
+    """Return a function that configures a member whose head begins fitted, with any changes."""
+
+    def make(**changes: object) -> MemberConfig:
+        base = {
+            "arch": ARCH,
+            "pretrained": str(weights),
+            "schedule": "one_cycle",
+            "head": "fitted",
+            "flip": "none",
+            "dropout": 0.1,
+            "lr": 1e-3,
+            "epochs": 2,
+            "tta": 0,
+        }
+        return make_config(**{**base, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(fitted: Make, parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Uninterrupted:
+    folder, config = tmp_path_factory.mktemp("fitted"), fitted()
+    result = train_member(config, parts, Runtime(folder))
+    return Uninterrupted(config, result, (folder / "weights.safetensors").read_bytes())
+
+
+@pytest.mark.parametrize("arch", [ARCH, "test_vit"])
+def test_it_begins_as_the_frozen_member(arch: str, fitted: Make, parts: Parts, tmp_path: Path) -> None:
+    """Steps of no length change neither the body, nor its statistics, nor the head."""
+    still = {"lr": 1e-30, "weight_decay": 0.0, "epochs": 1}
+    own = {} if arch == ARCH else {"arch": arch, "pretrained": str(saved(arch, tmp_path))}
+    config = fitted(**still, **own)
+    begun = train_member(config, parts, Runtime(tmp_path / "fitted"))
+    frozen = MemberConfig(**{**dict(config), "schedule": "frozen"})
+    known = train_member(frozen, parts, Runtime(tmp_path / "frozen"))
+    assert frozen.head == "concat_pool"
+    np.testing.assert_allclose(
+        begun.predictions.test["plain"], known.predictions.test["plain"], rtol=0, atol=1e-5
+    )
+
+
+def saved(arch: str, folder: Path) -> Path:
+    """Write random weights of an architecture; return their file."""
+    import timm  # noqa: PLC0415
+    from safetensors.torch import save_file  # noqa: PLC0415
+
+    path = folder / f"{arch}.safetensors"
+    save_file(timm.create_model(arch).state_dict(), path)
+    return path
+
+
+def test_it_learns_on_and_batch_norms_keep_their_statistics(
+    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path
+) -> None:
+    config = uninterrupted.config
+    train_member(config, parts, Runtime(tmp_path))
+    before = build_model(ARCH, 10, size=(32, 32), pretrained=config.pretrained)[0].state_dict()
+    after = load_member(tmp_path).model[0].state_dict()
+    same = {name for name, value in before.items() if torch.equal(after[name], value)}
+    statistics = {name for name in before if "running" in name or "num_batches" in name}
+    assert same == statistics
+    assert uninterrupted.result.notes == ()
+
+
+def test_killed_in_its_first_step_after_an_epoch_or_never_it_ends_alike(
+    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head is fitted again, or the checkpoint holds it."""
+    with monkeypatch.context() as patch:
+        kill_in_step(patch, 1)
+        with pytest.raises(KilledError):
+            train_member(uninterrupted.config, parts, Runtime(tmp_path))
+    with pytest.raises(KilledError):
+        train_member(uninterrupted.config, parts, Runtime(tmp_path), report=kill_after(1))
+    assert_ends_alike(tmp_path, parts, uninterrupted)
+
+
+def test_a_head_is_fitted_to_pretrained_features_alone() -> None:
+    with pytest.raises(ValueError, match="head fitted needs the features of pretrained weights"):
+        MemberConfig(arch=ARCH, pretrained=False, head="fitted")
