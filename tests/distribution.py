@@ -17,7 +17,7 @@ from tune_paddy.data.system.memory import free_memory
 
 ROOT = Path(__file__).parents[1]
 
-NEEDS_RAY = re.compile(r"\b(ray_running|finished|exported): |usefixtures\(\"(ray_running|finished|exported)")
+NEEDS_RAY = re.compile(r"\b(ray_running|finished|exported|odd): |usefixtures\(\"(ray_running|finished)")
 """Use of a fixture that needs the only Ray of a test run; the modules that match form one group."""
 
 LONGEST = ("tests/faults/", "tests/cli/test_demo", "tests/notebooks/", "tests/training/networks/test_model")

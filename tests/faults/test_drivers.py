@@ -10,7 +10,7 @@ from tests.faults.harness import Night, Session, kill, signal_job, wait_for
 from tune_paddy.cli.show import read_overview
 from tune_paddy.tracking.pool import load_pool
 
-TRIALS, EPOCHS = 4, 6
+TRIALS, EPOCHS = 3, 6
 ONE = ("--concurrency", "1")
 """One trial at once, except where a signal must find two running: each needs a process that imports torch."""
 

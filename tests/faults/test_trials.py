@@ -9,25 +9,25 @@ from tests.faults.harness import Night
 from tune_paddy.tracking.pool import load_pool
 
 FAULTS = {
-    0: "hang",  # its process is ended in its second epoch, where that of "always" is killed
-    1: "kill in a checkpoint",
-    2: "kill in TTA",
-    3: "kill in an upload",
-    4: "NaN",
-    5: "full disk in a checkpoint",
-    6: "always",
+    0: "kill in a checkpoint",
+    1: "kill in TTA",
+    2: "kill in an upload",
+    3: "NaN",
+    4: "full disk in a checkpoint",
+    5: "hang, then kill in training",
 }
-SURVIVED = {0, 1, 2, 3, 5}
+"""Each attempt that ends with its process costs another process, which imports torch."""
+SURVIVED = {0, 1, 2, 4}
 
 
 @pytest.fixture(scope="module")
 def night(small_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """A finished search of seven members with faults; its output and exit status are checked."""
+    """A finished search of six members with faults; its output and exit status are checked."""
     night = Night(tmp_path_factory.mktemp("night"), small_digits, len(FAULTS), 2, FAULTS)
     status, text = night.begin("--concurrency", "1").end()  # a second process would import torch for nothing
     assert status == 0, text
     assert "Traceback" not in text
-    assert "5 of 7 members finished" in text
+    assert "4 of 6 members finished" in text
     return night
 
 
@@ -57,14 +57,14 @@ def test_at_most_the_running_epoch_of_an_affected_trial_is_repeated(night: Night
     assert {number for number, _ in begun} == set(FAULTS)
     assert max(begun.values()) <= 2
     repeated = Counter(number for (number, _), times in begun.items() if times > 1)
-    assert repeated == {0: 1, 1: 1, 5: 1, 6: 1}  # faults in TTA and uploads repeat no epoch
+    assert repeated == {0: 1, 4: 1, 5: 1}  # faults in TTA and uploads repeat no epoch
 
 
 def test_a_member_that_diverged_or_died_too_often_has_a_reason_and_no_objective(night: Night) -> None:
     failures = {int(m.tags["tune_paddy.trial"]): m for m in night.record()[1] if m.outcome != "finished"}
-    assert {number: member.outcome for number, member in failures.items()} == {4: "diverged", 6: "failed"}
-    assert "not finite" in failures[4].failure
-    assert "more often than `retries` allows" in failures[6].failure
+    assert {number: member.outcome for number, member in failures.items()} == {3: "diverged", 5: "failed"}
+    assert "not finite" in failures[3].failure
+    assert "more often than `retries` allows" in failures[5].failure
     assert all("objective" not in member.metrics for member in failures.values())
 
 

@@ -3,24 +3,19 @@
 import pytest
 import torch
 
-from tests.conftest import Finished
-from tests.search.conftest import HALVED
+from tests.search.conftest import SPACE, Odd
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.gpu_shares import trial_planner
-from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.trainable import memory_metrics, memory_words
 from tune_paddy.spaces.space import SearchSpace
-from tune_paddy.tracking.runs import list_members
 from tune_paddy.training.forecast import planning
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="trials find the GPU of this machine")
-def test_trials_with_automatic_shares_run_and_record_their_plan(
-    finished: Finished, halved: SearchPlan
-) -> None:
-    members = list_members(finished.store, halved.name)
+def test_trials_with_automatic_shares_run_and_record_their_plan(odd: Odd) -> None:
+    members = odd.members
     assert {member.tags["tune_paddy.gpu_share"] for member in members} == {"0.125"}
     trained = [member for member in members if member.outcome == "finished"]
     assert trained
@@ -45,7 +40,7 @@ def test_a_trial_whose_forecast_fails_keeps_its_share_and_its_memory_limit(
         raise TunePaddyError("the memory of test_vit cannot be forecast")
 
     monkeypatch.setattr(planning, "forecast", failing)
-    space = HALVED.replace("gpu: auto", f"gpu: {gpu}")
+    space = SPACE.replace("gpu: auto", f"gpu: {gpu}")
     give = trial_planner(SearchSpace.parse(space, name="blind").settings, n_classes=10)
     memory = give(MemberConfig(arch="test_vit", batch_size=16, accum=4))
     assert (memory.gpu, memory.accum) == (1.0 if gpu == "auto" else 0.25, 4)

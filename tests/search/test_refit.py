@@ -99,7 +99,8 @@ def test_a_member_that_fails_is_named_and_the_next_call_trains_it_alone(
     late = quick.model_copy(update={"pretrained": str(weights)})
     members = (RefitMember("good", quick, "a"), RefitMember("late", late, "b"))
     plan = make_refit(finished, members, "halting", tmp_path)
-    with pytest.raises(TunePaddyError, match=r"1 of 2 members .* late: failed: .*later\.safetensors"):
+    failure = pytest.raises(TunePaddyError, match=r"1 of 2 members .* late: failed: .*later\.safetensors")
+    with trained_here(), failure:
         run_refit(plan, members, finished.store, console=Console(quiet=True), tags={})
     save_file(timm.create_model("test_resnet").state_dict(), weights)
     log_seconds(finished.store, get_search(finished.store, plan.name).run_id, 5000)

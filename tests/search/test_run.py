@@ -4,12 +4,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Finished, make_plan, searched
+from tests.search.conftest import CHECKPOINTS, TRIALS, Odd
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError, TunePaddyError
-from tune_paddy.search.plan import SearchPlan, preview
+from tune_paddy.search.plan import preview
 from tune_paddy.tracking.names import require_free
 from tune_paddy.tracking.pool import load_pool
-from tune_paddy.tracking.runs import get_search, list_members
+from tune_paddy.tracking.runs import get_search
 
 
 def test_every_trial_is_recorded_with_its_outcome(finished: Finished) -> None:
@@ -75,23 +76,24 @@ def test_a_search_that_needs_more_cpus_than_there_are_is_refused(finished: Finis
         get_search(finished.store, "greedy")
 
 
-def test_trials_that_asha_stops_are_recorded_as_stopped_and_the_others_finish(
-    finished: Finished, halved: SearchPlan
-) -> None:
-    members = list_members(finished.store, halved.name)
+def test_trials_that_asha_stops_are_recorded_as_stopped_and_the_others_finish(odd: Odd) -> None:
+    members = odd.members[:TRIALS]
     outcomes = [member.outcome for member in members]
     assert set(outcomes) <= {"finished", "stopped"}
     assert "finished" in outcomes
     for member in members:
-        epochs = len(finished.store.client.get_metric_history(member.run_id, "train_loss"))
+        epochs = len(odd.store.client.get_metric_history(member.run_id, "train_loss"))
         assert epochs == 5 if member.outcome == "finished" else 3 <= epochs < 5
-    assert {view.member for view in load_pool(finished.store, ["asha"]).views} == {
+    assert {view.member for view in load_pool(odd.store, ["odd"]).views} == {
         member.name for member in members if member.outcome == "finished"
     }
 
 
-def test_no_weights_files_are_saved_with_keep_weights_none(halved: SearchPlan) -> None:
-    assert not list(halved.folder.rglob("*.safetensors"))
+def test_no_weights_files_are_saved_with_keep_weights_none(odd: Odd) -> None:
+    checkpoints = set(odd.plan.folder.glob(CHECKPOINTS))
+    assert set(odd.plan.folder.rglob("*.safetensors")) == checkpoints, (
+        "those of the member that can be resumed"
+    )
 
 
 def test_a_search_that_exists_is_not_run_again_unless_it_is_resumed(finished: Finished) -> None:

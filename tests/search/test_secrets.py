@@ -11,6 +11,7 @@ import pytest
 import ray
 
 from tests.conftest import PLANTED, SECRETS, Finished
+from tune_paddy.search.ray.internals import own_processes
 
 FIND = """
 import json, os, sys
@@ -61,9 +62,7 @@ def test_no_process_shows_credentials(finished: Finished) -> None:  # noqa: ARG0
 
 def test_trials_have_the_credentials(finished: Finished) -> None:  # noqa: ARG001 starts the processes
     """The tests above rely on it. The raylet is read, since titles of workers overwrite their environment."""
-    processes = psutil.Process().children(recursive=True)
-    (raylet,) = (process for process in processes if process.name() == "raylet")
-    inherited = raylet.environ()
+    inherited = own_processes()["raylet"].environ()
     assert {name: inherited.get(name) for name in SECRETS} == {n: f"{PLANTED}-{n}" for n in SECRETS}
 
 

@@ -18,7 +18,7 @@ from tune_paddy.tracking.client import call
 from tune_paddy.tracking.members import log_epoch
 from tune_paddy.tracking.store import Store, open_store, resolve_uri, sqlite_path, use_write_ahead_log
 
-WRITERS = 4
+WRITERS = 3
 POINTS = 50
 
 

@@ -45,14 +45,15 @@ def test_the_unlimited_choice_competes_within_a_limit_that_binds(real_pool: Real
 
 
 def test_no_method_is_preferred_within_a_limit_that_binds(real_pool: RealPool) -> None:
-    """The views chosen first may suit it less than its own heaviest ones."""
+    """The views chosen first may suit it less than its own heaviest ones; half the images show both cases."""
+    probs, labels = real_pool.probs[:, :200], real_pool.labels[:200]
     tables = [
-        budget_auto_select(real_pool.probs, real_pool.labels, counted(24, members), methods=QUICK).candidates
-        for members in (4, 8, 12)
+        budget_auto_select(probs, labels, counted(24, members), methods=QUICK).candidates
+        for members in (4, 8)
     ]
     near = [[one.method for one in table if one.difference <= one.standard_error] for table in tables]
     assert [one.method for table in tables for one in table if one.chosen] == [names[0] for names in near]
-    assert any(names[0] != "log_linear" for names in near)
+    assert [names[0] for names in near] == ["log_linear", TRIMMED.format("log_linear")]
 
 
 def test_a_budget_of_other_shape_is_refused(real_pool: RealPool) -> None:

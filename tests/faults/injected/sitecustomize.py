@@ -1,6 +1,6 @@
 """Inject faults into this Python process; only the processes under test have this folder on their path.
 
-`FAULTS` is JSON: number of a trial → fault. A fault happens in the trial's first attempt; `always` in each.
+`FAULTS` is JSON: number of a trial → fault of its first attempt, and after `THEN` that of its second.
 `FAULTS_LOG` is a folder that gets a line for every epoch that begins and every file of an image cache that is
 made, and a file for every fault.
 """
@@ -25,6 +25,7 @@ from unittest.mock import patch
 FAULTS = json.loads(os.environ.get("FAULTS", "{}"))
 LOG = Path(os.environ.get("FAULTS_LOG", "."))
 HOUR = 3600
+THEN = ", then "
 
 
 def die() -> None:
@@ -162,17 +163,18 @@ BREAKS: dict[str, Callable[[], Any]] = {
     "full disk in a checkpoint": lambda: in_second_checkpoint(fail_in_checkpoint),
     "full disk in an upload": lambda: in_upload(fail_in_upload),
     "clock set back": clock_back,
-    "always": lambda: in_second_epoch(lambda _: die()),
 }
 
 
-def begins(number: int, fault: str) -> bool:
-    """Return whether a trial's fault happens now; the first attempt leaves a file."""
+def fault_of_attempt(number: int) -> str | None:
+    """Return the fault of a trial that begins now; a file has the faults that have begun, one a line."""
     mark = LOG / f"fault-{number}"
-    if mark.exists():
-        return fault == "always"
-    mark.write_text(fault)
-    return True
+    begun = mark.read_text().splitlines() if mark.exists() else []
+    faults = FAULTS.get(str(number), "").split(THEN)[len(begun) :]
+    if not faults or not faults[0]:
+        return None
+    mark.write_text("".join(f"{fault}\n" for fault in [*begun, faults[0]]))
+    return str(faults[0])
 
 
 def break_trials(trainable: ModuleType) -> None:
@@ -189,10 +191,10 @@ def break_trials(trainable: ModuleType) -> None:
             with (LOG / "epochs").open("a") as file:
                 file.write(f"{trial.number} {watch.first + watch.learn.epoch + 1}\n")
 
-        fault = FAULTS.get(str(trial.number))
+        fault = fault_of_attempt(trial.number)
         with ExitStack() as stack:
             stack.enter_context(patch.object(EpochWatch, "before_train", before_train))
-            if fault is not None and begins(trial.number, fault):
+            if fault is not None:
                 stack.enter_context(BREAKS[fault]())
             run(trial, *arguments, **options)
 

@@ -14,6 +14,7 @@ import ray
 
 from tests.search.test_secrets import files_with
 from tune_paddy.data.system.owned_folders import OWNER, OWNER_TEXT, PREFIX
+from tune_paddy.search.ray import reaper
 from tune_paddy.search.ray.internals import own_processes
 
 T = TypeVar("T")
@@ -36,17 +37,41 @@ def of_each(processes: Iterable[psutil.Process], read: Callable[[psutil.Process]
     return found
 
 
+def session_of(process: psutil.Process) -> int:
+    """Return the session of a process.
+
+    Raises:
+        NoSuchProcess: It has ended.
+    """
+    try:
+        return os.getsid(process.pid)
+    except ProcessLookupError as error:
+        raise psutil.NoSuchProcess(process.pid) from error
+
+
 def worker_pid() -> int:
     return os.getpid()
 
 
-def processes() -> list[psutil.Process]:
-    """Return this process and all of Ray's, a worker included."""
+def rays_processes() -> list[psutil.Process]:
+    """Return Ray's processes and its reaper, a worker included, but no process that another test left."""
     worker = ray.get(ray.remote(worker_pid).remote())
-    here = psutil.Process()
-    found = [here, *here.children(recursive=True)]
+    found = [process for process in psutil.Process().children() if is_reaper(process)]
+    for leader in own_processes().values():
+        found += [leader, *leader.children(recursive=True)]
     assert worker in {process.pid for process in found}
     return found
+
+
+def is_reaper(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return reaper.__file__ in process.cmdline()
+    return False
+
+
+def processes() -> list[psutil.Process]:
+    """Return this process and all of Ray's."""
+    return [psutil.Process(), *rays_processes()]
 
 
 def test_every_socket_is_bound_to_this_machine_alone() -> None:
@@ -63,12 +88,13 @@ def test_every_socket_is_bound_to_this_machine_alone() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_signals_for_the_whole_job_leave_ray_running(number: signal.Signals) -> None:
     """Slurm and systemd signal every process of a job, of whatever session and group."""
-    mine = processes()[1:]
-    assert all(os.getsid(pid) != os.getsid(0) for pid in of_each(mine, lambda process: process.pid))
+    mine = rays_processes()
+    assert os.getsid(0) not in of_each(mine, session_of)
     for process in mine:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
-    assert ray.get(ray.remote(worker_pid).remote(), timeout=600) in {process.pid for process in processes()}
+    worker = ray.get(ray.remote(worker_pid).remote(), timeout=600)
+    assert worker in {process.pid for process in rays_processes()}
     assert {process.pid for process in own_processes().values()} <= {process.pid for process in mine}
     assert all(process.status() != psutil.STATUS_ZOMBIE for process in own_processes().values())
 
