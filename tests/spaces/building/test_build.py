@@ -195,6 +195,18 @@ def test_networks_without_pretrained_weights_take_a_small_share_beside_others() 
     assert all(one is not None and one.seconds <= most for one in estimates)
 
 
+@pytest.mark.parametrize(("images", "few"), [(1500, True), (10_407, False)])
+def test_of_few_images_trained_members_begin_with_a_fitted_head(*, images: int, few: bool) -> None:
+    """Also one that is known before; the reasons stand beside it."""
+    known = facts(cpus(), images=images, size=(64, 64), minutes=images / 50)
+    built = build_space(known).space
+    light = [config for config in members(built) if config.pretrained is True and not config.frozen]
+    assert light
+    assert {config.head == "fitted" for config in light} == {few}
+    assert {config.lr <= 1e-3 for config in light} == {few}
+    assert ("few images teach a random one little" in built.text) == few
+
+
 def test_grey_images_are_not_mirrored_by_members_that_are_known_before() -> None:
     space = build_space(facts(cpus(), size=(28, 28), gray=True)).space
     assert {MemberConfig(**recipe.values).flip for recipe in space.recipes} == {"none"}

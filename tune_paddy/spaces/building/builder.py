@@ -4,7 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tune_paddy.core.domains import Choice, Domain, Fixed, SubSpace, candidates, holds, middle, one_of
+from tune_paddy.core.domains import (
+    Choice,
+    Domain,
+    Fixed,
+    Range,
+    SubSpace,
+    candidates,
+    holds,
+    middle,
+    one_of,
+)
 from tune_paddy.spaces.building.estimates import Estimate, Estimates, largest_side
 from tune_paddy.spaces.building.facts import Facts
 from tune_paddy.spaces.space import SearchSpace
@@ -40,6 +50,17 @@ IMAGES, MEMORY, TIME = "need larger images", "need more memory", "need more time
 
 LONG = 10
 """Fewest epochs with which mixed images pay: they slow the first epochs."""
+
+_FITTED_UP_TO = 5000
+"""Images to train on up to which the members of `light` begin with a fitted head; more were not measured."""
+
+_FITTED: Mapping[str, Domain] = {
+    "head": Fixed("fitted"),
+    "schedule": Fixed("one_cycle"),
+    "dropout": Fixed(0.1),
+    "lr": Range(0.0001, 0.0006, log=True),
+}
+"""Parameters of members that begin with a fitted head."""
 
 _FAMILIES = 2
 """Number of sub-spaces that a built space has at least, if so many are possible: families err differently."""
@@ -187,7 +208,8 @@ class Builder:
             share: As for `_product`.
         """
         pretrained = sub.domains.get("pretrained", Fixed(True)) == Fixed(True)
-        shared = {**shared_parameters(self.facts, pretrained=pretrained), "epochs": epochs}
+        own = {name: domain.value for name, domain in self._kind(sub).items() if isinstance(domain, Fixed)}
+        shared = {**shared_parameters(self.facts, pretrained=pretrained), **own, "epochs": epochs}
         sides = [side for side in candidates(sub.domains["size"]) if isinstance(side, int)]
         sides = sorted(side for side in {*sides, *FURTHER_SIDES.get(sub.name, ())} if side >= least)
         possible: dict[int, dict[str, Estimate]] = {}
@@ -219,7 +241,15 @@ class Builder:
             domains["flip"] = Choice(("none", "horizontal"))
         if epochs < LONG:
             domains = {name: domain for name, domain in domains.items() if name not in ("mixup", "cutmix")}
-        return {"arch": one_of(list(archs)), "size": one_of(list(sides)), **domains}
+        return {"arch": one_of(list(archs)), "size": one_of(list(sides)), **domains, **self._kind(sub)}
+
+    def _kind(self, sub: SubSpace) -> Mapping[str, Domain]:
+        """Return what a built sub-space has in place of the shipped one's.
+
+        Of few images, members that begin with a random head learn less in some epochs than the fit of a head
+        alone (benchmarks/recipes.py).
+        """
+        return _FITTED if sub.name == "light" and self.facts.load.train <= _FITTED_UP_TO else {}
 
 
 def _first(sub: SubSpace, domains: Mapping[str, Domain]) -> Iterator[dict[str, Any]]:

@@ -129,9 +129,7 @@ def _with_families(
     tried = () if known_frozen and further else chosen.spaces
     recipes = tuple(_recipe(sub, views) for sub in tried if not sub.first)
     if untrained is not None and not untrained.first:
-        known = _recipe(untrained, views, slowest=True)
-        kind = {name: value.value for name, value in untrained.domains.items() if isinstance(value, Fixed)}
-        recipes = (replace(known, values={**kind, **known.values}), *recipes)
+        recipes = (_recipe(untrained, views, slowest=True), *recipes)
     return replace(
         chosen,
         frozen=known_frozen,
@@ -147,7 +145,8 @@ def _recipe(sub: ChosenSpace, views: Mapping[str, Any], *, slowest: bool = False
     estimate = pick(sub.members, key=lambda one: one.seconds)
     lr = sub.domains["lr"]
     rate = {"lr": middle(lr)} if isinstance(lr, Range) else {}
-    values = {"arch": estimate.config.arch, "size": estimate.config.size[0], **rate, **views}
+    kind = {name: domain.value for name, domain in sub.domains.items() if isinstance(domain, Fixed)}
+    values = {**kind, "arch": estimate.config.arch, "size": estimate.config.size[0], **rate, **views}
     return ChosenMember(f"{sub.name}-first", values, estimate)
 
 

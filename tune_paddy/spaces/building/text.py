@@ -37,6 +37,14 @@ _WHY: Mapping[str, str] = {
 }
 """Parameter → reason of its range, where the facts change nothing."""
 
+_WHY_FITTED = {
+    "head": "begins as that of a frozen member: few images teach a random one little",
+    "schedule": "the whole network from the first step",
+    "dropout": "little, for the head begins fitted",
+    "lr": "low, or the network forgets what its head was fitted to",
+}
+"""The same of members that begin with a fitted head."""
+
 
 def space_text(facts: Facts, chosen: Chosen) -> str:
     """Return the YAML text of a built space.
@@ -208,6 +216,8 @@ def _space(facts: Facts, space: ChosenSpace) -> Iterator[str]:
 def _reason(name: str, facts: Facts, space: ChosenSpace) -> str:
     """Return why a parameter has its range in a sub-space."""
     images = facts.images
+    if name in _WHY_FITTED and space.domains.get("head") == Fixed("fitted"):
+        return _WHY_FITTED[name]
     if name == "arch":
         memory = f", and fit the memory with an accum of {MOST_ACCUM} or less" if facts.machine.on_gpu else ""
         return f"those that end in time{memory}"
