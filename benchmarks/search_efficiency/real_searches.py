@@ -15,7 +15,7 @@ more trials than fit. This program gets `--minutes` alone, and builds its space.
 run at the same time on half of the cores each, so that other load takes from both. The results are the log
 loss and error of the two submissions, whose form asks for probabilities.
 
-A pair that has ended is not run again, so that `run` can be interrupted.
+Each search has a cache of its own. A pair that has ended is not run again, so that `run` can be interrupted.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def unpacked(package: str, folder: Path) -> Path:
     done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     (folder / package).mkdir()
     command = ["tar", "xzf", done.stdout.strip(), "--directory", package]
-    subprocess.run(command, cwd=folder, check=True)  # noqa: S603
+    subprocess.run(command, cwd=folder, check=True)
     return folder / package / "package"
 
 
@@ -164,7 +164,7 @@ class Pair:
             return subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, ",".join(map(str, cores)), *map(str, arguments)],
                 cwd=home,
-                env=os.environ | {"PYTHONPATH": str(source)},
+                env=os.environ | {"PYTHONPATH": str(source), "TUNE_PADDY_CACHE": str(home / "cache")},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
