@@ -22,6 +22,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -142,13 +143,17 @@ class Pair:
             "built": self._start("built", cores[half : 2 * half]),
         }
         results: dict[str, dict[str, float]] = {}
-        while left:
-            for label in [label for label, process in left.items() if process.poll() is not None]:
-                del left[label]
-                took = {"wall": time.monotonic() - began}
-                results[label] = took | judged(self.home / label, self.folder, self.name)
-                print(self.name, self.seed, label, results[label], flush=True)
-            time.sleep(1)
+        try:
+            while left:
+                for label in [label for label, process in left.items() if process.poll() is not None]:
+                    del left[label]
+                    took = {"wall": time.monotonic() - began}
+                    results[label] = took | judged(self.home / label, self.folder, self.name)
+                    print(self.name, self.seed, label, results[label], flush=True)
+                time.sleep(1)
+        finally:
+            for process in left.values():
+                process.send_signal(signal.SIGINT)
         (self.home / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
 
     def _start(self, label: str, cores: list[int]) -> subprocess.Popen[bytes]:
@@ -171,7 +176,7 @@ class Pair:
 
 
 def judged(home: Path, folder: Path, name: str) -> dict[str, float]:
-    """Return the log loss and error rate of a search's submission, and the number of its members.
+    """Return the log loss and error rate of a search's submission.
 
     Raises:
         FileNotFoundError: The search wrote no submission, or more than one.
@@ -228,7 +233,10 @@ def main() -> None:
     if options.action == "sets":
         make_sets(folder)
         list(write_all(folder / "weights"))
-    elif options.action == "run":
+        return
+    if options.action == "run":
+        if options.other is None:
+            parser.error("run needs --other, the folder of the earlier program")
         for seed in range(1, options.seeds + 1):
             for name in SETS:
                 pair = Pair(folder, name, seed, options.minutes, options.other.resolve())

@@ -57,15 +57,16 @@ def test_the_table_has_every_pair_of_an_architecture_and_its_weights():
     assert list(weights_rows(scratch)) == [WeightsRow(CLOSED, "none", "none", ("scratch",)), *rows]
 
 
-def test_frozen_members_with_random_weights_are_named_except_in_a_rehearsal():
+def test_heads_fitted_to_random_features_are_named_except_in_a_rehearsal():
     text = (
         "defaults: {pretrained: false, schedule: frozen}\nrecipes: [{name: a, arch: test_vit}]\nspaces:\n"
         "- {name: b, arch: test_vit, schedule: [fine_tune, frozen]}\n"
-        "- {name: c, arch: test_vit, schedule: fine_tune}\n- {name: d, arch: test_vit, pretrained: true}"
+        "- {name: c, arch: test_vit, schedule: fine_tune}\n- {name: d, arch: test_vit, pretrained: true}\n"
+        "- {name: e, arch: test_vit, schedule: one_cycle, head: [linear, fitted]}"
     )
     space = space_of(text)
     note = random_features_note(space)
     assert note is not None
-    assert note.startswith("a, b: the features of frozen members with `pretrained: false`")
+    assert note.startswith("a, b, e: the features that a head is fitted to are those of random weights")
     assert random_features_note(space.with_stand_ins(str)) is None
     assert random_features_note(space_of(TEXT)) is None

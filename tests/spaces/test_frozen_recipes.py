@@ -61,6 +61,11 @@ def test_frozen_members_ignore_defaults_that_are_meant_for_others() -> None:
             "x:4: spaces[0].epochs: has no effect on frozen members; give schedule: frozen its own sub-space",
         ),
         (
+            "recipes:\n- arch: a\n  schedule: frozen\n  head: fitted",
+            "x:4: recipes[0].head: fitted has no effect on frozen members, whose heads always are; "
+            "leave it out",
+        ),
+        (
             "recipes:\n- {name: n, arch: [a, b]}\n- {name: n-b, arch: c}",
             "x:3: recipes[1]: recipes[0] is called 'n-b' too; rename one",
         ),

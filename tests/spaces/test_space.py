@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
-from tune_paddy.core.domains import Choice, Fixed, Range
+from tune_paddy.core.domains import Choice, Fixed, Range, candidates
 from tune_paddy.spaces.space import SearchSpace, SpaceError, find_space
 
 EXAMPLE = """\
@@ -204,6 +204,12 @@ def test_stand_ins_of_the_default_size() -> None:
     """The default size shrinks too."""
     space = parse("spaces: [{arch: a}]").with_stand_ins(str, size=96)
     assert space.spaces[0].domains["size"] == Fixed(96)
+
+
+def test_stand_ins_rehearse_a_fitted_head() -> None:
+    (sub,) = parse("spaces: [{arch: a, head: [linear, fitted]}]").with_stand_ins(str).spaces
+    fixed = {name: candidates(domain)[0] for name, domain in sub.domains.items()}
+    assert MemberConfig(**{**fixed, "head": "fitted"}).pretrained is False
 
 
 def test_stand_ins_run_anywhere() -> None:

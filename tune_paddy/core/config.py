@@ -242,8 +242,7 @@ class MemberConfig(BaseModel):
     def _forget_what_has_no_effect(cls, values: Any) -> Any:
         """Give a frozen member the defaults of what only training uses, so that equal members are equal."""
         if isinstance(values, Mapping) and values.get("schedule") == "frozen":
-            no_effect = {*TRAINING_ONLY, *(["head"] if values.get("head") == "fitted" else [])}
-            return {name: value for name, value in values.items() if name not in no_effect}
+            return {name: value for name, value in values.items() if name not in TRAINING_ONLY}
         return values
 
     @model_validator(mode="after")
@@ -266,10 +265,6 @@ class MemberConfig(BaseModel):
             raise ValueError(
                 f"class_weights {self.class_weights} and sampler balanced both make up for unequal classes; "
                 "set one of them"
-            )
-        if self.head == "fitted" and self.pretrained is False:
-            raise ValueError(
-                "head fitted needs the features of pretrained weights; set pretrained: true or another head"
             )
         if self.patience and self.keep == "last":
             raise ValueError(f"patience {self.patience} needs keep: best; set it, or leave patience out")
@@ -298,6 +293,11 @@ class MemberConfig(BaseModel):
     def frozen(self) -> bool:
         """Whether the body keeps its pretrained weights, and the head alone is fitted to its features."""
         return self.schedule == "frozen"
+
+    @property
+    def begins_fitted(self) -> bool:
+        """Whether the head is fitted to the features of the body before the whole network trains."""
+        return self.head == "fitted" and not self.frozen
 
     @property
     def symmetries(self) -> int:

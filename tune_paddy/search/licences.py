@@ -72,22 +72,24 @@ def weights_rows(space: SearchSpace) -> Iterator[WeightsRow]:
 
 
 def random_features_note(space: SearchSpace) -> str | None:
-    """Return a line on frozen members without pretrained weights; None: there are none, or in a rehearsal."""
+    """Return a line on heads that are fitted without pretrained weights; None: none is, or in a rehearsal."""
     users: list[Recipe | SubSpace] = [*space.recipes, *space.spaces]
     names = [
         user.name
         for user in users
-        if "frozen" in _schedules(user) and any(pretrained is False for _, pretrained in weights_of(user))
+        if "frozen" in _values_of(user, "schedule") or "fitted" in _values_of(user, "head")
+        if any(pretrained is False for _, pretrained in weights_of(user))
     ]
     if space.stands_in or not names:
         return None
     return (
-        f"{', '.join(names)}: the features of frozen members with `pretrained: false` are those of random "
-        "weights; leave out `pretrained: false`, or `schedule: frozen`"
+        f"{', '.join(names)}: the features that a head is fitted to are those of random weights with "
+        "`pretrained: false`; leave out `pretrained: false`, or `schedule: frozen` and `head: fitted`"
     )
 
 
-def _schedules(user: Recipe | SubSpace) -> tuple[object, ...]:
+def _values_of(user: Recipe | SubSpace, name: str) -> tuple[object, ...]:
+    """Return the values that a parameter may have; without one of its own, none."""
     if isinstance(user, Recipe):
-        return (user.values.get("schedule"),)
-    return candidates(user.domains["schedule"]) if "schedule" in user.domains else ()
+        return (user.values.get(name),)
+    return candidates(user.domains[name]) if name in user.domains else ()

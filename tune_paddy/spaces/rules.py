@@ -102,6 +102,11 @@ def without_effect(domains: Domains, own: Collection[str]) -> Iterator[tuple[str
     schedules = candidates(domains.get("schedule", _default("schedule")))
     if "frozen" not in schedules:
         return
+    if "head" in own and "fitted" in candidates(domains["head"]):
+        yield (
+            "head",
+            "fitted has no effect on frozen members, whose heads always are; leave it out",
+        )
     for name in (name for name in TRAINING_ONLY if name in own):
         domain, default = domains[name], MemberConfig.model_fields[name].default
         if schedules == ("frozen",) and domain != Fixed(default):

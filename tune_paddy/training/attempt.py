@@ -63,6 +63,7 @@ class Attempt:
         self.average: Average | None = None
         self.embedder: Embedder | None = None
         self.facts: dict[str, float] = {}
+        self.fit_seconds = 0.0
         # A refit, whose select split is trained on, has nothing to choose an epoch by.
         self.keeps_best = config.keep == "best" and not parts.seen
 
@@ -121,7 +122,7 @@ class Attempt:
 
     def _notes(self, model: nn.Sequential) -> tuple[str, ...]:
         images = micro_batch(self.config.batch_size, self.runtime.accum)
-        fixed = self.config.frozen or self.config.head == "fitted"
+        fixed = self.config.frozen or self.config.begins_fitted
         trained_norms = has_batch_norm(model[0]) and not fixed
         warning = batch_norm_warning(images, self.runtime.accum) if trained_norms else None
         return (warning,) if warning else ()
@@ -180,8 +181,10 @@ class Attempt:
         if self.config.frozen:
             self._fit(model)
             return
-        if self.config.head == "fitted" and checkpoint is None:
+        if self.config.begins_fitted and checkpoint is None:
+            started = self.runtime.clock()
             self._fit_head(self._embedder(model), symmetries=1)
+            self.fit_seconds = self.runtime.clock() - started
         done = 0 if checkpoint is None else checkpoint.epoch
         self.history = [] if checkpoint is None else list(checkpoint.history)
         if checkpoint is not None:
@@ -336,7 +339,8 @@ class Attempt:
     def after_epoch(self, learner: Any, epoch: int, loss: float, seconds: float) -> None:
         """Evaluate an epoch, save its checkpoint, then report it."""
         known = {"train_loss": loss, "lr": float(learner.opt.hypers[-1]["lr"])}
-        self._evaluate(learner.model, known, seconds)
+        self._evaluate(learner.model, known, self.fit_seconds + seconds)
+        self.fit_seconds = 0.0  # the first epoch has it
         save_checkpoint(
             self.runtime.folder,
             epoch=epoch,

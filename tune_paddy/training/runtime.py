@@ -26,7 +26,7 @@ class Runtime:
         keep_checkpoints: Whether to keep the last checkpoints, for a caller that still has to record the
             result: if it dies first, only the predictions are repeated.
         cached: Image cache entries at this member's size, or None.
-        embeddings: Embedding cache for frozen members, or None.
+        embeddings: Embedding cache for heads that are fitted, or None.
         metrics: Names of metrics to score besides the usual ones, see `member_scores`.
         resumes: Callback with the last epoch of the checkpoint that a training resumes from. A process may
             have died after it saved the checkpoint and before it reported the epoch.

@@ -89,8 +89,9 @@ def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, star
     """
     frozen = config.total_epochs - config.full_epochs
     images = max(1, round(config.subsample * load.train))
-    # A head that begins fitted needs the features of the training images: a prediction of each.
-    first = images if config.head == "fitted" else 0
+    # A head that begins fitted needs the features of the training images: a prediction of each. The fit, a
+    # tenth to a third of that, is left out.
+    first = images if config.begins_fitted else 0
     training = first * cost.predict + images * (frozen * cost.frozen + config.full_epochs * cost.train)
     judged, asked = _networks(config) * load.select, load.select + load.test
     validation = config.total_epochs * judged * cost.predict

@@ -39,7 +39,7 @@ def next_family(
     members have the most weight in the ensemble per second that they took: time goes where weight is, until
     its further members add none. A sub-space whose first member takes longer is tried once this weight per
     second is less than what the first member is hoped to have.
-    Measured in `benchmarks/search_efficiency`.
+    Measured in `benchmarks/search_efficiency`, but for this hope.
 
     Args:
         names: Names of the sub-spaces; at least one.

@@ -45,8 +45,8 @@ class FrozenMembers:
     def first(self) -> list[ChosenMember]:
         """Return the members that come first, as many as their share of the time allows; sharp ones first.
 
-        Where time is short, one sharp member is preferred to several blurred ones, though it takes longer,
-        and any member to networks that train for an epoch or two.
+        Where time is short, one sharp member comes before blurred ones, though it takes longer, and any
+        member before networks that train for an epoch or two.
         """
         sharp = min(SHARP_FROZEN, largest_side(self.builder.facts.images, pretrained=True, frozen=True))
         plans = (

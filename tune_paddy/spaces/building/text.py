@@ -37,7 +37,7 @@ _WHY: Mapping[str, str] = {
 }
 """Parameter → reason of its range, where the facts change nothing."""
 
-_WHY_FITTED = {
+_WHY_FITTED: Mapping[str, str] = {
     "head": "begins as that of a frozen member: few images teach a random one little",
     "schedule": "the whole network from the first step",
     "dropout": "little, for the head begins fitted",

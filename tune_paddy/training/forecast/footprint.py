@@ -61,7 +61,7 @@ def forecast(
         n_classes: Width of the last layer.
         item_size: (height, width) in px of images before augmentation; None: `size`.
         unfused: Whether to assume attention without fused kernels, which saves its queries x keys matrix.
-        head: `concat_pool` or `linear`.
+        head: `concat_pool`, `linear` or `fitted`.
         frozen: Whether the body stays frozen, so that forward passes alone take memory.
         large_view: Multiple of `size` of a further view; 1: none.
         cache: Folder of earlier measurements; None: $TUNE_PADDY_CACHE/footprints, or the user's cache.

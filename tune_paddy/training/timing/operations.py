@@ -19,7 +19,7 @@ def forward_operations(
         arch: timm model name.
         size: (height, width) in px.
         n_classes: Width of the last layer.
-        head: `concat_pool` or `linear`.
+        head: `concat_pool`, `linear` or `fitted`.
         frozen: Whether the head is that of a frozen member.
 
     Raises:
