@@ -62,8 +62,10 @@ def test_frozen_members_ignore_defaults_that_are_meant_for_others() -> None:
         ),
         (
             "recipes:\n- arch: a\n  schedule: frozen\n  head: fitted",
-            "x:4: recipes[0].head: fitted has no effect on frozen members, whose heads always are; "
-            "leave it out",
+            (
+                "x:4: recipes[0].head: fitted has no effect on frozen members, whose heads always are; "
+                "leave it out"
+            ),
         ),
         (
             "recipes:\n- {name: n, arch: [a, b]}\n- {name: n-b, arch: c}",
