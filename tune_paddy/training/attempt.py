@@ -122,8 +122,7 @@ class Attempt:
 
     def _notes(self, model: nn.Sequential) -> tuple[str, ...]:
         images = micro_batch(self.config.batch_size, self.runtime.accum)
-        fixed = self.config.frozen or self.config.begins_fitted
-        trained_norms = has_batch_norm(model[0]) and not fixed
+        trained_norms = has_batch_norm(model[0]) and not self.config.frozen
         warning = batch_norm_warning(images, self.runtime.accum) if trained_norms else None
         return (warning,) if warning else ()
 

@@ -1,6 +1,7 @@
 """Members that train on from a head that is fitted to the features of their pretrained body."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,24 +27,10 @@ Make = Callable[..., MemberConfig]
 
 
 @pytest.fixture(scope="module")
-def fitted(make_config: Make, weights: Path) -> Make:
+def fitted(frozen: Make) -> Make:
     """Return a function that configures a member whose head begins fitted, with any changes."""
-
-    def make(**changes: object) -> MemberConfig:
-        base = {
-            "arch": ARCH,
-            "pretrained": str(weights),
-            "schedule": "one_cycle",
-            "head": "fitted",
-            "flip": "none",
-            "dropout": 0.1,
-            "lr": 1e-3,
-            "epochs": 2,
-            "tta": 0,
-        }
-        return make_config(**{**base, **changes})
-
-    return make
+    kind = {"schedule": "one_cycle", "head": "fitted", "flip": "none", "tta": 0}
+    return partial(frozen, **kind, dropout=0.1, lr=1e-3, epochs=2)
 
 
 @pytest.fixture(scope="module")

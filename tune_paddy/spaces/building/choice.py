@@ -190,9 +190,9 @@ def _nothing(builder: Builder, spaces: Sequence[SearchSpace]) -> InputError:
 
 def _shortest(builder: Builder, spaces: Sequence[SearchSpace]) -> Iterator[float]:
     """Yield the times of the shortest members that fit, in s."""
-    facts = builder.facts
+    facts, frozen = builder.facts, FrozenMembers(builder, spaces)
     for values, sides in frozen_recipes(spaces):
-        member = FrozenMembers(builder, spaces).member(values, sides[::-1], math.inf)
+        member = frozen.member(values, sides[::-1], math.inf)
         if member is not None:
             yield member.estimate.seconds
     for sub in (sub for space in spaces for sub in space.spaces):

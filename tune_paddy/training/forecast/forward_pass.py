@@ -66,7 +66,7 @@ def _measure_on(device: str, subject: Subject) -> ForwardMemory:
             weight_bytes=sum(t.nbytes for t in (*model.parameters(), *model.buffers())),
             saved=(fewer - _BATCHES[0] * per_image, per_image),
             predicting=_predicting_bytes(model, _images(_BATCHES[0], size, subject), subject),
-            batch_norm=has_batch_norm(model[0]) and subject.head != "fitted",  # whose statistics are fixed
+            batch_norm=has_batch_norm(model[0]),
             pixels=prod(size),
         )
 

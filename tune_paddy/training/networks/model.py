@@ -33,7 +33,7 @@ class Body(nn.Module):
     def __init__(self, model: Any, plan: BodyPlan, *, pool: bool = False, fixed_norms: bool = False) -> None:
         super().__init__()
         self.model: Any = model
-        self._fixed_norms = fixed_norms
+        self.fixed_norms = fixed_norms
         self.has_map = plan.has_map
         self.pools = pool or not plan.has_map
         self.channels_last = plan.channels_last
@@ -46,7 +46,7 @@ class Body(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Change the mode; batch norms with fixed statistics stay in that of evaluation."""
         super().train(mode)
-        if self._fixed_norms:
+        if self.fixed_norms:
             for module in self.modules():
                 if isinstance(module, _BatchNorm):
                     module.eval()
@@ -124,8 +124,9 @@ def lay_out(model: nn.Sequential, device: str) -> nn.Sequential:
 
 
 def has_batch_norm(model: nn.Module) -> bool:
-    """Return whether a network contains batch norms."""
-    return any(isinstance(module, _BatchNorm) for module in model.modules())
+    """Return whether a network contains batch norms that use the statistics of the batch in training."""
+    fixed = any(isinstance(module, Body) and module.fixed_norms for module in model.modules())
+    return not fixed and any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
 def _create(name: str, plan: BodyPlan, pretrained: bool | str, weights_dir: Path | None) -> nn.Module:
