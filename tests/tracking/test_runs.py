@@ -19,6 +19,13 @@ def test_an_unknown_search_gets_the_nearest_names(store: Store) -> None:
         get_search(store, "zzz")
 
 
+@pytest.mark.parametrize("name", ["x' OR 'a", "night%", "", "NIGHT"])
+def test_text_that_is_part_of_no_query_is_an_unknown_name(store: Store, name: str) -> None:
+    start_search(store, name="night")
+    with pytest.raises(InputError, match="no search"):
+        get_search(store, name)
+
+
 def test_an_empty_record_says_so(store: Store) -> None:
     """There is no name to suggest."""
     with pytest.raises(InputError, match="it has none yet"):

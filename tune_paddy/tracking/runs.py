@@ -172,8 +172,10 @@ def get_search(store: Store, name: str) -> RecordedRun:
         InputError: The name is unknown; the message lists similar names, or the existing ones.
     """
     if _NAME.fullmatch(name):  # others have no place in a query, and no search has one
-        for run in find_runs(store, f"tags.`{KIND}` = 'search' AND tags.`{SEARCH}` = '{name}'"):
-            return recorded(run)
+        found = find_runs(store, f"tags.`{KIND}` = 'search' AND tags.`{SEARCH}` = '{name}'")
+        for search in map(recorded, found):
+            if search.name == name:  # some databases find `Night` for `night`, too
+                return search
     for deleted in deleted_searches(store, name):
         raise deleted
     raise unknown_search(name, [search.name for search in list_searches(store)], store.address)
