@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -40,6 +42,9 @@ SCHEDULES: dict[str, dict[str, object]] = {
 }
 
 
+Killed = Callable[[int, Path], None]
+
+
 class KilledError(Exception):
     """Simulates the death of the process."""
 
@@ -51,6 +56,7 @@ class Uninterrupted:
     config: MemberConfig
     result: MemberResult
     weights: bytes
+    on_disk: tuple[list[str], ...] = ()  # names of the files after each epoch
 
 
 @pytest.fixture(scope="module", params=SCHEDULES)
@@ -62,8 +68,30 @@ def uninterrupted(
 ) -> Uninterrupted:
     config = make_config(**SCHEDULES[request.param])
     folder = tmp_path_factory.mktemp("uninterrupted")
-    result = train_member(config, parts, Runtime(folder))
-    return Uninterrupted(config, result, (folder / "weights.safetensors").read_bytes())
+    seen: list[list[str]] = []
+
+    def report(_report: EpochReport) -> None:
+        seen.append(sorted(path.name for path in folder.iterdir()))
+
+    result = train_member(config, parts, Runtime(folder), report=report)
+    return Uninterrupted(config, result, (folder / "weights.safetensors").read_bytes(), tuple(seen))
+
+
+@pytest.fixture(scope="module")
+def killed(uninterrupted: Uninterrupted, parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Killed:
+    """Return a function that fills a folder with what a member leaves that is killed after an epoch."""
+
+    @cache
+    def leftovers(epoch: int) -> Path:
+        folder = tmp_path_factory.mktemp("killed")
+        with pytest.raises(KilledError):
+            train_member(uninterrupted.config, parts, Runtime(folder), report=kill_after(epoch))
+        return folder
+
+    def fill(epoch: int, folder: Path) -> None:
+        copytree(leftovers(epoch), folder, dirs_exist_ok=True)
+
+    return fill
 
 
 def kill_after(epoch: int) -> Callable[[EpochReport], None]:
@@ -102,11 +130,10 @@ def assert_ends_alike(folder: Path, parts: Parts, expected: Uninterrupted) -> No
 
 @pytest.mark.parametrize("epoch", [1, 2, 3])
 def test_killed_after_an_epoch(
-    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path, epoch: int
+    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path, epoch: int, killed: Killed
 ) -> None:
     """In a frozen or unfrozen phase, between phases, and (one_cycle) after training before prediction."""
-    with pytest.raises(KilledError):
-        train_member(uninterrupted.config, parts, Runtime(tmp_path), report=kill_after(epoch))
+    killed(epoch, tmp_path)
     assert_ends_alike(tmp_path, parts, uninterrupted)
 
 
@@ -135,20 +162,20 @@ def test_killed_after_every_epoch(uninterrupted: Uninterrupted, parts: Parts, tm
 
 @pytest.mark.parametrize("where", ["save_member", "remove_checkpoints"])
 def test_killed_after_training(
-    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+    *,
+    uninterrupted: Uninterrupted,
+    parts: Parts,
+    tmp_path: Path,
+    where: str,
+    monkeypatch: pytest.MonkeyPatch,
+    killed: Killed,
 ) -> None:
     """Before the weights file is written, and after."""
 
     def kill(*_args: object, **_options: object) -> None:
         raise KilledError
 
-    with pytest.raises(KilledError):
-        train_member(
-            uninterrupted.config,
-            parts,
-            Runtime(tmp_path),
-            report=kill_after(uninterrupted.config.total_epochs),
-        )
+    killed(uninterrupted.config.total_epochs, tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(f"tune_paddy.training.attempt.{where}", kill)
         with pytest.raises(KilledError):
@@ -157,10 +184,9 @@ def test_killed_after_training(
 
 
 def test_a_damaged_newest_checkpoint_costs_one_epoch(
-    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path
+    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path, killed: Killed
 ) -> None:
-    with pytest.raises(KilledError):
-        train_member(uninterrupted.config, parts, Runtime(tmp_path), report=kill_after(3))
+    killed(3, tmp_path)
     older, newest = sorted(tmp_path.iterdir())
     newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
     epochs: list[int] = []
@@ -175,23 +201,17 @@ def test_a_damaged_newest_checkpoint_costs_one_epoch(
     assert_ends_alike(tmp_path, parts, uninterrupted)
 
 
-def test_at_most_two_checkpoints_are_on_disk(
-    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path
-) -> None:
-    seen: list[list[str]] = []
-
-    def report(_report: EpochReport) -> None:
-        seen.append(sorted(path.name for path in tmp_path.iterdir()))
-
-    train_member(uninterrupted.config, parts, Runtime(tmp_path), report=report)
+def test_at_most_two_checkpoints_are_on_disk(uninterrupted: Uninterrupted) -> None:
     numbers = range(1, uninterrupted.config.total_epochs + 1)
-    assert seen == [[f"checkpoint-{n:05d}.safetensors" for n in (last - 1, last) if n] for last in numbers]
+    expected = [[f"checkpoint-{n:05d}.safetensors" for n in (last - 1, last) if n] for last in numbers]
+    assert list(uninterrupted.on_disk) == expected
 
 
 def test_killed_while_its_result_is_recorded(
-    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path
+    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path, killed: Killed
 ) -> None:
     """If the caller keeps checkpoints and dies before recording the result, no epoch is repeated."""
+    killed(uninterrupted.config.total_epochs, tmp_path)
     keeping = Runtime(tmp_path, keep_checkpoints=True)
     train_member(uninterrupted.config, parts, keeping)
     epochs: list[int] = []

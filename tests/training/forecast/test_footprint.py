@@ -84,7 +84,7 @@ def test_a_frozen_body_saves_less_than_a_trained_one(arch: str) -> None:
 def test_the_meta_device_and_the_cpu_give_the_same_memory(unfused: bool) -> None:
     """Networks that need values while they run fall back to the CPU."""
     for arch in ("test_vit", "test_efficientnet"):
-        subject = Subject(arch, (160, 160), 10, "bf16", unfused=unfused)
+        subject = Subject(arch, (64, 64), 10, "bf16", unfused=unfused)
         on_meta = forward_pass._measure_on("meta", subject)
         assert forward_pass._measure_on("cpu", subject) == on_meta
 

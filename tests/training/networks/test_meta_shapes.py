@@ -16,6 +16,13 @@ LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
     "layer norm by keyword": lambda values: F.layer_norm(values, normalized_shape=[4]),
     "sum": lambda values: values + torch.zeros(2, 4, 3, 4, device="meta"),
     "product": lambda values: torch.mul(values, torch.zeros(2, 4, 3, 4, device="meta")),
+    "scaled channels": lambda values: values * torch.zeros(4, 1, 1, device="meta"),
+    "attention": lambda values: F.scaled_dot_product_attention(
+        values, torch.zeros(2, 4, 5, 4, device="meta"), torch.zeros(2, 4, 5, 7, device="meta")
+    ),
+    "masked attention": lambda values: F.scaled_dot_product_attention(
+        values, values, values, attn_mask=torch.zeros(4, 3, 3, device="meta")
+    ),
 }
 
 
@@ -28,8 +35,24 @@ def test_a_layer_without_values_has_torchs_shape_and_still_refuses_a_wrong_one(
     with layers_by_shape():
         assert layer(right).shape == expected.shape
         assert layer(right).dtype == expected.dtype
+        assert layer(right).stride() == expected.stride()
         with pytest.raises(RuntimeError):
             layer(wrong)
+
+
+@pytest.mark.parametrize("operator", [torch.add, torch.sub, torch.mul, torch.div, torch.pow])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_an_operation_with_a_number_keeps_shape_type_and_layout(
+    operator: Callable[[Tensor, float], Tensor], layout: torch.memory_format
+) -> None:
+    for dtype in (torch.half, torch.int):
+        values = torch.zeros(2, 3, 4, 5, device="meta", dtype=dtype)
+        laid_out = values.contiguous(memory_format=layout)
+        expected = operator(laid_out, 2)
+        with layers_by_shape():
+            found = operator(laid_out, 2)
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+        assert found.stride() == expected.stride()
 
 
 @pytest.mark.parametrize("activation", [F.relu, F.relu6, F.silu, F.gelu, F.hardswish, F.hardsigmoid])

@@ -35,7 +35,15 @@ N_CLASSES = 5
 ALIKE = ("beit", "deepseek_vit", "gemma4_vit", "naflexvit", "qwen3_vit", "vision_transformer_sam")
 SMALLER: dict[str, dict[str, Any]] = {module: {"depth": 2} for module in ALIKE}
 SMALLER["vgg"] = {"mlp_ratio": 0.1}
-"""Options for modules whose smallest model has 85 to 413 million parameters, in identical parts."""
+SMALLER |= {module: {"depth": 2} for module in ("cait", "eva", "tnt", "xcit")}
+SMALLER |= {module: {"layers": (2, 2, 2, 2)} for module in ("res2net", "sequencer", "tresnet")}
+SMALLER |= {key: {"depths": (2, 2, 2, 2)} for key in ("swin_transformer", "swin_transformer_v2", "twins")}
+SMALLER["coat"] = {"serial_depths": (1, 1, 1, 1), "parallel_depth": 1}
+SMALLER["crossvit"] = {"depth": ((1, 1, 0),) * 3}
+SMALLER["davit"] = {"depths": (1, 1, 1, 1)}
+SMALLER["densenet"] = {"block_config": (2, 2, 2, 2)}
+SMALLER["visformer"] = {"depth": (2, 2, 2)}
+"""Options for modules whose smallest model is large or slow to build, in identical parts."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +55,7 @@ def light() -> Iterator[None]:
     rand, randn = (draw(2**16, generator=generator) for draw in (torch.rand, torch.randn))
 
     def smaller(name: str, *args: Any, **options: Any) -> nn.Module:
-        return create(name, *args, **SMALLER.get(module_of(name), {}), **options)
+        return create(name, *args, **{**SMALLER.get(module_of(name), {}), **options})
 
     def is_large(tensor: Tensor) -> bool:
         return tensor.numel() > rand.numel() and not tensor.is_meta and tensor.is_contiguous()
