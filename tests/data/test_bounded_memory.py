@@ -8,6 +8,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -91,14 +92,19 @@ def npy_of(shape: tuple[int, ...], descr: str) -> bytes:
     return file.getvalue()
 
 
-ZEROS = zlib.compress(bytes(2**26))
+@cache
+def zeros() -> bytes:
+    """64 MiB of zeros, compressed."""
+    return zlib.compress(bytes(2**26))
+
+
 FILES: dict[str, Callable[[], bytes]] = {
     "claims-20000x20000.img": lambda: png(20_000, 20_000),
     "is-20000x20000-grey.img": lambda: encoded(Image.new("1", (20_000, 20_000))),
     "claims-4-billion-pixels.img": lambda: png(2**16, 2**16),
     "claims-89-million-pixels.img": lambda: png(9_000, 9_900),
-    "text-bomb.img": lambda: png(4, 4, b"zTXtComment\0\0" + ZEROS, data=bytes(13 * 4)),
-    "profile-bomb.img": lambda: png(4, 4, b"iCCPicc\0\0" + ZEROS, data=bytes(13 * 4)),
+    "text-bomb.img": lambda: png(4, 4, b"zTXtComment\0\0" + zeros(), data=bytes(13 * 4)),
+    "profile-bomb.img": lambda: png(4, 4, b"iCCPicc\0\0" + zeros(), data=bytes(13 * 4)),
     "1x1.img": lambda: encoded(Image.new("RGB", (1, 1))),
     "1x500000.img": lambda: encoded(Image.new("RGB", (1, 500_000))),
     "animated.img": animation,

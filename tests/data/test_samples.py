@@ -2,7 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn import datasets
 from sklearn.datasets import load_digits
+from sklearn.utils import Bunch
 
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
@@ -15,6 +17,14 @@ from tune_paddy.data.submission.form import SubmissionFormat
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     return write_digits(tmp_path_factory.mktemp("data") / "digits")
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Let there be only 200 digits, for tests that write them several times."""
+    every = load_digits()
+    some = Bunch(images=every.images[:200], target=every.target[:200])
+    monkeypatch.setattr(datasets, "load_digits", lambda: some)
 
 
 def write(path, ids, labels):
@@ -45,14 +55,17 @@ def test_every_image_is_its_scan(digits):
 
 
 def test_without_noise_images_are_exactly_the_enlarged_scans(digits):
+    originals = load_digits().images
     for path in sorted(digits.rglob("*.png"))[::50]:
-        scan = np.rint(load_digits().images[int(path.stem)] * (255 / 16)).astype(np.uint8)
+        scan = np.rint(originals[int(path.stem)] * (255 / 16)).astype(np.uint8)
         enlarged = Image.fromarray(scan).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
         np.testing.assert_array_equal(load_rgb(path).convert("L"), enlarged)
 
 
-def test_noise_is_added_to_the_scans_and_depends_only_on_the_seed(digits, tmp_path):
+@pytest.mark.usefixtures("few")
+def test_noise_is_added_to_the_scans_and_depends_only_on_the_seed(tmp_path):
     """The split and the labels do not change."""
+    digits = write_digits(tmp_path / "digits")
     noisy, again, other = (
         write_digits(tmp_path / name, noise=DEMO_NOISE, seed=seed)
         for name, seed in (("noisy", 0), ("again", 0), ("other", 1))
@@ -94,9 +107,10 @@ def test_a_second_call_changes_nothing(digits):
     assert snapshot(digits) == before
 
 
-def test_a_half_written_folder_is_completed(tmp_path, digits):
+@pytest.mark.usefixtures("few")
+def test_a_half_written_folder_is_completed(tmp_path):
     folder = write_digits(tmp_path / "digits")
-    whole = {path.relative_to(digits): path.read_bytes() for path in digits.rglob("[!.]*") if path.is_file()}
+    whole = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
     (folder / "train.csv").write_text("image_id,la")
     (folder / "sample_submission.csv").unlink()
     next((folder / "test_images").iterdir()).write_bytes(b"\x89PNG")

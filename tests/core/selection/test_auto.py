@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tests.core.conftest import RealPool, random_pool
 from tune_paddy.core.estimate import assess
 from tune_paddy.core.metrics import METRICS, Floats, Labels, log_loss
+from tune_paddy.core.selection import bagging
 from tune_paddy.core.selection.auto import REPEATS, auto_select, compare, score_halves
 from tune_paddy.core.selection.methods import METHODS
 from tune_paddy.core.selection.plain import greedy_select, uniform_select
@@ -123,9 +124,12 @@ def test_any_class_counts_and_any_number_of_views_give_weights_and_an_estimate(
 ) -> None:
     """Classes may have one image or none; an estimate needs two images.
 
-    Each method selects from all images; the halves and the folds, a hundred fits, are left to quick methods.
+    Each method selects from all images, with few and short greedy runs; the halves and the folds, a hundred
+    fits, are left to quick methods.
     """
     monkeypatch.setattr("tune_paddy.core.estimate.RESAMPLES", 100)
+    monkeypatch.setattr(bagging, "BAGS", 5)
+    monkeypatch.setattr(bagging, "ROUNDS", 20)
     labels = np.repeat(np.arange(len(counts)), counts)
     rng = np.random.default_rng(seed)
     probs = rng.dirichlet(np.ones(len(counts)), (views, len(labels))).astype(np.float32)

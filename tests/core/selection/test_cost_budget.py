@@ -8,9 +8,10 @@ from tune_paddy.core.errors import InputError
 from tune_paddy.core.metrics import EPS
 from tune_paddy.core.selection.cost_budget import (
     CostBudget,
+    Means,
     Subset,
-    _evaluate,
     choose_within,
+    evaluate,
     frontier,
 )
 from tune_paddy.core.selection.greedy_log_loss import true_class_rows
@@ -29,7 +30,8 @@ def brute_force(rows: np.ndarray, budget: CostBudget) -> Subset:
         for views in combinations(range(len(rows)), size):
             if budget.allows(views) and not any(set(views) <= other for other in largest):
                 largest.append(set(views))
-    return min((_evaluate(rows, budget, tuple(views)) for views in largest), key=lambda s: s.log_loss)
+    means = Means(rows)
+    return min((evaluate(means, budget, tuple(views)) for views in largest), key=lambda s: s.log_loss)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -86,7 +88,7 @@ def test_the_best_mean_is_found_among_copies_and_zero_probabilities(
     """No weights of a mean gain more than the tolerance, whose bound is the steepest slope."""
     rows = true_class_rows(real_pool.probs[[0, 0, 8, 14, 18]], real_pool.labels).astype(np.float64)
     rows[:, :5] *= scale
-    mix = np.maximum(_evaluate(rows, counted(5, 5), (0, 1, 2, 3, 4)).mix, EPS)
+    mix = np.maximum(evaluate(Means(rows), counted(5, 5), (0, 1, 2, 3, 4)).mix, EPS)
     assert (rows / mix).mean(axis=1).max() - 1 <= 1e-5
 
 

@@ -1,5 +1,7 @@
 """Every method serves independent labels, as it serves their answers as images of two classes."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,9 @@ from tune_paddy.core.selection.plain import fixed_select, greedy_select
 from tune_paddy.core.selection.result import Selection
 from tune_paddy.core.tasks.outcomes import one_row_per_answer
 from tune_paddy.core.tasks.task import Task
+
+QUICK = {name: METHODS[name] for name in ("uniform", "log_linear", "greedy")}
+"""Methods for tests of their choice; that each of them serves labels is tested first."""
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -74,8 +79,8 @@ def test_temperatures_are_fitted_on_answers() -> None:
 def test_the_choice_of_the_method_and_its_estimate_serve_labels() -> None:
     """The automatic choice is cross-fitted by image, and its honest score is finite with an interval."""
     probs, labels = random_labels(5, images=80)
-    selection = auto_select(probs, labels)
-    assessment = assess(probs, labels, auto_select)
+    select = partial(auto_select, methods=QUICK)
+    selection, assessment = select(probs, labels), assess(probs, labels, select)
     assert selection.candidates
     assert assessment.predictions.shape == labels.shape
     assert assessment.estimate.low < assessment.estimate.score < assessment.estimate.high
@@ -120,7 +125,7 @@ def test_the_error_rate_of_labels_is_that_of_answers() -> None:
 def test_methods_are_compared_by_decisions_with_thresholds() -> None:
     """Where all probabilities are too low, a half without thresholds would call no label at all."""
     probs, labels = random_labels(6, images=80)
-    chosen = auto_select(probs * 0.5, labels, metric="samples_f1")
+    chosen = auto_select(probs * 0.5, labels, metric="samples_f1", methods=QUICK)
     assert max(candidate.score for candidate in chosen.candidates) < 0.7
     assert samples_f1_loss(probs[0] * 0.5, labels) > 0.8
 

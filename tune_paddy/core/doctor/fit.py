@@ -95,7 +95,7 @@ class _Model:
         """Return the log likelihood of each group's answers, float64 [groups]."""
         share, agreement = (float(value) for value in expit(values[:2]))
         kept = np.diag(1 - share * self.rates.sum(axis=1))
-        heard = (kept + share * self.rates)[:, self.given].T
+        heard = np.take(kept + share * self.rates, self.given, axis=1).T
         return self.grouped.log_likelihoods(self.calibrated(values), heard, agreement)
 
     def best(self, free: NDArray[np.bool_]) -> Probs:
@@ -124,6 +124,7 @@ def fit_noise(logs: Probs, given: Labels, kinds: Sequence[Probs], grouped: Toget
             sums to more than 1.
         grouped: Groups of the images.
     """
+    logs = np.asfortranarray(logs)  # sums over few answers are several times faster over whole columns
     free = np.array([True, grouped.divided, True, logs.shape[1] == _TWO])
     without = _Model(logs, given, np.zeros_like(kinds[0]), grouped)
     lowest = float(without.log_likelihoods(without.best(free & [False, True, True, True])).sum())

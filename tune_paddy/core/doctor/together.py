@@ -11,7 +11,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.special import logsumexp
 
 from tune_paddy.core.folds import Groups
 from tune_paddy.core.metrics import EPS
@@ -32,7 +31,7 @@ class Together:
     group: NDArray[np.intp]
     shares: Probs
 
-    @property
+    @cached_property
     def divided(self) -> bool:
         """Whether any two images belong together."""
         return int(self.group.max()) + 1 < len(self.group)
@@ -49,7 +48,7 @@ class Together:
             return np.asarray(np.log(np.maximum((own * heard).sum(axis=1), EPS)))
         labelled = self._of_groups(self._messages(own, heard, agreement))
         unlabelled = self._of_groups(self._messages(own, np.ones_like(heard), agreement))
-        return np.asarray(logsumexp(labelled, axis=1) - logsumexp(unlabelled, axis=1))
+        return _log_sums(labelled) - _log_sums(unlabelled)
 
     def true_classes(self, own: Probs, heard: Probs, agreement: float) -> Probs:
         """Return the probability of each class to be the true one, float64 [images, classes].
@@ -61,7 +60,7 @@ class Together:
         """
         messages = self._messages(own, heard, agreement)
         others = self._of_groups(messages)[self.group] - messages
-        others = np.exp(others - logsumexp(others, axis=1, keepdims=True))
+        others = np.exp(others - _log_sums(others)[:, None])
         truth = own * heard * (agreement * others / self.shares + 1 - agreement)
         return np.asarray(truth / truth.sum(axis=1, keepdims=True))
 
@@ -82,6 +81,12 @@ class Together:
         """Which images each group has, 0 and 1 [groups, images]."""
         n_images = len(self.group)
         return csr_array((np.ones(n_images), (self.group, np.arange(n_images))))
+
+
+def _log_sums(values: Probs) -> Probs:
+    """Return log Σ exp of each row of finite values, several times faster than SciPy's, which checks them."""
+    top = values.max(axis=1)
+    return np.asarray(top + np.log(np.exp(values - top[:, None]).sum(axis=1)))
 
 
 def together(groups: Groups | None, labels: Labels, n_classes: int) -> Together:

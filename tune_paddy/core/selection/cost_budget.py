@@ -103,13 +103,17 @@ def choose_within(rows: Floats, budget: CostBudget) -> Subset:
     Raises:
         InputError: No view is within the budget.
     """
-    check_budget(rows, budget)
-    everything = range(len(rows))
+    return _choose(Means(rows), budget)
+
+
+def _choose(means: "Means", budget: CostBudget) -> Subset:
+    check_budget(means.rows, budget)
+    everything = range(len(means.rows))
     best = min(
-        (_fill(rows, budget, (), everything, per_cost) for per_cost in (True, False)),
+        (_fill(means, budget, (), everything, per_cost) for per_cost in (True, False)),
         key=lambda subset: subset.log_loss,
     )
-    while better := next(_exchanges(rows, budget, best), None):
+    while better := next(_exchanges(means, budget, best), None):
         best = better
     return best
 
@@ -132,14 +136,15 @@ def frontier(rows: Floats, budget: CostBudget, *, resource: int = 0, steps: int 
     """
     free = np.where(np.arange(len(budget.limits)) == resource, np.inf, budget.limits)
     others = replace(budget, limits=free)
-    best = choose_within(rows, others)
-    points = [best, *(_evaluate(rows, budget, (v,)) for v in range(len(rows)) if others.allows([v]))]
+    means = Means(rows)
+    best = _choose(means, others)
+    points = [best, *(evaluate(means, budget, (v,)) for v in range(len(rows)) if others.allows([v]))]
     cheapest = max(float(budget.costs[resource].min()), 1e-9)
     for limit in np.geomspace(cheapest, max(float(best.cost[resource]), cheapest), steps)[:-1]:
         limits = np.where(np.arange(len(free)) == resource, limit, free)
         tight = replace(budget, limits=limits)
         if any(tight.allows([view]) for view in range(len(rows))):
-            points.append(choose_within(rows, tight))
+            points.append(_choose(means, tight))
     return _undominated(points, resource)
 
 
@@ -171,36 +176,59 @@ def check_budget(views: Floats, budget: CostBudget) -> None:
         raise InputError(f"no member is within the budget ({limits}): the cheapest one takes {cheapest}")
 
 
+class Means:
+    """Best weighted means of sets of views; each set is fitted once, in whichever order its views were added.
+
+    Args:
+        rows: The pool's `true_class_rows`, [views, images].
+    """
+
+    def __init__(self, rows: Floats) -> None:
+        self.rows = rows
+        self._weights: dict[
+            tuple[int, ...], NDArray[np.float64]
+        ] = {}  # the means themselves would fill memory
+
+    def mix(self, views: tuple[int, ...]) -> NDArray[np.float64]:
+        """Return the probability of the true class under the best mean, float64 [images]."""
+        known = tuple(sorted(views))
+        own = self.rows[list(known)].astype(np.float64, copy=False)
+        if known not in self._weights:
+            self._weights[known] = _best_weights(own)
+        mixed: NDArray[np.float64] = self._weights[known] @ own
+        return mixed
+
+
 def _fill(
-    rows: Floats, budget: CostBudget, views: tuple[int, ...], among: Sequence[int], per_cost: bool
+    means: Means, budget: CostBudget, views: tuple[int, ...], among: Sequence[int], per_cost: bool
 ) -> Subset:
     """Add the view with the largest gain, or gain per cost, until none is affordable or useful."""
-    subset = _evaluate(rows, budget, views)
+    subset = evaluate(means, budget, views)
     while affordable := [v for v in among if v not in views and budget.allows((*views, v))]:
-        gains = _gains(rows, subset, affordable)
+        gains = _gains(means.rows, subset, affordable)
         if gains.max() <= _LEAST_GAIN:
             break
         values = gains / _shares(budget, subset, affordable) if per_cost else gains
         views = (*views, affordable[int(values.argmax())])
-        subset = _evaluate(rows, budget, views)
+        subset = evaluate(means, budget, views)
     return subset
 
 
-def _exchanges(rows: Floats, budget: CostBudget, subset: Subset) -> Iterator[Subset]:
+def _exchanges(means: Means, budget: CostBudget, subset: Subset) -> Iterator[Subset]:
     """Yield better sets that replace one or two views."""
     sizes = (1, 2) if len(subset.views) <= _PAIRS_UP_TO else (1,)
     for size in sizes:
         for dropped in combinations(subset.views, size):
-            base = _evaluate(rows, budget, tuple(v for v in subset.views if v not in dropped))
-            others = [v for v in range(len(rows)) if v not in subset.views]
+            base = evaluate(means, budget, tuple(v for v in subset.views if v not in dropped))
+            others = [v for v in range(len(means.rows)) if v not in subset.views]
             others = [v for v in others if budget.allows((*base.views, v))]
             if not others:
                 continue
-            ranking = np.argsort(-_gains(rows, base, others), kind="stable")[:_SHORTLIST]
+            ranking = np.argsort(-_gains(means.rows, base, others), kind="stable")[:_SHORTLIST]
             shortlist = [others[i] for i in ranking]
             for first in shortlist:
                 among = (*shortlist, *dropped)
-                tried = _fill(rows, budget, (*base.views, first), among, per_cost=False)
+                tried = _fill(means, budget, (*base.views, first), among, per_cost=False)
                 if tried.log_loss < subset.log_loss - _LEAST_GAIN:
                     yield tried
 
@@ -223,20 +251,20 @@ def _shares(budget: CostBudget, subset: Subset, views: Sequence[int]) -> NDArray
     return np.maximum(shares, 1e-9)
 
 
-def _evaluate(rows: Floats, budget: CostBudget, views: tuple[int, ...]) -> Subset:
+def evaluate(means: Means, budget: CostBudget, views: tuple[int, ...]) -> Subset:
     """Evaluate the best weighted mean of a set of views; an empty set has probability `EPS`."""
     cost = budget.cost(views)
     if not views:
-        mix = np.full(rows.shape[1], EPS)
+        mix = np.full(means.rows.shape[1], EPS)
         return Subset(views, -float(np.log(EPS)), cost, mix)
-    mix = _best_mix(rows[list(views)].astype(np.float64, copy=False))
+    mix = means.mix(views)
     return Subset(views, -float(np.log(np.maximum(mix, EPS)).mean()), cost, mix)
 
 
-def _best_mix(
+def _best_weights(
     rows: NDArray[np.float64], tolerance: float = 1e-5, most_steps: int = 200
 ) -> NDArray[np.float64]:
-    """Return the weighted mean of rows with the lowest log loss, float64 [images].
+    """Return the weights of the mean of rows with the lowest log loss, float64 [views].
 
     Newton's method runs on the views with positive weight until the optimality gap is small. If its step
     does not help, as can happen with probabilities near 0, a step of expectation maximisation replaces it.
@@ -254,8 +282,7 @@ def _best_mix(
             tried = weights * slopes
             new_mix, new_score = _mixed(rows, tried)
         weights, mix, score = tried, new_mix, new_score
-    mixed: NDArray[np.float64] = weights @ rows
-    return mixed
+    return weights
 
 
 def _mixed(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
@@ -276,9 +303,12 @@ def _newton_step(
     """
     moving = weights > 0
     moving[slopes.argmax()] = True
-    curvature = ratios[moving] @ ratios[moving].T / ratios.shape[1]
-    curvature[np.diag_indices_from(curvature)] += _RIDGE * curvature.trace()
-    towards, evenly = np.linalg.solve(curvature, np.stack([slopes[moving], np.ones(moving.sum())], axis=1)).T
+    moved = ratios[moving]
+    curvature = moved @ moved.T / ratios.shape[1]
+    curvature.flat[:: len(curvature) + 1] += _RIDGE * curvature.trace()
+    sides = np.ones((len(curvature), 2))
+    sides[:, 0] = slopes[moving]
+    towards, evenly = np.linalg.solve(curvature, sides).T
     direction = np.zeros(len(weights))
     direction[moving] = towards - evenly * towards.sum() / evenly.sum()  # the weights still sum to 1
     falling = direction < 0

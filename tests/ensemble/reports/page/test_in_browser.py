@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -68,42 +68,45 @@ def address(tmp_path_factory: pytest.TempPathFactory, _blank_figures: dict[str, 
     return path.as_uri()
 
 
-def opened(browser: Browser, address: str, **options: Any) -> Page:
-    """Open the report with all its details."""
-    page = browser.new_page(**options)
+@pytest.fixture(scope="module")
+def opened(browser: Browser, address: str) -> Page:
+    """The report with all its details, which takes longer to load than to look at again."""
+    page = browser.new_page()
     page.goto(address)
     page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
-    folder = os.environ.get("TUNE_PADDY_SCREENSHOTS")
-    if folder:
-        name = f"report-{page.viewport_size['width']}-{options.get('color_scheme', 'light')}.png"
-        page.screenshot(path=Path(folder) / name, full_page=True)
     return page
 
 
-def test_nothing_is_cut_on_a_telephone_or_a_desk_in_light_or_dark(browser: Browser, address: str) -> None:
+def looked_at(page: Page, scheme: Literal["light", "dark"], width: int = 1280) -> Page:
+    """Return the page as seen on a screen of this width, with this scheme of colours."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)
+    folder = os.environ.get("TUNE_PADDY_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"report-{width}-{scheme}.png", full_page=True)
+    return page
+
+
+def test_nothing_is_cut_on_a_telephone_or_a_desk_in_light_or_dark(opened: Page) -> None:
     """Wide tables and figures scroll in boxes of their own; the page does not."""
-    for width, scheme in ((390, "light"), (390, "dark"), (1280, "light")):
-        size = {"width": width, "height": 800}
-        page = opened(browser, address, viewport=size, color_scheme=scheme)
+    looks: list[tuple[int, Literal["light", "dark"]]] = [(390, "light"), (390, "dark"), (1280, "light")]
+    for width, scheme in looks:
+        page = looked_at(opened, scheme, width)
         assert page.evaluate("document.documentElement.scrollWidth") == width
         assert page.evaluate(OUTSIDE) == []
         assert all(page.eval_on_selector_all("img", "all => all.map(e => e.naturalWidth > 0)"))
         dark = page.eval_on_selector("body", COLOUR) == "rgb(20, 25, 31)"
         assert dark == (scheme == "dark")
-        page.close()
 
 
-def test_figures_change_their_colours_with_the_scheme(browser: Browser, address: str) -> None:
+def test_figures_change_their_colours_with_the_scheme(opened: Page) -> None:
     """Their background is the page's own colour."""
     corner = """e => {
         const canvas = document.createElement('canvas'); canvas.width = 100; canvas.height = 60;
         const context = canvas.getContext('2d'); context.drawImage(e, 0, 0, 100, 60);
         return [...context.getImageData(1, 1, 1, 1).data].slice(0, 3) }"""
-    corners = []
-    for scheme in ("light", "dark"):
-        page = opened(browser, address, color_scheme=scheme)
-        corners.append(page.eval_on_selector("figure img", corner))
-        page.close()
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    corners = [looked_at(opened, scheme).eval_on_selector("figure img", corner) for scheme in schemes]
     assert corners == [[255, 255, 255], [20, 25, 31]]
 
 
