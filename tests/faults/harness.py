@@ -202,7 +202,7 @@ def wait_for(condition: Callable[[], object], seconds: float) -> None:
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"nothing happened for {seconds:g} s")
-        time.sleep(0.02)
+        time.sleep(0.1)  # a condition may read a record, which takes a CPU, too
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
