@@ -76,7 +76,7 @@ def kill_driver(night: Night) -> set[str]:
     wait_for(lambda: (night.log / "held").exists() or first.process.poll() is not None, 1200)
     kill(first.process)
     # Ray's workers end within seconds.
-    wait_for(lambda: outcomes(night) <= {"interrupted", "finished"}, 600)
+    wait_for(lambda: outcomes(night) <= {"interrupted", "finished"}, 600, pause=0.5)
     return outcomes(night)
 
 
