@@ -192,8 +192,13 @@ def first_on_path(folder: Path) -> str:
     return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def wait_for(condition: Callable[[], object], seconds: float) -> None:
+def wait_for(condition: Callable[[], object], seconds: float, pause: float = 0.02) -> None:
     """Wait until a condition is true.
+
+    Args:
+        condition: Function that returns whether it is.
+        seconds: Maximum time.
+        pause: Time between two calls, in seconds; a function that reads a record takes a CPU without one.
 
     Raises:
         TimeoutError: The condition was not true in time.
@@ -202,7 +207,7 @@ def wait_for(condition: Callable[[], object], seconds: float) -> None:
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"nothing happened for {seconds:g} s")
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -99,11 +99,23 @@ def in_second_checkpoint(action: Callable[..., None]) -> Any:
     return patch.object(checkpoint, "save_file", save_file)
 
 
-def die_in_checkpoint(save: Any, tensors: Any, path: Any, **options: Any) -> None:
+def write_half(save: Any, tensors: Any, path: Any, **options: Any) -> None:
+    """Write the first half of a checkpoint."""
     save(tensors, path, **options)
     content = Path(path).read_bytes()
     Path(path).write_bytes(content[: len(content) // 2])
+
+
+def die_in_checkpoint(*arguments: Any, **options: Any) -> None:
+    write_half(*arguments, **options)
     die()
+
+
+def hold_in_checkpoint(*arguments: Any, **options: Any) -> None:
+    """Keep a half of a checkpoint until this process ends with its driver's; say so in the file `held`."""
+    write_half(*arguments, **options)
+    (LOG / "held").touch()
+    time.sleep(HOUR)
 
 
 def fail_in_checkpoint(save: Any, tensors: Any, path: Any, **options: Any) -> None:
@@ -155,6 +167,7 @@ BREAKS: dict[str, Callable[[], Any]] = {
     "kill in training": lambda: in_second_epoch(lambda _: die()),
     "kill in TTA": in_tta,
     "kill in a checkpoint": lambda: in_second_checkpoint(die_in_checkpoint),
+    "hold in a checkpoint": lambda: in_second_checkpoint(hold_in_checkpoint),
     "kill in an upload": lambda: in_upload(die_in_upload),
     "hang": lambda: in_second_epoch(hang),
     "wait": lambda: in_second_epoch(wait),
