@@ -91,7 +91,7 @@ SECRETS = (
 )
 
 SPACE = """
-search: {trials: 4, retries: 0, concurrency: 1}  # a second worker would import torch for seconds
+search: {trials: 4, retries: 0, concurrency: 1}
 defaults:
   {pretrained: false, schedule: one_cycle, size: 32, epochs: 2, batch_size: 16, tta: 1, flip: none, lr: 0.005}
 recipes:
@@ -286,7 +286,11 @@ def finished(
     tmp_path_factory: pytest.TempPathFactory,
     ray_running: None,  # noqa: ARG001 for its effect
 ) -> Finished:
-    """Four trials with real Ray and MLflow: three finish, one lacks its pretrained weights."""
+    """Four trials with a real MLflow: three finish, one lacks its pretrained weights.
+
+    They train in this process, as a worker of Ray would import torch for seconds; `odd` is a search on Ray.
+    """
+    from tests.search.here import trained_here
     from tune_paddy.tracking.store import open_store
 
     root = tmp_path_factory.mktemp("search")
@@ -294,7 +298,7 @@ def finished(
     store = open_store(
         f"sqlite:///{root}/mlflow.db", experiment="digits", artifact_root=root / "runs/artifacts", create=True
     )
-    with planted_secrets():
+    with planted_secrets(), trained_here():
         members = searched(plan, store)
     return Finished(plan, store, root / "runs", members)
 
@@ -320,8 +324,11 @@ recipes: [{arch: test_resnet, lr: 0.005}, {arch: test_convnext, lr: 0.005, epoch
 @pytest.fixture(scope="session")
 def folded(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> SearchPlan:
     """A finished search in the same record: two members of two folds each."""
+    from tests.search.here import trained_here
+
     plan = make_plan("folded", finished.plan.dataset.root, tmp_path_factory.mktemp("folded"), FOLDED)
-    searched(plan, finished.store)
+    with trained_here():
+        searched(plan, finished.store)
     return plan
 
 
