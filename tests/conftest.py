@@ -11,7 +11,7 @@ import os
 import pkgutil
 import random
 import re
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +115,40 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 def footprints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Cache of footprints that commands share, so that a process measures each network once."""
     return tmp_path_factory.mktemp("footprints")
+
+
+@pytest.fixture(scope="session")
+def one_schema() -> Iterator[None]:
+    """Let MLflow run its 68 migrations for the first new SQLite database; the others get the same schema.
+
+    The migrations are also read once for each database that is opened, to know the newest.
+    """
+    from functools import cache
+
+    from tune_paddy.tracking.client import load_mlflow
+
+    load_mlflow()
+    from mlflow.store.db import utils
+    from sqlalchemy import inspect
+
+    migrate, schema = utils._initialize_tables, list[str]()
+
+    def initialise(engine: Any) -> None:
+        if engine.dialect.name != "sqlite" or inspect(engine).get_table_names():
+            migrate(engine)
+            return
+        if not schema:
+            migrate(engine)
+        with closing(engine.raw_connection()) as connection:
+            if schema:
+                connection.driver_connection.executescript("\n".join(schema))
+            else:
+                schema.extend(connection.driver_connection.iterdump())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "_initialize_tables", initialise)
+        patch.setattr(utils, "_get_latest_schema_revision", cache(utils._get_latest_schema_revision))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

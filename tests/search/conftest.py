@@ -31,6 +31,11 @@ CHECKPOINTS = f"members/{TRIALS:04}-*/checkpoint-*.safetensors"
 """Checkpoints of the member that is interrupted."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_schema(one_schema: None) -> None:
+    """Create the records of all these tests quickly."""
+
+
 @dataclass(frozen=True)
 class Odd:
     """A search that has run out of time: its dataset, plan, record and members."""
