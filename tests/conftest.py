@@ -11,7 +11,7 @@ import os
 import pkgutil
 import random
 import re
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,7 @@ SECRETS = (
 )
 
 SPACE = """
-search: {trials: 4, retries: 0, concurrency: 1}  # a second worker would import torch for seconds
+search: {trials: 4, retries: 0, concurrency: 1}
 defaults:
   {pretrained: false, schedule: one_cycle, size: 32, epochs: 2, batch_size: 16, tta: 1, flip: none, lr: 0.005}
 recipes:
@@ -115,6 +115,40 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 def footprints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Cache of footprints that commands share, so that a process measures each network once."""
     return tmp_path_factory.mktemp("footprints")
+
+
+@pytest.fixture(scope="session")
+def one_schema() -> Iterator[None]:
+    """Let MLflow run its 68 migrations for the first new SQLite database; the others get the same schema.
+
+    The migrations are also read once for each database that is opened, to know the newest.
+    """
+    from functools import cache
+
+    from tune_paddy.tracking.client import load_mlflow
+
+    load_mlflow()
+    from mlflow.store.db import utils
+    from sqlalchemy import inspect
+
+    migrate, schema = utils._initialize_tables, list[str]()
+
+    def initialise(engine: Any) -> None:
+        if engine.dialect.name != "sqlite" or inspect(engine).get_table_names():
+            migrate(engine)
+            return
+        if not schema:
+            migrate(engine)
+        with closing(engine.raw_connection()) as connection:
+            if schema:
+                connection.driver_connection.executescript("\n".join(schema))
+            else:
+                schema.extend(connection.driver_connection.iterdump())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "_initialize_tables", initialise)
+        patch.setattr(utils, "_get_latest_schema_revision", cache(utils._get_latest_schema_revision))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -286,7 +320,11 @@ def finished(
     tmp_path_factory: pytest.TempPathFactory,
     ray_running: None,  # noqa: ARG001 for its effect
 ) -> Finished:
-    """Four trials with real Ray and MLflow: three finish, one lacks its pretrained weights."""
+    """Four trials with a real MLflow: three finish, one lacks its pretrained weights.
+
+    They train in this process, as a worker of Ray would import torch for seconds; `odd` is a search on Ray.
+    """
+    from tests.search.here import trained_here
     from tune_paddy.tracking.store import open_store
 
     root = tmp_path_factory.mktemp("search")
@@ -294,7 +332,7 @@ def finished(
     store = open_store(
         f"sqlite:///{root}/mlflow.db", experiment="digits", artifact_root=root / "runs/artifacts", create=True
     )
-    with planted_secrets():
+    with planted_secrets(), trained_here():
         members = searched(plan, store)
     return Finished(plan, store, root / "runs", members)
 
@@ -320,8 +358,11 @@ recipes: [{arch: test_resnet, lr: 0.005}, {arch: test_convnext, lr: 0.005, epoch
 @pytest.fixture(scope="session")
 def folded(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> SearchPlan:
     """A finished search in the same record: two members of two folds each."""
+    from tests.search.here import trained_here
+
     plan = make_plan("folded", finished.plan.dataset.root, tmp_path_factory.mktemp("folded"), FOLDED)
-    searched(plan, finished.store)
+    with trained_here():
+        searched(plan, finished.store)
     return plan
 
 

@@ -16,6 +16,11 @@ from tune_paddy.data.system.progress.lines import Silence
 Call = Callable[..., str]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_schema(one_schema: None) -> None:
+    """Create the records of all these tests quickly."""
+
+
 class _NoSilence(Silence):
     """Silence that is never too long: on a busy machine lines of progress would mix with the output."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import make_plan, searched
+from tests.conftest import make_plan, planted_secrets, searched
 from tune_paddy.data.tables.csv_table import format_csv
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.timing.budget import TimeBudget
@@ -20,14 +20,20 @@ search:
   {trials: 50, minutes: 600, scheduler: asha, concurrency: 1, retries: 0, select_share: 0.5,
    keep_weights: none, gpu: auto, gpu_memory: 12000, cpus: 1}
 defaults: {pretrained: false, schedule: one_cycle, size: 32, epochs: 5, batch_size: 16, tta: 0}
+recipes: [{name: broken, arch: test_resnet, pretrained: no-such-weights.safetensors}]
 spaces: [{name: nets, arch: test_resnet, lr: {low: 1.0e-6, high: 0.01, log: true}}]
 """
 
-TRIALS = 4
-"""Number of trials that end by themselves; the time is used up in the first epoch of the next."""
+TRIALS = 5
+"""Number of trials that end by themselves, the first without its weights; the time is used up in the next."""
 
 CHECKPOINTS = f"members/{TRIALS:04}-*/checkpoint-*.safetensors"
 """Checkpoints of the member that is interrupted."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_schema(one_schema: None) -> None:
+    """Create the records of all these tests quickly."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def odd(
     def clock() -> float:
         return end if any(plan.folder.glob(CHECKPOINTS)) else 0.0
 
-    with pytest.MonkeyPatch.context() as patch:
+    with planted_secrets(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUNE_PADDY_CACHE", str(dataset.parent / "cache"))  # no stored forecasts
         members = searched(plan, store, clock=clock)
     return Odd(dataset, plan, store, members)

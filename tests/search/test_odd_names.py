@@ -19,6 +19,7 @@ def test_a_running_member_ends_with_its_epoch_and_can_be_resumed(odd: Odd) -> No
 def test_no_trial_starts_after_the_time_is_used_up(odd: Odd) -> None:
     outcomes = [member.outcome for member in odd.members]
     assert len(outcomes) == TRIALS + 1
+    assert outcomes[0] == "failed"
     assert "interrupted" not in outcomes[:TRIALS]
 
 

@@ -10,7 +10,8 @@ import psutil
 import pytest
 import ray
 
-from tests.conftest import PLANTED, SECRETS, Finished
+from tests.conftest import PLANTED, SECRETS
+from tests.search.conftest import ODD, Odd
 from tune_paddy.search.ray.internals import own_processes
 
 FIND = """
@@ -41,17 +42,17 @@ def files_with(folder: Path, text: bytes) -> list[str]:
     return list(found)
 
 
-def test_no_file_of_a_search_contains_credentials(finished: Finished) -> None:
-    root = finished.runs.parent
-    assert (root / "mlflow.db").is_file()
+def test_no_file_of_a_search_contains_credentials(odd: Odd) -> None:
+    root = odd.dataset.parent
+    assert (root / f"{ODD}.db").is_file()
     assert files_with(root, PLANTED.encode()) == []
 
 
-def test_no_log_of_ray_contains_credentials(finished: Finished) -> None:  # noqa: ARG001 writes the logs
+def test_no_log_of_ray_contains_credentials(odd: Odd) -> None:  # noqa: ARG001 writes the logs
     assert files_with(Path(ray._private.worker._global_node.get_session_dir_path()), PLANTED.encode()) == []
 
 
-def test_no_process_shows_credentials(finished: Finished) -> None:  # noqa: ARG001 starts the processes
+def test_no_process_shows_credentials(odd: Odd) -> None:  # noqa: ARG001 starts the processes
     lines = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # a worker may end meanwhile; a zombie has no command line
@@ -60,7 +61,7 @@ def test_no_process_shows_credentials(finished: Finished) -> None:  # noqa: ARG0
     assert not [line for line in lines if PLANTED in line]
 
 
-def test_trials_have_the_credentials(finished: Finished) -> None:  # noqa: ARG001 starts the processes
+def test_trials_have_the_credentials(odd: Odd) -> None:  # noqa: ARG001 starts the processes
     """The tests above rely on it. The raylet is read, since titles of workers overwrite their environment."""
     inherited = own_processes()["raylet"].environ()
     assert {name: inherited.get(name) for name in SECRETS} == {n: f"{PLANTED}-{n}" for n in SECRETS}
