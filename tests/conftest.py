@@ -118,10 +118,16 @@ def footprints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def one_schema() -> Iterator[None]:
+def _schema() -> list[str]:
+    """SQL of MLflow's schema, once a record was created."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def one_schema(_schema: list[str]) -> Iterator[None]:
     """Let MLflow run its 68 migrations for the first new SQLite database; the others get the same schema.
 
-    The migrations are also read once for each database that is opened, to know the newest.
+    The migrations are also read for each database that is opened, to know the newest; here once a module.
     """
     from functools import cache
 
@@ -131,19 +137,19 @@ def one_schema() -> Iterator[None]:
     from mlflow.store.db import utils
     from sqlalchemy import inspect
 
-    migrate, schema = utils._initialize_tables, list[str]()
+    migrate = utils._initialize_tables
 
     def initialise(engine: Any) -> None:
         if engine.dialect.name != "sqlite" or inspect(engine).get_table_names():
             migrate(engine)
             return
-        if not schema:
+        if not _schema:
             migrate(engine)
         with closing(engine.raw_connection()) as connection:
-            if schema:
-                connection.driver_connection.executescript("\n".join(schema))
+            if _schema:
+                connection.driver_connection.executescript("\n".join(_schema))
             else:
-                schema.extend(connection.driver_connection.iterdump())
+                _schema.extend(connection.driver_connection.iterdump())
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(utils, "_initialize_tables", initialise)

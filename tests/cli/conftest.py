@@ -16,9 +16,9 @@ from tune_paddy.data.system.progress.lines import Silence
 Call = Callable[..., str]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _one_schema(one_schema: None) -> None:
-    """Create the records of all these tests quickly."""
+    """Create the records of all these tests quickly; tests of the record itself let MLflow do it."""
 
 
 class _NoSilence(Silence):

@@ -31,9 +31,9 @@ CHECKPOINTS = f"members/{TRIALS:04}-*/checkpoint-*.safetensors"
 """Checkpoints of the member that is interrupted."""
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _one_schema(one_schema: None) -> None:
-    """Create the records of all these tests quickly."""
+    """Create the records of all these tests quickly; tests of the record itself let MLflow do it."""
 
 
 @dataclass(frozen=True)

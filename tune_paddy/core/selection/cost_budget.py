@@ -185,9 +185,8 @@ class Means:
 
     def __init__(self, rows: Floats) -> None:
         self.rows = rows
-        self._weights: dict[
-            tuple[int, ...], NDArray[np.float64]
-        ] = {}  # the means themselves would fill memory
+        # The means themselves would fill memory.
+        self._weights: dict[tuple[int, ...], NDArray[np.float64]] = {}
 
     def mix(self, views: tuple[int, ...]) -> NDArray[np.float64]:
         """Return the probability of the true class under the best mean, float64 [images]."""
