@@ -53,7 +53,9 @@ def test_the_recorded_times_of_a_member_give_its_cost_back(folds: int) -> None:
 def test_a_frozen_member_that_found_features_in_the_cache_has_no_cost() -> None:
     """Its seconds an image would be too few for a member that embeds its images."""
     frozen, metrics = MemberConfig(arch="any", schedule="frozen"), metrics_of(1)
-    assert member_cost(frozen, {**metrics, "embedded_images": IMAGES}) is not None
+    cost = member_cost(frozen, {**metrics, "embedded_images": IMAGES})
+    assert cost is not None
+    assert cost.frozen < cost.train
     for known in ({"embedded_images": IMAGES - 1}, {}):
         assert member_cost(frozen, {**metrics, **known}) is None
 

@@ -32,6 +32,23 @@ def test_a_frozen_member_embeds_once_and_predicts_the_select_split_twice() -> No
     assert epoch_seconds(config, cost, load) == pytest.approx(50 * 0.1 + 20 * 0.02)
 
 
+def test_with_folds_a_frozen_member_embeds_each_image_once_and_fits_a_head_a_fold() -> None:
+    cost = StepCost(train=0.1, frozen=0.03, predict=0.02, tta_pass=0.04, build=2.0)
+    load = Workload(80, 20, 10, models=5)
+    for subsample, embedded in ((1.0, 100), (0.5, 100), (0.1, 40)):
+        config = member(schedule="frozen", subsample=subsample, tta=1)
+        training = embedded * 0.07 + 5 * 80 * subsample * 0.03
+        predictions = (100 - embedded + 10) * 0.02 + 5 * (20 + 10) * 0.04
+        expected = 5 * 2 + training + predictions
+        assert member_seconds(config, cost, load, start=3.0) == pytest.approx(3 + expected)
+
+
+def test_without_a_cache_each_fold_embeds_its_images_again() -> None:
+    cost, config = StepCost(0.1, 0.03, 0.02, 0.04, 2.0), member(schedule="frozen")
+    one, five = (member_seconds(config, cost, Workload(80, 20, 10, models, decode=0.5)) for models in (1, 5))
+    assert five == pytest.approx(5 * one)
+
+
 def test_frozen_members_are_a_kind_for_each_set_of_symmetries() -> None:
     kinds = [kind_of(member(schedule="frozen", flip=flip, lr=0.1)) for flip in ("none", "dihedral")]
     assert kinds[0] != kinds[1]
@@ -61,4 +78,5 @@ def test_each_symmetry_costs_a_forward_pass_and_its_share_of_the_fit(paths: list
         cost, _ = time_member(config, paths, n_classes=3, allow_gpu=False, clock=lambda: float(next(seconds)))
         costs.append(cost)
     assert costs[1].train == pytest.approx(2 * costs[0].train)
-    assert costs[0].train > costs[0].predict
+    assert costs[1].frozen == pytest.approx(2 * costs[0].frozen)
+    assert costs[0].train == pytest.approx(costs[0].predict + costs[0].frozen)

@@ -13,7 +13,8 @@ class StepCost:
     Attributes:
         train: Training step of the whole network: augmentation, forward, backward and optimizer, in s/image;
             of a frozen member, its features in all symmetries and the fit of its head.
-        frozen: Training step while only the head and the norms train, in s/image.
+        frozen: Training step while only the head and the norms train, in s/image; of a frozen member, the fit
+            of its head alone.
         predict: Prediction without augmentation, in s/image.
         tta_pass: One augmented pass of test-time augmentation, in s/image.
         build: Building of the network, in s.
@@ -87,6 +88,8 @@ def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, star
         load: Images of one model.
         start: Time that a trial takes before its first step and after its last prediction, in s.
     """
+    if config.frozen and load.models > 1 and load.decode == 0:
+        return start + _frozen_folds_seconds(config, cost, load)
     frozen = config.total_epochs - config.full_epochs
     images = max(1, round(config.subsample * load.train))
     # A head that begins fitted needs the features of the training images: a prediction of each. The fit, a
@@ -99,6 +102,21 @@ def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, star
     answers = asked * (unaugmented * cost.predict + config.tta * cost.tta_pass)
     reads = first + config.total_epochs * (images + judged) + _networks(config) * asked
     return start + load.models * (cost.build + training + validation + answers + reads * load.decode)
+
+
+def _frozen_folds_seconds(config: MemberConfig, cost: StepCost, load: Workload) -> float:
+    """Return the seconds of a frozen member with folds, whose features a cache holds from the first fold on.
+
+    An image is embedded once, whichever folds train on it or predict it; each fold fits a head of its own.
+    """
+    images = max(1, round(config.subsample * load.train))
+    labelled = load.train + load.select
+    embedded = min(labelled, load.models * images)
+    training = embedded * (cost.train - cost.frozen) + load.models * images * cost.frozen
+    unaugmented = all_passes(vars(config)) - config.tta
+    predicted = (labelled - embedded + load.test) * unaugmented * cost.predict
+    augmented = load.models * (load.select + load.test) * config.tta * cost.tta_pass
+    return load.models * cost.build + training + predicted + augmented
 
 
 def _networks(config: MemberConfig) -> int:

@@ -14,6 +14,9 @@ from tune_paddy.tracking.runs import RecordedRun, list_members, list_searches
 from tune_paddy.tracking.schema import PROCESS, MemberRecord
 from tune_paddy.tracking.store import Store
 
+MOST_FIT = 1 / 3
+"""Share of a frozen member's training that the fit of its head takes at most; see `benchmarks/LOG.md`."""
+
 
 def recorded_costs(store: Store, *, gpu: str | None = None, cpus: int = 1) -> dict[MemberConfig, StepCost]:
     """Return the median cost of each kind of member that was trained on a device: kind → cost.
@@ -72,6 +75,8 @@ def member_cost(config: MemberConfig, metrics: Mapping[str, float], folds: int =
     before = total / models - config.full_epochs * (tuned + judged) - frozen_epochs * judged
     # A member with patience may have ended after any number of epochs.
     frozen = max(before, 0.0) / frozen_epochs / images if frozen_epochs and not config.patience else train
+    if config.frozen:
+        frozen = MOST_FIT * train
     one_pass = milliseconds / 1000 / models / all_passes(vars(config))
     return StepCost(train, frozen, one_pass, one_pass, build=0.0)
 

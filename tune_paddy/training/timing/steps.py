@@ -144,15 +144,15 @@ class _Steps:
         return train, self.train(replace(tuned, frozen=True)) if len(phases(self.config)) > 1 else train
 
     def fit(self, plain: float) -> tuple[float, float]:
-        """Return the time of a frozen member per training image, twice: features and fit of the head, in s.
+        """Return the time of a frozen member per training image in s: in all, and of the head's fit alone.
 
         Args:
             plain: Time of a forward pass and the decoding of an image, in s.
         """
         layer = cast("LinearHead", self.model[1]).linear
         seconds = evaluation_seconds(layer.in_features, layer.out_features, self.clock)
-        whole = self.config.symmetries * (plain + EVALUATIONS * seconds)
-        return whole, whole
+        fit = self.config.symmetries * EVALUATIONS * seconds
+        return self.config.symmetries * plain + fit, fit
 
     def train(self, phase: Phase) -> float:
         """Return the median time of a training step, in s/image."""
