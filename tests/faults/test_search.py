@@ -27,7 +27,7 @@ FAULTS = {
 """The first trial has half a checkpoint when the driver and all that it started are killed; it and the second
 are in their second epoch when the search is interrupted; the last session has the other faults.
 
-A process that ends with a session is one fewer than one that Ray has to replace for the next trial."""
+A trial that ends with its driver needs no further process of Ray, which would import torch."""
 SURVIVED = {0, 1, 2, 3, 5}
 ONE = ("--concurrency", "1")
 """One trial at once, except where a signal must find two running: each needs a process that imports torch."""

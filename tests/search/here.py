@@ -67,7 +67,7 @@ def _reporter(
         trial.last_result = result
         searcher.on_trial_result(trial.trial_id, result)
         decision = scheduler.on_trial_result(None, trial, result)  # type: ignore[arg-type]
-        # The report of its end has an epoch beyond the last, after which a trial is no longer stopped.
+        # To the report of a trial's end, which counts as a further epoch, ASHA says stop as well.
         assert decision == TrialScheduler.CONTINUE or "outcome" in result
         for callback in callbacks:
             callback.on_trial_result(0, [], trial, result)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 import ray
 
-from tests.conftest import PLANTED, SECRETS
+from tests.conftest import PLANTED, SECRETS, Finished
 from tests.search.conftest import ODD, Odd
 from tune_paddy.search.ray.internals import own_processes
 
@@ -42,10 +42,11 @@ def files_with(folder: Path, text: bytes) -> list[str]:
     return list(found)
 
 
-def test_no_file_of_a_search_contains_credentials(odd: Odd) -> None:
-    root = odd.dataset.parent
-    assert (root / f"{ODD}.db").is_file()
-    assert files_with(root, PLANTED.encode()) == []
+def test_no_file_of_a_search_contains_credentials(odd: Odd, finished: Finished) -> None:
+    """Neither of one on Ray, nor of one that keeps the weights of its members."""
+    for root, record in ((odd.dataset.parent, f"{ODD}.db"), (finished.runs.parent, "mlflow.db")):
+        assert (root / record).is_file()
+        assert files_with(root, PLANTED.encode()) == []
 
 
 def test_no_log_of_ray_contains_credentials(odd: Odd) -> None:  # noqa: ARG001 writes the logs

@@ -71,7 +71,7 @@ def learner(
         ("bf16", {"loss": "bce"}),
         ("fp32", {"optimizer": "sgd", "loss": "bce"}),
         ("fp32", {"optimizer": "adamw", "clip_grad": 1.0, **STRONG}),
-        ("fp16", STRONG),
+        ("fp16", {"optimizer": "sgd", **STRONG}),
         ("fp32", {}),
     ],
     ids=str,

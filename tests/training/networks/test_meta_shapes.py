@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -38,6 +39,38 @@ def test_a_layer_without_values_has_torchs_shape_and_still_refuses_a_wrong_one(
         assert layer(right).stride() == expected.stride()
         with pytest.raises(RuntimeError):
             layer(wrong)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"attn_mask": torch.ones(3, 3, device="meta", dtype=torch.bool), "is_causal": True},
+        {"attn_mask": torch.ones(3, 3, device="meta", dtype=torch.int)},
+    ],
+    ids=["mask of a causal one", "mask of integers"],
+)
+def test_attention_that_torch_refuses_is_refused(options: dict[str, Any]) -> None:
+    values = torch.zeros(2, 4, 3, 4, device="meta")
+    with layers_by_shape(), pytest.raises(RuntimeError):
+        F.scaled_dot_product_attention(values, values, values, **options)
+
+
+def test_attention_of_permuted_values_is_laid_out_as_on_a_cpu() -> None:
+    on_cpu = torch.zeros(2, 5, 3, 4, 8).permute(2, 0, 3, 1, 4)
+    expected = F.scaled_dot_product_attention(*on_cpu.unbind(0))
+    with layers_by_shape():
+        found = F.scaled_dot_product_attention(*on_cpu.to("meta").unbind(0))
+    assert (found.shape, found.stride()) == (expected.shape, expected.stride())
+
+
+def test_a_number_by_its_keyword_an_output_and_an_expanded_tensor_are_left_to_torch() -> None:
+    values, output = torch.zeros(2, 3, device="meta"), torch.zeros(2, 3, device="meta")
+    expanded = torch.zeros(3, 1, 5, device="meta").expand(3, 4, 5).permute(2, 0, 1)
+    expected = expanded + 1
+    with layers_by_shape():
+        assert torch.pow(values, exponent=2).shape == values.shape
+        assert torch.add(values, 1, out=output) is output
+        assert (expanded + 1).stride() == expected.stride()
 
 
 @pytest.mark.parametrize("operator", [torch.add, torch.sub, torch.mul, torch.div, torch.pow])

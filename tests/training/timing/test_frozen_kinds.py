@@ -1,17 +1,23 @@
 """Time of frozen members."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tune_paddy.core.config import MemberConfig
+from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.timing.cost import StepCost, Workload, epoch_seconds, member_seconds
 from tune_paddy.core.timing.kinds import kind_of
+from tune_paddy.core.timing.workload import workload
 from tune_paddy.training.timing.kinds import time_kinds
 from tune_paddy.training.timing.steps import time_member
+
+PRETRAINED: dict[str, Any] = {"schedule": "frozen", "pretrained": True}
+"""Members whose features a cache may hold."""
 
 
 @pytest.fixture
@@ -36,17 +42,32 @@ def test_with_folds_a_frozen_member_embeds_each_image_once_and_fits_a_head_a_fol
     cost = StepCost(train=0.1, frozen=0.03, predict=0.02, tta_pass=0.04, build=2.0)
     load = Workload(80, 20, 10, models=5)
     for subsample, embedded in ((1.0, 100), (0.5, 100), (0.1, 40)):
-        config = member(schedule="frozen", subsample=subsample, tta=1)
+        config = member(**PRETRAINED, subsample=subsample, tta=1)
         training = embedded * 0.07 + 5 * 80 * subsample * 0.03
         predictions = (100 - embedded + 10) * 0.02 + 5 * (20 + 10) * 0.04
         expected = 5 * 2 + training + predictions
         assert member_seconds(config, cost, load, start=3.0) == pytest.approx(3 + expected)
 
 
-def test_without_a_cache_each_fold_embeds_its_images_again() -> None:
-    cost, config = StepCost(0.1, 0.03, 0.02, 0.04, 2.0), member(schedule="frozen")
-    one, five = (member_seconds(config, cost, Workload(80, 20, 10, models, decode=0.5)) for models in (1, 5))
-    assert five == pytest.approx(5 * one)
+def test_views_that_need_other_features_are_computed_in_each_fold() -> None:
+    cost, load = StepCost(0.1, 0.03, 0.02, 0.04, 2.0), Workload(80, 20, 10, models=5)
+    plain, flipped, zoomed = (
+        member_seconds(member(**PRETRAINED, tta=0, flip="horizontal", **view), cost, load)
+        for view in ({"flip_view": False}, {"flip_view": True}, {"flip_view": False, "zoom_view": 0.8})
+    )
+    assert flipped - plain == pytest.approx(10 * 0.02)
+    assert zoomed - plain == pytest.approx(5 * 30 * 0.02)
+
+
+@pytest.mark.parametrize("settings", [{"cache_limit": 0}, {}], ids=str)
+def test_without_a_cache_or_pretrained_weights_each_fold_embeds_its_images_again(
+    settings: dict[str, Any],
+) -> None:
+    cost = StepCost(0.1, 0.03, 0.02, 0.04, 2.0)
+    config = member(**PRETRAINED) if settings else member(schedule="frozen")
+    folds = workload(SearchSettings(folds=5, **settings), 100, test=10)
+    one = member_seconds(config, cost, replace(folds, models=1))
+    assert member_seconds(config, cost, folds) == pytest.approx(5 * one)
 
 
 def test_frozen_members_are_a_kind_for_each_set_of_symmetries() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from tune_paddy.core.config import MemberConfig
-from tune_paddy.core.views import all_passes
+from tune_paddy.core.views import FLIPS, PLAIN, all_passes, view_work
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Workload:
         test: Images of the test set, predicted at the end.
         models: Models per member: the number of folds, or 1.
         decode: Reading of one image that no cache holds, in s; 0: a cache holds the images.
+        cached: Whether a cache holds the features of frozen members.
     """
 
     train: int
@@ -54,6 +55,7 @@ class Workload:
     test: int
     models: int = 1
     decode: float = 0.0
+    cached: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, star
         load: Images of one model.
         start: Time that a trial takes before its first step and after its last prediction, in s.
     """
-    if config.frozen and load.models > 1 and load.decode == 0:
+    if config.frozen and load.models > 1 and load.cached and config.pretrained is not False:
         return start + _frozen_folds_seconds(config, cost, load)
     frozen = config.total_epochs - config.full_epochs
     images = max(1, round(config.subsample * load.train))
@@ -107,16 +109,20 @@ def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, star
 def _frozen_folds_seconds(config: MemberConfig, cost: StepCost, load: Workload) -> float:
     """Return the seconds of a frozen member with folds, whose features a cache holds from the first fold on.
 
-    An image is embedded once, whichever folds train on it or predict it; each fold fits a head of its own.
+    An image is embedded once, whichever folds train on it or predict it; each fold fits a head of its own,
+    and computes the views that need other features.
     """
     images = max(1, round(config.subsample * load.train))
     labelled = load.train + load.select
     embedded = min(labelled, load.models * images)
     training = embedded * (cost.train - cost.frozen) + load.models * images * cost.frozen
-    unaugmented = all_passes(vars(config)) - config.tta
-    predicted = (labelled - embedded + load.test) * unaugmented * cost.predict
-    augmented = load.models * (load.select + load.test) * config.tta * cost.tta_pass
-    return load.models * cost.build + training + predicted + augmented
+    work = view_work(vars(config))
+    kept = sum(work[kind].own for kind in (PLAIN, FLIPS) if kind in work) + 1
+    others = all_passes(vars(config)) - kept - config.tta
+    predicted = (labelled - embedded + load.test) * kept * cost.predict
+    asked = load.models * (load.select + load.test)
+    anew = asked * (others * cost.predict + config.tta * cost.tta_pass)
+    return load.models * cost.build + training + predicted + anew
 
 
 def _networks(config: MemberConfig) -> int:

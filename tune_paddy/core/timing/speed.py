@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.timing.cost import StepCost
@@ -32,8 +32,8 @@ def cost_by_operations(config: MemberConfig, operations: float, timed: Sequence[
     Args:
         config: Configuration of the member.
         operations: Operations of a forward pass of one image through its network.
-        timed: Timed networks; those of the member's sort, frozen or not, come first. Empty: the cost is
-            relative, one unit for each operation.
+        timed: Timed networks; those of the member's sort, frozen or not, come first, and of others only the
+            predictions count. Empty: the cost is relative, one unit for each operation.
 
     >>> known = [TimedNetwork(2.0, False, StepCost(6.0, 3.0, 2.0, 2.0, build=1.0))]
     >>> cost_by_operations(MemberConfig(arch="any"), 4.0, known).train
@@ -43,10 +43,14 @@ def cost_by_operations(config: MemberConfig, operations: float, timed: Sequence[
     if not alike:
         return _relative(config).scaled(operations)
     near = min(alike, key=lambda one: abs(math.log(one.operations / operations)))
-    return near.cost.scaled(operations / near.operations)
+    cost = near.cost
+    if near.frozen != config.frozen:  # only a prediction is the same step for both sorts
+        cost = replace(_relative(config).scaled(cost.predict), tta_pass=cost.tta_pass, build=cost.build)
+    return cost.scaled(operations / near.operations)
 
 
 def _relative(config: MemberConfig) -> StepCost:
-    """Return the operations of each step per operation of a forward pass."""
-    step = float(config.symmetries) if config.frozen else 1 + _BACKWARD
-    return StepCost(step, step if config.frozen else 1.0, 1.0, 1.0, build=0.0)
+    """Return the operations of each step per operation of a forward pass; a head's fit has hardly any."""
+    if config.frozen:
+        return StepCost(float(config.symmetries), 0.0, 1.0, 1.0, build=0.0)
+    return StepCost(1 + _BACKWARD, 1.0, 1.0, 1.0, build=0.0)

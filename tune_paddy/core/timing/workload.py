@@ -35,4 +35,7 @@ def workload(
         select = round(settings.select_share * labelled)
     uncached = decode / max(1, int(settings.cpus)) if settings.cache_limit == 0 else 0.0
     pseudo = test if settings.pseudo is not None else 0
-    return Workload(labelled - select + pseudo, select, test, max(1, settings.folds), uncached)
+    models = max(1, settings.folds)
+    return Workload(
+        labelled - select + pseudo, select, test, models, uncached, cached=settings.cache_limit != 0
+    )

@@ -23,7 +23,7 @@ class layers_by_shape(TorchFunctionMode):  # noqa: N801 a context manager, as `t
         """Return a tensor without values in place of a layer's output."""
         shape_of = _SHAPES.get(func)
         given = kwargs or {}
-        if shape_of and args and isinstance(args[0], Tensor) and args[0].is_meta:
+        if shape_of and args and isinstance(args[0], Tensor) and args[0].is_meta and "out" not in given:
             shape = shape_of(*args, **given)
             if shape == args[0].shape:
                 return _like(args[0])
@@ -53,8 +53,8 @@ def _projected(values: Tensor, weight: Tensor, *_: Any, **__: Any) -> torch.Size
     return torch.Size((*values.shape[:-1], n_outputs)) if [*values.shape[-1:]] == inputs else None
 
 
-def _combined(values: Tensor, other: Any, *_: Any, **__: Any) -> torch.Size | None:
-    if not values.is_floating_point():
+def _combined(values: Tensor, other: Any = None, *_: Any, **__: Any) -> torch.Size | None:
+    if not values.is_floating_point() or 0 in values.stride():
         return None
     if isinstance(other, Tensor):
         alike = other.dtype == values.dtype and _spreads(other.shape, values.shape)
@@ -68,8 +68,15 @@ def _activated(values: Tensor, *_: Any, **__: Any) -> torch.Size | None:
 
 
 def _attended(
-    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *_: Any, **__: Any
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *more: Any, **options: Any
 ) -> torch.Size | None:
+    """Strides will be the query's, as on a CPU; on the meta device torch has others where it is permuted."""
+    if min(query.ndim, key.ndim, value.ndim) < 2 or not query.is_floating_point():  # noqa: PLR2004
+        return None
+    if attn_mask is not None and (
+        more or options.get("is_causal") or attn_mask.dtype not in (torch.bool, query.dtype)
+    ):
+        return None
     *outer, _n_queries, width = query.shape
     *keys, n_keys, key_width = key.shape
     *values, n_values, value_width = value.shape

@@ -11,6 +11,7 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.core.timing.cost import StepCost
 from tune_paddy.core.timing.kinds import kind_of
+from tune_paddy.core.timing.speed import TimedNetwork, cost_by_operations
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.training.oom import is_out_of_memory, release_memory
 from tune_paddy.training.timing.operations import forward_operations
@@ -107,11 +108,9 @@ def time_kinds(
             skipped[kind] = str(error).splitlines()[0]
             release_memory()
     timed = tuple(costs)
+    networks = [TimedNetwork(operations[kind], kind.frozen, costs[kind]) for kind in timed]
     for kind in operations.keys() - costs.keys() - skipped.keys() if timed else ():
-        near = min(
-            _alike(kind, timed) or timed, key=lambda known: abs(np.log(operations[known] / operations[kind]))
-        )
-        costs[kind] = costs[near].scaled(operations[kind] / operations[near])
+        costs[kind] = cost_by_operations(kind, operations[kind], networks)
     return TimedKinds(costs, timed, float(np.mean(decodes)) if decodes else 0.0, skipped)
 
 

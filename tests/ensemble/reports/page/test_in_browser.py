@@ -32,6 +32,8 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; 
 OUTSIDE = """() => [...document.querySelectorAll('main *')]
     .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
     .filter(e => !e.closest('.wide, figure')).map(e => e.outerHTML.slice(0, 80))"""
+DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Wait until a changed scheme has reached the figures, which the browser draws one frame later."""
 COLOUR = "e => getComputedStyle(e).getPropertyValue('background-color')"
 
 
@@ -81,6 +83,7 @@ def looked_at(page: Page, scheme: Literal["light", "dark"], width: int = 1280) -
     """Return the page as seen on a screen of this width, with this scheme of colours."""
     page.set_viewport_size({"width": width, "height": 800})
     page.emulate_media(color_scheme=scheme)
+    page.evaluate(DRAWN)
     folder = os.environ.get("TUNE_PADDY_SCREENSHOTS")
     if folder:
         page.screenshot(path=Path(folder) / f"report-{width}-{scheme}.png", full_page=True)
