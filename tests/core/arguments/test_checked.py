@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+from typing_extensions import TypeAliasType
 
 from tune_paddy.core.arguments.checked import ArgumentError, checked
 from tune_paddy.core.arguments.kinds import kinds_of
@@ -80,6 +81,26 @@ def test_a_wrong_argument_is_named_in_one_line(call: Callable[[], object], messa
     with pytest.raises(ArgumentError) as caught:
         call()
     assert str(caught.value) == message
+
+
+def test_arrays_of_a_type_statement_and_beside_other_types_are_arrays() -> None:
+    """From Python 3.12 on, NumPy's NDArray is a type statement."""
+    item = TypeVar("item", bound=np.generic)
+    stated = TypeAliasType("stated", np.ndarray[Any, np.dtype[item]], type_params=(item,))
+
+    @checked
+    def pair(
+        values: stated[np.floating],  # type: ignore[valid-type]
+        weights: Floats | Callable[[], float] | None = None,
+    ) -> tuple[Any, ...]:
+        return values, weights
+
+    for weights in (ARRAY, list, None):
+        assert pair(ARRAY, weights) == (ARRAY, weights)
+    with pytest.raises(ArgumentError, match="values: should be a NumPy array, not 'text'"):
+        pair("text")
+    with pytest.raises(ArgumentError, match="weights: should be a NumPy array or a function or None, not 1"):
+        pair(ARRAY, 1)  # type: ignore[arg-type]
 
 
 def test_an_argument_error_is_both_a_type_error_and_bad_input() -> None:

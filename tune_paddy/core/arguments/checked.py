@@ -4,7 +4,8 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar, get_origin
+from types import NoneType, UnionType
+from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 
@@ -61,8 +62,15 @@ def _has(parameter: inspect.Parameter) -> bool:
 def _text(annotation: Any) -> str:
     """Return the text of an annotation, without modules; arrays and functions have their names alone."""
     origin = get_origin(annotation)
+    if origin in (Union, UnionType):
+        return " | ".join(_text(one) for one in get_args(annotation))
+    meaning = getattr(origin or annotation, "__value__", None)
+    if meaning is not None:  # of a type statement, as NumPy's NDArray is from Python 3.12 on
+        return _text(meaning)
     if origin in (np.ndarray, Callable):
         return str(origin.__name__)
+    if annotation is NoneType:
+        return "None"
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     return _MODULE.sub("", text)
 
