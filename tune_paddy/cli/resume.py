@@ -31,9 +31,7 @@ def find_earlier(tracking_uri: str | None, name: str | None) -> "RecordedRun | N
         return None
     command = typed_command()
     found = [
-        search
-        for search in list_searches(store)
-        if (search.name == name if name else _is_cut_short(search, command))
+        search for search in list_searches(store, name or None) if name or _is_cut_short(search, command)
     ]
     return found[-1] if found else None
 

@@ -160,9 +160,20 @@ def find_tagged(
     ]
 
 
-def list_searches(store: Store) -> tuple[RecordedRun, ...]:
-    """Return every search of the record, over all experiments, oldest first."""
-    return tuple(recorded(run) for run in find_runs(store, f"tags.`{KIND}` = 'search'"))
+def list_searches(store: Store, name: str | None = None) -> tuple[RecordedRun, ...]:
+    """Return the searches of the record, over all experiments, oldest first.
+
+    Args:
+        store: The record.
+        name: Name of the searches; None: every search.
+    """
+    condition = f"tags.`{KIND}` = 'search'"
+    if name is None:
+        return tuple(recorded(run) for run in find_runs(store, condition))
+    if not _NAME.fullmatch(name):  # it has no place in a query, and no search has it
+        return ()
+    found = map(recorded, find_runs(store, f"{condition} AND tags.`{SEARCH}` = '{name}'"))
+    return tuple(search for search in found if search.name == name)  # some databases find `Night`, too
 
 
 def get_search(store: Store, name: str) -> RecordedRun:
@@ -171,11 +182,8 @@ def get_search(store: Store, name: str) -> RecordedRun:
     Raises:
         InputError: The name is unknown; the message lists similar names, or the existing ones.
     """
-    if _NAME.fullmatch(name):  # others have no place in a query, and no search has one
-        found = find_runs(store, f"tags.`{KIND}` = 'search' AND tags.`{SEARCH}` = '{name}'")
-        for search in map(recorded, found):
-            if search.name == name:  # some databases find `Night` for `night`, too
-                return search
+    for search in list_searches(store, name):
+        return search
     for deleted in deleted_searches(store, name):
         raise deleted
     raise unknown_search(name, [search.name for search in list_searches(store)], store.address)

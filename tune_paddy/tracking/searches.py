@@ -179,7 +179,7 @@ def recorded_run(store: Store, search: str) -> RecordedRun | None:
         InputError: Another experiment has a search of that name.
         TunePaddyError: MLflow failed.
     """
-    known = _named(store, search)
+    known = list_searches(store, search)
     if any(recorded.experiment_id != store.experiment_id for recorded in known):
         raise InputError(
             f"search {search!r} belongs to another dataset in {store.address}; choose another name"
@@ -194,7 +194,7 @@ def _begin(store: Store, name: str, tags: Mapping[str, str]) -> str:
     where two begin at the same moment, each finds the other's run, and neither goes on.
     """
     run_id = create_run(store.client, store.experiment_id, name, tags)
-    others = [search for search in _named(store, name) if search.run_id != run_id]
+    others = [search for search in list_searches(store, name) if search.run_id != run_id]
     if others:
         call(store.client.delete_run, run_id)
         raise _taken(store, name, others[0])
@@ -207,7 +207,3 @@ def _taken(store: Store, name: str, other: RecordedRun) -> InputError:
         f"{store.address} has a search {name!r}, which began on {where}; choose another `name`",
         options=("name",),
     )
-
-
-def _named(store: Store, name: str) -> list[RecordedRun]:
-    return [search for search in list_searches(store) if search.name == name]

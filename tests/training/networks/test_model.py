@@ -55,7 +55,7 @@ def light() -> Iterator[None]:
     rand, randn = (draw(2**16, generator=generator) for draw in (torch.rand, torch.randn))
 
     def smaller(name: str, *args: Any, **options: Any) -> nn.Module:
-        return create(name, *args, **{**SMALLER.get(module_of(name), {}), **options})
+        return create(name, *args, **(SMALLER.get(module_of(name), {}) | options))
 
     def is_large(tensor: Tensor) -> bool:
         return tensor.numel() > rand.numel() and not tensor.is_meta and tensor.is_contiguous()

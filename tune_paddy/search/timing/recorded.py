@@ -73,10 +73,12 @@ def member_cost(config: MemberConfig, metrics: Mapping[str, float], folds: int =
     train, frozen_epochs = tuned / images, config.total_epochs - config.full_epochs
     models = max(1, folds)
     before = total / models - config.full_epochs * (tuned + judged) - frozen_epochs * judged
-    # A member with patience may have ended after any number of epochs.
-    frozen = max(before, 0.0) / frozen_epochs / images if frozen_epochs and not config.patience else train
     if config.frozen:
         frozen = MOST_FIT * train
+    elif frozen_epochs and not config.patience:  # with patience it may have ended after any number of epochs
+        frozen = max(before, 0.0) / frozen_epochs / images
+    else:
+        frozen = train
     one_pass = milliseconds / 1000 / models / all_passes(vars(config))
     return StepCost(train, frozen, one_pass, one_pass, build=0.0)
 
