@@ -5,7 +5,7 @@ import pytest
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.timing.cost import StepCost, Workload, epoch_seconds, member_seconds
 
-COST = StepCost(train=0.1, frozen=0.05, predict=0.02, tta_pass=0.03, build=2.0)
+COST = StepCost(train=0.1, frozen=0.05, predict=0.02, tta_pass=0.03, build=2.0, fit=0.04)
 
 
 def test_each_step_counts_as_often_as_a_member_takes_it() -> None:
@@ -29,15 +29,23 @@ def test_images_outside_a_cache_are_read_in_each_epoch() -> None:
     assert read - held == pytest.approx(0.5 * (2 * 120 + 30))
 
 
-def test_a_head_that_begins_fitted_takes_a_prediction_of_each_training_image() -> None:
+def test_a_head_that_begins_fitted_takes_the_features_of_each_training_image_and_a_fit() -> None:
     plain = MemberConfig(arch="any", subsample=0.5)
     fitted, load = plain.model_copy(update={"head": "fitted"}), Workload(100, 20, 10, decode=0.5)
     more = member_seconds(fitted, COST, load) - member_seconds(plain, COST, load)
-    assert more == pytest.approx(50 * (0.02 + 0.5))
+    assert more == pytest.approx(50 * (0.02 + 0.04 + 0.5))
+
+
+@pytest.mark.parametrize(("cached", "embedded"), [(True, 120), (False, 5 * 100)])
+def test_folds_share_the_features_of_a_fitted_head_in_a_cache(cached: bool, embedded: int) -> None:
+    plain = MemberConfig(arch="any", subsample=1.0)
+    fitted, load = plain.model_copy(update={"head": "fitted"}), Workload(100, 20, 10, 5, cached=cached)
+    more = member_seconds(fitted, COST, load) - member_seconds(plain, COST, load)
+    assert more == pytest.approx(embedded * 0.02 + 5 * 100 * 0.04)
 
 
 def test_a_scaled_cost_keeps_the_time_to_build() -> None:
-    assert COST.scaled(3.0) == StepCost(*(pytest.approx(it) for it in (0.3, 0.15, 0.06, 0.09, 2.0)))
+    assert COST.scaled(3.0) == StepCost(*(pytest.approx(it) for it in (0.3, 0.15, 0.06, 0.09, 2.0, 0.12)))
 
 
 def test_an_epoch_trains_on_the_members_images_and_predicts_the_select_split() -> None:

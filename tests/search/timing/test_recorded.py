@@ -56,12 +56,28 @@ def test_the_recorded_times_of_a_member_give_its_cost_back(folds: int) -> None:
 
 def test_a_frozen_member_that_found_features_in_the_cache_has_no_cost() -> None:
     """Its seconds an image would be too few for a member that embeds its images."""
-    frozen, metrics = MemberConfig(arch="any", schedule="frozen"), metrics_of(1)
+    frozen = MemberConfig(arch="any", schedule="frozen", subsample=1.0, tta=0)
+    metrics = metrics_of(1)
     cost = member_cost(frozen, {**metrics, "embedded_images": IMAGES})
     assert cost is not None
-    assert cost.frozen == MOST_FIT * cost.train
+    assert member_seconds(frozen, cost, Workload(IMAGES, 0, 0)) == pytest.approx(metrics["train_seconds"])
+    assert cost.fit == pytest.approx(MOST_FIT * (cost.train + cost.fit))
     for known in ({"embedded_images": IMAGES - 1}, {}):
         assert member_cost(frozen, {**metrics, **known}) is None
+
+
+@pytest.mark.parametrize("folds", [0, 5])
+def test_the_fit_of_a_head_is_what_comes_before_the_epochs(folds: int) -> None:
+    config = MemberConfig(arch="any", epochs=3, schedule="one_cycle", head="fitted", subsample=1.0, tta=1)
+    known, cost = metrics_of(max(1, folds)), replace(COST, frozen=COST.train, fit=0.03)
+    epochs = 3 * (known["train_seconds"] + known["eval_seconds"])
+    known["train_seconds_total"] = max(1, folds) * (epochs + IMAGES * (cost.predict + cost.fit))
+    found = member_cost(config, known, folds)
+    assert found is not None
+    assert vars(found) == pytest.approx(vars(cost))
+    patient = member_cost(MemberConfig(**{**vars(config), "patience": 2, "keep": "best"}), known, folds)
+    assert patient is not None
+    assert patient.fit == 0
 
 
 def test_a_member_without_times_has_no_cost() -> None:

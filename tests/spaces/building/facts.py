@@ -16,8 +16,10 @@ PRETRAINED = tuple(arch for name in ("strong", "light") for arch in source_space
 
 def timed(seconds_per_giga: float) -> tuple[TimedNetwork, ...]:
     """Return the timed networks of a device that takes this long for 1e9 operations of a forward pass."""
-    cost = StepCost(3 * seconds_per_giga, seconds_per_giga, seconds_per_giga, seconds_per_giga, build=0.5)
-    return tuple(TimedNetwork(1e9, frozen, cost) for frozen in (False, True))
+    once = seconds_per_giga
+    trained = StepCost(3 * once, once, once, once, build=0.5)
+    fitted = StepCost(once, 0.0, once, once, build=0.5, fit=0.02 * once)
+    return TimedNetwork(1e9, False, trained), TimedNetwork(1e9, True, fitted)
 
 
 def cpus(at_once: int = 2, memory_mib: float = 6000.0) -> Machine:

@@ -13,6 +13,7 @@ from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.core.timing.cost import StepCost, Workload, epoch_seconds, member_seconds
 from tune_paddy.core.timing.kinds import kind_of
 from tune_paddy.core.timing.workload import workload
+from tune_paddy.training.frozen.logistic import EVALUATIONS
 from tune_paddy.training.timing.kinds import time_kinds
 from tune_paddy.training.timing.steps import time_member
 
@@ -31,7 +32,7 @@ def member(**values: object) -> MemberConfig:
 
 
 def test_a_frozen_member_embeds_once_and_predicts_the_select_split_twice() -> None:
-    cost = StepCost(train=0.1, frozen=0.1, predict=0.02, tta_pass=0.03, build=2.0)
+    cost = StepCost(train=0.03, frozen=0.0, predict=0.02, tta_pass=0.03, build=2.0, fit=0.02)
     config, load = member(schedule="frozen", subsample=0.5, tta=2), Workload(100, 20, 10)
     expected = 2 + 50 * 0.1 + 20 * 0.02 + 30 * (0.02 + 2 * 0.03)
     assert member_seconds(config, cost, load) == pytest.approx(expected)
@@ -39,7 +40,7 @@ def test_a_frozen_member_embeds_once_and_predicts_the_select_split_twice() -> No
 
 
 def test_with_folds_a_frozen_member_embeds_each_image_once_and_fits_a_head_a_fold() -> None:
-    cost = StepCost(train=0.1, frozen=0.03, predict=0.02, tta_pass=0.04, build=2.0)
+    cost = StepCost(train=0.035, frozen=0.0, predict=0.02, tta_pass=0.04, build=2.0, fit=0.015)
     load = Workload(80, 20, 10, models=5)
     for subsample, embedded in ((1.0, 100), (0.5, 100), (0.1, 40)):
         config = member(**PRETRAINED, subsample=subsample, tta=1)
@@ -50,7 +51,7 @@ def test_with_folds_a_frozen_member_embeds_each_image_once_and_fits_a_head_a_fol
 
 
 def test_views_that_need_other_features_are_computed_in_each_fold() -> None:
-    cost, load = StepCost(0.1, 0.03, 0.02, 0.04, 2.0), Workload(80, 20, 10, models=5)
+    cost, load = StepCost(0.035, 0.0, 0.02, 0.04, 2.0, 0.015), Workload(80, 20, 10, models=5)
     plain, flipped, zoomed = (
         member_seconds(member(**PRETRAINED, tta=0, flip="horizontal", **view), cost, load)
         for view in ({"flip_view": False}, {"flip_view": True}, {"flip_view": False, "zoom_view": 0.8})
@@ -63,7 +64,7 @@ def test_views_that_need_other_features_are_computed_in_each_fold() -> None:
 def test_without_a_cache_or_pretrained_weights_each_fold_embeds_its_images_again(
     settings: dict[str, Any],
 ) -> None:
-    cost = StepCost(0.1, 0.03, 0.02, 0.04, 2.0)
+    cost = StepCost(0.035, 0.0, 0.02, 0.04, 2.0, 0.015)
     config = member(**PRETRAINED) if settings else member(schedule="frozen")
     folds = workload(SearchSettings(folds=5, **settings), 100, test=10)
     one = member_seconds(config, cost, replace(folds, models=1))
@@ -89,15 +90,26 @@ def test_frozen_and_trained_kinds_are_each_timed_whatever_the_limit(paths: list[
     small, large = (found.costs[kind_of(config)] for config in configs[:2])
     ratio = large.predict / small.predict
     assert large.train == pytest.approx(ratio * small.train)
+    assert large.fit == small.fit > 0
 
 
-def test_each_symmetry_costs_a_forward_pass_and_its_share_of_the_fit(paths: list[str]) -> None:
+def test_each_symmetry_costs_a_forward_pass_and_a_fit() -> None:
+    cost, load = StepCost(0.03, 0.0, 0.02, 0.04, 2.0, fit=0.01), Workload(80, 20, 10)
+    one, two, eight = (
+        member_seconds(member(schedule="frozen", flip=flip, subsample=1.0), cost, load)
+        for flip in ("none", "horizontal", "dihedral")
+    )
+    assert two - one == pytest.approx(80 * 0.04)
+    assert eight - one == pytest.approx(7 * 80 * 0.04)
+
+
+@pytest.mark.parametrize("how", [{"schedule": "frozen"}, {"head": "fitted"}, {}], ids=str)
+def test_the_fit_of_a_head_is_timed_where_a_member_fits_one(paths: list[str], how: dict[str, Any]) -> None:
     """The clock advances by a second at each look, whatever a machine does in it."""
-    seconds, costs = itertools.count(), []
-    for flip in ("none", "horizontal"):
-        config = member(schedule="frozen", flip=flip, tta=0)
-        cost, _ = time_member(config, paths, n_classes=3, allow_gpu=False, clock=lambda: float(next(seconds)))
-        costs.append(cost)
-    assert costs[1].train == pytest.approx(2 * costs[0].train)
-    assert costs[1].frozen == pytest.approx(2 * costs[0].frozen)
-    assert costs[0].train == pytest.approx(costs[0].predict + costs[0].frozen)
+    seconds = itertools.count()
+    cost, _ = time_member(
+        member(**how, tta=0), paths, n_classes=3, allow_gpu=False, clock=lambda: float(next(seconds))
+    )
+    assert cost.fit == pytest.approx(EVALUATIONS / 1024 if how else 0.0)
+    if "schedule" in how:
+        assert (cost.train, cost.frozen) == (cost.predict, 0.0)

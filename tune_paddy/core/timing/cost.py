@@ -12,12 +12,12 @@ class StepCost:
 
     Attributes:
         train: Training step of the whole network: augmentation, forward, backward and optimizer, in s/image;
-            of a frozen member, its features in all symmetries and the fit of its head.
-        frozen: Training step while only the head and the norms train, in s/image; of a frozen member, the fit
-            of its head alone.
+            of a frozen member, the features of an image in one symmetry.
+        frozen: Training step while only the head and the norms train, in s/image; 0 of a frozen member.
         predict: Prediction without augmentation, in s/image.
         tta_pass: One augmented pass of test-time augmentation, in s/image.
         build: Building of the network, in s.
+        fit: Fit of a head to features, in s per image and symmetry; 0: it was not timed.
     """
 
     train: float
@@ -25,15 +25,17 @@ class StepCost:
     predict: float
     tta_pass: float
     build: float
+    fit: float = 0.0
 
     def scaled(self, factor: float) -> "StepCost":
-        """Return the cost of a network with `factor` times the operations; building is not scaled."""
+        """Return the cost of steps that take `factor` times as long; building is not scaled."""
         return replace(
             self,
             train=self.train * factor,
             frozen=self.frozen * factor,
             predict=self.predict * factor,
             tta_pass=self.tta_pass * factor,
+            fit=self.fit * factor,
         )
 
 
@@ -78,7 +80,7 @@ def epoch_seconds(config: MemberConfig, cost: StepCost, load: Workload) -> float
     """Return the seconds of an epoch with the whole network training, for one model."""
     images = max(1, round(config.subsample * load.train))
     judged = _networks(config) * load.select
-    return images * cost.train + judged * cost.predict + (images + judged) * load.decode
+    return images * _trained(config, cost) + judged * cost.predict + (images + judged) * load.decode
 
 
 def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, start: float = 0.0) -> float:
@@ -90,20 +92,21 @@ def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, star
         load: Images of one model.
         start: Time that a trial takes before its first step and after its last prediction, in s.
     """
-    if config.frozen and load.models > 1 and load.cached and config.pretrained is not False:
+    if config.frozen and load.models > 1 and _keeps_features(config, load):
         return start + _frozen_folds_seconds(config, cost, load)
     frozen = config.total_epochs - config.full_epochs
     images = max(1, round(config.subsample * load.train))
-    # A head that begins fitted needs the features of the training images: a prediction of each. The fit, a
-    # tenth to a third of that, is left out.
-    first = images if config.begins_fitted else 0
-    training = first * cost.predict + images * (frozen * cost.frozen + config.full_epochs * cost.train)
+    first = images if config.begins_fitted else 0  # whose features are those of a prediction
+    training = images * (frozen * cost.frozen + config.full_epochs * _trained(config, cost))
+    fitting = _fitting_seconds(config, cost, load) if config.begins_fitted else 0.0
     judged, asked = _networks(config) * load.select, load.select + load.test
     validation = config.total_epochs * judged * cost.predict
     unaugmented = all_passes(vars(config)) - config.tta
     answers = asked * (unaugmented * cost.predict + config.tta * cost.tta_pass)
     reads = first + config.total_epochs * (images + judged) + _networks(config) * asked
-    return start + load.models * (cost.build + training + validation + answers + reads * load.decode)
+    return start + load.models * (
+        cost.build + fitting + training + validation + answers + reads * load.decode
+    )
 
 
 def _frozen_folds_seconds(config: MemberConfig, cost: StepCost, load: Workload) -> float:
@@ -115,7 +118,7 @@ def _frozen_folds_seconds(config: MemberConfig, cost: StepCost, load: Workload) 
     images = max(1, round(config.subsample * load.train))
     labelled = load.train + load.select
     embedded = min(labelled, load.models * images)
-    training = embedded * (cost.train - cost.frozen) + load.models * images * cost.frozen
+    training = config.symmetries * (embedded * cost.train + load.models * images * cost.fit)
     work = view_work(vars(config))
     kept = sum(work[kind].own for kind in (PLAIN, FLIPS) if kind in work) + 1
     others = all_passes(vars(config)) - kept - config.tta
@@ -123,6 +126,23 @@ def _frozen_folds_seconds(config: MemberConfig, cost: StepCost, load: Workload) 
     asked = load.models * (load.select + load.test)
     anew = asked * (others * cost.predict + config.tta * cost.tta_pass)
     return load.models * cost.build + training + predicted + anew
+
+
+def _fitting_seconds(config: MemberConfig, cost: StepCost, load: Workload) -> float:
+    """Return the seconds for one model to fit the head that it begins with; folds share cached features."""
+    images = max(1, round(config.subsample * load.train))
+    own = (load.train + load.select) / load.models if _keeps_features(config, load) else images
+    return min(images, own) * cost.predict + images * cost.fit
+
+
+def _keeps_features(config: MemberConfig, load: Workload) -> bool:
+    """Return whether a cache holds the features of a member's body, which is then a pretrained one."""
+    return load.cached and config.pretrained is not False
+
+
+def _trained(config: MemberConfig, cost: StepCost) -> float:
+    """Return the seconds that an image takes in an epoch with the whole network training."""
+    return config.symmetries * (cost.train + cost.fit) if config.frozen else cost.train
 
 
 def _networks(config: MemberConfig) -> int:

@@ -42,15 +42,22 @@ def cost_by_operations(config: MemberConfig, operations: float, timed: Sequence[
     alike = [one for one in timed if one.frozen == config.frozen] or timed
     if not alike:
         return _relative(config).scaled(operations)
-    near = min(alike, key=lambda one: abs(math.log(one.operations / operations)))
+    near = _nearest(alike, operations)
     cost = near.cost
     if near.frozen != config.frozen:  # only a prediction is the same step for both sorts
         cost = replace(_relative(config).scaled(cost.predict), tta_pass=cost.tta_pass, build=cost.build)
-    return cost.scaled(operations / near.operations)
+    # The fit of a head costs what the number of its features asks for, whatever the images' size.
+    fitted = [one for one in timed if one.cost.fit] or [near]
+    return replace(cost.scaled(operations / near.operations), fit=_nearest(fitted, operations).cost.fit)
+
+
+def _nearest(timed: Sequence[TimedNetwork], operations: float) -> TimedNetwork:
+    """Return the timed network closest in operations."""
+    return min(timed, key=lambda one: abs(math.log(one.operations / operations)))
 
 
 def _relative(config: MemberConfig) -> StepCost:
     """Return the operations of each step per operation of a forward pass; a head's fit has hardly any."""
     if config.frozen:
-        return StepCost(float(config.symmetries), 0.0, 1.0, 1.0, build=0.0)
+        return StepCost(1.0, 0.0, 1.0, 1.0, build=0.0)
     return StepCost(1 + _BACKWARD, 1.0, 1.0, 1.0, build=0.0)

@@ -72,17 +72,23 @@ def member_cost(config: MemberConfig, metrics: Mapping[str, float], folds: int =
         return None
     train, frozen_epochs = tuned / images, config.total_epochs - config.full_epochs
     models = max(1, folds)
-    before = total / models - config.full_epochs * (tuned + judged) - frozen_epochs * judged
-    if config.frozen:
-        frozen = MOST_FIT * train
-    elif frozen_epochs and not config.patience:  # with patience it may have ended after any number of epochs
-        frozen = max(before, 0.0) / frozen_epochs / images
-    else:
-        frozen = train
     one_pass = milliseconds / 1000 / models / all_passes(vars(config))
-    return StepCost(train, frozen, one_pass, one_pass, build=0.0)
+    if config.frozen:
+        fitted = train / config.symmetries
+        return StepCost((1 - MOST_FIT) * fitted, 0.0, one_pass, one_pass, build=0.0, fit=MOST_FIT * fitted)
+    frozen, fit = train, 0.0
+    # Time of each image before the epochs of the whole network: in frozen ones, and for a fitted head.
+    before = (total / models - config.full_epochs * (tuned + judged) - frozen_epochs * judged) / images
+    before = max(before - one_pass * config.begins_fitted, 0.0)
+    if config.patience:
+        pass  # it may have ended after any number of epochs
+    elif frozen_epochs:
+        frozen = before / frozen_epochs
+    elif config.begins_fitted:
+        fit = before
+    return StepCost(train, frozen, one_pass, one_pass, build=0.0, fit=fit)
 
 
 def _median(costs: list[StepCost]) -> StepCost:
-    names = ("train", "frozen", "predict", "tta_pass", "build")
+    names = ("train", "frozen", "predict", "tta_pass", "build", "fit")
     return StepCost(*(statistics.median(getattr(cost, name) for cost in costs) for name in names))

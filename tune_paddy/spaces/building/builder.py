@@ -207,9 +207,7 @@ class Builder:
             limit: Longest time of a member, in s.
             share: As for `_product`.
         """
-        pretrained = sub.domains.get("pretrained", Fixed(True)) == Fixed(True)
-        own = {name: domain.value for name, domain in self._kind(sub).items() if isinstance(domain, Fixed)}
-        shared = {**shared_parameters(self.facts, pretrained=pretrained), **own, "epochs": epochs}
+        shared = {**self.shared(sub), "epochs": epochs}
         sides = [side for side in candidates(sub.domains["size"]) if isinstance(side, int)]
         sides = sorted(side for side in {*sides, *FURTHER_SIDES.get(sub.name, ())} if side >= least)
         possible: dict[int, dict[str, Estimate]] = {}
@@ -242,6 +240,12 @@ class Builder:
         if epochs < LONG:
             domains = {name: domain for name, domain in domains.items() if name not in ("mixup", "cutmix")}
         return {"arch": one_of(list(archs)), "size": one_of(list(sides)), **domains, **self._kind(sub)}
+
+    def shared(self, sub: SubSpace) -> dict[str, Any]:
+        """Return the parameters that all members of a sub-space share."""
+        pretrained = sub.domains.get("pretrained", Fixed(True)) == Fixed(True)
+        own = {name: domain.value for name, domain in self._kind(sub).items() if isinstance(domain, Fixed)}
+        return {**shared_parameters(self.facts, pretrained=pretrained), **own}
 
     def _kind(self, sub: SubSpace) -> Mapping[str, Domain]:
         """Return what a built sub-space has in place of the shipped one's.

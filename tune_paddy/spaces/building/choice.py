@@ -190,21 +190,16 @@ def _nothing(builder: Builder, spaces: Sequence[SearchSpace]) -> InputError:
 
 def _shortest(builder: Builder, spaces: Sequence[SearchSpace]) -> Iterator[float]:
     """Yield the times of the shortest members that fit, in s."""
-    facts, frozen = builder.facts, FrozenMembers(builder, spaces)
+    frozen = FrozenMembers(builder, spaces)
     for values, sides in frozen_recipes(spaces):
         member = frozen.member(values, sides[::-1], math.inf)
         if member is not None:
             yield member.estimate.seconds
     for sub in (sub for space in spaces for sub in space.spaces):
-        pretrained = sub.domains.get("pretrained", Fixed(True)) == Fixed(True)
         side = min([*candidates(sub.domains["size"]), *FURTHER_SIDES.get(sub.name, ())])
         for arch in candidates(sub.domains["arch"]):
-            values = {
-                **shared_parameters(facts, pretrained=pretrained),
-                "epochs": 1,
-                "arch": arch,
-                "size": side,
-            }
-            estimate = builder.possible(values, math.inf)
+            estimate = builder.possible(
+                {**builder.shared(sub), "epochs": 1, "arch": arch, "size": side}, math.inf
+            )
             if estimate is not None:
                 yield estimate.seconds

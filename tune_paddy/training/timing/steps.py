@@ -106,9 +106,10 @@ def time_member(
     images = HeldImages([paths[int(row)] for row in rows], config, cpus, clock)
     steps = _Steps(config, images, model, device, (body.mean, body.std), accum, n_classes, clock)
     plain = steps.predict(passes=0)
-    train, frozen = steps.fit(plain) if config.frozen else steps.both_phases()
+    train, frozen = (plain, 0.0) if config.frozen else steps.both_phases()
+    fit = steps.fit() if config.frozen or config.begins_fitted else 0.0
     tta_pass = max(steps.predict(passes=1) - plain, 0.0) if config.tta else 0.0
-    return StepCost(train, frozen, plain, tta_pass, build), images.decode
+    return StepCost(train, frozen, plain, tta_pass, build, fit), images.decode
 
 
 def _image_seconds(model: nn.Module, device: Device, size: tuple[int, int], clock: Clock) -> float:
@@ -143,16 +144,10 @@ class _Steps:
         train = self.train(tuned)
         return train, self.train(replace(tuned, frozen=True)) if len(phases(self.config)) > 1 else train
 
-    def fit(self, plain: float) -> tuple[float, float]:
-        """Return the time of a frozen member per training image in s: in all, and of the head's fit alone.
-
-        Args:
-            plain: Time of a forward pass and the decoding of an image, in s.
-        """
+    def fit(self) -> float:
+        """Return the time to fit a head to features, in s per image and symmetry."""
         layer = cast("LinearHead", self.model[1]).linear
-        seconds = evaluation_seconds(layer.in_features, layer.out_features, self.clock)
-        fit = self.config.symmetries * EVALUATIONS * seconds
-        return self.config.symmetries * plain + fit, fit
+        return EVALUATIONS * evaluation_seconds(layer.in_features, layer.out_features, self.clock)
 
     def train(self, phase: Phase) -> float:
         """Return the median time of a training step, in s/image."""
