@@ -11,6 +11,7 @@ import os
 import pkgutil
 import random
 import re
+import resource
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,16 +47,32 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 collect_rarely()
 
 # The user's colours and widths would change the output that tests match, and so would `uv run pytest`.
-for _name in (
+_OUTPUT = (
     "UV_RUN_RECURSION_DEPTH",
     "FORCE_COLOR",
     "PY_COLORS",
     "GITHUB_ACTIONS",
     "TTY_COMPATIBLE",
     "TERMINAL_WIDTH",
-):
-    os.environ.pop(_name, None)
+    "PYTHONWARNINGS",
+    "PYTHONDEVMODE",
+)
+# The user's record, cluster and accounts are no business of the tests.
+_SETTINGS = ("MLFLOW_", "RAY_", "TUNE_", "KAGGLE_")
+_KEPT = "TUNE_PADDY_SCREENSHOTS"
+for _name in list(os.environ):
+    if _name in _OUTPUT or (_name.startswith(_SETTINGS) and _name != _KEPT):
+        del os.environ[_name]
 os.environ["TERM"] = "dumb"  # test processes inherit standard error, which may be a terminal with colours
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # results are a CPU's; "" would refuse Ray's GPU that is none
+for _name in ("NO_PROXY", "no_proxy"):
+    os.environ[_name] = "127.0.0.1,localhost,::1"  # a proxy of the user does not know the tests' servers
+
+# MLflow keeps an engine for each database, and tests have hundreds; a shell may allow 256 open files.
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+_enough = 4096 if _hard == resource.RLIM_INFINITY else min(4096, _hard)
+if _soft != resource.RLIM_INFINITY and _soft < _enough:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_enough, _hard))
 
 # The same examples in each run, so that a failure comes from the change under test.
 settings.register_profile(

@@ -5,7 +5,6 @@ With TUNE_PADDY_SCREENSHOTS set to a folder, screenshots are saved there.
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,15 +15,15 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from tests.capabilities import chromium, needs_chromium
 from tests.cli.commands import HEARS_CTRL_C
 from tests.conftest import Finished
 from tune_paddy.ensemble.build import build_ensemble
 from tune_paddy.tracking.ui.layout import ALL_SEARCHES, curves_view, growth_view, members_view
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SECONDS = 120_000  # milliseconds; the first page on a busy machine is slow
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; `apt-get install chromium`")
+pytestmark = needs_chromium
 
 SCREENSHOTS = "TUNE_PADDY_SCREENSHOTS"
 """Name of the variable with the folder of screenshots."""
@@ -36,18 +35,29 @@ CHARTS = {
 """View → heading of its first charts."""
 MOST_TAGS = 6
 
+PATIENT = """\
+from tune_paddy.tracking.ui import server
+server.PATIENCE = 1200  # two processes import MLflow, on a machine that may be busy
+from tune_paddy.cli import program
+program()
+"""
+
 Look = Callable[[str], None]
 
 
 @pytest.fixture
 def ui(finished: Finished, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """Addresses that `tune-paddy ui` prints for the finished search after a selection."""
+    """Addresses that `tune-paddy ui` prints for the finished search after a selection.
+
+    A proxy does not keep it from its own server.
+    """
     if os.environ.get(SCREENSHOTS):
         request.getfixturevalue("rasterised")  # drawing takes seconds, and only screenshots show it
     build_ensemble(finished.store, ["first"], folder=tmp_path)
-    program = HEARS_CTRL_C + "from tune_paddy.cli import program; program()"
+    program = HEARS_CTRL_C + PATIENT
     command = [sys.executable, "-c", program, "ui", "first", "--tracking-uri", finished.store.tracking_uri]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    proxied = {**os.environ, "http_proxy": "http://127.0.0.1:9", "no_proxy": "", "NO_PROXY": ""}
+    process = subprocess.Popen(command, cwd=tmp_path, env=proxied, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     told = ""
     while "Ctrl-C" not in told:
@@ -66,7 +76,7 @@ def ui(finished: Finished, tmp_path: Path, request: pytest.FixtureRequest) -> It
 def page() -> Iterator[Page]:
     """A page of a browser that has visited MLflow before: on a first visit an assistant opens."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1360, "height": 760})
         page.set_default_timeout(SECONDS)
         page.add_init_script("localStorage['mlflow.assistant.fab.autoOpenedOnFirstLoad_v1'] = 'true'")

@@ -22,7 +22,7 @@ PROGRAM = [sys.executable, "-c", "from tune_paddy.cli import program; program()"
 NAME = "night"
 
 SPACE = """
-search: {{trials: {trials}, retries: 1, stall_minutes: {stall}}}
+search: {{trials: {trials}, retries: 1, stall_minutes: {stall}, cpus: 0.5}}
 defaults:
   {{pretrained: false, schedule: one_cycle, size: 32, epochs: {epochs}, batch_size: 32, tta: 1, flip: none}}
 spaces:

@@ -20,7 +20,8 @@ def read(path: Path) -> Any:
 def execute(notebook: Any, folder: Path, **options: Any) -> None:
     """Run a notebook in a folder, in a process of its own; its cells get their outputs."""
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=1800, record_timing=False, resources=resources, **options).execute()
+    patience = {"timeout": 1800, "startup_timeout": 1800}
+    NotebookClient(notebook, record_timing=False, resources=resources, **patience, **options).execute()
 
 
 def text_of(cells: Sequence[Any]) -> str:

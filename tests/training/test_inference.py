@@ -51,7 +51,7 @@ def test_the_prediction_is_the_mean_of_all_folds_models_for_any_batch_size(
     assert not broken
     assert tuple(views) == KINDS
     for view, probs in views.items():
-        np.testing.assert_allclose(probs, result.predictions.test[view], atol=1e-6)
+        np.testing.assert_allclose(probs, result.predictions.test[view], atol=1e-5)
 
 
 def test_unreadable_files_are_recorded_and_do_not_affect_others(
@@ -65,7 +65,7 @@ def test_unreadable_files_are_recorded_and_do_not_affect_others(
     views, broken = member.predict(paths, kinds=("plain",), broken={3: "known"}, progress=counts.append)
     assert broken == {1: "is not an image of a known format", 3: "known"}
     assert views.keys() == {"plain"}
-    np.testing.assert_allclose(views["plain"][[0, 2]], result.predictions.test["plain"][:2], atol=1e-6)
+    np.testing.assert_allclose(views["plain"][[0, 2]], result.predictions.test["plain"][:2], atol=1e-5)
     assert counts == [3, 2]  # the second model opens neither
 
 
@@ -105,5 +105,5 @@ def test_a_member_of_binary_losses_is_served_with_the_probabilities_that_selecti
     result = train_member(make_config(epochs=1, **strong), parts, Runtime(tmp_path, allow_gpu=False))
     views, _ = TrainedMember([tmp_path], batch_size=7, settings=CPU).predict(parts.test.paths)
     for view, probs in views.items():
-        np.testing.assert_allclose(probs, result.predictions.test[view], atol=1e-6)
-        np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-6)
+        np.testing.assert_allclose(probs, result.predictions.test[view], atol=1e-5)
+        np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-5)

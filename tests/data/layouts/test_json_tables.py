@@ -165,10 +165,10 @@ def test_the_time_is_linear_in_the_size(cameras, unit):
 
     def seconds(count):
         (root / "a.json").write_text(f'["x" {unit * count}')
-        start = time.perf_counter()
+        start = time.process_time()
         with suppress(InputError):
             list_dataset(root)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     seconds(10)
     assert seconds(100_000) < 5

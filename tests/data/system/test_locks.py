@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.capabilities import needs_second_user
 from tune_paddy.core.errors import TunePaddyError
 from tune_paddy.data.system.locks import file_lock
 
@@ -32,7 +33,7 @@ def test_those_who_may_write_a_folder_may_lock_its_files(tmp_path: Path, folder:
         assert (tmp_path / "lock").stat().st_mode & 0o777 == file
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs a second user")
+@needs_second_user
 @pytest.mark.parametrize(("mode", "answer"), [(0o660, "locked"), (0o600, "chmod g+rw")])
 def test_another_user_of_the_group_locks_or_is_told_what_the_owner_can_do(mode: int, answer: str) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as name:

@@ -1,7 +1,6 @@
 """Ray's private names, and the reuse of real Ray processes by trials that do nothing."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -227,8 +226,8 @@ def unregistered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def raylet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program of that name, and hide the other children of this process: one may be a raylet, too."""
     program = tmp_path / "raylet"
-    shutil.copy(shutil.which("sleep") or "", program)
-    with subprocess.Popen([program, "600"]) as process:
+    program.symlink_to(sys.executable)  # a copy cannot run where the folder for temporary files is noexec
+    with subprocess.Popen([program, "-c", "import time; time.sleep(600)"]) as process:
         child = psutil.Process(process.pid)
         monkeypatch.setattr(psutil.Process, "children", lambda *_, **__: [child])
         yield process

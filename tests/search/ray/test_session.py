@@ -12,6 +12,7 @@ import psutil
 import pytest
 import ray
 
+from tests.capabilities import becomes_another_user
 from tests.search.test_secrets import files_with
 from tune_paddy.data.system.owned_folders import OWNER, OWNER_TEXT, PREFIX
 from tune_paddy.search.ray import reaper
@@ -149,7 +150,7 @@ def test_folders_of_killed_sessions_are_removed_and_inaccessible_ones_are_skippe
             folder.mkdir(mode=0o700)
             (folder / OWNER).write_bytes(OWNER_TEXT)
             (folder / OWNER).chmod(0o666)
-        if os.geteuid() == 0:
+        if becomes_another_user():
             os.chown(left, 65534, 65534)
         closed.chmod(0)
         done = subprocess.run(

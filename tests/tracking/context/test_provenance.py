@@ -1,19 +1,26 @@
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.faults.harness import wait_for
 from tune_paddy.tracking.context.provenance import git_revision, is_gone, source_tags, this_process
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with one commit."""
     git = shutil.which("git")
     if git is None:
         pytest.skip("git is not installed")
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)  # a hook that runs the tests names its own repository
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     (tmp_path / "file").write_text("one")
     identity = ["-c", "user.name=me", "-c", "user.email=me@example.org", "-c", "commit.gpgsign=false"]
     for command in (["init", "-q"], ["add", "file"], [*identity, "commit", "-q", "-m", "first"]):
@@ -56,6 +63,16 @@ def test_without_a_repository_there_is_no_commit(tmp_path: Path, monkeypatch: py
 
 def test_a_running_process_is_not_gone() -> None:
     assert not is_gone(this_process())
+
+
+def test_a_process_that_ended_and_that_nobody_collected_is_gone() -> None:
+    """The first process of a container may collect no orphans: they stay as zombies."""
+    program = "from tune_paddy.tracking.context.provenance import this_process; print(this_process())"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        name = process.stdout.read().strip()
+        wait_for(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE, 600)
+        assert is_gone(name)
 
 
 def test_a_process_is_not_gone_after_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ from tune_paddy.search.ray.internals import (
 )
 from tune_paddy.search.ray.reaper import reaped
 
-_STARTS = 3
+_STARTS = 6
 """Attempts to start Ray: on a busy machine its raylet ends if an agent takes more than 15 s to start."""
 
 _LONGEST_FOLDER = 17

@@ -77,14 +77,17 @@ def host_of(process: str) -> str:
 def is_gone(process: str) -> bool:
     """Whether a process, named by its `this_process`, is known to have ended.
 
-    Return False for a process on another machine, which cannot be checked, and True for an invalid name.
+    Return False for a process on another machine, which cannot be checked, and True for an invalid name. A
+    zombie has ended: the first process of a container may never collect it.
     """
     host, start = host_of(process), process.rpartition(":")[2]
     rest = process.rpartition(":")[0].rpartition(":")[2]
     if host and host != socket.gethostname():
         return False
     try:
-        return abs(_start(psutil.Process(int(rest))) - float(start)) > CLOCK_TOLERANCE
+        found = psutil.Process(int(rest))
+        another = abs(_start(found) - float(start)) > CLOCK_TOLERANCE
+        return another or found.status() == psutil.STATUS_ZOMBIE
     except (psutil.Error, ValueError):
         return True
 

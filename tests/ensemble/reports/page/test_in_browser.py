@@ -4,7 +4,6 @@ With TUNE_PADDY_SCREENSHOTS set to a folder, screenshots are saved there.
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.capabilities import chromium, needs_chromium
 from tests.conftest import draw_again
 from tests.ensemble.conftest import ensemble_of, make_pool, recorded
 from tune_paddy.core.selection.plain import fixed_select
@@ -25,9 +25,7 @@ from tune_paddy.ensemble.reports.page.class_figure import draw_gains
 from tune_paddy.ensemble.reports.page.gains import find_gains
 from tune_paddy.ensemble.reports.page.picture import GAINS
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; `apt-get install chromium`")
+pytestmark = needs_chromium
 
 OUTSIDE = """() => [...document.querySelectorAll('main *')]
     .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
@@ -41,7 +39,7 @@ COLOUR = "e => getComputedStyle(e).getPropertyValue('background-color')"
 def browser() -> Iterator[Browser]:
     """Chromium."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         yield browser
         browser.close()
 
