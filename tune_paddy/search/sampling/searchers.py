@@ -13,8 +13,9 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Proposer
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.gpu_shares import Planner
+from tune_paddy.search.sampling.begun import BegunMembers
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal
-from tune_paddy.search.sampling.shares import Judged, next_family
+from tune_paddy.search.sampling.shares import next_family
 from tune_paddy.search.stopping.interruption import Interruption
 from tune_paddy.search.timing.paces import MemberPaces, spent_seconds, trained_seconds
 from tune_paddy.search.trial import Trial
@@ -24,6 +25,9 @@ NO_MORE: Any = Searcher.FINISHED
 
 SHARE_OF_WHOLE, SHARE_OF_SPENT = 1 / 10, 1 / 4
 """A sub-space is tried soon if its first member takes no more of the whole time, or of that spent so far."""
+
+FAILURES = frozenset(("failed", "infeasible", "diverged"))
+"""Outcomes of members that have no predictions since something is wrong with them or with the machine."""
 
 MOST_DEFERRED = 12
 """Largest number of proposed members that wait for a forecast by which they end in time."""
@@ -123,10 +127,8 @@ class MemberSearcher(TrialSearcher):
         self._deferred: list[Proposal] = []
         self._recorded = {trial.proposal.number for trial in past}
         self._past_curves = {trial.proposal.number: trial.curve for trial in past if not trial.ended}
-        self._folds = max(1, folds)
         self._proposals: dict[str, Proposal] = {}
-        self._known = [trial.proposal for trial in past]
-        self._spent = {trial.proposal.member: trial.seconds for trial in past if trial.seconds is not None}
+        self._begun = BegunMembers(past, max(1, folds))
         self._failed: set[MemberConfig] = set()  # as `_repeatable` gives them
         self._running: dict[str, TrialMemory] = {}
         self._curves: dict[str, dict[int, float]] = {}
@@ -149,7 +151,7 @@ class MemberSearcher(TrialSearcher):
             return NO_MORE
         self._recorded.add(proposal.number)
         self._proposals[trial_id] = proposal
-        self._known.append(proposal)
+        self._begun.begin(proposal)
         self._curves[trial_id] = dict(self._past_curves.get(proposal.number, {}))
         memory = self._running[trial_id] = self._plan(proposal.config, list(self._running.values()))
         trial = Trial(
@@ -210,11 +212,11 @@ class MemberSearcher(TrialSearcher):
         if not names:
             return None
         times, longest = Counter[MemberConfig](), dict[MemberConfig, MemberConfig]()
-        for known in self._known:
+        for known in self._begun.proposals:
             alike = _repeatable(known.config)
             times[alike] += 1
             longest[alike] = max(longest.get(alike, known.config), known.config, key=lambda one: one.epochs)
-        trained = {known.member: known for known in self._known if not known.config.frozen}
+        trained = {known.member: known for known in self._begun.proposals if not known.config.frozen}
         chosen = [trained[name] for name in names if name in trained]
         for proposal in sorted(chosen, key=lambda one: times[_repeatable(one.config)]):
             alike = _repeatable(proposal.config)
@@ -240,34 +242,20 @@ class MemberSearcher(TrialSearcher):
 
         One whose last proposal does not fit the time gives way to the others.
         """
-        weights = self._contributors()
         waits = {self.sampler.family_of(proposal) for proposal in self._deferred}
         names = [name for name in self.sampler.families if name not in waits] or self.sampler.families
         if not names:
             return None
-        spent = {known.member: self._seconds_of(known) for known in self._known}
-        usual = sum(filter(None, spent.values())) / max(1, sum(map(bool, spent.values())))
-        judged: list[Judged] = []
-        begun: set[str] = set()
-        for known in self._known:
-            family = self.sampler.family_of(known)
-            if family is not None and known.member in weights:
-                judged.append(Judged(family, weights[known.member], spent[known.member] or usual))
-            elif family is not None:
-                begun.add(family)
-        total = sum(seconds or usual for seconds in spent.values())
+        waiting = (*self._waiting, *self._deferred)
+        seconds = self._begun.seconds(self._paces.seconds)
+        begun = self._begun.in_families(self.sampler.family_of, self._contributors(), seconds, waiting)
         whole = self.interruption.budget.seconds * self._places
-        soon = max(SHARE_OF_WHOLE * whole, SHARE_OF_SPENT * total)
-        return next_family(names, judged, begun, self._first_seconds, soon)
+        soon = max(SHARE_OF_WHOLE * whole, SHARE_OF_SPENT * sum(seconds.values()))
+        return next_family(names, begun, self._first_seconds, soon)
 
     def _first_seconds(self, family: str) -> float | None:
         """Return the time of a sub-space's first member, in s; None: nothing is known."""
         return self._paces.seconds(self.sampler.opening(family))
-
-    def _seconds_of(self, proposal: Proposal) -> float | None:
-        """Return the time that a member took, or else is expected to take, in s; None: nothing is known."""
-        known = self._spent.get(proposal.member)
-        return self._paces.seconds(proposal.config) if known is None else known
 
     def _fitted(self, proposal: Proposal) -> Proposal | None:
         """Return a member that is expected to end in time, shortened if need be, or None."""
@@ -288,7 +276,7 @@ class MemberSearcher(TrialSearcher):
         curve = self._past_curves.get(proposal.number)
         if curve is None:
             return None
-        return min(max(curve, default=0) / (self._folds * proposal.config.total_epochs), 1.0)
+        return self._begun.share(proposal, curve)
 
     @property
     def unfinished(self) -> bool:
@@ -308,15 +296,23 @@ class MemberSearcher(TrialSearcher):
         value = float((result or {})["objective"]) if outcome == "finished" else None
         curve = self._curves.pop(trial_id, {})
         proposal, seconds = self._proposals[trial_id], trained_seconds(result or {})
-        if value is not None:
-            self._spent[proposal.member] = spent_seconds(result or {}) or 0.0
         whole = trial_id in self._running and not self._past_curves.get(proposal.number)
         if value is not None and whole and seconds is not None:
             self._paces.learn(proposal.config, seconds)
-        self._running.pop(trial_id, None)
-        if error or outcome in ("failed", "infeasible", "diverged"):
-            self._failed.add(_repeatable(proposal.config))
+        if self._running.pop(trial_id, None) is not None:  # not at a second report
+            self._end(proposal, result or {}, curve, failed=error or outcome in FAILURES)
         self.sampler.tell(proposal.number, value, curve, pruned=outcome is None and not error)
+
+    def _end(
+        self, proposal: Proposal, result: Mapping[str, Any], curve: Mapping[int, float], *, failed: bool
+    ) -> None:
+        """Store how a member ended, for the choice of the next ones."""
+        if result.get("outcome") == "finished":
+            self._begun.finish(proposal, spent_seconds(result) or 0.0)
+            return
+        self._begun.lose(proposal, curve, failed=failed)
+        if failed:
+            self._failed.add(_repeatable(proposal.config))
 
     def finish(self, folder: Path) -> bool:
         """Draw Optuna's figures of the study into a folder; see `write_study_figures`."""
