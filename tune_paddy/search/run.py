@@ -27,6 +27,7 @@ from tune_paddy.search.resuming.history import (
     outcomes_with_curve,
 )
 from tune_paddy.search.sampling.searchers import MemberSearcher, TrialSearcher
+from tune_paddy.search.stopping.failures import FailuresInARow
 from tune_paddy.search.stopping.frozen_processes import frozen_processes_ended
 from tune_paddy.search.stopping.interruption import Interruption, interruptible
 from tune_paddy.search.stopping.vital import (
@@ -83,7 +84,8 @@ def run_search(
     Raises:
         InputError: Another process runs this search, it already exists, or it is resumed with another space,
             dataset or split.
-        SearchInterruptedError: A signal stopped the search; it can be resumed.
+        SearchInterruptedError: A signal stopped the search, or its members failed one after another; it can
+            be resumed.
         TunePaddyError: The record or Ray failed.
     """
     plan = ready.plan
@@ -154,7 +156,7 @@ def run_trials(
         on_selection: Receiver of each live selection, called from another thread.
 
     Raises:
-        SearchInterruptedError: A signal stopped the search.
+        SearchInterruptedError: A signal stopped the search, or its members failed one after another.
         TunePaddyError: The record or Ray failed.
     """
     plan, interruption = ready.plan, searcher.interruption
@@ -169,6 +171,8 @@ def run_trials(
         progress.ends_early = lambda: searcher.ended_flat
         if plan.settings.stop_when_flat:
             searcher.is_flat = progress.is_flat
+        failures = FailuresInARow(ready.at_once)
+        searcher.failing = failures.are_many
         display = search_display(console, progress)
         began = interruption.budget.began if interruption.budget.is_limited else None
         clock = interruption.budget.clock
@@ -177,7 +181,7 @@ def run_trials(
         closer = MemberCloser(store, plan.name, parent, context.members, plan.shelf)
         recorder = Background(stopwatch, closer)
         rest = _watchers(ready, store, context, console, selected, elapsed=lambda: progress.elapsed)
-        watchers = [progress, display, recorder, *rest]
+        watchers = [progress, failures, display, recorder, *rest]
         for watcher in (stopwatch, *watchers):
             if isinstance(watcher, AbstractContextManager):
                 stack.enter_context(watcher)
@@ -201,6 +205,8 @@ def run_trials(
             log_ending(store, parent, FLAT)
         if interruption.requested or (searcher.unfinished and not interruption.budget.expired):
             raise interruption.error(f"search {plan.name} was interrupted; it can be resumed")
+        if searcher.ended_failing:
+            raise failures.error(plan.name)
     if searcher.ended_flat:
         console.print(progress.flat_reason(), soft_wrap=True, markup=False)
 

@@ -16,6 +16,7 @@ from tune_paddy.search.gpu_shares import Planner
 from tune_paddy.search.sampling.begun import BegunMembers
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal
 from tune_paddy.search.sampling.shares import next_family
+from tune_paddy.search.stopping.failures import FAILURES
 from tune_paddy.search.stopping.interruption import Interruption
 from tune_paddy.search.timing.paces import MemberPaces, spent_seconds, trained_seconds
 from tune_paddy.search.trial import Trial
@@ -25,9 +26,6 @@ NO_MORE: Any = Searcher.FINISHED
 
 SHARE_OF_WHOLE, SHARE_OF_SPENT = 1 / 10, 1 / 4
 """A sub-space is tried soon if its first member takes no more of the whole time, or of that spent so far."""
-
-FAILURES = frozenset(("failed", "infeasible", "diverged"))
-"""Outcomes of members that have no predictions since something is wrong with them or with the machine."""
 
 MOST_DEFERRED = 12
 """Largest number of proposed members that wait for a forecast by which they end in time."""
@@ -42,6 +40,8 @@ class TrialSearcher(Searcher):
         interruption: Interruption of the search; no trial starts after it.
         is_flat: Function that returns whether more time is not expected to pay.
         ended_flat: Whether trials were left when this ended the search.
+        failing: Function that returns whether members have failed one after another.
+        ended_failing: Whether trials were left when this ended the search.
 
     Args:
         interruption: Interruption of the search; no trial starts after it.
@@ -52,6 +52,8 @@ class TrialSearcher(Searcher):
         self.interruption = interruption
         self.is_flat: Callable[[], bool] = lambda: False
         self.ended_flat = False
+        self.failing: Callable[[], bool] = lambda: False
+        self.ended_failing = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: a search is resumed from its record."""
@@ -91,6 +93,7 @@ class MemberSearcher(TrialSearcher):
     ensemble are trained again with other seeds. A sampler that leaves the choice of the sub-space to its
     caller gets the one that gives the ensemble most per second, see `next_family`. Once more time is not
     expected to pay, no further member starts; the members that are known before the sampled ones all run.
+    While members fail one after another, none starts until those that run have shown whether all do.
 
     Args:
         sampler: Source of the members.
@@ -143,6 +146,8 @@ class MemberSearcher(TrialSearcher):
         """Return the configuration of the next trial; None: ask again later; or `NO_MORE`."""
         if self.interruption.stopping or self._ends_flat():
             return NO_MORE
+        if self.failing():
+            return self._wait_or_end()
         proposal = self._next() or self._again()
         if proposal is None and self._deferred and self._running:
             return None
@@ -163,6 +168,13 @@ class MemberSearcher(TrialSearcher):
             proposal.proposed_by,
         )
         return trial.to_config()
+
+    def _wait_or_end(self) -> Any:
+        """Wait for the running members, one of which may not fail; end the search if none runs."""
+        if self._running:
+            return None
+        self.ended_failing = self.left > 0
+        return NO_MORE
 
     def _ends_flat(self) -> bool:
         """Return whether the search ends although trials are left, since more time is not expected to pay."""
