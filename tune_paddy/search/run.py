@@ -180,8 +180,11 @@ def run_trials(
         selected = [progress.ensemble_selected, on_selection]
         closer = MemberCloser(store, plan.name, parent, context.members, plan.shelf)
         recorder = Background(stopwatch, closer)
-        rest = _watchers(ready, store, context, console, selected, elapsed=lambda: progress.elapsed)
-        watchers = [progress, failures, display, recorder, *rest]
+        live = _live_ensemble(ready, store, parent, selected, elapsed=lambda: progress.elapsed)
+        if plan.resumed and live is not None:
+            searcher.look_back = live.wait_for_earlier
+        curve = [] if live is None else [live]
+        watchers: list[Watcher] = [progress, failures, display, recorder, FirstNote(console), *curve]
         for watcher in (stopwatch, *watchers):
             if isinstance(watcher, AbstractContextManager):
                 stack.enter_context(watcher)
@@ -203,12 +206,18 @@ def run_trials(
         _keep_figures(plan, searcher, store, parent)
         if searcher.ended_flat:
             log_ending(store, parent, FLAT)
-        if interruption.requested or (searcher.unfinished and not interruption.budget.expired):
-            raise interruption.error(f"search {plan.name} was interrupted; it can be resumed")
-        if searcher.ended_failing:
-            raise failures.error(plan.name)
+        _require_ended(plan, searcher, failures)
     if searcher.ended_flat:
         console.print(progress.flat_reason(), soft_wrap=True, markup=False)
+
+
+def _require_ended(plan: SearchPlan, searcher: TrialSearcher, failures: FailuresInARow) -> None:
+    """Raise if a search ended before its trials and its time were used up, and goes on when it is resumed."""
+    interruption = searcher.interruption
+    if interruption.requested or (searcher.unfinished and not interruption.budget.expired):
+        raise interruption.error(f"search {plan.name} was interrupted; it can be resumed")
+    if searcher.ended_failing:
+        raise failures.error(plan.name)
 
 
 def _files(plan: SearchPlan, store: Store, parent: str) -> list[Vital]:
@@ -260,32 +269,27 @@ def _progress(
     )
 
 
-def _watchers(
+def _live_ensemble(
     ready: ReadyPlan,
     store: Store,
-    context: TrialContext,
-    console: Console,
+    parent: str,
     selected: Sequence[OnSelection],
     *,
     elapsed: Callable[[], float],
-) -> list[Watcher]:
-    """Return further receivers of trial events; context managers among them run for the whole search.
+) -> LiveEnsemble | None:
+    """Return what selects after each member; None: members train on the select split, which judges none.
 
     Args:
         ready: The search.
         store: The record, opened for the dataset's experiment.
-        context: Settings that all trials share.
-        console: Output for notes.
+        parent: MLflow run of the search.
         selected: Receivers of each live selection.
         elapsed: Function that returns the time of the search over all its sessions, in s.
     """
-    plan, parent = ready.plan, context.parent_run_id
-    watchers: list[Watcher] = [FirstNote(console)]
-    if not ready.parts.seen:  # otherwise members were trained on the select split: no honest selection
-        receivers = [*selected, _keeper(plan, store)]
-        curve = LiveEnsemble(store, plan.name, parent, plan.folder, _each(receivers), elapsed=elapsed)
-        watchers.append(curve)
-    return watchers
+    if ready.parts.seen:
+        return None
+    plan, receivers = ready.plan, [*selected, _keeper(ready.plan, store)]
+    return LiveEnsemble(store, plan.name, parent, plan.folder, _each(receivers), elapsed=elapsed)
 
 
 def _each(receivers: Sequence[OnSelection]) -> OnSelection:

@@ -221,6 +221,24 @@ def test_the_searcher_tries_a_sub_space_again_whose_first_member_failed(outcome:
     assert 1 <= found[2:].count("others") <= 5
 
 
+def test_a_resumed_search_waits_for_the_weights_of_its_members() -> None:
+    """It would else take the first sub-space, and repeat nothing."""
+    before = MemberSampler([], [NETS, OTHERS], seed=0, by_share=True)
+    proposals = [proposal for name in ("nets", "others") if (proposal := before.ask(name))]
+    weights: dict[str, float] = {}
+    searcher = MemberSearcher(
+        MemberSampler([], [NETS, OTHERS], seed=0, by_share=True),
+        Interruption(budget=budget_of(1000)),
+        trials=9,
+        paces=MemberPaces(lambda _: 10.0, in_seconds=True),
+        plan=on_cpu,
+        past=[PastTrial(proposal, ended=True, value=0.5, seconds=10.0) for proposal in proposals],
+        contributors=lambda: weights,
+    )
+    searcher.look_back = lambda: weights.update({proposals[0].member: 0.0, proposals[1].member: 1.0})
+    assert Trial.from_config(searcher.suggest("a")).origin == "others"
+
+
 def test_a_resumed_search_tries_a_sub_space_again_whose_first_member_failed() -> None:
     before = MemberSampler([], [NETS, OTHERS], seed=0, by_share=True)
     nets, others = before.ask("nets"), before.ask("others")

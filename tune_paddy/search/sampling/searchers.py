@@ -42,6 +42,7 @@ class TrialSearcher(Searcher):
         ended_flat: Whether trials were left when this ended the search.
         failing: Function that returns whether members have failed one after another.
         ended_failing: Whether trials were left when this ended the search.
+        look_back: Function that waits for the selection from the members of earlier sessions.
 
     Args:
         interruption: Interruption of the search; no trial starts after it.
@@ -54,6 +55,7 @@ class TrialSearcher(Searcher):
         self.ended_flat = False
         self.failing: Callable[[], bool] = lambda: False
         self.ended_failing = False
+        self.look_back: Callable[[], None] = lambda: None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: a search is resumed from its record."""
@@ -220,7 +222,7 @@ class MemberSearcher(TrialSearcher):
         """
         if not self.interruption.budget.is_limited or len(self._recorded) >= self._trials:
             return None
-        names = [name for name, weight in self._contributors().items() if weight > 0]
+        names = [name for name, weight in self._weights().items() if weight > 0]
         if not names:
             return None
         times, longest = Counter[MemberConfig](), dict[MemberConfig, MemberConfig]()
@@ -260,10 +262,20 @@ class MemberSearcher(TrialSearcher):
             return None
         waiting = (*self._waiting, *self._deferred)
         seconds = self._begun.seconds(self._paces.seconds)
-        begun = self._begun.in_families(self.sampler.family_of, self._contributors(), seconds, waiting)
+        begun = self._begun.in_families(self.sampler.family_of, self._weights(), seconds, waiting)
         whole = self.interruption.budget.seconds * self._places
         soon = max(SHARE_OF_WHOLE * whole, SHARE_OF_SPENT * sum(seconds.values()))
         return next_family(names, begun, self._first_seconds, soon)
+
+    def _weights(self) -> Mapping[str, float]:
+        """Return member → weight in the ensemble so far; wait once for that of earlier sessions.
+
+        Without it, the first members would not come from the sub-spaces with weight, and no member would be
+        repeated.
+        """
+        look_back, self.look_back = self.look_back, lambda: None
+        look_back()
+        return self._contributors()
 
     def _first_seconds(self, family: str) -> float | None:
         """Return the time of a sub-space's first member, in s; None: nothing is known."""
