@@ -169,6 +169,7 @@ def run_trials(
         context = _context(plan, store, parent)
         progress = _progress(ready, earlier, interruption.budget, _earlier_points(plan, store, parent))
         progress.ends_early = lambda: searcher.ended_flat
+        progress.names_more = lambda: searcher.names_more
         if plan.settings.stop_when_flat:
             searcher.is_flat = progress.is_flat
         failures = FailuresInARow(ready.at_once)

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from tests.search.sampling.test_sampler import UNKNOWN, budget_of, on_cpu
 from tune_paddy.core.domains import Choice, Fixed, Range, Recipe, SubSpace
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial
-from tune_paddy.search.sampling.searchers import MemberSearcher
+from tune_paddy.search.sampling.searchers import NO_MORE, MemberSearcher
 from tune_paddy.search.sampling.shares import Begun, next_family
 from tune_paddy.search.stopping.interruption import Interruption
 from tune_paddy.search.timing.paces import MemberPaces
@@ -219,6 +220,49 @@ def test_the_searcher_tries_a_sub_space_again_whose_first_member_failed(outcome:
     found = origins(failing_search(), outcome)
     assert found[:2] == ["nets", "others"]
     assert 1 <= found[2:].count("others") <= 5
+
+
+def flat_search(paces: MemberPaces) -> MemberSearcher:
+    """Return a searcher whose curve is flat from the start: a sub-space names two first members, one none."""
+    first = tuple({"arch": "test_resnet", "size": 48, "lr": lr} for lr in (2e-3, 3e-3))
+    searcher = MemberSearcher(
+        MemberSampler([], [replace(NETS, first=first), OTHERS], seed=0, by_share=True),
+        Interruption(budget=budget_of(1000)),
+        trials=9,
+        paces=paces,
+        plan=on_cpu,
+        contributors=lambda: {"0000-test_resnet-48": 1.0},
+    )
+    searcher.is_flat = lambda: True
+    return searcher
+
+
+def test_a_flat_search_ends_after_the_first_members_of_its_sub_spaces_and_one_of_each() -> None:
+    searcher, found = flat_search(UNKNOWN), []
+    while (config := searcher.suggest(str(len(found)))) != NO_MORE:
+        searcher.on_trial_complete(str(len(found)), {"outcome": "finished", "objective": 0.5})
+        found.append((config["origin"], config["proposed_by"]))
+    assert searcher.ended_flat
+    assert sorted(found) == [("nets", "first"), ("nets", "first"), ("others", "middle")]
+
+
+def test_a_flat_search_waits_for_the_first_member_of_a_sub_space() -> None:
+    searcher = flat_search(UNKNOWN)
+    trials = [Trial.from_config(searcher.suggest(str(number))) for number in range(3)]
+    ended = [number for number in range(3) if trials[number].origin == "nets"]
+    for number in ended:
+        searcher.on_trial_complete(str(number), {"outcome": "finished", "objective": 0.5})
+    assert searcher.suggest("3") != NO_MORE
+    assert not searcher.ended_flat
+
+
+def test_a_flat_search_does_not_wait_for_first_members_that_do_not_fit_the_time() -> None:
+    paces = MemberPaces(lambda config: 10.0 if config.arch == "test_vit" else 1e6, in_seconds=True)
+    searcher = flat_search(paces)
+    assert Trial.from_config(searcher.suggest("0")).origin == "others"
+    searcher.on_trial_complete("0", {"outcome": "finished", "objective": 0.5})
+    assert searcher.suggest("1") == NO_MORE
+    assert searcher.ended_flat
 
 
 def test_a_resumed_search_waits_for_the_weights_of_its_members() -> None:

@@ -257,8 +257,16 @@ class MemberSampler:
 
     @property
     def knows_more(self) -> bool:
-        """Whether a member that is known before the sampled ones has not been proposed yet."""
+        """Whether a recipe, or another member that runs before the sampled ones, is not proposed yet."""
         return bool(self._first)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Those of `families` that no member was proposed from, or that name further first members."""
+        first = {
+            name for name, members in self._lists.items() if any(it.by == Proposer.FIRST for it in members)
+        }
+        return tuple(name for name in self.families if name in first or name not in self._opened)
 
     @property
     def running(self) -> bool:

@@ -68,6 +68,11 @@ class TrialSearcher(Searcher):
         """Read nothing: a search is resumed from its record."""
 
     @property
+    def names_more(self) -> bool:
+        """Whether the space names members that have not been proposed yet."""
+        return False
+
+    @property
     @abstractmethod
     def left(self) -> int:
         """Number of trials that may still start."""
@@ -94,8 +99,8 @@ class MemberSearcher(TrialSearcher):
     under its number, or the same one. In time that no proposed member fits, members with a weight in the
     ensemble are trained again with other seeds. A sampler that leaves the choice of the sub-space to its
     caller gets the one that gives the ensemble most per second, see `next_family`. Once more time is not
-    expected to pay, no further member starts; the members that are known before the sampled ones all run.
-    While members fail one after another, none starts until those that run have shown whether all do.
+    expected to pay, no further member starts; the members that the space names, and one of each sub-space,
+    all run. While members fail one after another, none starts until those that run have shown whether all do.
 
     Args:
         sampler: Source of the members.
@@ -194,8 +199,22 @@ class MemberSearcher(TrialSearcher):
         """
         resumed = any(proposal.number in self._recorded for proposal in self._waiting)
         running = (self._proposals[trial_id].proposed_by for trial_id in self._running)
-        known = any(by in (Proposer.RECIPE, Proposer.LIST, Proposer.FIRST) for by in running)
-        return not (self.sampler.knows_more or resumed or known)
+        named = (Proposer.RECIPE, Proposer.LIST, Proposer.FIRST, Proposer.MIDDLE)
+        return not (self.names_more or resumed or any(by in named for by in running))
+
+    @property
+    def names_more(self) -> bool:
+        """Whether the space names members that have not been proposed yet, sub-spaces that wait aside."""
+        return self.sampler.knows_more or bool(self._named())
+
+    def _named(self) -> list[str]:
+        """Return the sub-spaces with members that the space names, without those whose last one waits."""
+        named = self.sampler.named
+        waits = self._waiting_families() if named else set()
+        return [name for name in named if name not in waits]
+
+    def _waiting_families(self) -> set[str | None]:
+        return {self.sampler.family_of(proposal) for proposal in self._deferred}
 
     def _next(self) -> Proposal | None:
         """Return the next member that is expected to end in time, shortened if need be, or None."""
@@ -254,9 +273,13 @@ class MemberSearcher(TrialSearcher):
     def _family(self) -> str | None:
         """Return the sub-space of the next member; None: the sampler chooses, or a recipe is next.
 
-        One whose last proposal does not fit the time gives way to the others.
+        One whose last proposal does not fit the time gives way to the others. Once more time is not expected
+        to pay, those that name members are next: the search ends after these.
         """
-        waits = {self.sampler.family_of(proposal) for proposal in self._deferred}
+        named = self._named()
+        if named and self.is_flat():
+            return named[0]
+        waits = self._waiting_families()
         names = [name for name in self.sampler.families if name not in waits] or self.sampler.families
         if not names:
             return None
