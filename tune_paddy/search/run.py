@@ -208,8 +208,18 @@ def run_trials(
         if searcher.ended_flat:
             log_ending(store, parent, FLAT)
         _require_ended(plan, searcher, failures)
+    line = _ending(searcher, progress)
+    if line:
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _ending(searcher: TrialSearcher, progress: SearchProgress) -> str:
+    """Return in one line why a search ended although it may have trials and time left; empty: it did not."""
     if searcher.ended_flat:
-        console.print(progress.flat_reason(), soft_wrap=True, markup=False)
+        return progress.flat_reason()
+    if searcher.exhausted:
+        return "All members of the space have been proposed: frozen ones are the same with another seed"
+    return ""
 
 
 def _require_ended(plan: SearchPlan, searcher: TrialSearcher, failures: FailuresInARow) -> None:

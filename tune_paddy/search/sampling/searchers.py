@@ -73,6 +73,11 @@ class TrialSearcher(Searcher):
         return False
 
     @property
+    def exhausted(self) -> bool:
+        """Whether all members that the sub-spaces of the space allow have been proposed."""
+        return False
+
+    @property
     @abstractmethod
     def left(self) -> int:
         """Number of trials that may still start."""
@@ -206,6 +211,11 @@ class MemberSearcher(TrialSearcher):
     def names_more(self) -> bool:
         """Whether the space names members that have not been proposed yet, sub-spaces that wait aside."""
         return self.sampler.knows_more or bool(self._named())
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether all members that the sub-spaces of the space allow have been proposed."""
+        return self.sampler.exhausted
 
     def _named(self) -> list[str]:
         """Return the sub-spaces with members that the space names, without those whose last one waits."""
