@@ -12,7 +12,7 @@ from tables import Ensembles, Run, Table, Training
 
 from tune_paddy.core.domains import Choice, Domain, Fixed, Range, SubSpace
 from tune_paddy.search.sampling.sampler import SPACE, MemberSampler, parameter_names, suggest
-from tune_paddy.search.sampling.shares import Judged, next_family
+from tune_paddy.search.sampling.shares import Begun, next_family
 
 _AHEAD = 8
 """Trainings before a source with a model of the results uses it, as Optuna's samplers do with 10."""
@@ -204,13 +204,13 @@ class Shares:
         left = {training.origin for training in self._untried.left.values()}
         names = [name for name in self._names if name in left] or list(self._names)
         weights = self._ensembles.weights(tuple(self._run.pool)) if self._run.pool else {}
-        judged, before = [], 0.0
+        begun, before = [], 0.0
         for seconds, pool in self._run.events:
             name = pool[-1][0]
             origin = self._run.table.trainings[name].origin
-            judged.append(Judged(origin, weights[name], seconds - before))
+            begun.append(Begun(origin, weights[name], seconds - before))
             before = seconds
-        return next_family(names, judged, (), first_seconds, soon)
+        return next_family(names, begun, first_seconds, soon)
 
 
 class Program:

@@ -174,10 +174,11 @@ def train(plan: "SearchPlan", store: "Store", console: "Console") -> "tuple[Reco
     """Train the members of a plan; return their runs, whatever their outcome.
 
     Raises:
-        SearchInterruptedError: A signal interrupted the search; a note has the command that resumes it.
+        SearchInterruptedError: A signal interrupted the search, or members failed one after another; a note
+            has the command that resumes it.
         TunePaddyError: Ray or the record failed.
     """
-    from tune_paddy.core.errors import SearchInterruptedError
+    from tune_paddy.core.errors import MembersFailError, SearchInterruptedError
     from tune_paddy.data.system.progress.shown import shown_progress
     from tune_paddy.search.preflight import ready_session
     from tune_paddy.search.run import run_search
@@ -186,5 +187,6 @@ def train(plan: "SearchPlan", store: "Store", console: "Console") -> "tuple[Reco
         with shown_progress(console) as progress, ready_session(plan, progress=progress) as ready:
             return run_search(ready, store, console=console)
     except SearchInterruptedError as error:
-        error.add_note(f"to resume it: tune-paddy search --resume {shlex.quote(plan.name)}")
+        again = " --retry-failed" if isinstance(error, MembersFailError) else ""
+        error.add_note(f"to resume it: tune-paddy search --resume {shlex.quote(plan.name)}{again}")
         raise

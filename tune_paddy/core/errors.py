@@ -49,3 +49,10 @@ class SearchInterruptedError(TunePaddyError):
         super().__init__(message)
         self.exit_status = 1 if signal is None else 128 + signal
         self.at_once = at_once
+
+
+class MembersFailError(SearchInterruptedError):
+    """Members of a search failed one after another; it can be resumed once the cause is mended."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, signal=None)

@@ -12,7 +12,7 @@ from tune_paddy.core.timing.speed import TimedNetwork
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.split import SelectSplit, make_split
 from tune_paddy.data.storage.storage import Storage
-from tune_paddy.search.sampling.first_members import FirstMember, first_members
+from tune_paddy.search.sampling.first_members import Beginning, FirstMember, first_members
 from tune_paddy.search.sampling.sampler import MemberSampler, Proposal
 from tune_paddy.search.teaching.targets import TaughtTargets
 from tune_paddy.spaces.space import SearchSpace
@@ -94,8 +94,11 @@ class SearchPlan:
     @property
     def total(self) -> int:
         """Number of members that the search trains unless its time runs out."""
-        trials = self.settings.trials
-        return trials if self.space.spaces else min(trials, len(self.space.recipes))
+        trials, beginning = self.settings.trials, self._beginning
+        trained = any(not member.frozen for member in beginning.members)
+        if beginning.most is None or (self.space.spaces and self.shares_time and trained):
+            return trials  # the latter may be repeated with other seeds
+        return min(trials, beginning.most)
 
     @property
     def frozen(self) -> int:
@@ -107,14 +110,17 @@ class SearchPlan:
     @property
     def first(self) -> tuple[FirstMember, ...]:
         """Members that are known before the sampler proposes others, see `first_members`."""
-        beginning = first_members(
+        return self._beginning.members
+
+    @property
+    def _beginning(self) -> Beginning:
+        return first_members(
             self.space.recipes,
             self.space.spaces,
             seed=self.settings.seed,
             trials=self.settings.trials,
             by_share=self.shares_time,
         )
-        return beginning.members
 
     @property
     def shares_time(self) -> bool:

@@ -27,6 +27,7 @@ from tune_paddy.search.resuming.history import (
     outcomes_with_curve,
 )
 from tune_paddy.search.sampling.searchers import MemberSearcher, TrialSearcher
+from tune_paddy.search.stopping.failures import FailuresInARow
 from tune_paddy.search.stopping.frozen_processes import frozen_processes_ended
 from tune_paddy.search.stopping.interruption import Interruption, interruptible
 from tune_paddy.search.stopping.vital import (
@@ -83,7 +84,8 @@ def run_search(
     Raises:
         InputError: Another process runs this search, it already exists, or it is resumed with another space,
             dataset or split.
-        SearchInterruptedError: A signal stopped the search; it can be resumed.
+        SearchInterruptedError: A signal stopped the search, or its members failed one after another; it can
+            be resumed.
         TunePaddyError: The record or Ray failed.
     """
     plan = ready.plan
@@ -154,7 +156,7 @@ def run_trials(
         on_selection: Receiver of each live selection, called from another thread.
 
     Raises:
-        SearchInterruptedError: A signal stopped the search.
+        SearchInterruptedError: A signal stopped the search, or its members failed one after another.
         TunePaddyError: The record or Ray failed.
     """
     plan, interruption = ready.plan, searcher.interruption
@@ -167,8 +169,11 @@ def run_trials(
         context = _context(plan, store, parent)
         progress = _progress(ready, earlier, interruption.budget, _earlier_points(plan, store, parent))
         progress.ends_early = lambda: searcher.ended_flat
+        progress.names_more = lambda: searcher.names_more
         if plan.settings.stop_when_flat:
             searcher.is_flat = progress.is_flat
+        failures = FailuresInARow(ready.at_once)
+        searcher.failing = failures.are_many
         display = search_display(console, progress)
         began = interruption.budget.began if interruption.budget.is_limited else None
         clock = interruption.budget.clock
@@ -176,8 +181,11 @@ def run_trials(
         selected = [progress.ensemble_selected, on_selection]
         closer = MemberCloser(store, plan.name, parent, context.members, plan.shelf)
         recorder = Background(stopwatch, closer)
-        rest = _watchers(ready, store, context, console, selected, elapsed=lambda: progress.elapsed)
-        watchers = [progress, display, recorder, *rest]
+        live = _live_ensemble(ready, store, parent, selected, elapsed=lambda: progress.elapsed)
+        if plan.resumed and live is not None:
+            searcher.look_back = live.wait_for_earlier
+        curve = [] if live is None else [live]
+        watchers: list[Watcher] = [progress, failures, display, recorder, FirstNote(console), *curve]
         for watcher in (stopwatch, *watchers):
             if isinstance(watcher, AbstractContextManager):
                 stack.enter_context(watcher)
@@ -199,10 +207,28 @@ def run_trials(
         _keep_figures(plan, searcher, store, parent)
         if searcher.ended_flat:
             log_ending(store, parent, FLAT)
-        if interruption.requested or (searcher.unfinished and not interruption.budget.expired):
-            raise interruption.error(f"search {plan.name} was interrupted; it can be resumed")
+        _require_ended(plan, searcher, failures)
+    line = _ending(searcher, progress)
+    if line:
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _ending(searcher: TrialSearcher, progress: SearchProgress) -> str:
+    """Return in one line why a search ended although it may have trials and time left; empty: it did not."""
     if searcher.ended_flat:
-        console.print(progress.flat_reason(), soft_wrap=True, markup=False)
+        return progress.flat_reason()
+    if searcher.exhausted:
+        return "All members of the space have been proposed: frozen ones are the same with another seed"
+    return ""
+
+
+def _require_ended(plan: SearchPlan, searcher: TrialSearcher, failures: FailuresInARow) -> None:
+    """Raise if a search ended before its trials and its time were used up, and goes on when it is resumed."""
+    interruption = searcher.interruption
+    if interruption.requested or (searcher.unfinished and not interruption.budget.expired):
+        raise interruption.error(f"search {plan.name} was interrupted; it can be resumed")
+    if searcher.ended_failing:
+        raise failures.error(plan.name)
 
 
 def _files(plan: SearchPlan, store: Store, parent: str) -> list[Vital]:
@@ -254,32 +280,27 @@ def _progress(
     )
 
 
-def _watchers(
+def _live_ensemble(
     ready: ReadyPlan,
     store: Store,
-    context: TrialContext,
-    console: Console,
+    parent: str,
     selected: Sequence[OnSelection],
     *,
     elapsed: Callable[[], float],
-) -> list[Watcher]:
-    """Return further receivers of trial events; context managers among them run for the whole search.
+) -> LiveEnsemble | None:
+    """Return what selects after each member; None: members train on the select split, which judges none.
 
     Args:
         ready: The search.
         store: The record, opened for the dataset's experiment.
-        context: Settings that all trials share.
-        console: Output for notes.
+        parent: MLflow run of the search.
         selected: Receivers of each live selection.
         elapsed: Function that returns the time of the search over all its sessions, in s.
     """
-    plan, parent = ready.plan, context.parent_run_id
-    watchers: list[Watcher] = [FirstNote(console)]
-    if not ready.parts.seen:  # otherwise members were trained on the select split: no honest selection
-        receivers = [*selected, _keeper(plan, store)]
-        curve = LiveEnsemble(store, plan.name, parent, plan.folder, _each(receivers), elapsed=elapsed)
-        watchers.append(curve)
-    return watchers
+    if ready.parts.seen:
+        return None
+    plan, receivers = ready.plan, [*selected, _keeper(ready.plan, store)]
+    return LiveEnsemble(store, plan.name, parent, plan.folder, _each(receivers), elapsed=elapsed)
 
 
 def _each(receivers: Sequence[OnSelection]) -> OnSelection:

@@ -64,6 +64,7 @@ def test_a_loss_of_zero_and_times_of_zero_are_no_errors() -> None:
     perfect = expect([(10.0 * n, 0.0) for n in range(1, 6)], 100.0)
     assert perfect is not None
     assert perfect.loss == 0
+    assert perfect.is_flat, "nothing is left to gain"
     assert expect([(0.0, 0.5)] * 5, 100.0) is None
     jump = expect([(0.0, 0.5), *FALLING[:4]], 100.0)
     assert jump is not None

@@ -5,9 +5,13 @@ from typing import Any
 
 import pytest
 
+from tests.search.sampling.test_sampler import UNKNOWN, budget_of, on_cpu
 from tune_paddy.core.config import MemberConfig, SearchSettings
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal
+from tune_paddy.search.sampling.searchers import NO_MORE, MemberSearcher
+from tune_paddy.search.stopping.interruption import Interruption
+from tune_paddy.search.trial import Trial
 from tune_paddy.spaces.space import SearchSpace
 
 SPACE = """
@@ -107,6 +111,27 @@ def test_sub_spaces_of_frozen_members_alone_may_take_all_trials() -> None:
     alone = CHOICES.rpartition("\n  - {name: trained")[0]
     found = proposals(alone, 11, 11)
     assert [one.origin for one in found] == ["quick", *["frozen"] * 7, "slow", "frozen", "frozen"]
+
+
+@pytest.mark.parametrize(("minutes", "recipe"), [(None, True), (60.0, False)])
+def test_frozen_members_that_see_all_images_are_proposed_once(minutes: float | None, *, recipe: bool) -> None:
+    """Another seed would change nothing, so the search ends before its trials."""
+    alone = CHOICES.rpartition("\n  - {name: trained")[0].replace(
+        "tta: [0, 4]", "tta: [0, 4], subsample: 1.0"
+    )
+    alone = alone if recipe else "spaces:" + alone.rpartition("spaces:")[2]
+    settings = SearchSettings(trials=20, minutes=minutes)
+    no_images: Any = None
+    plan = SearchPlan("x", no_images, SearchSpace.parse(alone, name="x"), settings, Path())
+    searcher = MemberSearcher(
+        plan.sampler(), Interruption(budget=budget_of(1000)), trials=plan.total, paces=UNKNOWN, plan=on_cpu
+    )
+    found = []
+    while (config := searcher.suggest(str(len(found)))) != NO_MORE:
+        searcher.on_trial_complete(str(len(found)), {"outcome": "finished", "objective": 0.5})
+        found.append(Trial.from_config(config).config.model_copy(update={"seed": 0}))
+    assert plan.total == len(found) == len(set(found)) == (10 if recipe else 8)
+    assert searcher.exhausted
 
 
 def test_a_range_leaves_the_whole_sub_space_to_the_sampler() -> None:

@@ -461,6 +461,25 @@ def test_a_flat_search_starts_no_further_member_once_the_known_ones_have_ended()
     assert not searcher.unfinished
 
 
+def test_a_search_whose_members_fail_waits_for_those_that_run_and_ends_if_they_fail_too() -> None:
+    searcher = make_searcher()
+    assert searcher.suggest("a")
+    searcher.failing = lambda: True
+    assert searcher.suggest("b") is None  # Ray asks again
+    assert not searcher.ended_failing
+    searcher.on_trial_complete("a", {"outcome": "failed", "epoch": 0})
+    assert searcher.suggest("b") == Searcher.FINISHED
+    assert searcher.ended_failing
+
+
+def test_a_search_whose_last_trials_failed_has_nothing_to_go_on_with() -> None:
+    searcher = make_searcher()
+    searcher._recorded.update((0, 1))
+    searcher.failing = lambda: True
+    assert searcher.suggest("c") == Searcher.FINISHED
+    assert not searcher.ended_failing
+
+
 def test_a_search_without_further_trials_does_not_end_for_being_flat() -> None:
     sampler = MemberSampler([], [VIT], seed=0)
     searcher = MemberSearcher(sampler, Interruption(), trials=1, paces=UNKNOWN, plan=on_cpu)

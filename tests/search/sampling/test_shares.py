@@ -1,13 +1,18 @@
 """A search with a time budget gives its time to the sub-spaces whose members have weight in the ensemble."""
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
 from tests.search.sampling.test_sampler import UNKNOWN, budget_of, on_cpu
 from tune_paddy.core.domains import Choice, Fixed, Range, Recipe, SubSpace
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial
-from tune_paddy.search.sampling.searchers import MemberSearcher
-from tune_paddy.search.sampling.shares import Judged, next_family
+from tune_paddy.search.sampling.searchers import NO_MORE, MemberSearcher
+from tune_paddy.search.sampling.shares import Begun, next_family
 from tune_paddy.search.stopping.interruption import Interruption
+from tune_paddy.search.timing.paces import MemberPaces
 from tune_paddy.search.trial import Trial
 
 FROZEN = SubSpace(
@@ -31,24 +36,24 @@ def sampler() -> MemberSampler:
 
 def test_each_sub_space_is_tried_once_in_order() -> None:
     assert next_family(["a", "b", "c"], []) == "a"
-    assert next_family(["a", "b", "c"], [Judged("a", 1.0, 1.0)]) == "b"
-    assert next_family(["a", "b", "c"], [Judged("a", 1.0, 1.0)], {"b"}) == "c"
-    assert next_family(["a", "b"], [], {"a", "b"}) == "a"
+    assert next_family(["a", "b", "c"], [Begun("a", 1.0, 1.0)]) == "b"
+    assert next_family(["a", "b", "c"], [Begun("a", 1.0, 1.0), Begun("b", None, 1.0)]) == "c"
+    assert next_family(["a", "b"], [Begun("a", None, 1.0), Begun("b", None, 1.0)]) == "a"
 
 
 def test_a_sub_space_that_takes_long_waits_for_others() -> None:
-    judged, seconds = [Judged("cheap", 1.0, 1.0)], {"dear": 100.0, "cheap": 30.0}.get
-    assert next_family(["dear", "cheap"], judged, (), seconds, 20.0) == "cheap"
-    assert next_family(["dear", "cheap"], [], (), seconds, 20.0) == "dear"
+    judged, seconds = [Begun("cheap", 1.0, 1.0)], {"dear": 100.0, "cheap": 30.0}.get
+    assert next_family(["dear", "cheap"], judged, seconds, 20.0) == "cheap"
+    assert next_family(["dear", "cheap"], [], seconds, 20.0) == "dear"
 
 
 def test_a_sub_space_that_takes_long_is_tried_once_the_others_give_little() -> None:
     """It need not take little of the time: another that gives nothing would have it all."""
-    judged, seconds = [Judged("frozen", 0.95, 400.0)], {"dear": 220.0}.get
-    tried = [next_family(["weak", "dear"], judged, (), seconds, 100.0)]
+    judged, seconds = [Begun("frozen", 0.95, 400.0)], {"dear": 220.0}.get
+    tried = [next_family(["weak", "dear"], judged, seconds, 100.0)]
     for _ in range(20):
-        judged.append(Judged("weak", 0.0, 30.0))
-        tried.append(next_family(["weak", "dear"], judged, (), seconds, 100.0))
+        judged.append(Begun("weak", 0.0, 30.0))
+        tried.append(next_family(["weak", "dear"], judged, seconds, 100.0))
     assert tried[0] == "weak"
     assert "dear" in tried[1:6]
 
@@ -68,20 +73,50 @@ def test_the_first_member_of_a_sampled_sub_space_has_middling_values() -> None:
 
 
 def test_weight_per_second_decides_and_falls_with_the_time_that_adds_none() -> None:
-    judged = [Judged("fast", 0.5, 10.0), Judged("slow", 0.5, 100.0)]
+    judged = [Begun("fast", 0.5, 10.0), Begun("slow", 0.5, 100.0)]
     assert next_family(["slow", "fast"], judged) == "fast"
-    more = [Judged("fast", 0.0, 10.0)] * 20
+    more = [Begun("fast", 0.0, 10.0)] * 20
     assert next_family(["slow", "fast"], [*judged, *more]) == "slow"
 
 
 def test_a_sub_space_without_weight_is_tried_again_at_times() -> None:
-    judged = [Judged("good", 1.0, 10.0), Judged("bad", 0.0, 10.0)]
+    judged = [Begun("good", 1.0, 10.0), Begun("bad", 0.0, 10.0)]
     counts = {"good": 0, "bad": 0}
     for _ in range(100):
         name = next_family(["good", "bad"], judged)
         counts[name] += 1
-        judged.append(Judged(name, 0.0, 10.0))
+        judged.append(Begun(name, 0.0, 10.0))
     assert 2 <= counts["bad"] <= 20
+
+
+def test_a_sub_space_whose_first_member_failed_is_tried_again_while_others_have_weight() -> None:
+    """A failure may be the machine's: 41 good members of the same length would pass otherwise."""
+    begun, tried = [Begun("a", 0.0, 10.0, failed=True), Begun("b", 1.0, 10.0)], []
+    while "a" not in tried:
+        tried.append(next_family(["a", "b"], begun))
+        begun.append(Begun(tried[-1], 0.0, 10.0))
+    assert 5 <= len(tried) <= 10
+
+
+@pytest.mark.parametrize("seconds", [0.5, 10.0])
+def test_a_sub_space_that_fails_every_time_gets_few_trials_however_little_time_it_takes(
+    seconds: float,
+) -> None:
+    begun, counts = [Begun("a", 0.0, seconds, failed=True), Begun("b", 1.0, 10.0)], Counter[str]()
+    for _ in range(200):
+        name = next_family(["a", "b"], begun)
+        counts[name] += 1
+        begun.append(Begun(name, 0.0, seconds if name == "a" else 10.0, failed=name == "a"))
+    assert 2 <= counts["a"] <= 20
+
+
+def test_quick_failures_beside_a_first_member_that_runs_do_not_take_all_trials() -> None:
+    begun, counts = [Begun("a", 0.0, 1.0, failed=True), Begun("b", None, 600.0)], Counter[str]()
+    for _ in range(20):
+        name = next_family(["a", "b"], begun)
+        counts[name] += 1
+        begun.append(Begun(name, 0.0, 1.0, failed=True) if name == "a" else Begun(name, None, 600.0))
+    assert 1 <= counts["a"] <= 5
 
 
 def test_recipes_come_in_their_order_and_then_the_caller_chooses() -> None:
@@ -148,3 +183,110 @@ def test_the_searcher_takes_the_sub_space_with_the_most_weight_per_second(weight
         result = {"outcome": "finished", "objective": 0.5, "train_seconds_total": 10.0}
         searcher.on_trial_complete(str(number), result)
     assert Trial.from_config(searcher.suggest("2")).origin == wanted
+
+
+def failing_search(past: Sequence[PastTrial] = ()) -> MemberSearcher:
+    """Return a searcher of two sub-spaces with members of 10 s; those of `nets` have weight once they end."""
+    names = [f"{number:04d}-test_resnet-48" for number in range(99)]
+    return MemberSearcher(
+        MemberSampler([], [NETS, OTHERS], seed=0, by_share=True),
+        Interruption(budget=budget_of(1000)),
+        trials=99,
+        paces=MemberPaces(lambda _: 10.0, in_seconds=True),
+        plan=on_cpu,
+        past=past,
+        contributors=lambda: dict.fromkeys(names, 0.02),
+    )
+
+
+def origins(searcher: MemberSearcher, outcome: str | None, n: int = 30) -> list[str]:
+    """Return the sub-spaces of the next members; those of `others` end with an outcome."""
+    found = []
+    for number in range(n):
+        trial = Trial.from_config(searcher.suggest(str(number)))
+        finished = trial.origin == "nets"
+        result = {
+            "outcome": "finished" if finished else outcome,
+            "objective": 0.5,
+            "train_seconds_total": 10.0,
+        }
+        searcher.on_trial_complete(str(number), result, error=not finished and outcome is None)
+        found.append(trial.origin)
+    return found
+
+
+@pytest.mark.parametrize("outcome", ["failed", "diverged", "infeasible", None])
+def test_the_searcher_tries_a_sub_space_again_whose_first_member_failed(outcome: str | None) -> None:
+    found = origins(failing_search(), outcome)
+    assert found[:2] == ["nets", "others"]
+    assert 1 <= found[2:].count("others") <= 5
+
+
+def flat_search(paces: MemberPaces) -> MemberSearcher:
+    """Return a searcher whose curve is flat from the start: a sub-space names two first members, one none."""
+    first = tuple({"arch": "test_resnet", "size": 48, "lr": lr} for lr in (2e-3, 3e-3))
+    searcher = MemberSearcher(
+        MemberSampler([], [replace(NETS, first=first), OTHERS], seed=0, by_share=True),
+        Interruption(budget=budget_of(1000)),
+        trials=9,
+        paces=paces,
+        plan=on_cpu,
+        contributors=lambda: {"0000-test_resnet-48": 1.0},
+    )
+    searcher.is_flat = lambda: True
+    return searcher
+
+
+def test_a_flat_search_ends_after_the_first_members_of_its_sub_spaces_and_one_of_each() -> None:
+    searcher, found = flat_search(UNKNOWN), []
+    while (config := searcher.suggest(str(len(found)))) != NO_MORE:
+        searcher.on_trial_complete(str(len(found)), {"outcome": "finished", "objective": 0.5})
+        found.append((config["origin"], config["proposed_by"]))
+    assert searcher.ended_flat
+    assert sorted(found) == [("nets", "first"), ("nets", "first"), ("others", "middle")]
+
+
+def test_a_flat_search_waits_for_the_first_member_of_a_sub_space() -> None:
+    searcher = flat_search(UNKNOWN)
+    trials = [Trial.from_config(searcher.suggest(str(number))) for number in range(3)]
+    ended = [number for number in range(3) if trials[number].origin == "nets"]
+    for number in ended:
+        searcher.on_trial_complete(str(number), {"outcome": "finished", "objective": 0.5})
+    assert searcher.suggest("3") != NO_MORE
+    assert not searcher.ended_flat
+
+
+def test_a_flat_search_does_not_wait_for_first_members_that_do_not_fit_the_time() -> None:
+    paces = MemberPaces(lambda config: 10.0 if config.arch == "test_vit" else 1e6, in_seconds=True)
+    searcher = flat_search(paces)
+    assert Trial.from_config(searcher.suggest("0")).origin == "others"
+    searcher.on_trial_complete("0", {"outcome": "finished", "objective": 0.5})
+    assert searcher.suggest("1") == NO_MORE
+    assert searcher.ended_flat
+
+
+def test_a_resumed_search_waits_for_the_weights_of_its_members() -> None:
+    """It would else take the first sub-space, and repeat nothing."""
+    before = MemberSampler([], [NETS, OTHERS], seed=0, by_share=True)
+    proposals = [proposal for name in ("nets", "others") if (proposal := before.ask(name))]
+    weights: dict[str, float] = {}
+    searcher = MemberSearcher(
+        MemberSampler([], [NETS, OTHERS], seed=0, by_share=True),
+        Interruption(budget=budget_of(1000)),
+        trials=9,
+        paces=MemberPaces(lambda _: 10.0, in_seconds=True),
+        plan=on_cpu,
+        past=[PastTrial(proposal, ended=True, value=0.5, seconds=10.0) for proposal in proposals],
+        contributors=lambda: weights,
+    )
+    searcher.look_back = lambda: weights.update({proposals[0].member: 0.0, proposals[1].member: 1.0})
+    assert Trial.from_config(searcher.suggest("a")).origin == "others"
+
+
+def test_a_resumed_search_tries_a_sub_space_again_whose_first_member_failed() -> None:
+    before = MemberSampler([], [NETS, OTHERS], seed=0, by_share=True)
+    nets, others = before.ask("nets"), before.ask("others")
+    assert nets
+    assert others
+    past = [PastTrial(nets, ended=True, value=0.5, seconds=10.0), PastTrial(others, ended=True)]
+    assert 1 <= origins(failing_search(past), "failed").count("others") <= 5

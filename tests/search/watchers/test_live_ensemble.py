@@ -1,4 +1,6 @@
 import socket
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,28 @@ def test_a_resumed_search_adds_the_point_that_its_earlier_session_lost_and_count
         pass  # no member is new, and no point is missing
     assert selected == [2]
     assert [p.step for p in store.client.get_metric_history(parent, "live_log_loss")] == [2, 3]
+
+
+def test_nobody_waits_for_a_thread_that_has_died(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store = Store("sqlite:///none.db", "e", "0")
+    monkeypatch.setattr(live_ensemble, "LONGEST_LOOK_BACK", 600.0)
+    with LiveEnsemble(store, "night", "run", tmp_path / "gone", elapsed=lambda: 0.0) as curve:
+        started = time.monotonic()
+        curve.wait_for_earlier()
+    assert time.monotonic() - started < 60
+
+
+def test_a_thread_that_reads_for_too_long_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reads = threading.Event()
+    monkeypatch.setattr(live_ensemble, "list_members", lambda *_: reads.wait() and [])
+    monkeypatch.setattr(live_ensemble, "read_curve", lambda *_: {})
+    monkeypatch.setattr(live_ensemble, "LONGEST_LOOK_BACK", 0.01)
+    store = Store("sqlite:///none.db", "e", "0")
+    with LiveEnsemble(store, "night", "run", tmp_path, elapsed=lambda: 0.0) as curve:
+        curve.wait_for_earlier()
+        reads.set()
 
 
 def test_a_server_that_is_gone_does_not_hold_up_the_end_of_a_search(

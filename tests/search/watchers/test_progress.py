@@ -149,6 +149,7 @@ def test_the_outlook_says_when_more_time_is_not_expected_to_pay() -> None:
     assert running.progress.outlook()[1:] == ["More time is not expected to pay"]
     assert resumed(limit=10_000.0, total=10_000).progress.outlook()[1:] == [], "much time is left"
     assert resumed(known=10).progress.outlook()[1:] == [], "members that the space names are to come"
+    assert resumed(names_more=lambda: True).progress.outlook()[1:] == []
 
 
 def test_a_search_is_flat_once_a_member_of_this_session_has_not_made_its_ensemble_better() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tune_paddy.cli.app import console, print_note, record_command
 from tune_paddy.cli.select import Machine, refit_and_print, select_and_print
-from tune_paddy.core.errors import SearchInterruptedError, TunePaddyError
+from tune_paddy.core.errors import MembersFailError, SearchInterruptedError, TunePaddyError
 from tune_paddy.data.system.text import counted
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def train_and_select(
     After an interruption, select from the members finished so far, and do not refit.
 
     Raises:
-        SearchInterruptedError: A signal interrupted the training; raised after the selection.
+        SearchInterruptedError: A signal interrupted the training, or members failed one after another; raised
+            after the selection.
     """
     plan, interrupted = ready.plan, None
     try:
@@ -61,7 +62,9 @@ def train_and_print(ready: "ReadyPlan", store: "Store", *, weights: bool = True)
     """Run a search, then print the number of finished members and the reasons of the others.
 
     Raises:
-        SearchInterruptedError: A signal interrupted the search; the error names the command that resumes it.
+        SearchInterruptedError: A signal interrupted the search, or members failed one after another; the
+            error names the command that resumes it.
+        TunePaddyError: No member finished.
     """
     from tune_paddy.search.run import run_search
 
@@ -71,7 +74,8 @@ def train_and_print(ready: "ReadyPlan", store: "Store", *, weights: bool = True)
     try:
         run_search(ready, store, console=console)
     except SearchInterruptedError as error:
-        error.add_note(f"to resume it: {record_command(store, 'search', '--resume', plan.name)}")
+        again = ("--retry-failed",) if isinstance(error, MembersFailError) else ()
+        error.add_note(f"to resume it: {record_command(store, 'search', '--resume', plan.name, *again)}")
         raise
     finished = print_members(plan, store, f" in {time.monotonic() - started:.0f} s", weights=weights)
     more = _more_time(plan, store)
@@ -83,6 +87,7 @@ def train_and_print(ready: "ReadyPlan", store: "Store", *, weights: bool = True)
 
 def _more_time(plan: "SearchPlan", store: "Store") -> str | None:
     """Return how to continue a search that ended before its trials did; None: none are left, or no limit."""
+    from tune_paddy.search.stopping.failures import FAILURES
     from tune_paddy.tracking.runs import get_search, list_members
     from tune_paddy.tracking.schema import FLAT, SearchRecord
 
@@ -94,6 +99,10 @@ def _more_time(plan: "SearchPlan", store: "Store") -> str | None:
     if minutes is None or ended >= plan.total:
         return None
     command = record_command(store, "search", "--resume", plan.name, "--minutes", f"{2 * minutes:g}")
+    failed = [member for member in members if member.outcome in FAILURES]
+    if failed and not any(member.outcome == "finished" for member in members):
+        reason = f"{failed[-1].name}: {failed[-1].failure}"
+        return f"{counted(len(failed), 'member')} failed, {reason}; to try again: {command} --retry-failed"
     return f"no further member fits the {minutes:g} minutes; to go on: {command}"
 
 

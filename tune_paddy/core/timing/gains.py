@@ -87,8 +87,8 @@ class Expected:
 
     @property
     def is_flat(self) -> bool:
-        """Whether the gain is below `FLAT` even at the interval's favourable end."""
-        return self.low > (1 - FLAT) * self.now
+        """Whether the gain is `FLAT` at most, even at the interval's favourable end; a loss of 0 is flat."""
+        return self.low >= (1 - FLAT) * self.now
 
 
 def expect(points: Sequence[Point], seconds: float, model: GainModel = MODEL) -> Expected | None:

@@ -56,13 +56,18 @@ class Beginning:
 
     Attributes:
         members: Members that run first, in order.
-        sampled: Sub-spaces that the sampler proposes members from; all, if no other is left.
+        sampled: Sub-spaces that the sampler proposes members from; (): every other member would be the same.
         lists: Name of a sub-space → its members in order, where the search decides when each is due.
     """
 
     members: tuple[FirstMember, ...]
     sampled: tuple[SubSpace, ...]
     lists: Mapping[str, tuple[FirstMember, ...]] = field(default_factory=dict)
+
+    @property
+    def most(self) -> int | None:
+        """Number of different members; None: the sampler proposes any number."""
+        return None if self.sampled else len(self.members) + sum(map(len, self.lists.values()))
 
 
 def first_members(
@@ -77,8 +82,9 @@ def first_members(
 
     If all parameters of a frozen sub-space are choices, each of its combinations is among them once, in
     random order. Where other sub-spaces are to be sampled too, they get half of the trials at least, and all
-    trials after these combinations. Frozen members come first, then recipes that train, then the first
-    members of the sub-spaces, which take turns.
+    trials after these combinations. Otherwise those are sampled again whose members another seed changes.
+    Frozen members come first, then recipes that train, then the first members of the sub-spaces, which take
+    turns.
 
     Args:
         recipes: Recipes of the space.
@@ -91,8 +97,9 @@ def first_members(
     known = [FirstMember(recipe.name, recipe.values) for recipe in recipes]
     listed = [space for space in spaces if _is_listed(space)]
     others = tuple(space for space in spaces if not _is_listed(space))
+    sampled = others or tuple(space for space in listed if _is_varied_by_seed(space))
     if by_share:
-        return Beginning(tuple(known), others or tuple(spaces), _lists(listed, others, known))
+        return Beginning(tuple(known), sampled, _lists(listed, others, known))
     frozen = [*(one for one in known if one.frozen), *(one for space in listed for one in _first(space))]
     combinations = list(_combinations(listed, frozen))
     trained = [member for member in known if not member.frozen]
@@ -105,7 +112,7 @@ def first_members(
         *trained,
         *_taking_turns([list(_first(space)) for space in others]),
     )
-    return Beginning(members, others if others and room >= len(combinations) else tuple(spaces))
+    return Beginning(members, sampled if room >= len(combinations) else tuple(spaces))
 
 
 def _lists(
@@ -141,6 +148,12 @@ def _is_listed(space: SubSpace) -> bool:
     if domains.get("schedule") != Fixed("frozen") or any(isinstance(it, Range) for it in domains.values()):
         return False
     return math.prod(len(candidates(domain)) for domain in domains.values()) <= MOST_COMBINATIONS
+
+
+def _is_varied_by_seed(space: SubSpace) -> bool:
+    """Return whether frozen members of a sub-space may see another part of the images with another seed."""
+    default = Fixed(MemberConfig.model_fields["subsample"].default)
+    return any(share < 1 for share in candidates(space.domains.get("subsample", default)))
 
 
 def _in_turn(

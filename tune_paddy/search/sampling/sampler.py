@@ -179,7 +179,7 @@ class MemberSampler:
         return next(space for space in self._all if space.name == family)
 
     def ask(self, family: str | None = None) -> Proposal | None:
-        """Return the next member; None if all recipes are proposed and there is no sub-space.
+        """Return the next member; None: all known ones are proposed, and no sub-space is to be sampled.
 
         The first member of a sub-space that is chosen by its name has middling values.
 
@@ -189,9 +189,9 @@ class MemberSampler:
         """
         if self._first:
             return self._ask_first(self._first.pop(0))
-        if not self.spaces:
-            return None
         families = self.families
+        if not (self.spaces or families):
+            return None
         if families:
             family = family or families[self.n_proposed % len(families)]
         if family is not None and self._lists.get(family):
@@ -257,8 +257,21 @@ class MemberSampler:
 
     @property
     def knows_more(self) -> bool:
-        """Whether a member that is known before the sampled ones has not been proposed yet."""
+        """Whether a recipe, or another member that runs before the sampled ones, is not proposed yet."""
         return bool(self._first)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether sub-spaces are left without a member that has not been proposed."""
+        return bool(self._all) and not (self._first or self.spaces or self.families)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Those of `families` that no member was proposed from, or that name further first members."""
+        first = {
+            name for name, members in self._lists.items() if any(it.by == Proposer.FIRST for it in members)
+        }
+        return tuple(name for name in self.families if name in first or name not in self._opened)
 
     @property
     def running(self) -> bool:

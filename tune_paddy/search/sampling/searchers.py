@@ -13,8 +13,10 @@ from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import Proposer
 from tune_paddy.core.memory import TrialMemory
 from tune_paddy.search.gpu_shares import Planner
+from tune_paddy.search.sampling.begun import BegunMembers
 from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal
-from tune_paddy.search.sampling.shares import Judged, next_family
+from tune_paddy.search.sampling.shares import next_family
+from tune_paddy.search.stopping.failures import FAILURES
 from tune_paddy.search.stopping.interruption import Interruption
 from tune_paddy.search.timing.paces import MemberPaces, spent_seconds, trained_seconds
 from tune_paddy.search.trial import Trial
@@ -38,6 +40,9 @@ class TrialSearcher(Searcher):
         interruption: Interruption of the search; no trial starts after it.
         is_flat: Function that returns whether more time is not expected to pay.
         ended_flat: Whether trials were left when this ended the search.
+        failing: Function that returns whether members have failed one after another.
+        ended_failing: Whether trials were left when this ended the search.
+        look_back: Function that waits for the selection from the members of earlier sessions.
 
     Args:
         interruption: Interruption of the search; no trial starts after it.
@@ -48,6 +53,9 @@ class TrialSearcher(Searcher):
         self.interruption = interruption
         self.is_flat: Callable[[], bool] = lambda: False
         self.ended_flat = False
+        self.failing: Callable[[], bool] = lambda: False
+        self.ended_failing = False
+        self.look_back: Callable[[], None] = lambda: None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: a search is resumed from its record."""
@@ -58,6 +66,16 @@ class TrialSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Read nothing: a search is resumed from its record."""
+
+    @property
+    def names_more(self) -> bool:
+        """Whether the space names members that have not been proposed yet."""
+        return False
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether all members that the sub-spaces of the space allow have been proposed."""
+        return False
 
     @property
     @abstractmethod
@@ -86,7 +104,8 @@ class MemberSearcher(TrialSearcher):
     under its number, or the same one. In time that no proposed member fits, members with a weight in the
     ensemble are trained again with other seeds. A sampler that leaves the choice of the sub-space to its
     caller gets the one that gives the ensemble most per second, see `next_family`. Once more time is not
-    expected to pay, no further member starts; the members that are known before the sampled ones all run.
+    expected to pay, no further member starts; the members that the space names, and one of each sub-space,
+    all run. While members fail one after another, none starts until those that run have shown whether all do.
 
     Args:
         sampler: Source of the members.
@@ -123,10 +142,8 @@ class MemberSearcher(TrialSearcher):
         self._deferred: list[Proposal] = []
         self._recorded = {trial.proposal.number for trial in past}
         self._past_curves = {trial.proposal.number: trial.curve for trial in past if not trial.ended}
-        self._folds = max(1, folds)
         self._proposals: dict[str, Proposal] = {}
-        self._known = [trial.proposal for trial in past]
-        self._spent = {trial.proposal.member: trial.seconds for trial in past if trial.seconds is not None}
+        self._begun = BegunMembers(past, max(1, folds))
         self._failed: set[MemberConfig] = set()  # as `_repeatable` gives them
         self._running: dict[str, TrialMemory] = {}
         self._curves: dict[str, dict[int, float]] = {}
@@ -141,6 +158,8 @@ class MemberSearcher(TrialSearcher):
         """Return the configuration of the next trial; None: ask again later; or `NO_MORE`."""
         if self.interruption.stopping or self._ends_flat():
             return NO_MORE
+        if self.failing():
+            return self._wait_or_end()
         proposal = self._next() or self._again()
         if proposal is None and self._deferred and self._running:
             return None
@@ -149,7 +168,7 @@ class MemberSearcher(TrialSearcher):
             return NO_MORE
         self._recorded.add(proposal.number)
         self._proposals[trial_id] = proposal
-        self._known.append(proposal)
+        self._begun.begin(proposal)
         self._curves[trial_id] = dict(self._past_curves.get(proposal.number, {}))
         memory = self._running[trial_id] = self._plan(proposal.config, list(self._running.values()))
         trial = Trial(
@@ -161,6 +180,13 @@ class MemberSearcher(TrialSearcher):
             proposal.proposed_by,
         )
         return trial.to_config()
+
+    def _wait_or_end(self) -> Any:
+        """Wait for the running members, one of which may not fail; end the search if none runs."""
+        if self._running:
+            return None
+        self.ended_failing = self.left > 0
+        return NO_MORE
 
     def _ends_flat(self) -> bool:
         """Return whether the search ends although trials are left, since more time is not expected to pay."""
@@ -178,8 +204,27 @@ class MemberSearcher(TrialSearcher):
         """
         resumed = any(proposal.number in self._recorded for proposal in self._waiting)
         running = (self._proposals[trial_id].proposed_by for trial_id in self._running)
-        known = any(by in (Proposer.RECIPE, Proposer.LIST, Proposer.FIRST) for by in running)
-        return not (self.sampler.knows_more or resumed or known)
+        named = (Proposer.RECIPE, Proposer.LIST, Proposer.FIRST, Proposer.MIDDLE)
+        return not (self.names_more or resumed or any(by in named for by in running))
+
+    @property
+    def names_more(self) -> bool:
+        """Whether the space names members that have not been proposed yet, sub-spaces that wait aside."""
+        return self.sampler.knows_more or bool(self._named())
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether all members that the sub-spaces of the space allow have been proposed."""
+        return self.sampler.exhausted
+
+    def _named(self) -> list[str]:
+        """Return the sub-spaces with members that the space names, without those whose last one waits."""
+        named = self.sampler.named
+        waits = self._waiting_families() if named else set()
+        return [name for name in named if name not in waits]
+
+    def _waiting_families(self) -> set[str | None]:
+        return {self.sampler.family_of(proposal) for proposal in self._deferred}
 
     def _next(self) -> Proposal | None:
         """Return the next member that is expected to end in time, shortened if need be, or None."""
@@ -206,15 +251,15 @@ class MemberSearcher(TrialSearcher):
         """
         if not self.interruption.budget.is_limited or len(self._recorded) >= self._trials:
             return None
-        names = [name for name, weight in self._contributors().items() if weight > 0]
+        names = [name for name, weight in self._weights().items() if weight > 0]
         if not names:
             return None
         times, longest = Counter[MemberConfig](), dict[MemberConfig, MemberConfig]()
-        for known in self._known:
+        for known in self._begun.proposals:
             alike = _repeatable(known.config)
             times[alike] += 1
             longest[alike] = max(longest.get(alike, known.config), known.config, key=lambda one: one.epochs)
-        trained = {known.member: known for known in self._known if not known.config.frozen}
+        trained = {known.member: known for known in self._begun.proposals if not known.config.frozen}
         chosen = [trained[name] for name in names if name in trained]
         for proposal in sorted(chosen, key=lambda one: times[_repeatable(one.config)]):
             alike = _repeatable(proposal.config)
@@ -238,36 +283,36 @@ class MemberSearcher(TrialSearcher):
     def _family(self) -> str | None:
         """Return the sub-space of the next member; None: the sampler chooses, or a recipe is next.
 
-        One whose last proposal does not fit the time gives way to the others.
+        One whose last proposal does not fit the time gives way to the others. Once more time is not expected
+        to pay, those that name members are next: the search ends after these.
         """
-        weights = self._contributors()
-        waits = {self.sampler.family_of(proposal) for proposal in self._deferred}
+        named = self._named()
+        if named and self.is_flat():
+            return named[0]
+        waits = self._waiting_families()
         names = [name for name in self.sampler.families if name not in waits] or self.sampler.families
         if not names:
             return None
-        spent = {known.member: self._seconds_of(known) for known in self._known}
-        usual = sum(filter(None, spent.values())) / max(1, sum(map(bool, spent.values())))
-        judged: list[Judged] = []
-        begun: set[str] = set()
-        for known in self._known:
-            family = self.sampler.family_of(known)
-            if family is not None and known.member in weights:
-                judged.append(Judged(family, weights[known.member], spent[known.member] or usual))
-            elif family is not None:
-                begun.add(family)
-        total = sum(seconds or usual for seconds in spent.values())
+        waiting = (*self._waiting, *self._deferred)
+        seconds = self._begun.seconds(self._paces.seconds)
+        begun = self._begun.in_families(self.sampler.family_of, self._weights(), seconds, waiting)
         whole = self.interruption.budget.seconds * self._places
-        soon = max(SHARE_OF_WHOLE * whole, SHARE_OF_SPENT * total)
-        return next_family(names, judged, begun, self._first_seconds, soon)
+        soon = max(SHARE_OF_WHOLE * whole, SHARE_OF_SPENT * sum(seconds.values()))
+        return next_family(names, begun, self._first_seconds, soon)
+
+    def _weights(self) -> Mapping[str, float]:
+        """Return member → weight in the ensemble so far; wait once for that of earlier sessions.
+
+        Without it, the first members would not come from the sub-spaces with weight, and no member would be
+        repeated.
+        """
+        look_back, self.look_back = self.look_back, lambda: None
+        look_back()
+        return self._contributors()
 
     def _first_seconds(self, family: str) -> float | None:
         """Return the time of a sub-space's first member, in s; None: nothing is known."""
         return self._paces.seconds(self.sampler.opening(family))
-
-    def _seconds_of(self, proposal: Proposal) -> float | None:
-        """Return the time that a member took, or else is expected to take, in s; None: nothing is known."""
-        known = self._spent.get(proposal.member)
-        return self._paces.seconds(proposal.config) if known is None else known
 
     def _fitted(self, proposal: Proposal) -> Proposal | None:
         """Return a member that is expected to end in time, shortened if need be, or None."""
@@ -288,7 +333,7 @@ class MemberSearcher(TrialSearcher):
         curve = self._past_curves.get(proposal.number)
         if curve is None:
             return None
-        return min(max(curve, default=0) / (self._folds * proposal.config.total_epochs), 1.0)
+        return self._begun.share(proposal, curve)
 
     @property
     def unfinished(self) -> bool:
@@ -308,15 +353,23 @@ class MemberSearcher(TrialSearcher):
         value = float((result or {})["objective"]) if outcome == "finished" else None
         curve = self._curves.pop(trial_id, {})
         proposal, seconds = self._proposals[trial_id], trained_seconds(result or {})
-        if value is not None:
-            self._spent[proposal.member] = spent_seconds(result or {}) or 0.0
         whole = trial_id in self._running and not self._past_curves.get(proposal.number)
         if value is not None and whole and seconds is not None:
             self._paces.learn(proposal.config, seconds)
-        self._running.pop(trial_id, None)
-        if error or outcome in ("failed", "infeasible", "diverged"):
-            self._failed.add(_repeatable(proposal.config))
+        if self._running.pop(trial_id, None) is not None:  # not at a second report
+            self._end(proposal, result or {}, curve, failed=error or outcome in FAILURES)
         self.sampler.tell(proposal.number, value, curve, pruned=outcome is None and not error)
+
+    def _end(
+        self, proposal: Proposal, result: Mapping[str, Any], curve: Mapping[int, float], *, failed: bool
+    ) -> None:
+        """Store how a member ended, for the choice of the next ones."""
+        if result.get("outcome") == "finished":
+            self._begun.finish(proposal, spent_seconds(result) or 0.0)
+            return
+        self._begun.lose(proposal, curve, failed=failed)
+        if failed:
+            self._failed.add(_repeatable(proposal.config))
 
     def finish(self, folder: Path) -> bool:
         """Draw Optuna's figures of the study into a folder; see `write_study_figures`."""

@@ -22,6 +22,9 @@ from tune_paddy.tracking.runs import list_members, read_curve
 from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import LIVE, LOG_LOSS
 
+LONGEST_LOOK_BACK = 60.0
+"""Longest time that a resumed search waits for the selection from its earlier members, in s."""
+
 
 class LiveEnsemble:
     """Selects an ensemble after each finished member, in its own thread; reads each member once.
@@ -51,6 +54,7 @@ class LiveEnsemble:
         self._read_runs: set[str] = set()
         self._points: set[int] | None = None  # steps of the curve; None: it could not be read
         self._finished: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._looked_back = threading.Event()
         self._patience = Patience()
         self._thread = threading.Thread(target=self._work, name="live-ensemble", daemon=True)
 
@@ -64,23 +68,35 @@ class LiveEnsemble:
         self._finished.put(None)
         self._thread.join()
 
+    def wait_for_earlier(self) -> None:
+        """Wait until the members of earlier sessions are selected from, or cannot be, within a limit."""
+        self._looked_back.wait(LONGEST_LOOK_BACK)
+
     def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:  # noqa: ARG002
         """Queue a finished member."""
         if state == "finished":
             self._finished.put(result["run_id"])
 
     def _work(self) -> None:
-        # A full disk ends the curve alone.
-        with suppress(OSError), owned_folder(self._folder) as folder, self._patience.applied():
-            pool = LivePool(folder / "select.bin")
-            for earlier in self._earlier():
-                self._read(earlier, pool)
-            with suppress(TunePaddyError):
-                self._points = set(read_curve(self._store, self._parent, LIVE + LOG_LOSS))
-            self._begin(pool)
-            while (run_id := self._finished.get()) is not None:
-                if self._read(run_id, pool):
-                    self._add_point(pool)
+        try:
+            # A full disk ends the curve alone.
+            with suppress(OSError), owned_folder(self._folder) as folder, self._patience.applied():
+                pool = LivePool(folder / "select.bin")
+                self._look_back(pool)
+                self._looked_back.set()
+                while (run_id := self._finished.get()) is not None:
+                    if self._read(run_id, pool):
+                        self._add_point(pool)
+        finally:  # nobody must wait for a thread that has died
+            self._looked_back.set()
+
+    def _look_back(self, pool: LivePool) -> None:
+        """Read the members of earlier sessions and their curve, and select from them."""
+        for earlier in self._earlier():
+            self._read(earlier, pool)
+        with suppress(TunePaddyError):
+            self._points = set(read_curve(self._store, self._parent, LIVE + LOG_LOSS))
+        self._begin(pool)
 
     def _begin(self, pool: LivePool) -> None:
         """Select from the members of earlier sessions.

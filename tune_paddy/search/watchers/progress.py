@@ -92,6 +92,7 @@ class SearchProgress:
         known: Number of members that are known before the sampled ones; all of them run in any case.
         points: Live curve over all sessions: number of finished members → time of the search, log loss.
         ends_early: Function that returns whether no further member starts, since more time does not pay.
+        names_more: Function that returns whether the space names members that have not begun.
         members: Name of a member → its progress, in the order of the first start.
         ensemble: Score of the greedy ensemble of the finished members in one line; empty before the first.
     """
@@ -110,6 +111,7 @@ class SearchProgress:
     known: int = 0
     points: dict[int, Point] = field(default_factory=dict)
     ends_early: Callable[[], bool] = lambda: False
+    names_more: Callable[[], bool] = lambda: False
     members: dict[str, MemberProgress] = field(default_factory=dict)
     ensemble: str = ""
 
@@ -235,7 +237,7 @@ class SearchProgress:
             lines.append(f"Expected at the end: log loss {four_digits(expected.loss)} {span}: optimistic")
         if self.ends_early():
             lines.append("More time is not expected to pay: no further member starts")
-        elif further is not None and further.is_flat:
+        elif further is not None and further.is_flat and not self.names_more():
             lines.append("More time is not expected to pay")
         return lines
 
