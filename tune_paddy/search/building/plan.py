@@ -9,10 +9,12 @@ from typing import Any
 
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.timing.cost import Workload
 from tune_paddy.core.timing.forecast import spoken
 from tune_paddy.core.timing.speed import TimedNetwork
 from tune_paddy.core.timing.workload import workload
 from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.split import folds_of
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.search.building.machine import machine_here, timed_machine
 from tune_paddy.search.building.typical import SAMPLED, typical_images
@@ -70,10 +72,12 @@ def plan_space_here(
         clock: Monotonic clock, in seconds.
 
     Raises:
-        InputError: The time is too short for a member, nothing fits the memory, or no network can be used.
+        InputError: The time is too short for a member, nothing fits the memory, no network can be used, or
+            the settings contradict the dataset's split.
     """
     chosen = SearchSettings().override(settings)
     settings = {name: getattr(chosen, name) for name in settings}  # a command gives texts
+    folds = folds_of(dataset, chosen.folds, chosen="folds" in settings)
     minutes = float(settings["minutes"])
     _check_start(minutes, clock() - started)
     progress.stage("looking at the images and this machine")
@@ -85,7 +89,7 @@ def plan_space_here(
     refused, to_download = _weights(settings, weights_dir)
     facts = Facts(
         images=typical_images(paths, **counts),
-        load=workload(chosen, counts["labelled"], test=counts["test"]),
+        load=_load(dataset, chosen.override({"folds": folds})),
         machine=machine_here(settings, uncounted_gpus()),
         minutes=minutes,
         seconds=0.0,
@@ -101,6 +105,12 @@ def plan_space_here(
     budget = TimeBudget(started, 60 * minutes, opened=opened, clock=clock)
     built = build_space(replace(facts, machine=machine, seconds=budget.training_end - opened))
     return PlannedSpace(built.space, built.lines, machine.timed)
+
+
+def _load(dataset: Dataset, chosen: SearchSettings) -> Workload:
+    """Return the images that one model of a search reads, with the split that a column defines."""
+    select = None if dataset.given is None else sum(dataset.given.selected)
+    return workload(chosen, len(dataset.labelled), select=select, test=len(dataset.test))
 
 
 def _check_start(minutes: float, spent: float) -> None:
