@@ -29,6 +29,9 @@ TRIAL_MIB = 2500.0
 MOST_CPUS, MOST_AT_ONCE = 8, 8
 """Most CPUs of a trial, and most concurrent trials on CPUs."""
 
+AUTO_PLACES = 4
+"""Trials that are expected to share a GPU with `gpu: auto`, if there are CPUs for them."""
+
 _PLACES: Mapping[bool, tuple[tuple[bool, float], ...]] = {
     True: ((False, 0.1), (False, 0.5), (False, 0.9), (True, 0.5)),
     False: ((False, 0.0), (False, 0.3), (True, 0.2)),
@@ -76,8 +79,8 @@ def _on_gpus(cpus: int, gpus: int, chosen: SearchSettings, settings: Mapping[str
     gpu = find_trials_gpu(chosen.gpu_memory)
     share = settings.get("gpu", "auto" if gpu.mib >= SHARED_MIB else 1)
     part = 1.0 if share == "auto" else float(share)
-    places = math.floor(1 / part + 1e-9) * gpus
-    own = settings.get("cpus", max(1, min(MOST_CPUS, cpus // (4 * places if share == "auto" else places))))
+    places = gpus * (AUTO_PLACES if share == "auto" else math.floor(1 / part + 1e-9))
+    own = settings.get("cpus", max(1, min(MOST_CPUS, cpus // places)))
     at_once = min(places, settings.get("concurrency") or places)
     memory = free_memory() / MIB
     room, cpus = part * gpu.mib, max(1, int(own))

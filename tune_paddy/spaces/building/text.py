@@ -110,7 +110,8 @@ def _archs(chosen: Chosen) -> Iterator[str]:
 
 def _machine(machine: Machine) -> str:
     if machine.on_gpu:
-        whole = f"{_count(machine.gpus, 'GPU')}, {machine.gpu_mib:,.0f} MiB for a trial"
+        most = "up to " if machine.gpu == "auto" else ""
+        whole = f"{_count(machine.gpus, 'GPU')}, {most}{machine.gpu_mib:,.0f} MiB for a trial"
         return f"{whole}, {_count(machine.at_once, 'trial')} at once"
     return f"{_count(machine.at_once * machine.cpus, 'CPU')}, {_count(machine.at_once, 'trial')} at once"
 
