@@ -12,7 +12,9 @@ from tests.spaces.building.facts import cpus
 from tune_paddy.core.errors import InputError
 from tune_paddy.data.dataset import Dataset
 from tune_paddy.search.building import plan as building
-from tune_paddy.search.building.plan import PlannedSpace, plan_space_here
+from tune_paddy.search.building.plan import RESIZINGS, PlannedSpace, plan_space_here
+from tune_paddy.spaces.building.build import BuiltSpace, build_space
+from tune_paddy.spaces.building.facts import Facts
 
 DECODE = 0.05
 """Time to read one image on the known machine, in s."""
@@ -81,3 +83,23 @@ def test_folds_that_contradict_the_column_are_refused_before_anything_is_timed(
     dataset = divided(small_digits, tmp_path / "divided", "01234")
     with pytest.raises(InputError, match=r"^`folds=3` contradicts the column part"):
         planned(dataset, {"folds": 3})
+
+
+@pytest.mark.usefixtures("_known_machine")
+def test_without_a_cache_members_read_the_files_and_no_time_is_kept_to_fill_one(
+    small_digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, known = Dataset.open(small_digits), list[Facts]()
+
+    def build_known(facts: Facts) -> BuiltSpace:
+        known.append(facts)
+        return build_space(facts)
+
+    monkeypatch.setattr(building, "build_space", build_known)
+    plans = [planned(dataset, settings) for settings in ({}, {"cache_limit": 0})]
+    cached, uncached = known
+    filling = RESIZINGS * (len(dataset.labelled) + len(dataset.test)) * DECODE / cached.machine.at_once
+    assert (cached.load.decode, uncached.load.decode) == (0.0, DECODE)
+    assert uncached.seconds == pytest.approx(cached.seconds + filling)
+    assert [plan.decode for plan in plans] == [DECODE, DECODE]
+    assert plans[0].lines != plans[1].lines
