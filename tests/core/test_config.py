@@ -1,3 +1,4 @@
+import math
 from typing import Any, get_args
 
 import pytest
@@ -64,6 +65,23 @@ def test_settings_have_bounds() -> None:
         SearchSettings(trials=0)
     with pytest.raises(ValidationError):
         SearchSettings(select_share=1.0)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_no_setting_and_no_parameter_accepts_a_number_that_is_not_finite(value: float) -> None:
+    for name in SearchSettings.model_fields:
+        with pytest.raises(InputError, match=rf"^{name}: {value} should be "):
+            SearchSettings().override({name: value})
+    for name in MemberConfig.model_fields:
+        with pytest.raises(ValidationError):
+            MemberConfig(**{"arch": "vit", name: value})
+
+
+@pytest.mark.parametrize("name", ["minutes", "stall_minutes"])
+def test_a_time_beyond_that_of_timers_is_refused(name: str) -> None:
+    """1e308 minutes are infinitely many seconds."""
+    with pytest.raises(InputError, match=rf"^{name}: 1e\+308 should be less than or equal to 1000000$"):
+        SearchSettings().override({name: 1e308})
 
 
 @pytest.mark.parametrize("gpus", [0, 0.25, 1, 1.0, "auto"])

@@ -159,9 +159,11 @@ def run_search(
 
     dataset: Dataset | None = None
     timed: tuple[TimedNetwork, ...] = ()
+    decode = 0.0
     if parsed is None:
         dataset = open_dataset(data, reading)
-        parsed, timed = build(dataset, settings, weights, console, started=started, imports=imports)
+        built = build(dataset, settings, weights, console, started=started, imports=imports)
+        parsed, timed, decode = built.space, built.timed, built.decode
     loaded = check_space(parsed, stand_ins=stand_ins, licences=licences)
     if ray_address is None:
         require_weights(loaded, weights)
@@ -179,6 +181,7 @@ def run_search(
         command=EXPLORER,
         started=started,
         timed=timed,
+        decode=decode,
     )
     plan = with_teachers(plan, store)
     return SearchResult(plan.name, train(plan, store, console), plan.folder, store.tracking_uri)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tune_paddy.core.config import SearchSettings
-    from tune_paddy.core.timing.speed import TimedNetwork
     from tune_paddy.data.dataset import Dataset
+    from tune_paddy.search.building.plan import PlannedSpace
     from tune_paddy.search.plan import SearchPlan
     from tune_paddy.spaces.space import SearchSpace
     from tune_paddy.tracking.runs import RecordedRun
@@ -84,8 +84,8 @@ def build(
     *,
     started: float,
     imports: float,
-) -> "tuple[SearchSpace, tuple[TimedNetwork, ...]]":
-    """Build the space of a search, and print what it trains; return it with the timed networks.
+) -> "PlannedSpace":
+    """Build the space of a search, and print what it trains; return it with what was timed for it.
 
     Args:
         dataset: Labelled images and test images.
@@ -107,7 +107,7 @@ def build(
         )
     for line in built.lines:
         console.print(line, soft_wrap=True)
-    return built.space, built.timed
+    return built
 
 
 def check_space(space: "SearchSpace", *, stand_ins: bool, licences: str | None = None) -> "SearchSpace":

@@ -316,6 +316,7 @@ def make_plan(
         from tune_paddy.training.networks.plan import check_arch, check_layers
 
         known: tuple[TimedNetwork, ...] = ()
+        decode = 0.0
         if loaded is None:
             now = time.monotonic()
             built = plan_space_here(
@@ -326,7 +327,7 @@ def make_plan(
                 weights_dir=weights_dir,
                 progress=progress,
             )
-            loaded, known = built.space, built.timed
+            loaded, known, decode = built.space, built.timed, built.decode
         loaded.check_archs(check_arch, check_layers)
         allowed = with_licences(loaded, settings.licences)
     for line in () if space is not None else built.lines:
@@ -342,4 +343,5 @@ def make_plan(
         command=typed_command(),
         started=started,
         timed=known,
+        decode=decode,
     )

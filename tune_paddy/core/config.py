@@ -27,6 +27,9 @@ MAX_SIDE = 4096
 LARGEST_VIEW = 1.4
 """Largest multiple of a member's size that a view may have: its area stays below `EVALUATION_FACTOR`."""
 
+LONGEST_MINUTES = 1e6
+"""Longest time that a setting accepts, in minutes: nearly two years. Timers refuse much longer ones."""
+
 SEARCH, RESOURCES, FAULTS = "What is searched", "Resources", "Faults"
 """Headings that the settings of a search stand under."""
 
@@ -165,7 +168,9 @@ class MemberConfig(BaseModel):
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="learning rate of a layer / that of the next one, in the body; 1: off"
     )
-    clip_grad: float = Field(0.0, ge=0, description="largest norm of a step's gradient; 0: any")
+    clip_grad: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="largest norm of a step's gradient; 0: any"
+    )
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the average of the parameters; 0: none")
     keep: Literal["last", "best"] = Field(
         "last", description="epoch whose parameters predict; best: of the lowest calibrated log loss"
@@ -335,6 +340,7 @@ class SearchSettings(BaseModel):
     minutes: float | None = Field(
         None,
         gt=0,
+        le=LONGEST_MINUTES,
         description="time of the whole search, selection and submission included; none: no limit",
         json_schema_extra={"group": SEARCH, "unit": "minutes"},
     )
@@ -349,7 +355,13 @@ class SearchSettings(BaseModel):
         description="trials at once; none: as many as fit",
         json_schema_extra={"group": RESOURCES},
     )
-    cpus: float = Field(1, gt=0, description="CPUs of one trial", json_schema_extra={"group": RESOURCES})
+    cpus: float = Field(
+        1,
+        gt=0,
+        allow_inf_nan=False,
+        description="CPUs of one trial",
+        json_schema_extra={"group": RESOURCES},
+    )
     gpu: Literal["auto"] | GpuShare = Field(
         0.0,
         description="share of a GPU for a trial; 0.25: four on one; auto: the least that its forecast allows",
@@ -428,6 +440,7 @@ class SearchSettings(BaseModel):
     stall_minutes: float | None = Field(
         30.0,
         gt=0,
+        le=LONGEST_MINUTES,
         description="time after which a trial that reports nothing is restarted; none in a space: never",
         json_schema_extra={"group": FAULTS, "unit": "minutes"},
     )

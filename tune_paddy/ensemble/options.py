@@ -1,5 +1,6 @@
 """Options of a selection; the import is cheap, since help screens are generated from them."""
 
+import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -126,6 +127,8 @@ def _check(option: str, value: Any, about: Mapping[str, Any]) -> None:
         return
     if choices is not None:
         wanted = _wanted(value, choices(), about)
+    elif bounds and not math.isfinite(value):
+        wanted = "give a finite number"
     elif "gt" in bounds and not value > bounds["gt"]:
         wanted = f"give a number above {bounds['gt']}"
     elif "ge" in bounds and value < bounds["ge"]:

@@ -30,6 +30,7 @@ def plan_new_search(
     command: str = "",
     started: float | None = None,
     timed: tuple[TimedNetwork, ...] = (),
+    decode: float = 0.0,
 ) -> SearchPlan:
     """Plan a new search; start and write nothing. `with_teachers` adds what earlier searches teach it.
 
@@ -45,6 +46,7 @@ def plan_new_search(
         command: Command line that starts the search, for the record.
         started: Start of the command, see `SearchPlan`.
         timed: Timed networks, see `SearchPlan`.
+        decode: Time to read one image, see `SearchPlan`.
 
     Raises:
         InputError: A setting is out of bounds, contradicts another or the dataset's split, or the given name
@@ -69,6 +71,7 @@ def plan_new_search(
         competition=competition_of(dataset.root),
         started=started,
         timed=timed,
+        decode=decode,
     )
 
 

@@ -42,6 +42,7 @@ class SearchPlan:
         started: Start of the command by the monotonic clock, in s, from which the time budget counts; None:
             it counts from the start of the training.
         timed: Timed networks, from which the members of a built space are forecast; (): none are known.
+        decode: Time to read one image from its file on one thread, in s; 0 without timed networks.
         targets: Soft labels and pseudo-labels that teachers gave the search; None: it has no teacher.
     """
 
@@ -62,6 +63,7 @@ class SearchPlan:
     targets: TaughtTargets | None = None
     started: float | None = None
     timed: tuple[TimedNetwork, ...] = ()
+    decode: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse the address of a Ray client: through one, Ray Tune moves the search into the cluster.

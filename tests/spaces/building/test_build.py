@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.spaces.building.facts import PRETRAINED, cpus, facts, gpu
+from tests.spaces.building.facts import GENERIC, PRETRAINED, cpus, facts, gpu
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.domains import candidates
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.memory import MemoryBudget, plan_accum
 from tune_paddy.search.sampling.sampler import MemberSampler
 from tune_paddy.spaces.building.build import BuiltSpace, build_space, require_buildable, source_spaces
 from tune_paddy.spaces.building.builder import FROZEN_EACH, PROBE, WALL
 from tune_paddy.spaces.building.estimates import Estimates, largest_side
 from tune_paddy.spaces.building.facts import Facts
 from tune_paddy.spaces.building.frozen import FROZEN_SHARE, SHARP_FROZEN
+from tune_paddy.spaces.building.networks import known_network
 from tune_paddy.spaces.space import SearchSpace
 
 ALL_FACTS = st.builds(
@@ -233,6 +235,21 @@ def test_settings_that_the_user_chose_are_in_the_space() -> None:
 def test_what_cannot_be_built_is_refused_with_the_remedy(known: Facts, message: str) -> None:
     with pytest.raises(InputError, match=message):
         build_space(known)
+
+
+@pytest.mark.parametrize("most", [1, 4])
+def test_all_members_fit_the_memory_with_the_largest_accum_that_the_user_chose(most: int) -> None:
+    """Otherwise a network would be listed whose trials run out of memory."""
+    built = build_space(facts(gpu(8000), settings={"max_accum": most}))
+    archs = set()
+    for config in members(built.space):
+        network = known_network(config.arch, config.size)
+        assert network is not None
+        footprint = network.footprint(frozen=config.frozen)
+        assert plan_accum(footprint, GENERIC, MemoryBudget(8000), config.batch_size, max_accum=most).fits
+        archs.add(config.arch)
+    assert archs < set(build_space(facts(gpu(8000))).space.architectures())
+    assert f"fit the memory with an accum of {most} or less" in " ".join(built.space.text.split())
 
 
 def test_the_minutes_that_a_refusal_names_suffice() -> None:

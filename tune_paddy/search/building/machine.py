@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from tune_paddy.core.config import MemberConfig, SearchSettings
-from tune_paddy.core.domains import candidates
+from tune_paddy.core.domains import SubSpace, candidates
 from tune_paddy.core.errors import InputError
 from tune_paddy.core.memory import MIB
 from tune_paddy.core.timing.kinds import kind_of
@@ -14,8 +14,8 @@ from tune_paddy.core.timing.speed import TimedNetwork
 from tune_paddy.data.system.memory import free_memory
 from tune_paddy.data.system.progress.stages import Progress
 from tune_paddy.search.resources import check_resources, resources_here
-from tune_paddy.spaces.building.build import source_spaces
-from tune_paddy.spaces.building.builder import shared_parameters
+from tune_paddy.spaces.building.build import build_space, source_spaces
+from tune_paddy.spaces.building.builder import FURTHER_SIDES, shared_parameters
 from tune_paddy.spaces.building.estimates import FREE, Estimates, largest_side
 from tune_paddy.spaces.building.facts import Facts, Machine
 from tune_paddy.spaces.building.networks import known_network
@@ -28,6 +28,12 @@ TRIAL_MIB = 2500.0
 
 MOST_CPUS, MOST_AT_ONCE = 8, 8
 """Most CPUs of a trial, and most concurrent trials on CPUs."""
+
+AUTO_PLACES = 4
+"""Trials that are expected to share a GPU with `gpu: auto`, if there are CPUs for them."""
+
+AMPLE = 1e30
+"""Time that suffices for any member while the speed of the machine is not known, in any unit."""
 
 _PLACES: Mapping[bool, tuple[tuple[bool, float], ...]] = {
     True: ((False, 0.1), (False, 0.5), (False, 0.9), (True, 0.5)),
@@ -76,8 +82,8 @@ def _on_gpus(cpus: int, gpus: int, chosen: SearchSettings, settings: Mapping[str
     gpu = find_trials_gpu(chosen.gpu_memory)
     share = settings.get("gpu", "auto" if gpu.mib >= SHARED_MIB else 1)
     part = 1.0 if share == "auto" else float(share)
-    places = math.floor(1 / part + 1e-9) * gpus
-    own = settings.get("cpus", max(1, min(MOST_CPUS, cpus // (4 * places if share == "auto" else places))))
+    places = gpus * (AUTO_PLACES if share == "auto" else math.floor(1 / part + 1e-9))
+    own = settings.get("cpus", max(1, min(MOST_CPUS, cpus // places)))
     at_once = min(places, settings.get("concurrency") or places)
     memory = free_memory() / MIB
     room, cpus = part * gpu.mib, max(1, int(own))
@@ -96,13 +102,16 @@ def timed_machine(
         progress: Receiver of the stages.
 
     Raises:
-        InputError: No network could be timed.
+        InputError: Nothing fits the memory, no network can be used, or none could be timed.
     """
     from tune_paddy.training.timing.kinds import time_kinds  # noqa: PLC0415 torch takes seconds
 
     machine, estimates = facts.machine, Estimates(facts)
+    configs = list(_to_time(facts, estimates))
+    if not configs:
+        build_space(replace(facts, seconds=AMPLE))  # whose refusal names the obstacle
     found = time_kinds(
-        list(_to_time(facts, estimates)),
+        configs,
         paths,
         n_classes=facts.images.classes,
         cpus=machine.cpus,
@@ -138,16 +147,26 @@ def _usable(facts: Facts, estimates: Estimates, *, pretrained: bool) -> Iterator
     most = largest_side(facts.images, pretrained=pretrained)
     names = ("strong", "light") if pretrained else ("scratch",)
     for sub in (sub for name in names for sub in source_spaces()[name].spaces):
-        own = min(side for side in candidates(sub.domains["size"]) if isinstance(side, int))
         for arch in candidates(sub.domains["arch"]):
-            side = (
-                own if own <= most or sub.name not in ("light", "scratch") else 32 * max(1, int(most // 32))
-            )
-            if arch in facts.refused or side > most:
-                continue
-            estimate = estimates.of(**shared, arch=arch, size=side)
-            if estimate is not None and estimate.fits:
-                yield estimate.config
+            sides = () if arch in facts.refused else _sides(sub, most)
+            known = (estimates.of(**shared, arch=arch, size=side) for side in sides)
+            fitting = next((one for one in known if one is not None and one.fits), None)
+            if fitting is not None:
+                yield fitting.config
+
+
+def _sides(sub: SubSpace, most: float) -> list[int]:
+    """Return the sides to time a sub-space's networks at: the smallest sharp one, then those that need less.
+
+    Args:
+        sub: Sub-space of a shipped space.
+        most: Largest side that the images justify, in px.
+    """
+    sharp = min(side for side in candidates(sub.domains["size"]) if isinstance(side, int))
+    if sharp > most and sub.name in ("light", "scratch"):  # whose networks take any side
+        sharp = 32 * max(1, int(most // 32))
+    further = sorted(FURTHER_SIDES.get(sub.name, ()), reverse=True)
+    return [side for side in (sharp, *further) if side <= min(sharp, most)]
 
 
 def _operations(config: MemberConfig) -> int:

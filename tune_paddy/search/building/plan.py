@@ -9,10 +9,12 @@ from typing import Any
 
 from tune_paddy.core.config import SearchSettings
 from tune_paddy.core.errors import InputError
+from tune_paddy.core.timing.cost import Workload
 from tune_paddy.core.timing.forecast import spoken
 from tune_paddy.core.timing.speed import TimedNetwork
 from tune_paddy.core.timing.workload import workload
 from tune_paddy.data.dataset import Dataset
+from tune_paddy.data.split import folds_of
 from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.search.building.machine import machine_here, timed_machine
 from tune_paddy.search.building.typical import SAMPLED, typical_images
@@ -41,11 +43,13 @@ class PlannedSpace:
         space: The space.
         lines: What it trains in its time and what it leaves out, one line each.
         timed: Timed networks, from which its members are forecast.
+        decode: Time to read one image from its file on one thread, in s.
     """
 
     space: SearchSpace
     lines: tuple[str, ...]
     timed: tuple[TimedNetwork, ...]
+    decode: float
 
 
 def plan_space_here(
@@ -70,10 +74,13 @@ def plan_space_here(
         clock: Monotonic clock, in seconds.
 
     Raises:
-        InputError: The time is too short for a member, nothing fits the memory, or no network can be used.
+        InputError: The time is too short for a member, nothing fits the memory, no network can be used, or
+            the settings contradict the dataset's split.
     """
     chosen = SearchSettings().override(settings)
     settings = {name: getattr(chosen, name) for name in settings}  # a command gives texts
+    folds = folds_of(dataset, chosen.folds, chosen="folds" in settings)
+    chosen = chosen.override({"folds": folds})
     minutes = float(settings["minutes"])
     _check_start(minutes, clock() - started)
     progress.stage("looking at the images and this machine")
@@ -85,7 +92,7 @@ def plan_space_here(
     refused, to_download = _weights(settings, weights_dir)
     facts = Facts(
         images=typical_images(paths, **counts),
-        load=workload(chosen, counts["labelled"], test=counts["test"]),
+        load=_load(dataset, chosen),
         machine=machine_here(settings, uncounted_gpus()),
         minutes=minutes,
         seconds=0.0,
@@ -96,11 +103,20 @@ def plan_space_here(
     limit = min(max(TIMING_SHARE * 60 * minutes, LEAST_TIMING), MOST_TIMING)
     machine, decode = timed_machine(facts, paths, limit=limit, progress=progress)
     progress.clear()
-    images = RESIZINGS * (counts["labelled"] + counts["test"]) * decode / (machine.cpus * machine.at_once)
-    opened = clock() + OPENING + IMPORTS * imports + images
+    load = _load(dataset, chosen.override({"cpus": machine.cpus}), decode)
+    # A cache holds each image at each size before the first member; without one, members read the files.
+    cached = RESIZINGS * (counts["labelled"] + counts["test"]) if load.cached else 0
+    opened = clock() + OPENING + IMPORTS * imports + cached * decode / (machine.cpus * machine.at_once)
     budget = TimeBudget(started, 60 * minutes, opened=opened, clock=clock)
-    built = build_space(replace(facts, machine=machine, seconds=budget.training_end - opened))
-    return PlannedSpace(built.space, built.lines, machine.timed)
+    facts = replace(facts, load=load, machine=machine, seconds=budget.training_end - opened)
+    built = build_space(facts)
+    return PlannedSpace(built.space, built.lines, machine.timed, decode)
+
+
+def _load(dataset: Dataset, chosen: SearchSettings, decode: float = 0.0) -> Workload:
+    """Return the images that one model of a search reads, with the split that a column defines."""
+    select = None if dataset.given is None else sum(dataset.given.selected)
+    return workload(chosen, len(dataset.labelled), select=select, test=len(dataset.test), decode=decode)
 
 
 def _check_start(minutes: float, spent: float) -> None:

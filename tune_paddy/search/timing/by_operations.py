@@ -18,14 +18,14 @@ def member_paces(plan: SearchPlan, parts: Parts, *, limited: bool) -> MemberPace
     """Return the forecasts of the members of a search.
 
     Args:
-        plan: Plan of the search; its `timed` networks tell the speed before a member has ended.
+        plan: Plan of the search; its `timed` networks and `decode` tell the speed before a member has ended.
         parts: Training images, select split and test set.
         limited: Whether the search has a time budget; otherwise no forecast is needed.
     """
     if not limited:
         return MemberPaces(lambda _: None, in_seconds=False)
     select, test = len(parts.select.ids), len(parts.test.ids)
-    load = workload(plan.settings, len(plan.dataset.labelled), select=select, test=test)
+    load = workload(plan.settings, len(plan.dataset.labelled), select=select, test=test, decode=plan.decode)
     n_classes = len(plan.dataset.classes)
 
     @cache

@@ -90,6 +90,11 @@ class Estimates:
         machine = self.facts.machine
         return machine.gpu_mib if machine.on_gpu else FREE * machine.memory_mib / machine.at_once
 
+    @property
+    def most_accum(self) -> int:
+        """Largest accum of a member: that of a built space, or the smaller one that the user chose."""
+        return min(MOST_ACCUM, self.facts.settings.get("max_accum") or MOST_ACCUM)
+
     def of(self, **values: Any) -> Estimate | None:
         """Forecast a member; None: its network was not measured."""
         key = tuple(sorted(values.items()))
@@ -102,9 +107,8 @@ class Estimates:
         network = known_network(config.arch, config.size)
         if network is None:
             return None
-        mib, accum = self._memory(config, network)
-        fits = mib <= self.room_mib and accum <= MOST_ACCUM
-        return Estimate(config, self._seconds(config, network), mib, fits)
+        mib, _ = self._memory(config, network)
+        return Estimate(config, self._seconds(config, network), mib, mib <= self.room_mib)
 
     def accum(self, config: MemberConfig) -> int:
         """Return the accum that a measured member starts with."""
@@ -118,7 +122,9 @@ class Estimates:
             raw = footprint.raw_mib(config.batch_size, config.batch_size)
             return PROCESS_MIB + FULL_PRECISION * raw, 1
         budget = MemoryBudget(machine.gpu_mib)
-        plan = plan_accum(footprint, machine.calibration, budget, config.batch_size, max_accum=None)
+        plan = plan_accum(
+            footprint, machine.calibration, budget, config.batch_size, max_accum=self.most_accum
+        )
         return plan.forecast_mib, plan.accum
 
     def _seconds(self, config: MemberConfig, network: Network) -> float:

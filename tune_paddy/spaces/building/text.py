@@ -11,7 +11,7 @@ from tune_paddy.core.domains import Choice, Domain, Fixed
 from tune_paddy.core.timing.forecast import spoken
 from tune_paddy.spaces.building.builder import LONG, ChosenMember, ChosenSpace
 from tune_paddy.spaces.building.choice import Chosen
-from tune_paddy.spaces.building.estimates import DOWNLOAD, MOST_ACCUM, Estimate, largest_side
+from tune_paddy.spaces.building.estimates import DOWNLOAD, Estimate, Estimates, largest_side
 from tune_paddy.spaces.building.facts import Facts, Machine
 
 WIDTH = 112
@@ -110,7 +110,8 @@ def _archs(chosen: Chosen) -> Iterator[str]:
 
 def _machine(machine: Machine) -> str:
     if machine.on_gpu:
-        whole = f"{_count(machine.gpus, 'GPU')}, {machine.gpu_mib:,.0f} MiB for a trial"
+        most = "up to " if machine.gpu == "auto" else ""
+        whole = f"{_count(machine.gpus, 'GPU')}, {most}{machine.gpu_mib:,.0f} MiB for a trial"
         return f"{whole}, {_count(machine.at_once, 'trial')} at once"
     return f"{_count(machine.at_once * machine.cpus, 'CPU')}, {_count(machine.at_once, 'trial')} at once"
 
@@ -219,7 +220,8 @@ def _reason(name: str, facts: Facts, space: ChosenSpace) -> str:
     if name in _WHY_FITTED and space.domains.get("head") == Fixed("fitted"):
         return _WHY_FITTED[name]
     if name == "arch":
-        memory = f", and fit the memory with an accum of {MOST_ACCUM} or less" if facts.machine.on_gpu else ""
+        most = Estimates(facts).most_accum
+        memory = f", and fit the memory with an accum of {most} or less" if facts.machine.on_gpu else ""
         return f"those that end in time{memory}"
     if name == "size":
         return _size_reason(facts, space)
