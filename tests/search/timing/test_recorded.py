@@ -36,12 +36,13 @@ def metrics_of(models: int) -> dict[str, float]:
 @pytest.mark.parametrize(("folds", "models", "select"), [(0, 1, 20), (4, 4, 25)])
 def test_a_model_trains_on_what_its_select_split_or_fold_leaves(folds: int, models: int, select: int) -> None:
     settings = SearchSettings(folds=folds, select_share=0.2, cache_limit=0, cpus=2)
+    others = 100 - select if folds else 0
     assert workload(settings, 100, test=7, decode=3.0) == Workload(
-        100 - select, select, 7, models, 1.5, cached=False
+        100 - select, select, 7, models, 1.5, cached=False, others=others
     )
     pseudo = settings.override({"pseudo": "first"})
     assert workload(pseudo, 100, test=7, decode=3.0) == Workload(
-        107 - select, select, 7, models, 1.5, cached=False
+        107 - select, select, 7, models, 1.5, cached=False, others=others
     )
 
 
