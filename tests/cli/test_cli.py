@@ -322,6 +322,26 @@ def test_a_dry_run_says_how_long_the_trials_take_on_this_machine(small_digits: P
     assert re.search(r"1 of \d kinds of members timed; the others by their number of operations", text)
 
 
+def test_a_dry_run_with_a_time_limit_says_how_many_members_it_buys_and_which_are_certain(
+    small_digits: Path, call: Call
+) -> None:
+    arguments = ["search", str(small_digits), "--space", "digits_demo", "--dry-run", "--gpu", "0"]
+    text = call(*arguments, "--timing", "0.001", "--concurrency", "1", "--minutes", "0.3", "--trials", "200")
+    assert re.search(r"`minutes` is 0\.3: about \d+ members? end in time \(\d+ to \d+\)", text)
+    assert re.search(
+        r"The first \d, and \d examples, since the ensemble decides which sub-space is next:", text
+    )
+
+
+def test_a_dry_run_of_a_resumed_search_shows_what_it_has_left(finished: Finished, call: Call) -> None:
+    uri = ["--tracking-uri", finished.store.tracking_uri, "--gpu", "0", "--timing", "0"]
+    arguments = ["search", "--resume", "first", "--dry-run", *uri]
+    assert "No trial is left: the trials or the time of the search are used up" in call(*arguments)
+    text = call(*arguments, "--trials", "6")
+    assert "The next 2:" in text
+    assert re.findall(r"^│ (\d{4})-", text, re.MULTILINE) == ["0004", "0005"]
+
+
 def test_a_dry_run_without_the_gpu_that_trials_need_has_no_forecast_of_time(
     small_digits: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,9 +65,10 @@ def test_a_finished_member_leaves_only_its_weights_and_configuration(finished: F
 
 
 def test_a_preview_shows_the_members_that_a_search_trains_first(finished: Finished) -> None:
-    proposed = [proposal.member for proposal in preview(finished.plan, n=4)]
+    coming = preview(finished.plan, n=4)
+    proposed = [proposal.member for proposal in coming.proposals]
     assert proposed[:2] == [member.name for member in finished.members[:2]]
-    assert len(proposed) == 4
+    assert (len(proposed), coming.known) == (4, 3)
 
 
 def test_a_search_that_needs_more_cpus_than_there_are_is_refused(finished: Finished, tmp_path: Path) -> None:

@@ -124,6 +124,18 @@ def test_scores_are_of_the_merged_predictions_and_costs_of_all_models(folded: Fo
     assert metrics["train_seconds_total"] == pytest.approx(seconds)
 
 
+def test_the_time_of_a_fold_has_the_images_that_its_model_predicts_for_students(
+    parts: Parts, make_config: Callable[..., MemberConfig], tmp_path: Path
+) -> None:
+    """What an image takes is measured without them: they are predicted in one view alone."""
+    ticks = iter(range(1000))
+    runtime = Runtime(tmp_path, clock=lambda: float(next(ticks)))
+    fold = with_folds(parts).fold(0)
+    metrics = train_member(make_config(schedule="one_cycle", epochs=1), fold, runtime).metrics
+    assert metrics["predict_seconds"] == 2
+    assert metrics["predict_ms_per_image"] == pytest.approx(1000 / (len(fold.select) + len(fold.test)))
+
+
 def test_epochs_are_counted_over_all_folds(folded: Folded) -> None:
     assert folded.epochs == [1, 2, 3, 4]
     assert len(folded.result.history) == 4

@@ -146,7 +146,7 @@ def search(
     plan = replace(plan, follow_up=_follow_up(now, plan.follow_up), started=started)
     check_patterns(plan.follow_up["weights"] or (), plan)
     if dry_run:
-        print_preview(plan, timing, tracking_uri)
+        print_preview(plan, timing, tracking_uri, store)
         return
     _run(plan, store, naming, tracking_uri, verbose=verbose)
 

@@ -1,6 +1,7 @@
 """Plan of a search: its inputs and settings, and the select split that all its members share."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.split import SelectSplit, make_split
 from tune_paddy.data.storage.storage import Storage
 from tune_paddy.search.sampling.first_members import Beginning, FirstMember, first_members
-from tune_paddy.search.sampling.sampler import MemberSampler, Proposal
+from tune_paddy.search.sampling.sampler import MemberSampler, PastTrial, Proposal
 from tune_paddy.search.teaching.targets import TaughtTargets
 from tune_paddy.spaces.space import SearchSpace
 from tune_paddy.tracking.files import SPLIT_FILE
@@ -140,16 +141,44 @@ class SearchPlan:
         )
 
 
-def preview(plan: SearchPlan, n: int) -> list[Proposal]:
-    """Return the first `n` members that a search would propose; start nothing."""
+@dataclass(frozen=True)
+class Preview:
+    """The next members of a search, as far as they are known before any of them trains.
+
+    Attributes:
+        proposals: The members: resumed and known ones, then possible ones.
+        known: Number of the first ones, which run in any case, and in this order.
+    """
+
+    proposals: tuple[Proposal, ...]
+    known: int
+
+
+def preview(plan: SearchPlan, n: int, past: Sequence[PastTrial] = ()) -> Preview:
+    """Return the next `n` members that a search would propose; start nothing.
+
+    Where the time is shared, each sub-space is tried once, unless a recipe lies in it; after that the
+    ensemble decides which is next, and here they take turns.
+
+    Args:
+        plan: Plan of the search.
+        n: Maximum number of members.
+        past: Trials of earlier sessions.
+    """
     sampler = plan.sampler()
-    proposals: list[Proposal] = []
-    while len(proposals) < min(n, plan.settings.trials):
-        proposal = sampler.ask()
+    proposals = sampler.replay(past)[:n]
+    known = len(proposals)
+    most = min(n, max(known, plan.settings.trials - sum(trial.ended for trial in past)))
+    turns = Counter(sampler.family_of(trial.proposal) for trial in past)
+    while len(proposals) < most:
+        family = min(sampler.families, key=turns.__getitem__, default=None)
+        known += sampler.knows_more and family is None
+        proposal = sampler.ask(family)
         if proposal is None:
             break
+        turns[sampler.family_of(proposal)] += 1
         proposals.append(proposal)
-    return proposals
+    return Preview(tuple(proposals), known)
 
 
 def new_split(plan: SearchPlan) -> SelectSplit:

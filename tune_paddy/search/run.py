@@ -19,13 +19,8 @@ from tune_paddy.search.lock import search_lock
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.preflight import ReadyPlan
 from tune_paddy.search.recording import recorded_search
-from tune_paddy.search.resuming.compatibility import check_same
-from tune_paddy.search.resuming.history import (
-    FIRST_SESSION,
-    Earlier,
-    earlier_sessions,
-    outcomes_with_curve,
-)
+from tune_paddy.search.resuming.history import FIRST_SESSION, Earlier
+from tune_paddy.search.resuming.plan import look_back
 from tune_paddy.search.sampling.searchers import MemberSearcher, TrialSearcher
 from tune_paddy.search.stopping.failures import FailuresInARow
 from tune_paddy.search.stopping.frozen_processes import frozen_processes_ended
@@ -38,6 +33,7 @@ from tune_paddy.search.stopping.vital import (
     vital_files,
     watched,
 )
+from tune_paddy.search.timing.at_start import start_lines
 from tune_paddy.search.timing.budget import TimeBudget
 from tune_paddy.search.timing.by_operations import member_paces
 from tune_paddy.search.timing.earlier_searches import earlier_search_line
@@ -55,7 +51,6 @@ from tune_paddy.search.watchers.stopwatch import Stopwatch
 from tune_paddy.tracking.context.system_metrics import system_metrics
 from tune_paddy.tracking.ensembles import read_live_points
 from tune_paddy.tracking.files import FIGURES, SPLIT_FILE, artifacts_folder, log_files
-from tune_paddy.tracking.history import read_recorded_search
 from tune_paddy.tracking.runs import RecordedRun, list_members
 from tune_paddy.tracking.schema import FLAT
 from tune_paddy.tracking.searches import close_search, log_ending
@@ -95,6 +90,8 @@ def run_search(
         earlier = _look_back(plan, store)
         if not plan.resumed:
             _print_earlier(plan, ready.split.fingerprint, store, console)
+        if earlier.leaves_work(plan):
+            _print_start(ready, store, earlier, _budget(plan, clock, earlier).left(), console)
         # Closes runs that a session left open.
         with recorded_search(plan, ready.split, store, new=not plan.resumed) as parent:
             if earlier.leaves_work(plan):
@@ -114,6 +111,13 @@ def _print_earlier(plan: SearchPlan, split: str, store: Store, console: Console)
             console.print(line, soft_wrap=True, markup=False)
 
 
+def _print_start(ready: ReadyPlan, store: Store, earlier: Earlier, left: float, console: Console) -> None:
+    """Print what is known of the next members before they train, in `left` s; a failure costs the lines."""
+    with suppress(TunePaddyError):
+        for line in start_lines(ready, store, earlier, left):
+            console.print(line, soft_wrap=True, markup=False)
+
+
 def _look_back(plan: SearchPlan, store: Store) -> Earlier:
     """Return the history of a search whose lock is held.
 
@@ -122,11 +126,7 @@ def _look_back(plan: SearchPlan, store: Store) -> Earlier:
             its folder has a search.
     """
     if plan.resumed:
-        recorded = read_recorded_search(
-            store, plan.name, metric=plan.settings.objective, curves_of=outcomes_with_curve(plan)
-        )
-        check_same(plan, recorded)
-        return earlier_sessions(plan, recorded)
+        return look_back(plan, store)
     if (plan.folder / SPLIT_FILE).exists():
         raise InputError(
             f"search {plan.name!r} already exists in {plan.folder}: resume it, or choose another name"

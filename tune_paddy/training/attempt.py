@@ -85,6 +85,7 @@ class Attempt:
         views = {name: self._predict(model, part) | self._averaged(part) for name, part in parts.items()}
         seconds = self.runtime.clock() - started
         others = self._predict_others(model)
+        self.facts["predict_seconds"] = self.runtime.clock() - started
         predictions = Predictions(
             classes=self.parts.classes,
             split=self.parts.split,
@@ -182,7 +183,9 @@ class Attempt:
             return
         if self.config.begins_fitted and checkpoint is None:
             started = self.runtime.clock()
-            self._fit_head(self._embedder(model), symmetries=1)
+            _, computed = self._fit_head(self._embedder(model), symmetries=1)
+            # Apart from `embedded_images`: one that found them in the cache tells its pace all the same.
+            self.facts["head_embedded_images"] = float(computed)
             self.fit_seconds = self.runtime.clock() - started
         done = 0 if checkpoint is None else checkpoint.epoch
         self.history = [] if checkpoint is None else list(checkpoint.history)
@@ -365,11 +368,11 @@ class Attempt:
         return member_scores(probs, self.parts.select.labels, self.runtime.metrics)
 
     def _summary(self, model: nn.Module, predictions: Predictions, seconds: float) -> dict[str, float]:
+        """Return a member's scores and facts; its select split and test set were predicted in `seconds`."""
         n_images = len(predictions.select_ids) + len(predictions.test_ids)
         return {
             **_by_view({view: self._scores(probs) for view, probs in predictions.select.items()}),
             "train_seconds_total": sum(e["train_seconds"] + e["eval_seconds"] for e in self.history),
-            "predict_seconds": seconds,
             "predict_ms_per_image": 1000 * self._seconds_per_image(model, seconds, n_images),
             "train_images": float(len(self._rows())),
             "parameters_m": sum(parameter.numel() for parameter in model.parameters()) / 1e6,

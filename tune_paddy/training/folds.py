@@ -32,8 +32,8 @@ TOTALS = ("train_seconds_total", "predict_seconds", "predict_ms_per_image", "par
 """Metrics that are summed over a member's models: every model predicts every test image."""
 
 
-MEANS = ("train_images", "embedded_images", "best_epoch")
-"""Metrics that are averaged over a member's models; the last two only some members have."""
+MEANS = ("train_images", "embedded_images", "head_embedded_images", "best_epoch")
+"""Metrics that are averaged over a member's models if all of these have them."""
 
 
 def train_folds(
@@ -215,7 +215,7 @@ def _summary(
 
     metrics |= {name: over_folds(sum, name) for name in TOTALS}
     for name in MEANS:
-        if name in results[0].metrics:
+        if all(name in result.metrics for result in results):
             metrics[name] = over_folds(np.mean, name)
     metrics["peak_mib"] = over_folds(max, "peak_mib")
     return metrics

@@ -1,5 +1,7 @@
 """Seconds of a member from the seconds of its steps."""
 
+from dataclasses import replace
+
 import pytest
 
 from tune_paddy.core.config import MemberConfig
@@ -21,6 +23,22 @@ def test_folds_multiply_the_seconds_but_not_the_start() -> None:
     assert member_seconds(config, COST, Workload(100, 20, 10, models=5), start=7.0) == pytest.approx(
         5 * one + 7
     )
+
+
+@pytest.mark.parametrize("decode", [0.0, 0.5])
+def test_the_model_of_a_fold_predicts_the_images_of_the_other_folds_once_more(decode: float) -> None:
+    config, load = MemberConfig(arch="any", tta=2), Workload(100, 20, 10, models=5, decode=decode)
+    taught = replace(load, others=80)
+    more = member_seconds(config, COST, taught) - member_seconds(config, COST, load)
+    assert more == pytest.approx(5 * 80 * (0.02 + decode))
+
+
+@pytest.mark.parametrize(("cached", "passes"), [(True, 0), (False, 5 * 80)])
+def test_a_frozen_member_takes_the_images_of_the_other_folds_from_a_cache(cached: bool, passes: int) -> None:
+    config = MemberConfig(arch="any", schedule="frozen")
+    load = Workload(80, 20, 10, models=5, cached=cached)
+    more = member_seconds(config, COST, replace(load, others=80)) - member_seconds(config, COST, load)
+    assert more == pytest.approx(passes * 0.02)
 
 
 def test_images_outside_a_cache_are_read_in_each_epoch() -> None:

@@ -21,6 +21,20 @@ def test_equal_members_take_as_many_rounds_as_needed() -> None:
     assert (span.low, span.median, span.high) == pytest.approx((180.0, 180.0, 180.0))
 
 
+def test_as_many_members_end_in_a_time_as_it_takes_them() -> None:
+    """The time that a number of members takes is enough for that number, and no shorter one is."""
+    forecast = TimeForecast((10.0, 30.0, 20.0, 20.0), 2)
+    for n in (1, 3, 4):
+        seconds = forecast.total(n).median
+        assert forecast.number(seconds, n).median == n
+        assert forecast.number(0.99 * seconds, n).median < n
+
+
+def test_no_member_ends_in_no_time_and_no_more_than_there_are_in_a_long_one() -> None:
+    forecast = TimeForecast((60.0,), 3, error=0.3)
+    assert (forecast.number(-5.0, 7).high, forecast.number(1e9, 7).low) == (0.0, 7.0)
+
+
 def test_an_error_of_the_forecast_widens_the_range() -> None:
     exact, rough = (TimeForecast((60.0,), 1, error=error).total(4) for error in (0.0, 0.3))
     assert rough.high - rough.low > exact.high - exact.low

@@ -10,7 +10,7 @@ from tune_paddy.core.timing.cost import StepCost, Workload, member_seconds
 from tune_paddy.core.timing.kinds import kind_of
 from tune_paddy.core.timing.workload import workload
 from tune_paddy.search.timing.members import open_earlier, with_times
-from tune_paddy.search.timing.recorded import MOST_FIT, member_cost, recorded_costs
+from tune_paddy.search.timing.recorded import MOST_FIT, median_cost, member_cost, recorded_costs
 from tune_paddy.tracking.integrity import DamagedError
 from tune_paddy.tracking.runs import list_searches
 from tune_paddy.training.forecast.planning import find_gpu, plan_space
@@ -36,12 +36,13 @@ def metrics_of(models: int) -> dict[str, float]:
 @pytest.mark.parametrize(("folds", "models", "select"), [(0, 1, 20), (4, 4, 25)])
 def test_a_model_trains_on_what_its_select_split_or_fold_leaves(folds: int, models: int, select: int) -> None:
     settings = SearchSettings(folds=folds, select_share=0.2, cache_limit=0, cpus=2)
+    others = 100 - select if folds else 0
     assert workload(settings, 100, test=7, decode=3.0) == Workload(
-        100 - select, select, 7, models, 1.5, cached=False
+        100 - select, select, 7, models, 1.5, cached=False, others=others
     )
     pseudo = settings.override({"pseudo": "first"})
     assert workload(pseudo, 100, test=7, decode=3.0) == Workload(
-        107 - select, select, 7, models, 1.5, cached=False
+        107 - select, select, 7, models, 1.5, cached=False, others=others
     )
 
 
@@ -71,13 +72,26 @@ def test_the_fit_of_a_head_is_what_comes_before_the_epochs(folds: int) -> None:
     config = MemberConfig(arch="any", epochs=3, schedule="one_cycle", head="fitted", subsample=1.0, tta=1)
     known, cost = metrics_of(max(1, folds)), replace(COST, frozen=COST.train, fit=0.03)
     epochs = 3 * (known["train_seconds"] + known["eval_seconds"])
-    known["train_seconds_total"] = max(1, folds) * (epochs + IMAGES * (cost.predict + cost.fit))
-    found = member_cost(config, known, folds)
-    assert found is not None
-    assert vars(found) == pytest.approx(vars(cost))
+    for computed in (IMAGES, 0, IMAGES / 5):
+        features = computed * cost.predict
+        known["train_seconds_total"] = max(1, folds) * (epochs + features + IMAGES * cost.fit)
+        known["head_embedded_images"] = computed
+        found = member_cost(config, known, folds)
+        assert found is not None
+        assert vars(found) == pytest.approx(vars(cost))
     patient = member_cost(MemberConfig(**{**vars(config), "patience": 2, "keep": "best"}), known, folds)
     assert patient is not None
     assert patient.fit == 0
+    known.pop("head_embedded_images")
+    older = member_cost(config, known, folds)
+    assert older is not None
+    assert older.fit == 0, "the features may have come from the cache"
+
+
+def test_a_fit_that_was_not_timed_does_not_lower_the_fit_of_its_kind() -> None:
+    costs = [replace(COST, fit=fit) for fit in (0.0, 0.0, 0.03, 0.05, 0.04)]
+    assert median_cost(costs) == replace(COST, fit=0.04)
+    assert median_cost(costs[:2]).fit == 0
 
 
 def test_a_member_without_times_has_no_cost() -> None:

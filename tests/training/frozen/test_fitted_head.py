@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.training.frozen.conftest import ARCH
+from tests.training.test_folds import with_folds
 from tests.training.test_member_resume import (
     KilledError,
     Uninterrupted,
@@ -18,6 +19,8 @@ from tests.training.test_member_resume import (
 )
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.data.member_data import Parts
+from tune_paddy.training.folds import train_folds
+from tune_paddy.training.frozen.store import EmbeddingCache
 from tune_paddy.training.member import train_member
 from tune_paddy.training.networks.model import build_model
 from tune_paddy.training.runtime import Runtime
@@ -66,6 +69,31 @@ def test_it_learns_on_and_batch_norms_keep_their_statistics(
     statistics = {name for name in before if "running" in name or "num_batches" in name}
     assert same == statistics
     assert result.notes == ()
+
+
+def test_it_records_how_many_images_its_head_embedded_itself(
+    uninterrupted: Uninterrupted, parts: Parts, tmp_path: Path
+) -> None:
+    metrics = uninterrupted.result.metrics
+    assert metrics["head_embedded_images"] == metrics["train_images"]
+    cache = EmbeddingCache(tmp_path / "embeddings", 10**9)
+    frozen = MemberConfig(**{**dict(uninterrupted.config), "schedule": "frozen"})
+    train_member(frozen, parts, Runtime(tmp_path / "frozen", embeddings=cache))
+    again = train_member(uninterrupted.config, parts, Runtime(tmp_path / "fitted", embeddings=cache))
+    assert again.metrics["head_embedded_images"] == 0
+    assert "embedded_images" not in again.metrics, "it does tell its pace"
+
+
+def test_folds_of_which_one_was_resumed_do_not_tell_what_their_heads_embedded(
+    fitted: Make, parts: Parts, tmp_path: Path
+) -> None:
+    """The head of the resumed fold came from its checkpoint."""
+    config, folds = fitted(), with_folds(parts)
+    with pytest.raises(KilledError):
+        train_folds(config, folds, Runtime(tmp_path / "killed"), report=kill_after(3))
+    assert "head_embedded_images" not in train_folds(config, folds, Runtime(tmp_path / "killed")).metrics
+    whole = train_folds(config, folds, Runtime(tmp_path / "whole")).metrics
+    assert whole["head_embedded_images"] == whole["train_images"]
 
 
 def test_killed_in_its_first_step_after_an_epoch_or_never_it_ends_alike(

@@ -1,6 +1,7 @@
 """The preview of a search: its members, their weights files and its time."""
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,49 +15,81 @@ if TYPE_CHECKING:
 
     from tune_paddy.core.config import MemberConfig
     from tune_paddy.core.memory import TrialMemory
-    from tune_paddy.search.plan import SearchPlan
+    from tune_paddy.search.plan import Preview, SearchPlan
+    from tune_paddy.search.timing.dry_run import SearchTime
     from tune_paddy.spaces.space import SearchSpace
+    from tune_paddy.tracking.store import Store
 
 
-def print_preview(plan: "SearchPlan", timing: float, tracking_uri: str | None) -> None:
-    """Print the first members that a search would train, their weights and the time it would take.
+def print_preview(
+    plan: "SearchPlan", timing: float, tracking_uri: str | None, store: "Store | None" = None
+) -> None:
+    """Print the next members that a search would train, their weights and the time it would take.
 
     Args:
         plan: Plan of the search.
         timing: Time to spend on timing steps, in seconds; 0: the time is not forecast.
         tracking_uri: Address of the MLflow record; None: the default.
-    """
-    from rich.table import Table
+        store: Record of the search that the plan resumes; None: the search is new.
 
+    Raises:
+        InputError: The plan resumes a search that has another space, dataset or split.
+    """
     from tune_paddy.search.gpu_shares import trial_planner
     from tune_paddy.search.plan import preview
+    from tune_paddy.search.resuming.plan import look_back
+    from tune_paddy.search.timing.dry_run import forecast_time
 
     if plan.timed:
         console.print(plan.space.text, soft_wrap=True)
-    proposals, settings = preview(plan, n=10), plan.settings
-    gpus = f"GPU share {settings.gpu}" if isinstance(settings.gpu, str) else counted(settings.gpu, "GPU")
-    console.print(f"Each trial: {counted(settings.cpus, 'CPU')}, {gpus}. The first {len(proposals)}:")
-    table = Table("member", "from", "configuration", "GPU", "accum", "forecast, MiB")
+    earlier = None if store is None else look_back(plan, store)
+    if earlier is not None and not earlier.leaves_work(plan):
+        console.print("No trial is left: the trials or the time of the search are used up", soft_wrap=True)
+        return
+    coming, settings = preview(plan, 10, earlier.trials if earlier else ()), plan.settings
     try:
         plan_memory = trial_planner(settings, len(plan.dataset.classes))
     except InputError as error:  # no GPU detected: print the rest without forecasts
         console.print(f"No forecasts (?): {as_typed(error)}", style="yellow", soft_wrap=True)
         plan_memory = None
+    _print_members(plan, coming, plan_memory)
+    _print_weights(plan.space)
+    if timing and not plan.timed:  # the lines of a built space have its time
+        _print_time(partial(forecast_time, plan, plan_memory, earlier=earlier, limit=timing))
+    line = None if plan.resumed else _earlier_search(plan, tracking_uri)
+    if line is not None:
+        console.print(line, soft_wrap=True)
+
+
+def _print_members(
+    plan: "SearchPlan", coming: "Preview", plan_memory: "Callable[[MemberConfig], TrialMemory] | None"
+) -> None:
+    """Print the table of the next members; without `plan_memory`, no memory is forecast."""
+    from rich.table import Table
+
+    settings = plan.settings
+    gpus = f"GPU share {settings.gpu}" if isinstance(settings.gpu, str) else counted(settings.gpu, "GPU")
+    console.print(f"Each trial: {counted(settings.cpus, 'CPU')}, {gpus}. {_title(plan, coming)}:")
+    table = Table("member", "from", "configuration", "GPU", "accum", "forecast, MiB")
     with working() as progress:
-        progress.stage("forecasting memory", len(proposals))
-        for proposal in proposals:
+        progress.stage("forecasting memory", len(coming.proposals))
+        for proposal in coming.proposals:
             config = proposal.config
             planned = None if plan_memory is None else plan_memory(config)
             shares = _unforecast(config, settings.gpu) if planned is None else _forecast(planned)
             table.add_row(proposal.member, proposal.origin, _parameters(config), *shares)
             progress.advance()
     console.print(table)
-    _print_weights(plan.space)
-    if timing and not plan.timed:  # the lines of a built space have its time
-        _print_time(plan, plan_memory, timing)
-    earlier = None if plan.resumed else _earlier_search(plan, tracking_uri)
-    if earlier is not None:
-        console.print(earlier, soft_wrap=True)
+
+
+def _title(plan: "SearchPlan", coming: "Preview") -> str:
+    """Say which of the members of a table run in any case, and which the search may replace."""
+    which = f"The {'next' if plan.resumed else 'first'}"
+    possible = len(coming.proposals) - coming.known
+    if not (plan.shares_time and possible):
+        return f"{which} {len(coming.proposals)}"
+    examples = f"{counted(possible, 'example')}, since the ensemble decides which sub-space is next"
+    return f"{which} {coming.known}, and {examples}" if coming.known else examples
 
 
 def _earlier_search(plan: "SearchPlan", tracking_uri: str | None) -> str | None:
@@ -85,15 +118,11 @@ def _print_weights(space: "SearchSpace") -> None:
     print_note(random_features_note(space))
 
 
-def _print_time(
-    plan: "SearchPlan", plan_memory: "Callable[[MemberConfig], TrialMemory] | None", limit: float
-) -> None:
+def _print_time(forecast: "Callable[..., SearchTime]") -> None:
     """Print how long the search takes on this machine, or why no forecast is possible."""
-    from tune_paddy.search.timing.dry_run import forecast_time
-
     try:
         with working() as progress:
-            lines = forecast_time(plan, plan_memory, limit=limit, progress=progress).lines()
+            lines = forecast(progress=progress).lines()
     except TunePaddyError as error:
         console.print(as_typed(error), style="yellow", soft_wrap=True)
         return

@@ -50,6 +50,8 @@ class Workload:
         models: Models per member: the number of folds, or 1.
         decode: Reading of one image that no cache holds, in s; 0: a cache holds the images.
         cached: Whether a cache holds the features of frozen members.
+        others: Labelled images of the other folds, which each model predicts at its end to teach students; 0
+            without folds.
     """
 
     train: int
@@ -58,6 +60,7 @@ class Workload:
     models: int = 1
     decode: float = 0.0
     cached: bool = True
+    others: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,8 @@ def member_seconds(config: MemberConfig, cost: StepCost, load: Workload, *, star
     judged, asked = _networks(config) * load.select, load.select + load.test
     validation = config.total_epochs * judged * cost.predict
     unaugmented = all_passes(vars(config)) - config.tta
-    answers = asked * (unaugmented * cost.predict + config.tta * cost.tta_pass)
-    reads = first + config.total_epochs * (images + judged) + _networks(config) * asked
+    answers = asked * (unaugmented * cost.predict + config.tta * cost.tta_pass) + load.others * cost.predict
+    reads = first + config.total_epochs * (images + judged) + _networks(config) * asked + load.others
     return start + load.models * (
         cost.build + fitting + training + validation + answers + reads * load.decode
     )

@@ -1,7 +1,7 @@
 """Forecast how long the members of a search take together."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,7 @@ _QUANTILES = (0.5, 0.1, 0.9)
 
 @dataclass(frozen=True)
 class Span:
-    """A forecast of a time, in s.
+    """A forecast of a time, in s, or of a number.
 
     Attributes:
         median: Median.
@@ -51,18 +51,35 @@ class TimeForecast:
         Raises:
             ValueError: There is no forecast of a member.
         """
+        return _span([makespan(seconds, self.at_once) for seconds in self._draws(n)])
+
+    def number(self, seconds: float, most: int) -> Span:
+        """Return how many members end in a time, if each runs to its last epoch.
+
+        Args:
+            seconds: The time, in s.
+            most: Largest number of members that start.
+
+        Raises:
+            ValueError: There is no forecast of a member.
+        """
+        return _span([ended_in(drawn, self.at_once, seconds) for drawn in self._draws(most)])
+
+    def _draws(self, n: int) -> Iterator[list[float]]:
+        """Yield possible seconds of the first `n` members, in their order."""
         if not self.members:
             raise ValueError("no forecast of time without a forecast of a member")
         members = np.asarray(self.members, dtype=np.float64)
         known, unknown = members[:n], max(0, n - len(members))
         sampled = members[self.first :] if self.first < len(members) else members
         rng = np.random.default_rng([self.seed, n])
-        ends = []
         for _ in range(_DRAWS):
             drawn = np.concatenate([known, rng.choice(sampled, size=unknown)])
-            seconds = drawn * np.exp(self.error * rng.standard_normal())
-            ends.append(makespan(seconds.tolist(), self.at_once))
-        return Span(*(float(value) for value in np.quantile(ends, _QUANTILES)))
+            yield (drawn * np.exp(self.error * rng.standard_normal())).tolist()
+
+
+def _span(values: Sequence[float]) -> Span:
+    return Span(*(float(value) for value in np.quantile(values, _QUANTILES)))
 
 
 def makespan(seconds: Sequence[float], at_once: int) -> float:
@@ -75,6 +92,23 @@ def makespan(seconds: Sequence[float], at_once: int) -> float:
     for duration in seconds:
         heapq.heappush(free, heapq.heappop(free) + duration)
     return max(free)
+
+
+def ended_in(seconds: Sequence[float], at_once: int, limit: float) -> int:
+    """Return how many of some tasks end by `limit`; a place takes no further task after one that would not.
+
+    >>> ended_in([3.0, 1.0, 1.0, 5.0, 1.0], 2, limit=4.0)
+    4
+    """
+    free, ended = [0.0] * at_once, 0
+    for duration in seconds:
+        end = heapq.heappop(free) + duration
+        if end <= limit:
+            heapq.heappush(free, end)
+            ended += 1
+        elif not free:
+            break
+    return ended
 
 
 def spoken(seconds: float) -> str:

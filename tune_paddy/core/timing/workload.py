@@ -37,5 +37,11 @@ def workload(
     pseudo = test if settings.pseudo is not None else 0
     models = max(1, settings.folds)
     return Workload(
-        labelled - select + pseudo, select, test, models, uncached, cached=settings.cache_limit != 0
+        labelled - select + pseudo,
+        select,
+        test,
+        models,
+        uncached,
+        cached=settings.cache_limit != 0,
+        others=labelled - select if settings.folds else 0,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tune_paddy.core.timing.gains import Expected, Point, expect
+from tune_paddy.core.timing.gains import Expected, Point, expect, horizon
 from tune_paddy.data.system.text import duration, four_digits
 from tune_paddy.ensemble.reports.wording import OPTIMISTIC
 from tune_paddy.tracking.ensembles import read_live_points
@@ -12,13 +12,14 @@ from tune_paddy.tracking.store import Store
 from tune_paddy.tracking.ui.layout import LIVE_SECONDS
 
 _LEFT = 1.05
-"""Ratio of a search's time limit to its last point's time above which some of that time is left."""
+"""Ratio of a search's time limit to the time that it has used above which some of that time is left."""
 
 
 def expected_of(search: RecordedRun, points: Sequence[Point]) -> Expected | None:
     """Return the expected log loss at the end of a search's time limit, or after twice the time so far.
 
-    The second holds where there is no limit or its time is used up.
+    The second holds where there is no limit, its time is used up, or the search has ended: what is left then
+    belongs to the selection, or no member fits it. If the search ended flat, it is what ended the search.
 
     Args:
         search: Run of the search.
@@ -27,9 +28,13 @@ def expected_of(search: RecordedRun, points: Sequence[Point]) -> Expected | None
     Returns:
         None: too few points.
     """
-    minutes = (SearchRecord.from_run(search).settings or {}).get("minutes")
-    end, last = 60 * (minutes or 0.0), points[-1][0] if points else 0.0
-    return expect(points, end if end > _LEFT * last else 2 * last)
+    record, last = SearchRecord.from_run(search), points[-1][0] if points else 0.0
+    end = 60 * ((record.settings or {}).get("minutes") or 0.0)
+    if record.ended_by == FLAT:
+        return expect(points, horizon(end, last))
+    used = max(last, record.seconds or 0.0)
+    is_left = search.outcome != "finished" and end > _LEFT * used
+    return expect(points, end if is_left else 2 * last)
 
 
 def outlook_lines(store: Store, search: RecordedRun) -> list[str]:

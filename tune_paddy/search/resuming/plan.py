@@ -13,9 +13,12 @@ from tune_paddy.data.dataset import Dataset
 from tune_paddy.data.options import ReadOptions
 from tune_paddy.search.plan import SearchPlan
 from tune_paddy.search.resources import uncounted_gpus
+from tune_paddy.search.resuming.compatibility import check_same
+from tune_paddy.search.resuming.history import Earlier, earlier_sessions, outcomes_with_curve
 from tune_paddy.search.resuming.recorded_space import as_recorded, recorded_space
 from tune_paddy.search.teaching.teacher import recorded_targets
 from tune_paddy.spaces.space import SearchSpace
+from tune_paddy.tracking.history import read_recorded_search
 from tune_paddy.tracking.runs import RecordedRun
 from tune_paddy.tracking.schema import SearchRecord
 from tune_paddy.tracking.store import Store
@@ -86,6 +89,24 @@ def resumed_plan(
         retry_failed=retry_failed,
         targets=recorded_targets(search, store),
     )
+
+
+def look_back(plan: SearchPlan, store: Store) -> Earlier:
+    """Read the history of a search that a plan resumes.
+
+    Args:
+        plan: Plan of the resumed search.
+        store: The record.
+
+    Raises:
+        InputError: The plan has another space, dataset or split, or another version recorded a member.
+        TunePaddyError: MLflow failed.
+    """
+    recorded = read_recorded_search(
+        store, plan.name, metric=plan.settings.objective, curves_of=outcomes_with_curve(plan)
+    )
+    check_same(plan, recorded)
+    return earlier_sessions(plan, recorded)
 
 
 def _reading(search: RecordedRun, recorded: ReadOptions, now: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Forecast the time of a search from timed steps of its first members on this machine."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from tune_paddy.data.system.progress.stages import SILENT, Progress
 from tune_paddy.data.system.text import counted
 from tune_paddy.search.plan import SearchPlan, new_split, preview
 from tune_paddy.search.resources import check_resources, resources_here
+from tune_paddy.search.resuming.history import FIRST_SESSION, Earlier
+from tune_paddy.search.timing.budget import TimeBudget
 
 if TYPE_CHECKING:
     from tune_paddy.training.timing.kinds import TimedKinds
@@ -45,12 +48,13 @@ class SearchTime:
 
     Attributes:
         forecast: Forecast of its members.
-        total: Number of its members.
+        total: Number of its members, without those that earlier sessions ended.
         timed: Number of kinds of members whose steps were timed.
         kinds: Number of kinds among the sampled members.
         skipped: Number of sampled members without a forecast.
         settings: Settings of the search.
         start: Time until the first trials train, in s: their processes import torch.
+        spent: Time that earlier sessions used, in s.
     """
 
     forecast: TimeForecast
@@ -60,6 +64,7 @@ class SearchTime:
     skipped: int
     settings: SearchSettings
     start: float = 0.0
+    spent: float = 0.0
 
     @property
     def span(self) -> Span:
@@ -75,8 +80,7 @@ class SearchTime:
         lines = [f"{trials}: about {spoken(span.median)} on this machine {range_words}"]
         if self.settings.scheduler != "none":
             lines.append("Early stopping shortens it: the forecast is an upper bound")
-        if self.settings.minutes is not None and 60 * self.settings.minutes < span.low:
-            lines.append(f"`minutes` is {self.settings.minutes:g}: not all of these trials start")
+        lines += self._number_lines()
         if self.timed < self.kinds:
             lines.append(
                 f"{self.timed} of {counted(self.kinds, 'kind')} of members timed; the others by their "
@@ -86,11 +90,30 @@ class SearchTime:
             lines.append(f"{counted(self.skipped, 'sampled member')} cannot be timed and are left out")
         return lines
 
+    def _number_lines(self) -> list[str]:
+        """Return in one line how many of the members end in the time limit; none if all do."""
+        if self.settings.minutes is None:
+            return []
+        budget = TimeBudget(seconds=60 * self.settings.minutes - self.spent, opened=self.start)
+        ended = self.forecast.number(budget.training_end - self.start, self.total)
+        return [] if ended.low == self.total else [number_line(ended, self.settings.minutes)]
+
+
+def number_line(number: Span, minutes: float) -> str:
+    """Say how many members end in the time limit of a search, in minutes.
+
+    >>> number_line(Span(12.5, 9.0, 15.0), 480.0)
+    '`minutes` is 480: about 12 members end in time (9 to 15)'
+    """
+    low, median, high = (math.floor(it) for it in (number.low, number.median, number.high))
+    return f"`minutes` is {minutes:g}: about {counted(median, 'member')} end in time ({low} to {high})"
+
 
 def forecast_time(
     plan: SearchPlan,
     plan_memory: Planner | None,
     *,
+    earlier: Earlier | None = None,
     limit: float,
     progress: Progress = SILENT,
     clock: Callable[[], float] = time.perf_counter,
@@ -102,6 +125,7 @@ def forecast_time(
     Args:
         plan: Plan of the search.
         plan_memory: Function that plans the memory of a trial; None: no GPU was found for it.
+        earlier: Earlier sessions of a resumed search; None: the search is new.
         limit: Time after which no further kind of member is timed, in s.
         progress: Receiver of the stages.
         clock: Source of time in seconds.
@@ -109,13 +133,13 @@ def forecast_time(
     Raises:
         InputError: No forecast is possible: trials run elsewhere, or need a GPU that this machine has not.
     """
-    available = _available(plan)
+    available, earlier = _available(plan), earlier or FIRST_SESSION
     if plan_memory is None or (plan.settings.gpu != 0 and not available["GPU"]):
         raise InputError("no forecast of time: the trials need a GPU, and this machine has none")
     progress.stage("importing torch")
     imports = import_seconds()
-    first = len(plan.first)
-    configs = [proposal.config for proposal in preview(plan, n=first + SAMPLED)]
+    coming = preview(plan, len(plan.first) + SAMPLED, earlier.trials)
+    configs = [proposal.config for proposal in coming.proposals]
     timed = _time_steps(plan, configs, plan_memory, limit=limit, progress=progress, clock=clock)
     known = _with_cost(configs, timed)
     at_once, crowd = _places(plan.settings, available, [plan_memory(config).gpu for config in known])
@@ -124,13 +148,14 @@ def forecast_time(
     pairs = zip(known, costs, strict=True)
     seconds = tuple(member_seconds(config, cost, load, start=RECORDING) for config, cost in pairs)
     return SearchTime(
-        TimeForecast(seconds, at_once, first=_count_known(configs[:first], timed), error=ERROR),
-        plan.total,
+        TimeForecast(seconds, at_once, first=_count_known(configs[: coming.known], timed), error=ERROR),
+        max(plan.total - earlier.done, 0),
         timed=len(timed.timed),
         kinds=len(timed.costs),
         skipped=len(configs) - len(known),
         settings=plan.settings,
         start=OPENING + imports * crowd,
+        spent=earlier.seconds,
     )
 
 

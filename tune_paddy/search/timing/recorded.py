@@ -2,7 +2,7 @@
 
 import socket
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tune_paddy.core.config import MemberConfig
 from tune_paddy.core.gpus import same_model
@@ -37,7 +37,7 @@ def recorded_costs(store: Store, *, gpu: str | None = None, cpus: int = 1) -> di
                 cost = member_cost(config, member.metrics, int(search.params.get("folds", "0")))
                 if cost is not None:
                     found.setdefault(kind_of(config), []).append(cost)
-    return {kind: _median(costs) for kind, costs in found.items()}
+    return {kind: median_cost(costs) for kind, costs in found.items()}
 
 
 def _threads(search: RecordedRun) -> int:
@@ -57,7 +57,8 @@ def member_cost(config: MemberConfig, metrics: Mapping[str, float], folds: int =
 
     The record does not tell the passes of a prediction apart: each counts alike. The time to build the
     network is unknown, and counts as 0. A frozen member that found features in the cache does not tell how
-    long it takes without them: its cost is unknown.
+    long it takes without them: its cost is unknown. A head that began fitted does not tell the time of its
+    fit if it is not recorded how many features were in the cache.
 
     Args:
         config: Configuration of the member.
@@ -79,16 +80,21 @@ def member_cost(config: MemberConfig, metrics: Mapping[str, float], folds: int =
     frozen, fit = train, 0.0
     # Time of each image before the epochs of the whole network: in frozen ones, and for a fitted head.
     before = (total / models - config.full_epochs * (tuned + judged) - frozen_epochs * judged) / images
-    before = max(before - one_pass * config.begins_fitted, 0.0)
+    computed = metrics.get("head_embedded_images")  # earlier versions did not record it
+    embedded = (images if computed is None else computed) if config.begins_fitted else 0.0
+    before = max(before - one_pass * embedded / images, 0.0)
     if config.patience:
         pass  # it may have ended after any number of epochs
     elif frozen_epochs:
         frozen = before / frozen_epochs
-    elif config.begins_fitted:
+    elif config.begins_fitted and computed is not None:
         fit = before
     return StepCost(train, frozen, one_pass, one_pass, build=0.0, fit=fit)
 
 
-def _median(costs: list[StepCost]) -> StepCost:
-    names = ("train", "frozen", "predict", "tta_pass", "build", "fit")
-    return StepCost(*(statistics.median(getattr(cost, name) for cost in costs) for name in names))
+def median_cost(costs: Sequence[StepCost]) -> StepCost:
+    """Return the median of each step of some costs, at least one; fits that were not timed do not count."""
+    names = ("train", "frozen", "predict", "tta_pass", "build")
+    medians = {name: statistics.median(getattr(cost, name) for cost in costs) for name in names}
+    fits = [cost.fit for cost in costs if cost.fit]
+    return StepCost(**medians, fit=statistics.median(fits) if fits else 0.0)
