@@ -35,6 +35,13 @@ def test_a_member_that_trains_begins_a_new_count(state: str) -> None:
     assert not failures.are_many()
 
 
+@pytest.mark.parametrize("state", ["diverged", "infeasible"])
+def test_members_with_bad_parameters_end_no_search_in_which_others_have_trained(state: str) -> None:
+    failures = FailuresInARow()
+    failures.trial_changed(make_trial("other"), "finished", {})
+    assert not failed(failures, range(3 * MOST), state).are_many()
+
+
 def test_a_trial_that_reports_its_failure_twice_counts_once() -> None:
     failures = FailuresInARow()
     for _ in range(MOST):

@@ -15,6 +15,9 @@ MOST = 10
 class FailuresInARow:
     """Counts the members that have failed since the last one that did not.
 
+    Once a member has trained, those that diverge or do not fit say something about their own parameters: a
+    space may hold many of them, and the search goes on. Until then they count, too.
+
     Args:
         places: Number of concurrent trials: those that run when a disk is full fail together.
     """
@@ -22,12 +25,14 @@ class FailuresInARow:
     def __init__(self, places: int = 1) -> None:
         self._most = max(MOST, 2 * places)
         self._reasons: dict[str, str] = {}
+        self._trained = False
 
     def trial_changed(self, trial: Trial, state: str, result: dict[str, Any]) -> None:
         """Take the end of a member; a trial that died may report its end twice."""
-        if state in FAILURES:
+        if state == "failed" or (state in FAILURES and not self._trained):
             self._reasons[trial.member] = " ".join(str(result.get("reason", "")).split()) or state
         elif state in ("finished", "stopped"):
+            self._trained = True
             self._reasons.clear()
 
     def are_many(self) -> bool:
