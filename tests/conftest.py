@@ -56,6 +56,7 @@ _OUTPUT = (
     "TERMINAL_WIDTH",
     "PYTHONWARNINGS",
     "PYTHONDEVMODE",
+    "MPLBACKEND",
 )
 # The user's record, cluster and accounts are no business of the tests.
 _SETTINGS = ("MLFLOW_", "RAY_", "TUNE_", "KAGGLE_")

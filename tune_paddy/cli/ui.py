@@ -87,13 +87,12 @@ def _serve(store: "Store", port: int | None, ready: "Callable[[str], None]") -> 
         InputError: The port is taken.
         TunePaddyError: The server does not start, or stops.
     """
-    from tune_paddy.tracking.ui.server import HOST, free_port, mlflow_page
+    from tune_paddy.tracking.ui.server import HOST, mlflow_page
 
-    number = free_port(port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM must stop the server, too
     console.print(f"Starting MLflow on {store.address}", soft_wrap=True)
     try:
-        with mlflow_page(store.tracking_uri, number) as server:
+        with mlflow_page(store.tracking_uri, port) as (server, number):
             ready(f"http://{HOST}:{number}")
             console.print("MLflow's assistant opens on the first visit; close it to see all columns.")
             console.print("Press Ctrl-C to stop.")

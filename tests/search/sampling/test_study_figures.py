@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
@@ -30,6 +31,18 @@ def test_importances_and_slices_of_a_study_are_a_thousand_pixels_wide(name: str,
         with Image.open(path) as image:
             assert image.width == 1000
             assert len(image.convert("L").getcolors()) > 20
+
+
+def test_a_backend_without_bitmaps_is_left_as_it_was(tmp_path: Path) -> None:
+    """MPLBACKEND may name one for the user's own figures."""
+    space, before = SearchSpace.load(find_space("digits_demo")), plt.get_backend()
+    plt.switch_backend("pdf")
+    try:
+        written = write_study_figures(study(space, LEAST).trials(), space.spaces, tmp_path)
+        assert [path.name for path in written] == [f"{IMPORTANCES}.png", f"{SLICES}.png"]
+        assert plt.get_backend() == "pdf"
+    finally:
+        plt.switch_backend(before)
 
 
 def test_few_members_give_no_figures(tmp_path: Path) -> None:

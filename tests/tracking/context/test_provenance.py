@@ -53,7 +53,8 @@ def test_no_program_that_a_repository_names_is_run(repository: Path) -> None:
 
 
 def test_without_a_repository_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working folder may be outside a repository, and git may be missing."""
+    """The working folder may be outside a repository, though a hook names its own, and git may be missing."""
+    monkeypatch.setenv("GIT_DIR", str(Path(__file__).parents[3] / ".git"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert git_revision(tmp_path) is None
     monkeypatch.setenv("PATH", "")

@@ -2,8 +2,8 @@
 
 import io
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def write_study_figures(
         return []
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    with warnings.catch_warnings(), plt.style.context("default"):
+    with warnings.catch_warnings(), _bitmaps(), plt.style.context("default"):
         warnings.simplefilter("ignore")  # Optuna calls its own plots experimental
         for name, draw in ((IMPORTANCES, _importances), (SLICES, _slices)):
             # A degenerate study, such as one of equal losses, must not end a search.
@@ -63,6 +63,18 @@ def write_study_figures(
                 written.append(folder / f"{name}.png")
             plt.close("all")
     return written
+
+
+@contextmanager
+def _bitmaps() -> Iterator[None]:
+    """Let Optuna draw bitmaps: the user's environment may name a backend without them, or a display's."""
+    own = plt.get_backend()
+    plt.switch_backend("agg")
+    try:
+        yield
+    finally:
+        with suppress(ImportError):  # it could not be used before, either
+            plt.switch_backend(own)
 
 
 def _readable(trials: Sequence[FrozenTrial], spaces: Sequence[SubSpace]) -> optuna.Study:

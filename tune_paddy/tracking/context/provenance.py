@@ -1,6 +1,7 @@
 """Origin of a run: its user, commit and process."""
 
 import getpass
+import os
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,9 @@ SOURCE = "mlflow.source."
 
 CLOCK_TOLERANCE = 2.0
 """Largest difference between two readings of a process's start, in seconds."""
+
+_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+"""Variables that tell git which repository to use, wherever it runs."""
 
 
 def git_revision(folder: Path | None = None) -> str | None:
@@ -27,6 +31,8 @@ def git_revision(folder: Path | None = None) -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
+    # A hook of git that runs this program names the hook's repository.
+    environment = {name: value for name, value in os.environ.items() if name not in _REPOSITORY}
     # A repository's settings may name a program that monitors its files; git must not run it here.
     command = [
         git,
@@ -39,7 +45,9 @@ def git_revision(folder: Path | None = None) -> str | None:
         "--dirty",
     ]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=30, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

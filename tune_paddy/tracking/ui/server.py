@@ -10,7 +10,10 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import IO
+
+import psutil
 
 from tune_paddy.core.errors import InputError, TunePaddyError
 from tune_paddy.tracking.client import QUIET, one_line
@@ -52,26 +55,33 @@ def free_port(wanted: int | None) -> int:
 
 
 @contextlib.contextmanager
-def mlflow_page(tracking_uri: str, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+def mlflow_page(tracking_uri: str, wanted: int | None) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
     """Serve MLflow's page while the block runs; the page is reachable when the block begins.
 
     Args:
         tracking_uri: Absolute address of a database.
-        port: Free port to listen on.
+        wanted: Port to listen on; None: the first free one, see `free_port`.
 
     Yields:
-        The server's process.
+        The server's process and its port.
 
     Raises:
+        InputError: The wanted port, or every port, is in use or not allowed.
         TunePaddyError: The server does not start.
     """
-    with tempfile.TemporaryFile() as log:
-        process = _start(tracking_uri, port, log)
-        try:
-            _await(process, port, log)
-            yield process
-        finally:
-            _end(process)
+    with tempfile.TemporaryFile() as log, ExitStack() as stack:
+        while True:
+            port = free_port(wanted)
+            process = _start(tracking_uri, port, log)
+            stack.callback(_end, process)
+            try:
+                _await(process, port, log)
+            except TunePaddyError:
+                if wanted is not None or _is_free(port):
+                    raise
+                continue  # another program took the port in the meantime
+            yield process, port
+            return
 
 
 def _start(tracking_uri: str, port: int, log: IO[bytes]) -> "subprocess.Popen[bytes]":
@@ -100,7 +110,7 @@ def _start(tracking_uri: str, port: int, log: IO[bytes]) -> "subprocess.Popen[by
 
 def _await(process: "subprocess.Popen[bytes]", port: int, log: IO[bytes]) -> None:
     deadline = time.monotonic() + PATIENCE
-    while not _answers(port):
+    while not (_answers(port) and _listens(process, port)):
         if process.poll() is not None or time.monotonic() > deadline:
             log.seek(0)
             lines = log.read().decode(errors="replace").splitlines()
@@ -116,6 +126,20 @@ def _answers(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _listens(process: "subprocess.Popen[bytes]", port: int) -> bool:
+    """Return whether it is this server that listens on a port: two that start at once may choose the same."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        server = psutil.Process(process.pid)
+        for one in (server, *server.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                ports = [
+                    at.laddr.port for at in one.net_connections("inet") if at.status == psutil.CONN_LISTEN
+                ]
+                if port in ports:
+                    return True
+    return False
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
