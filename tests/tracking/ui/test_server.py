@@ -63,6 +63,7 @@ def test_a_server_whose_port_another_took_in_the_meantime_gets_the_next_one(
 ) -> None:
     """Two pages that start at once would both choose the first free port, and one would show the other's."""
     (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow/__init__.py").touch()
     (tmp_path / "mlflow/__main__.py").write_text(STAND_IN)
     (tmp_path / "health").write_text("OK")
     monkeypatch.chdir(tmp_path)
