@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ class SearchPlan:
         """Members that are known before the sampler proposes others, see `first_members`."""
         return self._beginning.members
 
-    @property
+    @cached_property
     def _beginning(self) -> Beginning:
         return first_members(
             self.space.recipes,

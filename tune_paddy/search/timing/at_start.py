@@ -11,7 +11,7 @@ from tune_paddy.search.plan import Preview, preview
 from tune_paddy.search.preflight import ReadyPlan
 from tune_paddy.search.resources import resources_here
 from tune_paddy.search.resuming.history import Earlier
-from tune_paddy.search.timing.dry_run import ERROR, RECORDING, SAMPLED, number_line
+from tune_paddy.search.timing.dry_run import ERROR, RECORDING, SAMPLED, at_once_on_gpus, number_line
 from tune_paddy.search.timing.recorded import recorded_costs
 from tune_paddy.tracking.store import Store
 from tune_paddy.training.gpu_memory import load_nvml, visible_gpu
@@ -36,14 +36,14 @@ def start_lines(ready: ReadyPlan, store: Store, earlier: Earlier, left: float) -
         TunePaddyError: MLflow failed, or trials use a GPU whose driver does not answer.
     """
     plan = ready.plan
-    named = preview(plan, min(ready.at_once, MOST_NAMED), earlier.trials).proposals
-    planned = {proposal.member: ready.memory_of(proposal.config) for proposal in named}
-    lines = _memory_lines(planned)
-    minutes = plan.settings.minutes
+    minutes, named = plan.settings.minutes, min(ready.at_once, MOST_NAMED)
     # The lines of a built space have its time. Of the machines of a cluster the record tells nothing here.
-    if minutes is None or plan.timed or plan.ray_address is not None:
+    quoted = minutes is not None and not plan.timed and plan.ray_address is None
+    coming = preview(plan, len(plan.first) + SAMPLED if quoted else named, earlier.trials)
+    planned = {one.member: ready.memory_of(one.config) for one in coming.proposals[:named]}
+    lines = _memory_lines(planned)
+    if minutes is None or not quoted:
         return lines
-    coming = preview(plan, len(plan.first) + SAMPLED, earlier.trials)
     forecast = _recorded_forecast(ready, store, coming, _at_once(ready, list(planned.values())))
     if forecast is None:
         return lines
@@ -67,7 +67,7 @@ def _at_once(ready: ReadyPlan, planned: Sequence[TrialMemory]) -> int:
     gpus = (resources_here(ready.plan.ray_gpus) or {}).get("GPU", 0.0)
     if not gpus or not sum(shares):
         return ready.at_once
-    return max(1, min(ready.at_once, int(gpus * len(shares) / sum(shares) + 1e-9)))
+    return at_once_on_gpus(ready.at_once, gpus, shares)
 
 
 def _recorded_forecast(ready: ReadyPlan, store: Store, coming: Preview, at_once: int) -> TimeForecast | None:

@@ -233,10 +233,20 @@ def import_seconds() -> float:
 def _places(settings: SearchSettings, available: dict[str, float], shares: list[float]) -> tuple[int, float]:
     """Return the number of concurrent trials, and by how much they slow each other on a GPU or its CPUs."""
     at_once = check_resources(settings, available)
-    share = sum(shares) / len(shares)
-    if share == 0:
+    if not sum(shares):
         from tune_paddy.training.timing.contention import cpu_slowdown  # noqa: PLC0415 torch takes seconds
 
         return at_once, cpu_slowdown(at_once, max(1, int(settings.cpus)))
-    at_once = max(1, min(at_once, int(available["GPU"] / share + 1e-9)))
+    at_once = at_once_on_gpus(at_once, available["GPU"], shares)
     return at_once, max(1.0, at_once / available["GPU"])
+
+
+def at_once_on_gpus(most: int, gpus: float, shares: Sequence[float]) -> int:
+    """Return the number of concurrent trials whose shares fill some GPUs.
+
+    Args:
+        most: Number that the CPUs allow.
+        gpus: Number of GPUs.
+        shares: Share of a GPU of each of some trials; their sum is above 0.
+    """
+    return max(1, min(most, int(gpus * len(shares) / sum(shares) + 1e-9)))

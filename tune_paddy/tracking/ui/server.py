@@ -10,7 +10,6 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import IO
 
 import psutil
@@ -69,7 +68,7 @@ def mlflow_page(tracking_uri: str, wanted: int | None) -> Iterator[tuple["subpro
         InputError: The wanted port, or every port, is in use or not allowed.
         TunePaddyError: The server does not start.
     """
-    with tempfile.TemporaryFile() as log, ExitStack() as stack:
+    with tempfile.TemporaryFile() as log, contextlib.ExitStack() as stack:
         while True:
             port = free_port(wanted)
             process = _start(tracking_uri, port, log)
